@@ -1,0 +1,73 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { freePort } from './port.ts';
+import { waitFor } from './wait.ts';
+
+/** A real redis-server of this test's own, and ways to take it away and bring it back on the same port. */
+export type TestRedis = {
+  url: string;
+  port: number;
+  /** A connection for the test's own looks. */
+  client: Redis;
+  /** SIGKILL and wait until it is gone. */
+  kill: () => Promise<void>;
+  /** Start it again on the same port (with AOF: with its data). */
+  restart: () => Promise<void>;
+  /** SIGSTOP and SIGCONT: a peer that is there and does not answer. */
+  freeze: () => void;
+  thaw: () => void;
+  stop: () => Promise<void>;
+};
+
+export async function startRedis(args: string[] = []): Promise<TestRedis> {
+  const root = process.env.WARMWIND_TEST_DIR ?? tmpdir();
+  await mkdir(root, { recursive: true });
+  const dir = await mkdtemp(join(root, 'redis-'));
+  const port = await freePort();
+  let child: ChildProcess;
+
+  const start = async () => {
+    const options = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--save', ''];
+    child = spawn('redis-server', [...options, '--maxmemory-policy', 'noeviction', ...args], {
+      stdio: 'ignore',
+    });
+    const probe = new Redis(port, '127.0.0.1', { lazyConnect: true, retryStrategy: () => null });
+    probe.on('error', () => undefined);
+    await waitFor('redis to answer', async () => {
+      try {
+        if (probe.status !== 'ready') await probe.connect();
+        return (await probe.ping()) === 'PONG';
+      } catch {
+        return false;
+      }
+    });
+    probe.disconnect();
+  };
+  const kill = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await gone;
+  };
+
+  await start();
+  const client = new Redis(port, '127.0.0.1', { maxRetriesPerRequest: null });
+  client.on('error', () => undefined);
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    client,
+    kill,
+    restart: start,
+    freeze: () => child.kill('SIGSTOP'),
+    thaw: () => child.kill('SIGCONT'),
+    stop: async () => {
+      client.disconnect();
+      await kill();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,104 @@
+import { z } from 'zod';
+import { iso } from './jobs.ts';
+
+export const CONTAINER_STATES = [
+  'requested',
+  'starting',
+  'running',
+  'paused',
+  'stopping',
+  'stopped',
+  'failed',
+  'lost',
+] as const;
+export type ContainerState = (typeof CONTAINER_STATES)[number];
+
+/** States that a desktop never leaves. */
+export const ENDED_CONTAINER_STATES = ['stopped', 'failed', 'lost'] as const;
+export const hasEnded = (state: ContainerState): boolean =>
+  (ENDED_CONTAINER_STATES as readonly string[]).includes(state);
+
+/** Names that the loader, the shell or the image rely on: a caller can't set them. */
+const RESERVED_ENV =
+  /^(LD_.*|PATH|HOME|USER|LOGNAME|SHELL|PWD|IFS|ENV|BASH_ENV|BASH_FUNC.*|TMPDIR|DISPLAY|XAUTHORITY|XDG_.*|DBUS_.*|GCONV_PATH|LOCPATH|NLSPATH|MALLOC_.*|GLIBC_TUNABLES|PERL5?(OPT|LIB|DB)?|PYTHON.*|NODE_.*|GTK_.*|QT_.*|WW_.*|WARMWIND_.*|RFB_.*|SCREEN_.*)$/;
+
+const Env = z
+  .record(
+    z
+      .string()
+      .max(64)
+      .regex(/^[A-Z_][A-Z0-9_]*$/, 'use a name of A-Z, 0-9 and _, not starting with a digit')
+      .refine((name) => !RESERVED_ENV.test(name), 'this name is reserved: choose another'),
+    z
+      .string()
+      .max(4096)
+      .refine((value) => !value.includes('\0'), 'must not contain NUL'),
+  )
+  .refine((env) => Object.keys(env).length <= 64, 'at most 64 variables');
+
+/**
+ * The body of `POST /containers/start`. Everything is optional; an unknown field is refused. What this deployment
+ * offers (images, networks, GPUs) is checked by the edge against its configuration.
+ */
+export const StartContainer = z.strictObject({
+  image: z.string().min(1).max(64).optional(),
+  /** Pixels. */
+  width: z.number().int().min(320).max(3840).default(1280),
+  height: z.number().int().min(240).max(2160).default(720),
+  /** Seconds after which the desktop is stopped, counted from its start. */
+  ttlSeconds: z.number().int().min(10).max(86_400).default(3600),
+  /** Seconds without a viewer after which the desktop may be stopped. */
+  idleSeconds: z.number().int().min(10).max(86_400).optional(),
+  memoryMb: z.number().int().min(128).max(16_384).default(512),
+  cpus: z.number().min(0.1).max(16).default(1),
+  gpus: z.number().int().min(0).max(8).default(0),
+  env: Env.default({}),
+  network: z.enum(['none', 'egress']).default('none'),
+  name: z
+    .string()
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9 _.-]{0,62}$/,
+      'use 1-63 letters, digits, spaces, _ . or -, starting with a letter or digit',
+    )
+    .optional(),
+  snapshot: z.string().min(1).max(64).optional(),
+});
+export type StartContainer = z.infer<typeof StartContainer>;
+
+/** What the worker needs to create the desktop: a start request with the image resolved to a Docker reference. */
+export type ContainerSpec = Omit<StartContainer, 'image' | 'name' | 'snapshot'> & { image: string };
+
+/** A desktop as its owner sees it. Times are ISO 8601 in UTC. */
+export const Container = z.object({
+  id: z.string(),
+  name: z.string(),
+  state: z.enum(CONTAINER_STATES),
+  image: z.string(),
+  width: z.number().int(),
+  height: z.number().int(),
+  host: z.string().optional(),
+  createdAt: z.iso.datetime(),
+  startedAt: z.iso.datetime().optional(),
+  expiresAt: z.iso.datetime().optional(),
+  /** The job that started it. */
+  jobId: z.string(),
+});
+export type Container = z.infer<typeof Container>;
+
+/** Redis hash → the owner's view. `undefined` when there is no such record. */
+export function containerFromRecord(record: Record<string, string>): Container | undefined {
+  if (!record.id) return undefined;
+  return {
+    id: record.id,
+    name: record.name ?? '',
+    state: record.state as ContainerState,
+    image: record.image ?? '',
+    width: Number(record.width),
+    height: Number(record.height),
+    ...(record.host ? { host: record.host } : {}),
+    createdAt: iso(record.createdAt),
+    ...(record.startedAt ? { startedAt: iso(record.startedAt) } : {}),
+    ...(record.expiresAt ? { expiresAt: iso(record.expiresAt) } : {}),
+    jobId: record.jobId ?? '',
+  };
+}

@@ -1,0 +1,58 @@
+/** Every error code of the outer contract and the HTTP status it answers with. */
+export const ERROR_STATUS = {
+  bad_request: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  not_found: 404,
+  conflict: 409,
+  payload_too_large: 413,
+  unsupported_media_type: 415,
+  rate_limited: 429,
+  quota_exceeded: 429,
+  internal: 500,
+  unavailable: 503,
+  upstream_timeout: 504,
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_STATUS;
+
+/** One thing that is wrong with a request: where, and what would be right. */
+export type Issue = { path: string; message: string };
+
+/** What some codes carry beside `code` and `message`. */
+export type ErrorDetails = {
+  issues?: Issue[];
+  /** Milliseconds after which the same request may succeed. */
+  retryAfterMs?: number;
+  limit?: number;
+  used?: number;
+};
+
+/** The flat body that every failed HTTP answer has. */
+export type ErrorBody = ErrorDetails & {
+  statusCode: number;
+  code: ErrorCode;
+  message: string;
+  requestId: string;
+};
+
+/** An error that its caller may see. `message` says what to do next and holds no secret. */
+export class ApiError extends Error {
+  override name = 'ApiError';
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message);
+    this.code = code;
+    this.details = details;
+  }
+
+  get status(): (typeof ERROR_STATUS)[ErrorCode] {
+    return ERROR_STATUS[this.code];
+  }
+
+  body(requestId: string): ErrorBody {
+    return { statusCode: this.status, code: this.code, message: this.message, requestId, ...this.details };
+  }
+}

@@ -1,0 +1,71 @@
+import { z } from 'zod';
+
+const Indicator = z.looseObject({ status: z.enum(['up', 'down']), message: z.string().optional() });
+export type Indicator = z.infer<typeof Indicator>;
+
+/** The answer of `/health/live` and `/health/ready` in every service: 200 when `ok`, else 503. */
+export const Health = z.object({
+  status: z.enum(['ok', 'error', 'shutting_down']),
+  info: z.record(z.string(), Indicator),
+  error: z.record(z.string(), Indicator),
+  details: z.record(z.string(), Indicator),
+});
+export type Health = z.infer<typeof Health>;
+
+/** One question that a probe asks; throws, or answers with what is worth knowing. */
+export type Check = () => Promise<Record<string, unknown>>;
+
+/** Each check's bound, ms. */
+export const CHECK_TIMEOUT_MS = 1500;
+
+/** Depth of one queue: `waiting` counts waiting, prioritized and delayed jobs. */
+export type QueueDepth = {
+  waiting: number;
+  active: number;
+  delayed: number;
+  failed: number;
+  backpressure: boolean;
+};
+
+/** BullMQ's counts → what ready reports. */
+export function queueDepth(counts: Record<string, number>, above: number): QueueDepth {
+  const delayed = counts.delayed ?? 0;
+  const waiting =
+    (counts.waiting ?? counts.wait ?? 0) + (counts.paused ?? 0) + (counts.prioritized ?? 0) + delayed;
+  return {
+    waiting,
+    active: counts.active ?? 0,
+    delayed,
+    failed: counts.failed ?? 0,
+    backpressure: waiting > above,
+  };
+}
+
+/** Asks every check at once, each within `timeoutMs`; never rejects. */
+export async function checkHealth(
+  checks: Record<string, Check>,
+  timeoutMs = CHECK_TIMEOUT_MS,
+): Promise<Health> {
+  const results = await Promise.all(
+    Object.entries(checks).map(async ([name, check]): Promise<[string, Indicator]> => {
+      try {
+        return [name, { status: 'up', ...(await bounded(check, timeoutMs)) }];
+      } catch (error) {
+        return [name, { status: 'down', message: error instanceof Error ? error.message : 'check failed' }];
+      }
+    }),
+  );
+  const pick = (status: string) => Object.fromEntries(results.filter(([, r]) => r.status === status));
+  const error = pick('down');
+  const status = Object.keys(error).length === 0 ? 'ok' : 'error';
+  return { status, info: pick('up'), error, details: Object.fromEntries(results) };
+}
+
+function bounded<T>(check: () => Promise<T>, timeoutMs: number): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    check()
+      .then(resolve, reject)
+      .finally(() => clearTimeout(timer));
+  });
+}

@@ -1,0 +1,67 @@
+import { z } from 'zod';
+
+export const JOB_KINDS = ['container.start', 'container.stop'] as const;
+export type JobKind = (typeof JOB_KINDS)[number];
+
+export const JOB_STATES = [
+  'queued',
+  'delayed',
+  'active',
+  'completed',
+  'failed',
+  'cancelled',
+  'timed_out',
+] as const;
+export type JobState = (typeof JOB_STATES)[number];
+
+/** States that a run never leaves. */
+export const TERMINAL_JOB_STATES = ['completed', 'failed', 'cancelled', 'timed_out'] as const;
+export type TerminalJobState = (typeof TERMINAL_JOB_STATES)[number];
+export const isTerminal = (state: JobState): state is TerminalJobState =>
+  (TERMINAL_JOB_STATES as readonly string[]).includes(state);
+
+export const JobError = z.object({
+  code: z.string(),
+  message: z.string(),
+  retryable: z.boolean(),
+});
+export type JobError = z.infer<typeof JobError>;
+
+/** A job as its owner sees it. Times are ISO 8601 in UTC. */
+export const Job = z.object({
+  id: z.string(),
+  kind: z.enum(JOB_KINDS),
+  state: z.enum(JOB_STATES),
+  progress: z.number().int().min(0).max(100),
+  run: z.number().int().min(1),
+  attemptsMade: z.number().int().min(0),
+  result: z.unknown().optional(),
+  error: JobError.optional(),
+  createdAt: z.iso.datetime(),
+  startedAt: z.iso.datetime().optional(),
+  finishedAt: z.iso.datetime().optional(),
+  containerId: z.string().optional(),
+});
+export type Job = z.infer<typeof Job>;
+
+/** Redis hash → the owner's view. `undefined` when there is no such record. */
+export function jobFromRecord(record: Record<string, string>): Job | undefined {
+  if (!record.id) return undefined;
+  return {
+    id: record.id,
+    kind: record.kind as JobKind,
+    state: record.state as JobState,
+    progress: Number(record.progress ?? 0),
+    run: Number(record.run ?? 1),
+    attemptsMade: Number(record.attemptsMade ?? 0),
+    ...(record.result ? { result: JSON.parse(record.result) as unknown } : {}),
+    ...(record.error ? { error: JSON.parse(record.error) as JobError } : {}),
+    createdAt: iso(record.createdAt),
+    ...(record.startedAt ? { startedAt: iso(record.startedAt) } : {}),
+    ...(record.finishedAt ? { finishedAt: iso(record.finishedAt) } : {}),
+    ...(record.containerId ? { containerId: record.containerId } : {}),
+  };
+}
+
+/** Milliseconds as Redis keeps them → ISO 8601. */
+export const iso = (ms: string | number | undefined): string => new Date(Number(ms ?? 0)).toISOString();

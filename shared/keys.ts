@@ -1,0 +1,52 @@
+/**
+ * Every Redis key and channel of Warmwind. The part in braces is the Cluster hash tag: all that belongs to one user
+ * lives in one slot, so that one script may decide limits, quotas and records, or append to a job's and its owner's log.
+ */
+
+// ---- queue Redis: registry and limits --------------------------------------------------------------------------
+export const keys = {
+  /** BullMQ's `prefix` for a queue; BullMQ appends `:<queue>:…`. */
+  bull: (queue: string) => `ww:{${queue}}`,
+
+  /** Hash, one job's record. */
+  job: (user: string, id: string) => `ww:{${user}}:job:${id}`,
+  /** Sorted set: id by creation time in ms, all jobs of a user that are still known. */
+  jobs: (user: string) => `ww:{${user}}:jobs`,
+  /** Sorted set: id by the time in ms until which it counts, the user's outstanding jobs. */
+  openJobs: (user: string) => `ww:{${user}}:open-jobs`,
+
+  /** Hash, one desktop's record. */
+  container: (user: string, id: string) => `ww:{${user}}:container:${id}`,
+  /** Sorted set: id by creation time in ms, all desktops of a user that are still known. */
+  containers: (user: string) => `ww:{${user}}:containers`,
+  /** Sorted set: id by the time in ms until which it counts, the user's desktops that are not ended. */
+  openContainers: (user: string) => `ww:{${user}}:open-containers`,
+
+  /** String, what an `Idempotency-Key` was first used for; `hash` is the SHA-256 of the caller's key. */
+  idempotency: (user: string, hash: string) => `ww:{${user}}:idem:${hash}`,
+  /** Sorted set: one admitted request by its time in µs; `scope` is `user`, `ip` or a route's name. */
+  limit: (subject: string, scope: string) => `ww:{${subject}}:limit:${scope}`,
+
+  /** String with the host's boot id; expires when the host stops renewing it. */
+  hostLease: (host: string) => `ww:{host:${host}}:lease`,
+  /** Set of `<user>/<container>` ever placed on a host and not yet seen to have ended. */
+  hostContainers: (host: string) => `ww:{host:${host}}:containers`,
+  /** Sorted set: host by the time in ms it last renewed its lease. */
+  hosts: () => 'ww:{hosts}:seen',
+
+  /** String, which worker process reads the queues' event streams; expires when it stops. */
+  observerLease: () => 'ww:{observer}:lease',
+  /** Hash: queue name to the last event id that the observer has handled. */
+  observerCursor: () => 'ww:{observer}:cursor',
+};
+
+// ---- realtime Redis: rooms -------------------------------------------------------------------------------------
+/** A room is `job:<id>`, `container:<id>` or `user:<id>`; its log and channel live in its owner's slot. */
+export const roomKeys = {
+  /** Stream, the room's log: fields `n` (count since the log began) and `e` (the event without id and room, JSON). */
+  log: (owner: string, room: string) => `ww:{${owner}}:log:${room}`,
+  /** Hash, what the append script remembers of a job or container: fence, seq and the tokens of events that come once. */
+  meta: (owner: string, room: string) => `ww:{${owner}}:meta:${room}`,
+  /** Sharded pub/sub channel of the room: `<previous id>\n<id>\n<event JSON>`. */
+  channel: (owner: string, room: string) => `ww:{${owner}}:live:${room}`,
+};

@@ -1,0 +1,54 @@
+import { z } from 'zod';
+
+/** No window of `windowMs` (Redis time) ever holds more than `limit` admitted requests. */
+export type Tier = { name: string; limit: number; windowMs: number };
+
+/** Scopes that keep a log of their own: every request of a user, every unauthenticated one of an IP, one route. */
+export const LIMIT_SCOPES = ['user', 'ip', 'containers.start'] as const;
+export type LimitScope = (typeof LIMIT_SCOPES)[number];
+export type RateLimits = Record<LimitScope, Tier[]>;
+
+const UNITS = { s: 1000, min: 60_000, h: 3_600_000 } as const;
+
+/** `"10/s"`, `"100/min"`, `"1000/h"`, `"5/10s"` → a tier named by its own text. */
+const TierText = z
+  .string()
+  .regex(/^[1-9]\d{0,6}\/([1-9]\d{0,3})?(s|min|h)$/, 'write a tier as "10/s", "100/min", "1000/h" or "5/10s"')
+  .transform((text): Tier => {
+    const [limit = '', window = ''] = text.split('/');
+    const unit = window.replace(/^\d+/, '') as keyof typeof UNITS;
+    return { name: text, limit: Number(limit), windowMs: (Number.parseInt(window, 10) || 1) * UNITS[unit] };
+  });
+const Tiers = z.array(TierText).max(8);
+
+/**
+ * `RATE_LIMITS`: JSON, scope → tiers; a scope that is left out keeps its default, `[]` lifts its limits.
+ * Example: `{"user": ["10/s", "100/min"], "containers.start": []}`.
+ */
+export const RateLimitsConfig = z.strictObject({
+  user: Tiers.prefault(['10/s', '100/min', '1000/h']),
+  ip: Tiers.prefault(['50/s', '1000/min']),
+  'containers.start': Tiers.prefault(['2/s']),
+});
+
+/** Outstanding work that one user may have at once. */
+export const QuotasConfig = z.strictObject({
+  jobs: z.number().int().min(1).max(1_000_000).default(1000),
+  desktops: z.number().int().min(1).max(10_000).default(20),
+});
+export type Quotas = z.infer<typeof QuotasConfig>;
+
+/** `GET /limits` */
+export const Limits = z.object({
+  tiers: z.array(
+    z.object({
+      name: z.string(),
+      limit: z.number().int(),
+      windowMs: z.number().int(),
+      remaining: z.number().int(),
+      resetAt: z.iso.datetime(),
+    }),
+  ),
+  quotas: z.array(z.object({ name: z.string(), limit: z.number().int(), used: z.number().int() })),
+});
+export type Limits = z.infer<typeof Limits>;

@@ -1,0 +1,58 @@
+/**
+ * Appends events to the log of a job or desktop and to its owner's log, and publishes each on both channels: one atomic
+ * step, so that a log's order is its channel's order. A message names the id before it, so that a listener sees a gap.
+ *
+ * An event is appended once however often it is sent: by its `token` (remembered as long as the log), or without one by
+ * (fence, seq) of its producer, which must only rise. A producer with an older fence is stale: all it sends is dropped.
+ * After a token \`end:…\` nothing without a token follows under the same fence.
+ *
+ * KEYS: meta, subject's log, owner's log. ARGV: subject's channel, owner's channel, max events, TTL in seconds, fence
+ * ('' for who only sends tokens), then per event: token, seq, '1' to keep it out of the owner's log, event JSON.
+ * → number of events appended.
+ */
+export const appendScript = /* lua */ `
+local meta, max, ttl, fence = KEYS[1], ARGV[3], ARGV[4], tonumber(ARGV[5])
+
+local function append(log, channel, event)
+  local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+  local prev, n = '0-0', 0
+  if last then prev, n = last[1], tonumber(last[2][2]) end
+  local id = redis.call('XADD', log, 'MAXLEN', '~', max, '*', 'n', n + 1, 'e', event)
+  redis.call('EXPIRE', log, ttl)
+  redis.call('SPUBLISH', channel, prev .. '\\n' .. id .. '\\n' .. event)
+end
+
+local known = redis.call('HMGET', meta, 'fence', 'seq', 'ended')
+local known_fence, known_seq, ended = tonumber(known[1] or '0'), tonumber(known[2] or '0'), tonumber(known[3] or '0')
+if fence and fence < known_fence then return 0 end
+if fence and fence > known_fence then
+  known_fence, known_seq = fence, 0
+  redis.call('HSET', meta, 'fence', fence, 'seq', 0)
+end
+
+local appended = 0
+for i = 6, #ARGV, 4 do
+  local token, seq, private, event = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]
+  local fresh
+  if token ~= '' then
+    fresh = redis.call('HSETNX', meta, 'once:' .. token, '1') == 1
+    if fresh and string.sub(token, 1, 4) == 'end:' then
+      ended = known_fence
+      redis.call('HSET', meta, 'ended', ended)
+    end
+  else
+    fresh = fence and fence > ended and seq > known_seq
+    if fresh then
+      known_seq = seq
+      redis.call('HSET', meta, 'seq', seq)
+    end
+  end
+  if fresh then
+    append(KEYS[2], ARGV[1], event)
+    if private ~= '1' then append(KEYS[3], ARGV[2], event) end
+    appended = appended + 1
+  end
+end
+redis.call('EXPIRE', meta, ttl)
+return appended
+`;

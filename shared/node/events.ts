@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { LOG_MAX_EVENTS, LOG_TTL_SECONDS, type StoredEvent } from '../events.ts';
+import { roomKeys } from '../keys.ts';
+import { appendScript } from '../lua/append.lua.ts';
+
+/** The job or desktop that events are about. */
+export type Subject = { userId: string; room: `job:${string}` | `container:${string}` };
+
+/**
+ * An event to append. With `token` it is appended once however often it is sent; else `seq` must rise within `fence`.
+ * `private` keeps it out of its owner's room.
+ */
+export type Append = { event: StoredEvent; token?: string; seq?: number; private?: boolean };
+
+const SHA = createHash('sha1').update(appendScript).digest('hex');
+
+/**
+ * Appends to the subject's and its owner's logs and publishes, atomically and in order.
+ * @param fence the producer's fence; left out by who acts for a dead producer and sends tokens only
+ * @returns how many were new
+ */
+export async function appendEvents(
+  redis: Redis,
+  subject: Subject,
+  events: Append[],
+  fence?: number,
+): Promise<number> {
+  const { userId, room } = subject;
+  const owner = `user:${userId}`;
+  const keys = [roomKeys.meta(userId, room), roomKeys.log(userId, room), roomKeys.log(userId, owner)];
+  const head = [
+    roomKeys.channel(userId, room),
+    roomKeys.channel(userId, owner),
+    LOG_MAX_EVENTS,
+    LOG_TTL_SECONDS,
+    fence ?? '',
+  ];
+  const tail = events.flatMap((e) => [
+    e.token ?? '',
+    e.seq ?? 0,
+    e.private ? '1' : '',
+    JSON.stringify(e.event),
+  ]);
+  return Number(await evalScript(redis, appendScript, SHA, keys, [...head, ...tail]));
+}
+
+/** EVALSHA, and EVAL when Redis does not know the script yet. */
+export async function evalScript(
+  redis: Redis,
+  script: string,
+  sha: string,
+  keys: string[],
+  args: (string | number)[],
+): Promise<unknown> {
+  try {
+    return await redis.evalsha(sha, keys.length, ...keys, ...args);
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.includes('NOSCRIPT')) throw error;
+    return redis.eval(script, keys.length, ...keys, ...args);
+  }
+}

@@ -1,0 +1,72 @@
+import { statfs } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { serve } from '@hono/node-server';
+import { Hono } from 'hono';
+import { collectDefaultMetrics, type Registry } from 'prom-client';
+import { type Check, checkHealth } from '../health.ts';
+
+const HEAP_LIMIT_MB = Number(process.env.HEALTH_HEAP_MB ?? 500);
+const DISK_LIMIT = 0.9;
+const EVENT_LOOP_LIMIT_MS = 1000;
+
+/** Is this process alive: its event loop turns, its heap is bounded. */
+export function liveChecks(): Record<string, Check> {
+  const delay = monitorEventLoopDelay({ resolution: 20 });
+  delay.enable();
+  return {
+    eventLoop: async () => {
+      const p99Ms = Math.round(delay.percentile(99) / 1e6);
+      delay.reset();
+      if (p99Ms > EVENT_LOOP_LIMIT_MS) throw new Error(`event loop delayed by ${p99Ms} ms`);
+      return { p99Ms };
+    },
+    heap: async () => {
+      const usedMb = Math.round(process.memoryUsage().heapUsed / 2 ** 20);
+      if (usedMb > HEAP_LIMIT_MB) throw new Error(`heap ${usedMb} MB, more than ${HEAP_LIMIT_MB} MB`);
+      return { usedMb, limitMb: HEAP_LIMIT_MB };
+    },
+  };
+}
+
+/** Is there room on the disk that holds `path`. */
+export function diskCheck(path: string): Check {
+  return async () => {
+    const { blocks, bavail } = await statfs(path);
+    const used = Number((1 - bavail / blocks).toFixed(3));
+    if (used >= DISK_LIMIT) throw new Error(`disk ${Math.round(used * 100)} % full`);
+    return { used, limit: DISK_LIMIT };
+  };
+}
+
+export type Probes = { live: Record<string, Check>; ready: Record<string, Check>; registry: Registry };
+
+/** `/health/live`, `/health/ready` and `/metrics`; ready answers `shutting_down` from the moment `draining` says so. */
+export function probeRoutes(probes: Probes, draining: () => boolean): Hono {
+  collectDefaultMetrics({ register: probes.registry });
+  const app = new Hono();
+  const answer = (checks: Record<string, Check>, drains: boolean) => async () => {
+    const health = await checkHealth(checks);
+    if (drains && draining()) health.status = 'shutting_down';
+    return Response.json(health, {
+      status: health.status === 'ok' ? 200 : 503,
+      headers: { 'Cache-Control': 'no-store' },
+    });
+  };
+  app.get('/health/live', answer(probes.live, false));
+  app.get('/health/ready', answer(probes.ready, true));
+  app.get('/metrics', async (c) =>
+    c.body(await probes.registry.metrics(), 200, { 'Content-Type': probes.registry.contentType }),
+  );
+  return app;
+}
+
+/** Listens; resolves with the server and the port it got. */
+export function listen(app: Hono, host: string, port: number): Promise<{ server: Server; port: number }> {
+  return new Promise((resolve, reject) => {
+    const server = serve({ fetch: app.fetch, hostname: host, port }, (info) =>
+      resolve({ server: server as Server, port: info.port }),
+    );
+    server.on('error', reject);
+  });
+}

@@ -1,0 +1,50 @@
+import { Redis, type RedisOptions } from 'ioredis';
+import type { Logger } from './log.ts';
+
+const base = (name: string): RedisOptions => ({
+  connectionName: `warmwind-${name}`,
+  connectTimeout: 5000,
+  keepAlive: 10_000,
+  retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), 2000),
+});
+
+/**
+ * A connection that answers or fails within `commandTimeout` ms, and fails at once while Redis is away: for requests
+ * that someone waits for.
+ */
+export function connectPrompt(url: string, name: string, log: Logger, commandTimeout = 1500): Redis {
+  return watch(
+    new Redis(url, { ...base(name), commandTimeout, enableOfflineQueue: false, maxRetriesPerRequest: 0 }),
+    name,
+    log,
+  );
+}
+
+/** A connection whose commands wait until Redis is back: for BullMQ's workers, subscribers, and what must be said. */
+export function connectPatient(url: string, name: string, log: Logger): Redis {
+  return watch(new Redis(url, { ...base(name), maxRetriesPerRequest: null }), name, log);
+}
+
+/** ioredis reports every failed attempt; one line for each loss and each return is enough. */
+function watch(redis: Redis, name: string, log: Logger): Redis {
+  let up = true;
+  redis.on('error', (error: Error) => {
+    if (up) log.warn({ redis: name, err: error }, 'redis is away');
+    up = false;
+  });
+  redis.on('ready', () => {
+    if (!up) log.info({ redis: name }, 'redis is back');
+    up = true;
+  });
+  return redis;
+}
+
+/** Closes politely within `withinMs`, then hard. Never rejects. */
+export async function disconnect(redis: Redis, withinMs = 1000): Promise<void> {
+  if (redis.status === 'ready') {
+    const timer = setTimeout(() => redis.disconnect(), withinMs);
+    await redis.quit().catch(() => undefined);
+    clearTimeout(timer);
+  }
+  redis.disconnect();
+}

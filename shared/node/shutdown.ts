@@ -1,0 +1,43 @@
+import type { Logger } from './log.ts';
+
+/** One step of a shutdown and how long it may take, ms. */
+export type DrainStep = { name: string; withinMs: number; run: () => Promise<unknown> };
+
+const TOTAL_MS = Number(process.env.SHUTDOWN_TIMEOUT_MS ?? 25_000);
+
+/**
+ * Runs `steps` one after another on SIGTERM or SIGINT and exits 0. A step that fails or passes its bound is logged and
+ * left behind; past `SHUTDOWN_TIMEOUT_MS` the process exits 1. A second signal changes nothing.
+ */
+export function onShutdown(log: Logger, begin: () => void, steps: DrainStep[]): void {
+  let begun = false;
+  const shutdown = async (signal: string) => {
+    if (begun) return;
+    begun = true;
+    begin();
+    log.info({ signal }, 'draining');
+    setTimeout(() => {
+      log.error({ withinMs: TOTAL_MS }, 'drain took too long');
+      process.exit(1);
+    }, TOTAL_MS).unref();
+    for (const step of steps) {
+      await runStep(step).catch((error: unknown) =>
+        log.warn({ step: step.name, err: error }, 'drain step failed'),
+      );
+    }
+    log.info('drained');
+    log.flush?.();
+    process.exit(0);
+  };
+  process.on('SIGTERM', shutdown);
+  process.on('SIGINT', shutdown);
+}
+
+function runStep({ name, withinMs, run }: DrainStep): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${name} took more than ${withinMs} ms`)), withinMs);
+    run()
+      .then(resolve, reject)
+      .finally(() => clearTimeout(timer));
+  });
+}

@@ -1,0 +1,51 @@
+import { z } from 'zod';
+import type { ErrorCode } from './errors.ts';
+import { isUserId } from './ids.ts';
+
+/** The audience of API tokens and of relay tickets; neither is accepted for the other. */
+export const API_AUDIENCE = 'warmwind';
+export const RELAY_AUDIENCE = 'warmwind-relay';
+
+export const TICKET_DEFAULT_SECONDS = 3600;
+export const TICKET_MAX_SECONDS = 86_400;
+
+/** The body of `POST /realtime/token`: for oneself, or with `containerId` a share link to that one desktop. */
+export const TicketRequest = z.strictObject({
+  containerId: z.string().min(1).max(64).optional(),
+  mode: z.enum(['view', 'control']).default('view'),
+  ttlSeconds: z.number().int().min(10).max(TICKET_MAX_SECONDS).default(TICKET_DEFAULT_SECONDS),
+});
+
+/** Its answer. `url` is where the relay's Socket.IO lives. */
+export const Ticket = z.object({
+  id: z.string(),
+  token: z.string(),
+  url: z.string(),
+  expiresAt: z.iso.datetime(),
+});
+export type Ticket = z.infer<typeof Ticket>;
+
+/**
+ * The claims of a relay ticket (HS256, `aud` = `warmwind-relay`). `sub` owns all that the ticket opens; with
+ * `containerId` it opens the room of that desktop and nothing else.
+ */
+export const TicketClaims = z.object({
+  sub: z.string().refine(isUserId),
+  jti: z.string().min(1).max(64),
+  exp: z.number(),
+  containerId: z.string().max(64).optional(),
+  mode: z.enum(['view', 'control']),
+});
+export type TicketClaims = z.infer<typeof TicketClaims>;
+
+/** Client → relay `subscribe`. */
+export type Subscribe = { room: string; after?: string };
+
+/** Every acknowledgement of the relay. */
+export type Ack<T extends object = object> =
+  | ({ ok: true } & T)
+  | { ok: false; code: ErrorCode; message: string };
+export type SubscribeAck = Ack<{ truncated: boolean }>;
+
+/** Relay → client before a planned shutdown: the socket will be closed within this time; reconnect then. */
+export type Draining = { withinMs: number };

@@ -1,0 +1,46 @@
+import type { QueueName } from './queues.ts';
+
+/** How long a record is kept after its last change while its job or desktop is open, ms. */
+export const OPEN_RECORD_TTL_MS = 7 * 86_400_000;
+/** How long the record of what has ended stays readable, ms. Also how long an `Idempotency-Key` is remembered. */
+export const ENDED_RECORD_TTL_MS = 86_400_000;
+/** How long something outstanding counts against a quota without any sign of life, ms. */
+export const OUTSTANDING_MS = 3_600_000;
+
+/** What the submit script is told, as JSON in ARGV[1]. Times in ms unless named otherwise. */
+export type SubmitRequest = {
+  /** Unique to this request, see the limiter. */
+  nonce: string;
+  /** One a KEYS scope: tiers as [limit, window in µs]. */
+  scopes: { tiers: [number, number][] }[];
+  /** SHA-256 of the body, when the caller sent an `Idempotency-Key`. */
+  bodyHash?: string;
+  userId: string;
+  job: { id: string; kind: string; requestId: string };
+  openTtlMs: number;
+  endedTtlMs: number;
+  outstandingMs: number;
+} & (
+  | {
+      action: 'start';
+      queue: QueueName;
+      container: Record<string, string>;
+      quotas: { jobs: number; desktops: number };
+    }
+  | { action: 'stop'; queue: QueueName; containerId: string }
+);
+
+/** What it answers, after the limiter's decision. */
+export type SubmitVerdict =
+  | { verdict: 'denied' | 'mismatch' | 'not_found' }
+  | { verdict: 'ended'; state: string }
+  | { verdict: 'quota'; name: string; limit: number; used: number }
+  /** `state` is that of the job's record: while `queued`, adding it to `queue` again is safe and needed. */
+  | {
+      verdict: 'accepted' | 'replayed';
+      jobId: string;
+      containerId: string;
+      queue: string;
+      state: string;
+      run: number;
+    };
