@@ -1,0 +1,29 @@
+import { describe, expect, test } from 'vitest';
+import { StartContainer } from './containers.ts';
+
+describe('the body of POST /containers/start', () => {
+  test('an empty body starts the default desktop', () => {
+    expect(StartContainer.parse({})).toMatchObject({
+      width: 1280,
+      height: 720,
+      network: 'none',
+      gpus: 0,
+      env: {},
+    });
+  });
+
+  test('an unknown field is refused', () => {
+    expect(StartContainer.safeParse({ privileged: true }).success).toBe(false);
+  });
+
+  test.each(['LD_PRELOAD', 'PATH', 'HOME', 'BASH_ENV', 'DISPLAY', 'NODE_OPTIONS', 'lower', '1ST', 'A-B', ''])(
+    'env can not set %s',
+    (name) => expect(StartContainer.safeParse({ env: { [name]: 'x' } }).success).toBe(false),
+  );
+
+  test('env values are bounded and hold no NUL', () => {
+    expect(StartContainer.safeParse({ env: { A: 'x'.repeat(4097) } }).success).toBe(false);
+    expect(StartContainer.safeParse({ env: { A: 'a\0b' } }).success).toBe(false);
+    expect(StartContainer.safeParse({ env: { EDITOR: 'vi', APP_TOKEN: 'ü=1' } }).success).toBe(true);
+  });
+});

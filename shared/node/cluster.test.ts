@@ -1,0 +1,108 @@
+import { Queue } from 'bullmq';
+import { Cluster } from 'ioredis';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { keys, roomKeys } from '../keys.ts';
+import { changeContainerScript, placeContainerScript } from '../lua/container.lua.ts';
+import { changeJobScript, claimJobScript } from '../lua/job.lua.ts';
+import { limitScript } from '../lua/limit.lua.ts';
+import { listScript } from '../lua/list.lua.ts';
+import { submitScript } from '../lua/submit.lua.ts';
+import { QUEUES } from '../queues.ts';
+import type { SubmitRequest } from '../records.ts';
+import { appendEvents } from './events.ts';
+
+let redis: TestRedis;
+let cluster: Cluster;
+
+beforeAll(async () => {
+  redis = await startRedis(['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1']);
+  await redis.client.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
+  await waitFor('the cluster to be ok', async () =>
+    String(await redis.client.cluster('INFO')).includes('state:ok'),
+  );
+  cluster = new Cluster([{ host: '127.0.0.1', port: redis.port }]);
+});
+afterAll(async () => {
+  cluster?.disconnect();
+  await redis?.stop();
+});
+
+const user = 'auth0|u.1';
+const scopes = [keys.limit(user, 'user'), keys.limit(user, 'containers.start')];
+const request: SubmitRequest = {
+  action: 'start',
+  nonce: 'n1',
+  scopes: [{ tiers: [[10, 1_000_000]] }, { tiers: [[2, 1_000_000]] }],
+  bodyHash: 'h',
+  userId: user,
+  job: { id: 'j1', kind: 'container.start', requestId: 'r1' },
+  queue: 'containers',
+  container: { id: 'c1', name: 'n' },
+  quotas: { jobs: 5, desktops: 5 },
+  openTtlMs: 60_000,
+  endedTtlMs: 60_000,
+  outstandingMs: 60_000,
+};
+
+test('every script keeps to one slot of a Redis Cluster', async () => {
+  const evaluate = (script: string, names: string[], args: (string | number)[]) =>
+    cluster.eval(script, names.length, ...names, ...args);
+
+  const peek = { nonce: 'n0', consume: false, scopes: request.scopes };
+  expect(await evaluate(limitScript, scopes, [JSON.stringify(peek)])).toHaveLength(3);
+
+  const records = [
+    keys.idempotency(user, 'k'),
+    keys.job(user, 'j1'),
+    keys.jobs(user),
+    keys.openJobs(user),
+    keys.container(user, 'c1'),
+    keys.containers(user),
+    keys.openContainers(user),
+  ];
+  const submitted = (await evaluate(submitScript, [...scopes, ...records], [JSON.stringify(request)])) as [
+    unknown,
+    string,
+  ];
+  expect(JSON.parse(submitted[1])).toMatchObject({ verdict: 'accepted', jobId: 'j1', containerId: 'c1' });
+
+  expect(
+    await evaluate(claimJobScript, [keys.job(user, 'j1'), keys.openJobs(user)], ['1', 1, 0, 60_000, 2]),
+  ).toEqual(['ok', '1']);
+  expect(await evaluate(placeContainerScript, [keys.container(user, 'c1')], ['0', 'h', 'b', 60_000])).toEqual(
+    ['ok', '1'],
+  );
+  const change = [keys.container(user, 'c1'), keys.openContainers(user)];
+  expect(
+    await evaluate(changeContainerScript, change, ['1', 'starting', 60_000, '', 'state', 'stopped']),
+  ).toEqual(['ok']);
+  const settle = [keys.job(user, 'j1'), keys.openJobs(user)];
+  expect(await evaluate(changeJobScript, settle, ['1', '1', 60_000, 'state', 'completed'])).toEqual(['ok']);
+  expect(
+    await evaluate(listScript, [keys.jobs(user)], [keys.job(user, ''), 10, 100, '+inf', '']),
+  ).toHaveLength(3);
+});
+
+test('events reach a job log and its owner log in one step, also in a Redis Cluster', async () => {
+  const event = {
+    type: 'job.queued' as const,
+    run: 1,
+    time: new Date().toISOString(),
+    data: { jobId: 'j1' },
+  };
+  const subject = { userId: user, room: 'job:j1' as const };
+  // biome-ignore lint/suspicious/noExplicitAny: Cluster has the commands of Redis that this needs, without its type
+  expect(await appendEvents(cluster as any, subject, [{ event, token: 'queued:1' }], 1)).toBe(1);
+  expect(await cluster.xlen(roomKeys.log(user, `user:${user}`))).toBe(1);
+});
+
+test('every queue keeps to one slot of its own', async () => {
+  for (const name of QUEUES) {
+    const queue = new Queue(name, { connection: cluster, prefix: keys.bull(name) });
+    await queue.add('x', {}, { priority: 1 });
+    expect(await queue.getJobCountByTypes('prioritized')).toBe(1);
+    await queue.close();
+  }
+});
