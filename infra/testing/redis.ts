@@ -31,9 +31,17 @@ export async function startRedis(args: string[] = []): Promise<TestRedis> {
 
   const start = async () => {
     const options = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--save', ''];
-    child = spawn('redis-server', [...options, '--maxmemory-policy', 'noeviction', ...args], {
-      stdio: 'ignore',
-    });
+    // The kernel ends it with the process that started it, also when a test runner is killed.
+    const command = [
+      '--pdeathsig',
+      'KILL',
+      'redis-server',
+      ...options,
+      '--maxmemory-policy',
+      'noeviction',
+      ...args,
+    ];
+    child = spawn('setpriv', command, { stdio: 'ignore' });
     const probe = new Redis(port, '127.0.0.1', { lazyConnect: true, retryStrategy: () => null });
     probe.on('error', () => undefined);
     await waitFor('redis to answer', async () => {

@@ -7,8 +7,8 @@
  *   scopes   list of {key, tiers: list of {limit, window in µs}}
  *   nonce    unique member for this request; an HTTP retry of the same trip is counted once
  *   consume  false to peek
- * → {allowed, first, tiers: list of {remaining, reset in µs}} in the order of the scopes' tiers; `first` is 1 for the
- *   first denial since the last one's window ended. A tier's reset is when it next gains a free place.
+ * → {allowed, first, tiers: list of {remaining, reset in µs} in the order of the scopes' tiers, now in µs}; `first` is
+ *   1 for the first denial since the last one's window ended. A tier's reset is when it next gains a free place.
  */
 export const limitLua = /* lua */ `
 local time = redis.call('TIME')
@@ -59,7 +59,7 @@ local function decide(scopes, nonce, consume)
     local marker = scopes[1].key .. ':denied'
     if redis.call('SET', marker, '1', 'NX', 'PX', math.max(1, math.ceil(wait / 1000))) then first = 1 end
   end
-  return {allowed, first, tiers}
+  return {allowed, first, tiers, string.format('%.0f', now_us)}
 end
 `;
 

@@ -76,7 +76,7 @@ else
       return answer(existing(stop_job, container_id))
     end
   end
-  if host then
+  if host and host ~= '' then
     queue = 'containers-' .. host
   else
     redis.call('HSET', container, 'state', 'stopping')

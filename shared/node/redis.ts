@@ -10,14 +10,19 @@ const base = (name: string): RedisOptions => ({
 
 /**
  * A connection that answers or fails within `commandTimeout` ms, and fails at once while Redis is away: for requests
- * that someone waits for.
+ * that someone waits for. A peer that has gone silent is left and dialled anew, so that given-up commands do not pile
+ * up behind it.
  */
-export function connectPrompt(url: string, name: string, log: Logger, commandTimeout = 1500): Redis {
-  return watch(
-    new Redis(url, { ...base(name), commandTimeout, enableOfflineQueue: false, maxRetriesPerRequest: 0 }),
-    name,
-    log,
-  );
+export function connectPrompt(
+  url: string,
+  name: string,
+  log: Logger,
+  commandTimeout = 1500,
+  options: RedisOptions = {},
+): Redis {
+  const bounds = { commandTimeout, socketTimeout: commandTimeout * 2 };
+  const prompt = { enableOfflineQueue: false, maxRetriesPerRequest: 0 };
+  return watch(new Redis(url, { ...base(name), ...bounds, ...prompt, ...options }), name, log);
 }
 
 /** A connection whose commands wait until Redis is back: for BullMQ's workers, subscribers, and what must be said. */

@@ -1,0 +1,31 @@
+import { z } from 'zod';
+
+/** The gateway's environment. A bad one throws with the names of the variables and never with their values. */
+export const Config = z.object({
+  REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'redis:// or rediss:// URL expected' }),
+  GATEWAY_TOKEN: z.string().min(16, 'at least 16 characters expected'),
+  BIND: z.string().default('127.0.0.1'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8079),
+});
+
+/** What one request, and all of them together, may cost. */
+export type Limits = {
+  /** Bytes of a request's body. */
+  bodyBytes: number;
+  /** Commands in a pipeline or a transaction. */
+  commands: number;
+  /** Arguments of a command. */
+  args: number;
+  /** Requests that are being answered at the same time; more are turned away, so that a slow Redis fills no memory. */
+  requests: number;
+  /** Milliseconds that a command may take. */
+  commandMs: number;
+};
+
+export const DEFAULT_LIMITS: Limits = {
+  bodyBytes: 2 ** 20,
+  commands: 1000,
+  args: 10_000,
+  requests: 1000,
+  commandMs: 1500,
+};

@@ -1,0 +1,154 @@
+import type { Server as HttpServer, IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { createShardedAdapter } from '@socket.io/redis-adapter';
+import type { Check } from '@warmwind/shared/health';
+import { diskCheck, liveChecks, probeRoutes } from '@warmwind/shared/node/health';
+import type { Logger } from '@warmwind/shared/node/log';
+import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import type { Redis } from 'ioredis';
+import { Server } from 'socket.io';
+import { WebSocketServer } from 'ws';
+import { originAllowed } from './auth/origin.ts';
+import { ticketVerifier } from './auth/ticket.ts';
+import type { Config } from './config.ts';
+import { LIMITS } from './limits.ts';
+import { Metrics } from './metrics.ts';
+import type { RoomContext } from './rooms/room.ts';
+import { Rooms } from './rooms/rooms.ts';
+import { readSnapshots } from './rooms/snapshot.ts';
+import { handleConnections } from './sockets/connection.ts';
+import { drainSockets } from './sockets/drain.ts';
+import { closeSlowSockets, guardFloods } from './sockets/guard.ts';
+import type { RelayServer } from './sockets/socket.ts';
+
+/** One relay node, not listening yet. */
+export type Relay = {
+  /** Health and metrics. */
+  http: ReturnType<typeof probeRoutes>;
+  io: RelayServer;
+  metrics: Metrics;
+  /** Serves sockets on a listening server. */
+  attach: (server: HttpServer) => void;
+  /** From here on ready answers `shutting_down` and no socket comes in. */
+  beginDrain: () => void;
+  /** Tells the sockets and closes them, spread over the time. */
+  drain: () => Promise<void>;
+  /** Closes what is left: sockets, server, Redis. */
+  close: () => Promise<void>;
+};
+
+export function createRelay(config: Config, log: Logger): Relay {
+  const metrics = new Metrics();
+  const queue = connectPrompt(config.REDIS_QUEUE_URL, 'relay-queue', log);
+  const realtime = connectPrompt(config.REDIS_REALTIME_URL, 'relay-realtime', log);
+  const subscriber = connectPatient(config.REDIS_REALTIME_URL, 'relay-rooms', log);
+  const nodes = quiet(connectPatient(config.REDIS_REALTIME_URL, 'relay-nodes', log));
+  metrics.watchRedis({ queue, realtime, subscriber, nodes });
+
+  let draining = false;
+  const io: RelayServer = new Server({
+    path: '/socket.io/',
+    serveClient: false,
+    transports: ['websocket'],
+    pingInterval: 25_000,
+    pingTimeout: 20_000,
+    connectTimeout: LIMITS.connectMs,
+    maxHttpBufferSize: LIMITS.inboundBytes,
+    perMessageDeflate: false,
+    wsEngine: BoundedWebSocketServer,
+    allowRequest: (req, callback) => {
+      const allowed = originAllowed(req, config.CORS_ORIGINS);
+      if (!allowed) metrics.refused.inc({ reason: 'origin' });
+      callback(allowed ? null : 'origin not allowed', allowed);
+    },
+    adapter: createShardedAdapter(realtime, nodes, { subscriptionMode: 'dynamic' }),
+  });
+  const everyone = io.of('/');
+
+  const room: RoomContext = {
+    realtime,
+    broadcast: (live, event) => {
+      io.local.to(live).emit(event.type, event);
+      return everyone.adapter.rooms.get(live)?.size ?? 0;
+    },
+    snapshots: (id, position) => readSnapshots(queue, id, position),
+    metrics,
+    log,
+  };
+  const rooms = new Rooms(room, subscriber);
+  metrics.countRooms(() => rooms.size);
+  const secrets = [config.AUTH_SECRET, config.AUTH_SECRET_PREVIOUS ?? []].flat();
+  handleConnections(io, { verify: ticketVerifier(secrets), queue, rooms, room, metrics, log });
+  const slow = closeSlowSockets(io, metrics);
+
+  const probes = {
+    live: liveChecks(),
+    ready: {
+      redisQueue: ping(queue),
+      redisRealtime: ping(realtime),
+      subscriptions: async () => {
+        if (subscriber.status !== 'ready') throw new Error(`the subscriber is ${subscriber.status}`);
+        return { rooms: rooms.size };
+      },
+      disk: diskCheck('/'),
+    },
+    registry: metrics.registry,
+  };
+
+  let server: HttpServer | undefined;
+  return {
+    http: probeRoutes(probes, () => draining),
+    io,
+    metrics,
+    attach: (listening) => {
+      server = listening;
+      io.attach(listening);
+      guardFloods(io, metrics);
+    },
+    beginDrain: () => {
+      draining = true;
+      server?.removeAllListeners('upgrade');
+      server?.on('upgrade', refuse);
+    },
+    drain: () => drainSockets(io, config.SHUTDOWN_TIMEOUT_MS * 0.4),
+    close: async () => {
+      clearInterval(slow);
+      await io.close();
+      rooms.close();
+      await Promise.all([queue, realtime, subscriber, nodes].map((redis) => disconnect(redis)));
+    },
+  };
+}
+
+/** As Socket.IO makes it, and with a bound on the fragments of one message. */
+class BoundedWebSocketServer extends WebSocketServer {
+  constructor(options: ConstructorParameters<typeof WebSocketServer>[0]) {
+    super({ ...options, maxFragments: LIMITS.inboundFragments } as typeof options);
+  }
+}
+
+const ping =
+  (redis: Redis): Check =>
+  async () => {
+    await redis.ping();
+    return {};
+  };
+
+/** A status that a proxy may take as: ask another node. */
+const refuse = (_req: IncomingMessage, socket: Duplex): void => {
+  socket.on('error', () => undefined);
+  socket.end(
+    'HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n',
+  );
+};
+
+/** The adapter leaves the promises of its subscriptions alone: one that fails at close must not end the process. */
+function quiet(redis: Redis): Redis {
+  const ssubscribe = redis.ssubscribe.bind(redis) as (...channels: string[]) => Promise<unknown>;
+  const sunsubscribe = redis.sunsubscribe.bind(redis) as (...channels: string[]) => Promise<unknown>;
+  const ignore = () => undefined;
+  return Object.assign(redis, {
+    ssubscribe: (...channels: string[]) => ssubscribe(...channels).catch(ignore),
+    sunsubscribe: (...channels: string[]) => sunsubscribe(...channels).catch(ignore),
+  });
+}

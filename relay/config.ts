@@ -1,0 +1,37 @@
+import { z } from 'zod';
+
+const origins = z
+  .string()
+  .default('')
+  .transform((text) =>
+    text
+      .split(',')
+      .map((origin) => origin.trim().replace(/\/$/, ''))
+      .filter((origin) => origin !== ''),
+  );
+
+/** The environment of a relay node. */
+const Config = z.object({
+  BIND: z.string().default('127.0.0.1'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8788),
+  /** Names this node in logs and metrics. */
+  NODE_ID: z.string().min(1).max(64).default('relay'),
+  REDIS_QUEUE_URL: z.string().regex(/^rediss?:\/\//),
+  REDIS_REALTIME_URL: z.string().regex(/^rediss?:\/\//),
+  AUTH_SECRET: z.string().min(32),
+  /** Still accepted while secrets rotate. */
+  AUTH_SECRET_PREVIOUS: z.string().min(32).optional(),
+  /** Origins whose pages may connect; who sends no `Origin` is no browser and may. */
+  CORS_ORIGINS: origins,
+  SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1000).default(25_000),
+});
+export type Config = z.infer<typeof Config>;
+
+/** Reads the environment; an empty variable counts as absent. Throws with the names of what is wrong, never values. */
+export function readConfig(env: Record<string, string | undefined>): Config {
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const config = Config.safeParse(present);
+  if (config.success) return config.data;
+  const issues = config.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+  throw new Error(`environment: ${issues.join('; ')}`);
+}

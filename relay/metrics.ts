@@ -1,0 +1,93 @@
+import { Counter, Gauge, Registry } from 'prom-client';
+
+/** Why a room was read from its log instead of its channel. */
+export type CatchUpCause = 'gap' | 'reconnect' | 'tail' | 'join' | 'message';
+
+/** What a relay node counts, each worth a graph or an alert. */
+export class Metrics {
+  readonly registry = new Registry();
+  readonly #shared = { registers: [this.registry] };
+
+  readonly sockets = new Gauge({
+    name: 'warmwind_relay_sockets',
+    help: 'Connected sockets.',
+    ...this.#shared,
+  });
+  readonly refused = new Counter({
+    name: 'warmwind_relay_connections_refused_total',
+    help: 'Connections refused, by reason.',
+    labelNames: ['reason'],
+    ...this.#shared,
+  });
+  readonly delivered = new Counter({
+    name: 'warmwind_relay_events_delivered_total',
+    help: 'Recorded events sent to sockets, live or replayed.',
+    labelNames: ['way'],
+    ...this.#shared,
+  });
+  readonly catchUps = new Counter({
+    name: 'warmwind_relay_catch_ups_total',
+    help: 'Rooms read from their log because the channel had left something out or might have.',
+    labelNames: ['cause'],
+    ...this.#shared,
+  });
+  readonly replayPages = new Counter({
+    name: 'warmwind_relay_replay_pages_total',
+    help: 'Pages of a log read for sockets that joined.',
+    ...this.#shared,
+  });
+  readonly snapshots = new Counter({
+    name: 'warmwind_relay_snapshots_total',
+    help: 'Snapshots sent because a log was trimmed or lost.',
+    ...this.#shared,
+  });
+  readonly denied = new Counter({
+    name: 'warmwind_relay_subscriptions_denied_total',
+    help: 'Subscriptions refused, by error code.',
+    labelNames: ['code'],
+    ...this.#shared,
+  });
+  readonly dropped = new Counter({
+    name: 'warmwind_relay_inbound_dropped_total',
+    help: 'Inbound events not handled: rate_limited, unknown or flood (the connection was closed).',
+    labelNames: ['reason'],
+    ...this.#shared,
+  });
+  readonly slow = new Counter({
+    name: 'warmwind_relay_slow_sockets_closed_total',
+    help: 'Sockets closed because they did not read fast enough.',
+    ...this.#shared,
+  });
+  readonly errors = new Counter({
+    name: 'warmwind_relay_handler_errors_total',
+    help: 'Handlers that failed with something unforeseen.',
+    ...this.#shared,
+  });
+
+  /** Reports how many rooms this node follows whenever metrics are read. */
+  countRooms(count: () => number): void {
+    new Gauge({
+      name: 'warmwind_relay_rooms',
+      help: 'Rooms that this node follows.',
+      ...this.#shared,
+      collect() {
+        this.set(count());
+      },
+    });
+  }
+
+  /** Reports whether a Redis connection is up whenever metrics are read. */
+  watchRedis(connections: Record<string, { status: string }>): void {
+    new Gauge({
+      name: 'warmwind_relay_redis_up',
+      help: '1 while the connection is ready.',
+      labelNames: ['connection'],
+      ...this.#shared,
+      collect() {
+        for (const [connection, { status }] of Object.entries(connections)) {
+          this.set({ connection }, status === 'ready' ? 1 : 0);
+        }
+      },
+    });
+  }
+}

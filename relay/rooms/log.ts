@@ -1,0 +1,72 @@
+import { compareEventIds, type Envelope, type Room, type StoredEvent } from '@warmwind/shared/events';
+import { roomKeys } from '@warmwind/shared/keys';
+import type { Redis } from 'ioredis';
+import { LIMITS } from '../limits.ts';
+
+/** A room and the user whose it is: names its log, its channel and who may see it. */
+export type RoomId = { owner: string; room: Room };
+
+/** The position before every event. */
+export const START = '0-0';
+
+export type Entry = { id: string; n: number; event: StoredEvent };
+
+/** A piece of a log. */
+export type Page = {
+  /** The position after which `entries` follow. */
+  from: string;
+  entries: Entry[];
+  /** The log may hold more. */
+  more: boolean;
+  /** Something between the wanted position and `entries` was trimmed or lost. */
+  truncated: boolean;
+};
+
+/**
+ * Reads on from `position`, the id of an event or `START`. Truncated when that event is no longer in the log, or when
+ * the log's first event is not the first that was ever written to it. What remains and comes later is still handed out.
+ */
+export async function readLog(redis: Redis, { owner, room }: RoomId, position: string): Promise<Page> {
+  const key = roomKeys.log(owner, room);
+  const count = LIMITS.replayPage;
+  const rows = await redis.xrange(key, position === START ? '-' : position, '+', 'COUNT', count + 1);
+  const entries = rows.map(parse);
+  const more = rows.length > count;
+  const first = entries[0];
+  if (position === START) {
+    return { from: START, entries, more, truncated: first !== undefined && first.n !== 1 };
+  }
+  if (first?.id === position) return { from: position, entries: entries.slice(1), more, truncated: false };
+  if (first) return { from: position, entries, more, truncated: true };
+  // Nothing at or after it: the log is gone, or an older copy of it is back. Its end is where new events will follow.
+  const last = await readTail(redis, { owner, room });
+  const overtaken = compareEventIds(last, position) > 0;
+  return { from: overtaken ? position : last, entries, more: overtaken, truncated: true };
+}
+
+/** The id of the log's last event, `START` when it is empty. */
+export async function readTail(redis: Redis, { owner, room }: RoomId): Promise<string> {
+  const [row] = await redis.xrevrange(roomKeys.log(owner, room), '+', '-', 'COUNT', 1);
+  return row?.[0] ?? START;
+}
+
+/** A channel's message: `<previous id>\n<id>\n<event JSON>`. */
+export function parseMessage(message: string): { prev: string; id: string; event: StoredEvent } {
+  const first = message.indexOf('\n');
+  const second = message.indexOf('\n', first + 1);
+  return {
+    prev: message.slice(0, first),
+    id: message.slice(first + 1, second),
+    event: JSON.parse(message.slice(second + 1)) as StoredEvent,
+  };
+}
+
+export const envelope = ({ room }: RoomId, id: string, event: StoredEvent): Envelope => ({
+  id,
+  room,
+  ...event,
+});
+
+function parse([id, fields]: [id: string, fields: string[]]): Entry {
+  return { id, n: Number(fields[1]), event: JSON.parse(fields[3] ?? '') as StoredEvent };
+}

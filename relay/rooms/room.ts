@@ -1,0 +1,126 @@
+import { compareEventIds, type Envelope, type StoredEvent } from '@warmwind/shared/events';
+import { roomKeys } from '@warmwind/shared/keys';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { Redis } from 'ioredis';
+import type { CatchUpCause, Metrics } from '../metrics.ts';
+import { envelope, parseMessage, type RoomId, readLog, readTail, START } from './log.ts';
+
+/** What every room of a node works with. */
+export type RoomContext = {
+  realtime: Redis;
+  /** Sends to the sockets of this node that are live in a room; returns how many. */
+  broadcast: (liveRoom: string, event: Envelope) => number;
+  snapshots: (id: RoomId, position: string) => Promise<Envelope[]>;
+  metrics: Metrics;
+  log: Logger;
+};
+
+/**
+ * One room on one node. All its live sockets have been sent every event up to `cursor`, in order and once. A message
+ * that continues the cursor is passed on; anything else is a reason to read the log.
+ */
+export class Room {
+  readonly id: RoomId;
+  readonly channel: string;
+  /** The Socket.IO room of the sockets that have caught up. */
+  readonly live: string;
+  /** Subscriptions that hold this room. */
+  holders = 0;
+  cursor = START;
+  /** Resolves once the channel is subscribed and `cursor` is set. */
+  readonly opened: Promise<void>;
+
+  readonly #context: RoomContext;
+  #closed = false;
+  /** Tasks that keep the cursor to themselves, the last one, and whether a message came meanwhile. */
+  #tasks = 0;
+  #last: Promise<unknown> = Promise.resolve();
+  #behind = false;
+  #advancing: Promise<void> | undefined;
+
+  constructor(id: RoomId, context: RoomContext, subscribe: (channel: string) => Promise<unknown>) {
+    this.id = id;
+    this.channel = roomKeys.channel(id.owner, id.room);
+    this.live = `live:${id.owner}:${id.room}`;
+    this.#context = context;
+    this.opened = this.hold(async () => {
+      await subscribe(this.channel);
+      this.cursor = await readTail(context.realtime, id);
+    });
+  }
+
+  /** A message of the room's channel. */
+  receive(message: string): void {
+    if (this.#tasks > 0) {
+      this.#behind = true;
+      return;
+    }
+    const { prev, id, event } = parseMessage(message);
+    if (prev === this.cursor) {
+      this.#deliver(id, event);
+      return;
+    }
+    // A message that a catch-up has overtaken; but a log's first event after others means that it began anew.
+    if (compareEventIds(id, this.cursor) <= 0 && prev !== START) return;
+    this.catchUp('gap').catch(() => undefined);
+  }
+
+  /** Delivers from the log whatever lies after the cursor. Rejects, and may be called again, when Redis is away. */
+  catchUp(cause: CatchUpCause): Promise<void> {
+    this.#context.metrics.catchUps.inc({ cause });
+    this.#behind = true;
+    this.#advancing ??= this.hold(async () => {
+      while (this.#behind && !this.#closed) {
+        this.#behind = false;
+        await this.#readOn();
+      }
+    })
+      .catch((error: unknown) => {
+        this.#context.log.warn({ room: this.id.room, cause, err: error }, 'catching up failed');
+        throw error;
+      })
+      .finally(() => {
+        this.#advancing = undefined;
+      });
+    return this.#advancing;
+  }
+
+  /** Runs `task` while the cursor stands still. */
+  hold<T>(task: () => Promise<T>): Promise<T> {
+    this.#tasks += 1;
+    const run = this.#last.then(task).finally(() => {
+      this.#tasks -= 1;
+      if (this.#tasks === 0 && this.#behind && !this.#closed) {
+        this.catchUp('message').catch(() => undefined);
+      }
+    });
+    this.#last = run.catch(() => undefined);
+    return run;
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  async #readOn(): Promise<void> {
+    for (;;) {
+      const page = await readLog(this.#context.realtime, this.id, this.cursor);
+      if (page.truncated) {
+        const snapshots = await this.#context.snapshots(this.id, page.from);
+        if (this.#closed) return;
+        this.cursor = page.from;
+        for (const snapshot of snapshots) this.#context.broadcast(this.live, snapshot);
+        this.#context.metrics.snapshots.inc(snapshots.length);
+      }
+      if (this.#closed) return;
+      for (const { id, event } of page.entries) this.#deliver(id, event);
+      if (!page.more) return;
+    }
+  }
+
+  #deliver(id: string, event: StoredEvent): void {
+    this.cursor = id;
+    const sockets = this.#context.broadcast(this.live, envelope(this.id, id, event));
+    this.#context.metrics.delivered.inc({ way: 'live' }, sockets);
+  }
+}

@@ -1,0 +1,264 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { keys, roomKeys } from '@warmwind/shared/keys';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { waitFor } from '../../infra/testing/wait.ts';
+import {
+  collect,
+  connected,
+  metric,
+  percents,
+  progress,
+  subscribe,
+  ticket,
+  upTo,
+  World,
+} from '../testing/world.ts';
+
+let world: World;
+
+beforeAll(async () => {
+  world = await World.start();
+});
+afterEach(() => world.tidy());
+afterAll(() => world?.stop());
+
+/** A node, a job of `ann` that goes on to `state`, and a socket that is live in its room. */
+async function watching(state = 'queued') {
+  const node = await world.node();
+  const job = await world.job('ann');
+  const room = `job:${job}`;
+  const socket = world.client(node.url, await ticket('ann'));
+  const events = collect(socket);
+  await connected(socket);
+  expect(await subscribe(socket, room)).toEqual({ ok: true, truncated: false });
+  await world.queue.client.hset(keys.job('ann', job), { state });
+  const log = roomKeys.log('ann', room);
+  const types = () => events.map(({ type }) => type);
+  return { node, job, room, socket, events, log, types };
+}
+
+const catchUps = (url: string, cause: string) =>
+  metric(url, `warmwind_relay_catch_ups_total{cause="${cause}"}`);
+
+test('an event whose message was lost is found by the tail check', async () => {
+  const { node, job, events, log } = await watching();
+  await world.append('ann', job, progress(1));
+  await world.realtime.client.xadd(log, '*', 'n', 2, 'e', JSON.stringify(progress(2)));
+  await waitFor('both events', () => events.length === 2);
+  expect(percents(events)).toEqual([1, 2]);
+  expect(await catchUps(node.url, 'tail')).toBe(1);
+});
+
+test('a gap between messages is filled before the newer event is delivered', async () => {
+  const { node, job, events, log } = await watching();
+  await world.append('ann', job, progress(1));
+  await waitFor('the first event', () => events.length === 1);
+  await world.realtime.client.xadd(log, '*', 'n', 2, 'e', JSON.stringify(progress(2)));
+  await world.append('ann', job, progress(3));
+  await waitFor('all events', () => events.length === 3);
+  expect(percents(events)).toEqual([1, 2, 3]);
+  expect(await catchUps(node.url, 'gap')).toBe(1);
+});
+
+test('a subscriber connection that is cut costs no event', async () => {
+  const { node, job, events } = await watching();
+  for (const n of upTo(60)) {
+    if (n % 20 === 0) await world.realtime.client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await world.append('ann', job, progress(n));
+  }
+  await waitFor('all events', () => events.length >= 60);
+  expect(percents(events)).toEqual(upTo(60));
+  expect(await catchUps(node.url, 'reconnect')).toBeGreaterThan(0);
+});
+
+test('who resumes after a trimmed event is told so, gets a snapshot and then what is left', async () => {
+  const { node, job, room, events, log } = await watching('active');
+  await world.append('ann', job, ...upTo(10).map(progress));
+  await waitFor('all events', () => events.length === 10);
+  await world.realtime.client.xtrim(log, 'MAXLEN', 4);
+
+  for (const after of [events[2]?.id, undefined]) {
+    const late = world.client(node.url, await ticket('ann'));
+    const received = collect(late);
+    await connected(late);
+    expect(await subscribe(late, room, after)).toEqual({ ok: true, truncated: true });
+    await waitFor('what is left', () => received.length === 5);
+    expect(received[0]).toMatchObject({
+      type: 'job.snapshot',
+      room,
+      run: 1,
+      data: { jobId: job, state: 'active' },
+    });
+    expect(percents(received)).toEqual([7, 8, 9, 10]);
+  }
+  const kept = world.client(node.url, await ticket('ann'));
+  const received = collect(kept);
+  await connected(kept);
+  expect(await subscribe(kept, room, events[6]?.id)).toEqual({ ok: true, truncated: false });
+  await waitFor('what is left', () => received.length === 3);
+  expect(percents(received)).toEqual([8, 9, 10]);
+});
+
+test('when the realtime Redis loses its data, watchers get a snapshot and every new event', async () => {
+  const { job, events, types } = await watching('active');
+  await world.append('ann', job, progress(1), progress(2));
+  await waitFor('the events', () => events.length === 2);
+  await world.realtime.client.flushall();
+  await world.append('ann', job, progress(3));
+  await waitFor('the new event', () => events.length === 4);
+  expect(types()).toEqual(['job.progress', 'job.progress', 'job.snapshot', 'job.progress']);
+  await world.append('ann', job, progress(4));
+  await waitFor('the next event', () => events.length === 5);
+  expect(percents(events)).toEqual([1, 2, 3, 4]);
+});
+
+test('a loss after which nothing happens is told too', async () => {
+  const { job, room, node, events, types } = await watching('active');
+  await world.append('ann', job, progress(1));
+  await waitFor('the event', () => events.length === 1);
+  await world.realtime.client.flushall();
+  await waitFor('the snapshot', () => types().includes('job.snapshot'));
+
+  const late = world.client(node.url, await ticket('ann'));
+  const received = collect(late);
+  await connected(late);
+  expect(await subscribe(late, room)).toEqual({ ok: true, truncated: true });
+  await waitFor('the snapshot', () => received.length === 1);
+  expect(received[0]).toMatchObject({ type: 'job.snapshot', data: { state: 'active' } });
+});
+
+test('a realtime Redis that is killed and comes back empty is survived without a reconnect', async () => {
+  const { node, job, socket, events, types } = await watching('active');
+  await world.append('ann', job, progress(1));
+  await waitFor('the event', () => events.length === 1);
+  await world.realtime.kill();
+  await waitFor('ready to fail', async () => (await fetch(`${node.url}/health/ready`)).status === 503);
+  const other = `job:${await world.job('ann')}`;
+  expect(await subscribe(socket, other)).toMatchObject({ ok: false, code: 'unavailable' });
+  await world.realtime.restart();
+  await waitFor('ready to recover', async () => (await fetch(`${node.url}/health/ready`)).ok);
+  await world.append('ann', job, progress(2));
+  await waitFor('the new event', () => percents(events).length === 2);
+  expect(types()).toEqual(['job.progress', 'job.snapshot', 'job.progress']);
+  expect(await subscribe(socket, other)).toEqual({ ok: true, truncated: false });
+  expect(socket.connected).toBe(true);
+});
+
+test('a log that began anew after its job had started is a loss for who comes later', async () => {
+  const node = await world.node();
+  const job = await world.job('ann', { state: 'active', startedAt: Date.now() - 60_000 });
+  await world.append('ann', job, progress(80));
+  const socket = world.client(node.url, await ticket('ann'));
+  const events = collect(socket);
+  await connected(socket);
+  expect(await subscribe(socket, `job:${job}`)).toEqual({ ok: true, truncated: true });
+  await waitFor('snapshot and event', () => events.length === 2);
+  expect(events.map(({ type }) => type)).toEqual(['job.snapshot', 'job.progress']);
+});
+
+test("a second subscription takes the first one's place and replays what it asks for", async () => {
+  const { job, room, socket, events } = await watching();
+  await world.append('ann', job, progress(1), progress(2));
+  await waitFor('the events', () => events.length === 2);
+  expect(await subscribe(socket, room, events[0]?.id)).toEqual({ ok: true, truncated: false });
+  await world.append('ann', job, progress(3));
+  await waitFor('the replay and the new event', () => events.length === 4);
+  expect(percents(events)).toEqual([1, 2, 2, 3]);
+});
+
+test("a user's room whose log was lost opens with snapshots of what is open", async () => {
+  const node = await world.node();
+  const job = await world.job('cleo', { state: 'active' });
+  const container = await world.container('cleo', { state: 'running' });
+  const socket = world.client(node.url, await ticket('cleo'));
+  const events = collect(socket);
+  await connected(socket);
+  expect(await subscribe(socket, 'user:cleo')).toEqual({ ok: true, truncated: true });
+  await waitFor('both snapshots', () => events.length === 2);
+  expect(events[0]).toMatchObject({
+    type: 'container.snapshot',
+    data: { containerId: container, state: 'running' },
+  });
+  expect(events[1]).toMatchObject({ type: 'job.snapshot', room: 'user:cleo', data: { jobId: job } });
+  await world.append('cleo', job, progress(5));
+  await waitFor('the event', () => percents(events).length === 1);
+});
+
+test('a job that has only just been asked for is no loss', async () => {
+  const node = await world.node();
+  const socket = world.client(node.url, await ticket('dan'));
+  await connected(socket);
+  const job = await world.job('dan');
+  expect(await subscribe(socket, `job:${job}`)).toEqual({ ok: true, truncated: false });
+  expect(await subscribe(socket, 'user:dan')).toEqual({ ok: true, truncated: false });
+});
+
+test('sockets that join and leave at once leave no room behind and cut off nobody', async () => {
+  const node = await world.node();
+  const job = await world.job('ann');
+  const room = `job:${job}`;
+  const sockets = await Promise.all(upTo(6).map(async () => world.client(node.url, await ticket('ann'))));
+  await Promise.all(sockets.map(connected));
+  const received = sockets.map(collect);
+  for (let round = 0; round < 15; round++) {
+    await Promise.all(
+      sockets.map(async (socket) => {
+        const joining = subscribe(socket, room);
+        if (Math.random() < 0.5) await sleep(Math.random() * 4);
+        socket.emit('unsubscribe', { room });
+        await joining;
+      }),
+    );
+  }
+  await waitFor(
+    'the room to be forgotten',
+    async () => (await metric(node.url, 'warmwind_relay_rooms')) === 0,
+  );
+  const channel = roomKeys.channel('ann', room);
+  await waitFor('its channel to be left', async () => {
+    const [, count] = (await world.realtime.client.call('PUBSUB', 'SHARDNUMSUB', channel)) as [
+      string,
+      number,
+    ];
+    return count === 0;
+  });
+  const [stays, leaves] = sockets;
+  if (!stays || !leaves) throw new Error('no sockets');
+  const left = leaves.emitWithAck('unsubscribe', { room });
+  expect(await Promise.all([subscribe(stays, room), left])).toEqual([
+    { ok: true, truncated: false },
+    { ok: true },
+  ]);
+  await world.append('ann', job, progress(1));
+  await waitFor('the event', () => received[0]?.length === 1);
+  expect(received.slice(1).flat()).toEqual([]);
+});
+
+test('a long log is replayed whole to a busy room while it grows', async () => {
+  const node = await world.node();
+  const job = await world.job('ann');
+  for (let n = 0; n < 2000; n += 100) {
+    await world.append('ann', job, ...upTo(100).map((i) => progress(n + i)));
+  }
+  const sockets = await Promise.all(upTo(3).map(async () => world.client(node.url, await ticket('ann'))));
+  const received = sockets.map(collect);
+  await Promise.all(sockets.map(connected));
+  const joining = Promise.all(sockets.map((socket) => subscribe(socket, `job:${job}`)));
+  for (let n = 2001; n <= 2500; n++) await world.append('ann', job, progress(n));
+  await joining;
+  for (const events of received) {
+    await waitFor('all events', () => events.length >= 2500);
+    expect(percents(events)).toEqual(upTo(2500));
+  }
+});
+
+test('the queue Redis away refuses new subscriptions as unavailable and keeps the live ones going', async () => {
+  const { job, socket, events } = await watching();
+  await world.queue.kill();
+  const room = 'job:00000000-0000-4000-8000-000000000000';
+  expect(await subscribe(socket, room)).toMatchObject({ ok: false, code: 'unavailable' });
+  await world.append('ann', job, progress(1));
+  await waitFor('the event', () => events.length === 1);
+  await world.queue.restart();
+  await waitFor('subscriptions to work again', async () => (await subscribe(socket, `job:${job}`)).ok);
+});

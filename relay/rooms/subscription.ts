@@ -1,0 +1,139 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ApiError } from '@warmwind/shared/errors';
+import { compareEventIds, type Envelope } from '@warmwind/shared/events';
+import { LIMITS } from '../limits.ts';
+import { backlog, type RelaySocket } from '../sockets/socket.ts';
+import { beginningLost, type OpenRoom } from './access.ts';
+import { envelope, type Page, readLog, START } from './log.ts';
+import type { Room, RoomContext } from './room.ts';
+import type { Rooms } from './rooms.ts';
+
+/** A job's record changes a moment before its event is appended: an empty log is asked again after this, ms. */
+const APPENDING_MS = 250;
+/** Reads at the log's end after which the room waits for its joiner, so that a busy room can't outrun it. */
+const CHASES = 4;
+
+/**
+ * One socket's subscription to one room: it reads the log itself up to the room's cursor, and in the tick in which both
+ * are at the same event it joins the live sockets. So it is sent every event once and in order.
+ */
+export class Subscription {
+  readonly #socket: RelaySocket;
+  readonly #id: OpenRoom;
+  readonly #rooms: Rooms;
+  readonly #context: RoomContext;
+  readonly #room: Room;
+  #ended = false;
+  /** The socket has been sent, or had before, all up to here. */
+  #position = START;
+  #page: Page = { from: START, entries: [], more: false, truncated: false };
+  #snapshots: Envelope[] = [];
+
+  constructor(socket: RelaySocket, id: OpenRoom, rooms: Rooms, context: RoomContext) {
+    this.#socket = socket;
+    this.#id = id;
+    this.#rooms = rooms;
+    this.#context = context;
+    this.#room = rooms.acquire(id);
+  }
+
+  /** Follows the room and looks at its log after `after`. → was something in between trimmed or lost? */
+  async open(after = START): Promise<boolean> {
+    this.#position = after;
+    const late = sleep(LIMITS.subscribeMs, undefined, { ref: false }).then(unavailable);
+    await Promise.race([this.#room.opened, late]).catch(unavailable);
+    await this.#read().catch(unavailable);
+    return this.#page.truncated;
+  }
+
+  /** Sends what `open` found and all that follows, then goes live. Rejects when Redis goes away before that. */
+  async run(): Promise<void> {
+    for (let chases = 0; ; ) {
+      if (this.#send()) return;
+      // Either the socket comes from a node that was ahead of this one, or the log ends before the room's cursor.
+      if (this.#page.entries.length === 0 || compareEventIds(this.#position, this.#room.cursor) > 0) {
+        await this.#room.catchUp('join');
+        if (this.#join()) return;
+      }
+      await this.#drained();
+      if (!this.#page.more) chases += 1;
+      if (chases > CHASES && (await this.#room.hold(() => this.#read().then(() => this.#send())))) return;
+      await this.#read();
+    }
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#socket.leave(this.#room.live);
+    this.#rooms.release(this.#room);
+  }
+
+  async #read(): Promise<void> {
+    const { realtime, snapshots, metrics } = this.#context;
+    let page = await readLog(realtime, this.#id, this.#position);
+    metrics.replayPages.inc();
+    this.#snapshots = [];
+    if (this.#position === START && !page.truncated) {
+      if (page.entries.length === 0 && (await this.#begun())) {
+        await sleep(APPENDING_MS);
+        page = await readLog(realtime, this.#id, START);
+        if (page.entries.length === 0) page.truncated = true;
+      } else if (this.#id.subject && beginningLost(this.#id.subject, page.entries[0])) {
+        page.truncated = true;
+      }
+    }
+    if (page.truncated) this.#snapshots = await snapshots(this.#id, page.from);
+    this.#page = page;
+  }
+
+  /** Has something happened that an empty log does not tell? */
+  async #begun(): Promise<boolean> {
+    if (this.#id.subject) return this.#id.subject.begun;
+    const open = await this.#context.snapshots(this.#id, START);
+    return open.some(({ data }) => data.state !== 'queued' && data.state !== 'requested');
+  }
+
+  /** Sends the page as far as the room itself has come. → nothing is left to do. */
+  #send(): boolean {
+    if (this.#ended) return true;
+    const { entries, truncated, from } = this.#page;
+    if (truncated) {
+      this.#position = from;
+      for (const snapshot of this.#snapshots) this.#socket.emit(snapshot.type, snapshot);
+      this.#context.metrics.snapshots.inc(this.#snapshots.length);
+    }
+    let sent = 0;
+    for (const { id, event } of entries) {
+      if (compareEventIds(id, this.#room.cursor) > 0) break;
+      this.#socket.emit(event.type, envelope(this.#id, id, event));
+      this.#position = id;
+      sent += 1;
+    }
+    this.#context.metrics.delivered.inc({ way: 'replay' }, sent);
+    return this.#join();
+  }
+
+  #join(): boolean {
+    if (this.#ended) return true;
+    if (this.#position !== this.#room.cursor) return false;
+    this.#socket.join(this.#room.live);
+    return true;
+  }
+
+  /** Waits while the socket does not take what it was sent; rejects when it never does. */
+  async #drained(): Promise<void> {
+    for (let waited = 0; !this.#ended; waited += 20) {
+      if (backlog(this.#socket) < LIMITS.replayBacklog) return;
+      if (waited > LIMITS.slowMs) {
+        this.#context.metrics.slow.inc();
+        throw new Error('the socket does not read');
+      }
+      await sleep(20);
+    }
+  }
+}
+
+const unavailable = (): never => {
+  throw new ApiError('unavailable', 'The room cannot be opened now: subscribe again in a moment.');
+};

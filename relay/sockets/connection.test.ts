@@ -1,0 +1,135 @@
+import { API_AUDIENCE } from '@warmwind/shared/realtime';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { collect, connected, metric, ORIGIN, SECRET, subscribe, ticket, World } from '../testing/world.ts';
+
+const PREVIOUS = 'the-secret-before-of-thirty-two-characters';
+let world: World;
+
+beforeAll(async () => {
+  world = await World.start();
+});
+afterEach(() => world.tidy());
+afterAll(() => world?.stop());
+
+test('only a relay ticket opens a socket: every other token is unauthenticated', async () => {
+  const { url } = await world.node();
+  const unsigned = `${btoa('{"alg":"none"}')}.${btoa('{"sub":"ann","jti":"1","aud":"warmwind-relay","exp":9999999999}')}.`;
+  const wrong: unknown[] = [
+    await ticket('ann', { aud: API_AUDIENCE }),
+    await ticket('ann', { secret: 'another-secret-of-at-least-32-characters' }),
+    await ticket('ann', { expiresIn: -1 }),
+    await ticket('bad {user}'),
+    unsigned.replaceAll('=', ''),
+    'x'.repeat(20_000),
+    '',
+    undefined,
+    42,
+    { token: 'x' },
+  ];
+  for (const token of wrong) {
+    const refused = await connected(world.client(url, '', { auth: { token } }));
+    expect(refused?.data?.code).toBe('unauthenticated');
+  }
+  expect(await connected(world.client(url, await ticket('ann')))).toBeUndefined();
+});
+
+test('tickets of the previous secret are accepted while secrets rotate', async () => {
+  const { url } = await world.node({ AUTH_SECRET_PREVIOUS: PREVIOUS });
+  for (const secret of [SECRET, PREVIOUS]) {
+    expect(await connected(world.client(url, await ticket('ann', { secret })))).toBeUndefined();
+  }
+});
+
+test('a socket is closed when its ticket expires', async () => {
+  const { url } = await world.node();
+  const socket = world.client(url, await ticket('ann', { expiresIn: 2 }));
+  expect(await connected(socket)).toBeUndefined();
+  await waitFor('the socket to be closed', () => !socket.connected);
+  socket.connect();
+  expect((await connected(socket))?.data?.code).toBe('unauthenticated');
+});
+
+test('a page of a foreign origin cannot connect; ours and clients without an origin can', async () => {
+  const { url } = await world.node();
+  const token = await ticket('ann');
+  const from = (origin: string) => world.client(url, token, { extraHeaders: { Origin: origin } });
+  for (const origin of ['https://evil.example', `${ORIGIN}.evil.example`, 'null']) {
+    expect(await connected(from(origin))).toBeInstanceOf(Error);
+  }
+  expect(await connected(from(ORIGIN))).toBeUndefined();
+  expect(await connected(world.client(url, token))).toBeUndefined();
+});
+
+test('only WebSockets are served, and no origin is reflected', async () => {
+  const { url } = await world.node();
+  const answer = await fetch(`${url}/socket.io/?EIO=4&transport=polling`, { headers: { Origin: ORIGIN } });
+  expect(answer.status).toBe(400);
+  expect(answer.headers.get('access-control-allow-origin')).toBeNull();
+});
+
+test("another user's rooms, unknown ones and what is no room are not found alike", async () => {
+  const { url } = await world.node();
+  const job = await world.job('ann');
+  const container = await world.container('ann');
+  const socket = world.client(url, await ticket('mallory'));
+  await connected(socket);
+  const rooms = [
+    `job:${job}`,
+    `container:${container}`,
+    'user:ann',
+    'job:unknown',
+    'container:x}:y',
+    'job:',
+    'nothing',
+    '',
+    'job:../../ann',
+    `job:${'x'.repeat(150)}`,
+  ];
+  const answers = await Promise.all(rooms.map((room) => subscribe(socket, room)));
+  for (const answer of answers) {
+    expect(answer).toMatchObject({ ok: false, code: 'not_found' });
+    expect(answer).toEqual(answers[0]);
+  }
+  expect(await metric(url, 'warmwind_relay_subscriptions_denied_total{code="not_found"}')).toBe(rooms.length);
+});
+
+test("a share ticket opens its desktop's room and nothing else of its owner", async () => {
+  const { url } = await world.node();
+  const job = await world.job('ann');
+  const [shared, other] = [await world.container('ann'), await world.container('ann')];
+  const socket = world.client(url, await ticket('ann', { containerId: shared }));
+  await connected(socket);
+  expect(await subscribe(socket, `container:${shared}`)).toEqual({ ok: true, truncated: false });
+  for (const room of [`container:${other}`, `job:${job}`, 'user:ann']) {
+    expect(await subscribe(socket, room)).toMatchObject({ ok: false, code: 'not_found' });
+  }
+});
+
+test('a drained node says so, takes nobody, and lets every client go so that it comes back by itself', async () => {
+  const node = await world.node();
+  const token = await ticket('ann');
+  const sockets = Array.from({ length: 10 }, () => world.client(node.url, token));
+  await Promise.all(sockets.map(connected));
+  const received = sockets.map(collect);
+  const reasons: string[] = [];
+  for (const socket of sockets) socket.on('disconnect', (reason) => reasons.push(reason));
+  node.beginDrain();
+  const ready = await fetch(`${node.url}/health/ready`);
+  expect([ready.status, (await ready.json()).status]).toEqual([503, 'shutting_down']);
+  expect((await fetch(`${node.url}/health/live`)).status).toBe(200);
+  expect(await connected(world.client(node.url, token))).toBeInstanceOf(Error);
+  await node.drain();
+  await waitFor('every socket to be closed', () => reasons.length === 10);
+  expect(new Set(reasons)).toEqual(new Set(['transport close']));
+  for (const events of received) expect(events).toEqual([{ withinMs: 200 }]);
+});
+
+test('SIGTERM ends a node with 0 although sockets are connected and Redis is away', async () => {
+  const relay = await world.process();
+  const socket = world.client(relay.url, await ticket('ann'));
+  await connected(socket);
+  await world.realtime.kill();
+  expect(await relay.end('SIGTERM')).toBe(0);
+  await world.realtime.restart();
+});

@@ -1,0 +1,77 @@
+import { ApiError } from '@warmwind/shared/errors';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { Ack } from '@warmwind/shared/realtime';
+import type { z } from 'zod';
+import { LIMITS } from '../limits.ts';
+import type { Metrics } from '../metrics.ts';
+import { Bucket } from './bucket.ts';
+import type { RelaySocket } from './socket.ts';
+
+type Reply = (ack: Ack) => void;
+/** Answers one event by `reply`, once; may go on working after it. */
+type Handler<T> = (argument: T, reply: Reply) => Promise<void>;
+
+/** The events of one socket: everything that comes in passes here, is bounded, checked and answered. */
+export class Inbound {
+  readonly #socket: RelaySocket;
+  readonly #metrics: Metrics;
+  readonly #log: Logger;
+  readonly #handlers = new Map<unknown, (args: unknown[], reply: Reply) => Promise<void>>();
+
+  constructor(socket: RelaySocket, metrics: Metrics, log: Logger) {
+    this.#socket = socket;
+    this.#metrics = metrics;
+    this.#log = log;
+    const bucket = new Bucket(LIMITS.eventsPerSecond, LIMITS.eventsBurst);
+    // A middleware sees every event, whatever its name, and nothing after it is called.
+    socket.use(([name, ...args]) => void this.#receive(bucket, name, args));
+    socket.on('error', (err) => log.debug({ err }, 'socket error'));
+  }
+
+  /** Handles the event `name`, whose one argument must match `schema`. */
+  on<T>(name: string, schema: z.ZodType<T>, handler: Handler<T>): this {
+    this.#handlers.set(name, async ([argument], reply) => {
+      const parsed = schema.safeParse(argument);
+      if (!parsed.success) {
+        const issue = parsed.error.issues[0];
+        const where = issue?.path.join('.') || 'argument';
+        throw new ApiError('bad_request', `Correct ${where}: ${issue?.message ?? 'invalid'}.`);
+      }
+      await handler(parsed.data, reply);
+    });
+    return this;
+  }
+
+  async #receive(bucket: Bucket, name: unknown, args: unknown[]): Promise<void> {
+    const reply = once(args.at(-1));
+    try {
+      if (!bucket.take()) {
+        this.#metrics.dropped.inc({ reason: 'rate_limited' });
+        throw new ApiError('rate_limited', 'Too many events: send fewer a second.');
+      }
+      const handler = this.#handlers.get(name);
+      if (!handler) {
+        this.#metrics.dropped.inc({ reason: 'unknown' });
+        throw new ApiError('bad_request', 'There is no such event: check its name.');
+      }
+      await handler(args, reply);
+    } catch (error) {
+      if (error instanceof ApiError) {
+        reply({ ok: false, code: error.code, message: error.message });
+        return;
+      }
+      this.#metrics.errors.inc();
+      this.#log.error({ socket: this.#socket.id, err: error }, 'a handler failed');
+      reply({ ok: false, code: 'internal', message: 'Something failed here: try again.' });
+    }
+  }
+}
+
+/** The client's acknowledgement, if it asked for one; later answers than the first are dropped. */
+function once(callback: unknown): Reply {
+  let answered = false;
+  return (ack) => {
+    if (!answered && typeof callback === 'function') callback(ack);
+    answered = true;
+  };
+}

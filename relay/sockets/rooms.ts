@@ -1,0 +1,83 @@
+import { ApiError } from '@warmwind/shared/errors';
+import { isEventId } from '@warmwind/shared/events';
+import type { Ack } from '@warmwind/shared/realtime';
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { LIMITS } from '../limits.ts';
+import { openRoom } from '../rooms/access.ts';
+import type { RoomContext } from '../rooms/room.ts';
+import type { Rooms } from '../rooms/rooms.ts';
+import { Subscription } from '../rooms/subscription.ts';
+import type { Inbound } from './inbound.ts';
+import type { RelaySocket } from './socket.ts';
+
+const RoomName = z.string().max(200);
+const Subscribe = z.strictObject({
+  room: RoomName,
+  after: z.string().refine(isEventId, 'use the id of an event that you have received').nullish(),
+});
+const Unsubscribe = z.strictObject({ room: RoomName });
+
+/** `subscribe` and `unsubscribe` of one socket. A second subscription to the same room takes the first one's place. */
+export function handleRooms(
+  socket: RelaySocket,
+  inbound: Inbound,
+  queue: Redis,
+  rooms: Rooms,
+  context: RoomContext,
+): void {
+  /** By room name; `undefined` while its authorisation is being checked. */
+  const held = new Map<string, { subscription?: Subscription }>();
+  const drop = (name: string) => {
+    held.get(name)?.subscription?.end();
+    held.delete(name);
+  };
+  socket.on('disconnect', () => {
+    for (const name of held.keys()) drop(name);
+  });
+
+  const subscribe = async (name: string, after: string | undefined, reply: (ack: Ack) => void) => {
+    drop(name);
+    if (held.size >= LIMITS.roomsPerSocket) {
+      throw new ApiError(
+        'quota_exceeded',
+        `A socket may hold ${LIMITS.roomsPerSocket} rooms: leave one first.`,
+      );
+    }
+    const place: { subscription?: Subscription } = {};
+    held.set(name, place);
+    const current = () => socket.connected && held.get(name) === place;
+    try {
+      const id = await openRoom(queue, socket.data.ticket, name);
+      if (!current()) throw superseded();
+      const subscription = new Subscription(socket, id, rooms, context);
+      place.subscription = subscription;
+      const truncated = await subscription.open(after);
+      if (!current()) throw superseded();
+      reply({ ok: true, truncated } as Ack<{ truncated: boolean }>);
+      subscription.run().catch((err: unknown) => {
+        context.log.warn({ room: name, socket: socket.id, err }, 'a replay was broken off');
+        // It comes back and resumes after what it has; what waits for a socket that does not read is dropped.
+        if (current()) socket.conn.close(true);
+      });
+    } catch (error) {
+      place.subscription?.end();
+      if (held.get(name) === place) held.delete(name);
+      throw error;
+    }
+  };
+
+  inbound.on('subscribe', Subscribe, ({ room, after }, reply) =>
+    subscribe(room, after ?? undefined, reply).catch((error: unknown) => {
+      context.metrics.denied.inc({ code: error instanceof ApiError ? error.code : 'internal' });
+      throw error;
+    }),
+  );
+  inbound.on('unsubscribe', Unsubscribe, async ({ room }, reply) => {
+    drop(room);
+    reply({ ok: true });
+  });
+}
+
+const superseded = () =>
+  new ApiError('conflict', 'The room was left or subscribed to again before this subscription had begun.');

@@ -1,0 +1,208 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Envelope, StoredEvent } from '@warmwind/shared/events';
+import { keys } from '@warmwind/shared/keys';
+import { appendEvents } from '@warmwind/shared/node/events';
+import { listen } from '@warmwind/shared/node/health';
+import { createLog } from '@warmwind/shared/node/log';
+import { RELAY_AUDIENCE, type SubscribeAck } from '@warmwind/shared/realtime';
+import { SignJWT } from 'jose';
+import { io, type Socket } from 'socket.io-client';
+import { freePort } from '../../infra/testing/port.ts';
+import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { createRelay, type Relay } from '../app.ts';
+import { readConfig } from '../config.ts';
+
+export const SECRET = 'a-secret-of-at-least-thirty-two-characters';
+export const ORIGIN = 'https://console.example';
+
+/** A relay node in this process. */
+export type TestNode = Relay & { url: string };
+/** A relay node in a process of its own, always on the same port. */
+export type TestProcess = {
+  url: string;
+  start: () => Promise<void>;
+  /** Ends it and waits for its exit → its exit code, or the signal. */
+  end: (signal: 'SIGTERM' | 'SIGKILL') => Promise<number | string | null>;
+};
+
+/** Two real Redis servers (only the queue's keeps its data over a restart) and whatever a test starts on them. */
+export class World {
+  readonly queue: TestRedis;
+  readonly realtime: TestRedis;
+  readonly #ends: (() => unknown)[] = [];
+
+  private constructor(queue: TestRedis, realtime: TestRedis) {
+    this.queue = queue;
+    this.realtime = realtime;
+  }
+
+  static async start(): Promise<World> {
+    const aof = ['--appendonly', 'yes', '--appendfsync', 'always'];
+    return new World(await startRedis(aof), await startRedis());
+  }
+
+  /** Ends what the current test has started; the Redis servers stay. */
+  async tidy(): Promise<void> {
+    for (const end of this.#ends.splice(0).reverse()) await end();
+  }
+
+  async stop(): Promise<void> {
+    await this.tidy();
+    await Promise.all([this.queue.stop(), this.realtime.stop()]);
+  }
+
+  onTidy(end: () => unknown): void {
+    this.#ends.push(end);
+  }
+
+  env(): Record<string, string> {
+    return {
+      REDIS_QUEUE_URL: this.queue.url,
+      REDIS_REALTIME_URL: this.realtime.url,
+      AUTH_SECRET: SECRET,
+      CORS_ORIGINS: ORIGIN,
+      LOG_LEVEL: process.env.LOG_LEVEL ?? 'silent',
+    };
+  }
+
+  async node(env: Record<string, string> = {}): Promise<TestNode> {
+    process.env.LOG_LEVEL ??= 'silent';
+    const relay = createRelay(readConfig({ ...this.env(), ...env }), createLog('relay'));
+    const { server, port } = await listen(relay.http, '127.0.0.1', 0);
+    relay.attach(server);
+    this.onTidy(relay.close);
+    const url = `http://127.0.0.1:${port}`;
+    await isReady(url);
+    return { ...relay, url };
+  }
+
+  async process(): Promise<TestProcess> {
+    const port = await freePort();
+    const url = `http://127.0.0.1:${port}`;
+    const main = fileURLToPath(new URL('../main.ts', import.meta.url));
+    let child: ChildProcess | undefined;
+    const start = async () => {
+      const env = { ...process.env, ...this.env(), PORT: `${port}` };
+      child = spawn(process.execPath, [main], { env, stdio: 'inherit' });
+      await isReady(url);
+    };
+    const end = async (signal: 'SIGTERM' | 'SIGKILL') => {
+      if (!child || child.exitCode !== null || child.signalCode !== null) return null;
+      const gone = once(child, 'exit');
+      child.kill(signal);
+      const [code, by] = (await gone) as [number | null, string | null];
+      return code ?? by;
+    };
+    await start();
+    this.onTidy(() => end('SIGKILL'));
+    return { url, start, end };
+  }
+
+  /** A stock Socket.IO client; connects by itself unless `autoConnect: false`. */
+  client(url: string, token: string, options: object = {}): Socket {
+    const socket = io(url, {
+      transports: ['websocket'],
+      forceNew: true,
+      reconnection: false,
+      auth: { token },
+      ...options,
+    });
+    this.onTidy(() => socket.disconnect());
+    return socket;
+  }
+
+  /** A job of `user` in the queue Redis, with further fields of its record. */
+  async job(user: string, record: Record<string, string | number> = {}): Promise<string> {
+    const id = randomUUID();
+    const key = keys.job(user, id);
+    const fields = {
+      id,
+      kind: 'container.start',
+      state: 'queued',
+      run: 1,
+      attemptsMade: 0,
+      createdAt: Date.now(),
+    };
+    await this.queue.client.hset(key, { ...fields, ...record });
+    await this.queue.client.zadd(keys.openJobs(user), Date.now() + 3_600_000, id);
+    return id;
+  }
+
+  async container(user: string, record: Record<string, string | number> = {}): Promise<string> {
+    const id = randomUUID();
+    const fields = { id, state: 'requested', width: 1280, height: 720, createdAt: Date.now(), jobId: 'j' };
+    await this.queue.client.hset(keys.container(user, id), { ...fields, ...record });
+    await this.queue.client.zadd(keys.openContainers(user), Date.now() + 3_600_000, id);
+    return id;
+  }
+
+  /** Appends to a job's log, and so to its owner's, as a worker does. */
+  async append(user: string, job: string, ...events: StoredEvent[]): Promise<void> {
+    const appends = events.map((event) => ({ event, token: randomUUID() }));
+    await appendEvents(this.realtime.client, { userId: user, room: `job:${job}` }, appends);
+  }
+}
+
+export const progress = (percent: number): StoredEvent => ({
+  type: 'job.progress',
+  run: 1,
+  time: new Date().toISOString(),
+  data: { percent },
+});
+
+/** A relay ticket for `sub`; `claims` and `expiresIn` (seconds) as a test needs them. */
+export async function ticket(
+  sub: string,
+  claims: { aud?: string; containerId?: string; secret?: string; expiresIn?: number } = {},
+): Promise<string> {
+  const { aud = RELAY_AUDIENCE, secret = SECRET, expiresIn = 600, ...rest } = claims;
+  return new SignJWT({ mode: 'view', ...rest })
+    .setProtectedHeader({ alg: 'HS256' })
+    .setSubject(sub)
+    .setJti(randomUUID())
+    .setAudience(aud)
+    .setExpirationTime(Math.floor(Date.now() / 1000) + expiresIn)
+    .sign(new TextEncoder().encode(secret));
+}
+
+/** `connect`, or the error that refused it. */
+export const connected = (socket: Socket): Promise<(Error & { data?: { code: string } }) | undefined> =>
+  new Promise((resolve) => {
+    if (socket.connected) resolve(undefined);
+    socket.once('connect', () => resolve(undefined));
+    socket.once('connect_error', resolve);
+  });
+
+export const subscribe = (socket: Socket, room: string, after?: string): Promise<SubscribeAck> =>
+  socket.timeout(8000).emitWithAck('subscribe', after === undefined ? { room } : { room, after });
+
+/** Everything that a socket receives from now on, in order. */
+export function collect(socket: Socket): Envelope[] {
+  const events: Envelope[] = [];
+  socket.onAny((_type: string, event: Envelope) => events.push(event));
+  return events;
+}
+
+export const percents = (events: Envelope[]): unknown[] =>
+  events.filter(({ type }) => type === 'job.progress').map(({ data }) => data.percent);
+
+export const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
+
+/** The value of one sample of a node's metrics. */
+export async function metric(url: string, sample: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const line = text.split('\n').find((candidate) => candidate.startsWith(`${sample} `));
+  return Number(line?.split(' ').at(-1) ?? 0);
+}
+
+const isReady = (url: string) =>
+  waitFor('the relay to be ready', () =>
+    fetch(`${url}/health/ready`).then(
+      (r) => r.ok,
+      () => false,
+    ),
+  );

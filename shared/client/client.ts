@@ -1,0 +1,180 @@
+import { io, type Socket } from 'socket.io-client';
+import type { ErrorCode } from '../errors.ts';
+import { compareEventIds, type Envelope, type Room } from '../events.ts';
+import type { SubscribeAck } from '../realtime.ts';
+import { backoff } from './backoff.ts';
+
+/** `reconnecting` ends by itself; `closed` is final. */
+export type State = 'connecting' | 'live' | 'reconnecting' | 'closed';
+
+/** What the relay refused: the connection, or (with `room`) one subscription. */
+export type Refusal = { code: ErrorCode; message: string; room?: Room };
+
+export type ConnectOptions = {
+  /** Where the relay is, as `POST /realtime/token` says. */
+  url: string;
+  /** A relay ticket, or what fetches one: it is asked again at every reconnect, so the connection outlives its tickets. */
+  token: string | (() => string | Promise<string>);
+  onState?: (state: State) => void;
+  /** A refused ticket, a failed `token`, a refused subscription. What may pass is tried again meanwhile. */
+  onError?: (refusal: Refusal) => void;
+};
+
+export type SubscribeOptions = {
+  /** The last event already known; left out: all that the room's log holds. */
+  after?: string;
+  /** Each event once and in order. Snapshots tell the present state after events were lost. */
+  onEvent: (event: Envelope) => void;
+  /** Events were lost: snapshots follow, then what is left of the log. */
+  onTruncated?: () => void;
+};
+
+export type Subscription = {
+  /** The last event seen: hand it to `after` to go on in another page or process. */
+  readonly lastId: string | undefined;
+  unsubscribe: () => void;
+};
+
+export type Connection = {
+  readonly state: State;
+  /** Follows a room, over reconnects too. Throws when it is followed already. */
+  subscribe: (room: Room, options: SubscribeOptions) => Subscription;
+  close: () => void;
+};
+
+type Followed = SubscribeOptions & {
+  room: Room;
+  lastId: string | undefined;
+  attempts: number;
+  granted: boolean;
+};
+
+const ACK_MS = 10_000;
+const PASSING: ErrorCode[] = ['unavailable', 'rate_limited', 'internal'];
+
+/**
+ * Connects to the relay and stays connected: fetches a fresh ticket at every reconnect and resumes every room after the
+ * last event seen, so that none is missed and none comes twice.
+ *
+ * @example
+ * const relay = connect({ url, token: async () => (await post('/realtime/token')).token });
+ * const job = relay.subscribe(`job:${jobId}`, {
+ *   onEvent: ({ type, data }) => {
+ *     if (type === 'job.progress') show(data.percent);
+ *     if (type === 'job.completed') job.unsubscribe();
+ *   },
+ * });
+ */
+export function connect({ url, token, onState, onError }: ConnectOptions): Connection {
+  const rooms = new Map<string, Followed>();
+  let state: State = 'connecting';
+  let refusals = 0;
+  const become = (next: State) => {
+    if (state === next || state === 'closed') return;
+    state = next;
+    onState?.(next);
+  };
+
+  const socket: Socket = io(url, {
+    forceNew: true,
+    transports: ['websocket'],
+    reconnectionDelay: 250,
+    reconnectionDelayMax: 5000,
+    timeout: 10_000,
+    auth: (send) => {
+      const fetched = Promise.resolve().then(() => (typeof token === 'string' ? token : token()));
+      fetched.then(
+        (ticket) => send({ token: ticket }),
+        () => send({ token: '' }),
+      );
+    },
+  });
+
+  const follow = (followed: Followed) => {
+    const { room, lastId } = followed;
+    followed.granted = false;
+    const connection = socket.id;
+    const current = () => socket.connected && socket.id === connection && rooms.get(room) === followed;
+    const request = lastId === undefined ? { room } : { room, after: lastId };
+    socket.timeout(ACK_MS).emit('subscribe', request, (late: Error | null, ack: SubscribeAck) => {
+      if (!current()) return;
+      if (!late && ack.ok) {
+        followed.attempts = 0;
+        followed.granted = true;
+        if (ack.truncated) followed.onTruncated?.();
+        return;
+      }
+      const refusal: Refusal =
+        late || ack.ok ? { code: 'unavailable', message: 'The relay did not answer.' } : ack;
+      if (PASSING.includes(refusal.code)) {
+        followed.attempts += 1;
+        setTimeout(() => current() && follow(followed), backoff(followed.attempts));
+      } else {
+        rooms.delete(room);
+      }
+      onError?.({ code: refusal.code, message: refusal.message, room });
+    });
+  };
+
+  const reconnectLater = () => {
+    refusals += 1;
+    become('reconnecting');
+    setTimeout(() => state !== 'closed' && socket.connect(), backoff(refusals));
+  };
+  const close = () => {
+    rooms.clear();
+    become('closed');
+    socket.disconnect();
+  };
+
+  socket.on('connect', () => {
+    refusals = 0;
+    become('live');
+    for (const followed of rooms.values()) follow(followed);
+  });
+  socket.on('connect_error', (error: Error & { data?: Refusal }) => {
+    // Active: the relay was not reached, and Socket.IO tries again by itself.
+    if (socket.active) return become('reconnecting');
+    const { code = 'unauthenticated', message = error.message } = error.data ?? {};
+    if (typeof token === 'string' && code === 'unauthenticated') close();
+    else reconnectLater();
+    onError?.({ code, message });
+  });
+  socket.on('disconnect', () => {
+    if (state === 'closed') return;
+    if (socket.active) become('reconnecting');
+    else reconnectLater();
+  });
+  socket.onAny((type: string, event: Envelope | undefined) => {
+    const followed = rooms.get(event?.room ?? '');
+    // What comes before the answer is from an earlier subscription to the same room.
+    if (!event || !followed?.granted) return;
+    const seen = followed.lastId !== undefined && compareEventIds(event.id, followed.lastId) <= 0;
+    if (seen && !type.endsWith('.snapshot')) return;
+    followed.lastId = event.id;
+    followed.onEvent(event);
+  });
+
+  return {
+    get state() {
+      return state;
+    },
+    subscribe(room, options) {
+      if (rooms.has(room)) throw new Error(`already subscribed to ${room}`);
+      const followed: Followed = { ...options, room, lastId: options.after, attempts: 0, granted: false };
+      rooms.set(room, followed);
+      if (socket.connected) follow(followed);
+      return {
+        get lastId() {
+          return followed.lastId;
+        },
+        unsubscribe: () => {
+          if (rooms.get(room) !== followed) return;
+          rooms.delete(room);
+          if (socket.connected) socket.emit('unsubscribe', { room });
+        },
+      };
+    },
+    close,
+  };
+}

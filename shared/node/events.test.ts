@@ -1,0 +1,138 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
+import type { StoredEvent } from '../events.ts';
+import { roomKeys } from '../keys.ts';
+import { type Append, appendEvents, evalScript, type Subject } from './events.ts';
+
+let redis: TestRedis;
+
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(() => redis?.stop());
+
+const subject = (): Subject => ({ userId: `ann-${randomUUID()}`, room: `job:${randomUUID()}` });
+const progress = (percent: number): StoredEvent => ({
+  type: 'job.progress',
+  time: '2026-01-01T00:00:00.000Z',
+  data: { percent },
+});
+const send = (to: Subject, events: Append[], fence?: number) => appendEvents(redis.client, to, events, fence);
+
+/** What a log holds: the count and the percentage of each event, and its id. */
+async function log({ userId }: Subject, room: string) {
+  const rows = await redis.client.xrange(roomKeys.log(userId, room), '-', '+');
+  return rows.map(([id, [, n, , event]]) => ({
+    id,
+    n: Number(n),
+    percent: (JSON.parse(event ?? '') as StoredEvent).data.percent,
+  }));
+}
+const percents = async (of: Subject) => (await log(of, of.room)).map(({ percent }) => percent);
+
+test('an event with a token is appended once, however often and by whomever it is sent', async () => {
+  const to = subject();
+  const event = { event: progress(1), token: 'queued:1' };
+  const counts = await Promise.all([send(to, [event]), send(to, [event], 3), send(to, [event], 4)]);
+  expect(counts.reduce((sum, n) => sum + n, 0)).toBe(1);
+  expect(await percents(to)).toEqual([1]);
+});
+
+test('an event without a token is appended once by its fence and seq', async () => {
+  const to = subject();
+  const batch = [1, 2, 3].map((seq) => ({ event: progress(seq), seq }));
+  expect(await send(to, batch, 1)).toBe(3);
+  expect(await send(to, batch, 1)).toBe(0);
+  expect(await send(to, [...batch.slice(1), { event: progress(4), seq: 4 }], 1)).toBe(1);
+  expect(await percents(to)).toEqual([1, 2, 3, 4]);
+});
+
+test('a producer whose fence was passed is dropped, tokens included; the new one starts over', async () => {
+  const to = subject();
+  await send(to, [{ event: progress(1), seq: 7 }], 1);
+  expect(await send(to, [{ event: progress(2), seq: 1 }], 2)).toBe(1);
+  expect(
+    await send(
+      to,
+      [
+        { event: progress(3), seq: 8 },
+        { event: progress(4), token: 'end:1' },
+      ],
+      1,
+    ),
+  ).toBe(0);
+  expect(await percents(to)).toEqual([1, 2]);
+});
+
+test('after the end nothing without a token follows under that fence', async () => {
+  const to = subject();
+  await send(to, [{ event: progress(1), seq: 1 }], 1);
+  expect(await send(to, [{ event: progress(100), token: 'end:1' }])).toBe(1);
+  expect(await send(to, [{ event: progress(2), seq: 2 }], 1)).toBe(0);
+  expect(await send(to, [{ event: progress(100), token: 'end:1' }], 1)).toBe(0);
+  expect(await send(to, [{ event: progress(5), seq: 1 }], 2)).toBe(1);
+  expect(await percents(to)).toEqual([1, 100, 5]);
+});
+
+test("an event is in its subject's log and its owner's, a private one in its subject's only", async () => {
+  const to = subject();
+  await send(to, [
+    { event: progress(1), token: 'a' },
+    { event: progress(2), token: 'b', private: true },
+  ]);
+  expect(await percents(to)).toEqual([1, 2]);
+  expect((await log(to, `user:${to.userId}`)).map(({ percent }) => percent)).toEqual([1]);
+});
+
+test('a log is counted from 1 without holes, and forgotten only after its time', async () => {
+  const to = subject();
+  for (const n of [1, 2, 3]) await send(to, [{ event: progress(n), token: `${n}` }]);
+  expect((await log(to, to.room)).map(({ n }) => n)).toEqual([1, 2, 3]);
+  expect(await redis.client.ttl(roomKeys.log(to.userId, to.room))).toBeGreaterThan(86_000);
+  expect(await redis.client.ttl(roomKeys.meta(to.userId, to.room))).toBeGreaterThan(86_000);
+});
+
+test('under concurrent producers the order of the channel is the order of the log, each message naming the one before', async () => {
+  const to = subject();
+  const owner = `user:${to.userId}`;
+  const listener = redis.client.duplicate();
+  const messages = new Map<string, { prev?: string; id?: string }[]>();
+  for (const room of [to.room, owner]) {
+    const channel = roomKeys.channel(to.userId, room);
+    messages.set(channel, []);
+    await listener.ssubscribe(channel);
+  }
+  listener.on('smessage', (channel: string, message: string) => {
+    const [prev, id] = message.split('\n');
+    messages.get(channel)?.push({ prev, id });
+  });
+  const producers = Array.from({ length: 4 }, () => redis.client.duplicate());
+  await Promise.all(
+    producers.map(async (producer, k) => {
+      for (let i = 0; i < 50; i++) {
+        const token = `${k}:${i}`;
+        await appendEvents(producer, to, [{ event: progress(i), token, private: i % 5 === 0 }]);
+      }
+    }),
+  );
+  for (const [room, count] of [
+    [to.room, 200],
+    [owner, 160],
+  ] as const) {
+    const seen = messages.get(roomKeys.channel(to.userId, room)) ?? [];
+    await waitFor('every message', () => seen.length === count);
+    const ids = (await log(to, room)).map(({ id }) => id);
+    expect(seen).toEqual(ids.map((id, i) => ({ prev: ids[i - 1] ?? '0-0', id })));
+  }
+  for (const connection of [listener, ...producers]) connection.disconnect();
+});
+
+test('a script is sent again when Redis has forgotten it', async () => {
+  const script = `return '${randomUUID()}'`;
+  const sha = createHash('sha1').update(script).digest('hex');
+  const first = await evalScript(redis.client, script, sha, [], []);
+  await redis.client.script('FLUSH');
+  expect(await evalScript(redis.client, script, sha, [], [])).toBe(first);
+});

@@ -1,0 +1,123 @@
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
+import { keys, roomKeys } from '../keys.ts';
+import { submitScript } from '../lua/submit.lua.ts';
+import { createLog } from './log.ts';
+import { Publisher } from './publisher.ts';
+import { type JobRef, Records } from './records.ts';
+
+const user = 'u1';
+const ref: JobRef = { userId: user, jobId: 'j1', run: 1, kind: 'container.start', containerId: 'c1' };
+let redis: TestRedis;
+let connection: Redis;
+let records: Records;
+
+beforeAll(async () => {
+  redis = await startRedis();
+  connection = new Redis(redis.url);
+  const log = createLog('test');
+  records = new Records(connection, new Publisher(connection, log));
+});
+afterAll(async () => {
+  connection.disconnect();
+  await redis.stop();
+});
+
+const submit = async (action: 'start' | 'stop', jobId: string) => {
+  const { containerId } = ref;
+  const names = [
+    keys.idempotency(user, 'k'),
+    keys.job(user, jobId),
+    keys.jobs(user),
+    keys.openJobs(user),
+    keys.container(user, containerId),
+    keys.containers(user),
+    keys.openContainers(user),
+  ];
+  const request = {
+    action,
+    nonce: jobId,
+    scopes: [],
+    userId: user,
+    job: { id: jobId, kind: `container.${action}`, requestId: 'r' },
+    queue: 'containers',
+    containerId,
+    container: { id: containerId, name: 'n', width: '1', height: '1' },
+    quotas: { jobs: 9, desktops: 9 },
+    openTtlMs: 60_000,
+    endedTtlMs: 60_000,
+    outstandingMs: 60_000,
+  };
+  const answer = (await redis.client.eval(submitScript, names.length, ...names, JSON.stringify(request))) as [
+    unknown,
+    string,
+  ];
+  return JSON.parse(answer[1]) as { verdict: string; queue: string };
+};
+const told = async (room: string): Promise<string[]> => {
+  const entries = await redis.client.xrange(roomKeys.log(user, room), '-', '+');
+  return entries.map(([, fields]) => (JSON.parse(fields[3] ?? '{}') as { type: string }).type);
+};
+
+beforeEach(async () => {
+  await redis.client.flushall();
+  await submit('start', 'j1');
+});
+
+test('the first end stands and is told once, whoever else says one', async () => {
+  const claim = await records.claimJob(ref, 0);
+  if (claim.verdict !== 'ok') throw new Error('not claimed');
+  expect(await records.endJob(ref, { state: 'cancelled' })).toBe('ok');
+  expect(await records.endJob(ref, { state: 'completed', result: {} }, claim.fence, 1)).toBe('ended');
+  expect(await records.job(user, 'j1')).toEqual({ state: 'cancelled', run: 1 });
+  expect(await told('job:j1')).toEqual(['job.queued', 'job.active', 'job.cancelled']);
+});
+
+test('who was overtaken changes nothing and says nothing', async () => {
+  const old = await records.claimJob(ref, 0);
+  const next = await records.claimJob(ref, 0);
+  if (old.verdict !== 'ok' || next.verdict !== 'ok') throw new Error('not claimed');
+  expect(await records.progressJob(ref, old.fence, 1, 50)).toBe('stale');
+  expect(await records.endJob(ref, { state: 'completed' }, old.fence)).toBe('stale');
+  expect(await records.progressJob(ref, next.fence, 1, 10)).toBe('ok');
+  expect(await told('job:j1')).toEqual(['job.queued', 'job.active', 'job.active', 'job.progress']);
+});
+
+test('of two hosts one gets the desktop, and what it gave up another may take', async () => {
+  const first = await records.placeContainer(ref, 0, 'a', 'boot-a');
+  const second = await records.placeContainer(ref, 0, 'b', 'boot-b');
+  expect(first).toEqual({ verdict: 'ok', fence: 1 });
+  expect(second).toMatchObject({ verdict: 'taken', host: 'a', boot: 'boot-a', fence: 1 });
+  expect(await records.changeContainer(ref, { to: 'requested', fence: 1 })).toBe('ok');
+  expect(await records.container(ref)).toMatchObject({ state: 'requested', host: '', boot: '' });
+  expect(await records.placeContainer(ref, 1, 'b', 'boot-b')).toEqual({ verdict: 'ok', fence: 2 });
+  expect(await records.changeContainer(ref, { to: 'failed', fence: 1, error: undefined })).toBe('refused');
+});
+
+test('the stop of a desktop that gave its place up is an unplaced one: it is never placed again', async () => {
+  await records.placeContainer(ref, 0, 'a', 'boot-a');
+  await records.changeContainer(ref, { to: 'requested', fence: 1 });
+  expect(await submit('stop', 'j2')).toMatchObject({ verdict: 'accepted', queue: 'containers' });
+  expect(await records.placeContainer(ref, 1, 'b', 'boot-b')).toMatchObject({
+    verdict: 'taken',
+    state: 'stopping',
+  });
+});
+
+test('a desktop ends once, and its end frees its place in the quota', async () => {
+  await records.placeContainer(ref, 0, 'a', 'boot-a');
+  const running = { to: 'running' as const, startedAt: 1, expiresAt: 2, width: 1, height: 1 };
+  await records.changeContainer(ref, { ...running, fence: 1 });
+  expect(await records.changeContainer(ref, { to: 'stopping', fence: 1 })).toBe('ok');
+  expect(await records.changeContainer(ref, { to: 'stopping', fence: 1 })).toBe('ok');
+  expect(await records.changeContainer(ref, { to: 'stopped', fence: 1 })).toBe('ok');
+  expect(await records.changeContainer(ref, { to: 'lost', fence: 1 })).toBe('refused');
+  expect(await redis.client.zcard(keys.openContainers(user))).toBe(0);
+  expect(await told('container:c1')).toEqual([
+    'container.starting',
+    'container.started',
+    'container.stopping',
+    'container.stopped',
+  ]);
+});
