@@ -1,0 +1,189 @@
+import { once } from 'node:events';
+import type { Check } from '@warmwind/shared/health';
+import { queueDepth } from '@warmwind/shared/health';
+import { newId } from '@warmwind/shared/ids';
+import { keys } from '@warmwind/shared/keys';
+import { diskCheck, liveChecks, type Probes } from '@warmwind/shared/node/health';
+import type { Logger } from '@warmwind/shared/node/log';
+import { Publisher } from '@warmwind/shared/node/publisher';
+import { Records } from '@warmwind/shared/node/records';
+import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import type { DrainStep } from '@warmwind/shared/node/shutdown';
+import { hostQueue, QUEUES } from '@warmwind/shared/queues';
+import { Queue, type Worker } from 'bullmq';
+import { Registry } from 'prom-client';
+import type { Config } from './config.ts';
+import { Engine } from './containers/engine.ts';
+import type { DesktopHost } from './containers/host.ts';
+import { createStart } from './containers/start.ts';
+import { createStop } from './containers/stop.ts';
+import { Sweep } from './containers/sweep.ts';
+import { Lease } from './hosts/lease.ts';
+import { scheduleLostHosts } from './hosts/lost.ts';
+import { Observer } from './jobs/observer.ts';
+import { JobWorker } from './jobs/runtime.ts';
+import { createMetrics } from './metrics.ts';
+
+/** How long a start waits for Redis before it goes on asking in the background, ms. */
+const FIRST_CONTACT_MS = 2000;
+/** How long commands to this host may still take at shutdown, ms. */
+const FINISH_WITHIN_MS = 10_000;
+
+export type App = {
+  probes: Probes;
+  /** One sweep now. */
+  sweep: () => Promise<void>;
+  /** Begins: work is taken as soon as the host's lease is held. */
+  start: () => Promise<void>;
+  /** What a shutdown does, in order. */
+  drain: DrainStep[];
+};
+
+/** A worker without ports: its queues, its host's desktops, its part in watching the fleet. */
+export function createApp(config: Config, log: Logger): App {
+  const registry = new Registry();
+  const metrics = createMetrics(registry, () =>
+    depths().then(
+      () => undefined,
+      () => undefined,
+    ),
+  );
+  const queueRedis = connectPatient(config.REDIS_QUEUE_URL, 'worker', log);
+  const promptRedis = connectPrompt(config.REDIS_QUEUE_URL, 'worker-prompt', log);
+  const realtimeRedis = connectPatient(config.REDIS_REALTIME_URL, 'worker-events', log);
+  const realtimeProbe = connectPrompt(config.REDIS_REALTIME_URL, 'worker-probe', log);
+  const publisher = new Publisher(realtimeRedis, log, (events) => metrics.eventsDropped.inc(events));
+  const records = new Records(queueRedis, publisher);
+
+  const queues = new Map<string, Queue>();
+  const queue = (name: string): Queue => {
+    const known = queues.get(name);
+    if (known) return known;
+    const made = new Queue(name, { connection: queueRedis, prefix: keys.bull(name) });
+    made.on('error', (error) => log.warn({ queue: name, err: error }, 'queue'));
+    queues.set(name, made);
+    return made;
+  };
+
+  const name = config.WORKER_HOST;
+  const boot = newId();
+  const engine = new Engine({
+    socketPath: config.DOCKER_SOCKET,
+    fleet: config.FLEET,
+    host: name,
+    egressNetwork: config.EGRESS_NETWORK,
+    metrics,
+  });
+  const host: DesktopHost = {
+    name,
+    boot,
+    engine,
+    records,
+    metrics,
+    log,
+    holderOf: (other) => queueRedis.get(keys.hostLease(other)),
+    queue,
+    starting: new Map(),
+    removing: new Set(),
+  };
+  const lease = new Lease({
+    redis: promptRedis,
+    key: keys.hostLease(name),
+    holder: boot,
+    ttlMs: config.LEASE_MS,
+    log,
+    onRenewed: () => promptRedis.zadd(keys.hosts(), Date.now(), name),
+    onChange: (held) => {
+      metrics.lease.set(held ? 1 : 0);
+      log[held ? 'info' : 'warn']({ held }, 'host lease');
+      for (const worker of workers) held ? worker.run() : worker.pause();
+    },
+  });
+
+  const handlers = { 'container.start': createStart(host), 'container.stop': createStop(host) };
+  const deps = { redis: queueRedis, records, metrics, log };
+  const concurrency = config.CONTAINERS_CONCURRENCY;
+  const placements = new JobWorker(deps, { queue: 'containers', concurrency, handsBack: true }, handlers);
+  const commands = new JobWorker(deps, { queue: hostQueue(name), concurrency, handsBack: false }, handlers);
+  const workers = [placements, commands];
+  const sweep = new Sweep(host, () => lease.held);
+  const observer = new Observer({
+    redis: queueRedis,
+    prompt: promptRedis,
+    records,
+    metrics,
+    log,
+    holder: boot,
+    leaseMs: config.LEASE_MS,
+  });
+  let cleanup: Worker | undefined;
+
+  const depths: Check = async () => {
+    if (queueRedis.status !== 'ready') throw new Error('Redis is away');
+    const names = [...QUEUES, hostQueue(name)];
+    const counts = await Promise.all(
+      names.map(async (queueName) => {
+        const depth = queueDepth(await queue(queueName).getJobCounts(), config.BACKPRESSURE_ABOVE);
+        metrics.depth(queueName, depth);
+        return [queueName, depth];
+      }),
+    );
+    return Object.fromEntries(counts);
+  };
+
+  return {
+    probes: {
+      registry,
+      live: liveChecks(),
+      ready: {
+        redisQueue: async () => ({ answer: await promptRedis.ping() }),
+        redisRealtime: async () => ({ answer: await realtimeProbe.ping() }),
+        docker: async () => {
+          await engine.ping();
+          return {};
+        },
+        disk: diskCheck(config.DATA_DIR),
+        queues: depths,
+        lease: async () => {
+          if (!lease.held) throw new Error('another process holds this host name, or Redis does not answer');
+          return { host: name };
+        },
+      },
+    },
+    sweep: () => sweep.once(),
+    start: async () => {
+      // A prompt connection refuses what comes before it is up.
+      const signal = AbortSignal.timeout(FIRST_CONTACT_MS);
+      if (promptRedis.status !== 'ready') await once(promptRedis, 'ready', { signal }).catch(() => undefined);
+      lease.start();
+      observer.start();
+      sweep.start();
+      cleanup = await scheduleLostHosts({
+        redis: queueRedis,
+        records,
+        queue,
+        lostAfterMs: config.LOST_AFTER_MS,
+        log,
+      });
+    },
+    drain: [
+      {
+        name: 'queues',
+        withinMs: FINISH_WITHIN_MS,
+        run: () => Promise.all([placements.close(), commands.close(), cleanup?.close(), sweep.close()]),
+      },
+      { name: 'desktops', withinMs: 5000, run: () => Promise.all(host.removing) },
+      { name: 'leases', withinMs: 3000, run: () => Promise.all([observer.close(), lease.release()]) },
+      {
+        name: 'redis',
+        withinMs: 3000,
+        run: async () => {
+          publisher.close();
+          await Promise.all([...queues.values()].map((made) => made.close()));
+          const all = [queueRedis, promptRedis, realtimeRedis, realtimeProbe];
+          await Promise.all(all.map((redis) => disconnect(redis)));
+        },
+      },
+    ],
+  };
+}

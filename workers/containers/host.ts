@@ -1,0 +1,32 @@
+import type { Logger } from '@warmwind/shared/node/log';
+import type { Records } from '@warmwind/shared/node/records';
+import type { Queue } from 'bullmq';
+import type { Metrics } from '../metrics.ts';
+import type { Engine } from './engine.ts';
+
+/** A start that this process is working on. */
+type Starting = {
+  /** Aborted by the desktop's stop. */
+  abort: AbortController;
+  /** Resolves when nothing more is done for it; never rejects. */
+  done: Promise<unknown>;
+};
+
+/** What the work on desktops shares in one process. */
+export type DesktopHost = {
+  /** `WORKER_HOST` and this process's own id under which it holds that name. */
+  name: string;
+  boot: string;
+  engine: Engine;
+  records: Records;
+  metrics: Metrics;
+  log: Logger;
+  /** The boot id that holds a host's lease now. */
+  holderOf: (host: string) => Promise<string | null>;
+  /** A queue by its name, to add to or remove from. */
+  queue: (name: string) => Queue;
+  /** By container id. */
+  starting: Map<string, Starting>;
+  /** Removals that a shutdown has yet to wait for; they never reject. */
+  removing: Set<Promise<void>>;
+};

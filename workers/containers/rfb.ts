@@ -1,0 +1,82 @@
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { JobFailure } from '../jobs/errors.ts';
+
+/** Linux: a handle that names a file and opens nothing. Node has no constant for it. */
+const O_PATH = 0o10000000;
+const GREETING = /^RFB 003\.00[378]\n$/;
+const GREETING_BYTES = 12;
+const RETRY_MS = 10;
+const ANSWER_MS = 1000;
+
+/**
+ * The container owns the directory that its socket lies in, so the path is hostile: a link there could lead to any
+ * socket of the host. This names the file itself, never what it links to, and refuses what is no socket. Connect to
+ * `path` while the handle is open.
+ */
+async function pinSocket(path: string): Promise<{ handle: FileHandle; path: string }> {
+  const handle = await open(path, O_PATH | constants.O_NOFOLLOW);
+  const isSocket = await handle.stat().then(
+    (stat) => stat.isSocket(),
+    () => false,
+  );
+  if (!isSocket) {
+    await handle.close();
+    throw new Error('not a socket');
+  }
+  return { handle, path: `/proc/self/fd/${handle.fd}` };
+}
+
+/** Reads the server's greeting: 12 bytes, within `withinMs`. */
+export async function readGreeting(socketPath: string, withinMs = ANSWER_MS): Promise<string> {
+  const pinned = await pinSocket(socketPath);
+  try {
+    return await new Promise((resolve, reject) => {
+      const socket = connect(pinned.path);
+      let text = '';
+      const timer = setTimeout(() => socket.destroy(new Error('no greeting')), withinMs);
+      socket.on('data', (chunk) => {
+        text += chunk.toString('latin1', 0, GREETING_BYTES);
+        if (text.length < GREETING_BYTES) return;
+        const greeting = text.slice(0, GREETING_BYTES);
+        if (GREETING.test(greeting)) resolve(greeting);
+        socket.destroy(new Error('not an RFB server'));
+      });
+      socket.on('error', reject);
+      socket.on('close', () => {
+        clearTimeout(timer);
+        reject(new Error('closed before it greeted'));
+      });
+    });
+  } finally {
+    await pinned.handle.close();
+  }
+}
+
+/**
+ * Resolves at the desktop's first RFB byte. Fails with `desktop_silent` after `withinMs`, with `desktop_exited` when
+ * `alive` says no, and at once when `signal` is aborted.
+ */
+export async function waitForGreeting(
+  socketPath: string,
+  { withinMs, signal, alive }: { withinMs: number; signal: AbortSignal; alive: () => Promise<boolean> },
+): Promise<void> {
+  const deadline = Date.now() + withinMs;
+  let asked = Date.now();
+  for (;;) {
+    signal.throwIfAborted();
+    const greeted = await readGreeting(socketPath).then(
+      () => true,
+      () => false,
+    );
+    if (greeted) return;
+    if (Date.now() > deadline) throw new JobFailure('desktop_silent');
+    if (Date.now() - asked > 500) {
+      if (!(await alive())) throw new JobFailure('desktop_exited');
+      asked = Date.now();
+    }
+    await sleep(RETRY_MS, undefined, { signal });
+  }
+}

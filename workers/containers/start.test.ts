@@ -1,0 +1,134 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
+import { LABELS } from './spec.ts';
+
+let fleet: Fleet;
+beforeAll(async () => {
+  fleet = await createFleet();
+  await fleet.worker('a');
+}, ENGINE_WITHIN_MS);
+afterAll(() => fleet?.stop());
+
+test('a start is told step by step, and its stop leaves nothing', async () => {
+  const start = await fleet.startDesktop();
+  const { userId, jobId, containerId } = start;
+  expect(await reached(fleet, start, 'completed')).toMatchObject({
+    progress: 100,
+    attemptsMade: 1,
+    result: { containerId, width: 800, height: 600 },
+  });
+  const log = await told(fleet, start, `job:${jobId}`, 'job.completed');
+  const progress = ['job.progress', 'job.progress', 'job.progress'];
+  expect(types(log)).toEqual(['job.queued', 'job.active', ...progress, 'job.completed']);
+  expect(log.slice(2, 5).map((event) => event.data.percent)).toEqual([10, 30, 100]);
+
+  const running = await fleet.container(start);
+  expect(running).toMatchObject({ state: 'running', host: 'a' });
+  const room = await fleet.events(userId, `container:${containerId}`);
+  expect(types(room)).toEqual(['container.requested', 'container.starting', 'container.started']);
+  expect(room.at(-1)?.data).toEqual({ containerId, width: 800, height: 600, expiresAt: running?.expiresAt });
+  const [container, ...others] = await fleet.containers();
+  expect(others).toEqual([]);
+  expect(container).toMatchObject({ State: 'running', Names: [`/ww-${fleet.fleet}-a-${containerId}`] });
+
+  const stop = await fleet.stopDesktop(start);
+  expect(stop.queue).toBe('containers-a');
+  await reached(fleet, stop, 'completed');
+  expect(await fleet.container(start)).toMatchObject({ state: 'stopped' });
+  expect(await fleet.containers()).toEqual([]);
+  expect(await fleet.volumes()).toEqual([]);
+  const end = await told(fleet, start, `container:${containerId}`, 'container.stopped');
+  expect(types(end).slice(3)).toEqual(['container.stopping', 'container.stopped']);
+  expect(await fleet.queueRedis.client.zcard(`ww:{${userId}}:open-containers`)).toBe(0);
+  expect(await fleet.queueRedis.client.zcard(`ww:{${userId}}:open-jobs`)).toBe(0);
+});
+
+test('a desktop runs without rights, network, swap or a log on the disk', async () => {
+  const start = await fleet.startDesktop({ env: { EDITOR: 'vi' } });
+  await reached(fleet, start, 'completed');
+  const name = `ww-${fleet.fleet}-a-${start.containerId}`;
+  const { Config, HostConfig, NetworkSettings } = await fleet.docker.getContainer(name).inspect();
+  expect(Config).toMatchObject({ User: '1000:1000' });
+  expect(Config.Env).toEqual(expect.arrayContaining(['EDITOR=vi', 'SCREEN_WIDTH=800', 'SCREEN_HEIGHT=600']));
+  expect(HostConfig).toMatchObject({
+    ReadonlyRootfs: true,
+    Privileged: false,
+    CapDrop: ['ALL'],
+    SecurityOpt: ['no-new-privileges'],
+    Memory: 256 * 2 ** 20,
+    MemorySwap: 256 * 2 ** 20,
+    PidsLimit: 256,
+    IpcMode: 'private',
+    NetworkMode: 'none',
+    LogConfig: { Type: 'none' },
+  });
+  expect(Object.keys(NetworkSettings.Networks)).toEqual(['none']);
+  const volume = await fleet.docker.getVolume(name).inspect();
+  expect(volume.Options).toMatchObject({ type: 'tmpfs', o: expect.stringContaining('size=1m') });
+  await reached(fleet, await fleet.stopDesktop(start), 'completed');
+});
+
+test.each([
+  [{ image: 'warmwind/none:such' }, 'image_missing'],
+  [{ gpus: 1 }, 'no_gpu'],
+  [{ network: 'egress' as const }, 'no_egress'],
+  [{ memoryMb: 1 }, 'invalid_spec'],
+])('a start with %j fails at once, once, and leaves nothing', async (spec, code) => {
+  const start = await fleet.startDesktop(spec);
+  const { userId, jobId, containerId } = start;
+  expect(await reached(fleet, start, 'failed')).toMatchObject({ attemptsMade: 1, error: { code } });
+  await told(fleet, start, `job:${jobId}`, 'job.failed');
+  expect(await fleet.container(start)).toMatchObject({ state: 'failed' });
+  expect(types(await fleet.events(userId, `container:${containerId}`))).toEqual([
+    'container.requested',
+    'container.starting',
+    'container.failed',
+  ]);
+  expect(await fleet.containers()).toEqual([]);
+  expect(await fleet.volumes()).toEqual([]);
+});
+
+test('a container of somebody else under the name is left alone and the start fails', async () => {
+  const start = await fleet.startDesktop({ image: fleet.image }, 'u-conflict');
+  await reached(fleet, start, 'completed');
+  await reached(fleet, await fleet.stopDesktop(start), 'completed');
+
+  // A start whose name is taken before any worker sees it.
+  await Promise.all([fleet.queue('containers').pause()]);
+  const next = await fleet.startDesktop({}, 'u-conflict');
+  const name = `ww-${fleet.fleet}-a-${next.containerId}`;
+  const labels = { [LABELS.fleet]: fleet.fleet, [LABELS.host]: 'other' };
+  const foreign = await fleet.docker.createContainer({ name, Image: fleet.image, Labels: labels });
+  await fleet.queue('containers').resume();
+  expect(await reached(fleet, next, 'failed')).toMatchObject({ error: { code: 'name_taken' } });
+  expect((await foreign.inspect()).Id).toBe(foreign.id);
+  await foreign.remove({ force: true });
+});
+
+test('a start that is delivered twice at once, to two hosts, leaves exactly one container', async () => {
+  const b = await fleet.worker('b');
+  const starts = await Promise.all(
+    [0, 1, 2].map(async () => {
+      const start = await fleet.startDesktop();
+      await fleet.queue('containers').add('container.start', start.data, { jobId: `${start.jobId}-again` });
+      return start;
+    }),
+  );
+  for (const start of starts) {
+    await reached(fleet, start, 'completed');
+    const room = await told(fleet, start, `container:${start.containerId}`, 'container.started');
+    expect(types(room).filter((type) => type === 'container.started')).toHaveLength(1);
+    const log = await told(fleet, start, `job:${start.jobId}`, 'job.completed');
+    expect(types(log).filter((type) => type === 'job.completed')).toHaveLength(1);
+  }
+  await waitFor('both deliveries to end', async () => {
+    const { active = 0, delayed = 0, waiting = 0 } = await fleet.queue('containers').getJobCounts();
+    return active + delayed + waiting === 0;
+  });
+  const running = (await fleet.containers()).map(({ Labels }) => Labels[LABELS.container]);
+  expect(running.sort()).toEqual(starts.map(({ containerId }) => containerId).sort());
+  for (const start of starts) await reached(fleet, await fleet.stopDesktop(start), 'completed');
+  await b.stop();
+});

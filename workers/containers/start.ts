@@ -1,0 +1,157 @@
+import { hasEnded } from '@warmwind/shared/containers';
+import type { DesktopRecord } from '@warmwind/shared/node/records';
+import { classify, type FailureCode, JobFailure } from '../jobs/errors.ts';
+import { Cancelled, HandBack, reasonOf } from '../jobs/outcome.ts';
+import type { Handler, JobContext } from '../jobs/runtime.ts';
+import type { DesktopHost } from './host.ts';
+import { waitForGreeting } from './rfb.ts';
+import { parseSpec } from './spec.ts';
+
+/** How long a desktop may take from its start to its first RFB byte, ms. */
+const GREETING_WITHIN_MS = 15_000;
+/** A start that is worked on elsewhere is looked at again after this, ms. */
+const LOOK_AGAIN_MS = 1000;
+/** How often one delivery decides anew after it lost a race. */
+const MAX_LOOKS = 5;
+
+type StartResult = { containerId: string; width: number; height: number };
+
+/**
+ * `container.start`: exactly one container, however often it is delivered. The record says who may create (host, boot
+ * and fence, before anything exists); whoever loses that place removes what it made.
+ */
+export function createStart(host: DesktopHost): Handler {
+  return async (job): Promise<StartResult> => {
+    const { containerId } = job.data;
+    for (let look = 0; look < MAX_LOOKS; look++) {
+      const record = await host.records.container(job.data);
+      const finished = finishedStart(record);
+      if (finished) {
+        await host.records.tellContainerAgain(finished);
+        return resultOf(finished);
+      }
+      if (!record) break;
+      if (record.host && record.host !== host.name && (await host.holderOf(record.host)) === record.boot) {
+        throw new HandBack(LOOK_AGAIN_MS);
+      }
+      // Nothing may be awaited between this look and the registration.
+      const joined = host.starting.get(containerId);
+      if (joined) {
+        await joined.done;
+        continue;
+      }
+      const result = await registered(host, containerId, (abort) => attempt(host, job, record, abort));
+      if (result) return result;
+    }
+    throw new HandBack(LOOK_AGAIN_MS);
+  };
+}
+
+/** The record of a start that is done; throws when it can't be done any more; `undefined` when there is work to do. */
+function finishedStart(record: DesktopRecord | undefined): DesktopRecord | undefined {
+  if (!record) throw new JobFailure('not_found');
+  const { state } = record;
+  if (state === 'running' || state === 'paused') return record;
+  if (state === 'stopping' || state === 'stopped') throw new Cancelled();
+  if (state === 'lost') throw new JobFailure('host_lost');
+  if (hasEnded(state)) throw new JobFailure((record.error?.code as FailureCode | undefined) ?? 'internal');
+  return undefined;
+}
+
+const resultOf = ({ containerId, width, height }: DesktopRecord): StartResult => ({
+  containerId,
+  width,
+  height,
+});
+
+/** Runs `work` as the one start of this desktop in this process. */
+async function registered<T>(
+  host: DesktopHost,
+  containerId: string,
+  work: (abort: AbortController) => Promise<T>,
+): Promise<T> {
+  const abort = new AbortController();
+  const running = work(abort);
+  host.starting.set(containerId, { abort, done: running.catch(() => undefined) });
+  try {
+    return await running;
+  } finally {
+    host.starting.delete(containerId);
+  }
+}
+
+/** One placement, from its record to the first RFB byte. → `undefined` when the desktop is somebody else's by now. */
+async function attempt(
+  host: DesktopHost,
+  job: JobContext,
+  record: DesktopRecord,
+  stopped: AbortController,
+): Promise<StartResult | undefined> {
+  const { engine, records, metrics } = host;
+  const { containerId } = record;
+  const placed = await records.placeContainer(record, record.fence, host.name, host.boot);
+  if (placed.verdict !== 'ok') return undefined;
+  const { fence } = placed;
+  const signal = AbortSignal.any([job.signal, stopped.signal]);
+  // A call to the engine can't be taken back: an abort leaves it running, and what it made is removed after it.
+  let calling: Promise<unknown> = Promise.resolve();
+  const call = <T>(work: Promise<T>): Promise<T> => {
+    calling = work.catch(() => undefined);
+    return unlessAborted(work, signal);
+  };
+  const withdraw = async () => {
+    await calling;
+    await engine.removePlacement(containerId, fence).catch((error: unknown) => {
+      job.log.warn({ err: error, containerId }, 'not removed: the sweep will');
+    });
+  };
+  const stopTimer = metrics.startSeconds.startTimer();
+  job.log.info({ containerId, fence }, 'desktop placed');
+  try {
+    const spec = parseSpec(record.spec);
+    await job.progress(10, 'placed on a host');
+    const id = await call(engine.create(containerId, fence, spec));
+    await job.progress(30, 'container created');
+    await call(engine.start(id));
+    await waitForGreeting(await engine.socketPath(id), {
+      withinMs: GREETING_WITHIN_MS,
+      signal,
+      alive: () => engine.isRunning(id),
+    });
+    stopTimer();
+    const { width, height, ttlSeconds } = spec;
+    const startedAt = Date.now();
+    const expiresAt = startedAt + ttlSeconds * 1000;
+    const verdict = await records.changeContainer(
+      record,
+      { to: 'running', from: ['starting'], fence, startedAt, expiresAt, width, height },
+      () => job.progress(100, 'desktop is up').catch(() => undefined),
+    );
+    if (verdict === 'ok') return { containerId, width, height };
+    await withdraw();
+    return undefined;
+  } catch (error) {
+    const handedBack = reasonOf(job.signal) === 'shutdown' && !stopped.signal.aborted;
+    if (!handedBack) await withdraw();
+    if (stopped.signal.aborted) return undefined;
+    const change = job.willRetry(error)
+      ? { to: 'requested' as const }
+      : { to: 'failed' as const, error: classify(error) };
+    const verdict = await records.changeContainer(record, { ...change, fence, from: ['starting'] });
+    // A peer need not wait for what is removed here, but this process does before it exits.
+    if (handedBack) host.removing.add(withdraw());
+    if (verdict !== 'ok') return undefined;
+    await records.forgetContainer(host.name, record);
+    throw error;
+  }
+}
+
+/** The work's outcome, or a rejection as soon as `signal` is aborted. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(new Error('aborted'));
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}

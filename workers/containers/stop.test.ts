@@ -1,0 +1,59 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
+
+let fleet: Fleet;
+beforeEach(async () => {
+  fleet = await createFleet();
+}, ENGINE_WITHIN_MS);
+afterEach(() => fleet?.stop());
+
+test('a stop before placement: the start is cancelled and no container ever runs', async () => {
+  const start = await fleet.startDesktop();
+  const stop = await fleet.stopDesktop(start);
+  expect(stop.queue).toBe('containers');
+  await fleet.worker('a');
+  await reached(fleet, stop, 'completed');
+  await reached(fleet, start, 'cancelled');
+  expect(await fleet.container(start)).toMatchObject({ state: 'stopped' });
+  const room = await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
+  expect(types(room)).toEqual(['container.requested', 'container.stopping', 'container.stopped']);
+  const log = await told(fleet, start, `job:${start.jobId}`, 'job.cancelled');
+  expect(types(log).filter((type) => type === 'job.cancelled')).toHaveLength(1);
+  expect(await fleet.containers()).toEqual([]);
+});
+
+test('a stop in the middle of a start ends both, and nothing is left', async () => {
+  await fleet.worker('a');
+  const start = await fleet.startDesktop();
+  await waitFor('the placement', async () => (await fleet.container(start))?.state === 'starting');
+  const stop = await fleet.stopDesktop(start);
+  await reached(fleet, stop, 'completed');
+  const end = await waitFor('the start to end', async () => {
+    const job = await fleet.job(start);
+    return job?.finishedAt ? job : undefined;
+  });
+  expect(['cancelled', 'completed']).toContain(end.state);
+  expect(await fleet.container(start)).toMatchObject({ state: 'stopped' });
+  const room = await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
+  expect(types(room).slice(-2)).toEqual(['container.stopping', 'container.stopped']);
+  expect(await fleet.containers()).toEqual([]);
+  expect(await fleet.volumes()).toEqual([]);
+});
+
+test('a stop that comes to the wrong host goes on to the one that has the desktop', async () => {
+  await fleet.worker('a');
+  const start = await fleet.startDesktop();
+  await reached(fleet, start, 'completed');
+  await fleet.worker('b');
+  await fleet.queue('containers-a').pause();
+  const stop = await fleet.stopDesktop(start);
+  await fleet.queue('containers-a').remove(stop.jobId);
+  await fleet.queue('containers-a').resume();
+  await fleet.queue('containers-b').add('container.stop', stop.data, { jobId: stop.jobId });
+  await reached(fleet, stop, 'completed');
+  expect(await fleet.containers()).toEqual([]);
+  const log = await told(fleet, stop, `job:${stop.jobId}`, 'job.completed');
+  expect(types(log).filter((type) => type === 'job.completed')).toHaveLength(1);
+});

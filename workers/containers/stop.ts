@@ -1,0 +1,83 @@
+import { hasEnded } from '@warmwind/shared/containers';
+import { isTerminal } from '@warmwind/shared/jobs';
+import type { DesktopRecord, JobRef } from '@warmwind/shared/node/records';
+import { bullJobId, hostQueue, JOB_OPTIONS, type JobData } from '@warmwind/shared/queues';
+import { Forwarded, HandBack } from '../jobs/outcome.ts';
+import type { Handler } from '../jobs/runtime.ts';
+import type { DesktopHost } from './host.ts';
+
+const MAX_LOOKS = 5;
+
+/** `container.stop`: when it completes nothing of the desktop runs, whether it ever did or not. */
+export function createStop(host: DesktopHost): Handler {
+  return async (job) => {
+    const { containerId } = job.data;
+    for (let look = 0; look < MAX_LOOKS; look++) {
+      const record = await host.records.container(job.data);
+      if (!record) return { containerId };
+      if (hasEnded(record.state)) {
+        await host.records.tellContainerAgain(record);
+        return { containerId };
+      }
+      if (record.host && record.host !== host.name) {
+        await forward(host, job.data, record.host);
+        throw new Forwarded();
+      }
+      if (await stopDesktop(host, record)) return { containerId };
+    }
+    throw new HandBack(1000);
+  };
+}
+
+/** The command goes on where the desktop is: in its host's queue, or in that of placements while it has no host. */
+export async function forward(
+  { records, queue }: Pick<DesktopHost, 'records' | 'queue'>,
+  data: JobData,
+  host: string,
+): Promise<void> {
+  const name = host ? hostQueue(host) : 'containers';
+  const id = bullJobId(data.jobId, data.run);
+  await records.handBackJob(data, undefined, name);
+  // A finished delivery of the same run, kept by BullMQ, would make it ignore this one.
+  await queue(name)
+    .remove(id)
+    .catch(() => undefined);
+  await queue(name).add(data.kind, data, { ...JOB_OPTIONS, jobId: id });
+}
+
+/**
+ * Ends a desktop that is on this host, or on none. → false when the record was changed in between: look again.
+ * Rejects when the engine does not do its part; the record then says `stopping` and the sweep goes on with it.
+ */
+export async function stopDesktop(host: DesktopHost, record: DesktopRecord): Promise<boolean> {
+  const { engine, records, starting } = host;
+  const { containerId, fence } = record;
+  const stopping = await records.changeContainer(record, { to: 'stopping', fence }, async () => {
+    const start = starting.get(containerId);
+    start?.abort.abort();
+    await start?.done;
+  });
+  if (stopping !== 'ok') return false;
+  if (record.host === host.name) {
+    const found = await engine.find(containerId);
+    if (found && found !== 'foreign' && found.running) await engine.stop(found.id);
+    await engine.removePlacement(containerId, fence);
+  }
+  if ((await records.changeContainer(record, { to: 'stopped', fence })) !== 'ok') return false;
+  if (record.host) await records.forgetContainer(record.host, record);
+  await cancelStart(host, record);
+  return true;
+}
+
+/** The desktop's start has nothing left to do: whether it waits or runs, it ends here. */
+async function cancelStart({ records, queue }: DesktopHost, record: DesktopRecord): Promise<void> {
+  const { userId, containerId, jobId } = record;
+  const start = await records.job(userId, jobId);
+  if (!start || isTerminal(start.state)) return;
+  const ref: JobRef = { userId, containerId, jobId, run: start.run, kind: 'container.start' };
+  await records.endJob(ref, { state: 'cancelled' });
+  // One that a worker holds can't be removed: that worker finds its run ended.
+  await queue('containers')
+    .remove(bullJobId(jobId, start.run))
+    .catch(() => undefined);
+}

@@ -1,0 +1,94 @@
+import { keys } from '@warmwind/shared/keys';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { createFleet, type Fleet, reached, told, type Worker } from '../testing/fleet.ts';
+import { LABELS } from './spec.ts';
+
+let fleet: Fleet;
+let worker: Worker;
+beforeAll(async () => {
+  fleet = await createFleet();
+  worker = await fleet.worker('a');
+}, ENGINE_WITHIN_MS);
+afterAll(() => fleet?.stop());
+
+const running = async () => {
+  const start = await fleet.startDesktop();
+  await reached(fleet, start, 'completed');
+  return start;
+};
+
+test('what no record of this host speaks for is removed, what is another host’s is not touched', async () => {
+  const create = (host: string) =>
+    fleet.docker.createContainer({
+      name: `ww-${fleet.fleet}-${host}-orphan`,
+      Image: fleet.image,
+      Labels: {
+        [LABELS.fleet]: fleet.fleet,
+        [LABELS.host]: host,
+        [LABELS.container]: 'orphan',
+        [LABELS.fence]: '1',
+      },
+    });
+  await create('a');
+  const other = await create('b');
+  const kept = await running();
+  await worker.sweep();
+  const left = (await fleet.containers()).map(({ Labels }) => Labels[LABELS.container]);
+  expect(left.sort()).toEqual([kept.containerId, 'orphan'].sort());
+  expect((await other.inspect()).Id).toBe(other.id);
+  await other.remove();
+});
+
+test('a sweep that Redis does not answer removes nothing', async () => {
+  const start = await running();
+  fleet.queueRedis.freeze();
+  const swept = worker.sweep();
+  const list = await fleet.containers();
+  fleet.queueRedis.thaw();
+  await swept;
+  expect(list.some(({ Labels }) => Labels[LABELS.container] === start.containerId)).toBe(true);
+  expect(await fleet.container(start)).toMatchObject({ state: 'running' });
+});
+
+test('a desktop that ends by itself is told of as failed, once, and cleared away', async () => {
+  const start = await running();
+  await fleet.docker.getContainer(`ww-${fleet.fleet}-a-${start.containerId}`).kill();
+  await worker.sweep();
+  await worker.sweep();
+  expect(await fleet.container(start)).toMatchObject({ state: 'failed' });
+  const room = await told(fleet, start, `container:${start.containerId}`, 'container.failed');
+  expect(room.filter(({ type }) => type === 'container.failed')).toHaveLength(1);
+  const left = (await fleet.containers()).map(({ Labels }) => Labels[LABELS.container]);
+  expect(left).not.toContain(start.containerId);
+});
+
+test('a desktop whose time is up is stopped', async () => {
+  const start = await running();
+  await fleet.queueRedis.client.hset(
+    keys.container(start.userId, start.containerId),
+    'expiresAt',
+    Date.now() - 1,
+  );
+  await worker.sweep();
+  expect(await fleet.container(start)).toMatchObject({ state: 'stopped' });
+  const room = await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
+  expect(room.at(-2)?.type).toBe('container.stopping');
+});
+
+test('running desktops outlive their worker, and the next one keeps them', async () => {
+  const start = await running();
+  await worker.stop();
+  worker = await fleet.worker('a');
+  await waitFor(
+    'the lease',
+    async () => (await worker.probes.ready.lease?.().catch(() => undefined)) !== undefined,
+  );
+  await worker.sweep();
+  expect(await fleet.container(start)).toMatchObject({ state: 'running', host: 'a' });
+  expect(
+    await fleet.queueRedis.client.sismember(keys.hostContainers('a'), `${start.userId}/${start.containerId}`),
+  ).toBe(1);
+  await reached(fleet, await fleet.stopDesktop(start), 'completed');
+});

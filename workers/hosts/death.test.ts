@@ -1,0 +1,164 @@
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { bullJobId } from '@warmwind/shared/queues';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { LABELS } from '../containers/spec.ts';
+import { createFleet, type Fleet, killed, reached, told, types, type Worker } from '../testing/fleet.ts';
+
+let fleet: Fleet;
+beforeEach(async () => {
+  fleet = await createFleet();
+}, ENGINE_WITHIN_MS);
+afterEach(() => fleet?.stop());
+
+const count = (events: { type: string }[], type: string) =>
+  types(events as never).filter((each) => each === type).length;
+
+test.each([7, 42])(
+  'kill -9 in the middle of starts (seed %i): each ends once, with exactly one container',
+  async (seed) => {
+    const random = () => {
+      seed = (seed * 1103515245 + 12345) % 2 ** 31;
+      return seed / 2 ** 31;
+    };
+    const first = fleet.process('a');
+    const starts = [];
+    const opening = await fleet.startDesktop();
+    await waitFor('work', async () => (await fleet.job(opening))?.state !== 'queued');
+    starts.push(opening);
+    for (let i = 0; i < 3; i++) {
+      await sleep(random() * 150);
+      starts.push(await fleet.startDesktop());
+    }
+    await sleep(random() * 300);
+    await killed(first);
+    fleet.process('b');
+    fleet.process('a');
+
+    for (const start of starts) {
+      await reached(fleet, start, 'completed', 45_000);
+      const log = await told(fleet, start, `job:${start.jobId}`, 'job.completed');
+      expect(count(log, 'job.completed')).toBe(1);
+      const room = await told(fleet, start, `container:${start.containerId}`, 'container.started');
+      expect(count(room, 'container.started')).toBe(1);
+    }
+    const wanted = starts.map(({ containerId }) => containerId).sort();
+    await waitFor(
+      'exactly one container each',
+      async () => {
+        const now = (await fleet.containers()).map(({ Labels }) => Labels[LABELS.container] ?? '').sort();
+        return JSON.stringify(now) === JSON.stringify(wanted);
+      },
+      25_000,
+    );
+  },
+  90_000,
+);
+
+test('SIGTERM in the middle of a start: a peer takes it over, no attempt is spent, nothing is left behind', async () => {
+  // An image that never greets holds the start in the middle.
+  const idle = await fleet.docker.createContainer({ Image: fleet.image });
+  const image = `warmwind/silent:${fleet.fleet}`;
+  const [repo, tag] = image.split(':');
+  // Without the label it would pass for the desktop's own image.
+  const changes = 'ENTRYPOINT ["sleep", "600"]\nLABEL warmwind.source=none';
+  await idle.commit({ repo, tag, changes });
+  await idle.remove();
+  onTestFinished(() => fleet.docker.getImage(image).remove({ force: true }));
+
+  const first = fleet.process('a');
+  const start = await fleet.startDesktop({ image });
+  const runningOn = async (host: string) =>
+    (await fleet.containers()).some(
+      ({ State, Labels }) => State === 'running' && Labels[LABELS.host] === host,
+    );
+  await waitFor('the container', () => runningOn('a'));
+  const exited = once(first, 'exit');
+  first.kill('SIGTERM');
+  await fleet.worker('b');
+  expect(await exited).toEqual([0, null]);
+  await waitFor('the peer to have it', () => runningOn('b'));
+  expect(await runningOn('a')).toBe(false);
+  expect(await fleet.job(start)).toMatchObject({ state: 'active', attemptsMade: 0 });
+  const job = await fleet.queue('containers').getJob(bullJobId(start.jobId, 1));
+  expect(job?.attemptsMade).toBe(0);
+
+  await reached(fleet, await fleet.stopDesktop(start), 'completed');
+  await reached(fleet, start, 'cancelled');
+  expect(await fleet.containers()).toEqual([]);
+});
+
+test('a host that is lost: its desktops are lost once, its commands end, and it clears up when it is back', async () => {
+  const first = fleet.process('a', { LOST_AFTER_MS: '4000' });
+  const start = await fleet.startDesktop();
+  await reached(fleet, start, 'completed');
+  await killed(first);
+  const stop = await fleet.stopDesktop(start);
+  expect(stop.queue).toBe('containers-a');
+  await fleet.worker('b', { LOST_AFTER_MS: '4000' });
+  await reached(fleet, stop, 'completed', 25_000);
+  const room = await told(fleet, start, `container:${start.containerId}`, 'container.lost');
+  expect(count(room, 'container.lost')).toBe(1);
+  expect(await fleet.container(start)).toMatchObject({ state: 'lost' });
+  expect(await fleet.containers()).toHaveLength(1);
+  await fleet.worker('a');
+  await waitFor('the remains to be removed', async () => (await fleet.containers()).length === 0);
+  await waitFor('the volume to be removed', async () => (await fleet.volumes()).length === 0);
+}, 60_000);
+
+test('a worker that is back within the time has lost nothing', async () => {
+  const first = fleet.process('a');
+  const start = await fleet.startDesktop();
+  await reached(fleet, start, 'completed');
+  await killed(first);
+  await fleet.worker('b');
+  const stop = await fleet.stopDesktop(start);
+  await fleet.worker('a');
+  await reached(fleet, stop, 'completed');
+  expect(await fleet.container(start)).toMatchObject({ state: 'stopped' });
+});
+
+test('one process at a time speaks for a host; the next one waits until it is gone', async () => {
+  const first = await fleet.worker('a');
+  const leaseOf = (worker: Worker) =>
+    worker.probes.ready.lease?.().then(
+      () => true,
+      () => false,
+    );
+  await waitFor('the first to hold the name', () => leaseOf(first));
+  const second = await fleet.worker('a');
+  const start = await fleet.startDesktop();
+  await reached(fleet, start, 'completed');
+  expect(await leaseOf(second)).toBe(false);
+  await first.stop();
+  await waitFor('the second to hold it', () => leaseOf(second));
+  await reached(fleet, await fleet.stopDesktop(start), 'completed');
+});
+
+test('a worker goes on after the queue Redis was away', async () => {
+  await fleet.worker('a');
+  await reached(fleet, await fleet.startDesktop(), 'completed');
+  await fleet.queueRedis.kill();
+  await fleet.queueRedis.restart();
+  const start = await fleet.startDesktop();
+  await reached(fleet, start, 'completed', 25_000);
+  await reached(fleet, await fleet.stopDesktop(start), 'completed');
+}, 60_000);
+
+test('an engine that is away costs attempts, then the desktop fails, once', async () => {
+  await fleet.worker('a', { DOCKER_SOCKET: '/nowhere/docker.sock' });
+  const start = await fleet.startDesktop();
+  expect(await reached(fleet, start, 'delayed')).toMatchObject({ attemptsMade: 1 });
+  expect(await fleet.container(start)).toMatchObject({ state: 'requested' });
+  const bull = await fleet.queue('containers').getJob(start.jobId);
+  await waitFor('the last attempt', async () => {
+    await bull?.promote().catch(() => undefined);
+    return (await fleet.job(start))?.state === 'failed';
+  });
+  expect(await fleet.job(start)).toMatchObject({ attemptsMade: 3, error: { code: 'engine_unavailable' } });
+  const room = await told(fleet, start, `container:${start.containerId}`, 'container.failed');
+  expect(count(room, 'container.failed')).toBe(1);
+  expect(count(room, 'container.starting')).toBe(3);
+});

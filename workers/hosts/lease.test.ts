@@ -1,0 +1,69 @@
+import { keys } from '@warmwind/shared/keys';
+import { createLog } from '@warmwind/shared/node/log';
+import { connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { Lease } from './lease.ts';
+
+const log = createLog('test');
+log.level = 'silent';
+const key = keys.hostLease('a');
+let redis: TestRedis;
+let connection: Redis;
+
+beforeAll(async () => {
+  redis = await startRedis();
+  connection = connectPrompt(redis.url, 'test', log, 300);
+  await waitFor('the connection', () => connection.status === 'ready');
+});
+beforeEach(() => redis.client.flushall());
+afterAll(async () => {
+  await disconnect(connection);
+  await redis.stop();
+});
+
+const lease = (holder: string, told: boolean[] = []) =>
+  new Lease({ redis: connection, key, holder, ttlMs: 900, log, onChange: (held) => told.push(held) });
+
+test('one process holds a name at a time; who waits for it gets it when it is given up', async () => {
+  const first = lease('one');
+  const second = lease('two');
+  first.start();
+  await waitFor('the first to hold it', () => first.held);
+  second.start();
+  await waitFor('two renewals', async () => (await redis.client.pttl(key)) > 850);
+  expect(second.held).toBe(false);
+  await first.release();
+  await waitFor('the second to hold it', () => second.held);
+  expect(await redis.client.get(key)).toBe('two');
+  await second.release();
+  expect(await redis.client.exists(key)).toBe(0);
+});
+
+test('a holder whose Redis stalls stops believing before anybody else can hold the name', async () => {
+  const told: boolean[] = [];
+  const held = lease('one', told);
+  held.start();
+  await waitFor('it to be held', () => held.held);
+  redis.freeze();
+  await waitFor('it to be given up', () => !held.held);
+  await waitFor('the change to be told', () => told.length === 2);
+  redis.thaw();
+  await redis.client.set(key, 'two', 'PX', 60_000);
+  expect(told).toEqual([true, false]);
+  await held.release();
+  expect(await redis.client.get(key)).toBe('two');
+});
+
+test('it is held again once Redis is back', async () => {
+  const held = lease('one');
+  held.start();
+  await waitFor('it to be held', () => held.held);
+  await redis.kill();
+  await waitFor('it to be given up', () => !held.held);
+  await redis.restart();
+  await waitFor('it to be held again', () => held.held);
+  await held.release();
+});

@@ -1,0 +1,101 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { evalScript } from '@warmwind/shared/node/events';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { Redis } from 'ioredis';
+import { holdLeaseScript, releaseLeaseScript } from './lease.lua.ts';
+
+const sha = (script: string) => createHash('sha1').update(script).digest('hex');
+const HOLD_SHA = sha(holdLeaseScript);
+const RELEASE_SHA = sha(releaseLeaseScript);
+
+export type LeaseOptions = {
+  /** A prompt connection: a late renewal is worth nothing. */
+  redis: Redis;
+  key: string;
+  /** Who holds it, unique to this process. */
+  holder: string;
+  ttlMs: number;
+  log: Logger;
+  /** Told of every change; changes are told one after another. */
+  onChange?: (held: boolean) => void;
+  /** Done with every renewal. */
+  onRenewed?: () => Promise<unknown>;
+};
+
+/**
+ * A name that one process holds at a time, as long as it renews it in Redis. Here it counts as lost as soon as it may
+ * have expired there, whatever the network does.
+ */
+export class Lease {
+  readonly #o: LeaseOptions;
+  #validUntil = 0;
+  #told = false;
+  #stopped = new AbortController();
+  #loop: Promise<void> | undefined;
+  #expiry: NodeJS.Timeout | undefined;
+
+  constructor(options: LeaseOptions) {
+    this.#o = options;
+  }
+
+  get held(): boolean {
+    return performance.now() < this.#validUntil;
+  }
+
+  /** Begins to ask for the lease, and to renew it once it is held. */
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** Stops renewing and gives the lease up, so that the next holder need not wait. Never rejects. */
+  async release(): Promise<void> {
+    this.#stopped.abort();
+    await this.#loop;
+    clearTimeout(this.#expiry);
+    const held = this.held;
+    this.#validUntil = 0;
+    this.#tell();
+    if (!held) return;
+    const { redis, key, holder, log } = this.#o;
+    await evalScript(redis, releaseLeaseScript, RELEASE_SHA, [key], [holder]).catch((error: unknown) =>
+      log.warn({ err: error }, 'lease not released: it expires'),
+    );
+  }
+
+  async #run(): Promise<void> {
+    const { ttlMs } = this.#o;
+    const { signal } = this.#stopped;
+    while (!signal.aborted) {
+      const renewed = await this.#renew();
+      await sleep(renewed ? ttlMs / 3 : Math.min(1000, ttlMs / 6), undefined, { signal }).catch(
+        () => undefined,
+      );
+    }
+  }
+
+  async #renew(): Promise<boolean> {
+    const { redis, key, holder, ttlMs, log, onRenewed } = this.#o;
+    const asked = performance.now();
+    try {
+      const now = await evalScript(redis, holdLeaseScript, HOLD_SHA, [key], [holder, ttlMs]);
+      this.#validUntil = now === holder ? asked + ttlMs : 0;
+      this.#tell();
+      if (now === holder) await onRenewed?.();
+    } catch (error) {
+      log.warn({ err: error }, 'lease not renewed');
+    }
+    return this.held;
+  }
+
+  #tell(): void {
+    clearTimeout(this.#expiry);
+    if (this.held) {
+      this.#expiry = setTimeout(() => this.#tell(), this.#validUntil - performance.now() + 1);
+      this.#expiry.unref();
+    }
+    if (this.held === this.#told) return;
+    this.#told = this.held;
+    this.#o.onChange?.(this.held);
+  }
+}

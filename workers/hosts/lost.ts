@@ -1,0 +1,104 @@
+import { hasEnded } from '@warmwind/shared/containers';
+import { isTerminal } from '@warmwind/shared/jobs';
+import { keys } from '@warmwind/shared/keys';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { Records } from '@warmwind/shared/node/records';
+import { bullJobId, hostQueue } from '@warmwind/shared/queues';
+import { type Queue, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { forward } from '../containers/stop.ts';
+import { parseJobData } from '../jobs/data.ts';
+
+const CHECK_EVERY_MS = 5000;
+/** How many waiting commands of a lost host are ended in one go. */
+const MAX_COMMANDS = 1000;
+const SCHEDULER = 'lost-hosts';
+
+export type LostHostsOptions = {
+  /** A patient connection to the queue Redis. */
+  redis: Redis;
+  records: Records;
+  queue: (name: string) => Queue;
+  lostAfterMs: number;
+  log: Logger;
+};
+
+/** Gives up the hosts that have been silent for `lostAfterMs`: their desktops are lost, their commands end. */
+class LostHosts {
+  readonly #o: LostHostsOptions;
+
+  constructor(options: LostHostsOptions) {
+    this.#o = options;
+  }
+
+  /** One look at every host. */
+  async check(): Promise<void> {
+    const { redis, lostAfterMs, log } = this.#o;
+    const silent = await redis.zrangebyscore(keys.hosts(), '-inf', Date.now() - lostAfterMs);
+    for (const host of silent) {
+      if (await redis.exists(keys.hostLease(host))) continue;
+      log.warn({ lostHost: host }, 'host lost');
+      const left = await this.#desktops(host);
+      await this.#commands(host);
+      // The queue is watched, and this is done again, until nothing of the host is left.
+      if (left === 0 && !(await redis.exists(keys.hostLease(host)))) await redis.zrem(keys.hosts(), host);
+    }
+  }
+
+  /** → how many of its desktops still wait for a peer to take their start over. */
+  async #desktops(host: string): Promise<number> {
+    const { records } = this.#o;
+    let left = 0;
+    for (const ref of await records.hostContainers(host)) {
+      const record = await records.container(ref);
+      if (record && record.host === host && !hasEnded(record.state)) {
+        const start = await records.job(ref.userId, record.jobId);
+        if (record.state === 'starting' && start && !isTerminal(start.state)) {
+          left += 1;
+          continue;
+        }
+        await records.changeContainer(record, { to: 'lost', fence: record.fence });
+      }
+      await records.forgetContainer(host, ref);
+    }
+    return left;
+  }
+
+  async #commands(host: string): Promise<void> {
+    const { records, queue } = this.#o;
+    const own = queue(hostQueue(host));
+    for (const job of await own.getJobs(['waiting', 'prioritized', 'delayed', 'active'], 0, MAX_COMMANDS)) {
+      const data = parseJobData(job?.data);
+      if (data === 'newer' || data === 'invalid') continue;
+      const record = await records.container(data);
+      if (record && record.host !== host && !hasEnded(record.state)) {
+        await forward(this.#o, data, record.host);
+      } else if (data.kind === 'container.stop' && (!record || hasEnded(record.state))) {
+        await records.endJob(data, { state: 'completed', result: { containerId: data.containerId } });
+      } else {
+        continue;
+      }
+      await own.remove(bullJobId(data.jobId, data.run)).catch(() => undefined);
+    }
+  }
+}
+
+/** Makes the fleet check every few seconds, by whichever worker takes it. → the queue's worker */
+export async function scheduleLostHosts(options: LostHostsOptions): Promise<Worker> {
+  const { redis, queue, log } = options;
+  const lost = new LostHosts(options);
+  const worker = new Worker('cleanup', () => lost.check(), {
+    connection: redis,
+    prefix: keys.bull('cleanup'),
+    lockDuration: 10_000,
+    stalledInterval: 5000,
+    maxStalledCount: 5,
+  });
+  worker.on('error', (error) => log.warn({ queue: 'cleanup', err: error }, 'queue worker'));
+  await queue('cleanup').upsertJobScheduler(
+    SCHEDULER,
+    { every: CHECK_EVERY_MS },
+    { name: SCHEDULER, opts: { removeOnComplete: { count: 10 }, removeOnFail: { count: 10 } } },
+  );
+  return worker;
+}

@@ -1,0 +1,68 @@
+import type { JobError } from '@warmwind/shared/jobs';
+
+/** Why jobs fail, as their owners read it; `retryable` ones are tried again while attempts are left. */
+const FAILURES = {
+  invalid_job: { retryable: false, message: 'The job is malformed and can not be run. Submit it again.' },
+  image_missing: {
+    retryable: false,
+    message: 'The desktop image is not available on this host. Choose another image or report it.',
+  },
+  invalid_spec: {
+    retryable: false,
+    message: 'The engine refuses this combination of settings. Change width, height, memory, CPUs or env.',
+  },
+  no_gpu: { retryable: false, message: 'No host with GPUs serves desktops. Start it with gpus: 0.' },
+  no_egress: {
+    retryable: false,
+    message: 'Network access is not offered to desktops here. Start it with network: "none".',
+  },
+  name_taken: {
+    retryable: false,
+    message: 'Another container stands where this desktop belongs. Start a new desktop.',
+  },
+  not_found: { retryable: false, message: 'The desktop is not known any more. Start a new one.' },
+  desktop_exited: { retryable: true, message: 'The desktop ended by itself.' },
+  desktop_silent: { retryable: true, message: 'The desktop did not answer in time.' },
+  engine_busy: { retryable: true, message: 'The engine is busy with this desktop. Try again.' },
+  engine_unavailable: { retryable: true, message: 'The container engine does not answer. Try again.' },
+  host_lost: { retryable: false, message: 'The host of this desktop is gone. Start a new desktop.' },
+  worker_lost: { retryable: true, message: 'The workers that ran this job stopped answering. Try again.' },
+  timed_out: { retryable: true, message: 'The job took too long. Try again.' },
+  internal: { retryable: true, message: 'Something went wrong on our side. Try again.' },
+} as const satisfies Record<string, Omit<JobError, 'code'>>;
+export type FailureCode = keyof typeof FAILURES;
+
+/** What is told of a failure: never a path, an address or another host's words. */
+export const failure = (code: FailureCode): JobError => ({ code, ...FAILURES[code] });
+
+/** A failure whose kind is known where it is thrown. `cause` is for logs only. */
+export class JobFailure extends Error {
+  override name = 'JobFailure';
+  readonly code: FailureCode;
+
+  constructor(code: FailureCode, cause?: unknown) {
+    super(FAILURES[code].message, { cause });
+    this.code = code;
+  }
+}
+
+const TRANSIENT = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT', 'EAGAIN', 'EACCES']);
+
+/** Any error → what its owner is told, and whether another attempt may help. */
+export function classify(error: unknown): JobError {
+  if (error instanceof JobFailure) return failure(error.code);
+  const { statusCode, code, message } = (error ?? {}) as {
+    statusCode?: unknown;
+    code?: unknown;
+    message?: unknown;
+  };
+  if (typeof statusCode === 'number') {
+    const text = typeof message === 'string' ? message : '';
+    if (statusCode === 404) return failure(/no such image/i.test(text) ? 'image_missing' : 'engine_busy');
+    if (statusCode === 409) return failure('engine_busy');
+    if (statusCode === 400) return failure('invalid_spec');
+    return failure('engine_unavailable');
+  }
+  if (typeof code === 'string' && TRANSIENT.has(code)) return failure('engine_unavailable');
+  return failure('internal');
+}

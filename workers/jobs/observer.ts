@@ -1,0 +1,177 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { hasEnded } from '@warmwind/shared/containers';
+import { isTerminal } from '@warmwind/shared/jobs';
+import { keys } from '@warmwind/shared/keys';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { Records } from '@warmwind/shared/node/records';
+import { hostQueue, type JobData } from '@warmwind/shared/queues';
+import type { Redis } from 'ioredis';
+import { Lease } from '../hosts/lease.ts';
+import type { Metrics } from '../metrics.ts';
+import { parseJobData } from './data.ts';
+import { failure } from './errors.ts';
+
+const LOOK_FOR_HOSTS_MS = 1000;
+const BLOCK_MS = 5000;
+const BATCH = 200;
+
+export type ObserverOptions = {
+  /** A patient connection to the queue Redis, and a prompt one for the lease. */
+  redis: Redis;
+  prompt: Redis;
+  records: Records;
+  metrics: Metrics;
+  log: Logger;
+  /** Unique to this process. */
+  holder: string;
+  leaseMs: number;
+};
+
+type QueueEvent = { event: 'added' | 'failed'; jobId: string };
+
+/**
+ * One process of the fleet reads BullMQ's event streams and says what nobody else can: that a job waits (the edge can't
+ * reach the realtime Redis), and that a run ended whose workers died. It goes on where its predecessor stopped; what it
+ * says twice is told once. It reads the streams itself: BullMQ's `QueueEvents` does not wait for its listeners, so
+ * a cursor could pass what has not been said.
+ */
+export class Observer {
+  readonly #o: ObserverOptions;
+  readonly #lease: Lease;
+  #term: { stop: AbortController; done: Promise<void> } | undefined;
+
+  constructor(options: ObserverOptions) {
+    this.#o = options;
+    const { prompt, holder, leaseMs, log } = options;
+    this.#lease = new Lease({
+      redis: prompt,
+      key: keys.observerLease(),
+      holder,
+      ttlMs: leaseMs,
+      log,
+      onChange: (held) => this.#change(held),
+    });
+  }
+
+  start(): void {
+    this.#lease.start();
+  }
+
+  /** Never rejects. */
+  async close(): Promise<void> {
+    await this.#lease.release();
+    await this.#term?.done;
+  }
+
+  #change(held: boolean): void {
+    this.#o.metrics.observer.set(held ? 1 : 0);
+    this.#o.log.info({ leader: held }, 'observer');
+    const before = this.#term;
+    before?.stop.abort();
+    this.#term = undefined;
+    if (!held) return;
+    const stop = new AbortController();
+    const done = (before?.done ?? Promise.resolve()).then(() => this.#watch(stop.signal));
+    this.#term = { stop, done };
+  }
+
+  /** Follows every queue, those of new hosts as they appear. */
+  async #watch(signal: AbortSignal): Promise<void> {
+    const followed = new Map<string, { stop: AbortController; done: Promise<void> }>();
+    while (!signal.aborted) {
+      const hosts = await this.#o.redis.zrange(keys.hosts(), '0', '-1').catch(() => undefined);
+      if (hosts) {
+        const wanted = new Set(['containers', ...hosts.map(hostQueue)]);
+        for (const queue of wanted) {
+          if (followed.has(queue)) continue;
+          const stop = new AbortController();
+          followed.set(queue, { stop, done: this.#follow(queue, AbortSignal.any([signal, stop.signal])) });
+        }
+        for (const [queue, { stop }] of followed) {
+          if (wanted.has(queue)) continue;
+          stop.abort();
+          followed.delete(queue);
+        }
+      }
+      await sleep(LOOK_FOR_HOSTS_MS, undefined, { signal }).catch(() => undefined);
+    }
+    await Promise.all([...followed.values()].map(({ done }) => done));
+  }
+
+  async #follow(queue: string, signal: AbortSignal): Promise<void> {
+    const { redis, log } = this.#o;
+    const reader = redis.duplicate();
+    reader.on('error', () => undefined);
+    const stop = () => reader.disconnect();
+    signal.addEventListener('abort', stop, { once: true });
+    while (!signal.aborted) {
+      try {
+        const cursor = (await redis.hget(keys.observerCursor(), queue)) ?? '0-0';
+        const stream = `${keys.bull(queue)}:${queue}:events`;
+        const read = await reader.xread('COUNT', BATCH, 'BLOCK', BLOCK_MS, 'STREAMS', stream, cursor);
+        const entries = read?.[0]?.[1] ?? [];
+        const last = entries.at(-1)?.[0];
+        if (last === undefined) continue;
+        for (const [, fields] of entries) {
+          const event = readEvent(fields);
+          if (event && !signal.aborted) await this.#handle(queue, event);
+        }
+        if (!signal.aborted) await redis.hset(keys.observerCursor(), queue, last);
+      } catch (error) {
+        if (signal.aborted) break;
+        log.warn({ queue, err: error }, 'observer');
+        await sleep(1000, undefined, { signal }).catch(() => undefined);
+      }
+    }
+    signal.removeEventListener('abort', stop);
+    reader.disconnect();
+  }
+
+  async #handle(queue: string, { event, jobId }: QueueEvent): Promise<void> {
+    const { redis, records } = this.#o;
+    const data = parse(await redis.hget(`${keys.bull(queue)}:${queue}:${jobId}`, 'data'));
+    if (!data) return;
+    const job = await records.job(data.userId, data.jobId);
+    if (!job || job.run !== data.run) return;
+    if (event === 'added') {
+      if (!isTerminal(job.state)) await records.queued(data);
+      return;
+    }
+    if (isTerminal(job.state)) return records.tellEndAgain(data);
+    await this.#lostRun(data);
+  }
+
+  /** BullMQ gave the run up and no worker said why: they all died under it, or it could not be read. */
+  async #lostRun(data: JobData): Promise<void> {
+    const { records, log } = this.#o;
+    const error = failure('worker_lost');
+    log.error({ jobId: data.jobId, requestId: data.requestId, userId: data.userId }, 'job lost its workers');
+    if (data.kind === 'container.start') {
+      const record = await records.container(data);
+      if (record && !hasEnded(record.state) && record.state !== 'running' && record.state !== 'stopping') {
+        await records.changeContainer(record, { to: 'failed', fence: record.fence, error });
+      }
+    }
+    await records.endJob(data, { state: 'failed', error });
+  }
+}
+
+/** BullMQ's flat field list → what is of interest in it. */
+function readEvent(fields: string[]): QueueEvent | undefined {
+  let event = '';
+  let jobId = '';
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    if (fields[i] === 'event') event = fields[i + 1] ?? '';
+    if (fields[i] === 'jobId') jobId = fields[i + 1] ?? '';
+  }
+  return (event === 'added' || event === 'failed') && jobId ? { event, jobId } : undefined;
+}
+
+function parse(json: string | null): JobData | undefined {
+  try {
+    const data = parseJobData(JSON.parse(json ?? 'null'));
+    return data === 'newer' || data === 'invalid' ? undefined : data;
+  } catch {
+    return undefined;
+  }
+}

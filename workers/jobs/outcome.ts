@@ -1,0 +1,27 @@
+/** Thrown by a handler: the job waits again for `delayMs`, no attempt is spent. */
+export class HandBack extends Error {
+  override name = 'HandBack';
+  readonly delayMs: number;
+
+  constructor(delayMs = 0) {
+    super('handed back');
+    this.delayMs = delayMs;
+  }
+}
+
+/** Thrown by a handler: the run ends `cancelled`. */
+export class Cancelled extends Error {
+  override name = 'Cancelled';
+}
+
+/** Thrown by a handler: the run goes on in another queue, this delivery is done. */
+export class Forwarded extends Error {
+  override name = 'Forwarded';
+}
+
+/** Why a job's signal was aborted. */
+export type AbortReason = 'shutdown' | 'lock-lost' | 'timed-out';
+
+/** The reason of an aborted signal as it was given. */
+export const reasonOf = (signal: AbortSignal): AbortReason | undefined =>
+  signal.aborted ? (signal.reason as AbortReason) : undefined;

@@ -1,0 +1,81 @@
+import type { QueueDepth } from '@warmwind/shared/health';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+/** What a worker counts. Alerts worth having: jobs failed, backpressure 1, lease 0, engine errors, events dropped. */
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** @param refresh brings the queues' depths up to date before they are read; must not reject */
+export function createMetrics(registry: Registry, refresh: () => Promise<void>) {
+  const registers = [registry];
+  const depth = new Gauge({
+    name: 'warmwind_queue_jobs',
+    help: 'Jobs in a queue by state; waiting counts waiting, prioritized and delayed ones.',
+    labelNames: ['queue', 'state'],
+    registers,
+    collect: refresh,
+  });
+  const backpressure = new Gauge({
+    name: 'warmwind_queue_backpressure',
+    help: '1 while more jobs wait in a queue than BACKPRESSURE_ABOVE.',
+    labelNames: ['queue'],
+    registers,
+  });
+  return {
+    jobs: new Counter({
+      name: 'warmwind_jobs_total',
+      help: 'Deliveries of jobs by how they ended.',
+      labelNames: ['kind', 'outcome'],
+      registers,
+    }),
+    jobSeconds: new Histogram({
+      name: 'warmwind_job_duration_seconds',
+      help: 'How long one delivery of a job took.',
+      labelNames: ['kind'],
+      buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
+      registers,
+    }),
+    startSeconds: new Histogram({
+      name: 'warmwind_desktop_start_seconds',
+      help: 'From the placement of a desktop to its first RFB byte.',
+      buckets: [0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 15],
+      registers,
+    }),
+    desktops: new Gauge({
+      name: 'warmwind_desktops',
+      help: 'Desktops of this host by state, as of the last sweep.',
+      labelNames: ['state'],
+      registers,
+    }),
+    swept: new Counter({
+      name: 'warmwind_swept_total',
+      help: 'What the sweep put right, by what it was.',
+      labelNames: ['what'],
+      registers,
+    }),
+    engineErrors: new Counter({
+      name: 'warmwind_docker_errors_total',
+      help: 'Failed calls to the Docker Engine.',
+      labelNames: ['call'],
+      registers,
+    }),
+    eventsDropped: new Counter({
+      name: 'warmwind_events_dropped_total',
+      help: 'Events that never reached the realtime Redis.',
+      registers,
+    }),
+    lease: new Gauge({
+      name: 'warmwind_host_lease_held',
+      help: '1 while this process holds its host name.',
+      registers,
+    }),
+    observer: new Gauge({
+      name: 'warmwind_observer_leader',
+      help: '1 in the one process that watches the queues.',
+      registers,
+    }),
+    depth: (queue: string, { backpressure: above, ...states }: QueueDepth) => {
+      for (const [state, count] of Object.entries(states)) depth.set({ queue, state }, count);
+      backpressure.set({ queue }, above ? 1 : 0);
+    },
+  };
+}
