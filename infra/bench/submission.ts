@@ -1,0 +1,113 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildEdge } from '../../edge/build.ts';
+import { startEdge } from '../edge/serve.ts';
+import { AUTH_SECRET, signToken } from '../edge/testing.ts';
+import { startGateway, TOKEN } from '../gateway/testing.ts';
+import { startBare } from './bare.ts';
+import { startRecorder } from './recorder.ts';
+import { median, percentile, report } from './report.ts';
+
+/**
+ * What an accepted `POST /containers/start` costs at the edge, against a bare Worker in the same runtime that makes the
+ * same REST trips and nothing else. Rounds alternate, so that a machine's mood meets both alike.
+ */
+const ROUNDS = Number(process.env.ROUNDS ?? 15);
+const REQUESTS = Number(process.env.REQUESTS ?? 200);
+const UNLIMITED = '{"user":["1000000/s","1000000/min","1000000/h"],"containers.start":["1000000/s"]}';
+
+const dir = await mkdtemp(join(tmpdir(), 'warmwind-bench-'));
+const bundle = await buildEdge(dir);
+const gateway = await startGateway();
+const recorder = await startRecorder(gateway.url);
+const edgeBindings = {
+  UPSTASH_REDIS_REST_TOKEN: TOKEN,
+  AUTH_SECRET,
+  RELAY_URL: 'http://127.0.0.1',
+  RATE_LIMITS: UNLIMITED,
+  QUOTAS: '{"jobs":1000000,"desktops":10000}',
+  LIMITER_TIMEOUT_MS: '5000',
+  SUBMIT_TIMEOUT_MS: '5000',
+};
+const recorded = await startEdge({
+  bundle,
+  bindings: { ...edgeBindings, UPSTASH_REDIS_REST_URL: recorder.url },
+});
+const edge = await startEdge({ bundle, bindings: { ...edgeBindings, UPSTASH_REDIS_REST_URL: gateway.url } });
+
+let users = 0;
+const token = await signToken({ sub: 'bench' });
+const submit = async (url: string, bearer = token) => {
+  const start = performance.now();
+  const response = await fetch(`${url}/containers/start`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' },
+    body: '{"width":1280,"height":720}',
+  });
+  await response.text();
+  if (response.status !== 202) throw new Error(`${url} answered ${response.status}`);
+  return performance.now() - start;
+};
+/** One round: `inFlight` requests at once, as a new user so that no quota fills. → ms of each */
+const round = async (url: string, inFlight: number) => {
+  users += 1;
+  const bearer = await signToken({ sub: `bench-${users}` });
+  const times: number[] = [];
+  let left = REQUESTS;
+  const client = async () => {
+    while (left-- > 0) times.push(await submit(url, bearer));
+  };
+  const start = performance.now();
+  await Promise.all(Array.from({ length: inFlight }, client));
+  return { times, perSecond: (REQUESTS / (performance.now() - start)) * 1000 };
+};
+
+// The second submission is the one to record: the first one's trips also teach Redis the scripts.
+await submit(recorded.url);
+recorder.trips.length = 0;
+await submit(recorded.url);
+const trips = [...recorder.trips];
+await recorded.stop();
+recorder.stop();
+const bare = await startBare(bundle, trips, { url: gateway.url, token: TOKEN });
+
+let met = report('one accepted submission', [
+  { name: 'REST trips', value: trips.length, unit: '', target: { atMost: 2 } },
+]);
+for (const inFlight of [1, 8]) {
+  await round(edge.url, inFlight);
+  await round(bare.url, inFlight);
+  const ours: number[] = [];
+  const floor: number[] = [];
+  const ratios: number[] = [];
+  const throughput: number[] = [];
+  for (let i = 0; i < ROUNDS; i++) {
+    const [a, b] = [await round(edge.url, inFlight), await round(bare.url, inFlight)];
+    ours.push(...a.times);
+    floor.push(...b.times);
+    ratios.push(median(a.times) / median(b.times));
+    throughput.push(a.perSecond / b.perSecond);
+  }
+  const title = `POST /containers/start, ${inFlight} in flight, ${ROUNDS} × ${REQUESTS} requests each`;
+  met =
+    report(title, [
+      { name: 'edge p50', value: median(ours), unit: 'ms' },
+      { name: 'edge p95', value: percentile(ours, 95), unit: 'ms' },
+      { name: 'bare Worker p50', value: median(floor), unit: 'ms' },
+      { name: 'bare Worker p95', value: percentile(floor, 95), unit: 'ms' },
+      {
+        name: 'p50, edge / bare Worker (median of rounds)',
+        value: median(ratios),
+        unit: '×',
+        ...(inFlight === 1 ? { target: { atMost: 1.3 } } : {}),
+      },
+      { name: 'throughput, edge / bare Worker (median of rounds)', value: median(throughput), unit: '×' },
+    ]) && met;
+}
+
+await edge.stop();
+await bare.stop();
+await gateway.stop();
+await rm(dir, { recursive: true, force: true });
+process.exitCode = met ? 0 : 1;

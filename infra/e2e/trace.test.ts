@@ -1,0 +1,185 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Job } from '@warmwind/shared/jobs';
+import type Docker from 'dockerode';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { born } from '../stack/processes.ts';
+import { ENGINE_WITHIN_MS, startEngine } from '../testing/docker.ts';
+import { waitFor } from '../testing/wait.ts';
+import { call, getContainer, watch } from './client.ts';
+import { createStack, killPart, type TestStack } from './stack.ts';
+
+const PATIENCE_MS = 60_000;
+const FAILURES: string[] = ['job.failed', 'job.timed_out', 'container.failed', 'container.lost'];
+
+let stack: TestStack;
+let docker: Docker;
+
+beforeAll(async () => {
+  ({ docker } = await startEngine());
+  stack = createStack({ RATE_LIMITS: '{"user": [], "ip": [], "containers.start": []}', LEASE_MS: '3000' });
+  await stack.start();
+}, ENGINE_WITHIN_MS);
+
+afterAll(() => stack.remove(), 90_000);
+
+/** The fleet's containers and volumes on the engine, those of one desktop if it is named. */
+async function onEngine(containerId?: string): Promise<string[]> {
+  const label = [`warmwind.fleet=${stack.fleet}`];
+  if (containerId) label.push(`warmwind.container=${containerId}`);
+  const containers = await docker.listContainers({ all: true, filters: { label } });
+  const { Volumes } = await docker.listVolumes({ filters: { label } });
+  return [
+    ...containers.map(({ Names }) => `container ${Names[0]}`),
+    ...(Volumes ?? []).map(({ Name }) => `volume ${Name}`),
+  ];
+}
+const containersOf = async (id: string) =>
+  (await onEngine(id)).filter((what) => what.startsWith('container'));
+
+/** When a part logged `message`, epoch ms. */
+function timeOf(part: string, message: string): number {
+  const lines = readFileSync(join(stack.dir, 'logs', `${part}.log`), 'utf8').split('\n');
+  const line = lines.findLast((text) => text.includes(`"msg":"${message}"`)) ?? '{}';
+  return Date.parse((JSON.parse(line) as { time: string }).time);
+}
+
+/** Starts a desktop, sees it run, stops it, sees it stopped; watched at the relay node `relay` by a stock client. */
+async function walk(relay: string): Promise<void> {
+  const file = stack.file();
+  const start = await call<{ jobId: string; containerId: string }>(file, 'POST', '/containers/start');
+  expect(start.status).toBe(202);
+  const { jobId, containerId } = start.body;
+
+  const watcher = await watch(file, relay);
+  const sees = (type: string) =>
+    waitFor(
+      type,
+      () => {
+        const failed = watcher.events.find((event) => FAILURES.includes(event.type));
+        if (failed) throw new Error(JSON.stringify(failed));
+        return watcher.events.some((event) => event.type === type);
+      },
+      PATIENCE_MS,
+    ).catch((error: Error) => {
+      const seen = watcher.events.map((event) => event.type).join(', ');
+      throw new Error(`${error.message}; ${containerId} at ${relay} saw: ${seen}`);
+    });
+  try {
+    expect(await watcher.subscribe(`container:${containerId}`)).toMatchObject({ ok: true });
+    expect(await watcher.subscribe(`job:${jobId}`)).toMatchObject({ ok: true });
+    await sees('container.started');
+    await sees('job.completed');
+    expect((await getContainer(file, containerId)).body).toMatchObject({ id: containerId, state: 'running' });
+    expect((await call<Job>(file, 'GET', `/jobs/${jobId}`)).body).toMatchObject({
+      state: 'completed',
+      progress: 100,
+    });
+    expect(await containersOf(containerId)).toHaveLength(1);
+
+    expect((await call(file, 'POST', `/containers/${containerId}/stop`)).status).toBe(202);
+    await sees('container.stopped');
+    expect((await getContainer(file, containerId)).body.state).toBe('stopped');
+    await waitFor('the container to be gone', async () => (await onEngine(containerId)).length === 0);
+  } finally {
+    watcher.socket.disconnect();
+  }
+}
+
+it('a desktop starts, is seen at either relay node, and stops', async () => {
+  for (const relay of stack.file().relays) await walk(relay);
+}, 180_000);
+
+it('nginx carries the sockets', async () => {
+  await walk(stack.file().relay);
+}, 120_000);
+
+it('a second start says what is running and changes nothing', async () => {
+  const before = stack.file();
+  const { code, output } = await stack.startAgain();
+  expect(code).toBe(0);
+  expect(output).toContain(before.edge);
+  expect(output).not.toContain(before.authSecret);
+  expect(stack.file()).toEqual(before);
+}, 60_000);
+
+it('a setting that a part would refuse is named, and nothing starts', async () => {
+  const wrong = createStack({ RATE_LIMITS: '{"user": ["often"]}' });
+  const { code, output } = await wrong.startAgain();
+  await wrong.remove();
+  expect(code).toBe(1);
+  expect(output).toMatch(/^Nothing was started: .*RATE_LIMITS.*write a tier as "10\/s"/m);
+}, 30_000);
+
+it.each([
+  'nginx',
+  'edge',
+  'gateway',
+  'relay-1',
+  'relay-2',
+  'worker-1',
+  'worker-2',
+  'redis-realtime',
+  'redis-queue',
+])(
+  '%s is killed, comes back on its address, and the whole trace works',
+  async (name) => {
+    const { pids: _, tokens: __, ...addresses } = stack.file();
+    await killPart(stack, name);
+    const file = stack.file();
+    expect(file).toMatchObject(addresses);
+    const probes = [file.edge, file.relay, ...file.relays, ...file.workers.map(({ url }) => url)];
+    await waitFor(
+      'every part to be ready',
+      async () => {
+        const answers = await Promise.all(
+          probes.map((url) =>
+            fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(5000) }).then(
+              (r) => r.ok,
+              () => false,
+            ),
+          ),
+        );
+        return answers.every(Boolean);
+      },
+      PATIENCE_MS,
+    );
+    await walk(file.relays[1] ?? '');
+  },
+  240_000,
+);
+
+it('a stack that was killed leaves nothing in the way of the next', async () => {
+  const before = stack.file();
+  stack.kill('SIGKILL');
+  await stack.ended();
+  await stack.start();
+  expect(stack.output()).toContain('ended 9 parts');
+  const { pids, tokens: _, ...addresses } = before;
+  expect(stack.file()).toMatchObject(addresses);
+  for (const pid of Object.values(pids)) expect(born(pid)).toBeUndefined();
+  await walk(stack.file().relays[0] ?? '');
+}, 240_000);
+
+it('SIGTERM leaves nothing of it: no process, no port, no container, no volume', async () => {
+  const file = stack.file();
+  const { body } = await call<{ containerId: string }>(file, 'POST', '/containers/start');
+  await waitFor('the desktop', async () => (await containersOf(body.containerId)).length === 1, PATIENCE_MS);
+  stack.kill('SIGTERM');
+  stack.kill('SIGINT');
+  expect(await stack.ended()).toBe(0);
+  // Workers are done before the relays begin, so that watchers learn what became of their jobs.
+  const drained = ['worker-1', 'worker-2'].map((name) => timeOf(name, 'drained'));
+  const draining = ['relay-1', 'relay-2'].map((name) => timeOf(name, 'draining'));
+  expect(Math.max(...drained)).toBeLessThanOrEqual(Math.min(...draining));
+  expect(Object.entries(file.pids).filter(([, pid]) => born(pid) !== undefined)).toEqual([]);
+  expect(await onEngine()).toEqual([]);
+  expect(() => stack.file()).toThrow('ENOENT');
+  for (const url of [file.edge, file.relay, ...file.relays]) await expect(fetch(url)).rejects.toThrow();
+}, 120_000);
+
+it('what was promised outlives the stack: an accepted job is known after the next start', async () => {
+  await stack.start();
+  const jobs = await call<{ items: Job[] }>(stack.file(), 'GET', '/jobs');
+  expect(jobs.body.items.length).toBeGreaterThan(0);
+}, 120_000);

@@ -1,0 +1,32 @@
+import { join } from 'node:path';
+import { createLog } from '@warmwind/shared/node/log';
+import { z } from 'zod';
+import { buildEdge, readBundle } from '../../edge/build.ts';
+import { readConfig } from '../../edge/config.ts';
+import { workerdCommand } from './workerd.ts';
+
+/**
+ * The edge as a process, for where there is no Cloudflare: the local stack and self-hosting. It bundles the Worker and
+ * then becomes the runtime, so that whoever supervises this process supervises the edge itself.
+ */
+const Address = z.looseObject({
+  BIND: z.string().default('127.0.0.1'),
+  PORT: z.coerce.number().int().min(1).max(65_535).default(8787),
+  /** Where the bundle is already, if it is. */
+  EDGE_BUNDLE: z.string().optional(),
+});
+const { BIND: host, PORT: port, EDGE_BUNDLE: built, ...variables } = Address.parse(process.env);
+const names = Object.keys(readConfig(variables));
+const bindings = Object.fromEntries(
+  names.flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value]];
+  }),
+);
+
+const bundle = built
+  ? await readBundle(built)
+  : await buildEdge(join(import.meta.dirname, '../../edge/dist'));
+const { file, args, env } = await workerdCommand(bundle, bindings, { host, port });
+createLog('edge').info({ bind: host, port }, 'starting the runtime');
+process.execve?.(file, [file, ...args], env);

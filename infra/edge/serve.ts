@@ -1,0 +1,69 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import type { EdgeBundle } from '../../edge/build.ts';
+import { workerdCommand } from './workerd.ts';
+
+export type ServeOptions = {
+  bundle: EdgeBundle;
+  /** The Worker's variables and secrets. */
+  bindings: Record<string, string>;
+  /** Default 127.0.0.1. */
+  host?: string;
+  /** Default any free one. */
+  port?: number;
+  /** Every line that the Worker or the runtime writes. */
+  onLine?: (line: string) => unknown;
+};
+
+export type RunningEdge = { url: string; stop: () => Promise<void> };
+
+/** How long the runtime may take to listen, and to end what it is doing when it is stopped, ms. */
+const BOUND_MS = 20_000;
+
+/** Runs a bundled Worker in workerd, as a child of this process. Rejects when it does not come to listen. */
+export async function startEdge(options: ServeOptions): Promise<RunningEdge> {
+  const { bundle, bindings, host = '127.0.0.1', port = 0, onLine = () => undefined } = options;
+  const command = await workerdCommand(bundle, bindings, { host, port });
+  const child = spawn(command.file, [...command.args, '--control-fd=3'], {
+    env: command.env,
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+  });
+  const kill = () => child.kill('SIGKILL');
+  process.once('exit', kill);
+  const gone = new Promise<void>((resolve) => {
+    child.once('error', () => resolve());
+    child.once('exit', () => resolve());
+  }).finally(() => process.off('exit', kill));
+  const output: string[] = [];
+  const [, stdout, stderr, control] = child.stdio as Readable[];
+  if (!stdout || !stderr || !control) throw new Error('the edge has no pipes');
+  for (const stream of [stdout, stderr]) {
+    createInterface(stream).on('line', (line) => {
+      if (output.length < 50) output.push(line);
+      onLine(line);
+    });
+  }
+  const stop = async () => {
+    child.kill('SIGTERM');
+    const timer = setTimeout(kill, BOUND_MS);
+    await gone;
+    clearTimeout(timer);
+  };
+
+  const bound = setTimeout(kill, BOUND_MS);
+  const listening = await Promise.race([listenEvent(control), gone]);
+  clearTimeout(bound);
+  if (listening === undefined) throw new Error(`the edge does not start:\n${output.join('\n')}`);
+  return { url: `http://${host}:${listening}`, stop };
+}
+
+/** The runtime tells on its control pipe which port it got. */
+function listenEvent(control: Readable): Promise<number> {
+  return new Promise((resolve) => {
+    createInterface(control).on('line', (line) => {
+      const { event, port } = JSON.parse(line) as { event: string; port?: number };
+      if (event === 'listen' && port !== undefined) resolve(port);
+    });
+  });
+}

@@ -1,0 +1,115 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { findTool } from '../stack/tools.ts';
+import { freePort } from '../testing/port.ts';
+import { waitFor } from '../testing/wait.ts';
+import { nginxConfig } from './config.ts';
+
+const NGINX = findTool('nginx') ?? 'nginx';
+
+let dir: string;
+let nginx: ChildProcess;
+let edge: string;
+let relay: string;
+const servers: Server[] = [];
+const seen: IncomingMessage[] = [];
+
+/** Something behind nginx that remembers who asked. */
+async function upstream(name: string): Promise<string> {
+  const server = createServer((request, response) => {
+    seen.push(request);
+    request.resume().on('end', () => response.end(name));
+  });
+  server.on('upgrade', (request, socket) => {
+    seen.push(request);
+    socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  servers.push(server);
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'warmwind-nginx-'));
+  const logs = join(dir, 'logs');
+  mkdirSync(logs);
+  const [edgePort, relayPort, dead] = [await freePort(), await freePort(), await freePort()];
+  edge = `http://127.0.0.1:${edgePort}`;
+  relay = `http://127.0.0.1:${relayPort}`;
+  const relays = [`127.0.0.1:${dead}`, await upstream('the living node')];
+  const options = { dir, logs, edgePort, relayPort, edge: await upstream('the edge'), relays };
+  writeFileSync(join(dir, 'nginx.conf'), nginxConfig(options));
+  nginx = spawn(NGINX, ['-p', dir, '-c', join(dir, 'nginx.conf'), '-e', join(logs, 'error.log')], {
+    stdio: 'ignore',
+  });
+  await waitFor('nginx', () => fetch(edge).then(Boolean, () => false));
+});
+
+afterAll(async () => {
+  const gone = new Promise((resolve) => nginx.once('exit', resolve));
+  nginx.kill('SIGTERM');
+  await gone;
+  for (const server of servers) server.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const lastSeen = () => seen.at(-1)?.headers ?? {};
+
+it('nginx takes the configuration without a warning', () => {
+  const { stderr, status } = spawnSync(
+    NGINX,
+    ['-t', '-p', dir, '-c', join(dir, 'nginx.conf'), '-e', 'stderr'],
+    {
+      encoding: 'utf8',
+    },
+  );
+  expect(stderr).not.toMatch(/warn|emerg/);
+  expect(status).toBe(0);
+});
+
+it('who the client is, is what nginx saw and never what the client claims', async () => {
+  await fetch(edge, {
+    headers: { 'CF-Connecting-IP': '6.6.6.6', 'X-Real-IP': '6.6.6.6', 'X-Forwarded-For': '6.6.6.6' },
+  });
+  expect(lastSeen()['cf-connecting-ip']).toBe('127.0.0.1');
+  expect(lastSeen()['x-real-ip']).toBe('127.0.0.1');
+  expect(lastSeen()['x-forwarded-for']).toBe('6.6.6.6, 127.0.0.1');
+});
+
+it('a body above the limits of the edge reaches the edge, which answers it', async () => {
+  const response = await fetch(edge, { method: 'POST', body: new Uint8Array(9 * 2 ** 20) });
+  expect(await response.text()).toBe('the edge');
+});
+
+it('a body beyond all limits is refused in the form of every error', async () => {
+  const response = await fetch(edge, { method: 'POST', body: new Uint8Array(17 * 2 ** 20) });
+  expect(response.status).toBe(413);
+  expect(await response.json()).toMatchObject({ statusCode: 413, code: 'payload_too_large' });
+});
+
+it('a dead relay node is passed over', async () => {
+  for (let count = 0; count < 8; count++) {
+    expect(await (await fetch(`${relay}/health/live`)).text()).toBe('the living node');
+  }
+});
+
+it('a WebSocket is upgraded through to the relay', async () => {
+  const socket = new WebSocket(`${relay.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
+  await new Promise((resolve) => socket.addEventListener('error', resolve, { once: true }));
+  expect(lastSeen()).toMatchObject({ upgrade: 'websocket', connection: 'upgrade', 'x-real-ip': '127.0.0.1' });
+});
+
+it('an edge that is away is a 503 in the form of every error', async () => {
+  const [, server] = servers;
+  server?.closeAllConnections();
+  await new Promise((resolve) => server?.close(resolve));
+  const response = await fetch(edge);
+  expect(response.status).toBe(503);
+  expect(response.headers.get('retry-after')).toBe('1');
+  expect(await response.json()).toMatchObject({ statusCode: 503, code: 'unavailable', retryAfterMs: 1000 });
+});

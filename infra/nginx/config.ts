@@ -1,0 +1,139 @@
+export type NginxOptions = {
+  /** An existing folder for nginx's own files; logs go to `logs`. */
+  dir: string;
+  logs: string;
+  edgePort: number;
+  relayPort: number;
+  /** `host:port` of the edge, and of every relay node. */
+  edge: string;
+  relays: string[];
+};
+
+/**
+ * nginx as it stands in front of Warmwind: the edge on one port, the relay nodes (least connections, no sticky sessions)
+ * on another. It is the only one who says who the client is: what a client claims is overwritten.
+ */
+export const nginxConfig = ({ dir, logs, edgePort, relayPort, edge, relays }: NginxOptions): string => `
+daemon off;
+worker_processes 1;
+# A relay's sockets outlive SIGQUIT until the relay itself has told and closed them.
+worker_shutdown_timeout 30s;
+pid "${dir}/nginx.pid";
+error_log "${logs}/nginx-error.log" warn;
+
+events {
+  worker_connections 8192;
+}
+
+http {
+  client_body_temp_path "${dir}/body";
+  proxy_temp_path "${dir}/proxy";
+  fastcgi_temp_path "${dir}/fastcgi";
+  uwsgi_temp_path "${dir}/uwsgi";
+  scgi_temp_path "${dir}/scgi";
+  # Paths without their query: a query may hold a ticket.
+  log_format paths '$time_iso8601 $remote_addr $request_method $uri $status $body_bytes_sent $request_time $upstream_addr';
+  access_log "${logs}/nginx-access.log" paths buffer=32k flush=1s;
+  server_tokens off;
+  keepalive_timeout 65s;
+  client_header_timeout 15s;
+  client_body_timeout 30s;
+  reset_timedout_connection on;
+
+  map $http_upgrade $connection_upgrade {
+    default upgrade;
+    ''      '';
+  }
+
+  upstream edge {
+    server ${edge} max_fails=0;
+    keepalive 64;
+    # Shorter than the edge's own, so that no request meets a connection that is just being closed.
+    keepalive_timeout 2s;
+  }
+
+  upstream relay {
+    least_conn;
+${relays.map((address) => `    server ${address} max_fails=1 fail_timeout=2s;`).join('\n')}
+    keepalive 64;
+    keepalive_timeout 2s;
+  }
+
+  proxy_http_version 1.1;
+  proxy_connect_timeout 1s;
+  # Bodies and answers (screens, server-sent events) flow through; nothing is spooled to disk.
+  proxy_request_buffering off;
+  proxy_buffering off;
+  # All of them here: a location that set one of its own would inherit none.
+  proxy_set_header Upgrade $http_upgrade;
+  proxy_set_header Connection $connection_upgrade;
+  proxy_set_header Host $http_host;
+  proxy_set_header X-Real-IP $remote_addr;
+  proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+  proxy_set_header X-Forwarded-Proto $scheme;
+  proxy_set_header CF-Connecting-IP $remote_addr;
+
+  server {
+    listen 127.0.0.1:${edgePort};
+    # Above every limit of the edge, which answers 413 in its own form.
+    client_max_body_size 16m;
+
+    location / {
+      proxy_pass http://edge;
+      proxy_read_timeout 60s;
+    }
+${ERROR_PAGES}
+  }
+
+  server {
+    listen 127.0.0.1:${relayPort};
+    client_max_body_size 1m;
+
+    location / {
+      proxy_pass http://relay;
+      proxy_next_upstream error timeout http_502 http_503;
+      proxy_next_upstream_tries ${relays.length};
+      proxy_read_timeout 60s;
+    }
+
+    location /socket.io/ {
+      proxy_pass http://relay;
+      proxy_next_upstream error timeout http_502 http_503;
+      proxy_next_upstream_tries ${relays.length};
+      proxy_read_timeout 86400s;
+      proxy_send_timeout 86400s;
+    }
+${ERROR_PAGES}
+  }
+}
+`;
+
+/** nginx's own refusals in the form of every other error. */
+const errorPage = (status: string, statusCode: number, code: string, message: string, retry: boolean) => {
+  const body = {
+    statusCode,
+    code,
+    message,
+    requestId: '$request_id',
+    ...(retry ? { retryAfterMs: 1000 } : {}),
+  };
+  return `
+    error_page ${status} = @${code};
+    location @${code} {
+      internal;
+      default_type application/json;
+      add_header X-Request-Id $request_id always;${retry ? '\n      add_header Retry-After 1 always;' : ''}
+      return ${statusCode} '${JSON.stringify(body)}';
+    }`;
+};
+
+const ERROR_PAGES = [
+  errorPage('413', 413, 'payload_too_large', 'The body is too large: send less.', false),
+  errorPage(
+    '502 504',
+    503,
+    'unavailable',
+    'The service behind this address is away: try again shortly.',
+    true,
+  ),
+].join('\n');

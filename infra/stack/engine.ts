@@ -1,0 +1,65 @@
+import { type Engine, ensureEngine } from '../engine/engine.ts';
+import { born, type ProcessId } from './processes.ts';
+
+/** The Docker Engine that the stack's desktops live on. */
+export type StackEngine = {
+  socket: string;
+  /** Its process when it was started here; a machine's own engine is not ours to watch. */
+  process: () => ProcessId | undefined;
+  /** Who is told when it has another process. */
+  onChange: (listener: () => void) => void;
+  /** Leaves it; an engine that was started here and that nobody else uses ends. */
+  stop: () => Promise<void>;
+};
+
+const WATCH_MS = 1000;
+
+/** Finds the engine or starts one, and starts that one again when it dies. Without any: says why, with the remedy. */
+export async function findEngine(
+  socket: string | undefined,
+  logPath: string,
+  say: (name: string, text: string) => void,
+): Promise<StackEngine | undefined> {
+  const begun = Date.now();
+  const ensure = () =>
+    ensureEngine({ ...(socket ? { socket } : {}), logPath, onProgress: (line) => say('docker', line) });
+  let engine: Engine;
+  try {
+    engine = await ensure();
+  } catch (error) {
+    say('docker', `no desktops, all else runs: ${messageOf(error)}`);
+    return undefined;
+  }
+  say('docker', `${'Docker Engine'.padEnd(27)} ${engine.socket.padEnd(28)} ${Date.now() - begun} ms`);
+
+  let listener = () => {};
+  let busy = false;
+  const watch = setInterval(async () => {
+    const { process } = engine;
+    if (busy || !process || born(process.pid) === process.born) return;
+    busy = true;
+    say('docker', 'ended; starting it again');
+    try {
+      engine = await ensure();
+      listener();
+      say('docker', `is back (pid ${engine.process?.pid})`);
+    } catch (error) {
+      say('docker', `does not start: ${messageOf(error)}`);
+    }
+    busy = false;
+  }, WATCH_MS);
+
+  return {
+    socket: engine.socket,
+    process: () => engine.process,
+    onChange: (then) => {
+      listener = then;
+    },
+    stop: () => {
+      clearInterval(watch);
+      return engine.stop();
+    },
+  };
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

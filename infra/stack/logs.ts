@@ -1,0 +1,33 @@
+import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+
+const MAX_BYTES = 20 * 2 ** 20;
+const SWEEP_MS = 10_000;
+
+/** An empty folder for the parts' logs. */
+export function openLogs(dir: string): void {
+  rmSync(dir, { recursive: true, force: true });
+  mkdirSync(dir, { mode: 0o700 });
+}
+
+/**
+ * Keeps every log below about 20 MB, with as much of its past beside it (`.1`). The parts write through appending
+ * descriptors, so a log can be cut under their hands.
+ */
+export function boundLogs(dir: string): NodeJS.Timeout {
+  const sweep = () => {
+    for (const name of readdirSync(dir).filter((file) => file.endsWith('.log'))) {
+      const path = join(dir, name);
+      if (statSync(path).size <= MAX_BYTES) continue;
+      copyFileSync(path, `${path}.1`);
+      truncateSync(path);
+    }
+  };
+  return setInterval(() => {
+    try {
+      sweep();
+    } catch {
+      // A full disk is what ready reports; the parts go on.
+    }
+  }, SWEEP_MS).unref();
+}

@@ -1,0 +1,224 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { readConfig as readEdgeConfig } from '../../edge/config.ts';
+import { readConfig as readRelayConfig } from '../../relay/config.ts';
+import { readConfig as readWorkerConfig } from '../../workers/config.ts';
+import { Config as GatewayConfig } from '../gateway/config.ts';
+import { nginxConfig } from '../nginx/config.ts';
+import type { Ports, ReservedPort } from './ports.ts';
+import { queueArgs, realtimeArgs, redisAnswers } from './redis.ts';
+import type { Secrets } from './secrets.ts';
+import type { Settings } from './settings.ts';
+import type { StateDir } from './state.ts';
+import type { Part } from './supervisor.ts';
+
+export const WORKER_HOSTS = ['worker-1', 'worker-2'];
+const READY_WITHIN_MS = 30_000;
+/** What an orchestrator gives on top of a service's own bound before it kills. */
+const KILL_GRACE_MS = 5000;
+
+export type PartsContext = {
+  root: string;
+  dir: StateDir;
+  settings: Settings;
+  secrets: Secrets;
+  ports: Ports;
+  /** Paths of installed programs. */
+  redisServer: string;
+  nginx: string | undefined;
+};
+
+/** Where everything answers. Without nginx the edge and the first relay node stand for themselves. */
+export function stackUrls({ ports, nginx }: Pick<PartsContext, 'ports' | 'nginx'>) {
+  const http = ({ port }: ReservedPort) => `http://127.0.0.1:${port}`;
+  const redis = ({ port }: ReservedPort) => `redis://127.0.0.1:${port}`;
+  return {
+    edge: http(nginx ? ports.EDGE_PORT : ports.EDGE_DIRECT_PORT),
+    relay: http(nginx ? ports.RELAY_PORT : ports.RELAY_1_PORT),
+    relays: [http(ports.RELAY_1_PORT), http(ports.RELAY_2_PORT)],
+    workers: [http(ports.WORKER_1_PORT), http(ports.WORKER_2_PORT)],
+    gateway: http(ports.GATEWAY_PORT),
+    edgeDirect: http(ports.EDGE_DIRECT_PORT),
+    redisQueue: redis(ports.REDIS_QUEUE_PORT),
+    redisRealtime: redis(ports.REDIS_REALTIME_PORT),
+  };
+}
+
+/** Every part, ready to be started. Throws when a part would refuse its environment. */
+export function planParts(context: PartsContext) {
+  const { root, dir, settings, secrets, ports } = context;
+  const urls = stackUrls(context);
+  const redisUrls = { REDIS_QUEUE_URL: urls.redisQueue, REDIS_REALTIME_URL: urls.redisRealtime };
+  const previous: Record<string, string> = settings.AUTH_SECRET_PREVIOUS
+    ? { AUTH_SECRET_PREVIOUS: settings.AUTH_SECRET_PREVIOUS }
+    : {};
+  const auth: Record<string, string> = { AUTH_SECRET: secrets.authSecret, ...previous };
+
+  const service = (
+    name: string,
+    what: string,
+    port: ReservedPort,
+    main: string,
+    own: Record<string, string>,
+    judge: (env: Record<string, string>) => unknown,
+  ): Part => {
+    const env = { ...settings.inherited, BIND: '127.0.0.1', PORT: `${port.port}`, ...own };
+    judge(env);
+    const url = `http://127.0.0.1:${port.port}`;
+    return {
+      name,
+      what,
+      url,
+      command: process.execPath,
+      args: [join(root, main)],
+      env,
+      prepare: port.release,
+      ready: () => answers(`${url}/health/ready`),
+      readyWithinMs: READY_WITHIN_MS,
+      stopSignal: 'SIGTERM',
+      stopWithinMs: settings.SHUTDOWN_TIMEOUT_MS + KILL_GRACE_MS,
+    };
+  };
+
+  const redis = (
+    name: string,
+    what: string,
+    port: ReservedPort,
+    url: string,
+    args: typeof queueArgs,
+  ): Part => {
+    const data = dir.file(name);
+    mkdirSync(data, { recursive: true, mode: 0o700 });
+    return {
+      name,
+      what,
+      url,
+      command: context.redisServer,
+      args: args(port.port, data),
+      env: settings.inherited,
+      prepare: port.release,
+      ready: (pid) => redisAnswers(port.port, pid),
+      readyWithinMs: READY_WITHIN_MS,
+      stopSignal: 'SIGTERM',
+      stopWithinMs: 10_000,
+    };
+  };
+
+  const relay = (name: string, port: ReservedPort) =>
+    service(
+      name,
+      'relay node',
+      port,
+      'relay/main.ts',
+      { ...redisUrls, ...auth, NODE_ID: name },
+      readRelayConfig,
+    );
+
+  const worker = (name: string, port: ReservedPort) => {
+    const data = dir.file(name);
+    mkdirSync(data, { recursive: true, mode: 0o700 });
+    return service(
+      name,
+      'worker host',
+      port,
+      'workers/main.ts',
+      {
+        ...redisUrls,
+        FLEET: settings.FLEET ?? dir.fleet,
+        WORKER_HOST: name,
+        DATA_DIR: data,
+      },
+      readWorkerConfig,
+    );
+  };
+
+  return {
+    redisQueue: redis('redis-queue', 'Redis, queue role', ports.REDIS_QUEUE_PORT, urls.redisQueue, queueArgs),
+    redisRealtime: redis(
+      'redis-realtime',
+      'Redis, realtime role',
+      ports.REDIS_REALTIME_PORT,
+      urls.redisRealtime,
+      realtimeArgs,
+    ),
+    gateway: service(
+      'gateway',
+      'Redis over REST',
+      ports.GATEWAY_PORT,
+      'infra/gateway/main.ts',
+      { REDIS_URL: urls.redisQueue, GATEWAY_TOKEN: secrets.gatewayToken },
+      (env) => GatewayConfig.parse(env),
+    ),
+    relays: [relay('relay-1', ports.RELAY_1_PORT), relay('relay-2', ports.RELAY_2_PORT)],
+    workers: [worker('worker-1', ports.WORKER_1_PORT), worker('worker-2', ports.WORKER_2_PORT)],
+    edge: service(
+      'edge',
+      'edge in workerd',
+      ports.EDGE_DIRECT_PORT,
+      'infra/edge/main.ts',
+      {
+        ...auth,
+        UPSTASH_REDIS_REST_URL: urls.gateway,
+        UPSTASH_REDIS_REST_TOKEN: secrets.gatewayToken,
+        RELAY_URL: urls.relay,
+        EDGE_BUNDLE: dir.file('edge'),
+      },
+      readEdgeConfig,
+    ),
+    nginx: context.nginx ? nginxPart(context, context.nginx) : undefined,
+  };
+}
+
+function nginxPart({ dir, ports, settings }: PartsContext, command: string): Part {
+  const own = dir.file('nginx');
+  const config = join(own, 'nginx.conf');
+  mkdirSync(own, { recursive: true, mode: 0o700 });
+  const address = ({ port }: ReservedPort) => `127.0.0.1:${port}`;
+  const text = nginxConfig({
+    dir: own,
+    logs: dir.file('logs'),
+    edgePort: ports.EDGE_PORT.port,
+    relayPort: ports.RELAY_PORT.port,
+    edge: address(ports.EDGE_DIRECT_PORT),
+    relays: [address(ports.RELAY_1_PORT), address(ports.RELAY_2_PORT)],
+  });
+  writeFileSync(config, text, { mode: 0o600 });
+  const listens = [ports.EDGE_PORT, ports.RELAY_PORT];
+  return {
+    name: 'nginx',
+    what: 'in front of edge and relays',
+    url: `http://${address(ports.EDGE_PORT)} ${address(ports.RELAY_PORT)}`,
+    command,
+    args: ['-p', own, '-c', config, '-e', join(dir.file('logs'), 'nginx-error.log')],
+    env: settings.inherited,
+    prepare: () => Promise.all(listens.map(({ release }) => release())),
+    ready: async () => (await Promise.all(listens.map(({ port }) => accepts(port)))).every(Boolean),
+    readyWithinMs: READY_WITHIN_MS,
+    stopSignal: 'SIGQUIT',
+    stopWithinMs: 5000,
+  };
+}
+
+/** Does the address answer 2xx in time. */
+export const answers = (url: string): Promise<boolean> =>
+  fetch(url, { signal: AbortSignal.timeout(3000) }).then(
+    async (response) => {
+      await response.body?.cancel();
+      return response.ok;
+    },
+    () => false,
+  );
+
+/** Does the port accept a connection in time. */
+const accepts = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1', timeout: 1000 });
+    const answer = (is: boolean) => () => {
+      socket.destroy();
+      resolve(is);
+    };
+    socket.once('connect', answer(true));
+    socket.once('timeout', answer(false));
+    socket.once('error', answer(false));
+  });

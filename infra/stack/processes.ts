@@ -1,0 +1,95 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** A process that no later one can be taken for: its pid, and when it was born (boot id and clock ticks since boot). */
+export type ProcessId = { pid: number; born: string };
+
+type Stat = { state: string; group: number; session: number; startTicks: string };
+
+function readStat(pid: number): Stat | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The name stands in parentheses and may hold anything; the fields that follow it are plain.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return {
+      state: fields[0] ?? '',
+      group: Number(fields[2]),
+      session: Number(fields[3]),
+      startTicks: fields[19] ?? '',
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** When the process of this pid was born; `undefined` when there is none, or only its zombie. */
+export function born(pid: number): string | undefined {
+  const stat = readStat(pid);
+  if (!stat || stat.state === 'Z') return undefined;
+  return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${stat.startTicks}`;
+}
+
+/** The living members of a process group. */
+function members(group: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      const stat = readStat(pid);
+      return stat !== undefined && stat.group === group && stat.state !== 'Z';
+    });
+}
+
+function signalGroup(group: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-group, signal);
+  } catch {
+    // Nobody is left in it.
+  }
+}
+
+/** SIGKILLs what is left of a process group and waits until it is gone (at most 2 s). */
+export async function killGroup(group: number): Promise<void> {
+  signalGroup(group, 'SIGKILL');
+  await untilGone([group], 2000);
+}
+
+async function untilGone(groups: number[], withinMs: number): Promise<number[]> {
+  const deadline = Date.now() + withinMs;
+  let left = groups.filter((group) => members(group).length > 0);
+  while (left.length > 0 && Date.now() < deadline) {
+    await sleep(20);
+    left = left.filter((group) => members(group).length > 0);
+  }
+  return left;
+}
+
+/**
+ * Ends what an earlier stack left running: SIGTERM, and after `withinMs` SIGKILL. A part led its own process group; the group
+ * is ours when its leader is still the recorded process, or when the leader is gone and all that is left of its session
+ * works below `dir`. A reused pid is never touched. Answers how many groups there were.
+ */
+export async function endLeftovers(recorded: ProcessId[], dir: string, withinMs = 5000): Promise<number> {
+  const ours = recorded.filter((id) => isOurs(id, dir)).map(({ pid }) => pid);
+  for (const group of ours) signalGroup(group, 'SIGTERM');
+  for (const group of await untilGone(ours, withinMs)) await killGroup(group);
+  return ours.length;
+}
+
+function isOurs({ pid, born: recordedBirth }: ProcessId, dir: string): boolean {
+  const birth = born(pid);
+  if (birth !== undefined) return birth === recordedBirth && readStat(pid)?.group === pid;
+  const left = members(pid);
+  return (
+    left.length > 0 && left.every((member) => readStat(member)?.session === pid && worksBelow(member, dir))
+  );
+}
+
+function worksBelow(pid: number, dir: string): boolean {
+  try {
+    const cwd = readlinkSync(`/proc/${pid}/cwd`);
+    return cwd === dir || cwd.startsWith(`${dir}/`);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,39 @@
+import { Redis } from 'ioredis';
+
+const COMMON = ['--bind', '127.0.0.1', '--protected-mode', 'yes', '--save', '', '--tcp-keepalive', '60'];
+
+/** Queue role: what is in it is a promise, so it is logged to disk each second and never evicted. */
+export const queueArgs = (port: number, dir: string): string[] => [
+  ...['--port', `${port}`, '--dir', dir, ...COMMON],
+  ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction'],
+];
+
+/**
+ * Realtime role: may be lost, so nothing goes to disk. When memory is short the logs that would end first go first: their
+ * watchers get a snapshot. A subscriber that can't follow is cut off before it costs the others anything; it replays.
+ */
+export const realtimeArgs = (port: number, dir: string): string[] => [
+  ...['--port', `${port}`, '--dir', dir, ...COMMON],
+  ...['--appendonly', 'no', '--maxmemory', '1gb', '--maxmemory-policy', 'volatile-ttl'],
+  ...['--client-output-buffer-limit', 'pubsub', '64mb', '32mb', '30'],
+];
+
+/** Does the Redis on this port answer, with its data loaded, and is it process `pid` and not somebody else's. */
+export async function redisAnswers(port: number, pid: number): Promise<boolean> {
+  const redis = new Redis(port, '127.0.0.1', {
+    lazyConnect: true,
+    connectTimeout: 1000,
+    commandTimeout: 1000,
+    retryStrategy: () => null,
+  });
+  redis.on('error', () => undefined);
+  try {
+    await redis.connect();
+    const server = await redis.info('server');
+    return server.includes(`process_id:${pid}\r\n`) && (await redis.ping()) === 'PONG';
+  } catch {
+    return false;
+  } finally {
+    redis.disconnect();
+  }
+}

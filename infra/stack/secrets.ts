@@ -1,0 +1,42 @@
+import { randomBytes } from 'node:crypto';
+import { API_AUDIENCE } from '@warmwind/shared/realtime';
+import { SignJWT } from 'jose';
+import type { StackFile, StateDir } from './state.ts';
+
+export type Secrets = { authSecret: string; gatewayToken: string };
+
+const FILE = 'secrets.json';
+const TOKEN_LIFETIME = '7d';
+
+/** Made once and kept, so that tokens outlive a restart of the stack. What the environment gives goes first. */
+export function loadSecrets(dir: StateDir, given: { AUTH_SECRET?: string; GATEWAY_TOKEN?: string }): Secrets {
+  const kept = (dir.read(FILE) ?? {}) as Partial<Secrets>;
+  const made: Secrets = {
+    authSecret: kept.authSecret ?? randomBytes(32).toString('hex'),
+    gatewayToken: kept.gatewayToken ?? randomBytes(32).toString('hex'),
+  };
+  if (!kept.authSecret || !kept.gatewayToken) dir.write(FILE, made);
+  return {
+    authSecret: given.AUTH_SECRET ?? made.authSecret,
+    gatewayToken: given.GATEWAY_TOKEN ?? made.gatewayToken,
+  };
+}
+
+/** Ready-to-use API tokens of two ordinary users and an operator. */
+export async function makeTokens(authSecret: string): Promise<StackFile['tokens']> {
+  const key = new TextEncoder().encode(authSecret);
+  const sign = (sub: string, claims: Record<string, string> = {}) =>
+    new SignJWT(claims)
+      .setProtectedHeader({ alg: 'HS256' })
+      .setSubject(sub)
+      .setAudience(API_AUDIENCE)
+      .setIssuedAt()
+      .setExpirationTime(TOKEN_LIFETIME)
+      .sign(key);
+  const [user, other, admin] = await Promise.all([
+    sign('user-1'),
+    sign('user-2'),
+    sign('operator', { role: 'admin' }),
+  ]);
+  return { user, other, admin };
+}

@@ -1,0 +1,25 @@
+import { expect, it } from 'vitest';
+import { readSettings } from './settings.ts';
+
+it('a wrong variable is named with the reason and never with its value', () => {
+  const env = { EDGE_PORT: 'eighty', AUTH_SECRET: 'too-short', DOCKER_SOCKET: 'docker.sock' };
+  const read = () => readSettings(env, '/srv/warmwind');
+  expect(read).toThrow(
+    /EDGE_PORT: .*number[\s\S]*AUTH_SECRET: use at least 32 characters[\s\S]*DOCKER_SOCKET/,
+  );
+  expect(read).not.toThrow(/too-short/);
+});
+
+it('secrets are not handed on to every part', () => {
+  const secret = 'x'.repeat(32);
+  const { inherited, AUTH_SECRET } = readSettings(
+    { AUTH_SECRET: secret, RATE_LIMITS: '{}' },
+    '/srv/warmwind',
+  );
+  expect(AUTH_SECRET).toBe(secret);
+  expect(inherited).toEqual({ RATE_LIMITS: '{}' });
+});
+
+it('an empty variable counts as unset', () => {
+  expect(readSettings({ EDGE_PORT: '' }, '/srv/warmwind').EDGE_PORT).toBeUndefined();
+});

@@ -1,0 +1,51 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type PortName, USUAL_PORTS } from './ports.ts';
+
+const Port = z.coerce.number().int().min(1).max(65_535).optional();
+const ports = Object.fromEntries(Object.keys(USUAL_PORTS).map((name) => [name, Port])) as Record<
+  PortName,
+  typeof Port
+>;
+const Secret = z.string().min(32, 'use at least 32 characters').optional();
+
+/** What the stack itself, or more than one part, takes from the environment; every part judges the rest itself. */
+const Environment = z.object({
+  ...ports,
+  /** Where state, secrets, logs and data live; another folder is another system. */
+  WARMWIND_DIR: z.string().optional(),
+  AUTH_SECRET: Secret,
+  AUTH_SECRET_PREVIOUS: Secret,
+  GATEWAY_TOKEN: z.string().min(16, 'use at least 16 characters').optional(),
+  DOCKER_SOCKET: z.string().startsWith('/', 'use an absolute path').optional(),
+  FLEET: z
+    .string()
+    .regex(/^[a-z0-9-]{1,40}$/, 'use 1-40 of a-z, 0-9 and -')
+    .optional(),
+  SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1000).max(600_000).default(25_000),
+  HEALTH_HEAP_MB: z.coerce.number().int().min(16).optional(),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).optional(),
+});
+
+export type Settings = Omit<z.infer<typeof Environment>, 'WARMWIND_DIR'> & {
+  stateDir: string;
+  /** What every part inherits: the caller's environment without secrets, which only those who need them get. */
+  inherited: Record<string, string>;
+};
+
+const SECRETS = ['AUTH_SECRET', 'AUTH_SECRET_PREVIOUS', 'GATEWAY_TOKEN', 'UPSTASH_REDIS_REST_TOKEN'];
+
+/** Reads the environment; an empty variable counts as unset. Throws with a line for each one that is wrong, never with a value. */
+export function readSettings(env: NodeJS.ProcessEnv, root: string): Settings {
+  const given = Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) => (value ? [[name, value] as const] : [])),
+  );
+  const { success, data, error } = Environment.safeParse(given);
+  if (!success) {
+    const lines = error.issues.map(({ path, message }) => `  ${path.join('.')}: ${message}`);
+    throw new Error(`the environment is wrong\n${lines.join('\n')}`);
+  }
+  const inherited = Object.fromEntries(Object.entries(given).filter(([name]) => !SECRETS.includes(name)));
+  const { WARMWIND_DIR, ...settings } = data;
+  return { ...settings, stateDir: WARMWIND_DIR ?? join(root, '.warmwind'), inherited };
+}

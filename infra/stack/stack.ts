@@ -1,0 +1,142 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { buildEdge } from '../../edge/build.ts';
+import { removeDesktops } from './desktops.ts';
+import type { StackEngine } from './engine.ts';
+import { answers, type PartsContext, planParts, stackUrls, WORKER_HOSTS } from './parts.ts';
+import { born, type ProcessId } from './processes.ts';
+import { makeTokens } from './secrets.ts';
+import type { RunFile, StackFile } from './state.ts';
+import { type Part, Supervisor } from './supervisor.ts';
+
+/** Tells people what a part is doing: one line. */
+export type Say = (name: string, text: string) => void;
+
+/** The whole system, as one thing that goes up and comes down. */
+export class Stack {
+  readonly #context: PartsContext;
+  #engine: StackEngine | undefined;
+  readonly #say: Say;
+  readonly #supervisor: Supervisor;
+  readonly #parts: ReturnType<typeof planParts>;
+  #file: Omit<StackFile, 'pids'> | undefined;
+  #down: Promise<void> | undefined;
+
+  /** Throws when a part would refuse its environment; nothing has been started then. */
+  constructor(context: PartsContext, say: Say) {
+    this.#context = context;
+    this.#say = say;
+    this.#parts = planParts(context);
+    this.#supervisor = new Supervisor({
+      cwd: context.dir.path,
+      logs: context.dir.file('logs'),
+      say,
+      changed: (processes) => this.#record(processes),
+    });
+  }
+
+  /** Starts every part as soon as what it needs is ready. Rejects when a part can't be started. */
+  async up(engine: StackEngine | undefined): Promise<void> {
+    this.#engine = engine;
+    engine?.onChange(() => this.#record(this.#supervisor.processes()));
+    const parts = this.#parts;
+    const bundle = buildEdge(this.#context.dir.file('edge'));
+    bundle.catch(() => undefined);
+    await Promise.all([
+      this.#start(parts.redisQueue),
+      this.#start(parts.redisRealtime),
+      this.#start(parts.nginx),
+    ]);
+    await Promise.all([
+      Promise.all([bundle, ...[parts.gateway, ...parts.relays].map((part) => this.#start(part))]).then(() =>
+        this.#start(parts.edge),
+      ),
+      ...parts.workers.map((part) => this.#start(onEngine(part, engine))),
+    ]);
+  }
+
+  /** Writes `stack.json`, which follows every pid from now on. */
+  async publish(): Promise<StackFile> {
+    const { dir, secrets } = this.#context;
+    const urls = stackUrls(this.#context);
+    this.#file = {
+      edge: urls.edge,
+      relay: urls.relay,
+      relays: urls.relays,
+      workers: urls.workers.map((url, index) => ({ url, host: WORKER_HOSTS[index] ?? '' })),
+      redis: {
+        queue: urls.redisQueue,
+        realtime: urls.redisRealtime,
+        rest: { url: urls.gateway, token: secrets.gatewayToken },
+      },
+      authSecret: secrets.authSecret,
+      tokens: await makeTokens(secrets.authSecret),
+    };
+    this.#record(this.#supervisor.processes());
+    return dir.read('stack.json') as StackFile;
+  }
+
+  /**
+   * Takes everything down, each step within its bound: no new requests, workers hand their jobs back, relays close their sockets,
+   * what is left of the desktops is removed, Redis flushes. Never rejects; a second call awaits the first.
+   */
+  down(): Promise<void> {
+    this.#down ??= this.#takeDown();
+    return this.#down;
+  }
+
+  async #takeDown(): Promise<void> {
+    const { dir, settings } = this.#context;
+    this.#supervisor.close();
+    // nginx stops to accept now, and carries open sockets until the relays have told and closed them.
+    this.#supervisor.signal('nginx');
+    await this.#supervisor.stop(['edge']);
+    await this.#supervisor.stop(['worker-1', 'worker-2']);
+    await this.#supervisor.stop(['relay-1', 'relay-2', 'gateway']);
+    await this.#supervisor.stop(['nginx']);
+    if (this.#engine) {
+      await bounded(removeDesktops(this.#engine.socket, settings.FLEET ?? dir.fleet), 30_000).then(
+        (count) => count > 0 && this.#say('desktops', `${count} removed`),
+        (error: Error) => this.#say('desktops', `not all could be removed: ${error.message}`),
+      );
+    }
+    await this.#supervisor.stop(['redis-queue', 'redis-realtime']);
+    await bounded(this.#engine?.stop() ?? Promise.resolve(), 30_000).catch((error: Error) =>
+      this.#say('docker', `did not stop: ${error.message}`),
+    );
+    dir.remove('stack.json');
+    dir.remove('run.json');
+  }
+
+  async #start(part: Part | undefined): Promise<void> {
+    if (!part) return;
+    const ms = await this.#supervisor.start(part);
+    this.#say(part.name, `${part.what.padEnd(27)} ${part.url.padEnd(28)} ${ms} ms`);
+  }
+
+  /** Every change of a pid reaches the files at once: `run.json` from the first process on, `stack.json` when all are up. */
+  #record(processes: Record<string, ProcessId>): void {
+    const { dir } = this.#context;
+    const run: RunFile = { stack: { pid: process.pid, born: born(process.pid) ?? '' }, parts: processes };
+    dir.write('run.json', run);
+    if (!this.#file) return;
+    const dockerd = this.#engine?.process();
+    const all = dockerd ? { ...processes, dockerd } : processes;
+    const pids = Object.fromEntries(Object.entries(all).map(([name, { pid }]) => [name, pid]));
+    dir.write('stack.json', { ...this.#file, pids } satisfies StackFile);
+  }
+}
+
+/** A worker on this engine. Without one it runs too: its ready says why, and starts fail with `engine_unavailable`. */
+const onEngine = (worker: Part, engine: StackEngine | undefined): Part =>
+  engine
+    ? { ...worker, env: { ...worker.env, DOCKER_SOCKET: engine.socket } }
+    : { ...worker, ready: () => answers(`${worker.url}/health/live`) };
+
+async function bounded<T>(work: Promise<T>, withinMs: number): Promise<T> {
+  const late = new AbortController();
+  const timeout = sleep(withinMs, undefined, { signal: late.signal }).then(() => {
+    throw new Error(`not done within ${withinMs} ms`);
+  });
+  timeout.catch(() => undefined);
+  return Promise.race([work, timeout]).finally(() => late.abort());
+}
