@@ -1,0 +1,102 @@
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { newId } from '@warmwind/shared/ids';
+import type { MiddlewareHandler } from 'hono';
+import { cors } from 'hono/cors';
+import { requestId } from 'hono/request-id';
+import { secureHeaders } from 'hono/secure-headers';
+import { authenticate } from './auth/authenticate.ts';
+import type { Config } from './config.ts';
+import { getContainer } from './containers/get.ts';
+import { listContainers } from './containers/list.ts';
+import { startContainer } from './containers/start.ts';
+import { stopContainer } from './containers/stop.ts';
+import { home } from './docs/home.ts';
+import { docsRoutes } from './docs/routes.ts';
+import type { App, AppEnv } from './env.ts';
+import { healthRoutes } from './health/routes.ts';
+import { accessLog } from './http/access-log.ts';
+import { drainBody } from './http/body.ts';
+import { errorResponse, notFound, onInvalid } from './http/errors.ts';
+import { getJob } from './jobs/get.ts';
+import { listJobs } from './jobs/list.ts';
+import { limited } from './limits/charge.ts';
+import { getLimits } from './limits/get.ts';
+import { createTicket } from './realtime/token.ts';
+import { createServices } from './services.ts';
+
+/** The edge: what is open to all, then what belongs to a user. */
+export function createApp(config: Config): App {
+  const services = createServices(config);
+  const app: App = new OpenAPIHono<AppEnv>({ defaultHook: onInvalid });
+  app.onError(errorResponse);
+
+  app.use(
+    requestId({ limitLength: 64, generator: newId }),
+    accessLog,
+    drainBody,
+    safeHeaders(),
+    crossOrigin(config),
+  );
+
+  home(app);
+  docsRoutes(app);
+  healthRoutes(app, services);
+
+  app.use(authenticate(services));
+
+  startContainer(app, services);
+  stopContainer(app, services);
+  listContainers(app, services);
+  getContainer(app, services);
+  listJobs(app, services);
+  getJob(app, services);
+  createTicket(app, services);
+  getLimits(app, services);
+
+  app.all('*', limited(services.limiter, 'open'), () => {
+    throw notFound('route');
+  });
+  return app;
+}
+
+/** An answer is not stored, framed or taken for something else, unless its route says otherwise. */
+const safeHeaders = (): MiddlewareHandler<AppEnv> => {
+  const secure = secureHeaders({
+    xFrameOptions: 'DENY',
+    originAgentCluster: false,
+    xDnsPrefetchControl: false,
+    xDownloadOptions: false,
+    xPermittedCrossDomainPolicies: false,
+    xXssProtection: false,
+  });
+  return async (c, next) => {
+    c.header('Cache-Control', 'no-store');
+    c.header('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'");
+    await secure(c, next);
+  };
+};
+
+/** For browsers of the configured origins; who sends no origin has no use for it. */
+const crossOrigin = ({ CORS_ORIGINS }: Config): MiddlewareHandler<AppEnv> => {
+  const allow = cors({
+    origin: CORS_ORIGINS,
+    allowMethods: ['GET', 'HEAD', 'POST'],
+    allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'Prefer', 'X-Request-Id'],
+    exposeHeaders: [
+      'Idempotent-Replayed',
+      'RateLimit',
+      'RateLimit-Policy',
+      'Retry-After',
+      'X-RateLimit-Limit',
+      'X-RateLimit-Remaining',
+      'X-RateLimit-Reset',
+      'X-Request-Id',
+    ],
+    maxAge: 600,
+  });
+  return async (c, next) => {
+    if (c.req.header('Origin') !== undefined || c.req.method === 'OPTIONS') return allow(c, next);
+    c.header('Vary', 'Origin');
+    await next();
+  };
+};

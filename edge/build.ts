@@ -1,0 +1,68 @@
+import { spawn } from 'node:child_process';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The Worker as wrangler would deploy it: its entry, and the modules beside it that are text. */
+export type EdgeBundle = {
+  dir: string;
+  main: string;
+  texts: string[];
+  compatibilityDate: string;
+  compatibilityFlags: string[];
+};
+
+/** Bundles the edge into `outDir`, offline. Rejects with wrangler's words when it can't. */
+export async function buildEdge(outDir: string): Promise<EdgeBundle> {
+  await mkdir(outDir, { recursive: true });
+  await wrangler(['deploy', '--dry-run', '--outdir', outDir]);
+  return readBundle(outDir);
+}
+
+/** The bundle that a `buildEdge` left in `dir`. */
+export async function readBundle(dir: string): Promise<EdgeBundle> {
+  const files = await readdir(dir);
+  const settings = await readSettings();
+  return {
+    dir,
+    main: 'main.js',
+    texts: files.filter((file) => /-swagger-ui(-bundle)?\.(js|css)$/.test(file)),
+    compatibilityDate: settings.compatibility_date,
+    compatibilityFlags: settings.compatibility_flags,
+  };
+}
+
+/** wrangler.jsonc has comments on lines of their own. */
+async function readSettings(): Promise<{ compatibility_date: string; compatibility_flags: string[] }> {
+  const text = await readFile(join(import.meta.dirname, 'wrangler.jsonc'), 'utf8');
+  return JSON.parse(text.replaceAll(/^ *\/\/.*$/gm, ''));
+}
+
+const OFFLINE = {
+  CLOUDFLARE_CF_FETCH_ENABLED: 'false',
+  WRANGLER_SEND_METRICS: 'false',
+  WRANGLER_HIDE_BANNER: 'true',
+  CI: '1',
+};
+
+function wrangler(args: string[]): Promise<void> {
+  const bin = join(fileURLToPath(import.meta.resolve('wrangler/package.json')), '../bin/wrangler.js');
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [bin, ...args], {
+      cwd: import.meta.dirname,
+      env: { ...process.env, ...OFFLINE },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    const keep = (chunk: Buffer) => {
+      output = (output + chunk).slice(-4000);
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    child.on('error', reject);
+    child.on('close', (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`wrangler failed with ${code}:\n${output}`));
+    });
+  });
+}

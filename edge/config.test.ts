@@ -1,0 +1,46 @@
+import { describe, expect, test } from 'vitest';
+import { readConfig } from './config.ts';
+
+const LEAST = {
+  UPSTASH_REDIS_REST_URL: 'https://redis.test/',
+  UPSTASH_REDIS_REST_TOKEN: 'token',
+  AUTH_SECRET: 'x'.repeat(32),
+  RELAY_URL: 'https://relay.test/',
+};
+
+describe('the configuration', () => {
+  test('has a default for all but its addresses and secrets', () => {
+    expect(readConfig(LEAST)).toMatchObject({
+      UPSTASH_REDIS_REST_URL: 'https://redis.test',
+      RELAY_URL: 'https://relay.test',
+      CORS_ORIGINS: [],
+      TRUSTED_PROXIES: [],
+      DESKTOP_IMAGES: { desktop: 'warmwind/desktop:latest' },
+      DESKTOP_NETWORKS: ['none'],
+      MAX_GPUS: 0,
+      LIMITER_TIMEOUT_MS: 300,
+      QUOTAS: { jobs: 1000, desktops: 20 },
+    });
+  });
+
+  test.each([
+    ['AUTH_SECRET', 'a-short-secret'],
+    ['AUTH_SECRET_PREVIOUS', 'a-short-secret'],
+    ['UPSTASH_REDIS_REST_URL', 'redis://elsewhere'],
+    ['RATE_LIMITS', '{"user": ["10/day"]}'],
+    ['RATE_LIMITS', 'not-json'],
+    ['QUOTAS', '{"desktops": 0}'],
+    ['DESKTOP_IMAGES', '{}'],
+    ['DESKTOP_NETWORKS', 'host'],
+    ['TRUSTED_PROXIES', '10.0.0.0/8, everyone'],
+    ['LIMITER_TIMEOUT_MS', 'soon'],
+  ])('names %s when it is wrong, and does not repeat its value', (name, value) => {
+    const read = () => readConfig({ ...LEAST, [name]: value });
+    expect(read).toThrow(name);
+    expect(read).not.toThrow(value);
+  });
+
+  test.each(Object.keys(LEAST))('names %s when it is missing', (name) => {
+    expect(() => readConfig({ ...LEAST, [name]: undefined })).toThrow(name);
+  });
+});

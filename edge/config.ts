@@ -1,0 +1,75 @@
+import { QuotasConfig, RateLimitsConfig } from '@warmwind/shared/limits';
+import { BACKPRESSURE_ABOVE } from '@warmwind/shared/queues';
+import { z } from 'zod';
+import { isAddressRange } from './http/address.ts';
+
+const list = (text: string): string[] =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+
+const List = z.string().transform(list);
+
+/** A variable that holds JSON, checked by `schema`. */
+const json = <T extends z.ZodType>(schema: T) =>
+  z
+    .string()
+    .transform((text, context): unknown => {
+      try {
+        return JSON.parse(text);
+      } catch {
+        context.addIssue('must be JSON');
+        return z.NEVER;
+      }
+    })
+    .pipe(schema);
+
+const Milliseconds = z.coerce.number().int().min(1).max(30_000);
+const Secret = z.string().min(32, 'use at least 32 characters');
+const withoutSlash = (url: string): string => url.replace(/\/+$/, '');
+
+const Variables = z.object({
+  UPSTASH_REDIS_REST_URL: z.url({ protocol: /^https?$/ }).transform(withoutSlash),
+  UPSTASH_REDIS_REST_TOKEN: z.string().min(1),
+
+  AUTH_SECRET: Secret,
+  AUTH_SECRET_PREVIOUS: Secret.optional(),
+  AUTH_JWKS_URL: z.url({ protocol: /^https?$/ }).optional(),
+
+  /** Where browsers find the relay's Socket.IO. */
+  RELAY_URL: z.url({ protocol: /^(https?|wss?)$/ }).transform(withoutSlash),
+  CORS_ORIGINS: List.prefault(''),
+  /** CIDR ranges of the proxies in front; set, the client's IP is taken from X-Forwarded-For. */
+  TRUSTED_PROXIES: List.refine(
+    (ranges) => ranges.every(isAddressRange),
+    'write ranges as 10.0.0.0/8',
+  ).prefault(''),
+
+  RATE_LIMITS: json(RateLimitsConfig).prefault('{}'),
+  QUOTAS: json(QuotasConfig).prefault('{}'),
+  DESKTOP_IMAGES: json(
+    z
+      .record(z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/), z.string().min(1).max(255))
+      .refine((images) => Object.keys(images).length > 0, 'offer at least one image'),
+  ).prefault('{"desktop":"warmwind/desktop:latest"}'),
+  DESKTOP_NETWORKS: List.pipe(z.array(z.enum(['none', 'egress'])).min(1)).prefault('none'),
+  MAX_GPUS: z.coerce.number().int().min(0).max(8).default(0),
+
+  /** How long a request waits for the limiter, and a submission for the script that decides it. */
+  LIMITER_TIMEOUT_MS: Milliseconds.default(300),
+  /** How long a submission waits for its job to be in the queue. */
+  SUBMIT_TIMEOUT_MS: Milliseconds.default(2000),
+  BACKPRESSURE_ABOVE: z.coerce.number().int().min(0).default(BACKPRESSURE_ABOVE),
+});
+
+/** The Worker's bindings, checked, with every default in place. */
+export type Config = z.output<typeof Variables>;
+
+/** Reads the Worker's bindings. Throws an error that names each variable that is missing or wrong, never its value. */
+export function readConfig(bindings: unknown): Config {
+  const parsed = Variables.safeParse(bindings);
+  if (parsed.success) return parsed.data;
+  const wrong = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+  throw new Error(`the edge's configuration is wrong: ${wrong.join('; ')}`);
+}

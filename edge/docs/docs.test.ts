@@ -1,0 +1,138 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+
+let edge: TestEdge;
+
+beforeAll(async () => {
+  edge = await startTestEdge({ CORS_ORIGINS: 'https://console.test' });
+});
+afterAll(() => edge?.stop());
+
+const get = (path: string, headers = {}) => edge.call(undefined, 'GET', path, { headers });
+
+describe('GET /openapi.json', () => {
+  test('describes every route with its answers and errors', async () => {
+    const { body } = await get('/openapi.json');
+    expect(body.openapi).toBe('3.1.0');
+    const paths = body.paths as Record<string, Record<string, { responses: object; security?: unknown }>>;
+    const routes = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((m) => `${m} ${path}`),
+    );
+    expect(routes.toSorted()).toEqual([
+      'get /containers',
+      'get /containers/{id}',
+      'get /health/live',
+      'get /health/ready',
+      'get /jobs',
+      'get /jobs/{id}',
+      'get /limits',
+      'post /containers/start',
+      'post /containers/{id}/stop',
+      'post /realtime/token',
+    ]);
+    const start = paths['/containers/start']?.post;
+    expect(Object.keys(start?.responses ?? {})).toEqual([
+      '202',
+      '400',
+      '401',
+      '404',
+      '409',
+      '413',
+      '415',
+      '429',
+      '503',
+    ]);
+    expect(start?.security).toEqual([{ bearer: [] }]);
+  });
+});
+
+describe('GET /docs', () => {
+  test('is a page whose every part comes from here and is allowed by its policy', async () => {
+    const page = await get('/docs');
+    expect(page.headers.get('Content-Type')).toContain('text/html');
+    const policy = page.headers.get('Content-Security-Policy');
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).toContain("script-src 'self';");
+    const parts = [...String(page.body.text).matchAll(/(?:src|href)="([^"]+)"/g)].map(
+      ([, path]) => path ?? '',
+    );
+    expect(parts).toHaveLength(3);
+    for (const path of parts) {
+      const part = await fetch(edge.url + path);
+      expect([path, part.status]).toEqual([path, 200]);
+      expect((await part.text()).length).toBeGreaterThan(50);
+    }
+  });
+
+  test('GET / says what this is and links it', async () => {
+    expect((await get('/')).body.text).toContain('href="/docs"');
+  });
+});
+
+describe('every answer', () => {
+  test("keeps a sane X-Request-Id of the caller's, and makes one otherwise", async () => {
+    expect((await get('/health/live', { 'X-Request-Id': 'mine-1' })).headers.get('X-Request-Id')).toBe(
+      'mine-1',
+    );
+    for (const strange of ['a b', 'x'.repeat(65), '"quoted"', '']) {
+      const { headers } = await get('/health/live', { 'X-Request-Id': strange });
+      expect(headers.get('X-Request-Id')).toMatch(/^[0-9a-f-]{36}$/);
+    }
+  });
+
+  test('is safe to show and not stored', async () => {
+    const { headers } = await edge.call('ada', 'GET', '/jobs');
+    expect(headers.get('X-Content-Type-Options')).toBe('nosniff');
+    expect(headers.get('Cache-Control')).toBe('no-store');
+    expect(headers.get('Content-Security-Policy')).toContain("default-src 'none'");
+  });
+
+  test('may be read by configured origins only', async () => {
+    const ours = await get('/health/live', { Origin: 'https://console.test' });
+    expect(ours.headers.get('Access-Control-Allow-Origin')).toBe('https://console.test');
+    expect(ours.headers.get('Access-Control-Expose-Headers')).toContain('Idempotent-Replayed');
+    const theirs = await get('/health/live', { Origin: 'https://evil.test' });
+    expect(theirs.headers.get('Access-Control-Allow-Origin')).toBeNull();
+  });
+
+  test('a preflight needs no token and HEAD has no body', async () => {
+    const preflight = await fetch(`${edge.url}/containers/start`, {
+      method: 'OPTIONS',
+      headers: { Origin: 'https://console.test', 'Access-Control-Request-Method': 'POST' },
+    });
+    expect(preflight.status).toBe(204);
+    expect(preflight.headers.get('Access-Control-Allow-Headers')).toContain('Idempotency-Key');
+    const head = await fetch(`${edge.url}/health/live`, { method: 'HEAD' });
+    expect([head.status, await head.text()]).toEqual([200, '']);
+  });
+
+  test('a request is one line of the log, with what finds it again', async () => {
+    const { headers } = await edge.call('ada', 'POST', '/containers/start?secret=1');
+    const id = headers.get('X-Request-Id') ?? '';
+    const lines = edge.lines.filter((line) => line.includes(id)).map((line) => JSON.parse(line));
+    expect(lines).toEqual([
+      expect.objectContaining({
+        level: 'info',
+        service: 'edge',
+        requestId: id,
+        method: 'POST',
+        path: '/containers/start',
+        status: 202,
+        userId: 'ada',
+        jobId: expect.any(String),
+      }),
+    ]);
+  });
+});
+
+test('a deployment that is misconfigured says so without details, and logs the variable', async () => {
+  const broken = await startTestEdge({ AUTH_SECRET: 'too-short' });
+  try {
+    const { status, body } = await broken.call(undefined, 'GET', '/health/live');
+    expect([status, body.code]).toEqual([500, 'internal']);
+    expect(JSON.stringify(body)).not.toContain('AUTH_SECRET');
+    expect(broken.lines.join('\n')).toContain('AUTH_SECRET: use at least 32 characters');
+  } finally {
+    await broken.stop();
+  }
+});

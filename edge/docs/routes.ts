@@ -1,0 +1,66 @@
+import type { Context } from 'hono';
+import type { App, AppEnv } from '../env.ts';
+
+const PAGE = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Warmwind API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/start.js"></script>
+</body>
+</html>
+`;
+
+const START = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#swagger-ui', deepLinking: true, validatorUrl: null });
+`;
+
+/** Nothing from elsewhere; Swagger UI writes inline styles and shows images it carries itself. */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** `GET /openapi.json` (3.1) and its page, `GET /docs`. */
+export function docsRoutes(app: App): void {
+  app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+  });
+  app.doc31('/openapi.json', {
+    openapi: '3.1.0',
+    info: {
+      title: 'Warmwind',
+      version: '1',
+      description: 'Desktops on demand: ask for one here, watch it live through the relay.',
+    },
+  });
+
+  const serve = (c: Context<AppEnv>, body: string, type: string, cache: string) => {
+    c.header('Content-Security-Policy', POLICY);
+    c.header('Cache-Control', cache);
+    return c.body(body, 200, { 'Content-Type': `${type}; charset=utf-8` });
+  };
+  app.get('/docs', (c) => serve(c, PAGE, 'text/html', 'no-cache'));
+  app.get('/docs/start.js', (c) => serve(c, START, 'text/javascript', 'no-cache'));
+  app.get('/docs/swagger-ui-bundle.js', async (c) => {
+    const { script } = await import('./files.ts');
+    return serve(c, script, 'text/javascript', 'public, max-age=3600');
+  });
+  app.get('/docs/swagger-ui.css', async (c) => {
+    const { style } = await import('./files.ts');
+    return serve(c, style, 'text/css', 'public, max-age=3600');
+  });
+}

@@ -1,0 +1,88 @@
+import { Health } from '@warmwind/shared/health';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
+
+let edge: TestEdge;
+
+beforeAll(async () => {
+  edge = await startTestEdge({
+    RATE_LIMITS: '{"user": ["1000/s"], "containers.start": []}',
+    LIMITER_TIMEOUT_MS: '300',
+    SUBMIT_TIMEOUT_MS: '1000',
+    BACKPRESSURE_ABOVE: '1',
+  });
+});
+afterAll(() => edge?.stop());
+
+const get = (path: string) => edge.call('ada', 'GET', path);
+const start = (key: string) =>
+  edge.call('ada', 'POST', '/containers/start', { headers: { 'Idempotency-Key': key } });
+
+describe('health', () => {
+  test('200: live and ready, in the form of every service', async () => {
+    const live = await get('/health/live');
+    expect([live.status, Health.parse(live.body).status]).toEqual([200, 'ok']);
+    const ready = await get('/health/ready');
+    expect([ready.status, Health.parse(ready.body).status]).toEqual([200, 'ok']);
+    expect(ready.body.info).toMatchObject({ 'redis-queue': { status: 'up' } });
+  });
+
+  test('ready reports backpressure by all that waits, delayed and prioritized included, and stays ready', async () => {
+    await Promise.all([start('a'), start('b')]);
+    const { status, body } = await get('/health/ready');
+    expect(status).toBe(200);
+    expect(body.details).toMatchObject({
+      containers: { waiting: 2, active: 0, delayed: 0, failed: 0, backpressure: true },
+      cleanup: { waiting: 0, backpressure: false },
+    });
+  });
+});
+
+const outages: [string, () => Promise<void> | void, () => Promise<void> | void][] = [
+  ['is gone', () => edge.gateway.redis.kill(), () => edge.gateway.redis.restart()],
+  ['does not answer', () => edge.gateway.redis.freeze(), () => edge.gateway.redis.thaw()],
+];
+
+describe.each(outages)('while Redis %s', (_what, take, giveBack) => {
+  beforeAll(() => take());
+  afterAll(() => giveBack());
+
+  test('503: submissions are refused as unknown, saying how to retry', async () => {
+    const answer = await start('outage');
+    expect([answer.status, answer.body.code]).toEqual([503, 'unavailable']);
+    expect(answer.body.message).toContain('Idempotency-Key');
+    expect(answer.body.retryAfterMs).toBeGreaterThan(0);
+    expect(Number(answer.headers.get('Retry-After'))).toBeGreaterThanOrEqual(1);
+  });
+
+  test.each(['/containers', '/containers/x', '/jobs', '/jobs/x', '/limits'])('503: GET %s', async (path) => {
+    expect((await get(path)).status).toBe(503);
+  });
+
+  test('503: a ticket', async () => {
+    expect((await edge.call('ada', 'POST', '/realtime/token')).status).toBe(503);
+  });
+
+  test('what needs no Redis is answered as ever: the limiter fails open for reads and strangers', async () => {
+    expect((await get('/no-such-route')).status).toBe(404);
+    expect((await edge.call(undefined, 'GET', '/jobs')).status).toBe(401);
+    expect((await get('/health/live')).status).toBe(200);
+  });
+
+  test('503: ready, naming what is down', async () => {
+    const { status, body } = await get('/health/ready');
+    expect(status).toBe(503);
+    expect(body.error).toMatchObject({ 'redis-queue': { status: 'down' }, containers: { status: 'down' } });
+  });
+});
+
+test('when Redis is back the edge is, by itself, and a submission that was unknown runs once', async () => {
+  const answer = await waitFor('a start to be accepted', async () => {
+    const tried = await start('outage');
+    return tried.status === 202 && tried;
+  });
+  const again = await start('outage');
+  expect(again.body).toEqual(answer.body);
+  expect((await get('/health/ready')).status).toBe(200);
+});

@@ -1,0 +1,52 @@
+import { createRoute } from '@hono/zod-openapi';
+import { type Check, checkHealth, Health, queueDepth } from '@warmwind/shared/health';
+import { QUEUES } from '@warmwind/shared/queues';
+import type { App } from '../env.ts';
+import { json } from '../http/openapi.ts';
+import { redisFailure } from '../redis/redis.ts';
+import type { Services } from '../services.ts';
+
+const responses = { 200: json(Health, 'Healthy.'), 503: json(Health, 'Not healthy.') };
+
+/** `GET /health/live` and `GET /health/ready` */
+export function healthRoutes(app: App, services: Services): void {
+  app.openapi(
+    createRoute({ method: 'get', path: '/health/live', summary: 'Does it run', responses }),
+    async (c) => c.json(await checkHealth({}), 200),
+  );
+  app.openapi(
+    createRoute({ method: 'get', path: '/health/ready', summary: 'Can it serve', responses }),
+    async (c) => {
+      const health = await checkHealth(readyChecks(services));
+      return c.json(health, health.status === 'ok' ? 200 : 503);
+    },
+  );
+}
+
+/** The queue Redis answers, and how deep each queue is. */
+function readyChecks({ config, queues, redis }: Services): Record<string, Check> {
+  const depth = (name: string): Check => {
+    return async () => {
+      const counts = await queues.get(name).getJobCounts();
+      return queueDepth(counts, config.BACKPRESSURE_ABOVE);
+    };
+  };
+  return {
+    'redis-queue': plain(async () => {
+      await redis.ping();
+      return {};
+    }),
+    ...Object.fromEntries(QUEUES.map((name) => [name, plain(depth(name))])),
+  };
+}
+
+/** A failure is shown without the command that failed. */
+const plain =
+  (check: Check): Check =>
+  async () => {
+    try {
+      return await check();
+    } catch (error) {
+      throw new Error(redisFailure(error).error);
+    }
+  };

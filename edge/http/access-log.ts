@@ -1,0 +1,18 @@
+import { createMiddleware } from 'hono/factory';
+import type { AppEnv } from '../env.ts';
+import { log } from './log.ts';
+
+/** One line a request. The path without its query: nothing that a client may hide a secret in is written. */
+export const accessLog = createMiddleware<AppEnv>(async (c, next) => {
+  const started = Date.now();
+  await next();
+  log.info('request', {
+    requestId: c.get('requestId'),
+    method: c.req.method,
+    path: c.req.path.slice(0, 200),
+    status: c.res.status,
+    ms: Date.now() - started,
+    userId: c.get('user')?.id,
+    jobId: c.get('jobId'),
+  });
+});

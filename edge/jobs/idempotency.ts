@@ -1,0 +1,34 @@
+import type { Context } from 'hono';
+import { z } from 'zod';
+import type { AppEnv } from '../env.ts';
+
+/** The headers of every route that submits. */
+export const SubmitHeaders = z.object({
+  'idempotency-key': z
+    .string()
+    .regex(/^[\x21-\x7e]{1,255}$/, 'use 1-255 visible ASCII characters')
+    .optional()
+    .describe('Same key and request: the same job, once. Remembered for 24 hours.'),
+});
+
+/** A caller's key and what it was used for, as SHA-256: neither is stored in clear. */
+export type Idempotency = { keyHash: string; requestHash: string };
+
+/** `undefined` without a key. The same key on another route, path or body is another request. */
+export async function idempotency(
+  c: Context<AppEnv>,
+  key: string | undefined,
+  input: unknown,
+): Promise<Idempotency | undefined> {
+  if (key === undefined) return undefined;
+  const [keyHash, requestHash] = await Promise.all([
+    sha256(key),
+    sha256(JSON.stringify([c.req.method, c.req.path, input])),
+  ]);
+  return { keyHash, requestHash };
+}
+
+async function sha256(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
+  return new Uint8Array(digest).toHex();
+}

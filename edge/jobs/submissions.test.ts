@@ -1,0 +1,187 @@
+import { Redis } from '@upstash/redis/cloudflare';
+import { keys } from '@warmwind/shared/keys';
+import { RateLimitsConfig } from '@warmwind/shared/limits';
+import { placeContainerScript } from '@warmwind/shared/lua/container.lua';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { startGateway, type TestGateway, TOKEN } from '../../infra/gateway/testing.ts';
+import { Limiter } from '../limits/limiter.ts';
+import { Queues } from '../queue/queues.ts';
+import { type Submission, Submissions } from './submissions.ts';
+
+let gateway: TestGateway;
+let submissions: Submissions;
+let queues: Queues;
+
+beforeAll(async () => {
+  gateway = await startGateway();
+  const redis = new Redis({
+    url: gateway.url,
+    token: TOKEN,
+    automaticDeserialization: false,
+    enableAutoPipelining: false,
+  });
+  const limits = RateLimitsConfig.parse({ user: ['40/min'], 'containers.start': [] });
+  queues = new Queues({ url: gateway.url, token: TOKEN, timeoutMs: 5000 });
+  submissions = new Submissions(redis, new Limiter(redis, limits), queues);
+});
+afterAll(() => gateway?.stop());
+beforeEach(() => gateway.redis.client.flushall());
+
+let ids = 0;
+const start = (over: Partial<Submission> = {}): Submission =>
+  ({
+    action: 'start',
+    kind: 'container.start',
+    queue: 'containers',
+    userId: 'ada',
+    requestId: 'r',
+    scopes: ['user', 'containers.start'],
+    idempotency: undefined,
+    container: { id: `c${ids++}`, name: 'n', spec: '{}' },
+    quotas: { jobs: 100, desktops: 100 },
+    ...over,
+  }) as Submission;
+const stop = (containerId: string, over: Partial<Submission> = {}): Submission =>
+  ({
+    action: 'stop',
+    kind: 'container.stop',
+    queue: 'containers',
+    userId: 'ada',
+    requestId: 'r',
+    scopes: ['user'],
+    idempotency: undefined,
+    containerId,
+    ...over,
+  }) as Submission;
+const verdict = async (submission: Submission) => (await submissions.decide(submission)).verdict;
+const accepted = async (submission: Submission) => {
+  const answer = await verdict(submission);
+  if (answer.verdict !== 'accepted' && answer.verdict !== 'replayed') throw new Error(answer.verdict);
+  return answer;
+};
+const key = (keyHash: string, requestHash = 'same') => ({ idempotency: { keyHash, requestHash } });
+
+describe('a start', () => {
+  test('records the job and the desktop, and counts both as outstanding', async () => {
+    const { jobId, containerId } = await accepted(start());
+    const { client } = gateway.redis;
+    expect(await client.hgetall(keys.job('ada', jobId))).toMatchObject({
+      id: jobId,
+      state: 'queued',
+      run: '1',
+      containerId,
+    });
+    expect(await client.hgetall(keys.container('ada', containerId))).toMatchObject({
+      id: containerId,
+      state: 'requested',
+      fence: '0',
+      jobId,
+    });
+    expect(await client.zcard(keys.openJobs('ada'))).toBe(1);
+    expect(await client.zcard(keys.openContainers('ada'))).toBe(1);
+  });
+
+  test('the same key at once from twenty clients is one job', async () => {
+    const answers = await Promise.all(Array.from({ length: 20 }, () => accepted(start(key('k')))));
+    expect(new Set(answers.map(({ jobId }) => jobId)).size).toBe(1);
+    expect(answers.filter(({ verdict }) => verdict === 'accepted')).toHaveLength(1);
+    expect(await gateway.redis.client.zcard(keys.jobs('ada'))).toBe(1);
+  });
+
+  test('the same key for another request is a mismatch, for another user it is another key', async () => {
+    await accepted(start(key('k')));
+    expect(await verdict(start(key('k', 'other')))).toEqual({ verdict: 'mismatch' });
+    expect(await verdict(start({ ...key('k', 'other'), userId: 'bob' }))).toMatchObject({
+      verdict: 'accepted',
+    });
+  });
+
+  test('a replay is added to its queue again while no worker has taken it, and is still one job', async () => {
+    const submission = start(key('k'));
+    await accepted(submission);
+    const replay = await accepted(start(key('k')));
+    await submissions.enqueue(submission, replay);
+    await submissions.enqueue(submission, replay);
+    expect(await queues.get('containers').getJobCounts()).toMatchObject({ waiting: 1 });
+
+    await gateway.redis.client.hset(keys.job('ada', replay.jobId), 'state', 'active');
+    await queues.get('containers').remove(replay.jobId);
+    await submissions.enqueue(submission, await accepted(start(key('k'))));
+    expect(await queues.get('containers').getJobCounts()).toMatchObject({ waiting: 0 });
+  });
+
+  test('a quota that is full refuses and records nothing; a replay is no new job', async () => {
+    const quotas = { jobs: 100, desktops: 1 };
+    const first = await accepted(start({ ...key('k'), quotas }));
+    expect(await verdict(start({ quotas }))).toEqual({
+      verdict: 'quota',
+      name: 'desktops',
+      limit: 1,
+      used: 1,
+    });
+    expect(await accepted(start({ ...key('k'), quotas }))).toMatchObject({
+      verdict: 'replayed',
+      jobId: first.jobId,
+    });
+    expect(await gateway.redis.client.zcard(keys.jobs('ada'))).toBe(1);
+  });
+
+  test('concurrent starts never pass a quota', async () => {
+    const quotas = { jobs: 3, desktops: 100 };
+    const answers = await Promise.all(Array.from({ length: 12 }, () => verdict(start({ quotas }))));
+    expect(answers.filter(({ verdict }) => verdict === 'accepted')).toHaveLength(3);
+  });
+
+  test('a denied one records nothing', async () => {
+    for (let i = 0; i < 40; i += 1) await accepted(start(key('k')));
+    const { decision, verdict } = await submissions.decide(start());
+    expect([decision.allowed, verdict]).toEqual([false, { verdict: 'denied' }]);
+    expect(await gateway.redis.client.zcard(keys.jobs('ada'))).toBe(1);
+  });
+});
+
+describe('a stop', () => {
+  test('before placement marks the desktop, so that no host takes it any more', async () => {
+    const { containerId } = await accepted(start());
+    expect(await accepted(stop(containerId))).toMatchObject({ verdict: 'accepted', queue: 'containers' });
+    const record = keys.container('ada', containerId);
+    expect(await gateway.redis.client.hget(record, 'state')).toBe('stopping');
+    const placed = await gateway.redis.client.eval(placeContainerScript, 1, record, '0', 'h', 'b', 60_000);
+    expect(placed).toEqual(['taken', 'stopping', '', '', '0']);
+  });
+
+  test('of a placed desktop goes to its host', async () => {
+    const { containerId } = await accepted(start());
+    await gateway.redis.client.eval(
+      placeContainerScript,
+      1,
+      keys.container('ada', containerId),
+      '0',
+      'h7',
+      'b',
+      60_000,
+    );
+    expect(await accepted(stop(containerId))).toMatchObject({ queue: 'containers-h7' });
+  });
+
+  test('asked for again is the same job while that one is outstanding, and a new one after', async () => {
+    const { containerId } = await accepted(start());
+    const first = await accepted(stop(containerId));
+    expect(await accepted(stop(containerId))).toMatchObject({ verdict: 'replayed', jobId: first.jobId });
+    await gateway.redis.client.hset(keys.job('ada', first.jobId), 'state', 'failed');
+    expect((await accepted(stop(containerId))).jobId).not.toBe(first.jobId);
+  });
+
+  test.each(['stopped', 'failed', 'lost'])('of a %s desktop says so and makes no job', async (state) => {
+    const { containerId } = await accepted(start());
+    await gateway.redis.client.hset(keys.container('ada', containerId), 'state', state);
+    expect(await verdict(stop(containerId))).toEqual({ verdict: 'ended', state });
+    expect(await gateway.redis.client.zcard(keys.jobs('ada'))).toBe(1);
+  });
+
+  test("of another's or no desktop finds nothing", async () => {
+    const { containerId } = await accepted(start());
+    expect(await verdict(stop(containerId, { userId: 'bob' }))).toEqual({ verdict: 'not_found' });
+    expect(await verdict(stop('none'))).toEqual({ verdict: 'not_found' });
+  });
+});

@@ -1,0 +1,64 @@
+import { ApiError } from '@warmwind/shared/errors';
+import type { LimitScope } from '@warmwind/shared/limits';
+import type { Context } from 'hono';
+import { createMiddleware } from 'hono/factory';
+import type { AppEnv } from '../env.ts';
+import { unavailable } from '../http/errors.ts';
+import { log } from '../http/log.ts';
+import { redisFailure } from '../redis/redis.ts';
+import { type Decision, tightest, waitMs } from './decision.ts';
+import { rateLimitHeaders } from './headers.ts';
+import type { Limiter } from './limiter.ts';
+
+/** What becomes of a request when the limiter does not answer: it passes, or it is refused with 503. */
+export type WithoutLimiter = 'open' | 'closed';
+
+/** Counts the request against `scopes` of `subject`; throws `rate_limited` when one of their tiers is full. */
+export async function charge(
+  c: Context<AppEnv>,
+  limiter: Limiter,
+  subject: string,
+  scopes: LimitScope[],
+  without: WithoutLimiter,
+): Promise<void> {
+  c.set('charged', true);
+  const decision = await limiter.charge(subject, scopes).catch((error: unknown) => {
+    log.warn('the limiter did not answer', { requestId: c.get('requestId'), ...redisFailure(error) });
+    if (without === 'closed') throw unavailable('The rate limiter did not answer: retry.');
+    return undefined;
+  });
+  if (decision) applyDecision(c, decision, subject);
+}
+
+/** Puts a decision into the answer's headers; throws `rate_limited` when it is a denial. */
+export function applyDecision(c: Context<AppEnv>, decision: Decision, subject: string): void {
+  c.set('decision', decision);
+  for (const [name, value] of Object.entries(rateLimitHeaders(decision))) c.header(name, value);
+  if (decision.allowed) return;
+
+  const tier = tightest(decision);
+  const retryAfterMs = waitMs(decision);
+  if (decision.first) {
+    log.warn('rate limited', { requestId: c.get('requestId'), subject, tier: tier?.name, retryAfterMs });
+  }
+  throw new ApiError('rate_limited', `Over the limit of ${tier?.name}: retry in ${retryAfterMs} ms.`, {
+    retryAfterMs,
+  });
+}
+
+/** Limits a route by its user before anything else is looked at. */
+export const limited = (limiter: Limiter, without: WithoutLimiter) =>
+  createMiddleware<AppEnv>(async (c, next) => {
+    await charge(c, limiter, c.get('user').id, ['user'], without);
+    await next();
+  });
+
+/**
+ * Limits a route that submits: its tiers are decided by the script that accepts the job. A request that ended before
+ * that script was asked (its body is wrong, say) is charged here, so that it consumes as any other does.
+ */
+export const limitedBySubmission = (limiter: Limiter, scopes: LimitScope[]) =>
+  createMiddleware<AppEnv>(async (c, next) => {
+    await next();
+    if (!c.get('charged')) await charge(c, limiter, c.get('user').id, scopes, 'closed');
+  });

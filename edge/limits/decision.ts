@@ -1,0 +1,61 @@
+import type { LimitScope, Tier } from '@warmwind/shared/limits';
+
+/** A scope and the tiers that its one log of requests must satisfy. */
+export type Scope = { scope: LimitScope; tiers: Tier[] };
+
+/** Where one tier stands after a decision. `name` is unique among all tiers of a request. */
+export type TierState = Tier & {
+  remaining: number;
+  /** When the tier next gains a free place, µs since 1970 by Redis's clock. */
+  resetUs: number;
+};
+
+/** What the limiter decided on one request. */
+export type Decision = {
+  allowed: boolean;
+  /** The first denial since the last one's window ended: worth a line in the log. */
+  first: boolean;
+  /** Redis's clock at the decision, µs since 1970. */
+  nowUs: number;
+  tiers: TierState[];
+};
+
+/** The Lua limiter's answer: allowed, first, tiers as [remaining, reset in µs], now in µs. */
+export type RawDecision = [number, number, [number, string][], string];
+
+/** Reads the Lua limiter's answer on `scopes`. */
+export function readDecision([allowed, first, states, now]: RawDecision, scopes: Scope[]): Decision {
+  const tiers = scopes.flatMap(({ scope, tiers }) =>
+    tiers.map((tier) => ({ ...tier, name: scope === 'user' ? tier.name : `${scope} ${tier.name}` })),
+  );
+  return {
+    allowed: allowed === 1,
+    first: first === 1,
+    nowUs: Number(now),
+    tiers: tiers.map((tier, i) => {
+      const [remaining = 0, reset = '0'] = states[i] ?? [];
+      return { ...tier, remaining, resetUs: Number(reset) };
+    }),
+  };
+}
+
+/** The tier that a client meets first: fewest requests left, and of equals the one that takes longest to gain one. */
+export function tightest({ tiers }: Decision): TierState | undefined {
+  let found = tiers[0];
+  for (const tier of tiers) {
+    if (!found || tier.remaining < found.remaining) found = tier;
+    else if (tier.remaining === found.remaining && tier.resetUs > found.resetUs) found = tier;
+  }
+  return found;
+}
+
+/** How long to wait until every tier has a free place, ms. */
+export const waitMs = ({ tiers, nowUs }: Decision): number =>
+  Math.max(
+    1,
+    ...tiers.filter((tier) => tier.remaining === 0).map((tier) => Math.ceil((tier.resetUs - nowUs) / 1000)),
+  );
+
+/** What Lua is told of `scopes`: tiers as [limit, window in µs]. */
+export const scopesForLua = (scopes: Scope[]): { tiers: [number, number][] }[] =>
+  scopes.map(({ tiers }) => ({ tiers: tiers.map((tier) => [tier.limit, tier.windowMs * 1000]) }));

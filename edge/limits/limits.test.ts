@@ -1,0 +1,116 @@
+import { keys } from '@warmwind/shared/keys';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+
+let edge: TestEdge;
+
+beforeAll(async () => {
+  edge = await startTestEdge({ RATE_LIMITS: '{"user": ["6/min", "100/h"], "containers.start": ["2/min"]}' });
+});
+afterAll(() => edge?.stop());
+beforeEach(async () => {
+  await edge.gateway.redis.client.flushall();
+  edge.lines.length = 0;
+});
+
+const get = (path: string) => edge.call('ada', 'GET', path);
+const post = (path: string, body?: unknown, headers = {}) =>
+  edge.call('ada', 'POST', path, { body, headers });
+const used = () => edge.gateway.redis.client.zcard(keys.limit('ada', 'user'));
+
+describe('a limited answer', () => {
+  test('carries the headers of the contract', async () => {
+    const { headers } = await get('/jobs');
+    expect(headers.get('X-RateLimit-Limit')).toBe('6');
+    expect(headers.get('X-RateLimit-Remaining')).toBe('5');
+    expect(Number(headers.get('X-RateLimit-Reset'))).toBeGreaterThan(Date.now() / 1000);
+    expect(headers.get('RateLimit-Policy')).toBe('"6/min";q=6;w=60, "100/h";q=100;w=3600');
+    expect(headers.get('RateLimit')).toBe('"6/min";r=5;t=60, "100/h";r=99;t=3600');
+  });
+
+  test('429: says when to come back, in header and body, and consumes nothing', async () => {
+    for (let i = 0; i < 6; i += 1) expect((await get('/jobs')).status).toBe(200);
+    const denied = await get('/jobs');
+    expect([denied.status, denied.body.code]).toEqual([429, 'rate_limited']);
+    expect(denied.headers.get('X-RateLimit-Remaining')).toBe('0');
+    const retryAfter = Number(denied.headers.get('Retry-After'));
+    expect(retryAfter).toBeGreaterThanOrEqual(1);
+    expect(retryAfter).toBe(Math.ceil(Number(denied.body.retryAfterMs) / 1000));
+    expect(await used()).toBe(6);
+  });
+
+  test('denials are logged once per user and window', async () => {
+    for (let i = 0; i < 10; i += 1) await get('/jobs');
+    expect(edge.lines.filter((line) => line.includes('"rate limited"'))).toHaveLength(1);
+  });
+
+  test('concurrent requests never get more than the limit', async () => {
+    const answers = await Promise.all(Array.from({ length: 30 }, () => get('/jobs')));
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(6);
+  });
+
+  test("a start counts against the user's tiers and its own, and the tightest is shown", async () => {
+    const first = await post('/containers/start');
+    expect(first.headers.get('X-RateLimit-Limit')).toBe('2');
+    expect(first.headers.get('RateLimit-Policy')).toContain('"containers.start 2/min";q=2;w=60');
+    await post('/containers/start');
+    const denied = await post('/containers/start');
+    expect(denied.status).toBe(429);
+    expect(denied.body.message).toContain('containers.start 2/min');
+    expect(await used()).toBe(2);
+    expect((await get('/jobs')).status).toBe(200);
+  });
+
+  test.each([
+    ['400', () => post('/containers/start', { width: 1 })],
+    ['400 (no JSON)', () => post('/containers/start', '{')],
+    ['404', () => post('/containers/none/stop')],
+    ['404 (no id)', () => post('/containers/a%7Db/stop')],
+    ['404 (no route)', () => get('/none')],
+    ['413', () => post('/containers/start', 'x'.repeat(300_000))],
+    ['415', () => post('/containers/start', '{}', { 'Content-Type': 'text/plain' })],
+    ['400 of a ticket', () => post('/realtime/token', { mode: 'x' })],
+  ])('a %s consumes once, as any other answer', async (status, request) => {
+    const answer = await request();
+    expect(String(answer.status)).toBe(status.slice(0, 3));
+    expect(await used()).toBe(1);
+    expect(answer.headers.get('X-RateLimit-Limit')).not.toBeNull();
+  });
+
+  test('a replay consumes; over the limit even a wrong request is 429', async () => {
+    const once = { 'Idempotency-Key': 'k' };
+    await post('/containers/start', undefined, once);
+    await post('/containers/start', undefined, once);
+    expect(await used()).toBe(2);
+    expect((await post('/containers/start', { width: 1 })).status).toBe(429);
+    expect(await used()).toBe(2);
+  });
+
+  test.each(['/', '/docs', '/openapi.json', '/health/live', '/health/ready'])(
+    '%s is not limited',
+    async (path) => {
+      const { status, headers } = await edge.call(undefined, 'GET', path);
+      expect([status, headers.get('RateLimit')]).toEqual([200, null]);
+      expect(await edge.gateway.redis.client.keys('*limit*')).toEqual([]);
+    },
+  );
+});
+
+describe('GET /limits', () => {
+  test('200: all tiers and quotas, and looking costs nothing', async () => {
+    await post('/containers/start');
+    await get('/limits');
+    const { status, body } = await get('/limits');
+    expect(status).toBe(200);
+    expect(body.tiers).toMatchObject([
+      { name: '6/min', limit: 6, windowMs: 60_000, remaining: 5 },
+      { name: '100/h', limit: 100, windowMs: 3_600_000, remaining: 99 },
+      { name: 'containers.start 2/min', limit: 2, windowMs: 60_000, remaining: 1 },
+    ]);
+    expect(body.quotas).toEqual([
+      { name: 'jobs', limit: 1000, used: 1 },
+      { name: 'desktops', limit: 20, used: 1 },
+    ]);
+    expect(await used()).toBe(1);
+  });
+});

@@ -1,0 +1,53 @@
+import type { Ratelimit } from '@upstash/ratelimit';
+import { newId } from '@warmwind/shared/ids';
+import { keys } from '@warmwind/shared/keys';
+import { limitScript } from '@warmwind/shared/lua/limit.lua';
+import { type RunScript, scriptOf } from '../redis/redis.ts';
+import {
+  type Decision,
+  type RawDecision,
+  readDecision,
+  type Scope,
+  scopesForLua,
+  tightest,
+} from './decision.ts';
+
+/** The type of every single-region algorithm; the package does not export it by name. */
+type RegionAlgorithm = ReturnType<typeof Ratelimit.slidingWindow>;
+type Context = Parameters<ReturnType<RegionAlgorithm>['limit']>[0];
+
+/**
+ * An algorithm for `Ratelimit`: an exact log of admitted requests, all tiers of all `scopes` decided in one script and
+ * one trip. A denial consumes nothing; no true window (Redis's clock) ever holds more than its limit.
+ * The answers carry the whole `Decision` beside what `Ratelimit` expects.
+ *
+ * @example
+ * new Ratelimit({ redis, limiter: slidingLog([{ scope: 'user', tiers }]), ephemeralCache: false, timeout: 0 })
+ */
+export function slidingLog(scopes: Scope[]): RegionAlgorithm {
+  let run: RunScript | undefined;
+
+  const decide = async ({ redis, prefix }: Context, identifier: string, consume: boolean) => {
+    run ??= scriptOf(redis, limitScript);
+    const subject = identifier.slice(prefix.length + 1);
+    const request = { nonce: newId(), consume, scopes: scopesForLua(scopes) };
+    const logs = scopes.map(({ scope }) => keys.limit(subject, scope));
+    return readDecision((await run(logs, [JSON.stringify(request)])) as RawDecision, scopes);
+  };
+  const summary = (decision: Decision) => {
+    const { limit = 0, remaining = 0, resetUs = 0 } = tightest(decision) ?? {};
+    return { limit, remaining, reset: Math.ceil(resetUs / 1000), decision };
+  };
+
+  return () => ({
+    limit: async (context, identifier) => {
+      const decision = await decide(context, identifier, true);
+      return { ...summary(decision), success: decision.allowed, pending: Promise.resolve() };
+    },
+    getRemaining: async (context, identifier) => summary(await decide(context, identifier, false)),
+    resetTokens: async ({ redis, prefix }, identifier) => {
+      const subject = identifier.slice(prefix.length + 1);
+      await redis.del(...scopes.map(({ scope }) => keys.limit(subject, scope)));
+    },
+  });
+}

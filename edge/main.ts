@@ -1,0 +1,34 @@
+import { ApiError } from '@warmwind/shared/errors';
+import { newId } from '@warmwind/shared/ids';
+import { createApp } from './app.ts';
+import { readConfig } from './config.ts';
+import type { App } from './env.ts';
+import { log } from './http/log.ts';
+
+/** One app for all requests of an isolate: made in the first, because some of it may not be made outside of one. */
+const apps = new WeakMap<object, App>();
+
+export default {
+  async fetch(request: Request, env: object): Promise<Response> {
+    let app = apps.get(env);
+    if (!app) {
+      try {
+        app = createApp(readConfig(env));
+      } catch (error) {
+        return misconfigured(error);
+      }
+      apps.set(env, app);
+    }
+    return app.fetch(request);
+  },
+};
+
+function misconfigured(error: unknown): Response {
+  const requestId = newId();
+  log.error('misconfigured', { requestId, error: error instanceof Error ? error.message : String(error) });
+  const answer = new ApiError('internal', 'This deployment is misconfigured: tell its operator.');
+  return Response.json(answer.body(requestId), {
+    status: answer.status,
+    headers: { 'X-Request-Id': requestId },
+  });
+}

@@ -1,0 +1,116 @@
+import { EventEmitter } from 'node:events';
+import type { IRedisClient, IRedisTransaction } from 'bullmq';
+import { toRecord } from '../redis/record.ts';
+import { COMMANDS } from './commands.ts';
+import { Scripts } from './scripts.ts';
+import { type Command, RedisError, type Reply, type RestOptions, RestTransport } from './transport.ts';
+
+type Name = keyof typeof COMMANDS;
+type Build = (...args: unknown[]) => Command;
+
+const NAMES = Object.keys(COMMANDS) as Name[];
+const build = (name: Name, args: unknown[]): Command => (COMMANDS[name] as Build)(...args);
+const read = (name: Name, result: unknown): unknown =>
+  name === 'hgetall' ? toRecord((result ?? []) as string[]) : result;
+
+/**
+ * BullMQ's Redis client over the Upstash REST protocol, for producers: it adds, reads and removes jobs, each in one
+ * trip, and can not block, stream or subscribe. There is no connection: it is always ready, and each call succeeds or
+ * fails by itself with `QueueUnavailable` or `RedisError`.
+ */
+export function createRestClient(options: RestOptions): IRedisClient {
+  const transport = new RestTransport(options);
+  const scripts = new Scripts();
+  const events = new EventEmitter();
+
+  const commands = Object.fromEntries(
+    NAMES.map((name) => [
+      name,
+      async (...args: unknown[]) => read(name, await transport.command(build(name, args))),
+    ]),
+  );
+  const client = Object.assign(events, commands, {
+    status: 'ready',
+    isCluster: false,
+    options: {},
+
+    defineCommand: scripts.define.bind(scripts),
+    runCommand: async (name: string, args: unknown[]) => {
+      try {
+        return await transport.command(scripts.command(name, args, false));
+      } catch (error) {
+        if (!(error instanceof RedisError) || !error.message.includes('NOSCRIPT')) throw error;
+        return transport.command(scripts.command(name, args, true));
+      }
+    },
+    pipeline: () => createBatch(transport, scripts, '/pipeline'),
+    multi: () => createBatch(transport, scripts, '/multi-exec'),
+
+    // Spares the version check its trip: what speaks this protocol is newer than anything BullMQ asks for.
+    info: async () => 'redis_version:7.0.0\r\nmaxmemory_policy:noeviction\r\n',
+    clientSetName: async () => 'OK',
+    clientList: async () => '',
+    clientInfo: async () => '',
+    connect: async () => undefined,
+    disconnect: () => close(),
+    quit: async () => {
+      close();
+      return 'OK';
+    },
+    duplicate: () => producerOnly('duplicate'),
+    scanStream: () => producerOnly('scanStream'),
+    xread: () => producerOnly('xread'),
+    bzpopmin: () => producerOnly('bzpopmin'),
+  });
+  const close = () => {
+    client.status = 'end';
+    events.emit('close');
+    events.emit('end');
+  };
+  return client as unknown as IRedisClient;
+}
+
+/** Commands that go in one trip. A script comes whole the first time it is used in it: no cache is relied on. */
+function createBatch(
+  transport: RestTransport,
+  scripts: Scripts,
+  path: '/pipeline' | '/multi-exec',
+): IRedisTransaction {
+  const queued: { name?: Name; command: Command }[] = [];
+  const brought = new Set<string>();
+
+  const commands = Object.fromEntries(
+    NAMES.map((name) => [
+      name,
+      (...args: unknown[]) => {
+        queued.push({ name, command: build(name, args) });
+        return batch;
+      },
+    ]),
+  );
+  const batch: object = Object.assign(commands, {
+    runCommand: (name: string, args: unknown[]) => {
+      queued.push({ command: scripts.command(name, args, !brought.has(name)) });
+      brought.add(name);
+      return batch;
+    },
+    exec: async () => {
+      if (queued.length === 0) return [];
+      const replies = await transport.batch(
+        path,
+        queued.map(({ command }) => command),
+      );
+      return queued.map(({ name }, i) => toTuple(name, replies[i] ?? { error: 'no answer' }));
+    },
+  });
+  return batch as IRedisTransaction;
+}
+
+function toTuple(name: Name | undefined, { result, error }: Reply): [Error | null, unknown] {
+  if (error !== undefined) return [new RedisError(error.slice(0, 200)), null];
+  return [null, name ? read(name, result) : result];
+}
+
+function producerOnly(what: string): never {
+  throw new TypeError(`${what} needs a connection: this client only produces jobs`);
+}

@@ -1,0 +1,72 @@
+/** What Redis takes as an argument; bytes only as arguments of scripts (see `scripts.ts`). */
+type Argument = string | number;
+export type Command = Argument[];
+
+/** One command's answer in a batch. */
+export type Reply = { result?: unknown; error?: string };
+
+export type RestOptions = { url: string; token: string; timeoutMs: number };
+
+/** The queue could not be asked, or did not answer in time: what was sent may or may not have happened. */
+export class QueueUnavailable extends Error {
+  override name = 'QueueUnavailable';
+}
+
+/** Redis refused a command. */
+export class RedisError extends Error {
+  override name = 'RedisError';
+}
+
+/**
+ * The Upstash REST protocol: one POST a call, authenticated, tried once, bounded in time (its body included).
+ * Its errors never hold the token or what was sent.
+ */
+export class RestTransport {
+  readonly #options: RestOptions;
+
+  constructor(options: RestOptions) {
+    this.#options = options;
+  }
+
+  /** One command. */
+  async command(command: Command): Promise<unknown> {
+    const { result, error } = await this.#post<Reply>('', command);
+    if (error !== undefined) throw new RedisError(error.slice(0, 200));
+    return result;
+  }
+
+  /** Several commands in one trip: `/pipeline` one after another, `/multi-exec` as one transaction. */
+  async batch(path: '/pipeline' | '/multi-exec', commands: Command[]): Promise<Reply[]> {
+    const replies = await this.#post<Reply[] | Reply>(path, commands);
+    if (Array.isArray(replies)) return replies;
+    throw new RedisError((replies.error ?? 'the batch was refused').slice(0, 200));
+  }
+
+  async #post<T>(path: string, body: unknown): Promise<T> {
+    const { url, token, timeoutMs } = this.#options;
+    let status: number;
+    let text: string;
+    try {
+      const response = await fetch(url + path, {
+        method: 'POST',
+        headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+        body: JSON.stringify(body),
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      status = response.status;
+      text = await response.text();
+    } catch (error) {
+      const late = error instanceof Error && error.name === 'TimeoutError';
+      throw new QueueUnavailable(
+        late ? `the queue did not answer within ${timeoutMs} ms` : 'the queue can not be reached',
+      );
+    }
+    if (status === 401 || status === 403) throw new QueueUnavailable('the queue refused our token');
+    if (status >= 500) throw new QueueUnavailable(`the queue answered with HTTP ${status}`);
+    try {
+      return JSON.parse(text) as T;
+    } catch {
+      throw new QueueUnavailable(`the queue answered HTTP ${status} without JSON`);
+    }
+  }
+}

@@ -1,0 +1,46 @@
+import { createRoute } from '@hono/zod-openapi';
+import type { Redis } from '@upstash/redis/cloudflare';
+import { isId, newId } from '@warmwind/shared/ids';
+import { keys } from '@warmwind/shared/keys';
+import { RELAY_AUDIENCE, Ticket, type TicketClaims, TicketRequest } from '@warmwind/shared/realtime';
+import { SignJWT } from 'jose';
+import type { App } from '../env.ts';
+import { jsonBody } from '../http/body.ts';
+import { notFound } from '../http/errors.ts';
+import { failures, json, security } from '../http/openapi.ts';
+import { limited } from '../limits/charge.ts';
+import { needed } from '../redis/record.ts';
+import type { Services } from '../services.ts';
+
+/** `POST /realtime/token` */
+export function createTicket(app: App, { config, limiter, redis }: Services): void {
+  const secret = new TextEncoder().encode(config.AUTH_SECRET);
+  const route = createRoute({
+    method: 'post',
+    path: '/realtime/token',
+    summary: 'A ticket for the relay, for yourself or to share one desktop',
+    security,
+    middleware: [limited(limiter, 'closed'), jsonBody] as const,
+    request: { body: json(TicketRequest, 'All optional.') },
+    responses: { 200: json(Ticket, 'The ticket.'), ...failures(400, 401, 404, 413, 415, 429, 503) },
+  });
+  app.openapi(route, async (c) => {
+    const { containerId, mode, ttlSeconds } = c.req.valid('json');
+    const user = c.get('user').id;
+    if (containerId !== undefined && !(await owns(redis, user, containerId))) throw notFound('desktop');
+
+    const id = newId();
+    const issuedAt = Math.floor(Date.now() / 1000);
+    const exp = issuedAt + ttlSeconds;
+    const claims: TicketClaims = { sub: user, jti: id, exp, mode, ...(containerId ? { containerId } : {}) };
+    const token = await new SignJWT(claims)
+      .setProtectedHeader({ alg: 'HS256' })
+      .setIssuedAt(issuedAt)
+      .setAudience(RELAY_AUDIENCE)
+      .sign(secret);
+    return c.json({ id, token, url: config.RELAY_URL, expiresAt: new Date(exp * 1000).toISOString() }, 200);
+  });
+}
+
+const owns = async (redis: Redis, user: string, id: string): Promise<boolean> =>
+  isId(id) && (await needed(redis.exec<number>(['EXISTS', keys.container(user, id)]))) === 1;

@@ -1,0 +1,25 @@
+import type { Redis } from '@upstash/redis/cloudflare';
+import { unavailable } from '../http/errors.ts';
+import { log } from '../http/log.ts';
+import { redisFailure } from './redis.ts';
+
+/** A Redis hash as the flat list it is answered as → an object. */
+export function toRecord(flat: string[]): Record<string, string> {
+  const record: Record<string, string> = {};
+  for (let i = 0; i + 1 < flat.length; i += 2) record[flat[i] ?? ''] = flat[i + 1] ?? '';
+  return record;
+}
+
+/** All fields of one record; empty when there is none. One trip. */
+export const readRecord = async (redis: Redis, key: string): Promise<Record<string, string>> =>
+  toRecord(await needed(redis.exec<string[]>(['HGETALL', key])));
+
+/** Awaits what a request can't do without: a failure of Redis becomes 503 `unavailable`. */
+export async function needed<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    log.warn('redis did not answer', redisFailure(error));
+    throw unavailable('The state of jobs and desktops can not be read now: retry.');
+  }
+}

@@ -1,0 +1,41 @@
+import { Redis } from '@upstash/redis/cloudflare';
+import type { Config } from '../config.ts';
+
+/**
+ * The queue Redis by the Upstash REST protocol: one command is one trip, tried once, and rejects after `timeoutMs`.
+ * Answers are Redis's own (strings stay strings, a hash is a flat list).
+ */
+export const createRedis = (config: Config, timeoutMs: number): Redis =>
+  new Redis({
+    url: config.UPSTASH_REDIS_REST_URL,
+    token: config.UPSTASH_REDIS_REST_TOKEN,
+    signal: () => AbortSignal.timeout(timeoutMs),
+    // `retry: false` would still try twice.
+    retry: { retries: 0 },
+    responseEncoding: false,
+    automaticDeserialization: false,
+    // Would put commands of several requests into one trip, which the runtime forbids.
+    enableAutoPipelining: false,
+    readYourWrites: false,
+    enableTelemetry: false,
+  });
+
+type Scriptable = {
+  createScript: (lua: string) => { exec: (keys: string[], args: string[]) => Promise<unknown> };
+};
+
+/** Runs one script, in one trip once Redis knows it. Everything goes in as text. */
+export type RunScript = (keys: string[], args: string[]) => Promise<unknown>;
+
+/** EVALSHA, and EVAL when Redis does not know the script yet. */
+export function scriptOf(redis: Scriptable, lua: string): RunScript {
+  const script = redis.createScript(lua);
+  return (keys, args) => script.exec(keys, args);
+}
+
+/** Why Redis failed, for the log: the client's messages go on with the whole command, which stays out of it. */
+export const redisFailure = (error: unknown): { error: string } => {
+  if (!(error instanceof Error)) return { error: typeof error };
+  const [message = ''] = error.message.split(', command was: ');
+  return { error: `${error.name}: ${message.slice(0, 200)}` };
+};

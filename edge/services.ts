@@ -1,0 +1,38 @@
+import type { Redis } from '@upstash/redis/cloudflare';
+import { createVerifier, type VerifyToken } from './auth/token.ts';
+import type { Config } from './config.ts';
+import { Submissions } from './jobs/submissions.ts';
+import { Limiter } from './limits/limiter.ts';
+import { Queues } from './queue/queues.ts';
+import { createRedis } from './redis/redis.ts';
+
+/** How long a request waits for a record that it reads, ms. */
+const READ_TIMEOUT_MS = 1000;
+
+/** What routes are built on. Nothing here holds a connection or a request's state. */
+export type Services = {
+  config: Config;
+  redis: Redis;
+  limiter: Limiter;
+  queues: Queues;
+  submissions: Submissions;
+  verifyToken: VerifyToken;
+};
+
+export function createServices(config: Config): Services {
+  const deciding = createRedis(config, config.LIMITER_TIMEOUT_MS);
+  const limiter = new Limiter(deciding, config.RATE_LIMITS);
+  const queues = new Queues({
+    url: config.UPSTASH_REDIS_REST_URL,
+    token: config.UPSTASH_REDIS_REST_TOKEN,
+    timeoutMs: config.SUBMIT_TIMEOUT_MS,
+  });
+  return {
+    config,
+    redis: createRedis(config, READ_TIMEOUT_MS),
+    limiter,
+    queues,
+    submissions: new Submissions(deciding, limiter, queues),
+    verifyToken: createVerifier(config),
+  };
+}

@@ -1,0 +1,39 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** The folder that is sent to the engine, and what of it goes into the image. */
+export const FOLDER = import.meta.dirname;
+export const SOURCES = ['Dockerfile', 'packages.txt', 'install.sh', 'prune.sh', 'root'];
+
+/** One word for everything the image is made of: names, contents and execute bits. */
+export async function sourceHash(): Promise<string> {
+  const hash = createHash('sha256');
+  for (const path of await files()) {
+    const full = join(FOLDER, path);
+    const executable = ((await stat(full)).mode & 0o100) !== 0;
+    const content = await readFile(full);
+    hash.update(`${path}\0${executable}\0${content.length}\0`).update(content);
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+async function files(): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of SOURCES) {
+    if ((await stat(join(FOLDER, name))).isFile()) {
+      found.push(name);
+      continue;
+    }
+    const entries = await readdir(join(FOLDER, name), { recursive: true, withFileTypes: true });
+    for (const entry of entries) {
+      if (entry.isFile()) found.push(join(entry.parentPath, entry.name).slice(FOLDER.length + 1));
+    }
+  }
+  return found.sort();
+}
+
+/** The Debian packages of the image, one a line in `packages.txt`. */
+export async function packages(): Promise<string[]> {
+  return (await readFile(join(FOLDER, 'packages.txt'), 'utf8')).split(/\s+/).filter(Boolean);
+}

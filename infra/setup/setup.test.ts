@@ -1,0 +1,39 @@
+import { execFile } from 'node:child_process';
+import { chmod, cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+type Result = { code: number; output: string };
+
+function run(command: string, args: string[], cwd: string): Promise<Result> {
+  return new Promise((resolve) => {
+    execFile(command, args, { cwd, timeout: 20_000 }, (error, stdout, stderr) =>
+      resolve({ code: error ? Number(error.code) : 0, output: stdout + stderr }),
+    );
+  });
+}
+
+describe('the setup', () => {
+  it('does nothing and says nothing where all is installed', async () => {
+    for (const script of ['start.sh', 'test.sh']) {
+      const done = await run('sh', [join(import.meta.dirname, script)], tmpdir());
+      expect(done).toEqual({ code: 0, output: '' });
+    }
+  });
+
+  it('names the remedy where it may not install', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'ww-setup-'));
+    await chmod(folder, 0o755);
+    await cp(import.meta.dirname, join(folder, 'infra/setup'), { recursive: true });
+    const script =
+      '. infra/setup/packages.sh; packages="no-such no-such-package a test"; install_debian_packages';
+    const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups'];
+    const asked =
+      process.getuid?.() === 0 ? ['setpriv', ...nobody, 'sh', '-c', script] : ['sh', '-c', script];
+    const { code, output } = await run(asked[0] ?? '', asked.slice(1), folder);
+    await rm(folder, { recursive: true });
+    expect(code).toBe(1);
+    expect(output).toContain('sudo apt-get install -y no-such-package');
+  });
+});

@@ -1,0 +1,9 @@
+#!/bin/sh
+# Before `npm test`: the tests run on real parts, so that all of them have to be there.
+set -eu
+cd "$(dirname "$0")/../.."
+. infra/setup/npm.sh
+. infra/setup/packages.sh
+
+install_npm_packages
+install_debian_packages
