@@ -40,7 +40,7 @@ export async function ensureDesktopImage({
     onProgress?.({ step, detail: detail.slice(0, 100), seconds: Math.round((Date.now() - since) / 1000) });
 
   return withLock('desktop-image', BUILD_WITHIN_MS, async () => {
-    const [existing] = await docker.listImages({ filters: { label: [`${SOURCE_LABEL}=${hash}`] } });
+    const [existing] = await docker.listImages({ filters: { reference: [`${NAME}:${hash}`] } });
     if (existing) {
       if (!existing.RepoTags?.includes(image)) await tag(docker, existing.Id, 'latest');
       return { image, built: false };
