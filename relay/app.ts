@@ -1,10 +1,11 @@
 import type { Server as HttpServer, IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { createShardedAdapter } from '@socket.io/redis-adapter';
-import type { Check } from '@warmwind/shared/health';
-import { diskCheck, liveChecks, probeRoutes } from '@warmwind/shared/node/health';
+import { readDepths } from '@warmwind/shared/node/depths';
+import { diskCheck, liveChecks, probeRoutes, redisCheck } from '@warmwind/shared/node/health';
 import type { Logger } from '@warmwind/shared/node/log';
 import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { QUEUES } from '@warmwind/shared/queues';
 import type { Redis } from 'ioredis';
 import { Server } from 'socket.io';
 import { WebSocketServer } from 'ws';
@@ -84,8 +85,9 @@ export function createRelay(config: Config, log: Logger): Relay {
   const probes = {
     live: liveChecks(),
     ready: {
-      redisQueue: ping(queue),
-      redisRealtime: ping(realtime),
+      redisQueue: redisCheck(queue),
+      redisRealtime: redisCheck(realtime),
+      queues: () => readDepths(queue, QUEUES, config.BACKPRESSURE_ABOVE),
       subscriptions: async () => {
         if (subscriber.status !== 'ready') throw new Error(`the subscriber is ${subscriber.status}`);
         return { rooms: rooms.size };
@@ -126,13 +128,6 @@ class BoundedWebSocketServer extends WebSocketServer {
     super({ ...options, maxFragments: LIMITS.inboundFragments } as typeof options);
   }
 }
-
-const ping =
-  (redis: Redis): Check =>
-  async () => {
-    await redis.ping();
-    return {};
-  };
 
 /** A status that a proxy may take as: ask another node. */
 const refuse = (_req: IncomingMessage, socket: Duplex): void => {

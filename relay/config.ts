@@ -1,3 +1,4 @@
+import { BACKPRESSURE_ABOVE } from '@warmwind/shared/queues';
 import { z } from 'zod';
 
 const origins = z
@@ -23,6 +24,7 @@ const Config = z.object({
   AUTH_SECRET_PREVIOUS: z.string().min(32).optional(),
   /** Origins whose pages may connect; who sends no `Origin` is no browser and may. */
   CORS_ORIGINS: origins,
+  BACKPRESSURE_ABOVE: z.coerce.number().int().min(0).default(BACKPRESSURE_ABOVE),
   SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1000).default(25_000),
 });
 export type Config = z.infer<typeof Config>;

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import type { Check } from '@warmwind/shared/health';
-import { queueDepth } from '@warmwind/shared/health';
 import { newId } from '@warmwind/shared/ids';
 import { keys } from '@warmwind/shared/keys';
-import { diskCheck, liveChecks, type Probes } from '@warmwind/shared/node/health';
+import { readDepths } from '@warmwind/shared/node/depths';
+import { diskCheck, liveChecks, type Probes, redisCheck } from '@warmwind/shared/node/health';
 import type { Logger } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
 import { Records } from '@warmwind/shared/node/records';
@@ -119,16 +119,9 @@ export function createApp(config: Config, log: Logger): App {
   let cleanup: Worker | undefined;
 
   const depths: Check = async () => {
-    if (queueRedis.status !== 'ready') throw new Error('Redis is away');
-    const names = [...QUEUES, hostQueue(name)];
-    const counts = await Promise.all(
-      names.map(async (queueName) => {
-        const depth = queueDepth(await queue(queueName).getJobCounts(), config.BACKPRESSURE_ABOVE);
-        metrics.depth(queueName, depth);
-        return [queueName, depth];
-      }),
-    );
-    return Object.fromEntries(counts);
+    const found = await readDepths(promptRedis, [...QUEUES, hostQueue(name)], config.BACKPRESSURE_ABOVE);
+    for (const [queueName, depth] of Object.entries(found)) metrics.depth(queueName, depth);
+    return found;
   };
 
   return {
@@ -136,8 +129,8 @@ export function createApp(config: Config, log: Logger): App {
       registry,
       live: liveChecks(),
       ready: {
-        redisQueue: async () => ({ answer: await promptRedis.ping() }),
-        redisRealtime: async () => ({ answer: await realtimeProbe.ping() }),
+        redisQueue: redisCheck(promptRedis),
+        redisRealtime: redisCheck(realtimeProbe),
         docker: async () => {
           await engine.ping();
           return {};

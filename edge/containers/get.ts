@@ -14,6 +14,7 @@ export function getContainer(app: App, { limiter, redis }: Services): void {
   const route = createRoute({
     method: 'get',
     path: '/containers/{id}',
+    operationId: 'getContainer',
     summary: 'One of your desktops',
     security,
     middleware: [limited(limiter, 'open')] as const,

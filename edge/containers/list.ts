@@ -13,6 +13,7 @@ export function listContainers(app: App, { limiter, redis }: Services): void {
   const route = createRoute({
     method: 'get',
     path: '/containers',
+    operationId: 'listContainers',
     summary: 'Your desktops, newest first',
     security,
     middleware: [limited(limiter, 'open')] as const,

@@ -20,6 +20,7 @@ export function startContainer(app: App, { config, limiter, submissions }: Servi
   const route = createRoute({
     method: 'post',
     path: '/containers/start',
+    operationId: 'startContainer',
     summary: 'Start a desktop',
     security,
     middleware: [limitedBySubmission(limiter, SCOPES), jsonBody] as const,

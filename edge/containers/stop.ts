@@ -17,6 +17,7 @@ export function stopContainer(app: App, { limiter, submissions }: Services): voi
   const route = createRoute({
     method: 'post',
     path: '/containers/{id}/stop',
+    operationId: 'stopContainer',
     summary: 'Stop a desktop, or cancel its start',
     security,
     middleware: [limitedBySubmission(limiter, SCOPES), jsonBody] as const,

@@ -40,6 +40,7 @@ describe('GET /openapi.json', () => {
       '413',
       '415',
       '429',
+      '500',
       '503',
     ]);
     expect(start?.security).toEqual([{ bearer: [] }]);

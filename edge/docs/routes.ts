@@ -20,6 +20,16 @@ const PAGE = `<!doctype html>
 const START = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#swagger-ui', deepLinking: true, validatorUrl: null });
 `;
 
+const DESCRIPTION = `Desktops on demand: ask for one here, watch it live through the relay.
+
+Every answer carries \`X-Request-Id\` (yours is kept when it is up to 64 letters, digits, _ or -). Limited answers carry
+\`X-RateLimit-Limit\`, \`X-RateLimit-Remaining\` and \`X-RateLimit-Reset\` (epoch seconds) of the tightest tier, and
+\`RateLimit-Policy\` and \`RateLimit\` with all tiers; 429 and 503 carry \`Retry-After\`.
+
+A POST that submits takes an \`Idempotency-Key\`: the same key and body answer with the same job and
+\`Idempotent-Replayed: true\` for 24 hours. A 503 on a submission means that it is unknown whether it was accepted: send
+it again with the same key, and it runs once.`;
+
 /** Nothing from elsewhere; Swagger UI writes inline styles and shows images it carries itself. */
 const POLICY = [
   "default-src 'none'",
@@ -44,7 +54,7 @@ export function docsRoutes(app: App): void {
     info: {
       title: 'Warmwind',
       version: '1',
-      description: 'Desktops on demand: ask for one here, watch it live through the relay.',
+      description: DESCRIPTION,
     },
   });
 

@@ -25,7 +25,7 @@ describe('health', () => {
     expect([live.status, Health.parse(live.body).status]).toEqual([200, 'ok']);
     const ready = await get('/health/ready');
     expect([ready.status, Health.parse(ready.body).status]).toEqual([200, 'ok']);
-    expect(ready.body.info).toMatchObject({ 'redis-queue': { status: 'up' } });
+    expect(ready.body.info).toMatchObject({ redisQueue: { status: 'up' } });
   });
 
   test('ready reports backpressure by all that waits, delayed and prioritized included, and stays ready', async () => {
@@ -33,8 +33,10 @@ describe('health', () => {
     const { status, body } = await get('/health/ready');
     expect(status).toBe(200);
     expect(body.details).toMatchObject({
-      containers: { waiting: 2, active: 0, delayed: 0, failed: 0, backpressure: true },
-      cleanup: { waiting: 0, backpressure: false },
+      queues: {
+        containers: { waiting: 2, active: 0, delayed: 0, failed: 0, backpressure: true },
+        cleanup: { waiting: 0, backpressure: false },
+      },
     });
   });
 });
@@ -73,7 +75,7 @@ describe.each(outages)('while Redis %s', (_what, take, giveBack) => {
   test('503: ready, naming what is down', async () => {
     const { status, body } = await get('/health/ready');
     expect(status).toBe(503);
-    expect(body.error).toMatchObject({ 'redis-queue': { status: 'down' }, containers: { status: 'down' } });
+    expect(body.error).toMatchObject({ redisQueue: { status: 'down' }, queues: { status: 'down' } });
   });
 });
 

@@ -11,11 +11,23 @@ const responses = { 200: json(Health, 'Healthy.'), 503: json(Health, 'Not health
 /** `GET /health/live` and `GET /health/ready` */
 export function healthRoutes(app: App, services: Services): void {
   app.openapi(
-    createRoute({ method: 'get', path: '/health/live', summary: 'Does it run', responses }),
+    createRoute({
+      method: 'get',
+      path: '/health/live',
+      operationId: 'live',
+      summary: 'Does it run',
+      responses,
+    }),
     async (c) => c.json(await checkHealth({}), 200),
   );
   app.openapi(
-    createRoute({ method: 'get', path: '/health/ready', summary: 'Can it serve', responses }),
+    createRoute({
+      method: 'get',
+      path: '/health/ready',
+      operationId: 'ready',
+      summary: 'Can it serve',
+      responses,
+    }),
     async (c) => {
       const health = await checkHealth(readyChecks(services));
       return c.json(health, health.status === 'ok' ? 200 : 503);
@@ -25,18 +37,16 @@ export function healthRoutes(app: App, services: Services): void {
 
 /** The queue Redis answers, and how deep each queue is. */
 function readyChecks({ config, queues, redis }: Services): Record<string, Check> {
-  const depth = (name: string): Check => {
-    return async () => {
-      const counts = await queues.get(name).getJobCounts();
-      return queueDepth(counts, config.BACKPRESSURE_ABOVE);
-    };
+  const depth = async (name: string) => {
+    const counts = await queues.get(name).getJobCounts();
+    return [name, queueDepth(counts, config.BACKPRESSURE_ABOVE)];
   };
   return {
-    'redis-queue': plain(async () => {
+    redisQueue: plain(async () => {
       await redis.ping();
       return {};
     }),
-    ...Object.fromEntries(QUEUES.map((name) => [name, plain(depth(name))])),
+    queues: plain(async () => Object.fromEntries(await Promise.all(QUEUES.map(depth)))),
   };
 }
 

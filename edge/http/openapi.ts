@@ -23,20 +23,29 @@ const FAILURES = {
   413: 'The body is too large.',
   415: 'The body is not application/json.',
   429: 'Over a rate limit or a quota: see retryAfterMs, limit and used.',
+  500: 'Something went wrong on our side.',
   503: 'What this needs does not answer now: retry.',
 } as const;
 type Failure = keyof typeof FAILURES;
 
-type FailureRow = { description: string; content: { 'application/json': { schema: typeof FailedAnswer } } };
+const header = (description: string) => ({ description, schema: { type: 'string' as const } });
+const REQUEST_ID = { 'X-Request-Id': header('Names this request in our logs.') };
+const RETRY_AFTER = { 'Retry-After': header('Seconds to wait before the next try.') };
 
-/** The error rows of a route. */
-export const failures = <S extends Failure>(...statuses: S[]): Record<S, FailureRow> =>
-  Object.fromEntries(
-    statuses.map((status): [S, FailureRow] => [
-      status,
-      { description: FAILURES[status], content: { 'application/json': { schema: FailedAnswer } } },
-    ]),
-  ) as Record<S, FailureRow>;
+const failureRow = (status: Failure) => ({
+  description: FAILURES[status],
+  headers: { ...REQUEST_ID, ...(status === 429 || status === 503 ? RETRY_AFTER : {}) },
+  content: { 'application/json': { schema: FailedAnswer } },
+});
+
+/** The error rows of a route; `internal` is one of every route's. */
+export const failures = <S extends Failure>(
+  ...statuses: S[]
+): Record<S | 500, ReturnType<typeof failureRow>> =>
+  Object.fromEntries([...statuses, 500 as const].map((status) => [status, failureRow(status)])) as Record<
+    S | 500,
+    ReturnType<typeof failureRow>
+  >;
 
 /** A JSON body, of a request or an answer. */
 export const json = <T extends z.ZodType>(schema: T, description: string) => ({

@@ -14,6 +14,7 @@ export function getJob(app: App, { limiter, redis }: Services): void {
   const route = createRoute({
     method: 'get',
     path: '/jobs/{id}',
+    operationId: 'getJob',
     summary: 'One of your jobs',
     security,
     middleware: [limited(limiter, 'open')] as const,

@@ -13,6 +13,7 @@ export function listJobs(app: App, { limiter, redis }: Services): void {
   const route = createRoute({
     method: 'get',
     path: '/jobs',
+    operationId: 'listJobs',
     summary: 'Your jobs, newest first',
     security,
     middleware: [limited(limiter, 'open')] as const,

@@ -8,6 +8,9 @@ import { applyDecision } from '../limits/charge.ts';
 import { redisFailure } from '../redis/redis.ts';
 import type { AcceptedJob, Submission, Submissions } from './submissions.ts';
 
+/** When a quota may have room again is its owner's doing; asking sooner than this is no use, ms. */
+const QUOTA_RETRY_MS = 5000;
+
 /**
  * Submits, and answers with the job, new or as it was accepted before. Throws whatever the script or the queue had
  * against it as the error its caller sees. When Redis does not answer, nothing is known: the same `Idempotency-Key`
@@ -49,6 +52,7 @@ function accepted(verdict: SubmitVerdict): AcceptedJob {
       throw new ApiError('quota_exceeded', `You have ${used} of ${limit} ${name}: end one first.`, {
         limit,
         used,
+        retryAfterMs: QUOTA_RETRY_MS,
       });
     }
     case 'mismatch':

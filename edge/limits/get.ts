@@ -11,6 +11,7 @@ export function getLimits(app: App, { config, limiter, redis }: Services): void 
   const route = createRoute({
     method: 'get',
     path: '/limits',
+    operationId: 'getLimits',
     summary: 'Your limits and what is left of them',
     security,
     responses: { 200: json(Limits, 'All tiers and quotas.'), ...failures(401, 429, 503) },

@@ -18,6 +18,7 @@ export function createTicket(app: App, { config, limiter, redis }: Services): vo
   const route = createRoute({
     method: 'post',
     path: '/realtime/token',
+    operationId: 'createTicket',
     summary: 'A ticket for the relay, for yourself or to share one desktop',
     security,
     middleware: [limited(limiter, 'closed'), jsonBody] as const,

@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
+import type { Redis } from 'ioredis';
 import { collectDefaultMetrics, type Registry } from 'prom-client';
 import { type Check, checkHealth } from '../health.ts';
 
@@ -29,6 +30,15 @@ export function liveChecks(): Record<string, Check> {
   };
 }
 
+/** Does this Redis answer. */
+export function redisCheck(redis: Redis): Check {
+  return async () => {
+    if (redis.status !== 'ready') throw new Error('Redis is away: see that it runs and can be reached');
+    await redis.ping();
+    return {};
+  };
+}
+
 /** Is there room on the disk that holds `path`. */
 export function diskCheck(path: string): Check {
   return async () => {
@@ -48,10 +58,10 @@ export function probeRoutes(probes: Probes, draining: () => boolean): Hono {
   const answer = (checks: Record<string, Check>, drains: boolean) => async () => {
     const health = await checkHealth(checks);
     if (drains && draining()) health.status = 'shutting_down';
-    return Response.json(health, {
-      status: health.status === 'ok' ? 200 : 503,
-      headers: { 'Cache-Control': 'no-store' },
-    });
+    const headers = new Headers({ 'Cache-Control': 'no-store' });
+    // A prober that keeps its connection would keep the server from closing.
+    if (draining()) headers.set('Connection', 'close');
+    return Response.json(health, { status: health.status === 'ok' ? 200 : 503, headers });
   };
   app.get('/health/live', answer(probes.live, false));
   app.get('/health/ready', answer(probes.ready, true));

@@ -4,7 +4,7 @@ import type { Logger } from './log.ts';
 
 /** How long a caller waits for the realtime Redis before it goes on without it, ms. */
 const WAIT_MS = 3000;
-/** Events that come once (by token) are kept and sent again when Redis is back; at most this many appends. */
+/** What could not be appended is kept and sent again, in order, when Redis is back; at most this many appends. */
 const MAX_LATE = 1000;
 const RETRY_MS = 500;
 
@@ -12,7 +12,7 @@ type Batch = { subject: Subject; events: Append[]; fence?: number };
 
 /**
  * Appends events without letting the realtime Redis fail, or hold up for long, the work that they tell of. While it is
- * away, what comes once is kept and sent when it is back; progress and output are dropped and counted.
+ * away they are kept, within a bound, and sent when it is back: an event is appended once however often it is sent.
  */
 export class Publisher {
   readonly #redis: Redis;
@@ -64,12 +64,11 @@ export class Publisher {
   }
 
   #keep(batch: Batch): void {
-    const once = batch.events.filter((event) => event.token !== undefined);
-    const room = !this.#closed && this.#late.length < MAX_LATE;
-    const dropped = room ? batch.events.length - once.length : batch.events.length;
-    if (dropped > 0) this.#onDropped(dropped);
-    if (!room || once.length === 0) return;
-    this.#late.push({ ...batch, events: once });
+    if (this.#closed || this.#late.length >= MAX_LATE) {
+      this.#onDropped(batch.events.length);
+      return;
+    }
+    this.#late.push(batch);
     this.#retryLater();
   }
 

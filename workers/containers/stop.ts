@@ -12,6 +12,7 @@ const MAX_LOOKS = 5;
 export function createStop(host: DesktopHost): Handler {
   return async (job) => {
     const { containerId } = job.data;
+    await job.progress(10, 'taken by a host');
     for (let look = 0; look < MAX_LOOKS; look++) {
       const record = await host.records.container(job.data);
       if (!record) return { containerId };
@@ -23,7 +24,11 @@ export function createStop(host: DesktopHost): Handler {
         await forward(host, job.data, record.host);
         throw new Forwarded();
       }
-      if (await stopDesktop(host, record)) return { containerId };
+      await job.progress(30, 'desktop found');
+      if (await stopDesktop(host, record)) {
+        await job.progress(100, 'desktop gone');
+        return { containerId };
+      }
     }
     throw new HandBack(1000);
   };

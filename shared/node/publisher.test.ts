@@ -1,0 +1,67 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
+import type { StoredEvent } from '../events.ts';
+import { roomKeys } from '../keys.ts';
+import type { Append, Subject } from './events.ts';
+import { createLog } from './log.ts';
+import { Publisher } from './publisher.ts';
+import { connectPatient, disconnect } from './redis.ts';
+
+const subject: Subject = { userId: 'ada', room: 'job:j1' };
+const log = createLog('publisher-test');
+log.level = 'silent';
+
+let redis: TestRedis;
+let connection: ReturnType<typeof connectPatient>;
+let publisher: Publisher;
+let dropped: number;
+
+beforeEach(async () => {
+  redis = await startRedis();
+  connection = connectPatient(redis.url, 'publisher-test', log);
+  dropped = 0;
+  publisher = new Publisher(connection, log, (events) => (dropped += events), 200);
+});
+afterEach(async () => {
+  publisher.close();
+  await disconnect(connection);
+  await redis.stop();
+});
+
+const event = (n: number): StoredEvent => ({
+  type: 'job.progress',
+  run: 1,
+  time: new Date().toISOString(),
+  data: { n },
+});
+const progress = (seq: number): Append => ({ event: event(seq), seq });
+const inLog = async (): Promise<number[]> => {
+  const rows = await redis.client.xrange(roomKeys.log('ada', 'job:j1'), '-', '+');
+  return rows.map(([, fields]) => (JSON.parse(fields[3] ?? '') as { data: { n: number } }).data.n);
+};
+
+test.each<[string, () => Promise<void> | void, () => Promise<void> | void]>([
+  ['gone', () => redis.kill(), () => redis.restart()],
+  ['silent', () => redis.freeze(), () => redis.thaw()],
+])(
+  'what was published while Redis was %s is in the log, once and in order, when it is back',
+  async (_what, take, giveBack) => {
+    await publisher.publish(subject, [progress(1)], 1);
+    await take();
+    const published = [2, 3, 4].map((seq) => publisher.publish(subject, [progress(seq)], 1));
+    await Promise.all(published);
+    await publisher.publish(subject, [{ event: event(5), token: 'end:1' }], 1);
+    await giveBack();
+    await waitFor('the end to be in the log', async () => (await inLog().catch(() => [])).includes(5));
+    expect((await inLog()).filter((n) => n > 1)).toEqual([2, 3, 4, 5]);
+    expect(dropped).toBe(0);
+  },
+);
+
+test('what passes the bound while Redis is away is dropped and counted', async () => {
+  await redis.kill();
+  await Promise.all(Array.from({ length: 1100 }, (_, i) => publisher.publish(subject, [progress(i)], 1)));
+  expect(dropped).toBeGreaterThan(0);
+  expect(dropped).toBeLessThanOrEqual(1100 - 1000);
+});
