@@ -53,7 +53,9 @@ test.each<[string, () => Promise<void> | void, () => Promise<void> | void]>([
     await Promise.all(published);
     await publisher.publish(subject, [{ event: event(5), token: 'end:1' }], 1);
     await giveBack();
-    await waitFor('the end to be in the log', async () => (await inLog().catch(() => [])).includes(5));
+    await waitFor('the end to be in the log', async () =>
+      (await inLog().catch((): number[] => [])).includes(5),
+    );
     expect((await inLog()).filter((n) => n > 1)).toEqual([2, 3, 4, 5]);
     expect(dropped).toBe(0);
   },

@@ -1,0 +1,58 @@
+import { ApiError } from '@warmwind/shared/errors';
+import type { Context } from 'hono';
+import { HTTPException } from 'hono/http-exception';
+import type { z } from 'zod';
+import type { AppEnv } from '../env.ts';
+import { badRequest } from './errors.ts';
+import { log } from './log.ts';
+
+/** Every failed answer: the flat body, and the headers that belong to its status. */
+export function errorResponse(error: unknown, c: Context<AppEnv>): Response {
+  const known = toApiError(error, c);
+  const { retryAfterMs } = known.details;
+  if (retryAfterMs !== undefined) c.header('Retry-After', `${Math.max(1, Math.ceil(retryAfterMs / 1000))}`);
+  if (known.code === 'unauthenticated') c.header('WWW-Authenticate', challenge(c));
+  return c.json(known.body(c.get('requestId')), known.status);
+}
+
+const challenge = (c: Context<AppEnv>): string =>
+  c.req.header('Authorization')
+    ? 'Bearer realm="warmwind", error="invalid_token"'
+    : 'Bearer realm="warmwind"';
+
+function toApiError(error: unknown, c: Context<AppEnv>): ApiError {
+  if (error instanceof ApiError) return error;
+  // The validator's own way to say that a body is no JSON.
+  if (error instanceof HTTPException && error.status === 400) {
+    return badRequest([{ path: '', message: 'the body is not valid JSON' }]);
+  }
+  log.error('unexpected error', {
+    requestId: c.get('requestId'),
+    path: c.req.path.slice(0, 200),
+    error: error instanceof Error ? `${error.name}: ${error.message.slice(0, 200)}` : typeof error,
+    stack:
+      error instanceof Error
+        ? error.stack
+            ?.match(/^ +at .*$/gm)
+            ?.slice(0, 10)
+            .join('\n')
+        : undefined,
+  });
+  return new ApiError(
+    'internal',
+    'Something went wrong on our side. Retry; if it stays, report the request id.',
+  );
+}
+
+/** What zod found wrong → `bad_request` with the path of each issue (at most 20). */
+export function onInvalid(result: { success: boolean; error?: z.core.$ZodError }): undefined {
+  if (result.success) return;
+  const issues = result.error?.issues.slice(0, 20).flatMap((issue) => {
+    const path = issue.path.map(String);
+    if (issue.code !== 'unrecognized_keys') return [{ path: path.join('.'), message: issue.message }];
+    return issue.keys
+      .slice(0, 20)
+      .map((key) => ({ path: [...path, key.slice(0, 64)].join('.'), message: 'unknown field' }));
+  });
+  throw badRequest(issues);
+}
