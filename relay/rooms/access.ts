@@ -1,17 +1,18 @@
 import { ApiError } from '@warmwind/shared/errors';
-import { parseRoom } from '@warmwind/shared/events';
+import { type Envelope, parseRoom } from '@warmwind/shared/events';
 import { isId } from '@warmwind/shared/ids';
 import { keys } from '@warmwind/shared/keys';
 import type { TicketClaims } from '@warmwind/shared/realtime';
 import type { Redis } from 'ioredis';
-import type { Entry, RoomId } from './log.ts';
+import type { RoomId } from './log.ts';
 
-/** What the queue Redis says about a job or desktop; enough to tell whether a log's beginning is missing. */
-type Subject = { begun: boolean; startedAt?: number };
+/**
+ * `since`: when the log should have begun, ms, as the queue Redis knows it: a job's or desktop's start, the creation of
+ * the oldest that a user's indices name.
+ */
+export type OpenRoom = RoomId & { since?: number };
 
-export type OpenRoom = RoomId & { subject?: Subject };
-
-/** A log's first event this much later than its subject's start is not the first that there was, ms. */
+/** A log's first event this much later than it should have begun is not the first that there was, ms. */
 const LATE_MS = 30_000;
 
 /**
@@ -27,25 +28,32 @@ export async function openRoom(queue: Redis, ticket: TicketClaims, name: string)
     throw notFound();
   if (kind === 'user') {
     if (id !== owner) throw notFound();
-    return { owner, room };
+    const oldest = await Promise.all([
+      queue.zrange(keys.jobs(owner), 0, '0', 'WITHSCORES'),
+      queue.zrange(keys.containers(owner), 0, '0', 'WITHSCORES'),
+    ]).catch(uncheckable);
+    const times = oldest.flatMap(([, time]) => (time === undefined ? [] : [Number(time)]));
+    return { owner, room, ...(times.length > 0 ? { since: Math.min(...times) } : {}) };
   }
   if (!isId(id)) throw notFound();
   const key = kind === 'job' ? keys.job(owner, id) : keys.container(owner, id);
-  const [known, state, run, attempts, startedAt] = await queue
-    .hmget(key, 'id', 'state', 'run', 'attemptsMade', 'startedAt')
-    .catch(() => {
-      throw new ApiError('unavailable', 'The room cannot be checked now: subscribe again in a moment.');
-    });
+  const [known, startedAt] = await queue.hmget(key, 'id', 'startedAt').catch(uncheckable);
   if (!known) throw notFound();
-  const first = state === 'queued' || state === 'delayed' || state === 'requested';
-  const begun = !first || Number(run ?? 1) > 1 || Number(attempts ?? 0) > 0;
-  return { owner, room, subject: { begun, ...(startedAt ? { startedAt: Number(startedAt) } : {}) } };
+  return { owner, room, ...(startedAt ? { since: Number(startedAt) } : {}) };
 }
 
-/** Does the record know of events that the log, read from its start, no longer holds? */
-export function beginningLost({ begun, startedAt }: Subject, first: Entry | undefined): boolean {
-  if (!first) return begun;
-  return startedAt !== undefined && Number(first.id.split('-')[0]) - startedAt > LATE_MS;
-}
+/** Has a log whose first event is of `firstAt`, ms, lost what came before? */
+export const beginsLate = ({ since }: OpenRoom, firstAt: number): boolean =>
+  since !== undefined && firstAt - since > LATE_MS;
+
+/** Has something happened to the job or desktop of a snapshot that must have been an event? */
+export const hasBegun = ({ data }: Envelope): boolean =>
+  !['queued', 'delayed', 'requested'].includes(String(data.state)) ||
+  Number(data.run ?? 1) > 1 ||
+  Number(data.attemptsMade ?? 0) > 0;
+
+const uncheckable = (): never => {
+  throw new ApiError('unavailable', 'The room cannot be checked now: subscribe again in a moment.');
+};
 
 const notFound = () => new ApiError('not_found', 'There is no such room for this ticket: check its name.');

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { keys, roomKeys } from '@warmwind/shared/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
+import { LIMITS } from '../limits.ts';
 import {
   collect,
   connected,
@@ -182,6 +183,80 @@ test("a user's room whose log was lost opens with snapshots of what is open", as
   expect(events[1]).toMatchObject({ type: 'job.snapshot', room: 'user:cleo', data: { jobId: job } });
   await world.append('cleo', job, progress(5));
   await waitFor('the event', () => percents(events).length === 1);
+});
+
+test("who resumes in a user's room after its log was lost learns what has ended meanwhile", async () => {
+  const node = await world.node();
+  const [job, container] = [
+    await world.job('eve', { state: 'active' }),
+    await world.container('eve', { state: 'running' }),
+  ];
+  await world.append('eve', job, progress(1));
+  const early = world.client(node.url, await ticket('eve'));
+  const seen = collect(early);
+  await connected(early);
+  await subscribe(early, 'user:eve');
+  await waitFor('the event', () => seen.length === 1);
+  early.disconnect();
+
+  await world.queue.client.hset(keys.job('eve', job), { state: 'completed' });
+  await world.queue.client.hset(keys.container('eve', container), { state: 'stopped' });
+  await world.queue.client.del(keys.openJobs('eve'), keys.openContainers('eve'));
+  await world.realtime.client.flushall();
+  for (const after of [seen[0]?.id, undefined]) {
+    const late = world.client(node.url, await ticket('eve'));
+    const events = collect(late);
+    await connected(late);
+    expect(await subscribe(late, 'user:eve', after)).toEqual({ ok: true, truncated: true });
+    await waitFor('both snapshots', () => events.length === 2);
+    expect(events.map(({ data }) => [data.containerId ?? data.jobId, data.state])).toEqual([
+      [container, 'stopped'],
+      [job, 'completed'],
+    ]);
+  }
+});
+
+test("a user's log that begins after a job that is known is a loss for who comes later", async () => {
+  const node = await world.node();
+  const old = await world.job('finn', { state: 'completed', createdAt: Date.now() - 60_000 });
+  const job = await world.job('finn', { state: 'active' });
+  await world.append('finn', job, progress(1));
+  const socket = world.client(node.url, await ticket('finn'));
+  const events = collect(socket);
+  await connected(socket);
+  expect(await subscribe(socket, 'user:finn')).toEqual({ ok: true, truncated: true });
+  await waitFor('snapshots and event', () => events.length === 3);
+  expect(events.map(({ type, data }) => [type, data.jobId])).toEqual([
+    ['job.snapshot', job],
+    ['job.snapshot', old],
+    ['job.progress', undefined],
+  ]);
+});
+
+test("a user's snapshots leave out no open job for newer ones that ended, and are bounded", async () => {
+  const node = await world.node();
+  const open = await world.job('gus', { state: 'active', createdAt: Date.now() - 60_000 });
+  for (const _ of upTo(LIMITS.snapshotSubjects + 5)) await world.job('gus', { state: 'completed' });
+  const socket = world.client(node.url, await ticket('gus'));
+  const events = collect(socket);
+  await connected(socket);
+  expect(await subscribe(socket, 'user:gus')).toEqual({ ok: true, truncated: true });
+  const marker = await world.job('gus');
+  await world.append('gus', marker, progress(1));
+  await waitFor('the event that follows', () => percents(events).length === 1);
+  const jobs = events.filter(({ type }) => type === 'job.snapshot').map(({ data }) => data.jobId);
+  expect(jobs[0]).toBe(open);
+  expect(new Set(jobs).size).toBe(LIMITS.snapshotSubjects);
+  expect(jobs.length).toBe(LIMITS.snapshotSubjects);
+});
+
+test('what has expired from the records is no loss', async () => {
+  const node = await world.node();
+  const old = await world.job('hal', { state: 'completed', createdAt: Date.now() - 60_000 });
+  await world.queue.client.del(keys.job('hal', old));
+  const socket = world.client(node.url, await ticket('hal'));
+  await connected(socket);
+  expect(await subscribe(socket, 'user:hal')).toEqual({ ok: true, truncated: false });
 });
 
 test('a job that has only just been asked for is no loss', async () => {

@@ -7,19 +7,18 @@ import { LIMITS } from '../limits.ts';
 import type { RoomId } from './log.ts';
 
 /**
- * The present state of what a room is about, for who has missed events: one snapshot for a job or desktop, the newest
- * open jobs and desktops for a user. Each carries the position `id`: what is left of the log follows after it. Events
+ * The present state of what a room is about, for who has missed events: one snapshot for a job or desktop; for a user
+ * the open jobs and desktops and the newest that are still known, whose end may be what was missed. Each carries the position `id`: what is left of the log follows after it. Events
  * that follow with an earlier `time` than the snapshot's are history that its state already includes.
  */
 export async function readSnapshots(queue: Redis, { owner, room }: RoomId, id: string): Promise<Envelope[]> {
   const subject = parseRoom(room);
   if (!subject) return [];
-  const newest = LIMITS.snapshotSubjects - 1;
   const [jobs, containers] =
     subject.kind === 'user'
       ? await Promise.all([
-          queue.zrevrange(keys.openJobs(owner), 0, newest),
-          queue.zrevrange(keys.openContainers(owner), 0, newest),
+          openAndNewest(queue, keys.openJobs(owner), keys.jobs(owner)),
+          openAndNewest(queue, keys.openContainers(owner), keys.containers(owner)),
         ])
       : [subject.kind === 'job' ? [subject.id] : [], subject.kind === 'container' ? [subject.id] : []];
   const records = await Promise.all([
@@ -36,4 +35,14 @@ export async function readSnapshots(queue: Redis, { owner, room }: RoomId, id: s
     const job: Job | undefined = jobFromRecord(record);
     return job ? [{ ...base, type: 'job.snapshot', run: job.run, data: { ...job, jobId: job.id } }] : [];
   });
+}
+
+/** Ids of what is open, then of the newest of all, as many as one snapshot holds. */
+async function openAndNewest(queue: Redis, openKey: string, allKey: string): Promise<string[]> {
+  const last = LIMITS.snapshotSubjects - 1;
+  const [open, newest] = await Promise.all([
+    queue.zrevrange(openKey, 0, last),
+    queue.zrevrange(allKey, 0, last),
+  ]);
+  return [...new Set([...open, ...newest])].slice(0, LIMITS.snapshotSubjects);
 }

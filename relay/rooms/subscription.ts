@@ -3,7 +3,7 @@ import { ApiError } from '@warmwind/shared/errors';
 import { compareEventIds, type Envelope } from '@warmwind/shared/events';
 import { LIMITS } from '../limits.ts';
 import { backlog, type RelaySocket } from '../sockets/socket.ts';
-import { beginningLost, type OpenRoom } from './access.ts';
+import { beginsLate, hasBegun, type OpenRoom } from './access.ts';
 import { envelope, type Page, readLog, START } from './log.ts';
 import type { Room, RoomContext } from './room.ts';
 import type { Rooms } from './rooms.ts';
@@ -75,13 +75,13 @@ export class Subscription {
     metrics.replayPages.inc();
     this.#snapshots = [];
     if (this.#position === START && !page.truncated) {
-      if (page.entries.length === 0 && (await this.#begun())) {
+      const begunUnseen = page.entries.length === 0 && (await this.#begun());
+      if (begunUnseen) {
         await sleep(APPENDING_MS);
         page = await readLog(realtime, this.#id, START);
-        if (page.entries.length === 0) page.truncated = true;
-      } else if (this.#id.subject && beginningLost(this.#id.subject, page.entries[0])) {
-        page.truncated = true;
       }
+      const [first] = page.entries;
+      page.truncated ||= first ? beginsLate(this.#id, Number(first.id.split('-')[0])) : begunUnseen;
     }
     if (page.truncated) this.#snapshots = await snapshots(this.#id, page.from);
     this.#page = page;
@@ -89,9 +89,8 @@ export class Subscription {
 
   /** Has something happened that an empty log does not tell? */
   async #begun(): Promise<boolean> {
-    if (this.#id.subject) return this.#id.subject.begun;
-    const open = await this.#context.snapshots(this.#id, START);
-    return open.some(({ data }) => data.state !== 'queued' && data.state !== 'requested');
+    const known = await this.#context.snapshots(this.#id, START);
+    return known.some(hasBegun) || (known.length > 0 && beginsLate(this.#id, Date.now()));
   }
 
   /** Sends the page as far as the room itself has come. → nothing is left to do. */

@@ -2,7 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { ENDED_CONTAINER_STATES } from '@warmwind/shared/containers';
 import type { Envelope, StoredEvent } from '@warmwind/shared/events';
+import { TERMINAL_JOB_STATES } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
 import { appendEvents } from '@warmwind/shared/node/events';
 import { listen } from '@warmwind/shared/node/health';
@@ -28,6 +30,9 @@ export type TestProcess = {
   /** Ends it and waits for its exit → its exit code, or the signal. */
   end: (signal: 'SIGTERM' | 'SIGKILL') => Promise<number | string | null>;
 };
+
+/** Fields of a job's or desktop's record. */
+type TestRecord = Record<string, string | number> & { state?: string; createdAt?: number };
 
 /** Two real Redis servers (only the queue's keeps its data over a restart) and whatever a test starts on them. */
 export class World {
@@ -116,7 +121,7 @@ export class World {
   }
 
   /** A job of `user` in the queue Redis, with further fields of its record. */
-  async job(user: string, record: Record<string, string | number> = {}): Promise<string> {
+  async job(user: string, record: TestRecord = {}): Promise<string> {
     const id = randomUUID();
     const key = keys.job(user, id);
     const fields = {
@@ -128,16 +133,23 @@ export class World {
       createdAt: Date.now(),
     };
     await this.queue.client.hset(key, { ...fields, ...record });
-    await this.queue.client.zadd(keys.openJobs(user), Date.now() + 3_600_000, id);
+    await this.#index(keys.jobs(user), keys.openJobs(user), { ...fields, ...record });
     return id;
   }
 
-  async container(user: string, record: Record<string, string | number> = {}): Promise<string> {
+  async container(user: string, record: TestRecord = {}): Promise<string> {
     const id = randomUUID();
     const fields = { id, state: 'requested', width: 1280, height: 720, createdAt: Date.now(), jobId: 'j' };
     await this.queue.client.hset(keys.container(user, id), { ...fields, ...record });
-    await this.queue.client.zadd(keys.openContainers(user), Date.now() + 3_600_000, id);
+    await this.#index(keys.containers(user), keys.openContainers(user), { ...fields, ...record });
     return id;
+  }
+
+  async #index(all: string, open: string, record: { id: string; state: string; createdAt: number }) {
+    const { id, state, createdAt } = record;
+    await this.queue.client.zadd(all, createdAt, id);
+    const ended: readonly string[] = [...TERMINAL_JOB_STATES, ...ENDED_CONTAINER_STATES];
+    if (!ended.includes(state)) await this.queue.client.zadd(open, Date.now() + 3_600_000, id);
   }
 
   /** Appends to a job's log, and so to its owner's, as a worker does. */
