@@ -45,5 +45,19 @@ export async function watch(stack: StackFile, relay: string): Promise<Watcher> {
   };
 }
 
+/** Does the relay accept a connection of a page of this origin. */
+export function connects(relay: string, origin: string): Promise<boolean> {
+  const { io: manager } = io(relay, {
+    transports: ['websocket'],
+    extraHeaders: { origin },
+    reconnection: false,
+    forceNew: true,
+  });
+  return new Promise<boolean>((resolve) => {
+    manager.once('open', () => resolve(true));
+    manager.once('error', () => resolve(false));
+  }).finally(() => manager.engine.close());
+}
+
 export const getContainer = (stack: StackFile, id: string) =>
   call<Container>(stack, 'GET', `/containers/${id}`);

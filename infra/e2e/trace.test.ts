@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { born } from '../stack/processes.ts';
 import { ENGINE_WITHIN_MS, startEngine } from '../testing/docker.ts';
 import { waitFor } from '../testing/wait.ts';
-import { call, getContainer, watch } from './client.ts';
+import { call, connects, getContainer, type Watcher, watch } from './client.ts';
 import { createStack, killPart, type TestStack } from './stack.ts';
 
 const PATIENCE_MS = 60_000;
@@ -94,6 +94,18 @@ it('nginx carries the sockets', async () => {
   await walk(stack.file().relay);
 }, 120_000);
 
+it('pages of the edge itself may call it and the relay, others may not', async () => {
+  const { edge, relay } = stack.file();
+  const port = new URL(edge).port;
+  const allowed = async (origin: string) => {
+    const { headers } = await fetch(`${edge}/health/live`, { headers: { origin } });
+    return [headers.get('access-control-allow-origin') === origin, await connects(relay, origin)];
+  };
+  expect(await allowed(`http://127.0.0.1:${port}`)).toEqual([true, true]);
+  expect(await allowed(`http://localhost:${port}`)).toEqual([true, true]);
+  expect(await allowed('http://evil.test')).toEqual([false, false]);
+}, 30_000);
+
 it('a second start says what is running and changes nothing', async () => {
   const before = stack.file();
   const { code, output } = await stack.startAgain();
@@ -161,10 +173,18 @@ it('a stack that was killed leaves nothing in the way of the next', async () => 
   await walk(stack.file().relays[0] ?? '');
 }, 240_000);
 
+/** What ran when the stack was told to stop, and who watched it. */
+let last: { containerId: string; watcher: Watcher };
+
 it('SIGTERM leaves nothing of it: no process, no port, no container, no volume', async () => {
   const file = stack.file();
   const { body } = await call<{ containerId: string }>(file, 'POST', '/containers/start');
-  await waitFor('the desktop', async () => (await containersOf(body.containerId)).length === 1, PATIENCE_MS);
+  const watcher = await watch(file, file.relays[0] ?? '');
+  last = { containerId: body.containerId, watcher };
+  expect(await watcher.subscribe(`container:${body.containerId}`)).toMatchObject({ ok: true });
+  const runs = () => watcher.events.some(({ type }) => type === 'container.started');
+  await waitFor('the desktop', runs, PATIENCE_MS);
+  expect(await containersOf(body.containerId)).toHaveLength(1);
   stack.kill('SIGTERM');
   stack.kill('SIGINT');
   expect(await stack.ended()).toBe(0);
@@ -178,8 +198,21 @@ it('SIGTERM leaves nothing of it: no process, no port, no container, no volume',
   for (const url of [file.edge, file.relay, ...file.relays]) await expect(fetch(url)).rejects.toThrow();
 }, 120_000);
 
+it('a desktop that ran at SIGTERM is told stopped to who watches it, once and as the last word', () => {
+  last.watcher.socket.disconnect();
+  const told = last.watcher.events.filter(({ room }) => room === `container:${last.containerId}`);
+  expect(told.map(({ type }) => type).slice(-3)).toEqual([
+    'container.started',
+    'container.stopping',
+    'container.stopped',
+  ]);
+});
+
 it('what was promised outlives the stack: an accepted job is known after the next start', async () => {
   await stack.start();
   const jobs = await call<{ items: Job[] }>(stack.file(), 'GET', '/jobs');
   expect(jobs.body.items.length).toBeGreaterThan(0);
+  expect((await getContainer(stack.file(), last.containerId)).body.state).toBe('stopped');
+  expect(readFileSync(join(stack.dir, 'logs/worker-1.log'), 'utf8')).not.toContain('ended by itself');
+  expect(readFileSync(join(stack.dir, 'logs/worker-2.log'), 'utf8')).not.toContain('ended by itself');
 }, 120_000);

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -91,6 +92,56 @@ it('a body beyond all limits is refused in the form of every error', async () =>
   expect(response.status).toBe(413);
   expect(await response.json()).toMatchObject({ statusCode: 413, code: 'payload_too_large' });
 });
+
+/** What nginx answers to bytes as they are; `fetch` would tidy them. */
+async function raw(to: string, bytes: string): Promise<{ head: string; body: string }> {
+  const { hostname, port } = new URL(to);
+  const socket = connect({ host: hostname, port: Number(port), timeout: 5000 });
+  socket.on('timeout', () => socket.destroy(new Error('no answer'))).write(bytes);
+  let text = '';
+  for await (const chunk of socket) text += chunk;
+  const [head = '', body = ''] = text.split('\r\n\r\n');
+  return { head, body };
+}
+
+const HEADERS = 'Host: h\r\nConnection: close\r\n\r\n';
+it.each([
+  ['a NUL in the path', `GET /containers/%00 HTTP/1.1\r\n${HEADERS}`],
+  ['a path above the root', `GET /..%2f.. HTTP/1.1\r\n${HEADERS}`],
+  ['a broken percent-encoding', `GET /%zz HTTP/1.1\r\n${HEADERS}`],
+  ['an address of 9 KB', `GET /${'a'.repeat(9000)} HTTP/1.1\r\n${HEADERS}`],
+  ['a header of 20 KB', `GET / HTTP/1.1\r\nX-Long: ${'a'.repeat(20_000)}\r\n${HEADERS}`],
+  ['no host', 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n'],
+  ['no HTTP', 'nonsense\r\n\r\n'],
+  ['TRACE', `TRACE / HTTP/1.1\r\n${HEADERS}`],
+  ['an unknown transfer encoding', `POST / HTTP/1.1\r\nTransfer-Encoding: x\r\n${HEADERS}`],
+])('%s is refused in the form of every error', async (_, bytes) => {
+  for (const to of [edge, relay]) {
+    const { head, body } = await raw(to, bytes);
+    expect(head).toMatch(/^HTTP\/1.1 400 /);
+    const { requestId, ...error } = JSON.parse(body) as Record<string, unknown>;
+    expect(error).toMatchObject({ statusCode: 400, code: 'bad_request' });
+    expect(head).toContain(`X-Request-Id: ${requestId}`);
+  }
+});
+
+it("nginx's own pages can't be asked for", async () => {
+  const response = await fetch(`${edge}/.nginx/malformed`);
+  expect(response.status).toBe(404);
+  expect(await response.json()).toMatchObject({ statusCode: 404, code: 'not_found' });
+});
+
+it.each(['/metrics', '/metrics?a=b', '//metrics', '/%6detrics'])(
+  "%s of whichever relay node is nobody's business",
+  async (path) => {
+    const response = await fetch(`${relay}${path}`);
+    expect(response.status).toBe(404);
+    expect(await response.json()).toMatchObject({
+      code: 'not_found',
+      requestId: response.headers.get('x-request-id'),
+    });
+  },
+);
 
 it('a dead relay node is passed over', async () => {
   for (let count = 0; count < 8; count++) {

@@ -1,3 +1,5 @@
+import type { ErrorBody, ErrorCode } from '@warmwind/shared/errors';
+
 export type NginxOptions = {
   /** An existing folder for nginx's own files; logs go to `logs`. */
   dir: string;
@@ -89,6 +91,11 @@ ${ERROR_PAGES}
     listen 127.0.0.1:${relayPort};
     client_max_body_size 1m;
 
+    # Of whichever node it met: each is asked on its own port.
+    location = /metrics {
+      return 404;
+    }
+
     location / {
       proxy_pass http://relay;
       proxy_next_upstream error timeout http_502 http_503;
@@ -108,32 +115,56 @@ ${ERROR_PAGES}
 }
 `;
 
-/** nginx's own refusals in the form of every other error. */
-const errorPage = (status: string, statusCode: number, code: string, message: string, retry: boolean) => {
-  const body = {
-    statusCode,
-    code,
-    message,
-    requestId: '$request_id',
-    ...(retry ? { retryAfterMs: 1000 } : {}),
-  };
+/**
+ * nginx's own refusals in the form of every other error. `page` is a named location, which keeps the request's path for
+ * the log, or a path: what nginx could not even parse has no path of its own, and reaches no named location.
+ */
+const errorPage = (
+  page: string,
+  statuses: string,
+  statusCode: number,
+  code: ErrorCode,
+  message: string,
+  retryAfterMs?: number,
+) => {
+  const retry = retryAfterMs === undefined ? {} : { retryAfterMs };
+  const body: ErrorBody = { statusCode, code, message, requestId: '$request_id', ...retry };
+  const retryAfter =
+    retryAfterMs === undefined ? '' : `add_header Retry-After ${retryAfterMs / 1000} always;`;
   return `
-    error_page ${status} = @${code};
-    location @${code} {
+    error_page ${statuses} = ${page};
+    location ${page.replace(/^\//, '= /')} {
       internal;
       default_type application/json;
-      add_header X-Request-Id $request_id always;${retry ? '\n      add_header Retry-After 1 always;' : ''}
+      add_header X-Request-Id $request_id always;
+      ${retryAfter}
       return ${statusCode} '${JSON.stringify(body)}';
     }`;
 };
 
 const ERROR_PAGES = [
-  errorPage('413', 413, 'payload_too_large', 'The body is too large: send less.', false),
   errorPage(
+    '/.nginx/malformed',
+    '400 405 501 505',
+    400,
+    'bad_request',
+    'The request is malformed: send HTTP/1.1 with one Host, a usual method and a percent-encoded path.',
+  ),
+  errorPage(
+    '/.nginx/too-long',
+    '414 494',
+    400,
+    'bad_request',
+    'The address or a header is too long: keep each line below 8 KB.',
+  ),
+  errorPage('@not_found', '404', 404, 'not_found', 'There is nothing at this address.'),
+  errorPage('@too_large', '413', 413, 'payload_too_large', 'The body is too large: send less.'),
+  errorPage(
+    '@away',
     '502 504',
     503,
     'unavailable',
     'The service behind this address is away: try again shortly.',
-    true,
+    1000,
   ),
 ].join('\n');

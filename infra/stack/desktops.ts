@@ -1,4 +1,13 @@
+import type { ContainerState } from '@warmwind/shared/containers';
+import { createLog } from '@warmwind/shared/node/log';
+import { Publisher } from '@warmwind/shared/node/publisher';
+import { Records } from '@warmwind/shared/node/records';
+import { connectPrompt } from '@warmwind/shared/node/redis';
 import Docker from 'dockerode';
+
+/** States of a desktop that has a place on a host. One that waits for a place keeps waiting, for the next start. */
+const PLACED: ContainerState[] = ['starting', 'running', 'paused', 'stopping'];
+const RECORDED_WITHIN_MS = 4000;
 
 /**
  * Removes every container and volume that carries this fleet's label, whatever its state. Answers how many desktops there
@@ -16,6 +25,54 @@ export async function removeDesktops(socketPath: string, fleet: string): Promise
     (Volumes ?? []).map(({ Name }) => docker.getVolume(Name).remove({ force: true }).catch(ignoreGone)),
   );
   return containers.length;
+}
+
+/**
+ * Records, and tells, that every desktop placed on these hosts has stopped. Call it when their workers are gone and
+ * nothing of the desktops runs any more. Answers how many were changed and how many events could not be told. Rejects,
+ * within seconds, when the queue Redis does not do its part.
+ */
+export async function recordStopped(
+  queueUrl: string,
+  realtimeUrl: string,
+  hosts: string[],
+): Promise<{ stopped: number; untold: number }> {
+  const log = createLog('stack');
+  // The caller has one line for people; a lost connection needs no second one.
+  log.level = 'silent';
+  const once = { lazyConnect: true, connectTimeout: 1000, retryStrategy: () => null };
+  const queue = connectPrompt(queueUrl, 'stack', log, 1500, once);
+  const realtime = connectPrompt(realtimeUrl, 'stack', log, 1500, once);
+  let stopped = 0;
+  let untold = 0;
+  const publisher = new Publisher(realtime, log, (events) => {
+    untold += events;
+  });
+  const records = new Records(queue, publisher);
+  const disconnect = () => {
+    queue.disconnect();
+    realtime.disconnect();
+  };
+  const late = setTimeout(disconnect, RECORDED_WITHIN_MS);
+  try {
+    await Promise.all([queue.connect(), realtime.connect().catch(() => undefined)]);
+    for (const host of hosts) {
+      for (const ref of await records.hostContainers(host)) {
+        const record = await records.container(ref);
+        if (record?.host !== host || !PLACED.includes(record.state)) continue;
+        const { fence } = record;
+        const stopping = await records.changeContainer(ref, { to: 'stopping', fence, from: PLACED });
+        if (stopping !== 'ok') continue;
+        if ((await records.changeContainer(ref, { to: 'stopped', fence })) === 'ok') stopped++;
+        await records.forgetContainer(host, ref);
+      }
+    }
+    return { stopped, untold };
+  } finally {
+    clearTimeout(late);
+    publisher.close();
+    disconnect();
+  }
 }
 
 /** 404: gone. 409: somebody else is removing it right now. */

@@ -16,13 +16,12 @@ const WATCH_MS = 1000;
 
 /** Finds the engine or starts one, and starts that one again when it dies. Without any: says why, with the remedy. */
 export async function findEngine(
-  socket: string | undefined,
+  socket: string,
   logPath: string,
   say: (name: string, text: string) => void,
 ): Promise<StackEngine | undefined> {
   const begun = Date.now();
-  const ensure = () =>
-    ensureEngine({ ...(socket ? { socket } : {}), logPath, onProgress: (line) => say('docker', line) });
+  const ensure = () => ensureEngine({ socket, logPath, onProgress: (line) => say('docker', line) });
   let engine: Engine;
   try {
     engine = await ensure();

@@ -54,6 +54,12 @@ export function planParts(context: PartsContext) {
     ? { AUTH_SECRET_PREVIOUS: settings.AUTH_SECRET_PREVIOUS }
     : {};
   const auth: Record<string, string> = { AUTH_SECRET: secrets.authSecret, ...previous };
+  const edgePort = new URL(urls.edge).port;
+  /** Pages of the edge itself may call it, its API's documentation first of all. */
+  const cors = {
+    CORS_ORIGINS:
+      settings.inherited.CORS_ORIGINS ?? `http://127.0.0.1:${edgePort},http://localhost:${edgePort}`,
+  };
 
   const service = (
     name: string,
@@ -111,7 +117,7 @@ export function planParts(context: PartsContext) {
       'relay node',
       port,
       'relay/main.ts',
-      { ...redisUrls, ...auth, NODE_ID: name },
+      { ...redisUrls, ...auth, ...cors, NODE_ID: name },
       readRelayConfig,
     );
 
@@ -127,6 +133,7 @@ export function planParts(context: PartsContext) {
         ...redisUrls,
         FLEET: settings.FLEET ?? dir.fleet,
         WORKER_HOST: name,
+        DOCKER_SOCKET: settings.DOCKER_SOCKET,
         DATA_DIR: data,
       },
       readWorkerConfig,
@@ -159,6 +166,7 @@ export function planParts(context: PartsContext) {
       'infra/edge/main.ts',
       {
         ...auth,
+        ...cors,
         UPSTASH_REDIS_REST_URL: urls.gateway,
         UPSTASH_REDIS_REST_TOKEN: secrets.gatewayToken,
         RELAY_URL: urls.relay,

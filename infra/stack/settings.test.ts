@@ -20,6 +20,14 @@ it('secrets are not handed on to every part', () => {
   expect(inherited).toEqual({ RATE_LIMITS: '{}' });
 });
 
+it('the engine is that of DOCKER_SOCKET, else that of DOCKER_HOST, else the usual one', () => {
+  const socket = (env: NodeJS.ProcessEnv) => readSettings(env, '/srv/warmwind').DOCKER_SOCKET;
+  expect(socket({ DOCKER_SOCKET: '/a.sock', DOCKER_HOST: 'unix:///b.sock' })).toBe('/a.sock');
+  expect(socket({ DOCKER_HOST: 'unix:///b.sock' })).toBe('/b.sock');
+  expect(socket({ DOCKER_HOST: 'tcp://127.0.0.1:2375' })).toBe('/var/run/docker.sock');
+  expect(socket({})).toBe('/var/run/docker.sock');
+});
+
 it('an empty variable counts as unset', () => {
   expect(readSettings({ EDGE_PORT: '' }, '/srv/warmwind').EDGE_PORT).toBeUndefined();
 });

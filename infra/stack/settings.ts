@@ -27,11 +27,18 @@ const Environment = z.object({
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).optional(),
 });
 
-export type Settings = Omit<z.infer<typeof Environment>, 'WARMWIND_DIR'> & {
+export type Settings = Omit<z.infer<typeof Environment>, 'WARMWIND_DIR' | 'DOCKER_SOCKET'> & {
   stateDir: string;
+  /** Of the engine that the stack and its workers use: `DOCKER_SOCKET`, else that of `DOCKER_HOST`, else the usual one. */
+  DOCKER_SOCKET: string;
   /** What every part inherits: the caller's environment without secrets, which only those who need them get. */
   inherited: Record<string, string>;
 };
+
+const USUAL_SOCKET = '/var/run/docker.sock';
+
+/** `unix:///path` → `/path`. Another kind of `DOCKER_HOST` is refused, with its reason, where the engine is looked for. */
+const unixSocket = (host = ''): string | undefined => /^unix:\/\/(\/.*)/.exec(host)?.[1];
 
 const SECRETS = ['AUTH_SECRET', 'AUTH_SECRET_PREVIOUS', 'GATEWAY_TOKEN', 'UPSTASH_REDIS_REST_TOKEN'];
 
@@ -47,5 +54,6 @@ export function readSettings(env: NodeJS.ProcessEnv, root: string): Settings {
   }
   const inherited = Object.fromEntries(Object.entries(given).filter(([name]) => !SECRETS.includes(name)));
   const { WARMWIND_DIR, ...settings } = data;
-  return { ...settings, stateDir: WARMWIND_DIR ?? join(root, '.warmwind'), inherited };
+  const DOCKER_SOCKET = data.DOCKER_SOCKET ?? unixSocket(given.DOCKER_HOST) ?? USUAL_SOCKET;
+  return { ...settings, DOCKER_SOCKET, stateDir: WARMWIND_DIR ?? join(root, '.warmwind'), inherited };
 }

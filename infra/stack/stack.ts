@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildEdge } from '../../edge/build.ts';
-import { removeDesktops } from './desktops.ts';
+import { recordStopped, removeDesktops } from './desktops.ts';
 import type { StackEngine } from './engine.ts';
 import { answers, type PartsContext, planParts, stackUrls, WORKER_HOSTS } from './parts.ts';
 import { born, type ProcessId } from './processes.ts';
@@ -76,8 +76,8 @@ export class Stack {
   }
 
   /**
-   * Takes everything down, each step within its bound: no new requests, workers hand their jobs back, relays close their sockets,
-   * what is left of the desktops is removed, Redis flushes. Never rejects; a second call awaits the first.
+   * Takes everything down, each step within its bound: no new requests, workers hand their jobs back, desktops are removed and
+   * recorded as stopped, relays tell it and close their sockets, Redis flushes. Never rejects; a second call awaits the first.
    */
   down(): Promise<void> {
     this.#down ??= this.#takeDown();
@@ -85,26 +85,41 @@ export class Stack {
   }
 
   async #takeDown(): Promise<void> {
-    const { dir, settings } = this.#context;
+    const { dir } = this.#context;
     this.#supervisor.close();
     // nginx stops to accept now, and carries open sockets until the relays have told and closed them.
     this.#supervisor.signal('nginx');
     await this.#supervisor.stop(['edge']);
     await this.#supervisor.stop(['worker-1', 'worker-2']);
+    if (this.#engine) await this.#endDesktops(this.#engine);
     await this.#supervisor.stop(['relay-1', 'relay-2', 'gateway']);
     await this.#supervisor.stop(['nginx']);
-    if (this.#engine) {
-      await bounded(removeDesktops(this.#engine.socket, settings.FLEET ?? dir.fleet), 30_000).then(
-        (count) => count > 0 && this.#say('desktops', `${count} removed`),
-        (error: Error) => this.#say('desktops', `not all could be removed: ${error.message}`),
-      );
-    }
     await this.#supervisor.stop(['redis-queue', 'redis-realtime']);
     await bounded(this.#engine?.stop() ?? Promise.resolve(), 30_000).catch((error: Error) =>
       this.#say('docker', `did not stop: ${error.message}`),
     );
     dir.remove('stack.json');
     dir.remove('run.json');
+  }
+
+  /** What could not be removed may still run: its records stay for the next start to judge. */
+  async #endDesktops({ socket }: StackEngine): Promise<void> {
+    const { dir, settings } = this.#context;
+    try {
+      const removed = await bounded(removeDesktops(socket, settings.FLEET ?? dir.fleet), 30_000);
+      if (removed > 0) this.#say('desktops', `${removed} removed`);
+    } catch (error) {
+      this.#say('desktops', `not all could be removed: ${messageOf(error)}`);
+      return;
+    }
+    const { redisQueue, redisRealtime } = stackUrls(this.#context);
+    try {
+      const { stopped, untold } = await recordStopped(redisQueue, redisRealtime, WORKER_HOSTS);
+      if (stopped > 0) this.#say('desktops', `${stopped} recorded as stopped`);
+      if (untold > 0) this.#say('desktops', `realtime Redis is away: ${untold} events untold`);
+    } catch (error) {
+      this.#say('desktops', `not all could be recorded as stopped: ${messageOf(error)}`);
+    }
   }
 
   async #start(part: Part | undefined): Promise<void> {
@@ -128,9 +143,9 @@ export class Stack {
 
 /** A worker on this engine. Without one it runs too: its ready says why, and starts fail with `engine_unavailable`. */
 const onEngine = (worker: Part, engine: StackEngine | undefined): Part =>
-  engine
-    ? { ...worker, env: { ...worker.env, DOCKER_SOCKET: engine.socket } }
-    : { ...worker, ready: () => answers(`${worker.url}/health/live`) };
+  engine ? worker : { ...worker, ready: () => answers(`${worker.url}/health/live`) };
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 async function bounded<T>(work: Promise<T>, withinMs: number): Promise<T> {
   const late = new AbortController();
