@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import type { Command } from './transport.ts';
 
@@ -13,11 +14,8 @@ const DECODE = `for place in string.gmatch(table.remove(ARGV), '%d+') do
 end
 `;
 
-const toHex = (bytes: Uint8Array): string => {
-  let hex = '';
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0');
-  return hex;
-};
+const toHex = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');
 
 /** BullMQ's Lua scripts by name, and the commands that run them. */
 export class Scripts {

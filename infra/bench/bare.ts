@@ -6,14 +6,15 @@ import { type RunningEdge, startEdge } from '../edge/serve.ts';
 import type { Trip } from './recorder.ts';
 
 /**
- * A Worker that does nothing but make the REST trips of one recorded submission, with fresh ids each time: the floor
- * that the edge's own work is measured against.
+ * A Worker that takes a request and makes the REST trips of one recorded submission, with fresh ids each time, and
+ * nothing else: the floor that the edge's own work is measured against.
  */
 const SOURCE = /* js */ `
 const hex = (text) => [...text].map((c) => c.charCodeAt(0).toString(16)).join('');
 let recorded;
 export default {
-  async fetch(_request, env) {
+  async fetch(request, env) {
+    await request.text();
     recorded ??= { trips: JSON.parse(env.TRIPS), ids: JSON.parse(env.IDS) };
     const fresh = recorded.ids.map((id) => [id, crypto.randomUUID()]);
     for (const { path, body } of recorded.trips) {

@@ -23,7 +23,7 @@ const BOUND_MS = 20_000;
 
 /** Runs a bundled Worker in workerd, as a child of this process. Rejects when it does not come to listen. */
 export async function startEdge(options: ServeOptions): Promise<RunningEdge> {
-  const { bundle, bindings, host = '127.0.0.1', port = 0, onLine = () => undefined } = options;
+  const { bundle, bindings, host = '127.0.0.1', port = 0, onLine } = options;
   const command = await workerdCommand(bundle, bindings, { host, port });
   const child = spawn(command.file, [...command.args, '--control-fd=3'], {
     env: command.env,
@@ -38,12 +38,12 @@ export async function startEdge(options: ServeOptions): Promise<RunningEdge> {
   const output: string[] = [];
   const [, stdout, stderr, control] = child.stdio as Readable[];
   if (!stdout || !stderr || !control) throw new Error('the edge has no pipes');
-  for (const stream of [stdout, stderr]) {
+  const readers = [stdout, stderr].map((stream) =>
     createInterface(stream).on('line', (line) => {
       if (output.length < 50) output.push(line);
-      onLine(line);
-    });
-  }
+      onLine?.(line);
+    }),
+  );
   const stop = async () => {
     child.kill('SIGTERM');
     const timer = setTimeout(kill, BOUND_MS);
@@ -55,6 +55,11 @@ export async function startEdge(options: ServeOptions): Promise<RunningEdge> {
   const listening = await Promise.race([listenEvent(control), gone]);
   clearTimeout(bound);
   if (listening === undefined) throw new Error(`the edge does not start:\n${output.join('\n')}`);
+  if (!onLine) {
+    for (const reader of readers) reader.close();
+    stdout.resume();
+    stderr.resume();
+  }
   return { url: `http://${host}:${listening}`, stop };
 }
 
