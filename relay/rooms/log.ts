@@ -9,7 +9,7 @@ export type RoomId = { owner: string; room: Room };
 /** The position before every event. */
 export const START = '0-0';
 
-export type Entry = { id: string; n: number; event: StoredEvent };
+type Entry = { id: string; n: number; event: StoredEvent };
 
 /** A piece of a log. */
 export type Page = {
