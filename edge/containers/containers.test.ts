@@ -176,12 +176,13 @@ describe('POST /containers/start', () => {
     },
   );
 
-  test('429: a full quota says which, how many and how many are used', async () => {
+  test('429: a full quota says which, how many, how many are used, and when to ask again', async () => {
     for (let i = 0; i < 3; i += 1) await start();
     const answer = await start();
     expect(answer.status).toBe(429);
     expect(answer.body).toMatchObject({ code: 'quota_exceeded', limit: 3, used: 3 });
     expect(answer.body.message).toContain('desktops');
+    expect(Number(answer.headers.get('Retry-After'))).toBeGreaterThanOrEqual(1);
     expect((await start({}, 'bob')).status).toBe(202);
   });
 });
