@@ -1,3 +1,5 @@
+import { keys } from './keys.ts';
+import type { LimitScope } from './limits.ts';
 import type { QueueName } from './queues.ts';
 
 /** How long a record is kept after its last change while its job or desktop is open, ms. */
@@ -44,3 +46,19 @@ export type SubmitVerdict =
       state: string;
       run: number;
     };
+
+/** The KEYS of the submit script, in its order. `idempotencyHash` is left out when the caller sent no key. */
+export const submitKeys = (
+  userId: string,
+  scopes: LimitScope[],
+  job: { jobId: string; containerId: string; idempotencyHash?: string | undefined },
+): string[] => [
+  ...scopes.map((scope) => keys.limit(userId, scope)),
+  keys.idempotency(userId, job.idempotencyHash ?? 'none'),
+  keys.job(userId, job.jobId),
+  keys.jobs(userId),
+  keys.openJobs(userId),
+  keys.container(userId, job.containerId),
+  keys.containers(userId),
+  keys.openContainers(userId),
+];

@@ -1,7 +1,6 @@
 import type { Redis } from '@upstash/redis/cloudflare';
 import { newId } from '@warmwind/shared/ids';
 import type { JobKind } from '@warmwind/shared/jobs';
-import { keys } from '@warmwind/shared/keys';
 import type { LimitScope, Quotas } from '@warmwind/shared/limits';
 import { submitScript } from '@warmwind/shared/lua/submit.lua';
 import { bullJobId, JOB_DATA_VERSION, JOB_OPTIONS, type QueueName } from '@warmwind/shared/queues';
@@ -11,6 +10,7 @@ import {
   OUTSTANDING_MS,
   type SubmitRequest,
   type SubmitVerdict,
+  submitKeys,
 } from '@warmwind/shared/records';
 import { type Decision, type RawDecision, readDecision, scopesForLua } from '../limits/decision.ts';
 import type { Limiter } from '../limits/limiter.ts';
@@ -63,16 +63,11 @@ export class Submissions {
         ? { action: 'start', container: submission.container, quotas: submission.quotas }
         : { action: 'stop', containerId }),
     };
-    const names = [
-      ...scopes.map(({ scope }) => keys.limit(userId, scope)),
-      keys.idempotency(userId, idempotency?.keyHash ?? 'none'),
-      keys.job(userId, jobId),
-      keys.jobs(userId),
-      keys.openJobs(userId),
-      keys.container(userId, containerId),
-      keys.containers(userId),
-      keys.openContainers(userId),
-    ];
+    const names = submitKeys(userId, submission.scopes, {
+      jobId,
+      containerId,
+      idempotencyHash: idempotency?.keyHash,
+    });
     const answer = await this.#decide(names, [JSON.stringify(request)]);
     const [raw, verdict] = answer as [RawDecision, string];
     return { decision: readDecision(raw, scopes), verdict: JSON.parse(verdict) as SubmitVerdict };

@@ -4,6 +4,7 @@ import { Publisher } from '@warmwind/shared/node/publisher';
 import { Records } from '@warmwind/shared/node/records';
 import { connectPrompt } from '@warmwind/shared/node/redis';
 import Docker from 'dockerode';
+import { LABELS } from '../../workers/containers/spec.ts';
 
 /** States of a desktop that has a place on a host. One that waits for a place keeps waiting, for the next start. */
 const PLACED: ContainerState[] = ['starting', 'running', 'paused', 'stopping'];
@@ -15,7 +16,7 @@ const RECORDED_WITHIN_MS = 4000;
  */
 export async function removeDesktops(socketPath: string, fleet: string): Promise<number> {
   const docker = new Docker({ socketPath, timeout: 20_000 });
-  const filters = { label: [`warmwind.fleet=${fleet}`] };
+  const filters = { label: [`${LABELS.fleet}=${fleet}`] };
   const containers = await docker.listContainers({ all: true, filters });
   await Promise.all(
     containers.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true }).catch(ignoreGone)),

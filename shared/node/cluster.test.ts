@@ -10,7 +10,7 @@ import { limitScript } from '../lua/limit.lua.ts';
 import { listScript } from '../lua/list.lua.ts';
 import { submitScript } from '../lua/submit.lua.ts';
 import { QUEUES } from '../queues.ts';
-import type { SubmitRequest } from '../records.ts';
+import { type SubmitRequest, submitKeys } from '../records.ts';
 import { appendEvents } from './events.ts';
 
 let redis: TestRedis;
@@ -53,19 +53,12 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   const peek = { nonce: 'n0', consume: false, scopes: request.scopes };
   expect(await evaluate(limitScript, scopes, [JSON.stringify(peek)])).toHaveLength(4);
 
-  const records = [
-    keys.idempotency(user, 'k'),
-    keys.job(user, 'j1'),
-    keys.jobs(user),
-    keys.openJobs(user),
-    keys.container(user, 'c1'),
-    keys.containers(user),
-    keys.openContainers(user),
-  ];
-  const submitted = (await evaluate(submitScript, [...scopes, ...records], [JSON.stringify(request)])) as [
-    unknown,
-    string,
-  ];
+  const records = submitKeys(user, ['user', 'containers.start'], {
+    jobId: 'j1',
+    containerId: 'c1',
+    idempotencyHash: 'k',
+  });
+  const submitted = (await evaluate(submitScript, records, [JSON.stringify(request)])) as [unknown, string];
   expect(JSON.parse(submitted[1])).toMatchObject({ verdict: 'accepted', jobId: 'j1', containerId: 'c1' });
 
   expect(

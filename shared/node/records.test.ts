@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
 import { keys, roomKeys } from '../keys.ts';
 import { submitScript } from '../lua/submit.lua.ts';
+import { submitKeys } from '../records.ts';
 import { createLog } from './log.ts';
 import { Publisher } from './publisher.ts';
 import { type JobRef, Records } from './records.ts';
@@ -26,15 +27,7 @@ afterAll(async () => {
 
 const submit = async (action: 'start' | 'stop', jobId: string) => {
   const { containerId } = ref;
-  const names = [
-    keys.idempotency(user, 'k'),
-    keys.job(user, jobId),
-    keys.jobs(user),
-    keys.openJobs(user),
-    keys.container(user, containerId),
-    keys.containers(user),
-    keys.openContainers(user),
-  ];
+  const names = submitKeys(user, [], { jobId, containerId, idempotencyHash: 'k' });
   const request = {
     action,
     nonce: jobId,

@@ -14,6 +14,7 @@ import {
   OUTSTANDING_MS,
   type SubmitRequest,
   type SubmitVerdict,
+  submitKeys,
 } from '@warmwind/shared/records';
 import { Queue } from 'bullmq';
 import { startEngine } from '../../infra/testing/docker.ts';
@@ -80,15 +81,7 @@ export async function createFleet() {
       outstandingMs: OUTSTANDING_MS,
       ...request,
     };
-    const names = [
-      keys.idempotency(userId, jobId),
-      keys.job(userId, jobId),
-      keys.jobs(userId),
-      keys.openJobs(userId),
-      keys.container(userId, containerId),
-      keys.containers(userId),
-      keys.openContainers(userId),
-    ];
+    const names = submitKeys(userId, [], { jobId, containerId, idempotencyHash: jobId });
     const answer = (await queueRedis.client.eval(
       submitScript,
       names.length,
