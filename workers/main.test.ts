@@ -42,8 +42,11 @@ test('a worker is ready when it may work, counts what it does, says when it can 
 
   const start = await fleet.startDesktop();
   await reached(fleet, start, 'completed');
-  const metrics = (await get(port, '/metrics'))?.text ?? '';
-  expect(metrics).toContain('warmwind_jobs_total{kind="container.start",outcome="completed"} 1');
+  // The record says so first, the metric a moment later.
+  const metrics = await waitFor('the job to be counted', async () => {
+    const { text = '' } = (await get(port, '/metrics')) ?? {};
+    return text.includes('warmwind_jobs_total{kind="container.start",outcome="completed"} 1') && text;
+  });
   expect(metrics).toContain('warmwind_queue_backpressure{queue="containers"} 0');
   expect(metrics).toContain('warmwind_host_lease_held 1');
 
