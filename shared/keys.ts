@@ -24,6 +24,12 @@ export const keys = {
 
   /** String, what an `Idempotency-Key` was first used for; `hash` is the SHA-256 of the caller's key. */
   idempotency: (user: string, hash: string) => `ww:{${user}}:idem:${hash}`,
+  /** Stream, changes of the user's jobs and desktops that the ledger does not have yet: fields of `shared/lua/changes.lua.ts`. */
+  changes: (user: string) => `ww:{${user}}:changes`,
+  /** Sorted set: user by how often a change of theirs was marked since the ledger had them all. */
+  changedUsers: () => 'ww:{ledger}:changed',
+  /** String, which worker process moves changes into the ledger and reconciles; expires when it stops. */
+  ledgerLease: () => 'ww:{ledger}:lease',
   /** Sorted set: one admitted request by its time in µs; `scope` is `user`, `ip` or a route's name. */
   limit: (subject: string, scope: string) => `ww:{${subject}}:limit:${scope}`,
 

@@ -9,6 +9,11 @@ export const ENDED_RECORD_TTL_MS = 86_400_000;
 /** How long something outstanding counts against a quota without any sign of life, ms. */
 export const OUTSTANDING_MS = 3_600_000;
 
+/** How long a submission counts against a quota before it was seen in its queue, ms: it may have died half-way. */
+export const RESERVATION_MS = 600_000;
+/** Changes of one user that wait for the ledger, at most; older ones go first, and the reconciler makes up for them. */
+export const MAX_CHANGES = 10_000;
+
 /** What the submit script is told, as JSON in ARGV[1]. Times in ms unless named otherwise. */
 export type SubmitRequest = {
   /** Unique to this request, see the limiter. */
@@ -21,7 +26,7 @@ export type SubmitRequest = {
   job: { id: string; kind: string; requestId: string };
   openTtlMs: number;
   endedTtlMs: number;
-  outstandingMs: number;
+  reservationMs: number;
 } & (
   | {
       action: 'start';
@@ -45,6 +50,8 @@ export type SubmitVerdict =
       queue: string;
       state: string;
       run: number;
+      /** When the job was created, ms of Redis. */
+      createdAt: number;
     };
 
 /** The KEYS of the submit script, in its order. `idempotencyHash` is left out when the caller sent no key. */

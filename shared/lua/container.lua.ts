@@ -1,3 +1,5 @@
+import { changesLua } from './changes.lua.ts';
+
 /**
  * A host takes a desktop before it creates anything: compare-and-set on the fence, so that of two hosts one wins.
  * KEYS: container. ARGV: expected fence, host, its boot id, TTL in ms.
@@ -17,18 +19,23 @@ return {'ok', tostring(fence)}
 
 /**
  * A desktop changes state under its placement's fence; an ended one never changes again.
- * KEYS: container, open containers. ARGV: fence, states it may be in now (comma-separated, '' for any that is not
- * ended), TTL in ms, outstanding until in ms ('' once it has ended), then pairs of field and value.
- * → {'ok'} · {'refused', state, fence} · {'gone'}.
+ * KEYS: container, open containers, changes. ARGV: fence, states it may be in now (comma-separated, '' for any that is
+ * not ended), TTL in ms, outstanding until in ms ('' once it has ended), bound of the changes, then pairs of field and
+ * value (`state` among them when it changes). → {'ok'} · {'refused', state, fence} · {'gone'}.
  */
-export const changeContainerScript = /* lua */ `
+export const changeContainerScript = /* lua */ `${changesLua}
 local f = redis.call('HMGET', KEYS[1], 'state', 'fence', 'id')
 if not f[1] then return {'gone'} end
 local ended = f[1] == 'stopped' or f[1] == 'failed' or f[1] == 'lost'
 local allowed = ARGV[2] == '' or string.find(',' .. ARGV[2] .. ',', ',' .. f[1] .. ',', 1, true)
 if ended or not allowed or f[2] ~= ARGV[1] then return {'refused', f[1], f[2]} end
-for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+local new_state
+for i = 6, #ARGV, 2 do
+  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  if ARGV[i] == 'state' then new_state = ARGV[i + 1] end
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if ARGV[4] == '' then redis.call('ZREM', KEYS[2], f[3]) else redis.call('ZADD', KEYS[2], ARGV[4], f[3]) end
+if new_state then changed(KEYS[3], 'container', KEYS[1], ARGV[5]) end
 return {'ok'}
 `;

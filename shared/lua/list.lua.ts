@@ -2,32 +2,33 @@
  * One page of a user's jobs or desktops, newest first, from an index (sorted set: id by creation time) and the records
  * it names. At most `scan` entries are looked at, so a page may be short and still have a successor.
  *
- * KEYS: index. ARGV: record key prefix, limit, scan, cursor's time ('+inf' for the first page), cursor's id, then
- * pairs of field and wanted value. → {next time, next id, list of records as flat field lists}; next is '' at the end.
+ * KEYS: index. ARGV: record key prefix, limit, scan, oldest and newest time that are listed (bounds as of
+ * ZREVRANGEBYSCORE), id at the newest time after which the page begins ('' for its first), then pairs of field and wanted
+ * value. → {next time, next id, list of records as flat field lists}; next is '' at the end.
  */
 export const listScript = /* lua */ `
 local index, prefix = KEYS[1], ARGV[1]
 local limit, scan = tonumber(ARGV[2]), tonumber(ARGV[3])
-local from, after = ARGV[4], ARGV[5]
+local oldest, newest, after = ARGV[4], ARGV[5], ARGV[6]
 local items, scanned, offset = {}, 0, 0
 local last_time, last_id = '', ''
 
 local function wanted(record)
   local fields = {}
   for i = 1, #record, 2 do fields[record[i]] = record[i + 1] end
-  for i = 6, #ARGV, 2 do
+  for i = 7, #ARGV, 2 do
     if fields[ARGV[i]] ~= ARGV[i + 1] then return false end
   end
   return true
 end
 
 while true do
-  local page = redis.call('ZREVRANGEBYSCORE', index, from, '-inf', 'WITHSCORES', 'LIMIT', offset, 64)
+  local page = redis.call('ZREVRANGEBYSCORE', index, newest, oldest, 'WITHSCORES', 'LIMIT', offset, 64)
   if #page == 0 then return {'', '', items} end
   offset = offset + #page / 2
   for i = 1, #page, 2 do
     local id, time = page[i], page[i + 1]
-    if after == '' or time ~= from or id < after then
+    if after == '' or time ~= newest or id < after then
       if #items == limit or scanned == scan then return {last_time, last_id, items} end
       scanned = scanned + 1
       last_time, last_id = time, id

@@ -21,9 +21,9 @@ if decision[1] == 0 then return answer({verdict = 'denied'}) end
 
 local prefix = 'ww:{' .. r.userId .. '}:job:'
 local function existing(id, fallback)
-  local f = redis.call('HMGET', prefix .. id, 'containerId', 'queue', 'state', 'run')
+  local f = redis.call('HMGET', prefix .. id, 'containerId', 'queue', 'state', 'run', 'createdAt')
   return {verdict = 'replayed', jobId = id, containerId = f[1] or fallback, queue = f[2] or '',
-    state = f[3] or 'completed', run = tonumber(f[4] or '1')}
+    state = f[3] or 'completed', run = tonumber(f[4] or '1'), createdAt = tonumber(f[5] or '0')}
 end
 local function remember(id, container_id)
   if r.bodyHash then
@@ -59,7 +59,7 @@ if r.action == 'start' then
   redis.call('PEXPIRE', container, r.openTtlMs)
   redis.call('ZADD', containers, now, container_id)
   redis.call('PEXPIRE', containers, r.openTtlMs)
-  local until_ms = string.format('%.0f', now_ms + r.outstandingMs)
+  local until_ms = string.format('%.0f', now_ms + r.reservationMs)
   redis.call('ZADD', open_containers, until_ms, container_id)
   redis.call('ZADD', open_jobs, until_ms, r.job.id)
 else
@@ -93,5 +93,5 @@ redis.call('ZREMRANGEBYSCORE', jobs, '-inf', string.format('%.0f', now_ms - r.op
 redis.call('ZREMRANGEBYSCORE', containers, '-inf', string.format('%.0f', now_ms - r.openTtlMs))
 redis.call('PEXPIRE', jobs, r.openTtlMs)
 remember(r.job.id, container_id)
-return answer({verdict = 'accepted', jobId = r.job.id, containerId = container_id, queue = queue, state = 'queued', run = 1})
+return answer({verdict = 'accepted', jobId = r.job.id, containerId = container_id, queue = queue, state = 'queued', run = 1, createdAt = tonumber(now)})
 `;

@@ -8,7 +8,9 @@ import { changeContainerScript, placeContainerScript } from '../lua/container.lu
 import { changeJobScript, claimJobScript } from '../lua/job.lua.ts';
 import { limitScript } from '../lua/limit.lua.ts';
 import { listScript } from '../lua/list.lua.ts';
+import { restoreScript } from '../lua/restore.lua.ts';
 import { submitScript } from '../lua/submit.lua.ts';
+import { withdrawScript } from '../lua/withdraw.lua.ts';
 import { QUEUES } from '../queues.ts';
 import { type SubmitRequest, submitKeys } from '../records.ts';
 import { appendEvents } from './events.ts';
@@ -43,7 +45,7 @@ const request: SubmitRequest = {
   quotas: { jobs: 5, desktops: 5 },
   openTtlMs: 60_000,
   endedTtlMs: 60_000,
-  outstandingMs: 60_000,
+  reservationMs: 60_000,
 };
 
 test('every script keeps to one slot of a Redis Cluster', async () => {
@@ -61,20 +63,22 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   const submitted = (await evaluate(submitScript, records, [JSON.stringify(request)])) as [unknown, string];
   expect(JSON.parse(submitted[1])).toMatchObject({ verdict: 'accepted', jobId: 'j1', containerId: 'c1' });
 
-  expect(
-    await evaluate(claimJobScript, [keys.job(user, 'j1'), keys.openJobs(user)], ['1', 1, 0, 60_000, 2]),
-  ).toEqual(['ok', '1']);
+  const job = [keys.job(user, 'j1'), keys.openJobs(user), keys.changes(user)];
+  expect(await evaluate(claimJobScript, job, ['1', 1, 0, 60_000, 2, 10])).toEqual(['ok', '1']);
   expect(await evaluate(placeContainerScript, [keys.container(user, 'c1')], ['0', 'h', 'b', 60_000])).toEqual(
     ['ok', '1'],
   );
-  const change = [keys.container(user, 'c1'), keys.openContainers(user)];
+  const change = [keys.container(user, 'c1'), keys.openContainers(user), keys.changes(user)];
   expect(
-    await evaluate(changeContainerScript, change, ['1', 'starting', 60_000, '', 'state', 'stopped']),
+    await evaluate(changeContainerScript, change, ['1', 'starting', 60_000, '', 10, 'state', 'stopped']),
   ).toEqual(['ok']);
-  const settle = [keys.job(user, 'j1'), keys.openJobs(user)];
-  expect(await evaluate(changeJobScript, settle, ['1', '1', 60_000, 'state', 'completed'])).toEqual(['ok']);
+  expect(await evaluate(changeJobScript, job, ['1', '1', 60_000, 10, 'state', 'completed'])).toEqual(['ok']);
+  expect(await cluster.xlen(keys.changes(user))).toBe(3);
+  const lost = [keys.job(user, 'j2'), keys.jobs(user), keys.openJobs(user)];
+  expect(await evaluate(restoreScript, lost, ['j2', 1, 1, 60_000, '', 'id', 'j2'])).toEqual(['restored']);
+  expect(await evaluate(withdrawScript, records.slice(scopes.length), ['j1', 'c1'])).toEqual(['kept']);
   expect(
-    await evaluate(listScript, [keys.jobs(user)], [keys.job(user, ''), 10, 100, '+inf', '']),
+    await evaluate(listScript, [keys.jobs(user)], [keys.job(user, ''), 10, 100, '-inf', '+inf', '']),
   ).toHaveLength(3);
 });
 

@@ -40,7 +40,7 @@ const submit = async (action: 'start' | 'stop', jobId: string) => {
     quotas: { jobs: 9, desktops: 9 },
     openTtlMs: 60_000,
     endedTtlMs: 60_000,
-    outstandingMs: 60_000,
+    reservationMs: 60_000,
   };
   const answer = (await redis.client.eval(submitScript, names.length, ...names, JSON.stringify(request))) as [
     unknown,

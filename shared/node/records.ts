@@ -1,9 +1,6 @@
-import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { type ContainerState, hasEnded } from '../containers.ts';
-import { type EventType, type StoredEvent, terminalEvent } from '../events.ts';
 import {
-  iso,
   isTerminal,
   type JobError,
   type JobKind,
@@ -12,11 +9,15 @@ import {
   type TerminalJobState,
 } from '../jobs.ts';
 import { keys } from '../keys.ts';
+import { recordPlacement } from '../ledger/placements.ts';
+import { type ContainerRow, containerRow, type JobRow } from '../ledger/rows.ts';
 import { changeContainerScript, placeContainerScript } from '../lua/container.lua.ts';
 import { changeJobScript, claimJobScript } from '../lua/job.lua.ts';
 import { ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
-import { type Append, evalScript, type Subject } from './events.ts';
+import { type Ledger, LedgerAway } from './ledger.ts';
 import type { Publisher } from './publisher.ts';
+import { RecordStore, script } from './store.ts';
+import { type ContainerNews, Teller } from './teller.ts';
 
 /** One run of a job. */
 export type JobRef = { userId: string; jobId: string; run: number; kind: JobKind; containerId: string };
@@ -63,7 +64,6 @@ export type ContainerChange = { fence: number; from?: ContainerState[] } & (
 );
 export type ContainerVerdict = 'ok' | 'refused' | 'gone';
 
-const script = (source: string) => ({ source, sha: createHash('sha1').update(source).digest('hex') });
 const CLAIM_JOB = script(claimJobScript);
 const CHANGE_JOB = script(changeJobScript);
 const PLACE = script(placeContainerScript);
@@ -71,36 +71,38 @@ const CHANGE_CONTAINER = script(changeContainerScript);
 
 /**
  * The one module that records what becomes of jobs and desktops: first the record in the queue Redis, by a script that
- * refuses the stale, then the event of it. Who dies in between is made up for by whoever meets the run next: every
- * event here that matters comes once by its token, so saying it again is harmless.
+ * refuses the stale and keeps the change for the ledger in the same step; then the event of it. A record that Redis has
+ * lost comes back from the ledger before anything is decided without it; while the ledger is away such a call rejects
+ * with `LedgerAway`.
  */
 export class Records {
-  readonly #redis: Redis;
-  readonly #publisher: Publisher;
+  readonly #store: RecordStore;
+  readonly #tell: Teller;
 
   /** @param redis the queue Redis, a patient connection for workers */
-  constructor(redis: Redis, publisher: Publisher) {
-    this.#redis = redis;
-    this.#publisher = publisher;
+  constructor(redis: Redis, publisher: Publisher, ledger?: Ledger) {
+    this.#store = new RecordStore(redis, ledger);
+    this.#tell = new Teller(publisher);
   }
 
   // ---- jobs ------------------------------------------------------------------------------------------------------
 
-  /** Tells that a run waits, and of the desktop it asks for. */
+  /** A run was seen in its queue: what its submission reserved counts from now on, and it is told that it waits. */
   async queued(ref: JobRef): Promise<void> {
-    await Promise.all([this.#job(ref, [queuedEvent(ref)]), this.#requested(ref)]);
+    await Promise.all([this.#confirm(ref), this.#tell.queued(ref)]);
   }
 
   /** Takes a run: `active` under a new fence. `attemptsMade` counts the attempts that have ended. */
   async claimJob(ref: JobRef, attemptsMade: number): Promise<Claim> {
     const now = Date.now();
-    const args = [ref.run, now, attemptsMade, OPEN_RECORD_TTL_MS, now + OUTSTANDING_MS];
-    const [verdict, value] = await this.#eval(CLAIM_JOB, jobKeys(ref), args);
+    const { maxChanges } = this.#store;
+    const args = [ref.run, now, attemptsMade, OPEN_RECORD_TTL_MS, now + OUTSTANDING_MS, maxChanges];
+    const [verdict, value] = await this.#onJob(ref, () =>
+      this.#store.change(ref.userId, CLAIM_JOB, jobKeys(ref), args),
+    );
     if (verdict !== 'ok') return { verdict: verdict as 'ended' | 'stale' | 'gone' };
     const fence = Number(value);
-    const event = jobEvent(ref, 'job.active', { attempt: attemptsMade + 1 });
-    const active = { event, token: `active:${ref.run}:${fence}` };
-    await Promise.all([this.#job(ref, [queuedEvent(ref), active], fence), this.#requested(ref)]);
+    await Promise.all([this.#confirm(ref), this.#tell.active(ref, fence, attemptsMade + 1)]);
     return { verdict: 'ok', fence };
   }
 
@@ -113,9 +115,7 @@ export class Records {
     message?: string,
   ): Promise<JobChange> {
     const verdict = await this.#changeJob(ref, fence, OPEN_RECORD_TTL_MS, ['progress', percent]);
-    if (verdict !== 'ok') return verdict;
-    const event = jobEvent(ref, 'job.progress', { percent, ...(message ? { message } : {}) });
-    await this.#job(ref, [{ event, seq }], fence);
+    if (verdict === 'ok') await this.#tell.progress(ref, fence, seq, percent, message);
     return verdict;
   }
 
@@ -129,19 +129,14 @@ export class Records {
   ): Promise<JobChange> {
     const fields = ['state', 'delayed', 'attemptsMade', attemptsMade];
     const verdict = await this.#changeJob(ref, fence, OPEN_RECORD_TTL_MS, fields);
-    if (verdict !== 'ok') return verdict;
-    const event = jobEvent(ref, 'job.retrying', { error, attemptsMade, delayMs });
-    await this.#job(ref, [{ event, token: `retrying:${ref.run}:${fence}` }], fence);
+    if (verdict === 'ok') await this.#tell.retrying(ref, fence, { error, attemptsMade, delayMs });
     return verdict;
   }
 
   /** The run waits again, no attempt spent; `queue` when it has moved to another one. */
   async handBackJob(ref: JobRef, fence: number | undefined, queue?: string): Promise<JobChange> {
-    return this.#changeJob(ref, fence, OPEN_RECORD_TTL_MS, [
-      'state',
-      'queued',
-      ...(queue ? ['queue', queue] : []),
-    ]);
+    const fields = ['state', 'queued', ...(queue ? ['queue', queue] : [])];
+    return this.#changeJob(ref, fence, OPEN_RECORD_TTL_MS, fields);
   }
 
   /** The run's one end. Without `fence` for who acts for a dead holder. The first end stands and is told (again). */
@@ -155,17 +150,17 @@ export class Records {
       fields.push('error', JSON.stringify(end.error));
     }
     const verdict = await this.#changeJob(ref, fence, ENDED_RECORD_TTL_MS, fields);
-    if (verdict === 'ok') await this.#tellEnd(ref, end);
+    if (verdict === 'ok') await this.#tell.ended(ref, end);
     if (verdict === 'ended') await this.tellEndAgain(ref);
     return verdict;
   }
 
   /** Makes sure that the end which is in the record is in the log as well. */
   async tellEndAgain(ref: JobRef): Promise<void> {
-    const job = jobFromRecord(await this.#redis.hgetall(keys.job(ref.userId, ref.jobId)));
+    const job = jobFromRecord(await this.#store.redis.hgetall(keys.job(ref.userId, ref.jobId)));
     if (!job || job.run !== ref.run || !isTerminal(job.state)) return;
     const { state, result, error } = job;
-    await this.#tellEnd(
+    await this.#tell.ended(
       ref,
       state === 'completed' ? { state, result } : { state, ...(error ? { error } : {}) },
     );
@@ -173,15 +168,20 @@ export class Records {
 
   /** The state and run of a job, `undefined` when it is not known (any more). */
   async job(userId: string, jobId: string): Promise<{ state: JobState; run: number } | undefined> {
-    const [state, run] = await this.#redis.hmget(keys.job(userId, jobId), 'state', 'run');
+    const read = () => this.#store.redis.hmget(keys.job(userId, jobId), 'state', 'run');
+    let [state, run] = await read();
+    if (!state && (await this.#store.recallJob(userId, jobId))) [state, run] = await read();
     return state ? { state: state as JobState, run: Number(run) } : undefined;
   }
 
   // ---- desktops --------------------------------------------------------------------------------------------------
 
   /** A desktop's record, `undefined` when there is none. */
-  async container({ userId, containerId }: ContainerRef): Promise<DesktopRecord | undefined> {
-    const f = await this.#redis.hgetall(keys.container(userId, containerId));
+  async container(ref: ContainerRef): Promise<DesktopRecord | undefined> {
+    const { userId, containerId } = ref;
+    const read = () => this.#store.redis.hgetall(keys.container(userId, containerId));
+    let f = await read();
+    if (!f.state && (await this.#store.recallContainer(ref))) f = await read();
     if (!f.state) return undefined;
     return {
       userId,
@@ -202,25 +202,35 @@ export class Records {
 
   /**
    * A host takes a desktop, before it creates anything: it stands in the host's own set first, so that whatever a dying
-   * worker leaves behind is found. `fence` is the one that was read: of two hosts one wins.
+   * worker leaves behind is found; then in the record, where `fence` (the one that was read) lets one of two hosts win;
+   * then in the ledger, which knows of placements that Redis may have forgotten. Rejects with `LedgerAway`, the place
+   * given up again, when the ledger does not say so in time.
    */
   async placeContainer(ref: ContainerRef, fence: number, host: string, boot: string): Promise<Placement> {
-    await this.#redis.sadd(keys.hostContainers(host), member(ref));
-    const args = [fence, host, boot, OPEN_RECORD_TTL_MS];
-    const answer = await this.#eval(PLACE, [keys.container(ref.userId, ref.containerId)], args);
+    await this.#store.redis.sadd(keys.hostContainers(host), member(ref));
+    const names = [keys.container(ref.userId, ref.containerId)];
+    const answer = await this.#onContainer(ref, () =>
+      this.#store.eval(PLACE, names, [fence, host, boot, OPEN_RECORD_TTL_MS]),
+    );
     if (answer[0] === 'gone') return { verdict: 'gone' };
     if (answer[0] === 'taken') {
-      const [, state, takenHost = '', boot = '', takenFence] = answer;
+      const [, state, takenHost = '', takenBoot = '', takenFence] = answer;
       return {
         verdict: 'taken',
         state: state as ContainerState,
         host: takenHost,
-        boot,
+        boot: takenBoot,
         fence: Number(takenFence),
       };
     }
     const placed = Number(answer[1]);
-    await this.#container(ref, 'container.starting', `starting:${placed}`, {}, placed);
+    const against = await this.#placeInLedger(ref, placed);
+    if (against) {
+      await this.#store.restoreContainer(against, Math.max(placed, against.fence) + 1);
+      const { state, host: knownHost, boot: knownBoot, fence: knownFence } = against;
+      return { verdict: 'taken', state, host: knownHost, boot: knownBoot, fence: knownFence };
+    }
+    await this.#tell.placed(ref, placed);
     return { verdict: 'ok', fence: placed };
   }
 
@@ -240,24 +250,19 @@ export class Records {
       fields.push('startedAt', change.startedAt, 'expiresAt', change.expiresAt);
     }
     if (change.to === 'failed' && change.error) fields.push('error', JSON.stringify(change.error));
+    if (ended) fields.push('endedAt', Date.now());
     const verdict = await this.#changeContainer(ref, change.fence, change.from, ended, fields);
     if (verdict === 'ok') {
       await before?.();
-      await this.#tellContainer(ref, change);
+      await this.#tell.container(ref, change.fence, change);
     }
     return verdict;
   }
 
   /** Says again what a lost worker may not have said: a running desktop has started, an ended one has ended. */
   async tellContainerAgain(record: DesktopRecord): Promise<void> {
-    const { fence, state, width, height, expiresAt = 0, error } = record;
-    if (state === 'running') {
-      await this.#tellContainer(record, { fence, to: state, startedAt: 0, expiresAt, width, height });
-    } else if (state === 'failed') {
-      await this.#tellContainer(record, { fence, to: state, error });
-    } else if (state === 'stopped' || state === 'lost') {
-      await this.#tellContainer(record, { fence, to: state });
-    }
+    const news = newsOf(record);
+    if (news) await this.#tell.container(record, record.fence, news);
   }
 
   /** A live desktop counts against its owner's quota, and its record is kept, as long as this is said. */
@@ -267,7 +272,7 @@ export class Records {
 
   /** Desktops that were ever placed on a host and are not yet forgotten. */
   async hostContainers(host: string): Promise<ContainerRef[]> {
-    const members = await this.#redis.smembers(keys.hostContainers(host));
+    const members = await this.#store.redis.smembers(keys.hostContainers(host));
     return members.map((text) => {
       const slash = text.lastIndexOf('/');
       return { userId: text.slice(0, slash), containerId: text.slice(slash + 1) };
@@ -275,101 +280,113 @@ export class Records {
   }
 
   async forgetContainer(host: string, ref: ContainerRef): Promise<void> {
-    await this.#redis.srem(keys.hostContainers(host), member(ref));
+    await this.#store.redis.srem(keys.hostContainers(host), member(ref));
+  }
+
+  // ---- what the ledger knows better ------------------------------------------------------------------------------
+
+  /** Puts a job's record back, unless Redis knows as much. → was it needed? */
+  restoreJob(row: JobRow): Promise<boolean> {
+    return this.#store.restoreJob(row);
+  }
+
+  /** Puts a desktop's record back, with its place on its host, unless Redis knows as much. → was it needed? */
+  restoreContainer(row: ContainerRow): Promise<boolean> {
+    return this.#store.restoreContainer(row);
   }
 
   // ---- inside ----------------------------------------------------------------------------------------------------
 
-  async #tellEnd(ref: JobRef, end: JobEnd): Promise<void> {
-    const data = end.state === 'completed' ? { result: end.result ?? null } : { error: end.error };
-    const event = jobEvent(ref, terminalEvent(end.state), data);
-    await this.#job(ref, [{ event, token: `end:${ref.run}` }]);
+  /** What was reserved for a moment counts as outstanding, if it still counts at all. */
+  async #confirm({ userId, jobId, containerId }: JobRef): Promise<void> {
+    const until = Date.now() + OUTSTANDING_MS;
+    const { redis } = this.#store;
+    await Promise.all([
+      redis.zadd(keys.openJobs(userId), 'XX', until, jobId),
+      redis.zadd(keys.openContainers(userId), 'XX', until, containerId),
+    ]);
   }
 
-  async #tellContainer(ref: ContainerRef, change: ContainerChange): Promise<void> {
-    const { fence, to } = change;
-    if (to === 'running') {
-      const { width, height, expiresAt } = change;
-      const data = { width, height, expiresAt: iso(expiresAt) };
-      await this.#container(ref, 'container.started', `started:${fence}`, data, fence);
-    } else if (to === 'stopping') {
-      await this.#container(ref, 'container.stopping', 'stopping', {});
-    } else if (to !== 'requested') {
-      const data = to === 'failed' ? { error: change.error } : {};
-      await this.#container(ref, `container.${to}`, 'end:container', data);
+  /** → the row that speaks against the placement */
+  async #placeInLedger(ref: ContainerRef, fence: number): Promise<ContainerRow | undefined> {
+    const { ledger, redis } = this.#store;
+    if (!ledger) return undefined;
+    try {
+      const record = await redis.hgetall(keys.container(ref.userId, ref.containerId));
+      if (record.fence !== `${fence}`) throw new LedgerAway('the placement is forgotten or over');
+      const row = containerRow(ref.userId, record);
+      return await ledger.run((db) => recordPlacement(db, row, new Date()));
+    } catch (error) {
+      await this.changeContainer(ref, { to: 'requested', fence, from: ['starting'] });
+      throw error;
     }
   }
 
-  async #changeJob(
+  #changeJob(
     ref: JobRef,
     fence: number | undefined,
     ttlMs: number,
     fields: (string | number)[],
   ): Promise<JobChange> {
-    const [verdict] = await this.#eval(CHANGE_JOB, jobKeys(ref), [fence ?? '', ref.run, ttlMs, ...fields]);
-    return verdict as JobChange;
+    const args = [fence ?? '', ref.run, ttlMs, this.#store.maxChanges, ...fields];
+    const change = () => this.#store.change(ref.userId, CHANGE_JOB, jobKeys(ref), args);
+    return this.#onJob(ref, change).then(([verdict]) => verdict as JobChange);
   }
 
   async #changeContainer(
-    { userId, containerId }: ContainerRef,
+    ref: ContainerRef,
     fence: number,
     from: ContainerState[] | undefined,
     ended: boolean,
     fields: (string | number)[],
   ): Promise<ContainerVerdict> {
+    const { userId, containerId } = ref;
     const args = [
       fence,
       from?.join(',') ?? '',
       ended ? ENDED_RECORD_TTL_MS : OPEN_RECORD_TTL_MS,
       ended ? '' : Date.now() + OUTSTANDING_MS,
+      this.#store.maxChanges,
       ...fields,
     ];
-    const names = [keys.container(userId, containerId), keys.openContainers(userId)];
-    const [verdict] = await this.#eval(CHANGE_CONTAINER, names, args);
+    const names = [keys.container(userId, containerId), keys.openContainers(userId), keys.changes(userId)];
+    const change = () => this.#store.change(userId, CHANGE_CONTAINER, names, args);
+    // A record with an older fence than the caller's has been forgotten in part.
+    const [verdict] = await this.#onContainer(ref, change, ([said, , known]) =>
+      said === 'refused' ? Number(known) < fence : said === 'gone',
+    );
     return verdict as ContainerVerdict;
   }
 
-  #eval(
-    { source, sha }: { source: string; sha: string },
-    names: string[],
-    args: (string | number)[],
+  /** Once more with the record from the ledger, when Redis has none. */
+  async #onJob({ userId, jobId }: JobRef, work: () => Promise<string[]>): Promise<string[]> {
+    const answer = await work();
+    if (answer[0] !== 'gone' || !(await this.#store.recallJob(userId, jobId))) return answer;
+    return work();
+  }
+
+  async #onContainer(
+    ref: ContainerRef,
+    work: () => Promise<string[]>,
+    forgotten = (answer: string[]): boolean => answer[0] === 'gone',
   ): Promise<string[]> {
-    return evalScript(this.#redis, source, sha, names, args) as Promise<string[]>;
+    const answer = await work();
+    if (!forgotten(answer) || !(await this.#store.recallContainer(ref))) return answer;
+    return work();
   }
+}
 
-  /** A start's desktop is told of before anything else is told of it. */
-  async #requested(ref: JobRef): Promise<void> {
-    if (ref.kind === 'container.start') await this.#container(ref, 'container.requested', 'requested', {});
-  }
-
-  #job(ref: JobRef, events: Append[], fence?: number): Promise<void> {
-    const subject: Subject = { userId: ref.userId, room: `job:${ref.jobId}` };
-    return this.#publisher.publish(subject, events, fence);
-  }
-
-  #container(
-    { userId, containerId }: ContainerRef,
-    type: EventType,
-    token: string,
-    data: Record<string, unknown>,
-    fence?: number,
-  ): Promise<void> {
-    const event: StoredEvent = { type, time: new Date().toISOString(), data: { containerId, ...data } };
-    const subject: Subject = { userId, room: `container:${containerId}` };
-    return this.#publisher.publish(subject, [{ event, token }], fence);
-  }
+/** What its state says of a desktop, if there is something that watchers must have heard. */
+function newsOf({ state, width, height, expiresAt = 0, error }: DesktopRecord): ContainerNews | undefined {
+  if (state === 'running') return { to: state, expiresAt, width, height };
+  if (state === 'failed') return { to: state, error };
+  return state === 'stopped' || state === 'lost' ? { to: state } : undefined;
 }
 
 const member = ({ userId, containerId }: ContainerRef): string => `${userId}/${containerId}`;
 
-const jobKeys = ({ userId, jobId }: JobRef): string[] => [keys.job(userId, jobId), keys.openJobs(userId)];
-
-const queuedEvent = (ref: JobRef): Append => ({
-  event: jobEvent(ref, 'job.queued'),
-  token: `queued:${ref.run}`,
-});
-
-function jobEvent(ref: JobRef, type: EventType, data: Record<string, unknown> = {}): StoredEvent {
-  const { jobId, kind, containerId, run } = ref;
-  return { type, run, time: new Date().toISOString(), data: { jobId, kind, containerId, ...data } };
-}
+const jobKeys = ({ userId, jobId }: JobRef): string[] => [
+  keys.job(userId, jobId),
+  keys.openJobs(userId),
+  keys.changes(userId),
+];

@@ -1,0 +1,147 @@
+import { sql } from 'drizzle-orm';
+import type { Db } from './db.ts';
+import type { ContainerRow, JobRow } from './rows.ts';
+import { containerChanges, containers, jobChanges, jobs } from './schema.ts';
+import { addUsage } from './usage.ts';
+
+/** A job or a desktop as it was right after a change; `seq` is unique to the change, `at` when it was made. */
+export type JobChange = { seq: string; at: Date; job: JobRow };
+export type ContainerChange = { seq: string; at: Date; container: ContainerRow };
+
+/**
+ * Records changes, given in the order in which they were made, in one transaction: the latest state, the history, and
+ * the usage of what has ended. Each counts once however often it is said. The first end of a run stands; what an older
+ * run or placement says adds to the history and to nothing else. Rows that are not there yet are made.
+ * → the ends that were not taken, because an earlier one stands or because they were said before
+ */
+export async function recordChanges(
+  db: Db,
+  { jobs: ofJobs, containers: ofContainers }: { jobs: JobChange[]; containers: ContainerChange[] },
+): Promise<{ jobs: JobRow[]; containers: ContainerRow[] }> {
+  return db.transaction(async (tx) => {
+    const endedJobs = new Set<JobChange>();
+    for (const wave of waves(ofJobs, ({ job }) => job)) {
+      const accepted = await upsertJobs(
+        tx,
+        wave.map(({ job }) => job),
+      );
+      for (const change of wave) {
+        if (change.job.finishedAt && accepted.has(change.job.id)) endedJobs.add(change);
+      }
+    }
+    const endedContainers = new Set<ContainerChange>();
+    for (const wave of waves(ofContainers, ({ container }) => container)) {
+      const accepted = await upsertContainers(
+        tx,
+        wave.map(({ container }) => container),
+      );
+      for (const change of wave) {
+        if (change.container.endedAt && accepted.has(change.container.id)) endedContainers.add(change);
+      }
+    }
+    const toldJobs = ofJobs.filter((change) => !change.job.finishedAt || endedJobs.has(change));
+    const toldContainers = ofContainers.filter(
+      (change) => !change.container.endedAt || endedContainers.has(change),
+    );
+    await writeHistory(tx, toldJobs, toldContainers);
+    await addUsage(
+      tx,
+      [...endedJobs].map(({ job }) => job),
+      [...endedContainers].map(({ container }) => container),
+    );
+    return {
+      jobs: ofJobs.flatMap((change) => (change.job.finishedAt && !endedJobs.has(change) ? change.job : [])),
+      containers: ofContainers.flatMap((change) =>
+        change.container.endedAt && !endedContainers.has(change) ? change.container : [],
+      ),
+    };
+  });
+}
+
+/** → ids of the rows that took the change. */
+async function upsertJobs(db: Db, rows: JobRow[]): Promise<Set<string>> {
+  const changed = await db
+    .insert(jobs)
+    .values(rows)
+    .onConflictDoUpdate({
+      target: jobs.id,
+      set: {
+        state: sql`excluded.state`,
+        run: sql`excluded.run`,
+        fence: sql`greatest(excluded.fence, ${jobs.fence})`,
+        attemptsMade: sql`excluded.attempts_made`,
+        queue: sql`excluded.queue`,
+        result: sql`excluded.result`,
+        error: sql`excluded.error`,
+        startedAt: sql`excluded.started_at`,
+        finishedAt: sql`excluded.finished_at`,
+      },
+      setWhere: sql`excluded.run > ${jobs.run} or (excluded.run = ${jobs.run} and ${jobs.finishedAt} is null
+        and (excluded.finished_at is not null or excluded.fence >= ${jobs.fence}))`,
+    })
+    .returning({ id: jobs.id });
+  return new Set(changed.map(({ id }) => id));
+}
+
+/** → ids of the rows that took the change. A change says nothing of the spec; an ended desktop needs none any more. */
+async function upsertContainers(db: Db, rows: ContainerRow[]): Promise<Set<string>> {
+  const changed = await db
+    .insert(containers)
+    .values(rows.map((row) => (row.endedAt ? { ...row, spec: {} } : row)))
+    .onConflictDoUpdate({
+      target: containers.id,
+      set: {
+        state: sql`excluded.state`,
+        host: sql`excluded.host`,
+        boot: sql`excluded.boot`,
+        fence: sql`excluded.fence`,
+        error: sql`excluded.error`,
+        startedAt: sql`excluded.started_at`,
+        expiresAt: sql`excluded.expires_at`,
+        endedAt: sql`excluded.ended_at`,
+        spec: sql`case when excluded.ended_at is null then ${containers.spec} else '{}' end`,
+      },
+      setWhere: sql`${containers.endedAt} is null and excluded.fence >= ${containers.fence}`,
+    })
+    .returning({ id: containers.id });
+  return new Set(changed.map(({ id }) => id));
+}
+
+async function writeHistory(db: Db, ofJobs: JobChange[], ofContainers: ContainerChange[]): Promise<void> {
+  if (ofJobs.length > 0) {
+    const rows = ofJobs.map(({ seq, at, job }) => {
+      const { id: jobId, run, userId, state, fence, attemptsMade } = job;
+      return { jobId, run, seq, userId, state, fence, attemptsMade, at };
+    });
+    await db.insert(jobChanges).values(rows).onConflictDoNothing();
+  }
+  if (ofContainers.length > 0) {
+    const rows = ofContainers.map(({ seq, at, container }) => {
+      const { id: containerId, userId, state, host, fence } = container;
+      return { containerId, seq, userId, state, host, fence, at };
+    });
+    await db.insert(containerChanges).values(rows).onConflictDoNothing();
+  }
+}
+
+/**
+ * One statement can change a row once. So the changes that matter to rows (each one's last, and ends) go in waves, one of
+ * a row in each, in their order; rows are locked in the order of their ids, so that two writers never wait in a circle.
+ */
+function waves<C>(
+  changes: C[],
+  subject: (change: C) => { id: string; finishedAt?: Date | null; endedAt?: Date | null },
+): C[][] {
+  const byId = new Map<string, C[]>();
+  for (const change of changes) {
+    const { id } = subject(change);
+    const known = byId.get(id) ?? [];
+    const last = known.at(-1);
+    if (last !== undefined && !subject(last).finishedAt && !subject(last).endedAt) known.pop();
+    known.push(change);
+    byId.set(id, known);
+  }
+  const sorted = [...byId].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, list]) => list);
+  const depth = Math.max(0, ...sorted.map((list) => list.length));
+  return Array.from({ length: depth }, (_, wave) => sorted.flatMap((list) => list[wave] ?? []));
+}

@@ -1,0 +1,41 @@
+import { and, eq, inArray, lt } from 'drizzle-orm';
+import type { Db } from './db.ts';
+import type { ContainerRow } from './rows.ts';
+import { containerChanges, containers } from './schema.ts';
+
+/**
+ * Records that a host takes a desktop, before anything is created: what Redis decided stands only if the ledger knows of
+ * no later placement and no later state. So a Redis that lost its last seconds can't make a second container.
+ *
+ * @param placed the desktop as Redis has it after the placement: host, boot and the new fence
+ * → `undefined` when it stands, else the row that speaks against it
+ */
+export async function recordPlacement(
+  db: Db,
+  placed: ContainerRow,
+  at: Date,
+): Promise<ContainerRow | undefined> {
+  const { id, userId, host, boot, fence } = placed;
+  return db.transaction(async (tx) => {
+    const [stands] = await tx
+      .insert(containers)
+      .values(placed)
+      .onConflictDoUpdate({
+        target: containers.id,
+        set: { state: 'starting', host, boot, fence },
+        setWhere: and(inArray(containers.state, ['requested', 'starting']), lt(containers.fence, fence)),
+      })
+      .returning({ id: containers.id });
+    if (!stands) {
+      const [row] = await tx.select().from(containers).where(eq(containers.id, id));
+      // Asked twice, the first answer lost: it stands.
+      const same = row?.host === host && row.boot === boot && row.fence === fence && row.state === 'starting';
+      return same ? undefined : row;
+    }
+    await tx
+      .insert(containerChanges)
+      .values({ containerId: id, seq: `placed-${fence}`, userId, state: 'starting', host, fence, at })
+      .onConflictDoNothing();
+    return undefined;
+  });
+}

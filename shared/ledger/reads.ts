@@ -1,0 +1,136 @@
+import { and, desc, eq, gte, inArray, lt, sql } from 'drizzle-orm';
+import type { ContainerState } from '../containers.ts';
+import type { JobKind, JobState } from '../jobs.ts';
+import type { Db } from './db.ts';
+import type { ContainerRow, JobRow } from './rows.ts';
+import { containers, heartbeat, idempotencyKeys, jobs } from './schema.ts';
+
+/** Which of a user's rows, newest first: created in `[since, until)`, and older than `before`, the last one seen. */
+export type Page = {
+  userId: string;
+  since: Date | undefined;
+  until: Date | undefined;
+  before: { createdAt: Date; id: string } | undefined;
+  limit: number;
+};
+
+export async function readJob(db: Db, userId: string, id: string): Promise<JobRow | undefined> {
+  const [row] = await db
+    .select()
+    .from(jobs)
+    .where(and(eq(jobs.id, id), eq(jobs.userId, userId)));
+  return row;
+}
+
+export async function readContainer(db: Db, userId: string, id: string): Promise<ContainerRow | undefined> {
+  const [row] = await db
+    .select()
+    .from(containers)
+    .where(and(eq(containers.id, id), eq(containers.userId, userId)));
+  return row;
+}
+
+export const listJobs = (
+  db: Db,
+  page: Page,
+  { state, kind }: { state: JobState | undefined; kind: JobKind | undefined },
+): Promise<JobRow[]> =>
+  db
+    .select()
+    .from(jobs)
+    .where(and(inPage(jobs, page), state && eq(jobs.state, state), kind && eq(jobs.kind, kind)))
+    .orderBy(desc(jobs.createdAt), desc(jobs.id))
+    .limit(page.limit);
+
+export const listContainers = (
+  db: Db,
+  page: Page,
+  { state }: { state: ContainerState | undefined },
+): Promise<ContainerRow[]> =>
+  db
+    .select()
+    .from(containers)
+    .where(and(inPage(containers, page), state && eq(containers.state, state)))
+    .orderBy(desc(containers.createdAt), desc(containers.id))
+    .limit(page.limit);
+
+function inPage(table: typeof jobs | typeof containers, { userId, since, until, before }: Page) {
+  return and(
+    eq(table.userId, userId),
+    since && gte(table.createdAt, since),
+    until && lt(table.createdAt, until),
+    before &&
+      sql`(${table.createdAt}, ${table.id}) < (${before.createdAt.toISOString()}::timestamptz, ${before.id})`,
+  );
+}
+
+/** Jobs that have not ended and were created in `[.., until)`, oldest first, after the last one seen. */
+export const openJobs = (
+  db: Db,
+  until: Date,
+  after: { createdAt: Date; id: string } | undefined,
+  limit: number,
+): Promise<JobRow[]> =>
+  db
+    .select()
+    .from(jobs)
+    .where(
+      and(
+        sql`${jobs.finishedAt} is null`,
+        lt(jobs.createdAt, until),
+        after &&
+          sql`(${jobs.createdAt}, ${jobs.id}) > (${after.createdAt.toISOString()}::timestamptz, ${after.id})`,
+      ),
+    )
+    .orderBy(jobs.createdAt, jobs.id)
+    .limit(limit);
+
+/** The same of desktops. */
+export const openContainers = (
+  db: Db,
+  until: Date,
+  after: { createdAt: Date; id: string } | undefined,
+  limit: number,
+): Promise<ContainerRow[]> =>
+  db
+    .select()
+    .from(containers)
+    .where(
+      and(
+        sql`${containers.endedAt} is null`,
+        lt(containers.createdAt, until),
+        after &&
+          sql`(${containers.createdAt}, ${containers.id}) > (${after.createdAt.toISOString()}::timestamptz, ${after.id})`,
+      ),
+    )
+    .orderBy(containers.createdAt, containers.id)
+    .limit(limit);
+
+export const jobsById = (db: Db, ids: string[]): Promise<JobRow[]> =>
+  db.select().from(jobs).where(inArray(jobs.id, ids));
+
+export const containersById = (db: Db, ids: string[]): Promise<ContainerRow[]> =>
+  db.select().from(containers).where(inArray(containers.id, ids));
+
+/** The idempotency keys that these jobs were asked for with. */
+export const idempotencyKeysOf = (
+  db: Db,
+  jobIds: string[],
+): Promise<(typeof idempotencyKeys.$inferSelect)[]> =>
+  db.select().from(idempotencyKeys).where(inArray(idempotencyKeys.jobId, jobIds));
+
+/** Says that the primary lives, for `readLag`. */
+export async function beat(db: Db): Promise<void> {
+  await db
+    .insert(heartbeat)
+    .values({ id: 1, at: sql`clock_timestamp()` })
+    .onConflictDoUpdate({ target: heartbeat.id, set: { at: sql`clock_timestamp()` } });
+}
+
+/** How old the last beat is that this server knows of, ms by its own clock; Infinity when it knows of none. */
+export async function readLag(db: Db): Promise<number> {
+  const [row] = await db
+    .select({ lag: sql<number>`(extract(epoch from clock_timestamp() - ${heartbeat.at}) * 1000)::float8` })
+    .from(heartbeat);
+  return row?.lag ?? Number.POSITIVE_INFINITY;
+}

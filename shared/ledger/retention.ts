@@ -1,0 +1,52 @@
+import { sql } from 'drizzle-orm';
+import type { Db } from './db.ts';
+import { containerChanges, containers, idempotencyKeys, jobChanges, jobs } from './schema.ts';
+
+/**
+ * Deletes at most `limit` of what is older than `before`, the oldest first. Rows that somebody else has locked are left
+ * for the next time, so nobody ever waits for it. → how many rows are gone
+ */
+export type Prune = (db: Db, before: Date, limit: number) => Promise<number>;
+
+/** Jobs that ended, each with its history. What they used stays in `usage_days`. */
+export const pruneJobs: Prune = (db, before, limit) =>
+  counted(
+    db,
+    sql`with doomed as materialized (
+      select ${jobs.id} from ${jobs} where ${jobs.finishedAt} < ${at(before)}
+      order by ${jobs.finishedAt} limit ${limit} for update skip locked
+    ), history as (
+      delete from ${jobChanges} where ${jobChanges.jobId} in (select id from doomed)
+    )
+    delete from ${jobs} where ${jobs.id} in (select id from doomed) returning 1`,
+  );
+
+/** Desktops that ended, each with its history. */
+export const pruneContainers: Prune = (db, before, limit) =>
+  counted(
+    db,
+    sql`with doomed as materialized (
+      select ${containers.id} from ${containers} where ${containers.endedAt} < ${at(before)}
+      order by ${containers.endedAt} limit ${limit} for update skip locked
+    ), history as (
+      delete from ${containerChanges} where ${containerChanges.containerId} in (select id from doomed)
+    )
+    delete from ${containers} where ${containers.id} in (select id from doomed) returning 1`,
+  );
+
+export const pruneIdempotencyKeys: Prune = (db, before, limit) =>
+  counted(
+    db,
+    sql`with doomed as materialized (
+      select ${idempotencyKeys.userId} as user_id, ${idempotencyKeys.keyHash} as key_hash from ${idempotencyKeys}
+      where ${idempotencyKeys.createdAt} < ${at(before)}
+      order by ${idempotencyKeys.createdAt} limit ${limit} for update skip locked
+    )
+    delete from ${idempotencyKeys}
+    where (${idempotencyKeys.userId}, ${idempotencyKeys.keyHash}) in (select user_id, key_hash from doomed)
+    returning 1`,
+  );
+
+const at = (date: Date) => sql`${date.toISOString()}::timestamptz`;
+const counted = async (db: Db, query: ReturnType<typeof sql>): Promise<number> =>
+  (await db.execute(query)).length;

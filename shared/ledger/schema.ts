@@ -1,0 +1,166 @@
+import { sql } from 'drizzle-orm';
+import {
+  bigint,
+  date,
+  doublePrecision,
+  index,
+  integer,
+  json,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  uniqueIndex,
+} from 'drizzle-orm/pg-core';
+import type { ContainerState } from '../containers.ts';
+import type { JobError, JobKind, JobState } from '../jobs.ts';
+
+/**
+ * The ledger: what was acknowledged and what became of it, in PostgreSQL. Times have the milliseconds of Redis, so that
+ * a record and its row are the same fact. There are no foreign keys: rows of one story may arrive in any order.
+ */
+const time = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' });
+
+/** One row a job: its latest run. */
+export const jobs = pgTable(
+  'jobs',
+  {
+    id: text('id').primaryKey(),
+    userId: text('user_id').notNull(),
+    kind: text('kind').$type<JobKind>().notNull(),
+    state: text('state').$type<JobState>().notNull(),
+    run: integer('run').notNull(),
+    fence: integer('fence').notNull(),
+    attemptsMade: integer('attempts_made').notNull(),
+    queue: text('queue').notNull(),
+    /** The desktop it is about; '' for work without one. */
+    containerId: text('container_id').notNull(),
+    requestId: text('request_id').notNull(),
+    result: json('result').$type<unknown>(),
+    error: json('error').$type<JobError>(),
+    createdAt: time('created_at').notNull(),
+    startedAt: time('started_at'),
+    finishedAt: time('finished_at'),
+  },
+  (t) => [
+    index('jobs_by_user').on(t.userId, t.createdAt, t.id),
+    index('jobs_by_user_state').on(t.userId, t.state, t.createdAt, t.id),
+    index('jobs_by_user_kind').on(t.userId, t.kind, t.createdAt, t.id),
+    index('jobs_open').on(t.createdAt, t.id).where(sql`${t.finishedAt} is null`),
+    index('jobs_finished').on(t.finishedAt).where(sql`${t.finishedAt} is not null`),
+  ],
+);
+
+/** Every change of every run, once. `seq` is unique within the run. */
+export const jobChanges = pgTable(
+  'job_changes',
+  {
+    jobId: text('job_id').notNull(),
+    run: integer('run').notNull(),
+    seq: text('seq').notNull(),
+    userId: text('user_id').notNull(),
+    state: text('state').$type<JobState>().notNull(),
+    fence: integer('fence').notNull(),
+    attemptsMade: integer('attempts_made').notNull(),
+    at: time('at').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.jobId, t.run, t.seq] }),
+    uniqueIndex('job_changes_one_end')
+      .on(t.jobId, t.run)
+      .where(sql`${t.state} in ('completed', 'failed', 'cancelled', 'timed_out')`),
+  ],
+);
+
+/** One row a desktop. */
+export const containers = pgTable(
+  'containers',
+  {
+    id: text('id').primaryKey(),
+    userId: text('user_id').notNull(),
+    name: text('name').notNull(),
+    state: text('state').$type<ContainerState>().notNull(),
+    image: text('image').notNull(),
+    width: integer('width').notNull(),
+    height: integer('height').notNull(),
+    /** `ContainerSpec`, from which it is started again when Redis has lost it; '{}' once it has ended. */
+    spec: json('spec').$type<unknown>().notNull(),
+    /** The job that starts it. */
+    jobId: text('job_id').notNull(),
+    /** Where it is placed: host, the host's boot id, and the placement's fence. */
+    host: text('host').notNull(),
+    boot: text('boot').notNull(),
+    fence: integer('fence').notNull(),
+    error: json('error').$type<JobError>(),
+    createdAt: time('created_at').notNull(),
+    startedAt: time('started_at'),
+    expiresAt: time('expires_at'),
+    endedAt: time('ended_at'),
+  },
+  (t) => [
+    index('containers_by_user').on(t.userId, t.createdAt, t.id),
+    index('containers_by_user_state').on(t.userId, t.state, t.createdAt, t.id),
+    index('containers_open').on(t.createdAt, t.id).where(sql`${t.endedAt} is null`),
+    index('containers_ended').on(t.endedAt).where(sql`${t.endedAt} is not null`),
+  ],
+);
+
+/** Every change of every desktop, once. */
+export const containerChanges = pgTable(
+  'container_changes',
+  {
+    containerId: text('container_id').notNull(),
+    seq: text('seq').notNull(),
+    userId: text('user_id').notNull(),
+    state: text('state').$type<ContainerState>().notNull(),
+    host: text('host').notNull(),
+    fence: integer('fence').notNull(),
+    at: time('at').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.containerId, t.seq] }),
+    uniqueIndex('container_changes_one_end')
+      .on(t.containerId)
+      .where(sql`${t.state} in ('stopped', 'failed', 'lost')`),
+  ],
+);
+
+/** What an `Idempotency-Key` was used for, as SHA-256; remembered for `ENDED_RECORD_TTL_MS`. */
+export const idempotencyKeys = pgTable(
+  'idempotency_keys',
+  {
+    userId: text('user_id').notNull(),
+    keyHash: text('key_hash').notNull(),
+    requestHash: text('request_hash').notNull(),
+    jobId: text('job_id').notNull(),
+    containerId: text('container_id').notNull(),
+    createdAt: time('created_at').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.userId, t.keyHash] }),
+    index('idempotency_keys_by_time').on(t.createdAt),
+    index('idempotency_keys_by_job').on(t.jobId),
+  ],
+);
+
+/** What a user used on one day (UTC), of all that has ended. Outlives the rows it was counted from. */
+export const usageDays = pgTable(
+  'usage_days',
+  {
+    userId: text('user_id').notNull(),
+    day: date('day', { mode: 'string' }).notNull(),
+    jobs: integer('jobs').notNull(),
+    queueSeconds: doublePrecision('queue_seconds').notNull(),
+    runSeconds: doublePrecision('run_seconds').notNull(),
+    desktopSeconds: doublePrecision('desktop_seconds').notNull(),
+    inputTokens: bigint('input_tokens', { mode: 'number' }).notNull(),
+    outputTokens: bigint('output_tokens', { mode: 'number' }).notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.userId, t.day] })],
+);
+
+/** One row, renewed every second by the fleet: how far behind a replica is. */
+export const heartbeat = pgTable('heartbeat', {
+  id: integer('id').primaryKey(),
+  at: time('at').notNull(),
+});

@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { keys } from '../keys.ts';
+import { readContainer, readJob } from '../ledger/reads.ts';
+import { type Restore, restoreContainer, restoreJob } from '../ledger/restore.ts';
+import type { ContainerRow, JobRow } from '../ledger/rows.ts';
+import { restoreScript } from '../lua/restore.lua.ts';
+import { MAX_CHANGES } from '../records.ts';
+import { evalScript } from './events.ts';
+import type { Ledger } from './ledger.ts';
+import type { ContainerRef } from './records.ts';
+
+/** A Lua script as Redis knows it. */
+export type Script = { source: string; sha: string };
+export const script = (source: string): Script => ({
+  source,
+  sha: createHash('sha1').update(source).digest('hex'),
+});
+
+export const RESTORE = script(restoreScript);
+
+/** The queue Redis as it holds records, and the ledger behind it, from which a lost record comes back. */
+export class RecordStore {
+  readonly redis: Redis;
+  readonly ledger: Ledger | undefined;
+  /** Bound of a user's changes, as the scripts take it: '' when there is no ledger to take them. */
+  readonly maxChanges: number | '';
+
+  constructor(redis: Redis, ledger: Ledger | undefined) {
+    this.redis = redis;
+    this.ledger = ledger;
+    this.maxChanges = ledger ? MAX_CHANGES : '';
+  }
+
+  eval({ source, sha }: Script, names: string[], args: (string | number)[]): Promise<string[]> {
+    return evalScript(this.redis, source, sha, names, args) as Promise<string[]>;
+  }
+
+  /** Runs a script that may have changed a record of this user, and lets the drain know. */
+  async change(user: string, change: Script, names: string[], args: (string | number)[]): Promise<string[]> {
+    const answer = await this.eval(change, names, args);
+    if (this.ledger && answer[0] === 'ok') this.mark(user);
+    return answer;
+  }
+
+  /** Should it be lost, the user's next change or the reconciler makes up for it. */
+  mark(user: string): void {
+    this.redis.zincrby(keys.changedUsers(), 1, user).catch(() => undefined);
+  }
+
+  /** Brings a job's record back from the ledger. → false when there is none. Rejects when the ledger is away. */
+  async recallJob(user: string, id: string): Promise<boolean> {
+    const row = await this.ledger?.run((db) => readJob(db, user, id));
+    if (row) await this.restoreJob(row);
+    return row !== undefined;
+  }
+
+  async recallContainer({ userId, containerId }: ContainerRef): Promise<ContainerRow | undefined> {
+    const row = await this.ledger?.run((db) => readContainer(db, userId, containerId));
+    if (row) await this.restoreContainer(row);
+    return row;
+  }
+
+  /** → was it needed? */
+  restoreJob(row: JobRow): Promise<boolean> {
+    return this.#restore(restoreJob(row, Date.now()));
+  }
+
+  /** @param below a record with a fence below this one is overwritten */
+  async restoreContainer(row: ContainerRow, below?: number): Promise<boolean> {
+    if (row.host && !row.endedAt) {
+      await this.redis.sadd(keys.hostContainers(row.host), `${row.userId}/${row.id}`);
+      await this.redis.zadd(keys.hosts(), 'NX', Date.now(), row.host);
+    }
+    return this.#restore(restoreContainer(row, Date.now(), below));
+  }
+
+  async #restore({ keys: names, args }: Restore): Promise<boolean> {
+    const [verdict] = await this.eval(RESTORE, names, args);
+    return verdict === 'restored';
+  }
+}
