@@ -2,15 +2,17 @@ import { once } from 'node:events';
 import type { Check } from '@warmwind/shared/health';
 import { newId } from '@warmwind/shared/ids';
 import { keys } from '@warmwind/shared/keys';
+import { readLag } from '@warmwind/shared/ledger/reads';
 import { readDepths } from '@warmwind/shared/node/depths';
 import { diskCheck, liveChecks, type Probes, redisCheck } from '@warmwind/shared/node/health';
+import { Ledger } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
 import { Records } from '@warmwind/shared/node/records';
 import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
 import type { DrainStep } from '@warmwind/shared/node/shutdown';
 import { hostQueue, QUEUES } from '@warmwind/shared/queues';
-import { Queue, type Worker } from 'bullmq';
+import { Queue } from 'bullmq';
 import { Registry } from 'prom-client';
 import type { Config } from './config.ts';
 import { Engine } from './containers/engine.ts';
@@ -20,8 +22,10 @@ import { createStop } from './containers/stop.ts';
 import { Sweep } from './containers/sweep.ts';
 import { Lease } from './hosts/lease.ts';
 import { scheduleLostHosts } from './hosts/lost.ts';
+import { Presence } from './hosts/presence.ts';
 import { Observer } from './jobs/observer.ts';
 import { JobWorker } from './jobs/runtime.ts';
+import { createLedgerLeader } from './ledger/leader.ts';
 import { createMetrics } from './metrics.ts';
 
 /** How long a start waits for Redis before it goes on asking in the background, ms. */
@@ -53,7 +57,9 @@ export function createApp(config: Config, log: Logger): App {
   const realtimeRedis = connectPatient(config.REDIS_REALTIME_URL, 'worker-events', log);
   const realtimeProbe = connectPrompt(config.REDIS_REALTIME_URL, 'worker-probe', log);
   const publisher = new Publisher(realtimeRedis, log, (events) => metrics.eventsDropped.inc(events));
-  const records = new Records(queueRedis, publisher);
+  const ledger =
+    config.LEDGER_URL && config.LEDGER === 'on' ? new Ledger(config.LEDGER_URL, 'worker', log) : undefined;
+  const records = new Records(queueRedis, publisher, ledger);
 
   const queues = new Map<string, Queue>();
   const queue = (name: string): Queue => {
@@ -74,14 +80,16 @@ export function createApp(config: Config, log: Logger): App {
     egressNetwork: config.EGRESS_NETWORK,
     metrics,
   });
+  const presence = new Presence({ redis: promptRedis, host: name, leaseMs: config.LEASE_MS });
   const host: DesktopHost = {
     name,
     boot,
     engine,
     records,
+    ledger,
     metrics,
     log,
-    holderOf: (other) => queueRedis.get(keys.hostLease(other)),
+    presence,
     queue,
     starting: new Map(),
     removing: new Set(),
@@ -92,7 +100,7 @@ export function createApp(config: Config, log: Logger): App {
     holder: boot,
     ttlMs: config.LEASE_MS,
     log,
-    onRenewed: () => promptRedis.zadd(keys.hosts(), Date.now(), name),
+    onRenewed: () => presence.renewed(),
     onChange: (held) => {
       metrics.lease.set(held ? 1 : 0);
       log[held ? 'info' : 'warn']({ held }, 'host lease');
@@ -101,7 +109,7 @@ export function createApp(config: Config, log: Logger): App {
   });
 
   const handlers = { 'container.start': createStart(host), 'container.stop': createStop(host) };
-  const deps = { redis: queueRedis, records, metrics, log };
+  const deps = { redis: queueRedis, records, ledger, metrics, log };
   const concurrency = config.CONTAINERS_CONCURRENCY;
   const placements = new JobWorker(deps, { queue: 'containers', concurrency, handsBack: true }, handlers);
   const commands = new JobWorker(deps, { queue: hostQueue(name), concurrency, handsBack: false }, handlers);
@@ -116,7 +124,23 @@ export function createApp(config: Config, log: Logger): App {
     holder: boot,
     leaseMs: config.LEASE_MS,
   });
-  let cleanup: Worker | undefined;
+  const ledgerLeader =
+    ledger &&
+    createLedgerLeader({
+      redis: promptRedis,
+      ledger,
+      records,
+      queue,
+      metrics,
+      log,
+      holder: boot,
+      leaseMs: config.LEASE_MS,
+      reconcileEveryMs: config.RECONCILE_EVERY_MS,
+      reconcileAfterMs: config.RECONCILE_AFTER_MS,
+      retentionDays: config.LEDGER_RETENTION_DAYS,
+    });
+  const migrating = new AbortController();
+  let closeCleanup: (() => Promise<unknown>) | undefined;
 
   const depths: Check = async () => {
     const found = await readDepths(promptRedis, [...QUEUES, hostQueue(name)], config.BACKPRESSURE_ABOVE);
@@ -137,6 +161,14 @@ export function createApp(config: Config, log: Logger): App {
         },
         disk: diskCheck(config.DATA_DIR),
         queues: depths,
+        ...(ledger && {
+          ledger: async () => {
+            await ledger.run(readLag).catch((cause: unknown) => {
+              throw new Error('PostgreSQL is away: see that it runs and can be reached', { cause });
+            });
+            return {};
+          },
+        }),
         lease: async () => {
           if (!lease.held) throw new Error('another process holds this host name, or Redis does not answer');
           return { host: name };
@@ -148,25 +180,27 @@ export function createApp(config: Config, log: Logger): App {
       // A prompt connection refuses what comes before it is up.
       const signal = AbortSignal.timeout(FIRST_CONTACT_MS);
       if (promptRedis.status !== 'ready') await once(promptRedis, 'ready', { signal }).catch(() => undefined);
+      // What needs the ledger before it is there waits by itself.
+      void ledger?.migrate(migrating.signal);
       lease.start();
       observer.start();
+      ledgerLeader?.start();
       sweep.start();
-      cleanup = await scheduleLostHosts({
-        redis: queueRedis,
-        records,
-        queue,
-        lostAfterMs: config.LOST_AFTER_MS,
-        log,
-      });
+      const { LOST_AFTER_MS: lostAfterMs } = config;
+      closeCleanup = scheduleLostHosts({ redis: queueRedis, records, presence, queue, lostAfterMs, log });
     },
     drain: [
       {
         name: 'queues',
         withinMs: FINISH_WITHIN_MS,
-        run: () => Promise.all([placements.close(), commands.close(), cleanup?.close(), sweep.close()]),
+        run: () => Promise.all([placements.close(), commands.close(), closeCleanup?.(), sweep.close()]),
       },
       { name: 'desktops', withinMs: 5000, run: () => Promise.all(host.removing) },
-      { name: 'leases', withinMs: 3000, run: () => Promise.all([observer.close(), lease.release()]) },
+      {
+        name: 'leases',
+        withinMs: 4000,
+        run: () => Promise.all([observer.close(), ledgerLeader?.close(), lease.release()]),
+      },
       {
         name: 'redis',
         withinMs: 3000,
@@ -175,6 +209,14 @@ export function createApp(config: Config, log: Logger): App {
           await Promise.all([...queues.values()].map((made) => made.close()));
           const all = [queueRedis, promptRedis, realtimeRedis, realtimeProbe];
           await Promise.all(all.map((redis) => disconnect(redis)));
+        },
+      },
+      {
+        name: 'ledger',
+        withinMs: 2000,
+        run: async () => {
+          migrating.abort();
+          await ledger?.close();
         },
       },
     ],

@@ -5,27 +5,40 @@ const Name = z.string().regex(/^[a-z0-9-]{1,40}$/, 'use 1-40 of a-z, 0-9 and -')
 const Ms = z.coerce.number().int().min(100).max(86_400_000);
 
 /** What the environment says, read once. Times in ms. */
-const Config = z.object({
-  BIND: z.string().default('127.0.0.1'),
-  PORT: z.coerce.number().int().min(0).max(65_535).default(0),
-  REDIS_QUEUE_URL: z.url(),
-  REDIS_REALTIME_URL: z.url(),
-  DOCKER_SOCKET: z.string().default('/var/run/docker.sock'),
-  /** This host's name in records; one live process holds it at a time. */
-  WORKER_HOST: Name,
-  /** Keeps systems that share a Docker Engine apart. */
-  FLEET: Name,
-  CONTAINERS_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(4),
-  /** How long a host keeps its name and desktops without renewing. */
-  LEASE_MS: Ms.default(10_000),
-  /** How long after its last renewal a host's desktops are given up. */
-  LOST_AFTER_MS: Ms.default(30_000),
-  /** The disk whose room decides readiness. */
-  DATA_DIR: z.string().default('/'),
-  BACKPRESSURE_ABOVE: z.coerce.number().int().min(1).default(BACKPRESSURE_ABOVE),
-  /** The Docker network of desktops that ask for `egress`; without it they are refused. */
-  EGRESS_NETWORK: z.string().min(1).max(128).optional(),
-});
+const Config = z
+  .object({
+    BIND: z.string().default('127.0.0.1'),
+    PORT: z.coerce.number().int().min(0).max(65_535).default(0),
+    REDIS_QUEUE_URL: z.url(),
+    REDIS_REALTIME_URL: z.url(),
+    DOCKER_SOCKET: z.string().default('/var/run/docker.sock'),
+    /** This host's name in records; one live process holds it at a time. */
+    WORKER_HOST: Name,
+    /** Keeps systems that share a Docker Engine apart. */
+    FLEET: Name,
+    CONTAINERS_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(4),
+    /** How long a host keeps its name and desktops without renewing. */
+    LEASE_MS: Ms.default(10_000),
+    /** How long after its last renewal a host's desktops are given up. */
+    LOST_AFTER_MS: Ms.default(30_000),
+    /** The disk whose room decides readiness. */
+    DATA_DIR: z.string().default('/'),
+    BACKPRESSURE_ABOVE: z.coerce.number().int().min(1).default(BACKPRESSURE_ABOVE),
+    /** The Docker network of desktops that ask for `egress`; without it they are refused. */
+    EGRESS_NETWORK: z.string().min(1).max(128).optional(),
+    /** `off`: what was acknowledged lives in Redis alone. */
+    LEDGER: z.enum(['on', 'off']).default('on'),
+    LEDGER_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'use postgres://…' }).optional(),
+    RECONCILE_EVERY_MS: Ms.default(10_000),
+    /** What is younger than this is still on its way: the reconciler leaves it alone. */
+    RECONCILE_AFTER_MS: Ms.default(15_000),
+    /** How long after its end a job or desktop is known. */
+    LEDGER_RETENTION_DAYS: z.coerce.number().int().min(1).max(36_500).default(90),
+  })
+  .refine(({ LEDGER, LEDGER_URL }) => LEDGER === 'off' || LEDGER_URL, {
+    path: ['LEDGER_URL'],
+    error: 'required unless LEDGER is off',
+  });
 export type Config = z.infer<typeof Config>;
 
 /** Throws with one line a variable that is missing or wrong; never with a value. */

@@ -31,6 +31,7 @@ test('a worker is ready when it may work, counts what it does, says when it can 
       docker: { status: 'up' },
       disk: { status: 'up' },
       lease: { status: 'up', host: 'a' },
+      ledger: { status: 'up' },
       queues: {
         containers: { waiting: 0, active: 0, delayed: 0, failed: 0, backpressure: false },
         'containers-a': { backpressure: false },

@@ -1,7 +1,7 @@
 import type { QueueDepth } from '@warmwind/shared/health';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
-/** What a worker counts. Alerts worth having: jobs failed, backpressure 1, lease 0, engine errors, events dropped. */
+/** What a worker counts. Alerts worth having: jobs failed, backpressure 1, lease 0, engine errors, events dropped, changes dropped. */
 export type Metrics = ReturnType<typeof createMetrics>;
 
 /** @param refresh brings the queues' depths up to date before they are read; must not reject */
@@ -71,6 +71,33 @@ export function createMetrics(registry: Registry, refresh: () => Promise<void>) 
     observer: new Gauge({
       name: 'warmwind_observer_leader',
       help: '1 in the one process that watches the queues.',
+      registers,
+    }),
+    ledgerLeader: new Gauge({
+      name: 'warmwind_ledger_leader',
+      help: '1 in the one process that keeps the ledger.',
+      registers,
+    }),
+    changes: new Counter({
+      name: 'warmwind_changes_total',
+      help: 'Changes that were moved from Redis into the ledger.',
+      registers,
+    }),
+    changesDropped: new Counter({
+      name: 'warmwind_changes_dropped_total',
+      help: 'Changes that the ledger refused.',
+      registers,
+    }),
+    reconciled: new Counter({
+      name: 'warmwind_reconciled_total',
+      help: 'What the reconciler put right, by what it was.',
+      labelNames: ['what'],
+      registers,
+    }),
+    pruned: new Counter({
+      name: 'warmwind_pruned_total',
+      help: 'Rows that the ledger has forgotten, by what they were.',
+      labelNames: ['what'],
       registers,
     }),
     depth: (queue: string, { backpressure: above, ...states }: QueueDepth) => {

@@ -1,6 +1,8 @@
+import type { Ledger } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { Records } from '@warmwind/shared/node/records';
 import type { Queue } from 'bullmq';
+import type { Presence } from '../hosts/presence.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Engine } from './engine.ts';
 
@@ -19,10 +21,11 @@ export type DesktopHost = {
   boot: string;
   engine: Engine;
   records: Records;
+  /** `undefined`: there is none. */
+  ledger: Ledger | undefined;
   metrics: Metrics;
   log: Logger;
-  /** The boot id that holds a host's lease now. */
-  holderOf: (host: string) => Promise<string | null>;
+  presence: Presence;
   /** A queue by its name, to add to or remove from. */
   queue: (name: string) => Queue;
   /** By container id. */

@@ -1,6 +1,8 @@
+import { keys } from '@warmwind/shared/keys';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
+import { enqueue } from '../jobs/enqueue.ts';
 import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
 import { LABELS } from './spec.ts';
 
@@ -131,4 +133,20 @@ test('a start that is delivered twice at once, to two hosts, leaves exactly one 
   expect(running.sort()).toEqual(starts.map(({ containerId }) => containerId).sort());
   for (const start of starts) await reached(fleet, await fleet.stopDesktop(start), 'completed');
   await b.stop();
+});
+
+test('a start whose own container of this placement runs already goes on with it and makes no other', async () => {
+  const start = await fleet.startDesktop();
+  await reached(fleet, start, 'completed');
+  const [before] = await fleet.containers();
+  // As a Redis has it that forgot the last seconds of the start.
+  const { client } = fleet.queueRedis;
+  await client.hset(keys.container(start.userId, start.containerId), 'state', 'starting');
+  await client.hset(keys.job(start.userId, start.jobId), 'state', 'queued', 'fence', '0');
+  await enqueue(fleet.queue('containers'), start.data);
+  await reached(fleet, start, 'completed');
+  expect(await fleet.container(start)).toMatchObject({ state: 'running' });
+  expect(await client.hget(keys.container(start.userId, start.containerId), 'fence')).toBe('1');
+  expect((await fleet.containers()).map(({ Id }) => Id)).toEqual([before?.Id]);
+  await reached(fleet, await fleet.stopDesktop(start), 'completed');
 });

@@ -1,8 +1,10 @@
 import { hasEnded } from '@warmwind/shared/containers';
+import { LedgerAway } from '@warmwind/shared/node/ledger';
 import type { DesktopRecord } from '@warmwind/shared/node/records';
 import { classify, type FailureCode, JobFailure } from '../jobs/errors.ts';
 import { Cancelled, HandBack, reasonOf } from '../jobs/outcome.ts';
 import type { Handler, JobContext } from '../jobs/runtime.ts';
+import type { Found } from './engine.ts';
 import type { DesktopHost } from './host.ts';
 import { waitForGreeting } from './rfb.ts';
 import { parseSpec } from './spec.ts';
@@ -31,7 +33,11 @@ export function createStart(host: DesktopHost): Handler {
         return resultOf(finished);
       }
       if (!record) break;
-      if (record.host && record.host !== host.name && (await host.holderOf(record.host)) === record.boot) {
+      if (
+        record.host &&
+        record.host !== host.name &&
+        (await host.presence.mayLive(record.host, record.boot))
+      ) {
         throw new HandBack(LOOK_AGAIN_MS);
       }
       // Nothing may be awaited between this look and the registration.
@@ -80,6 +86,19 @@ async function registered<T>(
   }
 }
 
+/**
+ * The running container of exactly the recorded placement, when it is this process's own: its start was under way, and
+ * Redis has forgotten so. There is no second one then.
+ */
+async function ownContainer(
+  { engine, name, boot }: DesktopHost,
+  { containerId, state, host, boot: placedBy, fence }: DesktopRecord,
+): Promise<Found | undefined> {
+  if (state !== 'starting' || host !== name || placedBy !== boot) return undefined;
+  const found = await engine.find(containerId).catch(() => undefined);
+  return found && found !== 'foreign' && found.running && found.fence === fence ? found : undefined;
+}
+
 /** One placement, from its record to the first RFB byte. → `undefined` when the desktop is somebody else's by now. */
 async function attempt(
   host: DesktopHost,
@@ -89,8 +108,9 @@ async function attempt(
 ): Promise<StartResult | undefined> {
   const { engine, records, metrics } = host;
   const { containerId } = record;
-  const placed = await records.placeContainer(record, record.fence, host.name, host.boot);
-  if (placed.verdict !== 'ok') return undefined;
+  const adopted = await ownContainer(host, record);
+  const placed = adopted ?? (await records.placeContainer(record, record.fence, host.name, host.boot));
+  if ('verdict' in placed && placed.verdict !== 'ok') return undefined;
   const { fence } = placed;
   const signal = AbortSignal.any([job.signal, stopped.signal]);
   // A call to the engine can't be taken back: an abort leaves it running, and what it made is removed after it.
@@ -106,13 +126,13 @@ async function attempt(
     });
   };
   const stopTimer = metrics.startSeconds.startTimer();
-  job.log.info({ containerId, fence }, 'desktop placed');
+  job.log.info({ containerId, fence }, adopted ? 'desktop adopted' : 'desktop placed');
   try {
     const spec = parseSpec(record.spec);
     await job.progress(10, 'placed on a host');
-    const id = await call(engine.create(containerId, fence, spec));
+    const id = adopted?.id ?? (await call(engine.create(containerId, fence, spec)));
     await job.progress(30, 'container created');
-    await call(engine.start(id));
+    if (!adopted) await call(engine.start(id));
     await waitForGreeting(await engine.socketPath(id), {
       withinMs: GREETING_WITHIN_MS,
       signal,
@@ -131,6 +151,8 @@ async function attempt(
     await withdraw();
     return undefined;
   } catch (error) {
+    // What runs stays: the next delivery here adopts it, when the record is known again.
+    if (error instanceof LedgerAway && !stopped.signal.aborted) throw error;
     const handedBack = reasonOf(job.signal) === 'shutdown' && !stopped.signal.aborted;
     if (!handedBack) await withdraw();
     if (stopped.signal.aborted) return undefined;

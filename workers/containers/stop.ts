@@ -1,7 +1,8 @@
 import { hasEnded } from '@warmwind/shared/containers';
 import { isTerminal } from '@warmwind/shared/jobs';
 import type { DesktopRecord, JobRef } from '@warmwind/shared/node/records';
-import { bullJobId, hostQueue, JOB_OPTIONS, type JobData } from '@warmwind/shared/queues';
+import { bullJobId, hostQueue, type JobData } from '@warmwind/shared/queues';
+import { enqueue } from '../jobs/enqueue.ts';
 import { Forwarded, HandBack } from '../jobs/outcome.ts';
 import type { Handler } from '../jobs/runtime.ts';
 import type { DesktopHost } from './host.ts';
@@ -41,13 +42,8 @@ export async function forward(
   host: string,
 ): Promise<void> {
   const name = host ? hostQueue(host) : 'containers';
-  const id = bullJobId(data.jobId, data.run);
   await records.handBackJob(data, undefined, name);
-  // A finished delivery of the same run, kept by BullMQ, would make it ignore this one.
-  await queue(name)
-    .remove(id)
-    .catch(() => undefined);
-  await queue(name).add(data.kind, data, { ...JOB_OPTIONS, jobId: id });
+  await enqueue(queue(name), data);
 }
 
 /**

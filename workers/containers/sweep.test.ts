@@ -1,4 +1,5 @@
 import { keys } from '@warmwind/shared/keys';
+import { readContainer } from '@warmwind/shared/ledger/reads';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
@@ -91,4 +92,57 @@ test('running desktops outlive their worker, and the next one keeps them', async
     await fleet.queueRedis.client.sismember(keys.hostContainers('a'), `${start.userId}/${start.containerId}`),
   ).toBe(1);
   await reached(fleet, await fleet.stopDesktop(start), 'completed');
+});
+
+/** A desktop that runs by the ledger too, and of which Redis then knows nothing. */
+const forgotten = async () => {
+  const start = await running();
+  const { userId, containerId } = start;
+  await waitFor('the ledger to know', async () => {
+    const row = await fleet.ledger.run((db) => readContainer(db, userId, containerId));
+    return row?.state === 'running';
+  });
+  const before = await fleet.container(start);
+  await fleet.queueRedis.client.del(keys.container(userId, containerId), keys.hostContainers('a'));
+  return { ...start, before };
+};
+const containerIds = async () => (await fleet.containers()).map(({ Labels }) => Labels[LABELS.container]);
+
+test('a desktop that Redis has forgotten is kept when the ledger speaks for it, and known again', async () => {
+  const start = await forgotten();
+  await worker.sweep();
+  expect(await containerIds()).toContain(start.containerId);
+  expect(await fleet.container(start)).toEqual(start.before);
+  expect(await fleet.queueRedis.client.smembers(keys.hostContainers('a'))).toContain(
+    `${start.userId}/${start.containerId}`,
+  );
+  await reached(fleet, await fleet.stopDesktop(start), 'completed');
+});
+
+test('for want of a record nothing is removed while the ledger can not be asked', async () => {
+  const start = await forgotten();
+  await fleet.postgres.kill();
+  await worker.sweep();
+  expect(await containerIds()).toContain(start.containerId);
+  expect((await fleet.volumes()).map(({ Name }) => Name)).toContain(
+    `ww-${fleet.fleet}-a-${start.containerId}`,
+  );
+  await fleet.postgres.restart();
+  await waitFor('it to be known again', async () => {
+    await worker.sweep();
+    return (await fleet.container(start))?.state === 'running';
+  });
+  await reached(fleet, await fleet.stopDesktop(start), 'completed');
+});
+
+test.each([
+  ['another placement', { fence: 2 }],
+  ['another host', { host: 'b' }],
+  ['its end', { state: 'stopped', ended_at: new Date() }],
+])('a container is removed when Redis has no record and the ledger knows %s', async (_, row) => {
+  const start = await forgotten();
+  const { sql } = fleet.postgres;
+  await sql`update containers set ${sql(row)} where id = ${start.containerId}`;
+  await worker.sweep();
+  expect(await containerIds()).not.toContain(start.containerId);
 });

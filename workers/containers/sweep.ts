@@ -1,7 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CONTAINER_STATES, hasEnded } from '@warmwind/shared/containers';
 import { isTerminal } from '@warmwind/shared/jobs';
+import { containersById } from '@warmwind/shared/ledger/reads';
+import type { ContainerRow } from '@warmwind/shared/ledger/rows';
+import { LedgerAway } from '@warmwind/shared/node/ledger';
 import type { ContainerRef, DesktopRecord } from '@warmwind/shared/node/records';
+import { each } from '../each.ts';
 import { failure } from '../jobs/errors.ts';
 import type { Found } from './engine.ts';
 import type { DesktopHost } from './host.ts';
@@ -11,9 +15,13 @@ const SWEEP_EVERY_MS = 10_000;
 /** How many desktops are put right at a time. */
 const AT_ONCE = 4;
 
+/** Rows by container id; `away` when the ledger could not be asked. */
+type Rows = Map<string, ContainerRow> | 'away';
+
 /**
  * Makes this host's engine and the records agree: what no record speaks for is removed, what ended by itself is told
  * of, what has expired is stopped. Running desktops outlive their worker: the next one finds them here and keeps them.
+ * Redis may have forgotten: for want of a record nothing is removed that the ledger speaks for, or can't be asked about.
  */
 export class Sweep {
   readonly #host: DesktopHost;
@@ -53,18 +61,24 @@ export class Sweep {
     const { containers, volumes } = await engine.list();
     const known = new Map<string, DesktopRecord>();
     const members = await records.hostContainers(name);
-    await each(members, async (ref) => {
-      const record = await records.container(ref);
+    await each(members, AT_ONCE, async (ref) => {
+      const record = await records.container(ref).catch(unlessAway);
       if (record?.host === name && !hasEnded(record.state)) known.set(ref.containerId, record);
     });
-    await each(containers, (found) =>
-      this.#apart(found.containerId, () => this.#judge(found, known.get(found.containerId))),
+    const strangers = containers.filter((found) => !this.#speaksFor(found, known.get(found.containerId)));
+    const bare = volumes.filter(({ containerId }) => !known.has(containerId));
+    const rows = await this.#rows([...strangers, ...bare].map(({ containerId }) => containerId));
+    await each(strangers, AT_ONCE, (found) =>
+      this.#apart(found.containerId, () => this.#judge(found, known.get(found.containerId), rows)),
     );
-    await each(volumes, async ({ containerId }) => {
-      if (known.has(containerId)) return;
-      await this.#apart(containerId, () => this.#remove(containerId, () => engine.removeVolume(containerId)));
-    });
-    await each(members, (ref) =>
+    await each(bare, AT_ONCE, ({ containerId }) =>
+      this.#apart(containerId, async () => {
+        const row = rows === 'away' ? rows : rows.get(containerId);
+        if (row === 'away' || (row?.host === name && !row.endedAt)) return;
+        await this.#remove(containerId, () => engine.removeVolume(containerId));
+      }),
+    );
+    await each(members, AT_ONCE, (ref) =>
       this.#apart(ref.containerId, () => this.#tend(ref, known.get(ref.containerId))),
     );
     for (const state of CONTAINER_STATES) {
@@ -77,13 +91,41 @@ export class Sweep {
     await work().catch((error: unknown) => this.#host.log.warn({ err: error, containerId }, 'not swept'));
   }
 
-  /** A container stays while the record speaks for this very placement. */
-  async #judge(found: Found, record: DesktopRecord | undefined): Promise<void> {
-    const startedByDead = record?.state === 'starting' && record.boot !== this.#host.boot;
-    if (record && record.fence === found.fence && !startedByDead) return;
-    await this.#remove(found.containerId, () => this.#host.engine.removeContainer(found.id));
-    if (!record)
-      await this.#remove(found.containerId, () => this.#host.engine.removeVolume(found.containerId));
+  /** A container stays while its record, or row, speaks for this very placement. */
+  #speaksFor(
+    { fence, containerId }: Found,
+    record: Pick<DesktopRecord, 'state' | 'host' | 'boot' | 'fence'> | undefined,
+  ): boolean {
+    const { name, boot, starting } = this.#host;
+    if (!record || hasEnded(record.state) || record.host !== name || record.fence !== fence) return false;
+    return record.state !== 'starting' || record.boot === boot || starting.has(containerId);
+  }
+
+  async #judge(found: Found, record: DesktopRecord | undefined, rows: Rows): Promise<void> {
+    const { engine, records, log } = this.#host;
+    const { id, containerId, fence } = found;
+    if (!record || record.fence <= fence) {
+      if (rows === 'away') return;
+      const row = rows.get(containerId);
+      if (row && this.#speaksFor(found, row)) {
+        if (await records.restoreContainer(row)) log.info({ containerId }, 'swept: Redis had forgotten it');
+        return;
+      }
+    }
+    await this.#remove(containerId, () => engine.removeContainer(id));
+    if (!record) await this.#remove(containerId, () => engine.removeVolume(containerId));
+  }
+
+  async #rows(ids: string[]): Promise<Rows> {
+    const { ledger } = this.#host;
+    if (!ledger || ids.length === 0) return new Map();
+    try {
+      const rows = await ledger.run((db) => containersById(db, [...new Set(ids)]));
+      return new Map(rows.map((row) => [row.id, row]));
+    } catch (error) {
+      unlessAway(error);
+      return 'away';
+    }
   }
 
   /** Not while a start in this process works under that name: it clears its own way. */
@@ -130,12 +172,7 @@ export class Sweep {
   }
 }
 
-/** Runs `work` on every item, a few at a time; the first error ends it. */
-async function each<T>(items: T[], work: (item: T) => Promise<void>): Promise<void> {
-  const left = items.values();
-  await Promise.all(
-    Array.from({ length: AT_ONCE }, async () => {
-      for (const item of left) await work(item);
-    }),
-  );
+/** Without the ledger nothing is known of what Redis does not have. */
+function unlessAway(error: unknown): undefined {
+  if (!(error instanceof LedgerAway)) throw error;
 }

@@ -8,8 +8,12 @@ import { type Queue, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { forward } from '../containers/stop.ts';
 import { parseJobData } from '../jobs/data.ts';
+import { loop } from '../loop.ts';
+import type { Presence } from './presence.ts';
 
 const CHECK_EVERY_MS = 5000;
+/** How often the schedule is written again, ms: a Redis that has lost its data has lost it too. */
+const SCHEDULE_EVERY_MS = 5000;
 /** How many waiting commands of a lost host are ended in one go. */
 const MAX_COMMANDS = 1000;
 const SCHEDULER = 'lost-hosts';
@@ -18,6 +22,7 @@ export type LostHostsOptions = {
   /** A patient connection to the queue Redis. */
   redis: Redis;
   records: Records;
+  presence: Presence;
   queue: (name: string) => Queue;
   lostAfterMs: number;
   log: Logger;
@@ -33,7 +38,8 @@ class LostHosts {
 
   /** One look at every host. */
   async check(): Promise<void> {
-    const { redis, lostAfterMs, log } = this.#o;
+    const { redis, presence, lostAfterMs, log } = this.#o;
+    if (!(await presence.remembered())) return;
     const silent = await redis.zrangebyscore(keys.hosts(), '-inf', Date.now() - lostAfterMs);
     for (const host of silent) {
       if (await redis.exists(keys.hostLease(host))) continue;
@@ -83,8 +89,8 @@ class LostHosts {
   }
 }
 
-/** Makes the fleet check every few seconds, by whichever worker takes it. → the queue's worker */
-export async function scheduleLostHosts(options: LostHostsOptions): Promise<Worker> {
+/** Makes the fleet check every few seconds, by whichever worker takes it. → ends this process's part in it */
+export function scheduleLostHosts(options: LostHostsOptions): () => Promise<unknown> {
   const { redis, queue, log } = options;
   const lost = new LostHosts(options);
   const worker = new Worker('cleanup', () => lost.check(), {
@@ -95,10 +101,17 @@ export async function scheduleLostHosts(options: LostHostsOptions): Promise<Work
     maxStalledCount: 5,
   });
   worker.on('error', (error) => log.warn({ queue: 'cleanup', err: error }, 'queue worker'));
-  await queue('cleanup').upsertJobScheduler(
-    SCHEDULER,
-    { every: CHECK_EVERY_MS },
-    { name: SCHEDULER, opts: { removeOnComplete: { count: 10 }, removeOnFail: { count: 10 } } },
-  );
-  return worker;
+  const stopped = new AbortController();
+  const scheduling = loop('schedule', log, stopped.signal, async () => {
+    await queue('cleanup').upsertJobScheduler(
+      SCHEDULER,
+      { every: CHECK_EVERY_MS },
+      { name: SCHEDULER, opts: { removeOnComplete: { count: 10 }, removeOnFail: { count: 10 } } },
+    );
+    return SCHEDULE_EVERY_MS;
+  });
+  return () => {
+    stopped.abort();
+    return Promise.all([worker.close(), scheduling]);
+  };
 }

@@ -21,3 +21,13 @@ export function parseJobData(value: unknown): JobData | 'newer' | 'invalid' {
   const parsed = Data.safeParse(value);
   return parsed.success ? parsed.data : 'invalid';
 }
+
+/** The same of its text; `undefined` when this version can't read it. */
+export function readJobData(text: string | null): JobData | undefined {
+  try {
+    const data = parseJobData(JSON.parse(text ?? 'null'));
+    return data === 'newer' || data === 'invalid' ? undefined : data;
+  } catch {
+    return undefined;
+  }
+}

@@ -2,13 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { hasEnded } from '@warmwind/shared/containers';
 import { isTerminal } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
+import { LedgerAway } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { Records } from '@warmwind/shared/node/records';
 import { hostQueue, type JobData } from '@warmwind/shared/queues';
 import type { Redis } from 'ioredis';
-import { Lease } from '../hosts/lease.ts';
+import { Leader } from '../hosts/leader.ts';
 import type { Metrics } from '../metrics.ts';
-import { parseJobData } from './data.ts';
+import { readJobData } from './data.ts';
 import { failure } from './errors.ts';
 
 const LOOK_FOR_HOSTS_MS = 1000;
@@ -37,42 +38,32 @@ type QueueEvent = { event: 'added' | 'failed'; jobId: string };
  */
 export class Observer {
   readonly #o: ObserverOptions;
-  readonly #lease: Lease;
-  #term: { stop: AbortController; done: Promise<void> } | undefined;
+  readonly #leader: Leader;
 
   constructor(options: ObserverOptions) {
     this.#o = options;
-    const { prompt, holder, leaseMs, log } = options;
-    this.#lease = new Lease({
+    const { prompt, holder, leaseMs, metrics, log } = options;
+    this.#leader = new Leader({
       redis: prompt,
       key: keys.observerLease(),
       holder,
       ttlMs: leaseMs,
       log,
-      onChange: (held) => this.#change(held),
+      onChange: (held) => {
+        metrics.observer.set(held ? 1 : 0);
+        log.info({ leader: held }, 'observer');
+      },
+      lead: (signal) => this.#watch(signal),
     });
   }
 
   start(): void {
-    this.#lease.start();
+    this.#leader.start();
   }
 
   /** Never rejects. */
   async close(): Promise<void> {
-    await this.#lease.release();
-    await this.#term?.done;
-  }
-
-  #change(held: boolean): void {
-    this.#o.metrics.observer.set(held ? 1 : 0);
-    this.#o.log.info({ leader: held }, 'observer');
-    const before = this.#term;
-    before?.stop.abort();
-    this.#term = undefined;
-    if (!held) return;
-    const stop = new AbortController();
-    const done = (before?.done ?? Promise.resolve()).then(() => this.#watch(stop.signal));
-    this.#term = { stop, done };
+    await this.#leader.close();
   }
 
   /** Follows every queue, those of new hosts as they appear. */
@@ -119,7 +110,8 @@ export class Observer {
         if (!signal.aborted) await redis.hset(keys.observerCursor(), queue, last);
       } catch (error) {
         if (signal.aborted) break;
-        log.warn({ queue, err: error }, 'observer');
+        // The ledger tells of itself when it is away.
+        if (!(error instanceof LedgerAway)) log.warn({ queue, err: error }, 'observer');
         await sleep(1000, undefined, { signal }).catch(() => undefined);
       }
     }
@@ -129,7 +121,7 @@ export class Observer {
 
   async #handle(queue: string, { event, jobId }: QueueEvent): Promise<void> {
     const { redis, records } = this.#o;
-    const data = parse(await redis.hget(`${keys.bull(queue)}:${queue}:${jobId}`, 'data'));
+    const data = readJobData(await redis.hget(`${keys.bull(queue)}:${queue}:${jobId}`, 'data'));
     if (!data) return;
     const job = await records.job(data.userId, data.jobId);
     if (!job || job.run !== data.run) return;
@@ -165,13 +157,4 @@ function readEvent(fields: string[]): QueueEvent | undefined {
     if (fields[i] === 'jobId') jobId = fields[i + 1] ?? '';
   }
   return (event === 'added' || event === 'failed') && jobId ? { event, jobId } : undefined;
-}
-
-function parse(json: string | null): JobData | undefined {
-  try {
-    const data = parseJobData(JSON.parse(json ?? 'null'));
-    return data === 'newer' || data === 'invalid' ? undefined : data;
-  } catch {
-    return undefined;
-  }
 }

@@ -40,7 +40,13 @@ afterEach(async () => {
 
 /** A worker of the shared queue whose jobs do what the test says. */
 const work = (handler: Handler, more: Partial<RuntimeOptions> = {}): JobWorker => {
-  const deps = { redis: queueRedis, records, metrics: createMetrics(new Registry(), async () => {}), log };
+  const deps = {
+    redis: queueRedis,
+    records,
+    ledger: undefined,
+    metrics: createMetrics(new Registry(), async () => {}),
+    log,
+  };
   const options = { queue: 'containers', concurrency: 4, handsBack: true, ...more };
   const worker = new JobWorker(deps, options, { 'container.start': handler, 'container.stop': handler });
   workers.push(worker);

@@ -1,7 +1,9 @@
 import type { JobKind } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
+import { readLag } from '@warmwind/shared/ledger/reads';
+import { type Ledger, LedgerAway } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
-import type { Records } from '@warmwind/shared/node/records';
+import type { Claim, Records } from '@warmwind/shared/node/records';
 import { ATTEMPT_TIMEOUT_MS, JOB_OPTIONS, type JobData } from '@warmwind/shared/queues';
 import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -14,6 +16,8 @@ import { type AbortReason, Cancelled, Forwarded, HandBack, reasonOf } from './ou
 const ABORT_GRACE_MS = 20_000;
 /** How long a job of a later version waits for a worker that can read it, ms. */
 const NEWER_VERSION_DELAY_MS = 5000;
+/** How long a job waits that needs the ledger while it is away, ms. */
+const LEDGER_AWAY_DELAY_MS = 2000;
 
 /** What a handler is given: one delivery of a job. */
 export type JobContext = {
@@ -33,6 +37,7 @@ export type RuntimeDeps = {
   /** A patient connection to the queue Redis. */
   redis: Redis;
   records: Records;
+  ledger: Ledger | undefined;
   metrics: Metrics;
   log: Logger;
 };
@@ -52,6 +57,8 @@ export class JobWorker {
   readonly #handlers: Record<JobKind, Handler>;
   readonly #worker: Worker;
   #closing: Promise<void> | undefined;
+  /** A job had to wait for the ledger: the next start asks whether it is back before it claims. */
+  #ledgerAway = false;
 
   constructor(deps: RuntimeDeps, options: RuntimeOptions, handlers: Record<JobKind, Handler>) {
     this.#deps = deps;
@@ -104,7 +111,8 @@ export class JobWorker {
     if (data === 'invalid') throw new UnrecoverableError(failure('invalid_job').message);
     if (this.#closing && this.#options.handsBack) return this.#handBack(job, token, 0);
 
-    const claim = await records.claimJob(data, job.attemptsMade);
+    const claim = await this.#claim(job, data);
+    if (claim === 'later') return this.#handBack(job, token, LEDGER_AWAY_DELAY_MS);
     if (claim.verdict !== 'ok') {
       await records.tellEndAgain(data);
       return null;
@@ -136,6 +144,21 @@ export class JobWorker {
     }
   }
 
+  /** → `later` when the ledger is needed and away: what would be said of such a delivery helps nobody. */
+  async #claim(job: Job, data: JobData): Promise<Claim | 'later'> {
+    const { records, ledger } = this.#deps;
+    try {
+      if (this.#ledgerAway && data.kind === 'container.start') await ledger?.run(readLag);
+      const claim = await records.claimJob(data, job.attemptsMade);
+      if (data.kind === 'container.start') this.#ledgerAway = false;
+      return claim;
+    } catch (error) {
+      if (!(error instanceof LedgerAway)) throw error;
+      this.#ledgerAway = true;
+      return 'later';
+    }
+  }
+
   #context(job: Job, data: JobData, fence: number, signal: AbortSignal, log: Logger): JobContext {
     let seq = 0;
     return {
@@ -144,7 +167,7 @@ export class JobWorker {
       log,
       willRetry: (error) => {
         const reason = reasonOf(signal);
-        if (reason === 'shutdown' || reason === 'lock-lost' || error instanceof HandBack) return true;
+        if (reason === 'shutdown' || reason === 'lock-lost' || isHandBack(error)) return true;
         return (reason === 'timed-out' || classify(error).retryable) && !isLastAttempt(job);
       },
       progress: async (percent, message) => {
@@ -180,10 +203,12 @@ export class JobWorker {
       log.warn('the job runs elsewhere');
       throw new DelayedError();
     }
-    if (reason === 'shutdown' || error instanceof HandBack) {
+    if (reason === 'shutdown' || isHandBack(error)) {
       outcome('handed_back');
-      await records.handBackJob(data, fence);
-      return this.#handBack(job, token, error instanceof HandBack ? error.delayMs : 0);
+      this.#ledgerAway ||= error instanceof LedgerAway;
+      // A record that only the ledger has is the reconciler's.
+      await records.handBackJob(data, fence).catch(unlessAway);
+      return this.#handBack(job, token, delayOf(error));
     }
     const told = reason === 'timed-out' ? failure('timed_out') : classify(error);
     const attempts = job.attemptsMade + 1;
@@ -204,6 +229,17 @@ export class JobWorker {
     await job.moveToDelayed(Date.now() + delayMs, token);
     throw new DelayedError();
   }
+}
+
+const isHandBack = (error: unknown): boolean => error instanceof HandBack || error instanceof LedgerAway;
+
+function delayOf(error: unknown): number {
+  if (error instanceof LedgerAway) return LEDGER_AWAY_DELAY_MS;
+  return error instanceof HandBack ? error.delayMs : 0;
+}
+
+function unlessAway(error: unknown): void {
+  if (!(error instanceof LedgerAway)) throw error;
 }
 
 const isLastAttempt = (job: Job): boolean => job.attemptsMade + 1 >= (job.opts.attempts ?? 1);

@@ -5,19 +5,23 @@ import type { StoredEvent } from '@warmwind/shared/events';
 import { newId } from '@warmwind/shared/ids';
 import { type Job, type JobState, jobFromRecord } from '@warmwind/shared/jobs';
 import { keys, roomKeys } from '@warmwind/shared/keys';
+import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
+import { recordSubmission } from '@warmwind/shared/ledger/submissions';
 import { submitScript } from '@warmwind/shared/lua/submit.lua';
+import { Ledger } from '@warmwind/shared/node/ledger';
 import { createLog } from '@warmwind/shared/node/log';
 import { bullJobId, JOB_DATA_VERSION, JOB_OPTIONS, type JobData } from '@warmwind/shared/queues';
 import {
   ENDED_RECORD_TTL_MS,
   OPEN_RECORD_TTL_MS,
-  OUTSTANDING_MS,
+  RESERVATION_MS,
   type SubmitRequest,
   type SubmitVerdict,
   submitKeys,
 } from '@warmwind/shared/records';
 import { Queue } from 'bullmq';
 import { startEngine } from '../../infra/testing/docker.ts';
+import { startPostgres } from '../../infra/testing/postgres.ts';
 import { startRedis } from '../../infra/testing/redis.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { type App, createApp } from '../app.ts';
@@ -33,9 +37,20 @@ export type Submitted = { userId: string; jobId: string; containerId: string };
 /** A worker in this process. */
 export type Worker = App & { host: string; stop: () => Promise<void> };
 
-/** A fleet of its own: two real Redis servers, the machine's Docker Engine under a label that nobody else has. */
+/**
+ * A fleet of its own: two real Redis servers, a PostgreSQL, the machine's Docker Engine under a label that nobody else
+ * has.
+ */
 export async function createFleet() {
-  const [queueRedis, realtime, engine] = await Promise.all([startRedis(), startRedis(), startEngine()]);
+  const [queueRedis, realtime, postgres, engine] = await Promise.all([
+    startRedis(),
+    startRedis(),
+    startPostgres({ migrated: true }),
+    startEngine(),
+  ]);
+  const quiet = createLog('test');
+  quiet.level = 'silent';
+  const ledger = new Ledger(postgres.url, 'test', quiet);
   const { docker, image, socket } = engine;
   const fleet = `t-${newId().slice(0, 8)}`;
   const filters = { label: [`${LABELS.fleet}=${fleet}`] };
@@ -51,6 +66,8 @@ export async function createFleet() {
     FLEET: fleet,
     LEASE_MS: '2000',
     LOST_AFTER_MS: '30000',
+    LEDGER_URL: postgres.url,
+    RECONCILE_EVERY_MS: '500',
     ...more,
   });
 
@@ -61,10 +78,20 @@ export async function createFleet() {
     return made;
   };
 
-  /** What the edge does: one script that writes the records, then one `add`. */
+  const record = async ({ userId, jobId, containerId }: Submitted, starts: boolean) => {
+    const { client } = queueRedis;
+    const job = jobRow(userId, await client.hgetall(keys.job(userId, jobId)));
+    const desktop = starts ? await client.hgetall(keys.container(userId, containerId)) : undefined;
+    const container = desktop && containerRow(userId, desktop);
+    const idempotency = { keyHash: jobId, requestHash: `body-${jobId}` };
+    await ledger.run((db) => recordSubmission(db, { job, container, idempotency }));
+  };
+
+  /** What the edge does: one script that writes the records, then the ledger and one `add`. */
   const submit = async (
     request: Partial<SubmitRequest> & { action: 'start' | 'stop' },
     submitted: Submitted,
+    recorded = true,
   ) => {
     const { userId, jobId, containerId } = submitted;
     const kind = request.action === 'start' ? 'container.start' : 'container.stop';
@@ -78,7 +105,7 @@ export async function createFleet() {
       quotas: { jobs: 100, desktops: 100 },
       openTtlMs: OPEN_RECORD_TTL_MS,
       endedTtlMs: ENDED_RECORD_TTL_MS,
-      outstandingMs: OUTSTANDING_MS,
+      reservationMs: RESERVATION_MS,
       ...request,
     };
     const names = submitKeys(userId, [], { jobId, containerId, idempotencyHash: jobId });
@@ -99,6 +126,7 @@ export async function createFleet() {
       containerId,
       requestId: `r-${jobId}`,
     };
+    if (recorded) await record(submitted, request.action === 'start');
     await queue(verdict.queue).add(kind, data, { ...JOB_OPTIONS, jobId: bullJobId(jobId, 1) });
     return { ...submitted, data, queue: verdict.queue };
   };
@@ -109,10 +137,17 @@ export async function createFleet() {
     image,
     queueRedis,
     realtime,
+    postgres,
+    ledger,
     queue,
     env,
 
-    startDesktop: (spec: Partial<ContainerSpec> = {}, userId = `u-${newId().slice(0, 8)}`) => {
+    /** `recorded: false`: the ledger was not told. */
+    startDesktop: (
+      spec: Partial<ContainerSpec> = {},
+      userId = `u-${newId().slice(0, 8)}`,
+      recorded = true,
+    ) => {
       const containerId = newId();
       const full = {
         image,
@@ -128,16 +163,17 @@ export async function createFleet() {
       };
       const container = {
         id: containerId,
+        userId,
         name: 'test',
         image: 'desktop',
         width: String(full.width),
         height: String(full.height),
         spec: JSON.stringify(full),
       };
-      return submit({ action: 'start', container }, { userId, jobId: newId(), containerId });
+      return submit({ action: 'start', container }, { userId, jobId: newId(), containerId }, recorded);
     },
-    stopDesktop: ({ userId, containerId }: Submitted) =>
-      submit({ action: 'stop' }, { userId, jobId: newId(), containerId }),
+    stopDesktop: ({ userId, containerId }: Submitted, recorded = true) =>
+      submit({ action: 'stop' }, { userId, jobId: newId(), containerId }, recorded),
 
     /** A worker in this process. */
     worker: async (host: string, more: Record<string, string> = {}): Promise<Worker> => {
@@ -189,7 +225,8 @@ export async function createFleet() {
       for (const { Name } of (await docker.listVolumes({ filters })).Volumes ?? []) {
         await docker.getVolume(Name).remove();
       }
-      await Promise.all([queueRedis.stop(), realtime.stop()]);
+      await ledger.close();
+      await Promise.all([queueRedis.stop(), realtime.stop(), postgres.stop()]);
     },
   };
 }

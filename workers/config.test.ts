@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest';
+import { readConfig } from './config.ts';
+
+const env = {
+  REDIS_QUEUE_URL: 'redis://127.0.0.1',
+  REDIS_REALTIME_URL: 'redis://127.0.0.1',
+  WORKER_HOST: 'a',
+  FLEET: 'f',
+};
+
+test('a worker has a ledger, or says that it has none', () => {
+  expect(() => readConfig(env)).toThrow('LEDGER_URL: required unless LEDGER is off');
+  expect(readConfig({ ...env, LEDGER: 'off' })).toMatchObject({ LEDGER: 'off' });
+  expect(readConfig({ ...env, LEDGER_URL: 'postgres://127.0.0.1/w' })).toMatchObject({ LEDGER: 'on' });
+});
+
+test('a wrong address is named, never quoted', () => {
+  for (const LEDGER_URL of ['mysql://u:hunter2@h/d', 'hunter2', 'postgres://u:hunter2@h:port/d']) {
+    const read = () => readConfig({ ...env, LEDGER_URL });
+    expect(read).toThrow('LEDGER_URL: ');
+    expect(read).not.toThrow('hunter2');
+  }
+});

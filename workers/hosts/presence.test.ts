@@ -1,0 +1,82 @@
+import { keys } from '@warmwind/shared/keys';
+import { createLog } from '@warmwind/shared/node/log';
+import { connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import type { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { Presence } from './presence.ts';
+
+const log = createLog('test');
+log.level = 'silent';
+let redis: TestRedis;
+let connection: Redis;
+let presence: Presence;
+
+beforeAll(async () => {
+  redis = await startRedis();
+  connection = connectPrompt(redis.url, 'test', log, 300);
+  await waitFor('the connection', () => connection.status === 'ready');
+});
+beforeEach(async () => {
+  await redis.client.flushall();
+  presence = new Presence({ redis: connection, host: 'b', leaseMs: 300 });
+});
+afterAll(async () => {
+  await disconnect(connection);
+  await redis.stop();
+});
+
+const believed = async () => {
+  await presence.renewed();
+  await waitFor('Redis to be believed', () => presence.remembered());
+};
+const mayLive = () => presence.mayLive('a', 'boot');
+
+test('a host lives while it holds its lease, and is dead when nobody or another process does', async () => {
+  await believed();
+  await redis.client.set(keys.hostLease('a'), 'boot');
+  expect(await mayLive()).toBe(true);
+  await redis.client.set(keys.hostLease('a'), 'later');
+  expect(await mayLive()).toBe(false);
+  await redis.client.del(keys.hostLease('a'));
+  expect(await mayLive()).toBe(false);
+  await presence.renewed();
+  expect(await mayLive()).toBe(false);
+});
+
+test('a missing lease says nothing for a while after this process came up', async () => {
+  expect(await mayLive()).toBe(true);
+  await presence.renewed();
+  expect(await mayLive()).toBe(true);
+  await waitFor('it to say something', async () => !(await mayLive()));
+});
+
+test.each([
+  ['was wiped', () => redis.client.flushall()],
+  ['has lost its last seconds', () => redis.client.zadd(keys.hosts(), Date.now() - 5000, 'b')],
+])('a Redis that %s is not believed until who lives has had time to renew', async (_, forget) => {
+  await believed();
+  expect(await mayLive()).toBe(false);
+  await forget();
+  expect(await mayLive()).toBe(true);
+  await presence.renewed();
+  expect(await mayLive()).toBe(true);
+  await waitFor('it to be believed again', async () => !(await mayLive()));
+});
+
+test('a loss that is seen first at a renewal counts too', async () => {
+  await believed();
+  await redis.client.flushall();
+  await presence.renewed();
+  expect(await mayLive()).toBe(true);
+});
+
+test('a Redis that does not answer says nothing', async () => {
+  await believed();
+  await redis.kill();
+  expect(await mayLive()).toBe(true);
+  expect(await presence.remembered()).toBe(false);
+  await redis.restart();
+  await waitFor('the connection', () => connection.status === 'ready');
+});

@@ -1,0 +1,104 @@
+import type { ContainerState } from '@warmwind/shared/containers';
+import { keys } from '@warmwind/shared/keys';
+import { recordChanges } from '@warmwind/shared/ledger/changes';
+import { containersById, jobsById } from '@warmwind/shared/ledger/reads';
+import type { ContainerRow, JobRow } from '@warmwind/shared/ledger/rows';
+import { LedgerRefusal } from '@warmwind/shared/node/ledger';
+import { answers } from './pages.ts';
+import type { Pass } from './reconcile.ts';
+
+/** Records as rows. */
+export type Told = { jobs: JobRow[]; containers: ContainerRow[] };
+
+/** Does the record say more of the job than its row? */
+export function jobIsAhead(record: JobRow, row: JobRow | undefined): boolean {
+  if (!row || record.run !== row.run) return !row || record.run > row.run;
+  if (row.finishedAt) return false;
+  if (record.finishedAt) return true;
+  return record.fence > row.fence || (record.fence === row.fence && record.state !== row.state);
+}
+
+/** What a desktop's states follow each other by, under one placement. */
+const RANK: Record<ContainerState, number> = {
+  starting: 0,
+  requested: 1,
+  running: 1,
+  paused: 1,
+  stopping: 2,
+  stopped: 3,
+  failed: 3,
+  lost: 3,
+};
+
+/** Does the record say more of the desktop than its row? */
+export function containerIsAhead(record: ContainerRow, row: ContainerRow | undefined): boolean {
+  if (!row) return true;
+  if (row.endedAt || record.fence !== row.fence) return !row.endedAt && record.fence > row.fence;
+  return record.state !== row.state && RANK[record.state] >= RANK[row.state];
+}
+
+/**
+ * Records what the ledger should have learned by changes and did not. A row whose user's changes still wait is left to the
+ * drain, which brings all of its history.
+ */
+export async function recordAhead(pass: Pass, told: Told): Promise<void> {
+  const { redis, ledger } = pass;
+  const users = [...new Set([...told.jobs, ...told.containers].map(({ userId }) => userId))];
+  if (users.length === 0) return;
+  const lengths = redis.pipeline();
+  for (const user of users) lengths.xlen(keys.changes(user));
+  const waiting = await answers<number>(lengths.exec());
+  const undrained = new Set(users.filter((_, i) => (waiting[i] ?? 0) > 0));
+  // The mark that sends the drain to them may be what was lost.
+  for (const user of undrained) await redis.zincrby(keys.changedUsers(), 1, user);
+  // A change leaves Redis after the ledger has it: only now the rows tell whether it is lost.
+  const jobs = byId(await ledger.run((db) => jobsById(db, idsOf(told.jobs))));
+  const containers = byId(await ledger.run((db) => containersById(db, idsOf(told.containers))));
+  await record(pass, {
+    jobs: told.jobs.filter((job) => {
+      const row = jobs.get(job.id);
+      return jobIsAhead(job, row) && !(row && undrained.has(job.userId));
+    }),
+    containers: told.containers.filter((desktop) => {
+      const row = containers.get(desktop.id);
+      return containerIsAhead(desktop, row) && !(row && undrained.has(desktop.userId));
+    }),
+  });
+}
+
+export const byId = <R extends { id: string }>(rows: R[]): Map<string, R> =>
+  new Map(rows.map((row) => [row.id, row]));
+export const idsOf = (rows: { id: string }[]): string[] => rows.map(({ id }) => id);
+
+async function record(pass: Pass, { jobs, containers }: Told): Promise<void> {
+  const { ledger, log } = pass;
+  if (jobs.length + containers.length === 0) return;
+  try {
+    await ledger.run((db) =>
+      recordChanges(db, {
+        jobs: jobs.map((job) => ({ seq: seqOf(job), at: job.finishedAt ?? new Date(), job })),
+        containers: containers.map((container) => ({
+          seq: seqOf(container),
+          at: container.endedAt ?? new Date(),
+          container,
+        })),
+      }),
+    );
+  } catch (error) {
+    if (!(error instanceof LedgerRefusal)) throw error;
+    if (jobs.length + containers.length === 1) {
+      log.error({ err: error, id: jobs[0]?.id ?? containers[0]?.id }, 'the ledger refuses a record');
+      return;
+    }
+    // One of them is at fault: the others must not wait for it.
+    for (const job of jobs) await record(pass, { jobs: [job], containers: [] });
+    for (const container of containers) await record(pass, { jobs: [], containers: [container] });
+    return;
+  }
+  for (const { finishedAt } of jobs) pass.count(finishedAt ? 'closed' : 'recorded');
+  for (const { endedAt } of containers) pass.count(endedAt ? 'closed' : 'recorded');
+}
+
+/** The same each time the same state is found; a submission's own is the empty one. */
+const seqOf = ({ state, fence }: { state: string; fence: number }): string =>
+  fence === 0 && (state === 'queued' || state === 'requested') ? '' : `found-${fence}-${state}`;

@@ -1,0 +1,68 @@
+import { hasEnded } from '@warmwind/shared/containers';
+import { keys } from '@warmwind/shared/keys';
+import { containersById, openContainers } from '@warmwind/shared/ledger/reads';
+import { type ContainerRow, containerRow } from '@warmwind/shared/ledger/rows';
+import { each } from '../each.ts';
+import { containerIsAhead, recordAhead } from './ahead.ts';
+import { openRows, PAGE, readRecords } from './pages.ts';
+import type { Pass } from './reconcile.ts';
+
+const AT_ONCE = 8;
+
+/**
+ * Desktops that the ledger holds open: one that Redis has forgotten, or knows under an older placement, comes back; one
+ * that has ended is closed. And those that hosts hold although the ledger knows their end.
+ */
+export async function reconcileDesktops(pass: Pass): Promise<void> {
+  const { redis, records, count } = pass;
+  for await (const rows of openRows(pass, openContainers)) {
+    const found = await readRecords(
+      redis,
+      rows.map((row) => keys.container(row.userId, row.id)),
+    );
+    const known = rows.map((row, i) => found[i] && containerRow(row.userId, found[i]));
+    await each([...rows.entries()], AT_ONCE, async ([i, row]) => {
+      const record = known[i];
+      if (!record || record.fence < row.fence) {
+        if (await records.restoreContainer(row)) count('restored');
+      } else if (record.state === 'starting' && row.state === 'running' && record.fence === row.fence) {
+        if (await saysRunning(pass, row)) count('restored');
+      }
+    });
+    const ahead = known.filter((record, i) => record !== undefined && containerIsAhead(record, rows[i]));
+    await recordAhead(pass, { jobs: [], containers: ahead.filter((record) => record !== undefined) });
+  }
+  await closeEnded(pass);
+}
+
+/** A Redis that lost its last seconds does not know that the start was done. */
+async function saysRunning({ records }: Pass, row: ContainerRow): Promise<boolean> {
+  const { userId, id: containerId, fence, width, height, startedAt, expiresAt } = row;
+  if (!startedAt || !expiresAt) return false;
+  const times = { startedAt: startedAt.getTime(), expiresAt: expiresAt.getTime() };
+  const change = { to: 'running' as const, from: ['starting' as const], fence, width, height, ...times };
+  return (await records.changeContainer({ userId, containerId }, change)) === 'ok';
+}
+
+/** What a host holds although the ledger knows that it ended: Redis has forgotten the end. */
+async function closeEnded({ redis, ledger, records, count, signal }: Pass): Promise<void> {
+  for (const host of await redis.zrange(keys.hosts(), '0', '-1')) {
+    const members = await records.hostContainers(host);
+    for (let from = 0; from < members.length && !signal.aborted; from += PAGE) {
+      const ids = members.slice(from, from + PAGE).map(({ containerId }) => containerId);
+      const rows = (await ledger.run((db) => containersById(db, ids))).filter((row) => row.endedAt);
+      await each(rows, AT_ONCE, async ({ userId, id: containerId, state: to, error }) => {
+        const record = await records.container({ userId, containerId });
+        if (!record || hasEnded(record.state)) return;
+        const { fence } = record;
+        const change =
+          to === 'failed'
+            ? { to, fence, error: error ?? undefined }
+            : to === 'stopped' || to === 'lost'
+              ? { to, fence }
+              : undefined;
+        if (change && (await records.changeContainer(record, change)) === 'ok') count('closed');
+      });
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import { isTerminal } from '@warmwind/shared/jobs';
+import { keys } from '@warmwind/shared/keys';
+import { jobsById } from '@warmwind/shared/ledger/reads';
+import { containerRow, type JobRow, jobRow } from '@warmwind/shared/ledger/rows';
+import type { JobEnd } from '@warmwind/shared/node/records';
+import type { JobData } from '@warmwind/shared/queues';
+import { each } from '../each.ts';
+import { readJobData } from '../jobs/data.ts';
+import { byId, recordAhead } from './ahead.ts';
+import { type Entry, entriesOf, queueNames } from './bull.ts';
+import { readRecords } from './pages.ts';
+import type { Pass } from './reconcile.ts';
+
+const AT_ONCE = 8;
+
+/**
+ * What waits or runs in the queues: a job that the ledger does not know is recorded, a run that has ended by the ledger
+ * is closed and leaves its queue.
+ */
+export async function reconcileEntries(pass: Pass): Promise<void> {
+  for (const queue of await queueNames(pass.redis)) {
+    for await (const entries of entriesOf(pass.redis, queue)) {
+      if (pass.signal.aborted) return;
+      const runs = entries.flatMap((entry) => runOf(entry, pass.until) ?? []);
+      if (runs.length === 0) continue;
+      const ids = runs.map(({ data }) => data.jobId);
+      const rows = byId(await pass.ledger.run((db) => jobsById(db, ids)));
+      await recordUnknown(
+        pass,
+        runs.filter(({ data }) => !rows.has(data.jobId)).map(({ data }) => data),
+      );
+      await each(runs, AT_ONCE, async ({ id, data }) => {
+        const row = rows.get(data.jobId);
+        if (row?.finishedAt && row.run === data.run) await close(pass, queue, id, data, row);
+      });
+    }
+  }
+}
+
+type Run = { id: string; data: JobData };
+
+/** `undefined`: too young, or not ours to judge. */
+function runOf({ id, timestamp, data: text }: Entry, until: number): Run | undefined {
+  const data = timestamp < until ? readJobData(text) : undefined;
+  return data && { id, data };
+}
+
+async function recordUnknown(pass: Pass, unknown: JobData[]): Promise<void> {
+  if (unknown.length === 0) return;
+  const { redis } = pass;
+  const jobs = await readRecords(
+    redis,
+    unknown.map(({ userId, jobId }) => keys.job(userId, jobId)),
+  );
+  const desktops = await readRecords(
+    redis,
+    unknown.map(({ userId, containerId }) => keys.container(userId, containerId)),
+  );
+  // Without a record it was withdrawn.
+  const known = unknown.flatMap(({ userId }, i) => {
+    const [job, desktop] = [jobs[i], desktops[i]];
+    return job ? { job: jobRow(userId, job), container: desktop && containerRow(userId, desktop) } : [];
+  });
+  await recordAhead(pass, {
+    jobs: known.map(({ job }) => job),
+    containers: known.flatMap(({ container }) => container ?? []),
+  });
+}
+
+async function close(
+  { records, queue, count }: Pass,
+  name: string,
+  id: string,
+  data: JobData,
+  row: JobRow,
+): Promise<void> {
+  const end = endOf(row);
+  if (!end) return;
+  if ((await records.endJob(data, end)) === 'ok') count('closed');
+  // One that a worker holds can't be removed: that worker finds its run ended.
+  await queue(name)
+    .remove(id)
+    .catch(() => undefined);
+}
+
+function endOf({ state, result, error }: JobRow): JobEnd | undefined {
+  if (!isTerminal(state)) return undefined;
+  if (state === 'completed') return { state, ...(result === null ? {} : { result }) };
+  return { state, ...(error ? { error } : {}) };
+}

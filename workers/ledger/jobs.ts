@@ -1,0 +1,89 @@
+import { keys } from '@warmwind/shared/keys';
+import { idempotencyKeysOf, openJobs } from '@warmwind/shared/ledger/reads';
+import { type Fields, type JobRow, jobRow } from '@warmwind/shared/ledger/rows';
+import { bullJobId, hostQueue, JOB_DATA_VERSION } from '@warmwind/shared/queues';
+import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
+import { each } from '../each.ts';
+import { enqueue } from '../jobs/enqueue.ts';
+import { jobIsAhead, recordAhead } from './ahead.ts';
+import { lookUp } from './bull.ts';
+import { answers, openRows, readRecords } from './pages.ts';
+import type { Pass } from './reconcile.ts';
+
+const AT_ONCE = 8;
+
+/**
+ * Jobs that the ledger holds open: one that Redis has forgotten comes back, one that has ended is closed, and one that
+ * its queue does not hold is added again.
+ */
+export async function reconcileJobs(pass: Pass): Promise<void> {
+  for await (const rows of openRows(pass, openJobs)) {
+    const records = await readRecords(
+      pass.redis,
+      rows.map((row) => keys.job(row.userId, row.id)),
+    );
+    const lost = rows.filter((row, i) => isBehind(records[i], row));
+    await restore(pass, lost);
+    const known = rows.map((row, i) => (lost.includes(row) ? row : jobRow(row.userId, records[i] ?? {})));
+    const ahead = known.filter((record, i) => record !== rows[i] && jobIsAhead(record, rows[i]));
+    await recordAhead(pass, { jobs: ahead, containers: [] });
+    await addLost(
+      pass,
+      known.filter(({ finishedAt }) => !finishedAt),
+    );
+  }
+}
+
+/** A Redis that lost its last seconds has an older record. */
+const isBehind = (record: Fields | undefined, row: JobRow): boolean =>
+  !record ||
+  Number(record.run) < row.run ||
+  (Number(record.run) === row.run && Number(record.fence) < row.fence);
+
+async function restore({ redis, ledger, records, count }: Pass, rows: JobRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  await each(rows, AT_ONCE, async (row) => {
+    if (await records.restoreJob(row)) count('restored');
+  });
+  const used = await ledger.run((db) =>
+    idempotencyKeysOf(
+      db,
+      rows.map(({ id }) => id),
+    ),
+  );
+  const pipeline = redis.pipeline();
+  for (const { userId, keyHash, requestHash: hash, jobId, containerId, createdAt } of used) {
+    const leftMs = createdAt.getTime() + ENDED_RECORD_TTL_MS - Date.now();
+    const value = JSON.stringify({ hash, jobId, containerId });
+    if (leftMs > 0) pipeline.set(keys.idempotency(userId, keyHash), value, 'PX', leftMs, 'NX');
+  }
+  await answers(pipeline.exec());
+}
+
+/** Adds those that their queue does not hold. One that it finished a moment ago is about to be told of: it is left alone. */
+async function addLost(pass: Pass, open: JobRow[]): Promise<void> {
+  const { redis, until, count } = pass;
+  const found = await lookUp(
+    redis,
+    open.map(({ queue, id, run }) => ({ queue, id: bullJobId(id, run) })),
+  );
+  const missing = open.filter((_, i) => {
+    const known = found[i];
+    return known === 'no' || (typeof known === 'number' && known < until);
+  });
+  await each(missing, AT_ONCE, async (job) => {
+    const { userId, id: jobId, run, kind, containerId, requestId, queue } = job;
+    // Its end, or its move to another queue, comes before it leaves this one: read after that, the record tells.
+    const now = await redis.hmget(keys.job(userId, jobId), 'run', 'queue', 'finishedAt');
+    if (now[0] !== `${run}` || now[1] !== queue || now[2]) return;
+    const host = hostOf(queue);
+    // Should nobody serve that host's queue any more, the check for lost hosts must see it.
+    if (host) await redis.zadd(keys.hosts(), 'NX', Date.now(), host);
+    const data = { version: JOB_DATA_VERSION, kind, userId, jobId, run, containerId, requestId };
+    await enqueue(pass.queue(queue), data);
+    count('reenqueued');
+  });
+}
+
+const OF_A_HOST = hostQueue('');
+const hostOf = (queue: string): string => (queue.startsWith(OF_A_HOST) ? queue.slice(OF_A_HOST.length) : '');

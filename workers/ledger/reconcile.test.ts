@@ -1,0 +1,362 @@
+import { newId } from '@warmwind/shared/ids';
+import { keys } from '@warmwind/shared/keys';
+import { recordPlacement } from '@warmwind/shared/ledger/placements';
+import { readContainer, readJob } from '@warmwind/shared/ledger/reads';
+import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
+import { readUsage } from '@warmwind/shared/ledger/usage';
+import { Drain } from '@warmwind/shared/node/drain';
+import { createLog } from '@warmwind/shared/node/log';
+import { Publisher } from '@warmwind/shared/node/publisher';
+import { Records } from '@warmwind/shared/node/records';
+import { connectPatient, disconnect } from '@warmwind/shared/node/redis';
+import { Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { createFleet, type Fleet, type Submitted, told } from '../testing/fleet.ts';
+import { Reconciler, type ReconcilerOptions } from './reconcile.ts';
+
+const log = createLog('test');
+log.level = 'silent';
+const NOTHING = { reenqueued: 0, restored: 0, closed: 0, recorded: 0 };
+let fleet: Fleet;
+let redis: Redis;
+let realtime: Redis;
+let records: Records;
+let drain: Drain;
+const workers: Worker[] = [];
+
+beforeAll(async () => {
+  fleet = await createFleet();
+  redis = connectPatient(fleet.queueRedis.url, 'test', log);
+  realtime = connectPatient(fleet.realtime.url, 'test', log);
+  records = new Records(redis, new Publisher(realtime, log), fleet.ledger);
+  drain = new Drain({ redis, ledger: fleet.ledger, log });
+}, ENGINE_WITHIN_MS);
+afterAll(async () => {
+  await Promise.all([redis, realtime].map((connection) => disconnect(connection)));
+  await fleet?.stop();
+});
+beforeEach(async () => {
+  await redis.flushall();
+  await fleet.postgres
+    .sql`truncate jobs, job_changes, containers, container_changes, idempotency_keys, usage_days`;
+});
+afterEach(async () => {
+  await Promise.all(workers.splice(0).map((worker) => worker.close()));
+});
+
+/** Everything is old enough unless a test says otherwise. */
+const reconciler = (more: Partial<ReconcilerOptions> = {}) =>
+  new Reconciler({ redis, ledger: fleet.ledger, records, queue: fleet.queue, log, afterMs: -1000, ...more });
+const reconcile = () => reconciler().reconcile();
+const waiting = async () => (await fleet.queue('containers').getWaiting()).map(({ id }) => id);
+const jobRecord = ({ userId, jobId }: Submitted) => redis.hgetall(keys.job(userId, jobId));
+const desktopRecord = ({ userId, containerId }: Submitted) =>
+  redis.hgetall(keys.container(userId, containerId));
+const rowOf = ({ userId, jobId }: Submitted) => fleet.ledger.run((db) => readJob(db, userId, jobId));
+const desktopRowOf = ({ userId, containerId }: Submitted) =>
+  fleet.ledger.run((db) => readContainer(db, userId, containerId));
+const drained = async () => {
+  while ((await drain.once()) > 0);
+};
+/** The change that would tell the ledger is lost. */
+const forgetChanges = ({ userId }: Submitted) => redis.del(keys.changes(userId), keys.changedUsers());
+
+/** A BullMQ worker that knows nothing of records. */
+const bull = (work: () => Promise<unknown>) => {
+  const options = { connection: redis, prefix: keys.bull('containers') };
+  workers.push(new Worker('containers', work, options));
+};
+/** A desktop that host `a` has placed, and the ledger knows so. */
+const placed = async () => {
+  const start = await fleet.startDesktop();
+  const placement = await records.placeContainer(start, 0, 'a', 'boot');
+  if (placement.verdict !== 'ok') throw new Error('not placed');
+  return { ...start, fence: placement.fence };
+};
+const RUNNING = { to: 'running', startedAt: 1_000, expiresAt: 2_000, width: 8, height: 6 } as const;
+
+test('what agrees is left alone', async () => {
+  const start = await placed();
+  await records.changeContainer(start, { ...RUNNING, fence: start.fence });
+  await fleet.startDesktop();
+  await drained();
+  expect(await reconcile()).toEqual(NOTHING);
+  expect(await reconciler().reconcile({ full: true })).toEqual(NOTHING);
+});
+
+describe('a job that the ledger holds open', () => {
+  test('is restored and added again when Redis has lost it, with its desktop, indices and idempotency key', async () => {
+    const start = await fleet.startDesktop();
+    const [job, desktop] = [await jobRecord(start), await desktopRecord(start)];
+    await redis.flushall();
+    expect(await reconcile()).toEqual({ ...NOTHING, restored: 2, reenqueued: 1 });
+    expect(await jobRecord(start)).toEqual(job);
+    expect(await desktopRecord(start)).toMatchObject(desktop);
+    expect(await waiting()).toEqual([start.jobId]);
+    const [entry] = await fleet.queue('containers').getWaiting();
+    expect(entry?.data).toEqual(start.data);
+    expect(entry?.opts).toMatchObject({ attempts: 3 });
+    expect(await redis.zrange(keys.jobs(start.userId), '0', '-1')).toEqual([start.jobId]);
+    expect(await redis.zcard(keys.openContainers(start.userId))).toBe(1);
+    const key = keys.idempotency(start.userId, start.jobId);
+    expect(JSON.parse((await redis.get(key)) ?? '')).toEqual({
+      hash: `body-${start.jobId}`,
+      jobId: start.jobId,
+      containerId: start.containerId,
+    });
+    expect(await redis.pttl(key)).toBeGreaterThan(80_000_000);
+    expect(await reconcile()).toEqual(NOTHING);
+  });
+
+  test('is not touched while it is young', async () => {
+    await fleet.startDesktop();
+    await redis.flushall();
+    expect(await reconciler({ afterMs: 60_000 }).reconcile()).toEqual(NOTHING);
+    expect(await redis.dbsize()).toBe(0);
+  });
+
+  test('is added again when only its queue has lost it', async () => {
+    const start = await fleet.startDesktop();
+    await fleet.queue('containers').remove(start.jobId);
+    expect(await reconcile()).toEqual({ ...NOTHING, reenqueued: 1 });
+    expect(await waiting()).toEqual([start.jobId]);
+    expect(await reconcile()).toEqual(NOTHING);
+  });
+
+  test.each([
+    ['completed', async () => null],
+    [
+      'failed',
+      async () => {
+        throw new Error('no');
+      },
+    ],
+  ])('is added again when its queue has it as %s although it never ended', async (state, work) => {
+    const start = await fleet.startDesktop();
+    const entry = await fleet.queue('containers').getJob(start.jobId);
+    await redis.hset(`ww:{containers}:containers:${start.jobId}`, 'opts', JSON.stringify({ attempts: 1 }));
+    bull(work);
+    await waitFor('it to be finished', async () => (await entry?.getState()) === state);
+    await workers.splice(0)[0]?.close();
+    await fleet.postgres.sql`update jobs set created_at = created_at - interval '1 hour'`;
+    expect(await reconciler({ afterMs: 60_000 }).reconcile()).toEqual(NOTHING);
+    expect(await reconcile()).toEqual({ ...NOTHING, reenqueued: 1 });
+    expect(await waiting()).toEqual([start.jobId]);
+    expect(await reconcile()).toEqual(NOTHING);
+  });
+
+  test('is not added again while a worker holds it, nor while it waits for its next attempt', async () => {
+    const [held, delayed] = [await fleet.startDesktop(), await fleet.startDesktop()];
+    const entry = await fleet.queue('containers').getJob(delayed.jobId);
+    await entry?.changeDelay(60_000).catch(() => undefined);
+    let release = (): void => undefined;
+    const until = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    bull(() => until);
+    await waitFor('it to be held', async () => (await fleet.queue('containers').getActiveCount()) === 1);
+    expect(await reconcile()).toEqual(NOTHING);
+    expect(await waiting()).not.toContain(held.jobId);
+    release();
+  });
+
+  test('comes back under the fence that the ledger knows', async () => {
+    const start = await fleet.startDesktop();
+    const before = await jobRecord(start);
+    await records.claimJob(start.data, 0);
+    await drained();
+    await redis.hset(keys.job(start.userId, start.jobId), before);
+    expect(await reconcile()).toMatchObject({ restored: 1 });
+    expect(await jobRecord(start)).toMatchObject({ state: 'active', fence: '1' });
+  });
+
+  test('is closed when it has ended and nobody told the ledger, once, with its usage', async () => {
+    const start = await fleet.startDesktop();
+    await records.endJob(start.data, {
+      state: 'failed',
+      error: { code: 'x', message: 'm', retryable: false },
+    });
+    await forgetChanges(start);
+    expect(await reconcile()).toMatchObject({ closed: 1 });
+    expect(await rowOf(start)).toEqual(jobRow(start.userId, await jobRecord(start)));
+    expect(await reconcile()).toMatchObject({ closed: 0 });
+    const [usage] = await fleet.ledger.run((db) =>
+      readUsage(db, start.userId, '2000-01-01', '2100-01-01', new Date()),
+    );
+    expect(usage?.jobs).toBe(1);
+    const history = await fleet.postgres.sql`select state from job_changes order by at`;
+    expect(history.map(({ state }) => state)).toEqual(['queued', 'failed']);
+  });
+
+  test('is left to the drain while its change still waits, and the drain is told', async () => {
+    const start = await fleet.startDesktop();
+    await records.endJob(start.data, { state: 'cancelled' });
+    await redis.del(keys.changedUsers());
+    expect(await reconcile()).toMatchObject({ closed: 0 });
+    expect(await rowOf(start)).toMatchObject({ state: 'queued' });
+    await drained();
+    expect(await rowOf(start)).toMatchObject({ state: 'cancelled' });
+  });
+
+  test('of a host that nobody knows any more is seen by the check for lost hosts', async () => {
+    const start = await placed();
+    const stop = await fleet.stopDesktop(start);
+    expect(stop.queue).toBe('containers-a');
+    await records.changeContainer(start, { to: 'lost', fence: start.fence });
+    await drained();
+    await redis.flushall();
+    await reconcile();
+    expect(await redis.zrange(keys.hosts(), '0', '-1')).toEqual(['a']);
+    expect(await fleet.queue('containers-a').getWaitingCount()).toBe(1);
+  });
+});
+
+describe('an entry of a queue', () => {
+  test('that the ledger does not know is recorded, its desktop too', async () => {
+    const start = await fleet.startDesktop({ env: { A: '1' } }, 'ada', false);
+    expect(await reconciler({ afterMs: 60_000 }).reconcile()).toEqual(NOTHING);
+    expect(await reconcile()).toEqual({ ...NOTHING, recorded: 2 });
+    expect(await rowOf(start)).toEqual(jobRow('ada', await jobRecord(start)));
+    expect(await desktopRowOf(start)).toEqual(containerRow('ada', await desktopRecord(start)));
+    expect((await desktopRowOf(start))?.spec).toMatchObject({ env: { A: '1' } });
+    expect(await reconcile()).toEqual(NOTHING);
+  });
+
+  test('whose run has ended by the ledger is closed and removed, and its end told', async () => {
+    const start = await fleet.startDesktop();
+    const before = await jobRecord(start);
+    const error = { code: 'x', message: 'm', retryable: false };
+    await records.endJob(start.data, { state: 'failed', error });
+    await drained();
+    await fleet.realtime.client.flushall();
+    const key = keys.job(start.userId, start.jobId);
+    await redis.del(key);
+    await redis.hset(key, before);
+    expect(await reconcile()).toMatchObject({ closed: 1 });
+    expect(await fleet.job(start)).toMatchObject({ state: 'failed', error });
+    expect(await waiting()).toEqual([]);
+    await told(fleet, start, `job:${start.jobId}`, 'job.failed');
+    expect(await reconcile()).toMatchObject({ closed: 0, reenqueued: 0 });
+  });
+
+  test('that nobody can read is left alone', async () => {
+    await fleet.queue('containers').add('container.start', { version: 99 });
+    await fleet.queue('containers').add('container.start', { version: 1, jobId: '../..' });
+    expect(await reconcile()).toEqual(NOTHING);
+    expect(await waiting()).toHaveLength(2);
+  });
+});
+
+describe('a desktop', () => {
+  test('that Redis has lost comes back, on its host', async () => {
+    const start = await placed();
+    await records.changeContainer(start, { ...RUNNING, fence: start.fence });
+    await drained();
+    const before = await desktopRecord(start);
+    await redis.flushall();
+    await reconcile();
+    expect(await desktopRecord(start)).toEqual(before);
+    expect(await records.hostContainers('a')).toEqual([
+      { userId: start.userId, containerId: start.containerId },
+    ]);
+    expect(await redis.zrange(keys.hosts(), '0', '-1')).toEqual(['a']);
+  });
+
+  test('that Redis knows under an older placement comes back under the later one', async () => {
+    const start = await fleet.startDesktop();
+    const row = containerRow(start.userId, await desktopRecord(start));
+    const later = { ...row, state: 'starting' as const, host: 'b', boot: 'x', fence: 2 };
+    await fleet.ledger.run((db) => recordPlacement(db, later, new Date()));
+    expect(await reconcile()).toEqual({ ...NOTHING, restored: 1 });
+    expect(await desktopRecord(start)).toMatchObject({ state: 'starting', host: 'b', boot: 'x', fence: '2' });
+  });
+
+  test('whose start Redis has forgotten to be done runs', async () => {
+    const start = await placed();
+    const before = await desktopRecord(start);
+    await records.changeContainer(start, { ...RUNNING, fence: start.fence });
+    await drained();
+    const key = keys.container(start.userId, start.containerId);
+    await redis.del(key);
+    await redis.hset(key, before);
+    expect(await reconcile()).toMatchObject({ restored: 1 });
+    expect(await desktopRecord(start)).toMatchObject({
+      state: 'running',
+      startedAt: '1000',
+      expiresAt: '2000',
+    });
+  });
+
+  test('whose end the ledger has missed is closed there', async () => {
+    const start = await placed();
+    await records.changeContainer(start, { to: 'lost', fence: start.fence });
+    await forgetChanges(start);
+    expect(await reconcile()).toMatchObject({ closed: 1 });
+    expect(await desktopRowOf(start)).toMatchObject({ state: 'lost', endedAt: expect.any(Date) });
+    expect(await reconcile()).toMatchObject({ closed: 0 });
+  });
+
+  test('whose end Redis has forgotten is closed there, and the end told', async () => {
+    const start = await placed();
+    const before = await desktopRecord(start);
+    await records.changeContainer(start, { to: 'stopped', fence: start.fence });
+    await drained();
+    await fleet.realtime.client.flushall();
+    const key = keys.container(start.userId, start.containerId);
+    await redis.del(key);
+    await redis.hset(key, before);
+    await redis.zadd(keys.hosts(), Date.now(), 'a');
+    expect(await reconcile()).toMatchObject({ closed: 1 });
+    expect(await desktopRecord(start)).toMatchObject({ state: 'stopped' });
+    await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
+  });
+});
+
+test('two reconcilers at once add nothing twice and say nothing twice', async () => {
+  const starts = await Promise.all(Array.from({ length: 40 }, () => fleet.startDesktop()));
+  const ended = starts.slice(0, 10);
+  for (const start of ended) await records.endJob(start.data, { state: 'cancelled' });
+  await drained();
+  await redis.flushall();
+  await Promise.all([reconcile(), reconcile(), reconcile()]);
+  const open = starts.slice(10).map(({ jobId }) => jobId);
+  expect((await waiting()).sort()).toEqual(open.sort());
+  expect(await reconcile()).toEqual(NOTHING);
+  const rows = await fleet.postgres
+    .sql`select state, count(*)::int from job_changes group by state order by 1`;
+  expect(rows.map(({ state, count }) => [state, count])).toEqual([
+    ['cancelled', 10],
+    ['queued', 40],
+  ]);
+});
+
+test('more than fits in one page is all put right', async () => {
+  await fleet.startDesktop();
+  await redis.flushall();
+  await fleet.postgres
+    .sql`insert into jobs select 'j' || n, user_id, kind, state, run, fence, attempts_made, queue, 'c' || n,
+      request_id, result, error, created_at, started_at, finished_at from jobs, generate_series(1, 450) n`;
+  expect(await reconcile()).toMatchObject({ reenqueued: 451 });
+  expect(new Set(await waiting()).size).toBe(451);
+});
+
+test('a full pass records all that Redis knows in a ledger that came back from an old backup', async () => {
+  const start = await placed();
+  await records.changeContainer(start, { ...RUNNING, fence: start.fence });
+  const ended = await fleet.startDesktop({}, `user:${newId()}`);
+  await records.endJob(ended.data, { state: 'completed', result: { a: 1 } });
+  await drained();
+  await fleet.postgres.sql`truncate jobs, job_changes, containers, container_changes, usage_days`;
+  await fleet.queue('containers').obliterate({ force: true });
+  expect(await reconcile()).toEqual(NOTHING);
+  const full = await reconciler().reconcile({ full: true });
+  expect(full).toEqual({ ...NOTHING, recorded: 3, closed: 1, reenqueued: 1 });
+  for (const each of [start, ended]) {
+    expect(await rowOf(each)).toEqual(jobRow(each.userId, await jobRecord(each)));
+    expect(await desktopRowOf(each)).toEqual(containerRow(each.userId, await desktopRecord(each)));
+  }
+  expect(await reconciler().reconcile({ full: true })).toEqual(NOTHING);
+});

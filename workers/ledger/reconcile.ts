@@ -1,0 +1,79 @@
+import type { Ledger } from '@warmwind/shared/node/ledger';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { Records } from '@warmwind/shared/node/records';
+import type { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { reconcileDesktops } from './desktops.ts';
+import { reconcileEntries } from './entries.ts';
+import { recordEverything } from './everything.ts';
+import { reconcileJobs } from './jobs.ts';
+
+/**
+ * What was put right: a run that its queue had lost was added again, a record that Redis had lost came back, an end that
+ * one side had missed was told to it, something the ledger did not know was recorded.
+ */
+type Reconciled = 'reenqueued' | 'restored' | 'closed' | 'recorded';
+export type ReconciledCounts = Record<Reconciled, number>;
+
+export type ReconcilerOptions = {
+  /** The queue Redis. */
+  redis: Redis;
+  ledger: Ledger;
+  /** With the same ledger. */
+  records: Records;
+  /** A queue by its name. */
+  queue: (name: string) => Queue;
+  log: Logger;
+  /** What is younger than this is still on its way and left alone, ms. */
+  afterMs: number;
+  onReconciled?: (what: Reconciled) => void;
+};
+
+/** One pass: what its parts share. */
+export type Pass = Omit<ReconcilerOptions, 'onReconciled'> & {
+  /** What was created, or finished in its queue, after this is left alone, ms. */
+  until: number;
+  signal: AbortSignal;
+  count: (what: Reconciled) => void;
+};
+
+/**
+ * Makes queue, records and ledger agree: what was acknowledged is in its queue until it has ended, and every end is known
+ * on both sides. Each step may be repeated or done by two processes at once.
+ */
+export class Reconciler {
+  readonly #o: ReconcilerOptions;
+
+  constructor(options: ReconcilerOptions) {
+    this.#o = options;
+  }
+
+  /**
+   * One pass over all that is open. Rejects when Redis or the ledger does not answer: what was done stays done.
+   * @param full also records all that Redis knows, for a ledger that came back from an old backup
+   */
+  async reconcile({
+    full = false,
+    signal = new AbortController().signal,
+  }: {
+    full?: boolean;
+    signal?: AbortSignal;
+  } = {}): Promise<ReconciledCounts> {
+    const counts: ReconciledCounts = { reenqueued: 0, restored: 0, closed: 0, recorded: 0 };
+    const { onReconciled, ...options } = this.#o;
+    const pass: Pass = {
+      ...options,
+      until: Date.now() - options.afterMs,
+      signal,
+      count: (what) => {
+        counts[what] += 1;
+        onReconciled?.(what);
+      },
+    };
+    const steps = [reconcileDesktops, reconcileJobs, reconcileEntries];
+    for (const step of full ? [recordEverything, ...steps] : steps) {
+      if (!signal.aborted) await step(pass);
+    }
+    return counts;
+  }
+}
