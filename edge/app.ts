@@ -24,6 +24,7 @@ import { limited } from './limits/charge.ts';
 import { getLimits } from './limits/get.ts';
 import { createTicket } from './realtime/token.ts';
 import { createServices } from './services.ts';
+import { getUsage } from './usage/get.ts';
 
 /** The edge: what is open to all, then what belongs to a user. */
 export function createApp(config: Config): App {
@@ -53,6 +54,7 @@ export function createApp(config: Config): App {
   getJob(app, services);
   createTicket(app, services);
   getLimits(app, services);
+  getUsage(app, services);
 
   app.all('*', limited(services.limiter, 'open'), () => {
     throw notFound('route');

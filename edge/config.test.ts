@@ -6,6 +6,7 @@ const LEAST = {
   UPSTASH_REDIS_REST_TOKEN: 'token',
   AUTH_SECRET: 'x'.repeat(32),
   RELAY_URL: 'https://relay.test/',
+  LEDGER_DB: { connectionString: 'postgres://ledger.test/warmwind' },
 };
 
 describe('the configuration', () => {
@@ -20,6 +21,8 @@ describe('the configuration', () => {
       MAX_GPUS: 0,
       LIMITER_TIMEOUT_MS: 300,
       QUOTAS: { jobs: 1000, desktops: 20 },
+      LEDGER: 'on',
+      LEDGER_MAX_LAG_MS: 2000,
     });
   });
 
@@ -34,10 +37,30 @@ describe('the configuration', () => {
     ['DESKTOP_NETWORKS', 'host'],
     ['TRUSTED_PROXIES', '10.0.0.0/8, everyone'],
     ['LIMITER_TIMEOUT_MS', 'soon'],
+    ['LEDGER', 'maybe'],
+    ['LEDGER_DB', 'mysql://elsewhere'],
+    ['LEDGER_MAX_LAG_MS', 'little'],
   ])('names %s when it is wrong, and does not repeat its value', (name, value) => {
     const read = () => readConfig({ ...LEAST, [name]: value });
     expect(read).toThrow(name);
     expect(read).not.toThrow(value);
+  });
+
+  test('without a ledger only when that is what is wanted, and says how', () => {
+    const { LEDGER_DB: _, ...without } = LEAST;
+    expect(() => readConfig(without)).toThrow('LEDGER=off');
+    expect(readConfig({ ...without, LEDGER: 'off' }).LEDGER).toBe('off');
+  });
+
+  test('takes a ledger as a binding, which is not read yet, or as a URL', () => {
+    const binding = {
+      get connectionString(): string {
+        throw new Error('read outside of a request');
+      },
+    };
+    expect(readConfig({ ...LEAST, LEDGER_DB: binding }).LEDGER_DB).toBe(binding);
+    const url = 'postgres://ledger.test/warmwind';
+    expect(readConfig({ ...LEAST, LEDGER_DB: url }).LEDGER_DB).toEqual({ connectionString: url });
   });
 
   test.each(Object.keys(LEAST))('names %s when it is missing', (name) => {

@@ -2,6 +2,7 @@ import { QuotasConfig, RateLimitsConfig } from '@warmwind/shared/limits';
 import { BACKPRESSURE_ABOVE } from '@warmwind/shared/queues';
 import { z } from 'zod';
 import { isAddressRange } from './http/address.ts';
+import type { Database } from './ledger/ledger.ts';
 
 const list = (text: string): string[] =>
   text
@@ -27,41 +28,64 @@ const json = <T extends z.ZodType>(schema: T) =>
 
 const Milliseconds = z.coerce.number().int().min(1).max(30_000);
 const Secret = z.string().min(32, 'use at least 32 characters');
+/** A Hyperdrive binding; or a URL, where the environment of a stack is checked. */
+const DatabaseBinding = z
+  .custom<Database | string>(
+    (value) =>
+      typeof value === 'string'
+        ? /^postgres(ql)?:\/\//.test(value)
+        : typeof value === 'object' && value !== null && 'connectionString' in value,
+    'bind a PostgreSQL through Hyperdrive',
+  )
+  .transform((value): Database => (typeof value === 'string' ? { connectionString: value } : value));
 const withoutSlash = (url: string): string => url.replace(/\/+$/, '');
 
-const Variables = z.object({
-  UPSTASH_REDIS_REST_URL: z.url({ protocol: /^https?$/ }).transform(withoutSlash),
-  UPSTASH_REDIS_REST_TOKEN: z.string().min(1),
+const Variables = z
+  .object({
+    UPSTASH_REDIS_REST_URL: z.url({ protocol: /^https?$/ }).transform(withoutSlash),
+    UPSTASH_REDIS_REST_TOKEN: z.string().min(1),
 
-  AUTH_SECRET: Secret,
-  AUTH_SECRET_PREVIOUS: Secret.optional(),
-  AUTH_JWKS_URL: z.url({ protocol: /^https?$/ }).optional(),
+    AUTH_SECRET: Secret,
+    AUTH_SECRET_PREVIOUS: Secret.optional(),
+    AUTH_JWKS_URL: z.url({ protocol: /^https?$/ }).optional(),
 
-  /** Where browsers find the relay's Socket.IO. */
-  RELAY_URL: z.url({ protocol: /^(https?|wss?)$/ }).transform(withoutSlash),
-  CORS_ORIGINS: List.prefault(''),
-  /** CIDR ranges of the proxies in front; set, the client's IP is taken from X-Forwarded-For. */
-  TRUSTED_PROXIES: List.refine(
-    (ranges) => ranges.every(isAddressRange),
-    'write ranges as 10.0.0.0/8',
-  ).prefault(''),
+    /** Where browsers find the relay's Socket.IO. */
+    RELAY_URL: z.url({ protocol: /^(https?|wss?)$/ }).transform(withoutSlash),
+    CORS_ORIGINS: List.prefault(''),
+    /** CIDR ranges of the proxies in front; set, the client's IP is taken from X-Forwarded-For. */
+    TRUSTED_PROXIES: List.refine(
+      (ranges) => ranges.every(isAddressRange),
+      'write ranges as 10.0.0.0/8',
+    ).prefault(''),
 
-  RATE_LIMITS: json(RateLimitsConfig).prefault('{}'),
-  QUOTAS: json(QuotasConfig).prefault('{}'),
-  DESKTOP_IMAGES: json(
-    z
-      .record(z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/), z.string().min(1).max(255))
-      .refine((images) => Object.keys(images).length > 0, 'offer at least one image'),
-  ).prefault('{"desktop":"warmwind/desktop:latest"}'),
-  DESKTOP_NETWORKS: List.pipe(z.array(z.enum(['none', 'egress'])).min(1)).prefault('none'),
-  MAX_GPUS: z.coerce.number().int().min(0).max(8).default(0),
+    RATE_LIMITS: json(RateLimitsConfig).prefault('{}'),
+    QUOTAS: json(QuotasConfig).prefault('{}'),
+    DESKTOP_IMAGES: json(
+      z
+        .record(z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/), z.string().min(1).max(255))
+        .refine((images) => Object.keys(images).length > 0, 'offer at least one image'),
+    ).prefault('{"desktop":"warmwind/desktop:latest"}'),
+    DESKTOP_NETWORKS: List.pipe(z.array(z.enum(['none', 'egress'])).min(1)).prefault('none'),
+    MAX_GPUS: z.coerce.number().int().min(0).max(8).default(0),
 
-  /** How long a request waits for the limiter, and a submission for the script that decides it. */
-  LIMITER_TIMEOUT_MS: Milliseconds.default(300),
-  /** How long a submission waits for its job to be in the queue. */
-  SUBMIT_TIMEOUT_MS: Milliseconds.default(2000),
-  BACKPRESSURE_ABOVE: z.coerce.number().int().min(0).default(BACKPRESSURE_ABOVE),
-});
+    /** How long a request waits for the limiter, and a submission for the script that decides it. */
+    LIMITER_TIMEOUT_MS: Milliseconds.default(300),
+    /** How long a submission waits, once it is accepted, for its job to be in the queue and in the ledger. */
+    SUBMIT_TIMEOUT_MS: Milliseconds.default(2000),
+    BACKPRESSURE_ABOVE: z.coerce.number().int().min(0).default(BACKPRESSURE_ABOVE),
+
+    /** `off`: an acknowledged job lives in Redis alone, and is lost with it. */
+    LEDGER: z.enum(['on', 'off']).default('on'),
+    LEDGER_DB: DatabaseBinding.optional(),
+    /** A replica for lists and usage, used while it is not further behind than this. */
+    LEDGER_READ_DB: DatabaseBinding.optional(),
+    LEDGER_MAX_LAG_MS: z.coerce.number().int().min(1).max(3_600_000).default(2000),
+  })
+  .refine(({ LEDGER, LEDGER_DB }) => LEDGER === 'off' || LEDGER_DB, {
+    path: ['LEDGER_DB'],
+    error:
+      'bind the PostgreSQL of the ledger (Hyperdrive; LEDGER_URL where there is none), or set LEDGER=off',
+  });
 
 /** The Worker's bindings, checked, with every default in place. */
 export type Config = z.output<typeof Variables>;

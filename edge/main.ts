@@ -1,5 +1,6 @@
 import { ApiError } from '@warmwind/shared/errors';
 import { newId } from '@warmwind/shared/ids';
+import type { ExecutionContext } from 'hono';
 import { createApp } from './app.ts';
 import { readConfig } from './config.ts';
 import type { App } from './env.ts';
@@ -9,7 +10,7 @@ import { log } from './http/log.ts';
 const apps = new WeakMap<object, App>();
 
 export default {
-  async fetch(request: Request, env: object): Promise<Response> {
+  async fetch(request: Request, env: object, context: ExecutionContext): Promise<Response> {
     let app = apps.get(env);
     if (!app) {
       try {
@@ -19,7 +20,7 @@ export default {
       }
       apps.set(env, app);
     }
-    return app.fetch(request);
+    return app.fetch(request, env, context);
   },
 };
 

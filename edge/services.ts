@@ -2,6 +2,7 @@ import type { Redis } from '@upstash/redis/cloudflare';
 import { createVerifier, type VerifyToken } from './auth/token.ts';
 import type { Config } from './config.ts';
 import { Submissions } from './jobs/submissions.ts';
+import { Ledger } from './ledger/ledger.ts';
 import { Limiter } from './limits/limiter.ts';
 import { Queues } from './queue/queues.ts';
 import { createRedis } from './redis/redis.ts';
@@ -16,6 +17,8 @@ export type Services = {
   limiter: Limiter;
   queues: Queues;
   submissions: Submissions;
+  /** `undefined` when LEDGER is off. */
+  ledger: Ledger | undefined;
   verifyToken: VerifyToken;
 };
 
@@ -33,6 +36,7 @@ export function createServices(config: Config): Services {
     limiter,
     queues,
     submissions: new Submissions(deciding, limiter, queues),
+    ledger: config.LEDGER === 'on' && config.LEDGER_DB ? new Ledger(config.LEDGER_DB, config) : undefined,
     verifyToken: createVerifier(config),
   };
 }

@@ -37,6 +37,7 @@ const verifier = (over: Record<string, string | undefined> = {}) =>
       UPSTASH_REDIS_REST_URL: 'http://redis.test',
       UPSTASH_REDIS_REST_TOKEN: 'token',
       RELAY_URL: 'http://relay.test',
+      LEDGER: 'off',
       AUTH_SECRET: SECRET,
       AUTH_SECRET_PREVIOUS: PREVIOUS,
       AUTH_JWKS_URL: `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/`,

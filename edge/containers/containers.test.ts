@@ -1,6 +1,7 @@
 import { keys } from '@warmwind/shared/keys';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type CallInit, startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+import { emptyStores } from '../testing/stores.ts';
 
 let edge: TestEdge;
 
@@ -12,7 +13,7 @@ beforeAll(async () => {
   });
 });
 afterAll(() => edge?.stop());
-beforeEach(() => edge.gateway.redis.client.flushall());
+beforeEach(() => emptyStores(edge));
 
 const start = (init?: CallInit, user = 'ada') => edge.call(user, 'POST', '/containers/start', init);
 const stop = (id: unknown, init?: CallInit, user = 'ada') =>

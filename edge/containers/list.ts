@@ -1,39 +1,40 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { CONTAINER_STATES, Container, containerFromRecord } from '@warmwind/shared/containers';
+import { CONTAINER_STATES, Container, containerFromRecord, hasEnded } from '@warmwind/shared/containers';
 import { keys } from '@warmwind/shared/keys';
+import { listContainers as listRows } from '@warmwind/shared/ledger/reads';
+import { containerOf } from '@warmwind/shared/ledger/rows';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { limited } from '../limits/charge.ts';
-import { createPager, PageQuery } from '../redis/page.ts';
+import { createLister, listOf } from '../lists/list.ts';
+import { PageQuery, readPageRequest } from '../lists/query.ts';
 import type { Services } from '../services.ts';
 
+const Filters = { state: z.enum(CONTAINER_STATES).optional() };
+type Where = z.output<z.ZodObject<typeof Filters>>;
+
 /** `GET /containers` */
-export function listContainers(app: App, { limiter, redis }: Services): void {
-  const page = createPager(redis);
+export function listContainers(app: App, services: Services): void {
+  const list = createLister<Container, Where>(services, {
+    index: keys.containers,
+    key: keys.container,
+    fromRecord: containerFromRecord,
+    fromLedger: async (db, page, { state }) => (await listRows(db, page, { state })).map(containerOf),
+    hasEnded: ({ state }) => hasEnded(state),
+    outdates: (row, record) => hasEnded(row.state) && !hasEnded(record.state),
+  });
   const route = createRoute({
     method: 'get',
     path: '/containers',
     operationId: 'listContainers',
     summary: 'Your desktops, newest first',
     security,
-    middleware: [limited(limiter, 'open')] as const,
-    request: { query: PageQuery.extend({ state: z.enum(CONTAINER_STATES).optional() }) },
-    responses: {
-      200: json(z.object({ items: z.array(Container), nextCursor: z.string().nullable() }), 'One page.'),
-      ...failures(400, 401, 429, 503),
-    },
+    middleware: [limited(services.limiter, 'open')] as const,
+    request: { query: PageQuery.extend(Filters) },
+    responses: { 200: json(listOf(Container), 'One page.'), ...failures(400, 401, 429, 503) },
   });
   app.openapi(route, async (c) => {
-    const { state, cursor, limit } = c.req.valid('query');
-    const user = c.get('user').id;
-    const { records, nextCursor } = await page({
-      index: keys.containers(user),
-      prefix: keys.container(user, ''),
-      limit,
-      cursor,
-      where: { state },
-    });
-    const items = records.flatMap((record) => containerFromRecord(record) ?? []);
-    return c.json({ items, nextCursor }, 200);
+    const { state, ...page } = c.req.valid('query');
+    return c.json(await list(c, readPageRequest(page), { state }), 200);
   });
 }

@@ -2,6 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { type ContainerSpec, StartContainer } from '@warmwind/shared/containers';
 import type { Issue } from '@warmwind/shared/errors';
 import { newId } from '@warmwind/shared/ids';
+import type { Fields } from '@warmwind/shared/ledger/rows';
 import type { LimitScope } from '@warmwind/shared/limits';
 import type { Config } from '../config.ts';
 import type { App } from '../env.ts';
@@ -16,7 +17,8 @@ import type { Services } from '../services.ts';
 const SCOPES: LimitScope[] = ['user', 'containers.start'];
 
 /** `POST /containers/start` */
-export function startContainer(app: App, { config, limiter, submissions }: Services): void {
+export function startContainer(app: App, services: Services): void {
+  const { config, limiter } = services;
   const route = createRoute({
     method: 'post',
     path: '/containers/start',
@@ -36,7 +38,7 @@ export function startContainer(app: App, { config, limiter, submissions }: Servi
   app.openapi(route, async (c) => {
     const input = c.req.valid('json');
     const key = c.req.valid('header')['idempotency-key'];
-    const job = await submit(c, submissions, {
+    const job = await submit(c, services, {
       action: 'start',
       kind: 'container.start',
       queue: 'containers',
@@ -44,6 +46,7 @@ export function startContainer(app: App, { config, limiter, submissions }: Servi
       requestId: c.get('requestId'),
       scopes: SCOPES,
       idempotency: await idempotency(c, key, input),
+      containerId: newId(),
       container: newContainer(c.get('user').id, input, config),
       quotas: config.QUOTAS,
     });
@@ -51,16 +54,15 @@ export function startContainer(app: App, { config, limiter, submissions }: Servi
   });
 }
 
-/** The fields of a new desktop's record, as far as its request decides them. */
-function newContainer(userId: string, input: StartContainer, config: Config) {
+/** The fields of a new desktop's record, as far as its request decides them, given its id. */
+function newContainer(userId: string, input: StartContainer, config: Config): (id: string) => Fields {
   const { image = Object.keys(config.DESKTOP_IMAGES)[0] ?? '', name, snapshot, ...rest } = input;
   const issues = offerIssues(image, input, config);
   if (issues.length > 0) throw badRequest(issues);
   if (snapshot !== undefined) throw notFound('snapshot');
 
-  const id = newId();
   const spec: ContainerSpec = { ...rest, image: config.DESKTOP_IMAGES[image] ?? '' };
-  return {
+  return (id) => ({
     id,
     userId,
     name: name ?? `desktop-${id.slice(0, 8)}`,
@@ -68,7 +70,7 @@ function newContainer(userId: string, input: StartContainer, config: Config) {
     width: `${spec.width}`,
     height: `${spec.height}`,
     spec: JSON.stringify(spec),
-  };
+  });
 }
 
 /** What this deployment does not offer. */

@@ -13,14 +13,14 @@ import type { Services } from '../services.ts';
 const SCOPES: LimitScope[] = ['user'];
 
 /** `POST /containers/:id/stop` */
-export function stopContainer(app: App, { limiter, submissions }: Services): void {
+export function stopContainer(app: App, services: Services): void {
   const route = createRoute({
     method: 'post',
     path: '/containers/{id}/stop',
     operationId: 'stopContainer',
     summary: 'Stop a desktop, or cancel its start',
     security,
-    middleware: [limitedBySubmission(limiter, SCOPES), jsonBody] as const,
+    middleware: [limitedBySubmission(services.limiter, SCOPES), jsonBody] as const,
     request: { params: IdParam, headers: SubmitHeaders, body: json(z.strictObject({}), 'Nothing.') },
     responses: {
       202: json(z.object({ jobId: z.string() }), 'Accepted.'),
@@ -31,7 +31,7 @@ export function stopContainer(app: App, { limiter, submissions }: Services): voi
     const { id } = c.req.valid('param');
     if (!isId(id)) throw notFound('desktop');
     const key = c.req.valid('header')['idempotency-key'];
-    const job = await submit(c, submissions, {
+    const job = await submit(c, services, {
       action: 'stop',
       kind: 'container.stop',
       queue: 'containers',

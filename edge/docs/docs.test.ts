@@ -26,6 +26,7 @@ describe('GET /openapi.json', () => {
       'get /jobs',
       'get /jobs/{id}',
       'get /limits',
+      'get /usage',
       'post /containers/start',
       'post /containers/{id}/stop',
       'post /realtime/token',

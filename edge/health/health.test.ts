@@ -25,7 +25,7 @@ describe('health', () => {
     expect([live.status, Health.parse(live.body).status]).toEqual([200, 'ok']);
     const ready = await get('/health/ready');
     expect([ready.status, Health.parse(ready.body).status]).toEqual([200, 'ok']);
-    expect(ready.body.info).toMatchObject({ redisQueue: { status: 'up' } });
+    expect(ready.body.info).toMatchObject({ redisQueue: { status: 'up' }, ledger: { status: 'up' } });
   });
 
   test('ready reports backpressure by all that waits, delayed and prioritized included, and stays ready', async () => {
@@ -58,7 +58,7 @@ describe.each(outages)('while Redis %s', (_what, take, giveBack) => {
     expect(Number(answer.headers.get('Retry-After'))).toBeGreaterThanOrEqual(1);
   });
 
-  test.each(['/containers', '/containers/x', '/jobs', '/jobs/x', '/limits'])('503: GET %s', async (path) => {
+  test.each(['/containers/x', '/jobs/x', '/limits'])('503: GET %s', async (path) => {
     expect((await get(path)).status).toBe(503);
   });
 

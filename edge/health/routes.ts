@@ -1,9 +1,11 @@
 import { createRoute } from '@hono/zod-openapi';
 import { type Check, checkHealth, Health, queueDepth } from '@warmwind/shared/health';
+import { jobs } from '@warmwind/shared/ledger/schema';
 import { QUEUES } from '@warmwind/shared/queues';
-import type { App } from '../env.ts';
+import type { Context } from 'hono';
+import type { App, AppEnv } from '../env.ts';
+import { failureOf } from '../http/failure.ts';
 import { json } from '../http/openapi.ts';
-import { redisFailure } from '../redis/redis.ts';
 import type { Services } from '../services.ts';
 
 const responses = { 200: json(Health, 'Healthy.'), 503: json(Health, 'Not healthy.') };
@@ -29,14 +31,14 @@ export function healthRoutes(app: App, services: Services): void {
       responses,
     }),
     async (c) => {
-      const health = await checkHealth(readyChecks(services));
+      const health = await checkHealth(readyChecks(c, services));
       return c.json(health, health.status === 'ok' ? 200 : 503);
     },
   );
 }
 
-/** The queue Redis answers, and how deep each queue is. */
-function readyChecks({ config, queues, redis }: Services): Record<string, Check> {
+/** The queue Redis answers, how deep each queue is, and the ledger answers, if there is to be one. */
+function readyChecks(c: Context<AppEnv>, { config, queues, redis, ledger }: Services): Record<string, Check> {
   const depth = async (name: string) => {
     const counts = await queues.get(name).getJobCounts();
     return [name, queueDepth(counts, config.BACKPRESSURE_ABOVE)];
@@ -47,16 +49,24 @@ function readyChecks({ config, queues, redis }: Services): Record<string, Check>
       return {};
     }),
     queues: plain(async () => Object.fromEntries(await Promise.all(QUEUES.map(depth)))),
+    ...(ledger
+      ? {
+          ledger: plain(async () => {
+            await ledger.run(c, (db) => db.select({ id: jobs.id }).from(jobs).limit(1));
+            return {};
+          }),
+        }
+      : {}),
   };
 }
 
-/** A failure is shown without the command that failed. */
+/** A failure is shown without the command or query that failed. */
 const plain =
   (check: Check): Check =>
   async () => {
     try {
       return await check();
     } catch (error) {
-      throw new Error(redisFailure(error).error);
+      throw new Error(failureOf(error).error);
     }
   };

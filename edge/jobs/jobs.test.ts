@@ -1,6 +1,7 @@
 import { keys } from '@warmwind/shared/keys';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+import { emptyStores } from '../testing/stores.ts';
 
 let edge: TestEdge;
 
@@ -8,7 +9,7 @@ beforeAll(async () => {
   edge = await startTestEdge({ RATE_LIMITS: '{"user": ["1000/s"], "containers.start": []}' });
 });
 afterAll(() => edge?.stop());
-beforeEach(() => edge.gateway.redis.client.flushall());
+beforeEach(() => emptyStores(edge));
 
 const start = async (user = 'ada') => (await edge.call(user, 'POST', '/containers/start')).body;
 const get = (path: string, user = 'ada') => edge.call(user, 'GET', path);

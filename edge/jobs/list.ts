@@ -1,41 +1,40 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { JOB_KINDS, JOB_STATES, Job, jobFromRecord } from '@warmwind/shared/jobs';
+import { isTerminal, JOB_KINDS, JOB_STATES, Job, jobFromRecord } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
+import { listJobs as listRows } from '@warmwind/shared/ledger/reads';
+import { jobOf } from '@warmwind/shared/ledger/rows';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { limited } from '../limits/charge.ts';
-import { createPager, PageQuery } from '../redis/page.ts';
+import { createLister, listOf } from '../lists/list.ts';
+import { PageQuery, readPageRequest } from '../lists/query.ts';
 import type { Services } from '../services.ts';
 
+const Filters = { state: z.enum(JOB_STATES).optional(), kind: z.enum(JOB_KINDS).optional() };
+type Where = z.output<z.ZodObject<typeof Filters>>;
+
 /** `GET /jobs` */
-export function listJobs(app: App, { limiter, redis }: Services): void {
-  const page = createPager(redis);
+export function listJobs(app: App, services: Services): void {
+  const list = createLister<Job, Where>(services, {
+    index: keys.jobs,
+    key: keys.job,
+    fromRecord: jobFromRecord,
+    fromLedger: async (db, page, { state, kind }) => (await listRows(db, page, { state, kind })).map(jobOf),
+    hasEnded: ({ state }) => isTerminal(state),
+    outdates: (row, record) => isTerminal(row.state) && !isTerminal(record.state) && row.run >= record.run,
+  });
   const route = createRoute({
     method: 'get',
     path: '/jobs',
     operationId: 'listJobs',
     summary: 'Your jobs, newest first',
     security,
-    middleware: [limited(limiter, 'open')] as const,
-    request: {
-      query: PageQuery.extend({ state: z.enum(JOB_STATES).optional(), kind: z.enum(JOB_KINDS).optional() }),
-    },
-    responses: {
-      200: json(z.object({ items: z.array(Job), nextCursor: z.string().nullable() }), 'One page.'),
-      ...failures(400, 401, 429, 503),
-    },
+    middleware: [limited(services.limiter, 'open')] as const,
+    request: { query: PageQuery.extend(Filters) },
+    responses: { 200: json(listOf(Job), 'One page.'), ...failures(400, 401, 429, 503) },
   });
   app.openapi(route, async (c) => {
-    const { state, kind, cursor, limit } = c.req.valid('query');
-    const user = c.get('user').id;
-    const { records, nextCursor } = await page({
-      index: keys.jobs(user),
-      prefix: keys.job(user, ''),
-      limit,
-      cursor,
-      where: { state, kind },
-    });
-    const items = records.flatMap((record) => jobFromRecord(record) ?? []);
-    return c.json({ items, nextCursor }, 200);
+    const { state, kind, ...page } = c.req.valid('query');
+    return c.json(await list(c, readPageRequest(page), { state, kind }), 200);
   });
 }

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startGateway, type TestGateway, TOKEN } from '../../infra/gateway/testing.ts';
 import { Limiter } from '../limits/limiter.ts';
 import { Queues } from '../queue/queues.ts';
-import { type Submission, Submissions } from './submissions.ts';
+import type { AcceptedJob, Submission } from './submission.ts';
+import { Submissions } from './submissions.ts';
 
 let gateway: TestGateway;
 let submissions: Submissions;
@@ -37,7 +38,8 @@ const start = (over: Partial<Submission> = {}): Submission =>
     requestId: 'r',
     scopes: ['user', 'containers.start'],
     idempotency: undefined,
-    container: { id: `c${ids++}`, name: 'n', spec: '{}' },
+    containerId: `c${ids++}`,
+    container: (id: string) => ({ id, name: 'n', spec: '{}' }),
     quotas: { jobs: 100, desktops: 100 },
     ...over,
   }) as Submission;
@@ -59,6 +61,16 @@ const accepted = async (submission: Submission) => {
   if (answer.verdict !== 'accepted' && answer.verdict !== 'replayed') throw new Error(answer.verdict);
   return answer;
 };
+const enqueue = ({ queue, jobId, run, containerId }: AcceptedJob) =>
+  submissions.enqueue({
+    queue,
+    kind: 'container.start',
+    userId: 'ada',
+    jobId,
+    run,
+    containerId,
+    requestId: 'r',
+  });
 const key = (keyHash: string, requestHash = 'same') => ({ idempotency: { keyHash, requestHash } });
 
 describe('a start', () => {
@@ -96,18 +108,25 @@ describe('a start', () => {
     });
   });
 
-  test('a replay is added to its queue again while no worker has taken it, and is still one job', async () => {
-    const submission = start(key('k'));
-    await accepted(submission);
-    const replay = await accepted(start(key('k')));
-    await submissions.enqueue(submission, replay);
-    await submissions.enqueue(submission, replay);
+  test('a run that is added again is still one', async () => {
+    const job = await accepted(start());
+    await enqueue(job);
+    await enqueue(job);
     expect(await queues.get('containers').getJobCounts()).toMatchObject({ waiting: 1 });
+  });
 
-    await gateway.redis.client.hset(keys.job('ada', replay.jobId), 'state', 'active');
-    await queues.get('containers').remove(replay.jobId);
-    await submissions.enqueue(submission, await accepted(start(key('k'))));
-    expect(await queues.get('containers').getJobCounts()).toMatchObject({ waiting: 0 });
+  test('that is withdrawn leaves nothing, and one that a worker has taken stays', async () => {
+    const submission = start(key('k'));
+    const job = await accepted(submission);
+    await submissions.withdraw(submission, job);
+    const kept = (await gateway.redis.client.keys('*')).filter((name) => !name.includes(':limit:'));
+    expect(kept).toEqual([]);
+
+    const taken = await accepted(submission);
+    await gateway.redis.client.hset(keys.job('ada', taken.jobId), 'fence', '1');
+    await submissions.withdraw(submission, taken);
+    expect(await gateway.redis.client.exists(keys.job('ada', taken.jobId))).toBe(1);
+    expect(await verdict(start(key('k')))).toMatchObject({ verdict: 'replayed', jobId: taken.jobId });
   });
 
   test('a quota that is full refuses and records nothing; a replay is no new job', async () => {
@@ -137,6 +156,13 @@ describe('a start', () => {
     const { decision, verdict } = await submissions.decide(start());
     expect([decision.allowed, verdict]).toEqual([false, { verdict: 'denied' }]);
     expect(await gateway.redis.client.zcard(keys.jobs('ada'))).toBe(1);
+  });
+});
+
+describe('without scopes', () => {
+  test('nothing is charged and nothing is denied', async () => {
+    for (let i = 0; i < 41; i += 1) await accepted(start({ ...key('k'), scopes: [] }));
+    expect(await gateway.redis.client.exists(keys.limit('ada', 'user'))).toBe(0);
   });
 });
 

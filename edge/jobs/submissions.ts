@@ -1,13 +1,16 @@
 import type { Redis } from '@upstash/redis/cloudflare';
 import { newId } from '@warmwind/shared/ids';
-import type { JobKind } from '@warmwind/shared/jobs';
-import type { LimitScope, Quotas } from '@warmwind/shared/limits';
+import { keys } from '@warmwind/shared/keys';
+import type { Restore } from '@warmwind/shared/ledger/restore';
+import type { Earlier } from '@warmwind/shared/ledger/submissions';
+import { restoreScript } from '@warmwind/shared/lua/restore.lua';
 import { submitScript } from '@warmwind/shared/lua/submit.lua';
-import { bullJobId, JOB_DATA_VERSION, JOB_OPTIONS, type QueueName } from '@warmwind/shared/queues';
+import { withdrawScript } from '@warmwind/shared/lua/withdraw.lua';
+import { bullJobId, JOB_DATA_VERSION, JOB_OPTIONS, type JobData } from '@warmwind/shared/queues';
 import {
   ENDED_RECORD_TTL_MS,
   OPEN_RECORD_TTL_MS,
-  OUTSTANDING_MS,
+  RESERVATION_MS,
   type SubmitRequest,
   type SubmitVerdict,
   submitKeys,
@@ -17,38 +20,34 @@ import type { Limiter } from '../limits/limiter.ts';
 import type { Queues } from '../queue/queues.ts';
 import { type RunScript, scriptOf } from '../redis/redis.ts';
 import type { Idempotency } from './idempotency.ts';
+import type { Submission } from './submission.ts';
 
-/** A job that someone asks for. */
-export type Submission = {
-  userId: string;
-  requestId: string;
-  kind: JobKind;
-  queue: QueueName;
-  scopes: LimitScope[];
-  idempotency: Idempotency | undefined;
-} & (
-  | { action: 'start'; container: Record<string, string> & { id: string }; quotas: Quotas }
-  | { action: 'stop'; containerId: string }
-);
+/** A run that belongs into `queue`. */
+export type QueuedRun = Omit<JobData, 'version'> & { queue: string };
 
-/** The way from a request to a job in the queue, in two trips: one script decides and records, one call adds. */
+/** What Redis does for a submission, each in one trip. Everything throws when Redis does not answer in time. */
 export class Submissions {
+  readonly #redis: Redis;
   readonly #limiter: Limiter;
   readonly #queues: Queues;
   readonly #decide: RunScript;
+  readonly #withdraw: RunScript;
+  readonly #restore: RunScript;
 
   constructor(redis: Redis, limiter: Limiter, queues: Queues) {
+    this.#redis = redis;
     this.#decide = scriptOf(redis, submitScript);
+    this.#withdraw = scriptOf(redis, withdrawScript);
+    this.#restore = scriptOf(redis, restoreScript);
     this.#limiter = limiter;
     this.#queues = queues;
   }
 
-  /** Tiers, idempotency, quotas and records, in one atomic step. Throws when Redis does not answer in time. */
+  /** Tiers, idempotency, quotas and records, in one atomic step. Without scopes nothing is charged. */
   async decide(submission: Submission): Promise<{ decision: Decision; verdict: SubmitVerdict }> {
-    const { userId, idempotency } = submission;
+    const { userId, idempotency, containerId } = submission;
     const scopes = this.#limiter.scopes(submission.scopes);
     const jobId = newId();
-    const containerId = submission.action === 'start' ? submission.container.id : submission.containerId;
     const request: SubmitRequest = {
       nonce: newId(),
       scopes: scopesForLua(scopes),
@@ -57,10 +56,10 @@ export class Submissions {
       job: { id: jobId, kind: submission.kind, requestId: submission.requestId },
       openTtlMs: OPEN_RECORD_TTL_MS,
       endedTtlMs: ENDED_RECORD_TTL_MS,
-      outstandingMs: OUTSTANDING_MS,
+      reservationMs: RESERVATION_MS,
       queue: submission.queue,
       ...(submission.action === 'start'
-        ? { action: 'start', container: submission.container, quotas: submission.quotas }
+        ? { action: 'start', container: submission.container(containerId), quotas: submission.quotas }
         : { action: 'stop', containerId }),
     };
     const names = submitKeys(userId, submission.scopes, {
@@ -73,22 +72,33 @@ export class Submissions {
     return { decision: readDecision(raw, scopes), verdict: JSON.parse(verdict) as SubmitVerdict };
   }
 
-  /**
-   * Puts an accepted job into its queue. Adding the same run again changes nothing while BullMQ still knows it, so a
-   * replay repeats this as long as no worker has taken the job. Throws when the queue does not answer in time.
-   */
-  async enqueue({ userId, requestId, kind }: Submission, job: AcceptedJob): Promise<void> {
-    if (job.state !== 'queued') return;
-    const { jobId, containerId, run } = job;
+  /** Puts a run into its queue. Adding the same run again changes nothing while BullMQ still knows it. */
+  async enqueue({ queue, ...data }: QueuedRun): Promise<void> {
+    const jobId = bullJobId(data.jobId, data.run);
     await this.#queues
-      .get(job.queue)
-      .add(
-        kind,
-        { version: JOB_DATA_VERSION, kind, userId, jobId, run, containerId, requestId },
-        { ...JOB_OPTIONS, jobId: bullJobId(jobId, run) },
-      );
+      .get(queue)
+      .add(data.kind, { version: JOB_DATA_VERSION, ...data }, { ...JOB_OPTIONS, jobId });
+  }
+
+  /** Takes back the records of a job that must not be, unless a worker has taken it; and its idempotency key. */
+  async withdraw(
+    { userId, action, idempotency }: Submission,
+    { jobId, containerId }: { jobId: string; containerId: string },
+  ): Promise<void> {
+    const names = submitKeys(userId, [], { jobId, containerId, idempotencyHash: idempotency?.keyHash });
+    await this.#withdraw(names, [jobId, action === 'start' ? containerId : '']);
+  }
+
+  /** What the submit script would remember of a key that stands for this job. */
+  async remember(userId: string, { keyHash, requestHash }: Idempotency, job: Earlier): Promise<void> {
+    const { jobId, containerId, createdAt } = job;
+    const left = createdAt.getTime() + ENDED_RECORD_TTL_MS - Date.now();
+    const value = JSON.stringify({ hash: requestHash, jobId, containerId });
+    await this.#redis.set(keys.idempotency(userId, keyHash), value, { px: Math.max(1, left), nx: true });
+  }
+
+  /** Puts a record back that Redis has lost. */
+  async restore(record: Restore): Promise<void> {
+    await this.#restore(record.keys, record.args);
   }
 }
-
-/** What the script says of a job it accepted, now or before. */
-export type AcceptedJob = Extract<SubmitVerdict, { verdict: 'accepted' | 'replayed' }>;

@@ -4,8 +4,8 @@ import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import type { AppEnv } from '../env.ts';
 import { unavailable } from '../http/errors.ts';
+import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
-import { redisFailure } from '../redis/redis.ts';
 import { type Decision, tightest, waitMs } from './decision.ts';
 import { rateLimitHeaders } from './headers.ts';
 import type { Limiter } from './limiter.ts';
@@ -23,7 +23,7 @@ export async function charge(
 ): Promise<void> {
   c.set('charged', true);
   const decision = await limiter.charge(subject, scopes).catch((error: unknown) => {
-    log.warn('the limiter did not answer', { requestId: c.get('requestId'), ...redisFailure(error) });
+    log.warn('the limiter did not answer', { requestId: c.get('requestId'), ...failureOf(error) });
     if (without === 'closed') throw unavailable('The rate limiter did not answer: retry.');
     return undefined;
   });

@@ -1,19 +1,18 @@
 import { createRoute } from '@hono/zod-openapi';
-import type { Redis } from '@upstash/redis/cloudflare';
-import { isId, newId } from '@warmwind/shared/ids';
-import { keys } from '@warmwind/shared/keys';
+import { newId } from '@warmwind/shared/ids';
 import { RELAY_AUDIENCE, Ticket, type TicketClaims, TicketRequest } from '@warmwind/shared/realtime';
 import { SignJWT } from 'jose';
+import { findContainer } from '../containers/find.ts';
 import type { App } from '../env.ts';
 import { jsonBody } from '../http/body.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { limited } from '../limits/charge.ts';
-import { needed } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 
 /** `POST /realtime/token` */
-export function createTicket(app: App, { config, limiter, redis }: Services): void {
+export function createTicket(app: App, services: Services): void {
+  const { config, limiter } = services;
   const secret = new TextEncoder().encode(config.AUTH_SECRET);
   const route = createRoute({
     method: 'post',
@@ -28,7 +27,8 @@ export function createTicket(app: App, { config, limiter, redis }: Services): vo
   app.openapi(route, async (c) => {
     const { containerId, mode, ttlSeconds } = c.req.valid('json');
     const user = c.get('user').id;
-    if (containerId !== undefined && !(await owns(redis, user, containerId))) throw notFound('desktop');
+    if (containerId !== undefined && !(await findContainer(c, services, containerId)))
+      throw notFound('desktop');
 
     const id = newId();
     const issuedAt = Math.floor(Date.now() / 1000);
@@ -42,6 +42,3 @@ export function createTicket(app: App, { config, limiter, redis }: Services): vo
     return c.json({ id, token, url: config.RELAY_URL, expiresAt: new Date(exp * 1000).toISOString() }, 200);
   });
 }
-
-const owns = async (redis: Redis, user: string, id: string): Promise<boolean> =>
-  isId(id) && (await needed(redis.exec<number>(['EXISTS', keys.container(user, id)]))) === 1;

@@ -1,7 +1,7 @@
 import type { Redis } from '@upstash/redis/cloudflare';
 import { unavailable } from '../http/errors.ts';
+import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
-import { redisFailure } from './redis.ts';
 
 /** A Redis hash as the flat list it is answered as → an object. */
 export function toRecord(flat: string[]): Record<string, string> {
@@ -19,7 +19,7 @@ export async function needed<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (error) {
-    log.warn('redis did not answer', redisFailure(error));
+    log.warn('redis did not answer', failureOf(error));
     throw unavailable('The state of jobs and desktops can not be read now: retry.');
   }
 }

@@ -32,10 +32,3 @@ export function scriptOf(redis: Scriptable, lua: string): RunScript {
   const script = redis.createScript(lua);
   return (keys, args) => script.exec(keys, args);
 }
-
-/** Why Redis failed, for the log: the client's messages go on with the whole command, which stays out of it. */
-export const redisFailure = (error: unknown): { error: string } => {
-  if (!(error instanceof Error)) return { error: typeof error };
-  const [message = ''] = error.message.split(', command was: ');
-  return { error: `${error.name}: ${message.slice(0, 200)}` };
-};

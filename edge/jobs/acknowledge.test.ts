@@ -1,0 +1,225 @@
+import { keys } from '@warmwind/shared/keys';
+import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
+import { containers, jobs } from '@warmwind/shared/ledger/schema';
+import { drizzle } from 'drizzle-orm/postgres-js';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type CallInit, startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { emptyStores, forget, waiting } from '../testing/stores.ts';
+
+let edge: TestEdge;
+
+beforeAll(async () => {
+  edge = await startTestEdge({
+    RATE_LIMITS: '{"user": ["1000/s", "900/min"], "containers.start": []}',
+    SUBMIT_TIMEOUT_MS: '4000',
+  });
+});
+afterAll(() => edge?.stop());
+beforeEach(() => emptyStores(edge));
+
+const start = (key?: string, init: CallInit = {}) =>
+  edge.call('ada', 'POST', '/containers/start', {
+    ...init,
+    headers: key === undefined ? {} : { 'Idempotency-Key': key },
+  });
+/** As a client does it that is told that nothing is known. */
+const accepted = (key: string) =>
+  waitFor('a start to be accepted', async () => {
+    const answer = await start(key);
+    if (answer.status !== 503) expect(answer.status).toBe(202);
+    return answer.status === 202 && answer;
+  });
+const stop = (id: unknown, key?: string, user = 'ada') =>
+  edge.call(user, 'POST', `/containers/${id}/stop`, {
+    headers: key === undefined ? {} : { 'Idempotency-Key': key },
+  });
+const jobRows = () => drizzle(edge.postgres.sql).select().from(jobs);
+const containerRows = () => drizzle(edge.postgres.sql).select().from(containers);
+const record = (key: string) => edge.gateway.redis.client.hgetall(key);
+
+describe('a 202', () => {
+  test.each([undefined, 'k'])(
+    'with the key %j means: in the queue, and in the ledger as in Redis',
+    async (key) => {
+      const { status, body } = await start(key, {
+        body: { name: "it's \u{1F5A5}".slice(0, 2), env: { A: "'\\\u2028" } },
+      });
+      expect(status).toBe(202);
+      const { jobId, containerId } = body as Record<string, string>;
+      expect(await waiting(edge)).toEqual([jobId]);
+      expect(await jobRows()).toEqual([jobRow('ada', await record(keys.job('ada', jobId ?? '')))]);
+      expect(await containerRows()).toEqual([
+        containerRow('ada', await record(keys.container('ada', containerId ?? ''))),
+      ]);
+      const changes = await edge.postgres.sql`select job_id, state from job_changes`;
+      expect(changes).toMatchObject([{ job_id: jobId, state: 'queued' }]);
+    },
+  );
+
+  test('of a stop too; a desktop without a place gets none any more, whatever Redis forgets', async () => {
+    const { containerId } = (await start()).body;
+    const { jobId } = (await stop(containerId)).body;
+    expect(await waiting(edge)).toContain(jobId);
+    expect((await jobRows()).map(({ id, kind }) => [id, kind])).toContainEqual([jobId, 'container.stop']);
+    expect(await containerRows()).toMatchObject([{ id: containerId, state: 'stopping' }]);
+  });
+
+  test('of a replay too, though the first time nothing was recorded', async () => {
+    const first = await start('k');
+    await edge.postgres.sql`truncate jobs, job_changes, containers, container_changes, idempotency_keys`;
+    expect((await start('k')).body).toEqual(first.body);
+    const [row] = await containerRows();
+    expect(row).toEqual(containerRow('ada', await record(keys.container('ada', row?.id ?? ''))));
+    expect(await jobRows()).toHaveLength(1);
+    expect(await waiting(edge)).toHaveLength(1);
+  });
+});
+
+describe('the same key after Redis has lost everything', () => {
+  test('is the same job, which is in its queue once', async () => {
+    const first = await start('k');
+    await forget(edge);
+    const again = await start('k');
+    expect([again.status, again.body]).toEqual([202, first.body]);
+    expect(again.headers.get('Idempotent-Replayed')).toBe('true');
+    const { jobId, containerId } = first.body as Record<string, string>;
+    expect(await waiting(edge)).toEqual([jobId]);
+    expect(await jobRows()).toHaveLength(1);
+    const { client } = edge.gateway.redis;
+    expect(await client.zrange(keys.jobs('ada'), '0', '-1')).toEqual([jobId]);
+    expect(await client.zrange(keys.openContainers('ada'), '0', '-1')).toEqual([containerId]);
+    expect(containerRow('ada', await record(keys.container('ada', containerId ?? '')))).toEqual(
+      (await containerRows())[0],
+    );
+    edge.trips();
+    expect((await start('k')).body).toEqual(first.body);
+    expect(edge.trips()).toBe(2);
+    expect(await waiting(edge)).toHaveLength(1);
+  });
+
+  test('and only that was lost that is about the user: the queue still has one', async () => {
+    const first = await start('k');
+    const { client } = edge.gateway.redis;
+    await client.del(...(await client.keys('ww:{ada}:*')));
+    expect((await start('k')).body).toEqual(first.body);
+    expect(await waiting(edge)).toEqual([first.body.jobId]);
+  });
+
+  test('from twenty clients at once is one job', async () => {
+    const first = await start('k');
+    await forget(edge);
+    const answers = await Promise.all(Array.from({ length: 20 }, () => accepted('k')));
+    for (const { body } of answers) expect(body).toEqual(first.body);
+    expect(await waiting(edge)).toEqual([first.body.jobId]);
+    expect(await jobRows()).toHaveLength(1);
+    expect(await edge.gateway.redis.client.zcard(keys.openJobs('ada'))).toBe(1);
+  });
+
+  test('of a job that has ended starts nothing', async () => {
+    const first = await start('k');
+    await edge.postgres.sql`update jobs set state = 'completed', finished_at = now()`;
+    await forget(edge);
+    expect((await start('k')).body).toEqual(first.body);
+    expect(await waiting(edge)).toEqual([]);
+  });
+
+  test('409: with another body, and nothing is left of it', async () => {
+    await start('k');
+    await forget(edge);
+    const answer = await start('k', { body: { width: 800 } });
+    expect([answer.status, answer.body.code]).toEqual([409, 'conflict']);
+    expect(await waiting(edge)).toEqual([]);
+    expect(await edge.gateway.redis.client.zcard(keys.jobs('ada'))).toBe(0);
+    expect(await edge.gateway.redis.client.zcard(keys.openContainers('ada'))).toBe(0);
+    expect(await jobRows()).toHaveLength(1);
+  });
+});
+
+describe('a stop after Redis has lost everything', () => {
+  test('202: of a desktop that has not ended, charged once', async () => {
+    const { containerId } = (await start()).body;
+    await edge.postgres
+      .sql`update containers set state = 'running', host = 'h7', fence = 1, started_at = now()`;
+    await forget(edge);
+    const answer = await stop(containerId);
+    expect(answer.status).toBe(202);
+    expect(await waiting(edge, 'containers-h7')).toEqual([answer.body.jobId]);
+    expect(await edge.gateway.redis.client.zcard(keys.limit('ada', 'user'))).toBe(1);
+    expect(await record(keys.container('ada', String(containerId)))).toMatchObject({
+      host: 'h7',
+      fence: '1',
+    });
+  });
+
+  test('202: the same job for the same key, also when the desktop has ended since', async () => {
+    const { containerId } = (await start()).body;
+    const first = await stop(containerId, 'k');
+    await forget(edge);
+    expect((await stop(containerId, 'k')).body).toEqual(first.body);
+    await edge.postgres.sql`update containers set state = 'stopped', ended_at = now()`;
+    await edge.postgres.sql`update jobs set state = 'completed', finished_at = now()`;
+    await forget(edge);
+    const again = await stop(containerId, 'k');
+    expect([again.status, again.body]).toEqual([202, first.body]);
+    expect(again.headers.get('Idempotent-Replayed')).toBe('true');
+    expect(await waiting(edge)).toEqual([]);
+  });
+
+  test('409: of one that has ended', async () => {
+    const { containerId } = (await start()).body;
+    await edge.postgres.sql`update containers set state = 'lost', ended_at = now()`;
+    await forget(edge);
+    const answer = await stop(containerId);
+    expect([answer.status, answer.body.code]).toEqual([409, 'conflict']);
+    expect(answer.body.message).toContain('lost');
+  });
+
+  test("404: of another's, which stays forgotten", async () => {
+    const { containerId } = (await start()).body;
+    await forget(edge);
+    expect((await stop(containerId, undefined, 'bob')).status).toBe(404);
+    expect(await edge.gateway.redis.client.keys('*container:*')).toEqual([]);
+  });
+});
+
+const outages: [string, () => Promise<void> | void, () => Promise<void> | void][] = [
+  ['is gone', () => edge.postgres.kill(), () => edge.postgres.restart()],
+  ['does not answer', () => edge.postgres.freeze(), () => edge.postgres.thaw()],
+];
+
+describe.each(outages)('when the ledger %s', (_what, take, giveBack) => {
+  test('503: a submission is unknown; the same key runs it once when the ledger is back', async () => {
+    const { containerId } = (await start()).body;
+    await take();
+    let answers: Awaited<ReturnType<typeof start>>[];
+    try {
+      answers = await Promise.all([start('k'), start(), stop(containerId), stop('forgotten')]);
+    } finally {
+      await giveBack();
+    }
+    for (const { status, body } of answers) {
+      expect([status, body.code]).toEqual([503, 'unavailable']);
+      expect(body.message).toContain('Idempotency-Key');
+    }
+    const { body } = await accepted('k');
+    expect((await start('k')).body).toEqual(body);
+    expect((await waiting(edge)).filter((id) => id === body.jobId)).toHaveLength(1);
+    expect((await jobRows()).filter(({ id }) => id === body.jobId)).toHaveLength(1);
+    expect(await edge.postgres.sql`select * from idempotency_keys`).toHaveLength(1);
+  });
+});
+
+test('nothing of an outage is logged that a client has sent', async () => {
+  edge.postgres.freeze();
+  edge.lines.length = 0;
+  try {
+    await start('secret-key', { body: { env: { TOKEN: 'secret-value' } } });
+  } finally {
+    edge.postgres.thaw();
+  }
+  const lines = edge.lines.join('\n');
+  expect(lines).toContain('a submission is unknown');
+  expect(lines).not.toContain('secret');
+  expect(lines).not.toContain('insert into');
+});

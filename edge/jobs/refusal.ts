@@ -1,0 +1,31 @@
+import { ApiError } from '@warmwind/shared/errors';
+import { notFound } from '../http/errors.ts';
+import type { RefusedVerdict } from './submission.ts';
+
+/** When a quota may have room again is its owner's doing; asking sooner than this is no use, ms. */
+const QUOTA_RETRY_MS = 5000;
+
+/** A verdict that accepts nothing, as its caller sees it. */
+export function refusal(verdict: RefusedVerdict): ApiError {
+  switch (verdict.verdict) {
+    case 'quota': {
+      const { name, limit, used } = verdict;
+      return new ApiError('quota_exceeded', `You have ${used} of ${limit} ${name}: end one first.`, {
+        limit,
+        used,
+        retryAfterMs: QUOTA_RETRY_MS,
+      });
+    }
+    case 'mismatch':
+      return new ApiError(
+        'conflict',
+        'This Idempotency-Key was used for another request: use a new key for a new request.',
+      );
+    case 'ended':
+      return new ApiError('conflict', `The desktop is ${verdict.state} already: there is nothing to stop.`);
+    case 'not_found':
+      return notFound('desktop');
+    case 'denied':
+      return new ApiError('rate_limited', 'Over a limit: retry later.', { retryAfterMs: 1000 });
+  }
+}

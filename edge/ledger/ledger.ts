@@ -1,0 +1,82 @@
+import type { Db } from '@warmwind/shared/ledger/db';
+import { readLag } from '@warmwind/shared/ledger/reads';
+import { drizzle } from 'drizzle-orm/postgres-js';
+import type { Context } from 'hono';
+import postgres from 'postgres';
+import type { Config } from '../config.ts';
+import type { AppEnv } from '../env.ts';
+import { failureOf } from '../http/failure.ts';
+import { log } from '../http/log.ts';
+import { within } from '../within.ts';
+
+/** A PostgreSQL as a Hyperdrive binding names it. The address is good inside of the request that reads it. */
+export type Database = { readonly connectionString: string };
+
+/** Queries to run; they are sent one after another. */
+type Work<T> = (db: Db) => Promise<T>;
+
+/** How long a request waits for what it reads from the ledger, and for the replica before it asks the primary, ms. */
+const READ_TIMEOUT_MS = 1500;
+const REPLICA_TIMEOUT_MS = 500;
+
+/**
+ * The ledger for the edge. A connection may not outlive its request in this runtime, so each call makes one, and ends it
+ * after the answer; Hyperdrive keeps those to the server. Every call is bounded in time and tried once.
+ */
+export class Ledger {
+  readonly #primary: Database;
+  readonly #replica: Database | undefined;
+  readonly #maxLagMs: number;
+
+  constructor(primary: Database, { LEDGER_READ_DB, LEDGER_MAX_LAG_MS }: Config) {
+    this.#primary = primary;
+    this.#replica = LEDGER_READ_DB;
+    this.#maxLagMs = LEDGER_MAX_LAG_MS;
+  }
+
+  get hasReplica(): boolean {
+    return this.#replica !== undefined;
+  }
+
+  /** On the primary. Rejects when it does not answer in time: what was to be written may be written or not. */
+  run<T>(c: Context<AppEnv>, work: Work<T>, withinMs = READ_TIMEOUT_MS): Promise<T> {
+    return connected(c, this.#primary, withinMs, work);
+  }
+
+  /** Reads from the replica, if there is one that is near enough and answers; else from the primary. */
+  async read<T>(c: Context<AppEnv>, work: Work<T>): Promise<T> {
+    if (this.#replica) {
+      try {
+        return await connected(c, this.#replica, REPLICA_TIMEOUT_MS, async (db) => {
+          const lag = await readLag(db);
+          if (lag > this.#maxLagMs) throw new Error(`it is ${Math.round(lag)} ms behind`);
+          return work(db);
+        });
+      } catch (error) {
+        log.warn('the replica is not used', { requestId: c.get('requestId'), ...failureOf(error) });
+      }
+    }
+    return this.run(c, work);
+  }
+}
+
+async function connected<T>(
+  c: Context<AppEnv>,
+  database: Database,
+  withinMs: number,
+  work: Work<T>,
+): Promise<T> {
+  const sql = postgres(database.connectionString, {
+    max: 1,
+    // What Hyperdrive multiplexes can't rely on statements prepared before.
+    prepare: false,
+    fetch_types: false,
+    connect_timeout: Math.ceil(withinMs / 1000),
+    onnotice: () => undefined,
+  });
+  try {
+    return await within(withinMs, work(drizzle(sql)));
+  } finally {
+    c.executionCtx.waitUntil(sql.end({ timeout: 0 }).catch(() => undefined));
+  }
+}

@@ -1,0 +1,46 @@
+import type { Redis } from '@upstash/redis/cloudflare';
+import type { Fields } from '@warmwind/shared/ledger/rows';
+import { listScript } from '@warmwind/shared/lua/list.lua';
+import { toRecord } from '../redis/record.ts';
+import { scriptOf } from '../redis/redis.ts';
+import type { Page } from './merge.ts';
+import type { PageRequest } from './query.ts';
+
+/** Entries of an index that one page looks at, at most: a page may be short and still have a successor. */
+const MAX_SCAN = 1000;
+
+/** Fields and the values they must have; what is undefined does not matter. */
+export type Where = Record<string, string | undefined>;
+
+export const matches = (record: Fields, where: Where): boolean =>
+  Object.entries(where).every(([field, value]) => value === undefined || record[field] === value);
+
+/** A reader of pages of records, in one trip each. `index` is a sorted set of what stands behind `prefix` in their keys. */
+export function createRecordPages(redis: Redis) {
+  const run = scriptOf(redis, listScript);
+  return async (
+    { index, prefix }: { index: string; prefix: string },
+    { limit, since, until, before }: PageRequest,
+    where: Where,
+  ): Promise<Page<Fields>> => {
+    const after = before && (until === undefined || before.time < until) ? before : undefined;
+    const newest = after ? `${after.time}` : until === undefined ? '+inf' : `(${until}`;
+    const oldest = since === undefined ? '-inf' : `${since}`;
+    const wanted = Object.entries(where).flatMap(([field, value]) =>
+      value === undefined ? [] : [field, value],
+    );
+    const args = [prefix, `${limit}`, `${MAX_SCAN}`, oldest, newest, after?.id ?? '', ...wanted];
+    const [time, id, records] = (await run([index], args)) as [string, string, string[][]];
+    return {
+      items: records.map(toRecord),
+      horizon: time === '' ? undefined : { time: Number(time), id },
+    };
+  };
+}
+
+/** The records behind `keys`, each empty when there is none. One trip. */
+export async function readRecords(redis: Redis, keys: string[]): Promise<Fields[]> {
+  const pipeline = redis.pipeline();
+  for (const key of keys) pipeline.hgetall(key);
+  return (await pipeline.exec<(string[] | null)[]>()).map((flat) => toRecord(flat ?? []));
+}
