@@ -1,18 +1,22 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { freePort } from '../testing/port.ts';
 import { waitFor } from '../testing/wait.ts';
 
 let child: ChildProcess;
+let config: string;
 
-afterEach(() => {
+afterEach(async () => {
   child.kill('SIGKILL');
+  await rm(config, { force: true });
 });
 
 async function start(variables: Record<string, string> = {}): Promise<string> {
   const port = await freePort();
+  config = join(import.meta.dirname, `../../edge/dist/worker-${port}.capnp`);
   child = spawn(process.execPath, [join(import.meta.dirname, 'main.ts')], {
     env: {
       ...process.env,
@@ -21,6 +25,7 @@ async function start(variables: Record<string, string> = {}): Promise<string> {
       UPSTASH_REDIS_REST_TOKEN: 'token',
       AUTH_SECRET: 'a-secret-for-tests-only-0123456789abcdef',
       RELAY_URL: 'http://127.0.0.1:1',
+      LEDGER_URL: 'postgres://user:a-password@127.0.0.1:1/ledger',
       ...variables,
     },
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -43,6 +48,12 @@ test.each([
   child.kill(signal);
   expect(await exit).toEqual(ending);
   expect(await lives(url)).toBe(false);
+});
+
+test('nobody else can read the configuration: it holds the password of the ledger', async () => {
+  const url = await start();
+  await waitFor('the edge to live', () => lives(url), 25_000);
+  expect((await stat(config)).mode & 0o777).toBe(0o600);
 });
 
 test('does not start with a wrong configuration, and names the variable', async () => {

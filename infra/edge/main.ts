@@ -3,6 +3,7 @@ import { createLog } from '@warmwind/shared/node/log';
 import { z } from 'zod';
 import { buildEdge, readBundle } from '../../edge/build.ts';
 import { readConfig } from '../../edge/config.ts';
+import { asBindings, hyperdriveUrls } from './hyperdrive.ts';
 import { workerdCommand } from './workerd.ts';
 
 /**
@@ -16,17 +17,24 @@ const Address = z.looseObject({
   EDGE_BUNDLE: z.string().optional(),
 });
 const { BIND: host, PORT: port, EDGE_BUNDLE: built, ...variables } = Address.parse(process.env);
-const names = Object.keys(readConfig(variables));
+const hyperdrives = hyperdriveUrls(process.env);
+const names = Object.keys(readConfig({ ...variables, ...asBindings(hyperdrives) }));
 const bindings = Object.fromEntries(
   names.flatMap((name) => {
     const value = process.env[name];
-    return value === undefined ? [] : [[name, value]];
+    return value === undefined || name in hyperdrives ? [] : [[name, value]];
   }),
 );
 
 const bundle = built
   ? await readBundle(built)
   : await buildEdge(join(import.meta.dirname, '../../edge/dist'));
-const { file, args, env } = await workerdCommand(bundle, bindings, { host, port });
+const { file, args, env } = await workerdCommand({
+  bundle,
+  bindings,
+  hyperdrives,
+  address: { host, port },
+  config: `worker-${port}.capnp`,
+});
 createLog('edge').info({ bind: host, port }, 'starting the runtime');
 process.execve?.(file, [file, ...args], env);

@@ -1,6 +1,9 @@
 import { spawn } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { newId } from '@warmwind/shared/ids';
 import type { EdgeBundle } from '../../edge/build.ts';
 import { workerdCommand } from './workerd.ts';
 
@@ -8,6 +11,8 @@ export type ServeOptions = {
   bundle: EdgeBundle;
   /** The Worker's variables and secrets. */
   bindings: Record<string, string>;
+  /** The Worker's databases: `postgres://` URLs by binding. */
+  hyperdrives?: Record<string, string>;
   /** Default 127.0.0.1. */
   host?: string;
   /** Default any free one. */
@@ -23,8 +28,9 @@ const BOUND_MS = 20_000;
 
 /** Runs a bundled Worker in workerd, as a child of this process. Rejects when it does not come to listen. */
 export async function startEdge(options: ServeOptions): Promise<RunningEdge> {
-  const { bundle, bindings, host = '127.0.0.1', port = 0, onLine } = options;
-  const command = await workerdCommand(bundle, bindings, { host, port });
+  const { bundle, bindings, hyperdrives = {}, host = '127.0.0.1', port = 0, onLine } = options;
+  const config = `worker-${newId()}.capnp`;
+  const command = await workerdCommand({ bundle, bindings, hyperdrives, address: { host, port }, config });
   const child = spawn(command.file, [...command.args, '--control-fd=3'], {
     env: command.env,
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
@@ -54,6 +60,7 @@ export async function startEdge(options: ServeOptions): Promise<RunningEdge> {
   const bound = setTimeout(kill, BOUND_MS);
   const listening = await Promise.race([listenEvent(control), gone]);
   clearTimeout(bound);
+  await rm(join(bundle.dir, config), { force: true });
   if (listening === undefined) throw new Error(`the edge does not start:\n${output.join('\n')}`);
   if (!onLine) {
     for (const reader of readers) reader.close();

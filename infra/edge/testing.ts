@@ -6,6 +6,7 @@ import { API_AUDIENCE } from '@warmwind/shared/realtime';
 import { type JWTPayload, SignJWT } from 'jose';
 import { buildEdge, type EdgeBundle, readBundle } from '../../edge/build.ts';
 import { startGateway, type TestGateway, TOKEN } from '../gateway/testing.ts';
+import { startPostgres, type TestPostgres } from '../testing/postgres.ts';
 import { startCounter } from './counter.ts';
 import { type RunningEdge, startEdge } from './serve.ts';
 
@@ -19,6 +20,8 @@ type Answer = { status: number; headers: Headers; body: Record<string, unknown> 
 export type TestEdge = {
   url: string;
   gateway: TestGateway;
+  /** The edge's ledger; throws when it was started without one. */
+  readonly postgres: TestPostgres;
   /** What the Worker logged. */
   lines: string[];
   /** REST trips since the last look. */
@@ -41,10 +44,23 @@ export const signToken = (claims: JWTPayload = {}, secret = AUTH_SECRET, alg = '
     .setProtectedHeader({ alg })
     .sign(new TextEncoder().encode(secret));
 
-/** The bundled edge in workerd, on a gateway and a Redis of its own. */
-export async function startTestEdge(bindings: Record<string, string> = {}): Promise<TestEdge> {
+export type TestEdgeOptions = {
+  /** Default true; false is `LEDGER=off`. */
+  ledger?: boolean;
+  /** A replica for reads. */
+  readUrl?: string;
+};
+
+/** The bundled edge in workerd, on a gateway, a Redis and a PostgreSQL of its own. */
+export async function startTestEdge(
+  bindings: Record<string, string> = {},
+  { ledger = true, readUrl }: TestEdgeOptions = {},
+): Promise<TestEdge> {
   const bundle = await bundleOnce();
-  const gateway = await startGateway();
+  const [gateway, postgres] = await Promise.all([
+    startGateway(),
+    ledger ? startPostgres({ migrated: true }) : undefined,
+  ]);
   const counter = await startCounter(gateway.url);
   const lines: string[] = [];
   const edge: RunningEdge = await startEdge({
@@ -54,8 +70,13 @@ export async function startTestEdge(bindings: Record<string, string> = {}): Prom
       UPSTASH_REDIS_REST_TOKEN: TOKEN,
       AUTH_SECRET,
       RELAY_URL: 'http://relay.test/',
+      LEDGER: postgres ? 'on' : 'off',
       ...LENIENT,
       ...bindings,
+    },
+    hyperdrives: {
+      ...(postgres ? { LEDGER_DB: postgres.url } : {}),
+      ...(readUrl ? { LEDGER_READ_DB: readUrl } : {}),
     },
     onLine: (line) => lines.push(line),
   });
@@ -67,6 +88,10 @@ export async function startTestEdge(bindings: Record<string, string> = {}): Prom
   return {
     url: edge.url,
     gateway,
+    get postgres() {
+      if (!postgres) throw new Error('this edge has no ledger');
+      return postgres;
+    },
     lines,
     trips: counter.take,
     raw,
@@ -91,6 +116,7 @@ export async function startTestEdge(bindings: Record<string, string> = {}): Prom
       await edge.stop();
       await counter.stop();
       await gateway.stop();
+      await postgres?.stop();
     },
   };
 }

@@ -1,30 +1,43 @@
-import { createHash } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { EdgeBundle } from '../../edge/build.ts';
+import { type Hyperdrive, parseHyperdrive } from './hyperdrive.ts';
 
 /** A program and how to run it. */
 export type Command = { file: string; args: string[]; env: Record<string, string> };
+
+export type WorkerdOptions = {
+  bundle: EdgeBundle;
+  /** The Worker's variables and secrets. */
+  bindings: Record<string, string>;
+  /** The Worker's Hyperdrive bindings: `postgres://` URLs by name. */
+  hyperdrives: Record<string, string>;
+  address: { host: string; port: number };
+  /** The configuration's file name, in the bundle's folder; what is there is replaced. */
+  config: string;
+};
 
 /** The runtime's binary, of the release that Miniflare and wrangler bring. */
 const require = createRequire(import.meta.url);
 const { default: file } = require('workerd') as { default: string };
 
 /**
- * The command that serves a bundled Worker with Cloudflare's own runtime. Its bindings are handed over in the
- * environment, so that no secret is written to a file. It answers SIGTERM by refusing new connections, ending the
- * requests it has, and exiting 0.
+ * The command that serves a bundled Worker with Cloudflare's own runtime. Its variables are handed over in the environment,
+ * so that no secret of theirs is written to a file. A Hyperdrive binding's password can only stand in the configuration,
+ * which none but its owner reads. The runtime answers SIGTERM by refusing new connections, ending the requests it has, and
+ * exiting 0.
  */
-export async function workerdCommand(
-  bundle: EdgeBundle,
-  bindings: Record<string, string>,
-  address: { host: string; port: number },
-): Promise<Command> {
-  const config = configOf(bundle, Object.keys(bindings));
-  const name = `worker-${createHash('sha1').update(config).digest('hex').slice(0, 12)}.capnp`;
-  const path = join(bundle.dir, name);
-  await writeFile(path, config);
+export async function workerdCommand(options: WorkerdOptions): Promise<Command> {
+  const { bundle, bindings, hyperdrives, address } = options;
+  const databases = Object.entries(hyperdrives).map(
+    ([name, url]) => [name, parseHyperdrive(name, url)] as const,
+  );
+  const path = join(bundle.dir, options.config);
+  // A file that is there keeps its mode: a new one takes its place.
+  const aside = `${path}.${process.pid}`;
+  await writeFile(aside, configOf(bundle, Object.keys(bindings), databases), { mode: 0o600 });
+  await rename(aside, path);
   return {
     file,
     args: ['serve', path, `--socket-addr=http=${address.host}:${address.port}`],
@@ -32,13 +45,27 @@ export async function workerdCommand(
   };
 }
 
-function configOf(bundle: EdgeBundle, variables: string[]): string {
+function configOf(
+  bundle: EdgeBundle,
+  variables: string[],
+  databases: (readonly [name: string, database: Hyperdrive])[],
+): string {
   const quote = (text: string) => JSON.stringify(text);
   const modules = [
     `(name = ${quote(bundle.main)}, esModule = embed ${quote(bundle.main)})`,
     ...bundle.texts.map((path) => `(name = ${quote(path)}, text = embed ${quote(path)})`),
   ];
-  const bindings = variables.map((name) => `(name = ${quote(name)}, fromEnvironment = ${quote(name)})`);
+  const bindings = [
+    ...variables.map((name) => `(name = ${quote(name)}, fromEnvironment = ${quote(name)})`),
+    ...databases.map(([name, { database, user, password, scheme }]) => {
+      const fields = Object.entries({ database, user, password, scheme });
+      const texts = fields.map(([field, value]) => `${field} = ${quote(value)}`);
+      return `(name = ${quote(name)}, hyperdrive = (designator = ${quote(name)}, ${texts.join(', ')}))`;
+    }),
+  ];
+  const services = databases.map(
+    ([name, { address }]) => `(name = ${quote(name)}, external = (address = ${quote(address)}, tcp = ()))`,
+  );
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
@@ -50,6 +77,7 @@ const config :Workerd.Config = (
       bindings = [${bindings.join(', ')}],
     )),
     (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
+    ${services.join(',\n    ')}
   ],
   sockets = [(name = "http", http = (), service = "main")],
 );

@@ -2,7 +2,10 @@ import { z } from 'zod';
 
 /** The gateway's environment. A bad one throws with the names of the variables and never with their values. */
 export const Config = z.object({
-  REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'redis:// or rediss:// URL expected' }),
+  REDIS_URL: z.url({
+    protocol: /^(rediss?|redis\+sentinel)$/,
+    error: 'redis://, rediss:// or redis+sentinel:// URL expected',
+  }),
   GATEWAY_TOKEN: z.string().min(16, 'at least 16 characters expected'),
   BIND: z.string().default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8079),

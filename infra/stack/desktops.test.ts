@@ -1,5 +1,6 @@
 import { keys, roomKeys } from '@warmwind/shared/keys';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { startPostgres } from '../testing/postgres.ts';
 import { startRedis, type TestRedis } from '../testing/redis.ts';
 import { recordStopped } from './desktops.ts';
 
@@ -24,7 +25,8 @@ const told = async (id: string) => {
   const entries = await realtime.client.xrange(roomKeys.log(USER, `container:${id}`), '-', '+');
   return entries.map(([, fields]) => (JSON.parse(fields[3] ?? '{}') as { type: string }).type);
 };
-const record = () => recordStopped(queue.url, realtime.url, [HOST]);
+const record = (ledger?: string) =>
+  recordStopped({ queue: queue.url, realtime: realtime.url, ledger }, [HOST]);
 
 it('every desktop with a place on the host has stopped, in its record and its log', async () => {
   const states = ['starting', 'running', 'paused', 'stopping'];
@@ -37,6 +39,21 @@ it('every desktop with a place on the host has stopped, in its record and its lo
   expect(await queue.client.exists(keys.hostContainers(HOST))).toBe(0);
 });
 
+it('the ledger knows it too; while it is away what it should know stays in Redis', async () => {
+  const postgres = await startPostgres({ migrated: true });
+  try {
+    await desktop('a', 'running');
+    await queue.client.hset(keys.container(USER, 'a'), { createdAt: '1', jobId: 'j', spec: '{}' });
+    expect(await record(postgres.url)).toEqual({ stopped: 1, untold: 0 });
+    expect(await postgres.sql`select state from containers`).toEqual([{ state: 'stopped' }]);
+    await postgres.kill();
+    await desktop('b', 'running');
+    expect(await record(postgres.url)).toEqual({ stopped: 1, untold: 0 });
+    expect(await queue.client.xlen(keys.changes(USER))).toBe(2);
+  } finally {
+    await postgres.stop();
+  }
+});
 it('a desktop that waits for a place, has ended or is on another host stays as it is', async () => {
   await desktop('waiting', 'requested', '');
   await desktop('failed', 'failed');

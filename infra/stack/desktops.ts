@@ -1,4 +1,6 @@
 import type { ContainerState } from '@warmwind/shared/containers';
+import { Drain } from '@warmwind/shared/node/drain';
+import { Ledger } from '@warmwind/shared/node/ledger';
 import { createLog } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
 import { Records } from '@warmwind/shared/node/records';
@@ -31,25 +33,25 @@ export async function removeDesktops(socketPath: string, fleet: string): Promise
 /**
  * Records, and tells, that every desktop placed on these hosts has stopped. Call it when their workers are gone and
  * nothing of the desktops runs any more. Answers how many were changed and how many events could not be told. Rejects,
- * within seconds, when the queue Redis does not do its part.
+ * within seconds, when the queue Redis does not do its part; what the ledger does not take now it takes at the next start.
  */
 export async function recordStopped(
-  queueUrl: string,
-  realtimeUrl: string,
+  urls: { queue: string; realtime: string; ledger: string | undefined },
   hosts: string[],
 ): Promise<{ stopped: number; untold: number }> {
   const log = createLog('stack');
   // The caller has one line for people; a lost connection needs no second one.
   log.level = 'silent';
   const once = { lazyConnect: true, connectTimeout: 1000, retryStrategy: () => null };
-  const queue = connectPrompt(queueUrl, 'stack', log, 1500, once);
-  const realtime = connectPrompt(realtimeUrl, 'stack', log, 1500, once);
+  const queue = connectPrompt(urls.queue, 'stack', log, 1500, once);
+  const realtime = connectPrompt(urls.realtime, 'stack', log, 1500, once);
   let stopped = 0;
   let untold = 0;
   const publisher = new Publisher(realtime, log, (events) => {
     untold += events;
   });
-  const records = new Records(queue, publisher);
+  const ledger = urls.ledger === undefined ? undefined : new Ledger(urls.ledger, 'stack', log);
+  const records = new Records(queue, publisher, ledger);
   const disconnect = () => {
     queue.disconnect();
     realtime.disconnect();
@@ -68,13 +70,23 @@ export async function recordStopped(
         await records.forgetContainer(host, ref);
       }
     }
+    if (ledger) await drained(new Drain({ redis: queue, ledger, log }));
     return { stopped, untold };
   } finally {
     clearTimeout(late);
     publisher.close();
     disconnect();
+    await ledger?.close();
   }
 }
+
+const drained = async (drain: Drain): Promise<void> => {
+  try {
+    while ((await drain.once()) > 0);
+  } catch {
+    // The changes stay in Redis.
+  }
+};
 
 /** 404: gone. 409: somebody else is removing it right now. */
 function ignoreGone(error: { statusCode?: number }): void {

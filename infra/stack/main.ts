@@ -4,13 +4,15 @@
  */
 import { relative, resolve } from 'node:path';
 import { ensureDesktopImage } from '../images/desktop/build.ts';
+import { ensureAccount } from '../postgres/account.ts';
+import { findBinaries } from '../postgres/binaries.ts';
 import { findEngine } from './engine.ts';
 import { boundLogs, openLogs } from './logs.ts';
 import { reservePorts } from './ports.ts';
 import { endLeftovers } from './processes.ts';
 import { progressLine } from './progress.ts';
 import { loadSecrets } from './secrets.ts';
-import { readSettings } from './settings.ts';
+import { readSettings, type Settings } from './settings.ts';
 import { Stack } from './stack.ts';
 import { lock, openStateDir, readRun, type StackFile, type StateDir } from './state.ts';
 import { findTool, installCommand } from './tools.ts';
@@ -52,6 +54,8 @@ async function main(): Promise<void> {
   const nginx = findTool('nginx');
   if (!nginx) say('nginx', `missing: edge and relays answer on their own ports. ${remedy('nginx')}`);
 
+  prepareLedger(settings);
+
   dir.remove('stack.json');
   const ended = await endLeftovers(readRun(dir), dir.path);
   if (ended > 0) say('stack', `ended ${ended} parts that a killed stack had left running`);
@@ -68,6 +72,19 @@ async function main(): Promise<void> {
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
 const remedy = (pkg: string) => `Remedy: ${installCommand(pkg)}`;
+
+/** Says which ledger it will be. Throws, with the remedy, when it is to be our own and can't. */
+function prepareLedger({ LEDGER, LEDGER_URL }: Settings): void {
+  if (LEDGER === 'off') {
+    say('ledger', 'off: an acknowledged job lives in the queue Redis alone, and is lost with it');
+  } else if (LEDGER_URL) {
+    const { hostname, port, pathname } = new URL(LEDGER_URL);
+    say('ledger', `the PostgreSQL at ${hostname}:${port || 5432}${pathname}`);
+  } else {
+    findBinaries();
+    ensureAccount((name) => say('postgres', `made the system user ${name}: PostgreSQL does not run as root`));
+  }
+}
 
 /** The first time this takes a minute or two. */
 async function buildImage(socket: string): Promise<void> {

@@ -4,9 +4,12 @@ import { join } from 'node:path';
 import { readConfig as readEdgeConfig } from '../../edge/config.ts';
 import { readConfig as readRelayConfig } from '../../relay/config.ts';
 import { readConfig as readWorkerConfig } from '../../workers/config.ts';
+import { asBindings, hyperdriveUrls, parseHyperdrive } from '../edge/hyperdrive.ts';
 import { Config as GatewayConfig } from '../gateway/config.ts';
 import { nginxConfig } from '../nginx/config.ts';
+import { DATABASE } from '../postgres/cluster.ts';
 import type { Ports, ReservedPort } from './ports.ts';
+import { postgresAnswers } from './postgres.ts';
 import { queueArgs, realtimeArgs, redisAnswers } from './redis.ts';
 import type { Secrets } from './secrets.ts';
 import type { Settings } from './settings.ts';
@@ -15,6 +18,8 @@ import type { Part } from './supervisor.ts';
 
 export const WORKER_HOSTS = ['worker-1', 'worker-2'];
 const READY_WITHIN_MS = 30_000;
+/** The first start makes the data; one after a crash replays what was not yet in its place. */
+const POSTGRES_READY_WITHIN_MS = 120_000;
 /** What an orchestrator gives on top of a service's own bound before it kills. */
 const KILL_GRACE_MS = 5000;
 
@@ -30,7 +35,8 @@ export type PartsContext = {
 };
 
 /** Where everything answers. Without nginx the edge and the first relay node stand for themselves. */
-export function stackUrls({ ports, nginx }: Pick<PartsContext, 'ports' | 'nginx'>) {
+export function stackUrls(context: Pick<PartsContext, 'ports' | 'nginx' | 'settings' | 'secrets'>) {
+  const { ports, nginx } = context;
   const http = ({ port }: ReservedPort) => `http://127.0.0.1:${port}`;
   const redis = ({ port }: ReservedPort) => `redis://127.0.0.1:${port}`;
   return {
@@ -42,7 +48,15 @@ export function stackUrls({ ports, nginx }: Pick<PartsContext, 'ports' | 'nginx'
     edgeDirect: http(ports.EDGE_DIRECT_PORT),
     redisQueue: redis(ports.REDIS_QUEUE_PORT),
     redisRealtime: redis(ports.REDIS_REALTIME_PORT),
+    ledger: ledgerUrl(context),
   };
+}
+
+/** With its password; `undefined` when the ledger is off. */
+function ledgerUrl({ ports, settings, secrets }: Pick<PartsContext, 'ports' | 'settings' | 'secrets'>) {
+  if (settings.LEDGER === 'off') return undefined;
+  const own = `postgres://${DATABASE}:${secrets.ledgerPassword}@127.0.0.1:${ports.LEDGER_PORT.port}/${DATABASE}`;
+  return settings.LEDGER_URL ?? own;
 }
 
 /** Every part, ready to be started. Throws when a part would refuse its environment. */
@@ -54,6 +68,11 @@ export function planParts(context: PartsContext) {
     ? { AUTH_SECRET_PREVIOUS: settings.AUTH_SECRET_PREVIOUS }
     : {};
   const auth: Record<string, string> = { AUTH_SECRET: secrets.authSecret, ...previous };
+  const ledger: Record<string, string> = urls.ledger
+    ? { LEDGER: 'on', LEDGER_URL: urls.ledger }
+    : { LEDGER: 'off' };
+  const replica: Record<string, string> =
+    urls.ledger && settings.LEDGER_READ_URL ? { LEDGER_READ_URL: settings.LEDGER_READ_URL } : {};
   const edgePort = new URL(urls.edge).port;
   /** Pages of the edge itself may call it, its API's documentation first of all. */
   const cors = {
@@ -131,6 +150,7 @@ export function planParts(context: PartsContext) {
       'workers/main.ts',
       {
         ...redisUrls,
+        ...ledger,
         FLEET: settings.FLEET ?? dir.fleet,
         WORKER_HOST: name,
         DOCKER_SOCKET: settings.DOCKER_SOCKET,
@@ -141,6 +161,7 @@ export function planParts(context: PartsContext) {
   };
 
   return {
+    postgres: urls.ledger && !settings.LEDGER_URL ? postgresPart(context, urls.ledger) : undefined,
     redisQueue: redis('redis-queue', 'Redis, queue role', ports.REDIS_QUEUE_PORT, urls.redisQueue, queueArgs),
     redisRealtime: redis(
       'redis-realtime',
@@ -167,14 +188,42 @@ export function planParts(context: PartsContext) {
       {
         ...auth,
         ...cors,
+        ...ledger,
+        ...replica,
         UPSTASH_REDIS_REST_URL: urls.gateway,
         UPSTASH_REDIS_REST_TOKEN: secrets.gatewayToken,
         RELAY_URL: urls.relay,
         EDGE_BUNDLE: dir.file('edge'),
       },
-      readEdgeConfig,
+      judgeEdge,
     ),
     nginx: context.nginx ? nginxPart(context, context.nginx) : undefined,
+  };
+}
+
+/** As the edge's own process and the Worker in it will judge it. */
+function judgeEdge(env: Record<string, string>): void {
+  const hyperdrives = hyperdriveUrls(env);
+  for (const [name, url] of Object.entries(hyperdrives)) parseHyperdrive(name, url);
+  readEdgeConfig({ ...env, ...asBindings(hyperdrives) });
+}
+
+function postgresPart({ root, dir, ports, settings, secrets }: PartsContext, url: string): Part {
+  const { port, release } = ports.LEDGER_PORT;
+  const own = { PORT: `${port}`, DATA_DIR: dir.file('postgres'), LEDGER_PASSWORD: secrets.ledgerPassword };
+  return {
+    name: 'postgres',
+    what: 'PostgreSQL, the ledger',
+    url: `postgres://127.0.0.1:${port}/${DATABASE}`,
+    command: process.execPath,
+    args: [join(root, 'infra/postgres/main.ts')],
+    env: { ...settings.inherited, ...own },
+    prepare: release,
+    ready: (pid) => postgresAnswers(url, pid),
+    readyWithinMs: POSTGRES_READY_WITHIN_MS,
+    // Cuts sessions off and writes all.
+    stopSignal: 'SIGINT',
+    stopWithinMs: 20_000,
   };
 }
 

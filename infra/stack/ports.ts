@@ -15,6 +15,7 @@ export const USUAL_PORTS = {
   WORKER_2_PORT: 8796,
   REDIS_QUEUE_PORT: 6380,
   REDIS_REALTIME_PORT: 6381,
+  LEDGER_PORT: 5433,
 } as const;
 export type PortName = keyof typeof USUAL_PORTS;
 export type Ports = Record<PortName, ReservedPort>;

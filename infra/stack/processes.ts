@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** A process that no later one can be taken for: its pid, and when it was born (boot id and clock ticks since boot). */
 export type ProcessId = { pid: number; born: string };
 
-type Stat = { state: string; group: number; session: number; startTicks: string };
+type Stat = { state: string; parent: number; group: number; session: number; startTicks: string };
 
 function readStat(pid: number): Stat | undefined {
   try {
@@ -13,6 +13,7 @@ function readStat(pid: number): Stat | undefined {
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return {
       state: fields[0] ?? '',
+      parent: Number(fields[1]),
       group: Number(fields[2]),
       session: Number(fields[3]),
       startTicks: fields[19] ?? '',
@@ -27,6 +28,12 @@ export function born(pid: number): string | undefined {
   const stat = readStat(pid);
   if (!stat || stat.state === 'Z') return undefined;
   return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${stat.startTicks}`;
+}
+
+/** The process that started this one; `undefined` when there is none of this pid, or only its zombie. */
+export function parentOf(pid: number): number | undefined {
+  const stat = readStat(pid);
+  return stat && stat.state !== 'Z' ? stat.parent : undefined;
 }
 
 /** The living members of a process group. */

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { API_AUDIENCE } from '@warmwind/shared/realtime';
 import { SignJWT } from 'jose';
 import type { StackFile, StateDir } from './state.ts';
 
-export type Secrets = { authSecret: string; gatewayToken: string };
+export type Secrets = { authSecret: string; gatewayToken: string; ledgerPassword: string };
 
 const FILE = 'secrets.json';
 const TOKEN_LIFETIME = '7d';
@@ -14,9 +15,11 @@ export function loadSecrets(dir: StateDir, given: { AUTH_SECRET?: string; GATEWA
   const made: Secrets = {
     authSecret: kept.authSecret ?? randomBytes(32).toString('hex'),
     gatewayToken: kept.gatewayToken ?? randomBytes(32).toString('hex'),
+    ledgerPassword: kept.ledgerPassword ?? randomBytes(32).toString('hex'),
   };
-  if (!kept.authSecret || !kept.gatewayToken) dir.write(FILE, made);
+  if (!isDeepStrictEqual(made, kept)) dir.write(FILE, made);
   return {
+    ...made,
     authSecret: given.AUTH_SECRET ?? made.authSecret,
     gatewayToken: given.GATEWAY_TOKEN ?? made.gatewayToken,
   };

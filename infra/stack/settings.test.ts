@@ -2,18 +2,23 @@ import { expect, it } from 'vitest';
 import { readSettings } from './settings.ts';
 
 it('a wrong variable is named with the reason and never with its value', () => {
-  const env = { EDGE_PORT: 'eighty', AUTH_SECRET: 'too-short', DOCKER_SOCKET: 'docker.sock' };
+  const env = {
+    EDGE_PORT: 'eighty',
+    AUTH_SECRET: 'too-short',
+    DOCKER_SOCKET: 'docker.sock',
+    LEDGER_URL: 'mysql://u:hidden@h/d',
+  };
   const read = () => readSettings(env, '/srv/warmwind');
   expect(read).toThrow(
-    /EDGE_PORT: .*number[\s\S]*AUTH_SECRET: use at least 32 characters[\s\S]*DOCKER_SOCKET/,
+    /EDGE_PORT: .*number[\s\S]*AUTH_SECRET: use at least 32 characters[\s\S]*DOCKER_SOCKET[\s\S]*LEDGER_URL: use postgres/,
   );
-  expect(read).not.toThrow(/too-short/);
+  expect(read).not.toThrow(/too-short|hidden/);
 });
 
 it('secrets are not handed on to every part', () => {
   const secret = 'x'.repeat(32);
   const { inherited, AUTH_SECRET } = readSettings(
-    { AUTH_SECRET: secret, RATE_LIMITS: '{}' },
+    { AUTH_SECRET: secret, RATE_LIMITS: '{}', LEDGER_URL: 'postgres://a', LEDGER_READ_URL: 'postgres://b' },
     '/srv/warmwind',
   );
   expect(AUTH_SECRET).toBe(secret);

@@ -7,6 +7,8 @@ const ports = Object.fromEntries(Object.keys(USUAL_PORTS).map((name) => [name, P
   PortName,
   typeof Port
 >;
+/** The whole URL is a secret: it holds a password. */
+const PostgresUrl = z.url({ protocol: /^postgres(ql)?$/, error: 'use postgres://…' }).optional();
 const Secret = z.string().min(32, 'use at least 32 characters').optional();
 
 /** What the stack itself, or more than one part, takes from the environment; every part judges the rest itself. */
@@ -22,6 +24,12 @@ const Environment = z.object({
     .string()
     .regex(/^[a-z0-9-]{1,40}$/, 'use 1-40 of a-z, 0-9 and -')
     .optional(),
+  /** `off`: no PostgreSQL, an acknowledged job lives in the queue Redis alone. */
+  LEDGER: z.enum(['on', 'off']).default('on'),
+  /** A PostgreSQL to use instead of the stack's own. */
+  LEDGER_URL: PostgresUrl,
+  /** A replica that the edge reads from. */
+  LEDGER_READ_URL: PostgresUrl,
   SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1000).max(600_000).default(25_000),
   HEALTH_HEAP_MB: z.coerce.number().int().min(16).optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).optional(),
@@ -40,7 +48,14 @@ const USUAL_SOCKET = '/var/run/docker.sock';
 /** `unix:///path` → `/path`. Another kind of `DOCKER_HOST` is refused, with its reason, where the engine is looked for. */
 const unixSocket = (host = ''): string | undefined => /^unix:\/\/(\/.*)/.exec(host)?.[1];
 
-const SECRETS = ['AUTH_SECRET', 'AUTH_SECRET_PREVIOUS', 'GATEWAY_TOKEN', 'UPSTASH_REDIS_REST_TOKEN'];
+const SECRETS = [
+  'AUTH_SECRET',
+  'AUTH_SECRET_PREVIOUS',
+  'GATEWAY_TOKEN',
+  'UPSTASH_REDIS_REST_TOKEN',
+  'LEDGER_URL',
+  'LEDGER_READ_URL',
+];
 
 /** Reads the environment; an empty variable counts as unset. Throws with a line for each one that is wrong, never with a value. */
 export function readSettings(env: NodeJS.ProcessEnv, root: string): Settings {

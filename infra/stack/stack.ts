@@ -44,6 +44,7 @@ export class Stack {
     await Promise.all([
       this.#start(parts.redisQueue),
       this.#start(parts.redisRealtime),
+      this.#start(parts.postgres),
       this.#start(parts.nginx),
     ]);
     await Promise.all([
@@ -63,6 +64,7 @@ export class Stack {
       relay: urls.relay,
       relays: urls.relays,
       workers: urls.workers.map((url, index) => ({ url, host: WORKER_HOSTS[index] ?? '' })),
+      ...(urls.ledger ? { ledger: { url: urls.ledger } } : {}),
       redis: {
         queue: urls.redisQueue,
         realtime: urls.redisRealtime,
@@ -77,7 +79,7 @@ export class Stack {
 
   /**
    * Takes everything down, each step within its bound: no new requests, workers hand their jobs back, desktops are removed and
-   * recorded as stopped, relays tell it and close their sockets, Redis flushes. Never rejects; a second call awaits the first.
+   * recorded as stopped, relays tell it and close their sockets, Redis and PostgreSQL flush. Never rejects; a second call awaits the first.
    */
   down(): Promise<void> {
     this.#down ??= this.#takeDown();
@@ -94,7 +96,7 @@ export class Stack {
     if (this.#engine) await this.#endDesktops(this.#engine);
     await this.#supervisor.stop(['relay-1', 'relay-2', 'gateway']);
     await this.#supervisor.stop(['nginx']);
-    await this.#supervisor.stop(['redis-queue', 'redis-realtime']);
+    await this.#supervisor.stop(['redis-queue', 'redis-realtime', 'postgres']);
     await bounded(this.#engine?.stop() ?? Promise.resolve(), 30_000).catch((error: Error) =>
       this.#say('docker', `did not stop: ${error.message}`),
     );
@@ -112,9 +114,9 @@ export class Stack {
       this.#say('desktops', `not all could be removed: ${messageOf(error)}`);
       return;
     }
-    const { redisQueue, redisRealtime } = stackUrls(this.#context);
+    const { redisQueue: queue, redisRealtime: realtime, ledger } = stackUrls(this.#context);
     try {
-      const { stopped, untold } = await recordStopped(redisQueue, redisRealtime, WORKER_HOSTS);
+      const { stopped, untold } = await recordStopped({ queue, realtime, ledger }, WORKER_HOSTS);
       if (stopped > 0) this.#say('desktops', `${stopped} recorded as stopped`);
       if (untold > 0) this.#say('desktops', `realtime Redis is away: ${untold} events untold`);
     } catch (error) {

@@ -10,13 +10,15 @@ export type StackFile = {
   relay: string;
   relays: string[];
   workers: { url: string; host: string }[];
+  /** Not there when the ledger is off. */
+  ledger?: { url: string };
   redis: { queue: string; realtime: string; rest: { url: string; token: string } };
   authSecret: string;
   tokens: { user: string; other: string; admin: string };
   pids: Record<string, number>;
 };
 
-/** The stack's own folder (mode 0700): state, secrets, logs and Redis's data, in files that only their owner reads. */
+/** The stack's own folder (mode 0700): state, secrets, logs and the servers' data, in files that only their owner reads. */
 export type StateDir = {
   path: string;
   /** Tells stacks of different folders apart wherever they meet: on one Docker Engine, on one machine. */
