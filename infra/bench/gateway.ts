@@ -2,13 +2,18 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { freePort } from '../testing/port.ts';
-import { startRedis } from '../testing/redis.ts';
+import { startRedis, type TestRedis } from '../testing/redis.ts';
 import { waitFor } from '../testing/wait.ts';
 
 const TOKEN = 'a-token-for-the-bench-only';
 
 /** The gateway as it is deployed, a process of its own, so that its work does not stand in the client's way. */
-export async function spawnGateway(): Promise<{ url: string; token: string; stop: () => Promise<void> }> {
+export async function spawnGateway(): Promise<{
+  url: string;
+  token: string;
+  redis: TestRedis;
+  stop: () => Promise<void>;
+}> {
   const redis = await startRedis();
   const port = await freePort();
   const child = spawn(process.execPath, [join(import.meta.dirname, '../gateway/main.ts')], {
@@ -25,6 +30,7 @@ export async function spawnGateway(): Promise<{ url: string; token: string; stop
   return {
     url,
     token: TOKEN,
+    redis,
     stop: async () => {
       child.kill('SIGTERM');
       await once(child, 'exit');

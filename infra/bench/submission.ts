@@ -1,136 +1,108 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildEdge } from '../../edge/build.ts';
 import { startEdge } from '../edge/serve.ts';
 import { AUTH_SECRET, signToken } from '../edge/testing.ts';
-import { startBare } from './bare.ts';
+import { startPostgres } from '../testing/postgres.ts';
+import { buildBare, startBare } from './bare.ts';
+import { closeClient, round, submit, UNLIMITED } from './client.ts';
+import { type Contender, compare } from './compare.ts';
 import { spawnGateway } from './gateway.ts';
-import { startRecorder } from './recorder.ts';
-import { median, percentile, report } from './report.ts';
+import { startRecorder, type Trip } from './recorder.ts';
+import { report } from './report.ts';
+import { type Statement, startWireRecorder } from './wire.ts';
 
 /**
  * What an accepted `POST /containers/start` costs at the edge, against a bare Worker in the same runtime that makes the
- * same REST trips and nothing else. Rounds alternate, so that a machine's mood meets both alike.
+ * same trips and nothing else; with the ledger and without.
  */
 const ROUNDS = Number(process.env.ROUNDS ?? 10);
-const REQUESTS = Number(process.env.REQUESTS ?? 400);
+/** Of one round. With the ledger each takes a connection to PostgreSQL, and so its time. */
+const REQUESTS = { on: Number(process.env.REQUESTS ?? 100), off: Number(process.env.REQUESTS ?? 400) };
 const WARM_UP = 8;
-const BODY = '{"width":1280,"height":720}';
-const UNLIMITED = '{"user":["1000000/s","1000000/min","1000000/h"],"containers.start":["1000000/s"]}';
+const TARGET = { atMost: 1.3 };
 
 const dir = await mkdtemp(join(tmpdir(), 'warmwind-bench-'));
 const bundle = await buildEdge(dir);
+const bareBundle = await buildBare(bundle);
 const gateway = await spawnGateway();
-const recorder = await startRecorder(gateway.url);
-const edgeBindings = {
-  UPSTASH_REDIS_REST_TOKEN: gateway.token,
-  AUTH_SECRET,
-  RELAY_URL: 'http://127.0.0.1',
-  RATE_LIMITS: UNLIMITED,
-  QUOTAS: '{"jobs":1000000,"desktops":10000}',
-  LIMITER_TIMEOUT_MS: '5000',
-  SUBMIT_TIMEOUT_MS: '5000',
-};
-const recorded = await startEdge({
-  bundle,
-  bindings: { ...edgeBindings, UPSTASH_REDIS_REST_URL: recorder.url },
-});
-const edge = await startEdge({ bundle, bindings: { ...edgeBindings, UPSTASH_REDIS_REST_URL: gateway.url } });
-
-let users = 0;
-const token = await signToken({ sub: 'bench' });
-/** Node's plain client on kept connections: what is timed is the edge, not the client's own handling of headers. */
-const agent = new Agent({ keepAlive: true });
-const submit = (url: string, bearer = token) =>
-  new Promise<number>((resolve, reject) => {
-    const start = performance.now();
-    const sent = request(
-      `${url}/containers/start`,
-      {
-        method: 'POST',
-        agent,
-        headers: {
-          Authorization: `Bearer ${bearer}`,
-          'Content-Type': 'application/json',
-          'Content-Length': BODY.length,
-        },
-      },
-      (response) => {
-        response.resume();
-        response.on('end', () => {
-          if (response.statusCode === 202) resolve(performance.now() - start);
-          else reject(new Error(`${url} answered ${response.statusCode}`));
-        });
-      },
-    );
-    sent.on('error', reject);
-    sent.end(BODY);
+const postgres = await startPostgres({ migrated: true });
+const serve = (rest: string, ledger: string | undefined) =>
+  startEdge({
+    bundle,
+    bindings: {
+      ...UNLIMITED,
+      UPSTASH_REDIS_REST_URL: rest,
+      UPSTASH_REDIS_REST_TOKEN: gateway.token,
+      AUTH_SECRET,
+      RELAY_URL: 'http://127.0.0.1',
+      LIMITER_TIMEOUT_MS: '5000',
+      SUBMIT_TIMEOUT_MS: '5000',
+      LEDGER: ledger ? 'on' : 'off',
+    },
+    ...(ledger ? { hyperdrives: { LEDGER_DB: ledger } } : {}),
   });
-/** One round: `inFlight` requests at once, as a new user so that no quota fills. → ms of each */
-const round = async (url: string, inFlight: number) => {
-  users += 1;
-  const bearer = await signToken({ sub: `bench-${users}` });
-  const times: number[] = [];
-  let left = REQUESTS;
-  const client = async () => {
-    while (left-- > 0) times.push(await submit(url, bearer));
-  };
-  const start = performance.now();
-  await Promise.all(Array.from({ length: inFlight }, client));
-  return { times, perSecond: (REQUESTS / (performance.now() - start)) * 1000 };
-};
 
-// The second submission is the one to record: the first one's trips also teach Redis the scripts.
-await submit(recorded.url);
-recorder.trips.length = 0;
-await submit(recorded.url);
-const trips = [...recorder.trips];
-await recorded.stop();
-recorder.stop();
-const bare = await startBare(bundle, trips, gateway);
-
-let met = report('one accepted submission', [
-  { name: 'REST trips', value: trips.length, unit: '', target: { atMost: 2 } },
-]);
-// Both run as they do after a while: the runtime has compiled what is hot.
-for (let i = 0; i < WARM_UP; i++) {
-  await round(edge.url, 8);
-  await round(bare.url, 8);
+/** What the edge sends for one submission: the second, because the first one also teaches Redis the scripts. */
+async function record(ledger: boolean): Promise<{ trips: Trip[]; statements: Statement[] }> {
+  const rest = await startRecorder(gateway.url);
+  const wire = await startWireRecorder(postgres.url);
+  const edge = await serve(rest.url, ledger ? wire.url : undefined);
+  const bearer = await signToken({ sub: 'bench' });
+  await submit(edge.url, bearer);
+  rest.trips.length = 0;
+  wire.statements.length = 0;
+  await submit(edge.url, bearer);
+  await edge.stop();
+  rest.stop();
+  wire.stop();
+  return { trips: rest.trips, statements: wire.statements };
 }
-for (const inFlight of [1, 8]) {
-  const ours: number[] = [];
-  const floor: number[] = [];
-  const ratios: number[] = [];
-  const throughput: number[] = [];
-  for (let i = 0; i < ROUNDS; i++) {
-    const [a, b] = [await round(edge.url, inFlight), await round(bare.url, inFlight)];
-    ours.push(...a.times);
-    floor.push(...b.times);
-    ratios.push(median(a.times) / median(b.times));
-    throughput.push(a.perSecond / b.perSecond);
-  }
-  const title = `POST /containers/start, ${inFlight} in flight, ${ROUNDS} × ${REQUESTS} requests each`;
+
+let met = true;
+for (const ledger of ['on', 'off'] as const) {
+  const on = ledger === 'on';
+  const title = `POST /containers/start, LEDGER=${ledger}`;
+  const { trips, statements } = await record(on);
   met =
-    report(title, [
-      { name: 'edge p50', value: median(ours), unit: 'ms' },
-      { name: 'edge p95', value: percentile(ours, 95), unit: 'ms' },
-      { name: 'bare Worker p50', value: median(floor), unit: 'ms' },
-      { name: 'bare Worker p95', value: percentile(floor, 95), unit: 'ms' },
-      {
-        name: 'p50, edge / bare Worker (median of rounds)',
-        value: median(ratios),
-        unit: '×',
-        ...(inFlight === 1 ? { target: { atMost: 1.3 } } : {}),
-      },
-      { name: 'throughput, edge / bare Worker (median of rounds)', value: median(throughput), unit: '×' },
+    report(`${title}: one accepted submission`, [
+      { name: 'REST trips', value: trips.length, unit: '', target: { atMost: 2 } },
+      { name: 'statements', value: statements.length, unit: '', target: { atMost: on ? 1 : 0 } },
     ]) && met;
+  const edge = await serve(gateway.url, on ? postgres.url : undefined);
+  const bare = await startBare({
+    bundle: bareBundle,
+    trips,
+    rest: gateway,
+    ...(on ? { ledger: { url: postgres.url, statements } } : {}),
+  });
+  const contenders = (target?: { atMost: number }): Contender[] => [
+    { name: 'edge', url: edge.url, ...(target ? { target } : {}) },
+    ...(on ? [{ name: 'edge with Idempotency-Key', url: edge.url, keyed: true }] : []),
+    { name: 'bare Worker', url: bare.url },
+  ];
+  const requests = REQUESTS[ledger];
+  // All run as they do after a while: the runtime has compiled what is hot.
+  for (let i = 0; i < WARM_UP; i++) {
+    for (const { url, keyed = false } of contenders()) await round(url, { requests, inFlight: 8, keyed });
+  }
+  for (const inFlight of [1, 8]) {
+    // One at a time no request waits for another one's work: that is what is held to the target.
+    const figures = await compare(contenders(inFlight === 1 ? TARGET : undefined), {
+      rounds: ROUNDS,
+      requests,
+      inFlight,
+    });
+    met = report(`${title}, ${inFlight} in flight, ${ROUNDS} × ${requests} requests each`, figures) && met;
+  }
+  await edge.stop();
+  await bare.stop();
 }
 
-agent.destroy();
-await edge.stop();
-await bare.stop();
+closeClient();
 await gateway.stop();
+await postgres.stop();
 await rm(dir, { recursive: true, force: true });
+await rm(bareBundle.dir, { recursive: true, force: true });
 process.exitCode = met ? 0 : 1;

@@ -1,0 +1,77 @@
+import { keys } from '@warmwind/shared/keys';
+import { type JobRow, jobRecord } from '@warmwind/shared/ledger/rows';
+import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
+import type { Redis } from 'ioredis';
+import { signToken } from '../edge/testing.ts';
+import { readPage } from './client.ts';
+import { HEAVY, RARE_STATE } from './fill.ts';
+import { type Figure, median, percentile } from './report.ts';
+
+const DEEP = 100;
+const DAY_MS = 86_400_000;
+
+/** Puts into Redis what it would still know of the heavy user: the jobs of the last day. */
+export async function remember(redis: Redis, rows: JobRow[]): Promise<void> {
+  const pipeline = redis.pipeline();
+  for (const row of rows) {
+    pipeline.hset(keys.job(row.userId, row.id), jobRecord(row));
+    pipeline.pexpire(keys.job(row.userId, row.id), ENDED_RECORD_TTL_MS);
+    pipeline.zadd(keys.jobs(row.userId), row.createdAt.getTime(), row.id);
+  }
+  await pipeline.exec();
+}
+
+/** The heavy user's lists: first and hundredth page in turn, `times` each. */
+export async function measureLists(edge: string, times: number): Promise<Figure[]> {
+  const bearer = await signToken({ sub: HEAVY });
+  const ago = (days: number) => new Date(Date.now() - days * DAY_MS).toISOString();
+  const lists = {
+    'limit 20': 'limit=20',
+    'limit 100': 'limit=100',
+    'a rare state': `limit=20&state=${RARE_STATE}`,
+    'a kind': 'limit=20&kind=container.stop',
+    'a month': `limit=20&since=${ago(60)}&until=${ago(30)}`,
+  };
+  const figures: Figure[] = [];
+  for (const [name, query] of Object.entries(lists)) {
+    const first = `${edge}/jobs?${query}`;
+    const hundredth = `${first}&cursor=${await walk(first, bearer)}`;
+    const seen = { first: [] as number[], hundredth: [] as number[] };
+    for (let i = 0; i < times; i++) {
+      seen.first.push((await readPage(first, bearer)).ms);
+      seen.hundredth.push((await readPage(hundredth, bearer)).ms);
+    }
+    const [a, b] = [percentile(seen.first, 95), percentile(seen.hundredth, 95)];
+    figures.push(
+      { name: `${name}: first page p50`, value: median(seen.first), unit: 'ms' },
+      { name: `${name}: first page p95`, value: a, unit: 'ms' },
+      { name: `${name}: hundredth page p50`, value: median(seen.hundredth), unit: 'ms' },
+      { name: `${name}: hundredth page p95`, value: b, unit: 'ms' },
+      {
+        name: `${name}: p95, slower / faster`,
+        value: Math.max(a, b) / Math.min(a, b),
+        unit: '×',
+        target: { atMost: 2 },
+      },
+    );
+  }
+  return figures;
+}
+
+/** Goes from page to page, as a client does. → the cursor of the hundredth. Throws when something is out of order or comes twice. */
+async function walk(first: string, bearer: string): Promise<string> {
+  let cursor = '';
+  let last = '￿';
+  const ids = new Set<string>();
+  for (let page = 1; page < DEEP; page++) {
+    const { items, nextCursor } = (await readPage(cursor ? `${first}&cursor=${cursor}` : first, bearer)).page;
+    for (const { id, createdAt } of items) {
+      if (createdAt > last || ids.has(id)) throw new Error(`${first}: page ${page} is out of order`);
+      ids.add(id);
+      last = createdAt;
+    }
+    if (!nextCursor) throw new Error(`${first} ends at page ${page}`);
+    cursor = nextCursor;
+  }
+  return cursor;
+}

@@ -1,0 +1,67 @@
+import { type AddressInfo, connect, createServer } from 'node:net';
+
+/** A statement as it went to PostgreSQL; without `params` it went as text alone. */
+export type Statement = { text: string; params?: (string | null)[] };
+
+/** Stands between the edge and PostgreSQL, passes every byte on and notes the statements. */
+export async function startWireRecorder(
+  target: string,
+): Promise<{ url: string; statements: Statement[]; stop: () => void }> {
+  const statements: Statement[] = [];
+  const { hostname, port } = new URL(target);
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), hostname);
+    const note = noteInto(statements);
+    client.on('data', note);
+    client.pipe(upstream).pipe(client);
+    client.on('error', () => upstream.destroy());
+    upstream.on('error', () => client.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = new URL(target);
+  url.port = `${(server.address() as AddressInfo).port}`;
+  return { url: url.href, statements, stop: () => server.close() };
+}
+
+/** Reads what a client says after its start-up message: Query, or Parse and Bind. */
+function noteInto(statements: Statement[]): (chunk: Buffer) => void {
+  let rest = Buffer.alloc(0);
+  let started = false;
+  return (chunk) => {
+    rest = Buffer.concat([rest, chunk]);
+    for (;;) {
+      const head = started ? 1 : 0;
+      if (rest.length < head + 4) return;
+      const length = head + rest.readInt32BE(head);
+      if (rest.length < length) return;
+      const type = started ? String.fromCharCode(rest[0] ?? 0) : '';
+      const body = rest.subarray(head + 4, length);
+      rest = rest.subarray(length);
+      started = true;
+      if (type === 'Q') statements.push({ text: textAt(body, 0) });
+      else if (type === 'P') statements.push({ text: textAt(body, body.indexOf(0) + 1) });
+      else if (type === 'B') {
+        const last = statements.at(-1);
+        if (last) last.params = paramsOf(body);
+      }
+    }
+  };
+}
+
+const textAt = (body: Buffer, from: number): string => body.toString('utf8', from, body.indexOf(0, from));
+
+/** Bind: portal and statement by name, how each value is written, then the values. */
+function paramsOf(body: Buffer): (string | null)[] {
+  let at = body.indexOf(0, body.indexOf(0) + 1) + 1;
+  at += 2 + 2 * body.readInt16BE(at);
+  const count = body.readInt16BE(at);
+  at += 2;
+  return Array.from({ length: count }, () => {
+    const length = body.readInt32BE(at);
+    at += 4;
+    if (length < 0) return null;
+    const value = body.toString('utf8', at, at + length);
+    at += length;
+    return value;
+  });
+}
