@@ -29,9 +29,9 @@ const Config = z
     /** `off`: what was acknowledged lives in Redis alone. */
     LEDGER: z.enum(['on', 'off']).default('on'),
     LEDGER_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'use postgres://…' }).optional(),
-    RECONCILE_EVERY_MS: Ms.default(10_000),
+    RECONCILE_EVERY_MS: Ms.default(5000),
     /** What is younger than this is still on its way: the reconciler leaves it alone. */
-    RECONCILE_AFTER_MS: Ms.default(15_000),
+    RECONCILE_AFTER_MS: Ms.default(5000),
     /** How long after its end a job or desktop is known. */
     LEDGER_RETENTION_DAYS: z.coerce.number().int().min(1).max(36_500).default(90),
   })

@@ -1,7 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Job } from '@warmwind/shared/jobs';
+import { keys } from '@warmwind/shared/keys';
 import type Docker from 'dockerode';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { born } from '../stack/processes.ts';
 import { ENGINE_WITHIN_MS, startEngine } from '../testing/docker.ts';
@@ -133,6 +135,7 @@ it.each([
   'worker-2',
   'redis-realtime',
   'redis-queue',
+  'postgres',
 ])(
   '%s is killed, comes back on its address, and the whole trace works',
   async (name) => {
@@ -161,6 +164,34 @@ it.each([
   240_000,
 );
 
+it('a queue Redis that has lost everything costs no desktop and no job', async () => {
+  const file = stack.file();
+  const { body } = await call<{ jobId: string; containerId: string }>(file, 'POST', '/containers/start');
+  const state = async () => (await getContainer(file, body.containerId)).body.state;
+  await waitFor('the desktop', async () => (await state()) === 'running', PATIENCE_MS);
+  const job = async () => (await call<Job>(file, 'GET', `/jobs/${body.jobId}`)).body;
+  await waitFor('the job', async () => (await job()).state === 'completed', PATIENCE_MS);
+  const [container] = await containersOf(body.containerId);
+  const redis = new Redis(file.redis.queue);
+  await redis.flushall();
+  expect(await state()).toBe('running');
+  expect(await job()).toMatchObject({ state: 'completed' });
+  const next = await call<{ containerId: string }>(file, 'POST', '/containers/start');
+  expect(next.status).toBe(202);
+  const other = async () => (await getContainer(file, next.body.containerId)).body.state;
+  await waitFor('the next desktop', async () => (await other()) === 'running', PATIENCE_MS);
+  await waitFor('the record', () => redis.exists(keys.container('user-1', body.containerId)), PATIENCE_MS);
+  redis.disconnect();
+  expect(await containersOf(body.containerId)).toEqual([container]);
+  for (const id of [body.containerId, next.body.containerId]) {
+    expect((await call(file, 'POST', `/containers/${id}/stop`)).status).toBe(202);
+    const stopped = async () => (await getContainer(file, id)).body.state === 'stopped';
+    await waitFor('the stop', stopped, PATIENCE_MS);
+  }
+  const { items } = (await call<{ items: Job[] }>(file, 'GET', '/jobs?limit=100')).body;
+  expect(items.filter((item) => item.state !== 'completed')).toEqual([]);
+}, 240_000);
+
 /** The engine goes on for the other tests of this run that use it. */
 const ownParts = (pids: Record<string, number>) =>
   Object.entries(pids).filter(([name]) => name !== 'dockerd');
@@ -170,7 +201,7 @@ it('a stack that was killed leaves nothing in the way of the next', async () => 
   stack.kill('SIGKILL');
   await stack.ended();
   await stack.start();
-  expect(stack.output()).toContain('ended 9 parts');
+  expect(stack.output()).toContain('ended 10 parts');
   const { pids, tokens: _, ...addresses } = before;
   expect(stack.file()).toMatchObject(addresses);
   for (const [, pid] of ownParts(pids)) expect(born(pid)).toBeUndefined();
@@ -211,6 +242,29 @@ it('a desktop that ran at SIGTERM is told stopped to who watches it, once and as
     'container.stopped',
   ]);
 });
+
+it('a stack that lost its Redis runs what it had accepted and never ran', async () => {
+  await stack.start();
+  const { pids } = stack.file();
+  for (const name of ['worker-1', 'worker-2']) process.kill(pids[name] ?? 0, 'SIGSTOP');
+  const { body, status } = await call<{ jobId: string; containerId: string }>(
+    stack.file(),
+    'POST',
+    '/containers/start',
+  );
+  expect(status).toBe(202);
+  stack.kill('SIGKILL');
+  await stack.ended();
+  process.kill(pids['redis-queue'] ?? 0, 'SIGKILL');
+  await waitFor('Redis to be gone', () => born(pids['redis-queue'] ?? 0) === undefined);
+  rmSync(join(stack.dir, 'redis-queue'), { recursive: true });
+  await stack.start();
+  const job = async () => (await call<Job>(stack.file(), 'GET', `/jobs/${body.jobId}`)).body.state;
+  await waitFor('the job', async () => (await job()) === 'completed', PATIENCE_MS);
+  expect(await containersOf(body.containerId)).toHaveLength(1);
+  stack.kill('SIGTERM');
+  expect(await stack.ended()).toBe(0);
+}, 240_000);
 
 it('what was promised outlives the stack: an accepted job is known after the next start', async () => {
   await stack.start();

@@ -19,7 +19,10 @@ export const script = (source: string): Script => ({
 
 export const RESTORE = script(restoreScript);
 
-/** The queue Redis as it holds records, and the ledger behind it, from which a lost record comes back. */
+/**
+ * The queue Redis as it holds records, and the ledger behind it, from which a lost record comes back. A row may be older
+ * than what Redis then forgot: one that was open when it was read is read again after it was restored.
+ */
 export class RecordStore {
   readonly redis: Redis;
   readonly ledger: Ledger | undefined;
@@ -62,8 +65,13 @@ export class RecordStore {
   }
 
   /** → was it needed? */
-  restoreJob(row: JobRow): Promise<boolean> {
-    return this.#restore(restoreJob(row, Date.now()));
+  async restoreJob(row: JobRow): Promise<boolean> {
+    const restored = await this.#restore(restoreJob(row, Date.now()));
+    if (restored && !row.finishedAt) {
+      const now = await this.ledger?.run((db) => readJob(db, row.userId, row.id));
+      if (now?.finishedAt) await this.#restore(restoreJob(now, Date.now(), now.fence + 1));
+    }
+    return restored;
   }
 
   /** @param below a record with a fence below this one is overwritten */
@@ -72,7 +80,12 @@ export class RecordStore {
       await this.redis.sadd(keys.hostContainers(row.host), `${row.userId}/${row.id}`);
       await this.redis.zadd(keys.hosts(), 'NX', Date.now(), row.host);
     }
-    return this.#restore(restoreContainer(row, Date.now(), below));
+    const restored = await this.#restore(restoreContainer(row, Date.now(), below));
+    if (restored && !row.endedAt) {
+      const now = await this.ledger?.run((db) => readContainer(db, row.userId, row.id));
+      if (now?.endedAt) await this.#restore(restoreContainer(now, Date.now(), now.fence + 1));
+    }
+    return restored;
   }
 
   async #restore({ keys: names, args }: Restore): Promise<boolean> {

@@ -1,0 +1,158 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { hasEnded } from '@warmwind/shared/containers';
+import { newId } from '@warmwind/shared/ids';
+import { isTerminal, type Job, jobFromRecord } from '@warmwind/shared/jobs';
+import { keys } from '@warmwind/shared/keys';
+import { submitScript } from '@warmwind/shared/lua/submit.lua';
+import type { DesktopRecord, JobRef, Records } from '@warmwind/shared/node/records';
+import { hostQueue, JOB_DATA_VERSION, QUEUES } from '@warmwind/shared/queues';
+import {
+  ENDED_RECORD_TTL_MS,
+  OPEN_RECORD_TTL_MS,
+  RESERVATION_MS,
+  type SubmitRequest,
+  type SubmitVerdict,
+  submitKeys,
+} from '@warmwind/shared/records';
+import type { Job as BullJob, Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { enqueue } from '../../workers/jobs/enqueue.ts';
+import type { UserRows } from './user-rows.ts';
+
+const LOOK_AGAIN_MS = 500;
+/** Records read, and queue entries listed, at a time. */
+const AT_ONCE = 200;
+
+/** What has not ended. */
+export type Open = { desktops: DesktopRecord[]; jobs: Job[] };
+
+export type UserWorkOptions = {
+  user: string;
+  redis: Redis;
+  records: Records;
+  rows: UserRows;
+  queue: (name: string) => Queue;
+};
+
+/** A user's desktops and jobs that have not ended, and what the queues hold of them. */
+export class UserWork {
+  readonly #o: UserWorkOptions;
+
+  constructor(options: UserWorkOptions) {
+    this.#o = options;
+  }
+
+  /** What Redis or the ledger knows to be open. */
+  async open(): Promise<Open> {
+    const { redis, records, rows, user: userId } = this.#o;
+    const [known, jobIds, containerIds] = await Promise.all([
+      rows.open(),
+      redis.zrange(keys.jobs(userId), '0', '-1'),
+      redis.zrange(keys.containers(userId), '0', '-1'),
+    ]);
+    const desktops = await each([...new Set([...known.containers, ...containerIds])], (containerId) =>
+      records.container({ userId, containerId }),
+    );
+    const jobs = await each([...new Set([...known.jobs, ...jobIds])], async (jobId) => {
+      // Brings a record back that only the ledger has.
+      if (!(await records.job(userId, jobId))) return undefined;
+      return jobFromRecord(await redis.hgetall(keys.job(userId, jobId)));
+    });
+    return {
+      desktops: desktops.filter(({ state }) => !hasEnded(state)),
+      jobs: jobs.filter(({ state }) => !isTerminal(state)),
+    };
+  }
+
+  /** Stops and cancels until nothing is open, or `withinMs` have passed. → what is still open */
+  async end(withinMs: number): Promise<Open> {
+    const deadline = Date.now() + withinMs;
+    for (;;) {
+      const open = await this.open();
+      if ((open.desktops.length === 0 && open.jobs.length === 0) || Date.now() > deadline) return open;
+      for (const desktop of open.desktops) await this.#stop(desktop);
+      for (const job of open.jobs) await this.#cancel(job, open.desktops);
+      await sleep(LOOK_AGAIN_MS);
+    }
+  }
+
+  /** Entries of the user in all queues, in any state. */
+  async entries(): Promise<BullJob[]> {
+    const { redis, queue, user } = this.#o;
+    const hosts = await redis.zrange(keys.hosts(), '0', '-1');
+    const found: BullJob[] = [];
+    for (const name of [...QUEUES, ...hosts.map(hostQueue)]) {
+      for (let from = 0; ; from += AT_ONCE) {
+        const jobs = await queue(name).getJobs(undefined, from, from + AT_ONCE - 1);
+        found.push(...jobs.filter((job) => (job?.data as { userId?: unknown } | undefined)?.userId === user));
+        if (jobs.length === 0) break;
+      }
+    }
+    return found;
+  }
+
+  /** Takes the user out of the queues and out of what the fleet keeps of everybody. */
+  async remove(): Promise<void> {
+    const { redis, user } = this.#o;
+    // One that a worker still holds stays, and is found by the next look.
+    for (const job of await this.entries()) await job.remove().catch(() => undefined);
+    for (const host of await redis.zrange(keys.hosts(), '0', '-1')) {
+      const members = await redis.smembers(keys.hostContainers(host));
+      const own = members.filter((member) => member.startsWith(`${user}/`));
+      if (own.length > 0) await redis.srem(keys.hostContainers(host), ...own);
+    }
+    await redis.zrem(keys.changedUsers(), user);
+  }
+
+  /** One without a place ends here; one with a place is its host's to end. */
+  async #stop(desktop: DesktopRecord): Promise<void> {
+    const { records } = this.#o;
+    const { fence, host } = desktop;
+    if (host) await this.#submitStop(desktop);
+    else await records.changeContainer(desktop, { to: 'stopped', fence, from: ['requested', 'stopping'] });
+  }
+
+  async #submitStop({ userId, containerId }: DesktopRecord): Promise<void> {
+    const { redis, queue } = this.#o;
+    const requestId = 'forget';
+    const request: SubmitRequest = {
+      action: 'stop',
+      nonce: newId(),
+      scopes: [],
+      userId,
+      job: { id: newId(), kind: 'container.stop', requestId },
+      queue: 'containers',
+      containerId,
+      openTtlMs: OPEN_RECORD_TTL_MS,
+      endedTtlMs: ENDED_RECORD_TTL_MS,
+      reservationMs: RESERVATION_MS,
+    };
+    const names = submitKeys(userId, [], { jobId: request.job.id, containerId });
+    const answer = await redis.eval(submitScript, names.length, ...names, JSON.stringify(request));
+    const verdict = JSON.parse((answer as [unknown, string])[1]) as SubmitVerdict;
+    if (verdict.verdict !== 'accepted' && verdict.verdict !== 'replayed') return;
+    if (verdict.state !== 'queued') return;
+    const { jobId, run } = verdict;
+    const kind = 'container.stop';
+    const data = { version: JOB_DATA_VERSION, kind, userId, jobId, run, containerId, requestId } as const;
+    await enqueue(queue(verdict.queue), data);
+  }
+
+  /** A job has nothing left to do when its desktop has ended. */
+  async #cancel({ id: jobId, run, kind, containerId = '' }: Job, open: DesktopRecord[]): Promise<void> {
+    if (open.some((desktop) => desktop.containerId === containerId)) return;
+    const ref: JobRef = { userId: this.#o.user, jobId, run, kind, containerId };
+    const stopped = { state: 'completed', result: { containerId } } as const;
+    await this.#o.records.endJob(ref, kind === 'container.stop' ? stopped : { state: 'cancelled' });
+  }
+}
+
+/** The results of `work` that there are, a few items at a time. */
+async function each<T, R>(items: T[], work: (item: T) => Promise<R | undefined>): Promise<R[]> {
+  const results: R[] = [];
+  for (let from = 0; from < items.length; from += AT_ONCE) {
+    const some = await Promise.all(items.slice(from, from + AT_ONCE).map(work));
+    results.push(...some.filter((result) => result !== undefined));
+  }
+  return results;
+}
