@@ -18,6 +18,19 @@ return {'ok', tostring(fence)}
 `;
 
 /**
+ * Takes a placement back that the ledger did not confirm: the record is as it was before, its fence too, so that no two
+ * placements ever have the same one. Nothing is told and no change is kept: to the ledger it never was.
+ * KEYS: container. ARGV: the placement's fence, its boot id. → {'ok'} · {'kept'}.
+ */
+export const unplaceContainerScript = /* lua */ `
+local f = redis.call('HMGET', KEYS[1], 'state', 'boot', 'fence')
+if f[1] ~= 'starting' or f[2] ~= ARGV[2] or f[3] ~= ARGV[1] then return {'kept'} end
+redis.call('HINCRBY', KEYS[1], 'fence', -1)
+redis.call('HSET', KEYS[1], 'state', 'requested', 'host', '', 'boot', '')
+return {'ok'}
+`;
+
+/**
  * A desktop changes state under its placement's fence; an ended one never changes again.
  * KEYS: container, open containers, changes. ARGV: fence, states it may be in now (comma-separated, '' for any that is
  * not ended), TTL in ms, outstanding until in ms ('' once it has ended), bound of the changes, then pairs of field and

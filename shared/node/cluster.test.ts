@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { keys, roomKeys } from '../keys.ts';
-import { changeContainerScript, placeContainerScript } from '../lua/container.lua.ts';
+import { changeContainerScript, placeContainerScript, unplaceContainerScript } from '../lua/container.lua.ts';
 import { changeJobScript, claimJobScript } from '../lua/job.lua.ts';
 import { limitScript } from '../lua/limit.lua.ts';
 import { listScript } from '../lua/list.lua.ts';
@@ -68,6 +68,9 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   expect(await evaluate(placeContainerScript, [keys.container(user, 'c1')], ['0', 'h', 'b', 60_000])).toEqual(
     ['ok', '1'],
   );
+  expect(await evaluate(unplaceContainerScript, [keys.container(user, 'c1')], ['1', 'other'])).toEqual([
+    'kept',
+  ]);
   const change = [keys.container(user, 'c1'), keys.openContainers(user), keys.changes(user)];
   expect(
     await evaluate(changeContainerScript, change, ['1', 'starting', 60_000, '', 10, 'state', 'stopped']),

@@ -215,7 +215,7 @@ test('without the ledger nothing is placed, and nothing counts as not there', as
   await postgres.kill();
   try {
     await expect(records.placeContainer(desktop, 0, 'a', 'b1')).rejects.toThrow('not reachable');
-    expect(await records.container(desktop)).toMatchObject({ state: 'requested', host: '', fence: 1 });
+    expect(await records.container(desktop)).toMatchObject({ state: 'requested', host: '', fence: 0 });
     await expect(records.container({ ...desktop, containerId: 'c2' })).rejects.toThrow('not reachable');
     await connection.flushall();
     await expect(records.claimJob(ref, 0)).rejects.toThrow('not reachable');

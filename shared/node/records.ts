@@ -11,7 +11,7 @@ import {
 import { keys } from '../keys.ts';
 import { recordPlacement } from '../ledger/placements.ts';
 import { type ContainerRow, containerRow, type JobRow } from '../ledger/rows.ts';
-import { changeContainerScript, placeContainerScript } from '../lua/container.lua.ts';
+import { changeContainerScript, placeContainerScript, unplaceContainerScript } from '../lua/container.lua.ts';
 import { changeJobScript, claimJobScript } from '../lua/job.lua.ts';
 import { ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
 import { type Ledger, LedgerAway } from './ledger.ts';
@@ -67,6 +67,7 @@ export type ContainerVerdict = 'ok' | 'refused' | 'gone';
 const CLAIM_JOB = script(claimJobScript);
 const CHANGE_JOB = script(changeJobScript);
 const PLACE = script(placeContainerScript);
+const UNPLACE = script(unplaceContainerScript);
 const CHANGE_CONTAINER = script(changeContainerScript);
 
 /**
@@ -224,7 +225,7 @@ export class Records {
       };
     }
     const placed = Number(answer[1]);
-    const against = await this.#placeInLedger(ref, placed);
+    const against = await this.#placeInLedger(ref, placed, boot);
     if (against) {
       await this.#store.restoreContainer(against, Math.max(placed, against.fence) + 1);
       const { state, host: knownHost, boot: knownBoot, fence: knownFence } = against;
@@ -308,7 +309,7 @@ export class Records {
   }
 
   /** → the row that speaks against the placement */
-  async #placeInLedger(ref: ContainerRef, fence: number): Promise<ContainerRow | undefined> {
+  async #placeInLedger(ref: ContainerRef, fence: number, boot: string): Promise<ContainerRow | undefined> {
     const { ledger, redis } = this.#store;
     if (!ledger) return undefined;
     try {
@@ -317,7 +318,7 @@ export class Records {
       const row = containerRow(ref.userId, record);
       return await ledger.run((db) => recordPlacement(db, row, new Date()));
     } catch (error) {
-      await this.changeContainer(ref, { to: 'requested', fence, from: ['starting'] });
+      await this.#store.eval(UNPLACE, [keys.container(ref.userId, ref.containerId)], [fence, boot]);
       throw error;
     }
   }

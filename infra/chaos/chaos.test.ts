@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest';
+import { ENGINE_WITHIN_MS, startEngine } from '../testing/docker.ts';
+import { type Report, runScenario, type Scenario } from './run.ts';
+
+/** One short run of each scenario; `npm run chaos` makes long ones. `CHAOS_SEED` plans another. */
+const SEED = Number(process.env.CHAOS_SEED ?? 7);
+const SUBMISSIONS = 40;
+
+const run = async (scenario: Scenario, kills: number): Promise<Report> => {
+  const said: string[] = [];
+  const report = await runScenario({
+    scenario,
+    seed: SEED,
+    submissions: SUBMISSIONS,
+    kills,
+    say: (line) => said.push(line),
+  });
+  const broken = report.violations.length > 0;
+  if (broken) console.error([`seed ${SEED}`, ...said, ...report.explained.flat()].join('\n'));
+  return report;
+};
+
+const RUN_WITHIN_MS = 300_000;
+
+test('there is an engine', () => startEngine(), ENGINE_WITHIN_MS);
+
+test(
+  `Redis forgets everything: what was acknowledged happens, once (seed ${SEED})`,
+  async () => {
+    const { violations, faults } = await run('flush', 1);
+    expect(faults.lost).toBeGreaterThan(0);
+    expect(violations).toEqual([]);
+  },
+  RUN_WITHIN_MS,
+);
+
+test(
+  `a failover loses acknowledged jobs from Redis: they happen, once (seed ${SEED})`,
+  async () => {
+    const { violations, faults } = await run('failover', 0);
+    expect(faults.lost).toBeGreaterThan(0);
+    expect(violations).toEqual([]);
+  },
+  RUN_WITHIN_MS,
+);
+
+test(
+  `PostgreSQL is killed and frozen: nothing acknowledged is lost, nothing fails (seed ${SEED})`,
+  async () => {
+    const { violations } = await run('postgres', 1);
+    expect(violations).toEqual([]);
+  },
+  RUN_WITHIN_MS,
+);
+
+test(
+  `a failover and PostgreSQL killed at once: what was acknowledged happens, once (seed ${SEED})`,
+  async () => {
+    const { violations, faults } = await run('both', 1);
+    expect(faults.lost).toBeGreaterThan(0);
+    expect(violations).toEqual([]);
+  },
+  RUN_WITHIN_MS,
+);

@@ -1,0 +1,189 @@
+import { createHash } from 'node:crypto';
+import type { StoredEvent } from '@warmwind/shared/events';
+import { isTerminal, type JobState, TERMINAL_JOB_STATES } from '@warmwind/shared/jobs';
+import { keys, roomKeys } from '@warmwind/shared/keys';
+import type { Redis } from 'ioredis';
+import type { Ask } from './client.ts';
+import { type Effects, judgeEffects } from './effects.ts';
+import type { Load, Sight } from './load.ts';
+import type { World } from './world.ts';
+
+/** How long a system may take to be done with everything after its load, ms. */
+const QUIET_WITHIN_MS = 120_000;
+const LOOK_EVERY_MS = 500;
+/** How long a user may be marked for the drain, ms. */
+const LEFT_WITHIN_MS = 10_000;
+
+/** A promise that was broken: which, for what job or desktop, and how. */
+export type Violation = Sight;
+export type Verdict = {
+  violations: Violation[];
+  effects: Effects;
+  jobs: number;
+  /** How long it took to be quiet, ms; undefined when it did not become so in time. */
+  quietMs: number | undefined;
+};
+
+type JobRow = { id: string; user_id: string; kind: string; state: JobState; run: number; error: unknown };
+type EndRow = { job_id: string; run: number; state: JobState };
+
+/** Waits until every acknowledged job has ended and the ledger has every change. → how long it took, ms */
+export async function untilQuiet(world: World, load: Load): Promise<number | undefined> {
+  const since = Date.now();
+  const wanted = new Set(load.acknowledged.flatMap(({ jobIds }) => [...jobIds]));
+  while (Date.now() - since < QUIET_WITHIN_MS) {
+    const ended = await world.postgres.sql<
+      { id: string }[]
+    >`select id from jobs where finished_at is not null`;
+    const [{ open } = { open: 1 }] = await world.postgres.sql<{ open: number }[]>`
+      select count(*)::int as open from jobs where finished_at is null`;
+    const unmoved = await world.queue.client.zcard(keys.changedUsers());
+    const known = new Set(ended.map(({ id }) => id));
+    if (open === 0 && unmoved === 0 && [...wanted].every((id) => known.has(id))) return Date.now() - since;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+  return undefined;
+}
+
+/** Holds a quiet world against what was promised. */
+export async function judge(world: World, load: Load, quietMs: number | undefined): Promise<Verdict> {
+  const violations: Violation[] = [...load.sights];
+  const broken = (law: string, subject: string, detail: string) => violations.push({ law, subject, detail });
+  if (quietMs === undefined) broken('everything ends', '', `not quiet within ${QUIET_WITHIN_MS} ms`);
+
+  for (const { name, crashes } of [world.gateway, ...world.workers]) {
+    for (const crash of crashes) broken('no service ends by itself', name, crash);
+  }
+
+  const { sql } = world.postgres;
+  const rows = await sql<JobRow[]>`select id, user_id, kind, state, run, error from jobs order by created_at`;
+  const ends = await sql<EndRow[]>`
+    select job_id, run, state from job_changes where state in ${sql([...TERMINAL_JOB_STATES])}`;
+  const byId = new Map(rows.map((row) => [row.id, row]));
+
+  for (const asked of load.acknowledged) {
+    const [jobId = ''] = asked.jobIds;
+    if (asked.jobIds.size > 1) {
+      broken(
+        'one key, one job',
+        jobId,
+        `${asked.key} of ${asked.user} was answered ${[...asked.jobIds].join(', ')}`,
+      );
+    }
+    if (!byId.has(jobId))
+      broken('acknowledged means recorded', jobId, `${asked.kind} ${asked.key}: no row in the ledger`);
+  }
+  await judgeAnswers(world, load.asks, broken);
+
+  for (const row of rows) {
+    const own = ends.filter(({ job_id }) => job_id === row.id);
+    for (let run = 1; run <= row.run; run++) {
+      const count = own.filter((end) => end.run === run).length;
+      if (count !== 1)
+        broken('one end a run', row.id, `run ${run} has ${count} ends in the ledger's history`);
+    }
+    if (!isTerminal(row.state)) broken('everything ends', row.id, `still ${row.state}`);
+    else if (own.at(-1)?.state !== row.state) {
+      broken(
+        'one end a run',
+        row.id,
+        `row ${row.state}, history ${own.map(({ state }) => state).join(', ')}`,
+      );
+    }
+    const right = row.kind === 'container.start' ? ['completed', 'cancelled'] : ['completed'];
+    if (isTerminal(row.state) && !right.includes(row.state)) {
+      broken('no spurious failures', row.id, `${row.kind} ${row.state}: ${JSON.stringify(row.error)}`);
+    }
+  }
+  await judgeRecords(world.queue.client, rows, broken);
+  await judgeRooms(world.realtime.client, rows, broken);
+  judgeCount(load, rows, broken);
+  const effects = await judgeEffects(world, load, broken);
+  await judgeLeftovers(world, load, effects.running, broken);
+  return { violations, effects, jobs: rows.length, quietMs };
+}
+
+export type Broken = (law: string, subject: string, detail: string) => unknown;
+
+/** A key that the ledger knows stands for a job: whoever uses it is answered with that job, not with a refusal. */
+async function judgeAnswers(world: World, asks: Ask[], broken: Broken): Promise<void> {
+  const taken = await world.postgres.sql<{ user_id: string; key_hash: string; job_id: string }[]>`
+    select user_id, key_hash, job_id from idempotency_keys`;
+  const jobs = new Map(taken.map((row) => [`${row.user_id}/${row.key_hash}`, row.job_id]));
+  for (const { user, key, kind, outcome, status, jobIds } of asks) {
+    const jobId = jobs.get(`${user}/${createHash('sha256').update(key).digest('hex')}`);
+    if (outcome === 'refused' && jobId) {
+      broken(
+        'one key, one job',
+        jobId,
+        `${kind} ${key} of ${user} was refused with ${status}, but it stands for a job`,
+      );
+    }
+    if (outcome === 'acknowledged' && jobId && !jobIds.has(jobId)) {
+      broken('one key, one job', jobId, `${kind} ${key} of ${user} was answered ${[...jobIds].join(', ')}`);
+    }
+  }
+}
+
+/** Where Redis has a record, it says what the ledger says. */
+async function judgeRecords(redis: Redis, rows: JobRow[], broken: Broken): Promise<void> {
+  const pipeline = redis.pipeline();
+  for (const { user_id, id } of rows) pipeline.hmget(keys.job(user_id, id), 'state', 'run');
+  const answers = (await pipeline.exec()) ?? [];
+  rows.forEach((row, i) => {
+    const [state, run] = (answers[i]?.[1] ?? []) as (string | null)[];
+    if (!state || (state === row.state && Number(run) === row.run)) return;
+    broken('one end a run', row.id, `ledger ${row.state} in run ${row.run}, Redis ${state} in run ${run}`);
+  });
+}
+
+/** Watchers were told one end of each run, the one in the ledger. */
+async function judgeRooms(redis: Redis, rows: JobRow[], broken: Broken): Promise<void> {
+  const pipeline = redis.pipeline();
+  for (const { user_id, id } of rows) pipeline.xrange(roomKeys.log(user_id, `job:${id}`), '-', '+');
+  const answers = (await pipeline.exec()) ?? [];
+  rows.forEach((row, i) => {
+    const entries = (answers[i]?.[1] ?? []) as [string, string[]][];
+    const events = entries.map(([, fields]) => JSON.parse(fields[3] ?? '{}') as StoredEvent);
+    const told = events.filter(({ type }) => isTerminal(type.slice('job.'.length) as JobState));
+    const [end] = told;
+    const right = told.length === row.run && end?.type === `job.${row.state}`;
+    if (!right) {
+      broken(
+        'one end a run',
+        row.id,
+        `${row.state} in the ledger, its room was told ${told.map(({ type }) => type).join(', ') || 'no end'}`,
+      );
+    }
+  });
+}
+
+/** No job that nobody asked for. */
+function judgeCount(load: Load, rows: JobRow[], broken: Broken): void {
+  const asked = new Set(load.acknowledged.flatMap(({ jobIds }) => [...jobIds]));
+  const unasked = rows.filter(({ id }) => !asked.has(id));
+  const unknown = load.asks.filter(({ outcome }) => outcome === 'unknown').length;
+  for (const { id, kind } of unasked.slice(unknown))
+    broken('no job unasked', id, `${kind} that nobody was answered`);
+}
+
+/** Nothing waits for the ledger, and what has ended counts against no quota. */
+async function judgeLeftovers(world: World, load: Load, running: Set<string>, broken: Broken): Promise<void> {
+  const redis = world.queue.client;
+  // A desktop that runs is touched now and then: its owner is marked for a moment.
+  const deadline = Date.now() + LEFT_WITHIN_MS;
+  const read = () => redis.zrange(keys.changedUsers(), '0', '-1');
+  let marked = await read();
+  while (marked.length > 0 && Date.now() < deadline) marked = await read();
+  if (marked.length > 0) broken('nothing is left', marked.join(', '), 'changes wait for the ledger');
+  for (const user of new Set(load.asks.map((asked) => asked.user))) {
+    const waiting = await redis.xlen(keys.changes(user));
+    if (waiting > 0) broken('nothing is left', user, `${waiting} changes wait for the ledger`);
+    const jobs = await redis.zrangebyscore(keys.openJobs(user), Date.now(), '+inf');
+    for (const id of jobs) broken('nothing is left', id, `counts against the quota of jobs of ${user}`);
+    const desktops = await redis.zrangebyscore(keys.openContainers(user), Date.now(), '+inf');
+    for (const id of desktops) {
+      if (!running.has(id)) broken('nothing is left', id, `counts against the quota of desktops of ${user}`);
+    }
+  }
+}
