@@ -35,7 +35,7 @@ export function createServices(config: Config): Services {
     redis: createRedis(config, READ_TIMEOUT_MS),
     limiter,
     queues,
-    submissions: new Submissions(deciding, limiter, queues),
+    submissions: new Submissions(deciding, limiter, queues, config.LEDGER === 'on'),
     ledger: config.LEDGER === 'on' && config.LEDGER_DB ? new Ledger(config.LEDGER_DB, config) : undefined,
     verifyToken: createVerifier(config),
   };

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { createShardedAdapter } from '@socket.io/redis-adapter';
 import { readDepths } from '@warmwind/shared/node/depths';
 import { diskCheck, liveChecks, probeRoutes, redisCheck } from '@warmwind/shared/node/health';
+import { Ledger } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
 import { QUEUES } from '@warmwind/shared/queues';
@@ -38,12 +39,19 @@ export type Relay = {
   close: () => Promise<void>;
 };
 
+/** How long a subscription waits for the ledger, ms. */
+const LEDGER_WITHIN_MS = 1500;
+
 export function createRelay(config: Config, log: Logger): Relay {
   const metrics = new Metrics();
   const queue = connectPrompt(config.REDIS_QUEUE_URL, 'relay-queue', log);
   const realtime = connectPrompt(config.REDIS_REALTIME_URL, 'relay-realtime', log);
   const subscriber = connectPatient(config.REDIS_REALTIME_URL, 'relay-rooms', log);
   const nodes = quiet(connectPatient(config.REDIS_REALTIME_URL, 'relay-nodes', log));
+  const ledger = config.LEDGER_URL
+    ? new Ledger(config.LEDGER_URL, 'relay', log, LEDGER_WITHIN_MS)
+    : undefined;
+  const known = { queue, ledger };
   metrics.watchRedis({ queue, realtime, subscriber, nodes });
 
   let draining = false;
@@ -72,14 +80,14 @@ export function createRelay(config: Config, log: Logger): Relay {
       io.local.to(live).emit(event.type, event);
       return everyone.adapter.rooms.get(live)?.size ?? 0;
     },
-    snapshots: (id, position) => readSnapshots(queue, id, position),
+    snapshots: (id, position) => readSnapshots(known, id, position),
     metrics,
     log,
   };
   const rooms = new Rooms(room, subscriber);
   metrics.countRooms(() => rooms.size);
   const secrets = [config.AUTH_SECRET, config.AUTH_SECRET_PREVIOUS ?? []].flat();
-  handleConnections(io, { verify: ticketVerifier(secrets), queue, rooms, room, metrics, log });
+  handleConnections(io, { verify: ticketVerifier(secrets), known, rooms, room, metrics, log });
   const slow = closeSlowSockets(io, metrics);
 
   const probes = {
@@ -118,6 +126,7 @@ export function createRelay(config: Config, log: Logger): Relay {
       await io.close();
       rooms.close();
       await Promise.all([queue, realtime, subscriber, nodes].map((redis) => disconnect(redis)));
+      await ledger?.close();
     },
   };
 }

@@ -19,6 +19,11 @@ const Config = z.object({
   NODE_ID: z.string().min(1).max(64).default('relay'),
   REDIS_QUEUE_URL: z.string().regex(/^rediss?:\/\//),
   REDIS_REALTIME_URL: z.string().regex(/^rediss?:\/\//),
+  /** Asked for what the queue Redis has forgotten; without it such rooms are not found. */
+  LEDGER_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//)
+    .optional(),
   AUTH_SECRET: z.string().min(32),
   /** Still accepted while secrets rotate. */
   AUTH_SECRET_PREVIOUS: z.string().min(32).optional(),

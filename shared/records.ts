@@ -9,7 +9,10 @@ export const ENDED_RECORD_TTL_MS = 86_400_000;
 /** How long something outstanding counts against a quota without any sign of life, ms. */
 export const OUTSTANDING_MS = 3_600_000;
 
-/** How long a submission counts against a quota before it was seen in its queue, ms: it may have died half-way. */
+/**
+ * How long a submission counts against a quota before it was seen in its queue, ms: it may have died half-way. Where the
+ * ledger remembers what was acknowledged, its records and its key are kept no longer either.
+ */
 export const RESERVATION_MS = 600_000;
 /** Changes of one user that wait for the ledger, at most; older ones go first, and the reconciler makes up for them. */
 export const MAX_CHANGES = 10_000;
@@ -25,8 +28,9 @@ export type SubmitRequest = {
   userId: string;
   job: { id: string; kind: string; requestId: string };
   openTtlMs: number;
-  endedTtlMs: number;
   reservationMs: number;
+  /** How long the new records, and the idempotency key, are kept until the submission is confirmed. */
+  unconfirmedTtlMs: { record: number; key: number };
 } & (
   | {
       action: 'start';

@@ -195,7 +195,12 @@ export function createApp(config: Config, log: Logger): App {
         withinMs: FINISH_WITHIN_MS,
         run: () => Promise.all([placements.close(), commands.close(), closeCleanup?.(), sweep.close()]),
       },
-      { name: 'desktops', withinMs: 5000, run: () => Promise.all(host.removing) },
+      {
+        name: 'desktops',
+        withinMs: 5000,
+        // A last sweep: what runs here is known to run before peers may take it for a start that died.
+        run: () => Promise.all([...host.removing, sweep.once()]),
+      },
       {
         name: 'leases',
         withinMs: 4000,

@@ -1,6 +1,7 @@
 import { keys } from '@warmwind/shared/keys';
 import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
 import { containers, jobs } from '@warmwind/shared/ledger/schema';
+import { RESERVATION_MS } from '@warmwind/shared/records';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type CallInit, startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
@@ -202,6 +203,13 @@ describe.each(outages)('when the ledger %s', (_what, take, giveBack) => {
       expect([status, body.code]).toEqual([503, 'unavailable']);
       expect(body.message).toContain('Idempotency-Key');
     }
+    // Should nobody ask again, what was reserved and written goes by itself.
+    const redis = edge.gateway.redis.client;
+    const written = [...(await redis.keys('ww:*:job:*')), ...(await redis.keys('ww:*:container:*'))];
+    for (const key of [...written, ...(await redis.keys('ww:*:idem:*'))]) {
+      expect(await redis.pttl(key)).toBeLessThanOrEqual(RESERVATION_MS);
+    }
+    expect(written).not.toEqual([]);
     const { body } = await accepted('k');
     expect((await start('k')).body).toEqual(body);
     expect((await waiting(edge)).filter((id) => id === body.jobId)).toHaveLength(1);

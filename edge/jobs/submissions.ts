@@ -34,7 +34,13 @@ export class Submissions {
   readonly #withdraw: RunScript;
   readonly #restore: RunScript;
 
-  constructor(redis: Redis, limiter: Limiter, queues: Queues) {
+  readonly #unconfirmedTtlMs: SubmitRequest['unconfirmedTtlMs'];
+
+  /** @param remembered does the ledger remember what was acknowledged */
+  constructor(redis: Redis, limiter: Limiter, queues: Queues, remembered: boolean) {
+    this.#unconfirmedTtlMs = remembered
+      ? { record: RESERVATION_MS, key: RESERVATION_MS }
+      : { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS };
     this.#redis = redis;
     this.#decide = scriptOf(redis, submitScript);
     this.#withdraw = scriptOf(redis, withdrawScript);
@@ -55,7 +61,7 @@ export class Submissions {
       userId,
       job: { id: jobId, kind: submission.kind, requestId: submission.requestId },
       openTtlMs: OPEN_RECORD_TTL_MS,
-      endedTtlMs: ENDED_RECORD_TTL_MS,
+      unconfirmedTtlMs: this.#unconfirmedTtlMs,
       reservationMs: RESERVATION_MS,
       queue: submission.queue,
       ...(submission.action === 'start'

@@ -11,7 +11,7 @@ const Time = z.iso.datetime({
 /** The query of every list. */
 export const PageQuery = z.object({
   cursor: z.string().max(200).optional().describe('`nextCursor` of the page before.'),
-  limit: z.coerce.number().int().min(1).max(100).default(20),
+  limit: z.coerce.number({ error: 'use a number from 1 to 100' }).int().min(1).max(100).default(20),
   since: Time.optional().describe('Only what was created then or later: ISO 8601 with Z or an offset.'),
   until: Time.optional().describe('Only what was created before: ISO 8601 with Z or an offset.'),
 });

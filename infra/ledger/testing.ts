@@ -136,7 +136,7 @@ export async function startServers() {
         container: { ...container, userId },
         quotas: { jobs: 1000, desktops: 1000 },
         openTtlMs: OPEN_RECORD_TTL_MS,
-        endedTtlMs: ENDED_RECORD_TTL_MS,
+        unconfirmedTtlMs: { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS },
         reservationMs: RESERVATION_MS,
       };
       const names = submitKeys(userId, ['user'], { jobId, containerId, idempotencyHash: jobId });

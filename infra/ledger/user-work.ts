@@ -124,7 +124,7 @@ export class UserWork {
       queue: 'containers',
       containerId,
       openTtlMs: OPEN_RECORD_TTL_MS,
-      endedTtlMs: ENDED_RECORD_TTL_MS,
+      unconfirmedTtlMs: { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS },
       reservationMs: RESERVATION_MS,
     };
     const names = submitKeys(userId, [], { jobId: request.job.id, containerId });

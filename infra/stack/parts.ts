@@ -136,7 +136,7 @@ export function planParts(context: PartsContext) {
       'relay node',
       port,
       'relay/main.ts',
-      { ...redisUrls, ...auth, ...cors, NODE_ID: name },
+      { ...redisUrls, ...ledger, ...auth, ...cors, NODE_ID: name },
       readRelayConfig,
     );
 

@@ -3,11 +3,11 @@ import { type Envelope, parseRoom } from '@warmwind/shared/events';
 import { isId } from '@warmwind/shared/ids';
 import { keys } from '@warmwind/shared/keys';
 import type { TicketClaims } from '@warmwind/shared/realtime';
-import type { Redis } from 'ioredis';
 import type { RoomId } from './log.ts';
+import { type Known, readRecord } from './records.ts';
 
 /**
- * `since`: when the log should have begun, ms, as the queue Redis knows it: a job's or desktop's start, the creation of
+ * `since`: when the log should have begun, ms, as records know it: a job's or desktop's start, the creation of
  * the oldest that a user's indices name.
  */
 export type OpenRoom = RoomId & { since?: number };
@@ -17,9 +17,9 @@ const LATE_MS = 30_000;
 
 /**
  * The room that `name` means to the holder of `ticket`. Throws `not_found` alike for what is another's, what does not
- * exist and what is no room; `unavailable` while the queue Redis is away.
+ * exist and what is no room; `unavailable` while what would know is away.
  */
-export async function openRoom(queue: Redis, ticket: TicketClaims, name: string): Promise<OpenRoom> {
+export async function openRoom(known: Known, ticket: TicketClaims, name: string): Promise<OpenRoom> {
   const parsed = parseRoom(name);
   if (!parsed) throw notFound();
   const { kind, id, room } = parsed;
@@ -28,6 +28,7 @@ export async function openRoom(queue: Redis, ticket: TicketClaims, name: string)
     throw notFound();
   if (kind === 'user') {
     if (id !== owner) throw notFound();
+    const { queue } = known;
     const oldest = await Promise.all([
       queue.zrange(keys.jobs(owner), 0, '0', 'WITHSCORES'),
       queue.zrange(keys.containers(owner), 0, '0', 'WITHSCORES'),
@@ -36,9 +37,9 @@ export async function openRoom(queue: Redis, ticket: TicketClaims, name: string)
     return { owner, room, ...(times.length > 0 ? { since: Math.min(...times) } : {}) };
   }
   if (!isId(id)) throw notFound();
-  const key = kind === 'job' ? keys.job(owner, id) : keys.container(owner, id);
-  const [known, startedAt] = await queue.hmget(key, 'id', 'startedAt').catch(uncheckable);
-  if (!known) throw notFound();
+  const record = await readRecord(known, kind, owner, id).catch(uncheckable);
+  if (!record.id) throw notFound();
+  const { startedAt } = record;
   return { owner, room, ...(startedAt ? { since: Number(startedAt) } : {}) };
 }
 

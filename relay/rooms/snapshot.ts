@@ -5,13 +5,15 @@ import { keys } from '@warmwind/shared/keys';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 import type { RoomId } from './log.ts';
+import { type Known, readRecord } from './records.ts';
 
 /**
  * The present state of what a room is about, for who has missed events: one snapshot for a job or desktop; for a user
  * the open jobs and desktops and the newest that are still known, whose end may be what was missed. Each carries the position `id`: what is left of the log follows after it. Events
  * that follow with an earlier `time` than the snapshot's are history that its state already includes.
  */
-export async function readSnapshots(queue: Redis, { owner, room }: RoomId, id: string): Promise<Envelope[]> {
+export async function readSnapshots(known: Known, { owner, room }: RoomId, id: string): Promise<Envelope[]> {
+  const { queue } = known;
   const subject = parseRoom(room);
   if (!subject) return [];
   const [jobs, containers] =
@@ -22,8 +24,8 @@ export async function readSnapshots(queue: Redis, { owner, room }: RoomId, id: s
         ])
       : [subject.kind === 'job' ? [subject.id] : [], subject.kind === 'container' ? [subject.id] : []];
   const records = await Promise.all([
-    ...containers.map((container) => queue.hgetall(keys.container(owner, container))),
-    ...jobs.map((job) => queue.hgetall(keys.job(owner, job))),
+    ...containers.map((container) => readRecord(known, 'container', owner, container)),
+    ...jobs.map((job) => readRecord(known, 'job', owner, job)),
   ]);
   const base = { id, room, time: new Date().toISOString() };
   return records.flatMap((record, i): Envelope[] => {

@@ -1,9 +1,9 @@
 import type { ErrorCode } from '@warmwind/shared/errors';
 import type { Logger } from '@warmwind/shared/node/log';
-import type { Redis } from 'ioredis';
 import type { VerifyTicket } from '../auth/ticket.ts';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Known } from '../rooms/records.ts';
 import type { RoomContext } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { Inbound } from './inbound.ts';
@@ -15,7 +15,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export type ConnectionContext = {
   verify: VerifyTicket;
-  queue: Redis;
+  known: Known;
   rooms: Rooms;
   room: RoomContext;
   metrics: Metrics;
@@ -61,7 +61,7 @@ export function handleConnections(io: RelayServer, context: ConnectionContext): 
       log.debug({ socket: socket.id, reason }, 'disconnected');
     });
     const inbound = new Inbound(socket, metrics, log);
-    handleRooms(socket, inbound, context.queue, context.rooms, context.room);
+    handleRooms(socket, inbound, context.known, context.rooms, context.room);
   });
 }
 

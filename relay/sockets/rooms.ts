@@ -1,10 +1,10 @@
 import { ApiError } from '@warmwind/shared/errors';
 import { isEventId } from '@warmwind/shared/events';
 import type { Ack } from '@warmwind/shared/realtime';
-import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
 import { openRoom } from '../rooms/access.ts';
+import type { Known } from '../rooms/records.ts';
 import type { RoomContext } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { Subscription } from '../rooms/subscription.ts';
@@ -22,7 +22,7 @@ const Unsubscribe = z.strictObject({ room: RoomName });
 export function handleRooms(
   socket: RelaySocket,
   inbound: Inbound,
-  queue: Redis,
+  known: Known,
   rooms: Rooms,
   context: RoomContext,
 ): void {
@@ -48,7 +48,7 @@ export function handleRooms(
     held.set(name, place);
     const current = () => socket.connected && held.get(name) === place;
     try {
-      const id = await openRoom(queue, socket.data.ticket, name);
+      const id = await openRoom(known, socket.data.ticket, name);
       if (!current()) throw superseded();
       const subscription = new Subscription(socket, id, rooms, context);
       place.subscription = subscription;

@@ -1,4 +1,4 @@
-import { and, desc, eq, gte, inArray, lt, sql } from 'drizzle-orm';
+import { and, desc, eq, gte, inArray, lt, or, sql } from 'drizzle-orm';
 import type { ContainerState } from '../containers.ts';
 import type { JobKind, JobState } from '../jobs.ts';
 import type { Db } from './db.ts';
@@ -133,4 +133,48 @@ export async function readLag(db: Db): Promise<number> {
     .select({ lag: sql<number>`(extract(epoch from clock_timestamp() - ${heartbeat.at}) * 1000)::float8` })
     .from(heartbeat);
   return row?.lag ?? Number.POSITIVE_INFINITY;
+}
+
+/** What the jobs of a desktop say of it: that its start is done, and what became of its latest stop. */
+export type DesktopJobs = { started: JobRow | undefined; stop: JobRow | undefined };
+
+/** The jobs of open desktops, by the desktop's id. */
+export async function jobsOfDesktops(
+  db: Db,
+  desktops: Pick<ContainerRow, 'id' | 'userId' | 'jobId'>[],
+): Promise<Map<string, DesktopJobs>> {
+  if (desktops.length === 0) return new Map();
+  const distinct = (values: string[]) => [...new Set(values)];
+  const rows = await db
+    .select()
+    .from(jobs)
+    .where(
+      or(
+        and(
+          inArray(
+            jobs.id,
+            desktops.map(({ jobId }) => jobId),
+          ),
+          eq(jobs.state, 'completed'),
+        ),
+        and(
+          inArray(jobs.userId, distinct(desktops.map(({ userId }) => userId))),
+          eq(jobs.kind, 'container.stop'),
+          inArray(
+            jobs.containerId,
+            desktops.map(({ id }) => id),
+          ),
+        ),
+      ),
+    )
+    .orderBy(jobs.createdAt);
+  return new Map(
+    desktops.map(({ id, jobId }) => [
+      id,
+      {
+        started: rows.find((row) => row.id === jobId),
+        stop: rows.findLast((row) => row.containerId === id && row.kind === 'container.stop'),
+      },
+    ]),
+  );
 }

@@ -51,6 +51,19 @@ export async function recordSubmission(db: Db, submission: Submission): Promise<
   return earlier;
 }
 
+/** Records what keys were used for, where the ledger does not know. → how many were new */
+export async function recordIdempotencyKeys(
+  db: Db,
+  keys: (typeof idempotencyKeys.$inferInsert)[],
+): Promise<number> {
+  const recorded = await db
+    .insert(idempotencyKeys)
+    .values(keys)
+    .onConflictDoNothing()
+    .returning({ keyHash: idempotencyKeys.keyHash });
+  return recorded.length;
+}
+
 /** What an idempotency key is used for, if it is not forgotten yet. */
 export async function readKey(
   db: Db,

@@ -27,7 +27,7 @@ local function existing(id, fallback)
 end
 local function remember(id, container_id)
   if r.bodyHash then
-    redis.call('SET', idem, cjson.encode({hash = r.bodyHash, jobId = id, containerId = container_id}), 'PX', r.endedTtlMs)
+    redis.call('SET', idem, cjson.encode({hash = r.bodyHash, jobId = id, containerId = container_id}), 'PX', r.unconfirmedTtlMs.key)
   end
 end
 
@@ -56,7 +56,7 @@ if r.action == 'start' then
   container_id = r.container.id
   for field, value in pairs(r.container) do redis.call('HSET', container, field, value) end
   redis.call('HSET', container, 'state', 'requested', 'fence', '0', 'createdAt', now, 'jobId', r.job.id)
-  redis.call('PEXPIRE', container, r.openTtlMs)
+  redis.call('PEXPIRE', container, r.unconfirmedTtlMs.record)
   redis.call('ZADD', containers, now, container_id)
   redis.call('PEXPIRE', containers, r.openTtlMs)
   local until_ms = string.format('%.0f', now_ms + r.reservationMs)
@@ -87,7 +87,7 @@ end
 redis.call('HSET', job, 'id', r.job.id, 'kind', r.job.kind, 'state', 'queued', 'progress', '0', 'run', '1',
   'attemptsMade', '0', 'fence', '0', 'createdAt', now, 'containerId', container_id, 'queue', queue,
   'requestId', r.job.requestId)
-redis.call('PEXPIRE', job, r.openTtlMs)
+redis.call('PEXPIRE', job, r.unconfirmedTtlMs.record)
 redis.call('ZADD', jobs, now, r.job.id)
 redis.call('ZREMRANGEBYSCORE', jobs, '-inf', string.format('%.0f', now_ms - r.openTtlMs))
 redis.call('ZREMRANGEBYSCORE', containers, '-inf', string.format('%.0f', now_ms - r.openTtlMs))

@@ -44,7 +44,7 @@ const request: SubmitRequest = {
   container: { id: 'c1', name: 'n' },
   quotas: { jobs: 5, desktops: 5 },
   openTtlMs: 60_000,
-  endedTtlMs: 60_000,
+  unconfirmedTtlMs: { record: 60_000, key: 60_000 },
   reservationMs: 60_000,
 };
 

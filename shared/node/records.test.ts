@@ -39,7 +39,7 @@ const submit = async (action: 'start' | 'stop', jobId: string) => {
     container: { id: containerId, name: 'n', width: '1', height: '1' },
     quotas: { jobs: 9, desktops: 9 },
     openTtlMs: 60_000,
-    endedTtlMs: 60_000,
+    unconfirmedTtlMs: { record: 60_000, key: 60_000 },
     reservationMs: 60_000,
   };
   const answer = (await redis.client.eval(submitScript, names.length, ...names, JSON.stringify(request))) as [

@@ -298,13 +298,15 @@ export class Records {
 
   // ---- inside ----------------------------------------------------------------------------------------------------
 
-  /** What was reserved for a moment counts as outstanding, if it still counts at all. */
+  /** What was reserved for a moment counts as outstanding, if it still counts at all, and its records are kept. */
   async #confirm({ userId, jobId, containerId }: JobRef): Promise<void> {
     const until = Date.now() + OUTSTANDING_MS;
     const { redis } = this.#store;
     await Promise.all([
       redis.zadd(keys.openJobs(userId), 'XX', until, jobId),
       redis.zadd(keys.openContainers(userId), 'XX', until, containerId),
+      redis.pexpire(keys.job(userId, jobId), OPEN_RECORD_TTL_MS, 'GT'),
+      redis.pexpire(keys.container(userId, containerId), OPEN_RECORD_TTL_MS, 'GT'),
     ]);
   }
 

@@ -53,30 +53,40 @@ export async function forward(
 export async function stopDesktop(host: DesktopHost, record: DesktopRecord): Promise<boolean> {
   const { engine, records, starting } = host;
   const { containerId, fence } = record;
+  const start = starting.get(containerId);
   const stopping = await records.changeContainer(record, { to: 'stopping', fence }, async () => {
-    const start = starting.get(containerId);
-    start?.abort.abort();
-    await start?.done;
+    const now = starting.get(containerId);
+    now?.abort.abort();
+    await now?.done;
   });
   if (stopping !== 'ok') return false;
+  let wasUp = false;
   if (record.host === host.name) {
     const found = await engine.find(containerId);
+    // Nobody works on its start and it runs: the start was done, perhaps told, and Redis has forgotten so.
+    const forgotten = record.state === 'starting' && !start;
+    wasUp = forgotten && found !== undefined && found !== 'foreign' && found.running && found.fence === fence;
     if (found && found !== 'foreign' && found.running) await engine.stop(found.id);
     await engine.removePlacement(containerId, fence);
   }
   if ((await records.changeContainer(record, { to: 'stopped', fence })) !== 'ok') return false;
   if (record.host) await records.forgetContainer(record.host, record);
-  await cancelStart(host, record);
+  await endStart(host, record, wasUp);
   return true;
 }
 
 /** The desktop's start has nothing left to do: whether it waits or runs, it ends here. */
-async function cancelStart({ records, queue }: DesktopHost, record: DesktopRecord): Promise<void> {
-  const { userId, containerId, jobId } = record;
+async function endStart(
+  { records, queue }: DesktopHost,
+  record: DesktopRecord,
+  wasUp: boolean,
+): Promise<void> {
+  const { userId, containerId, jobId, width, height } = record;
   const start = await records.job(userId, jobId);
   if (!start || isTerminal(start.state)) return;
   const ref: JobRef = { userId, containerId, jobId, run: start.run, kind: 'container.start' };
-  await records.endJob(ref, { state: 'cancelled' });
+  const result = { containerId, width, height };
+  await records.endJob(ref, wasUp ? { state: 'completed', result } : { state: 'cancelled' });
   // One that a worker holds can't be removed: that worker finds its run ended.
   await queue('containers')
     .remove(bullJobId(jobId, start.run))

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CONTAINER_STATES, hasEnded } from '@warmwind/shared/containers';
 import { isTerminal } from '@warmwind/shared/jobs';
-import { containersById } from '@warmwind/shared/ledger/reads';
+import { containersById, jobsOfDesktops } from '@warmwind/shared/ledger/reads';
 import type { ContainerRow } from '@warmwind/shared/ledger/rows';
 import { LedgerAway } from '@warmwind/shared/node/ledger';
 import type { ContainerRef, DesktopRecord } from '@warmwind/shared/node/records';
@@ -9,6 +9,7 @@ import { each } from '../each.ts';
 import { failure } from '../jobs/errors.ts';
 import type { Found } from './engine.ts';
 import type { DesktopHost } from './host.ts';
+import { runningSince } from './running.ts';
 import { stopDesktop } from './stop.ts';
 
 const SWEEP_EVERY_MS = 10_000;
@@ -102,7 +103,7 @@ export class Sweep {
   }
 
   async #judge(found: Found, record: DesktopRecord | undefined, rows: Rows): Promise<void> {
-    const { engine, records, log } = this.#host;
+    const { engine, records, log, name } = this.#host;
     const { id, containerId, fence } = found;
     if (!record || record.fence <= fence) {
       if (rows === 'away') return;
@@ -112,8 +113,34 @@ export class Sweep {
         return;
       }
     }
+    // A start that is done by its job, and a record that does not know: the reconciler says so.
+    if (record?.state === 'starting' && record.host === name && record.fence === fence) {
+      const start = await records.job(record.userId, record.jobId);
+      if (start?.state === 'completed') return;
+    }
     await this.#remove(containerId, () => engine.removeContainer(id));
     if (!record) await this.#remove(containerId, () => engine.removeVolume(containerId));
+  }
+
+  /** This process started it, nothing of that is under way, and it runs: Redis has forgotten that it was said. */
+  async #sayAgain(record: DesktopRecord): Promise<void> {
+    const { engine, records, log } = this.#host;
+    const { containerId, fence } = record;
+    const found = await engine.find(containerId);
+    if (!found || found === 'foreign' || !found.running || found.fence !== fence) return;
+    if (this.#host.starting.has(containerId)) return;
+    const verdict = await records.changeContainer(record, runningSince(record, Date.now()));
+    if (verdict === 'ok') log.info({ containerId }, 'swept: it runs, and Redis had forgotten so');
+  }
+
+  /** What became of a desktop's stop, of which Redis may not know. Rejects when the ledger is away. */
+  async #stopOf(record: DesktopRecord): Promise<'open' | 'completed' | undefined> {
+    const told = await this.#host.ledger?.run((db) =>
+      jobsOfDesktops(db, [{ id: record.containerId, userId: record.userId, jobId: record.jobId }]),
+    );
+    const stop = told?.get(record.containerId)?.stop;
+    if (!stop) return undefined;
+    return stop.finishedAt ? (stop.state === 'completed' ? 'completed' : undefined) : 'open';
   }
 
   async #rows(ids: string[]): Promise<Rows> {
@@ -152,13 +179,21 @@ export class Sweep {
       if (!stop || isTerminal(stop.state)) await stopDesktop(this.#host, record);
       return;
     }
+    if (state === 'starting' && record.boot === this.#host.boot) return this.#sayAgain(record);
     if (state !== 'running' && state !== 'paused') return;
     const found = await engine.find(containerId);
     if (!found || found === 'foreign' || !found.running) {
-      log.warn({ containerId }, 'swept: the desktop ended by itself');
-      metrics.swept.inc({ what: 'exited' });
-      const error = failure('desktop_exited');
-      const verdict = await records.changeContainer(record, { to: 'failed', fence, from: [state], error });
+      const stop = await this.#stopOf(record);
+      if (stop === 'open') return;
+      if (stop !== 'completed') {
+        log.warn({ containerId }, 'swept: the desktop ended by itself');
+        metrics.swept.inc({ what: 'exited' });
+      }
+      const end =
+        stop === 'completed'
+          ? { to: 'stopped' as const }
+          : { to: 'failed' as const, error: failure('desktop_exited') };
+      const verdict = await records.changeContainer(record, { ...end, fence, from: [state] });
       if (verdict !== 'ok') return;
       await engine.removePlacement(containerId, fence);
       await records.forgetContainer(name, ref);

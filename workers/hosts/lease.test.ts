@@ -37,6 +37,7 @@ test('one process holds a name at a time; who waits for it gets it when it is gi
   expect(second.held).toBe(false);
   await first.release();
   await waitFor('the second to hold it', () => second.held);
+  await first.release();
   expect(await redis.client.get(key)).toBe('two');
   await second.release();
   expect(await redis.client.exists(key)).toBe(0);
@@ -49,12 +50,10 @@ test('a holder whose Redis stalls stops believing before anybody else can hold t
   await waitFor('it to be held', () => held.held);
   redis.freeze();
   await waitFor('it to be given up', () => !held.held);
-  await waitFor('the change to be told', () => told.length === 2);
-  redis.thaw();
-  await redis.client.set(key, 'two', 'PX', 60_000);
+  await waitFor('the change to be told', () => told.length >= 2);
   expect(told).toEqual([true, false]);
+  redis.thaw();
   await held.release();
-  expect(await redis.client.get(key)).toBe('two');
 });
 
 test('it is held again once Redis is back', async () => {

@@ -1,7 +1,8 @@
 import { hasEnded } from '@warmwind/shared/containers';
 import { keys } from '@warmwind/shared/keys';
-import { containersById, openContainers } from '@warmwind/shared/ledger/reads';
+import { containersById, jobsOfDesktops, openContainers } from '@warmwind/shared/ledger/reads';
 import { type ContainerRow, containerRow } from '@warmwind/shared/ledger/rows';
+import { runningSince } from '../containers/running.ts';
 import { each } from '../each.ts';
 import { containerIsAhead, recordAhead } from './ahead.ts';
 import { openRows, PAGE, readRecords } from './pages.ts';
@@ -31,6 +32,7 @@ export async function reconcileDesktops(pass: Pass): Promise<void> {
     });
     const ahead = known.filter((record, i) => record !== undefined && containerIsAhead(record, rows[i]));
     await recordAhead(pass, { jobs: [], containers: ahead.filter((record) => record !== undefined) });
+    await followJobs(pass, rows);
   }
   await closeEnded(pass);
 }
@@ -44,25 +46,52 @@ async function saysRunning({ records }: Pass, row: ContainerRow): Promise<boolea
   return (await records.changeContainer({ userId, containerId }, change)) === 'ok';
 }
 
+/**
+ * A start or stop that is done by the ledger, and a desktop that does not know so: the desktop's own change was lost between
+ * the two.
+ */
+async function followJobs({ ledger, records, count }: Pass, rows: ContainerRow[]): Promise<void> {
+  const told = await ledger.run((db) => jobsOfDesktops(db, rows));
+  await each(rows, AT_ONCE, async ({ userId, id: containerId }) => {
+    const { started, stop } = told.get(containerId) ?? {};
+    const stopped = stop?.state === 'completed';
+    if (!started?.finishedAt && !stopped) return;
+    const record = await records.container({ userId, containerId });
+    if (!record || hasEnded(record.state)) return;
+    const change = stopped
+      ? { to: 'stopped' as const, fence: record.fence }
+      : record.state === 'starting' && started?.finishedAt
+        ? runningSince(record, started.finishedAt.getTime())
+        : undefined;
+    if (change && (await records.changeContainer(record, change)) === 'ok')
+      count(stopped ? 'closed' : 'restored');
+  });
+}
+
 /** What a host holds although the ledger knows that it ended: Redis has forgotten the end. */
-async function closeEnded({ redis, ledger, records, count, signal }: Pass): Promise<void> {
+async function closeEnded(pass: Pass): Promise<void> {
+  const { redis, ledger, records, signal } = pass;
   for (const host of await redis.zrange(keys.hosts(), '0', '-1')) {
     const members = await records.hostContainers(host);
     for (let from = 0; from < members.length && !signal.aborted; from += PAGE) {
       const ids = members.slice(from, from + PAGE).map(({ containerId }) => containerId);
       const rows = (await ledger.run((db) => containersById(db, ids))).filter((row) => row.endedAt);
-      await each(rows, AT_ONCE, async ({ userId, id: containerId, state: to, error }) => {
-        const record = await records.container({ userId, containerId });
-        if (!record || hasEnded(record.state)) return;
-        const { fence } = record;
-        const change =
-          to === 'failed'
-            ? { to, fence, error: error ?? undefined }
-            : to === 'stopped' || to === 'lost'
-              ? { to, fence }
-              : undefined;
-        if (change && (await records.changeContainer(record, change)) === 'ok') count('closed');
-      });
+      await each(rows, AT_ONCE, (row) => closeDesktop(pass, row));
     }
   }
+}
+
+/** Tells Redis of an end that the ledger knows. */
+export async function closeDesktop({ records, count }: Pass, row: ContainerRow): Promise<void> {
+  const { userId, id: containerId, state: to, error } = row;
+  const record = await records.container({ userId, containerId });
+  if (!record || hasEnded(record.state)) return;
+  const { fence } = record;
+  const change =
+    to === 'failed'
+      ? { to, fence, error: error ?? undefined }
+      : to === 'stopped' || to === 'lost'
+        ? { to, fence }
+        : undefined;
+  if (change && (await records.changeContainer(record, change)) === 'ok') count('closed');
 }

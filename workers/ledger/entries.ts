@@ -83,7 +83,7 @@ async function close(
     .catch(() => undefined);
 }
 
-function endOf({ state, result, error }: JobRow): JobEnd | undefined {
+export function endOf({ state, result, error }: JobRow): JobEnd | undefined {
   if (!isTerminal(state)) return undefined;
   if (state === 'completed') return { state, ...(result === null ? {} : { result }) };
   return { state, ...(error ? { error } : {}) };

@@ -9,6 +9,7 @@ import { createLog } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
 import { Records } from '@warmwind/shared/node/records';
 import { connectPatient, disconnect } from '@warmwind/shared/node/redis';
+import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
 import { Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -359,4 +360,22 @@ test('a full pass records all that Redis knows in a ledger that came back from a
     expect(await desktopRowOf(each)).toEqual(containerRow(each.userId, await desktopRecord(each)));
   }
   expect(await reconciler().reconcile({ full: true })).toEqual(NOTHING);
+});
+
+test('a full pass records what idempotency keys were used for, with the time they have left', async () => {
+  const keyHash = 'ab'.repeat(32);
+  const value = JSON.stringify({ hash: 'request', jobId: 'j1', containerId: 'c1' });
+  await redis.set(keys.idempotency('ada', keyHash), value, 'PX', ENDED_RECORD_TTL_MS - 3_600_000);
+  expect(await reconciler().reconcile({ full: true })).toEqual({ ...NOTHING, recorded: 1 });
+  expect(await reconciler().reconcile({ full: true })).toEqual(NOTHING);
+  const [row] = await fleet.postgres.sql`select * from idempotency_keys`;
+  expect(row).toMatchObject({
+    user_id: 'ada',
+    key_hash: keyHash,
+    request_hash: 'request',
+    job_id: 'j1',
+    container_id: 'c1',
+  });
+  const createdAt = row?.created_at as Date | undefined;
+  expect(Math.round((Date.now() - (createdAt?.getTime() ?? 0)) / 60_000)).toBe(60);
 });

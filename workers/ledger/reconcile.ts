@@ -7,6 +7,7 @@ import { reconcileDesktops } from './desktops.ts';
 import { reconcileEntries } from './entries.ts';
 import { recordEverything } from './everything.ts';
 import { reconcileJobs } from './jobs.ts';
+import { closeStale } from './stale.ts';
 
 /**
  * What was put right: a run that its queue had lost was added again, a record that Redis had lost came back, an end that
@@ -43,6 +44,8 @@ export type Pass = Omit<ReconcilerOptions, 'onReconciled'> & {
  */
 export class Reconciler {
   readonly #o: ReconcilerOptions;
+  /** The Redis process that was looked through for what it has forgotten. */
+  #seen: string | undefined;
 
   constructor(options: ReconcilerOptions) {
     this.#o = options;
@@ -70,10 +73,14 @@ export class Reconciler {
         onReconciled?.(what);
       },
     };
+    const server = /run_id:(\w+)/.exec(await pass.redis.info('server'))?.[1];
     const steps = [reconcileDesktops, reconcileJobs, reconcileEntries];
-    for (const step of full ? [recordEverything, ...steps] : steps) {
+    if (full) steps.unshift(recordEverything);
+    if (server !== this.#seen) steps.push(closeStale);
+    for (const step of steps) {
       if (!signal.aborted) await step(pass);
     }
+    if (!signal.aborted) this.#seen = server;
     return counts;
   }
 }

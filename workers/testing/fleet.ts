@@ -104,7 +104,7 @@ export async function createFleet() {
       containerId,
       quotas: { jobs: 100, desktops: 100 },
       openTtlMs: OPEN_RECORD_TTL_MS,
-      endedTtlMs: ENDED_RECORD_TTL_MS,
+      unconfirmedTtlMs: { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS },
       reservationMs: RESERVATION_MS,
       ...request,
     };

@@ -1,0 +1,26 @@
+import { keys } from '@warmwind/shared/keys';
+import { readContainer, readJob } from '@warmwind/shared/ledger/reads';
+import { containerRecord, type Fields, jobRecord } from '@warmwind/shared/ledger/rows';
+import type { Ledger } from '@warmwind/shared/node/ledger';
+import type { Redis } from 'ioredis';
+
+/** What is known of jobs and desktops: the queue Redis, and the ledger for what it has forgotten. Read only. */
+export type Known = { queue: Redis; ledger: Ledger | undefined };
+
+/** A job's or desktop's record; empty when the owner has none. Rejects when what would know does not answer. */
+export async function readRecord(
+  { queue, ledger }: Known,
+  kind: 'job' | 'container',
+  owner: string,
+  id: string,
+): Promise<Fields> {
+  const key = kind === 'job' ? keys.job(owner, id) : keys.container(owner, id);
+  const record = await queue.hgetall(key);
+  if (record.id || !ledger) return record;
+  if (kind === 'job') {
+    const row = await ledger.run((db) => readJob(db, owner, id));
+    return row ? jobRecord(row) : {};
+  }
+  const row = await ledger.run((db) => readContainer(db, owner, id));
+  return row ? containerRecord(row) : {};
+}
