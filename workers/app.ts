@@ -199,7 +199,11 @@ export function createApp(config: Config, log: Logger): App {
         name: 'desktops',
         withinMs: 5000,
         // A last sweep: what runs here is known to run before peers may take it for a start that died.
-        run: () => Promise.all([...host.removing, sweep.once()]),
+        run: () =>
+          Promise.all([
+            ...host.removing,
+            sweep.once().catch((error: unknown) => log.warn({ err: error }, 'no last sweep')),
+          ]),
       },
       {
         name: 'leases',

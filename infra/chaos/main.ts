@@ -38,11 +38,10 @@ if (values.help || scenarios.length === 0 || bad) {
 const say = (line: string) => process.stdout.write(`${new Date().toISOString().slice(11, 23)}  ${line}\n`);
 const teardown = setup();
 let world: World | undefined;
+let ending: Promise<never> | undefined;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, async () => {
-    await world?.stop();
-    await teardown();
-    process.exit(130);
+  process.once(signal, () => {
+    ending ??= end();
   });
 }
 
@@ -51,11 +50,21 @@ try {
   for (const scenario of scenarios) {
     for (let n = 0; n < Number(seeds); n++) reports.push(await one(scenario, Number(seed) + n));
   }
+} catch (error) {
+  // A world that is ended under its load fails: what counts is that it is gone.
+  await ending;
+  throw error;
 } finally {
   await teardown();
 }
 process.stdout.write(`\n${table(reports)}\n`);
 process.exit(reports.some(({ violations }) => violations.length > 0) ? 1 : 0);
+
+async function end(): Promise<never> {
+  await world?.stop();
+  await teardown();
+  process.exit(130);
+}
 
 async function one(scenario: Scenario, own: number): Promise<Report> {
   say(`scenario ${scenario}, seed ${own}, about ${submissions} submissions`);

@@ -47,7 +47,15 @@ export type World = {
 export async function startWorld({ watched }: { watched: boolean }): Promise<World> {
   const undo: (() => unknown)[] = [];
   const stop = async () => {
-    for (const step of undo.splice(0).reverse()) await step();
+    const failed: unknown[] = [];
+    for (const step of undo.splice(0).reverse()) {
+      try {
+        await step();
+      } catch (error) {
+        failed.push(error);
+      }
+    }
+    if (failed.length > 0) throw new AggregateError(failed, 'the world did not end cleanly');
   };
   try {
     return await build(watched, undo, stop);

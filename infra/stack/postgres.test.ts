@@ -132,11 +132,11 @@ it('another PostgreSQL is used instead of an own one, and only by the parts that
   const { parts } = await plan({ LEDGER_URL, LEDGER_READ_URL });
   expect(parts.postgres).toBeUndefined();
   expect(parts.edge.env).toMatchObject({ LEDGER: 'on', LEDGER_URL, LEDGER_READ_URL });
-  for (const { env } of parts.workers) {
+  for (const { env } of [...parts.workers, ...parts.relays]) {
     expect(env).toMatchObject({ LEDGER: 'on', LEDGER_URL });
     expect(env).not.toHaveProperty('LEDGER_READ_URL');
   }
-  for (const { env } of [parts.gateway, parts.redisQueue, ...parts.relays]) {
+  for (const { env } of [parts.gateway, parts.redisQueue, parts.redisRealtime]) {
     expect(JSON.stringify(env)).not.toContain('postgres://');
   }
 });
