@@ -67,5 +67,4 @@ function read({ TRIPS, STATEMENTS, IDS }: Bindings): Recorded {
   return { script, add, statements: JSON.parse(STATEMENTS) as Statement[], ids: JSON.parse(IDS) as string[] };
 }
 
-// biome-ignore lint/style/noDefaultExport: the runtime wants it.
 export default worker;

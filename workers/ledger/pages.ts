@@ -1,3 +1,4 @@
+import { keys } from '@warmwind/shared/keys';
 import type { Db } from '@warmwind/shared/ledger/db';
 import type { Fields } from '@warmwind/shared/ledger/rows';
 import type { Redis } from 'ioredis';
@@ -20,6 +21,37 @@ export async function* openRows<R extends Cursor>(
     if (rows.length > 0) yield rows;
     if (rows.length < PAGE) return;
     after = rows.at(-1);
+  }
+}
+
+/** The keys that look like `pattern`, a page at a time. What comes or goes meanwhile may be missed, or seen twice. */
+export async function* scan({ redis, signal }: Pass, pattern: string): AsyncGenerator<string[]> {
+  let cursor = '0';
+  do {
+    const [next, names] = await redis.scan(cursor, 'MATCH', pattern, 'COUNT', PAGE);
+    cursor = next;
+    if (names.length > 0) yield names;
+  } while (cursor !== '0' && !signal.aborted);
+}
+
+/** A record's key: its owner, and what it is. */
+const RECORD = /^ww:\{([^{}]+)\}:(job|container):[^:]+$/;
+
+/** Every record of a kind that Redis has, with its owner, a page at a time. */
+export async function* allRecords(
+  pass: Pass,
+  kind: 'job' | 'container',
+): AsyncGenerator<{ user: string; record: Fields }[]> {
+  for await (const names of scan(pass, keys[kind]('*', '*'))) {
+    const owned = names.flatMap((name) => {
+      const [, user, what] = RECORD.exec(name) ?? [];
+      return user && what === kind ? { name, user } : [];
+    });
+    const records = await readRecords(
+      pass.redis,
+      owned.map(({ name }) => name),
+    );
+    yield owned.flatMap(({ user }, i) => (records[i] ? { user, record: records[i] } : []));
   }
 }
 
