@@ -96,6 +96,12 @@ export class Engine {
     }
   }
 
+  /** The container of exactly this placement, if it runs. */
+  async findRunning(containerId: string, fence: number): Promise<Found | undefined> {
+    const found = await this.find(containerId);
+    return found && found !== 'foreign' && found.running && found.fence === fence ? found : undefined;
+  }
+
   /** Asks a desktop to end, then makes it. */
   async stop(id: string): Promise<void> {
     await this.#call('stop', () => this.#docker.getContainer(id).stop({ t: STOP_GRACE_S })).catch(

@@ -1,9 +1,9 @@
-import type { ContainerChange, DesktopRecord } from '@warmwind/shared/node/records';
-import { parseSpec } from './spec.ts';
+import type { ContainerSpec } from '@warmwind/shared/containers';
+import type { ContainerChange } from '@warmwind/shared/node/records';
 
-/** The change that says of a desktop which is starting that it has been up since `startedAt`, ms. */
-export function runningSince(record: DesktopRecord, startedAt: number): ContainerChange {
-  const { width, height, ttlSeconds } = parseSpec(record.spec);
+/** The change that says of a desktop which is starting, placed under `fence`, that it has been up since `startedAt`, ms. */
+export function runningSince(spec: ContainerSpec, fence: number, startedAt: number): ContainerChange {
+  const { width, height, ttlSeconds } = spec;
   const expiresAt = startedAt + ttlSeconds * 1000;
-  return { to: 'running', from: ['starting'], fence: record.fence, startedAt, expiresAt, width, height };
+  return { to: 'running', from: ['starting'], fence, startedAt, expiresAt, width, height };
 }

@@ -7,6 +7,7 @@ import type { Handler, JobContext } from '../jobs/runtime.ts';
 import type { Found } from './engine.ts';
 import type { DesktopHost } from './host.ts';
 import { waitForGreeting } from './rfb.ts';
+import { runningSince } from './running.ts';
 import { parseSpec } from './spec.ts';
 
 /** How long a desktop may take from its start to its first RFB byte, ms. */
@@ -95,8 +96,7 @@ async function ownContainer(
   { containerId, state, host, boot: placedBy, fence }: DesktopRecord,
 ): Promise<Found | undefined> {
   if (state !== 'starting' || host !== name || placedBy !== boot) return undefined;
-  const found = await engine.find(containerId).catch(() => undefined);
-  return found && found !== 'foreign' && found.running && found.fence === fence ? found : undefined;
+  return engine.findRunning(containerId, fence).catch(() => undefined);
 }
 
 /** One placement, from its record to the first RFB byte. → `undefined` when the desktop is somebody else's by now. */
@@ -139,15 +139,10 @@ async function attempt(
       alive: () => engine.isRunning(id),
     });
     stopTimer();
-    const { width, height, ttlSeconds } = spec;
-    const startedAt = Date.now();
-    const expiresAt = startedAt + ttlSeconds * 1000;
-    const verdict = await records.changeContainer(
-      record,
-      { to: 'running', from: ['starting'], fence, startedAt, expiresAt, width, height },
-      () => job.progress(100, 'desktop is up').catch(() => undefined),
+    const verdict = await records.changeContainer(record, runningSince(spec, fence, Date.now()), () =>
+      job.progress(100, 'desktop is up').catch(() => undefined),
     );
-    if (verdict === 'ok') return { containerId, width, height };
+    if (verdict === 'ok') return { containerId, width: spec.width, height: spec.height };
     await withdraw();
     return undefined;
   } catch (error) {

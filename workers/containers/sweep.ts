@@ -10,6 +10,7 @@ import { failure } from '../jobs/errors.ts';
 import type { Found } from './engine.ts';
 import type { DesktopHost } from './host.ts';
 import { runningSince } from './running.ts';
+import { parseSpec } from './spec.ts';
 import { stopDesktop } from './stop.ts';
 
 const SWEEP_EVERY_MS = 10_000;
@@ -126,10 +127,12 @@ export class Sweep {
   async #sayAgain(record: DesktopRecord): Promise<void> {
     const { engine, records, log } = this.#host;
     const { containerId, fence } = record;
-    const found = await engine.find(containerId);
-    if (!found || found === 'foreign' || !found.running || found.fence !== fence) return;
+    if (!(await engine.findRunning(containerId, fence))) return;
     if (this.#host.starting.has(containerId)) return;
-    const verdict = await records.changeContainer(record, runningSince(record, Date.now()));
+    const verdict = await records.changeContainer(
+      record,
+      runningSince(parseSpec(record.spec), fence, Date.now()),
+    );
     if (verdict === 'ok') log.info({ containerId }, 'swept: it runs, and Redis had forgotten so');
   }
 

@@ -3,6 +3,7 @@ import { keys } from '@warmwind/shared/keys';
 import { containersById, jobsOfDesktops, openContainers } from '@warmwind/shared/ledger/reads';
 import { type ContainerRow, containerRow } from '@warmwind/shared/ledger/rows';
 import { runningSince } from '../containers/running.ts';
+import { parseSpec } from '../containers/spec.ts';
 import { each } from '../each.ts';
 import { containerIsAhead, recordAhead } from './ahead.ts';
 import { openRows, PAGE, readRecords } from './pages.ts';
@@ -61,7 +62,7 @@ async function followJobs({ ledger, records, count }: Pass, rows: ContainerRow[]
     const change = stopped
       ? { to: 'stopped' as const, fence: record.fence }
       : record.state === 'starting' && started?.finishedAt
-        ? runningSince(record, started.finishedAt.getTime())
+        ? runningSince(parseSpec(record.spec), record.fence, started.finishedAt.getTime())
         : undefined;
     if (change && (await records.changeContainer(record, change)) === 'ok')
       count(stopped ? 'closed' : 'restored');
