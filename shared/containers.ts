@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { iso } from './jobs.ts';
+import { WebhookUrl } from './webhooks.ts';
 
 export const CONTAINER_STATES = [
   'requested',
@@ -62,11 +63,14 @@ export const StartContainer = z.strictObject({
     )
     .optional(),
   snapshot: z.string().min(1).max(64).optional(),
+  webhookUrl: WebhookUrl.optional(),
 });
 export type StartContainer = z.infer<typeof StartContainer>;
 
 /** What the worker needs to create the desktop: a start request with the image resolved to a Docker reference. */
-export type ContainerSpec = Omit<StartContainer, 'image' | 'name' | 'snapshot'> & { image: string };
+export type ContainerSpec = Omit<StartContainer, 'image' | 'name' | 'snapshot' | 'webhookUrl'> & {
+  image: string;
+};
 
 /** A desktop as its owner sees it. Times are ISO 8601 in UTC. */
 export const Container = z.object({

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-export const JOB_KINDS = ['container.start', 'container.stop'] as const;
+export const JOB_KINDS = ['container.start', 'container.stop', 'inference'] as const;
 export type JobKind = (typeof JOB_KINDS)[number];
 
 export const JOB_STATES = [

@@ -15,6 +15,9 @@ export const keys = {
   /** Sorted set: id by the time in ms until which it counts, the user's outstanding jobs. */
   openJobs: (user: string) => `ww:{${user}}:open-jobs`,
 
+  /** String, what a job works on (JSON), where that is too large for its record: an inference's request. */
+  input: (user: string, id: string) => `ww:{${user}}:input:${id}`,
+
   /** Hash, one desktop's record. */
   container: (user: string, id: string) => `ww:{${user}}:container:${id}`,
   /** Sorted set: id by creation time in ms, all desktops of a user that are still known. */
@@ -30,6 +33,10 @@ export const keys = {
   changedUsers: () => 'ww:{ledger}:changed',
   /** String, which worker process moves changes into the ledger and reconciles; expires when it stops. */
   ledgerLease: () => 'ww:{ledger}:lease',
+  /** Sorted set: `<user>/<job>` by the time in ms at which its cancellation was asked for, until it has been followed up. */
+  cancellations: () => 'ww:{cancellations}:asked',
+  /** Sorted set: `<host> <model>` by the time in ms until which that host is known to serve the model. */
+  models: () => 'ww:{models}:served',
   /** Sorted set: one admitted request by its time in µs; `scope` is `user`, `ip` or a route's name. */
   limit: (subject: string, scope: string) => `ww:{${subject}}:limit:${scope}`,
 
@@ -45,6 +52,9 @@ export const keys = {
   /** Hash: queue name to the last event id that the observer has handled. */
   observerCursor: () => 'ww:{observer}:cursor',
 };
+
+/** Pub/sub channel of the queue Redis: `Cancelled` (see `shared/records.ts`) as JSON, the moment a run was cancelled. */
+export const CANCELLED_CHANNEL = 'ww:cancelled';
 
 // ---- realtime Redis: rooms -------------------------------------------------------------------------------------
 /** A room is `job:<id>`, `container:<id>` or `user:<id>`; its log and channel live in its owner's slot. */

@@ -1,8 +1,11 @@
 import type { JobKind } from './jobs.ts';
 
-/** Queues that any worker may serve, and the placement of desktops. */
-export const QUEUES = ['containers', 'cleanup'] as const;
+/** Queues that any worker may serve: desktops to place, models to ask, webhooks to deliver, upkeep. */
+export const QUEUES = ['containers', 'ai-inference', 'webhooks', 'cleanup'] as const;
 export type QueueName = (typeof QUEUES)[number];
+
+/** Those of them that hold runs of users' jobs. */
+export const JOB_QUEUES = ['containers', 'ai-inference'] as const satisfies QueueName[];
 
 /** Commands to the desktops of one host. */
 export const hostQueue = (host: string): string => `containers-${host}`;
@@ -15,11 +18,21 @@ export const JOB_OPTIONS = {
   removeOnFail: { age: 86_400 },
 };
 
-/** How long one attempt may take, ms. BullMQ knows no time-out: the worker enforces it. */
+/** How long one attempt may take unless its job says less, ms. BullMQ knows no time-out: the worker enforces it. */
 export const ATTEMPT_TIMEOUT_MS = 300_000;
 
 /** Waiting (with prioritized and delayed) jobs above which a queue reports backpressure. */
 export const BACKPRESSURE_ABOVE = 100;
+/** Waiting (with prioritized and delayed) jobs from which on a queue takes no more submissions. */
+export const MAX_WAITING = 10_000;
+
+/**
+ * How urgent a job is among its owner's equals: premium models before all others. Fairness comes first: a run's
+ * priority in its queue is `10 × (outstanding jobs of its owner before it) + class`, so that everybody's first job goes
+ * before anybody's second. BullMQ takes the lowest first; 0 (stops) goes before all.
+ */
+export const PRIORITY_CLASS = { premium: 1, other: 5 } as const;
+export type PriorityClass = (typeof PRIORITY_CLASS)[keyof typeof PRIORITY_CLASS];
 
 /** The version of `JobData` this code writes. A worker hands a newer one back and upgrades an older one. */
 export const JOB_DATA_VERSION = 1;
@@ -31,10 +44,18 @@ export type JobData = {
   userId: string;
   jobId: string;
   run: number;
+  /** The desktop it is about; '' for work without one. */
   containerId: string;
-  /** The request that submitted the job, for logs. */
+  /** The request that submitted the run, for logs. */
   requestId: string;
 };
 
 /** The BullMQ id of one run: unique, without `:`, the same whenever the same run is added again. */
 export const bullJobId = (jobId: string, run: number): string => (run === 1 ? jobId : `${jobId}.${run}`);
+
+/** BullMQ's options for one run. */
+export const runOptions = ({ jobId, run, priority }: { jobId: string; run: number; priority: number }) => ({
+  ...JOB_OPTIONS,
+  jobId: bullJobId(jobId, run),
+  ...(priority > 0 ? { priority } : {}),
+});

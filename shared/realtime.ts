@@ -38,6 +38,15 @@ export const TicketClaims = z.object({
 });
 export type TicketClaims = z.infer<typeof TicketClaims>;
 
+/**
+ * The relay over HTTP, with `Authorization: Bearer <ticket>`: a job's log as server-sent events, resumable by
+ * `Last-Event-ID`, and the job itself as soon as it has ended (204 when it has not within `?waitMs=`).
+ */
+export const jobEventsPath = (jobId: string): string => `/jobs/${jobId}/events`;
+export const jobEndPath = (jobId: string, waitMs: number): string => `/jobs/${jobId}/end?waitMs=${waitMs}`;
+/** The longest `Prefer: wait`, ms. */
+export const MAX_WAIT_MS = 10_000;
+
 /** Client → relay `subscribe`. */
 export type Subscribe = { room: string; after?: string };
 

@@ -1,5 +1,6 @@
+import type { JobKind } from './jobs.ts';
 import { keys } from './keys.ts';
-import type { LimitScope } from './limits.ts';
+import type { LimitScope, Quotas } from './limits.ts';
 import type { QueueName } from './queues.ts';
 
 /** How long a record is kept after its last change while its job or desktop is open, ms. */
@@ -17,7 +18,23 @@ export const RESERVATION_MS = 600_000;
 /** Changes of one user that wait for the ledger, at most; older ones go first, and the reconciler makes up for them. */
 export const MAX_CHANGES = 10_000;
 
-/** What the submit script is told, as JSON in ARGV[1]. Times in ms unless named otherwise. */
+/** What a submission says of its job, beside what it is about. */
+export type JobRequest = {
+  id: string;
+  kind: JobKind;
+  requestId: string;
+  /** See `PRIORITY_CLASS`. */
+  priorityClass?: number | undefined;
+  /** Where its owner wants to be told. */
+  webhookUrl?: string | undefined;
+  /** How long one attempt may take, ms, if not the usual. */
+  timeoutMs?: number | undefined;
+};
+
+/**
+ * What the submit script is told, as JSON in ARGV[1]; ARGV[2] is an inference's input, '' for all else. Times in ms unless
+ * named otherwise.
+ */
 export type SubmitRequest = {
   /** Unique to this request, see the limiter. */
   nonce: string;
@@ -26,7 +43,6 @@ export type SubmitRequest = {
   /** SHA-256 of the body, when the caller sent an `Idempotency-Key`. */
   bodyHash?: string;
   userId: string;
-  job: { id: string; kind: string; requestId: string };
   openTtlMs: number;
   reservationMs: number;
   /** How long the new records, and the idempotency key, are kept until the submission is confirmed. */
@@ -34,18 +50,38 @@ export type SubmitRequest = {
 } & (
   | {
       action: 'start';
+      job: JobRequest;
       queue: QueueName;
       container: Record<string, string>;
-      quotas: { jobs: number; desktops: number };
+      quotas: Quotas;
     }
-  | { action: 'stop'; queue: QueueName; containerId: string }
+  | { action: 'stop'; job: JobRequest; queue: QueueName; containerId: string }
+  | { action: 'inference'; job: JobRequest; queue: QueueName; quotas: Quotas }
+  /** `containerId` is the id of the desktop that a start gets anew; `maxChanges` as in the change scripts. */
+  | {
+      action: 'retry';
+      job: Pick<JobRequest, 'id' | 'requestId'>;
+      containerId: string;
+      quotas: Quotas;
+      maxChanges: number | '';
+      /** How long its idempotency key is remembered. */
+      keyTtlMs: number;
+    }
 );
+
+/** A record as a script has left it; `seq` is that of its change for the ledger, '' when there is none. */
+export type ChangedRecord = { seq: string; record: Record<string, string> };
+/** `container` is the desktop of a start. */
+export type ChangedRecords = { job: ChangedRecord; container?: ChangedRecord };
 
 /** What it answers, after the limiter's decision. */
 export type SubmitVerdict =
   | { verdict: 'denied' | 'mismatch' | 'not_found' }
   | { verdict: 'ended'; state: string }
   | { verdict: 'quota'; name: string; limit: number; used: number }
+  /** A retry of what has not ended, or has completed; and of what Redis no longer has all of. */
+  | { verdict: 'unretryable'; state: string }
+  | { verdict: 'forgotten' }
   /** `state` is that of the job's record: while `queued`, adding it to `queue` again is safe and needed. */
   | {
       verdict: 'accepted' | 'replayed';
@@ -54,8 +90,11 @@ export type SubmitVerdict =
       queue: string;
       state: string;
       run: number;
+      priority: number;
       /** When the job was created, ms of Redis. */
       createdAt: number;
+      /** Of a retry. */
+      records?: ChangedRecords;
     };
 
 /** The KEYS of the submit script, in its order. `idempotencyHash` is left out when the caller sent no key. */
@@ -72,4 +111,31 @@ export const submitKeys = (
   keys.container(userId, job.containerId),
   keys.containers(userId),
   keys.openContainers(userId),
+  keys.input(userId, job.jobId),
+  keys.changes(userId),
+];
+
+/** A run that was cancelled, as it is published on `CANCELLED_CHANNEL`. */
+export type Cancelled = {
+  userId: string;
+  jobId: string;
+  run: number;
+  kind: JobKind;
+  /** '' for work without a desktop. */
+  containerId: string;
+};
+
+/** What the cancel script answers, as JSON. A start's desktop is on its way out then. */
+export type CancelVerdict =
+  | { verdict: 'not_found' }
+  | { verdict: 'ended'; state: string }
+  /** A stop is not taken back. */
+  | { verdict: 'uncancellable' }
+  | ({ verdict: 'cancelled' } & ChangedRecords);
+
+/** The KEYS of the cancel script, in its order. */
+export const cancelKeys = (userId: string, jobId: string): string[] => [
+  keys.job(userId, jobId),
+  keys.openJobs(userId),
+  keys.changes(userId),
 ];

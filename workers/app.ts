@@ -23,6 +23,7 @@ import { Sweep } from './containers/sweep.ts';
 import { Lease } from './hosts/lease.ts';
 import { scheduleLostHosts } from './hosts/lost.ts';
 import { Presence } from './hosts/presence.ts';
+import { JobFailure } from './jobs/errors.ts';
 import { Observer } from './jobs/observer.ts';
 import { JobWorker } from './jobs/runtime.ts';
 import { createLedgerLeader } from './ledger/leader.ts';
@@ -108,7 +109,13 @@ export function createApp(config: Config, log: Logger): App {
     },
   });
 
-  const handlers = { 'container.start': createStart(host), 'container.stop': createStop(host) };
+  const handlers = {
+    'container.start': createStart(host),
+    'container.stop': createStop(host),
+    inference: async () => {
+      throw new JobFailure('model_missing');
+    },
+  };
   const deps = { redis: queueRedis, records, ledger, metrics, log };
   const concurrency = config.CONTAINERS_CONCURRENCY;
   const placements = new JobWorker(deps, { queue: 'containers', concurrency, handsBack: true }, handlers);

@@ -56,7 +56,13 @@ export function startContainer(app: App, services: Services): void {
 
 /** The fields of a new desktop's record, as far as its request decides them, given its id. */
 function newContainer(userId: string, input: StartContainer, config: Config): (id: string) => Fields {
-  const { image = Object.keys(config.DESKTOP_IMAGES)[0] ?? '', name, snapshot, ...rest } = input;
+  const {
+    image = Object.keys(config.DESKTOP_IMAGES)[0] ?? '',
+    name,
+    snapshot,
+    webhookUrl: _,
+    ...rest
+  } = input;
   const issues = offerIssues(image, input, config);
   if (issues.length > 0) throw badRequest(issues);
   if (snapshot !== undefined) throw notFound('snapshot');

@@ -20,8 +20,8 @@ export async function acknowledge(
   const add = async () => {
     // Once a worker has taken it there is nothing to add.
     if (job.state !== 'queued') return;
-    const { queue, jobId, run, containerId } = job;
-    await submissions.enqueue({ queue, kind, userId, jobId, run, containerId, requestId });
+    const { queue, jobId, run, containerId, priority } = job;
+    await submissions.enqueue({ queue, kind, userId, jobId, run, containerId, requestId, priority });
   };
   const record = () =>
     ledger?.run(

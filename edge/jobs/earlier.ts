@@ -35,8 +35,8 @@ export async function answerEarlier(
         ? [submissions.restore(restoreContainer(container, now))]
         : []),
     ]);
-    const { id: jobId, kind, run, containerId, requestId, queue } = job;
-    await submissions.enqueue({ queue, kind, userId, jobId, run, containerId, requestId });
+    const { id: jobId, kind, run, containerId, requestId, queue, priority } = job;
+    await submissions.enqueue({ queue, kind, userId, jobId, run, containerId, requestId, priority });
   }
   await submissions.remember(userId, idempotency, earlier);
   return {
@@ -46,6 +46,7 @@ export async function answerEarlier(
     queue: job?.queue ?? '',
     state: job?.state ?? 'completed',
     run: job?.run ?? 1,
+    priority: job?.priority ?? 0,
     createdAt: earlier.createdAt.getTime(),
   };
 }

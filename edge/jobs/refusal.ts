@@ -23,6 +23,13 @@ export function refusal(verdict: RefusedVerdict): ApiError {
       );
     case 'ended':
       return new ApiError('conflict', `The desktop is ${verdict.state} already: there is nothing to stop.`);
+    case 'unretryable':
+      return new ApiError(
+        'conflict',
+        `The job is ${verdict.state}: only a failed, cancelled or timed-out one can be retried.`,
+      );
+    case 'forgotten':
+      return new ApiError('conflict', 'What this job worked on is no longer known: submit it anew.');
     case 'not_found':
       return notFound('desktop');
     case 'denied':

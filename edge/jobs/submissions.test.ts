@@ -61,8 +61,9 @@ const accepted = async (submission: Submission) => {
   if (answer.verdict !== 'accepted' && answer.verdict !== 'replayed') throw new Error(answer.verdict);
   return answer;
 };
-const enqueue = ({ queue, jobId, run, containerId }: AcceptedJob) =>
+const enqueue = ({ queue, jobId, run, containerId, priority }: AcceptedJob) =>
   submissions.enqueue({
+    priority,
     queue,
     kind: 'container.start',
     userId: 'ada',
@@ -112,7 +113,7 @@ describe('a start', () => {
     const job = await accepted(start());
     await enqueue(job);
     await enqueue(job);
-    expect(await queues.get('containers').getJobCounts()).toMatchObject({ waiting: 1 });
+    expect(await queues.get('containers').getJobCounts()).toMatchObject({ prioritized: 1 });
   });
 
   test('that is withdrawn leaves nothing, and one that a worker has taken stays', async () => {

@@ -6,7 +6,7 @@ import type { Earlier } from '@warmwind/shared/ledger/submissions';
 import { restoreScript } from '@warmwind/shared/lua/restore.lua';
 import { submitScript } from '@warmwind/shared/lua/submit.lua';
 import { withdrawScript } from '@warmwind/shared/lua/withdraw.lua';
-import { bullJobId, JOB_DATA_VERSION, JOB_OPTIONS, type JobData } from '@warmwind/shared/queues';
+import { JOB_DATA_VERSION, type JobData, runOptions } from '@warmwind/shared/queues';
 import {
   ENDED_RECORD_TTL_MS,
   OPEN_RECORD_TTL_MS,
@@ -23,7 +23,7 @@ import type { Idempotency } from './idempotency.ts';
 import type { Submission } from './submission.ts';
 
 /** A run that belongs into `queue`. */
-export type QueuedRun = Omit<JobData, 'version'> & { queue: string };
+export type QueuedRun = Omit<JobData, 'version'> & { queue: string; priority: number };
 
 /** What Redis does for a submission, each in one trip. Everything throws when Redis does not answer in time. */
 export class Submissions {
@@ -73,17 +73,15 @@ export class Submissions {
       containerId,
       idempotencyHash: idempotency?.keyHash,
     });
-    const answer = await this.#decide(names, [JSON.stringify(request)]);
+    const answer = await this.#decide(names, [JSON.stringify(request), '']);
     const [raw, verdict] = answer as [RawDecision, string];
     return { decision: readDecision(raw, scopes), verdict: JSON.parse(verdict) as SubmitVerdict };
   }
 
   /** Puts a run into its queue. Adding the same run again changes nothing while BullMQ still knows it. */
-  async enqueue({ queue, ...data }: QueuedRun): Promise<void> {
-    const jobId = bullJobId(data.jobId, data.run);
-    await this.#queues
-      .get(queue)
-      .add(data.kind, { version: JOB_DATA_VERSION, ...data }, { ...JOB_OPTIONS, jobId });
+  async enqueue({ queue, priority, ...data }: QueuedRun): Promise<void> {
+    const options = runOptions({ ...data, priority });
+    await this.#queues.get(queue).add(data.kind, { version: JOB_DATA_VERSION, ...data }, options);
   }
 
   /** Takes back the records of a job that must not be, unless a worker has taken it; and its idempotency key. */

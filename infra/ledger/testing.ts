@@ -140,7 +140,7 @@ export async function startServers() {
         reservationMs: RESERVATION_MS,
       };
       const names = submitKeys(userId, ['user'], { jobId, containerId, idempotencyHash: jobId });
-      await queue.client.eval(submitScript, names.length, ...names, JSON.stringify(request));
+      await queue.client.eval(submitScript, names.length, ...names, JSON.stringify(request), '');
       const [job, desktop] = await Promise.all([
         queue.client.hgetall(keys.job(userId, jobId)),
         queue.client.hgetall(keys.container(userId, containerId)),

@@ -128,14 +128,14 @@ export class UserWork {
       reservationMs: RESERVATION_MS,
     };
     const names = submitKeys(userId, [], { jobId: request.job.id, containerId });
-    const answer = await redis.eval(submitScript, names.length, ...names, JSON.stringify(request));
+    const answer = await redis.eval(submitScript, names.length, ...names, JSON.stringify(request), '');
     const verdict = JSON.parse((answer as [unknown, string])[1]) as SubmitVerdict;
     if (verdict.verdict !== 'accepted' && verdict.verdict !== 'replayed') return;
     if (verdict.state !== 'queued') return;
     const { jobId, run } = verdict;
     const kind = 'container.stop';
     const data = { version: JOB_DATA_VERSION, kind, userId, jobId, run, containerId, requestId } as const;
-    await enqueue(queue(verdict.queue), data);
+    await enqueue(queue(verdict.queue), data, verdict.priority);
   }
 
   /** A job has nothing left to do when its desktop has ended. */

@@ -1,4 +1,4 @@
-import { sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
 import type { Db } from './db.ts';
 import type { ContainerRow, JobRow } from './rows.ts';
 import { containerChanges, containers, jobChanges, jobs } from './schema.ts';
@@ -71,6 +71,9 @@ async function upsertJobs(db: Db, rows: JobRow[]): Promise<Set<string>> {
         fence: sql`greatest(excluded.fence, ${jobs.fence})`,
         attemptsMade: sql`excluded.attempts_made`,
         queue: sql`excluded.queue`,
+        priority: sql`excluded.priority`,
+        containerId: sql`excluded.container_id`,
+        requestId: sql`excluded.request_id`,
         result: sql`excluded.result`,
         error: sql`excluded.error`,
         startedAt: sql`excluded.started_at`,
@@ -83,11 +86,14 @@ async function upsertJobs(db: Db, rows: JobRow[]): Promise<Set<string>> {
   return new Set(changed.map(({ id }) => id));
 }
 
-/** → ids of the rows that took the change. A change says nothing of the spec; an ended desktop needs none any more. */
+/** A desktop that ran and ended needs its spec no more; one that never ran may be asked for again. */
+const keepsSpec = (endedAt: SQL, startedAt: SQL): SQL => sql`(${endedAt} is null or ${startedAt} is null)`;
+
+/** → ids of the rows that took the change. A change says nothing of the spec. */
 async function upsertContainers(db: Db, rows: ContainerRow[]): Promise<Set<string>> {
   const changed = await db
     .insert(containers)
-    .values(rows.map((row) => (row.endedAt ? { ...row, spec: {} } : row)))
+    .values(rows.map((row) => (row.endedAt && row.startedAt ? { ...row, spec: {} } : row)))
     .onConflictDoUpdate({
       target: containers.id,
       set: {
@@ -99,7 +105,7 @@ async function upsertContainers(db: Db, rows: ContainerRow[]): Promise<Set<strin
         startedAt: sql`excluded.started_at`,
         expiresAt: sql`excluded.expires_at`,
         endedAt: sql`excluded.ended_at`,
-        spec: sql`case when excluded.ended_at is null then ${containers.spec} else '{}' end`,
+        spec: sql`case when ${keepsSpec(sql`excluded.ended_at`, sql`excluded.started_at`)} then ${containers.spec} else '{}' end`,
       },
       setWhere: sql`${containers.endedAt} is null and excluded.fence >= ${containers.fence}`,
     })

@@ -3,7 +3,7 @@ import type { ContainerState } from '../containers.ts';
 import type { JobKind, JobState } from '../jobs.ts';
 import type { Db } from './db.ts';
 import type { ContainerRow, JobRow } from './rows.ts';
-import { containers, heartbeat, idempotencyKeys, jobs } from './schema.ts';
+import { containers, heartbeat, idempotencyKeys, jobInputs, jobs } from './schema.ts';
 
 /** Which of a user's rows, newest first: created in `[since, until)`, and older than `before`, the last one seen. */
 export type Page = {
@@ -111,6 +111,15 @@ export const jobsById = (db: Db, ids: string[]): Promise<JobRow[]> =>
 
 export const containersById = (db: Db, ids: string[]): Promise<ContainerRow[]> =>
   db.select().from(containers).where(inArray(containers.id, ids));
+
+/** What a job works on, where that is kept apart from it. */
+export async function readInput(db: Db, userId: string, jobId: string): Promise<string | undefined> {
+  const [row] = await db
+    .select({ input: jobInputs.input })
+    .from(jobInputs)
+    .where(and(eq(jobInputs.jobId, jobId), eq(jobInputs.userId, userId)));
+  return row?.input;
+}
 
 /** The idempotency keys that these jobs were asked for with. */
 export const idempotencyKeysOf = (

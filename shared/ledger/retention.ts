@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import type { Db } from './db.ts';
-import { containerChanges, containers, idempotencyKeys, jobChanges, jobs } from './schema.ts';
+import { containerChanges, containers, idempotencyKeys, jobChanges, jobInputs, jobs } from './schema.ts';
 
 /**
  * Deletes at most `limit` of what is older than `before`, the oldest first. Rows that somebody else has locked are left
@@ -17,6 +17,8 @@ export const pruneJobs: Prune = (db, before, limit) =>
       order by ${jobs.finishedAt} limit ${limit} for update skip locked
     ), history as (
       delete from ${jobChanges} where ${jobChanges.jobId} in (select id from doomed)
+    ), inputs as (
+      delete from ${jobInputs} where ${jobInputs.jobId} in (select id from doomed)
     )
     delete from ${jobs} where ${jobs.id} in (select id from doomed) returning 1`,
   );

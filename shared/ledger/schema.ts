@@ -33,6 +33,13 @@ export const jobs = pgTable(
     fence: integer('fence').notNull(),
     attemptsMade: integer('attempts_made').notNull(),
     queue: text('queue').notNull(),
+    /** Of the run in its queue, see `PRIORITY_CLASS`; and the class it was made of. */
+    priority: integer('priority').notNull().default(0),
+    priorityClass: integer('priority_class').notNull().default(5),
+    /** How long one attempt may take, ms; 0 for the usual. */
+    timeoutMs: integer('timeout_ms').notNull().default(0),
+    /** Where its owner wants to be told; '' for nowhere. */
+    webhookUrl: text('webhook_url').notNull().default(''),
     /** The desktop it is about; '' for work without one. */
     containerId: text('container_id').notNull(),
     requestId: text('request_id').notNull(),
@@ -50,6 +57,13 @@ export const jobs = pgTable(
     index('jobs_finished').on(t.finishedAt).where(sql`${t.finishedAt} is not null`),
   ],
 );
+
+/** What jobs work on, where that is too large for their rows: the request of an inference. Goes with its job. */
+export const jobInputs = pgTable('job_inputs', {
+  jobId: text('job_id').primaryKey(),
+  userId: text('user_id').notNull(),
+  input: text('input').notNull(),
+});
 
 /** Every change of every run, once. `seq` is unique within the run. */
 export const jobChanges = pgTable(

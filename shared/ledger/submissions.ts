@@ -3,12 +3,17 @@ import type { PgTable } from 'drizzle-orm/pg-core';
 import { ENDED_RECORD_TTL_MS } from '../records.ts';
 import type { Db } from './db.ts';
 import type { ContainerRow, JobRow } from './rows.ts';
-import { containerChanges, containers, idempotencyKeys, jobChanges, jobs } from './schema.ts';
+import { containerChanges, containers, idempotencyKeys, jobChanges, jobInputs, jobs } from './schema.ts';
 
-/** What is written when something was accepted: the job, the desktop it makes, the key it was asked with. */
+/**
+ * What is written when something was accepted: the run, the desktop it makes, what it works on, the key it was asked
+ * with. A retry says when it was made, and the `seq`s of its changes.
+ */
 export type Submission = {
   job: JobRow;
   container: ContainerRow | undefined;
+  input?: string | undefined;
+  retry?: { at: Date; seqs: { job: string; container: string } } | undefined;
   idempotency: { keyHash: string; requestHash: string } | undefined;
 };
 
@@ -20,9 +25,9 @@ export type Earlier = { jobId: string; containerId: string; requestHash: string;
  * for, when that was another job; nothing is written then.
  */
 export async function recordSubmission(db: Db, submission: Submission): Promise<Earlier | undefined> {
-  const { job, container, idempotency } = submission;
+  const { job, idempotency } = submission;
   if (!idempotency) {
-    await db.execute(insertSubmission(db, job, container));
+    await db.execute(insertSubmission(db, submission));
     return undefined;
   }
   const { userId } = job;
@@ -44,7 +49,7 @@ export async function recordSubmission(db: Db, submission: Submission): Promise<
       setWhere: sql`${idempotencyKeys.createdAt} <= ${forgotten}::timestamptz or ${idempotencyKeys.jobId} = ${job.id}`,
     })
     .returning({ jobId: idempotencyKeys.jobId });
-  const [taken] = await db.execute(insertSubmission(db, job, container, take));
+  const [taken] = await db.execute(insertSubmission(db, submission, take));
   if (taken) return undefined;
   const earlier = await readKey(db, userId, idempotency.keyHash, job.createdAt);
   if (!earlier) throw new Error('the idempotency key was deleted while it was used');
@@ -85,28 +90,48 @@ export async function readKey(
 }
 
 /**
- * One statement, so one trip. A row that is there already knows more than a submission and stays.
+ * One statement, so one trip. A row that is there already knows more than a submission and stays, unless it is of an
+ * earlier run.
  * @param take takes the key: when it takes nothing, nothing is written. The statement answers with what it took.
  */
 function insertSubmission(
   db: Db,
-  job: JobRow,
-  container: ContainerRow | undefined,
+  { job, container, input, retry }: Submission,
   take?: { getSQL: () => SQL },
 ): SQL {
-  const { userId, createdAt: at } = job;
+  const { userId } = job;
+  const at = retry?.at ?? job.createdAt;
+  const inserting = <T extends PgTable>(table: T, row: T['$inferInsert']) =>
+    db.insert(table).select(rowOf(table, row, take !== undefined));
   const insert = <T extends PgTable>(table: T, row: T['$inferInsert']) =>
-    db
-      .insert(table)
-      .select(rowOf(table, row, take !== undefined))
-      .onConflictDoNothing()
-      .getSQL();
+    inserting(table, row).onConflictDoNothing().getSQL();
 
-  const start = { seq: '', userId, fence: 0, at };
-  const change = { ...start, jobId: job.id, run: job.run, state: 'queued' as const, attemptsMade: 0 };
-  const parts = [sql`job as (${insert(jobs, job)})`, sql`job_change as (${insert(jobChanges, change)})`];
+  const start = { userId, fence: job.fence, at };
+  const change = {
+    ...start,
+    seq: retry?.seqs.job ?? '',
+    jobId: job.id,
+    run: job.run,
+    state: 'queued' as const,
+    attemptsMade: 0,
+  };
+  const run = inserting(jobs, job)
+    .onConflictDoUpdate({ target: jobs.id, set: NEW_RUN, setWhere: sql`excluded.run > ${jobs.run}` })
+    .getSQL();
+  const parts = [sql`job as (${run})`, sql`job_change as (${insert(jobChanges, change)})`];
+  if (input !== undefined) {
+    parts.push(sql`input as (${insert(jobInputs, { jobId: job.id, userId, input })})`);
+  }
   if (container) {
-    const requested = { ...start, containerId: container.id, state: 'requested' as const, host: '' };
+    const requested = {
+      userId,
+      fence: 0,
+      at: container.createdAt,
+      seq: retry?.seqs.container ?? '',
+      containerId: container.id,
+      state: 'requested' as const,
+      host: '',
+    };
     parts.push(
       sql`container as (${insert(containers, container)})`,
       sql`container_change as (${insert(containerChanges, requested)})`,
@@ -128,6 +153,22 @@ function insertSubmission(
   if (!take) return sql`with ${sql.join(parts, sql`, `)} select`;
   return sql`with key as (${take.getSQL()}), ${sql.join(parts, sql`, `)} select from key`;
 }
+
+/** What a new run changes in its job's row. */
+const NEW_RUN = {
+  state: sql`excluded.state`,
+  run: sql`excluded.run`,
+  fence: sql`excluded.fence`,
+  attemptsMade: sql`excluded.attempts_made`,
+  queue: sql`excluded.queue`,
+  priority: sql`excluded.priority`,
+  containerId: sql`excluded.container_id`,
+  requestId: sql`excluded.request_id`,
+  result: sql`null`,
+  error: sql`null`,
+  startedAt: sql`null`,
+  finishedAt: sql`null`,
+};
 
 /** `select` of one row's values in the order of its table's columns; of none when it is `keyed` and no key was taken. */
 function rowOf<T extends PgTable>(table: T, row: T['$inferInsert'], keyed: boolean): SQL {

@@ -59,13 +59,14 @@ export async function addUsage(db: Db, jobs: JobRow[], desktops: ContainerRow[])
     for (const name of Object.keys(NOTHING) as (keyof typeof NOTHING)[]) sum[name] += used[name] ?? 0;
     days.set(key, sum);
   };
-  for (const { userId, createdAt, startedAt, finishedAt, result } of jobs) {
+  for (const { userId, run, createdAt, startedAt, finishedAt, result } of jobs) {
     if (!finishedAt) continue;
     const end = finishedAt.getTime();
     const start = startedAt?.getTime() ?? end;
     add(userId, dayOf(end), {
       jobs: 1,
-      queueSeconds: seconds(createdAt.getTime(), start),
+      // Rows don't tell when a later run began to wait.
+      queueSeconds: run === 1 ? seconds(createdAt.getTime(), start) : 0,
       runSeconds: seconds(start, end),
       ...tokensOf(result),
     });

@@ -1,17 +1,17 @@
 /**
  * Part of scripts that change records: `changed(stream, record, max)` appends the record, as it is now, to its owner's
  * stream of changes, from which it goes into the ledger. `max` bounds the stream, exactly; '' means there is no ledger.
- * An entry has `k` ('job' or 'container'), `t` (ms, when it was made) and `r` (the record without `spec`, JSON).
+ * → the entry's id, its `seq`. An entry has `k` ('job' or 'container'), `t` (ms, when it was made) and `r` (the record without `spec`, JSON).
  */
 export const changesLua = /* lua */ `
 local function changed(stream, kind, record, max)
-  if max == '' then return end
+  if max == '' then return '' end
   local flat, fields = redis.call('HGETALL', record), {}
   for i = 1, #flat, 2 do
     if flat[i] ~= 'spec' then fields[flat[i]] = flat[i + 1] end
   end
   local time = redis.call('TIME')
   local now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
-  redis.call('XADD', stream, 'MAXLEN', max, '*', 'k', kind, 't', now, 'r', cjson.encode(fields))
+  return redis.call('XADD', stream, 'MAXLEN', max, '*', 'k', kind, 't', now, 'r', cjson.encode(fields))
 end
 `;

@@ -10,6 +10,7 @@ import {
 } from '../jobs.ts';
 import { keys } from '../keys.ts';
 import { recordPlacement } from '../ledger/placements.ts';
+import { readInput } from '../ledger/reads.ts';
 import { type ContainerRow, containerRow, type JobRow } from '../ledger/rows.ts';
 import { changeContainerScript, placeContainerScript, unplaceContainerScript } from '../lua/container.lua.ts';
 import { changeJobScript, claimJobScript } from '../lua/job.lua.ts';
@@ -28,8 +29,20 @@ export type JobEnd =
   | { state: 'completed'; result?: unknown }
   | { state: Exclude<TerminalJobState, 'completed'>; error?: JobError };
 
-export type Claim = { verdict: 'ok'; fence: number } | { verdict: 'ended' | 'stale' | 'gone' };
+/** `timeoutMs`: how long an attempt may take, `undefined` for the usual. */
+export type Claim =
+  | { verdict: 'ok'; fence: number; timeoutMs: number | undefined }
+  | { verdict: 'ended' | 'stale' | 'gone' };
 export type JobChange = 'ok' | 'ended' | 'stale' | 'gone';
+
+/** Who is told of runs beside their rooms; what it is told twice it must do once. */
+export type Notify = (news: RunNews) => Promise<void>;
+export type RunNews = {
+  ref: JobRef;
+  /** Its owner wants to be told by webhook. */
+  webhook: boolean;
+  end: JobEnd | undefined;
+};
 
 /** A desktop's record as workers need it. `host` and `boot` are empty while it is not placed; times in ms. */
 export type DesktopRecord = {
@@ -79,11 +92,16 @@ const CHANGE_CONTAINER = script(changeContainerScript);
 export class Records {
   readonly #store: RecordStore;
   readonly #tell: Teller;
+  readonly #notify: Notify;
 
-  /** @param redis the queue Redis, a patient connection for workers */
-  constructor(redis: Redis, publisher: Publisher, ledger?: Ledger) {
+  /**
+   * @param redis the queue Redis, a patient connection for workers
+   * @param notify is told when a run is taken for the first time, and of its end
+   */
+  constructor(redis: Redis, publisher: Publisher, ledger?: Ledger, notify: Notify = async () => {}) {
     this.#store = new RecordStore(redis, ledger);
     this.#tell = new Teller(publisher);
+    this.#notify = notify;
   }
 
   // ---- jobs ------------------------------------------------------------------------------------------------------
@@ -97,14 +115,25 @@ export class Records {
   async claimJob(ref: JobRef, attemptsMade: number): Promise<Claim> {
     const now = Date.now();
     const { maxChanges } = this.#store;
-    const args = [ref.run, now, attemptsMade, OPEN_RECORD_TTL_MS, now + OUTSTANDING_MS, maxChanges];
-    const [verdict, value] = await this.#onJob(ref, () =>
-      this.#store.change(ref.userId, CLAIM_JOB, jobKeys(ref), args),
+    const { userId, jobId, containerId } = ref;
+    const until = now + OUTSTANDING_MS;
+    const args = [ref.run, now, attemptsMade, OPEN_RECORD_TTL_MS, until, maxChanges, containerId];
+    const names = [
+      ...jobKeys(ref),
+      keys.container(userId, containerId),
+      keys.openContainers(userId),
+      keys.input(userId, jobId),
+    ];
+    const [verdict, value, timeoutMs, webhook] = await this.#onJob(ref, () =>
+      this.#store.change(userId, CLAIM_JOB, names, args),
     );
     if (verdict !== 'ok') return { verdict: verdict as 'ended' | 'stale' | 'gone' };
     const fence = Number(value);
-    await Promise.all([this.#confirm(ref), this.#tell.active(ref, fence, attemptsMade + 1)]);
-    return { verdict: 'ok', fence };
+    await Promise.all([
+      this.#tell.active(ref, fence, attemptsMade + 1),
+      this.#notify({ ref, webhook: webhook === '1', end: undefined }),
+    ]);
+    return { verdict: 'ok', fence, timeoutMs: Number(timeoutMs) || undefined };
   }
 
   /** @param seq rises within the fence; an older one is dropped */
@@ -118,6 +147,11 @@ export class Records {
     const verdict = await this.#changeJob(ref, fence, OPEN_RECORD_TTL_MS, ['progress', percent]);
     if (verdict === 'ok') await this.#tell.progress(ref, fence, seq, percent, message);
     return verdict;
+  }
+
+  /** A piece of a run's output. `seq` is counted with that of `progressJob`; `attempt` counts from 1. */
+  async outputJob(ref: JobRef, fence: number, seq: number, text: string, attempt: number): Promise<void> {
+    await this.#tell.output(ref, fence, seq, text, attempt);
   }
 
   /** An attempt failed and another follows after `delayMs` or so. */
@@ -150,21 +184,46 @@ export class Records {
     } else if (end.error) {
       fields.push('error', JSON.stringify(end.error));
     }
-    const verdict = await this.#changeJob(ref, fence, ENDED_RECORD_TTL_MS, fields);
-    if (verdict === 'ok') await this.#tell.ended(ref, end);
+    const [verdict, webhook] = await this.#change(ref, fence, ENDED_RECORD_TTL_MS, fields);
+    if (verdict === 'ok') await this.#tellEnd(ref, end, webhook === '1');
     if (verdict === 'ended') await this.tellEndAgain(ref);
-    return verdict;
+    return verdict as JobChange;
   }
 
   /** Makes sure that the end which is in the record is in the log as well. */
   async tellEndAgain(ref: JobRef): Promise<void> {
-    const job = jobFromRecord(await this.#store.redis.hgetall(keys.job(ref.userId, ref.jobId)));
+    const record = await this.#store.redis.hgetall(keys.job(ref.userId, ref.jobId));
+    const job = jobFromRecord(record);
     if (!job || job.run !== ref.run || !isTerminal(job.state)) return;
     const { state, result, error } = job;
-    await this.#tell.ended(
-      ref,
-      state === 'completed' ? { state, result } : { state, ...(error ? { error } : {}) },
+    const end = state === 'completed' ? { state, result } : { state, ...(error ? { error } : {}) };
+    await this.#tellEnd(ref, end, Boolean(record.webhookUrl));
+  }
+
+  /** Where a job stands by now, for who works on it: its run, and the fence of who took it last. */
+  async standing(ref: JobRef): Promise<{ state: JobState; run: number; fence: number } | undefined> {
+    const [state, run, fence] = await this.#store.redis.hmget(
+      keys.job(ref.userId, ref.jobId),
+      'state',
+      'run',
+      'fence',
     );
+    return state ? { state: state as JobState, run: Number(run), fence: Number(fence) } : undefined;
+  }
+
+  /** What the job works on, where that is kept apart from its record; `undefined` when nobody knows it any more. */
+  async input({ userId, jobId }: JobRef): Promise<string | undefined> {
+    const { redis, ledger } = this.#store;
+    const known = await redis.get(keys.input(userId, jobId));
+    return known ?? (await ledger?.run((db) => readInput(db, userId, jobId)));
+  }
+
+  /** Where its owner wants to be told of the job by webhook; '' for nowhere. */
+  async webhookUrl({ userId, jobId }: JobRef): Promise<string> {
+    const read = () => this.#store.redis.hget(keys.job(userId, jobId), 'webhookUrl');
+    const known = await read();
+    if (known !== null) return known;
+    return (await this.#store.recallJob(userId, jobId)) ? ((await read()) ?? '') : '';
   }
 
   /** The state and run of a job, `undefined` when it is not known (any more). */
@@ -325,15 +384,28 @@ export class Records {
     }
   }
 
-  #changeJob(
+  async #changeJob(
     ref: JobRef,
     fence: number | undefined,
     ttlMs: number,
     fields: (string | number)[],
   ): Promise<JobChange> {
+    const [verdict] = await this.#change(ref, fence, ttlMs, fields);
+    return verdict as JobChange;
+  }
+
+  #change(
+    ref: JobRef,
+    fence: number | undefined,
+    ttlMs: number,
+    fields: (string | number)[],
+  ): Promise<string[]> {
     const args = [fence ?? '', ref.run, ttlMs, this.#store.maxChanges, ...fields];
-    const change = () => this.#store.change(ref.userId, CHANGE_JOB, jobKeys(ref), args);
-    return this.#onJob(ref, change).then(([verdict]) => verdict as JobChange);
+    return this.#onJob(ref, () => this.#store.change(ref.userId, CHANGE_JOB, jobKeys(ref), args));
+  }
+
+  async #tellEnd(ref: JobRef, end: JobEnd, webhook: boolean): Promise<void> {
+    await Promise.all([this.#tell.ended(ref, end), this.#notify({ ref, webhook, end })]);
   }
 
   async #changeContainer(

@@ -38,6 +38,12 @@ export class Teller {
     return this.#job(ref, [{ event, seq }], fence);
   }
 
+  /** @param seq rises within the fence, with those of progress */
+  output(ref: JobRef, fence: number, seq: number, text: string, attempt: number): Promise<void> {
+    const event = jobEvent(ref, 'job.output', { text, attempt });
+    return this.#job(ref, [{ event, seq, private: true }], fence);
+  }
+
   retrying(
     ref: JobRef,
     fence: number,

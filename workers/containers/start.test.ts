@@ -143,7 +143,7 @@ test('a start whose own container of this placement runs already goes on with it
   const { client } = fleet.queueRedis;
   await client.hset(keys.container(start.userId, start.containerId), 'state', 'starting');
   await client.hset(keys.job(start.userId, start.jobId), 'state', 'queued', 'fence', '0');
-  await enqueue(fleet.queue('containers'), start.data);
+  await enqueue(fleet.queue('containers'), start.data, 5);
   await reached(fleet, start, 'completed');
   expect(await fleet.container(start)).toMatchObject({ state: 'running' });
   expect(await client.hget(keys.container(start.userId, start.containerId), 'fence')).toBe('1');

@@ -43,7 +43,8 @@ export async function forward(
 ): Promise<void> {
   const name = host ? hostQueue(host) : 'containers';
   await records.handBackJob(data, undefined, name);
-  await enqueue(queue(name), data);
+  // Commands go before all that waits for a place.
+  await enqueue(queue(name), data, 0);
 }
 
 /**

@@ -10,7 +10,7 @@ const Data = z.object({
   userId: z.string().refine(isUserId),
   jobId: Id,
   run: z.number().int().min(1),
-  containerId: Id,
+  containerId: z.union([Id, z.literal('')]),
   requestId: z.string().max(200),
 });
 

@@ -11,6 +11,7 @@ const FAILURES = {
     retryable: false,
     message: 'The engine refuses this combination of settings. Change width, height, memory, CPUs or env.',
   },
+  model_missing: { retryable: false, message: 'No host serves this model now. See GET /models.' },
   no_gpu: { retryable: false, message: 'No host with GPUs serves desktops. Start it with gpus: 0.' },
   no_egress: {
     retryable: false,

@@ -5,7 +5,7 @@ import { keys } from '@warmwind/shared/keys';
 import { LedgerAway } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { Records } from '@warmwind/shared/node/records';
-import { hostQueue, type JobData } from '@warmwind/shared/queues';
+import { hostQueue, JOB_QUEUES, type JobData } from '@warmwind/shared/queues';
 import type { Redis } from 'ioredis';
 import { Leader } from '../hosts/leader.ts';
 import type { Metrics } from '../metrics.ts';
@@ -72,7 +72,7 @@ export class Observer {
     while (!signal.aborted) {
       const hosts = await this.#o.redis.zrange(keys.hosts(), '0', '-1').catch(() => undefined);
       if (hosts) {
-        const wanted = new Set(['containers', ...hosts.map(hostQueue)]);
+        const wanted = new Set<string>([...JOB_QUEUES, ...hosts.map(hostQueue)]);
         for (const queue of wanted) {
           if (followed.has(queue)) continue;
           const stop = new AbortController();

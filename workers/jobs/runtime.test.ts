@@ -48,7 +48,11 @@ const work = (handler: Handler, more: Partial<RuntimeOptions> = {}): JobWorker =
     log,
   };
   const options = { queue: 'containers', concurrency: 4, handsBack: true, ...more };
-  const worker = new JobWorker(deps, options, { 'container.start': handler, 'container.stop': handler });
+  const worker = new JobWorker(deps, options, {
+    'container.start': handler,
+    'container.stop': handler,
+    inference: handler,
+  });
   workers.push(worker);
   worker.run();
   return worker;

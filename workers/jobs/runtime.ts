@@ -28,6 +28,8 @@ export type JobContext = {
   /** Would another attempt (or a peer) follow if this error ended the delivery? */
   willRetry: (error: unknown) => boolean;
   progress: (percent: number, message?: string) => Promise<void>;
+  /** A piece of what the job puts out, as watchers read it while it runs. */
+  output: (text: string) => Promise<void>;
 };
 
 /** Does the work of one kind. Its return value (small JSON) is the job's result; errors are told by `errors.ts`. */
@@ -173,6 +175,10 @@ export class JobWorker {
       progress: async (percent, message) => {
         seq += 1;
         await this.#deps.records.progressJob(data, fence, seq, percent, message);
+      },
+      output: async (text) => {
+        seq += 1;
+        await this.#deps.records.outputJob(data, fence, seq, text, job.attemptsMade + 1);
       },
     };
   }

@@ -80,7 +80,7 @@ async function addLost(pass: Pass, open: JobRow[]): Promise<void> {
     // Should nobody serve that host's queue any more, the check for lost hosts must see it.
     if (host) await redis.zadd(keys.hosts(), 'NX', Date.now(), host);
     const data = { version: JOB_DATA_VERSION, kind, userId, jobId, run, containerId, requestId };
-    await enqueue(pass.queue(queue), data);
+    await enqueue(pass.queue(queue), data, job.priority);
     count('reenqueued');
   });
 }

@@ -10,7 +10,7 @@ import { recordSubmission } from '@warmwind/shared/ledger/submissions';
 import { submitScript } from '@warmwind/shared/lua/submit.lua';
 import { Ledger } from '@warmwind/shared/node/ledger';
 import { createLog } from '@warmwind/shared/node/log';
-import { bullJobId, JOB_DATA_VERSION, JOB_OPTIONS, type JobData } from '@warmwind/shared/queues';
+import { JOB_DATA_VERSION, type JobData, runOptions } from '@warmwind/shared/queues';
 import {
   ENDED_RECORD_TTL_MS,
   OPEN_RECORD_TTL_MS,
@@ -114,6 +114,7 @@ export async function createFleet() {
       names.length,
       ...names,
       JSON.stringify(full),
+      '',
     )) as [unknown, string];
     const verdict = JSON.parse(answer[1]) as SubmitVerdict;
     if (verdict.verdict !== 'accepted') throw new Error(`not accepted: ${answer[1]}`);
@@ -127,7 +128,7 @@ export async function createFleet() {
       requestId: `r-${jobId}`,
     };
     if (recorded) await record(submitted, request.action === 'start');
-    await queue(verdict.queue).add(kind, data, { ...JOB_OPTIONS, jobId: bullJobId(jobId, 1) });
+    await queue(verdict.queue).add(kind, data, runOptions(verdict));
     return { ...submitted, data, queue: verdict.queue };
   };
 

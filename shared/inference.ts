@@ -1,0 +1,86 @@
+import { z } from 'zod';
+import { WebhookUrl } from './webhooks.ts';
+
+/** The model that reads text from an image, in a process of its own on a worker. */
+export const OCR_MODEL = 'ocr-eng';
+/** The largest image of a request, bytes before base64. */
+export const MAX_IMAGE_BYTES = 2 ** 20;
+
+const Message = z.strictObject({
+  role: z.enum(['system', 'user', 'assistant']),
+  content: z.string().max(200_000),
+});
+
+/**
+ * The body of `POST /inference`: a prompt or messages for a language model, an image (base64) for `ocr-eng`. `timeoutMs`
+ * is per attempt.
+ */
+export const InferenceRequest = z
+  .strictObject({
+    model: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/, 'use the name of a model'),
+    prompt: z.string().min(1).max(200_000).optional(),
+    messages: z.array(Message).min(1).max(256).optional(),
+    image: z
+      .base64('use base64')
+      .max(Math.ceil(MAX_IMAGE_BYTES / 3) * 4, 'at most 1 MB before base64')
+      .optional(),
+    maxTokens: z.number().int().min(1).max(131_072).optional(),
+    temperature: z.number().min(0).max(2).optional(),
+    seed: z
+      .number()
+      .int()
+      .min(0)
+      .max(2 ** 31 - 1)
+      .optional(),
+    timeoutMs: z.number().int().min(1000).max(3_600_000).optional(),
+    webhookUrl: WebhookUrl.optional(),
+  })
+  .superRefine((request, context) => {
+    const given = (['prompt', 'messages', 'image'] as const).filter((name) => request[name] !== undefined);
+    if (request.model === OCR_MODEL) {
+      if (given.join() !== 'image') {
+        context.addIssue({
+          code: 'custom',
+          path: ['image'],
+          message: `${OCR_MODEL} takes an image and nothing else`,
+        });
+      }
+    } else if (given.length !== 1 || given[0] === 'image') {
+      context.addIssue({ code: 'custom', path: ['prompt'], message: 'give either prompt or messages' });
+    }
+  });
+export type InferenceRequest = z.infer<typeof InferenceRequest>;
+
+/** What a worker is given of it, as JSON under `keys.input`. */
+export const InferenceInput = z.object({
+  model: z.string(),
+  prompt: z.string().optional(),
+  messages: z.array(Message).optional(),
+  image: z.string().optional(),
+  maxTokens: z.number().optional(),
+  temperature: z.number().optional(),
+  seed: z.number().optional(),
+});
+export type InferenceInput = z.infer<typeof InferenceInput>;
+
+/** What a language model answered. Times in ms: in the queue, to the first token, from the first attempt's start to the end. */
+export type GenerationResult = {
+  model: string;
+  text: string;
+  finishReason: string;
+  usage: { inputTokens: number; outputTokens: number };
+  queueMs: number;
+  firstTokenMs: number;
+  runMs: number;
+};
+
+/** What stands on an image: the text by lines, and its words with their boxes in pixels. `confidence` is 0-100. */
+export type ReadingResult = {
+  model: string;
+  text: string;
+  width: number;
+  height: number;
+  boxes: { text: string; confidence: number; x: number; y: number; width: number; height: number }[];
+  queueMs: number;
+  runMs: number;
+};
