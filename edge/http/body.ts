@@ -62,8 +62,7 @@ function withBody(request: Request, body: string): Request {
   const headers = new Headers(request.headers);
   headers.set('Content-Type', 'application/json');
   headers.delete('Content-Length');
-  const { url, method, signal } = request;
-  return new Request(url, { method, headers, body, signal });
+  return new Request(request.url, { method: request.method, headers, body });
 }
 
 async function readText(body: ReadableStream<Uint8Array>, maxBytes: number): Promise<string> {

@@ -46,7 +46,7 @@ export function jobEvents(app: App, services: Services): void {
     if (c.req.method === 'HEAD') return c.body('', 200, STREAM);
     const user = c.get('user').id;
     const after = c.req.valid('header')['last-event-id'];
-    const answer = await relay.events(user, id, after, c.req.raw.signal).catch((error: unknown) => {
+    const answer = await relay.events(user, id, after).catch((error: unknown) => {
       log.warn('the relay did not answer', { requestId: c.get('requestId'), ...failureOf(error) });
       throw unavailable('Events can not be read now: retry, or ask for the job.');
     });

@@ -32,7 +32,7 @@ export async function finished(
 ): Promise<Job | undefined> {
   const seconds = waitSeconds(prefer);
   if (seconds === undefined) return undefined;
-  const job = await relay.ended(c.get('user').id, jobId, seconds * 1000, c.req.raw.signal);
+  const job = await relay.ended(c.get('user').id, jobId, seconds * 1000);
   if (!job || job.run < run) return undefined;
   c.header('Preference-Applied', `wait=${seconds}`);
   return job;

@@ -8,7 +8,10 @@ const CONNECT_MS = 3000;
 /** How long a ticket is good that the edge uses itself, seconds: the relay judges it at the beginning. */
 const TICKET_SECONDS = 60;
 
-/** The relay over HTTP, on behalf of one user at a time. Nothing is tried twice. */
+/**
+ * The relay over HTTP, on behalf of one user at a time. Nothing is tried twice. The runtime itself gives up what is asked
+ * here when the client of the request has gone.
+ */
 export class Relay {
   readonly #url: string;
   readonly #sign: (claims: { sub: string; mode: 'view' }, ttlSeconds: number) => Promise<SignedTicket>;
@@ -21,28 +24,21 @@ export class Relay {
   /**
    * A job's log as server-sent events. Only the beginning of the answer is bounded in time: the stream is its reader's,
    * and ends with it. Rejects when the relay can't be reached.
-   * @param gone its reader has left
    */
-  async events(
-    user: string,
-    jobId: string,
-    lastEventId: string | undefined,
-    gone: AbortSignal,
-  ): Promise<Response> {
+  async events(user: string, jobId: string, lastEventId: string | undefined): Promise<Response> {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), CONNECT_MS);
-    const signal = AbortSignal.any([late.signal, gone]);
     const resume: Record<string, string> = lastEventId === undefined ? {} : { 'Last-Event-ID': lastEventId };
     try {
-      return await this.#get(user, jobEventsPath(jobId), signal, resume);
+      return await this.#get(user, jobEventsPath(jobId), late.signal, resume);
     } finally {
       clearTimeout(timer);
     }
   }
 
   /** The job as soon as it has ended, `undefined` when it has not within `waitMs` or the relay can't tell. */
-  async ended(user: string, jobId: string, waitMs: number, gone: AbortSignal): Promise<Job | undefined> {
-    const signal = AbortSignal.any([AbortSignal.timeout(waitMs + CONNECT_MS), gone]);
+  async ended(user: string, jobId: string, waitMs: number): Promise<Job | undefined> {
+    const signal = AbortSignal.timeout(waitMs + CONNECT_MS);
     try {
       const response = await this.#get(user, jobEndPath(jobId, waitMs), signal);
       if (response.status !== 200) {
