@@ -18,8 +18,13 @@ import { accessLog } from './http/access-log.ts';
 import { drainBody } from './http/body.ts';
 import { errorResponse, onInvalid } from './http/error-response.ts';
 import { notFound } from './http/errors.ts';
+import { infer } from './inference/infer.ts';
+import { listModels } from './inference/models.ts';
+import { cancelJob } from './jobs/cancel.ts';
+import { jobEvents } from './jobs/events.ts';
 import { getJob } from './jobs/get.ts';
 import { listJobs } from './jobs/list.ts';
+import { retryJob } from './jobs/retry.ts';
 import { limited } from './limits/charge.ts';
 import { getLimits } from './limits/get.ts';
 import { createTicket } from './realtime/token.ts';
@@ -50,8 +55,13 @@ export function createApp(config: Config): App {
   stopContainer(app, services);
   listContainers(app, services);
   getContainer(app, services);
+  infer(app, services);
+  listModels(app, services);
   listJobs(app, services);
   getJob(app, services);
+  cancelJob(app, services);
+  retryJob(app, services);
+  jobEvents(app, services);
   createTicket(app, services);
   getLimits(app, services);
   getUsage(app, services);
@@ -83,10 +93,18 @@ const safeHeaders = (): MiddlewareHandler<AppEnv> => {
 const crossOrigin = ({ CORS_ORIGINS }: Config): MiddlewareHandler<AppEnv> => {
   const allow = cors({
     origin: CORS_ORIGINS,
-    allowMethods: ['GET', 'HEAD', 'POST'],
-    allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'Prefer', 'X-Request-Id'],
+    allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
+    allowHeaders: [
+      'Authorization',
+      'Content-Type',
+      'Idempotency-Key',
+      'Last-Event-ID',
+      'Prefer',
+      'X-Request-Id',
+    ],
     exposeHeaders: [
       'Idempotent-Replayed',
+      'Preference-Applied',
       'RateLimit',
       'RateLimit-Policy',
       'Retry-After',
