@@ -3,16 +3,21 @@ import { fileURLToPath } from 'node:url';
 import { type Container, type ContainerSpec, containerFromRecord } from '@warmwind/shared/containers';
 import type { StoredEvent } from '@warmwind/shared/events';
 import { newId } from '@warmwind/shared/ids';
-import { type Job, type JobState, jobFromRecord } from '@warmwind/shared/jobs';
-import { keys, roomKeys } from '@warmwind/shared/keys';
+import { type Job, type JobKind, type JobState, jobFromRecord } from '@warmwind/shared/jobs';
+import { CANCELLED_CHANNEL, keys, roomKeys } from '@warmwind/shared/keys';
 import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
 import { recordSubmission } from '@warmwind/shared/ledger/submissions';
+import { cancelScript } from '@warmwind/shared/lua/cancel.lua';
 import { submitScript } from '@warmwind/shared/lua/submit.lua';
 import { Ledger } from '@warmwind/shared/node/ledger';
 import { createLog } from '@warmwind/shared/node/log';
 import { JOB_DATA_VERSION, type JobData, runOptions } from '@warmwind/shared/queues';
 import {
+  type CancelVerdict,
+  cancelKeys,
   ENDED_RECORD_TTL_MS,
+  type JobRequest,
+  MAX_CHANGES,
   OPEN_RECORD_TTL_MS,
   RESERVATION_MS,
   type SubmitRequest,
@@ -33,6 +38,10 @@ const LOG_LEVEL = process.env.LOG_LEVEL ?? 'silent';
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 
 export type Submitted = { userId: string; jobId: string; containerId: string };
+
+const KIND_OF = { start: 'container.start', stop: 'container.stop', inference: 'inference' } as const;
+/** Enough for any test. */
+const QUOTAS = { jobs: 10_000, desktops: 10_000 };
 
 /** A worker in this process. */
 export type Worker = App & { host: string; stop: () => Promise<void> };
@@ -78,43 +87,29 @@ export async function createFleet() {
     return made;
   };
 
-  const record = async ({ userId, jobId, containerId }: Submitted, starts: boolean) => {
+  const record = async (
+    { userId, jobId, containerId }: Submitted,
+    starts: boolean,
+    retry?: { job: string; container: string },
+  ) => {
     const { client } = queueRedis;
     const job = jobRow(userId, await client.hgetall(keys.job(userId, jobId)));
     const desktop = starts ? await client.hgetall(keys.container(userId, containerId)) : undefined;
     const container = desktop && containerRow(userId, desktop);
-    const idempotency = { keyHash: jobId, requestHash: `body-${jobId}` };
-    await ledger.run((db) => recordSubmission(db, { job, container, idempotency }));
+    const idempotency = retry ? undefined : { keyHash: jobId, requestHash: `body-${jobId}` };
+    const again = retry && { at: new Date(), seqs: retry };
+    await ledger.run((db) => recordSubmission(db, { job, container, idempotency, retry: again }));
   };
 
-  /** What the edge does: one script that writes the records, then the ledger and one `add`. */
-  const submit = async (
-    request: Partial<SubmitRequest> & { action: 'start' | 'stop' },
-    submitted: Submitted,
-    recorded = true,
-  ) => {
-    const { userId, jobId, containerId } = submitted;
-    const kind = request.action === 'start' ? 'container.start' : 'container.stop';
-    const full = {
-      nonce: newId(),
-      scopes: [],
-      userId,
-      job: { id: jobId, kind, requestId: `r-${jobId}` },
-      queue: 'containers',
-      containerId,
-      quotas: { jobs: 100, desktops: 100 },
-      openTtlMs: OPEN_RECORD_TTL_MS,
-      unconfirmedTtlMs: { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS },
-      reservationMs: RESERVATION_MS,
-      ...request,
-    };
+  const submitted = async (request: SubmitRequest, job: Submitted, kind: JobKind, input = '') => {
+    const { userId, jobId, containerId } = job;
     const names = submitKeys(userId, [], { jobId, containerId, idempotencyHash: jobId });
     const answer = (await queueRedis.client.eval(
       submitScript,
       names.length,
       ...names,
-      JSON.stringify(full),
-      '',
+      JSON.stringify(request),
+      input,
     )) as [unknown, string];
     const verdict = JSON.parse(answer[1]) as SubmitVerdict;
     if (verdict.verdict !== 'accepted') throw new Error(`not accepted: ${answer[1]}`);
@@ -123,13 +118,49 @@ export async function createFleet() {
       kind,
       userId,
       jobId,
-      run: 1,
-      containerId,
+      run: verdict.run,
+      containerId: verdict.containerId,
       requestId: `r-${jobId}`,
     };
-    if (recorded) await record(submitted, request.action === 'start');
+    return { verdict, data };
+  };
+
+  const common = (userId: string) => ({
+    nonce: newId(),
+    scopes: [],
+    userId,
+    quotas: QUOTAS,
+    openTtlMs: OPEN_RECORD_TTL_MS,
+    unconfirmedTtlMs: { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS },
+    reservationMs: RESERVATION_MS,
+  });
+
+  /** What the edge does: one script that writes the records, then the ledger and one `add`. */
+  const submit = async (
+    request:
+      | { action: 'start'; container: Record<string, string> }
+      | { action: 'stop'; containerId: string }
+      | { action: 'inference' },
+    job: Submitted,
+    more: Partial<JobRequest> = {},
+    recorded = true,
+  ) => {
+    const { userId, jobId } = job;
+    const kind = KIND_OF[request.action];
+    const { verdict, data } = await submitted(
+      {
+        ...common(userId),
+        job: { id: jobId, kind, requestId: `r-${jobId}`, ...more },
+        queue: kind === 'inference' ? 'ai-inference' : 'containers',
+        ...request,
+      },
+      job,
+      kind,
+      '{}',
+    );
+    if (recorded) await record(job, request.action === 'start');
     await queue(verdict.queue).add(kind, data, runOptions(verdict));
-    return { ...submitted, data, queue: verdict.queue };
+    return { ...job, data, queue: verdict.queue };
   };
 
   return {
@@ -171,10 +202,41 @@ export async function createFleet() {
         height: String(full.height),
         spec: JSON.stringify(full),
       };
-      return submit({ action: 'start', container }, { userId, jobId: newId(), containerId }, recorded);
+      return submit({ action: 'start', container }, { userId, jobId: newId(), containerId }, {}, recorded);
     },
     stopDesktop: ({ userId, containerId }: Submitted, recorded = true) =>
-      submit({ action: 'stop' }, { userId, jobId: newId(), containerId }, recorded),
+      submit({ action: 'stop', containerId }, { userId, jobId: newId(), containerId }, {}, recorded),
+    infer: (userId = `u-${newId().slice(0, 8)}`, more: Partial<JobRequest> = {}, recorded = false) =>
+      submit({ action: 'inference' }, { userId, jobId: newId(), containerId: '' }, more, recorded),
+    /** An ended job once more, as the edge does it. */
+    retry: async (job: Submitted, kind: JobKind = 'container.start') => {
+      const { userId, jobId } = job;
+      const request: SubmitRequest = {
+        ...common(userId),
+        action: 'retry',
+        job: { id: jobId, requestId: `r-${jobId}` },
+        containerId: newId(),
+        maxChanges: MAX_CHANGES,
+        keyTtlMs: ENDED_RECORD_TTL_MS,
+      };
+      const again = { userId, jobId, containerId: request.containerId };
+      const { verdict, data } = await submitted(request, again, kind);
+      const seqs = { job: verdict.records?.job.seq ?? '', container: verdict.records?.container?.seq ?? '' };
+      await record(again, kind === 'container.start', seqs);
+      await queue(verdict.queue).add(kind, data, runOptions(verdict));
+      return { ...again, data, queue: verdict.queue };
+    },
+    /** What the edge does: the marker, then the script. `unheard`: nobody learns of it but by the marker and the record. */
+    cancel: async ({ userId, jobId }: Submitted, { unheard = false } = {}): Promise<CancelVerdict> => {
+      const { client } = queueRedis;
+      await client.zadd(keys.cancellations(), Date.now(), `${userId}/${jobId}`);
+      const names = cancelKeys(userId, jobId);
+      const channel = unheard ? 'unheard' : CANCELLED_CHANNEL;
+      const args = [userId, jobId, ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, MAX_CHANGES, channel];
+      return JSON.parse(
+        (await client.eval(cancelScript, names.length, ...names, ...args)) as string,
+      ) as CancelVerdict;
+    },
 
     /** A worker in this process. */
     worker: async (host: string, more: Record<string, string> = {}): Promise<Worker> => {

@@ -11,7 +11,8 @@ import { createMetrics } from '../metrics.ts';
 import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
 import { JobFailure } from './errors.ts';
 import { Cancelled } from './outcome.ts';
-import { type Handler, JobWorker, type RuntimeOptions } from './runtime.ts';
+import type { Handler } from './runtime.ts';
+import { JobWorker, type JobWorkerOptions } from './worker.ts';
 
 const log = createLog('test');
 log.level = 'silent';
@@ -39,13 +40,14 @@ afterEach(async () => {
 });
 
 /** A worker of the shared queue whose jobs do what the test says. */
-const work = (handler: Handler, more: Partial<RuntimeOptions> = {}): JobWorker => {
+const work = (handler: Handler, more: Partial<JobWorkerOptions> = {}): JobWorker => {
   const deps = {
     redis: queueRedis,
     records,
     ledger: undefined,
     metrics: createMetrics(new Registry(), async () => {}),
     log,
+    queue: fleet.queue,
   };
   const options = { queue: 'containers', concurrency: 4, handsBack: true, ...more };
   const worker = new JobWorker(deps, options, {
