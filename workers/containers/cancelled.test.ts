@@ -2,7 +2,8 @@ import { keys } from '@warmwind/shared/keys';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
-import { createFleet, type Fleet, reached, type Submitted, told, types } from '../testing/fleet.ts';
+import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
+import type { Submitted } from '../testing/submissions.ts';
 
 let fleet: Fleet;
 beforeAll(async () => {
@@ -41,7 +42,7 @@ test('a start that waits is cancelled and leaves its queue', async () => {
   const start = await fleet.startDesktop();
   await waitFor(
     'it to be queued',
-    async () => (await fleet.events(start.userId, `job:${start.jobId}`)).length,
+    async () => (await fleet.events(start.userId, `job:${start.jobId}`)).length > 0,
   );
   expect(await fleet.cancel(start)).toMatchObject({ verdict: 'cancelled' });
   await waitFor(
@@ -74,7 +75,13 @@ test.each([
 test('a start whose desktop runs a moment before its job is done is cancelled, and nothing is left', async () => {
   const start = await fleet.startDesktop();
   await reached(fleet, start, 'completed');
-  // As it is between the two.
+  // As it is between the two, in the ledger too.
+  const { sql } = fleet.postgres;
+  await waitFor('the ledger to know', async () => {
+    const [row] = await sql`select 1 from jobs where id = ${start.jobId} and finished_at is not null`;
+    return row !== undefined;
+  });
+  await sql`update jobs set state = 'active', finished_at = null where id = ${start.jobId}`;
   await fleet.queueRedis.client.hset(keys.job(start.userId, start.jobId), 'state', 'active');
   await fleet.realtime.client.flushall();
   expect(await fleet.cancel(start)).toMatchObject({ verdict: 'cancelled' });
