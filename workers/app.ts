@@ -15,6 +15,7 @@ import { hostQueue, QUEUES } from '@warmwind/shared/queues';
 import { Queue } from 'bullmq';
 import { Registry } from 'prom-client';
 import type { Config } from './config.ts';
+import { createEndCancelled } from './containers/cancelled.ts';
 import { Engine } from './containers/engine.ts';
 import type { DesktopHost } from './containers/host.ts';
 import { createStart } from './containers/start.ts';
@@ -23,9 +24,11 @@ import { Sweep } from './containers/sweep.ts';
 import { Lease } from './hosts/lease.ts';
 import { scheduleLostHosts } from './hosts/lost.ts';
 import { Presence } from './hosts/presence.ts';
+import { Cancellations } from './jobs/cancellations.ts';
 import { JobFailure } from './jobs/errors.ts';
+import { FollowUp } from './jobs/followup.ts';
 import { Observer } from './jobs/observer.ts';
-import { JobWorker } from './jobs/runtime.ts';
+import { JobWorker, type JobWorkerOptions } from './jobs/worker.ts';
 import { createLedgerLeader } from './ledger/leader.ts';
 import { createMetrics } from './metrics.ts';
 
@@ -105,7 +108,7 @@ export function createApp(config: Config, log: Logger): App {
     onChange: (held) => {
       metrics.lease.set(held ? 1 : 0);
       log[held ? 'info' : 'warn']({ held }, 'host lease');
-      for (const worker of workers) held ? worker.run() : worker.pause();
+      for (const worker of ofHost) held ? worker.run() : worker.pause();
     },
   });
 
@@ -116,11 +119,36 @@ export function createApp(config: Config, log: Logger): App {
       throw new JobFailure('model_missing');
     },
   };
-  const deps = { redis: queueRedis, records, ledger, metrics, log };
-  const concurrency = config.CONTAINERS_CONCURRENCY;
-  const placements = new JobWorker(deps, { queue: 'containers', concurrency, handsBack: true }, handlers);
-  const commands = new JobWorker(deps, { queue: hostQueue(name), concurrency, handsBack: false }, handlers);
-  const workers = [placements, commands];
+  const deps = { redis: queueRedis, records, ledger, metrics, log, queue };
+  const serve = (queueName: string, concurrency: number, more: Partial<JobWorkerOptions> = {}) => {
+    const locks = { lockMs: config.LOCK_MS, stalledEveryMs: config.STALLED_EVERY_MS };
+    const options = { queue: queueName, concurrency, handsBack: true, ...locks, ...more };
+    return new JobWorker(deps, options, handlers);
+  };
+  const { limit: max, windowMs: duration } = config.INFERENCE_LIMIT;
+  const placements = serve('containers', config.CONTAINERS_CONCURRENCY);
+  const commands = serve(hostQueue(name), config.COMMANDS_CONCURRENCY, { handsBack: false });
+  const inference = serve('ai-inference', config.INFERENCE_CONCURRENCY, { limiter: { max, duration } });
+  /** These work on the host's desktops, so only while it is ours. */
+  const ofHost = [placements, commands];
+  const workers = [...ofHost, inference];
+
+  const endCancelled = createEndCancelled(host);
+  const followUp = new FollowUp({
+    redis: queueRedis,
+    records,
+    queue,
+    log,
+    endUnplaced: (desktop) => endCancelled(desktop, ''),
+  });
+  const cancellations = new Cancellations(queueRedis, log, (cancelled) => {
+    for (const worker of workers) worker.cancel(cancelled);
+    void followUp.heard(cancelled);
+    if (cancelled.kind !== 'container.start' || !lease.held) return;
+    endCancelled(cancelled, name).catch((error: unknown) =>
+      log.warn({ jobId: cancelled.jobId, err: error }, 'not stopped yet'),
+    );
+  });
   const sweep = new Sweep(host, () => lease.held);
   const observer = new Observer({
     redis: queueRedis,
@@ -130,6 +158,7 @@ export function createApp(config: Config, log: Logger): App {
     log,
     holder: boot,
     leaseMs: config.LEASE_MS,
+    beside: (signal) => followUp.lead(signal),
   });
   const ledgerLeader =
     ledger &&
@@ -190,6 +219,8 @@ export function createApp(config: Config, log: Logger): App {
       // What needs the ledger before it is there waits by itself.
       void ledger?.migrate(migrating.signal);
       lease.start();
+      inference.run();
+      cancellations.start();
       observer.start();
       ledgerLeader?.start();
       sweep.start();
@@ -200,7 +231,7 @@ export function createApp(config: Config, log: Logger): App {
       {
         name: 'queues',
         withinMs: FINISH_WITHIN_MS,
-        run: () => Promise.all([placements.close(), commands.close(), closeCleanup?.(), sweep.close()]),
+        run: () => Promise.all([...workers.map((worker) => worker.close()), closeCleanup?.(), sweep.close()]),
       },
       {
         name: 'desktops',
@@ -215,7 +246,8 @@ export function createApp(config: Config, log: Logger): App {
       {
         name: 'leases',
         withinMs: 4000,
-        run: () => Promise.all([observer.close(), ledgerLeader?.close(), lease.release()]),
+        run: () =>
+          Promise.all([observer.close(), ledgerLeader?.close(), lease.release(), cancellations.close()]),
       },
       {
         name: 'redis',
