@@ -13,7 +13,9 @@ import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node
 import type { DrainStep } from '@warmwind/shared/node/shutdown';
 import { hostQueue, QUEUES } from '@warmwind/shared/queues';
 import { Queue } from 'bullmq';
+import type { Hono } from 'hono';
 import { Registry } from 'prom-client';
+import { createBoard } from './admin/board.ts';
 import type { Config } from './config.ts';
 import { Engine } from './containers/engine.ts';
 import type { DesktopHost } from './containers/host.ts';
@@ -28,6 +30,8 @@ import { Observer } from './jobs/observer.ts';
 import { JobWorker } from './jobs/runtime.ts';
 import { createLedgerLeader } from './ledger/leader.ts';
 import { createMetrics } from './metrics.ts';
+import { Delivery } from './webhooks/delivery.ts';
+import { createNotify } from './webhooks/notify.ts';
 
 /** How long a start waits for Redis before it goes on asking in the background, ms. */
 const FIRST_CONTACT_MS = 2000;
@@ -36,6 +40,8 @@ const FINISH_WITHIN_MS = 10_000;
 
 export type App = {
   probes: Probes;
+  /** What operators look into the queues with; `undefined` when they have no password. */
+  board: Hono | undefined;
   /** One sweep now. */
   sweep: () => Promise<void>;
   /** Begins: work is taken as soon as the host's lease is held. */
@@ -60,7 +66,8 @@ export function createApp(config: Config, log: Logger): App {
   const publisher = new Publisher(realtimeRedis, log, (events) => metrics.eventsDropped.inc(events));
   const ledger =
     config.LEDGER_URL && config.LEDGER === 'on' ? new Ledger(config.LEDGER_URL, 'worker', log) : undefined;
-  const records = new Records(queueRedis, publisher, ledger);
+  const notify = createNotify(() => queue('webhooks'), config.ALERT_WEBHOOK_URL !== undefined);
+  const records = new Records(queueRedis, publisher, ledger, notify);
 
   const queues = new Map<string, Queue>();
   const queue = (name: string): Queue => {
@@ -121,6 +128,15 @@ export function createApp(config: Config, log: Logger): App {
   const placements = new JobWorker(deps, { queue: 'containers', concurrency, handsBack: true }, handlers);
   const commands = new JobWorker(deps, { queue: hostQueue(name), concurrency, handsBack: false }, handlers);
   const workers = [placements, commands];
+  const delivery = new Delivery({
+    redis: queueRedis,
+    records,
+    metrics,
+    log,
+    secret: config.WEBHOOK_SECRET,
+    allow: config.WEBHOOK_ALLOW,
+    alertUrl: config.ALERT_WEBHOOK_URL,
+  });
   const sweep = new Sweep(host, () => lease.held);
   const observer = new Observer({
     redis: queueRedis,
@@ -155,7 +171,13 @@ export function createApp(config: Config, log: Logger): App {
     return found;
   };
 
+  const board =
+    config.ADMIN_PASSWORD === undefined
+      ? undefined
+      : createBoard([...QUEUES, hostQueue(name)], promptRedis, config.ADMIN_PASSWORD);
+
   return {
+    board: board?.app,
     probes: {
       registry,
       live: liveChecks(),
@@ -193,6 +215,7 @@ export function createApp(config: Config, log: Logger): App {
       observer.start();
       ledgerLeader?.start();
       sweep.start();
+      delivery.start();
       const { LOST_AFTER_MS: lostAfterMs } = config;
       closeCleanup = scheduleLostHosts({ redis: queueRedis, records, presence, queue, lostAfterMs, log });
     },
@@ -200,7 +223,14 @@ export function createApp(config: Config, log: Logger): App {
       {
         name: 'queues',
         withinMs: FINISH_WITHIN_MS,
-        run: () => Promise.all([placements.close(), commands.close(), closeCleanup?.(), sweep.close()]),
+        run: () =>
+          Promise.all([
+            placements.close(),
+            commands.close(),
+            delivery.close(),
+            closeCleanup?.(),
+            sweep.close(),
+          ]),
       },
       {
         name: 'desktops',
@@ -223,6 +253,7 @@ export function createApp(config: Config, log: Logger): App {
         run: async () => {
           publisher.close();
           await Promise.all([...queues.values()].map((made) => made.close()));
+          await board?.close();
           const all = [queueRedis, promptRedis, realtimeRedis, realtimeProbe];
           await Promise.all(all.map((redis) => disconnect(redis)));
         },

@@ -41,6 +41,10 @@ export type RunNews = {
   ref: JobRef;
   /** Its owner wants to be told by webhook. */
   webhook: boolean;
+  /** When it happened, ms. */
+  at: number;
+  /** Attempts that have ended. */
+  attemptsMade: number;
   end: JobEnd | undefined;
 };
 
@@ -131,7 +135,7 @@ export class Records {
     const fence = Number(value);
     await Promise.all([
       this.#tell.active(ref, fence, attemptsMade + 1),
-      this.#notify({ ref, webhook: webhook === '1', end: undefined }),
+      this.#notify({ ref, webhook: webhook === '1', at: now, attemptsMade, end: undefined }),
     ]);
     return { verdict: 'ok', fence, timeoutMs: Number(timeoutMs) || undefined };
   }
@@ -176,7 +180,8 @@ export class Records {
 
   /** The run's one end. Without `fence` for who acts for a dead holder. The first end stands and is told (again). */
   async endJob(ref: JobRef, end: JobEnd, fence?: number, attemptsMade?: number): Promise<JobChange> {
-    const fields: (string | number)[] = ['state', end.state, 'finishedAt', Date.now()];
+    const at = Date.now();
+    const fields: (string | number)[] = ['state', end.state, 'finishedAt', at];
     if (attemptsMade !== undefined) fields.push('attemptsMade', attemptsMade);
     if (end.state === 'completed') {
       fields.push('progress', 100);
@@ -184,8 +189,10 @@ export class Records {
     } else if (end.error) {
       fields.push('error', JSON.stringify(end.error));
     }
-    const [verdict, webhook] = await this.#change(ref, fence, ENDED_RECORD_TTL_MS, fields);
-    if (verdict === 'ok') await this.#tellEnd(ref, end, webhook === '1');
+    const [verdict, webhook, made] = await this.#change(ref, fence, ENDED_RECORD_TTL_MS, fields);
+    if (verdict === 'ok') {
+      await this.#tellEnd({ ref, webhook: webhook === '1', at, attemptsMade: Number(made), end });
+    }
     if (verdict === 'ended') await this.tellEndAgain(ref);
     return verdict as JobChange;
   }
@@ -195,9 +202,10 @@ export class Records {
     const record = await this.#store.redis.hgetall(keys.job(ref.userId, ref.jobId));
     const job = jobFromRecord(record);
     if (!job || job.run !== ref.run || !isTerminal(job.state)) return;
-    const { state, result, error } = job;
+    const { state, result, error, attemptsMade } = job;
     const end = state === 'completed' ? { state, result } : { state, ...(error ? { error } : {}) };
-    await this.#tellEnd(ref, end, Boolean(record.webhookUrl));
+    const at = Number(record.finishedAt);
+    await this.#tellEnd({ ref, webhook: Boolean(record.webhookUrl), at, attemptsMade, end });
   }
 
   /** Where a job stands by now, for who works on it: its run, and the fence of who took it last. */
@@ -218,12 +226,12 @@ export class Records {
     return known ?? (await ledger?.run((db) => readInput(db, userId, jobId)));
   }
 
-  /** Where its owner wants to be told of the job by webhook; '' for nowhere. */
-  async webhookUrl({ userId, jobId }: JobRef): Promise<string> {
-    const read = () => this.#store.redis.hget(keys.job(userId, jobId), 'webhookUrl');
-    const known = await read();
-    if (known !== null) return known;
-    return (await this.#store.recallJob(userId, jobId)) ? ((await read()) ?? '') : '';
+  /** Where its owner wants to be told of the job by webhook ('' for nowhere), and the job's result as JSON if it has one. */
+  async webhook({ userId, jobId }: JobRef): Promise<{ url: string; result: string | undefined }> {
+    const read = () => this.#store.redis.hmget(keys.job(userId, jobId), 'webhookUrl', 'result');
+    let [url, result] = await read();
+    if (typeof url !== 'string' && (await this.#store.recallJob(userId, jobId))) [url, result] = await read();
+    return { url: url ?? '', result: result ?? undefined };
   }
 
   /** The state and run of a job, `undefined` when it is not known (any more). */
@@ -404,8 +412,8 @@ export class Records {
     return this.#onJob(ref, () => this.#store.change(ref.userId, CHANGE_JOB, jobKeys(ref), args));
   }
 
-  async #tellEnd(ref: JobRef, end: JobEnd, webhook: boolean): Promise<void> {
-    await Promise.all([this.#tell.ended(ref, end), this.#notify({ ref, webhook, end })]);
+  async #tellEnd(news: RunNews & { end: JobEnd }): Promise<void> {
+    await Promise.all([this.#tell.ended(news.ref, news.end), this.#notify(news)]);
   }
 
   async #changeContainer(
