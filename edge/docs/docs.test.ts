@@ -27,6 +27,7 @@ describe('GET /openapi.json', () => {
       'get /jobs/{id}',
       'get /limits',
       'get /usage',
+      'get /webhooks/secret',
       'post /containers/start',
       'post /containers/{id}/stop',
       'post /realtime/token',
