@@ -41,7 +41,6 @@ const edge = await startEdge({
     UPSTASH_REDIS_REST_TOKEN: gateway.token,
     AUTH_SECRET,
     WEBHOOK_SECRET,
-    WEBHOOK_SECRET,
     RELAY_URL: 'http://127.0.0.1',
     LIMITER_TIMEOUT_MS: '5000',
     SUBMIT_TIMEOUT_MS: '5000',
