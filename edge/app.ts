@@ -30,6 +30,7 @@ import { getLimits } from './limits/get.ts';
 import { createTicket } from './realtime/token.ts';
 import { createServices } from './services.ts';
 import { getUsage } from './usage/get.ts';
+import { getWebhookSecret } from './webhooks/secret.ts';
 
 /** The edge: what is open to all, then what belongs to a user. */
 export function createApp(config: Config): App {
@@ -65,6 +66,7 @@ export function createApp(config: Config): App {
   createTicket(app, services);
   getLimits(app, services);
   getUsage(app, services);
+  getWebhookSecret(app, services);
 
   app.all('*', limited(services.limiter, 'open'), () => {
     throw notFound('route');

@@ -13,7 +13,9 @@ import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node
 import type { DrainStep } from '@warmwind/shared/node/shutdown';
 import { hostQueue, QUEUES } from '@warmwind/shared/queues';
 import { Queue } from 'bullmq';
+import type { Hono } from 'hono';
 import { Registry } from 'prom-client';
+import { createBoard } from './admin/board.ts';
 import type { Config } from './config.ts';
 import { createEndCancelled } from './containers/cancelled.ts';
 import { Engine } from './containers/engine.ts';
@@ -31,6 +33,8 @@ import { Observer } from './jobs/observer.ts';
 import { JobWorker, type JobWorkerOptions } from './jobs/worker.ts';
 import { createLedgerLeader } from './ledger/leader.ts';
 import { createMetrics } from './metrics.ts';
+import { Delivery } from './webhooks/delivery.ts';
+import { createNotify } from './webhooks/notify.ts';
 
 /** How long a start waits for Redis before it goes on asking in the background, ms. */
 const FIRST_CONTACT_MS = 2000;
@@ -39,6 +43,8 @@ const FINISH_WITHIN_MS = 10_000;
 
 export type App = {
   probes: Probes;
+  /** What operators look into the queues with; `undefined` when they have no password. */
+  board: Hono | undefined;
   /** One sweep now. */
   sweep: () => Promise<void>;
   /** Begins: work is taken as soon as the host's lease is held. */
@@ -63,7 +69,8 @@ export function createApp(config: Config, log: Logger): App {
   const publisher = new Publisher(realtimeRedis, log, (events) => metrics.eventsDropped.inc(events));
   const ledger =
     config.LEDGER_URL && config.LEDGER === 'on' ? new Ledger(config.LEDGER_URL, 'worker', log) : undefined;
-  const records = new Records(queueRedis, publisher, ledger);
+  const notify = createNotify(() => queue('webhooks'), config.ALERT_WEBHOOK_URL !== undefined);
+  const records = new Records(queueRedis, publisher, ledger, notify);
 
   const queues = new Map<string, Queue>();
   const queue = (name: string): Queue => {
@@ -149,6 +156,15 @@ export function createApp(config: Config, log: Logger): App {
       log.warn({ jobId: cancelled.jobId, err: error }, 'not stopped yet'),
     );
   });
+  const delivery = new Delivery({
+    redis: queueRedis,
+    records,
+    metrics,
+    log,
+    secret: config.WEBHOOK_SECRET,
+    allow: config.WEBHOOK_ALLOW,
+    alertUrl: config.ALERT_WEBHOOK_URL,
+  });
   const sweep = new Sweep(host, () => lease.held);
   const observer = new Observer({
     redis: queueRedis,
@@ -184,7 +200,13 @@ export function createApp(config: Config, log: Logger): App {
     return found;
   };
 
+  const board =
+    config.ADMIN_PASSWORD === undefined
+      ? undefined
+      : createBoard([...QUEUES, hostQueue(name)], promptRedis, config.ADMIN_PASSWORD);
+
   return {
+    board: board?.app,
     probes: {
       registry,
       live: liveChecks(),
@@ -224,6 +246,7 @@ export function createApp(config: Config, log: Logger): App {
       observer.start();
       ledgerLeader?.start();
       sweep.start();
+      delivery.start();
       const { LOST_AFTER_MS: lostAfterMs } = config;
       closeCleanup = scheduleLostHosts({ redis: queueRedis, records, presence, queue, lostAfterMs, log });
     },
@@ -231,7 +254,13 @@ export function createApp(config: Config, log: Logger): App {
       {
         name: 'queues',
         withinMs: FINISH_WITHIN_MS,
-        run: () => Promise.all([...workers.map((worker) => worker.close()), closeCleanup?.(), sweep.close()]),
+        run: () =>
+          Promise.all([
+            ...workers.map((worker) => worker.close()),
+            delivery.close(),
+            closeCleanup?.(),
+            sweep.close(),
+          ]),
       },
       {
         name: 'desktops',
@@ -255,6 +284,7 @@ export function createApp(config: Config, log: Logger): App {
         run: async () => {
           publisher.close();
           await Promise.all([...queues.values()].map((made) => made.close()));
+          await board?.close();
           const all = [queueRedis, promptRedis, realtimeRedis, realtimeProbe];
           await Promise.all(all.map((redis) => disconnect(redis)));
         },

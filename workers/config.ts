@@ -1,5 +1,6 @@
 import { TierText } from '@warmwind/shared/limits';
 import { BACKPRESSURE_ABOVE } from '@warmwind/shared/queues';
+import { WebhookAllow, WebhookUrl } from '@warmwind/shared/webhooks';
 import { z } from 'zod';
 
 const Name = z.string().regex(/^[a-z0-9-]{1,40}$/, 'use 1-40 of a-z, 0-9 and -');
@@ -44,6 +45,18 @@ const Config = z
     RECONCILE_AFTER_MS: Ms.default(5000),
     /** How long after its end a job or desktop is known. */
     LEDGER_RETENTION_DAYS: z.coerce.number().int().min(1).max(36_500).default(90),
+    /** From which each user's secret is derived that signs their webhooks; the edge tells them theirs. */
+    WEBHOOK_SECRET: z.string().min(32, 'use at least 32 characters'),
+    WEBHOOK_ALLOW: WebhookAllow.prefault(''),
+    /** Where operators are told of every permanent failure; it may be private. */
+    ALERT_WEBHOOK_URL: WebhookUrl.optional(),
+    /** Where operators look into the queues, read-only; unset: nowhere. */
+    ADMIN_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+    ADMIN_PASSWORD: z.string().min(16, 'use at least 16 characters').optional(),
+  })
+  .refine(({ ADMIN_PORT, ADMIN_PASSWORD }) => ADMIN_PORT === undefined || ADMIN_PASSWORD, {
+    path: ['ADMIN_PASSWORD'],
+    error: 'required when ADMIN_PORT is set',
   })
   .refine(({ LEDGER, LEDGER_URL }) => LEDGER === 'off' || LEDGER_URL, {
     path: ['LEDGER_URL'],

@@ -106,6 +106,12 @@ export function createMetrics(registry: Registry, refresh: () => Promise<void>) 
       labelNames: ['what'],
       registers,
     }),
+    webhooks: new Counter({
+      name: 'warmwind_webhooks_total',
+      help: 'Tries to send a webhook or alert by what came of them.',
+      labelNames: ['outcome'],
+      registers,
+    }),
     depth: (queue: string, { backpressure: above, ...states }: QueueDepth) => {
       for (const [state, count] of Object.entries(states)) depth.set({ queue, state }, count);
       backpressure.set({ queue }, above ? 1 : 0);
