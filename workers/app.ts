@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
 import type { Check } from '@warmwind/shared/health';
 import { newId } from '@warmwind/shared/ids';
+import { OCR_MODEL } from '@warmwind/shared/inference';
 import { keys } from '@warmwind/shared/keys';
 import { readLag } from '@warmwind/shared/ledger/reads';
 import { readDepths } from '@warmwind/shared/node/depths';
@@ -23,6 +25,9 @@ import { Sweep } from './containers/sweep.ts';
 import { Lease } from './hosts/lease.ts';
 import { scheduleLostHosts } from './hosts/lost.ts';
 import { Presence } from './hosts/presence.ts';
+import { createInference } from './inference/inference.ts';
+import { createReaders, createReading } from './inference/reading/reading.ts';
+import { Served } from './inference/served.ts';
 import { JobFailure } from './jobs/errors.ts';
 import { Observer } from './jobs/observer.ts';
 import { JobWorker } from './jobs/runtime.ts';
@@ -109,18 +114,36 @@ export function createApp(config: Config, log: Logger): App {
     },
   });
 
+  const readers = createReaders(
+    Math.min(config.INFERENCE_CONCURRENCY, availableParallelism()),
+    config.SANDBOX_MEMORY_MB,
+  );
+  const served = new Served({
+    redis: promptRedis,
+    host: name,
+    models: () => (lease.held ? [OCR_MODEL] : []),
+    log,
+  });
   const handlers = {
     'container.start': createStart(host),
     'container.stop': createStop(host),
-    inference: async () => {
-      throw new JobFailure('model_missing');
-    },
+    inference: createInference(records, {
+      reading: createReading(readers),
+      generation: async () => {
+        throw new JobFailure('model_missing');
+      },
+    }),
   };
   const deps = { redis: queueRedis, records, ledger, metrics, log };
   const concurrency = config.CONTAINERS_CONCURRENCY;
   const placements = new JobWorker(deps, { queue: 'containers', concurrency, handsBack: true }, handlers);
   const commands = new JobWorker(deps, { queue: hostQueue(name), concurrency, handsBack: false }, handlers);
-  const workers = [placements, commands];
+  const inference = new JobWorker(
+    deps,
+    { queue: 'ai-inference', concurrency: config.INFERENCE_CONCURRENCY, handsBack: true },
+    handlers,
+  );
+  const workers = [placements, commands, inference];
   const sweep = new Sweep(host, () => lease.held);
   const observer = new Observer({
     redis: queueRedis,
@@ -190,6 +213,7 @@ export function createApp(config: Config, log: Logger): App {
       // What needs the ledger before it is there waits by itself.
       void ledger?.migrate(migrating.signal);
       lease.start();
+      served.start();
       observer.start();
       ledgerLeader?.start();
       sweep.start();
@@ -200,8 +224,15 @@ export function createApp(config: Config, log: Logger): App {
       {
         name: 'queues',
         withinMs: FINISH_WITHIN_MS,
-        run: () => Promise.all([placements.close(), commands.close(), closeCleanup?.(), sweep.close()]),
+        run: () =>
+          Promise.all([
+            served.close(),
+            ...workers.map((worker) => worker.close()),
+            closeCleanup?.(),
+            sweep.close(),
+          ]),
       },
+      { name: 'sandbox', withinMs: 2000, run: () => readers.close() },
       {
         name: 'desktops',
         withinMs: 5000,

@@ -17,6 +17,10 @@ const Config = z
     /** Keeps systems that share a Docker Engine apart. */
     FLEET: Name,
     CONTAINERS_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(4),
+    /** Requests to models at once; as many forks read images, but no more than there are CPUs. */
+    INFERENCE_CONCURRENCY: z.coerce.number().int().min(1).max(256).default(2),
+    /** How much memory a sandboxed job may take. */
+    SANDBOX_MEMORY_MB: z.coerce.number().int().min(16).max(65_536).default(512),
     /** How long a host keeps its name and desktops without renewing. */
     LEASE_MS: Ms.default(10_000),
     /** How long after its last renewal a host's desktops are given up. */

@@ -218,6 +218,11 @@ export class Records {
     return known ?? (await ledger?.run((db) => readInput(db, userId, jobId)));
   }
 
+  /** When work on the latest run first began, ms; now when nobody knows. */
+  async startedAt({ userId, jobId }: JobRef): Promise<number> {
+    return Number((await this.#store.redis.hget(keys.job(userId, jobId), 'startedAt')) ?? Date.now());
+  }
+
   /** Where its owner wants to be told of the job by webhook; '' for nowhere. */
   async webhookUrl({ userId, jobId }: JobRef): Promise<string> {
     const read = () => this.#store.redis.hget(keys.job(userId, jobId), 'webhookUrl');

@@ -22,6 +22,8 @@ const LEDGER_AWAY_DELAY_MS = 2000;
 /** What a handler is given: one delivery of a job. */
 export type JobContext = {
   data: JobData;
+  /** When its run was queued, ms since 1970. */
+  queuedAt: number;
   /** Aborted at the attempt's time-out, at shutdown and when the job may run elsewhere; its reason is `AbortReason`. */
   signal: AbortSignal;
   log: Logger;
@@ -165,6 +167,7 @@ export class JobWorker {
     let seq = 0;
     return {
       data,
+      queuedAt: job.timestamp,
       signal,
       log,
       willRetry: (error) => {

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { type Container, type ContainerSpec, containerFromRecord } from '@warmwind/shared/containers';
 import type { StoredEvent } from '@warmwind/shared/events';
 import { newId } from '@warmwind/shared/ids';
+import type { InferenceInput } from '@warmwind/shared/inference';
 import { type Job, type JobState, jobFromRecord } from '@warmwind/shared/jobs';
 import { keys, roomKeys } from '@warmwind/shared/keys';
 import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
@@ -31,6 +32,8 @@ import { LABELS } from '../containers/spec.ts';
 /** `LOG_LEVEL=debug npx vitest …` shows what the workers say. */
 const LOG_LEVEL = process.env.LOG_LEVEL ?? 'silent';
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
+
+const KINDS = { start: 'container.start', stop: 'container.stop', inference: 'inference' } as const;
 
 export type Submitted = { userId: string; jobId: string; containerId: string };
 
@@ -78,23 +81,24 @@ export async function createFleet() {
     return made;
   };
 
-  const record = async ({ userId, jobId, containerId }: Submitted, starts: boolean) => {
+  const record = async ({ userId, jobId, containerId }: Submitted, starts: boolean, input?: string) => {
     const { client } = queueRedis;
     const job = jobRow(userId, await client.hgetall(keys.job(userId, jobId)));
     const desktop = starts ? await client.hgetall(keys.container(userId, containerId)) : undefined;
     const container = desktop && containerRow(userId, desktop);
     const idempotency = { keyHash: jobId, requestHash: `body-${jobId}` };
-    await ledger.run((db) => recordSubmission(db, { job, container, idempotency }));
+    await ledger.run((db) => recordSubmission(db, { job, container, input, idempotency }));
   };
 
   /** What the edge does: one script that writes the records, then the ledger and one `add`. */
   const submit = async (
-    request: Partial<SubmitRequest> & { action: 'start' | 'stop' },
+    request: Partial<SubmitRequest> & { action: 'start' | 'stop' | 'inference' },
     submitted: Submitted,
     recorded = true,
+    input = '',
   ) => {
     const { userId, jobId, containerId } = submitted;
-    const kind = request.action === 'start' ? 'container.start' : 'container.stop';
+    const kind = KINDS[request.action];
     const full = {
       nonce: newId(),
       scopes: [],
@@ -114,7 +118,7 @@ export async function createFleet() {
       names.length,
       ...names,
       JSON.stringify(full),
-      '',
+      input,
     )) as [unknown, string];
     const verdict = JSON.parse(answer[1]) as SubmitVerdict;
     if (verdict.verdict !== 'accepted') throw new Error(`not accepted: ${answer[1]}`);
@@ -127,7 +131,7 @@ export async function createFleet() {
       containerId,
       requestId: `r-${jobId}`,
     };
-    if (recorded) await record(submitted, request.action === 'start');
+    if (recorded) await record(submitted, request.action === 'start', input || undefined);
     await queue(verdict.queue).add(kind, data, runOptions(verdict));
     return { ...submitted, data, queue: verdict.queue };
   };
@@ -175,6 +179,15 @@ export async function createFleet() {
     },
     stopDesktop: ({ userId, containerId }: Submitted, recorded = true) =>
       submit({ action: 'stop' }, { userId, jobId: newId(), containerId }, recorded),
+
+    /** Asks a model, as `POST /inference` does. */
+    infer: (input: InferenceInput, userId = `u-${newId().slice(0, 8)}`) =>
+      submit(
+        { action: 'inference', queue: 'ai-inference' },
+        { userId, jobId: newId(), containerId: '' },
+        true,
+        JSON.stringify(input),
+      ),
 
     /** A worker in this process. */
     worker: async (host: string, more: Record<string, string> = {}): Promise<Worker> => {

@@ -1,0 +1,35 @@
+import { execFile } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const WATCH_EVERY_MS = 50;
+
+/**
+ * Bounds what a process may allocate from now on, whatever allocates it: the JavaScript heap is not where WebAssembly
+ * lives. The kernel refuses more (RLIMIT_DATA, by util-linux's prlimit); where that is not to be had, a watch of its
+ * resident memory calls `exceeded`. It may write no files and no core, and goes first when the machine itself is short.
+ * @returns ends the watch
+ */
+export async function boundMemory(pid: number, megabytes: number, exceeded: () => void): Promise<() => void> {
+  await writeFile(`/proc/${pid}/oom_score_adj`, '1000').catch(() => undefined);
+  const before = await readMemory(pid).catch(() => undefined);
+  if (!before) return () => undefined;
+  const more = megabytes * 2 ** 20;
+  const limits = [`--data=${before.data + more}`, '--core=0', '--fsize=0'];
+  const bounded = await run('prlimit', ['--pid', `${pid}`, ...limits]).catch(() => undefined);
+  if (bounded) return () => undefined;
+  const timer = setInterval(async () => {
+    const now = await readMemory(pid).catch(() => undefined);
+    if (now && now.resident > before.resident + more) exceeded();
+  }, WATCH_EVERY_MS);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+/** Bytes of a process as the kernel counts them: `data` is what RLIMIT_DATA bounds. */
+async function readMemory(pid: number): Promise<{ data: number; resident: number }> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  const bytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024;
+  return { data: bytes('VmData'), resident: bytes('VmRSS') };
+}
