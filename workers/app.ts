@@ -110,6 +110,7 @@ export function createApp(config: Config, log: Logger): App {
     onChange: (held) => {
       metrics.lease.set(held ? 1 : 0);
       log[held ? 'info' : 'warn']({ held }, 'host lease');
+      if (held) served.start();
       for (const worker of workers) held ? worker.run() : worker.pause();
     },
   });
@@ -213,7 +214,6 @@ export function createApp(config: Config, log: Logger): App {
       // What needs the ledger before it is there waits by itself.
       void ledger?.migrate(migrating.signal);
       lease.start();
-      served.start();
       observer.start();
       ledgerLeader?.start();
       sweep.start();

@@ -4,7 +4,7 @@ import { JobFailure } from '../jobs/errors.ts';
 import type { Handler, JobContext } from '../jobs/runtime.ts';
 
 /** A job of inference; times in ms since 1970: when its run was queued, when work on it first began. */
-export type InferenceJob = JobContext & { startedAt: number };
+type InferenceJob = JobContext & { startedAt: number };
 
 /** Answers one request with a model. */
 export type InferenceHandler = (job: InferenceJob, input: InferenceInput) => Promise<unknown>;

@@ -42,7 +42,7 @@ export class Served {
     this.#stop.abort();
     await this.#saying;
     const { redis, host } = this.#o;
-    const members = await redis.zrange(keys.models(), 0, -1).catch(() => []);
+    const members = await redis.zrange(keys.models(), '0', '-1').catch(() => []);
     const own = members.filter((member) => member.startsWith(`${host} `));
     if (own.length > 0) await redis.zrem(keys.models(), ...own).catch(() => undefined);
   }

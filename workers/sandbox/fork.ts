@@ -2,7 +2,7 @@ import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { isFailureCode, JobFailure } from '../jobs/errors.ts';
-import { boundMemory } from './memory.ts';
+import { boundMemory, type MemoryBound } from './memory.ts';
 import { Said } from './protocol.ts';
 
 /** A fork that is not ready by then is given up, ms. */
@@ -10,7 +10,10 @@ const READY_WITHIN_MS = 30_000;
 /** How much of what a fork writes to stderr is kept, characters from the end. */
 const STDERR_KEPT = 4000;
 /** How allocators say that there is no more: V8, Node, emscripten, Leptonica, the C++ library. */
-const NO_MEMORY = /out of memory|allocation failed|failed to allocate|malloc fail|cannot enlarge memory|bad_alloc|\bOOM\b/i;
+const NO_MEMORY =
+  /out of memory|allocation failed|failed to allocate|malloc fail|cannot enlarge memory|bad_alloc|\bOOM\b/i;
+/** What fails with this much of its memory taken fails for want of it, whatever it says. */
+const FULL = 0.9;
 
 export type Program = {
   /** A module that calls `serve`. */
@@ -32,6 +35,7 @@ export class Fork {
   readonly gone: Promise<void>;
   readonly #child: ChildProcess;
   #stderr = '';
+  #memory: MemoryBound | undefined;
   #exceeded = false;
   #dead = false;
 
@@ -73,11 +77,12 @@ export class Fork {
     try {
       const said = await made.#answer();
       if (said?.type !== 'ready' || child.pid === undefined) throw await made.#failed(said);
-      const unwatch = await boundMemory(child.pid, memoryMb, () => {
+      const memory = await boundMemory(child.pid, memoryMb, () => {
         made.#exceeded = true;
         kill();
       });
-      void made.gone.then(unwatch);
+      made.#memory = memory;
+      void made.gone.then(memory.end);
       return made;
     } finally {
       clearTimeout(timer);
@@ -124,11 +129,12 @@ export class Fork {
   }
 
   async #failed(said: Said | undefined): Promise<JobFailure> {
+    const full = ((await this.#memory?.taken()) ?? 0) > FULL;
     await this.kill();
     const message = said?.type === 'failure' ? said.message : '';
     const { exitCode, signalCode } = this.#child;
     const cause = new Error(`${message || 'the fork died'} (${signalCode ?? exitCode}): ${this.#stderr}`);
-    if (this.#exceeded || NO_MEMORY.test(message) || NO_MEMORY.test(this.#stderr)) {
+    if (full || this.#exceeded || NO_MEMORY.test(message) || NO_MEMORY.test(this.#stderr)) {
       return new JobFailure('out_of_memory', cause);
     }
     if (said?.type === 'failure' && isFailureCode(said.code)) return new JobFailure(said.code, cause);

@@ -41,6 +41,18 @@ test.each(['heap', 'buffers'])('a job that takes too much memory (%s) fails alon
   expect(await Promise.race([neighbour.end.then(String, String), 'goes on'])).toBe('goes on');
 });
 
+test('where the kernel can not be told, a watch keeps the bound', async () => {
+  const { PATH } = process.env;
+  const sandbox = create();
+  // Without prlimit; the fork's own PATH is another.
+  process.env.PATH = '/nonexistent';
+  try {
+    await expect(begin(sandbox, { do: 'buffers' }).end).rejects.toMatchObject({ code: 'out_of_memory' });
+  } finally {
+    process.env.PATH = PATH;
+  }
+});
+
 test('a fork that dies fails its job alone, as one to be tried again', async () => {
   const sandbox = create({ size: 1 });
   await expect(begin(sandbox, { do: 'die' }).end).rejects.toMatchObject({ code: 'sandbox_crashed' });

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { OCR_MODEL, type ReadingResult } from '@warmwind/shared/inference';
 import { z } from 'zod';
@@ -26,15 +27,11 @@ export type Reading = z.infer<typeof Reading>;
 
 /** The forks that read images, `size` at once with `memoryMb` for an image each. */
 export function createReaders(size: number, memoryMb: number): Sandbox {
-  const { resolve } = createRequire(import.meta.url);
-  /** All of `node_modules`: a package may be anywhere in it. */
-  const packages = ['tesseract.js', 'image-size', '@tesseract.js-data/eng'].map((name) => {
-    const path = resolve(`${name}/package.json`);
-    return `${path.slice(0, path.lastIndexOf('node_modules'))}node_modules/*`;
-  });
+  /** Wherever npm may have put a package that the program needs. */
+  const packages = createRequire(import.meta.url).resolve.paths('tesseract.js') ?? [];
   return new Sandbox({
     module: new URL('program.ts', import.meta.url),
-    reads: [...new Set(packages)],
+    reads: packages.filter(existsSync).map((path) => `${path}/*`),
     memoryMb,
     size,
   });
