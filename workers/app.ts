@@ -1,6 +1,8 @@
 import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
 import type { Check } from '@warmwind/shared/health';
 import { newId } from '@warmwind/shared/ids';
+import { OCR_MODEL } from '@warmwind/shared/inference';
 import { keys } from '@warmwind/shared/keys';
 import { readLag } from '@warmwind/shared/ledger/reads';
 import { readDepths } from '@warmwind/shared/node/depths';
@@ -26,6 +28,9 @@ import { Sweep } from './containers/sweep.ts';
 import { Lease } from './hosts/lease.ts';
 import { scheduleLostHosts } from './hosts/lost.ts';
 import { Presence } from './hosts/presence.ts';
+import { createInference } from './inference/inference.ts';
+import { createReaders, createReading } from './inference/reading/reading.ts';
+import { Served } from './inference/served.ts';
 import { Cancellations } from './jobs/cancellations.ts';
 import { JobFailure } from './jobs/errors.ts';
 import { FollowUp } from './jobs/followup.ts';
@@ -115,16 +120,30 @@ export function createApp(config: Config, log: Logger): App {
     onChange: (held) => {
       metrics.lease.set(held ? 1 : 0);
       log[held ? 'info' : 'warn']({ held }, 'host lease');
+      if (held) served.start();
       for (const worker of ofHost) held ? worker.run() : worker.pause();
     },
   });
 
+  const readers = createReaders(
+    Math.min(config.INFERENCE_CONCURRENCY, availableParallelism()),
+    config.SANDBOX_MEMORY_MB,
+  );
+  const served = new Served({
+    redis: promptRedis,
+    host: name,
+    models: () => (lease.held ? [OCR_MODEL] : []),
+    log,
+  });
   const handlers = {
     'container.start': createStart(host),
     'container.stop': createStop(host),
-    inference: async () => {
-      throw new JobFailure('model_missing');
-    },
+    inference: createInference(records, {
+      reading: createReading(readers),
+      generation: async () => {
+        throw new JobFailure('model_missing');
+      },
+    }),
   };
   const deps = { redis: queueRedis, records, ledger, metrics, log, queue };
   const serve = (queueName: string, concurrency: number, more: Partial<JobWorkerOptions> = {}) => {
@@ -256,12 +275,14 @@ export function createApp(config: Config, log: Logger): App {
         withinMs: FINISH_WITHIN_MS,
         run: () =>
           Promise.all([
+            served.close(),
             ...workers.map((worker) => worker.close()),
             delivery.close(),
             closeCleanup?.(),
             sweep.close(),
           ]),
       },
+      { name: 'sandbox', withinMs: 2000, run: () => readers.close() },
       {
         name: 'desktops',
         withinMs: 5000,

@@ -28,6 +28,8 @@ const Config = z
     /** How long a job stays a worker's own without a sign of life, and how often others look for such jobs. */
     LOCK_MS: Ms.default(10_000),
     STALLED_EVERY_MS: Ms.default(5000),
+    /** How much memory a sandboxed job may take. */
+    SANDBOX_MEMORY_MB: z.coerce.number().int().min(16).max(65_536).default(512),
     /** How long a host keeps its name and desktops without renewing. */
     LEASE_MS: Ms.default(10_000),
     /** How long after its last renewal a host's desktops are given up. */

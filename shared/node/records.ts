@@ -251,6 +251,11 @@ export class Records {
     return { url: url ?? '', result: result ?? undefined };
   }
 
+  /** When work on the latest run first began, ms; now when nobody knows. */
+  async startedAt({ userId, jobId }: JobRef): Promise<number> {
+    return Number((await this.#store.redis.hget(keys.job(userId, jobId), 'startedAt')) ?? Date.now());
+  }
+
   /** Where a job stands, `undefined` when it is not known (any more). */
   async job(userId: string, jobId: string): Promise<Standing | undefined> {
     const read = async () => standingOf(await this.#store.redis.hmget(keys.job(userId, jobId), ...STANDING));

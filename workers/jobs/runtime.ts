@@ -20,6 +20,8 @@ const LEDGER_AWAY_DELAY_MS = 2000;
 /** What a handler is given: one delivery of a job. */
 export type JobContext = {
   data: JobData;
+  /** When its run was queued, ms since 1970. */
+  queuedAt: number;
   /**
    * Aborted when the run is cancelled, at the attempt's time-out, at shutdown and when the job may run elsewhere; its
    * reason is `AbortReason`.
@@ -129,6 +131,7 @@ export class Runtime {
     let seq = 0;
     return {
       data,
+      queuedAt: job.timestamp,
       signal,
       log: log.child({ jobId, requestId, userId, kind, run }),
       willRetry: (error) => {
