@@ -12,6 +12,8 @@ const STALLED_MS = 60_000;
 const MAX_CONNECTIONS = 1024;
 /** How long what runs may go on after SIGTERM, ms. */
 const FINISH_MS = 15_000;
+/** EX_CONFIG of sysexits: starting it again would not help. */
+const CANNOT_RUN = 78;
 
 const config = readConfig(process.env);
 const log = createLog('model-server');
@@ -60,7 +62,7 @@ try {
 } catch (error) {
   log.fatal(error instanceof Error ? error.message : String(error));
   log.flush?.();
-  process.exitCode = 1;
+  process.exitCode = CANNOT_RUN;
   server.close();
   server.closeAllConnections();
 }

@@ -237,7 +237,7 @@ it('until the model is in memory, health, ready and requests answer 503', async 
 
 it('a model that can not be loaded ends it with the remedy', async () => {
   const server = await startModelServer({ MODEL_PATH: '/nowhere/model.gguf' }, { untilServing: false });
-  expect(await server.exited).toBe(1);
+  expect(await server.exited).toBe(78);
   expect(server.output()).toContain('there is no model at MODEL_PATH=/nowhere/model.gguf');
 });
 

@@ -10,6 +10,8 @@ export type StackFile = {
   relay: string;
   relays: string[];
   workers: { url: string; host: string }[];
+  /** OpenAI's API below `/v1`. Not there when the model server is off. */
+  modelServer?: string;
   /** Not there when the ledger is off. */
   ledger?: { url: string };
   redis: { queue: string; realtime: string; rest: { url: string; token: string } };
