@@ -5,6 +5,7 @@ import { Registry } from 'prom-client';
 import { buildApp, type Loaded } from './app.ts';
 import { readConfig } from './config.ts';
 import { Pool } from './pool.ts';
+import { noEngine } from './remedy.ts';
 
 /** The longest that a client may take to send its request, and to take the end of its answer, ms. */
 const RECEIVE_MS = 15_000;
@@ -54,7 +55,7 @@ onShutdown(log, () => {
 
 try {
   // Loaded here, so that a machine without llama.cpp learns in one line what to do.
-  const { Model } = await import('./model.ts');
+  const { Model } = await import('./model.ts').catch(() => Promise.reject(noEngine()));
   const model = await Model.load(config);
   const bounds = { waiting: config.MODEL_QUEUE, withinMs: config.MODEL_QUEUE_MS };
   loaded = { model, pool: new Pool(model.sequences, bounds) };

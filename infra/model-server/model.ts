@@ -13,6 +13,7 @@ import {
   type Token,
 } from 'node-llama-cpp';
 import type { Config } from './config.ts';
+import { noEngine } from './remedy.ts';
 
 /** A model in memory, with a place for every answer that is generated at the same time. */
 export class Model {
@@ -90,10 +91,6 @@ async function engine(threads: number): Promise<Llama> {
       logLevel: LlamaLogLevel.error,
     });
   } catch (error) {
-    if (!(error instanceof NoBinaryFoundError)) throw error;
-    const { platform, arch } = process;
-    throw new Error(
-      `llama.cpp can't be loaded on ${platform}-${arch}: npm install node-llama-cpp --no-save (its prebuilt @node-llama-cpp/${platform}-${arch} is missing), or MODEL_SERVER=off`,
-    );
+    throw error instanceof NoBinaryFoundError ? noEngine() : error;
   }
 }
