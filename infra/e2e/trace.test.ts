@@ -136,6 +136,7 @@ it.each([
   'redis-realtime',
   'redis-queue',
   'postgres',
+  'model-server',
 ])(
   '%s is killed, comes back on its address, and the whole trace works',
   async (name) => {
@@ -215,7 +216,7 @@ it('a stack that was killed leaves nothing in the way of the next', async () => 
   stack.kill('SIGKILL');
   await stack.ended();
   await stack.start();
-  expect(stack.output()).toContain('ended 10 parts');
+  expect(stack.output()).toContain('ended 11 parts');
   const { pids, authSecret } = before;
   expect(stack.file().authSecret).toBe(authSecret);
   for (const [, pid] of ownParts(pids)) expect(born(pid)).toBeUndefined();

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type PortName, USUAL_PORTS } from './ports.ts';
 
@@ -34,6 +34,13 @@ const Environment = z.object({
   LEDGER_URL: PostgresUrl,
   /** A replica that the edge reads from. */
   LEDGER_READ_URL: PostgresUrl,
+  /** `off`: no model server of the stack's own; `MODEL_SERVERS` may name others. */
+  MODEL_SERVER: z.enum(['on', 'off']).default('on'),
+  /** The GGUF that it serves, instead of the demonstration model. */
+  MODEL_PATH: z
+    .string()
+    .transform((path) => resolve(path))
+    .optional(),
   SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1000).max(600_000).default(25_000),
   HEALTH_HEAP_MB: z.coerce.number().int().min(16).optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).optional(),
