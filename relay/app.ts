@@ -13,27 +13,33 @@ import { WebSocketServer } from 'ws';
 import { originAllowed } from './auth/origin.ts';
 import { ticketVerifier } from './auth/ticket.ts';
 import type { Config } from './config.ts';
+import { Connections } from './connections.ts';
+import { drainConnections } from './drain.ts';
+import { guard } from './http/guard.ts';
+import { OpenAnswers } from './http/hold.ts';
+import { createHttp, type Http } from './http/http.ts';
+import { jobEnd } from './jobs/end.ts';
+import { jobEvents } from './jobs/events.ts';
 import { LIMITS } from './limits.ts';
 import { Metrics } from './metrics.ts';
 import type { RoomContext } from './rooms/room.ts';
 import { Rooms } from './rooms/rooms.ts';
 import { readSnapshots } from './rooms/snapshot.ts';
 import { handleConnections } from './sockets/connection.ts';
-import { drainSockets } from './sockets/drain.ts';
 import { closeSlowSockets, guardFloods } from './sockets/guard.ts';
 import type { RelayServer } from './sockets/socket.ts';
 
 /** One relay node, not listening yet. */
 export type Relay = {
-  /** Health and metrics. */
-  http: ReturnType<typeof probeRoutes>;
+  /** Health, metrics, and what tickets open over HTTP. */
+  http: Http;
   io: RelayServer;
   metrics: Metrics;
   /** Serves sockets on a listening server. */
   attach: (server: HttpServer) => void;
   /** From here on ready answers `shutting_down` and no socket comes in. */
   beginDrain: () => void;
-  /** Tells the sockets and closes them, spread over the time. */
+  /** Tells the sockets; closes them and the streams, spread over the time. */
   drain: () => Promise<void>;
   /** Closes what is left: sockets, server, Redis. */
   close: () => Promise<void>;
@@ -87,7 +93,9 @@ export function createRelay(config: Config, log: Logger): Relay {
   const rooms = new Rooms(room, subscriber);
   metrics.countRooms(() => rooms.size);
   const secrets = [config.AUTH_SECRET, config.AUTH_SECRET_PREVIOUS ?? []].flat();
-  handleConnections(io, { verify: ticketVerifier(secrets), known, rooms, room, metrics, log });
+  const verify = ticketVerifier(secrets);
+  const connections = new Connections();
+  handleConnections(io, { verify, connections, known, rooms, room, metrics, log });
   const slow = closeSlowSockets(io, metrics);
 
   const probes = {
@@ -105,9 +113,17 @@ export function createRelay(config: Config, log: Logger): Relay {
     registry: metrics.registry,
   };
 
+  const isDraining = () => draining;
+  const http = createHttp(log);
+  http.route('/', probeRoutes(probes, isDraining));
+  http.use('/jobs/*', guard(verify, isDraining, metrics));
+  const jobs = { known, rooms, room, answers: new OpenAnswers(connections, metrics) };
+  jobEvents(http, jobs);
+  jobEnd(http, jobs);
+
   let server: HttpServer | undefined;
   return {
-    http: probeRoutes(probes, () => draining),
+    http,
     io,
     metrics,
     attach: (listening) => {
@@ -120,7 +136,7 @@ export function createRelay(config: Config, log: Logger): Relay {
       server?.removeAllListeners('upgrade');
       server?.on('upgrade', refuse);
     },
-    drain: () => drainSockets(io, config.SHUTDOWN_TIMEOUT_MS * 0.4),
+    drain: () => drainConnections(io, connections, config.SHUTDOWN_TIMEOUT_MS * 0.4),
     close: async () => {
       clearInterval(slow);
       await io.close();

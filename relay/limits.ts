@@ -6,7 +6,8 @@ export const LIMITS = {
   tokenBytes: 8192,
   /** Time from the WebSocket's opening to a verified ticket. */
   connectMs: 5000,
-  socketsPerUser: 1000,
+  /** Sockets, streams and requests that wait, together. */
+  connectionsPerUser: 1000,
   roomsPerSocket: 200,
 
   /** Events of one socket; above it they are answered `rate_limited`. */
@@ -26,6 +27,15 @@ export const LIMITS = {
   liveBacklogMost: 16_384,
   /** A socket that stays slow this long is closed, so that it comes back and resumes. */
   slowMs: 15_000,
+
+  /** Answers over HTTP that stay open on one node: streams, and requests that wait. */
+  openAnswers: 5000,
+  /** Between two signs of life in a stream; one whose client has taken nothing for as long is cut off. */
+  heartbeatMs: 15_000,
+  /** Bytes waiting for a stream's client above which it is cut off at once. */
+  streamBytes: 16 * 1024 * 1024,
+  /** How often who waits for a job's end looks at its record without being told to. */
+  endCheckMs: 1000,
 
   /** How long a subscription waits for the realtime Redis. */
   subscribeMs: 3000,

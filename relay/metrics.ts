@@ -13,6 +13,11 @@ export class Metrics {
     help: 'Connected sockets.',
     ...this.#shared,
   });
+  readonly streams = new Gauge({
+    name: 'warmwind_relay_open_answers',
+    help: 'Answers over HTTP that stay open: streams, and requests that wait for a job to end.',
+    ...this.#shared,
+  });
   readonly refused = new Counter({
     name: 'warmwind_relay_connections_refused_total',
     help: 'Connections refused, by reason.',
@@ -21,7 +26,7 @@ export class Metrics {
   });
   readonly delivered = new Counter({
     name: 'warmwind_relay_events_delivered_total',
-    help: 'Recorded events sent to sockets, live or replayed.',
+    help: 'Recorded events sent to sockets and streams, live or replayed.',
     labelNames: ['way'],
     ...this.#shared,
   });
@@ -55,7 +60,7 @@ export class Metrics {
   });
   readonly slow = new Counter({
     name: 'warmwind_relay_slow_sockets_closed_total',
-    help: 'Sockets closed because they did not read fast enough.',
+    help: 'Sockets and streams closed because they did not read fast enough.',
     ...this.#shared,
   });
   readonly errors = new Counter({
