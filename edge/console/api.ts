@@ -13,26 +13,40 @@ export class ApiFailure extends Error {
   }
 }
 
-/** Calls the edge as the user of `token`. Rejects with `ApiFailure`, or with what `fetch` says. */
-export type Api = <T = Record<string, never>>(method: string, path: string, body?: unknown) => Promise<T>;
+/** Calls the edge as the user of `token`. Everything rejects with `ApiFailure`, or with what `fetch` says. */
+export class Api {
+  readonly #token: string;
+  readonly #onUnauthenticated: () => void;
 
-/** @param onUnauthenticated the token is not (or no longer) accepted */
-export const createApi =
-  (token: string, onUnauthenticated: () => void): Api =>
-  async <T>(method: string, path: string, body?: unknown): Promise<T> => {
-    const submits = method === 'POST';
+  /** @param onUnauthenticated the token is not (or no longer) accepted */
+  constructor(token: string, onUnauthenticated: () => void) {
+    this.#token = token;
+    this.#onUnauthenticated = onUnauthenticated;
+  }
+
+  async call<T = Record<string, never>>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await this.#fetch(method, path, body);
+    const text = await response.text();
+    return (text ? JSON.parse(text) : {}) as T;
+  }
+
+  async blob(path: string): Promise<Blob> {
+    return (await this.#fetch('GET', path)).blob();
+  }
+
+  async #fetch(method: string, path: string, body?: unknown): Promise<Response> {
     const response = await fetch(path, {
       method,
       headers: {
-        Authorization: `Bearer ${token}`,
-        ...(submits ? { 'Idempotency-Key': crypto.randomUUID() } : {}),
+        Authorization: `Bearer ${this.#token}`,
+        ...(method === 'POST' ? { 'Idempotency-Key': crypto.randomUUID() } : {}),
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    const text = await response.text();
-    const json = response.headers.get('Content-Type')?.includes('json') && text ? JSON.parse(text) : {};
-    if (response.ok) return json as T;
-    if (response.status === 401) onUnauthenticated();
-    throw new ApiFailure(response.status, json as Partial<ErrorBody>);
-  };
+    if (response.ok) return response;
+    if (response.status === 401) this.#onUnauthenticated();
+    const said = (await response.json().catch(() => ({}))) as Partial<ErrorBody>;
+    throw new ApiFailure(response.status, said);
+  }
+}

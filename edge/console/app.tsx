@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import { createApi } from './api.ts';
+import { Api } from './api.ts';
 import { Home } from './home.tsx';
 import { Login } from './login.tsx';
 import { readShare, SharedScreen } from './share.tsx';
@@ -20,7 +20,7 @@ export function App() {
   };
   useEffect(() => {
     if (share || !token) return;
-    const opened = new Store(createApi(token, leave), subjectOf(token));
+    const opened = new Store(new Api(token, leave), subjectOf(token));
     setStore(opened);
     return () => {
       setStore(undefined);

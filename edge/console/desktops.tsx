@@ -3,9 +3,12 @@ import { isTerminal } from '@warmwind/shared/jobs';
 import { useState } from 'preact/hooks';
 import { ago, Empty, Progress, State } from './parts.tsx';
 import type { Store } from './store.ts';
+import { Thumbnail } from './thumbnail.tsx';
 
 const SIZES = ['1280×720', '1024×768', '1440×900', '1920×1080'] as const;
 const HOURS = { '10 minutes': 600, '1 hour': 3600, '8 hours': 28_800 } as const;
+/** Desktops that are shown with a picture. */
+const THUMBNAILS = 4;
 /** Desktops that have ended and are still shown. */
 const ENDED_SHOWN = 6;
 
@@ -18,8 +21,14 @@ export function Desktops({ store, onWatch }: { store: Store; onWatch: (id: strin
       <StartForm store={store} />
       {all.length === 0 && <Empty>No desktop yet: start one, it takes about a second.</Empty>}
       <div class="cards">
-        {[...live, ...ended].map((desktop) => (
-          <Card key={desktop.id} store={store} desktop={desktop} onWatch={() => onWatch(desktop.id)} />
+        {[...live, ...ended].map((desktop, i) => (
+          <Card
+            key={desktop.id}
+            store={store}
+            desktop={desktop}
+            thumbnail={i < THUMBNAILS}
+            onWatch={() => onWatch(desktop.id)}
+          />
         ))}
       </div>
     </section>
@@ -40,7 +49,12 @@ function StartForm({ store }: { store: Store }) {
     const [width, height] = size.split('×').map(Number);
     setWrong('');
     try {
-      await store.api('POST', '/containers/start', { width, height, ttlSeconds, ...(name ? { name } : {}) });
+      await store.api.call('POST', '/containers/start', {
+        width,
+        height,
+        ttlSeconds,
+        ...(name ? { name } : {}),
+      });
       setName('');
     } catch (error) {
       setWrong((error as Error).message);
@@ -85,19 +99,20 @@ function StartForm({ store }: { store: Store }) {
   );
 }
 
-function Card(props: { store: Store; desktop: Container; onWatch: () => void }) {
-  const { store, desktop, onWatch } = props;
+function Card(props: { store: Store; desktop: Container; thumbnail: boolean; onWatch: () => void }) {
+  const { store, desktop, thumbnail, onWatch } = props;
   const [wrong, setWrong] = useState('');
   const { id, name, state, width, height, expiresAt, createdAt, jobId } = desktop;
   const job = store.jobs.value.get(jobId);
   const starts = state === 'requested' || state === 'starting';
   const stop = () =>
-    store.api('POST', `/containers/${id}/stop`).catch((error: Error) => setWrong(error.message));
+    store.api.call('POST', `/containers/${id}/stop`).catch((error: Error) => setWrong(error.message));
 
   return (
     <article class={`card ${hasEnded(state) ? 'over' : ''}`} data-desktop={id}>
       <button type="button" class="screen" onClick={onWatch} disabled={hasEnded(state)}>
-        {state === 'running' ? '▶ Watch' : state}
+        {state === 'running' && thumbnail && <Thumbnail store={store} id={id} />}
+        <span>{state === 'running' ? '▶ Watch' : state}</span>
       </button>
       <div class="line">
         <strong title={id}>{name}</strong>

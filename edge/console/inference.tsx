@@ -6,7 +6,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { Empty } from './parts.tsx';
 import type { Store } from './store.ts';
 
-const LOOK_EVERY_MS = 10_000;
+const LOOK_EVERY_MS = 60_000;
 
 type Answer = { text: string; note: string; busy: boolean; jobId?: string };
 
@@ -21,8 +21,8 @@ export function Inference({ store }: { store: Store }) {
 
   useEffect(() => {
     const look = () =>
-      store
-        .api<{ items: { id: string }[] }>('GET', '/models')
+      store.api
+        .call<{ items: { id: string }[] }>('GET', '/models')
         .then(({ items }) => setModels(items.map(({ id }) => id)))
         .catch(() => undefined);
     void look();
@@ -42,7 +42,10 @@ export function Inference({ store }: { store: Store }) {
     setAnswer({ text: '', note: 'waits', busy: true });
     try {
       const input = reads ? { image: await base64(image) } : { prompt };
-      const { jobId } = await store.api<{ jobId: string }>('POST', '/inference', { model: chosen, ...input });
+      const { jobId } = await store.api.call<{ jobId: string }>('POST', '/inference', {
+        model: chosen,
+        ...input,
+      });
       const relay = await store.relay();
       following.current = relay.subscribe(`job:${jobId}`, {
         onEvent: ({ type, data }) => {
@@ -56,7 +59,8 @@ export function Inference({ store }: { store: Store }) {
       setAnswer({ text: '', note: (error as Error).message, busy: false });
     }
   };
-  const cancel = () => answer?.jobId && store.api('DELETE', `/jobs/${answer.jobId}`).catch(() => undefined);
+  const cancel = () =>
+    answer?.jobId && store.api.call('DELETE', `/jobs/${answer.jobId}`).catch(() => undefined);
 
   return (
     <section class="inference">

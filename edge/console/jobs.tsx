@@ -29,7 +29,7 @@ function Row({ store, job }: { store: Store; job: Job }) {
   const [wrong, setWrong] = useState('');
   const { id, kind, state, progress, run, error, createdAt } = job;
   const ask = (method: string, path: string) => () =>
-    store.api(method, path).catch((failure: Error) => setWrong(failure.message));
+    store.api.call(method, path).catch((failure: Error) => setWrong(failure.message));
   return (
     <tr>
       <td title={id}>

@@ -11,7 +11,7 @@ export function LimitBars({ store }: { store: Store }) {
   useEffect(() => {
     const look = () => {
       if (document.visibilityState === 'visible') {
-        store.api<Limits>('GET', '/limits').then(setLimits, () => undefined);
+        store.api.call<Limits>('GET', '/limits').then(setLimits, () => undefined);
       }
     };
     look();

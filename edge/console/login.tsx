@@ -1,5 +1,5 @@
 import { useState } from 'preact/hooks';
-import { ApiFailure, createApi } from './api.ts';
+import { Api, ApiFailure } from './api.ts';
 import { Brand } from './parts.tsx';
 
 export function Login({ onToken }: { onToken: (token: string) => void }) {
@@ -12,7 +12,7 @@ export function Login({ onToken }: { onToken: (token: string) => void }) {
     const given = token.trim();
     setAsking(true);
     try {
-      await createApi(given, () => {})('GET', '/limits');
+      await new Api(given, () => {}).call('GET', '/limits');
       onToken(given);
     } catch (error) {
       const refused = error instanceof ApiFailure && error.status === 401;

@@ -33,8 +33,8 @@ export class Store {
 
   async load(): Promise<void> {
     const [desktops, jobs] = await Promise.all([
-      this.api<{ items: Container[] }>('GET', `/containers?limit=${SHOWN}`),
-      this.api<{ items: Job[] }>('GET', `/jobs?limit=${SHOWN}`),
+      this.api.call<{ items: Container[] }>('GET', `/containers?limit=${SHOWN}`),
+      this.api.call<{ items: Job[] }>('GET', `/jobs?limit=${SHOWN}`),
     ]);
     this.desktops.value = new Map(desktops.items.map((one) => [one.id, one]));
     this.jobs.value = new Map(jobs.items.map((one) => [one.id, one]));
@@ -47,7 +47,7 @@ export class Store {
   }
 
   async #connect(): Promise<Connection> {
-    const ticket = () => this.api<Ticket>('POST', '/realtime/token', { mode: 'control' });
+    const ticket = () => this.api.call<Ticket>('POST', '/realtime/token', { mode: 'control' });
     let first: Ticket | undefined = await ticket();
     return connect({
       url: first.url,
@@ -115,12 +115,12 @@ export class Store {
   }
 
   async #fetchDesktop(id: string): Promise<void> {
-    const desktop = await this.api<Container>('GET', `/containers/${id}`).catch(() => undefined);
+    const desktop = await this.api.call<Container>('GET', `/containers/${id}`).catch(() => undefined);
     if (desktop) this.#putDesktop(desktop);
   }
 
   async #fetchJob(id: string): Promise<void> {
-    const job = await this.api<Job>('GET', `/jobs/${id}`).catch(() => undefined);
+    const job = await this.api.call<Job>('GET', `/jobs/${id}`).catch(() => undefined);
     if (job) this.#putJob(job);
   }
 

@@ -7,7 +7,7 @@ import { ScreenView } from './screen.tsx';
 import { shareLink } from './share.tsx';
 import type { Store } from './store.ts';
 
-const LOOK_EVERY_MS = 3000;
+const LOOK_EVERY_MS = 10_000;
 
 /** One desktop, large, with all that its owner can do with it. */
 export function Watch(props: { store: Store; desktop: Container; onBack: () => void }) {
@@ -15,11 +15,11 @@ export function Watch(props: { store: Store; desktop: Container; onBack: () => v
   const { id, name, state, expiresAt } = desktop;
   const [said, setSaid] = useState('');
   const ask = (method: string, path: string) => () =>
-    store.api(method, path).catch((error: Error) => setSaid(error.message));
+    store.api.call(method, path).catch((error: Error) => setSaid(error.message));
 
   const share = (mode: 'view' | 'control') => async () => {
     try {
-      const ticket = await store.api<Ticket>('POST', '/realtime/token', { containerId: id, mode });
+      const ticket = await store.api.call<Ticket>('POST', '/realtime/token', { containerId: id, mode });
       await navigator.clipboard.writeText(shareLink(id, ticket));
       setSaid(
         `A link to ${mode} is in your clipboard; it works until ${new Date(ticket.expiresAt).toLocaleTimeString()}.`,
@@ -61,8 +61,8 @@ function Watchers({ store, id }: { store: Store; id: string }) {
   const [watchers, setWatchers] = useState<Watcher[]>([]);
   useEffect(() => {
     const look = () =>
-      store
-        .api<{ items: Watcher[] }>('GET', `/containers/${id}/viewers`)
+      store.api
+        .call<{ items: Watcher[] }>('GET', `/containers/${id}/viewers`)
         .then(({ items }) => setWatchers(items))
         .catch(() => undefined);
     void look();
@@ -77,7 +77,9 @@ function Watchers({ store, id }: { store: Store; id: string }) {
           {one.userId} <State state={one.control ? 'controls' : one.mode} /> <small>{ago(one.since)}</small>
           <button
             type="button"
-            onClick={() => store.api('DELETE', `/containers/${id}/viewers/${one.id}`).catch(() => undefined)}
+            onClick={() =>
+              store.api.call('DELETE', `/containers/${id}/viewers/${one.id}`).catch(() => undefined)
+            }
           >
             Disconnect
           </button>
