@@ -48,7 +48,7 @@ function* look(connection: Connection, initial: Size): Parser<Picture> {
         picture = blank(size);
         missing = size.width * size.height;
       } else if (missing <= 0) return DONE;
-      connection.send(updateRequest(picture, false));
+      connection.send(updateRequest(picture, size === undefined));
       return undefined;
     },
     clipboard: undefined,

@@ -55,5 +55,5 @@ async function encode({ width, height, rgb }: Picture, format: Format): Promise<
   return image.jpeg({ quality: JPEG_QUALITY, chromaSubsampling: '4:4:4' }).toBuffer();
 }
 
-const replyBytes = (head: ScreenshotReply, image = Buffer.alloc(0)): Buffer =>
+const replyBytes = (head: ScreenshotReply, image: Buffer = Buffer.alloc(0)): Buffer =>
   Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), image]);

@@ -62,7 +62,8 @@ export class Stream {
   /** The rectangles of the update that is being read. */
   #rects: Rect[] = [];
   #bytes = 0;
-  /** All of the screen has come in this epoch. */
+  /** All of the screen was asked for in this epoch, and has come. */
+  #asked = false;
   #whole = false;
   /** All of it was asked for anew. */
   #refreshing = false;
@@ -148,6 +149,7 @@ export class Stream {
     this.#seen.clear(size);
     this.#epoch = nextEpoch();
     this.#seq = 0;
+    this.#asked = false;
     this.#whole = false;
     this.#refreshing = false;
   }
@@ -184,10 +186,14 @@ export class Stream {
     this.#ask();
   }
 
+  /** Asked for all of its screen a server may first tell its layout: all is asked for once, changes from then on. */
   #ask(): void {
-    const all = !this.#whole || this.#seen.outgrown;
-    this.#refreshing = all && this.#whole;
-    if (all) this.#timers.whole.run(WHOLE_WITHIN_MS, () => this.#o.connection.fail('no picture in time'));
+    const all = !this.#asked || (this.#seen.outgrown && !this.#refreshing);
+    if (all) {
+      this.#refreshing = this.#asked;
+      this.#asked = true;
+      this.#timers.whole.run(WHOLE_WITHIN_MS, () => this.#o.connection.fail('no picture in time'));
+    }
     this.#send(updateRequest(this.#size, !all));
   }
 

@@ -63,7 +63,7 @@ export class Clipboard {
 }
 
 /** A ClientCutText whose negative length says that it is of the extended form. */
-function message(flags: number, payload = Buffer.alloc(0)): Buffer {
+function message(flags: number, payload: Buffer = Buffer.alloc(0)): Buffer {
   const head = Buffer.alloc(12);
   head.writeUInt8(6, 0);
   head.writeInt32BE(-(4 + payload.length), 4);

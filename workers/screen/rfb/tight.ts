@@ -11,6 +11,8 @@ const FILL = 8;
 const JPEG = 9;
 const EXPLICIT_FILTER = 4;
 const FILTER = { copy: 0, palette: 1, gradient: 2 } as const;
+/** Xvnc cuts what is larger than 65,536 pixels. A fill may be as large as the screen. */
+const MAX_PIXELS = 2 ** 18;
 /** A picture's bytes beyond its pixels': headers and tables. */
 const JPEG_OVERHEAD = 4096;
 
@@ -59,6 +61,7 @@ export function* readTight(w: number, h: number, streams: TightStreams): Parser<
   const kind = control >> 4;
   streams.reset(control & 15);
   if (kind === FILL) return Buffer.concat([Buffer.of(FILL << 4), yield 3]);
+  if (w * h > MAX_PIXELS) throw new ProtocolError('a rectangle of too many pixels');
   if (kind === JPEG) return yield* readJpeg(w, h);
   if (kind > JPEG) throw new ProtocolError('an unknown kind of Tight rectangle');
 

@@ -8,8 +8,8 @@ export type Rect = Area & { encoding: number; data: Buffer };
 
 export const RECT_HEAD_BYTES = 12;
 const MAX_RECTS = 10_000;
-/** Xvnc cuts what is larger than 65,536 pixels. A fill or a copy may be as large as the screen. */
-const MAX_PIXELS = 2 ** 18;
+/** Plain pixels are taken in bands of so many at most, since a server may send the screen as one rectangle. */
+const BAND_PIXELS = 2 ** 16;
 /** In place of a count: the last rectangle says that it is. */
 const UNTIL_LAST = 0xffff;
 
@@ -45,13 +45,22 @@ export function* readUpdate(screen: Size, streams: TightStreams, take: (rect: Re
       continue;
     }
     if (!within(area, size)) throw new ProtocolError('a rectangle outside of the screen');
-    take({ ...area, encoding, data: yield* readPayload(area, encoding, size, streams) });
+    if (encoding === ENCODING.raw) yield* readRaw(area, take);
+    else take({ ...area, encoding, data: yield* readPayload(area, encoding, size, streams) });
   }
   return update;
 }
 
 const within = ({ x, y, w, h }: Area, { width, height }: Size): boolean =>
   w > 0 && h > 0 && x + w <= width && y + h <= height;
+
+function* readRaw({ x, y, w, h }: Area, take: (rect: Rect) => void): Parser<void> {
+  const band = Math.max(1, Math.floor(BAND_PIXELS / w));
+  for (let row = 0; row < h; row += band) {
+    const rows = Math.min(band, h - row);
+    take({ x, y: y + row, w, h: rows, encoding: ENCODING.raw, data: Buffer.from(yield w * rows * 4) });
+  }
+}
 
 function* readPayload({ w, h }: Area, encoding: number, screen: Size, streams: TightStreams): Parser<Buffer> {
   if (encoding === ENCODING.copyRect) {
@@ -60,10 +69,6 @@ function* readPayload({ w, h }: Area, encoding: number, screen: Size, streams: T
       throw new ProtocolError('a copy from outside of the screen');
     }
     return source;
-  }
-  if (encoding === ENCODING.raw) {
-    if (w * h > MAX_PIXELS) throw new ProtocolError('a rectangle of too many pixels');
-    return Buffer.from(yield w * h * 4);
   }
   if (encoding === ENCODING.tight) {
     return yield* readTight(w, h, streams);
