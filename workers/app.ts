@@ -38,11 +38,15 @@ import { Observer } from './jobs/observer.ts';
 import { JobWorker, type JobWorkerOptions } from './jobs/worker.ts';
 import { createLedgerLeader } from './ledger/leader.ts';
 import { createMetrics } from './metrics.ts';
+import { ScreenHost } from './screen/host.ts';
+import { createScreenMetrics } from './screen/metrics.ts';
 import { Delivery } from './webhooks/delivery.ts';
 import { createNotify } from './webhooks/notify.ts';
 
 /** How long a start waits for Redis before it goes on asking in the background, ms. */
 const FIRST_CONTACT_MS = 2000;
+/** How long Redis may take for a frame: a key frame is large, ms. */
+const SCREEN_WITHIN_MS = 4000;
 /** How long commands to this host may still take at shutdown, ms. */
 const FINISH_WITHIN_MS = 10_000;
 
@@ -71,6 +75,8 @@ export function createApp(config: Config, log: Logger): App {
   const promptRedis = connectPrompt(config.REDIS_QUEUE_URL, 'worker-prompt', log);
   const realtimeRedis = connectPatient(config.REDIS_REALTIME_URL, 'worker-events', log);
   const realtimeProbe = connectPrompt(config.REDIS_REALTIME_URL, 'worker-probe', log);
+  const screenRedis = connectPrompt(config.REDIS_REALTIME_URL, 'worker-screens', log, SCREEN_WITHIN_MS);
+  const screenSubscriber = connectPatient(config.REDIS_REALTIME_URL, 'worker-screens-up', log);
   const publisher = new Publisher(realtimeRedis, log, (events) => metrics.eventsDropped.inc(events));
   const ledger =
     config.LEDGER_URL && config.LEDGER === 'on' ? new Ledger(config.LEDGER_URL, 'worker', log) : undefined;
@@ -97,6 +103,13 @@ export function createApp(config: Config, log: Logger): App {
     metrics,
   });
   const presence = new Presence({ redis: promptRedis, host: name, leaseMs: config.LEASE_MS });
+  const screens = new ScreenHost({
+    engine,
+    redis: screenRedis,
+    subscriber: screenSubscriber,
+    metrics: createScreenMetrics(registry),
+    log,
+  });
   const host: DesktopHost = {
     name,
     boot,
@@ -106,6 +119,7 @@ export function createApp(config: Config, log: Logger): App {
     metrics,
     log,
     presence,
+    screens,
     queue,
     starting: new Map(),
     removing: new Set(),
@@ -122,6 +136,7 @@ export function createApp(config: Config, log: Logger): App {
       log[held ? 'info' : 'warn']({ held }, 'host lease');
       if (held) served.start();
       for (const worker of ofHost) held ? worker.run() : worker.pause();
+      if (!held) void screens.forgetAll();
     },
   });
 
@@ -266,6 +281,7 @@ export function createApp(config: Config, log: Logger): App {
       ledgerLeader?.start();
       sweep.start();
       delivery.start();
+      screens.start();
       const { LOST_AFTER_MS: lostAfterMs } = config;
       closeCleanup = scheduleLostHosts({ redis: queueRedis, records, presence, queue, lostAfterMs, log });
     },
@@ -290,7 +306,10 @@ export function createApp(config: Config, log: Logger): App {
         run: () =>
           Promise.all([
             ...host.removing,
-            sweep.once().catch((error: unknown) => log.warn({ err: error }, 'no last sweep')),
+            sweep
+              .once()
+              .catch((error: unknown) => log.warn({ err: error }, 'no last sweep'))
+              .finally(() => screens.close()),
           ]),
       },
       {
@@ -306,7 +325,7 @@ export function createApp(config: Config, log: Logger): App {
           publisher.close();
           await Promise.all([...queues.values()].map((made) => made.close()));
           await board?.close();
-          const all = [queueRedis, promptRedis, realtimeRedis, realtimeProbe];
+          const all = [queueRedis, promptRedis, realtimeRedis, realtimeProbe, screenRedis, screenSubscriber];
           await Promise.all(all.map((redis) => disconnect(redis)));
         },
       },
