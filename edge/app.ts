@@ -6,11 +6,11 @@ import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
 import { authenticate } from './auth/authenticate.ts';
 import type { Config } from './config.ts';
+import { consoleRoutes } from './console/routes.ts';
 import { getContainer } from './containers/get.ts';
 import { listContainers } from './containers/list.ts';
 import { startContainer } from './containers/start.ts';
 import { stopContainer } from './containers/stop.ts';
-import { home } from './docs/home.ts';
 import { docsRoutes } from './docs/routes.ts';
 import type { App, AppEnv } from './env.ts';
 import { healthRoutes } from './health/routes.ts';
@@ -30,6 +30,7 @@ import { getLimits } from './limits/get.ts';
 import { createTicket } from './realtime/token.ts';
 import { createServices } from './services.ts';
 import { getUsage } from './usage/get.ts';
+import { getWebhookSecret } from './webhooks/secret.ts';
 
 /** The edge: what is open to all, then what belongs to a user. */
 export function createApp(config: Config): App {
@@ -45,7 +46,7 @@ export function createApp(config: Config): App {
     crossOrigin(config),
   );
 
-  home(app);
+  consoleRoutes(app, config);
   docsRoutes(app);
   healthRoutes(app, services);
 
@@ -65,6 +66,7 @@ export function createApp(config: Config): App {
   createTicket(app, services);
   getLimits(app, services);
   getUsage(app, services);
+  getWebhookSecret(app, services);
 
   app.all('*', limited(services.limiter, 'open'), () => {
     throw notFound('route');

@@ -50,6 +50,9 @@ const Variables = z
     AUTH_SECRET_PREVIOUS: Secret.optional(),
     AUTH_JWKS_URL: z.url({ protocol: /^https?$/ }).optional(),
 
+    /** The workers' own: from it each user's secret is derived that signs their webhooks. */
+    WEBHOOK_SECRET: Secret,
+
     /** Where browsers find the relay's Socket.IO, and the edge its HTTP. */
     RELAY_URL: z.url({ protocol: /^(https?|wss?)$/ }).transform(withoutSlash),
     CORS_ORIGINS: List.prefault(''),

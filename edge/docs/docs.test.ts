@@ -30,6 +30,7 @@ describe('GET /openapi.json', () => {
       'get /limits',
       'get /models',
       'get /usage',
+      'get /webhooks/secret',
       'post /containers/start',
       'post /containers/{id}/stop',
       'post /inference',
