@@ -2,7 +2,7 @@ import type { Holder, WatchAck } from '@warmwind/shared/screen';
 import type { Socket } from 'socket.io-client';
 import { connected, ticket, type World } from './world.ts';
 
-export type Seen = { kind: 'key' | 'frame'; epoch: number; seq: number; bytes: Buffer };
+type Seen = { kind: 'key' | 'frame'; epoch: number; seq: number; bytes: Buffer };
 
 /** A stock client that watches one desktop and remembers what it was sent. */
 export type Watcher = {
