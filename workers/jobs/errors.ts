@@ -12,6 +12,19 @@ const FAILURES = {
     message: 'The engine refuses this combination of settings. Change width, height, memory, CPUs or env.',
   },
   model_missing: { retryable: false, message: 'No host serves this model now. See GET /models.' },
+  input_missing: {
+    retryable: false,
+    message: 'What this job works on is not kept any more. Submit it again.',
+  },
+  invalid_image: {
+    retryable: false,
+    message: 'The image can not be read. Send a PNG, JPEG, WebP or BMP of at most 16 megapixels.',
+  },
+  out_of_memory: {
+    retryable: false,
+    message: 'The work needs more memory than a job may have. Send something smaller.',
+  },
+  sandbox_crashed: { retryable: true, message: 'The process that worked on this died. Try again.' },
   no_gpu: { retryable: false, message: 'No host with GPUs serves desktops. Start it with gpus: 0.' },
   no_egress: {
     retryable: false,
@@ -32,6 +45,9 @@ const FAILURES = {
   internal: { retryable: true, message: 'Something went wrong on our side. Try again.' },
 } as const satisfies Record<string, Omit<JobError, 'code'>>;
 export type FailureCode = keyof typeof FAILURES;
+
+export const isFailureCode = (code: unknown): code is FailureCode =>
+  typeof code === 'string' && Object.hasOwn(FAILURES, code);
 
 /** What is told of a failure: never a path, an address or another host's words. */
 export const failure = (code: FailureCode): JobError => ({ code, ...FAILURES[code] });
