@@ -64,7 +64,14 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   expect(JSON.parse(submitted[1])).toMatchObject({ verdict: 'accepted', jobId: 'j1', containerId: 'c1' });
 
   const job = [keys.job(user, 'j1'), keys.openJobs(user), keys.changes(user)];
-  expect(await evaluate(claimJobScript, job, ['1', 1, 0, 60_000, 2, 10])).toEqual(['ok', '1']);
+  const claim = [...job, keys.container(user, 'c1'), keys.openContainers(user), keys.input(user, 'j1')];
+  expect(await evaluate(claimJobScript, claim, ['1', 1, 0, 60_000, 2, 10, 'c1'])).toEqual([
+    'ok',
+    '1',
+    '',
+    '',
+    '',
+  ]);
   expect(await evaluate(placeContainerScript, [keys.container(user, 'c1')], ['0', 'h', 'b', 60_000])).toEqual(
     ['ok', '1'],
   );
@@ -75,7 +82,11 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   expect(
     await evaluate(changeContainerScript, change, ['1', 'starting', 60_000, '', 10, 'state', 'stopped']),
   ).toEqual(['ok']);
-  expect(await evaluate(changeJobScript, job, ['1', '1', 60_000, 10, 'state', 'completed'])).toEqual(['ok']);
+  expect(await evaluate(changeJobScript, job, ['1', '1', 60_000, 10, 'state', 'completed'])).toEqual([
+    'ok',
+    '',
+    '1',
+  ]);
   expect(await cluster.xlen(keys.changes(user))).toBe(3);
   const lost = [keys.job(user, 'j2'), keys.jobs(user), keys.openJobs(user)];
   expect(await evaluate(restoreScript, lost, ['j2', 1, 1, 60_000, '', 'id', 'j2'])).toEqual(['restored']);
