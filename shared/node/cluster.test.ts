@@ -68,7 +68,7 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   expect(await evaluate(claimJobScript, claim, ['1', 1, 0, 60_000, 2, 10, 'c1'])).toEqual([
     'ok',
     '1',
-    '',
+    '0',
     '',
     '',
   ]);
