@@ -6,7 +6,7 @@ import { failing, type Rule } from './rule.ts';
 const LINKS = ['AuthSecret', 'AuthSecretPrevious', 'QueueToken'];
 const DATABASES = ['LedgerDb', 'LedgerReadDb'];
 
-export const bindings = (deployed: Recorded): Inputs[] =>
+const bindings = (deployed: Recorded): Inputs[] =>
   deployed.one(':WorkersScript', 'EdgeScript').bindings;
 
 const textOf = (deployed: Recorded, name: string): string =>
