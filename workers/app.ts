@@ -25,14 +25,16 @@ import type { DesktopHost } from './containers/host.ts';
 import { createStart } from './containers/start.ts';
 import { createStop } from './containers/stop.ts';
 import { Sweep } from './containers/sweep.ts';
+import { Gpus } from './gpu/nvidia.ts';
 import { Lease } from './hosts/lease.ts';
 import { scheduleLostHosts } from './hosts/lost.ts';
 import { Presence } from './hosts/presence.ts';
+import { createGeneration } from './inference/generation/generation.ts';
+import { ModelServers } from './inference/generation/servers.ts';
 import { createInference } from './inference/inference.ts';
 import { createReaders, createReading } from './inference/reading/reading.ts';
 import { Served } from './inference/served.ts';
 import { Cancellations } from './jobs/cancellations.ts';
-import { JobFailure } from './jobs/errors.ts';
 import { FollowUp } from './jobs/followup.ts';
 import { Observer } from './jobs/observer.ts';
 import { JobWorker, type JobWorkerOptions } from './jobs/worker.ts';
@@ -144,10 +146,21 @@ export function createApp(config: Config, log: Logger): App {
     Math.min(config.INFERENCE_CONCURRENCY, availableParallelism()),
     config.SANDBOX_MEMORY_MB,
   );
+  const servers = new ModelServers({
+    urls: config.MODEL_SERVERS,
+    key: config.MODEL_SERVER_KEY,
+    maxWaiting: config.MODEL_MAX_WAITING,
+    log,
+    onPolled: (states) => {
+      for (const [state, count] of Object.entries(states)) metrics.modelServers.set({ state }, count);
+    },
+  });
+  const gpus = new Gpus(log, metrics);
   const served = new Served({
     redis: promptRedis,
     host: name,
-    models: () => (lease.held ? [OCR_MODEL] : []),
+    models: () => (lease.held ? [OCR_MODEL, ...servers.models()] : []),
+    loading: () => lease.held && servers.loading(),
     log,
   });
   const handlers = {
@@ -155,9 +168,14 @@ export function createApp(config: Config, log: Logger): App {
     'container.stop': createStop(host),
     inference: createInference(records, {
       reading: createReading(readers),
-      generation: async () => {
-        throw new JobFailure('model_missing');
-      },
+      generation: createGeneration({
+        servers,
+        served,
+        records,
+        metrics,
+        idleMs: config.MODEL_IDLE_MS,
+        waitMs: config.MODEL_WAIT_MS,
+      }),
     }),
   };
   const deps = { redis: queueRedis, records, ledger, metrics, log, queue };
@@ -253,6 +271,13 @@ export function createApp(config: Config, log: Logger): App {
         },
         disk: diskCheck(config.DATA_DIR),
         queues: depths,
+        models: async () => {
+          const states = servers.states();
+          if (config.MODEL_SERVERS.length > 0 && states.up + states.loading === 0) {
+            throw new Error('no model server answers: see that MODEL_SERVERS run and can be reached');
+          }
+          return { servers: states, served: servers.models().length, gpus: gpus.all };
+        },
         ...(ledger && {
           ledger: async () => {
             await ledger.run(readLag).catch((cause: unknown) => {
@@ -277,6 +302,8 @@ export function createApp(config: Config, log: Logger): App {
       lease.start();
       inference.run();
       cancellations.start();
+      servers.start();
+      gpus.start();
       observer.start();
       ledgerLeader?.start();
       sweep.start();
@@ -298,7 +325,11 @@ export function createApp(config: Config, log: Logger): App {
             sweep.close(),
           ]),
       },
-      { name: 'sandbox', withinMs: 2000, run: () => readers.close() },
+      {
+        name: 'models',
+        withinMs: 3000,
+        run: () => Promise.all([readers.close(), servers.close(), gpus.close()]),
+      },
       {
         name: 'desktops',
         withinMs: 5000,
