@@ -134,6 +134,9 @@ export type EarlierEnd = {
   containerId: string;
   /** `JobError` as JSON. */
   error?: string;
+  /** When it ended, ms, and how many attempts had. */
+  at: number;
+  attemptsMade: number;
 };
 
 /** What the cancel script answers, as JSON. A start's desktop is on its way out then. */

@@ -28,7 +28,7 @@ return {'ok', tostring(fence), f[5] or '', (f[6] and f[6] ~= '') and '1' or '', 
  * A run changes: progress, back to waiting, or its one end. The first terminal state stands.
  * KEYS: job, open jobs, changes. ARGV: fence ('' for who acts for a dead holder), run, TTL in ms, bound of the changes,
  * then pairs of field and value (`state` among them when it changes).
- * → {'ok', '1' when it has a webhook, fence} · {'ended', state} · {'stale'} · {'gone'}.
+ * → {'ok', '1' when it has a webhook, fence, attempts made} · {'ended', state} · {'stale'} · {'gone'}.
  */
 export const changeJobScript = /* lua */ `${changesLua}
 local f = redis.call('HMGET', KEYS[1], 'state', 'fence', 'run', 'id', 'webhookUrl')
@@ -47,5 +47,5 @@ redis.call('HSET', KEYS[1], unpack(ARGV, 5))
 if new_state and ended(new_state) then redis.call('ZREM', KEYS[2], f[4]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if new_state then changed(KEYS[3], 'job', KEYS[1], ARGV[4]) end
-return {'ok', (f[5] and f[5] ~= '') and '1' or '', f[2]}
+return {'ok', (f[5] and f[5] ~= '') and '1' or '', f[2], redis.call('HGET', KEYS[1], 'attemptsMade') or '0'}
 `;

@@ -144,7 +144,8 @@ local run, created = 1, now
 if retry then
   local ends = known.ends and cjson.decode(known.ends) or {}
   ends[#ends + 1] = {run = tonumber(known.run), state = known.state, fence = tonumber(known.fence), queue = known.queue,
-    containerId = known.containerId, error = known.error}
+    containerId = known.containerId, error = known.error, at = tonumber(known.finishedAt or '0'),
+    attemptsMade = tonumber(known.attemptsMade or '0')}
   if #ends > 5 then table.remove(ends, 1) end
   redis.call('HSET', job, 'ends', cjson.encode(ends))
   run = redis.call('HINCRBY', job, 'run', 1)

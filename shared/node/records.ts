@@ -35,8 +35,15 @@ export type Claim =
   | { verdict: 'ended' | 'stale' | 'gone' };
 export type JobChange = 'ok' | 'ended' | 'stale' | 'gone';
 
-/** A run that has ended. `fence` is that of who took it last, `queue` the one it was in. */
-export type EndedRun = { ref: JobRef; end: JobEnd; fence: number; queue: string };
+/** A run that has ended, `at` ms. `fence` is that of who took it last, `queue` the one it was in. */
+export type EndedRun = {
+  ref: JobRef;
+  end: JobEnd;
+  fence: number;
+  queue: string;
+  at: number;
+  attemptsMade: number;
+};
 
 /** Where a job stands: its latest run, the desktop of that run ('' without one), and the fence of who took it last. */
 export type Standing = { state: JobState; run: number; fence: number; containerId: string };
@@ -47,6 +54,10 @@ export type RunNews = {
   ref: JobRef;
   /** Its owner wants to be told by webhook. */
   webhook: boolean;
+  /** When it happened, ms. */
+  at: number;
+  /** Attempts that have ended. */
+  attemptsMade: number;
   end: JobEnd | undefined;
 };
 
@@ -139,7 +150,7 @@ export class Records {
     if (ends) await this.#tellEarlierEnds(ref);
     // Nothing waits for this: what is told later comes after it, and a run that is taken again is told so again.
     void this.#tell.active(ref, fence, attemptsMade + 1);
-    await this.#notify({ ref, webhook: webhook === '1', end: undefined });
+    await this.#notify({ ref, webhook: webhook === '1', at: now, attemptsMade, end: undefined });
     return { verdict: 'ok', fence, timeoutMs: Number(timeoutMs) || undefined };
   }
 
@@ -183,7 +194,8 @@ export class Records {
 
   /** The run's one end. Without `fence` for who acts for a dead holder. The first end stands and is told (again). */
   async endJob(ref: JobRef, end: JobEnd, fence?: number, attemptsMade?: number): Promise<JobChange> {
-    const fields: (string | number)[] = ['state', end.state, 'finishedAt', Date.now()];
+    const at = Date.now();
+    const fields: (string | number)[] = ['state', end.state, 'finishedAt', at];
     if (attemptsMade !== undefined) fields.push('attemptsMade', attemptsMade);
     if (end.state === 'completed') {
       fields.push('progress', 100);
@@ -191,8 +203,11 @@ export class Records {
     } else if (end.error) {
       fields.push('error', JSON.stringify(end.error));
     }
-    const [verdict, webhook, last] = await this.#change(ref, fence, ENDED_RECORD_TTL_MS, fields);
-    if (verdict === 'ok') await this.#tellEnd(ref, end, Number(last), webhook === '1');
+    const [verdict, webhook, last, made] = await this.#change(ref, fence, ENDED_RECORD_TTL_MS, fields);
+    if (verdict === 'ok') {
+      const ended = { ref, end, fence: Number(last), queue: '', at, attemptsMade: Number(made) };
+      await this.#tellEnd(ended, webhook === '1');
+    }
     if (verdict === 'ended') await this.tellEndAgain(ref);
     return verdict as JobChange;
   }
@@ -200,8 +215,8 @@ export class Records {
   /** Makes sure that the end which is in the record is in the log as well. */
   async tellEndAgain(ref: JobRef): Promise<void> {
     const record = await this.#store.redis.hgetall(keys.job(ref.userId, ref.jobId));
-    const run = endedRuns(ref.userId, record).find(({ ref: { run } }) => run === ref.run);
-    if (run) await this.#tellEnd(ref, run.end, run.fence, Boolean(record.webhookUrl));
+    const ended = endedRuns(ref.userId, record).find(({ ref: { run } }) => run === ref.run);
+    if (ended) await this.#tellEnd(ended, Boolean(record.webhookUrl));
   }
 
   /** The runs of a job that have ended, as far as they are remembered; `undefined` when it is not known (any more). */
@@ -227,12 +242,17 @@ export class Records {
     return known ?? (await ledger?.run((db) => readInput(db, userId, jobId)));
   }
 
-  /** Where its owner wants to be told of the job by webhook; '' for nowhere. */
-  async webhookUrl({ userId, jobId }: JobRef): Promise<string> {
-    const read = () => this.#store.redis.hget(keys.job(userId, jobId), 'webhookUrl');
-    const known = await read();
-    if (known !== null) return known;
-    return (await this.#store.recallJob(userId, jobId)) ? ((await read()) ?? '') : '';
+  /** Where its owner wants to be told of the job by webhook ('' for nowhere), and the job's result as JSON if it has one. */
+  async webhook({ userId, jobId }: JobRef): Promise<{ url: string; result: string | undefined }> {
+    const read = () => this.#store.redis.hmget(keys.job(userId, jobId), 'webhookUrl', 'result');
+    let [url, result] = await read();
+    if (typeof url !== 'string' && (await this.#store.recallJob(userId, jobId))) [url, result] = await read();
+    return { url: url ?? '', result: result ?? undefined };
+  }
+
+  /** When work on the latest run first began, ms; now when nobody knows. */
+  async startedAt({ userId, jobId }: JobRef): Promise<number> {
+    return Number((await this.#store.redis.hget(keys.job(userId, jobId), 'startedAt')) ?? Date.now());
   }
 
   /** Where a job stands, `undefined` when it is not known (any more). */
@@ -412,15 +432,18 @@ export class Records {
     return this.#onJob(ref, () => this.#store.change(ref.userId, CHANGE_JOB, jobKeys(ref), args));
   }
 
-  async #tellEnd(ref: JobRef, end: JobEnd, fence: number, webhook: boolean): Promise<void> {
-    await Promise.all([this.#tell.ended(ref, end, fence), this.#notify({ ref, webhook, end })]);
+  async #tellEnd({ ref, end, fence, at, attemptsMade }: EndedRun, webhook: boolean): Promise<void> {
+    await Promise.all([
+      this.#tell.ended(ref, end, fence),
+      this.#notify({ ref, webhook, at, attemptsMade, end }),
+    ]);
   }
 
   /** The runs before this one have ended, whether or not somebody was there to tell. */
   async #tellEarlierEnds({ userId, jobId, run }: JobRef): Promise<void> {
     const record = await this.#store.redis.hgetall(keys.job(userId, jobId));
-    for (const { ref, end, fence } of endedRuns(userId, record)) {
-      if (ref.run < run) await this.#tellEnd(ref, end, fence, Boolean(record.webhookUrl));
+    for (const ended of endedRuns(userId, record)) {
+      if (ended.ref.run < run) await this.#tellEnd(ended, Boolean(record.webhookUrl));
     }
   }
 
@@ -487,15 +510,16 @@ function endedRuns(userId: string, record: Record<string, string>): EndedRun[] {
     containerId,
   });
   const earlier = JSON.parse(record.ends ?? '[]') as EarlierEnd[];
-  const runs = earlier.map(({ run, containerId, state, error, fence, queue }): EndedRun => {
+  const runs = earlier.map(({ run, containerId, state, error, ...rest }): EndedRun => {
     const end = { state, ...(error ? { error: JSON.parse(error) as JobError } : {}) };
-    return { ref: of(run, containerId), end, fence, queue };
+    return { ref: of(run, containerId), end, ...rest };
   });
-  const { state, result, error } = job;
+  const { state, result, error, attemptsMade } = job;
   if (isTerminal(state)) {
     const end = state === 'completed' ? { state, result } : { state, ...(error ? { error } : {}) };
-    const { fence, queue = '' } = record;
-    runs.push({ ref: of(job.run, job.containerId ?? ''), end, fence: Number(fence), queue });
+    const { fence, queue = '', finishedAt } = record;
+    const ref = of(job.run, job.containerId ?? '');
+    runs.push({ ref, end, fence: Number(fence), queue, at: Number(finishedAt), attemptsMade });
   }
   return runs;
 }

@@ -20,6 +20,8 @@ const LEDGER_AWAY_DELAY_MS = 2000;
 /** What a handler is given: one delivery of a job. */
 export type JobContext = {
   data: JobData;
+  /** When its run was queued, ms since 1970. */
+  queuedAt: number;
   /**
    * Aborted when the run is cancelled, at the attempt's time-out, at shutdown and when the job may run elsewhere; its
    * reason is `AbortReason`.
@@ -130,6 +132,7 @@ export class Runtime {
     let own: Logger | undefined;
     return {
       data,
+      queuedAt: job.timestamp,
       signal,
       get log() {
         own ??= log.child({ jobId, requestId, userId, kind, run });
