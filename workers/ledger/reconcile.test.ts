@@ -293,6 +293,19 @@ describe('a desktop', () => {
     });
   });
 
+  test('of a cancelled start whose follow-up was lost has stopped', async () => {
+    const start = await fleet.startDesktop();
+    await fleet.cancel(start);
+    await drained();
+    await redis.flushall();
+    await fleet.realtime.client.flushall();
+    expect(await reconcile()).toMatchObject({ closed: 1 });
+    expect(await desktopRecord(start)).toMatchObject({ state: 'stopped' });
+    await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
+    await drained();
+    expect(await reconcile()).toEqual(NOTHING);
+  });
+
   test('whose end the ledger has missed is closed there', async () => {
     const start = await placed();
     await records.changeContainer(start, { to: 'lost', fence: start.fence });
