@@ -13,8 +13,11 @@ import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node
 import type { DrainStep } from '@warmwind/shared/node/shutdown';
 import { hostQueue, QUEUES } from '@warmwind/shared/queues';
 import { Queue } from 'bullmq';
+import type { Hono } from 'hono';
 import { Registry } from 'prom-client';
+import { createBoard } from './admin/board.ts';
 import type { Config } from './config.ts';
+import { createEndCancelled } from './containers/cancelled.ts';
 import { Engine } from './containers/engine.ts';
 import type { DesktopHost } from './containers/host.ts';
 import { createStart } from './containers/start.ts';
@@ -23,11 +26,15 @@ import { Sweep } from './containers/sweep.ts';
 import { Lease } from './hosts/lease.ts';
 import { scheduleLostHosts } from './hosts/lost.ts';
 import { Presence } from './hosts/presence.ts';
+import { Cancellations } from './jobs/cancellations.ts';
 import { JobFailure } from './jobs/errors.ts';
+import { FollowUp } from './jobs/followup.ts';
 import { Observer } from './jobs/observer.ts';
-import { JobWorker } from './jobs/runtime.ts';
+import { JobWorker, type JobWorkerOptions } from './jobs/worker.ts';
 import { createLedgerLeader } from './ledger/leader.ts';
 import { createMetrics } from './metrics.ts';
+import { Delivery } from './webhooks/delivery.ts';
+import { createNotify } from './webhooks/notify.ts';
 
 /** How long a start waits for Redis before it goes on asking in the background, ms. */
 const FIRST_CONTACT_MS = 2000;
@@ -36,6 +43,8 @@ const FINISH_WITHIN_MS = 10_000;
 
 export type App = {
   probes: Probes;
+  /** What operators look into the queues with; `undefined` when they have no password. */
+  board: Hono | undefined;
   /** One sweep now. */
   sweep: () => Promise<void>;
   /** Begins: work is taken as soon as the host's lease is held. */
@@ -60,7 +69,8 @@ export function createApp(config: Config, log: Logger): App {
   const publisher = new Publisher(realtimeRedis, log, (events) => metrics.eventsDropped.inc(events));
   const ledger =
     config.LEDGER_URL && config.LEDGER === 'on' ? new Ledger(config.LEDGER_URL, 'worker', log) : undefined;
-  const records = new Records(queueRedis, publisher, ledger);
+  const notify = createNotify(() => queue('webhooks'), config.ALERT_WEBHOOK_URL !== undefined);
+  const records = new Records(queueRedis, publisher, ledger, notify);
 
   const queues = new Map<string, Queue>();
   const queue = (name: string): Queue => {
@@ -105,7 +115,7 @@ export function createApp(config: Config, log: Logger): App {
     onChange: (held) => {
       metrics.lease.set(held ? 1 : 0);
       log[held ? 'info' : 'warn']({ held }, 'host lease');
-      for (const worker of workers) held ? worker.run() : worker.pause();
+      for (const worker of ofHost) held ? worker.run() : worker.pause();
     },
   });
 
@@ -116,11 +126,45 @@ export function createApp(config: Config, log: Logger): App {
       throw new JobFailure('model_missing');
     },
   };
-  const deps = { redis: queueRedis, records, ledger, metrics, log };
-  const concurrency = config.CONTAINERS_CONCURRENCY;
-  const placements = new JobWorker(deps, { queue: 'containers', concurrency, handsBack: true }, handlers);
-  const commands = new JobWorker(deps, { queue: hostQueue(name), concurrency, handsBack: false }, handlers);
-  const workers = [placements, commands];
+  const deps = { redis: queueRedis, records, ledger, metrics, log, queue };
+  const serve = (queueName: string, concurrency: number, more: Partial<JobWorkerOptions> = {}) => {
+    const locks = { lockMs: config.LOCK_MS, stalledEveryMs: config.STALLED_EVERY_MS };
+    const options = { queue: queueName, concurrency, handsBack: true, ...locks, ...more };
+    return new JobWorker(deps, options, handlers);
+  };
+  const { limit: max, windowMs: duration } = config.INFERENCE_LIMIT;
+  const placements = serve('containers', config.CONTAINERS_CONCURRENCY);
+  const commands = serve(hostQueue(name), config.COMMANDS_CONCURRENCY, { handsBack: false });
+  const inference = serve('ai-inference', config.INFERENCE_CONCURRENCY, { limiter: { max, duration } });
+  /** These work on the host's desktops, so only while it is ours. */
+  const ofHost = [placements, commands];
+  const workers = [...ofHost, inference];
+
+  const endCancelled = createEndCancelled(host);
+  const followUp = new FollowUp({
+    redis: queueRedis,
+    records,
+    queue,
+    log,
+    endUnplaced: (desktop) => endCancelled(desktop, ''),
+  });
+  const cancellations = new Cancellations(queueRedis, log, (cancelled) => {
+    for (const worker of workers) worker.cancel(cancelled);
+    void followUp.heard(cancelled);
+    if (cancelled.kind !== 'container.start' || !lease.held) return;
+    endCancelled(cancelled, name).catch((error: unknown) =>
+      log.warn({ jobId: cancelled.jobId, err: error }, 'not stopped yet'),
+    );
+  });
+  const delivery = new Delivery({
+    redis: queueRedis,
+    records,
+    metrics,
+    log,
+    secret: config.WEBHOOK_SECRET,
+    allow: config.WEBHOOK_ALLOW,
+    alertUrl: config.ALERT_WEBHOOK_URL,
+  });
   const sweep = new Sweep(host, () => lease.held);
   const observer = new Observer({
     redis: queueRedis,
@@ -130,6 +174,7 @@ export function createApp(config: Config, log: Logger): App {
     log,
     holder: boot,
     leaseMs: config.LEASE_MS,
+    beside: (signal) => followUp.lead(signal),
   });
   const ledgerLeader =
     ledger &&
@@ -155,7 +200,13 @@ export function createApp(config: Config, log: Logger): App {
     return found;
   };
 
+  const board =
+    config.ADMIN_PASSWORD === undefined
+      ? undefined
+      : createBoard([...QUEUES, hostQueue(name)], promptRedis, config.ADMIN_PASSWORD);
+
   return {
+    board: board?.app,
     probes: {
       registry,
       live: liveChecks(),
@@ -190,9 +241,12 @@ export function createApp(config: Config, log: Logger): App {
       // What needs the ledger before it is there waits by itself.
       void ledger?.migrate(migrating.signal);
       lease.start();
+      inference.run();
+      cancellations.start();
       observer.start();
       ledgerLeader?.start();
       sweep.start();
+      delivery.start();
       const { LOST_AFTER_MS: lostAfterMs } = config;
       closeCleanup = scheduleLostHosts({ redis: queueRedis, records, presence, queue, lostAfterMs, log });
     },
@@ -200,7 +254,13 @@ export function createApp(config: Config, log: Logger): App {
       {
         name: 'queues',
         withinMs: FINISH_WITHIN_MS,
-        run: () => Promise.all([placements.close(), commands.close(), closeCleanup?.(), sweep.close()]),
+        run: () =>
+          Promise.all([
+            ...workers.map((worker) => worker.close()),
+            delivery.close(),
+            closeCleanup?.(),
+            sweep.close(),
+          ]),
       },
       {
         name: 'desktops',
@@ -215,7 +275,8 @@ export function createApp(config: Config, log: Logger): App {
       {
         name: 'leases',
         withinMs: 4000,
-        run: () => Promise.all([observer.close(), ledgerLeader?.close(), lease.release()]),
+        run: () =>
+          Promise.all([observer.close(), ledgerLeader?.close(), lease.release(), cancellations.close()]),
       },
       {
         name: 'redis',
@@ -223,6 +284,7 @@ export function createApp(config: Config, log: Logger): App {
         run: async () => {
           publisher.close();
           await Promise.all([...queues.values()].map((made) => made.close()));
+          await board?.close();
           const all = [queueRedis, promptRedis, realtimeRedis, realtimeProbe];
           await Promise.all(all.map((redis) => disconnect(redis)));
         },

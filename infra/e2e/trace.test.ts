@@ -165,6 +165,18 @@ it.each([
   240_000,
 );
 
+it('operators look into the queues of each worker with the password, and nobody without', async () => {
+  const { workers, adminPassword } = stack.file();
+  for (const { admin, host } of workers) {
+    const queues = `${admin}/api/queues`;
+    expect((await fetch(queues)).status).toBe(401);
+    const headers = { Authorization: `Basic ${btoa(`admin:${adminPassword}`)}` };
+    const answer = await fetch(queues, { headers });
+    expect(answer.status).toBe(200);
+    expect(await answer.text()).toContain(`"containers-${host}"`);
+  }
+});
+
 it('a queue Redis that has lost everything costs no desktop and no job', async () => {
   const file = stack.file();
   const { body } = await call<{ jobId: string; containerId: string }>(file, 'POST', '/containers/start');

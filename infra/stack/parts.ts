@@ -47,6 +47,7 @@ export function stackUrls(context: Pick<PartsContext, 'ports' | 'nginx' | 'setti
     relay: http(nginx ? ports.RELAY_PORT : ports.RELAY_1_PORT),
     relays: [http(ports.RELAY_1_PORT), http(ports.RELAY_2_PORT)],
     workers: [http(ports.WORKER_1_PORT), http(ports.WORKER_2_PORT)],
+    admins: [http(ports.WORKER_1_ADMIN_PORT), http(ports.WORKER_2_ADMIN_PORT)],
     gateway: http(ports.GATEWAY_PORT),
     edgeDirect: http(ports.EDGE_DIRECT_PORT),
     modelServer: settings.MODEL_SERVER === 'on' ? http(ports.MODEL_SERVER_PORT) : undefined,
@@ -145,10 +146,15 @@ export function planParts(context: PartsContext) {
       readRelayConfig,
     );
 
-  const worker = (name: string, port: ReservedPort) => {
+  const webhooks: Record<string, string> = { WEBHOOK_SECRET: secrets.webhookSecret };
+  const alerts: Record<string, string> = settings.ALERT_WEBHOOK_URL
+    ? { ALERT_WEBHOOK_URL: settings.ALERT_WEBHOOK_URL }
+    : {};
+
+  const worker = (name: string, port: ReservedPort, admin: ReservedPort): Part => {
     const data = dir.file(name);
     mkdirSync(data, { recursive: true, mode: 0o700 });
-    return service(
+    const part = service(
       name,
       'worker host',
       port,
@@ -157,6 +163,10 @@ export function planParts(context: PartsContext) {
         ...redisUrls,
         ...ledger,
         ...models,
+        ...webhooks,
+        ...alerts,
+        ADMIN_PORT: `${admin.port}`,
+        ADMIN_PASSWORD: secrets.adminPassword,
         FLEET: settings.FLEET ?? dir.fleet,
         WORKER_HOST: name,
         DOCKER_SOCKET: settings.DOCKER_SOCKET,
@@ -164,6 +174,7 @@ export function planParts(context: PartsContext) {
       },
       readWorkerConfig,
     );
+    return { ...part, prepare: () => Promise.all([port.release(), admin.release()]) };
   };
 
   return {
@@ -198,7 +209,10 @@ export function planParts(context: PartsContext) {
           readyWithinMs: MODEL_READY_WITHIN_MS,
         }
       : undefined,
-    workers: [worker('worker-1', ports.WORKER_1_PORT), worker('worker-2', ports.WORKER_2_PORT)],
+    workers: [
+      worker('worker-1', ports.WORKER_1_PORT, ports.WORKER_1_ADMIN_PORT),
+      worker('worker-2', ports.WORKER_2_PORT, ports.WORKER_2_ADMIN_PORT),
+    ],
     edge: service(
       'edge',
       'edge in workerd',
@@ -207,6 +221,7 @@ export function planParts(context: PartsContext) {
       {
         ...auth,
         ...cors,
+        ...webhooks,
         ...ledger,
         ...replica,
         UPSTASH_REDIS_REST_URL: urls.gateway,

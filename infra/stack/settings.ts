@@ -19,6 +19,10 @@ const Environment = z.object({
   AUTH_SECRET: Secret,
   AUTH_SECRET_PREVIOUS: Secret,
   GATEWAY_TOKEN: z.string().min(16, 'use at least 16 characters').optional(),
+  WEBHOOK_SECRET: Secret,
+  ADMIN_PASSWORD: z.string().min(16, 'use at least 16 characters').optional(),
+  /** It may hold a key of the receiver's. */
+  ALERT_WEBHOOK_URL: z.url({ protocol: /^https?$/, error: 'use http:// or https://' }).optional(),
   DOCKER_SOCKET: z.string().startsWith('/', 'use an absolute path').optional(),
   FLEET: z
     .string()
@@ -59,6 +63,9 @@ const SECRETS = [
   'AUTH_SECRET',
   'AUTH_SECRET_PREVIOUS',
   'GATEWAY_TOKEN',
+  'WEBHOOK_SECRET',
+  'ADMIN_PASSWORD',
+  'ALERT_WEBHOOK_URL',
   'UPSTASH_REDIS_REST_TOKEN',
   'LEDGER_URL',
   'LEDGER_READ_URL',

@@ -65,7 +65,11 @@ export class Stack {
       edge: urls.edge,
       relay: urls.relay,
       relays: urls.relays,
-      workers: urls.workers.map((url, index) => ({ url, host: WORKER_HOSTS[index] ?? '' })),
+      workers: urls.workers.map((url, index) => ({
+        url,
+        host: WORKER_HOSTS[index] ?? '',
+        admin: urls.admins[index] ?? '',
+      })),
       ...(urls.modelServer ? { modelServer: urls.modelServer } : {}),
       ...(urls.ledger ? { ledger: { url: urls.ledger } } : {}),
       redis: {
@@ -74,6 +78,7 @@ export class Stack {
         rest: { url: urls.gateway, token: secrets.gatewayToken },
       },
       authSecret: secrets.authSecret,
+      adminPassword: secrets.adminPassword,
       tokens: await makeTokens(secrets.authSecret),
     };
     this.#record(this.#supervisor.processes());
