@@ -1,0 +1,72 @@
+import {
+  type CompletionHead,
+  completionChunk,
+  STREAM_DONE,
+  usageChunk,
+  usageOf,
+} from '@warmwind/shared/openai';
+import type { Context } from 'hono';
+import { streamSSE } from 'hono/streaming';
+import type { AppEnv } from '../env.ts';
+import type { Step } from './answer.ts';
+import { NoAnswer, noAnswer } from './errors.ts';
+import type { Waiting } from './leaving.ts';
+
+/** How long the first word is waited for before the answer's status is settled, ms: an error until then has its own. */
+const STATUS_WITHIN_MS = 10_000;
+/** Between two signs of life, ms. */
+const BEAT_MS = 15_000;
+/** How long an answer may stream, ms. */
+const STREAM_WITHIN_MS = 3_600_000;
+
+/** The answer in chunks. An error after the first word, or after a while, is a frame that ends the stream. */
+export async function streamed(
+  c: Context<AppEnv>,
+  steps: AsyncGenerator<Step>,
+  { head, usage, waiting }: { head: CompletionHead; usage: boolean; waiting: Waiting },
+): Promise<Response> {
+  const first = steps.next();
+  await settled(first).catch((error: unknown) => {
+    waiting.end();
+    throw noAnswer(error);
+  });
+  // Proxies in front must hand it on as it comes.
+  c.header('X-Accel-Buffering', 'no');
+  return streamSSE(c, async (stream) => {
+    stream.onAbort(() => waiting.leave());
+    const beat = setInterval(() => void stream.write(': still here\n\n'), BEAT_MS);
+    const late = setTimeout(
+      () => waiting.leave(new NoAnswer(504, 'The answer took too long.', 'timeout')),
+      STREAM_WITHIN_MS,
+    );
+    const send = (data: object) => stream.writeSSE({ data: JSON.stringify(data) });
+    try {
+      await send(completionChunk(head, { role: 'assistant', content: '' }));
+      for (let step = await first; !step.done; step = await steps.next()) {
+        const { text, result } = step.value;
+        if (text) await send(completionChunk(head, { content: text }));
+        if (!result) continue;
+        await send(completionChunk(head, {}, result.finishReason));
+        const { inputTokens, outputTokens } = result.usage;
+        if (usage) await send(usageChunk(head, usageOf(inputTokens, outputTokens)));
+        await stream.writeSSE({ data: STREAM_DONE });
+      }
+    } catch (error) {
+      await send(noAnswer(error).body);
+    } finally {
+      clearInterval(beat);
+      clearTimeout(late);
+      waiting.end();
+    }
+  });
+}
+
+/** Resolves when it is there, or late; rejects when it fails in time. */
+async function settled(first: Promise<unknown>): Promise<void> {
+  let timer: number | NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, STATUS_WITHIN_MS);
+  });
+  first.catch(() => undefined);
+  await Promise.race([first, late]).finally(() => clearTimeout(timer));
+}
