@@ -1,9 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { type InferenceInput, OCR_MODEL } from '@warmwind/shared/inference';
-import { ChatRequest, type CompletionHead, completion, usageOf } from '@warmwind/shared/openai';
-import { ATTEMPT_TIMEOUT_MS } from '@warmwind/shared/queues';
-import type { Context } from 'hono';
-import type { App, AppEnv } from '../env.ts';
+import { ChatRequest, type CompletionHead } from '@warmwind/shared/openai';
+import type { App } from '../env.ts';
 import { imageBody } from '../http/body.ts';
 import { badRequest } from '../http/errors.ts';
 import { json, security } from '../http/openapi.ts';
@@ -12,14 +10,13 @@ import { idempotency, SubmitHeaders } from '../jobs/idempotency.ts';
 import { limitedBySubmission } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 import { Answer, type Step } from './answer.ts';
-import { NoAnswer, noAnswer } from './errors.ts';
+import { NoAnswer } from './errors.ts';
 import { jobEvents } from './events.ts';
-import { Waiting } from './leaving.ts';
 import { openAiFailures } from './openapi.ts';
 import { streamed } from './stream.ts';
+import { Waiting } from './waiting.ts';
+import { whole } from './whole.ts';
 
-/** How long a whole answer is waited for, ms. */
-const WHOLE_WITHIN_MS = ATTEMPT_TIMEOUT_MS;
 const MAX_SEED = 2 ** 31;
 
 /** `POST /v1/chat/completions`: a job, answered as OpenAI does. A client that goes away cancels it. */
@@ -101,28 +98,5 @@ async function* steps(
     const step = answer.take(event);
     if (step.text || step.result) yield step;
     if (step.result) return;
-  }
-}
-
-async function whole(
-  c: Context<AppEnv>,
-  answering: AsyncGenerator<Step>,
-  { head, waiting }: { head: CompletionHead; waiting: Waiting },
-): Promise<Response> {
-  const tooLate = new NoAnswer(504, 'The answer took too long: ask for a stream.', 'timeout');
-  const late = setTimeout(() => waiting.leave(tooLate), WHOLE_WITHIN_MS);
-  try {
-    for await (const { result } of answering) {
-      if (!result) continue;
-      const { text, finishReason, usage } = result;
-      const { inputTokens, outputTokens } = usage;
-      return c.json(completion(head, { text, finishReason, usage: usageOf(inputTokens, outputTokens) }));
-    }
-    throw tooLate;
-  } catch (error) {
-    throw noAnswer(error);
-  } finally {
-    clearTimeout(late);
-    waiting.end();
   }
 }

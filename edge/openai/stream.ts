@@ -10,12 +10,8 @@ import { streamSSE } from 'hono/streaming';
 import type { AppEnv } from '../env.ts';
 import type { Step } from './answer.ts';
 import { NoAnswer, noAnswer } from './errors.ts';
-import type { Waiting } from './leaving.ts';
+import { BEAT_MS, type Waiting } from './waiting.ts';
 
-/** How long the first word is waited for before the answer's status is settled, ms: an error until then has its own. */
-const STATUS_WITHIN_MS = 10_000;
-/** Between two signs of life, ms. */
-const BEAT_MS = 15_000;
 /** How long an answer may stream, ms. */
 const STREAM_WITHIN_MS = 3_600_000;
 
@@ -26,19 +22,14 @@ export async function streamed(
   { head, usage, waiting }: { head: CompletionHead; usage: boolean; waiting: Waiting },
 ): Promise<Response> {
   const first = steps.next();
-  await settled(first).catch((error: unknown) => {
-    waiting.end();
-    throw noAnswer(error);
-  });
+  await waiting.soon(first);
   // Proxies in front must hand it on as it comes.
   c.header('X-Accel-Buffering', 'no');
   return streamSSE(c, async (stream) => {
     stream.onAbort(() => waiting.leave());
     const beat = setInterval(() => void stream.write(': still here\n\n'), BEAT_MS);
-    const late = setTimeout(
-      () => waiting.leave(new NoAnswer(504, 'The answer took too long.', 'timeout')),
-      STREAM_WITHIN_MS,
-    );
+    const tooLate = new NoAnswer(504, 'The answer took too long.', 'timeout');
+    const late = setTimeout(() => waiting.leave(tooLate), STREAM_WITHIN_MS);
     const send = (data: object) => stream.writeSSE({ data: JSON.stringify(data) });
     try {
       await send(completionChunk(head, { role: 'assistant', content: '' }));
@@ -59,14 +50,4 @@ export async function streamed(
       waiting.end();
     }
   });
-}
-
-/** Resolves when it is there, or late; rejects when it fails in time. */
-async function settled(first: Promise<unknown>): Promise<void> {
-  let timer: number | NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, STATUS_WITHIN_MS);
-  });
-  first.catch(() => undefined);
-  await Promise.race([first, late]).finally(() => clearTimeout(timer));
 }
