@@ -29,9 +29,11 @@ const UNSUPPORTED = {
   functions: z.array(z.unknown()).max(0, unsupported).nullish(),
   response_format: z.object({ type: z.literal('text', unsupported) }).nullish(),
   logprobs: z.literal(false, unsupported).nullish(),
-  logit_bias: z.record(z.string(), z.never(unsupported)).nullish(),
-  modalities: z.tuple([z.literal('text', unsupported)], unsupported).nullish(),
-  audio: z.null(unsupported).optional(),
+  logit_bias: z
+    .record(z.string(), z.unknown())
+    .refine((bias) => Object.keys(bias).length === 0, unsupported)
+    .nullish(),
+  modalities: z.array(z.literal('text', unsupported)).nullish(),
 };
 
 const Tokens = z.number().int().min(1).max(131_072);
