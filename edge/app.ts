@@ -6,11 +6,11 @@ import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
 import { authenticate } from './auth/authenticate.ts';
 import type { Config } from './config.ts';
+import { consoleRoutes } from './console/routes.ts';
 import { getContainer } from './containers/get.ts';
 import { listContainers } from './containers/list.ts';
 import { startContainer } from './containers/start.ts';
 import { stopContainer } from './containers/stop.ts';
-import { home } from './docs/home.ts';
 import { docsRoutes } from './docs/routes.ts';
 import type { App, AppEnv } from './env.ts';
 import { healthRoutes } from './health/routes.ts';
@@ -49,7 +49,7 @@ export function createApp(config: Config): App {
     crossOrigin(config),
   );
 
-  home(app);
+  consoleRoutes(app, config);
   docsRoutes(app);
   healthRoutes(app, services);
 

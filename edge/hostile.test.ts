@@ -255,3 +255,52 @@ test('a method or path that is not there is a 404, whatever comes with it', asyn
     { numRuns: 50 },
   );
 });
+
+test('what is well-formed and strange is accepted as it is or refused, and never an error of ours', async () => {
+  const anyText = fc.oneof(
+    text,
+    fc.string({ unit: 'grapheme' }),
+    fc.constantFrom('\ud800', '\0', '\udfff"\\'),
+  );
+  const url = fc.oneof(
+    fc.webUrl(),
+    anyText.map((t) => `https://hooks.test/${t}`),
+    anyText.map((t) => `http://${t}/`),
+  );
+  const inference = fc.record(
+    {
+      model: fc.constant('m'),
+      prompt: anyText,
+      timeoutMs: fc.integer(),
+      seed: fc.integer(),
+      webhookUrl: url,
+    },
+    { requiredKeys: ['model', 'prompt'] },
+  );
+  const desktop = fc.record(
+    {
+      name: anyText,
+      env: fc.dictionary(fc.constantFrom('A', 'B', '_'), anyText),
+      cpus: fc.double(),
+      webhookUrl: url,
+    },
+    { requiredKeys: [] },
+  );
+  const request = fc.oneof(
+    inference.map((body) => ['/inference', body] as const),
+    desktop.map((body) => ['/containers/start', body] as const),
+  );
+  await fc.assert(
+    fc.asyncProperty(request, async ([path, body]) => {
+      const user = `u${Math.random()}`;
+      const { status, body: told } = await edge.call(user, 'POST', path, { body });
+      if (status >= 400 && status < 500) return;
+      expect([status, told]).toEqual([202, expect.objectContaining({ jobId: expect.any(String) })]);
+      const job = await edge.gateway.redis.client.hgetall(keys.job(user, String(told.jobId)));
+      const [row] = await edge.postgres.sql`select webhook_url from jobs where id = ${String(told.jobId)}`;
+      expect(row?.webhook_url).toBe(job.webhookUrl);
+      expect(job.webhookUrl).toMatch(/^[\x21-\x7e]*$/);
+    }),
+    { numRuns: 150 },
+  );
+});

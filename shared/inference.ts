@@ -68,7 +68,10 @@ export const InferenceInput = z.object({
 });
 export type InferenceInput = z.infer<typeof InferenceInput>;
 
-/** What a language model answered. Times in ms: in the queue, to the first token, from the first attempt's start to the end. */
+/**
+ * What a language model answered. Times in ms: from being queued to the start of the attempt that answered, from there to
+ * the first token, and to the end. `usage` is 0 where the server does not say.
+ */
 export type GenerationResult = {
   model: string;
   text: string;
@@ -79,7 +82,10 @@ export type GenerationResult = {
   runMs: number;
 };
 
-/** What stands on an image: the text by lines, and its words with their boxes in pixels. `confidence` is 0-100. */
+/**
+ * What stands on an image: the text by lines, and its words with their boxes in pixels. `confidence` is 0-100. Times as
+ * above.
+ */
 export type ReadingResult = {
   model: string;
   text: string;

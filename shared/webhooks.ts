@@ -34,7 +34,7 @@ export const WebhookAllow = z
  * written as an address here and now.
  */
 export const WebhookUrl = z
-  .url({ protocol: /^https?$/, error: 'use an http:// or https:// URL', normalize: true })
+  .url({ protocol: /^https?$/, error: 'use an http:// or https:// URL', normalize: true, abort: true })
   .max(2048)
   .refine((text) => {
     const { username, password } = new URL(text);

@@ -99,6 +99,8 @@ describe('POST /inference', () => {
     [ask({ timeoutMs: 1 }), 'timeoutMs'],
     [ask({ webhookUrl: 'http://127.0.0.1/' }), 'webhookUrl'],
     [ask({ webhookUrl: 'ftp://hooks.test/' }), 'webhookUrl'],
+    [ask({ webhookUrl: 'http://u:p@hooks.test/' }), 'webhookUrl'],
+    [ask({ webhookUrl: 'nonsense' }), 'webhookUrl'],
   ])('400: %j', async (body, path) => {
     const answer = await infer(body);
     expect([answer.status, answer.body.issues]).toEqual([

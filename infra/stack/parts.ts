@@ -162,11 +162,11 @@ export function planParts(context: PartsContext) {
       {
         ...redisUrls,
         ...ledger,
-        ...models,
         ...webhooks,
         ...alerts,
         ADMIN_PORT: `${admin.port}`,
         ADMIN_PASSWORD: secrets.adminPassword,
+        ...models,
         FLEET: settings.FLEET ?? dir.fleet,
         WORKER_HOST: name,
         DOCKER_SOCKET: settings.DOCKER_SOCKET,

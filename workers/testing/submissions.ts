@@ -1,6 +1,7 @@
 import { type Container, type ContainerSpec, containerFromRecord } from '@warmwind/shared/containers';
 import type { StoredEvent } from '@warmwind/shared/events';
 import { newId } from '@warmwind/shared/ids';
+import type { InferenceInput } from '@warmwind/shared/inference';
 import { type Job, type JobKind, jobFromRecord } from '@warmwind/shared/jobs';
 import { CANCELLED_CHANNEL, keys, roomKeys } from '@warmwind/shared/keys';
 import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
@@ -51,7 +52,7 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
   const record = async (
     { userId, jobId, containerId }: Submitted,
     starts: boolean,
-    retry?: { job: string; container: string },
+    { input, retry }: { input?: string; retry?: { job: string; container: string } } = {},
   ) => {
     if (!ledger) return;
     const job = jobRow(userId, await client.hgetall(keys.job(userId, jobId)));
@@ -59,7 +60,7 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
     const container = desktop && containerRow(userId, desktop);
     const idempotency = retry ? undefined : { keyHash: jobId, requestHash: `body-${jobId}` };
     const again = retry && { at: new Date(), seqs: retry };
-    await ledger.run((db) => recordSubmission(db, { job, container, idempotency, retry: again }));
+    await ledger.run((db) => recordSubmission(db, { job, container, input, idempotency, retry: again }));
   };
 
   const submitted = async (request: SubmitRequest, job: Submitted, kind: JobKind, input = '') => {
@@ -105,6 +106,7 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
     job: Submitted,
     more: Partial<JobRequest> = {},
     recorded = true,
+    input = '{}',
   ) => {
     const { userId, jobId } = job;
     const kind = KIND_OF[request.action];
@@ -117,9 +119,10 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
       },
       job,
       kind,
-      '{}',
+      input,
     );
-    if (recorded) await record(job, request.action === 'start');
+    const asked = request.action === 'inference' ? { input } : {};
+    if (recorded) await record(job, request.action === 'start', asked);
     await queue(verdict.queue).add(kind, data, runOptions(verdict));
     return { ...job, data, queue: verdict.queue };
   };
@@ -160,6 +163,11 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
       submit({ action: 'stop', containerId }, { userId, jobId: newId(), containerId }, {}, recorded),
     infer: (userId = `u-${newId().slice(0, 8)}`, more: Partial<JobRequest> = {}, recorded = false) =>
       submit({ action: 'inference' }, { userId, jobId: newId(), containerId: '' }, more, recorded),
+    /** Asks a model for what `input` says. */
+    ask: (input: InferenceInput, userId = `u-${newId().slice(0, 8)}`, more: Partial<JobRequest> = {}) => {
+      const job = { userId, jobId: newId(), containerId: '' };
+      return submit({ action: 'inference' }, job, more, true, JSON.stringify(input));
+    },
     /** An ended job once more, as the edge does it. */
     retry: async (job: Submitted, kind: JobKind = 'container.start') => {
       const { userId, jobId } = job;
@@ -174,7 +182,7 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
       const again = { userId, jobId, containerId: request.containerId };
       const { verdict, data } = await submitted(request, again, kind);
       const seqs = { job: verdict.records?.job.seq ?? '', container: verdict.records?.container?.seq ?? '' };
-      await record(again, kind === 'container.start', seqs);
+      await record(again, kind === 'container.start', { retry: seqs });
       await queue(verdict.queue).add(kind, data, runOptions(verdict));
       return { ...again, data, queue: verdict.queue };
     },
