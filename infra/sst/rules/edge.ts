@@ -6,8 +6,7 @@ import { failing, type Rule } from './rule.ts';
 const LINKS = ['AuthSecret', 'AuthSecretPrevious', 'QueueToken'];
 const DATABASES = ['LedgerDb', 'LedgerReadDb'];
 
-const bindings = (deployed: Recorded): Inputs[] =>
-  deployed.one(':WorkersScript', 'EdgeScript').bindings;
+const bindings = (deployed: Recorded): Inputs[] => deployed.one(':WorkersScript', 'EdgeScript').bindings;
 
 const textOf = (deployed: Recorded, name: string): string =>
   bindings(deployed).find((binding) => binding.name === name)?.text ?? '';
