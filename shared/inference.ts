@@ -10,6 +10,8 @@ export const MAX_IMAGE_BYTES = 2 ** 20;
 export const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
 export const MAX_MESSAGES = 256;
 export const MAX_MESSAGE_CHARS = 200_000;
+/** A model that can be asked for. */
+export const ModelName = z.string().regex(MODEL_NAME, 'use the name of a model');
 
 const Message = z.strictObject({
   role: z.enum(['system', 'user', 'assistant']),
@@ -22,7 +24,7 @@ const Message = z.strictObject({
  */
 export const InferenceRequest = z
   .strictObject({
-    model: z.string().regex(MODEL_NAME, 'use the name of a model'),
+    model: ModelName,
     prompt: z.string().min(1).max(MAX_MESSAGE_CHARS).optional(),
     messages: z.array(Message).min(1).max(MAX_MESSAGES).optional(),
     image: z
@@ -68,7 +70,10 @@ export const InferenceInput = z.object({
 });
 export type InferenceInput = z.infer<typeof InferenceInput>;
 
-/** What a language model answered. Times in ms: in the queue, to the first token, from the first attempt's start to the end. */
+/**
+ * What a language model answered. Times in ms: from being queued to the start of the attempt that answered, from there to
+ * the first token, and to the end. `usage` is 0 where the server does not say.
+ */
 export type GenerationResult = {
   model: string;
   text: string;
@@ -79,7 +84,10 @@ export type GenerationResult = {
   runMs: number;
 };
 
-/** What stands on an image: the text by lines, and its words with their boxes in pixels. `confidence` is 0-100. */
+/**
+ * What stands on an image: the text by lines, and its words with their boxes in pixels. `confidence` is 0-100. Times as
+ * above.
+ */
 export type ReadingResult = {
   model: string;
   text: string;

@@ -25,24 +25,30 @@ import type { DesktopHost } from './containers/host.ts';
 import { createStart } from './containers/start.ts';
 import { createStop } from './containers/stop.ts';
 import { Sweep } from './containers/sweep.ts';
+import { Gpus } from './gpu/nvidia.ts';
 import { Lease } from './hosts/lease.ts';
 import { scheduleLostHosts } from './hosts/lost.ts';
 import { Presence } from './hosts/presence.ts';
+import { createGeneration } from './inference/generation/generation.ts';
+import { ModelServers } from './inference/generation/servers.ts';
 import { createInference } from './inference/inference.ts';
 import { createReaders, createReading } from './inference/reading/reading.ts';
 import { Served } from './inference/served.ts';
 import { Cancellations } from './jobs/cancellations.ts';
-import { JobFailure } from './jobs/errors.ts';
 import { FollowUp } from './jobs/followup.ts';
 import { Observer } from './jobs/observer.ts';
 import { JobWorker, type JobWorkerOptions } from './jobs/worker.ts';
 import { createLedgerLeader } from './ledger/leader.ts';
 import { createMetrics } from './metrics.ts';
+import { ScreenHost } from './screen/host.ts';
+import { createScreenMetrics } from './screen/metrics.ts';
 import { Delivery } from './webhooks/delivery.ts';
 import { createNotify } from './webhooks/notify.ts';
 
 /** How long a start waits for Redis before it goes on asking in the background, ms. */
 const FIRST_CONTACT_MS = 2000;
+/** How long Redis may take for a frame: a key frame is large, ms. */
+const SCREEN_WITHIN_MS = 4000;
 /** How long commands to this host may still take at shutdown, ms. */
 const FINISH_WITHIN_MS = 10_000;
 
@@ -71,6 +77,8 @@ export function createApp(config: Config, log: Logger): App {
   const promptRedis = connectPrompt(config.REDIS_QUEUE_URL, 'worker-prompt', log);
   const realtimeRedis = connectPatient(config.REDIS_REALTIME_URL, 'worker-events', log);
   const realtimeProbe = connectPrompt(config.REDIS_REALTIME_URL, 'worker-probe', log);
+  const screenRedis = connectPrompt(config.REDIS_REALTIME_URL, 'worker-screens', log, SCREEN_WITHIN_MS);
+  const screenSubscriber = connectPatient(config.REDIS_REALTIME_URL, 'worker-screens-up', log);
   const publisher = new Publisher(realtimeRedis, log, (events) => metrics.eventsDropped.inc(events));
   const ledger =
     config.LEDGER_URL && config.LEDGER === 'on' ? new Ledger(config.LEDGER_URL, 'worker', log) : undefined;
@@ -97,6 +105,13 @@ export function createApp(config: Config, log: Logger): App {
     metrics,
   });
   const presence = new Presence({ redis: promptRedis, host: name, leaseMs: config.LEASE_MS });
+  const screens = new ScreenHost({
+    engine,
+    redis: screenRedis,
+    subscriber: screenSubscriber,
+    metrics: createScreenMetrics(registry),
+    log,
+  });
   const host: DesktopHost = {
     name,
     boot,
@@ -106,6 +121,7 @@ export function createApp(config: Config, log: Logger): App {
     metrics,
     log,
     presence,
+    screens,
     queue,
     starting: new Map(),
     removing: new Set(),
@@ -122,6 +138,7 @@ export function createApp(config: Config, log: Logger): App {
       log[held ? 'info' : 'warn']({ held }, 'host lease');
       if (held) served.start();
       for (const worker of ofHost) held ? worker.run() : worker.pause();
+      if (!held) void screens.forgetAll();
     },
   });
 
@@ -129,10 +146,21 @@ export function createApp(config: Config, log: Logger): App {
     Math.min(config.INFERENCE_CONCURRENCY, availableParallelism()),
     config.SANDBOX_MEMORY_MB,
   );
+  const servers = new ModelServers({
+    urls: config.MODEL_SERVERS,
+    key: config.MODEL_SERVER_KEY,
+    maxWaiting: config.MODEL_MAX_WAITING,
+    log,
+    onPolled: (states) => {
+      for (const [state, count] of Object.entries(states)) metrics.modelServers.set({ state }, count);
+    },
+  });
+  const gpus = new Gpus(log, metrics);
   const served = new Served({
     redis: promptRedis,
     host: name,
-    models: () => (lease.held ? [OCR_MODEL] : []),
+    models: () => (lease.held ? [OCR_MODEL, ...servers.models()] : []),
+    loading: () => lease.held && servers.loading(),
     log,
   });
   const handlers = {
@@ -140,9 +168,14 @@ export function createApp(config: Config, log: Logger): App {
     'container.stop': createStop(host),
     inference: createInference(records, {
       reading: createReading(readers),
-      generation: async () => {
-        throw new JobFailure('model_missing');
-      },
+      generation: createGeneration({
+        servers,
+        served,
+        records,
+        metrics,
+        idleMs: config.MODEL_IDLE_MS,
+        waitMs: config.MODEL_WAIT_MS,
+      }),
     }),
   };
   const deps = { redis: queueRedis, records, ledger, metrics, log, queue };
@@ -238,6 +271,13 @@ export function createApp(config: Config, log: Logger): App {
         },
         disk: diskCheck(config.DATA_DIR),
         queues: depths,
+        models: async () => {
+          const states = servers.states();
+          if (config.MODEL_SERVERS.length > 0 && states.up + states.loading === 0) {
+            throw new Error('no model server answers: see that MODEL_SERVERS run and can be reached');
+          }
+          return { servers: states, served: servers.models().length, gpus: gpus.all };
+        },
         ...(ledger && {
           ledger: async () => {
             await ledger.run(readLag).catch((cause: unknown) => {
@@ -262,10 +302,13 @@ export function createApp(config: Config, log: Logger): App {
       lease.start();
       inference.run();
       cancellations.start();
+      servers.start();
+      gpus.start();
       observer.start();
       ledgerLeader?.start();
       sweep.start();
       delivery.start();
+      screens.start();
       const { LOST_AFTER_MS: lostAfterMs } = config;
       closeCleanup = scheduleLostHosts({ redis: queueRedis, records, presence, queue, lostAfterMs, log });
     },
@@ -282,7 +325,11 @@ export function createApp(config: Config, log: Logger): App {
             sweep.close(),
           ]),
       },
-      { name: 'sandbox', withinMs: 2000, run: () => readers.close() },
+      {
+        name: 'models',
+        withinMs: 3000,
+        run: () => Promise.all([readers.close(), servers.close(), gpus.close()]),
+      },
       {
         name: 'desktops',
         withinMs: 5000,
@@ -290,7 +337,10 @@ export function createApp(config: Config, log: Logger): App {
         run: () =>
           Promise.all([
             ...host.removing,
-            sweep.once().catch((error: unknown) => log.warn({ err: error }, 'no last sweep')),
+            sweep
+              .once()
+              .catch((error: unknown) => log.warn({ err: error }, 'no last sweep'))
+              .finally(() => screens.close()),
           ]),
       },
       {
@@ -306,7 +356,7 @@ export function createApp(config: Config, log: Logger): App {
           publisher.close();
           await Promise.all([...queues.values()].map((made) => made.close()));
           await board?.close();
-          const all = [queueRedis, promptRedis, realtimeRedis, realtimeProbe];
+          const all = [queueRedis, promptRedis, realtimeRedis, realtimeProbe, screenRedis, screenSubscriber];
           await Promise.all(all.map((redis) => disconnect(redis)));
         },
       },

@@ -31,3 +31,22 @@ test('webhooks are signed with a long secret, and nobody looks into the queues w
   expect(() => readConfig({ ...off, ADMIN_PORT: '0' })).toThrow('ADMIN_PASSWORD: required');
   expect(() => readConfig({ ...off, ADMIN_PORT: '0', ADMIN_PASSWORD: 'short' })).toThrow('ADMIN_PASSWORD: ');
 });
+
+test('model servers are addresses without path or key', () => {
+  const read = (MODEL_SERVERS: string) => readConfig({ ...env, LEDGER: 'off', MODEL_SERVERS }).MODEL_SERVERS;
+  expect(readConfig({ ...env, LEDGER: 'off' }).MODEL_SERVERS).toEqual([]);
+  expect(read('http://127.0.0.1:8000, https://gpu.example/v1/,')).toEqual([
+    'http://127.0.0.1:8000',
+    'https://gpu.example',
+  ]);
+  for (const wrong of [
+    'gpu:8000',
+    'ftp://gpu',
+    'http://gpu/api',
+    'http://u:hunter2@gpu',
+    'http://gpu/?k=hunter2',
+  ]) {
+    expect(() => read(wrong)).toThrow('MODEL_SERVERS');
+    expect(() => read(wrong)).not.toThrow('hunter2');
+  }
+});

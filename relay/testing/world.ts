@@ -169,13 +169,20 @@ export const progress = (percent: number): StoredEvent => ({
 /** A relay ticket for `sub`; `claims` and `expiresIn` (seconds) as a test needs them. */
 export async function ticket(
   sub: string,
-  claims: { aud?: string; containerId?: string; secret?: string; expiresIn?: number } = {},
+  claims: {
+    aud?: string;
+    id?: string;
+    containerId?: string;
+    mode?: 'view' | 'control';
+    secret?: string;
+    expiresIn?: number;
+  } = {},
 ): Promise<string> {
-  const { aud = RELAY_AUDIENCE, secret = SECRET, expiresIn = 600, ...rest } = claims;
+  const { aud = RELAY_AUDIENCE, id = randomUUID(), secret = SECRET, expiresIn = 600, ...rest } = claims;
   return new SignJWT({ mode: 'view', ...rest })
     .setProtectedHeader({ alg: 'HS256' })
     .setSubject(sub)
-    .setJti(randomUUID())
+    .setJti(id)
     .setAudience(aud)
     .setExpirationTime(Math.floor(Date.now() / 1000) + expiresIn)
     .sign(new TextEncoder().encode(secret));

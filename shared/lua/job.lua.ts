@@ -14,8 +14,7 @@ if not f[1] then return {'gone'} end
 if f[2] ~= ARGV[1] then return {'stale', f[2]} end
 if f[1] == 'completed' or f[1] == 'failed' or f[1] == 'cancelled' or f[1] == 'timed_out' then return {'ended', f[1]} end
 local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
-redis.call('HSET', KEYS[1], 'state', 'active', 'attemptsMade', ARGV[3])
-if not f[3] then redis.call('HSET', KEYS[1], 'startedAt', ARGV[2]) end
+redis.call('HSET', KEYS[1], 'state', 'active', 'attemptsMade', ARGV[3], 'startedAt', f[3] or ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[2], 'XX', ARGV[5], f[4])
 redis.call('ZADD', KEYS[5], 'XX', ARGV[5], ARGV[7])
@@ -42,9 +41,9 @@ if ended(f[1]) then return {'ended', f[1]} end
 if ARGV[1] ~= '' and ARGV[1] ~= f[2] then return {'stale'} end
 local new_state
 for i = 5, #ARGV, 2 do
-  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
   if ARGV[i] == 'state' then new_state = ARGV[i + 1] end
 end
+redis.call('HSET', KEYS[1], unpack(ARGV, 5))
 if new_state and ended(new_state) then redis.call('ZREM', KEYS[2], f[4]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if new_state then changed(KEYS[3], 'job', KEYS[1], ARGV[4]) end

@@ -61,6 +61,7 @@ export async function stopDesktop(host: DesktopHost, record: DesktopRecord): Pro
     await now?.done;
   });
   if (stopping !== 'ok') return false;
+  await host.screens.ended(containerId, 'the desktop was stopped');
   let wasUp = false;
   if (record.host === host.name) {
     const found = await engine.find(containerId);

@@ -53,7 +53,8 @@ afterEach(async () => {
 const reconciler = (more: Partial<ReconcilerOptions> = {}) =>
   new Reconciler({ redis, ledger: fleet.ledger, records, queue: fleet.queue, log, afterMs: -1000, ...more });
 const reconcile = () => reconciler().reconcile();
-const waiting = async () => (await fleet.queue('containers').getWaiting()).map(({ id }) => id);
+const waitingJobs = () => fleet.queue('containers').getJobs(['waiting', 'prioritized']);
+const waiting = async () => (await waitingJobs()).map(({ id }) => id);
 const jobRecord = ({ userId, jobId }: Submitted) => redis.hgetall(keys.job(userId, jobId));
 const desktopRecord = ({ userId, containerId }: Submitted) =>
   redis.hgetall(keys.container(userId, containerId));
@@ -98,7 +99,7 @@ describe('a job that the ledger holds open', () => {
     expect(await jobRecord(start)).toEqual(job);
     expect(await desktopRecord(start)).toMatchObject(desktop);
     expect(await waiting()).toEqual([start.jobId]);
-    const [entry] = await fleet.queue('containers').getWaiting();
+    const [entry] = await waitingJobs();
     expect(entry?.data).toEqual(start.data);
     expect(entry?.opts).toMatchObject({ attempts: 3 });
     expect(await redis.zrange(keys.jobs(start.userId), '0', '-1')).toEqual([start.jobId]);
