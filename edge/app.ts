@@ -6,11 +6,11 @@ import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
 import { authenticate } from './auth/authenticate.ts';
 import type { Config } from './config.ts';
+import { consoleRoutes } from './console/routes.ts';
 import { getContainer } from './containers/get.ts';
 import { listContainers } from './containers/list.ts';
 import { startContainer } from './containers/start.ts';
 import { stopContainer } from './containers/stop.ts';
-import { home } from './docs/home.ts';
 import { docsRoutes } from './docs/routes.ts';
 import type { App, AppEnv } from './env.ts';
 import { healthRoutes } from './health/routes.ts';
@@ -18,13 +18,19 @@ import { accessLog } from './http/access-log.ts';
 import { drainBody } from './http/body.ts';
 import { errorResponse, onInvalid } from './http/error-response.ts';
 import { notFound } from './http/errors.ts';
+import { infer } from './inference/infer.ts';
+import { listModels } from './inference/models.ts';
+import { cancelJob } from './jobs/cancel.ts';
+import { jobEvents } from './jobs/events.ts';
 import { getJob } from './jobs/get.ts';
 import { listJobs } from './jobs/list.ts';
+import { retryJob } from './jobs/retry.ts';
 import { limited } from './limits/charge.ts';
 import { getLimits } from './limits/get.ts';
 import { createTicket } from './realtime/token.ts';
 import { createServices } from './services.ts';
 import { getUsage } from './usage/get.ts';
+import { getWebhookSecret } from './webhooks/secret.ts';
 
 /** The edge: what is open to all, then what belongs to a user. */
 export function createApp(config: Config): App {
@@ -40,7 +46,7 @@ export function createApp(config: Config): App {
     crossOrigin(config),
   );
 
-  home(app);
+  consoleRoutes(app, config);
   docsRoutes(app);
   healthRoutes(app, services);
 
@@ -50,11 +56,17 @@ export function createApp(config: Config): App {
   stopContainer(app, services);
   listContainers(app, services);
   getContainer(app, services);
+  infer(app, services);
+  listModels(app, services);
   listJobs(app, services);
   getJob(app, services);
+  cancelJob(app, services);
+  retryJob(app, services);
+  jobEvents(app, services);
   createTicket(app, services);
   getLimits(app, services);
   getUsage(app, services);
+  getWebhookSecret(app, services);
 
   app.all('*', limited(services.limiter, 'open'), () => {
     throw notFound('route');
@@ -83,10 +95,18 @@ const safeHeaders = (): MiddlewareHandler<AppEnv> => {
 const crossOrigin = ({ CORS_ORIGINS }: Config): MiddlewareHandler<AppEnv> => {
   const allow = cors({
     origin: CORS_ORIGINS,
-    allowMethods: ['GET', 'HEAD', 'POST'],
-    allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'Prefer', 'X-Request-Id'],
+    allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
+    allowHeaders: [
+      'Authorization',
+      'Content-Type',
+      'Idempotency-Key',
+      'Last-Event-ID',
+      'Prefer',
+      'X-Request-Id',
+    ],
     exposeHeaders: [
       'Idempotent-Replayed',
+      'Preference-Applied',
       'RateLimit',
       'RateLimit-Policy',
       'Retry-After',

@@ -7,13 +7,18 @@ import { Ledger } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
 import { QUEUES } from '@warmwind/shared/queues';
+import { SCREENSHOT_MS } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
 import { Server } from 'socket.io';
 import { WebSocketServer } from 'ws';
 import { originAllowed } from './auth/origin.ts';
-import { ticketVerifier } from './auth/ticket.ts';
+import { Revocations } from './auth/revocations.ts';
+import { ticketVerifier, unlessRevoked } from './auth/ticket.ts';
 import type { Config } from './config.ts';
 import { Connections } from './connections.ts';
+import { screenshot } from './containers/screenshot.ts';
+import { Screenshots } from './containers/screenshots.ts';
+import { expelViewer, listViewers } from './containers/viewers.ts';
 import { drainConnections } from './drain.ts';
 import { guard } from './http/guard.ts';
 import { OpenAnswers } from './http/hold.ts';
@@ -25,6 +30,7 @@ import { Metrics } from './metrics.ts';
 import type { RoomContext } from './rooms/room.ts';
 import { Rooms } from './rooms/rooms.ts';
 import { readSnapshots } from './rooms/snapshot.ts';
+import { Screens } from './screen/screens.ts';
 import { handleConnections } from './sockets/connection.ts';
 import { closeSlowSockets, guardFloods } from './sockets/guard.ts';
 import type { RelayServer } from './sockets/socket.ts';
@@ -54,11 +60,13 @@ export function createRelay(config: Config, log: Logger): Relay {
   const realtime = connectPrompt(config.REDIS_REALTIME_URL, 'relay-realtime', log);
   const subscriber = connectPatient(config.REDIS_REALTIME_URL, 'relay-rooms', log);
   const nodes = quiet(connectPatient(config.REDIS_REALTIME_URL, 'relay-nodes', log));
+  const frames = connectPatient(config.REDIS_REALTIME_URL, 'relay-screens', log);
+  const revoked = connectPatient(config.REDIS_QUEUE_URL, 'relay-revoked', log);
   const ledger = config.LEDGER_URL
     ? new Ledger(config.LEDGER_URL, 'relay', log, LEDGER_WITHIN_MS)
     : undefined;
   const known = { queue, ledger };
-  metrics.watchRedis({ queue, realtime, subscriber, nodes });
+  metrics.watchRedis({ queue, realtime, subscriber, nodes, frames, revoked });
 
   let draining = false;
   const io: RelayServer = new Server({
@@ -91,11 +99,14 @@ export function createRelay(config: Config, log: Logger): Relay {
     log,
   };
   const rooms = new Rooms(room, subscriber);
-  metrics.countRooms(() => rooms.size);
+  metrics.count('rooms', 'Rooms that this node follows.', () => rooms.size);
+  const screens = new Screens({ io, realtime, metrics, log }, frames, known);
+  metrics.count('viewers', 'Who watches a screen on this node.', () => screens.viewers);
   const secrets = [config.AUTH_SECRET, config.AUTH_SECRET_PREVIOUS ?? []].flat();
-  const verify = ticketVerifier(secrets);
   const connections = new Connections();
-  handleConnections(io, { verify, connections, known, rooms, room, metrics, log });
+  const revocations = new Revocations(queue, revoked, connections, log);
+  const verify = unlessRevoked(ticketVerifier(secrets), (ticket) => revocations.includes(ticket));
+  handleConnections(io, { verify, connections, known, rooms, room, screens, metrics, log });
   const slow = closeSlowSockets(io, metrics);
 
   const probes = {
@@ -117,9 +128,20 @@ export function createRelay(config: Config, log: Logger): Relay {
   const http = createHttp(log);
   http.route('/', probeRoutes(probes, isDraining));
   http.use('/jobs/*', guard(verify, isDraining, metrics));
-  const jobs = { known, rooms, room, answers: new OpenAnswers(connections, metrics) };
+  http.use('/containers/*', guard(verify, isDraining, metrics));
+  const answers = new OpenAnswers(connections, metrics);
+  const jobs = { known, rooms, room, answers };
   jobEvents(http, jobs);
   jobEnd(http, jobs);
+  const screenshots = new Screenshots(realtime, () =>
+    connectPrompt(config.REDIS_REALTIME_URL, 'relay-screenshot', log, SCREENSHOT_MS + 1000, {
+      enableOfflineQueue: true,
+    }),
+  );
+  const containers = { known, realtime, screens, screenshots, answers };
+  listViewers(http, containers);
+  expelViewer(http, containers);
+  screenshot(http, containers);
 
   let server: HttpServer | undefined;
   return {
@@ -141,7 +163,10 @@ export function createRelay(config: Config, log: Logger): Relay {
       clearInterval(slow);
       await io.close();
       rooms.close();
-      await Promise.all([queue, realtime, subscriber, nodes].map((redis) => disconnect(redis)));
+      screens.close();
+      revocations.close();
+      const connected = [queue, realtime, subscriber, nodes, frames, revoked];
+      await Promise.all(connected.map((redis) => disconnect(redis)));
       await ledger?.close();
     },
   };

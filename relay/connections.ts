@@ -30,6 +30,18 @@ export class Connections {
     };
   }
 
+  /** Users that hold anything open here. */
+  users(): string[] {
+    return [...this.#byUser.keys()];
+  }
+
+  /** Closes what these tickets of one user hold open. */
+  closeTickets(userId: string, ticketIds: readonly string[]): void {
+    for (const { ticket, close } of this.#byUser.get(userId) ?? []) {
+      if (ticketIds.includes(ticket.jti)) close();
+    }
+  }
+
   /** All of them now, whoever's they are. */
   all(): Connection[] {
     return [...this.#byUser.values()].flatMap((held) => [...held]);

@@ -63,17 +63,38 @@ export class Metrics {
     help: 'Sockets and streams closed because they did not read fast enough.',
     ...this.#shared,
   });
+  readonly framesSent = new Counter({
+    name: 'warmwind_relay_frames_sent_total',
+    help: 'Frames of screens sent to viewers, keys included.',
+    ...this.#shared,
+  });
+  readonly framesDropped = new Counter({
+    name: 'warmwind_relay_frames_dropped_total',
+    help: 'Frames left out for one viewer, because it lacked a key or its window was full.',
+    ...this.#shared,
+  });
+  readonly keysAsked = new Counter({
+    name: 'warmwind_relay_keys_asked_total',
+    help: 'Times that a host was asked for a key frame.',
+    ...this.#shared,
+  });
+  readonly inputs = new Counter({
+    name: 'warmwind_relay_inputs_total',
+    help: 'Inputs of viewers: sent to the host, or dropped for what reason.',
+    labelNames: ['outcome'],
+    ...this.#shared,
+  });
   readonly errors = new Counter({
     name: 'warmwind_relay_handler_errors_total',
     help: 'Handlers that failed with something unforeseen.',
     ...this.#shared,
   });
 
-  /** Reports how many rooms this node follows whenever metrics are read. */
-  countRooms(count: () => number): void {
+  /** Reports a count of what this node follows whenever metrics are read. */
+  count(name: 'rooms' | 'viewers', help: string, count: () => number): void {
     new Gauge({
-      name: 'warmwind_relay_rooms',
-      help: 'Rooms that this node follows.',
+      name: `warmwind_relay_${name}`,
+      help,
       ...this.#shared,
       collect() {
         this.set(count());

@@ -6,12 +6,14 @@ export const OCR_MODEL = 'ocr-eng';
 /** The largest image of a request, bytes before base64. */
 export const MAX_IMAGE_BYTES = 2 ** 20;
 
-/** A model that can be asked for. */
-export const ModelName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/, 'use the name of a model');
+/** The form of a model's name. */
+export const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
+export const MAX_MESSAGES = 256;
+export const MAX_MESSAGE_CHARS = 200_000;
 
 const Message = z.strictObject({
   role: z.enum(['system', 'user', 'assistant']),
-  content: z.string().max(200_000),
+  content: z.string().max(MAX_MESSAGE_CHARS),
 });
 
 /**
@@ -20,9 +22,9 @@ const Message = z.strictObject({
  */
 export const InferenceRequest = z
   .strictObject({
-    model: ModelName,
-    prompt: z.string().min(1).max(200_000).optional(),
-    messages: z.array(Message).min(1).max(256).optional(),
+    model: z.string().regex(MODEL_NAME, 'use the name of a model'),
+    prompt: z.string().min(1).max(MAX_MESSAGE_CHARS).optional(),
+    messages: z.array(Message).min(1).max(MAX_MESSAGES).optional(),
     image: z
       .base64('use base64')
       .max(Math.ceil(MAX_IMAGE_BYTES / 3) * 4, 'at most 1 MB before base64')

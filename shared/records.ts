@@ -1,4 +1,4 @@
-import type { JobKind } from './jobs.ts';
+import type { JobKind, TerminalJobState } from './jobs.ts';
 import { keys } from './keys.ts';
 import type { LimitScope, Quotas } from './limits.ts';
 import type { QueueName } from './queues.ts';
@@ -123,6 +123,20 @@ export type Cancelled = {
   kind: JobKind;
   /** '' for work without a desktop. */
   containerId: string;
+};
+
+/** How an earlier run of a retried job ended, in the field `ends` of its record (JSON, the last five). */
+export type EarlierEnd = {
+  run: number;
+  state: Exclude<TerminalJobState, 'completed'>;
+  fence: number;
+  queue: string;
+  containerId: string;
+  /** `JobError` as JSON. */
+  error?: string;
+  /** When it ended, ms, and how many attempts had. */
+  at: number;
+  attemptsMade: number;
 };
 
 /** What the cancel script answers, as JSON. A start's desktop is on its way out then. */

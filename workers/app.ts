@@ -15,8 +15,11 @@ import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node
 import type { DrainStep } from '@warmwind/shared/node/shutdown';
 import { hostQueue, QUEUES } from '@warmwind/shared/queues';
 import { Queue } from 'bullmq';
+import type { Hono } from 'hono';
 import { Registry } from 'prom-client';
+import { createBoard } from './admin/board.ts';
 import type { Config } from './config.ts';
+import { createEndCancelled } from './containers/cancelled.ts';
 import { Engine } from './containers/engine.ts';
 import type { DesktopHost } from './containers/host.ts';
 import { createStart } from './containers/start.ts';
@@ -31,18 +34,28 @@ import { ModelServers } from './inference/generation/servers.ts';
 import { createInference } from './inference/inference.ts';
 import { createReaders, createReading } from './inference/reading/reading.ts';
 import { Served } from './inference/served.ts';
+import { Cancellations } from './jobs/cancellations.ts';
+import { FollowUp } from './jobs/followup.ts';
 import { Observer } from './jobs/observer.ts';
-import { JobWorker } from './jobs/runtime.ts';
+import { JobWorker, type JobWorkerOptions } from './jobs/worker.ts';
 import { createLedgerLeader } from './ledger/leader.ts';
 import { createMetrics } from './metrics.ts';
+import { ScreenHost } from './screen/host.ts';
+import { createScreenMetrics } from './screen/metrics.ts';
+import { Delivery } from './webhooks/delivery.ts';
+import { createNotify } from './webhooks/notify.ts';
 
 /** How long a start waits for Redis before it goes on asking in the background, ms. */
 const FIRST_CONTACT_MS = 2000;
+/** How long Redis may take for a frame: a key frame is large, ms. */
+const SCREEN_WITHIN_MS = 4000;
 /** How long commands to this host may still take at shutdown, ms. */
 const FINISH_WITHIN_MS = 10_000;
 
 export type App = {
   probes: Probes;
+  /** What operators look into the queues with; `undefined` when they have no password. */
+  board: Hono | undefined;
   /** One sweep now. */
   sweep: () => Promise<void>;
   /** Begins: work is taken as soon as the host's lease is held. */
@@ -64,10 +77,13 @@ export function createApp(config: Config, log: Logger): App {
   const promptRedis = connectPrompt(config.REDIS_QUEUE_URL, 'worker-prompt', log);
   const realtimeRedis = connectPatient(config.REDIS_REALTIME_URL, 'worker-events', log);
   const realtimeProbe = connectPrompt(config.REDIS_REALTIME_URL, 'worker-probe', log);
+  const screenRedis = connectPrompt(config.REDIS_REALTIME_URL, 'worker-screens', log, SCREEN_WITHIN_MS);
+  const screenSubscriber = connectPatient(config.REDIS_REALTIME_URL, 'worker-screens-up', log);
   const publisher = new Publisher(realtimeRedis, log, (events) => metrics.eventsDropped.inc(events));
   const ledger =
     config.LEDGER_URL && config.LEDGER === 'on' ? new Ledger(config.LEDGER_URL, 'worker', log) : undefined;
-  const records = new Records(queueRedis, publisher, ledger);
+  const notify = createNotify(() => queue('webhooks'), config.ALERT_WEBHOOK_URL !== undefined);
+  const records = new Records(queueRedis, publisher, ledger, notify);
 
   const queues = new Map<string, Queue>();
   const queue = (name: string): Queue => {
@@ -89,6 +105,13 @@ export function createApp(config: Config, log: Logger): App {
     metrics,
   });
   const presence = new Presence({ redis: promptRedis, host: name, leaseMs: config.LEASE_MS });
+  const screens = new ScreenHost({
+    engine,
+    redis: screenRedis,
+    subscriber: screenSubscriber,
+    metrics: createScreenMetrics(registry),
+    log,
+  });
   const host: DesktopHost = {
     name,
     boot,
@@ -98,6 +121,7 @@ export function createApp(config: Config, log: Logger): App {
     metrics,
     log,
     presence,
+    screens,
     queue,
     starting: new Map(),
     removing: new Set(),
@@ -112,8 +136,8 @@ export function createApp(config: Config, log: Logger): App {
     onChange: (held) => {
       metrics.lease.set(held ? 1 : 0);
       log[held ? 'info' : 'warn']({ held }, 'host lease');
-      if (held) served.start();
-      for (const worker of workers) held ? worker.run() : worker.pause();
+      for (const worker of ofHost) held ? worker.run() : worker.pause();
+      if (!held) void screens.forgetAll();
     },
   });
 
@@ -134,8 +158,8 @@ export function createApp(config: Config, log: Logger): App {
   const served = new Served({
     redis: promptRedis,
     host: name,
-    models: () => (lease.held ? [OCR_MODEL, ...servers.models()] : []),
-    loading: () => lease.held && servers.loading(),
+    models: () => [OCR_MODEL, ...servers.models()],
+    loading: () => servers.loading(),
     log,
   });
   const handlers = {
@@ -153,16 +177,45 @@ export function createApp(config: Config, log: Logger): App {
       }),
     }),
   };
-  const deps = { redis: queueRedis, records, ledger, metrics, log };
-  const concurrency = config.CONTAINERS_CONCURRENCY;
-  const placements = new JobWorker(deps, { queue: 'containers', concurrency, handsBack: true }, handlers);
-  const commands = new JobWorker(deps, { queue: hostQueue(name), concurrency, handsBack: false }, handlers);
-  const inference = new JobWorker(
-    deps,
-    { queue: 'ai-inference', concurrency: config.INFERENCE_CONCURRENCY, handsBack: true },
-    handlers,
-  );
-  const workers = [placements, commands, inference];
+  const deps = { redis: queueRedis, records, ledger, metrics, log, queue };
+  const serve = (queueName: string, concurrency: number, more: Partial<JobWorkerOptions> = {}) => {
+    const locks = { lockMs: config.LOCK_MS, stalledEveryMs: config.STALLED_EVERY_MS };
+    const options = { queue: queueName, concurrency, handsBack: true, ...locks, ...more };
+    return new JobWorker(deps, options, handlers);
+  };
+  const { limit: max, windowMs: duration } = config.INFERENCE_LIMIT;
+  const placements = serve('containers', config.CONTAINERS_CONCURRENCY);
+  const commands = serve(hostQueue(name), config.COMMANDS_CONCURRENCY, { handsBack: false });
+  const inference = serve('ai-inference', config.INFERENCE_CONCURRENCY, { limiter: { max, duration } });
+  /** These work on the host's desktops, so only while it is ours. */
+  const ofHost = [placements, commands];
+  const workers = [...ofHost, inference];
+
+  const endCancelled = createEndCancelled(host);
+  const followUp = new FollowUp({
+    redis: queueRedis,
+    records,
+    queue,
+    log,
+    endUnplaced: (desktop) => endCancelled(desktop, ''),
+  });
+  const cancellations = new Cancellations(queueRedis, log, (cancelled) => {
+    for (const worker of workers) worker.cancel(cancelled);
+    void followUp.heard(cancelled);
+    if (cancelled.kind !== 'container.start' || !lease.held) return;
+    endCancelled(cancelled, name).catch((error: unknown) =>
+      log.warn({ jobId: cancelled.jobId, err: error }, 'not stopped yet'),
+    );
+  });
+  const delivery = new Delivery({
+    redis: queueRedis,
+    records,
+    metrics,
+    log,
+    secret: config.WEBHOOK_SECRET,
+    allow: config.WEBHOOK_ALLOW,
+    alertUrl: config.ALERT_WEBHOOK_URL,
+  });
   const sweep = new Sweep(host, () => lease.held);
   const observer = new Observer({
     redis: queueRedis,
@@ -172,6 +225,7 @@ export function createApp(config: Config, log: Logger): App {
     log,
     holder: boot,
     leaseMs: config.LEASE_MS,
+    beside: (signal) => followUp.lead(signal),
   });
   const ledgerLeader =
     ledger &&
@@ -197,7 +251,13 @@ export function createApp(config: Config, log: Logger): App {
     return found;
   };
 
+  const board =
+    config.ADMIN_PASSWORD === undefined
+      ? undefined
+      : createBoard([...QUEUES, hostQueue(name)], promptRedis, config.ADMIN_PASSWORD);
+
   return {
+    board: board?.app,
     probes: {
       registry,
       live: liveChecks(),
@@ -241,9 +301,14 @@ export function createApp(config: Config, log: Logger): App {
       lease.start();
       servers.start();
       gpus.start();
+      served.start();
+      inference.run();
+      cancellations.start();
       observer.start();
       ledgerLeader?.start();
       sweep.start();
+      delivery.start();
+      screens.start();
       const { LOST_AFTER_MS: lostAfterMs } = config;
       closeCleanup = scheduleLostHosts({ redis: queueRedis, records, presence, queue, lostAfterMs, log });
     },
@@ -255,6 +320,7 @@ export function createApp(config: Config, log: Logger): App {
           Promise.all([
             served.close(),
             ...workers.map((worker) => worker.close()),
+            delivery.close(),
             closeCleanup?.(),
             sweep.close(),
           ]),
@@ -271,13 +337,17 @@ export function createApp(config: Config, log: Logger): App {
         run: () =>
           Promise.all([
             ...host.removing,
-            sweep.once().catch((error: unknown) => log.warn({ err: error }, 'no last sweep')),
+            sweep
+              .once()
+              .catch((error: unknown) => log.warn({ err: error }, 'no last sweep'))
+              .finally(() => screens.close()),
           ]),
       },
       {
         name: 'leases',
         withinMs: 4000,
-        run: () => Promise.all([observer.close(), ledgerLeader?.close(), lease.release()]),
+        run: () =>
+          Promise.all([observer.close(), ledgerLeader?.close(), lease.release(), cancellations.close()]),
       },
       {
         name: 'redis',
@@ -285,7 +355,8 @@ export function createApp(config: Config, log: Logger): App {
         run: async () => {
           publisher.close();
           await Promise.all([...queues.values()].map((made) => made.close()));
-          const all = [queueRedis, promptRedis, realtimeRedis, realtimeProbe];
+          await board?.close();
+          const all = [queueRedis, promptRedis, realtimeRedis, realtimeProbe, screenRedis, screenSubscriber];
           await Promise.all(all.map((redis) => disconnect(redis)));
         },
       },

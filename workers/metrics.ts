@@ -34,6 +34,12 @@ export function createMetrics(registry: Registry, refresh: () => Promise<void>) 
       buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
       registers,
     }),
+    silentWorkers: new Counter({
+      name: 'warmwind_queue_workers_replaced_total',
+      help: 'Queue workers that took nothing although jobs waited, and were replaced.',
+      labelNames: ['queue'],
+      registers,
+    }),
     startSeconds: new Histogram({
       name: 'warmwind_desktop_start_seconds',
       help: 'From the placement of a desktop to its first RFB byte.',
@@ -134,6 +140,12 @@ export function createMetrics(registry: Registry, refresh: () => Promise<void>) 
       name: 'warmwind_pruned_total',
       help: 'Rows that the ledger has forgotten, by what they were.',
       labelNames: ['what'],
+      registers,
+    }),
+    webhooks: new Counter({
+      name: 'warmwind_webhooks_total',
+      help: 'Tries to send a webhook or alert by what came of them.',
+      labelNames: ['outcome'],
       registers,
     }),
     depth: (queue: string, { backpressure: above, ...states }: QueueDepth) => {

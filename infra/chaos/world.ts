@@ -6,7 +6,7 @@ import type Docker from 'dockerode';
 import { buildEdge } from '../../edge/build.ts';
 import { LABELS } from '../../workers/containers/spec.ts';
 import { startEdge } from '../edge/serve.ts';
-import { AUTH_SECRET } from '../edge/testing.ts';
+import { AUTH_SECRET, WEBHOOK_SECRET } from '../edge/testing.ts';
 import { TOKEN } from '../gateway/testing.ts';
 import { startEngine } from '../testing/docker.ts';
 import { startPostgres, type TestPostgres } from '../testing/postgres.ts';
@@ -93,6 +93,7 @@ async function build(watched: boolean, undo: (() => unknown)[], stop: World['sto
       UPSTASH_REDIS_REST_URL: gateway.url,
       UPSTASH_REDIS_REST_TOKEN: TOKEN,
       AUTH_SECRET,
+      WEBHOOK_SECRET,
       RELAY_URL: 'http://127.0.0.1',
       RATE_LIMITS: UNLIMITED,
       QUOTAS,
@@ -124,6 +125,7 @@ async function build(watched: boolean, undo: (() => unknown)[], stop: World['sto
         DOCKER_SOCKET: socket,
         FLEET: fleet,
         WORKER_HOST: host,
+        WEBHOOK_SECRET,
         ...SOONER,
         ...NEVER_LOST,
       });

@@ -18,6 +18,7 @@ const ofUser = (user: string) => ({
   ],
   begin: [
     keys.job(user, ''),
+    keys.input(user, ''),
     keys.container(user, ''),
     keys.idempotency(user, ''),
     keys.limit(user, ''),

@@ -7,6 +7,8 @@ import type { Metrics } from '../metrics.ts';
 import type { Known } from '../rooms/records.ts';
 import type { RoomContext } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
+import type { Screens } from '../screen/screens.ts';
+import { handleScreens } from '../screen/watch.ts';
 import { Inbound } from './inbound.ts';
 import { handleRooms } from './rooms.ts';
 import type { RelayServer, RelaySocket } from './socket.ts';
@@ -17,6 +19,7 @@ export type ConnectionContext = {
   known: Known;
   rooms: Rooms;
   room: RoomContext;
+  screens: Screens;
   metrics: Metrics;
   log: Logger;
 };
@@ -54,6 +57,7 @@ export function handleConnections(io: RelayServer, context: ConnectionContext): 
     });
     const inbound = new Inbound(socket, metrics, log);
     handleRooms(socket, inbound, context.known, context.rooms, context.room);
+    handleScreens(socket, inbound, context.known, context.screens, metrics);
   });
 }
 

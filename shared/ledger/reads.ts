@@ -181,7 +181,7 @@ export async function jobsOfDesktops(
     desktops.map(({ id, jobId }) => [
       id,
       {
-        started: rows.find((row) => row.id === jobId),
+        started: rows.find((row) => row.id === jobId && row.containerId === id),
         stop: rows.findLast((row) => row.containerId === id && row.kind === 'container.stop'),
       },
     ]),

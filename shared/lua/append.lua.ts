@@ -4,7 +4,8 @@
  *
  * An event is appended once however often it is sent: by its `token` (remembered as long as the log), or without one by
  * (fence, seq) of its producer, which must only rise. A producer with an older fence is stale: all it sends is dropped.
- * After a token \`end:…\` nothing without a token follows under the same fence.
+ * A token \`end:…\` comes with the fence of the run that ended as its \`seq\`: nothing without a token follows under that
+ * fence or an older one, and a later run, which has a later fence, is not held up by an end that is told late.
  *
  * KEYS: meta, subject's log, owner's log. ARGV: subject's channel, owner's channel, max events, TTL in seconds, fence
  * ('' for who only sends tokens), then per event: token, seq, '1' to keep it out of the owner's log, event JSON.
@@ -37,7 +38,7 @@ for i = 6, #ARGV, 4 do
   if token ~= '' then
     fresh = redis.call('HSETNX', meta, 'once:' .. token, '1') == 1
     if fresh and string.sub(token, 1, 4) == 'end:' then
-      ended = known_fence
+      ended = math.max(ended, seq)
       redis.call('HSET', meta, 'ended', ended)
     end
   else

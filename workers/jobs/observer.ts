@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hasEnded } from '@warmwind/shared/containers';
 import { isTerminal } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
 import { LedgerAway } from '@warmwind/shared/node/ledger';
@@ -26,6 +25,8 @@ export type ObserverOptions = {
   /** Unique to this process. */
   holder: string;
   leaseMs: number;
+  /** What the one process that observes does as well. Must not reject. */
+  beside?: (signal: AbortSignal) => Promise<void>;
 };
 
 type QueueEvent = { event: 'added' | 'failed'; jobId: string };
@@ -53,7 +54,9 @@ export class Observer {
         metrics.observer.set(held ? 1 : 0);
         log.info({ leader: held }, 'observer');
       },
-      lead: (signal) => this.#watch(signal),
+      lead: async (signal) => {
+        await Promise.all([this.#watch(signal), options.beside?.(signal)]);
+      },
     });
   }
 
@@ -140,7 +143,7 @@ export class Observer {
     log.error({ jobId: data.jobId, requestId: data.requestId, userId: data.userId }, 'job lost its workers');
     if (data.kind === 'container.start') {
       const record = await records.container(data);
-      if (record && !hasEnded(record.state) && record.state !== 'running' && record.state !== 'stopping') {
+      if (record?.state === 'requested' || record?.state === 'starting') {
         await records.changeContainer(record, { to: 'failed', fence: record.fence, error });
       }
     }

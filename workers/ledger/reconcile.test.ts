@@ -15,7 +15,8 @@ import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
-import { createFleet, type Fleet, type Submitted, told } from '../testing/fleet.ts';
+import { createFleet, type Fleet, told } from '../testing/fleet.ts';
+import type { Submitted } from '../testing/submissions.ts';
 import { Reconciler, type ReconcilerOptions } from './reconcile.ts';
 
 const log = createLog('test');

@@ -4,8 +4,9 @@ import { keys } from '@warmwind/shared/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../../infra/testing/docker.ts';
 import { waitFor } from '../../../infra/testing/wait.ts';
-import { createFleet, type Fleet, reached, type Submitted, told, type Worker } from '../../testing/fleet.ts';
+import { createFleet, type Fleet, reached, told, type Worker } from '../../testing/fleet.ts';
 import { startModelServer, type TestModelServer } from '../../testing/model-server.ts';
+import type { Submitted } from '../../testing/submissions.ts';
 
 let fleet: Fleet;
 const workers = new Set<Worker>();
@@ -32,8 +33,7 @@ const work = async (host: string, serves: TestModelServer[], more: Record<string
   workers.add(worker);
   return worker;
 };
-const ask = (model = 'm', more: Partial<InferenceInput> = {}) =>
-  fleet.infer({ model, prompt: 'Hi', ...more });
+const ask = (model = 'm', more: Partial<InferenceInput> = {}) => fleet.ask({ model, prompt: 'Hi', ...more });
 /** Runs what waits for its next attempt or turn now. */
 const promote = async ({ jobId }: Submitted) =>
   (await fleet.queue('ai-inference').getJob(jobId))?.promote().catch(() => undefined);
@@ -56,7 +56,7 @@ test('an answer is put out as it comes and is the result, with usage and times',
   server.scripts.push({ pieces: ['Grüße', ' aus', ' dem', ' Modell 👋'], everyMs: 30 });
   await work('a', [server], { MODEL_SERVER_KEY: 'sesame' });
   const messages = [{ role: 'user' as const, content: 'Hello?' }];
-  const job = await fleet.infer({ model: 'm', messages, maxTokens: 9, temperature: 0, seed: 5 });
+  const job = await fleet.ask({ model: 'm', messages, maxTokens: 9, temperature: 0, seed: 5 });
   const result = await completed(job);
   expect(result).toMatchObject({
     model: 'm',
@@ -134,6 +134,18 @@ test('a worker that is told to stop gives its answer to a peer: the same attempt
   expect(output(events)).toBe('All of it');
   const attempts = events.flatMap(({ type, data }) => (type === 'job.active' ? [data.attempt] : []));
   expect(attempts).toEqual([1, 1]);
+});
+
+test('a cancelled job ends its request at the server', async () => {
+  const server = await serve('m');
+  server.scripts.push({ holdAfter: 2 });
+  await work('a', [server]);
+  const job = await ask();
+  await waitFor('the answer to begin', () => server.open === 1);
+  await fleet.cancel(job);
+  await waitFor('the request to be ended', () => server.open === 0 && server.left === 1);
+  const events = await told(fleet, job, `job:${job.jobId}`, 'job.cancelled');
+  expect(events.filter(({ type }) => type === 'job.cancelled')).toHaveLength(1);
 });
 
 test('a model that nobody has fails at once; one that loads, here or elsewhere, is waited for', async () => {
