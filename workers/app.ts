@@ -31,6 +31,7 @@ import { scheduleLostHosts } from './hosts/lost.ts';
 import { Presence } from './hosts/presence.ts';
 import { createGeneration } from './inference/generation/generation.ts';
 import { ModelServers } from './inference/generation/servers.ts';
+import { Turns } from './inference/generation/turns.ts';
 import { createInference } from './inference/inference.ts';
 import { createReaders, createReading } from './inference/reading/reading.ts';
 import { Served } from './inference/served.ts';
@@ -172,6 +173,7 @@ export function createApp(config: Config, log: Logger): App {
         served,
         records,
         metrics,
+        turns: new Turns(promptRedis, 'ai-inference', config.INFERENCE_LIMIT.windowMs),
         idleMs: config.MODEL_IDLE_MS,
         waitMs: config.MODEL_WAIT_MS,
       }),

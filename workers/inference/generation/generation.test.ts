@@ -188,6 +188,27 @@ test('a server that is too busy is given no more, no attempt is spent, and other
   expect(await fleet.job(job)).toMatchObject({ attemptsMade: 1 });
 });
 
+test('a job that waits takes no turn of the limiter from others', async () => {
+  const [busy, free] = [await serve('m'), await serve('n')];
+  busy.waiting = 9;
+  const queue = fleet.queue('ai-inference');
+  // The window of the tests before is a short one.
+  await queue.removeRateLimitKey();
+  await work('a', [busy, free], { INFERENCE_LIMIT: '3/h' });
+  const job = await ask('m');
+  await waitFor('it to be handed back again and again', async () => {
+    await promote(job);
+    return (await deliveries(job)) >= 5;
+  });
+  const others = [await ask('n'), await ask('n'), await ask('n')];
+  for (const other of others) await completed(other);
+  const last = await ask('n');
+  await waitFor('the limit', async () => (await queue.getRateLimitTtl(3)) > 0);
+  expect(await fleet.job(last)).toMatchObject({ state: 'queued' });
+  await queue.removeRateLimitKey();
+  await Promise.all([job, last].map((waiting) => fleet.cancel(waiting)));
+});
+
 test('who waits too long is told so', async () => {
   const busy = await serve('m');
   busy.waiting = 9;
