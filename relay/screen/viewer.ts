@@ -118,7 +118,7 @@ export class Viewer {
   }
 
   #send(frame: Frame): void {
-    this.#window.sent(frame.head, frame.bytes, performance.now());
+    this.#window.sent(frame);
     frame.send(this.socket);
     this.#metrics.framesSent.inc();
   }

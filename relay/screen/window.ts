@@ -5,7 +5,8 @@ const QUEUE_MS = 250;
 /** Weight of a new measurement of a viewer's speed. */
 const WEIGHT = 0.3;
 
-type Sent = { epoch: number; seq: number; bytes: number; delta: boolean; at: number };
+/** A frame that was sent, and when, ms. */
+type Sent = { head: FrameHead; bytes: number; at: number };
 
 /**
  * What one viewer has been sent and has not acknowledged. Deltas may fill a window: of `VIEWER_WINDOW_BYTES`, or less
@@ -22,11 +23,10 @@ export class Window {
   #ackedAt = 0;
   #busySinceAck = false;
 
-  sent({ epoch, seq, kind }: FrameHead, bytes: number, now: number): void {
-    const delta = kind === 'delta';
-    this.#sent.push({ epoch, seq, bytes, delta, at: now });
-    this.#bytes += bytes;
-    if (delta) this.#deltaBytes += bytes;
+  sent(frame: Sent): void {
+    this.#sent.push(frame);
+    this.#bytes += frame.bytes;
+    if (frame.head.kind === 'delta') this.#deltaBytes += frame.bytes;
   }
 
   /** All up to this frame has arrived. */
@@ -36,7 +36,7 @@ export class Window {
     for (let sent = this.#sent[0]; sent && isUpTo(sent, epoch, seq); sent = this.#sent[0]) {
       this.#sent.shift();
       acked += sent.bytes;
-      if (sent.delta) this.#deltaBytes -= sent.bytes;
+      if (sent.head.kind === 'delta') this.#deltaBytes -= sent.bytes;
       last = sent;
     }
     if (!last) return;
@@ -67,5 +67,5 @@ export class Window {
   }
 }
 
-const isUpTo = (sent: Sent, epoch: number, seq: number): boolean =>
-  sent.epoch < epoch || (sent.epoch === epoch && sent.seq <= seq);
+const isUpTo = ({ head }: Sent, epoch: number, seq: number): boolean =>
+  head.epoch < epoch || (head.epoch === epoch && head.seq <= seq);
