@@ -2,8 +2,9 @@ import { ACK_EVERY_BYTES, type FrameHead, VIEWER_WINDOW_BYTES } from '@warmwind/
 
 /** How much of what it is sent may wait on the way to a viewer, once its speed is known, ms of its own speed. */
 const QUEUE_MS = 250;
-/** Weight of a new measurement of a viewer's speed. */
-const WEIGHT = 0.3;
+/** A viewer's speed is measured over at least this long: acknowledgements come in bursts. Weight of a new measurement. */
+const MEASURE_MS = 200;
+const WEIGHT = 0.5;
 
 /** A frame that was sent, and when, ms. */
 type Sent = { head: FrameHead; bytes: number; at: number };
@@ -20,8 +21,8 @@ export class Window {
   #delayMs = Number.POSITIVE_INFINITY;
   /** Bytes a ms while something was on the way all the time; 0: unknown. */
   #speed = 0;
-  #ackedAt = 0;
-  #busySinceAck = false;
+  /** What was acknowledged since when, with something on the way all the time. */
+  #measured: { bytes: number; since: number } | undefined;
 
   sent(frame: Sent): void {
     this.#sent.push(frame);
@@ -42,22 +43,31 @@ export class Window {
     if (!last) return;
     this.#bytes -= acked;
     this.#delayMs = Math.min(now - last.at, this.#delayMs + 1);
-    if (this.#busySinceAck && now > this.#ackedAt) {
-      const speed = acked / (now - this.#ackedAt);
-      this.#speed = this.#speed === 0 ? speed : this.#speed + WEIGHT * (speed - this.#speed);
-    }
-    this.#ackedAt = now;
-    this.#busySinceAck = this.#bytes > 0;
+    this.#measure(acked, now);
   }
 
-  /** May no further delta be sent? */
-  get full(): boolean {
-    return this.#deltaBytes >= this.#most();
+  /** May a further delta be sent? One that is larger than the window only when no other is on the way. */
+  fits(bytes: number): boolean {
+    return this.#deltaBytes === 0 || this.#deltaBytes + bytes <= this.#most();
   }
 
   /** Is so little on the way that a key would be fresh when it arrives? */
   get drained(): boolean {
     return this.#bytes <= ACK_EVERY_BYTES;
+  }
+
+  #measure(acked: number, now: number): void {
+    const measured = this.#measured;
+    if (measured) {
+      measured.bytes += acked;
+      const ms = now - measured.since;
+      if (ms < MEASURE_MS && this.#bytes > 0) return;
+      if (ms >= MEASURE_MS) {
+        const speed = measured.bytes / ms;
+        this.#speed = this.#speed === 0 ? speed : this.#speed + WEIGHT * (speed - this.#speed);
+      }
+    }
+    this.#measured = this.#bytes > 0 ? { bytes: 0, since: now } : undefined;
   }
 
   #most(): number {
