@@ -31,6 +31,7 @@ import { scheduleLostHosts } from './hosts/lost.ts';
 import { Presence } from './hosts/presence.ts';
 import { createGeneration } from './inference/generation/generation.ts';
 import { ModelServers } from './inference/generation/servers.ts';
+import { Turns } from './inference/generation/turns.ts';
 import { createInference } from './inference/inference.ts';
 import { createReaders, createReading } from './inference/reading/reading.ts';
 import { Served } from './inference/served.ts';
@@ -136,7 +137,6 @@ export function createApp(config: Config, log: Logger): App {
     onChange: (held) => {
       metrics.lease.set(held ? 1 : 0);
       log[held ? 'info' : 'warn']({ held }, 'host lease');
-      if (held) served.start();
       for (const worker of ofHost) held ? worker.run() : worker.pause();
       if (!held) void screens.forgetAll();
     },
@@ -159,8 +159,8 @@ export function createApp(config: Config, log: Logger): App {
   const served = new Served({
     redis: promptRedis,
     host: name,
-    models: () => (lease.held ? [OCR_MODEL, ...servers.models()] : []),
-    loading: () => lease.held && servers.loading(),
+    models: () => [OCR_MODEL, ...servers.models()],
+    loading: () => servers.loading(),
     log,
   });
   const handlers = {
@@ -173,6 +173,7 @@ export function createApp(config: Config, log: Logger): App {
         served,
         records,
         metrics,
+        turns: new Turns(promptRedis, 'ai-inference', config.INFERENCE_LIMIT.windowMs),
         idleMs: config.MODEL_IDLE_MS,
         waitMs: config.MODEL_WAIT_MS,
       }),
@@ -300,10 +301,11 @@ export function createApp(config: Config, log: Logger): App {
       // What needs the ledger before it is there waits by itself.
       void ledger?.migrate(migrating.signal);
       lease.start();
-      inference.run();
-      cancellations.start();
       servers.start();
       gpus.start();
+      served.start();
+      inference.run();
+      cancellations.start();
       observer.start();
       ledgerLeader?.start();
       sweep.start();

@@ -41,7 +41,7 @@ export function cancelJob(app: App, services: Services): void {
 }
 
 /** When this returns the run has ended, in Redis and in the ledger. */
-async function cancel(c: Context<AppEnv>, services: Services, id: string): Promise<void> {
+export async function cancel(c: Context<AppEnv>, services: Services, id: string): Promise<void> {
   const { config, ledger } = services;
   const user = c.get('user').id;
   let verdict = await cancelRun(services, user, id);

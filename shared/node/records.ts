@@ -441,7 +441,8 @@ export class Records {
     fields: (string | number)[],
   ): Promise<string[]> {
     const args = [fence ?? '', ref.run, ttlMs, this.#store.maxChanges, ...fields];
-    return this.#onJob(ref, () => this.#store.change(ref.userId, CHANGE_JOB, jobKeys(ref), args));
+    const names = [...jobKeys(ref), keys.input(ref.userId, ref.jobId)];
+    return this.#onJob(ref, () => this.#store.change(ref.userId, CHANGE_JOB, names, args));
   }
 
   async #tellEnd({ ref, end, fence, at, attemptsMade }: EndedRun, webhook: boolean): Promise<void> {
