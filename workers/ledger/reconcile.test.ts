@@ -7,7 +7,7 @@ import { readUsage } from '@warmwind/shared/ledger/usage';
 import { Drain } from '@warmwind/shared/node/drain';
 import { createLog } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
-import { Records } from '@warmwind/shared/node/records';
+import { Records, type RunNews } from '@warmwind/shared/node/records';
 import { connectPatient, disconnect } from '@warmwind/shared/node/redis';
 import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
 import { Worker } from 'bullmq';
@@ -88,6 +88,32 @@ test('what agrees is left alone', async () => {
   await drained();
   expect(await reconcile()).toEqual(NOTHING);
   expect(await reconciler().reconcile({ full: true })).toEqual(NOTHING);
+});
+
+test('what ended lately is told again once Redis was another process, as it may have forgotten what was to be told', async () => {
+  const news: RunNews[] = [];
+  const publisher = new Publisher(realtime, log);
+  const telling = new Records(redis, publisher, fleet.ledger, async (one) => void news.push(one));
+  const start = await fleet.startDesktop();
+  await redis.hset(keys.job(start.userId, start.jobId), 'webhookUrl', 'http://hooks.test/');
+  await fleet.postgres.sql`update jobs set webhook_url = 'http://hooks.test/'`;
+  const claim = await records.claimJob(start.data, 0);
+  if (claim.verdict !== 'ok') throw new Error('not claimed');
+  await records.endJob(start.data, { state: 'cancelled' }, claim.fence, 0);
+  await drained();
+  const ours = reconciler({ records: telling });
+  await ours.reconcile();
+  const row = await rowOf(start);
+  const ref = { userId: start.userId, jobId: start.jobId, run: 1 };
+  // Its entry in the queue, which has ended, was told of before.
+  const before = news.length;
+  expect(news.slice(-2)).toMatchObject([
+    { ref, webhook: true, at: row?.startedAt?.getTime(), attemptsMade: 0, end: undefined },
+    { ref, webhook: true, at: row?.finishedAt?.getTime(), end: { state: 'cancelled' } },
+  ]);
+  await ours.reconcile();
+  expect(news).toHaveLength(before);
+  publisher.close();
 });
 
 describe('a job that the ledger holds open', () => {
