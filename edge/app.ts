@@ -9,8 +9,10 @@ import type { Config } from './config.ts';
 import { consoleRoutes } from './console/routes.ts';
 import { getContainer } from './containers/get.ts';
 import { listContainers } from './containers/list.ts';
+import { screenshot } from './containers/screenshot.ts';
 import { startContainer } from './containers/start.ts';
 import { stopContainer } from './containers/stop.ts';
+import { expelViewer, listViewers } from './containers/viewers.ts';
 import { docsRoutes } from './docs/routes.ts';
 import type { App, AppEnv } from './env.ts';
 import { healthRoutes } from './health/routes.ts';
@@ -27,6 +29,10 @@ import { listJobs } from './jobs/list.ts';
 import { retryJob } from './jobs/retry.ts';
 import { limited } from './limits/charge.ts';
 import { getLimits } from './limits/get.ts';
+import { chatCompletions } from './openai/chat.ts';
+import { isOpenAi, openAiErrorResponse } from './openai/errors.ts';
+import { listOpenAiModels } from './openai/models.ts';
+import { revokeTicket } from './realtime/revoke.ts';
 import { createTicket } from './realtime/token.ts';
 import { createServices } from './services.ts';
 import { getUsage } from './usage/get.ts';
@@ -36,7 +42,7 @@ import { getWebhookSecret } from './webhooks/secret.ts';
 export function createApp(config: Config): App {
   const services = createServices(config);
   const app: App = new OpenAPIHono<AppEnv>({ defaultHook: onInvalid });
-  app.onError(errorResponse);
+  app.onError((error, c) => (isOpenAi(c.req.path) ? openAiErrorResponse(error, c) : errorResponse(error, c)));
 
   app.use(
     requestId({ limitLength: 64, generator: newId }),
@@ -56,14 +62,20 @@ export function createApp(config: Config): App {
   stopContainer(app, services);
   listContainers(app, services);
   getContainer(app, services);
+  screenshot(app, services);
+  listViewers(app, services);
+  expelViewer(app, services);
   infer(app, services);
   listModels(app, services);
+  chatCompletions(app, services);
+  listOpenAiModels(app, services);
   listJobs(app, services);
   getJob(app, services);
   cancelJob(app, services);
   retryJob(app, services);
   jobEvents(app, services);
   createTicket(app, services);
+  revokeTicket(app, services);
   getLimits(app, services);
   getUsage(app, services);
   getWebhookSecret(app, services);

@@ -6,8 +6,8 @@ export const OCR_MODEL = 'ocr-eng';
 /** The largest image of a request, bytes before base64. */
 export const MAX_IMAGE_BYTES = 2 ** 20;
 
-/** The form of a model's name. */
-export const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
+/** A model that can be asked for. */
+export const ModelName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/, 'use the name of a model');
 export const MAX_MESSAGES = 256;
 export const MAX_MESSAGE_CHARS = 200_000;
 
@@ -22,7 +22,7 @@ const Message = z.strictObject({
  */
 export const InferenceRequest = z
   .strictObject({
-    model: z.string().regex(MODEL_NAME, 'use the name of a model'),
+    model: ModelName,
     prompt: z.string().min(1).max(MAX_MESSAGE_CHARS).optional(),
     messages: z.array(Message).min(1).max(MAX_MESSAGES).optional(),
     image: z

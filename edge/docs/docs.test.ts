@@ -19,9 +19,13 @@ describe('GET /openapi.json', () => {
       Object.keys(methods).map((m) => `${m} ${path}`),
     );
     expect(routes.toSorted()).toEqual([
+      'delete /containers/{id}/viewers/{viewerId}',
       'delete /jobs/{id}',
+      'delete /realtime/tokens/{id}',
       'get /containers',
       'get /containers/{id}',
+      'get /containers/{id}/screenshot',
+      'get /containers/{id}/viewers',
       'get /health/live',
       'get /health/ready',
       'get /jobs',
@@ -30,12 +34,14 @@ describe('GET /openapi.json', () => {
       'get /limits',
       'get /models',
       'get /usage',
+      'get /v1/models',
       'get /webhooks/secret',
       'post /containers/start',
       'post /containers/{id}/stop',
       'post /inference',
       'post /jobs/{id}/retry',
       'post /realtime/token',
+      'post /v1/chat/completions',
     ]);
     const start = paths['/containers/start']?.post;
     expect(Object.keys(start?.responses ?? {})).toEqual([

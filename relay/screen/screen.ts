@@ -154,14 +154,17 @@ export class Screen {
   #askAfter(at: number): void {
     clearTimeout(this.#asking);
     this.#askAt = at;
-    this.#asking = setTimeout(() => {
-      this.#askAt = Number.POSITIVE_INFINITY;
-      if (!this.lacking) return;
-      this.#askedAt = performance.now();
-      this.#context.metrics.keysAsked.inc();
-      this.tell({ t: 'key' }).catch(() => undefined);
-      this.#askAfter(this.#askedAt + LIMITS.keyRepeatMs);
-    }, at - performance.now());
+    this.#asking = setTimeout(
+      () => {
+        this.#askAt = Number.POSITIVE_INFINITY;
+        if (!this.lacking) return;
+        this.#askedAt = performance.now();
+        this.#context.metrics.keysAsked.inc();
+        this.tell({ t: 'key' }).catch(() => undefined);
+        this.#askAfter(this.#askedAt + LIMITS.keyRepeatMs);
+      },
+      Math.max(0, at - performance.now()),
+    );
   }
 }
 

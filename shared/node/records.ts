@@ -148,10 +148,9 @@ export class Records {
     if (verdict !== 'ok') return { verdict: verdict as 'ended' | 'stale' | 'gone' };
     const fence = Number(value);
     if (ends) await this.#tellEarlierEnds(ref);
-    await Promise.all([
-      this.#tell.active(ref, fence, attemptsMade + 1),
-      this.#notify({ ref, webhook: webhook === '1', at: now, attemptsMade, end: undefined }),
-    ]);
+    // Nothing waits for this: what is told later comes after it, and a run that is taken again is told so again.
+    void this.#tell.active(ref, fence, attemptsMade + 1);
+    await this.#notify({ ref, webhook: webhook === '1', at: now, attemptsMade, end: undefined });
     return { verdict: 'ok', fence, timeoutMs: Number(timeoutMs) || undefined };
   }
 
@@ -430,7 +429,8 @@ export class Records {
     fields: (string | number)[],
   ): Promise<string[]> {
     const args = [fence ?? '', ref.run, ttlMs, this.#store.maxChanges, ...fields];
-    return this.#onJob(ref, () => this.#store.change(ref.userId, CHANGE_JOB, jobKeys(ref), args));
+    const names = [...jobKeys(ref), keys.input(ref.userId, ref.jobId)];
+    return this.#onJob(ref, () => this.#store.change(ref.userId, CHANGE_JOB, names, args));
   }
 
   async #tellEnd({ ref, end, fence, at, attemptsMade }: EndedRun, webhook: boolean): Promise<void> {

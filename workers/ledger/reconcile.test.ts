@@ -53,7 +53,8 @@ afterEach(async () => {
 const reconciler = (more: Partial<ReconcilerOptions> = {}) =>
   new Reconciler({ redis, ledger: fleet.ledger, records, queue: fleet.queue, log, afterMs: -1000, ...more });
 const reconcile = () => reconciler().reconcile();
-const waiting = async () => (await fleet.queue('containers').getWaiting()).map(({ id }) => id);
+const entries = () => fleet.queue('containers').getJobs(['waiting', 'prioritized']);
+const waiting = async () => (await entries()).map(({ id }) => id);
 const jobRecord = ({ userId, jobId }: Submitted) => redis.hgetall(keys.job(userId, jobId));
 const desktopRecord = ({ userId, containerId }: Submitted) =>
   redis.hgetall(keys.container(userId, containerId));
@@ -98,7 +99,7 @@ describe('a job that the ledger holds open', () => {
     expect(await jobRecord(start)).toEqual(job);
     expect(await desktopRecord(start)).toMatchObject(desktop);
     expect(await waiting()).toEqual([start.jobId]);
-    const [entry] = await fleet.queue('containers').getWaiting();
+    const [entry] = await entries();
     expect(entry?.data).toEqual(start.data);
     expect(entry?.opts).toMatchObject({ attempts: 3 });
     expect(await redis.zrange(keys.jobs(start.userId), '0', '-1')).toEqual([start.jobId]);
@@ -290,6 +291,19 @@ describe('a desktop', () => {
       startedAt: '1000',
       expiresAt: '2000',
     });
+  });
+
+  test('of a cancelled start whose follow-up was lost has stopped', async () => {
+    const start = await fleet.startDesktop();
+    await fleet.cancel(start);
+    await drained();
+    await redis.flushall();
+    await fleet.realtime.client.flushall();
+    expect(await reconcile()).toMatchObject({ closed: 1 });
+    expect(await desktopRecord(start)).toMatchObject({ state: 'stopped' });
+    await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
+    await drained();
+    expect(await reconcile()).toEqual(NOTHING);
   });
 
   test('whose end the ledger has missed is closed there', async () => {

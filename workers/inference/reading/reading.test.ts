@@ -61,6 +61,8 @@ test('what stands on an image is read, with boxes, while progress is told', asyn
     'Invoice 4711 total 129.50 EUR',
     'Sign in Cancel Help',
   ]);
+  // Nobody needs the image any more.
+  expect(await fleet.queueRedis.client.exists(keys.input(job.userId, job.jobId))).toBe(0);
   expect(result.boxes.map(({ text }) => text).join(' ')).toBe(result.text.replaceAll('\n', ' '));
   for (const { confidence, x, y, width, height } of result.boxes) {
     expect(confidence).toBeGreaterThan(50);
