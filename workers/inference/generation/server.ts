@@ -1,4 +1,4 @@
-import { MODEL_NAME } from '@warmwind/shared/inference';
+import { ModelName } from '@warmwind/shared/inference';
 import OpenAI from 'openai';
 import { z } from 'zod';
 import { readWaiting } from './gauges.ts';
@@ -93,7 +93,7 @@ export class ModelServer {
 function parseModels(text: string): Set<string> | undefined {
   try {
     const ids = Models.parse(JSON.parse(text)).data.map(({ id }) => id);
-    return new Set(ids.filter((id) => MODEL_NAME.test(id)));
+    return new Set(ids.filter((id) => ModelName.safeParse(id).success));
   } catch {
     return undefined;
   }
