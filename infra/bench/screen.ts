@@ -1,0 +1,158 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { watch } from '../../workers/testing/viewer.ts';
+import { startRedis } from '../testing/redis.ts';
+import { waitFor } from '../testing/wait.ts';
+import { cpuMs, MARKER, type Program, startDesktop } from './desktop.ts';
+import { type Figure, median, percentile, report } from './report.ts';
+import { startWebsockify, stubViewer } from './websockify.ts';
+
+const SECONDS = Number(process.env.SECONDS ?? 8);
+const VIEWERS = (process.env.VIEWERS ?? '1,10,50').split(',').map(Number);
+
+type Desktop = Awaited<ReturnType<typeof startDesktop>>;
+type Cost = { updates: number; perUpdateMs: number; xvncPerUpdateMs: number; bytesPerUpdate: number };
+
+const redis = await startRedis();
+const figures: Figure[] = [];
+try {
+  await measureLatency();
+  for (const program of ['animation', 'text'] as const) await compare(program);
+} finally {
+  await redis.stop();
+}
+process.exitCode = report('screen: one stream for all against one connection for each', figures) ? 0 : 1;
+// The engine's connections would keep it.
+process.exit();
+
+async function onDesktop<T>(programs: Program[], work: (desktop: Desktop) => Promise<T>): Promise<T> {
+  const desktop = await startDesktop();
+  try {
+    for (const program of programs) await desktop.run(program);
+    return await work(desktop);
+  } finally {
+    await desktop.stop();
+  }
+}
+
+async function bridged<T>(
+  { socketPath }: Desktop,
+  id: string,
+  work: (bridge: ChildProcess) => Promise<T>,
+): Promise<T> {
+  const bridge = fork(new URL('bridge.ts', import.meta.url), [socketPath, redis.url, id]);
+  try {
+    await once(bridge, 'message');
+    return await work(bridge);
+  } finally {
+    const gone = once(bridge, 'exit');
+    bridge.kill('SIGKILL');
+    await gone;
+  }
+}
+
+/** From the moment that a program writes the time to the frame that shows it. */
+async function measureLatency(): Promise<void> {
+  await onDesktop(['marker'], (desktop) =>
+    bridged(desktop, 'latency', async () => {
+      const ages: number[] = [];
+      let last = -1;
+      const viewer = await watch(redis.url, 'latency', (at, canvas) => {
+        const shown = readMarker(canvas.rgb, canvas.width);
+        if (shown !== last && last !== -1) ages.push((Math.floor(at) - shown) & 0xffffff);
+        last = shown;
+      });
+      await viewer.say({ t: 'key' });
+      await waitFor('frames', () => ages.length > 20 * SECONDS, SECONDS * 3000);
+      await viewer.stop();
+      const fresh = ages.slice(10);
+      figures.push(
+        { name: 'X change → frame on the channel, p50', value: median(fresh), unit: 'ms' },
+        { name: 'X change → frame on the channel, p95', value: percentile(fresh, 95), unit: 'ms' },
+      );
+    }),
+  );
+}
+
+function readMarker(rgb: Buffer, width: number): number {
+  const { bits, cell, x, y } = MARKER;
+  let value = 0;
+  for (let bit = 0; bit < bits; bit++) {
+    const at = ((y + cell.h) * width + x + bit * cell.w + cell.w) * 3;
+    value = (value << 1) | ((rgb[at] ?? 0) > 127 ? 1 : 0);
+  }
+  return value;
+}
+
+async function compare(program: Program): Promise<void> {
+  const ours = await onDesktop([program], (desktop) =>
+    bridged(desktop, program, async (bridge) => {
+      const viewer = await watch(redis.url, program, () => undefined, false);
+      await viewer.say({ t: 'key' });
+      await waitFor('frames', () => viewer.seen.frames > 10);
+      return measure(
+        () => ({ updates: viewer.seen.frames, bytes: viewer.seen.bytes }),
+        () => cpuMs(bridge.pid ?? 0),
+        desktop,
+      ).finally(() => viewer.stop());
+    }),
+  );
+  told(`${program}, ours: bridge`, ours);
+  const theirs = new Map<number, Cost>();
+  for (const viewers of VIEWERS) {
+    const cost = await onDesktop([program], async (desktop) => {
+      const websockify = await startWebsockify(desktop.socketPath);
+      const stubs = Array.from({ length: viewers }, () => stubViewer(websockify.url));
+      try {
+        await waitFor('frames', () => stubs.every((stub) => stub.updates() > 3), 30_000);
+        const sum = (of: (stub: (typeof stubs)[0]) => number) =>
+          stubs.reduce((all, stub) => all + of(stub), 0);
+        return await measure(
+          () => ({ updates: sum((stub) => stub.updates()), bytes: sum((stub) => stub.bytes()) }),
+          websockify.cpuMs,
+          desktop,
+        );
+      } finally {
+        for (const stub of stubs) stub.stop();
+        await websockify.stop();
+      }
+    });
+    theirs.set(viewers, cost);
+    told(`${program}, websockify, ${viewers} viewers`, cost);
+  }
+  for (const [viewers, cost] of theirs) {
+    const oursEach = (ours.perUpdateMs + ours.xvncPerUpdateMs) / viewers;
+    figures.push({
+      name: `${program}, ${viewers} viewers: CPU per delivered update, ours without relay / theirs`,
+      value: oursEach / (cost.perUpdateMs + cost.xvncPerUpdateMs),
+      unit: '',
+    });
+  }
+}
+
+function told(name: string, { updates, perUpdateMs, xvncPerUpdateMs, bytesPerUpdate }: Cost): void {
+  figures.push(
+    { name: `${name}: updates delivered a second`, value: updates / SECONDS, unit: '/s' },
+    { name: `${name}: CPU per update`, value: perUpdateMs, unit: 'ms' },
+    { name: `${name}: Xvnc’s CPU per update`, value: xvncPerUpdateMs, unit: 'ms' },
+    { name: `${name}: an update`, value: bytesPerUpdate / 1024, unit: 'KiB' },
+  );
+}
+
+async function measure(
+  delivered: () => { updates: number; bytes: number },
+  cpu: () => Promise<number>,
+  desktop: Desktop,
+): Promise<Cost> {
+  const before = { ...delivered(), cpu: await cpu(), xvnc: await desktop.cpuMs() };
+  await sleep(SECONDS * 1000);
+  const after = { ...delivered(), cpu: await cpu(), xvnc: await desktop.cpuMs() };
+  const updates = after.updates - before.updates;
+  return {
+    updates,
+    perUpdateMs: (after.cpu - before.cpu) / updates,
+    xvncPerUpdateMs: (after.xvnc - before.xvnc) / updates,
+    bytesPerUpdate: (after.bytes - before.bytes) / updates,
+  };
+}
