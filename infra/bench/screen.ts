@@ -11,6 +11,8 @@ import { startWebsockify, stubViewer } from './websockify.ts';
 const SECONDS = Number(process.env.SECONDS ?? 8);
 const VIEWERS = (process.env.VIEWERS ?? '1,10,50').split(',').map(Number);
 
+const MAGENTA = Buffer.of(255, 0, 255, 255, 0, 255, 255, 0, 255);
+
 type Desktop = Awaited<ReturnType<typeof startDesktop>>;
 type Cost = { updates: number; perUpdateMs: number; xvncPerUpdateMs: number; bytesPerUpdate: number };
 
@@ -57,10 +59,11 @@ async function measureLatency(): Promise<void> {
   await onDesktop(['marker'], (desktop) =>
     bridged(desktop, 'latency', async () => {
       const ages: number[] = [];
-      let last = -1;
+      let last: number | undefined;
       const viewer = await watch(redis.url, 'latency', (at, canvas) => {
         const shown = readMarker(canvas.rgb, canvas.width);
-        if (shown !== last && last !== -1) ages.push((Math.floor(at) - shown) & 0xffffff);
+        if (shown === undefined || shown === last) return;
+        ages.push((Math.floor(at) - shown) & 0xffffff);
         last = shown;
       });
       await viewer.say({ t: 'key' });
@@ -75,13 +78,15 @@ async function measureLatency(): Promise<void> {
   );
 }
 
-function readMarker(rgb: Buffer, width: number): number {
-  const { bits, cell, x, y } = MARKER;
+/** `undefined` while there is none. */
+function readMarker(rgb: Buffer, width: number): number | undefined {
+  const { bits, cell } = MARKER;
+  const corner = rgb.indexOf(MAGENTA);
+  if (corner < 0) return undefined;
+  const middle = corner + (Math.floor(cell.h / 2) * width + Math.floor(cell.w / 2)) * 3;
   let value = 0;
-  for (let bit = 0; bit < bits; bit++) {
-    const at = ((y + cell.h) * width + x + bit * cell.w + cell.w) * 3;
-    value = (value << 1) | ((rgb[at] ?? 0) > 127 ? 1 : 0);
-  }
+  for (let bit = 1; bit <= bits; bit++)
+    value = (value << 1) | ((rgb[middle + bit * cell.w * 3] ?? 0) > 127 ? 1 : 0);
   return value;
 }
 
