@@ -37,6 +37,8 @@ export const InferenceRequest = z
       .min(0)
       .max(2 ** 31 - 1)
       .optional(),
+    topP: z.number().gt(0).max(1).optional(),
+    stop: z.array(z.string().min(1).max(256)).max(4).optional(),
     timeoutMs: z.number().int().min(1000).max(3_600_000).optional(),
     webhookUrl: WebhookUrl.optional(),
   })
@@ -65,6 +67,8 @@ export const InferenceInput = z.object({
   maxTokens: z.number().optional(),
   temperature: z.number().optional(),
   seed: z.number().optional(),
+  topP: z.number().optional(),
+  stop: z.array(z.string()).optional(),
 });
 export type InferenceInput = z.infer<typeof InferenceInput>;
 

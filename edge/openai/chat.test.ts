@@ -73,12 +73,19 @@ async function read(stream: AsyncIterable<OpenAI.ChatCompletionChunk>) {
 describe('POST /v1/chat/completions', () => {
   test('200: a job, whose result is the answer; its limits are in the headers', async () => {
     const answering = openai.chat.completions
-      .create({ ...ASK, max_tokens: 9, temperature: 0 })
+      .create({ ...ASK, max_tokens: 9, temperature: 0, top_p: 0.9, stop: '\n' })
       .withResponse();
     const id = await asked();
     expect(await waiting(edge, 'ai-inference')).toEqual([id]);
     const input = JSON.parse((await redis().get(keys.input('ada', id))) ?? '');
-    expect(input).toEqual({ ...ASK, maxTokens: 9, temperature: 0, seed: expect.any(Number) });
+    expect(input).toEqual({
+      ...ASK,
+      maxTokens: 9,
+      temperature: 0,
+      topP: 0.9,
+      stop: ['\n'],
+      seed: expect.any(Number),
+    });
     tell('job.output', { text: 'Once' });
     tell('job.completed', { result: RESULT });
     const { data, response } = await answering;

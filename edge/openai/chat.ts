@@ -3,7 +3,6 @@ import { type InferenceInput, OCR_MODEL } from '@warmwind/shared/inference';
 import { ChatRequest, type CompletionHead } from '@warmwind/shared/openai';
 import type { App } from '../env.ts';
 import { imageBody } from '../http/body.ts';
-import { badRequest } from '../http/errors.ts';
 import { json, security } from '../http/openapi.ts';
 import { INFERENCE_SCOPES, submitInference } from '../inference/submit.ts';
 import { idempotency, SubmitHeaders } from '../jobs/idempotency.ts';
@@ -67,15 +66,11 @@ export function chatCompletions(app: App, services: Services): void {
 }
 
 /** What a worker is given. Without a seed one is drawn here, so that an attempt that begins anew says the same. */
-function inputOf(request: z.output<typeof ChatRequest>): InferenceInput {
-  const { model, messages, temperature, seed, stop, top_p } = request;
+function inputOf(request: ChatRequest): InferenceInput {
+  const { model, messages, temperature, seed, stop, top_p: topP } = request;
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   if (model === OCR_MODEL) {
     throw new NoAnswer(404, `${model} reads images: see POST /inference.`, 'model_not_found', 'model');
-  }
-  if (stop?.length) throw badRequest([{ path: 'stop', message: 'is not supported here: leave it out' }]);
-  if (top_p != null && top_p < 1) {
-    throw badRequest([{ path: 'top_p', message: 'is not supported here: leave it out' }]);
   }
   return {
     model,
@@ -83,6 +78,8 @@ function inputOf(request: z.output<typeof ChatRequest>): InferenceInput {
     seed: Math.abs(seed ?? Math.floor(Math.random() * MAX_SEED)) % MAX_SEED,
     ...(maxTokens == null ? {} : { maxTokens }),
     ...(temperature == null ? {} : { temperature }),
+    ...(topP == null ? {} : { topP }),
+    ...(stop?.length ? { stop } : {}),
   };
 }
 

@@ -7,8 +7,11 @@ import { readPicture } from '../../workers/screen/picture.ts';
 import { startEngine } from '../testing/docker.ts';
 import { waitFor } from '../testing/wait.ts';
 
-/** The marker's cells: the low bits of the time in ms at which it was written, black or white, the highest first. */
-export const MARKER = { bits: 24, cell: { w: 8, h: 17 }, x: 0, y: 0 };
+/**
+ * The marker: a magenta cell, then the low bits of the time in ms at which it was written, white or black, the highest
+ * first. Cells in pixels.
+ */
+export const MARKER = { bits: 24, cell: { w: 6, h: 13 } };
 
 const PROGRAMS = {
   /** 480 × 340 pixels of other colours, 20 times a second. */
@@ -20,8 +23,8 @@ const PROGRAMS = {
   text: `xterm -geometry 120x36+200+60 -e bash -c '
     i=0; while :; do echo "$((i++)) the quick brown fox jumps over the lazy dog $RANDOM $RANDOM $RANDOM"; sleep 0.025; done'`,
   /** The time that it is, every 40 ms. */
-  marker: `xterm -b 0 -geometry 24x1+0+0 -title marker -e bash -c '
-    tput civis; while :; do t=$((\${EPOCHREALTIME/./} / 1000 & 0xffffff)); s="\\e[H";
+  marker: `xterm -geometry 26x2+40+560 -title marker -e bash -c '
+    tput civis; while :; do t=$((\${EPOCHREALTIME/./} / 1000 & 0xffffff)); s="\\e[H\\e[48;5;201m ";
       for ((b = 23; b >= 0; b--)); do (( t >> b & 1 )) && s+="\\e[107m " || s+="\\e[40m "; done
       printf "$s"; sleep 0.04; done'`,
 };

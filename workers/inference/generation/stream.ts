@@ -70,7 +70,7 @@ export async function stream(
 }
 
 /** A prompt is one message of a user. `max_tokens` is the name that every server knows. */
-function request({ model, prompt, messages, maxTokens, temperature, seed }: InferenceInput) {
+function request({ model, prompt, messages, maxTokens, temperature, seed, topP, stop }: InferenceInput) {
   if (prompt === undefined && messages === undefined) throw new JobFailure('input_missing');
   return {
     model,
@@ -80,6 +80,8 @@ function request({ model, prompt, messages, maxTokens, temperature, seed }: Infe
     ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(seed === undefined ? {} : { seed }),
+    ...(topP === undefined ? {} : { top_p: topP }),
+    ...(stop === undefined ? {} : { stop }),
   };
 }
 
