@@ -29,6 +29,9 @@ import { listJobs } from './jobs/list.ts';
 import { retryJob } from './jobs/retry.ts';
 import { limited } from './limits/charge.ts';
 import { getLimits } from './limits/get.ts';
+import { chatCompletions } from './openai/chat.ts';
+import { isOpenAi, openAiErrorResponse } from './openai/errors.ts';
+import { listOpenAiModels } from './openai/models.ts';
 import { revokeTicket } from './realtime/revoke.ts';
 import { createTicket } from './realtime/token.ts';
 import { createServices } from './services.ts';
@@ -39,7 +42,7 @@ import { getWebhookSecret } from './webhooks/secret.ts';
 export function createApp(config: Config): App {
   const services = createServices(config);
   const app: App = new OpenAPIHono<AppEnv>({ defaultHook: onInvalid });
-  app.onError(errorResponse);
+  app.onError((error, c) => (isOpenAi(c.req.path) ? openAiErrorResponse(error, c) : errorResponse(error, c)));
 
   app.use(
     requestId({ limitLength: 64, generator: newId }),
@@ -64,6 +67,8 @@ export function createApp(config: Config): App {
   expelViewer(app, services);
   infer(app, services);
   listModels(app, services);
+  chatCompletions(app, services);
+  listOpenAiModels(app, services);
   listJobs(app, services);
   getJob(app, services);
   cancelJob(app, services);

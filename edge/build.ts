@@ -13,11 +13,22 @@ export type EdgeBundle = {
   compatibilityFlags: string[];
 };
 
-/** Bundles the edge into `outDir`, offline. Rejects with wrangler's words when it can't. */
-export async function buildEdge(outDir: string): Promise<EdgeBundle> {
+/**
+ * Bundles the edge into `outDir`, offline; `entry` is another module that wraps it. Rejects with wrangler's words when it
+ * can't.
+ */
+export async function buildEdge(outDir: string, entry?: string): Promise<EdgeBundle> {
   await mkdir(outDir, { recursive: true });
   await buildConsole();
-  await wrangler(['deploy', '--dry-run', '--outdir', outDir]);
+  await wrangler([
+    'deploy',
+    ...(entry ? [entry] : []),
+    '--config',
+    'wrangler.jsonc',
+    '--dry-run',
+    '--outdir',
+    outDir,
+  ]);
   return readBundle(outDir);
 }
 

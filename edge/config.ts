@@ -76,9 +76,9 @@ const Variables = z
     PREMIUM_MODELS: List.prefault(''),
     /** CIDR ranges that webhooks may go to although they are not public. */
     WEBHOOK_ALLOW: WebhookAllow.prefault(''),
-    /** How long a request waits for the limiter, and a submission for the script that decides it. */
+    /** How long a request waits for the limiter, and a submission for the script that decides it, if it is no large one. */
     LIMITER_TIMEOUT_MS: Milliseconds.default(300),
-    /** How long a submission waits, once it is accepted, for its job to be in the queue and in the ledger. */
+    /** How long a submission waits, once it is accepted, for its job to be in the queue and in the ledger; a large one for its acceptance too. */
     SUBMIT_TIMEOUT_MS: Milliseconds.default(2000),
     /** Jobs that wait in a queue from which on it takes no more, but for stops. */
     MAX_WAITING: z.coerce.number().int().min(1).default(MAX_WAITING),

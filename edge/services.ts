@@ -26,6 +26,7 @@ export type Services = {
 
 export function createServices(config: Config): Services {
   const deciding = createRedis(config, config.LIMITER_TIMEOUT_MS);
+  const patient = createRedis(config, config.SUBMIT_TIMEOUT_MS);
   const limiter = new Limiter(deciding, config.RATE_LIMITS);
   const rest = {
     url: config.UPSTASH_REDIS_REST_URL,
@@ -38,7 +39,7 @@ export function createServices(config: Config): Services {
     redis: createRedis(config, READ_TIMEOUT_MS),
     limiter,
     queues,
-    submissions: new Submissions(deciding, limiter, queues, config.LEDGER === 'on'),
+    submissions: new Submissions(deciding, patient, limiter, queues, config.LEDGER === 'on'),
     ledger: config.LEDGER === 'on' && config.LEDGER_DB ? new Ledger(config.LEDGER_DB, config) : undefined,
     relay: new Relay(config),
     verifyToken: createVerifier(config),

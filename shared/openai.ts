@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MAX_MESSAGE_CHARS, MAX_MESSAGES, MODEL_NAME } from './inference.ts';
+import { MAX_MESSAGE_CHARS, MAX_MESSAGES, ModelName } from './inference.ts';
 
 /** Text, whole or in parts, as OpenAI's clients send it. */
 const Content = z
@@ -29,16 +29,18 @@ const UNSUPPORTED = {
   functions: z.array(z.unknown()).max(0, unsupported).nullish(),
   response_format: z.object({ type: z.literal('text', unsupported) }).nullish(),
   logprobs: z.literal(false, unsupported).nullish(),
-  logit_bias: z.record(z.string(), z.never(unsupported)).nullish(),
-  modalities: z.tuple([z.literal('text', unsupported)], unsupported).nullish(),
-  audio: z.null(unsupported).optional(),
+  logit_bias: z
+    .record(z.string(), z.unknown())
+    .refine((bias) => Object.keys(bias).length === 0, unsupported)
+    .nullish(),
+  modalities: z.array(z.literal('text', unsupported)).nullish(),
 };
 
 const Tokens = z.number().int().min(1).max(131_072);
 
 /** The body of `POST /v1/chat/completions`. Unknown fields are ignored, since OpenAI's clients send many. */
 export const ChatRequest = z.object({
-  model: z.string().regex(MODEL_NAME, 'use the name of a model'),
+  model: ModelName,
   messages: z.array(ChatMessage).min(1).max(MAX_MESSAGES),
   max_tokens: Tokens.nullish(),
   max_completion_tokens: Tokens.nullish(),
@@ -82,13 +84,12 @@ export const openAiError = (
   },
 });
 
-/** What is wrong with a chat request, in OpenAI's form: the first thing alone, as OpenAI does. */
-export function chatRequestError(error: z.ZodError): OpenAiErrorBody {
-  const [issue] = error.issues;
-  const param = issue?.path.join('.') || null;
-  const refused = Object.keys(UNSUPPORTED).includes(String(issue?.path[0]));
-  const message = [param, issue?.message ?? 'is wrong'].filter(Boolean).join(': ');
-  return openAiError(400, message, refused ? 'unsupported_parameter' : 'invalid_value', param);
+/** What is wrong with a chat request, in OpenAI's form. `path` has dots between its parts. */
+export function chatRequestError(issue: { path: string; message: string } | undefined): OpenAiErrorBody {
+  const { path = '', message = 'the request is not valid' } = issue ?? {};
+  const [field = ''] = path.split('.');
+  const code = Object.hasOwn(UNSUPPORTED, field) ? 'unsupported_parameter' : 'invalid_value';
+  return openAiError(400, path ? `${path}: ${message}` : message, code, path || null);
 }
 
 /** One entry of `GET /v1/models`. `created` in epoch seconds. */

@@ -23,6 +23,25 @@ test('a wrong address is named, never quoted', () => {
   }
 });
 
+test('model servers are addresses without path or key', () => {
+  const read = (MODEL_SERVERS: string) => readConfig({ ...env, LEDGER: 'off', MODEL_SERVERS }).MODEL_SERVERS;
+  expect(readConfig({ ...env, LEDGER: 'off' }).MODEL_SERVERS).toEqual([]);
+  expect(read('http://127.0.0.1:8000, https://gpu.example/v1/,')).toEqual([
+    'http://127.0.0.1:8000',
+    'https://gpu.example',
+  ]);
+  for (const wrong of [
+    'gpu:8000',
+    'ftp://gpu',
+    'http://gpu/api',
+    'http://u:hunter2@gpu',
+    'http://gpu/?k=hunter2',
+  ]) {
+    expect(() => read(wrong)).toThrow('MODEL_SERVERS');
+    expect(() => read(wrong)).not.toThrow('hunter2');
+  }
+});
+
 test('webhooks are signed with a long secret, and nobody looks into the queues without a password', () => {
   const off = { ...env, LEDGER: 'off' };
   expect(() => readConfig({ ...off, WEBHOOK_SECRET: 'short' })).toThrow('WEBHOOK_SECRET: ');

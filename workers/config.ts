@@ -7,6 +7,24 @@ const Name = z.string().regex(/^[a-z0-9-]{1,40}$/, 'use 1-40 of a-z, 0-9 and -')
 const Concurrency = z.coerce.number().int().min(1).max(64);
 const Ms = z.coerce.number().int().min(100).max(86_400_000);
 
+/** Addresses with commas between them → without a path: `/v1` is known. */
+const ModelServers = z
+  .string()
+  .default('')
+  .transform((text) => text.split(',').flatMap((part) => part.trim() || []))
+  .pipe(
+    z
+      .array(
+        z
+          .url({ protocol: /^https?$/, error: 'use http://host:port' })
+          .transform((url) => new URL(url))
+          .refine(({ username, password }) => !username && !password, 'put the key into MODEL_SERVER_KEY')
+          .refine(({ pathname, search }) => /^\/(v1\/?)?$/.test(pathname) && !search, 'leave the path out')
+          .transform(({ origin }) => origin),
+      )
+      .max(64, 'at most 64'),
+  );
+
 /** What the environment says, read once. Times in ms. */
 const Config = z
   .object({
@@ -19,15 +37,24 @@ const Config = z
     WORKER_HOST: Name,
     /** Keeps systems that share a Docker Engine apart. */
     FLEET: Name,
-    /** How many jobs of a queue this worker does at a time: starts, commands to its desktops, inference. */
+    /** How many jobs of a queue this worker does at a time: starts, commands to its desktops, inference (of images: one per CPU). */
     CONTAINERS_CONCURRENCY: Concurrency.default(4),
     COMMANDS_CONCURRENCY: Concurrency.default(4),
-    INFERENCE_CONCURRENCY: Concurrency.default(2),
+    INFERENCE_CONCURRENCY: z.coerce.number().int().min(1).max(256).default(2),
     /** How many inferences the whole fleet begins in a time: `10/min`, `600/min`, `5/10s`. */
     INFERENCE_LIMIT: TierText.prefault('10/min'),
     /** How long a job stays a worker's own without a sign of life, and how often others look for such jobs. */
     LOCK_MS: Ms.default(10_000),
     STALLED_EVERY_MS: Ms.default(5000),
+    /** OpenAI-compatible servers of this worker, and what they are shown as a bearer token. */
+    MODEL_SERVERS: ModelServers,
+    MODEL_SERVER_KEY: z.string().min(1).max(1000).optional(),
+    /** A server in which more requests wait than this is given no more. */
+    MODEL_MAX_WAITING: z.coerce.number().int().min(0).max(10_000).default(8),
+    /** How long a model server may say nothing while it answers. */
+    MODEL_IDLE_MS: Ms.default(60_000),
+    /** How long a job waits for a model server that loads or is busy. */
+    MODEL_WAIT_MS: Ms.default(300_000),
     /** How much memory a sandboxed job may take. */
     SANDBOX_MEMORY_MB: z.coerce.number().int().min(16).max(65_536).default(512),
     /** How long a host keeps its name and desktops without renewing. */

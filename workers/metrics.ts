@@ -64,6 +64,42 @@ export function createMetrics(registry: Registry, refresh: () => Promise<void>) 
       labelNames: ['call'],
       registers,
     }),
+    tokens: new Counter({
+      name: 'warmwind_tokens_total',
+      help: 'Tokens that models answered with, as their servers count them.',
+      labelNames: ['model'],
+      registers,
+    }),
+    firstTokenSeconds: new Histogram({
+      name: 'warmwind_first_token_seconds',
+      help: 'From a request to a model server to its first token.',
+      buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+      registers,
+    }),
+    modelServers: new Gauge({
+      name: 'warmwind_model_servers',
+      help: 'Model servers of this worker by state.',
+      labelNames: ['state'],
+      registers,
+    }),
+    gpuCelsius: new Gauge({
+      name: 'warmwind_gpu_temperature_celsius',
+      help: 'How warm a GPU is.',
+      labelNames: ['gpu'],
+      registers,
+    }),
+    gpuMemoryBytes: new Gauge({
+      name: 'warmwind_gpu_memory_bytes',
+      help: 'Memory of a GPU, used and total.',
+      labelNames: ['gpu', 'what'],
+      registers,
+    }),
+    gpuUtilization: new Gauge({
+      name: 'warmwind_gpu_utilization',
+      help: 'How busy a GPU is, 0-1.',
+      labelNames: ['gpu'],
+      registers,
+    }),
     eventsDropped: new Counter({
       name: 'warmwind_events_dropped_total',
       help: 'Events that never reached the realtime Redis.',

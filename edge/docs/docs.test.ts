@@ -34,12 +34,14 @@ describe('GET /openapi.json', () => {
       'get /limits',
       'get /models',
       'get /usage',
+      'get /v1/models',
       'get /webhooks/secret',
       'post /containers/start',
       'post /containers/{id}/stop',
       'post /inference',
       'post /jobs/{id}/retry',
       'post /realtime/token',
+      'post /v1/chat/completions',
     ]);
     const start = paths['/containers/start']?.post;
     expect(Object.keys(start?.responses ?? {})).toEqual([

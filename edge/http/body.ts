@@ -62,7 +62,7 @@ function withBody(request: Request, body: string): Request {
   const headers = new Headers(request.headers);
   headers.set('Content-Type', 'application/json');
   headers.delete('Content-Length');
-  return new Request(request.url, { method: request.method, headers, body });
+  return new Request(request.url, { method: request.method, headers, body, signal: request.signal });
 }
 
 async function readText(body: ReadableStream<Uint8Array>, maxBytes: number): Promise<string> {

@@ -1,20 +1,16 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { InferenceRequest } from '@warmwind/shared/inference';
 import { Job } from '@warmwind/shared/jobs';
-import type { LimitScope } from '@warmwind/shared/limits';
-import { PRIORITY_CLASS } from '@warmwind/shared/queues';
 import type { App } from '../env.ts';
-import { imageBody, MAX_IMAGE_BODY_BYTES, tooLarge } from '../http/body.ts';
+import { imageBody } from '../http/body.ts';
 import { badRequest } from '../http/errors.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { idempotency, SubmitHeaders } from '../jobs/idempotency.ts';
-import { submit } from '../jobs/submit.ts';
 import { finished } from '../jobs/wait.ts';
 import { webhookIssues } from '../jobs/webhook.ts';
 import { limitedBySubmission } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
-
-const SCOPES: LimitScope[] = ['user'];
+import { INFERENCE_SCOPES, submitInference } from './submit.ts';
 
 /** `POST /inference` */
 export function infer(app: App, services: Services): void {
@@ -25,7 +21,7 @@ export function infer(app: App, services: Services): void {
     operationId: 'infer',
     summary: 'Ask a model',
     security,
-    middleware: [limitedBySubmission(limiter, SCOPES), imageBody] as const,
+    middleware: [limitedBySubmission(limiter, INFERENCE_SCOPES), imageBody] as const,
     request: {
       headers: SubmitHeaders,
       body: json(
@@ -45,31 +41,13 @@ export function infer(app: App, services: Services): void {
     const issues = webhookIssues(webhookUrl, config);
     if (issues.length > 0) throw badRequest(issues);
     const { 'idempotency-key': key, prefer } = c.req.valid('header');
-    const job = await submit(c, services, {
-      action: 'inference',
-      kind: 'inference',
-      queue: 'ai-inference',
-      userId: c.get('user').id,
-      requestId: c.get('requestId'),
-      scopes: SCOPES,
+    const job = await submitInference(c, services, {
+      input,
       idempotency: await idempotency(c, key, request),
-      containerId: '',
       webhookUrl,
       timeoutMs,
-      input: written(input),
-      priorityClass: config.PREMIUM_MODELS.includes(input.model)
-        ? PRIORITY_CLASS.premium
-        : PRIORITY_CLASS.other,
-      quotas: config.QUOTAS,
     });
     const ended = await finished(c, services, job, prefer);
     return ended ? c.json(ended, 200) : c.json({ jobId: job.jobId }, 202);
   });
-}
-
-/** JSON that is no larger than a body may be, whatever was made of what is no UTF-8. */
-function written(input: unknown): string {
-  const text = JSON.stringify(input);
-  if (new TextEncoder().encode(text).byteLength > MAX_IMAGE_BODY_BYTES) throw tooLarge(MAX_IMAGE_BODY_BYTES);
-  return text;
 }

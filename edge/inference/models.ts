@@ -25,14 +25,20 @@ export function listModels(app: App, { limiter, redis }: Services): void {
     responses: { 200: json(Models, 'By name.'), ...failures(401, 429, 503) },
   });
   app.openapi(route, async (c) => {
-    const alive = ['ZRANGEBYSCORE', keys.models(), `(${Date.now()}`, '+inf', 'LIMIT', '0', `${MAX_SERVED}`];
-    const served = await needed(redis.exec<string[]>(alive as [string, ...string[]]));
-    const hosts = new Map<string, number>();
-    for (const pair of served) {
-      const id = pair.slice(pair.indexOf(' ') + 1);
-      hosts.set(id, (hosts.get(id) ?? 0) + 1);
-    }
+    const hosts = await servedModels(redis);
     const items = [...hosts].map(([id, count]) => ({ id, hosts: count }));
     return c.json({ items: items.sort((a, b) => (a.id < b.id ? -1 : 1)) }, 200);
   });
+}
+
+/** The models that are served now → how many hosts do. */
+export async function servedModels(redis: Services['redis']): Promise<Map<string, number>> {
+  const alive = ['ZRANGEBYSCORE', keys.models(), `(${Date.now()}`, '+inf', 'LIMIT', '0', `${MAX_SERVED}`];
+  const served = await needed(redis.exec<string[]>(alive as [string, ...string[]]));
+  const hosts = new Map<string, number>();
+  for (const pair of served) {
+    const id = pair.slice(pair.indexOf(' ') + 1);
+    hosts.set(id, (hosts.get(id) ?? 0) + 1);
+  }
+  return hosts;
 }

@@ -41,20 +41,17 @@ export function cancelJob(app: App, services: Services): void {
 }
 
 /** When this returns the run has ended, in Redis and in the ledger. */
-async function cancel(c: Context<AppEnv>, services: Services, id: string): Promise<void> {
+export async function cancel(c: Context<AppEnv>, services: Services, id: string): Promise<void> {
   const { config, ledger } = services;
   const user = c.get('user').id;
   let verdict = await cancelRun(services, user, id);
   if (verdict.verdict === 'not_found' && (await restore(c, services, id))) {
     verdict = await cancelRun(services, user, id);
   }
-  if (verdict.verdict !== 'cancelled') {
-    const { verdict: said } = verdict;
-    // Cancelled before: that may not have been followed up yet.
-    const before = said === 'ended' && verdict.state === 'cancelled';
-    if (!before) c.executionCtx.waitUntil(forgetWish(services, user, id).catch(() => undefined));
-    throw refusal(verdict);
+  if (verdict.verdict === 'not_found') {
+    c.executionCtx.waitUntil(forgetWish(services, user, id).catch(() => undefined));
   }
+  if (verdict.verdict !== 'cancelled') throw refusal(verdict);
   const { job, container } = verdict;
   const records = container ? { job, container } : { job };
   const state = await ledger?.run(c, (db) => recordCancel(db, user, records), config.SUBMIT_TIMEOUT_MS);

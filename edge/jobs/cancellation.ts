@@ -35,7 +35,7 @@ export async function cancelRun(
   return JSON.parse(String(answers.at(-1))) as CancelVerdict;
 }
 
-/** Nobody has to follow up what was not cancelled. */
+/** Nobody has to follow up a job that never was. Of one that was, a run that was cancelled before may still be. */
 export async function forgetWish({ redis }: Services, userId: string, jobId: string): Promise<void> {
   await redis.zrem(keys.cancellations(), wish(userId, jobId));
 }

@@ -23,7 +23,7 @@ beforeAll(async () => {
   });
   const limits = RateLimitsConfig.parse({ user: ['40/min'], 'containers.start': [] });
   queues = new Queues({ url: gateway.url, token: TOKEN, timeoutMs: 5000 }, 1000);
-  submissions = new Submissions(redis, new Limiter(redis, limits), queues, false);
+  submissions = new Submissions(redis, redis, new Limiter(redis, limits), queues, false);
 });
 afterAll(() => gateway?.stop());
 beforeEach(() => gateway.redis.client.flushall());

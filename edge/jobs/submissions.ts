@@ -23,6 +23,9 @@ import { type RunScript, scriptOf } from '../redis/redis.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { NewJob, Submission } from './submission.ts';
 
+/** From this length on an input takes its time on the way to Redis, characters. */
+const LARGE_INPUT = 32 * 1024;
+
 /** A run that belongs into `queue`. */
 export type QueuedRun = Omit<JobData, 'version'> & { queue: string; priority: number };
 
@@ -32,6 +35,7 @@ export class Submissions {
   readonly #limiter: Limiter;
   readonly #queues: Queues;
   readonly #decide: RunScript;
+  readonly #decideLarge: RunScript;
   readonly #withdraw: RunScript;
   readonly #restore: RunScript;
 
@@ -39,14 +43,18 @@ export class Submissions {
   /** Bound of a user's changes, as the scripts take it. */
   readonly #maxChanges: number | '';
 
-  /** @param remembered does the ledger remember what was acknowledged */
-  constructor(redis: Redis, limiter: Limiter, queues: Queues, remembered: boolean) {
+  /**
+   * @param patient the same Redis, given the time that a large input takes
+   * @param remembered does the ledger remember what was acknowledged
+   */
+  constructor(redis: Redis, patient: Redis, limiter: Limiter, queues: Queues, remembered: boolean) {
     this.#unconfirmedTtlMs = remembered
       ? { record: RESERVATION_MS, key: RESERVATION_MS }
       : { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS };
     this.#maxChanges = remembered ? MAX_CHANGES : '';
     this.#redis = redis;
     this.#decide = scriptOf(redis, submitScript);
+    this.#decideLarge = scriptOf(patient, submitScript);
     this.#withdraw = scriptOf(redis, withdrawScript);
     this.#restore = scriptOf(redis, restoreScript);
     this.#limiter = limiter;
@@ -74,7 +82,8 @@ export class Submissions {
       idempotencyHash: idempotency?.keyHash,
     });
     const input = submission.action === 'inference' ? submission.input : '';
-    const answer = await this.#decide(names, [JSON.stringify(request), input]);
+    const decide = input.length < LARGE_INPUT ? this.#decide : this.#decideLarge;
+    const answer = await decide(names, [JSON.stringify(request), input]);
     const [raw, verdict] = answer as [RawDecision, string];
     return { decision: readDecision(raw, scopes), verdict: JSON.parse(verdict) as SubmitVerdict };
   }

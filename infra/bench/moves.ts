@@ -2,12 +2,12 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { isTerminalEvent } from '@warmwind/shared/events';
 import { createLine, type Line } from '../../workers/testing/line.ts';
+import type { Said } from '../../workers/testing/solo.ts';
 import type { Submitted } from '../../workers/testing/submissions.ts';
 import { waitFor } from '../testing/wait.ts';
 import { type Figure, median, percentile } from './report.ts';
-import type { Said } from './worker.ts';
 
-const WORKER = fileURLToPath(import.meta.resolve('./worker.ts'));
+const WORKER = fileURLToPath(import.meta.resolve('../../workers/testing/solo.ts'));
 const QUEUE = 'ai-inference';
 /** Others that wait in the queue for later, as a queue in use has them. */
 const WAITING = 50;

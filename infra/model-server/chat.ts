@@ -97,7 +97,10 @@ async function readRequest(c: Context): Promise<ChatRequest> {
     throw refuse(400, 'The body is not JSON.', 'invalid_json');
   });
   const { success, data, error } = ChatRequest.safeParse(body);
-  if (!success) throw new Refusal(400, chatRequestError(error));
+  if (!success) {
+    const [issue] = error.issues;
+    throw new Refusal(400, chatRequestError(issue && { path: issue.path.join('.'), message: issue.message }));
+  }
   return data;
 }
 

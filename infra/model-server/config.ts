@@ -1,5 +1,5 @@
 import { basename, join } from 'node:path';
-import { MODEL_NAME } from '@warmwind/shared/inference';
+import { ModelName } from '@warmwind/shared/inference';
 import { z } from 'zod';
 
 /** The demonstration model that comes along. */
@@ -14,7 +14,7 @@ const Environment = z.object({
   /** A GGUF file. */
   MODEL_PATH: z.string().default(DESK_TINY),
   /** What clients call it; without one the file's name says it. */
-  MODEL_ID: z.string().regex(MODEL_NAME, 'use the name of a model').optional(),
+  MODEL_ID: ModelName.optional(),
   /** Tokens of prompt and answer together, at most; the model's own bound goes first. */
   MODEL_CONTEXT: count(4096, 1_048_576),
   /** Answers that are generated at the same time. */

@@ -10,7 +10,13 @@ export type ScreenMode = 'view' | 'control';
 
 export type WatchOptions = {
   /** The relay lets this viewer watch. The picture follows as soon as the desktop runs. */
-  onWatching?: (screen: { mode: ScreenMode; width: number; height: number }) => void;
+  onWatching?: (screen: {
+    mode: ScreenMode;
+    width: number;
+    height: number;
+    holder: Holder;
+    mine: boolean;
+  }) => void;
   /** The whole picture, as an RFB FramebufferUpdate message; pixels. */
   onKey: (bytes: Uint8Array, width: number, height: number) => void;
   /** What changed since, in order and without gaps, as an RFB FramebufferUpdate message. */
@@ -34,7 +40,13 @@ export type Screen = {
   close: () => void;
 };
 
-type WatchAck = Ack<{ mode: ScreenMode; width: number; height: number; viewerId: string }>;
+type WatchAck = Ack<{
+  mode: ScreenMode;
+  width: number;
+  height: number;
+  viewerId: string;
+  holder: Holder;
+}>;
 type ControlAck = Ack<{ holder: Holder }>;
 
 const ACK_MS = 10_000;
@@ -49,6 +61,7 @@ export class WatchedScreen implements Screen {
   readonly #options: WatchOptions;
   readonly #onClose: () => void;
   #viewerId = '';
+  #held = false;
   #epoch = -1;
   /** The last frame that was handed on; -1 while a key is needed. */
   #seq = -1;
@@ -74,9 +87,14 @@ export class WatchedScreen implements Screen {
       if (!current()) return;
       if (!late && ack.ok) {
         this.#attempts = 0;
-        this.mode = ack.mode;
-        this.#viewerId = ack.viewerId;
-        this.#options.onWatching?.({ mode: ack.mode, width: ack.width, height: ack.height });
+        const { mode, width, height, viewerId, holder } = ack;
+        // A relay that died has not given back what this viewer held there.
+        const held = this.#held && this.#isMine(holder) && viewerId !== this.#viewerId;
+        this.mode = mode;
+        this.#viewerId = viewerId;
+        this.#held = this.#isMine(holder);
+        if (held) this.control('take').catch(() => undefined);
+        this.#options.onWatching?.({ mode, width, height, holder, mine: this.#isMine(holder) });
         return;
       }
       const { code, message }: { code: ErrorCode; message: string } =
@@ -110,7 +128,8 @@ export class WatchedScreen implements Screen {
   }
 
   controlled(holder: Holder): void {
-    this.#options.onControl?.(holder, holder !== null && holder.viewerId === this.#viewerId);
+    this.#held = this.#isMine(holder);
+    this.#options.onControl?.(holder, this.#held);
   }
 
   cut(text: string): void {
@@ -147,6 +166,10 @@ export class WatchedScreen implements Screen {
 
   #ask<A>(event: string, answered: (late: Error | null, ack: A) => void, more: object = {}): void {
     this.#socket.timeout(ACK_MS).emit(event, { containerId: this.#containerId, ...more }, answered);
+  }
+
+  #isMine(holder: Holder): boolean {
+    return holder !== null && holder.viewerId === this.#viewerId;
   }
 
   /** By time or by bytes, whichever comes first: one acknowledgement a frame would cost more than the frames. */

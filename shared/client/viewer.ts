@@ -93,7 +93,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
 
   const screen = relay.watch(containerId, {
     onWatching: (watching) => {
-      mode = watching.mode;
+      ({ mode, holder, mine } = watching);
       apply();
       onControl?.({ mode, holder, mine });
       if (!shown) become('starting', 'The picture is on its way.');

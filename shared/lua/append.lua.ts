@@ -14,13 +14,19 @@
 export const appendScript = /* lua */ `
 local meta, max, ttl, fence = KEYS[1], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
+local tails = {}
 local function append(log, channel, event)
-  local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
-  local prev, n = '0-0', 0
-  if last then prev, n = last[1], tonumber(last[2][2]) end
-  local id = redis.call('XADD', log, 'MAXLEN', '~', max, '*', 'n', n + 1, 'e', event)
-  redis.call('EXPIRE', log, ttl)
-  redis.call('SPUBLISH', channel, prev .. '\\n' .. id .. '\\n' .. event)
+  local tail = tails[log]
+  if not tail then
+    local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+    tail = last and {last[1], tonumber(last[2][2])} or {'0-0', 0}
+    tails[log] = tail
+    redis.call('EXPIRE', log, ttl)
+  end
+  local id = redis.call('XADD', log, 'MAXLEN', '~', max, '*', 'n', tail[2] + 1, 'e', event)
+  if tail[2] == 0 then redis.call('EXPIRE', log, ttl) end
+  redis.call('SPUBLISH', channel, tail[1] .. '\\n' .. id .. '\\n' .. event)
+  tail[1], tail[2] = id, tail[2] + 1
 end
 
 local known = redis.call('HMGET', meta, 'fence', 'seq', 'ended')

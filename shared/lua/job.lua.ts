@@ -14,8 +14,7 @@ if not f[1] then return {'gone'} end
 if f[2] ~= ARGV[1] then return {'stale', f[2]} end
 if f[1] == 'completed' or f[1] == 'failed' or f[1] == 'cancelled' or f[1] == 'timed_out' then return {'ended', f[1]} end
 local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
-redis.call('HSET', KEYS[1], 'state', 'active', 'attemptsMade', ARGV[3])
-if not f[3] then redis.call('HSET', KEYS[1], 'startedAt', ARGV[2]) end
+redis.call('HSET', KEYS[1], 'state', 'active', 'attemptsMade', ARGV[3], 'startedAt', f[3] or ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[2], 'XX', ARGV[5], f[4])
 redis.call('ZADD', KEYS[5], 'XX', ARGV[5], ARGV[7])
@@ -26,8 +25,9 @@ return {'ok', tostring(fence), f[5] or '', (f[6] and f[6] ~= '') and '1' or '', 
 `;
 
 /**
- * A run changes: progress, back to waiting, or its one end. The first terminal state stands.
- * KEYS: job, open jobs, changes. ARGV: fence ('' for who acts for a dead holder), run, TTL in ms, bound of the changes,
+ * A run changes: progress, back to waiting, or its one end. The first terminal state stands. What a job worked on is kept
+ * while it may be retried.
+ * KEYS: job, open jobs, changes, input. ARGV: fence ('' for who acts for a dead holder), run, TTL in ms, bound of the changes,
  * then pairs of field and value (`state` among them when it changes).
  * → {'ok', '1' when it has a webhook, fence, attempts made} · {'ended', state} · {'stale'} · {'gone'}.
  */
@@ -42,10 +42,13 @@ if ended(f[1]) then return {'ended', f[1]} end
 if ARGV[1] ~= '' and ARGV[1] ~= f[2] then return {'stale'} end
 local new_state
 for i = 5, #ARGV, 2 do
-  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
   if ARGV[i] == 'state' then new_state = ARGV[i + 1] end
 end
-if new_state and ended(new_state) then redis.call('ZREM', KEYS[2], f[4]) end
+redis.call('HSET', KEYS[1], unpack(ARGV, 5))
+if new_state and ended(new_state) then
+  redis.call('ZREM', KEYS[2], f[4])
+  if new_state == 'completed' then redis.call('UNLINK', KEYS[4]) else redis.call('PEXPIRE', KEYS[4], ARGV[3]) end
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if new_state then changed(KEYS[3], 'job', KEYS[1], ARGV[4]) end
 return {'ok', (f[5] and f[5] ~= '') and '1' or '', f[2], redis.call('HGET', KEYS[1], 'attemptsMade') or '0'}

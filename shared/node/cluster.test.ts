@@ -68,7 +68,7 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   const job = [keys.job(user, 'j1'), keys.openJobs(user), keys.changes(user)];
   const desktop = [keys.container(user, 'c1'), keys.openContainers(user), keys.input(user, 'j1')];
   const claim = ['1', 1, 0, 60_000, 2, 10, 'c1'];
-  expect(await evaluate(claimJobScript, [...job, ...desktop], claim)).toEqual(['ok', '1', '0', '']);
+  expect(await evaluate(claimJobScript, [...job, ...desktop], claim)).toEqual(['ok', '1', '0', '', '']);
   expect(await evaluate(placeContainerScript, [keys.container(user, 'c1')], ['0', 'h', 'b', 60_000])).toEqual(
     ['ok', '1'],
   );
@@ -79,7 +79,13 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   expect(
     await evaluate(changeContainerScript, change, ['1', 'starting', 60_000, '', 10, 'state', 'stopped']),
   ).toEqual(['ok']);
-  expect(await evaluate(changeJobScript, job, ['1', '1', 60_000, 10, 'state', 'failed'])).toEqual(['ok', '']);
+  expect(
+    await evaluate(
+      changeJobScript,
+      [...job, keys.input(user, 'j1')],
+      ['1', '1', 60_000, 10, 'state', 'failed'],
+    ),
+  ).toEqual(['ok', '', '1', '0']);
   expect(await cluster.xlen(keys.changes(user))).toBe(3);
 
   const { openTtlMs, unconfirmedTtlMs, reservationMs, userId, quotas } = request;

@@ -3,11 +3,8 @@ import type { Records } from '@warmwind/shared/node/records';
 import { JobFailure } from '../jobs/errors.ts';
 import type { Handler, JobContext } from '../jobs/runtime.ts';
 
-/** A job of inference; times in ms since 1970: when its run was queued, when work on it first began. */
-type InferenceJob = JobContext & { startedAt: number };
-
 /** Answers one request with a model. */
-export type InferenceHandler = (job: InferenceJob, input: InferenceInput) => Promise<unknown>;
+export type InferenceHandler = (job: JobContext, input: InferenceInput) => Promise<unknown>;
 
 /** Gives each request to what serves its model. */
 export function createInference(
@@ -16,9 +13,8 @@ export function createInference(
 ): Handler {
   return async (job) => {
     const input = readInput(await records.input(job.data));
-    const startedAt = await records.startedAt(job.data);
     const answer = input.model === OCR_MODEL ? models.reading : models.generation;
-    return answer({ ...job, startedAt }, input);
+    return answer(job, input);
   };
 }
 

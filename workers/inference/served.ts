@@ -13,6 +13,8 @@ export type ServedOptions = {
   host: string;
   /** The models that this worker serves now. */
   models: () => string[];
+  /** Does one of its servers load, so that nobody knows yet what it will serve? */
+  loading: () => boolean;
   log: Logger;
 };
 
@@ -27,34 +29,49 @@ export class Served {
   }
 
   start(): void {
-    const { log } = this.#o;
-    this.#saying ??= loop('served models', log, this.#stop.signal, () => this.#say());
+    const { log, models, loading } = this.#o;
+    this.#saying ??= loop('served models', log, this.#stop.signal, async () => {
+      await this.#say(models(), loading());
+      return SAY_EVERY_MS;
+    });
   }
 
-  /** Does some worker serve it? */
-  async anywhere(model: string): Promise<boolean> {
-    const members = await this.#o.redis.zrangebyscore(keys.models(), Date.now(), '+inf');
-    return members.some((member) => modelOf(member) === model);
+  /** Does another worker serve the model, or may soon? When in doubt it does. */
+  async elsewhere(model: string): Promise<boolean> {
+    const { redis, host } = this.#o;
+    const now = Date.now();
+    try {
+      const [members, loading] = await Promise.all([
+        redis.zrangebyscore(keys.models(), now, '+inf'),
+        redis.zrangebyscore(keys.modelsLoading(), now, '+inf'),
+      ]);
+      const others = members.filter((member) => hostOf(member) !== host);
+      return others.some((member) => modelOf(member) === model) || loading.some((other) => other !== host);
+    } catch {
+      return true;
+    }
   }
 
   /** Takes back what was said. Never rejects: what stays is over soon. */
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#saying;
-    const { redis, host } = this.#o;
-    const members = await redis.zrange(keys.models(), '0', '-1').catch(() => []);
-    const own = members.filter((member) => member.startsWith(`${host} `));
-    if (own.length > 0) await redis.zrem(keys.models(), ...own).catch(() => undefined);
+    await this.#say([], false).catch(() => undefined);
   }
 
-  async #say(): Promise<number> {
-    const { redis, host, models } = this.#o;
+  async #say(models: string[], loading: boolean): Promise<void> {
+    const { redis, host } = this.#o;
     const now = Date.now();
+    const said = await redis.zrange(keys.models(), '0', '-1');
+    const gone = said.filter((member) => hostOf(member) === host && !models.includes(modelOf(member)));
     const say = redis.multi().zremrangebyscore(keys.models(), '-inf', now);
-    for (const model of models()) say.zadd(keys.models(), now + HOLDS_MS, `${host} ${model}`);
+    if (gone.length > 0) say.zrem(keys.models(), ...gone);
+    for (const model of models) say.zadd(keys.models(), now + HOLDS_MS, `${host} ${model}`);
+    if (loading) say.zadd(keys.modelsLoading(), now + HOLDS_MS, host);
+    else say.zrem(keys.modelsLoading(), host);
     await say.exec();
-    return SAY_EVERY_MS;
   }
 }
 
+const hostOf = (member: string): string => member.slice(0, member.indexOf(' '));
 const modelOf = (member: string): string => member.slice(member.indexOf(' ') + 1);

@@ -129,11 +129,15 @@ export class Runtime {
     const { records, log } = this.#deps;
     const { jobId, requestId, userId, kind, run } = data;
     let seq = 0;
+    let own: Logger | undefined;
     return {
       data,
       queuedAt: job.timestamp,
       signal,
-      log: log.child({ jobId, requestId, userId, kind, run }),
+      get log() {
+        own ??= log.child({ jobId, requestId, userId, kind, run });
+        return own;
+      },
       willRetry: (error) => {
         const reason = reasonOf(signal);
         if (reason === 'cancelled') return false;
@@ -152,12 +156,8 @@ export class Runtime {
   }
 
   /** A delivery that did not complete: back to the queue, another attempt, or its end. Throws what BullMQ must see. */
-  async #settle(
-    delivery: Delivery,
-    fence: number,
-    error: unknown,
-    { data, signal, log, willRetry }: JobContext,
-  ): Promise<unknown> {
+  async #settle(delivery: Delivery, fence: number, error: unknown, context: JobContext): Promise<unknown> {
+    const { data, signal, willRetry } = context;
     const { records, metrics } = this.#deps;
     const { attemptsMade } = delivery.job;
     const outcome = (name: string) => metrics.jobs.inc({ kind: data.kind, outcome: name });
@@ -173,7 +173,7 @@ export class Runtime {
     }
     if (reason === 'lock-lost') {
       outcome('lost');
-      log.warn('the job runs elsewhere');
+      context.log.warn('the job runs elsewhere');
       throw new DelayedError();
     }
     if (reason === 'shutdown' || isHandBack(error)) {
@@ -187,7 +187,7 @@ export class Runtime {
     const attempts = attemptsMade + 1;
     if (willRetry(error)) {
       outcome('retried');
-      log.warn({ err: error, code: told.code, attempts }, 'attempt failed');
+      context.log.warn({ err: error, code: told.code, attempts }, 'attempt failed');
       const delayMs = JOB_OPTIONS.backoff.delay * 2 ** (attempts - 1);
       const verdict = await records.retryJob(data, fence, attempts, told, delayMs);
       if (verdict === 'ended') return null;
@@ -195,7 +195,7 @@ export class Runtime {
     }
     const state = reason === 'timed-out' ? 'timed_out' : 'failed';
     outcome(state);
-    log.error({ err: error, code: told.code, attempts }, 'job failed');
+    context.log.error({ err: error, code: told.code, attempts }, 'job failed');
     await records.endJob(data, { state, error: told }, fence, attempts);
     throw new UnrecoverableError(told.message);
   }

@@ -3,13 +3,15 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
-import { createFleet, type Fleet, reached, type Submitted, type Worker } from '../testing/fleet.ts';
+import { createFleet, type Fleet, reached, type Worker } from '../testing/fleet.ts';
+import type { Submitted } from '../testing/submissions.ts';
 import { Canvas, type TestViewer, watch } from '../testing/viewer.ts';
 import { readPicture } from './picture.ts';
 
 let fleet: Fleet;
 let worker: Worker;
 let desktop: Submitted;
+let socketPath: string;
 const viewers: TestViewer[] = [];
 
 beforeAll(async () => {
@@ -17,6 +19,8 @@ beforeAll(async () => {
   worker = await fleet.worker('a');
   desktop = await fleet.startDesktop();
   await reached(fleet, desktop, 'completed');
+  const { Mounts } = await container().inspect();
+  socketPath = `${Mounts.find(({ Type }) => Type === 'volume')?.Source}/s`;
 }, ENGINE_WITHIN_MS);
 afterAll(async () => {
   for (const viewer of viewers) await viewer.stop();
@@ -30,28 +34,39 @@ const view = async ({ containerId } = desktop): Promise<TestViewer> => {
   return viewer;
 };
 const container = () => fleet.docker.getContainer(`ww-${fleet.fleet}-a-${desktop.containerId}`);
+const run = (command: string) =>
+  container().exec({ Cmd: ['sh', '-c', command], Env: ['DISPLAY=:0'], AttachStdout: true });
+const launch = async (command: string): Promise<void> => {
+  await (await run(command)).start({ Detach: true });
+};
+/** What a command says, without its last line's end. */
 const inside = async (command: string): Promise<string> => {
-  const Cmd = ['sh', '-c', command];
-  const exec = await container().exec({ Cmd, Env: ['DISPLAY=:0'], Tty: true, AttachStdout: true });
   const chunks: Buffer[] = [];
-  for await (const chunk of await exec.start({ Tty: true })) chunks.push(Buffer.from(chunk));
-  return Buffer.concat(chunks).toString().trim();
+  for await (const chunk of await (await run(command)).start({})) chunks.push(Buffer.from(chunk));
+  // The engine puts a head of eight bytes before each piece.
+  let text = '';
+  for (let all = Buffer.concat(chunks); all.length > 8; ) {
+    const end = 8 + all.readUInt32BE(4);
+    text += all.toString('utf8', 8, end);
+    all = all.subarray(end);
+  }
+  return text.trimEnd();
 };
 /** The desktop as a plain VNC client sees it. */
-const raw = async (): Promise<Canvas> => {
-  const { Mounts } = await container().inspect();
-  const path = `${Mounts.find(({ Type }) => Type === 'volume')?.Source}/s`;
-  return Object.assign(new Canvas(), await readPicture(path));
-};
+const raw = async (): Promise<Canvas> => Object.assign(new Canvas(), await readPicture(socketPath));
 const same = (viewer: TestViewer) =>
   waitFor('the viewer to see what there is', async () => {
     await viewer.settled();
     return viewer.canvas.hash === (await raw()).hash;
   });
+/** The colour of the desktop's panel. */
+const PANEL = 0x2a2029;
+const pixel = ({ canvas }: TestViewer, x: number, y: number) =>
+  canvas.rgb.readUIntBE((y * canvas.width + x) * 3, 3);
 /** A line every 30 ms in a terminal of its own, and then peace. */
 const scroll = (lines: number) =>
-  inside(
-    `xterm -geometry 80x20+20+60 -e sh -c "for i in \\$(seq ${lines}); do echo line \\$i \\$i \\$i; sleep 0.03; done; sleep 600" >/dev/null 2>&1 &`,
+  launch(
+    `xterm -geometry 80x20+20+60 -e sh -c 'for i in $(seq ${lines}); do echo line $i $i $i; sleep 0.03; done; sleep 600'`,
   );
 const takeControl = async (viewerId: string, lease: number, ttlMs = CONTROL_TTL_MS) => {
   const control = JSON.stringify({ viewerId, userId: desktop.userId, lease });
@@ -91,8 +106,9 @@ test('only who is in control reaches the desktop, and what they type arrives', a
   };
   await takeControl('alice', 1);
   await viewer.say({ t: 'control' });
-  await inside('xterm -geometry 60x10+100+100 >/dev/null 2>&1 &');
-  await waitFor('a shell', async () => (await inside('pgrep -c bash')) >= '2');
+  const shells = Number(await inside('pgrep -c bash'));
+  await launch('xterm -geometry 60x10+100+100');
+  await waitFor('a shell', async () => Number(await inside('pgrep -c bash')) > shells);
   const before = await metric('warmwind_screen_input_dropped_total');
   const input: ScreenInput = { t: 'ptr', x: 200, y: 160, mask: 1 };
   await viewer.say({ t: 'input', viewerId: 'alice', lease: 1, input });
@@ -105,7 +121,7 @@ test('only who is in control reaches the desktop, and what they type arrives', a
   await takeControl('bob', 2);
   await type('bob', 2, 'echo bob>>/tmp/typed\n');
   await type('alice', 1, 'echo alice>>/tmp/typed\n');
-  await waitFor('the command', async () => (await inside('cat /tmp/typed')) === 'yes\r\nbob');
+  await waitFor('the command', async () => (await inside('cat /tmp/typed')) === 'yes\nbob');
   const dropped = 2 + 2 + 2 * 'echo alice>>/tmp/typed\n'.length;
   expect((await metric('warmwind_screen_input_dropped_total')) - before).toBe(dropped);
   await same(viewer);
@@ -119,6 +135,10 @@ test('a new size begins a new epoch, and all see the same again', async () => {
   await viewer.say({ t: 'input', viewerId: 'alice', lease: 3, input: { t: 'resize', w: 1000, h: 700 } });
   await waitFor('the new size', () => viewer.canvas.width === 1000 && viewer.canvas.height === 700);
   await same(viewer);
+  await waitFor(
+    'the panel to follow',
+    () => pixel(viewer, 2, 698) === PANEL && pixel(viewer, 997, 698) === PANEL,
+  );
   const late = await view();
   await same(late);
   expect(viewer.seen.epochs.length).toBe(epochs + 1);
@@ -132,11 +152,8 @@ test('text goes from and to the desktop’s clipboard, whatever its letters', as
   const text = 'naïve 🌬 wind\nsecond line';
   await takeControl('alice', 4);
   await viewer.say({ t: 'input', viewerId: 'alice', lease: 4, input: { t: 'cut', text } });
-  await waitFor(
-    'the text',
-    async () => (await inside('timeout 2 xclip -o -selection clipboard')) === text.replace('\n', '\r\n'),
-  );
-  await inside('printf "grüße 你好" | xclip -i -selection clipboard >/dev/null 2>&1 &');
+  await waitFor('the text', async () => (await inside('timeout 2 xclip -o -selection clipboard')) === text);
+  await launch('printf "grüße 你好" | xclip -i -selection clipboard');
   await waitFor('the desktop’s text', () => viewer.seen.cuts.includes('grüße 你好'));
 });
 
@@ -144,7 +161,7 @@ test.each(['png', 'jpeg'] as const)('a picture of the desktop can be asked for a
   const viewer = await view();
   await viewer.say({ t: 'screenshot', id: format, format });
   const key = screenKeys.reply(desktop.containerId, format);
-  const [, reply] = (await fleet.realtime.client.blpopBuffer(key, 10)) ?? [];
+  const [, reply] = (await fleet.realtime.client.blpopBuffer(key, 20)) ?? [];
   const line = reply?.indexOf('\n') ?? -1;
   const head = ScreenshotReply.parse(JSON.parse(reply?.toString('utf8', 0, line) ?? ''));
   expect(head).toEqual({ ok: true, width: 1000, height: 700, format });
@@ -173,7 +190,7 @@ test('viewers go on by themselves when another worker keeps the desktops', async
   const [epoch = 0] = viewer.seen.epochs.slice(-1);
   await worker.stop();
   worker = await fleet.worker('a');
-  await inside('xterm -geometry 40x8+300+300 -e sleep 600 >/dev/null 2>&1 &');
+  await launch('xterm -geometry 40x8+300+300 -e sleep 600');
   await waitFor('a new epoch', () => (viewer.seen.epochs.at(-1) ?? 0) > epoch);
   await same(viewer);
   expect(viewer.seen.gone).toBe('');

@@ -39,7 +39,8 @@ export function createReaders(size: number, memoryMb: number): Sandbox {
 
 /** `ocr-eng`: the text that stands on an image, and where. */
 export function createReading(readers: Sandbox): InferenceHandler {
-  return async ({ signal, progress, startedAt, queuedAt }, { image }) => {
+  return async ({ signal, progress, queuedAt }, { image }) => {
+    const startedAt = Date.now();
     if (image === undefined) throw new JobFailure('input_missing');
     await progress(10, 'waits for a reader');
     let told = 0;

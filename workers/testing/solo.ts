@@ -6,18 +6,18 @@ import { Records } from '@warmwind/shared/node/records';
 import { connectPatient, connectPrompt } from '@warmwind/shared/node/redis';
 import { Queue } from 'bullmq';
 import { Registry } from 'prom-client';
-import { Cancellations } from '../../workers/jobs/cancellations.ts';
-import { FollowUp } from '../../workers/jobs/followup.ts';
-import { Observer } from '../../workers/jobs/observer.ts';
-import type { Handler } from '../../workers/jobs/runtime.ts';
-import { JobWorker } from '../../workers/jobs/worker.ts';
-import { createMetrics } from '../../workers/metrics.ts';
+import { Cancellations } from '../jobs/cancellations.ts';
+import { FollowUp } from '../jobs/followup.ts';
+import { Observer } from '../jobs/observer.ts';
+import type { Handler } from '../jobs/runtime.ts';
+import { JobWorker } from '../jobs/worker.ts';
+import { createMetrics } from '../metrics.ts';
 
 /**
- * A worker process whose jobs run until they are told to stop, and which says when one begins and when it stops: the
- * shipped runtime with the shipped settings, without desktops. SIGTERM hands its jobs back.
+ * A worker process of the shipped runtime without desktops, for tests and benchmarks. Its jobs run until they are told to
+ * stop, and it says when one begins and when it stops; with `DIES` it dies of its first one. SIGTERM hands its jobs back.
  */
-const { QUEUE = '', QUEUE_REDIS = '', REALTIME_REDIS = '' } = process.env;
+const { QUEUE = '', QUEUE_REDIS = '', REALTIME_REDIS = '', DIES, LOCK_MS, STALLED_EVERY_MS } = process.env;
 /** What it says, with the time in ms as other processes of this machine have it. */
 export type Said = { what: 'ready' | 'begins' | 'stops'; jobId: string; at: number };
 const say = (what: Said['what'], jobId = '') =>
@@ -32,6 +32,7 @@ const metrics = createMetrics(new Registry(), async () => {});
 const queue = (name: string) => new Queue(name, { connection: redis, prefix: keys.bull(name) });
 const handler: Handler = ({ data, signal }) => {
   say('begins', data.jobId);
+  if (DIES) process.kill(process.pid, 'SIGKILL');
   return new Promise((_, reject) => {
     signal.addEventListener('abort', () => {
       say('stops', data.jobId);
@@ -41,7 +42,13 @@ const handler: Handler = ({ data, signal }) => {
 };
 const worker = new JobWorker(
   { redis, records, ledger: undefined, metrics, log, queue },
-  { queue: QUEUE, concurrency: 16, handsBack: true },
+  {
+    queue: QUEUE,
+    concurrency: 16,
+    handsBack: true,
+    ...(LOCK_MS ? { lockMs: Number(LOCK_MS) } : {}),
+    ...(STALLED_EVERY_MS ? { stalledEveryMs: Number(STALLED_EVERY_MS) } : {}),
+  },
   { inference: handler, 'container.start': handler, 'container.stop': handler },
 );
 const followUp = new FollowUp({ redis, records, queue, log, endUnplaced: async () => {} });
@@ -68,4 +75,5 @@ process.once('SIGTERM', async () => {
 cancellations.start();
 observer.start();
 worker.run();
+// Its first look at the queue is over then.
 setTimeout(() => say('ready'), 300);
