@@ -105,9 +105,11 @@ test('only who is in control reaches the desktop, and what they type arrives', a
   };
   await takeControl('alice', 1);
   await viewer.say({ t: 'control' });
-  const shells = Number(await inside('pgrep -c bash'));
-  await launch('xterm -geometry 60x10+100+100');
-  await waitFor('a shell', async () => Number(await inside('pgrep -c bash')) > shells);
+  await launch('xterm -bg "#123456" -geometry 60x10+100+100');
+  await waitFor('its window', async () => {
+    await viewer.settled();
+    return pixel(viewer, 300, 200) === 0x123456;
+  });
   const before = await metric('warmwind_screen_input_dropped_total');
   const input: ScreenInput = { t: 'ptr', x: 200, y: 160, mask: 1 };
   await viewer.say({ t: 'input', viewerId: 'alice', lease: 1, input });
