@@ -1,12 +1,18 @@
 import { defineConfig } from 'vitest/config';
 
-export default defineConfig({
+/** Tests that take minutes: by the mode that runs them, `vitest run --mode sst`. */
+const SLOW: Record<string, string[]> = {
+  sst: ['infra/sst/*.slow.ts'],
+  images: ['infra/images/*.slow.ts', 'infra/self-host/*.slow.ts'],
+};
+
+export default defineConfig(({ mode }) => ({
   test: {
-    include: ['{shared,edge,workers,relay,infra}/**/*.test.ts'],
+    include: SLOW[mode] ?? ['{shared,edge,workers,relay,infra}/**/*.test.ts'],
     globalSetup: ['infra/testing/global.ts'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 30_000,
+    testTimeout: mode in SLOW ? 120_000 : 30_000,
     hookTimeout: 60_000,
   },
-});
+}));

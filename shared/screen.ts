@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Ack } from './realtime.ts';
 
 /**
  * Screens. The host of a desktop is its only VNC client; it publishes what changes once, for every relay node that has
@@ -11,7 +12,7 @@ export const screenKeys = {
   up: (containerId: string) => `ww:{screen:${containerId}}:up`,
   /** String: `Control` as JSON, who may send input; expires when its holder vanishes. */
   control: (containerId: string) => `ww:{screen:${containerId}}:control`,
-  /** String: how many leases of control there have been. */
+  /** String: the last lease of control that there has been. */
   leases: (containerId: string) => `ww:{screen:${containerId}}:leases`,
   /** Hash: `<node> <viewer id>` → `Viewer` as JSON with the time until which its node vouches for it. */
   viewers: (containerId: string) => `ww:{screen:${containerId}}:viewers`,
@@ -61,6 +62,20 @@ export const Control = z.object({
 });
 export type Control = z.infer<typeof Control>;
 
+/** Who holds control, as every viewer may know it. */
+export type Holder = Pick<Control, 'viewerId' | 'userId'>;
+
+/** The answer of `vnc:watch`; `viewerId` is the caller's own. Pixels. */
+export type WatchAck = Ack<{
+  mode: 'view' | 'control';
+  width: number;
+  height: number;
+  viewerId: string;
+  holder: Holder | null;
+}>;
+/** The answer of `vnc:control`: who holds it now, be it the caller or another. */
+export type ControlAck = Ack<{ holder: Holder | null }>;
+
 /** Who watches, as its owner sees it. `id` is unique to the socket and desktop. */
 export const Viewer = z.object({
   id: z.string(),
@@ -73,6 +88,22 @@ export const Viewer = z.object({
   since: z.iso.datetime(),
 });
 export type Viewer = z.infer<typeof Viewer>;
+
+/** The answer of `GET /containers/:id/viewers`. */
+export const Viewers = z.object({
+  items: z.array(Viewer),
+  control: z.object({ viewerId: z.string(), userId: z.string() }).nullable(),
+});
+export type Viewers = z.infer<typeof Viewers>;
+
+/** The relay over HTTP, with the owner's ticket: who watches a desktop, and what is on its screen. */
+export const viewersPath = (containerId: string): string => `/containers/${containerId}/viewers`;
+export const viewerPath = (containerId: string, viewerId: string): string =>
+  `/containers/${containerId}/viewers/${viewerId}`;
+export const screenshotPath = (containerId: string, format: 'png' | 'jpeg'): string =>
+  `/containers/${containerId}/screenshot?format=${format}`;
+/** How long a screenshot may take, ms. */
+export const SCREENSHOT_MS = 10_000;
 
 /** What relays tell a desktop's host. */
 export const ToHost = z.discriminatedUnion('t', [

@@ -120,7 +120,7 @@ export class Sweep {
     // A start that is done by its job, and a record that does not know: the reconciler says so.
     if (record?.state === 'starting' && record.host === name && record.fence === fence) {
       const start = await records.job(record.userId, record.jobId);
-      if (start?.state === 'completed') return;
+      if (start?.state === 'completed' && start.containerId === containerId) return;
     }
     await this.#remove(containerId, () => engine.removeContainer(id));
     if (!record) await this.#remove(containerId, () => engine.removeVolume(containerId));

@@ -3,7 +3,8 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
-import { createFleet, type Fleet, reached, type Submitted, type Worker } from '../testing/fleet.ts';
+import { createFleet, type Fleet, reached, type Worker } from '../testing/fleet.ts';
+import type { Submitted } from '../testing/submissions.ts';
 import { Canvas, type TestViewer, watch } from '../testing/viewer.ts';
 import { readPicture } from './picture.ts';
 

@@ -1,0 +1,53 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { InferenceRequest } from '@warmwind/shared/inference';
+import { Job } from '@warmwind/shared/jobs';
+import type { App } from '../env.ts';
+import { imageBody } from '../http/body.ts';
+import { badRequest } from '../http/errors.ts';
+import { failures, json, security } from '../http/openapi.ts';
+import { idempotency, SubmitHeaders } from '../jobs/idempotency.ts';
+import { finished } from '../jobs/wait.ts';
+import { webhookIssues } from '../jobs/webhook.ts';
+import { limitedBySubmission } from '../limits/charge.ts';
+import type { Services } from '../services.ts';
+import { INFERENCE_SCOPES, submitInference } from './submit.ts';
+
+/** `POST /inference` */
+export function infer(app: App, services: Services): void {
+  const { config, limiter } = services;
+  const route = createRoute({
+    method: 'post',
+    path: '/inference',
+    operationId: 'infer',
+    summary: 'Ask a model',
+    security,
+    middleware: [limitedBySubmission(limiter, INFERENCE_SCOPES), imageBody] as const,
+    request: {
+      headers: SubmitHeaders,
+      body: json(
+        InferenceRequest,
+        'A prompt or messages for a language model, an image (base64) for `ocr-eng`.',
+      ),
+    },
+    responses: {
+      200: json(Job, 'The finished job, if it was waited for.'),
+      202: json(z.object({ jobId: z.string() }), 'Accepted.'),
+      ...failures(400, 401, 409, 413, 415, 429, 503),
+    },
+  });
+  app.openapi(route, async (c) => {
+    const request = c.req.valid('json');
+    const { webhookUrl, timeoutMs, ...input } = request;
+    const issues = webhookIssues(webhookUrl, config);
+    if (issues.length > 0) throw badRequest(issues);
+    const { 'idempotency-key': key, prefer } = c.req.valid('header');
+    const job = await submitInference(c, services, {
+      input,
+      idempotency: await idempotency(c, key, request),
+      webhookUrl,
+      timeoutMs,
+    });
+    const ended = await finished(c, services, job, prefer);
+    return ended ? c.json(ended, 200) : c.json({ jobId: job.jobId }, 202);
+  });
+}

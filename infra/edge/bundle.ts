@@ -1,0 +1,28 @@
+import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { buildEdge } from '../../edge/build.ts';
+
+/** What `sst deploy` uploads: the Worker, and static files, which Cloudflare serves without waking it. */
+const DIST = process.argv[2] ?? join(import.meta.dirname, '../../edge/dist');
+const WORKER = join(DIST, 'deployed');
+const DOCS = join(DIST, 'assets/docs');
+const HEADERS = ['Cache-Control: public, max-age=3600', 'X-Content-Type-Options: nosniff'];
+
+for (const folder of [WORKER, DOCS]) await rm(folder, { recursive: true, force: true });
+
+// SST bundles once more, into one file: it takes in as text what is named so.
+const { main, texts } = await buildEdge(WORKER, join(import.meta.dirname, 'deployed.ts'));
+const entry = join(WORKER, main);
+let code = await readFile(join(WORKER, 'deployed.js'), 'utf8');
+for (const text of texts) {
+  await rename(join(WORKER, text), join(WORKER, `${text}.txt`));
+  code = code.replaceAll(`./${text}"`, `./${text}.txt"`);
+}
+await writeFile(entry, code);
+
+await mkdir(DOCS, { recursive: true });
+for (const name of ['swagger-ui.css', 'swagger-ui-bundle.js']) {
+  await cp(fileURLToPath(import.meta.resolve(`swagger-ui-dist/${name}`)), join(DOCS, name));
+}
+await writeFile(join(DIST, 'assets/_headers'), `/docs/*\n${HEADERS.map((line) => `  ${line}\n`).join('')}`);

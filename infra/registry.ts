@@ -1,0 +1,58 @@
+/** Images that virtual machines run; those of container services are SST's own business. */
+const repository = new aws.ecr.Repository('Images', {
+  name: `warmwind-${$app.stage}`,
+  imageTagMutability: 'MUTABLE',
+  imageScanningConfiguration: { scanOnPush: true },
+  encryptionConfigurations: [{ encryptionType: 'AES256' }],
+  forceDelete: $app.removal === 'remove',
+});
+
+new aws.ecr.LifecyclePolicy('ImagesKept', {
+  repository: repository.name,
+  policy: JSON.stringify({
+    rules: [
+      {
+        rulePriority: 1,
+        description: 'What no tag names any more',
+        selection: {
+          tagStatus: 'untagged',
+          countType: 'sinceImagePushed',
+          countUnit: 'days',
+          countNumber: 30,
+        },
+        action: { type: 'expire' },
+      },
+    ],
+  }),
+});
+
+const login = aws.ecr.getAuthorizationTokenOutput({ registryId: repository.registryId });
+
+type Source = { context: string; dockerfile: string; target?: string };
+
+/** Builds and pushes an image. Answers its name with its digest, so that a host runs exactly this one. */
+function pushed(name: string, { context, dockerfile, target }: Source): $util.Output<string> {
+  const at = (path: string) => `${$cli.paths.root}/${path}`;
+  const image = new dockerbuild.Image(`${name}Image`, {
+    context: { location: at(context) },
+    dockerfile: { location: at(dockerfile) },
+    ...(target ? { target } : {}),
+    platforms: ['linux/amd64'],
+    tags: [$interpolate`${repository.repositoryUrl}:${name.toLowerCase()}`],
+    registries: [
+      { address: login.proxyEndpoint, username: login.userName, password: $util.secret(login.password) },
+    ],
+    push: true,
+  });
+  return $interpolate`${repository.repositoryUrl}@${image.digest}`;
+}
+
+export const images = {
+  worker: pushed('Worker', { context: '.', dockerfile: 'infra/images/Dockerfile', target: 'worker' }),
+  desktop: pushed('Desktop', {
+    context: 'infra/images/desktop',
+    dockerfile: 'infra/images/desktop/Dockerfile',
+  }),
+  /** An OpenAI-compatible server; public. */
+  model: 'vllm/vllm-openai:v0.10.1.1',
+};

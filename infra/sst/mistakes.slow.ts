@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Edit, PLATFORM_WITHIN_MS, Tree } from './diff.ts';
+import { RULES } from './rules/all.ts';
+
+let tree: Tree;
+
+beforeAll(async () => {
+  tree = await Tree.create();
+}, PLATFORM_WITHIN_MS);
+afterAll(() => tree?.remove());
+
+/** The queue Redis in our network, behind our gateway: the same one setting in `dev`. */
+const OWN_QUEUE: Edit = {
+  file: 'infra/stage.ts',
+  from: "queue: 'upstash',\n  zones: 2",
+  to: "queue: 'elasticache',\n  zones: 2",
+};
+
+/** Everything that the rules find wrong. */
+async function broken(edits: Edit[]): Promise<string[]> {
+  const deployed = await tree.diff('dev', edits);
+  return RULES.flatMap((rule) => rule.broken(deployed));
+}
+
+it('with the queue Redis in our network every guarantee holds too', async () => {
+  expect(await broken([OWN_QUEUE])).toEqual([]);
+});
+
+type Mistake = { what: string; edits: Edit[]; caught: RegExp };
+
+const MISTAKES: Mistake[] = [
+  {
+    what: 'a Redis that the whole internet reaches',
+    edits: [
+      {
+        file: 'infra/network.ts',
+        from: "fromAnywhere('relayBalancer');",
+        to: "fromAnywhere('relayBalancer');\nfromAnywhere('realtime');",
+      },
+    ],
+    caught: /realtimeFromAnywhere lets everybody in/,
+  },
+  {
+    what: 'a Redis in the network’s common group',
+    edits: [{ file: 'infra/redis.ts', from: 'securityGroups: [group.id]', to: 'securityGroups: [vpc.id]' }],
+    caught: /RealtimeCluster is in another group/,
+  },
+  {
+    what: 'a group that was not attached: the relay finds Redis shut',
+    edits: [{ file: 'infra/network.ts', from: "allow('relay', 'realtime', PORTS.redis);", to: '' }],
+    caught: /missing: Relay → Realtime:6379/,
+  },
+  {
+    what: 'a link that is missing',
+    edits: [{ file: 'infra/edge.ts', from: ' restToken, ledgerDb', to: ' ledgerDb' }],
+    caught: /QueueToken is not linked/,
+  },
+  {
+    what: 'a database that is not bound',
+    edits: [{ file: 'infra/edge.ts', from: ', ledgerReadDb]', to: ']' }],
+    caught: /LedgerReadDb is not bound/,
+  },
+  {
+    what: 'a secret in a container’s plain environment',
+    edits: [
+      {
+        file: 'infra/relay.ts',
+        from: 'environment: {',
+        to: 'environment: { AUTH_SECRET: authSecret.value,',
+      },
+    ],
+    caught: /Relay: AUTH_SECRET/,
+  },
+  {
+    what: 'a secret in the Worker’s plain variables',
+    edits: [
+      {
+        file: 'infra/edge.ts',
+        from: 'environment: {',
+        to: 'environment: { UPSTASH_REDIS_REST_TOKEN: rest.token,',
+      },
+    ],
+    caught: /EdgeScript: UPSTASH_REDIS_REST_TOKEN/,
+  },
+  {
+    what: 'a balancer that asks the wrong path',
+    edits: [{ file: 'infra/service.ts', from: "path: '/health/ready'", to: "path: '/'" }],
+    caught: /RelayTarget\S* asks \//,
+  },
+  {
+    what: 'a container that is killed while it drains',
+    edits: [{ file: 'infra/stage.ts', from: 'STOP_TIMEOUT_S = 40', to: 'STOP_TIMEOUT_S = 20' }],
+    caught: /Relay is stopped after 20 s/,
+  },
+  {
+    what: 'a queue that may evict',
+    edits: [OWN_QUEUE, { file: 'infra/redis.ts', from: "'noeviction'", to: "'allkeys-lru'" }],
+    caught: /the queue may evict/,
+  },
+  {
+    what: 'a host whose credentials a desktop can fetch',
+    edits: [{ file: 'infra/gpu.ts', from: 'httpPutResponseHopLimit: 1', to: 'httpPutResponseHopLimit: 2' }],
+    caught: /containers reach the metadata/,
+  },
+  {
+    what: 'a variable that the relay asks for and does not get',
+    edits: [{ file: 'infra/relay.ts', from: 'REDIS_REALTIME_URL: realtime.url,', to: '' }],
+    caught: /REDIS_REALTIME_URL/,
+  },
+];
+
+describe('a planted mistake is caught', () => {
+  it.each(MISTAKES)('$what', async ({ edits, caught }) => {
+    expect((await broken(edits)).join('\n')).toMatch(caught);
+  });
+});

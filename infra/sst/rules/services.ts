@@ -1,0 +1,149 @@
+import { readConfig as readRelayConfig } from '../../../relay/config.ts';
+import { Config as GatewayConfig } from '../../gateway/config.ts';
+import type { Inputs, Recorded } from '../record.ts';
+import { failing, type Rule } from './rule.ts';
+import { containers } from './secrets.ts';
+
+const ORCHESTRATOR_MIN_S = 30;
+const LIVE = '/health/live';
+const READY = '/health/ready';
+
+const own = (deployed: Recorded) => containers(deployed).filter(({ service }) => service !== 'Tunnel');
+
+function environment(deployed: Recorded, { secrets, environment }: Inputs): Record<string, string> {
+  const parameters = deployed.all('ssm/parameter:Parameter');
+  const secret = (arn: string) => parameters.find(({ inputs }) => arn.endsWith(inputs.name))?.inputs.value;
+  return Object.fromEntries([
+    ...environment.map(({ name, value }: Inputs) => [name, value]),
+    ...secrets.map(({ name, valueFrom }: Inputs) => [name, secret(valueFrom)]),
+  ]);
+}
+
+const refusal = (read: () => unknown): string[] => {
+  try {
+    read();
+    return [];
+  } catch (error) {
+    return [error instanceof Error ? error.message : String(error)];
+  }
+};
+
+export const serviceRules: Rule[] = [
+  {
+    guarantee: 'a container is killed later than its service’s own bound ends, and not before 30 s',
+    broken: (deployed) =>
+      containers(deployed).flatMap(({ service, container }) => {
+        const drain =
+          container.environment.find(({ name }: Inputs) => name === 'SHUTDOWN_TIMEOUT_MS')?.value ?? 0;
+        const { stopTimeout = 0 } = container;
+        return failing({
+          [`${service} is stopped after ${stopTimeout} s`]:
+            stopTimeout >= ORCHESTRATOR_MIN_S && stopTimeout * 1000 > Number(drain) && stopTimeout <= 120,
+        });
+      }),
+  },
+  {
+    guarantee: 'balancers ask whether a task is ready, the orchestrator whether it lives',
+    broken: (deployed) => [
+      ...deployed.all(':TargetGroup').flatMap(({ name, inputs: { healthCheck } }) =>
+        failing({
+          [`${name} asks ${healthCheck.path}`]: healthCheck.path === READY && healthCheck.interval === 10,
+        }),
+      ),
+      ...own(deployed).flatMap(({ service, container: { healthCheck } }) =>
+        failing({
+          [`${service} is asked ${healthCheck?.command}`]: healthCheck?.command.at(-1) === LIVE,
+          [`${service} is asked in another rhythm`]:
+            healthCheck?.interval === 15 && healthCheck.startPeriod === 10 && healthCheck.retries === 3,
+        }),
+      ),
+    ],
+  },
+  {
+    guarantee:
+      'containers run without rights: no root, no capabilities, no writable disk, one port, no shell',
+    broken: (deployed) => [
+      ...containers(deployed).flatMap(({ service, container }) =>
+        failing({
+          [`${service} runs as root`]: /^[1-9]\d*:[1-9]\d*$/.test(container.user ?? ''),
+          [`${service} can write`]: container.readonlyRootFilesystem === true,
+          [`${service} has capabilities`]: container.linuxParameters.capabilities.drop.includes('ALL'),
+          [`${service} opens other ports`]: container.portMappings.every(
+            ({ containerPort }: Inputs) => containerPort > 0,
+          ),
+          [`${service} has no init`]: container.linuxParameters.initProcessEnabled === true,
+        }),
+      ),
+      ...deployed
+        .all('ecs/service:Service')
+        .filter(({ inputs }) => inputs.enableExecuteCommand !== false)
+        .map(({ name }) => `${name} has a shell`),
+    ],
+  },
+  {
+    guarantee: 'a task gets the environment that its service asks for',
+    broken: (deployed) =>
+      own(deployed).flatMap(({ service, container }) => {
+        const env = environment(deployed, container);
+        const read = { Relay: readRelayConfig, Gateway: (given: typeof env) => GatewayConfig.parse(given) }[
+          service
+        ];
+        if (!read) return [`${service} is nobody’s`];
+        return [
+          ...refusal(() => read(env)),
+          ...failing({ [`${service} can't be reached`]: env.BIND === '0.0.0.0' }),
+        ];
+      }),
+  },
+  {
+    guarantee:
+      'balancers carry sockets: fewest requests first, idle longer than pings, drained quickly, TLS of today',
+    broken: (deployed) => [
+      ...deployed.all('lb/loadBalancer:LoadBalancer').flatMap(({ name, inputs }) =>
+        failing({
+          [`${name} cuts idle sockets off`]: inputs.idleTimeout > 45,
+          [`${name} can be deleted`]: inputs.enableDeletionProtection || deployed.stage !== 'production',
+        }),
+      ),
+      ...deployed.all(':TargetGroup').flatMap(({ name, inputs }) =>
+        failing({
+          [`${name} goes round`]: inputs.loadBalancingAlgorithmType === 'least_outstanding_requests',
+          [`${name} holds a task that is to stop`]: inputs.deregistrationDelay <= 10,
+        }),
+      ),
+      ...deployed.all('lb/listener:Listener').flatMap(({ name, inputs }) =>
+        failing({
+          [`${name} is not HTTPS`]:
+            inputs.protocol === 'HTTPS' && inputs.port === 443 && inputs.certificateArn,
+          [`${name} takes old TLS`]: /TLS13/.test(inputs.sslPolicy ?? ''),
+        }),
+      ),
+      ...failing({
+        'metrics are public': deployed
+          .all('lb/listenerRule:ListenerRule')
+          .some(
+            ({ inputs }) => inputs.priority === 1 && inputs.actions[0].fixedResponse?.statusCode === '404',
+          ),
+      }),
+    ],
+  },
+  {
+    guarantee: 'services and hosts scale within bounds: at least two relays, never one alone',
+    broken: (deployed) => {
+      const targets = deployed.all('appautoscaling/target:Target');
+      const { minSize, maxSize } = deployed.one('autoscaling/group:Group', 'Gpu');
+      const live = deployed.stage === 'production';
+      return [
+        ...targets.flatMap(({ name, inputs: { minCapacity, maxCapacity } }) =>
+          failing({
+            [`${name}: ${minCapacity}–${maxCapacity}`]: minCapacity >= 2 && maxCapacity >= minCapacity,
+          }),
+        ),
+        ...failing({
+          [`Gpu: ${minSize}–${maxSize}`]: minSize >= (live ? 2 : 1) && maxSize > minSize && maxSize <= 100,
+          'relays scale by their sockets': deployed.has('appautoscaling/policy:Policy', 'RelaySockets'),
+        }),
+      ];
+    },
+  },
+];

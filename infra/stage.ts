@@ -1,0 +1,49 @@
+/** Where the queue Redis is: a managed one that speaks REST itself, or one in our network behind our own gateway. */
+type QueueHome = 'upstash' | 'elasticache';
+
+/** What differs between stages. Sizes are the providers' names, without `db.` and `cache.`. */
+type Stage = {
+  queue: QueueHome;
+  zones: number;
+  redis: string;
+  database: string;
+  /** Days that backups of the ledger are kept. */
+  backups: number;
+  relay: { cpu: '0.5 vCPU' | '1 vCPU'; memory: '1 GB' | '2 GB'; min: number; max: number };
+  gpu: { instance: string; spot: boolean; min: number; max: number };
+  logs: '1 week' | '3 months';
+};
+
+const production: Stage = {
+  queue: 'upstash',
+  zones: 3,
+  redis: 'm7g.large',
+  database: 'm7g.large',
+  backups: 30,
+  relay: { cpu: '1 vCPU', memory: '2 GB', min: 3, max: 60 },
+  gpu: { instance: 'g6.2xlarge', spot: false, min: 2, max: 40 },
+  logs: '3 months',
+};
+
+/** `dev`, and whatever a person calls a stage of their own. */
+const small: Stage = {
+  queue: 'upstash',
+  zones: 2,
+  redis: 't4g.small',
+  database: 't4g.small',
+  backups: 1,
+  relay: { cpu: '0.5 vCPU', memory: '1 GB', min: 2, max: 4 },
+  gpu: { instance: 'g6.xlarge', spot: true, min: 1, max: 2 },
+  logs: '1 week',
+};
+
+export const isProduction = $app.stage === 'production';
+export const stage = isProduction ? production : small;
+/** Keeps the desktops of stages apart, see `FLEET`. */
+export const fleet = `warmwind-${$app.stage}`;
+
+/**
+ * How long a service may drain, and when it is killed: later. What stands in front must have stopped sending by then.
+ */
+export const SHUTDOWN_MS = 25_000;
+export const STOP_TIMEOUT_S = 40;
