@@ -116,6 +116,7 @@ const hostileQuery: Record<string, fc.Arbitrary<string>> = {
   until: fc.constantFrom('', 'tomorrow', '2026-13-01T00:00:00Z', '-1', '99999-01-01'),
   state: text.map((t) => `x${t}`),
   kind: text.map((t) => `x${t}`),
+  format: text.map((t) => `x${t}`),
 };
 const hostileHeader: Record<string, fc.Arbitrary<string>> = {
   'idempotency-key': fc.oneof(

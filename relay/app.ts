@@ -33,6 +33,7 @@ import { readSnapshots } from './rooms/snapshot.ts';
 import { Screens } from './screen/screens.ts';
 import { handleConnections } from './sockets/connection.ts';
 import { closeSlowSockets, guardFloods } from './sockets/guard.ts';
+import { Prebuilt } from './sockets/prebuilt.ts';
 import type { RelayServer } from './sockets/socket.ts';
 
 /** One relay node, not listening yet. */
@@ -91,8 +92,16 @@ export function createRelay(config: Config, log: Logger): Relay {
   const room: RoomContext = {
     realtime,
     broadcast: (live, event) => {
-      io.local.to(live).emit(event.type, event);
-      return everyone.adapter.rooms.get(live)?.size ?? 0;
+      const ids = everyone.adapter.rooms.get(live) ?? [];
+      const prebuilt = new Prebuilt(io, [event.type, event]);
+      let sent = 0;
+      for (const id of ids) {
+        const socket = everyone.sockets.get(id);
+        if (!socket) continue;
+        prebuilt.send(socket);
+        sent += 1;
+      }
+      return sent;
     },
     snapshots: (id, position) => readSnapshots(known, id, position),
     metrics,

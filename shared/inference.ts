@@ -6,7 +6,7 @@ export const OCR_MODEL = 'ocr-eng';
 /** The largest image of a request, bytes before base64. */
 export const MAX_IMAGE_BYTES = 2 ** 20;
 
-/** A model that can be asked for. */
+/** A model's name. */
 export const ModelName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/, 'use the name of a model');
 export const MAX_MESSAGES = 256;
 export const MAX_MESSAGE_CHARS = 200_000;

@@ -37,10 +37,10 @@ export const keys = {
   cancellations: () => 'ww:{cancellations}:asked',
   /** Sorted set: `<host> <model>` by the time in ms until which that host is known to serve the model. */
   models: () => 'ww:{models}:served',
-  /** Sorted set: id of a relay ticket that was revoked by the time in ms at which it would have expired at the latest. */
-  revoked: (user: string) => `ww:{${user}}:revoked`,
   /** Sorted set: host by the time in ms until which one of its model servers is known to be loading. */
   modelsLoading: () => 'ww:{models}:loading',
+  /** Sorted set: id of a relay ticket that was revoked by the time in ms at which it would have expired at the latest. */
+  revoked: (user: string) => `ww:{${user}}:revoked`,
   /** Sorted set: one admitted request by its time in µs; `scope` is `user`, `ip` or a route's name. */
   limit: (subject: string, scope: string) => `ww:{${subject}}:limit:${scope}`,
 

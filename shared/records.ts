@@ -152,4 +152,5 @@ export const cancelKeys = (userId: string, jobId: string): string[] => [
   keys.job(userId, jobId),
   keys.openJobs(userId),
   keys.changes(userId),
+  keys.input(userId, jobId),
 ];

@@ -1,20 +1,10 @@
 import { once } from 'node:events';
-import { availableParallelism } from 'node:os';
-import type { Check } from '@warmwind/shared/health';
 import { newId } from '@warmwind/shared/ids';
-import { OCR_MODEL } from '@warmwind/shared/inference';
 import { keys } from '@warmwind/shared/keys';
-import { readLag } from '@warmwind/shared/ledger/reads';
-import { readDepths } from '@warmwind/shared/node/depths';
-import { diskCheck, liveChecks, type Probes, redisCheck } from '@warmwind/shared/node/health';
-import { Ledger } from '@warmwind/shared/node/ledger';
+import type { Probes } from '@warmwind/shared/node/health';
 import type { Logger } from '@warmwind/shared/node/log';
-import { Publisher } from '@warmwind/shared/node/publisher';
-import { Records } from '@warmwind/shared/node/records';
-import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
 import type { DrainStep } from '@warmwind/shared/node/shutdown';
-import { hostQueue, QUEUES } from '@warmwind/shared/queues';
-import { Queue } from 'bullmq';
+import { hostQueue } from '@warmwind/shared/queues';
 import type { Hono } from 'hono';
 import { Registry } from 'prom-client';
 import { createBoard } from './admin/board.ts';
@@ -25,30 +15,24 @@ import type { DesktopHost } from './containers/host.ts';
 import { createStart } from './containers/start.ts';
 import { createStop } from './containers/stop.ts';
 import { Sweep } from './containers/sweep.ts';
-import { Gpus } from './gpu/nvidia.ts';
 import { Lease } from './hosts/lease.ts';
 import { scheduleLostHosts } from './hosts/lost.ts';
 import { Presence } from './hosts/presence.ts';
-import { createGeneration } from './inference/generation/generation.ts';
-import { ModelServers } from './inference/generation/servers.ts';
-import { createInference } from './inference/inference.ts';
-import { createReaders, createReading } from './inference/reading/reading.ts';
-import { Served } from './inference/served.ts';
+import { Models } from './inference/models.ts';
 import { Cancellations } from './jobs/cancellations.ts';
 import { FollowUp } from './jobs/followup.ts';
 import { Observer } from './jobs/observer.ts';
 import { JobWorker, type JobWorkerOptions } from './jobs/worker.ts';
 import { createLedgerLeader } from './ledger/leader.ts';
 import { createMetrics } from './metrics.ts';
+import { createProbes, depthCheck, queuesOf } from './probes.ts';
 import { ScreenHost } from './screen/host.ts';
 import { createScreenMetrics } from './screen/metrics.ts';
+import { createStores } from './stores.ts';
 import { Delivery } from './webhooks/delivery.ts';
-import { createNotify } from './webhooks/notify.ts';
 
 /** How long a start waits for Redis before it goes on asking in the background, ms. */
 const FIRST_CONTACT_MS = 2000;
-/** How long Redis may take for a frame: a key frame is large, ms. */
-const SCREEN_WITHIN_MS = 4000;
 /** How long commands to this host may still take at shutdown, ms. */
 const FINISH_WITHIN_MS = 10_000;
 
@@ -67,33 +51,13 @@ export type App = {
 /** A worker without ports: its queues, its host's desktops, its part in watching the fleet. */
 export function createApp(config: Config, log: Logger): App {
   const registry = new Registry();
-  const metrics = createMetrics(registry, () =>
-    depths().then(
-      () => undefined,
-      () => undefined,
-    ),
-  );
-  const queueRedis = connectPatient(config.REDIS_QUEUE_URL, 'worker', log);
-  const promptRedis = connectPrompt(config.REDIS_QUEUE_URL, 'worker-prompt', log);
-  const realtimeRedis = connectPatient(config.REDIS_REALTIME_URL, 'worker-events', log);
-  const realtimeProbe = connectPrompt(config.REDIS_REALTIME_URL, 'worker-probe', log);
-  const screenRedis = connectPrompt(config.REDIS_REALTIME_URL, 'worker-screens', log, SCREEN_WITHIN_MS);
-  const screenSubscriber = connectPatient(config.REDIS_REALTIME_URL, 'worker-screens-up', log);
-  const publisher = new Publisher(realtimeRedis, log, (events) => metrics.eventsDropped.inc(events));
-  const ledger =
-    config.LEDGER_URL && config.LEDGER === 'on' ? new Ledger(config.LEDGER_URL, 'worker', log) : undefined;
-  const notify = createNotify(() => queue('webhooks'), config.ALERT_WEBHOOK_URL !== undefined);
-  const records = new Records(queueRedis, publisher, ledger, notify);
-
-  const queues = new Map<string, Queue>();
-  const queue = (name: string): Queue => {
-    const known = queues.get(name);
-    if (known) return known;
-    const made = new Queue(name, { connection: queueRedis, prefix: keys.bull(name) });
-    made.on('error', (error) => log.warn({ queue: name, err: error }, 'queue'));
-    queues.set(name, made);
-    return made;
-  };
+  const metrics = createMetrics(registry, async () => {
+    // What can't be read now stays as it was.
+    await depths().catch(() => undefined);
+  });
+  const stores = createStores(config, metrics, log);
+  const depths = depthCheck(config, stores, metrics);
+  const { queueRedis, promptRedis, records, ledger, queue } = stores;
 
   const name = config.WORKER_HOST;
   const boot = newId();
@@ -107,8 +71,8 @@ export function createApp(config: Config, log: Logger): App {
   const presence = new Presence({ redis: promptRedis, host: name, leaseMs: config.LEASE_MS });
   const screens = new ScreenHost({
     engine,
-    redis: screenRedis,
-    subscriber: screenSubscriber,
+    redis: stores.screenRedis,
+    subscriber: stores.screenSubscriber,
     metrics: createScreenMetrics(registry),
     log,
   });
@@ -136,47 +100,16 @@ export function createApp(config: Config, log: Logger): App {
     onChange: (held) => {
       metrics.lease.set(held ? 1 : 0);
       log[held ? 'info' : 'warn']({ held }, 'host lease');
-      if (held) served.start();
       for (const worker of ofHost) held ? worker.run() : worker.pause();
       if (!held) void screens.forgetAll();
     },
   });
 
-  const readers = createReaders(
-    Math.min(config.INFERENCE_CONCURRENCY, availableParallelism()),
-    config.SANDBOX_MEMORY_MB,
-  );
-  const servers = new ModelServers({
-    urls: config.MODEL_SERVERS,
-    key: config.MODEL_SERVER_KEY,
-    maxWaiting: config.MODEL_MAX_WAITING,
-    log,
-    onPolled: (states) => {
-      for (const [state, count] of Object.entries(states)) metrics.modelServers.set({ state }, count);
-    },
-  });
-  const gpus = new Gpus(log, metrics);
-  const served = new Served({
-    redis: promptRedis,
-    host: name,
-    models: () => (lease.held ? [OCR_MODEL, ...servers.models()] : []),
-    loading: () => lease.held && servers.loading(),
-    log,
-  });
+  const models = new Models(config, stores, metrics, log);
   const handlers = {
     'container.start': createStart(host),
     'container.stop': createStop(host),
-    inference: createInference(records, {
-      reading: createReading(readers),
-      generation: createGeneration({
-        servers,
-        served,
-        records,
-        metrics,
-        idleMs: config.MODEL_IDLE_MS,
-        waitMs: config.MODEL_WAIT_MS,
-      }),
-    }),
+    inference: models.handler,
   };
   const deps = { redis: queueRedis, records, ledger, metrics, log, queue };
   const serve = (queueName: string, concurrency: number, more: Partial<JobWorkerOptions> = {}) => {
@@ -243,67 +176,26 @@ export function createApp(config: Config, log: Logger): App {
       reconcileAfterMs: config.RECONCILE_AFTER_MS,
       retentionDays: config.LEDGER_RETENTION_DAYS,
     });
-  const migrating = new AbortController();
   let closeCleanup: (() => Promise<unknown>) | undefined;
-
-  const depths: Check = async () => {
-    const found = await readDepths(promptRedis, [...QUEUES, hostQueue(name)], config.BACKPRESSURE_ABOVE);
-    for (const [queueName, depth] of Object.entries(found)) metrics.depth(queueName, depth);
-    return found;
-  };
 
   const board =
     config.ADMIN_PASSWORD === undefined
       ? undefined
-      : createBoard([...QUEUES, hostQueue(name)], promptRedis, config.ADMIN_PASSWORD);
+      : createBoard(queuesOf(name), promptRedis, config.ADMIN_PASSWORD);
 
   return {
     board: board?.app,
-    probes: {
-      registry,
-      live: liveChecks(),
-      ready: {
-        redisQueue: redisCheck(promptRedis),
-        redisRealtime: redisCheck(realtimeProbe),
-        docker: async () => {
-          await engine.ping();
-          return {};
-        },
-        disk: diskCheck(config.DATA_DIR),
-        queues: depths,
-        models: async () => {
-          const states = servers.states();
-          if (config.MODEL_SERVERS.length > 0 && states.up + states.loading === 0) {
-            throw new Error('no model server answers: see that MODEL_SERVERS run and can be reached');
-          }
-          return { servers: states, served: servers.models().length, gpus: gpus.all };
-        },
-        ...(ledger && {
-          ledger: async () => {
-            await ledger.run(readLag).catch((cause: unknown) => {
-              throw new Error('PostgreSQL is away: see that it runs and can be reached', { cause });
-            });
-            return {};
-          },
-        }),
-        lease: async () => {
-          if (!lease.held) throw new Error('another process holds this host name, or Redis does not answer');
-          return { host: name };
-        },
-      },
-    },
+    probes: createProbes(config, { registry, stores, engine, lease, models }, depths),
     sweep: () => sweep.once(),
     start: async () => {
       // A prompt connection refuses what comes before it is up.
       const signal = AbortSignal.timeout(FIRST_CONTACT_MS);
       if (promptRedis.status !== 'ready') await once(promptRedis, 'ready', { signal }).catch(() => undefined);
-      // What needs the ledger before it is there waits by itself.
-      void ledger?.migrate(migrating.signal);
+      void stores.migrate();
       lease.start();
+      models.start();
       inference.run();
       cancellations.start();
-      servers.start();
-      gpus.start();
       observer.start();
       ledgerLeader?.start();
       sweep.start();
@@ -318,18 +210,14 @@ export function createApp(config: Config, log: Logger): App {
         withinMs: FINISH_WITHIN_MS,
         run: () =>
           Promise.all([
-            served.close(),
+            models.withdraw(),
             ...workers.map((worker) => worker.close()),
             delivery.close(),
             closeCleanup?.(),
             sweep.close(),
           ]),
       },
-      {
-        name: 'models',
-        withinMs: 3000,
-        run: () => Promise.all([readers.close(), servers.close(), gpus.close()]),
-      },
+      { name: 'models', withinMs: 3000, run: () => models.close() },
       {
         name: 'desktops',
         withinMs: 5000,
@@ -353,21 +241,11 @@ export function createApp(config: Config, log: Logger): App {
         name: 'redis',
         withinMs: 3000,
         run: async () => {
-          publisher.close();
-          await Promise.all([...queues.values()].map((made) => made.close()));
           await board?.close();
-          const all = [queueRedis, promptRedis, realtimeRedis, realtimeProbe, screenRedis, screenSubscriber];
-          await Promise.all(all.map((redis) => disconnect(redis)));
+          await stores.closeRedis();
         },
       },
-      {
-        name: 'ledger',
-        withinMs: 2000,
-        run: async () => {
-          migrating.abort();
-          await ledger?.close();
-        },
-      },
+      { name: 'ledger', withinMs: 2000, run: () => stores.closeLedger() },
     ],
   };
 }

@@ -23,15 +23,6 @@ test('a wrong address is named, never quoted', () => {
   }
 });
 
-test('webhooks are signed with a long secret, and nobody looks into the queues without a password', () => {
-  const off = { ...env, LEDGER: 'off' };
-  expect(() => readConfig({ ...off, WEBHOOK_SECRET: 'short' })).toThrow('WEBHOOK_SECRET: ');
-  expect(() => readConfig({ ...off, WEBHOOK_ALLOW: '10.0.0.0/8, all' })).toThrow('WEBHOOK_ALLOW: ');
-  expect(readConfig({ ...off, WEBHOOK_ALLOW: '10.0.0.0/8, ::1/128' }).WEBHOOK_ALLOW).toHaveLength(2);
-  expect(() => readConfig({ ...off, ADMIN_PORT: '0' })).toThrow('ADMIN_PASSWORD: required');
-  expect(() => readConfig({ ...off, ADMIN_PORT: '0', ADMIN_PASSWORD: 'short' })).toThrow('ADMIN_PASSWORD: ');
-});
-
 test('model servers are addresses without path or key', () => {
   const read = (MODEL_SERVERS: string) => readConfig({ ...env, LEDGER: 'off', MODEL_SERVERS }).MODEL_SERVERS;
   expect(readConfig({ ...env, LEDGER: 'off' }).MODEL_SERVERS).toEqual([]);
@@ -49,4 +40,13 @@ test('model servers are addresses without path or key', () => {
     expect(() => read(wrong)).toThrow('MODEL_SERVERS');
     expect(() => read(wrong)).not.toThrow('hunter2');
   }
+});
+
+test('webhooks are signed with a long secret, and nobody looks into the queues without a password', () => {
+  const off = { ...env, LEDGER: 'off' };
+  expect(() => readConfig({ ...off, WEBHOOK_SECRET: 'short' })).toThrow('WEBHOOK_SECRET: ');
+  expect(() => readConfig({ ...off, WEBHOOK_ALLOW: '10.0.0.0/8, all' })).toThrow('WEBHOOK_ALLOW: ');
+  expect(readConfig({ ...off, WEBHOOK_ALLOW: '10.0.0.0/8, ::1/128' }).WEBHOOK_ALLOW).toHaveLength(2);
+  expect(() => readConfig({ ...off, ADMIN_PORT: '0' })).toThrow('ADMIN_PASSWORD: required');
+  expect(() => readConfig({ ...off, ADMIN_PORT: '0', ADMIN_PASSWORD: 'short' })).toThrow('ADMIN_PASSWORD: ');
 });

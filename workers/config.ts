@@ -37,7 +37,7 @@ const Config = z
     WORKER_HOST: Name,
     /** Keeps systems that share a Docker Engine apart. */
     FLEET: Name,
-    /** How many jobs of a queue this worker does at a time: starts, commands to its desktops, inference. */
+    /** How many jobs of a queue this worker does at a time: starts, commands to its desktops, inference (of images: one per CPU). */
     CONTAINERS_CONCURRENCY: Concurrency.default(4),
     COMMANDS_CONCURRENCY: Concurrency.default(4),
     INFERENCE_CONCURRENCY: z.coerce.number().int().min(1).max(256).default(2),

@@ -19,9 +19,13 @@ describe('GET /openapi.json', () => {
       Object.keys(methods).map((m) => `${m} ${path}`),
     );
     expect(routes.toSorted()).toEqual([
+      'delete /containers/{id}/viewers/{viewerId}',
       'delete /jobs/{id}',
+      'delete /realtime/tokens/{id}',
       'get /containers',
       'get /containers/{id}',
+      'get /containers/{id}/screenshot',
+      'get /containers/{id}/viewers',
       'get /health/live',
       'get /health/ready',
       'get /jobs',

@@ -23,7 +23,9 @@ export async function acknowledge(
     if (job.state !== 'queued') return;
     await submissions.enqueue(runOf(submission, job));
   };
-  if (submission.action === 'retry' && !job.records) return recall(c, services, submission, job);
+  // What has been retried was acknowledged before: a row of this submission would be one of its later run.
+  const later = submission.action === 'retry' ? !job.records : job.run > 1;
+  if (later) return recall(c, services, submission, job);
   const record = () =>
     ledger?.run(
       c,
@@ -53,7 +55,7 @@ export async function acknowledge(
   return answerEarlier(services, submission, earlier);
 }
 
-/** A retry whose key Redis still knows, but not its job: the ledger does, if it is on. */
+/** What Redis knows the key of, but does not have the records of this run for: the ledger does, if it is on. */
 async function recall(
   c: Context<AppEnv>,
   services: Services,

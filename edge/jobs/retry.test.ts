@@ -129,6 +129,21 @@ describe('POST /jobs/:id/retry', () => {
     expect(changes.map(({ run }) => run)).toEqual([1, 2]);
   });
 
+  test('the submission that was retried, asked for again, is answered with its job and records nothing', async () => {
+    const body = { model: 'm', prompt: 'p' };
+    const submit = () =>
+      edge.call('ada', 'POST', '/inference', { body, headers: { 'Idempotency-Key': 'first' } });
+    const { jobId } = (await submit()).body as Ids;
+    await end(jobId);
+    await retry(jobId);
+    const before = await edge.postgres.sql`select run, state, seq from job_changes order by run, seq`;
+    expect(await submit()).toMatchObject({ status: 202, body: { jobId } });
+    expect(await edge.postgres.sql`select run, state, seq from job_changes order by run, seq`).toEqual(
+      before,
+    );
+    expect(await waiting(edge, 'ai-inference')).toEqual([`${jobId}.2`]);
+  });
+
   test('of two clients at once is one new run', async () => {
     const { jobId } = await infer();
     await end(jobId);

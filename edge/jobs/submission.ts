@@ -41,7 +41,7 @@ export type NewJob = Asked & {
   );
 
 /** A new run of a job that has ended without success. */
-export type Retry = Asked & {
+type Retry = Asked & {
   action: 'retry';
   jobId: string;
   /** The id that the desktop of a start gets anew. */

@@ -6,7 +6,7 @@ import { jwtVerify } from 'jose';
 import { AUTH_SECRET } from '../../infra/edge/testing.ts';
 
 /** What a test's relay was asked, and whether whoever asked is still there. */
-export type Asked = { path: string; user: string; lastEventId: string | undefined; gone: boolean };
+type Asked = { path: string; user: string; lastEventId: string | undefined; gone: boolean };
 
 export type TestRelay = {
   url: string;

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { JobState } from '@warmwind/shared/jobs';
 import { ask } from './client.ts';
-import { Load, playAll, USERS } from './load.ts';
+import { type EndedJob, Load, playAll, USERS } from './load.ts';
 import { Random } from './random.ts';
 
 /** Desktops that are asked for and not yet gone, at any time; most of them wait in the queue. */
@@ -36,7 +35,7 @@ export class DesktopLoad extends Load {
     return playAll(this.#stories, AT_ONCE, (story, index) => this.#play(story, index));
   }
 
-  mayEnd({ kind, state }: { kind: string; state: JobState }): boolean {
+  mayEnd({ kind, state }: EndedJob): boolean {
     return state === 'completed' || (kind === 'container.start' && state === 'cancelled');
   }
 

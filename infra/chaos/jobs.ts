@@ -2,9 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OCR_MODEL } from '@warmwind/shared/inference';
-import type { JobState } from '@warmwind/shared/jobs';
 import { type Ask, ask } from './client.ts';
-import { Load, playAll, USERS } from './load.ts';
+import { type EndedJob, Load, playAll, USERS } from './load.ts';
 import { Random } from './random.ts';
 import { Watcher } from './watcher.ts';
 
@@ -61,9 +60,10 @@ export class JobLoad extends Load {
     return new Set([...super.gone, ...this.#cancelledDesktops]);
   }
 
-  mayEnd({ id, kind, state }: { id: string; kind: string; state: JobState }): boolean {
+  mayEnd({ id, kind, state, error }: EndedJob): boolean {
     if (kind === 'container.stop') return state === 'completed';
     const wanted = this.jobs.get(id)?.work === 'missing' ? 'failed' : 'completed';
+    if (state === 'failed' && error?.code !== 'model_missing') return false;
     const cancelled = [...this.cancelled].some((run) => run.startsWith(`${id}.`));
     // A start whose stop came first ends cancelled as well.
     return state === wanted || (state === 'cancelled' && (cancelled || kind === 'container.start'));

@@ -36,7 +36,7 @@ export type JobRow = {
   kind: string;
   state: JobState;
   run: number;
-  error: unknown;
+  error: { code?: string } | null;
 };
 export type EndRow = { job_id: string; run: number; state: JobState; at: Date };
 

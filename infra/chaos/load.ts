@@ -8,6 +8,9 @@ export const USERS = ['ada', 'ben', 'cleo', 'dan', 'eve'] as const;
 const WATCH_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 1000;
 
+/** A job that has ended, by the ledger. */
+export type EndedJob = { id: string; kind: string; state: JobState; error: { code?: string } | null };
+
 /** What clients saw that must not be. */
 export type Sight = { law: string; subject: string; detail: string };
 
@@ -33,7 +36,7 @@ export abstract class Load {
   }
 
   /** Is this how the last run of such a job may have ended? */
-  abstract mayEnd(job: { id: string; kind: string; state: JobState }): boolean;
+  abstract mayEnd(job: EndedJob): boolean;
 
   get acknowledged(): Ask[] {
     return this.asks.filter(({ outcome }) => outcome === 'acknowledged');

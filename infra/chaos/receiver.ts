@@ -9,7 +9,7 @@ import { Random } from './random.ts';
 const FAILS = 0.03;
 
 /** What came under one `Webhook-Id`. */
-export type Delivered = {
+type Delivered = {
   user: string;
   event: WebhookEvent;
   texts: Set<string>;

@@ -16,12 +16,14 @@ const Address = z.looseObject({
   /** Where the bundle is already, if it is. */
   EDGE_BUNDLE: z.string().optional(),
 });
-const { BIND: host, PORT: port, EDGE_BUNDLE: built, ...variables } = Address.parse(process.env);
-const hyperdrives = hyperdriveUrls(process.env);
+/** An empty variable counts as absent. */
+const given = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''));
+const { BIND: host, PORT: port, EDGE_BUNDLE: built, ...variables } = Address.parse(given);
+const hyperdrives = hyperdriveUrls(given);
 const names = Object.keys(readConfig({ ...variables, ...asBindings(hyperdrives) }));
 const bindings = Object.fromEntries(
   names.flatMap((name) => {
-    const value = process.env[name];
+    const value = given[name];
     return value === undefined || name in hyperdrives ? [] : [[name, value]];
   }),
 );

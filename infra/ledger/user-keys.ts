@@ -15,6 +15,7 @@ const ofUser = (user: string) => ({
     keys.containers(user),
     keys.openContainers(user),
     keys.changes(user),
+    keys.revoked(user),
   ],
   begin: [
     keys.job(user, ''),

@@ -6,6 +6,10 @@ export type NginxOptions = {
   logs: string;
   edgePort: number;
   relayPort: number;
+  /** The address it listens on; default loopback, `*` all. */
+  bind?: string;
+  /** With it, it speaks TLS only; `relayName` tells the relay's names from the edge's where both have one port. */
+  tls?: { certificate: string; key: string; relayName: string };
   /** `host:port` of the edge, and of every relay node. */
   edge: string;
   relays: string[];
@@ -15,7 +19,16 @@ export type NginxOptions = {
  * nginx as it stands in front of Warmwind: the edge on one port, the relay nodes (least connections, no sticky sessions)
  * on another. It is the only one who says who the client is: what a client claims is overwritten.
  */
-export const nginxConfig = ({ dir, logs, edgePort, relayPort, edge, relays }: NginxOptions): string => `
+export const nginxConfig = ({
+  dir,
+  logs,
+  edgePort,
+  relayPort,
+  bind = '127.0.0.1',
+  tls,
+  edge,
+  relays,
+}: NginxOptions): string => `
 daemon off;
 worker_processes 1;
 # A relay's sockets outlive SIGQUIT until the relay itself has told and closed them.
@@ -42,6 +55,7 @@ http {
   client_body_timeout 30s;
   reset_timedout_connection on;
 
+${tls ? tlsOptions(tls) : ''}
   map $http_upgrade $connection_upgrade {
     default upgrade;
     ''      '';
@@ -76,7 +90,7 @@ ${relays.map((address) => `    server ${address} max_fails=1 fail_timeout=2s;`).
   proxy_set_header CF-Connecting-IP $remote_addr;
 
   server {
-    listen 127.0.0.1:${edgePort};
+    listen ${bind}:${edgePort}${tls ? ' ssl default_server' : ''};
     # Above every limit of the edge, which answers 413 in its own form.
     client_max_body_size 16m;
 
@@ -88,7 +102,7 @@ ${ERROR_PAGES}
   }
 
   server {
-    listen 127.0.0.1:${relayPort};
+    listen ${bind}:${relayPort}${tls ? ` ssl;\n    server_name ${tls.relayName}` : ''};
     client_max_body_size 1m;
 
     # Of whichever node it met: each is asked on its own port.
@@ -100,20 +114,29 @@ ${ERROR_PAGES}
     location / {
       proxy_pass http://relay;
       proxy_next_upstream error timeout http_502 http_503;
-      proxy_next_upstream_tries ${relays.length};
+      proxy_next_upstream_tries ${Math.max(2, relays.length)};
       proxy_read_timeout 60s;
     }
 
     location /socket.io/ {
       proxy_pass http://relay;
       proxy_next_upstream error timeout http_502 http_503;
-      proxy_next_upstream_tries ${relays.length};
+      proxy_next_upstream_tries ${Math.max(2, relays.length)};
       proxy_read_timeout 86400s;
       proxy_send_timeout 86400s;
     }
 ${ERROR_PAGES}
   }
 }
+`;
+
+const tlsOptions = ({ certificate, key }: { certificate: string; key: string }): string => `
+  ssl_certificate "${certificate}";
+  ssl_certificate_key "${key}";
+  ssl_protocols TLSv1.2 TLSv1.3;
+  ssl_session_cache shared:tls:10m;
+  ssl_session_tickets off;
+  add_header Strict-Transport-Security "max-age=31536000" always;
 `;
 
 /**

@@ -57,7 +57,7 @@ export class Viewer {
   delta(frame: Frame): void {
     const { epoch, seq } = frame.head;
     const at = this.#at;
-    if (!at || at.epoch !== epoch || at.seq + 1 !== seq || this.#isFull()) {
+    if (!at || at.epoch !== epoch || at.seq + 1 !== seq || !this.#takes(frame)) {
       this.lose();
       this.#metrics.framesDropped.inc();
       return;
@@ -71,7 +71,7 @@ export class Viewer {
     const at = this.#at;
     if (at?.epoch === epoch && at.seq === seq) return;
     this.lose();
-    if (!this.waits || this.#isFull()) return;
+    if (!this.waits || this.#isUnread()) return;
     this.#at = { epoch, seq };
     this.#send(frame);
   }
@@ -112,13 +112,17 @@ export class Viewer {
     this.socket.emit('vnc:gone', { containerId: this.containerId, reason });
   }
 
+  #takes({ bytes }: Frame): boolean {
+    return this.#window.fits(bytes) && !this.#isUnread();
+  }
+
   /** Acknowledgements may lie: what the connection has not taken counts in any case. */
-  #isFull(): boolean {
-    return this.#window.full || unsentBytes(this.socket) >= VIEWER_WINDOW_BYTES;
+  #isUnread(): boolean {
+    return unsentBytes(this.socket) >= VIEWER_WINDOW_BYTES;
   }
 
   #send(frame: Frame): void {
-    this.#window.sent(frame.head, frame.bytes, performance.now());
+    this.#window.sent(frame);
     frame.send(this.socket);
     this.#metrics.framesSent.inc();
   }

@@ -2,10 +2,12 @@ import { ACK_EVERY_BYTES, type FrameHead, VIEWER_WINDOW_BYTES } from '@warmwind/
 
 /** How much of what it is sent may wait on the way to a viewer, once its speed is known, ms of its own speed. */
 const QUEUE_MS = 250;
-/** Weight of a new measurement of a viewer's speed. */
-const WEIGHT = 0.3;
+/** A viewer's speed is measured over at least this long: acknowledgements come in bursts. Weight of a new measurement. */
+const MEASURE_MS = 200;
+const WEIGHT = 0.5;
 
-type Sent = { epoch: number; seq: number; bytes: number; delta: boolean; at: number };
+/** A frame that was sent, and when, ms. */
+type Sent = { head: FrameHead; bytes: number; at: number };
 
 /**
  * What one viewer has been sent and has not acknowledged. Deltas may fill a window: of `VIEWER_WINDOW_BYTES`, or less
@@ -19,14 +21,13 @@ export class Window {
   #delayMs = Number.POSITIVE_INFINITY;
   /** Bytes a ms while something was on the way all the time; 0: unknown. */
   #speed = 0;
-  #ackedAt = 0;
-  #busySinceAck = false;
+  /** What was acknowledged since when, with something on the way all the time. */
+  #measured: { bytes: number; since: number } | undefined;
 
-  sent({ epoch, seq, kind }: FrameHead, bytes: number, now: number): void {
-    const delta = kind === 'delta';
-    this.#sent.push({ epoch, seq, bytes, delta, at: now });
-    this.#bytes += bytes;
-    if (delta) this.#deltaBytes += bytes;
+  sent(frame: Sent): void {
+    this.#sent.push(frame);
+    this.#bytes += frame.bytes;
+    if (frame.head.kind === 'delta') this.#deltaBytes += frame.bytes;
   }
 
   /** All up to this frame has arrived. */
@@ -36,28 +37,37 @@ export class Window {
     for (let sent = this.#sent[0]; sent && isUpTo(sent, epoch, seq); sent = this.#sent[0]) {
       this.#sent.shift();
       acked += sent.bytes;
-      if (sent.delta) this.#deltaBytes -= sent.bytes;
+      if (sent.head.kind === 'delta') this.#deltaBytes -= sent.bytes;
       last = sent;
     }
     if (!last) return;
     this.#bytes -= acked;
     this.#delayMs = Math.min(now - last.at, this.#delayMs + 1);
-    if (this.#busySinceAck && now > this.#ackedAt) {
-      const speed = acked / (now - this.#ackedAt);
-      this.#speed = this.#speed === 0 ? speed : this.#speed + WEIGHT * (speed - this.#speed);
-    }
-    this.#ackedAt = now;
-    this.#busySinceAck = this.#bytes > 0;
+    this.#measure(acked, now);
   }
 
-  /** May no further delta be sent? */
-  get full(): boolean {
-    return this.#deltaBytes >= this.#most();
+  /** May a further delta be sent? One that is larger than the window only when no other is on the way. */
+  fits(bytes: number): boolean {
+    return this.#deltaBytes === 0 || this.#deltaBytes + bytes <= this.#most();
   }
 
   /** Is so little on the way that a key would be fresh when it arrives? */
   get drained(): boolean {
     return this.#bytes <= ACK_EVERY_BYTES;
+  }
+
+  #measure(acked: number, now: number): void {
+    const measured = this.#measured;
+    if (measured) {
+      measured.bytes += acked;
+      const ms = now - measured.since;
+      if (ms < MEASURE_MS && this.#bytes > 0) return;
+      if (ms >= MEASURE_MS) {
+        const speed = measured.bytes / ms;
+        this.#speed = this.#speed === 0 ? speed : this.#speed + WEIGHT * (speed - this.#speed);
+      }
+    }
+    this.#measured = this.#bytes > 0 ? { bytes: 0, since: now } : undefined;
   }
 
   #most(): number {
@@ -67,5 +77,5 @@ export class Window {
   }
 }
 
-const isUpTo = (sent: Sent, epoch: number, seq: number): boolean =>
-  sent.epoch < epoch || (sent.epoch === epoch && sent.seq <= seq);
+const isUpTo = ({ head }: Sent, epoch: number, seq: number): boolean =>
+  head.epoch < epoch || (head.epoch === epoch && head.seq <= seq);

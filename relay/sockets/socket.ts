@@ -17,8 +17,10 @@ export const backlog = (socket: RelaySocket): number => waiting(socket).length;
 
 /** Bytes that wait for the connection to take them, beside the one write that is on its way. */
 export function unsentBytes(socket: RelaySocket): number {
+  const packets = waiting(socket);
+  if (packets.length === 0) return 0;
   let bytes = 0;
-  for (const { data, options } of waiting(socket)) {
+  for (const { data, options } of packets) {
     bytes += options?.wsPreEncodedFrame?.[0]?.length ?? data?.length ?? 0;
   }
   return bytes;

@@ -45,9 +45,10 @@ export class World {
     this.realtime = realtime;
   }
 
-  static async start(): Promise<World> {
+  /** @param queue one that there is already */
+  static async start(queue?: TestRedis): Promise<World> {
     const aof = ['--appendonly', 'yes', '--appendfsync', 'always'];
-    return new World(await startRedis(aof), await startRedis());
+    return new World(queue ?? (await startRedis(aof)), await startRedis());
   }
 
   /** Ends what the current test has started; the Redis servers stay. */
@@ -74,10 +75,10 @@ export class World {
     };
   }
 
-  async node(env: Record<string, string> = {}): Promise<TestNode> {
+  async node(env: Record<string, string> = {}, wanted = 0): Promise<TestNode> {
     process.env.LOG_LEVEL ??= 'silent';
     const relay = createRelay(readConfig({ ...this.env(), ...env }), createLog('relay'));
-    const { server, port } = await listen(relay.http, '127.0.0.1', 0);
+    const { server, port } = await listen(relay.http, '127.0.0.1', wanted);
     relay.attach(server);
     this.onTidy(relay.close);
     const url = `http://127.0.0.1:${port}`;

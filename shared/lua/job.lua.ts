@@ -25,8 +25,9 @@ return {'ok', tostring(fence), f[5] or '', (f[6] and f[6] ~= '') and '1' or '', 
 `;
 
 /**
- * A run changes: progress, back to waiting, or its one end. The first terminal state stands.
- * KEYS: job, open jobs, changes. ARGV: fence ('' for who acts for a dead holder), run, TTL in ms, bound of the changes,
+ * A run changes: progress, back to waiting, or its one end. The first terminal state stands. What a job worked on is kept
+ * while it may be retried.
+ * KEYS: job, open jobs, changes, input. ARGV: fence ('' for who acts for a dead holder), run, TTL in ms, bound of the changes,
  * then pairs of field and value (`state` among them when it changes).
  * → {'ok', '1' when it has a webhook, fence, attempts made} · {'ended', state} · {'stale'} · {'gone'}.
  */
@@ -44,7 +45,10 @@ for i = 5, #ARGV, 2 do
   if ARGV[i] == 'state' then new_state = ARGV[i + 1] end
 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 5))
-if new_state and ended(new_state) then redis.call('ZREM', KEYS[2], f[4]) end
+if new_state and ended(new_state) then
+  redis.call('ZREM', KEYS[2], f[4])
+  if new_state == 'completed' then redis.call('UNLINK', KEYS[4]) else redis.call('PEXPIRE', KEYS[4], ARGV[3]) end
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if new_state then changed(KEYS[3], 'job', KEYS[1], ARGV[4]) end
 return {'ok', (f[5] and f[5] ~= '') and '1' or '', f[2], redis.call('HGET', KEYS[1], 'attemptsMade') or '0'}

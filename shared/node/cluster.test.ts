@@ -79,12 +79,13 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   expect(
     await evaluate(changeContainerScript, change, ['1', 'starting', 60_000, '', 10, 'state', 'stopped']),
   ).toEqual(['ok']);
-  expect(await evaluate(changeJobScript, job, ['1', '1', 60_000, 10, 'state', 'failed'])).toEqual([
-    'ok',
-    '',
-    '1',
-    '0',
-  ]);
+  expect(
+    await evaluate(
+      changeJobScript,
+      [...job, keys.input(user, 'j1')],
+      ['1', '1', 60_000, 10, 'state', 'failed'],
+    ),
+  ).toEqual(['ok', '', '1', '0']);
   expect(await cluster.xlen(keys.changes(user))).toBe(3);
 
   const { openTtlMs, unconfirmedTtlMs, reservationMs, userId, quotas } = request;

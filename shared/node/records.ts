@@ -11,7 +11,7 @@ import {
 import { keys } from '../keys.ts';
 import { recordPlacement } from '../ledger/placements.ts';
 import { readInput } from '../ledger/reads.ts';
-import { type ContainerRow, containerRow, type JobRow } from '../ledger/rows.ts';
+import { type ContainerRow, containerRow, type JobRow, jobRecord } from '../ledger/rows.ts';
 import { changeContainerScript, placeContainerScript, unplaceContainerScript } from '../lua/container.lua.ts';
 import { changeJobScript, claimJobScript } from '../lua/job.lua.ts';
 import { type EarlierEnd, ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
@@ -217,6 +217,18 @@ export class Records {
     const record = await this.#store.redis.hgetall(keys.job(ref.userId, ref.jobId));
     const ended = endedRuns(ref.userId, record).find(({ ref: { run } }) => run === ref.run);
     if (ended) await this.#tellEnd(ended, Boolean(record.webhookUrl));
+  }
+
+  /** Makes sure that what the ledger has of an ended run was told, whatever Redis has forgotten of it. */
+  async tellEndOf(row: JobRow): Promise<void> {
+    const webhook = row.webhookUrl !== '';
+    for (const run of endedRuns(row.userId, jobRecord(row))) {
+      if (row.startedAt) {
+        const at = row.startedAt.getTime();
+        await this.#notify({ ref: run.ref, webhook, at, attemptsMade: 0, end: undefined });
+      }
+      await this.#tellEnd(run, webhook);
+    }
   }
 
   /** The runs of a job that have ended, as far as they are remembered; `undefined` when it is not known (any more). */
@@ -429,7 +441,8 @@ export class Records {
     fields: (string | number)[],
   ): Promise<string[]> {
     const args = [fence ?? '', ref.run, ttlMs, this.#store.maxChanges, ...fields];
-    return this.#onJob(ref, () => this.#store.change(ref.userId, CHANGE_JOB, jobKeys(ref), args));
+    const names = [...jobKeys(ref), keys.input(ref.userId, ref.jobId)];
+    return this.#onJob(ref, () => this.#store.change(ref.userId, CHANGE_JOB, names, args));
   }
 
   async #tellEnd({ ref, end, fence, at, attemptsMade }: EndedRun, webhook: boolean): Promise<void> {

@@ -70,6 +70,12 @@ export const isFailureCode = (code: unknown): code is FailureCode =>
 /** What is told of a failure: never a path, an address or another host's words. */
 export const failure = (code: FailureCode): JobError => ({ code, ...FAILURES[code] });
 
+/** The failure that BullMQ was given as a job's end, by its words; `undefined` for BullMQ's own. */
+export function failureSaid(message: string | null): JobError | undefined {
+  const code = Object.keys(FAILURES).find((name) => FAILURES[name as FailureCode].message === message);
+  return code === undefined ? undefined : failure(code as FailureCode);
+}
+
 /** A failure whose kind is known where it is thrown. `cause` is for logs only. */
 export class JobFailure extends Error {
   override name = 'JobFailure';

@@ -1,3 +1,4 @@
+import { isTerminal } from '@warmwind/shared/jobs';
 import { CANCELLED_CHANNEL, keys } from '@warmwind/shared/keys';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { EndedRun, JobRef, Records } from '@warmwind/shared/node/records';
@@ -68,16 +69,15 @@ export class FollowUp {
   }
 
   /**
-   * → `nothing` when no run of the job has been cancelled (yet).
+   * → `nothing` when its latest run has not ended (yet): the marker comes before the cancellation.
    * @param again tells hosts again that did not react yet
    */
   async #follow(userId: string, jobId: string, again: boolean): Promise<'done' | 'open' | 'nothing'> {
     const { records, queue } = this.#o;
+    const latest = await records.job(userId, jobId);
     const ended = (await records.endedRuns(userId, jobId)) ?? [];
-    const cancelled = ended.filter(({ end }) => end.state === 'cancelled');
-    if (cancelled.length === 0) return ended.length > 0 ? 'done' : 'nothing';
     let open = false;
-    for (const run of cancelled) {
+    for (const run of ended.filter(({ end }) => end.state === 'cancelled')) {
       await records.tellEndAgain(run.ref);
       // One that a worker holds can't be removed: that worker has been told.
       await queue(run.queue)
@@ -85,7 +85,8 @@ export class FollowUp {
         .catch(() => undefined);
       open = !(await this.#desktopGone(run, again)) || open;
     }
-    return open ? 'open' : 'done';
+    if (open) return 'open';
+    return latest && isTerminal(latest.state) ? 'done' : 'nothing';
   }
 
   async #desktopGone({ ref }: EndedRun, again: boolean): Promise<boolean> {

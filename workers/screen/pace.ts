@@ -51,20 +51,28 @@ export class Pace {
     return this.#lossy;
   }
 
-  /** An update was sent. → how long to wait before the next is asked for, ms, and whether it is to come otherwise now */
-  sent(bytes: number): { waitMs: number; switched: boolean } {
-    const waitMs = this.#bytes.take(bytes + UPDATE_BYTES);
+  /** How long JPEG is kept at least, ms. */
+  get lossyMs(): number {
+    return this.#lossyMs;
+  }
+
+  /** An update was sent. → how long to wait before the next is asked for, ms */
+  sent(bytes: number): number {
+    return this.#bytes.take(bytes + UPDATE_BYTES);
+  }
+
+  /** → true when updates are to come otherwise from now on: JPEG, or lossless again */
+  reconsider(): boolean {
+    const overdrawn = this.#bytes.take(0) > 0;
     const now = performance.now();
     const since = now - this.#changedAt;
-    const switched = this.#lossy ? since > this.#lossyMs : waitMs > 0;
-    if (switched) {
-      if (!this.#lossy) {
-        this.#lossyMs = since > LOSSY_MS.soon ? LOSSY_MS.least : Math.min(this.#lossyMs * 2, LOSSY_MS.most);
-      }
-      this.#lossy = !this.#lossy;
-      this.#changedAt = now;
+    if (overdrawn === this.#lossy || (this.#lossy && since < this.#lossyMs)) return false;
+    if (overdrawn) {
+      this.#lossyMs = since > LOSSY_MS.soon ? LOSSY_MS.least : Math.min(this.#lossyMs * 2, LOSSY_MS.most);
     }
-    return { waitMs, switched };
+    this.#lossy = overdrawn;
+    this.#changedAt = now;
+    return true;
   }
 
   /** Its updates took so long to read. → how long it has to wait for that, ms */

@@ -11,6 +11,7 @@ import { readPicture } from './picture.ts';
 let fleet: Fleet;
 let worker: Worker;
 let desktop: Submitted;
+let socketPath: string;
 const viewers: TestViewer[] = [];
 
 beforeAll(async () => {
@@ -18,6 +19,8 @@ beforeAll(async () => {
   worker = await fleet.worker('a');
   desktop = await fleet.startDesktop();
   await reached(fleet, desktop, 'completed');
+  const { Mounts } = await container().inspect();
+  socketPath = `${Mounts.find(({ Type }) => Type === 'volume')?.Source}/s`;
 }, ENGINE_WITHIN_MS);
 afterAll(async () => {
   for (const viewer of viewers) await viewer.stop();
@@ -50,16 +53,16 @@ const inside = async (command: string): Promise<string> => {
   return text.trimEnd();
 };
 /** The desktop as a plain VNC client sees it. */
-const raw = async (): Promise<Canvas> => {
-  const { Mounts } = await container().inspect();
-  const path = `${Mounts.find(({ Type }) => Type === 'volume')?.Source}/s`;
-  return Object.assign(new Canvas(), await readPicture(path));
-};
+const raw = async (): Promise<Canvas> => Object.assign(new Canvas(), await readPicture(socketPath));
 const same = (viewer: TestViewer) =>
   waitFor('the viewer to see what there is', async () => {
     await viewer.settled();
     return viewer.canvas.hash === (await raw()).hash;
   });
+/** The colour of the desktop's panel. */
+const PANEL = 0x2a2029;
+const pixel = ({ canvas }: TestViewer, x: number, y: number) =>
+  canvas.rgb.readUIntBE((y * canvas.width + x) * 3, 3);
 /** A line every 30 ms in a terminal of its own, and then peace. */
 const scroll = (lines: number) =>
   launch(
@@ -132,6 +135,10 @@ test('a new size begins a new epoch, and all see the same again', async () => {
   await viewer.say({ t: 'input', viewerId: 'alice', lease: 3, input: { t: 'resize', w: 1000, h: 700 } });
   await waitFor('the new size', () => viewer.canvas.width === 1000 && viewer.canvas.height === 700);
   await same(viewer);
+  await waitFor(
+    'the panel to follow',
+    () => pixel(viewer, 2, 698) === PANEL && pixel(viewer, 997, 698) === PANEL,
+  );
   const late = await view();
   await same(late);
   expect(viewer.seen.epochs.length).toBe(epochs + 1);
@@ -154,7 +161,7 @@ test.each(['png', 'jpeg'] as const)('a picture of the desktop can be asked for a
   const viewer = await view();
   await viewer.say({ t: 'screenshot', id: format, format });
   const key = screenKeys.reply(desktop.containerId, format);
-  const [, reply] = (await fleet.realtime.client.blpopBuffer(key, 10)) ?? [];
+  const [, reply] = (await fleet.realtime.client.blpopBuffer(key, 20)) ?? [];
   const line = reply?.indexOf('\n') ?? -1;
   const head = ScreenshotReply.parse(JSON.parse(reply?.toString('utf8', 0, line) ?? ''));
   expect(head).toEqual({ ok: true, width: 1000, height: 700, format });

@@ -108,7 +108,8 @@ export class Screen {
       await this.#once(signal).catch((error: unknown) => {
         if (signal.aborted) return;
         metrics.broken.inc();
-        log.debug({ containerId, err: error }, 'screen broke off');
+        // Once in a row is enough.
+        log[againMs === AGAIN_MS.least ? 'warn' : 'debug']({ containerId, err: error }, 'screen broke off');
       });
       if (performance.now() - begun > AGAIN_MS.lasted) againMs = AGAIN_MS.least;
       await sleep(againMs, undefined, { signal }).catch(() => undefined);

@@ -52,7 +52,13 @@ export class Stream {
   readonly #o: StreamOptions;
   readonly #seen = new VisibleRects();
   readonly #clipboard: Clipboard;
-  readonly #timers = { key: new Later(), cut: new Later(), resize: new Later(), whole: new Later() };
+  readonly #timers = {
+    key: new Later(),
+    cut: new Later(),
+    resize: new Later(),
+    whole: new Later(),
+    calm: new Later(),
+  };
   #pace = new Pace(false);
   #signal = AbortSignal.abort();
   #size: Size = { width: 0, height: 0 };
@@ -177,13 +183,19 @@ export class Stream {
 
   /** Asks for what comes next, as soon as that is due. */
   async #goOn(bytes: number): Promise<void> {
-    const { waitMs, switched } = this.#pace.sent(bytes);
-    if (switched) {
+    const waitMs = this.#pace.sent(bytes);
+    this.#reconsider();
+    if (waitMs > 1) await sleep(waitMs, undefined, { signal: this.#signal });
+    this.#ask();
+  }
+
+  /** Changes the quality when it is time to; a screen that has come to rest is lossless again as well. */
+  #reconsider(): void {
+    if (this.#pace.reconsider()) {
       this.#send(streamEncodings(this.#pace.lossy));
       this.#o.metrics.switches.inc({ to: this.#pace.lossy ? 'jpeg' : 'lossless' });
     }
-    if (waitMs > 1) await sleep(waitMs, undefined, { signal: this.#signal });
-    this.#ask();
+    if (this.#pace.lossy) this.#timers.calm.run(this.#pace.lossyMs, () => this.#reconsider());
   }
 
   /** Asked for all of its screen a server may first tell its layout: all is asked for once, changes from then on. */

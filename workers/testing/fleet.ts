@@ -51,6 +51,7 @@ export async function createFleet() {
     LOST_AFTER_MS: '30000',
     LEDGER_URL: postgres.url,
     RECONCILE_EVERY_MS: '500',
+    INFERENCE_LIMIT: '1000/s',
     WEBHOOK_SECRET: 'signs-webhooks-of-tests-0123456789',
     ...more,
   });

@@ -191,6 +191,7 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
       await client.zadd(keys.cancellations(), Date.now(), `${userId}/${jobId}`);
       const names = cancelKeys(userId, jobId);
       const channel = unheard ? 'unheard' : CANCELLED_CHANNEL;
+      await client.zincrby(keys.changedUsers(), 1, userId);
       const args = [userId, jobId, ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, MAX_CHANGES, channel];
       return JSON.parse(
         (await client.eval(cancelScript, names.length, ...names, ...args)) as string,

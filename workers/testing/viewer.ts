@@ -127,8 +127,17 @@ function gradient(bytes: Buffer, w: number, h: number): Buffer {
   return pixels;
 }
 
-/** What a relay node with one viewer hears and says. */
-export async function watch(redisUrl: string, containerId: string) {
+/**
+ * What a relay node with one viewer hears and says.
+ * @param onFrame told when a frame came (ms since 1970), once it is drawn
+ * @param draws false: frames are counted and not looked at
+ */
+export async function watch(
+  redisUrl: string,
+  containerId: string,
+  onFrame: (at: number, canvas: Canvas) => void = () => undefined,
+  draws = true,
+) {
   const log = createLog('test');
   log.level = 'silent';
   const subscriber = connectPatient(redisUrl, 'viewer', log);
@@ -147,13 +156,14 @@ export async function watch(redisUrl: string, containerId: string) {
   let failed: unknown;
   let drawing: Promise<void> = Promise.resolve();
 
-  const hear = async (frame: Buffer) => {
+  const hear = async (frame: Buffer, at: number) => {
     const head = readFrameHead(frame);
     if (!head) throw new Error('not a frame');
     const { kind, epoch, width, height } = head;
     const body = frame.subarray(FRAME_HEAD_BYTES);
     seen.frames++;
     seen.bytes += frame.length;
+    if (!draws) return;
     if (kind === 'cut') return void seen.cuts.push(body.toString());
     if (kind === 'gone') {
       seen.gone = body.toString();
@@ -176,10 +186,12 @@ export async function watch(redisUrl: string, containerId: string) {
     }
     seq = head.seq;
     await canvas.draw(body);
+    onFrame(at, canvas);
   };
   subscriber.on('smessageBuffer', (_channel: Buffer, frame: Buffer) => {
+    const at = performance.timeOrigin + performance.now();
     drawing = drawing
-      .then(() => hear(frame))
+      .then(() => hear(frame, at))
       .catch((error: unknown) => {
         failed ??= error;
       });

@@ -1,7 +1,6 @@
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
 import Docker from 'dockerode';
 import { withLock } from '../../engine/lock.ts';
+import { exists, follow, pull } from '../docker.ts';
 import { debootstrap, SUITE } from './debootstrap.ts';
 import { type Flavour, FOLDER, packages, SOURCES, sourceHash } from './source.ts';
 
@@ -9,7 +8,6 @@ const nameOf = (flavour: Flavour) => `warmwind/${flavour}`;
 const SOURCE_LABEL = 'warmwind.source';
 const PULLED_BASE = `debian:${SUITE}-slim`;
 const OWN_BASE = `warmwind/base:${SUITE}`;
-const PULL_WITHIN_MS = 30_000;
 const BUILD_WITHIN_MS = 15 * 60_000;
 
 export type ImageProgress = {
@@ -85,14 +83,7 @@ async function pulled(docker: Docker, report: Report): Promise<boolean> {
   if (await exists(docker, PULLED_BASE)) return true;
   const step = `pulling ${PULLED_BASE}`;
   report(step);
-  try {
-    const abortSignal = AbortSignal.timeout(PULL_WITHIN_MS);
-    const stream = await docker.pull(PULLED_BASE, { abortSignal });
-    await follow(stream, abortSignal, (line) => report(step, line));
-    return true;
-  } catch {
-    return false;
-  }
+  return pull(docker, PULLED_BASE, (line) => report(step, line));
 }
 
 async function ensureOwnBase(docker: Docker, report: Report, signal: AbortSignal): Promise<void> {
@@ -131,36 +122,4 @@ async function build(
     },
   );
   await follow(stream, signal, (line) => report(step, line));
-}
-
-async function exists(docker: Docker, image: string): Promise<boolean> {
-  return docker
-    .getImage(image)
-    .inspect()
-    .then(
-      () => true,
-      () => false,
-    );
-}
-
-/** Reads the engine's answer to its end: JSON lines, the last of which may be the error. */
-async function follow(
-  stream: NodeJS.ReadableStream,
-  signal: AbortSignal,
-  onLine: (line: string) => void,
-): Promise<void> {
-  const stop = () => (stream as Readable).destroy(new Error('the engine took too long'));
-  signal.addEventListener('abort', stop, { once: true });
-  try {
-    for await (const text of createInterface({ input: stream })) {
-      if (!text.trim()) continue;
-      const line = JSON.parse(text) as { error?: string; stream?: string; status?: string };
-      if (line.error) throw new Error(line.error);
-      const said = (line.stream ?? line.status ?? '').trim();
-      if (said) onLine(said);
-    }
-    signal.throwIfAborted();
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
 }

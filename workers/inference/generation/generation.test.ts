@@ -136,6 +136,18 @@ test('a worker that is told to stop gives its answer to a peer: the same attempt
   expect(attempts).toEqual([1, 1]);
 });
 
+test('a cancelled job ends its request at the server', async () => {
+  const server = await serve('m');
+  server.scripts.push({ holdAfter: 2 });
+  await work('a', [server]);
+  const job = await ask();
+  await waitFor('the answer to begin', () => server.open === 1);
+  await fleet.cancel(job);
+  await waitFor('the request to be ended', () => server.open === 0 && server.left === 1);
+  const events = await told(fleet, job, `job:${job.jobId}`, 'job.cancelled');
+  expect(events.filter(({ type }) => type === 'job.cancelled')).toHaveLength(1);
+});
+
 test('a model that nobody has fails at once; one that loads, here or elsewhere, is waited for', async () => {
   const server = await serve('m');
   await work('a', [server]);
@@ -174,6 +186,27 @@ test('a server that is too busy is given no more, no attempt is spent, and other
     return (await fleet.job(job))?.state === 'completed';
   });
   expect(await fleet.job(job)).toMatchObject({ attemptsMade: 1 });
+});
+
+test('a job that waits takes no turn of the limiter from others', async () => {
+  const [busy, free] = [await serve('m'), await serve('n')];
+  busy.waiting = 9;
+  const queue = fleet.queue('ai-inference');
+  // The window of the tests before is a short one.
+  await queue.removeRateLimitKey();
+  await work('a', [busy, free], { INFERENCE_LIMIT: '3/h' });
+  const job = await ask('m');
+  await waitFor('it to be handed back again and again', async () => {
+    await promote(job);
+    return (await deliveries(job)) >= 5;
+  });
+  const others = [await ask('n'), await ask('n'), await ask('n')];
+  for (const other of others) await completed(other);
+  const last = await ask('n');
+  await waitFor('the limit', async () => (await queue.getRateLimitTtl(3)) > 0);
+  expect(await fleet.job(last)).toMatchObject({ state: 'queued' });
+  await queue.removeRateLimitKey();
+  await Promise.all([job, last].map((waiting) => fleet.cancel(waiting)));
 });
 
 test('who waits too long is told so', async () => {

@@ -8,11 +8,11 @@ import type { InferenceHandler } from '../inference.ts';
 import type { Served } from '../served.ts';
 import { ServerBusy } from './failures.ts';
 import { Output } from './output.ts';
-import type { ModelServer } from './server.ts';
 import type { ModelServers } from './servers.ts';
 import { stream } from './stream.ts';
+import type { Turns } from './turns.ts';
 
-/** A job that must wait is handed back for half as long as it has waited, between these, ms. */
+/** A job that must wait is handed back for half as long as it has waited, within these, ms. */
 const WAIT_AT_LEAST_MS = 250;
 const WAIT_AT_MOST_MS = 15_000;
 
@@ -21,6 +21,7 @@ export type GenerationOptions = {
   served: Served;
   records: Records;
   metrics: Metrics;
+  turns: Turns;
   /** How long a server may say nothing, ms. */
   idleMs: number;
   /** How long a job waits for a server that loads or is busy, from its first delivery on, ms. */
@@ -31,10 +32,10 @@ export type GenerationOptions = {
 export function createGeneration(options: GenerationOptions): InferenceHandler {
   const { servers, metrics, idleMs } = options;
   return async (job, input) => {
-    const server = await servers.choose(input.model);
-    if (server === 'busy') return wait(options, job, 'model_busy');
-    if (!server) return waitElsewhere(options, job, input.model);
     const startedAt = Date.now();
+    const server = await servers.choose(input.model);
+    if (server === 'busy') return wait(options, job, startedAt, 'model_busy');
+    if (!server) return waitElsewhere(options, job, startedAt, input.model);
     server.inFlight += 1;
     const output = new Output(firstThen(job));
     try {
@@ -67,7 +68,9 @@ export function createGeneration(options: GenerationOptions): InferenceHandler {
     } catch (error) {
       output.discard();
       if (!(error instanceof ServerBusy)) throw error;
-      return leaveAlone(options, job, server, error);
+      // All jobs of this worker leave it alone as long as it asks.
+      server.busyUntil = Math.max(server.busyUntil, Date.now() + error.retryAfterMs);
+      return wait(options, job, startedAt, 'model_busy', error.retryAfterMs);
     } finally {
       server.inFlight -= 1;
     }
@@ -85,35 +88,31 @@ function firstThen(job: JobContext): (text: string) => Promise<void> {
   };
 }
 
-/** The server asked for a pause: it gets one from all jobs of this worker. */
-function leaveAlone(
+/** No healthy server here has the model. A peer may, or a server that loads; if not, nobody does. */
+async function waitElsewhere(
   options: GenerationOptions,
   job: JobContext,
-  server: ModelServer,
-  { retryAfterMs }: ServerBusy,
+  startedAt: number,
+  model: string,
 ): Promise<never> {
-  server.busyUntil = Math.max(server.busyUntil, Date.now() + retryAfterMs);
-  return wait(options, job, 'model_busy', retryAfterMs);
-}
-
-/** No healthy server here has the model. A peer may, or a server that loads; if not, nobody does. */
-async function waitElsewhere(options: GenerationOptions, job: JobContext, model: string): Promise<never> {
   const { servers, served } = options;
-  if (servers.loading() || (await served.elsewhere(model))) return wait(options, job, 'model_unavailable');
-  throw new JobFailure('model_missing');
+  if (!servers.loading() && !(await served.elsewhere(model))) throw new JobFailure('model_missing');
+  return wait(options, job, startedAt, 'model_unavailable');
 }
 
 /**
- * Hands the job back, no attempt spent, until it has waited too long. The pauses grow with the time it has waited: every
- * delivery counts in the queue's limiter, and a job that comes back too often would take other models' turns.
+ * Hands the job back until it has waited too long. No attempt is spent and no turn of the queue's limiter, so that other
+ * models go on; the pauses grow with the time it has waited.
  */
 async function wait(
-  { records, waitMs }: GenerationOptions,
+  { records, turns, waitMs }: GenerationOptions,
   { data }: JobContext,
+  startedAt: number,
   code: FailureCode,
   atLeastMs = WAIT_AT_LEAST_MS,
 ): Promise<never> {
   const waited = Date.now() - (await records.startedAt(data));
   if (waited > waitMs) throw new JobFailure(code);
+  await turns.giveBack(startedAt);
   throw new HandBack(Math.max(atLeastMs, Math.min(WAIT_AT_MOST_MS, waited / 2)) * (1 + Math.random() / 4));
 }

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../../infra/testing/docker.ts';
 import { waitFor } from '../../../infra/testing/wait.ts';
 import { createFleet, type Fleet, killed, reached, told, type Worker } from '../../testing/fleet.ts';
+import type { Submitted } from '../../testing/submissions.ts';
 import { bomb, png } from './testing/png.ts';
 
 const SCREEN = readFileSync(new URL('testing/screen.png', import.meta.url)).toString('base64');
@@ -13,10 +14,13 @@ const STRIPES = png(4000, 4000, (bytes, y) => bytes.fill(y & 2 ? 0xcc : 0x33)).t
 
 let fleet: Fleet;
 let workers: Worker[] = [];
+const asked: Submitted[] = [];
 beforeAll(async () => {
   fleet = await createFleet();
 }, ENGINE_WITHIN_MS);
 afterEach(async () => {
+  // No test reads what another has left.
+  await Promise.all(asked.splice(0).map((job) => fleet.cancel(job)));
   await Promise.all(workers.map((worker) => worker.stop()));
   workers = [];
 });
@@ -27,7 +31,11 @@ const work = async (host: string, more: Record<string, string> = {}): Promise<Wo
   workers.push(worker);
   return worker;
 };
-const read = (image: string) => fleet.ask({ model: OCR_MODEL, image });
+const read = async (image: string): Promise<Submitted> => {
+  const job = await fleet.ask({ model: OCR_MODEL, image });
+  asked.push(job);
+  return job;
+};
 
 /** The processes that read for a worker. */
 function readersOf(worker: number | undefined): number[] {
@@ -53,6 +61,8 @@ test('what stands on an image is read, with boxes, while progress is told', asyn
     'Invoice 4711 total 129.50 EUR',
     'Sign in Cancel Help',
   ]);
+  // Nobody needs the image any more.
+  expect(await fleet.queueRedis.client.exists(keys.input(job.userId, job.jobId))).toBe(0);
   expect(result.boxes.map(({ text }) => text).join(' ')).toBe(result.text.replaceAll('\n', ' '));
   for (const { confidence, x, y, width, height } of result.boxes) {
     expect(confidence).toBeGreaterThan(50);
@@ -112,6 +122,16 @@ test('a fork that is killed costs its job an attempt, nothing else', async () =>
   const delayed = await reached(fleet, job, 'delayed');
   expect(delayed).toMatchObject({ attemptsMade: 1 });
   await reached(fleet, await read(SCREEN), 'completed');
+});
+
+test('a cancelled job loses its fork in the middle of its work', async () => {
+  await work('a');
+  const job = await read(STRIPES);
+  await waitFor('it to read', async () => ((await fleet.job(job))?.progress ?? 0) >= 30);
+  expect(readersOf(process.pid)).toHaveLength(1);
+  await fleet.cancel(job);
+  await waitFor('the fork to be gone', () => readersOf(process.pid).length === 0);
+  expect(await fleet.job(job)).toMatchObject({ state: 'cancelled' });
 });
 
 test('a worker that is told to stop gives its image to a peer and leaves no fork', async () => {

@@ -1,4 +1,4 @@
-import { deflateSync, inflateSync } from 'node:zlib';
+import { constants, deflateSync, inflateSync } from 'node:zlib';
 import { MAX_CUT_TEXT } from '@warmwind/shared/screen';
 import { ProtocolError } from './feed.ts';
 import { cutText } from './messages.ts';
@@ -82,7 +82,7 @@ function provided(text: string): Buffer {
 function readProvided(packed: Buffer): string | undefined {
   let bytes: Buffer;
   try {
-    bytes = inflateSync(packed, { maxOutputLength: MAX_BYTES });
+    bytes = inflateSync(packed, { maxOutputLength: MAX_BYTES, finishFlush: constants.Z_SYNC_FLUSH });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return undefined;
     throw new ProtocolError('a clipboard that can not be inflated', { cause: error });

@@ -1,0 +1,49 @@
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import type Docker from 'dockerode';
+
+const PULL_WITHIN_MS = 30_000;
+
+export async function exists(docker: Docker, image: string): Promise<boolean> {
+  return docker
+    .getImage(image)
+    .inspect()
+    .then(
+      () => true,
+      () => false,
+    );
+}
+
+/** Whether the image could be had, within half a minute. */
+export async function pull(docker: Docker, image: string, onLine: (line: string) => void): Promise<boolean> {
+  try {
+    const abortSignal = AbortSignal.timeout(PULL_WITHIN_MS);
+    const stream = await docker.pull(image, { abortSignal });
+    await follow(stream, abortSignal, onLine);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Reads the engine's answer to its end: JSON lines, the last of which may be the error. */
+export async function follow(
+  stream: NodeJS.ReadableStream,
+  signal: AbortSignal,
+  onLine: (line: string) => void,
+): Promise<void> {
+  const stop = () => (stream as Readable).destroy(new Error('the engine took too long'));
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    for await (const text of createInterface({ input: stream })) {
+      if (!text.trim()) continue;
+      const line = JSON.parse(text) as { error?: string; stream?: string; status?: string };
+      if (line.error) throw new Error(line.error);
+      const said = (line.stream ?? line.status ?? '').trim();
+      if (said) onLine(said);
+    }
+    signal.throwIfAborted();
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}

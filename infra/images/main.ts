@@ -1,0 +1,24 @@
+/** `npm run images`: builds every image that is not of the sources as they are, and says how large each is. */
+import { ensureEngine } from '../engine/engine.ts';
+import { ensureImage, SERVICES } from './build.ts';
+import { ensureDesktopImage } from './desktop/build.ts';
+
+const say = (name: string, text: string) => process.stdout.write(`${name.padEnd(10)} ${text}\n`);
+
+const engine = await ensureEngine();
+try {
+  for (const service of SERVICES) {
+    const since = Date.now();
+    let last = '';
+    const { image, bytes, built } = await ensureImage(engine.socket, service, (step) => {
+      if (step !== last) say(service, `${step}…`);
+      last = step;
+    });
+    const how = built ? `built in ${Math.round((Date.now() - since) / 1000)} s` : 'unchanged';
+    say(service, `${image}, ${Math.round(bytes / 1e6)} MB, ${how}`);
+  }
+  const { image, built } = await ensureDesktopImage({ socket: engine.socket });
+  say('desktop', `${image}, ${built ? 'built' : 'unchanged'}`);
+} finally {
+  await engine.stop();
+}

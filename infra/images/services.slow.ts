@@ -1,0 +1,122 @@
+import { stat } from 'node:fs/promises';
+import type Docker from 'dockerode';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AUTH_SECRET } from '../edge/testing.ts';
+import { startGateway, type TestGateway, TOKEN } from '../gateway/testing.ts';
+import { ENGINE_WITHIN_MS, startEngine, type TestEngine } from '../testing/docker.ts';
+import { freePort } from '../testing/port.ts';
+import { startRedis, type TestRedis } from '../testing/redis.ts';
+import { waitFor } from '../testing/wait.ts';
+import { ensureImage, SERVICES, type Service } from './build.ts';
+
+const BUILD_WITHIN_MS = 20 * 60_000;
+const PATIENCE_MS = 60_000;
+/** The contract's: a service has ended by then, an orchestrator kills at 30 s. */
+const SHUTDOWN_MS = 25_000;
+
+let engine: TestEngine;
+let gateway: TestGateway;
+let realtime: TestRedis;
+const started: Docker.Container[] = [];
+
+beforeAll(async () => {
+  engine = await startEngine();
+  [gateway, realtime] = await Promise.all([startGateway(), startRedis()]);
+}, ENGINE_WITHIN_MS);
+afterAll(async () => {
+  for (const container of started) await container.remove({ force: true }).catch(() => undefined);
+  await Promise.all([gateway?.stop(), realtime?.stop()]);
+});
+
+type Running = { container: Docker.Container; url: string };
+
+/** As hardened as the deployments run it, on this machine's loopback. */
+async function start(service: Service): Promise<Running> {
+  const port = await freePort();
+  const redis = { REDIS_QUEUE_URL: gateway.redis.url, REDIS_REALTIME_URL: realtime.url };
+  const own: Record<Service, Record<string, string>> = {
+    relay: { ...redis, AUTH_SECRET },
+    worker: { ...redis, LEDGER: 'off', FLEET: 'images-test', WORKER_HOST: 'images-test', DATA_DIR: '/' },
+    gateway: { REDIS_URL: gateway.redis.url, GATEWAY_TOKEN: TOKEN },
+    edge: {
+      AUTH_SECRET,
+      LEDGER: 'off',
+      RELAY_URL: 'http://relay.test',
+      UPSTASH_REDIS_REST_URL: gateway.url,
+      UPSTASH_REDIS_REST_TOKEN: TOKEN,
+    },
+  };
+  const env = { BIND: '127.0.0.1', PORT: `${port}`, SHUTDOWN_TIMEOUT_MS: `${SHUTDOWN_MS}`, ...own[service] };
+  const group = service === 'worker' ? [`${(await stat(engine.socket)).gid}`] : [];
+  const container = await engine.docker.createContainer({
+    Image: `warmwind/${service}:latest`,
+    Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
+    HostConfig: {
+      NetworkMode: 'host',
+      // The edge writes its runtime's configuration beside its bundle.
+      ReadonlyRootfs: service !== 'edge',
+      CapDrop: ['ALL'],
+      SecurityOpt: ['no-new-privileges'],
+      GroupAdd: group,
+      Binds: service === 'worker' ? [`${engine.socket}:/var/run/docker.sock`] : [],
+    },
+  });
+  started.push(container);
+  await container.start();
+  return { container, url: `http://127.0.0.1:${port}` };
+}
+
+const logsOf = async (container: Docker.Container) =>
+  (await container.logs({ stdout: true, stderr: true, tail: 20 })).toString();
+
+describe.each(SERVICES)('the image of %s', (service) => {
+  it(
+    'is built of the sources as they are, once',
+    async () => {
+      await ensureImage(engine.socket, service);
+      const { image, built } = await ensureImage(engine.socket, service);
+      expect(built).toBe(false);
+      const { Config } = await engine.docker.getImage(image).inspect();
+      expect(Config.User).toBe('1000:1000');
+      expect(Config.Healthcheck?.Test).toContain('/health/live');
+      expect(JSON.stringify(Config.Env)).not.toMatch(/SECRET|TOKEN|PASSWORD/);
+    },
+    BUILD_WITHIN_MS,
+  );
+
+  it('starts without rights, gets ready and healthy, and ends by itself when it is told to', async () => {
+    const { container, url } = await start(service);
+    const ready = () =>
+      fetch(`${url}/health/ready`).then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+    await waitFor('ready', ready, PATIENCE_MS).catch(async (error: Error) => {
+      const answer = await fetch(`${url}/health/ready`).then((r) => r.text(), String);
+      throw new Error(`${error.message}\n${answer}\n${await logsOf(container)}`);
+    });
+    const health = async () => (await container.inspect()).State.Health?.Status === 'healthy';
+    await waitFor('its own probe', health, PATIENCE_MS);
+
+    const before = performance.now();
+    const ended = container.wait();
+    await container.kill({ signal: 'SIGTERM' });
+    expect((await ended).StatusCode, await logsOf(container)).toBe(0);
+    expect(performance.now() - before).toBeLessThan(SHUTDOWN_MS);
+  });
+
+  it('has no tests, no tools to build with and nothing of Git in it', async () => {
+    const container = await engine.docker.createContainer({
+      Image: `warmwind/${service}:latest`,
+      Entrypoint: ['sh', '-c'],
+      Cmd: [
+        "find /app -path /app/node_modules -prune -o \\( -name '*.test.ts' -o -name .git \\) -print; ls /app/node_modules | grep -xE 'vitest|wrangler|@biomejs' || true",
+      ],
+      HostConfig: { NetworkMode: 'none' },
+    });
+    started.push(container);
+    await container.start();
+    await container.wait();
+    expect((await logsOf(container)).trim()).toBe('');
+  });
+});

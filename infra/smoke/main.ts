@@ -1,0 +1,56 @@
+/**
+ * `npm run smoke -- --edge https://api.example.com --token <API token>`: walks the main trace against a deployed stage, the
+ * local stack or any other edge; the first thing to run after `sst deploy`. The token may come as `WARMWIND_TOKEN` instead,
+ * which no list of processes shows. With `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN` it also asks the Redis
+ * behind the edge what only it can tell. Exits 1 when a check fails.
+ */
+import { parseArgs } from 'node:util';
+import { Api } from './api.ts';
+import { restChecks } from './rest.ts';
+import { type Check, mainTrace } from './trace.ts';
+
+const { values } = parseArgs({ options: { edge: { type: 'string' }, token: { type: 'string' } } });
+const edge = values.edge ?? process.env.WARMWIND_EDGE;
+const token = values.token ?? process.env.WARMWIND_TOKEN;
+if (!edge || !token || !URL.canParse(edge)) {
+  console.error(
+    'usage: npm run smoke -- --edge <URL> --token <API token>, or WARMWIND_EDGE and WARMWIND_TOKEN',
+  );
+  process.exit(2);
+}
+
+const api = new Api(edge, token);
+const { UPSTASH_REDIS_REST_URL: restUrl, UPSTASH_REDIS_REST_TOKEN: restToken } = process.env;
+const trace = mainTrace(api);
+const rest = restUrl && restToken ? restChecks(restUrl, restToken) : undefined;
+
+let failed = 0;
+try {
+  for (const check of [...(rest?.checks ?? []), ...trace.checks]) {
+    if (await passes(check)) continue;
+    failed++;
+    // What follows builds on it.
+    if (trace.checks.includes(check)) break;
+  }
+} finally {
+  await Promise.all([trace.clean(), rest?.clean()]);
+}
+console.log(failed === 0 ? 'all is well' : 'failed');
+process.exit(failed === 0 ? 0 : 1);
+
+async function passes({ what, needs, run }: Check): Promise<boolean> {
+  if (needs && !(await api.has(needs))) {
+    console.log(`left out  ${what}: this edge has no ${needs}`);
+    return true;
+  }
+  const since = performance.now();
+  try {
+    const detail = await run();
+    const ms = `${Math.round(performance.now() - since)} ms`;
+    console.log(`ok        ${what} (${[ms, detail].filter(Boolean).join(', ')})`);
+    return true;
+  } catch (error) {
+    console.log(`FAILED    ${what}: ${error instanceof Error ? error.message : String(error)}`);
+    return false;
+  }
+}
