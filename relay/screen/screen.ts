@@ -13,6 +13,7 @@ import {
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
+import { Prebuilt } from '../sockets/prebuilt.ts';
 import type { RelayServer } from '../sockets/socket.ts';
 import { type ControlState, isNews } from './control.ts';
 import { Frame } from './frame.ts';
@@ -143,7 +144,9 @@ export class Screen {
   }
 
   #cut(text: string): void {
-    for (const viewer of this.viewers.values()) viewer.cut(text);
+    const { containerId } = this;
+    const event = new Prebuilt(this.#context.io, ['vnc:cut', { containerId, text }]);
+    for (const viewer of this.viewers.values()) viewer.cut(event);
   }
 
   #gone(reason: string): void {

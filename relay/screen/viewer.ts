@@ -2,6 +2,7 @@ import { newId } from '@warmwind/shared/ids';
 import { type Viewer as SeenViewer, VIEWER_WINDOW_BYTES } from '@warmwind/shared/screen';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Prebuilt } from '../sockets/prebuilt.ts';
 import { type RelaySocket, unsentBytes } from '../sockets/socket.ts';
 import type { Frame } from './frame.ts';
 import { Window } from './window.ts';
@@ -21,7 +22,7 @@ export class Viewer {
   /** The frame it is at; `undefined` while it lacks a key. */
   #at: { epoch: number; seq: number } | undefined;
   /** The newest clipboard that it has not been sent. */
-  #cut: string | undefined;
+  #cut: Prebuilt | undefined;
   #refreshedAt = Number.NEGATIVE_INFINITY;
 
   constructor(containerId: string, socket: RelaySocket, metrics: Metrics) {
@@ -96,14 +97,11 @@ export class Viewer {
   }
 
   /** The desktop's clipboard. Only the newest text matters, and whoever watches by a link to view is not told it. */
-  cut(text: string): void {
+  cut(event: Prebuilt): void {
     if (this.shared && this.mode === 'view') return;
-    if (unsentBytes(this.socket) > 0) {
-      this.#cut = text;
-      return;
-    }
-    this.#cut = undefined;
-    this.socket.emit('vnc:cut', { containerId: this.containerId, text });
+    const waits = unsentBytes(this.socket) > 0;
+    this.#cut = waits ? event : undefined;
+    if (!waits) event.send(this.socket);
   }
 
   /** The stream ended, or is watched no longer. */

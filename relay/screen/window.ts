@@ -32,15 +32,15 @@ export class Window {
 
   /** All up to this frame has arrived. */
   ack(epoch: number, seq: number, now: number): void {
-    let acked = 0;
-    let last: Sent | undefined;
-    for (let sent = this.#sent[0]; sent && isUpTo(sent, epoch, seq); sent = this.#sent[0]) {
-      this.#sent.shift();
-      acked += sent.bytes;
-      if (sent.head.kind === 'delta') this.#deltaBytes -= sent.bytes;
-      last = sent;
-    }
+    const next = this.#sent.findIndex((sent) => !isUpTo(sent, epoch, seq));
+    const arrived = this.#sent.splice(0, next === -1 ? this.#sent.length : next);
+    const last = arrived.at(-1);
     if (!last) return;
+    let acked = 0;
+    for (const { head, bytes } of arrived) {
+      acked += bytes;
+      if (head.kind === 'delta') this.#deltaBytes -= bytes;
+    }
     this.#bytes -= acked;
     this.#delayMs = Math.min(now - last.at, this.#delayMs + 1);
     this.#measure(acked, now);

@@ -1,3 +1,4 @@
+import { WebSocket } from 'ws';
 import type { RelayServer, RelaySocket } from './socket.ts';
 
 /** Socket.IO's packet type of an event, and the first character of Engine.IO's messages. */
@@ -5,14 +6,16 @@ const EVENT = 2;
 const MESSAGE = '4';
 const TEXT_FRAME = 1;
 const BINARY_FRAME = 2;
+const { OPEN } = WebSocket;
 
 /** What lies behind a socket, as far as it is used here; not public, therefore pinned and tested with the real client. */
 type Connection = {
-  readyState: string;
   writeBuffer: unknown[];
   transport: {
     writable: boolean;
-    socket: { bufferedAmount: number; _sender: { sendFrame: (list: Buffer[], sent: () => void) => void } };
+    socket: Pick<WebSocket, 'readyState' | 'bufferedAmount'> & {
+      _sender: { sendFrame: (list: Buffer[], sent: () => void) => void };
+    };
   };
   write: (text: string, options: object) => void;
 };
@@ -39,11 +42,12 @@ export class Prebuilt {
   send(socket: RelaySocket): void {
     const buffer = this.#buffer ?? this.#prepare();
     const conn = socket.conn as unknown as Connection;
-    const { transport, writeBuffer, readyState } = conn;
-    const idle = transport.writable && writeBuffer.length === 0 && transport.socket.bufferedAmount === 0;
+    const { transport, writeBuffer } = conn;
+    const { socket: ws, writable } = transport;
+    const idle = writable && writeBuffer.length === 0 && ws.readyState === OPEN && ws.bufferedAmount === 0;
     // A connection that has taken all before is written to directly. Else Engine.IO keeps it in its queue and order, and
     // writes the buffer in the place of the text.
-    if (idle && readyState === 'open') transport.socket._sender.sendFrame([buffer], ignore);
+    if (idle) ws._sender.sendFrame([buffer], ignore);
     else conn.write(this.#text, this.#options);
   }
 
