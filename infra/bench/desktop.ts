@@ -13,6 +13,9 @@ import { waitFor } from '../testing/wait.ts';
  */
 export const MARKER = { bits: 24, cell: { w: 6, h: 13 } };
 
+/** The background of the desktop's own terminal. */
+const TERMINAL = 0x211a21;
+
 const PROGRAMS = {
   /** 480 × 340 pixels of other colours, 20 times a second. */
   animation: `xterm -geometry 60x20+300+120 -e bash -c '
@@ -56,7 +59,11 @@ export async function startDesktop(): Promise<{
   await container.start();
   const { Mounts } = await container.inspect();
   const socketPath = join(Mounts.find(({ Type }) => Type === 'volume')?.Source ?? '', 's');
-  await waitFor('the desktop', () => readPicture(socketPath).catch(() => undefined));
+  // Its own terminal first: what is started later is in front of it, and drawn.
+  await waitFor('the desktop', async () => {
+    const picture = await readPicture(socketPath).catch(() => undefined);
+    return picture?.rgb.readUIntBE((400 * picture.width + 400) * 3, 3) === TERMINAL;
+  });
   const xvnc = await pidOf(container, 'Xvnc');
   return {
     socketPath,
