@@ -6,11 +6,13 @@ import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
 import { authenticate } from './auth/authenticate.ts';
 import type { Config } from './config.ts';
+import { consoleRoutes } from './console/routes.ts';
 import { getContainer } from './containers/get.ts';
 import { listContainers } from './containers/list.ts';
+import { screenshot } from './containers/screenshot.ts';
 import { startContainer } from './containers/start.ts';
 import { stopContainer } from './containers/stop.ts';
-import { home } from './docs/home.ts';
+import { expelViewer, listViewers } from './containers/viewers.ts';
 import { docsRoutes } from './docs/routes.ts';
 import type { App, AppEnv } from './env.ts';
 import { healthRoutes } from './health/routes.ts';
@@ -18,19 +20,29 @@ import { accessLog } from './http/access-log.ts';
 import { drainBody } from './http/body.ts';
 import { errorResponse, onInvalid } from './http/error-response.ts';
 import { notFound } from './http/errors.ts';
+import { infer } from './inference/infer.ts';
+import { listModels } from './inference/models.ts';
+import { cancelJob } from './jobs/cancel.ts';
+import { jobEvents } from './jobs/events.ts';
 import { getJob } from './jobs/get.ts';
 import { listJobs } from './jobs/list.ts';
+import { retryJob } from './jobs/retry.ts';
 import { limited } from './limits/charge.ts';
 import { getLimits } from './limits/get.ts';
+import { chatCompletions } from './openai/chat.ts';
+import { isOpenAi, openAiErrorResponse } from './openai/errors.ts';
+import { listOpenAiModels } from './openai/models.ts';
+import { revokeTicket } from './realtime/revoke.ts';
 import { createTicket } from './realtime/token.ts';
 import { createServices } from './services.ts';
 import { getUsage } from './usage/get.ts';
+import { getWebhookSecret } from './webhooks/secret.ts';
 
 /** The edge: what is open to all, then what belongs to a user. */
 export function createApp(config: Config): App {
   const services = createServices(config);
   const app: App = new OpenAPIHono<AppEnv>({ defaultHook: onInvalid });
-  app.onError(errorResponse);
+  app.onError((error, c) => (isOpenAi(c.req.path) ? openAiErrorResponse(error, c) : errorResponse(error, c)));
 
   app.use(
     requestId({ limitLength: 64, generator: newId }),
@@ -40,7 +52,7 @@ export function createApp(config: Config): App {
     crossOrigin(config),
   );
 
-  home(app);
+  consoleRoutes(app, config);
   docsRoutes(app);
   healthRoutes(app, services);
 
@@ -50,11 +62,23 @@ export function createApp(config: Config): App {
   stopContainer(app, services);
   listContainers(app, services);
   getContainer(app, services);
+  screenshot(app, services);
+  listViewers(app, services);
+  expelViewer(app, services);
+  infer(app, services);
+  listModels(app, services);
+  chatCompletions(app, services);
+  listOpenAiModels(app, services);
   listJobs(app, services);
   getJob(app, services);
+  cancelJob(app, services);
+  retryJob(app, services);
+  jobEvents(app, services);
   createTicket(app, services);
+  revokeTicket(app, services);
   getLimits(app, services);
   getUsage(app, services);
+  getWebhookSecret(app, services);
 
   app.all('*', limited(services.limiter, 'open'), () => {
     throw notFound('route');
@@ -83,10 +107,18 @@ const safeHeaders = (): MiddlewareHandler<AppEnv> => {
 const crossOrigin = ({ CORS_ORIGINS }: Config): MiddlewareHandler<AppEnv> => {
   const allow = cors({
     origin: CORS_ORIGINS,
-    allowMethods: ['GET', 'HEAD', 'POST'],
-    allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'Prefer', 'X-Request-Id'],
+    allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
+    allowHeaders: [
+      'Authorization',
+      'Content-Type',
+      'Idempotency-Key',
+      'Last-Event-ID',
+      'Prefer',
+      'X-Request-Id',
+    ],
     exposeHeaders: [
       'Idempotent-Replayed',
+      'Preference-Applied',
       'RateLimit',
       'RateLimit-Policy',
       'Retry-After',

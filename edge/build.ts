@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildConsole } from './console/build.ts';
 
 /** The Worker as wrangler would deploy it: its entry, and the modules beside it that are text. */
 export type EdgeBundle = {
@@ -18,6 +19,7 @@ export type EdgeBundle = {
  */
 export async function buildEdge(outDir: string, entry?: string): Promise<EdgeBundle> {
   await mkdir(outDir, { recursive: true });
+  await buildConsole();
   await wrangler([
     'deploy',
     ...(entry ? [entry] : []),
@@ -37,7 +39,7 @@ export async function readBundle(dir: string): Promise<EdgeBundle> {
   return {
     dir,
     main: 'main.js',
-    texts: files.filter((file) => /-swagger-ui(-bundle)?\.(js|css)$/.test(file)),
+    texts: files.filter((file) => /\.text$|-swagger-ui(-bundle)?\.(js|css)$/.test(file)),
     compatibilityDate: settings.compatibility_date,
     compatibilityFlags: settings.compatibility_flags,
   };

@@ -5,6 +5,7 @@ const LEAST = {
   UPSTASH_REDIS_REST_URL: 'https://redis.test/',
   UPSTASH_REDIS_REST_TOKEN: 'token',
   AUTH_SECRET: 'x'.repeat(32),
+  WEBHOOK_SECRET: 'y'.repeat(32),
   RELAY_URL: 'https://relay.test/',
   LEDGER_DB: { connectionString: 'postgres://ledger.test/warmwind' },
 };
@@ -29,6 +30,7 @@ describe('the configuration', () => {
   test.each([
     ['AUTH_SECRET', 'a-short-secret'],
     ['AUTH_SECRET_PREVIOUS', 'a-short-secret'],
+    ['WEBHOOK_SECRET', 'a-short-secret'],
     ['UPSTASH_REDIS_REST_URL', 'redis://elsewhere'],
     ['RATE_LIMITS', '{"user": ["10/day"]}'],
     ['RATE_LIMITS', 'not-json'],

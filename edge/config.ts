@@ -1,5 +1,6 @@
 import { QuotasConfig, RateLimitsConfig } from '@warmwind/shared/limits';
-import { BACKPRESSURE_ABOVE } from '@warmwind/shared/queues';
+import { BACKPRESSURE_ABOVE, MAX_WAITING } from '@warmwind/shared/queues';
+import { WebhookAllow } from '@warmwind/shared/webhooks';
 import { z } from 'zod';
 import { isAddressRange } from './http/address.ts';
 import type { Database } from './ledger/ledger.ts';
@@ -49,7 +50,10 @@ const Variables = z
     AUTH_SECRET_PREVIOUS: Secret.optional(),
     AUTH_JWKS_URL: z.url({ protocol: /^https?$/ }).optional(),
 
-    /** Where browsers find the relay's Socket.IO. */
+    /** The workers' own: from it each user's secret is derived that signs their webhooks. */
+    WEBHOOK_SECRET: Secret,
+
+    /** Where browsers find the relay's Socket.IO, and the edge its HTTP. */
     RELAY_URL: z.url({ protocol: /^(https?|wss?)$/ }).transform(withoutSlash),
     CORS_ORIGINS: List.prefault(''),
     /** CIDR ranges of the proxies in front; set, the client's IP is taken from X-Forwarded-For. */
@@ -68,10 +72,16 @@ const Variables = z
     DESKTOP_NETWORKS: List.pipe(z.array(z.enum(['none', 'egress'])).min(1)).prefault('none'),
     MAX_GPUS: z.coerce.number().int().min(0).max(8).default(0),
 
-    /** How long a request waits for the limiter, and a submission for the script that decides it. */
+    /** Models whose jobs go before their owner's others. */
+    PREMIUM_MODELS: List.prefault(''),
+    /** CIDR ranges that webhooks may go to although they are not public. */
+    WEBHOOK_ALLOW: WebhookAllow.prefault(''),
+    /** How long a request waits for the limiter, and a submission for the script that decides it, if it is no large one. */
     LIMITER_TIMEOUT_MS: Milliseconds.default(300),
-    /** How long a submission waits, once it is accepted, for its job to be in the queue and in the ledger. */
+    /** How long a submission waits, once it is accepted, for its job to be in the queue and in the ledger; a large one for its acceptance too. */
     SUBMIT_TIMEOUT_MS: Milliseconds.default(2000),
+    /** Jobs that wait in a queue from which on it takes no more, but for stops. */
+    MAX_WAITING: z.coerce.number().int().min(1).default(MAX_WAITING),
     BACKPRESSURE_ABOVE: z.coerce.number().int().min(0).default(BACKPRESSURE_ABOVE),
 
     /** `off`: an acknowledged job lives in Redis alone, and is lost with it. */

@@ -5,6 +5,7 @@ import { Submissions } from './jobs/submissions.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { Limiter } from './limits/limiter.ts';
 import { Queues } from './queue/queues.ts';
+import { Relay } from './realtime/relay.ts';
 import { createRedis } from './redis/redis.ts';
 
 /** How long a request waits for a record that it reads, ms. */
@@ -19,24 +20,28 @@ export type Services = {
   submissions: Submissions;
   /** `undefined` when LEDGER is off. */
   ledger: Ledger | undefined;
+  relay: Relay;
   verifyToken: VerifyToken;
 };
 
 export function createServices(config: Config): Services {
   const deciding = createRedis(config, config.LIMITER_TIMEOUT_MS);
+  const patient = createRedis(config, config.SUBMIT_TIMEOUT_MS);
   const limiter = new Limiter(deciding, config.RATE_LIMITS);
-  const queues = new Queues({
+  const rest = {
     url: config.UPSTASH_REDIS_REST_URL,
     token: config.UPSTASH_REDIS_REST_TOKEN,
     timeoutMs: config.SUBMIT_TIMEOUT_MS,
-  });
+  };
+  const queues = new Queues(rest, config.MAX_WAITING);
   return {
     config,
     redis: createRedis(config, READ_TIMEOUT_MS),
     limiter,
     queues,
-    submissions: new Submissions(deciding, limiter, queues, config.LEDGER === 'on'),
+    submissions: new Submissions(deciding, patient, limiter, queues, config.LEDGER === 'on'),
     ledger: config.LEDGER === 'on' && config.LEDGER_DB ? new Ledger(config.LEDGER_DB, config) : undefined,
+    relay: new Relay(config),
     verifyToken: createVerifier(config),
   };
 }

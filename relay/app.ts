@@ -6,34 +6,46 @@ import { diskCheck, liveChecks, probeRoutes, redisCheck } from '@warmwind/shared
 import { Ledger } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { Screenshots } from '@warmwind/shared/node/screenshots';
 import { QUEUES } from '@warmwind/shared/queues';
 import type { Redis } from 'ioredis';
 import { Server } from 'socket.io';
 import { WebSocketServer } from 'ws';
 import { originAllowed } from './auth/origin.ts';
-import { ticketVerifier } from './auth/ticket.ts';
+import { Revocations } from './auth/revocations.ts';
+import { ticketVerifier, unlessRevoked } from './auth/ticket.ts';
 import type { Config } from './config.ts';
+import { Connections } from './connections.ts';
+import { screenshot } from './containers/screenshot.ts';
+import { expelViewer, listViewers } from './containers/viewers.ts';
+import { drainConnections } from './drain.ts';
+import { guard } from './http/guard.ts';
+import { OpenAnswers } from './http/hold.ts';
+import { createHttp, type Http } from './http/http.ts';
+import { jobEnd } from './jobs/end.ts';
+import { jobEvents } from './jobs/events.ts';
 import { LIMITS } from './limits.ts';
 import { Metrics } from './metrics.ts';
 import type { RoomContext } from './rooms/room.ts';
 import { Rooms } from './rooms/rooms.ts';
 import { readSnapshots } from './rooms/snapshot.ts';
+import { Screens } from './screen/screens.ts';
 import { handleConnections } from './sockets/connection.ts';
-import { drainSockets } from './sockets/drain.ts';
 import { closeSlowSockets, guardFloods } from './sockets/guard.ts';
+import { Prebuilt } from './sockets/prebuilt.ts';
 import type { RelayServer } from './sockets/socket.ts';
 
 /** One relay node, not listening yet. */
 export type Relay = {
-  /** Health and metrics. */
-  http: ReturnType<typeof probeRoutes>;
+  /** Health, metrics, and what tickets open over HTTP. */
+  http: Http;
   io: RelayServer;
   metrics: Metrics;
   /** Serves sockets on a listening server. */
   attach: (server: HttpServer) => void;
   /** From here on ready answers `shutting_down` and no socket comes in. */
   beginDrain: () => void;
-  /** Tells the sockets and closes them, spread over the time. */
+  /** Tells the sockets; closes them and the streams, spread over the time. */
   drain: () => Promise<void>;
   /** Closes what is left: sockets, server, Redis. */
   close: () => Promise<void>;
@@ -48,11 +60,13 @@ export function createRelay(config: Config, log: Logger): Relay {
   const realtime = connectPrompt(config.REDIS_REALTIME_URL, 'relay-realtime', log);
   const subscriber = connectPatient(config.REDIS_REALTIME_URL, 'relay-rooms', log);
   const nodes = quiet(connectPatient(config.REDIS_REALTIME_URL, 'relay-nodes', log));
+  const frames = connectPatient(config.REDIS_REALTIME_URL, 'relay-screens', log);
+  const revoked = connectPatient(config.REDIS_QUEUE_URL, 'relay-revoked', log);
   const ledger = config.LEDGER_URL
     ? new Ledger(config.LEDGER_URL, 'relay', log, LEDGER_WITHIN_MS)
     : undefined;
   const known = { queue, ledger };
-  metrics.watchRedis({ queue, realtime, subscriber, nodes });
+  metrics.watchRedis({ queue, realtime, subscriber, nodes, frames, revoked });
 
   let draining = false;
   const io: RelayServer = new Server({
@@ -77,17 +91,30 @@ export function createRelay(config: Config, log: Logger): Relay {
   const room: RoomContext = {
     realtime,
     broadcast: (live, event) => {
-      io.local.to(live).emit(event.type, event);
-      return everyone.adapter.rooms.get(live)?.size ?? 0;
+      const ids = everyone.adapter.rooms.get(live) ?? [];
+      const prebuilt = new Prebuilt(io, [event.type, event]);
+      let sent = 0;
+      for (const id of ids) {
+        const socket = everyone.sockets.get(id);
+        if (!socket) continue;
+        prebuilt.send(socket);
+        sent += 1;
+      }
+      return sent;
     },
     snapshots: (id, position) => readSnapshots(known, id, position),
     metrics,
     log,
   };
   const rooms = new Rooms(room, subscriber);
-  metrics.countRooms(() => rooms.size);
+  metrics.count('rooms', 'Rooms that this node follows.', () => rooms.size);
+  const screens = new Screens({ io, realtime, metrics, log }, frames, known);
+  metrics.count('viewers', 'Who watches a screen on this node.', () => screens.viewers);
   const secrets = [config.AUTH_SECRET, config.AUTH_SECRET_PREVIOUS ?? []].flat();
-  handleConnections(io, { verify: ticketVerifier(secrets), known, rooms, room, metrics, log });
+  const connections = new Connections();
+  const revocations = new Revocations(queue, revoked, connections, log);
+  const verify = unlessRevoked(ticketVerifier(secrets), (ticket) => revocations.includes(ticket));
+  handleConnections(io, { verify, connections, known, rooms, room, screens, metrics, log });
   const slow = closeSlowSockets(io, metrics);
 
   const probes = {
@@ -105,9 +132,24 @@ export function createRelay(config: Config, log: Logger): Relay {
     registry: metrics.registry,
   };
 
+  const isDraining = () => draining;
+  const http = createHttp(log);
+  http.route('/', probeRoutes(probes, isDraining));
+  http.use('/jobs/*', guard(verify, isDraining, metrics));
+  http.use('/containers/*', guard(verify, isDraining, metrics));
+  const answers = new OpenAnswers(connections, metrics);
+  const jobs = { known, rooms, room, answers };
+  jobEvents(http, jobs);
+  jobEnd(http, jobs);
+  const screenshots = new Screenshots(realtime, config.REDIS_REALTIME_URL, LIMITS.screenshots, log);
+  const containers = { known, realtime, screens, screenshots, answers };
+  listViewers(http, containers);
+  expelViewer(http, containers);
+  screenshot(http, containers);
+
   let server: HttpServer | undefined;
   return {
-    http: probeRoutes(probes, () => draining),
+    http,
     io,
     metrics,
     attach: (listening) => {
@@ -120,12 +162,15 @@ export function createRelay(config: Config, log: Logger): Relay {
       server?.removeAllListeners('upgrade');
       server?.on('upgrade', refuse);
     },
-    drain: () => drainSockets(io, config.SHUTDOWN_TIMEOUT_MS * 0.4),
+    drain: () => drainConnections(io, connections, config.SHUTDOWN_TIMEOUT_MS * 0.4),
     close: async () => {
       clearInterval(slow);
       await io.close();
       rooms.close();
-      await Promise.all([queue, realtime, subscriber, nodes].map((redis) => disconnect(redis)));
+      screens.close();
+      revocations.close();
+      const connected = [queue, realtime, subscriber, nodes, frames, revoked];
+      await Promise.all(connected.map((redis) => disconnect(redis)));
       await ledger?.close();
     },
   };

@@ -17,8 +17,8 @@ const Config = z.object({
   PORT: z.coerce.number().int().min(0).max(65_535).default(8788),
   /** Names this node in logs and metrics. */
   NODE_ID: z.string().min(1).max(64).default('relay'),
-  REDIS_QUEUE_URL: z.string().regex(/^rediss?:\/\//),
-  REDIS_REALTIME_URL: z.string().regex(/^rediss?:\/\//),
+  REDIS_QUEUE_URL: z.string().regex(/^(rediss?|redis\+sentinel):\/\//),
+  REDIS_REALTIME_URL: z.string().regex(/^(rediss?|redis\+sentinel):\/\//),
   /** Asked for what the queue Redis has forgotten; without it such rooms are not found. */
   LEDGER_URL: z
     .string()

@@ -6,7 +6,8 @@ export const LIMITS = {
   tokenBytes: 8192,
   /** Time from the WebSocket's opening to a verified ticket. */
   connectMs: 5000,
-  socketsPerUser: 1000,
+  /** Sockets, streams and requests that wait, together. */
+  connectionsPerUser: 1000,
   roomsPerSocket: 200,
 
   /** Events of one socket; above it they are answered `rate_limited`. */
@@ -26,6 +27,46 @@ export const LIMITS = {
   liveBacklogMost: 16_384,
   /** A socket that stays slow this long is closed, so that it comes back and resumes. */
   slowMs: 15_000,
+
+  /** Answers over HTTP that stay open on one node: streams, and requests that wait. */
+  openAnswers: 5000,
+  /** Between two signs of life in a stream; one whose client has taken nothing for as long is cut off. */
+  heartbeatMs: 15_000,
+  /** Bytes waiting for a stream's client above which it is cut off at once. */
+  streamBytes: 16 * 1024 * 1024,
+  /** How often who waits for a job's end looks at its record without being told to. */
+  endCheckMs: 1000,
+
+  /** Desktops that one socket may watch. */
+  screensPerSocket: 16,
+  /** Between two requests for a key of one desktop, and between repetitions while it does not come. */
+  keyGapMs: 334,
+  keyRepeatMs: 1000,
+  /** Between two keys that one viewer asks for itself. */
+  refreshMs: 1000,
+  /** Acknowledgements of frames, of one socket. */
+  acksPerSecond: 300,
+  acksBurst: 600,
+  /** Inputs of one socket, however they are dealt with. */
+  inputEventsPerSecond: 300,
+  inputEventsBurst: 600,
+  /** Keys, buttons, texts and sizes of one viewer; moves of the pointer go out at most this often. */
+  inputsPerSecond: 200,
+  inputsBurst: 400,
+  moveMs: 16,
+  /** Inputs that wait while control is being taken. */
+  inputsWaiting: 64,
+  /** How often control is renewed and looked at, a third of its life at most. */
+  controlMs: 2000,
+  /** How often viewers are vouched for, and for how long; desktops that nobody hears of are looked up as often. */
+  presenceMs: 5000,
+  vouchMs: 15_000,
+
+  /** Screenshots that are being taken at once. */
+  screenshots: 8,
+  /** How often revocations are looked up that may have been missed, and for how many users in one trip. */
+  revocationCheckMs: 1000,
+  revocationBatch: 500,
 
   /** How long a subscription waits for the realtime Redis. */
   subscribeMs: 3000,

@@ -12,6 +12,6 @@ relay.attach(server);
 log.info({ port }, 'listening');
 
 onShutdown(log, relay.beginDrain, [
-  { name: 'sockets', withinMs: config.SHUTDOWN_TIMEOUT_MS * 0.5, run: relay.drain },
+  { name: 'connections', withinMs: config.SHUTDOWN_TIMEOUT_MS * 0.5, run: relay.drain },
   { name: 'close', withinMs: config.SHUTDOWN_TIMEOUT_MS * 0.3, run: relay.close },
 ]);

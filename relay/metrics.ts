@@ -13,6 +13,11 @@ export class Metrics {
     help: 'Connected sockets.',
     ...this.#shared,
   });
+  readonly streams = new Gauge({
+    name: 'warmwind_relay_open_answers',
+    help: 'Answers over HTTP that stay open: streams, and requests that wait for a job to end.',
+    ...this.#shared,
+  });
   readonly refused = new Counter({
     name: 'warmwind_relay_connections_refused_total',
     help: 'Connections refused, by reason.',
@@ -21,7 +26,7 @@ export class Metrics {
   });
   readonly delivered = new Counter({
     name: 'warmwind_relay_events_delivered_total',
-    help: 'Recorded events sent to sockets, live or replayed.',
+    help: 'Recorded events sent to sockets and streams, live or replayed.',
     labelNames: ['way'],
     ...this.#shared,
   });
@@ -55,7 +60,28 @@ export class Metrics {
   });
   readonly slow = new Counter({
     name: 'warmwind_relay_slow_sockets_closed_total',
-    help: 'Sockets closed because they did not read fast enough.',
+    help: 'Sockets and streams closed because they did not read fast enough.',
+    ...this.#shared,
+  });
+  readonly framesSent = new Counter({
+    name: 'warmwind_relay_frames_sent_total',
+    help: 'Frames of screens sent to viewers, keys included.',
+    ...this.#shared,
+  });
+  readonly framesDropped = new Counter({
+    name: 'warmwind_relay_frames_dropped_total',
+    help: 'Frames left out for one viewer, because it lacked a key or its window was full.',
+    ...this.#shared,
+  });
+  readonly keysAsked = new Counter({
+    name: 'warmwind_relay_keys_asked_total',
+    help: 'Times that a host was asked for a key frame.',
+    ...this.#shared,
+  });
+  readonly inputs = new Counter({
+    name: 'warmwind_relay_inputs_total',
+    help: 'Inputs of viewers: sent to the host, or dropped for what reason.',
+    labelNames: ['outcome'],
     ...this.#shared,
   });
   readonly errors = new Counter({
@@ -64,11 +90,11 @@ export class Metrics {
     ...this.#shared,
   });
 
-  /** Reports how many rooms this node follows whenever metrics are read. */
-  countRooms(count: () => number): void {
+  /** Reports a count of what this node follows whenever metrics are read. */
+  count(name: 'rooms' | 'viewers', help: string, count: () => number): void {
     new Gauge({
-      name: 'warmwind_relay_rooms',
-      help: 'Rooms that this node follows.',
+      name: `warmwind_relay_${name}`,
+      help,
       ...this.#shared,
       collect() {
         this.set(count());

@@ -6,24 +6,30 @@ export const OCR_MODEL = 'ocr-eng';
 /** The largest image of a request, bytes before base64. */
 export const MAX_IMAGE_BYTES = 2 ** 20;
 
+/** A model's name. */
+export const ModelName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/, 'use the name of a model');
+export const MAX_MESSAGES = 256;
+export const MAX_MESSAGE_CHARS = 200_000;
+
 const Message = z.strictObject({
   role: z.enum(['system', 'user', 'assistant']),
-  content: z.string().max(200_000),
+  content: z.string().max(MAX_MESSAGE_CHARS),
 });
 
 /**
- * The body of `POST /inference`: a prompt or messages for a language model, an image (base64) for `ocr-eng`. `timeoutMs`
- * is per attempt.
+ * The body of `POST /inference`: a prompt or messages for a language model; for `ocr-eng` an image (base64), or the desktop
+ * whose screen is read. `timeoutMs` is per attempt.
  */
 export const InferenceRequest = z
   .strictObject({
-    model: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/, 'use the name of a model'),
-    prompt: z.string().min(1).max(200_000).optional(),
-    messages: z.array(Message).min(1).max(256).optional(),
+    model: ModelName,
+    prompt: z.string().min(1).max(MAX_MESSAGE_CHARS).optional(),
+    messages: z.array(Message).min(1).max(MAX_MESSAGES).optional(),
     image: z
       .base64('use base64')
       .max(Math.ceil(MAX_IMAGE_BYTES / 3) * 4, 'at most 1 MB before base64')
       .optional(),
+    containerId: z.string().min(1).max(64).optional(),
     maxTokens: z.number().int().min(1).max(131_072).optional(),
     temperature: z.number().min(0).max(2).optional(),
     seed: z
@@ -32,20 +38,24 @@ export const InferenceRequest = z
       .min(0)
       .max(2 ** 31 - 1)
       .optional(),
+    topP: z.number().gt(0).max(1).optional(),
+    stop: z.array(z.string().min(1).max(256)).max(4).optional(),
     timeoutMs: z.number().int().min(1000).max(3_600_000).optional(),
     webhookUrl: WebhookUrl.optional(),
   })
   .superRefine((request, context) => {
-    const given = (['prompt', 'messages', 'image'] as const).filter((name) => request[name] !== undefined);
+    const given = (['prompt', 'messages', 'image', 'containerId'] as const).filter(
+      (name) => request[name] !== undefined,
+    );
     if (request.model === OCR_MODEL) {
-      if (given.join() !== 'image') {
+      if (given.length !== 1 || (given[0] !== 'image' && given[0] !== 'containerId')) {
         context.addIssue({
           code: 'custom',
           path: ['image'],
-          message: `${OCR_MODEL} takes an image and nothing else`,
+          message: `${OCR_MODEL} takes either image or containerId, and nothing else`,
         });
       }
-    } else if (given.length !== 1 || given[0] === 'image') {
+    } else if (given.length !== 1 || given[0] === 'image' || given[0] === 'containerId') {
       context.addIssue({ code: 'custom', path: ['prompt'], message: 'give either prompt or messages' });
     }
   });
@@ -57,13 +67,19 @@ export const InferenceInput = z.object({
   prompt: z.string().optional(),
   messages: z.array(Message).optional(),
   image: z.string().optional(),
+  containerId: z.string().optional(),
   maxTokens: z.number().optional(),
   temperature: z.number().optional(),
   seed: z.number().optional(),
+  topP: z.number().optional(),
+  stop: z.array(z.string()).optional(),
 });
 export type InferenceInput = z.infer<typeof InferenceInput>;
 
-/** What a language model answered. Times in ms: in the queue, to the first token, from the first attempt's start to the end. */
+/**
+ * What a language model answered. Times in ms: from being queued to the start of the attempt that answered, from there to
+ * the first token, and to the end. `usage` is 0 where the server does not say.
+ */
 export type GenerationResult = {
   model: string;
   text: string;
@@ -74,7 +90,10 @@ export type GenerationResult = {
   runMs: number;
 };
 
-/** What stands on an image: the text by lines, and its words with their boxes in pixels. `confidence` is 0-100. */
+/**
+ * What stands on an image: the text by lines, and its words with their boxes in pixels. `confidence` is 0-100. Times as
+ * above.
+ */
 export type ReadingResult = {
   model: string;
   text: string;

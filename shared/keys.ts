@@ -37,6 +37,10 @@ export const keys = {
   cancellations: () => 'ww:{cancellations}:asked',
   /** Sorted set: `<host> <model>` by the time in ms until which that host is known to serve the model. */
   models: () => 'ww:{models}:served',
+  /** Sorted set: host by the time in ms until which one of its model servers is known to be loading. */
+  modelsLoading: () => 'ww:{models}:loading',
+  /** Sorted set: id of a relay ticket that was revoked by the time in ms at which it would have expired at the latest. */
+  revoked: (user: string) => `ww:{${user}}:revoked`,
   /** Sorted set: one admitted request by its time in µs; `scope` is `user`, `ip` or a route's name. */
   limit: (subject: string, scope: string) => `ww:{${subject}}:limit:${scope}`,
 
@@ -55,6 +59,9 @@ export const keys = {
 
 /** Pub/sub channel of the queue Redis: `Cancelled` (see `shared/records.ts`) as JSON, the moment a run was cancelled. */
 export const CANCELLED_CHANNEL = 'ww:cancelled';
+
+/** Pub/sub channel of the queue Redis: `Revoked` (see `shared/realtime.ts`) as JSON, the moment a ticket was revoked. */
+export const REVOKED_CHANNEL = 'ww:revoked';
 
 // ---- realtime Redis: rooms -------------------------------------------------------------------------------------
 /** A room is `job:<id>`, `container:<id>` or `user:<id>`; its log and channel live in its owner's slot. */

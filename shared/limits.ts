@@ -11,7 +11,7 @@ export type RateLimits = Record<LimitScope, Tier[]>;
 const UNITS = { s: 1000, min: 60_000, h: 3_600_000 } as const;
 
 /** `"10/s"`, `"100/min"`, `"1000/h"`, `"5/10s"` → a tier named by its own text. */
-const TierText = z
+export const TierText = z
   .string()
   .regex(/^[1-9]\d{0,6}\/([1-9]\d{0,3})?(s|min|h)$/, 'write a tier as "10/s", "100/min", "1000/h" or "5/10s"')
   .transform((text): Tier => {

@@ -38,6 +38,10 @@ export const TicketClaims = z.object({
 });
 export type TicketClaims = z.infer<typeof TicketClaims>;
 
+/** A ticket or share link that is good no longer, as it is published on `REVOKED_CHANNEL`. */
+export const Revoked = z.object({ userId: z.string(), ticketId: z.string() });
+export type Revoked = z.infer<typeof Revoked>;
+
 /**
  * The relay over HTTP, with `Authorization: Bearer <ticket>`: a job's log as server-sent events, resumable by
  * `Last-Event-ID`, and the job itself as soon as it has ended (204 when it has not within `?waitMs=`).

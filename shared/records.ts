@@ -1,4 +1,4 @@
-import type { JobKind } from './jobs.ts';
+import type { JobKind, TerminalJobState } from './jobs.ts';
 import { keys } from './keys.ts';
 import type { LimitScope, Quotas } from './limits.ts';
 import type { QueueName } from './queues.ts';
@@ -125,6 +125,20 @@ export type Cancelled = {
   containerId: string;
 };
 
+/** How an earlier run of a retried job ended, in the field `ends` of its record (JSON, the last five). */
+export type EarlierEnd = {
+  run: number;
+  state: Exclude<TerminalJobState, 'completed'>;
+  fence: number;
+  queue: string;
+  containerId: string;
+  /** `JobError` as JSON. */
+  error?: string;
+  /** When it ended, ms, and how many attempts had. */
+  at: number;
+  attemptsMade: number;
+};
+
 /** What the cancel script answers, as JSON. A start's desktop is on its way out then. */
 export type CancelVerdict =
   | { verdict: 'not_found' }
@@ -138,4 +152,5 @@ export const cancelKeys = (userId: string, jobId: string): string[] => [
   keys.job(userId, jobId),
   keys.openJobs(userId),
   keys.changes(userId),
+  keys.input(userId, jobId),
 ];

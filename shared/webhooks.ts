@@ -1,11 +1,15 @@
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
+/** All public addresses of IPv6; what lies outside may stand for an IPv4 one. */
+const PUBLIC_IPV6 = ipaddr.parseCIDR('2000::/3');
+
 /** Is this text an address of the public internet? `undefined` when it is no address at all. */
 export function isPublicAddress(text: string): boolean | undefined {
   const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
   if (!ipaddr.isValid(bare)) return undefined;
-  return ipaddr.process(bare).range() === 'unicast';
+  const address = ipaddr.process(bare);
+  return address.range() === 'unicast' && (address.kind() === 'ipv4' || address.match(PUBLIC_IPV6));
 }
 
 /** Is the address in one of these CIDR ranges? */
@@ -30,7 +34,7 @@ export const WebhookAllow = z
  * written as an address here and now.
  */
 export const WebhookUrl = z
-  .url({ protocol: /^https?$/, error: 'use an http:// or https:// URL' })
+  .url({ protocol: /^https?$/, error: 'use an http:// or https:// URL', normalize: true, abort: true })
   .max(2048)
   .refine((text) => {
     const { username, password } = new URL(text);
@@ -50,9 +54,12 @@ export type WebhookEvent = {
 /** For this long a webhook that is not answered with 2xx is tried again, ms. */
 export const WEBHOOK_GIVE_UP_MS = 86_400_000;
 
+/** Operators' alerts are signed as for this user: no token can name one with braces. */
+export const OPERATORS = '{alerts}';
+
 /**
  * The secret that signs a user's webhooks (Standard Webhooks: `whsec_` and base64), derived from the deployment's own, so
- * that nobody can sign for another. Operators' alerts are signed as for the user `alerts:`, whom no token can name.
+ * that nobody can sign for another.
  */
 export async function webhookSecret(deploymentSecret: string, userId: string): Promise<string> {
   const bytes = (text: string) => new TextEncoder().encode(text);

@@ -1,20 +1,15 @@
 import { once } from 'node:events';
-import type { Check } from '@warmwind/shared/health';
 import { newId } from '@warmwind/shared/ids';
 import { keys } from '@warmwind/shared/keys';
-import { readLag } from '@warmwind/shared/ledger/reads';
-import { readDepths } from '@warmwind/shared/node/depths';
-import { diskCheck, liveChecks, type Probes, redisCheck } from '@warmwind/shared/node/health';
-import { Ledger } from '@warmwind/shared/node/ledger';
+import type { Probes } from '@warmwind/shared/node/health';
 import type { Logger } from '@warmwind/shared/node/log';
-import { Publisher } from '@warmwind/shared/node/publisher';
-import { Records } from '@warmwind/shared/node/records';
-import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
 import type { DrainStep } from '@warmwind/shared/node/shutdown';
-import { hostQueue, QUEUES } from '@warmwind/shared/queues';
-import { Queue } from 'bullmq';
+import { hostQueue } from '@warmwind/shared/queues';
+import type { Hono } from 'hono';
 import { Registry } from 'prom-client';
+import { createBoard } from './admin/board.ts';
 import type { Config } from './config.ts';
+import { createEndCancelled } from './containers/cancelled.ts';
 import { Engine } from './containers/engine.ts';
 import type { DesktopHost } from './containers/host.ts';
 import { createStart } from './containers/start.ts';
@@ -23,11 +18,18 @@ import { Sweep } from './containers/sweep.ts';
 import { Lease } from './hosts/lease.ts';
 import { scheduleLostHosts } from './hosts/lost.ts';
 import { Presence } from './hosts/presence.ts';
-import { JobFailure } from './jobs/errors.ts';
+import { Models } from './inference/models.ts';
+import { Cancellations } from './jobs/cancellations.ts';
+import { FollowUp } from './jobs/followup.ts';
 import { Observer } from './jobs/observer.ts';
-import { JobWorker } from './jobs/runtime.ts';
+import { JobWorker, type JobWorkerOptions } from './jobs/worker.ts';
 import { createLedgerLeader } from './ledger/leader.ts';
 import { createMetrics } from './metrics.ts';
+import { createProbes, depthCheck, queuesOf } from './probes.ts';
+import { ScreenHost } from './screen/host.ts';
+import { createScreenMetrics } from './screen/metrics.ts';
+import { createStores } from './stores.ts';
+import { Delivery } from './webhooks/delivery.ts';
 
 /** How long a start waits for Redis before it goes on asking in the background, ms. */
 const FIRST_CONTACT_MS = 2000;
@@ -36,6 +38,8 @@ const FINISH_WITHIN_MS = 10_000;
 
 export type App = {
   probes: Probes;
+  /** What operators look into the queues with; `undefined` when they have no password. */
+  board: Hono | undefined;
   /** One sweep now. */
   sweep: () => Promise<void>;
   /** Begins: work is taken as soon as the host's lease is held. */
@@ -47,30 +51,13 @@ export type App = {
 /** A worker without ports: its queues, its host's desktops, its part in watching the fleet. */
 export function createApp(config: Config, log: Logger): App {
   const registry = new Registry();
-  const metrics = createMetrics(registry, () =>
-    depths().then(
-      () => undefined,
-      () => undefined,
-    ),
-  );
-  const queueRedis = connectPatient(config.REDIS_QUEUE_URL, 'worker', log);
-  const promptRedis = connectPrompt(config.REDIS_QUEUE_URL, 'worker-prompt', log);
-  const realtimeRedis = connectPatient(config.REDIS_REALTIME_URL, 'worker-events', log);
-  const realtimeProbe = connectPrompt(config.REDIS_REALTIME_URL, 'worker-probe', log);
-  const publisher = new Publisher(realtimeRedis, log, (events) => metrics.eventsDropped.inc(events));
-  const ledger =
-    config.LEDGER_URL && config.LEDGER === 'on' ? new Ledger(config.LEDGER_URL, 'worker', log) : undefined;
-  const records = new Records(queueRedis, publisher, ledger);
-
-  const queues = new Map<string, Queue>();
-  const queue = (name: string): Queue => {
-    const known = queues.get(name);
-    if (known) return known;
-    const made = new Queue(name, { connection: queueRedis, prefix: keys.bull(name) });
-    made.on('error', (error) => log.warn({ queue: name, err: error }, 'queue'));
-    queues.set(name, made);
-    return made;
-  };
+  const metrics = createMetrics(registry, async () => {
+    // What can't be read now stays as it was.
+    await depths().catch(() => undefined);
+  });
+  const stores = createStores(config, metrics, log);
+  const depths = depthCheck(config, stores, metrics);
+  const { queueRedis, promptRedis, records, ledger, queue } = stores;
 
   const name = config.WORKER_HOST;
   const boot = newId();
@@ -82,6 +69,13 @@ export function createApp(config: Config, log: Logger): App {
     metrics,
   });
   const presence = new Presence({ redis: promptRedis, host: name, leaseMs: config.LEASE_MS });
+  const screens = new ScreenHost({
+    engine,
+    redis: stores.screenRedis,
+    subscriber: stores.screenSubscriber,
+    metrics: createScreenMetrics(registry),
+    log,
+  });
   const host: DesktopHost = {
     name,
     boot,
@@ -91,6 +85,7 @@ export function createApp(config: Config, log: Logger): App {
     metrics,
     log,
     presence,
+    screens,
     queue,
     starting: new Map(),
     removing: new Set(),
@@ -105,22 +100,56 @@ export function createApp(config: Config, log: Logger): App {
     onChange: (held) => {
       metrics.lease.set(held ? 1 : 0);
       log[held ? 'info' : 'warn']({ held }, 'host lease');
-      for (const worker of workers) held ? worker.run() : worker.pause();
+      for (const worker of ofHost) held ? worker.run() : worker.pause();
+      if (!held) void screens.forgetAll();
     },
   });
 
+  const models = new Models(config, stores, metrics, log);
   const handlers = {
     'container.start': createStart(host),
     'container.stop': createStop(host),
-    inference: async () => {
-      throw new JobFailure('model_missing');
-    },
+    inference: models.handler,
   };
-  const deps = { redis: queueRedis, records, ledger, metrics, log };
-  const concurrency = config.CONTAINERS_CONCURRENCY;
-  const placements = new JobWorker(deps, { queue: 'containers', concurrency, handsBack: true }, handlers);
-  const commands = new JobWorker(deps, { queue: hostQueue(name), concurrency, handsBack: false }, handlers);
-  const workers = [placements, commands];
+  const deps = { redis: queueRedis, records, ledger, metrics, log, queue };
+  const serve = (queueName: string, concurrency: number, more: Partial<JobWorkerOptions> = {}) => {
+    const locks = { lockMs: config.LOCK_MS, stalledEveryMs: config.STALLED_EVERY_MS };
+    const options = { queue: queueName, concurrency, handsBack: true, ...locks, ...more };
+    return new JobWorker(deps, options, handlers);
+  };
+  const { limit: max, windowMs: duration } = config.INFERENCE_LIMIT;
+  const placements = serve('containers', config.CONTAINERS_CONCURRENCY);
+  const commands = serve(hostQueue(name), config.COMMANDS_CONCURRENCY, { handsBack: false });
+  const inference = serve('ai-inference', config.INFERENCE_CONCURRENCY, { limiter: { max, duration } });
+  /** These work on the host's desktops, so only while it is ours. */
+  const ofHost = [placements, commands];
+  const workers = [...ofHost, inference];
+
+  const endCancelled = createEndCancelled(host);
+  const followUp = new FollowUp({
+    redis: queueRedis,
+    records,
+    queue,
+    log,
+    endUnplaced: (desktop) => endCancelled(desktop, ''),
+  });
+  const cancellations = new Cancellations(queueRedis, log, (cancelled) => {
+    for (const worker of workers) worker.cancel(cancelled);
+    void followUp.heard(cancelled);
+    if (cancelled.kind !== 'container.start' || !lease.held) return;
+    endCancelled(cancelled, name).catch((error: unknown) =>
+      log.warn({ jobId: cancelled.jobId, err: error }, 'not stopped yet'),
+    );
+  });
+  const delivery = new Delivery({
+    redis: queueRedis,
+    records,
+    metrics,
+    log,
+    secret: config.WEBHOOK_SECRET,
+    allow: config.WEBHOOK_ALLOW,
+    alertUrl: config.ALERT_WEBHOOK_URL,
+  });
   const sweep = new Sweep(host, () => lease.held);
   const observer = new Observer({
     redis: queueRedis,
@@ -130,6 +159,7 @@ export function createApp(config: Config, log: Logger): App {
     log,
     holder: boot,
     leaseMs: config.LEASE_MS,
+    beside: (signal) => followUp.lead(signal),
   });
   const ledgerLeader =
     ledger &&
@@ -146,53 +176,31 @@ export function createApp(config: Config, log: Logger): App {
       reconcileAfterMs: config.RECONCILE_AFTER_MS,
       retentionDays: config.LEDGER_RETENTION_DAYS,
     });
-  const migrating = new AbortController();
   let closeCleanup: (() => Promise<unknown>) | undefined;
 
-  const depths: Check = async () => {
-    const found = await readDepths(promptRedis, [...QUEUES, hostQueue(name)], config.BACKPRESSURE_ABOVE);
-    for (const [queueName, depth] of Object.entries(found)) metrics.depth(queueName, depth);
-    return found;
-  };
+  const board =
+    config.ADMIN_PASSWORD === undefined
+      ? undefined
+      : createBoard(queuesOf(name), promptRedis, config.ADMIN_PASSWORD);
 
   return {
-    probes: {
-      registry,
-      live: liveChecks(),
-      ready: {
-        redisQueue: redisCheck(promptRedis),
-        redisRealtime: redisCheck(realtimeProbe),
-        docker: async () => {
-          await engine.ping();
-          return {};
-        },
-        disk: diskCheck(config.DATA_DIR),
-        queues: depths,
-        ...(ledger && {
-          ledger: async () => {
-            await ledger.run(readLag).catch((cause: unknown) => {
-              throw new Error('PostgreSQL is away: see that it runs and can be reached', { cause });
-            });
-            return {};
-          },
-        }),
-        lease: async () => {
-          if (!lease.held) throw new Error('another process holds this host name, or Redis does not answer');
-          return { host: name };
-        },
-      },
-    },
+    board: board?.app,
+    probes: createProbes(config, { registry, stores, engine, lease, models }, depths),
     sweep: () => sweep.once(),
     start: async () => {
       // A prompt connection refuses what comes before it is up.
       const signal = AbortSignal.timeout(FIRST_CONTACT_MS);
       if (promptRedis.status !== 'ready') await once(promptRedis, 'ready', { signal }).catch(() => undefined);
-      // What needs the ledger before it is there waits by itself.
-      void ledger?.migrate(migrating.signal);
+      void stores.migrate();
       lease.start();
+      models.start();
+      inference.run();
+      cancellations.start();
       observer.start();
       ledgerLeader?.start();
       sweep.start();
+      delivery.start();
+      screens.start();
       const { LOST_AFTER_MS: lostAfterMs } = config;
       closeCleanup = scheduleLostHosts({ redis: queueRedis, records, presence, queue, lostAfterMs, log });
     },
@@ -200,8 +208,16 @@ export function createApp(config: Config, log: Logger): App {
       {
         name: 'queues',
         withinMs: FINISH_WITHIN_MS,
-        run: () => Promise.all([placements.close(), commands.close(), closeCleanup?.(), sweep.close()]),
+        run: () =>
+          Promise.all([
+            models.withdraw(),
+            ...workers.map((worker) => worker.close()),
+            delivery.close(),
+            closeCleanup?.(),
+            sweep.close(),
+          ]),
       },
+      { name: 'models', withinMs: 3000, run: () => models.close() },
       {
         name: 'desktops',
         withinMs: 5000,
@@ -209,32 +225,27 @@ export function createApp(config: Config, log: Logger): App {
         run: () =>
           Promise.all([
             ...host.removing,
-            sweep.once().catch((error: unknown) => log.warn({ err: error }, 'no last sweep')),
+            sweep
+              .once()
+              .catch((error: unknown) => log.warn({ err: error }, 'no last sweep'))
+              .finally(() => screens.close()),
           ]),
       },
       {
         name: 'leases',
         withinMs: 4000,
-        run: () => Promise.all([observer.close(), ledgerLeader?.close(), lease.release()]),
+        run: () =>
+          Promise.all([observer.close(), ledgerLeader?.close(), lease.release(), cancellations.close()]),
       },
       {
         name: 'redis',
         withinMs: 3000,
         run: async () => {
-          publisher.close();
-          await Promise.all([...queues.values()].map((made) => made.close()));
-          const all = [queueRedis, promptRedis, realtimeRedis, realtimeProbe];
-          await Promise.all(all.map((redis) => disconnect(redis)));
+          await board?.close();
+          await stores.closeRedis();
         },
       },
-      {
-        name: 'ledger',
-        withinMs: 2000,
-        run: async () => {
-          migrating.abort();
-          await ledger?.close();
-        },
-      },
+      { name: 'ledger', withinMs: 2000, run: () => stores.closeLedger() },
     ],
   };
 }

@@ -6,6 +6,7 @@ const env = {
   REDIS_REALTIME_URL: 'redis://127.0.0.1',
   WORKER_HOST: 'a',
   FLEET: 'f',
+  WEBHOOK_SECRET: 'x'.repeat(32),
 };
 
 test('a worker has a ledger, or says that it has none', () => {
@@ -20,4 +21,32 @@ test('a wrong address is named, never quoted', () => {
     expect(read).toThrow('LEDGER_URL: ');
     expect(read).not.toThrow('hunter2');
   }
+});
+
+test('model servers are addresses without path or key', () => {
+  const read = (MODEL_SERVERS: string) => readConfig({ ...env, LEDGER: 'off', MODEL_SERVERS }).MODEL_SERVERS;
+  expect(readConfig({ ...env, LEDGER: 'off' }).MODEL_SERVERS).toEqual([]);
+  expect(read('http://127.0.0.1:8000, https://gpu.example/v1/,')).toEqual([
+    'http://127.0.0.1:8000',
+    'https://gpu.example',
+  ]);
+  for (const wrong of [
+    'gpu:8000',
+    'ftp://gpu',
+    'http://gpu/api',
+    'http://u:hunter2@gpu',
+    'http://gpu/?k=hunter2',
+  ]) {
+    expect(() => read(wrong)).toThrow('MODEL_SERVERS');
+    expect(() => read(wrong)).not.toThrow('hunter2');
+  }
+});
+
+test('webhooks are signed with a long secret, and nobody looks into the queues without a password', () => {
+  const off = { ...env, LEDGER: 'off' };
+  expect(() => readConfig({ ...off, WEBHOOK_SECRET: 'short' })).toThrow('WEBHOOK_SECRET: ');
+  expect(() => readConfig({ ...off, WEBHOOK_ALLOW: '10.0.0.0/8, all' })).toThrow('WEBHOOK_ALLOW: ');
+  expect(readConfig({ ...off, WEBHOOK_ALLOW: '10.0.0.0/8, ::1/128' }).WEBHOOK_ALLOW).toHaveLength(2);
+  expect(() => readConfig({ ...off, ADMIN_PORT: '0' })).toThrow('ADMIN_PASSWORD: required');
+  expect(() => readConfig({ ...off, ADMIN_PORT: '0', ADMIN_PASSWORD: 'short' })).toThrow('ADMIN_PASSWORD: ');
 });

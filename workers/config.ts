@@ -1,8 +1,29 @@
+import { TierText } from '@warmwind/shared/limits';
 import { BACKPRESSURE_ABOVE } from '@warmwind/shared/queues';
+import { WebhookAllow, WebhookUrl } from '@warmwind/shared/webhooks';
 import { z } from 'zod';
 
 const Name = z.string().regex(/^[a-z0-9-]{1,40}$/, 'use 1-40 of a-z, 0-9 and -');
+const Concurrency = z.coerce.number().int().min(1).max(64);
 const Ms = z.coerce.number().int().min(100).max(86_400_000);
+
+/** Addresses with commas between them → without a path: `/v1` is known. */
+const ModelServers = z
+  .string()
+  .default('')
+  .transform((text) => text.split(',').flatMap((part) => part.trim() || []))
+  .pipe(
+    z
+      .array(
+        z
+          .url({ protocol: /^https?$/, error: 'use http://host:port' })
+          .transform((url) => new URL(url))
+          .refine(({ username, password }) => !username && !password, 'put the key into MODEL_SERVER_KEY')
+          .refine(({ pathname, search }) => /^\/(v1\/?)?$/.test(pathname) && !search, 'leave the path out')
+          .transform(({ origin }) => origin),
+      )
+      .max(64, 'at most 64'),
+  );
 
 /** What the environment says, read once. Times in ms. */
 const Config = z
@@ -16,7 +37,26 @@ const Config = z
     WORKER_HOST: Name,
     /** Keeps systems that share a Docker Engine apart. */
     FLEET: Name,
-    CONTAINERS_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(4),
+    /** How many jobs of a queue this worker does at a time: starts, commands to its desktops, inference (of images: one per CPU). */
+    CONTAINERS_CONCURRENCY: Concurrency.default(4),
+    COMMANDS_CONCURRENCY: Concurrency.default(4),
+    INFERENCE_CONCURRENCY: z.coerce.number().int().min(1).max(256).default(2),
+    /** How many inferences the whole fleet begins in a time: `10/min`, `600/min`, `5/10s`. */
+    INFERENCE_LIMIT: TierText.prefault('10/min'),
+    /** How long a job stays a worker's own without a sign of life, and how often others look for such jobs. */
+    LOCK_MS: Ms.default(10_000),
+    STALLED_EVERY_MS: Ms.default(5000),
+    /** OpenAI-compatible servers of this worker, and what they are shown as a bearer token. */
+    MODEL_SERVERS: ModelServers,
+    MODEL_SERVER_KEY: z.string().min(1).max(1000).optional(),
+    /** A server in which more requests wait than this is given no more. */
+    MODEL_MAX_WAITING: z.coerce.number().int().min(0).max(10_000).default(8),
+    /** How long a model server may say nothing while it answers. */
+    MODEL_IDLE_MS: Ms.default(60_000),
+    /** How long a job waits for a model server that loads or is busy. */
+    MODEL_WAIT_MS: Ms.default(300_000),
+    /** How much memory a sandboxed job may take. */
+    SANDBOX_MEMORY_MB: z.coerce.number().int().min(16).max(65_536).default(512),
     /** How long a host keeps its name and desktops without renewing. */
     LEASE_MS: Ms.default(10_000),
     /** How long after its last renewal a host's desktops are given up. */
@@ -34,6 +74,18 @@ const Config = z
     RECONCILE_AFTER_MS: Ms.default(5000),
     /** How long after its end a job or desktop is known. */
     LEDGER_RETENTION_DAYS: z.coerce.number().int().min(1).max(36_500).default(90),
+    /** From which each user's secret is derived that signs their webhooks; the edge tells them theirs. */
+    WEBHOOK_SECRET: z.string().min(32, 'use at least 32 characters'),
+    WEBHOOK_ALLOW: WebhookAllow.prefault(''),
+    /** Where operators are told of every permanent failure; it may be private. */
+    ALERT_WEBHOOK_URL: WebhookUrl.optional(),
+    /** Where operators look into the queues, read-only; unset: nowhere. */
+    ADMIN_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+    ADMIN_PASSWORD: z.string().min(16, 'use at least 16 characters').optional(),
+  })
+  .refine(({ ADMIN_PORT, ADMIN_PASSWORD }) => ADMIN_PORT === undefined || ADMIN_PASSWORD, {
+    path: ['ADMIN_PASSWORD'],
+    error: 'required when ADMIN_PORT is set',
   })
   .refine(({ LEDGER, LEDGER_URL }) => LEDGER === 'off' || LEDGER_URL, {
     path: ['LEDGER_URL'],

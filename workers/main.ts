@@ -11,6 +11,10 @@ const app = createApp(config, log);
 let draining = false;
 const probes = probeRoutes(app.probes, () => draining);
 const { server, port } = await listen(probes, config.BIND, config.PORT);
+const admin =
+  app.board && config.ADMIN_PORT !== undefined
+    ? await listen(app.board, config.BIND, config.ADMIN_PORT)
+    : undefined;
 
 onShutdown(log, () => {
   draining = true;
@@ -20,11 +24,13 @@ onShutdown(log, () => {
     name: 'http',
     withinMs: 1000,
     run: async () => {
-      server.close();
-      server.closeAllConnections();
+      for (const open of [server, admin?.server]) {
+        open?.close();
+        open?.closeAllConnections();
+      }
     },
   },
 ]);
 
 await app.start();
-log.info({ port }, 'listening');
+log.info({ port, admin: admin?.port }, 'listening');

@@ -34,6 +34,12 @@ export function createMetrics(registry: Registry, refresh: () => Promise<void>) 
       buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
       registers,
     }),
+    silentWorkers: new Counter({
+      name: 'warmwind_queue_workers_replaced_total',
+      help: 'Queue workers that took nothing although jobs waited, and were replaced.',
+      labelNames: ['queue'],
+      registers,
+    }),
     startSeconds: new Histogram({
       name: 'warmwind_desktop_start_seconds',
       help: 'From the placement of a desktop to its first RFB byte.',
@@ -56,6 +62,42 @@ export function createMetrics(registry: Registry, refresh: () => Promise<void>) 
       name: 'warmwind_docker_errors_total',
       help: 'Failed calls to the Docker Engine.',
       labelNames: ['call'],
+      registers,
+    }),
+    tokens: new Counter({
+      name: 'warmwind_tokens_total',
+      help: 'Tokens that models answered with, as their servers count them.',
+      labelNames: ['model'],
+      registers,
+    }),
+    firstTokenSeconds: new Histogram({
+      name: 'warmwind_first_token_seconds',
+      help: 'From a request to a model server to its first token.',
+      buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+      registers,
+    }),
+    modelServers: new Gauge({
+      name: 'warmwind_model_servers',
+      help: 'Model servers of this worker by state.',
+      labelNames: ['state'],
+      registers,
+    }),
+    gpuCelsius: new Gauge({
+      name: 'warmwind_gpu_temperature_celsius',
+      help: 'How warm a GPU is.',
+      labelNames: ['gpu'],
+      registers,
+    }),
+    gpuMemoryBytes: new Gauge({
+      name: 'warmwind_gpu_memory_bytes',
+      help: 'Memory of a GPU, used and total.',
+      labelNames: ['gpu', 'what'],
+      registers,
+    }),
+    gpuUtilization: new Gauge({
+      name: 'warmwind_gpu_utilization',
+      help: 'How busy a GPU is, 0-1.',
+      labelNames: ['gpu'],
       registers,
     }),
     eventsDropped: new Counter({
@@ -98,6 +140,12 @@ export function createMetrics(registry: Registry, refresh: () => Promise<void>) 
       name: 'warmwind_pruned_total',
       help: 'Rows that the ledger has forgotten, by what they were.',
       labelNames: ['what'],
+      registers,
+    }),
+    webhooks: new Counter({
+      name: 'warmwind_webhooks_total',
+      help: 'Tries to send a webhook or alert by what came of them.',
+      labelNames: ['outcome'],
       registers,
     }),
     depth: (queue: string, { backpressure: above, ...states }: QueueDepth) => {

@@ -39,6 +39,7 @@ const verifier = (over: Record<string, string | undefined> = {}) =>
       RELAY_URL: 'http://relay.test',
       LEDGER: 'off',
       AUTH_SECRET: SECRET,
+      WEBHOOK_SECRET: SECRET,
       AUTH_SECRET_PREVIOUS: PREVIOUS,
       AUTH_JWKS_URL: `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/`,
       ...over,

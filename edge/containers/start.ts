@@ -2,6 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { type ContainerSpec, StartContainer } from '@warmwind/shared/containers';
 import type { Issue } from '@warmwind/shared/errors';
 import { newId } from '@warmwind/shared/ids';
+import { Job } from '@warmwind/shared/jobs';
 import type { Fields } from '@warmwind/shared/ledger/rows';
 import type { LimitScope } from '@warmwind/shared/limits';
 import type { Config } from '../config.ts';
@@ -11,6 +12,8 @@ import { badRequest, notFound } from '../http/errors.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { idempotency, SubmitHeaders } from '../jobs/idempotency.ts';
 import { submit } from '../jobs/submit.ts';
+import { finished } from '../jobs/wait.ts';
+import { webhookIssues } from '../jobs/webhook.ts';
 import { limitedBySubmission } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 
@@ -31,13 +34,14 @@ export function startContainer(app: App, services: Services): void {
       body: json(StartContainer, 'All optional; an empty body starts the default.'),
     },
     responses: {
+      200: json(Job, 'The finished job, if it was waited for.'),
       202: json(z.object({ jobId: z.string(), containerId: z.string() }), 'Accepted.'),
       ...failures(400, 401, 404, 409, 413, 415, 429, 503),
     },
   });
   app.openapi(route, async (c) => {
     const input = c.req.valid('json');
-    const key = c.req.valid('header')['idempotency-key'];
+    const { 'idempotency-key': key, prefer } = c.req.valid('header');
     const job = await submit(c, services, {
       action: 'start',
       kind: 'container.start',
@@ -47,9 +51,12 @@ export function startContainer(app: App, services: Services): void {
       scopes: SCOPES,
       idempotency: await idempotency(c, key, input),
       containerId: newId(),
+      webhookUrl: input.webhookUrl,
       container: newContainer(c.get('user').id, input, config),
       quotas: config.QUOTAS,
     });
+    const ended = await finished(c, services, job, prefer);
+    if (ended) return c.json(ended, 200);
     return c.json({ jobId: job.jobId, containerId: job.containerId }, 202);
   });
 }
@@ -80,7 +87,7 @@ function newContainer(userId: string, input: StartContainer, config: Config): (i
 }
 
 /** What this deployment does not offer. */
-function offerIssues(image: string, { network, gpus }: StartContainer, config: Config): Issue[] {
+function offerIssues(image: string, { network, gpus, webhookUrl }: StartContainer, config: Config): Issue[] {
   const images = Object.keys(config.DESKTOP_IMAGES);
   const networks = config.DESKTOP_NETWORKS;
   return [
@@ -89,5 +96,6 @@ function offerIssues(image: string, { network, gpus }: StartContainer, config: C
       ? []
       : [{ path: 'network', message: `use one of: ${networks.join(', ')}` }]),
     ...(gpus <= config.MAX_GPUS ? [] : [{ path: 'gpus', message: `at most ${config.MAX_GPUS} here` }]),
+    ...webhookIssues(webhookUrl, config),
   ];
 }

@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { isId } from '@warmwind/shared/ids';
+import { Job } from '@warmwind/shared/jobs';
 import type { LimitScope } from '@warmwind/shared/limits';
 import type { App } from '../env.ts';
 import { jsonBody } from '../http/body.ts';
@@ -7,6 +8,7 @@ import { notFound } from '../http/errors.ts';
 import { failures, IdParam, json, security } from '../http/openapi.ts';
 import { idempotency, SubmitHeaders } from '../jobs/idempotency.ts';
 import { submit } from '../jobs/submit.ts';
+import { finished } from '../jobs/wait.ts';
 import { limitedBySubmission } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 
@@ -23,6 +25,7 @@ export function stopContainer(app: App, services: Services): void {
     middleware: [limitedBySubmission(services.limiter, SCOPES), jsonBody] as const,
     request: { params: IdParam, headers: SubmitHeaders, body: json(z.strictObject({}), 'Nothing.') },
     responses: {
+      200: json(Job, 'The finished job, if it was waited for.'),
       202: json(z.object({ jobId: z.string() }), 'Accepted.'),
       ...failures(400, 401, 404, 409, 413, 415, 429, 503),
     },
@@ -30,7 +33,7 @@ export function stopContainer(app: App, services: Services): void {
   app.openapi(route, async (c) => {
     const { id } = c.req.valid('param');
     if (!isId(id)) throw notFound('desktop');
-    const key = c.req.valid('header')['idempotency-key'];
+    const { 'idempotency-key': key, prefer } = c.req.valid('header');
     const job = await submit(c, services, {
       action: 'stop',
       kind: 'container.stop',
@@ -41,6 +44,7 @@ export function stopContainer(app: App, services: Services): void {
       idempotency: await idempotency(c, key, {}),
       containerId: id,
     });
-    return c.json({ jobId: job.jobId }, 202);
+    const ended = await finished(c, services, job, prefer);
+    return ended ? c.json(ended, 200) : c.json({ jobId: job.jobId }, 202);
   });
 }

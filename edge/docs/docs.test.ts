@@ -19,20 +19,33 @@ describe('GET /openapi.json', () => {
       Object.keys(methods).map((m) => `${m} ${path}`),
     );
     expect(routes.toSorted()).toEqual([
+      'delete /containers/{id}/viewers/{viewerId}',
+      'delete /jobs/{id}',
+      'delete /realtime/tokens/{id}',
       'get /containers',
       'get /containers/{id}',
+      'get /containers/{id}/screenshot',
+      'get /containers/{id}/viewers',
       'get /health/live',
       'get /health/ready',
       'get /jobs',
       'get /jobs/{id}',
+      'get /jobs/{id}/events',
       'get /limits',
+      'get /models',
       'get /usage',
+      'get /v1/models',
+      'get /webhooks/secret',
       'post /containers/start',
       'post /containers/{id}/stop',
+      'post /inference',
+      'post /jobs/{id}/retry',
       'post /realtime/token',
+      'post /v1/chat/completions',
     ]);
     const start = paths['/containers/start']?.post;
     expect(Object.keys(start?.responses ?? {})).toEqual([
+      '200',
       '202',
       '400',
       '401',
@@ -92,7 +105,9 @@ describe('every answer', () => {
   test('may be read by configured origins only', async () => {
     const ours = await get('/health/live', { Origin: 'https://console.test' });
     expect(ours.headers.get('Access-Control-Allow-Origin')).toBe('https://console.test');
-    expect(ours.headers.get('Access-Control-Expose-Headers')).toContain('Idempotent-Replayed');
+    const exposed = ours.headers.get('Access-Control-Expose-Headers');
+    expect(exposed).toContain('Idempotent-Replayed');
+    expect(exposed).toContain('Preference-Applied');
     const theirs = await get('/health/live', { Origin: 'https://evil.test' });
     expect(theirs.headers.get('Access-Control-Allow-Origin')).toBeNull();
   });
@@ -104,6 +119,7 @@ describe('every answer', () => {
     });
     expect(preflight.status).toBe(204);
     expect(preflight.headers.get('Access-Control-Allow-Headers')).toContain('Idempotency-Key');
+    expect(preflight.headers.get('Access-Control-Allow-Methods')).toContain('DELETE');
     const head = await fetch(`${edge.url}/health/live`, { method: 'HEAD' });
     expect([head.status, await head.text()]).toEqual([200, '']);
   });

@@ -28,7 +28,8 @@ Every answer carries \`X-Request-Id\` (yours is kept when it is up to 64 letters
 
 A POST that submits takes an \`Idempotency-Key\`: the same key and body answer with the same job and
 \`Idempotent-Replayed: true\` for 24 hours. A 503 on a submission means that it is unknown whether it was accepted: send
-it again with the same key, and it runs once.
+it again with the same key, and it runs once. With \`Prefer: wait=N\` (10 seconds at most) it answers 200 with the
+finished job if it ends in time, and 202 otherwise. A queue that is full answers 503 and says so.
 
 Lists have all that is remembered, newest first: hand \`nextCursor\` back as \`cursor\` for the next page. While the history can
 not be read a list has only what is recent, and says \`incomplete: true\`.`;

@@ -6,13 +6,17 @@ import type { AppEnv } from '../env.ts';
 import { badRequest } from './errors.ts';
 import { log } from './log.ts';
 
-/** Every failed answer: the flat body, and the headers that belong to its status. */
-export function errorResponse(error: unknown, c: Context<AppEnv>): Response {
+/** Every failed answer: the flat body unless told otherwise, and the headers that belong to its status. */
+export function errorResponse(
+  error: unknown,
+  c: Context<AppEnv>,
+  body: (error: ApiError) => object = (known) => known.body(c.get('requestId')),
+): Response {
   const known = toApiError(error, c);
   const { retryAfterMs } = known.details;
   if (retryAfterMs !== undefined) c.header('Retry-After', `${Math.max(1, Math.ceil(retryAfterMs / 1000))}`);
   if (known.code === 'unauthenticated') c.header('WWW-Authenticate', challenge(c));
-  return c.json(known.body(c.get('requestId')), known.status);
+  return c.json(body(known), known.status);
 }
 
 const challenge = (c: Context<AppEnv>): string =>

@@ -25,6 +25,7 @@ const FAILURES = {
   429: 'Over a rate limit or a quota: see retryAfterMs, limit and used.',
   500: 'Something went wrong on our side.',
   503: 'What this needs does not answer now: retry.',
+  504: 'What this needs did not answer in time: retry.',
 } as const;
 type Failure = keyof typeof FAILURES;
 

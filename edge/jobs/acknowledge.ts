@@ -2,8 +2,9 @@ import { recordSubmission } from '@warmwind/shared/ledger/submissions';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import type { Services } from '../services.ts';
+import { cancelRun } from './cancellation.ts';
 import { answerEarlier, readEarlier } from './earlier.ts';
-import { type AcceptedJob, rowsOf, type Submission } from './submission.ts';
+import { type AcceptedJob, rowsOf, runOf, type Submission } from './submission.ts';
 
 /**
  * What the script accepted, now or before, is in its queue and in the ledger when this returns. With a key the ledger
@@ -16,13 +17,15 @@ export async function acknowledge(
   job: AcceptedJob,
 ): Promise<AcceptedJob> {
   const { config, ledger, submissions } = services;
-  const { userId, requestId, kind } = submission;
+  const { userId, idempotency } = submission;
   const add = async () => {
     // Once a worker has taken it there is nothing to add.
     if (job.state !== 'queued') return;
-    const { queue, jobId, run, containerId, priority } = job;
-    await submissions.enqueue({ queue, kind, userId, jobId, run, containerId, requestId, priority });
+    await submissions.enqueue(runOf(submission, job));
   };
+  // What has been retried was acknowledged before: a row of this submission would be one of its later run.
+  const later = submission.action === 'retry' ? !job.records : job.run > 1;
+  if (later) return recall(c, services, submission, job);
   const record = () =>
     ledger?.run(
       c,
@@ -33,7 +36,7 @@ export async function acknowledge(
       config.SUBMIT_TIMEOUT_MS,
     );
 
-  if (!submission.idempotency) {
+  if (!idempotency) {
     await Promise.all([record(), add()]);
     return job;
   }
@@ -42,8 +45,31 @@ export async function acknowledge(
     await add();
     return job;
   }
-  // A stop that is already under way may be answered with someone else's request: only what was made here is taken back.
-  if (job.verdict === 'accepted' || submission.action === 'start')
+  if (submission.action === 'retry') {
+    // The job was there before, and is cancelled: what is known of its run can't be unsaid.
+    await cancelRun(services, userId, job.jobId);
+  } else if (job.verdict === 'accepted' || submission.action !== 'stop') {
+    // A stop that is already under way may be answered with someone else's request: it is not taken back.
     await submissions.withdraw(submission, job);
+  }
   return answerEarlier(services, submission, earlier);
+}
+
+/** What Redis knows the key of, but does not have the records of this run for: the ledger does, if it is on. */
+async function recall(
+  c: Context<AppEnv>,
+  services: Services,
+  submission: Submission,
+  job: AcceptedJob,
+): Promise<AcceptedJob> {
+  const { config, ledger } = services;
+  const { jobId, containerId } = job;
+  const requestHash = submission.idempotency?.requestHash ?? '';
+  const known = { jobId, containerId, requestHash, createdAt: new Date() };
+  const earlier = await ledger?.run(
+    c,
+    (db) => readEarlier(db, submission.userId, known),
+    config.SUBMIT_TIMEOUT_MS,
+  );
+  return earlier ? answerEarlier(services, submission, earlier) : job;
 }

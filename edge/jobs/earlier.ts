@@ -23,10 +23,10 @@ export async function readEarlier(db: Db, userId: string, earlier: Earlier): Pro
 /** Answers with the job that the key stands for, which goes back into Redis if it has not ended. */
 export async function answerEarlier(
   { submissions }: Services,
-  { userId, idempotency }: Submission,
+  { userId, idempotency, action }: Submission,
   { job, container, ...earlier }: EarlierJob,
 ): Promise<AcceptedJob> {
-  if (earlier.requestHash !== idempotency?.requestHash) throw refusal({ verdict: 'mismatch' });
+  if (earlier.requestHash !== idempotency?.requestHash) throw refusal({ verdict: 'mismatch' }, action);
   if (job && !isTerminal(job.state)) {
     const now = Date.now();
     await Promise.all([

@@ -9,6 +9,10 @@ export const SubmitHeaders = z.object({
     .regex(/^[\x21-\x7e]{1,255}$/, 'use 1-255 visible ASCII characters')
     .optional()
     .describe('Same key and request: the same job, once. Remembered for 24 hours.'),
+  prefer: z
+    .string()
+    .optional()
+    .describe('`wait=N`: answer with the finished job if it ends within N seconds, 10 at most (RFC 7240).'),
 });
 
 /** A caller's key and what it was used for, as SHA-256: neither is stored in clear. */

@@ -1,6 +1,8 @@
 import { hasEnded } from '@warmwind/shared/containers';
-import { readContainer } from '@warmwind/shared/ledger/reads';
-import { restoreContainer } from '@warmwind/shared/ledger/restore';
+import type { Db } from '@warmwind/shared/ledger/db';
+import { readContainer, readInput, readJob } from '@warmwind/shared/ledger/reads';
+import { restoreContainer, restoreJob } from '@warmwind/shared/ledger/restore';
+import type { ContainerRow, JobRow } from '@warmwind/shared/ledger/rows';
 import { readKey } from '@warmwind/shared/ledger/submissions';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
@@ -11,8 +13,8 @@ import { refusal } from './refusal.ts';
 import { type AcceptedJob, isAccepted, type RefusedVerdict, type Submission } from './submission.ts';
 
 /**
- * Redis refuses, perhaps only because it has forgotten what the ledger knows: the key's job, or the desktop to stop. A
- * desktop that has not ended goes back into Redis, and the script decides once more, without charging again.
+ * Redis refuses, perhaps only because it has forgotten what the ledger knows: the key's job, the desktop to stop, the job
+ * to retry. That goes back into Redis, and the script decides once more, without charging again.
  */
 export async function reconsider(
   c: Context<AppEnv>,
@@ -21,26 +23,52 @@ export async function reconsider(
   verdict: RefusedVerdict,
 ): Promise<AcceptedJob> {
   const { config, ledger, submissions } = services;
-  const { userId, idempotency, containerId } = submission;
+  const { userId, idempotency } = submission;
+  const refused = refusal(verdict, submission.action);
   const final = verdict.verdict === 'denied' || verdict.verdict === 'mismatch';
-  const lookFor = { desktop: verdict.verdict === 'not_found', key: idempotency?.keyHash };
-  if (!ledger || final || !(lookFor.desktop || lookFor.key)) throw refusal(verdict);
+  const forgotten = verdict.verdict === 'not_found' || verdict.verdict === 'forgotten';
+  if (!ledger || final || !(forgotten || idempotency)) throw refused;
 
-  const { earlier, desktop } = await ledger.run(
+  const { earlier, known } = await ledger.run(
     c,
     async (db) => {
-      const known = lookFor.key && (await readKey(db, userId, lookFor.key, new Date()));
-      if (known) return { earlier: await readEarlier(db, userId, known) };
-      return lookFor.desktop ? { desktop: await readContainer(db, userId, containerId) } : {};
+      const key = idempotency && (await readKey(db, userId, idempotency.keyHash, new Date()));
+      if (key) return { earlier: await readEarlier(db, userId, key) };
+      return forgotten ? { known: await readKnown(db, submission) } : {};
     },
     config.SUBMIT_TIMEOUT_MS,
   );
   if (earlier) return answerEarlier(services, submission, earlier);
-  if (!desktop) throw refusal(verdict);
-  if (hasEnded(desktop.state)) throw refusal({ verdict: 'ended', state: desktop.state });
+  if (!known) throw refused;
 
-  await submissions.restore(restoreContainer(desktop, Date.now()));
+  const { job, desktop, input } = known;
+  const now = Date.now();
+  if (submission.action === 'stop' && desktop && hasEnded(desktop.state)) {
+    throw refusal({ verdict: 'ended', state: desktop.state }, submission.action);
+  }
+  await Promise.all([
+    job && submissions.restore(restoreJob(job, now)),
+    desktop && submissions.restore(restoreContainer(desktop, now)),
+    job && input !== undefined && submissions.restoreInput(userId, job.id, input),
+  ]);
   const { verdict: second } = await submissions.decide({ ...submission, scopes: [] });
-  if (!isAccepted(second)) throw refusal(second);
+  if (!isAccepted(second)) throw refusal(second, submission.action);
   return acknowledge(c, services, submission, second);
+}
+
+/** What the script needs to know of what there was before. */
+type Known = { job?: JobRow; desktop: ContainerRow | undefined; input?: string | undefined };
+
+async function readKnown(db: Db, submission: Submission): Promise<Known | undefined> {
+  const { userId } = submission;
+  if (submission.action !== 'retry') {
+    const desktop = await readContainer(db, userId, submission.containerId);
+    return desktop && { desktop };
+  }
+  const job = await readJob(db, userId, submission.jobId);
+  if (!job) return undefined;
+  if (job.kind === 'inference') {
+    return { job, desktop: undefined, input: await readInput(db, userId, job.id) };
+  }
+  return { job, desktop: await readContainer(db, userId, job.containerId) };
 }

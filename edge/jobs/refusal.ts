@@ -1,12 +1,12 @@
 import { ApiError } from '@warmwind/shared/errors';
 import { notFound } from '../http/errors.ts';
-import type { RefusedVerdict } from './submission.ts';
+import type { RefusedVerdict, Submission } from './submission.ts';
 
 /** When a quota may have room again is its owner's doing; asking sooner than this is no use, ms. */
 const QUOTA_RETRY_MS = 5000;
 
 /** A verdict that accepts nothing, as its caller sees it. */
-export function refusal(verdict: RefusedVerdict): ApiError {
+export function refusal(verdict: RefusedVerdict, action: Submission['action']): ApiError {
   switch (verdict.verdict) {
     case 'quota': {
       const { name, limit, used } = verdict;
@@ -31,7 +31,7 @@ export function refusal(verdict: RefusedVerdict): ApiError {
     case 'forgotten':
       return new ApiError('conflict', 'What this job worked on is no longer known: submit it anew.');
     case 'not_found':
-      return notFound('desktop');
+      return notFound(action === 'retry' ? 'job' : 'desktop');
     case 'denied':
       return new ApiError('rate_limited', 'Over a limit: retry later.', { retryAfterMs: 1000 });
   }

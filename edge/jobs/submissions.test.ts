@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startGateway, type TestGateway, TOKEN } from '../../infra/gateway/testing.ts';
 import { Limiter } from '../limits/limiter.ts';
 import { Queues } from '../queue/queues.ts';
-import type { AcceptedJob, Submission } from './submission.ts';
+import type { AcceptedJob, NewJob, Submission } from './submission.ts';
 import { Submissions } from './submissions.ts';
 
 let gateway: TestGateway;
@@ -22,14 +22,14 @@ beforeAll(async () => {
     enableAutoPipelining: false,
   });
   const limits = RateLimitsConfig.parse({ user: ['40/min'], 'containers.start': [] });
-  queues = new Queues({ url: gateway.url, token: TOKEN, timeoutMs: 5000 });
-  submissions = new Submissions(redis, new Limiter(redis, limits), queues, false);
+  queues = new Queues({ url: gateway.url, token: TOKEN, timeoutMs: 5000 }, 1000);
+  submissions = new Submissions(redis, redis, new Limiter(redis, limits), queues, false);
 });
 afterAll(() => gateway?.stop());
 beforeEach(() => gateway.redis.client.flushall());
 
 let ids = 0;
-const start = (over: Partial<Submission> = {}): Submission =>
+const start = (over: Partial<Submission> = {}): NewJob =>
   ({
     action: 'start',
     kind: 'container.start',
@@ -42,7 +42,7 @@ const start = (over: Partial<Submission> = {}): Submission =>
     container: (id: string) => ({ id, name: 'n', spec: '{}' }),
     quotas: { jobs: 100, desktops: 100 },
     ...over,
-  }) as Submission;
+  }) as NewJob;
 const stop = (containerId: string, over: Partial<Submission> = {}): Submission =>
   ({
     action: 'stop',

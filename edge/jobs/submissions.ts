@@ -9,6 +9,7 @@ import { withdrawScript } from '@warmwind/shared/lua/withdraw.lua';
 import { JOB_DATA_VERSION, type JobData, runOptions } from '@warmwind/shared/queues';
 import {
   ENDED_RECORD_TTL_MS,
+  MAX_CHANGES,
   OPEN_RECORD_TTL_MS,
   RESERVATION_MS,
   type SubmitRequest,
@@ -20,7 +21,10 @@ import type { Limiter } from '../limits/limiter.ts';
 import type { Queues } from '../queue/queues.ts';
 import { type RunScript, scriptOf } from '../redis/redis.ts';
 import type { Idempotency } from './idempotency.ts';
-import type { Submission } from './submission.ts';
+import type { NewJob, Submission } from './submission.ts';
+
+/** From this length on an input takes its time on the way to Redis, characters. */
+const LARGE_INPUT = 32 * 1024;
 
 /** A run that belongs into `queue`. */
 export type QueuedRun = Omit<JobData, 'version'> & { queue: string; priority: number };
@@ -31,18 +35,26 @@ export class Submissions {
   readonly #limiter: Limiter;
   readonly #queues: Queues;
   readonly #decide: RunScript;
+  readonly #decideLarge: RunScript;
   readonly #withdraw: RunScript;
   readonly #restore: RunScript;
 
   readonly #unconfirmedTtlMs: SubmitRequest['unconfirmedTtlMs'];
+  /** Bound of a user's changes, as the scripts take it. */
+  readonly #maxChanges: number | '';
 
-  /** @param remembered does the ledger remember what was acknowledged */
-  constructor(redis: Redis, limiter: Limiter, queues: Queues, remembered: boolean) {
+  /**
+   * @param patient the same Redis, given the time that a large input takes
+   * @param remembered does the ledger remember what was acknowledged
+   */
+  constructor(redis: Redis, patient: Redis, limiter: Limiter, queues: Queues, remembered: boolean) {
     this.#unconfirmedTtlMs = remembered
       ? { record: RESERVATION_MS, key: RESERVATION_MS }
       : { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS };
+    this.#maxChanges = remembered ? MAX_CHANGES : '';
     this.#redis = redis;
     this.#decide = scriptOf(redis, submitScript);
+    this.#decideLarge = scriptOf(patient, submitScript);
     this.#withdraw = scriptOf(redis, withdrawScript);
     this.#restore = scriptOf(redis, restoreScript);
     this.#limiter = limiter;
@@ -53,29 +65,57 @@ export class Submissions {
   async decide(submission: Submission): Promise<{ decision: Decision; verdict: SubmitVerdict }> {
     const { userId, idempotency, containerId } = submission;
     const scopes = this.#limiter.scopes(submission.scopes);
-    const jobId = newId();
+    const jobId = submission.action === 'retry' ? submission.jobId : newId();
     const request: SubmitRequest = {
       nonce: newId(),
       scopes: scopesForLua(scopes),
       ...(idempotency ? { bodyHash: idempotency.requestHash } : {}),
       userId,
-      job: { id: jobId, kind: submission.kind, requestId: submission.requestId },
       openTtlMs: OPEN_RECORD_TTL_MS,
       unconfirmedTtlMs: this.#unconfirmedTtlMs,
       reservationMs: RESERVATION_MS,
-      queue: submission.queue,
-      ...(submission.action === 'start'
-        ? { action: 'start', container: submission.container(containerId), quotas: submission.quotas }
-        : { action: 'stop', containerId }),
+      ...this.#askedOf(submission, jobId),
     };
     const names = submitKeys(userId, submission.scopes, {
       jobId,
       containerId,
       idempotencyHash: idempotency?.keyHash,
     });
-    const answer = await this.#decide(names, [JSON.stringify(request), '']);
+    const input = submission.action === 'inference' ? submission.input : '';
+    const decide = input.length < LARGE_INPUT ? this.#decide : this.#decideLarge;
+    const answer = await decide(names, [JSON.stringify(request), input]);
     const [raw, verdict] = answer as [RawDecision, string];
     return { decision: readDecision(raw, scopes), verdict: JSON.parse(verdict) as SubmitVerdict };
+  }
+
+  #askedOf(submission: Submission, id: string) {
+    const { requestId, containerId } = submission;
+    if (submission.action === 'retry') {
+      const { action, quotas } = submission;
+      const job = { id, requestId };
+      return {
+        action,
+        job,
+        containerId,
+        quotas,
+        maxChanges: this.#maxChanges,
+        keyTtlMs: ENDED_RECORD_TTL_MS,
+      };
+    }
+    const { kind, queue, webhookUrl } = submission;
+    const job = { id, kind, requestId, webhookUrl };
+    switch (submission.action) {
+      case 'start': {
+        const { action, container, quotas } = submission;
+        return { action, job, queue, container: container(containerId), quotas };
+      }
+      case 'stop':
+        return { action: submission.action, job, queue, containerId };
+      case 'inference': {
+        const { action, priorityClass, timeoutMs, quotas } = submission;
+        return { action, job: { ...job, priorityClass, timeoutMs }, queue, quotas };
+      }
+    }
   }
 
   /** Puts a run into its queue. Adding the same run again changes nothing while BullMQ still knows it. */
@@ -86,7 +126,7 @@ export class Submissions {
 
   /** Takes back the records of a job that must not be, unless a worker has taken it; and its idempotency key. */
   async withdraw(
-    { userId, action, idempotency }: Submission,
+    { userId, action, idempotency }: NewJob,
     { jobId, containerId }: { jobId: string; containerId: string },
   ): Promise<void> {
     const names = submitKeys(userId, [], { jobId, containerId, idempotencyHash: idempotency?.keyHash });
@@ -104,5 +144,10 @@ export class Submissions {
   /** Puts a record back that Redis has lost. */
   async restore(record: Restore): Promise<void> {
     await this.#restore(record.keys, record.args);
+  }
+
+  /** Puts back what a job works on. */
+  async restoreInput(userId: string, jobId: string, input: string): Promise<void> {
+    await this.#redis.set(keys.input(userId, jobId), input, { px: OPEN_RECORD_TTL_MS, nx: true });
   }
 }

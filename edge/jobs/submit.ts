@@ -8,6 +8,7 @@ import { applyDecision } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 import { within } from '../within.ts';
 import { acknowledge } from './acknowledge.ts';
+import { refuseWhenFull } from './full.ts';
 import { reconsider } from './reconsider.ts';
 import { type AcceptedJob, isAccepted, type Submission } from './submission.ts';
 
@@ -21,6 +22,7 @@ export async function submit(
   services: Services,
   submission: Submission,
 ): Promise<AcceptedJob> {
+  await refuseWhenFull(services, submission);
   c.set('charged', true);
   const { decision, verdict } = await orUnknown(c, services.submissions.decide(submission));
   applyDecision(c, decision, submission.userId);

@@ -13,16 +13,27 @@ const build = (name: Name, args: unknown[]): Command => (COMMANDS[name] as Build
 const read = (name: Name, result: unknown): unknown =>
   name === 'hgetall' ? toRecord((result ?? []) as string[]) : result;
 
+/** Commands that go along with every script, in its trip, and who hears what they answer. */
+export type Aside = { commands: Command[]; heard: (results: unknown[]) => void };
+
 /**
  * BullMQ's Redis client over the Upstash REST protocol, for producers: it adds, reads and removes jobs, each in one
  * trip, and can not block, stream or subscribe. There is no connection: it is always ready, and each call succeeds or
  * fails by itself with `QueueUnavailable` or `RedisError`.
  */
-export function createRestClient(options: RestOptions): IRedisClient {
+export function createRestClient(options: RestOptions, aside?: Aside): IRedisClient {
   const transport = new RestTransport(options);
   const scripts = new Scripts();
   const events = new EventEmitter();
 
+  const run = async (script: Command): Promise<unknown> => {
+    if (!aside) return transport.command(script);
+    const [reply, ...others] = await transport.batch('/pipeline', [script, ...aside.commands]);
+    const [error, result] = toTuple(undefined, reply ?? { error: 'no answer' });
+    if (error) throw error;
+    aside.heard(others.map((other) => other.result));
+    return result;
+  };
   const commands = Object.fromEntries(
     NAMES.map((name) => [
       name,
@@ -37,10 +48,10 @@ export function createRestClient(options: RestOptions): IRedisClient {
     defineCommand: scripts.define.bind(scripts),
     runCommand: async (name: string, args: unknown[]) => {
       try {
-        return await transport.command(scripts.command(name, args, false));
+        return await run(scripts.command(name, args, false));
       } catch (error) {
         if (!(error instanceof RedisError) || !error.message.includes('NOSCRIPT')) throw error;
-        return transport.command(scripts.command(name, args, true));
+        return run(scripts.command(name, args, true));
       }
     },
     pipeline: () => createBatch(transport, scripts, '/pipeline'),

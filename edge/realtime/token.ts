@@ -1,7 +1,5 @@
 import { createRoute } from '@hono/zod-openapi';
-import { newId } from '@warmwind/shared/ids';
-import { RELAY_AUDIENCE, Ticket, type TicketClaims, TicketRequest } from '@warmwind/shared/realtime';
-import { SignJWT } from 'jose';
+import { Ticket, TicketRequest } from '@warmwind/shared/realtime';
 import { findContainer } from '../containers/find.ts';
 import type { App } from '../env.ts';
 import { jsonBody } from '../http/body.ts';
@@ -9,11 +7,12 @@ import { notFound } from '../http/errors.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
+import { createTickets } from './ticket.ts';
 
 /** `POST /realtime/token` */
 export function createTicket(app: App, services: Services): void {
   const { config, limiter } = services;
-  const secret = new TextEncoder().encode(config.AUTH_SECRET);
+  const sign = createTickets(config.AUTH_SECRET);
   const route = createRoute({
     method: 'post',
     path: '/realtime/token',
@@ -30,15 +29,8 @@ export function createTicket(app: App, services: Services): void {
     if (containerId !== undefined && !(await findContainer(c, services, containerId)))
       throw notFound('desktop');
 
-    const id = newId();
-    const issuedAt = Math.floor(Date.now() / 1000);
-    const exp = issuedAt + ttlSeconds;
-    const claims: TicketClaims = { sub: user, jti: id, exp, mode, ...(containerId ? { containerId } : {}) };
-    const token = await new SignJWT(claims)
-      .setProtectedHeader({ alg: 'HS256' })
-      .setIssuedAt(issuedAt)
-      .setAudience(RELAY_AUDIENCE)
-      .sign(secret);
+    const claims = { sub: user, mode, ...(containerId ? { containerId } : {}) };
+    const { id, token, exp } = await sign(claims, ttlSeconds);
     return c.json({ id, token, url: config.RELAY_URL, expiresAt: new Date(exp * 1000).toISOString() }, 200);
   });
 }

@@ -7,7 +7,7 @@ import { createLog } from '@warmwind/shared/node/log';
 import { buildEdge } from '../../edge/build.ts';
 import { prune } from '../../workers/ledger/retention.ts';
 import { startEdge } from '../edge/serve.ts';
-import { AUTH_SECRET } from '../edge/testing.ts';
+import { AUTH_SECRET, WEBHOOK_SECRET } from '../edge/testing.ts';
 import { startPostgres } from '../testing/postgres.ts';
 import { waitFor } from '../testing/wait.ts';
 import { closeClient, round, UNLIMITED } from './client.ts';
@@ -40,6 +40,7 @@ const edge = await startEdge({
     UPSTASH_REDIS_REST_URL: gateway.url,
     UPSTASH_REDIS_REST_TOKEN: gateway.token,
     AUTH_SECRET,
+    WEBHOOK_SECRET,
     RELAY_URL: 'http://127.0.0.1',
     LIMITER_TIMEOUT_MS: '5000',
     SUBMIT_TIMEOUT_MS: '5000',

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildEdge } from '../../edge/build.ts';
 import { startEdge } from '../edge/serve.ts';
-import { AUTH_SECRET, signToken } from '../edge/testing.ts';
+import { AUTH_SECRET, signToken, WEBHOOK_SECRET } from '../edge/testing.ts';
 import { startPostgres } from '../testing/postgres.ts';
 import { buildBare, startBare } from './bare.ts';
 import { closeClient, round, submit, UNLIMITED } from './client.ts';
@@ -36,6 +36,7 @@ const serve = (rest: string, ledger: string | undefined) =>
       UPSTASH_REDIS_REST_URL: rest,
       UPSTASH_REDIS_REST_TOKEN: gateway.token,
       AUTH_SECRET,
+      WEBHOOK_SECRET,
       RELAY_URL: 'http://127.0.0.1',
       LIMITER_TIMEOUT_MS: '5000',
       SUBMIT_TIMEOUT_MS: '5000',

@@ -6,12 +6,12 @@ import { type Report, runScenario, type Scenario } from './run.ts';
 const SEED = Number(process.env.CHAOS_SEED ?? 7);
 const SUBMISSIONS = 40;
 
-const run = async (scenario: Scenario, kills: number): Promise<Report> => {
+const run = async (scenario: Scenario, kills: number, submissions = SUBMISSIONS): Promise<Report> => {
   const said: string[] = [];
   const report = await runScenario({
     scenario,
     seed: SEED,
-    submissions: SUBMISSIONS,
+    submissions,
     kills,
     say: (line) => said.push(line),
   });
@@ -56,6 +56,18 @@ test(
   `a failover and PostgreSQL killed at once: what was acknowledged happens, once (seed ${SEED})`,
   async () => {
     const { violations } = await run('both', 1);
+    expect(violations).toEqual([]);
+  },
+  RUN_WITHIN_MS,
+);
+
+test(
+  `workers and both Redis are killed: every job ends, once, and whoever should know is told once (seed ${SEED})`,
+  async () => {
+    const { violations, told } = await run('jobs', 2, 150);
+    expect(told?.watchers).toBeGreaterThan(50);
+    expect(told?.webhooks).toBeGreaterThan(50);
+    expect(told?.alerts).toBeGreaterThan(50);
     expect(violations).toEqual([]);
   },
   RUN_WITHIN_MS,

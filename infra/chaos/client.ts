@@ -9,9 +9,10 @@ const ANSWER_WITHIN_MS = 10_000;
 /** One submission, under its one `Idempotency-Key`, and what became of it. */
 export type Ask = {
   user: string;
-  kind: 'start' | 'stop';
+  kind: 'start' | 'stop' | 'inference' | 'retry';
   path: string;
   key: string;
+  body: Record<string, unknown>;
   outcome: 'asked' | 'acknowledged' | 'refused' | 'unknown';
   /** The last answer's. */
   status: number;
@@ -24,16 +25,32 @@ export type Ask = {
   unknowns: number;
 };
 
-export const ask = (user: string, kind: Ask['kind'], key: string, containerId = ''): Ask => ({
+/** The smallest desktop there is, for a day: none ends by itself during a run. */
+const DESKTOP = { width: 320, height: 240, ttlSeconds: 86_400, memoryMb: 128, cpus: 0.5 };
+
+/** @param subject the desktop to stop, or the job to retry */
+export const ask = (
+  user: string,
+  kind: Ask['kind'],
+  key: string,
+  subject = '',
+  body: Record<string, unknown> = {},
+): Ask => ({
   user,
   kind,
-  path: kind === 'start' ? '/containers/start' : `/containers/${containerId}/stop`,
+  path: {
+    start: '/containers/start',
+    stop: `/containers/${subject}/stop`,
+    inference: '/inference',
+    retry: `/jobs/${subject}/retry`,
+  }[kind],
   key,
+  body: kind === 'start' ? { ...DESKTOP, ...body } : body,
   outcome: 'asked',
   status: 0,
   code: '',
   jobIds: new Set(),
-  containerId,
+  containerId: kind === 'stop' ? subject : '',
   unknowns: 0,
 });
 
@@ -53,7 +70,7 @@ export class Client {
   async submit(asked: Ask, retryMs: () => number): Promise<void> {
     const deadline = Date.now() + ASK_WITHIN_MS;
     for (;;) {
-      const { status, body } = await this.#call(asked.user, 'POST', asked.path, asked.key);
+      const { status, body } = await this.#call(asked.user, 'POST', asked.path, asked);
       asked.status = status;
       asked.code = String(body.code ?? '');
       if (status === 202) {
@@ -81,21 +98,49 @@ export class Client {
     return status === 200 ? (body as unknown as Job) : status;
   }
 
+  /** Cancels until it is known what became of it. → did the run end by it? `undefined` when that stays unknown. */
+  async cancel(user: string, id: string, retryMs: () => number): Promise<boolean | undefined> {
+    const deadline = Date.now() + ASK_WITHIN_MS;
+    while (Date.now() < deadline) {
+      const { status } = await this.#call(user, 'DELETE', `/jobs/${id}`);
+      if (status === 202) return true;
+      if (status === 409) {
+        // It has ended: perhaps by a try whose answer was lost.
+        const job = await this.job(user, id);
+        if (typeof job !== 'number') return job.state === 'cancelled';
+      }
+      await sleep(retryMs());
+    }
+    return undefined;
+  }
+
+  /** A job's events as they come; rejects with the status of another answer. */
+  async events(user: string, id: string, after?: string): Promise<ReadableStream<Uint8Array>> {
+    const headers = {
+      Authorization: `Bearer ${await this.#token(user)}`,
+      ...(after ? { 'Last-Event-ID': after } : {}),
+    };
+    const response = await fetch(`${this.#url}/jobs/${id}/events`, { headers });
+    if (response.status === 200 && response.body) return response.body;
+    await response.body?.cancel();
+    throw new Error(`answered ${response.status}`);
+  }
+
   async #call(
     user: string,
     method: string,
     path: string,
-    key?: string,
+    asked?: Ask,
   ): Promise<{ status: number; body: Record<string, unknown> }> {
     const headers = {
       Authorization: `Bearer ${await this.#token(user)}`,
-      ...(key ? { 'Idempotency-Key': key, 'Content-Type': 'application/json' } : {}),
+      ...(asked ? { 'Idempotency-Key': asked.key, 'Content-Type': 'application/json' } : {}),
     };
     try {
       const response = await fetch(this.#url + path, {
         method,
         headers,
-        ...(key ? { body: BODY[path] ?? '{}' } : {}),
+        ...(asked ? { body: JSON.stringify(asked.body) } : {}),
         signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
       });
       const text = await response.text();
@@ -113,14 +158,3 @@ export class Client {
     return made;
   }
 }
-
-/** The smallest desktop there is, for a day: none ends by itself during a run. */
-const BODY: Record<string, string> = {
-  '/containers/start': JSON.stringify({
-    width: 320,
-    height: 240,
-    ttlSeconds: 86_400,
-    memoryMb: 128,
-    cpus: 0.5,
-  }),
-};

@@ -31,9 +31,7 @@ type DesktopRow = { id: string; user_id: string; state: string };
 export async function judgeEffects(world: World, load: Load, broken: Broken): Promise<Effects> {
   if (world.watch.ended())
     broken('one desktop, one container', '', "the engine's events ended early: unknown");
-  const stopped = new Set(
-    load.asks.filter(({ kind }) => kind === 'stop').map(({ containerId }) => containerId),
-  );
+  const stopped = load.gone;
   const starts = load.acknowledged.filter(({ kind }) => kind === 'start');
   const running = new Set(starts.map(({ containerId }) => containerId).filter((id) => !stopped.has(id)));
   await settled(world, running);

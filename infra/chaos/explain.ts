@@ -10,11 +10,11 @@ export async function explain(world: World, { law, subject, detail }: Violation)
   const { sql } = world.postgres;
   const jobs = await sql<{ id: string; container_id: string; kind: string; state: string; error: unknown }[]>`
     select id, container_id, kind, state, error from jobs where id = ${subject} or container_id = ${subject}
-      or container_id = (select container_id from jobs where id = ${subject}) order by created_at`;
+      or container_id = (select nullif(container_id, '') from jobs where id = ${subject}) order by created_at`;
   const ids = new Set([subject]);
   for (const { id, container_id, kind, state, error } of jobs) {
     ids.add(id);
-    ids.add(container_id);
+    if (container_id) ids.add(container_id);
     lines.push(`  ${kind} ${id} of desktop ${container_id}: ${state} ${error ? JSON.stringify(error) : ''}`);
     const changes = await sql<
       { at: Date; run: number; state: string; fence: number; attempts_made: number; seq: string }[]

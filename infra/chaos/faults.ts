@@ -8,7 +8,7 @@ import type { Pair } from './queue.ts';
 import type { Random } from './random.ts';
 import type { World } from './world.ts';
 
-export const SCENARIOS = ['flush', 'failover', 'postgres', 'both'] as const;
+export const SCENARIOS = ['flush', 'failover', 'postgres', 'both', 'jobs'] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
 /** What was done to a world. */
@@ -18,6 +18,8 @@ export type Faults = {
   /** Records of acknowledged jobs that the queue Redis had and lost. */
   lost: number;
   workersKilled: number;
+  /** Rooms from before this are gone with the realtime Redis, ms. */
+  roomsSince: number;
   reconciled: Counts;
 };
 
@@ -34,7 +36,7 @@ export async function inflict(
   kills: number,
   { world, load, random, say }: Omit<Context, 'faults'>,
 ): Promise<Faults> {
-  const faults: Faults = { told: [], lost: 0, workersKilled: 0, reconciled: new Counts() };
+  const faults: Faults = { told: [], lost: 0, workersKilled: 0, roomsSince: 0, reconciled: new Counts() };
   const context: Context = {
     world,
     load,
@@ -71,6 +73,13 @@ const PLANS: Record<Scenario, (random: Random) => Fault[]> = {
     { at: between(random, 0.6, 0.8), run: killPostgres },
   ],
   both: (random) => [{ at: between(random, 0.2, 0.6), run: (context) => failOver(context, true) }],
+  jobs: (random) => [
+    { at: between(random, 0.1, 0.2), run: crashQueue },
+    { at: between(random, 0.3, 0.4), run: crashQueue },
+    { at: between(random, 0.45, 0.55), run: crashRealtime },
+    { at: between(random, 0.6, 0.7), run: crashQueue },
+    { at: between(random, 0.8, 0.9), run: crashQueue },
+  ],
 };
 
 async function flush({ world, load, faults, say }: Context): Promise<void> {
@@ -79,6 +88,30 @@ async function flush({ world, load, faults, say }: Context): Promise<void> {
   await client.flushall();
   faults.lost += before.size;
   say(`FLUSHALL: ${before.size} records of acknowledged jobs are gone, ${openOf(before)} of them open`);
+}
+
+/** Its log is on disk: what it has answered it still knows. */
+async function crashQueue({ world, load, random, faults, say }: Context): Promise<void> {
+  const awayMs = random.int(0, 2500);
+  const asked = load.acknowledged;
+  const before = await known(world.queue.client, asked);
+  await world.queue.crash(awayMs);
+  const after = await known(world.queue.client, asked);
+  const lost = [...before.keys()].filter((id) => !after.has(id)).length;
+  faults.lost += lost;
+  say(
+    `the queue Redis was killed and is back after ${awayMs} ms: ${openOf(before)} jobs were open, ${lost} are lost`,
+  );
+}
+
+/** It has no log: every room is empty. */
+async function crashRealtime({ world, random, faults, say }: Context): Promise<void> {
+  const awayMs = random.int(0, 2500);
+  await world.realtime.kill();
+  await sleep(awayMs);
+  await world.realtime.restart();
+  faults.roomsSince = Date.now();
+  say(`the realtime Redis was killed and is back after ${awayMs} ms, with nothing`);
 }
 
 /** The replica stays behind for a while, and then is all there is. */

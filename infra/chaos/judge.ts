@@ -1,11 +1,15 @@
 import { createHash } from 'node:crypto';
-import type { StoredEvent } from '@warmwind/shared/events';
+import { isTerminalEvent, type StoredEvent } from '@warmwind/shared/events';
 import { isTerminal, type JobState, TERMINAL_JOB_STATES } from '@warmwind/shared/jobs';
 import { keys, roomKeys } from '@warmwind/shared/keys';
+import { readDepths } from '@warmwind/shared/node/depths';
+import { hostQueue, JOB_QUEUES } from '@warmwind/shared/queues';
 import type { Redis } from 'ioredis';
 import type { Ask } from './client.ts';
 import { type Effects, judgeEffects } from './effects.ts';
+import { JobLoad } from './jobs.ts';
 import type { Load, Sight } from './load.ts';
+import { judgeTold, type Told } from './told.ts';
 import type { World } from './world.ts';
 
 /** How long a system may take to be done with everything after its load, ms. */
@@ -19,13 +23,22 @@ export type Violation = Sight;
 export type Verdict = {
   violations: Violation[];
   effects: Effects;
+  /** Of jobs with watchers and webhooks. */
+  told: Told | undefined;
   jobs: number;
   /** How long it took to be quiet, ms; undefined when it did not become so in time. */
   quietMs: number | undefined;
 };
 
-type JobRow = { id: string; user_id: string; kind: string; state: JobState; run: number; error: unknown };
-type EndRow = { job_id: string; run: number; state: JobState };
+export type JobRow = {
+  id: string;
+  user_id: string;
+  kind: string;
+  state: JobState;
+  run: number;
+  error: { code?: string } | null;
+};
+export type EndRow = { job_id: string; run: number; state: JobState; at: Date };
 
 /** Waits until every acknowledged job has ended and the ledger has every change. → how long it took, ms */
 export async function untilQuiet(world: World, load: Load): Promise<number | undefined> {
@@ -39,26 +52,36 @@ export async function untilQuiet(world: World, load: Load): Promise<number | und
       select count(*)::int as open from jobs where finished_at is null`;
     const unmoved = await world.queue.client.zcard(keys.changedUsers());
     const known = new Set(ended.map(({ id }) => id));
-    if (open === 0 && unmoved === 0 && [...wanted].every((id) => known.has(id))) return Date.now() - since;
+    const done = open === 0 && unmoved === 0 && [...wanted].every((id) => known.has(id));
+    if (done && (!(load instanceof JobLoad) || (await queuesEmpty(world)))) return Date.now() - since;
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }
   return undefined;
 }
 
-/** Holds a quiet world against what was promised. */
-export async function judge(world: World, load: Load, quietMs: number | undefined): Promise<Verdict> {
+/**
+ * Holds a quiet world against what was promised.
+ * @param roomsSince what ended before this may have been told to rooms that are lost, ms
+ */
+export async function judge(
+  world: World,
+  load: Load,
+  roomsSince: number,
+  quietMs: number | undefined,
+): Promise<Verdict> {
   const violations: Violation[] = [...load.sights];
   const broken = (law: string, subject: string, detail: string) => violations.push({ law, subject, detail });
   if (quietMs === undefined) broken('everything ends', '', `not quiet within ${QUIET_WITHIN_MS} ms`);
 
-  for (const { name, crashes } of [world.gateway, ...world.workers]) {
+  for (const { name, crashes } of [world.gateway, world.relay, ...world.workers]) {
     for (const crash of crashes) broken('no service ends by itself', name, crash);
   }
 
   const { sql } = world.postgres;
   const rows = await sql<JobRow[]>`select id, user_id, kind, state, run, error from jobs order by created_at`;
   const ends = await sql<EndRow[]>`
-    select job_id, run, state from job_changes where state in ${sql([...TERMINAL_JOB_STATES])}`;
+    select job_id, run, state, at from job_changes where state in ${sql([...TERMINAL_JOB_STATES])}
+    order by job_id, run`;
   const byId = new Map(rows.map((row) => [row.id, row]));
 
   for (const asked of load.acknowledged) {
@@ -90,17 +113,17 @@ export async function judge(world: World, load: Load, quietMs: number | undefine
         `row ${row.state}, history ${own.map(({ state }) => state).join(', ')}`,
       );
     }
-    const right = row.kind === 'container.start' ? ['completed', 'cancelled'] : ['completed'];
-    if (isTerminal(row.state) && !right.includes(row.state)) {
+    if (isTerminal(row.state) && !load.mayEnd(row)) {
       broken('no spurious failures', row.id, `${row.kind} ${row.state}: ${JSON.stringify(row.error)}`);
     }
   }
   await judgeRecords(world.queue.client, rows, broken);
-  await judgeRooms(world.realtime.client, rows, broken);
+  await judgeRooms(world.realtime.client, rows, ends, roomsSince, broken);
   judgeCount(load, rows, broken);
   const effects = await judgeEffects(world, load, broken);
   await judgeLeftovers(world, load, effects.running, broken);
-  return { violations, effects, jobs: rows.length, quietMs };
+  const told = load instanceof JobLoad ? await judgeTold(world, load, rows, ends, broken) : undefined;
+  return { violations, effects, told, jobs: rows.length, quietMs };
 }
 
 export type Broken = (law: string, subject: string, detail: string) => unknown;
@@ -137,25 +160,40 @@ async function judgeRecords(redis: Redis, rows: JobRow[], broken: Broken): Promi
   });
 }
 
-/** Watchers were told one end of each run, the one in the ledger. */
-async function judgeRooms(redis: Redis, rows: JobRow[], broken: Broken): Promise<void> {
+/** Rooms were told one end of each run, the one in the ledger. */
+async function judgeRooms(
+  redis: Redis,
+  rows: JobRow[],
+  ends: EndRow[],
+  roomsSince: number,
+  broken: Broken,
+): Promise<void> {
   const pipeline = redis.pipeline();
   for (const { user_id, id } of rows) pipeline.xrange(roomKeys.log(user_id, `job:${id}`), '-', '+');
   const answers = (await pipeline.exec()) ?? [];
-  rows.forEach((row, i) => {
+  const told = new Map<string, string[]>();
+  rows.forEach(({ id }, i) => {
     const entries = (answers[i]?.[1] ?? []) as [string, string[]][];
-    const events = entries.map(([, fields]) => JSON.parse(fields[3] ?? '{}') as StoredEvent);
-    const told = events.filter(({ type }) => isTerminal(type.slice('job.'.length) as JobState));
-    const [end] = told;
-    const right = told.length === row.run && end?.type === `job.${row.state}`;
-    if (!right) {
-      broken(
-        'one end a run',
-        row.id,
-        `${row.state} in the ledger, its room was told ${told.map(({ type }) => type).join(', ') || 'no end'}`,
-      );
+    for (const [, fields] of entries) {
+      const { type, run } = JSON.parse(fields[3] ?? '{}') as StoredEvent;
+      const key = `${id}.${run}`;
+      if (isTerminalEvent(type)) told.set(key, [...(told.get(key) ?? []), type]);
     }
   });
+  for (const { job_id, run, state, at } of ends) {
+    const said = told.get(`${job_id}.${run}`) ?? [];
+    const right = said.length === 1 && said[0] === `job.${state}`;
+    if (right || (said.length === 0 && at.getTime() < roomsSince)) continue;
+    const had = said.join(', ') || 'no end';
+    broken('one end a run', job_id, `run ${run} is ${state} in the ledger, its room was told ${had}`);
+  }
+}
+
+/** Nothing is to be done any more, nor to be delivered. */
+async function queuesEmpty({ queue, workers }: World): Promise<boolean> {
+  const names = [...JOB_QUEUES, 'webhooks', ...workers.map(({ name }) => hostQueue(name))];
+  const depths = await readDepths(queue.client, names, 1);
+  return Object.values(depths).every(({ waiting, active }) => waiting + active === 0);
 }
 
 /** No job that nobody asked for. */

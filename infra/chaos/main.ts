@@ -6,7 +6,7 @@ import type { World } from './world.ts';
 const USAGE = `usage: npm run chaos -- --scenario ${SCENARIOS.join('|')}|all [--seed N] [--seeds N] [--submissions N] [--kills N]
   --seed N         the first seed (default 1): the same seed plans the same load and faults
   --seeds N        how many seeds, one after another (default 1)
-  --submissions N  how many starts and stops of desktops, about (default 200)
+  --submissions N  how many jobs, about (default 200)
   --kills N        how many times a worker is killed or told to stop (default 3)
   --logs DIR       where to leave all that workers and edge say, a folder a run
   --verbose        also tells the story of each desktop that was started more than once`;
@@ -105,6 +105,10 @@ function table(all: Report[]): string {
     'containers',
     'started again',
     'orphans',
+    'webhooks',
+    'alerts',
+    'sent again',
+    'watchers',
     'violations',
     'seconds',
   ];
@@ -125,6 +129,12 @@ function table(all: Report[]): string {
       report.effects.started,
       report.effects.again.size,
       report.effects.orphans,
+      report.told?.webhooks ?? '-',
+      report.told?.alerts ?? '-',
+      report.told?.redelivered ?? '-',
+      report.told
+        ? `${report.told.watchers}, cut ${report.told.cuts}, snapshots ${report.told.snapshots}`
+        : '-',
       report.violations.length,
       report.seconds,
     ].map(String),

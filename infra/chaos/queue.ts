@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createLog } from '@warmwind/shared/node/log';
 import { connectPatient } from '@warmwind/shared/node/redis';
 import { Redis } from 'ioredis';
@@ -14,6 +15,8 @@ export type QueueRedis = {
   url: string;
   /** The harness's own look at whichever server is the master. */
   client: Redis;
+  /** SIGKILL, and back with its log after this long, ms. Of a single server. */
+  crash: (awayMs: number) => Promise<void>;
   /** With Sentinels: its replication and its loss. */
   pair: Pair | undefined;
   stop: () => Promise<void>;
@@ -45,7 +48,12 @@ const FOLLOWS = [
 /** One server, its log on disk as in production. */
 export async function startSingleQueue(): Promise<QueueRedis> {
   const redis = await startRedis(DURABLE);
-  return { url: redis.url, client: redis.client, pair: undefined, stop: redis.stop };
+  const crash = async (awayMs: number) => {
+    await redis.kill();
+    await sleep(awayMs);
+    await redis.restart();
+  };
+  return { url: redis.url, client: redis.client, crash, pair: undefined, stop: redis.stop };
 }
 
 export async function startWatchedQueue(): Promise<QueueRedis> {
@@ -71,6 +79,7 @@ export async function startWatchedQueue(): Promise<QueueRedis> {
   return {
     url,
     client,
+    crash: () => Promise.reject(new Error('its Sentinels would promote the replica')),
     pair: pairOf(master, replica, sentinels),
     stop: async () => {
       client.disconnect();

@@ -1,9 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DesktopLoad } from './desktops.ts';
 import { explain } from './explain.ts';
 import { type Faults, inflict, SCENARIOS, type Scenario } from './faults.ts';
+import { JobLoad } from './jobs.ts';
 import { judge, untilQuiet, type Verdict } from './judge.ts';
-import { Load } from './load.ts';
+import type { Load } from './load.ts';
 import { Random } from './random.ts';
 import { startWorld, type World } from './world.ts';
 
@@ -47,10 +49,13 @@ export type Report = Verdict & {
 export async function runScenario(options: RunOptions): Promise<Report> {
   const { scenario, seed, submissions, kills, say } = options;
   const since = Date.now();
-  const world = await startWorld({ watched: scenario === 'failover' || scenario === 'both' });
+  const world = await startWorld({ seed, watched: scenario === 'failover' || scenario === 'both' });
   options.onWorld?.(world);
   const random = new Random(seed);
-  const load = new Load(world.url, random, submissions);
+  const load: Load =
+    scenario === 'jobs'
+      ? new JobLoad(world.url, random, submissions, world.receiver.url)
+      : new DesktopLoad(world.url, random, submissions);
   say(`a system of its own is up (fleet ${world.fleet})`);
   const progress = setInterval(() => say(progressOf(load)), PROGRESS_EVERY_MS);
   try {
@@ -61,7 +66,7 @@ export async function runScenario(options: RunOptions): Promise<Report> {
     await load.repeat(random, REPEATED);
     await untilQuiet(world, load);
     say(quietMs === undefined ? 'it did not become quiet' : `quiet ${quietMs} ms after the load`);
-    const verdict = await judge(world, load, quietMs);
+    const verdict = await judge(world, load, faults.roomsSince, quietMs);
     for (const worker of world.workers) await faults.reconciled.take(worker);
     const explained: string[][] = [];
     for (const violation of verdict.violations.slice(0, MAX_EXPLAINED)) {

@@ -6,7 +6,7 @@ import type Docker from 'dockerode';
 import { buildEdge } from '../../edge/build.ts';
 import { LABELS } from '../../workers/containers/spec.ts';
 import { startEdge } from '../edge/serve.ts';
-import { AUTH_SECRET } from '../edge/testing.ts';
+import { AUTH_SECRET, WEBHOOK_SECRET } from '../edge/testing.ts';
 import { TOKEN } from '../gateway/testing.ts';
 import { startEngine } from '../testing/docker.ts';
 import { startPostgres, type TestPostgres } from '../testing/postgres.ts';
@@ -14,11 +14,14 @@ import { startRedis, type TestRedis } from '../testing/redis.ts';
 import { ensureQuietImage } from './image.ts';
 import { type Service, startService } from './processes.ts';
 import { type QueueRedis, startSingleQueue, startWatchedQueue } from './queue.ts';
+import { type Receiver, startReceiver } from './receiver.ts';
 import { type EngineWatch, watchEngine } from './watch.ts';
 
 const HOSTS = ['host-a', 'host-b'];
 /** Nothing but the faults shall refuse a submission. */
 const UNLIMITED = JSON.stringify({ user: [], ip: [], 'containers.start': [] });
+const UNBOUND = { INFERENCE_LIMIT: '100000/min', INFERENCE_CONCURRENCY: '16' };
+const LOOPBACK = '127.0.0.1/32';
 const QUOTAS = JSON.stringify({ jobs: 100_000, desktops: 10_000 });
 /** Sooner than in production, so that a run need not wait: what is judged does not depend on it. */
 const SOONER = { LEASE_MS: '4000', RECONCILE_EVERY_MS: '2000', RECONCILE_AFTER_MS: '5000' };
@@ -36,6 +39,9 @@ export type World = {
   realtime: TestRedis;
   postgres: TestPostgres;
   gateway: Service;
+  relay: Service;
+  /** Who gets webhooks and alerts. */
+  receiver: Receiver;
   workers: Service[];
   watch: EngineWatch;
   /** What the engine holds of this fleet. */
@@ -43,8 +49,13 @@ export type World = {
   stop: () => Promise<void>;
 };
 
-/** @param watched with a replica of the queue Redis, and Sentinels */
-export async function startWorld({ watched }: { watched: boolean }): Promise<World> {
+type WorldOptions = {
+  seed: number;
+  /** With a replica of the queue Redis, and Sentinels. */
+  watched: boolean;
+};
+
+export async function startWorld(options: WorldOptions): Promise<World> {
   const undo: (() => unknown)[] = [];
   const stop = async () => {
     const failed: unknown[] = [];
@@ -58,27 +69,39 @@ export async function startWorld({ watched }: { watched: boolean }): Promise<Wor
     if (failed.length > 0) throw new AggregateError(failed, 'the world did not end cleanly');
   };
   try {
-    return await build(watched, undo, stop);
+    return await build(options, undo, stop);
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function build(watched: boolean, undo: (() => unknown)[], stop: World['stop']): Promise<World> {
+async function build(
+  { seed, watched }: WorldOptions,
+  undo: (() => unknown)[],
+  stop: World['stop'],
+): Promise<World> {
   const kept = <T extends { stop: () => unknown }>(part: T): T => {
     undo.push(part.stop);
     return part;
   };
   const fleet = `chaos-${newId().slice(0, 8)}`;
   const { docker, socket } = await startEngine();
-  const [image, queue, realtime, postgres] = await all(
+  const [image, queue, realtime, postgres, receiver] = await all(
     ensureQuietImage(docker),
     (watched ? startWatchedQueue() : startSingleQueue()).then(kept),
     startRedis().then(kept),
     startPostgres({ migrated: true }).then(kept),
+    startReceiver(seed).then(kept),
   );
 
+  const redisUrls = { REDIS_QUEUE_URL: queue.url, REDIS_REALTIME_URL: realtime.url };
+  const relay = await startService('relay', 'relay/main.ts', {
+    ...redisUrls,
+    LEDGER_URL: postgres.url,
+    AUTH_SECRET,
+  });
+  undo.push(() => relay.end('SIGKILL'));
   const gateway = await startService('gateway', 'infra/gateway/main.ts', {
     REDIS_URL: queue.url,
     GATEWAY_TOKEN: TOKEN,
@@ -93,7 +116,9 @@ async function build(watched: boolean, undo: (() => unknown)[], stop: World['sto
       UPSTASH_REDIS_REST_URL: gateway.url,
       UPSTASH_REDIS_REST_TOKEN: TOKEN,
       AUTH_SECRET,
-      RELAY_URL: 'http://127.0.0.1',
+      WEBHOOK_SECRET,
+      WEBHOOK_ALLOW: LOOPBACK,
+      RELAY_URL: relay.url,
       RATE_LIMITS: UNLIMITED,
       QUOTAS,
       DESKTOP_IMAGES: JSON.stringify({ quiet: image }),
@@ -118,12 +143,15 @@ async function build(watched: boolean, undo: (() => unknown)[], stop: World['sto
   const workers = await all(
     ...HOSTS.map(async (host) => {
       const worker = await startService(host, 'workers/main.ts', {
-        REDIS_QUEUE_URL: queue.url,
-        REDIS_REALTIME_URL: realtime.url,
+        ...redisUrls,
         LEDGER_URL: postgres.url,
         DOCKER_SOCKET: socket,
         FLEET: fleet,
         WORKER_HOST: host,
+        WEBHOOK_SECRET,
+        WEBHOOK_ALLOW: LOOPBACK,
+        ALERT_WEBHOOK_URL: `${receiver.url}/alerts`,
+        ...UNBOUND,
         ...SOONER,
         ...NEVER_LOST,
       });
@@ -140,6 +168,8 @@ async function build(watched: boolean, undo: (() => unknown)[], stop: World['sto
     realtime,
     postgres,
     gateway,
+    relay,
+    receiver,
     workers,
     watch,
     containers,

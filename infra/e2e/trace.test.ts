@@ -136,6 +136,7 @@ it.each([
   'redis-realtime',
   'redis-queue',
   'postgres',
+  'model-server',
 ])(
   '%s is killed, comes back on its address, and the whole trace works',
   async (name) => {
@@ -163,6 +164,18 @@ it.each([
   },
   240_000,
 );
+
+it('operators look into the queues of each worker with the password, and nobody without', async () => {
+  const { workers, adminPassword } = stack.file();
+  for (const { admin, host } of workers) {
+    const queues = `${admin}/api/queues`;
+    expect((await fetch(queues)).status).toBe(401);
+    const headers = { Authorization: `Basic ${btoa(`admin:${adminPassword}`)}` };
+    const answer = await fetch(queues, { headers });
+    expect(answer.status).toBe(200);
+    expect(await answer.text()).toContain(`"containers-${host}"`);
+  }
+});
 
 it('a queue Redis that has lost everything costs no desktop and no job', async () => {
   const file = stack.file();
@@ -203,7 +216,7 @@ it('a stack that was killed leaves nothing in the way of the next', async () => 
   stack.kill('SIGKILL');
   await stack.ended();
   await stack.start();
-  expect(stack.output()).toContain('ended 10 parts');
+  expect(stack.output()).toContain('ended 11 parts');
   const { pids, authSecret } = before;
   expect(stack.file().authSecret).toBe(authSecret);
   for (const [, pid] of ownParts(pids)) expect(born(pid)).toBeUndefined();

@@ -24,6 +24,7 @@ async function start(variables: Record<string, string> = {}): Promise<string> {
       UPSTASH_REDIS_REST_URL: 'http://127.0.0.1:1',
       UPSTASH_REDIS_REST_TOKEN: 'token',
       AUTH_SECRET: 'a-secret-for-tests-only-0123456789abcdef',
+      WEBHOOK_SECRET: 'signs-webhooks-of-tests-0123456789',
       RELAY_URL: 'http://127.0.0.1:1',
       LEDGER_URL: 'postgres://user:a-password@127.0.0.1:1/ledger',
       ...variables,

@@ -11,6 +11,7 @@ import { startCounter } from './counter.ts';
 import { type RunningEdge, startEdge } from './serve.ts';
 
 export const AUTH_SECRET = 'a-secret-for-tests-only-0123456789abcdef';
+export const WEBHOOK_SECRET = 'signs-webhooks-of-tests-0123456789';
 
 /** Lenient: tests that look at time say so themselves. */
 const LENIENT = { LIMITER_TIMEOUT_MS: '5000', SUBMIT_TIMEOUT_MS: '5000' };
@@ -69,6 +70,7 @@ export async function startTestEdge(
       UPSTASH_REDIS_REST_URL: counter.url,
       UPSTASH_REDIS_REST_TOKEN: TOKEN,
       AUTH_SECRET,
+      WEBHOOK_SECRET,
       RELAY_URL: 'http://relay.test/',
       LEDGER: postgres ? 'on' : 'off',
       ...LENIENT,

@@ -26,7 +26,7 @@ export type Limits = {
 };
 
 export const DEFAULT_LIMITS: Limits = {
-  bodyBytes: 2 ** 20,
+  bodyBytes: 4 * 2 ** 20,
   commands: 1000,
   args: 10_000,
   requests: 1000,

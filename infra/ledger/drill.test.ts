@@ -66,8 +66,9 @@ test('a ledger that is lost comes back from an older dump, and reconciling adds 
     const job = jobRow(userId, await client.hgetall(keys.job(userId, jobId)));
     expect(rows.jobs).toContainEqual(job);
     const desktop = containerRow(userId, await client.hgetall(keys.container(userId, containerId)));
-    // An ended desktop needs no spec any more.
-    expect(rows.containers).toContainEqual(desktop.endedAt ? { ...desktop, spec: {} } : desktop);
+    // One that ran and ended needs its spec no more, and who records it late can't tell.
+    const row = rows.containers.find(({ id }) => id === containerId);
+    expect(row).toEqual(desktop.endedAt ? { ...desktop, spec: expect.anything() } : desktop);
   }
   expect(rows.jobs.find(({ id }) => id === forgotten.jobId)).toMatchObject({ state: 'cancelled' });
 

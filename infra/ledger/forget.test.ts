@@ -23,7 +23,11 @@ async function live(user: string): Promise<void> {
   await servers.records.endJob(ended, { state: 'completed', result: { containerId: ended.containerId } });
   await servers.drain.once();
   await servers.records.claimJob(moved, 0);
-  await servers.start(user);
+  const waiting = await servers.start(user);
+  await servers.queue.client.set(keys.input(user, waiting.jobId), '{"prompt":"private"}');
+  await servers.queue.client.zadd(keys.cancellations(), Date.now(), `${user}/${moved.jobId}`);
+  const end = { state: 'failed', error: { code: 'internal', message: 'private', retryable: true } } as const;
+  await servers.notify({ ref: ended, webhook: true, at: Date.now(), attemptsMade: 1, end });
 }
 
 const everything = async () => ({
@@ -33,7 +37,8 @@ const everything = async () => ({
 });
 
 /** Keys of queues change with every entry; those of the fleet and of users do not. */
-const own = (found: Map<string, string>) => [...found].filter(([name]) => !name.includes('}:containers:'));
+const own = (found: Map<string, string>) =>
+  [...found].filter(([name]) => !name.includes('}:containers:') && !name.includes('}:webhooks:'));
 
 test('forgetting a user leaves nothing of them, and everybody else as they were', async () => {
   const others = ['axb', 'a.b2', 'aa.b', 'containers', 'a'];
@@ -51,6 +56,10 @@ test('forgetting a user leaves nothing of them, and everybody else as they were'
   expect(after.ledger).toEqual(before.ledger);
   expect(own(after.queue)).toEqual(own(before.queue));
   expect([...after.realtime]).toEqual([...before.realtime]);
+  const webhooks = await servers.bull('webhooks').getJobs();
+  expect(webhooks.map(({ data }) => data.userId).sort()).toEqual(
+    others.flatMap((user) => [user, user]).sort(),
+  );
   const entries = await servers.bull('containers').getJobs();
   expect(entries.map(({ data }) => data.userId).sort()).toEqual(
     others.flatMap((user) => [user, user, user]).sort(),
@@ -73,7 +82,7 @@ test('without --yes it says what there is and deletes nothing', async () => {
   const before = await everything();
   expect(await forget('ada')).toMatchObject({
     code: 0,
-    out: expect.stringMatching(/ {2}jobs +6\n[\s\S]*queue entries +3\n[\s\S]*Nothing was deleted: add --yes/),
+    out: expect.stringMatching(/ {2}jobs +6\n[\s\S]*queue entries +5\n[\s\S]*Nothing was deleted: add --yes/),
   });
   expect(await everything()).toEqual(before);
 });

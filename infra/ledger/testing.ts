@@ -22,6 +22,7 @@ import {
 } from '@warmwind/shared/records';
 import { Queue } from 'bullmq';
 import type postgres from 'postgres';
+import { createNotify } from '../../workers/webhooks/notify.ts';
 import { startPostgres } from '../testing/postgres.ts';
 import { startRedis, type TestRedis } from '../testing/redis.ts';
 import { MIGRATIONS } from './restore.ts';
@@ -60,6 +61,7 @@ export async function fill(sql: postgres.Sql, user: string, jobs: number): Promi
   await sql`insert into jobs select ${id}, ${user}, 'container.start', 'failed', 1, 1, 1, 'containers', ${id}, 'r', null,
     ${error}::text::json, ${at}, ${at}, ${at} from ${numbers}`;
   await sql`insert into job_changes select ${id}, 1, 'end', ${user}, 'failed', 1, 1, ${at} from ${numbers}`;
+  await sql`insert into job_inputs select ${id}, ${user}, ${AWKWARD} from ${numbers}`;
   await sql`insert into containers select ${id}, ${user}, ${AWKWARD}, 'stopped', 'desktop', 800, 600, '{}', ${id}, 'h', 'b', 1,
     null, ${at}, ${at}, ${at}, ${at} from ${numbers}`;
   await sql`insert into container_changes select ${id}, 'end', ${user}, 'stopped', 'h', 1, ${at} from ${numbers}`;
@@ -117,6 +119,7 @@ export async function startServers() {
     bull,
     ledger,
     records,
+    notify: createNotify(() => bull('webhooks'), true),
     env: { LEDGER_URL: postgres.url, REDIS_QUEUE_URL: queue.url, REDIS_REALTIME_URL: realtime.url },
     drain: new Drain({ redis: queue.client, ledger, log }),
 

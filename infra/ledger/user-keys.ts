@@ -15,9 +15,11 @@ const ofUser = (user: string) => ({
     keys.containers(user),
     keys.openContainers(user),
     keys.changes(user),
+    keys.revoked(user),
   ],
   begin: [
     keys.job(user, ''),
+    keys.input(user, ''),
     keys.container(user, ''),
     keys.idempotency(user, ''),
     keys.limit(user, ''),

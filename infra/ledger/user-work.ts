@@ -101,6 +101,9 @@ export class UserWork {
       const own = members.filter((member) => member.startsWith(`${user}/`));
       if (own.length > 0) await redis.srem(keys.hostContainers(host), ...own);
     }
+    const cancelled = await redis.zrange(keys.cancellations(), '0', '-1');
+    const ownCancelled = cancelled.filter((member) => member.startsWith(`${user}/`));
+    if (ownCancelled.length > 0) await redis.zrem(keys.cancellations(), ...ownCancelled);
     await redis.zrem(keys.changedUsers(), user);
   }
 

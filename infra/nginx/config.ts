@@ -110,6 +110,7 @@ ${ERROR_PAGES}
       return 404;
     }
 
+    # Streams of events say something every 15 s.
     location / {
       proxy_pass http://relay;
       proxy_next_upstream error timeout http_502 http_503;

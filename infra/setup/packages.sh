@@ -7,6 +7,9 @@ nginx nginx the balancer before the relays
 dockerd docker.io desktops
 debootstrap debootstrap the desktop image where Docker Hub is out of reach'
 
+# What only the tests need.
+test_packages='chromium chromium the console in a real browser'
+
 policy=/usr/sbin/policy-rc.d
 
 # Fails when something is missing and can't be installed; says then what to do.

@@ -6,4 +6,6 @@ cd "$(dirname "$0")/../.."
 . infra/setup/packages.sh
 
 install_npm_packages
+packages="$packages
+$test_packages"
 install_debian_packages

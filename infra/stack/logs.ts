@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 
 const MAX_BYTES = 20 * 2 ** 20;
@@ -30,4 +30,16 @@ export function boundLogs(dir: string): NodeJS.Timeout {
       // A full disk is what ready reports; the parts go on.
     }
   }, SWEEP_MS).unref();
+}
+
+/** Why a part that ended itself did so: the message of the last fatal line in its log. */
+export function lastWords(path: string): string | undefined {
+  const line = readFileSync(path, 'utf8')
+    .split('\n')
+    .findLast((text) => text.includes('"level":"fatal"'));
+  try {
+    return line && (JSON.parse(line) as { msg: string }).msg;
+  } catch {
+    return undefined;
+  }
 }

@@ -6,6 +6,7 @@ import { readConfig as readRelayConfig } from '../../relay/config.ts';
 import { readConfig as readWorkerConfig } from '../../workers/config.ts';
 import { asBindings, hyperdriveUrls, parseHyperdrive } from '../edge/hyperdrive.ts';
 import { Config as GatewayConfig } from '../gateway/config.ts';
+import { readConfig as readModelServerConfig } from '../model-server/config.ts';
 import { nginxConfig } from '../nginx/config.ts';
 import { DATABASE } from '../postgres/cluster.ts';
 import type { Ports, ReservedPort } from './ports.ts';
@@ -20,6 +21,8 @@ export const WORKER_HOSTS = ['worker-1', 'worker-2'];
 const READY_WITHIN_MS = 30_000;
 /** The first start makes the data; one after a crash replays what was not yet in its place. */
 const POSTGRES_READY_WITHIN_MS = 120_000;
+/** A large model takes its time to be read. */
+const MODEL_READY_WITHIN_MS = 600_000;
 /** What an orchestrator gives on top of a service's own bound before it kills. */
 const KILL_GRACE_MS = 5000;
 
@@ -36,7 +39,7 @@ export type PartsContext = {
 
 /** Where everything answers. Without nginx the edge and the first relay node stand for themselves. */
 export function stackUrls(context: Pick<PartsContext, 'ports' | 'nginx' | 'settings' | 'secrets'>) {
-  const { ports, nginx } = context;
+  const { ports, nginx, settings } = context;
   const http = ({ port }: ReservedPort) => `http://127.0.0.1:${port}`;
   const redis = ({ port }: ReservedPort) => `redis://127.0.0.1:${port}`;
   return {
@@ -44,8 +47,10 @@ export function stackUrls(context: Pick<PartsContext, 'ports' | 'nginx' | 'setti
     relay: http(nginx ? ports.RELAY_PORT : ports.RELAY_1_PORT),
     relays: [http(ports.RELAY_1_PORT), http(ports.RELAY_2_PORT)],
     workers: [http(ports.WORKER_1_PORT), http(ports.WORKER_2_PORT)],
+    admins: [http(ports.WORKER_1_ADMIN_PORT), http(ports.WORKER_2_ADMIN_PORT)],
     gateway: http(ports.GATEWAY_PORT),
     edgeDirect: http(ports.EDGE_DIRECT_PORT),
+    modelServer: settings.MODEL_SERVER === 'on' ? http(ports.MODEL_SERVER_PORT) : undefined,
     redisQueue: redis(ports.REDIS_QUEUE_PORT),
     redisRealtime: redis(ports.REDIS_REALTIME_PORT),
     ledger: ledgerUrl(context),
@@ -73,6 +78,7 @@ export function planParts(context: PartsContext) {
     : { LEDGER: 'off' };
   const replica: Record<string, string> =
     urls.ledger && settings.LEDGER_READ_URL ? { LEDGER_READ_URL: settings.LEDGER_READ_URL } : {};
+  const models = modelSettings(urls.modelServer, settings.inherited);
   const edgePort = new URL(urls.edge).port;
   /** Pages of the edge itself may call it, its API's documentation first of all. */
   const cors = {
@@ -140,10 +146,15 @@ export function planParts(context: PartsContext) {
       readRelayConfig,
     );
 
-  const worker = (name: string, port: ReservedPort) => {
+  const webhooks: Record<string, string> = { WEBHOOK_SECRET: secrets.webhookSecret };
+  const alerts: Record<string, string> = settings.ALERT_WEBHOOK_URL
+    ? { ALERT_WEBHOOK_URL: settings.ALERT_WEBHOOK_URL }
+    : {};
+
+  const worker = (name: string, port: ReservedPort, admin: ReservedPort): Part => {
     const data = dir.file(name);
     mkdirSync(data, { recursive: true, mode: 0o700 });
-    return service(
+    const part = service(
       name,
       'worker host',
       port,
@@ -151,6 +162,11 @@ export function planParts(context: PartsContext) {
       {
         ...redisUrls,
         ...ledger,
+        ...webhooks,
+        ...alerts,
+        ADMIN_PORT: `${admin.port}`,
+        ADMIN_PASSWORD: secrets.adminPassword,
+        ...models,
         FLEET: settings.FLEET ?? dir.fleet,
         WORKER_HOST: name,
         DOCKER_SOCKET: settings.DOCKER_SOCKET,
@@ -158,6 +174,7 @@ export function planParts(context: PartsContext) {
       },
       readWorkerConfig,
     );
+    return { ...part, prepare: () => Promise.all([port.release(), admin.release()]) };
   };
 
   return {
@@ -179,7 +196,23 @@ export function planParts(context: PartsContext) {
       (env) => GatewayConfig.parse(env),
     ),
     relays: [relay('relay-1', ports.RELAY_1_PORT), relay('relay-2', ports.RELAY_2_PORT)],
-    workers: [worker('worker-1', ports.WORKER_1_PORT), worker('worker-2', ports.WORKER_2_PORT)],
+    modelServer: urls.modelServer
+      ? {
+          ...service(
+            'model-server',
+            'a language model',
+            ports.MODEL_SERVER_PORT,
+            'infra/model-server/main.ts',
+            settings.MODEL_PATH ? { MODEL_PATH: settings.MODEL_PATH } : {},
+            readModelServerConfig,
+          ),
+          readyWithinMs: MODEL_READY_WITHIN_MS,
+        }
+      : undefined,
+    workers: [
+      worker('worker-1', ports.WORKER_1_PORT, ports.WORKER_1_ADMIN_PORT),
+      worker('worker-2', ports.WORKER_2_PORT, ports.WORKER_2_ADMIN_PORT),
+    ],
     edge: service(
       'edge',
       'edge in workerd',
@@ -188,6 +221,7 @@ export function planParts(context: PartsContext) {
       {
         ...auth,
         ...cors,
+        ...webhooks,
         ...ledger,
         ...replica,
         UPSTASH_REDIS_REST_URL: urls.gateway,
@@ -198,6 +232,18 @@ export function planParts(context: PartsContext) {
       judgeEdge,
     ),
     nginx: context.nginx ? nginxPart(context, context.nginx) : undefined,
+  };
+}
+
+/** Small models on a CPU answer in seconds: what a GPU fleet spares, the stack need not. */
+const INFERENCE_LIMIT = '600/min';
+
+/** What workers know of models: the stack's own server, and whatever else the environment names. */
+function modelSettings(own: string | undefined, inherited: Record<string, string>): Record<string, string> {
+  const servers = [own, inherited.MODEL_SERVERS].filter(Boolean).join(',');
+  return {
+    INFERENCE_LIMIT: inherited.INFERENCE_LIMIT ?? INFERENCE_LIMIT,
+    ...(servers ? { MODEL_SERVERS: servers } : {}),
   };
 }
 

@@ -4,24 +4,38 @@ import { API_AUDIENCE } from '@warmwind/shared/realtime';
 import { SignJWT } from 'jose';
 import type { StackFile, StateDir } from './state.ts';
 
-export type Secrets = { authSecret: string; gatewayToken: string; ledgerPassword: string };
+export type Secrets = {
+  authSecret: string;
+  gatewayToken: string;
+  ledgerPassword: string;
+  webhookSecret: string;
+  adminPassword: string;
+};
+type Given = {
+  [name in 'AUTH_SECRET' | 'GATEWAY_TOKEN' | 'WEBHOOK_SECRET' | 'ADMIN_PASSWORD']?: string | undefined;
+};
 
 const FILE = 'secrets.json';
 const TOKEN_LIFETIME = '7d';
 
 /** Made once and kept, so that tokens outlive a restart of the stack. What the environment gives goes first. */
-export function loadSecrets(dir: StateDir, given: { AUTH_SECRET?: string; GATEWAY_TOKEN?: string }): Secrets {
+export function loadSecrets(dir: StateDir, given: Given): Secrets {
   const kept = (dir.read(FILE) ?? {}) as Partial<Secrets>;
+  const keptOrMade = (name: keyof Secrets) => kept[name] ?? randomBytes(32).toString('hex');
   const made: Secrets = {
-    authSecret: kept.authSecret ?? randomBytes(32).toString('hex'),
-    gatewayToken: kept.gatewayToken ?? randomBytes(32).toString('hex'),
-    ledgerPassword: kept.ledgerPassword ?? randomBytes(32).toString('hex'),
+    authSecret: keptOrMade('authSecret'),
+    gatewayToken: keptOrMade('gatewayToken'),
+    ledgerPassword: keptOrMade('ledgerPassword'),
+    webhookSecret: keptOrMade('webhookSecret'),
+    adminPassword: keptOrMade('adminPassword'),
   };
   if (!isDeepStrictEqual(made, kept)) dir.write(FILE, made);
   return {
     ...made,
     authSecret: given.AUTH_SECRET ?? made.authSecret,
     gatewayToken: given.GATEWAY_TOKEN ?? made.gatewayToken,
+    webhookSecret: given.WEBHOOK_SECRET ?? made.webhookSecret,
+    adminPassword: given.ADMIN_PASSWORD ?? made.adminPassword,
   };
 }
 

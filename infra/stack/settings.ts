@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type PortName, USUAL_PORTS } from './ports.ts';
 
@@ -19,6 +19,10 @@ const Environment = z.object({
   AUTH_SECRET: Secret,
   AUTH_SECRET_PREVIOUS: Secret,
   GATEWAY_TOKEN: z.string().min(16, 'use at least 16 characters').optional(),
+  WEBHOOK_SECRET: Secret,
+  ADMIN_PASSWORD: z.string().min(16, 'use at least 16 characters').optional(),
+  /** It may hold a key of the receiver's. */
+  ALERT_WEBHOOK_URL: z.url({ protocol: /^https?$/, error: 'use http:// or https://' }).optional(),
   DOCKER_SOCKET: z.string().startsWith('/', 'use an absolute path').optional(),
   FLEET: z
     .string()
@@ -30,6 +34,13 @@ const Environment = z.object({
   LEDGER_URL: PostgresUrl,
   /** A replica that the edge reads from. */
   LEDGER_READ_URL: PostgresUrl,
+  /** `off`: no model server of the stack's own; `MODEL_SERVERS` may name others. */
+  MODEL_SERVER: z.enum(['on', 'off']).default('on'),
+  /** The GGUF that it serves, instead of the demonstration model. */
+  MODEL_PATH: z
+    .string()
+    .transform((path) => resolve(path))
+    .optional(),
   SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1000).max(600_000).default(25_000),
   HEALTH_HEAP_MB: z.coerce.number().int().min(16).optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).optional(),
@@ -52,6 +63,9 @@ const SECRETS = [
   'AUTH_SECRET',
   'AUTH_SECRET_PREVIOUS',
   'GATEWAY_TOKEN',
+  'WEBHOOK_SECRET',
+  'ADMIN_PASSWORD',
+  'ALERT_WEBHOOK_URL',
   'UPSTASH_REDIS_REST_TOKEN',
   'LEDGER_URL',
   'LEDGER_READ_URL',

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { buildEdge } from '../../edge/build.ts';
 import { recordStopped, removeDesktops } from './desktops.ts';
 import type { StackEngine } from './engine.ts';
+import { lastWords } from './logs.ts';
 import { answers, type PartsContext, planParts, stackUrls, WORKER_HOSTS } from './parts.ts';
 import { born, type ProcessId } from './processes.ts';
 import { makeTokens } from './secrets.ts';
@@ -39,6 +40,7 @@ export class Stack {
     this.#engine = engine;
     engine?.onChange(() => this.#record(this.#supervisor.processes()));
     const parts = this.#parts;
+    this.#startModelServer();
     const bundle = buildEdge(this.#context.dir.file('edge'));
     bundle.catch(() => undefined);
     await Promise.all([
@@ -63,7 +65,12 @@ export class Stack {
       edge: urls.edge,
       relay: urls.relay,
       relays: urls.relays,
-      workers: urls.workers.map((url, index) => ({ url, host: WORKER_HOSTS[index] ?? '' })),
+      workers: urls.workers.map((url, index) => ({
+        url,
+        host: WORKER_HOSTS[index] ?? '',
+        admin: urls.admins[index] ?? '',
+      })),
+      ...(urls.modelServer ? { modelServer: urls.modelServer } : {}),
       ...(urls.ledger ? { ledger: { url: urls.ledger } } : {}),
       redis: {
         queue: urls.redisQueue,
@@ -71,6 +78,7 @@ export class Stack {
         rest: { url: urls.gateway, token: secrets.gatewayToken },
       },
       authSecret: secrets.authSecret,
+      adminPassword: secrets.adminPassword,
       tokens: await makeTokens(secrets.authSecret),
     };
     this.#record(this.#supervisor.processes());
@@ -94,7 +102,7 @@ export class Stack {
     await this.#supervisor.stop(['edge']);
     await this.#supervisor.stop(['worker-1', 'worker-2']);
     if (this.#engine) await this.#endDesktops(this.#engine);
-    await this.#supervisor.stop(['relay-1', 'relay-2', 'gateway']);
+    await this.#supervisor.stop(['relay-1', 'relay-2', 'gateway', 'model-server']);
     await this.#supervisor.stop(['nginx']);
     await this.#supervisor.stop(['redis-queue', 'redis-realtime', 'postgres']);
     await bounded(this.#engine?.stop() ?? Promise.resolve(), 30_000).catch((error: Error) =>
@@ -122,6 +130,16 @@ export class Stack {
     } catch (error) {
       this.#say('desktops', `not all could be recorded as stopped: ${messageOf(error)}`);
     }
+  }
+
+  /** Nothing waits for it: workers ask for the model until it is there. Where it can't run, all else does. */
+  #startModelServer(): void {
+    const { modelServer } = this.#parts;
+    this.#start(modelServer).catch((error: unknown) => {
+      if (this.#down) return;
+      const why = lastWords(this.#context.dir.file('logs/model-server.log')) ?? messageOf(error);
+      this.#say('model-server', `no language model, all else runs: ${why}`);
+    });
   }
 
   async #start(part: Part | undefined): Promise<void> {

@@ -9,11 +9,15 @@ export type StackFile = {
   edge: string;
   relay: string;
   relays: string[];
-  workers: { url: string; host: string }[];
+  /** `admin`: Bull Board, for the user `admin` with `adminPassword`. */
+  workers: { url: string; host: string; admin: string }[];
+  /** OpenAI's API below `/v1`. Not there when the model server is off. */
+  modelServer?: string;
   /** Not there when the ledger is off. */
   ledger?: { url: string };
   redis: { queue: string; realtime: string; rest: { url: string; token: string } };
   authSecret: string;
+  adminPassword: string;
   tokens: { user: string; other: string; admin: string };
   pids: Record<string, number>;
 };

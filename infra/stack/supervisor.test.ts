@@ -112,6 +112,12 @@ it('a part that never starts is given up with its reason and the end of its log'
   ).rejects.toThrow(/exit code 3[\s\S]*made of cheese/);
 });
 
+it('a part that says it cannot run here is not started again', async () => {
+  const part = shell('elsewhere', 'echo not on this machine; exit 78', { ready: async () => false });
+  await expect(start(part)).rejects.toThrow(/exit code 78[\s\S]*not on this machine/);
+  expect(said).toEqual([]);
+});
+
 it('a part that is not ready in time is given up', async () => {
   const part = shell('slow', 'exec sleep 1000', { ready: async () => false, readyWithinMs: 100 });
   await expect(start(part)).rejects.toThrow('not ready within 100 ms');

@@ -37,6 +37,8 @@ const FIRST_BACKOFF_MS = 200;
 const LAST_BACKOFF_MS = 5000;
 /** A part that ran this long is sound: its next death is answered at once again. */
 const SOUND_AFTER_MS = 30_000;
+/** EX_CONFIG of sysexits: the part can't run here, and another start would end the same way. */
+const CANNOT_RUN = 'exit code 78';
 /** A part that dies this often before it was ever ready won't become so. */
 const FIRST_STARTS = 3;
 
@@ -137,7 +139,7 @@ class Supervised {
         ready();
       });
       if (signal.aborted) break;
-      if (!this.#wasReady && starts === FIRST_STARTS) {
+      if (!this.#wasReady && (starts === FIRST_STARTS || cause === CANNOT_RUN)) {
         failed(new Error(`${name} does not start: ${cause}\n${this.#endOfLog()}`));
         return;
       }

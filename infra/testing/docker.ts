@@ -12,8 +12,8 @@ export type TestEngine = { socket: string; docker: Docker; image: string };
 export async function startEngine(): Promise<TestEngine> {
   const holder = Number(process.env.WARMWIND_TEST_PID ?? process.pid);
   const { socket } = await ensureEngine({ holder });
-  const { image } = await ensureDesktopImage({ socket });
-  return { socket, image, docker: new Docker({ socketPath: socket }) };
+  const { exact } = await ensureDesktopImage({ socket });
+  return { socket, image: exact, docker: new Docker({ socketPath: socket }) };
 }
 
 export const ENGINE_WITHIN_MS = 600_000;

@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Ledger } from '@warmwind/shared/node/ledger';
 import { createLog } from '@warmwind/shared/node/log';
@@ -31,6 +32,9 @@ export type TestPostgres = {
 export const PASSWORD = 'for-tests-only';
 /** A killed process loses nothing that the kernel has: only a machine that loses power would. */
 const FAST = ['-c', 'fsync=off', '-c', 'io_method=sync', '-c', 'shared_buffers=32MB'];
+
+const RESTARTS = 20;
+const RESTART_AGAIN_MS = 200;
 
 /** `args` go to the server (`-c name=value`). `migrated`: with the ledger's schema. */
 export type PostgresOptions = { args?: string[]; migrated?: boolean };
@@ -61,6 +65,17 @@ export async function runPostgres(dir: string, options: PostgresOptions): Promis
       return answers(url);
     });
   };
+  /** A process that a killed server was just forking holds its memory for a moment longer. */
+  const restart = async () => {
+    for (let left = RESTARTS; ; left--) {
+      try {
+        return await start();
+      } catch (error) {
+        if (left === 0 || !String(error).includes('still in use')) throw error;
+        await sleep(RESTART_AGAIN_MS);
+      }
+    }
+  };
   const signal = (name: NodeJS.Signals) => {
     if (!hasEnded(child)) signalTree(child.pid ?? 0, name);
   };
@@ -80,7 +95,7 @@ export async function runPostgres(dir: string, options: PostgresOptions): Promis
     port,
     sql,
     kill,
-    restart: start,
+    restart,
     freeze: () => signal('SIGSTOP'),
     thaw: () => signal('SIGCONT'),
     stop: async () => {

@@ -4,6 +4,14 @@ import { LIMITS } from '../limits.ts';
 
 export type VerifyTicket = (token: unknown) => Promise<TicketClaims | undefined>;
 
+/** As `verify`, and `undefined` for a ticket that was revoked. */
+export const unlessRevoked =
+  (verify: VerifyTicket, isRevoked: (ticket: TicketClaims) => Promise<boolean>): VerifyTicket =>
+  async (token) => {
+    const ticket = await verify(token);
+    return ticket && !(await isRevoked(ticket)) ? ticket : undefined;
+  };
+
 /**
  * A verifier of relay tickets: HS256 by one of `secrets` (the second while they rotate), for this audience, not
  * expired. `undefined` for everything else, an API token among it.

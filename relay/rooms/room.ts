@@ -16,14 +16,15 @@ export type RoomContext = {
 };
 
 /**
- * One room on one node. All its live sockets have been sent every event up to `cursor`, in order and once. A message
+ * One room on one node. All that are live in it have been sent every event up to `cursor`, in order and once. A message
  * that continues the cursor is passed on; anything else is a reason to read the log.
  */
 export class Room {
   readonly id: RoomId;
   readonly channel: string;
-  /** The Socket.IO room of the sockets that have caught up. */
+  /** The Socket.IO room of the sockets that have caught up, and whoever else has. */
   readonly live: string;
+  readonly listeners = new Set<(event: Envelope) => void>();
   /** Subscriptions that hold this room. */
   holders = 0;
   cursor = START;
@@ -109,7 +110,7 @@ export class Room {
         const snapshots = await this.#context.snapshots(this.id, page.from);
         if (this.#closed) return;
         this.cursor = page.from;
-        for (const snapshot of snapshots) this.#context.broadcast(this.live, snapshot);
+        for (const snapshot of snapshots) this.#broadcast(snapshot);
         this.#context.metrics.snapshots.inc(snapshots.length);
       }
       if (this.#closed) return;
@@ -120,7 +121,13 @@ export class Room {
 
   #deliver(id: string, event: StoredEvent): void {
     this.cursor = id;
-    const sockets = this.#context.broadcast(this.live, envelope(this.id, id, event));
-    this.#context.metrics.delivered.inc({ way: 'live' }, sockets);
+    this.#context.metrics.delivered.inc({ way: 'live' }, this.#broadcast(envelope(this.id, id, event)));
+  }
+
+  /** → how many were sent it. */
+  #broadcast(event: Envelope): number {
+    const sockets = this.#context.broadcast(this.live, event);
+    for (const listener of this.listeners) listener(event);
+    return sockets + this.listeners.size;
   }
 }

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '@warmwind/shared/errors';
 import { compareEventIds, type Envelope } from '@warmwind/shared/events';
 import { LIMITS } from '../limits.ts';
-import { backlog, type RelaySocket } from '../sockets/socket.ts';
 import { beginsLate, hasBegun, type OpenRoom } from './access.ts';
+import type { Listener } from './listener.ts';
 import { envelope, type Page, readLog, START } from './log.ts';
 import type { Room, RoomContext } from './room.ts';
 import type { Rooms } from './rooms.ts';
@@ -14,23 +14,23 @@ const APPENDING_MS = 250;
 const CHASES = 4;
 
 /**
- * One socket's subscription to one room: it reads the log itself up to the room's cursor, and in the tick in which both
- * are at the same event it joins the live sockets. So it is sent every event once and in order.
+ * One listener's subscription to one room: it reads the log itself up to the room's cursor, and in the tick in which both
+ * are at the same event it joins the live ones. So it is sent every event once and in order.
  */
 export class Subscription {
-  readonly #socket: RelaySocket;
+  readonly #listener: Listener;
   readonly #id: OpenRoom;
   readonly #rooms: Rooms;
   readonly #context: RoomContext;
   readonly #room: Room;
   #ended = false;
-  /** The socket has been sent, or had before, all up to here. */
+  /** The listener has been sent, or had before, all up to here. */
   #position = START;
   #page: Page = { from: START, entries: [], more: false, truncated: false };
   #snapshots: Envelope[] = [];
 
-  constructor(socket: RelaySocket, id: OpenRoom, rooms: Rooms, context: RoomContext) {
-    this.#socket = socket;
+  constructor(listener: Listener, id: OpenRoom, rooms: Rooms, context: RoomContext) {
+    this.#listener = listener;
     this.#id = id;
     this.#rooms = rooms;
     this.#context = context;
@@ -50,7 +50,7 @@ export class Subscription {
   async run(): Promise<void> {
     for (let chases = 0; ; ) {
       if (this.#send()) return;
-      // Either the socket comes from a node that was ahead of this one, or the log ends before the room's cursor.
+      // Either the listener comes from a node that was ahead of this one, or the log ends before the room's cursor.
       if (this.#page.entries.length === 0 || compareEventIds(this.#position, this.#room.cursor) > 0) {
         await this.#room.catchUp('join');
         if (this.#join()) return;
@@ -62,10 +62,15 @@ export class Subscription {
     }
   }
 
+  /** Once live: resolves when all that the log holds now has been sent. */
+  caughtUp(): Promise<void> {
+    return this.#room.catchUp('join');
+  }
+
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#socket.leave(this.#room.live);
+    this.#listener.leave(this.#room);
     this.#rooms.release(this.#room);
   }
 
@@ -99,13 +104,13 @@ export class Subscription {
     const { entries, truncated, from } = this.#page;
     if (truncated) {
       this.#position = from;
-      for (const snapshot of this.#snapshots) this.#socket.emit(snapshot.type, snapshot);
+      for (const snapshot of this.#snapshots) this.#listener.send(snapshot);
       this.#context.metrics.snapshots.inc(this.#snapshots.length);
     }
     let sent = 0;
     for (const { id, event } of entries) {
       if (compareEventIds(id, this.#room.cursor) > 0) break;
-      this.#socket.emit(event.type, envelope(this.#id, id, event));
+      this.#listener.send(envelope(this.#id, id, event));
       this.#position = id;
       sent += 1;
     }
@@ -116,17 +121,17 @@ export class Subscription {
   #join(): boolean {
     if (this.#ended) return true;
     if (this.#position !== this.#room.cursor) return false;
-    this.#socket.join(this.#room.live);
+    this.#listener.join(this.#room);
     return true;
   }
 
-  /** Waits while the socket does not take what it was sent; rejects when it never does. */
+  /** Waits while the listener does not take what it was sent; rejects when it never does. */
   async #drained(): Promise<void> {
     for (let waited = 0; !this.#ended; waited += 20) {
-      if (backlog(this.#socket) < LIMITS.replayBacklog) return;
+      if (this.#listener.backlog() < LIMITS.replayBacklog) return;
       if (waited > LIMITS.slowMs) {
         this.#context.metrics.slow.inc();
-        throw new Error('the socket does not read');
+        throw new Error('what is sent is not read');
       }
       await sleep(20);
     }

@@ -11,26 +11,33 @@ type Reply = (ack: Ack) => void;
 /** Answers one event by `reply`, once; may go on working after it. */
 type Handler<T> = (argument: T, reply: Reply) => Promise<void>;
 
+type Registered = { handle: (args: unknown[], reply: Reply) => Promise<void>; bucket: Bucket };
+
 /** The events of one socket: everything that comes in passes here, is bounded, checked and answered. */
 export class Inbound {
   readonly #socket: RelaySocket;
   readonly #metrics: Metrics;
   readonly #log: Logger;
-  readonly #handlers = new Map<unknown, (args: unknown[], reply: Reply) => Promise<void>>();
+  readonly #bucket = new Bucket(LIMITS.eventsPerSecond, LIMITS.eventsBurst);
+  readonly #handlers = new Map<unknown, Registered>();
+  readonly #quick = new Map<unknown, (argument: unknown) => void>();
 
   constructor(socket: RelaySocket, metrics: Metrics, log: Logger) {
     this.#socket = socket;
     this.#metrics = metrics;
     this.#log = log;
-    const bucket = new Bucket(LIMITS.eventsPerSecond, LIMITS.eventsBurst);
     // A middleware sees every event, whatever its name, and nothing after it is called.
-    socket.use(([name, ...args]) => void this.#receive(bucket, name, args));
+    socket.use(([name, ...args]) => {
+      const quick = this.#quick.get(name);
+      if (quick) quick(args[0]);
+      else void this.#receive(name, args);
+    });
     socket.on('error', (err) => log.debug({ err }, 'socket error'));
   }
 
-  /** Handles the event `name`, whose one argument must match `schema`. */
-  on<T>(name: string, schema: z.ZodType<T>, handler: Handler<T>): this {
-    this.#handlers.set(name, async ([argument], reply) => {
+  /** Handles the event `name`, whose one argument must match `schema`. @param bucket of its own, for what is frequent */
+  on<T>(name: string, schema: z.ZodType<T>, handler: Handler<T>, bucket = this.#bucket): this {
+    const handle = async ([argument]: unknown[], reply: Reply) => {
       const parsed = schema.safeParse(argument);
       if (!parsed.success) {
         const issue = parsed.error.issues[0];
@@ -38,23 +45,30 @@ export class Inbound {
         throw new ApiError('bad_request', `Correct ${where}: ${issue?.message ?? 'invalid'}.`);
       }
       await handler(parsed.data, reply);
-    });
+    };
+    this.#handlers.set(name, { handle, bucket });
     return this;
   }
 
-  async #receive(bucket: Bucket, name: unknown, args: unknown[]): Promise<void> {
+  /** Handles an event that comes with every frame and has no answer: the handler checks and bounds it, and never throws. */
+  onQuick(name: string, handler: (argument: unknown) => void): this {
+    this.#quick.set(name, handler);
+    return this;
+  }
+
+  async #receive(name: unknown, args: unknown[]): Promise<void> {
     const reply = once(args.at(-1));
+    const registered = this.#handlers.get(name);
     try {
-      if (!bucket.take()) {
+      if (!(registered?.bucket ?? this.#bucket).take()) {
         this.#metrics.dropped.inc({ reason: 'rate_limited' });
         throw new ApiError('rate_limited', 'Too many events: send fewer a second.');
       }
-      const handler = this.#handlers.get(name);
-      if (!handler) {
+      if (!registered) {
         this.#metrics.dropped.inc({ reason: 'unknown' });
         throw new ApiError('bad_request', 'There is no such event: check its name.');
       }
-      await handler(args, reply);
+      await registered.handle(args, reply);
     } catch (error) {
       if (error instanceof ApiError) {
         reply({ ok: false, code: error.code, message: error.message });

@@ -4,6 +4,7 @@ import type { Ack } from '@warmwind/shared/realtime';
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
 import { openRoom } from '../rooms/access.ts';
+import { socketListener } from '../rooms/listener.ts';
 import type { Known } from '../rooms/records.ts';
 import type { RoomContext } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
@@ -50,7 +51,7 @@ export function handleRooms(
     try {
       const id = await openRoom(known, socket.data.ticket, name);
       if (!current()) throw superseded();
-      const subscription = new Subscription(socket, id, rooms, context);
+      const subscription = new Subscription(socketListener(socket), id, rooms, context);
       place.subscription = subscription;
       const truncated = await subscription.open(after);
       if (!current()) throw superseded();

@@ -45,9 +45,10 @@ export class World {
     this.realtime = realtime;
   }
 
-  static async start(): Promise<World> {
+  /** @param queue one that there is already */
+  static async start(queue?: TestRedis): Promise<World> {
     const aof = ['--appendonly', 'yes', '--appendfsync', 'always'];
-    return new World(await startRedis(aof), await startRedis());
+    return new World(queue ?? (await startRedis(aof)), await startRedis());
   }
 
   /** Ends what the current test has started; the Redis servers stay. */
@@ -74,10 +75,10 @@ export class World {
     };
   }
 
-  async node(env: Record<string, string> = {}): Promise<TestNode> {
+  async node(env: Record<string, string> = {}, wanted = 0): Promise<TestNode> {
     process.env.LOG_LEVEL ??= 'silent';
     const relay = createRelay(readConfig({ ...this.env(), ...env }), createLog('relay'));
-    const { server, port } = await listen(relay.http, '127.0.0.1', 0);
+    const { server, port } = await listen(relay.http, '127.0.0.1', wanted);
     relay.attach(server);
     this.onTidy(relay.close);
     const url = `http://127.0.0.1:${port}`;
@@ -169,13 +170,20 @@ export const progress = (percent: number): StoredEvent => ({
 /** A relay ticket for `sub`; `claims` and `expiresIn` (seconds) as a test needs them. */
 export async function ticket(
   sub: string,
-  claims: { aud?: string; containerId?: string; secret?: string; expiresIn?: number } = {},
+  claims: {
+    aud?: string;
+    id?: string;
+    containerId?: string;
+    mode?: 'view' | 'control';
+    secret?: string;
+    expiresIn?: number;
+  } = {},
 ): Promise<string> {
-  const { aud = RELAY_AUDIENCE, secret = SECRET, expiresIn = 600, ...rest } = claims;
+  const { aud = RELAY_AUDIENCE, id = randomUUID(), secret = SECRET, expiresIn = 600, ...rest } = claims;
   return new SignJWT({ mode: 'view', ...rest })
     .setProtectedHeader({ alg: 'HS256' })
     .setSubject(sub)
-    .setJti(randomUUID())
+    .setJti(id)
     .setAudience(aud)
     .setExpirationTime(Math.floor(Date.now() / 1000) + expiresIn)
     .sign(new TextEncoder().encode(secret));

@@ -3,6 +3,7 @@ import type { ErrorCode } from '../errors.ts';
 import { compareEventIds, type Envelope, type Room } from '../events.ts';
 import type { SubscribeAck } from '../realtime.ts';
 import { backoff } from './backoff.ts';
+import { type Holder, type Screen, WatchedScreen, type WatchOptions } from './screen.ts';
 
 /** `reconnecting` ends by itself; `closed` is final. */
 export type State = 'connecting' | 'live' | 'reconnecting' | 'closed';
@@ -39,6 +40,8 @@ export type Connection = {
   readonly state: State;
   /** Follows a room, over reconnects too. Throws when it is followed already. */
   subscribe: (room: Room, options: SubscribeOptions) => Subscription;
+  /** Watches a desktop's screen, over reconnects too. Throws when it is watched already; `viewer.ts` shows it in a page. */
+  watch: (containerId: string, options: WatchOptions) => Screen;
   close: () => void;
 };
 
@@ -67,6 +70,7 @@ const PASSING: ErrorCode[] = ['unavailable', 'rate_limited', 'internal'];
  */
 export function connect({ url, token, onState, onError }: ConnectOptions): Connection {
   const rooms = new Map<string, Followed>();
+  const screens = new Map<string, WatchedScreen>();
   let state: State = 'connecting';
   let refusals = 0;
   const become = (next: State) => {
@@ -123,6 +127,7 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
   };
   const close = () => {
     rooms.clear();
+    for (const screen of screens.values()) screen.close();
     become('closed');
     socket.disconnect();
   };
@@ -131,6 +136,7 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
     refusals = 0;
     become('live');
     for (const followed of rooms.values()) follow(followed);
+    for (const screen of screens.values()) screen.rejoin();
   });
   socket.on('connect_error', (error: Error & { data?: Refusal }) => {
     // Active: the relay was not reached, and Socket.IO tries again by itself.
@@ -145,6 +151,20 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
     if (socket.active) become('reconnecting');
     else reconnectLater();
   });
+  const screen = (id: unknown) => screens.get(String(id));
+  socket.on('vnc:key', (id, epoch, seq, width, height, bytes) => {
+    screen(id)?.key(epoch, seq, width, height, bytes);
+  });
+  socket.on('vnc:frame', (id, epoch, seq, bytes) => screen(id)?.frame(epoch, seq, bytes));
+  socket.on('vnc:control', (said: { containerId: string; holder: Holder }) =>
+    screen(said.containerId)?.controlled(said.holder),
+  );
+  socket.on('vnc:cut', (said: { containerId: string; text: string }) =>
+    screen(said.containerId)?.cut(said.text),
+  );
+  socket.on('vnc:gone', (said: { containerId: string; reason: string }) =>
+    screen(said.containerId)?.gone(said.reason),
+  );
   socket.onAny((type: string, event: Envelope | undefined) => {
     const followed = rooms.get(event?.room ?? '');
     // What comes before the answer is from an earlier subscription to the same room.
@@ -174,6 +194,13 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
           if (socket.connected) socket.emit('unsubscribe', { room });
         },
       };
+    },
+    watch(containerId, options) {
+      if (screens.has(containerId)) throw new Error(`already watching ${containerId}`);
+      const watched = new WatchedScreen(socket, containerId, options, () => screens.delete(containerId));
+      screens.set(containerId, watched);
+      if (socket.connected) watched.rejoin();
+      return watched;
     },
     close,
   };

@@ -1,4 +1,4 @@
-import { type SQL, sql } from 'drizzle-orm';
+import { inArray, type SQL, sql } from 'drizzle-orm';
 import type { Db } from './db.ts';
 import type { ContainerRow, JobRow } from './rows.ts';
 import { containerChanges, containers, jobChanges, jobs } from './schema.ts';
@@ -10,8 +10,8 @@ export type ContainerChange = { seq: string; at: Date; container: ContainerRow }
 
 /**
  * Records changes, given in the order in which they were made, in one transaction: the latest state, the history, and
- * the usage of what has ended. Each counts once however often it is said. The first end of a run stands; what an older
- * run or placement says adds to the history and to nothing else. Rows that are not there yet are made.
+ * the usage of what has ended. Each counts once however often it is said. The first end of a run stands, also when a later
+ * run of its job is known already: then it is in the history alone. Rows that are not there yet are made.
  * → the ends that were not taken, because an earlier one stands or because they were said before
  */
 export async function recordChanges(
@@ -39,6 +39,9 @@ export async function recordChanges(
         if (change.container.endedAt && accepted.has(change.container.id)) endedContainers.add(change);
       }
     }
+    // After all rows are locked, as the rest of the history is: so that no two writers wait in a circle.
+    const refusedJobs = ofJobs.filter((change) => change.job.finishedAt && !endedJobs.has(change));
+    for (const change of await writeEarlierEnds(tx, refusedJobs)) endedJobs.add(change);
     const toldJobs = ofJobs.filter((change) => !change.job.finishedAt || endedJobs.has(change));
     const toldContainers = ofContainers.filter(
       (change) => !change.container.endedAt || endedContainers.has(change),
@@ -113,13 +116,32 @@ async function upsertContainers(db: Db, rows: ContainerRow[]): Promise<Set<strin
   return new Set(changed.map(({ id }) => id));
 }
 
+/** Ends that their rows did not take, as they are of a later run by now. → those that the history had no end for */
+async function writeEarlierEnds(db: Db, refused: JobChange[]): Promise<JobChange[]> {
+  if (refused.length === 0) return [];
+  const ids = [...new Set(refused.map(({ job }) => job.id))];
+  const rows = await db.select({ id: jobs.id, run: jobs.run }).from(jobs).where(inArray(jobs.id, ids));
+  const runs = new Map(rows.map(({ id, run }) => [id, run]));
+  const earlier = refused.filter(({ job }) => job.run < (runs.get(job.id) ?? 0));
+  if (earlier.length === 0) return [];
+  const written = await db
+    .insert(jobChanges)
+    .values(earlier.map(jobChangeRow))
+    .onConflictDoNothing()
+    .returning({ jobId: jobChanges.jobId, run: jobChanges.run, seq: jobChanges.seq });
+  return earlier.filter(({ seq, job }) =>
+    written.some((row) => row.jobId === job.id && row.run === job.run && row.seq === seq),
+  );
+}
+
+const jobChangeRow = ({ seq, at, job }: JobChange) => {
+  const { id: jobId, run, userId, state, fence, attemptsMade } = job;
+  return { jobId, run, seq, userId, state, fence, attemptsMade, at };
+};
+
 async function writeHistory(db: Db, ofJobs: JobChange[], ofContainers: ContainerChange[]): Promise<void> {
   if (ofJobs.length > 0) {
-    const rows = ofJobs.map(({ seq, at, job }) => {
-      const { id: jobId, run, userId, state, fence, attemptsMade } = job;
-      return { jobId, run, seq, userId, state, fence, attemptsMade, at };
-    });
-    await db.insert(jobChanges).values(rows).onConflictDoNothing();
+    await db.insert(jobChanges).values(ofJobs.map(jobChangeRow)).onConflictDoNothing();
   }
   if (ofContainers.length > 0) {
     const rows = ofContainers.map(({ seq, at, container }) => {

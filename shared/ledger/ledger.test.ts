@@ -174,6 +174,21 @@ describe('changes', () => {
     expect(await readJob(db, USER, 'j1')).toMatchObject({ state: 'queued', run: 2 });
   });
 
+  test('the end of a run that is heard of after the next run began is in history and usage, once', async () => {
+    await changes(change('1', job('j1', { run: 2 })));
+    const late = change('2', ended('failed'));
+    await changes(late);
+    await changes(late, change('3', ended('cancelled')));
+    expect(await readJob(db, USER, 'j1')).toMatchObject({ state: 'queued', run: 2, finishedAt: null });
+    const history = await server.sql`select run, state from job_changes order by run, seq`;
+    expect([...history]).toEqual([
+      { run: 1, state: 'failed' },
+      { run: 2, state: 'queued' },
+    ]);
+    const [day] = await readUsage(db, USER, '2026-11-23', '2026-11-23', new Date(T0));
+    expect(day).toMatchObject({ jobs: 1, runSeconds: 4 });
+  });
+
   test('a desktop under an older placement changes nothing, and its spec is kept until it ends', async () => {
     await recordSubmission(db, { job: job(), container: desktop(), idempotency: undefined });
     expect(await placed(2)).toBeUndefined();

@@ -6,6 +6,7 @@ import { startPostgres, type TestPostgres } from '../../infra/testing/postgres.t
 import type { Db } from './db.ts';
 import {
   containersById,
+  endedJobs,
   jobsById,
   listContainers,
   listJobs,
@@ -134,6 +135,13 @@ test('what is open is found without looking at what has ended', async () => {
       expect(plan.blocks).toBeLessThan(BLOCKS(100));
     }
   }
+});
+
+test('what ended lately is found without looking at what ended before, nor at what is open', async () => {
+  const plan = await planOf(() => endedJobs(db, { finishedAt: ago(0.3), id: '' }, 100));
+  expect(plan.steps).not.toContain('Seq Scan');
+  expect(plan.steps).toContain('Index Scan');
+  expect(plan.blocks).toBeLessThan(BLOCKS(100));
 });
 
 test('rows are found by their ids through the key', async () => {

@@ -106,6 +106,25 @@ export const openContainers = (
     .orderBy(containers.createdAt, containers.id)
     .limit(limit);
 
+/** Jobs that ended after the last one seen, the first to end first. */
+export const endedJobs = (
+  db: Db,
+  after: { finishedAt: Date; id: string },
+  limit: number,
+): Promise<JobRow[]> =>
+  db
+    .select()
+    .from(jobs)
+    .where(
+      and(
+        // The index is found by this alone.
+        gte(jobs.finishedAt, after.finishedAt),
+        sql`(${jobs.finishedAt}, ${jobs.id}) > (${after.finishedAt.toISOString()}::timestamptz, ${after.id})`,
+      ),
+    )
+    .orderBy(jobs.finishedAt, jobs.id)
+    .limit(limit);
+
 export const jobsById = (db: Db, ids: string[]): Promise<JobRow[]> =>
   db.select().from(jobs).where(inArray(jobs.id, ids));
 
@@ -181,7 +200,7 @@ export async function jobsOfDesktops(
     desktops.map(({ id, jobId }) => [
       id,
       {
-        started: rows.find((row) => row.id === jobId),
+        started: rows.find((row) => row.id === jobId && row.containerId === id),
         stop: rows.findLast((row) => row.containerId === id && row.kind === 'container.stop'),
       },
     ]),

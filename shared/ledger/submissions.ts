@@ -7,7 +7,7 @@ import { containerChanges, containers, idempotencyKeys, jobChanges, jobInputs, j
 
 /**
  * What is written when something was accepted: the run, the desktop it makes, what it works on, the key it was asked
- * with. A retry says when it was made, and the `seq`s of its changes.
+ * with. A retry says when it was made, and the `seq`s of its changes, '' for those that are said elsewhere.
  */
 export type Submission = {
   job: JobRow;
@@ -31,15 +31,16 @@ export async function recordSubmission(db: Db, submission: Submission): Promise<
     return undefined;
   }
   const { userId } = job;
+  const at = submission.retry?.at ?? job.createdAt;
   const key = {
     userId,
     keyHash: idempotency.keyHash,
     requestHash: idempotency.requestHash,
     jobId: job.id,
     containerId: job.containerId,
-    createdAt: job.createdAt,
+    createdAt: at,
   };
-  const forgotten = forgottenAt(job.createdAt).toISOString();
+  const forgotten = forgottenAt(at).toISOString();
   const take = db
     .insert(idempotencyKeys)
     .values(key)
@@ -51,7 +52,7 @@ export async function recordSubmission(db: Db, submission: Submission): Promise<
     .returning({ jobId: idempotencyKeys.jobId });
   const [taken] = await db.execute(insertSubmission(db, submission, take));
   if (taken) return undefined;
-  const earlier = await readKey(db, userId, idempotency.keyHash, job.createdAt);
+  const earlier = await readKey(db, userId, idempotency.keyHash, at);
   if (!earlier) throw new Error('the idempotency key was deleted while it was used');
   return earlier;
 }
@@ -118,7 +119,8 @@ function insertSubmission(
   const run = inserting(jobs, job)
     .onConflictDoUpdate({ target: jobs.id, set: NEW_RUN, setWhere: sql`excluded.run > ${jobs.run}` })
     .getSQL();
-  const parts = [sql`job as (${run})`, sql`job_change as (${insert(jobChanges, change)})`];
+  const parts = [sql`job as (${run})`];
+  if (retry?.seqs.job !== '') parts.push(sql`job_change as (${insert(jobChanges, change)})`);
   if (input !== undefined) {
     parts.push(sql`input as (${insert(jobInputs, { jobId: job.id, userId, input })})`);
   }
@@ -132,10 +134,10 @@ function insertSubmission(
       state: 'requested' as const,
       host: '',
     };
-    parts.push(
-      sql`container as (${insert(containers, container)})`,
-      sql`container_change as (${insert(containerChanges, requested)})`,
-    );
+    parts.push(sql`container as (${insert(containers, container)})`);
+    if (retry?.seqs.container !== '') {
+      parts.push(sql`container_change as (${insert(containerChanges, requested)})`);
+    }
   }
   if (job.kind === 'container.stop') {
     // As the submit script does: what has no place yet gets none any more, also when Redis forgets the stop.

@@ -4,7 +4,8 @@
  *
  * An event is appended once however often it is sent: by its `token` (remembered as long as the log), or without one by
  * (fence, seq) of its producer, which must only rise. A producer with an older fence is stale: all it sends is dropped.
- * After a token \`end:…\` nothing without a token follows under the same fence.
+ * A token \`end:…\` comes with the fence of the run that ended as its \`seq\`: nothing without a token follows under that
+ * fence or an older one, and a later run, which has a later fence, is not held up by an end that is told late.
  *
  * KEYS: meta, subject's log, owner's log. ARGV: subject's channel, owner's channel, max events, TTL in seconds, fence
  * ('' for who only sends tokens), then per event: token, seq, '1' to keep it out of the owner's log, event JSON.
@@ -13,13 +14,19 @@
 export const appendScript = /* lua */ `
 local meta, max, ttl, fence = KEYS[1], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
+local tails = {}
 local function append(log, channel, event)
-  local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
-  local prev, n = '0-0', 0
-  if last then prev, n = last[1], tonumber(last[2][2]) end
-  local id = redis.call('XADD', log, 'MAXLEN', '~', max, '*', 'n', n + 1, 'e', event)
-  redis.call('EXPIRE', log, ttl)
-  redis.call('SPUBLISH', channel, prev .. '\\n' .. id .. '\\n' .. event)
+  local tail = tails[log]
+  if not tail then
+    local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+    tail = last and {last[1], tonumber(last[2][2])} or {'0-0', 0}
+    tails[log] = tail
+    redis.call('EXPIRE', log, ttl)
+  end
+  local id = redis.call('XADD', log, 'MAXLEN', '~', max, '*', 'n', tail[2] + 1, 'e', event)
+  if tail[2] == 0 then redis.call('EXPIRE', log, ttl) end
+  redis.call('SPUBLISH', channel, tail[1] .. '\\n' .. id .. '\\n' .. event)
+  tail[1], tail[2] = id, tail[2] + 1
 end
 
 local known = redis.call('HMGET', meta, 'fence', 'seq', 'ended')
@@ -37,7 +44,7 @@ for i = 6, #ARGV, 4 do
   if token ~= '' then
     fresh = redis.call('HSETNX', meta, 'once:' .. token, '1') == 1
     if fresh and string.sub(token, 1, 4) == 'end:' then
-      ended = known_fence
+      ended = math.max(ended, seq)
       redis.call('HSET', meta, 'ended', ended)
     end
   else

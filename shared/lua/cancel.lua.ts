@@ -4,7 +4,7 @@ import { changesLua } from './changes.lua.ts';
  * Cancels a run, whether it waits or is worked on: this is its end, in one step with the news for those who work on it.
  * They find out by the record as well, should the news not reach them. The desktop of a start is on its way out from here.
  *
- * KEYS: job, open jobs, changes. ARGV: user, job id, TTL of an ended record in ms, TTL of an open one, bound of the
+ * KEYS: job, open jobs, changes, input. ARGV: user, job id, TTL of an ended record in ms, TTL of an open one, bound of the
  * changes, channel. → `CancelVerdict` as JSON.
  */
 export const cancelScript = /* lua */ `${changesLua}
@@ -25,6 +25,7 @@ local now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber
 redis.call('HSET', KEYS[1], 'state', 'cancelled', 'finishedAt', now)
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('ZREM', KEYS[2], ARGV[2])
+redis.call('PEXPIRE', KEYS[4], ARGV[3])
 local verdict = {verdict = 'cancelled', job = {seq = changed(KEYS[3], 'job', KEYS[1], ARGV[5]), record = record_of(KEYS[1])}}
 if kind == 'container.start' then
   local container = 'ww:{' .. ARGV[1] .. '}:container:' .. container_id

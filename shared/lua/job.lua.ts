@@ -5,30 +5,31 @@ import { changesLua } from './changes.lua.ts';
  * What was reserved for a moment counts as outstanding, if it still counts at all, and its records are kept.
  * KEYS: job, open jobs, changes, container, open containers, input. ARGV: run, now in ms, attempts made, open TTL in ms,
  * outstanding until in ms, bound of the changes, container id.
- * → {'ok', fence, time-out in ms ('' or 0: the usual), '1' when it has a webhook} · {'ended', state} · {'stale', run} · {'gone'}.
+ * → {'ok', fence, time-out in ms ('' or 0: the usual), '1' when it has a webhook, how earlier runs ended} ·
+ * {'ended', state} · {'stale', run} · {'gone'}.
  */
 export const claimJobScript = /* lua */ `${changesLua}
-local f = redis.call('HMGET', KEYS[1], 'state', 'run', 'startedAt', 'id', 'timeoutMs', 'webhookUrl')
+local f = redis.call('HMGET', KEYS[1], 'state', 'run', 'startedAt', 'id', 'timeoutMs', 'webhookUrl', 'ends')
 if not f[1] then return {'gone'} end
 if f[2] ~= ARGV[1] then return {'stale', f[2]} end
 if f[1] == 'completed' or f[1] == 'failed' or f[1] == 'cancelled' or f[1] == 'timed_out' then return {'ended', f[1]} end
 local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
-redis.call('HSET', KEYS[1], 'state', 'active', 'attemptsMade', ARGV[3])
-if not f[3] then redis.call('HSET', KEYS[1], 'startedAt', ARGV[2]) end
+redis.call('HSET', KEYS[1], 'state', 'active', 'attemptsMade', ARGV[3], 'startedAt', f[3] or ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[2], 'XX', ARGV[5], f[4])
 redis.call('ZADD', KEYS[5], 'XX', ARGV[5], ARGV[7])
 redis.call('PEXPIRE', KEYS[4], ARGV[4], 'GT')
 redis.call('PEXPIRE', KEYS[6], ARGV[4], 'GT')
 changed(KEYS[3], 'job', KEYS[1], ARGV[6])
-return {'ok', tostring(fence), f[5] or '', (f[6] and f[6] ~= '') and '1' or ''}
+return {'ok', tostring(fence), f[5] or '', (f[6] and f[6] ~= '') and '1' or '', f[7] or ''}
 `;
 
 /**
- * A run changes: progress, back to waiting, or its one end. The first terminal state stands.
- * KEYS: job, open jobs, changes. ARGV: fence ('' for who acts for a dead holder), run, TTL in ms, bound of the changes,
+ * A run changes: progress, back to waiting, or its one end. The first terminal state stands. What a job worked on is kept
+ * while it may be retried.
+ * KEYS: job, open jobs, changes, input. ARGV: fence ('' for who acts for a dead holder), run, TTL in ms, bound of the changes,
  * then pairs of field and value (`state` among them when it changes).
- * → {'ok', '1' when it has a webhook} · {'ended', state} · {'stale'} · {'gone'}.
+ * → {'ok', '1' when it has a webhook, fence, attempts made} · {'ended', state} · {'stale'} · {'gone'}.
  */
 export const changeJobScript = /* lua */ `${changesLua}
 local f = redis.call('HMGET', KEYS[1], 'state', 'fence', 'run', 'id', 'webhookUrl')
@@ -41,11 +42,14 @@ if ended(f[1]) then return {'ended', f[1]} end
 if ARGV[1] ~= '' and ARGV[1] ~= f[2] then return {'stale'} end
 local new_state
 for i = 5, #ARGV, 2 do
-  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
   if ARGV[i] == 'state' then new_state = ARGV[i + 1] end
 end
-if new_state and ended(new_state) then redis.call('ZREM', KEYS[2], f[4]) end
+redis.call('HSET', KEYS[1], unpack(ARGV, 5))
+if new_state and ended(new_state) then
+  redis.call('ZREM', KEYS[2], f[4])
+  if new_state == 'completed' then redis.call('UNLINK', KEYS[4]) else redis.call('PEXPIRE', KEYS[4], ARGV[3]) end
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if new_state then changed(KEYS[3], 'job', KEYS[1], ARGV[4]) end
-return {'ok', (f[5] and f[5] ~= '') and '1' or ''}
+return {'ok', (f[5] and f[5] ~= '') and '1' or '', f[2], redis.call('HGET', KEYS[1], 'attemptsMade') or '0'}
 `;

@@ -7,7 +7,7 @@ import { limitLua } from './limit.lua.ts';
  * is written unless it is accepted, but for the limiter's own entry: everything that is not `denied` consumes.
  *
  * A retry makes a new run of a job that ended without success: a start with a new desktop like the first one, as one that
- * has ended never changes again.
+ * has ended never changes again. How the runs before it ended is kept (`EarlierEnd`), as it may not have been told yet.
  *
  * KEYS: one a limiter scope, then idempotency, job, jobs, open jobs, container, containers, open containers, input,
  * changes. ARGV: `SubmitRequest` as JSON, the input. → {limiter's decision, `SubmitVerdict` as JSON}.
@@ -142,6 +142,12 @@ redis.call('HSET', job, 'state', 'queued', 'progress', '0', 'attemptsMade', '0',
   'queue', queue, 'priority', priority, 'requestId', r.job.requestId)
 local run, created = 1, now
 if retry then
+  local ends = known.ends and cjson.decode(known.ends) or {}
+  ends[#ends + 1] = {run = tonumber(known.run), state = known.state, fence = tonumber(known.fence), queue = known.queue,
+    containerId = known.containerId, error = known.error, at = tonumber(known.finishedAt or '0'),
+    attemptsMade = tonumber(known.attemptsMade or '0')}
+  if #ends > 5 then table.remove(ends, 1) end
+  redis.call('HSET', job, 'ends', cjson.encode(ends))
   run = redis.call('HINCRBY', job, 'run', 1)
   redis.call('HINCRBY', job, 'fence', 1)
   created = known.createdAt

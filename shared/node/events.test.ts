@@ -58,7 +58,7 @@ test('a producer whose fence was passed is dropped, tokens included; the new one
       to,
       [
         { event: progress(3), seq: 8 },
-        { event: progress(4), token: 'end:1' },
+        { event: progress(4), token: 'end:1', seq: 1 },
       ],
       1,
     ),
@@ -69,11 +69,20 @@ test('a producer whose fence was passed is dropped, tokens included; the new one
 test('after the end nothing without a token follows under that fence', async () => {
   const to = subject();
   await send(to, [{ event: progress(1), seq: 1 }], 1);
-  expect(await send(to, [{ event: progress(100), token: 'end:1' }])).toBe(1);
+  expect(await send(to, [{ event: progress(100), token: 'end:1', seq: 1 }])).toBe(1);
   expect(await send(to, [{ event: progress(2), seq: 2 }], 1)).toBe(0);
-  expect(await send(to, [{ event: progress(100), token: 'end:1' }], 1)).toBe(0);
+  expect(await send(to, [{ event: progress(100), token: 'end:1', seq: 1 }], 1)).toBe(0);
   expect(await send(to, [{ event: progress(5), seq: 1 }], 2)).toBe(1);
   expect(await percents(to)).toEqual([1, 100, 5]);
+});
+
+test('an end that is told late holds up no later run', async () => {
+  const to = subject();
+  await send(to, [{ event: progress(1), seq: 1 }], 1);
+  await send(to, [{ event: progress(2), seq: 1 }], 3);
+  expect(await send(to, [{ event: progress(100), token: 'end:1', seq: 1 }])).toBe(1);
+  expect(await send(to, [{ event: progress(3), seq: 2 }], 3)).toBe(1);
+  expect(await percents(to)).toEqual([1, 2, 100, 3]);
 });
 
 test("an event is in its subject's log and its owner's, a private one in its subject's only", async () => {

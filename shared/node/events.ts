@@ -8,7 +8,8 @@ import { appendScript } from '../lua/append.lua.ts';
 export type Subject = { userId: string; room: `job:${string}` | `container:${string}` };
 
 /**
- * An event to append. With `token` it is appended once however often it is sent; else `seq` must rise within `fence`.
+ * An event to append. With `token` it is appended once however often it is sent; else `seq` must rise within `fence`. The
+ * `seq` of a token `end:…` is the fence of the run that ended.
  * `private` keeps it out of its owner's room.
  */
 export type Append = { event: StoredEvent; token?: string; seq?: number; private?: boolean };

@@ -2,7 +2,7 @@ import { statfs } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { serve } from '@hono/node-server';
-import { Hono } from 'hono';
+import { type Env, Hono } from 'hono';
 import type { Redis } from 'ioredis';
 import { collectDefaultMetrics, type Registry } from 'prom-client';
 import { type Check, checkHealth } from '../health.ts';
@@ -72,7 +72,11 @@ export function probeRoutes(probes: Probes, draining: () => boolean): Hono {
 }
 
 /** Listens; resolves with the server and the port it got. */
-export function listen(app: Hono, host: string, port: number): Promise<{ server: Server; port: number }> {
+export function listen<E extends Env>(
+  app: Hono<E>,
+  host: string,
+  port: number,
+): Promise<{ server: Server; port: number }> {
   return new Promise((resolve, reject) => {
     const server = serve({ fetch: app.fetch, hostname: host, port }, (info) =>
       resolve({ server: server as Server, port: info.port }),

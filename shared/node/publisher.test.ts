@@ -51,7 +51,7 @@ test.each<[string, () => Promise<void> | void, () => Promise<void> | void]>([
     await take();
     const published = [2, 3, 4].map((seq) => publisher.publish(subject, [progress(seq)], 1));
     await Promise.all(published);
-    await publisher.publish(subject, [{ event: event(5), token: 'end:1' }], 1);
+    await publisher.publish(subject, [{ event: event(5), token: 'end:1', seq: 1 }], 1);
     await giveBack();
     await waitFor('the end to be in the log', async () =>
       (await inLog().catch((): number[] => [])).includes(5),

@@ -11,10 +11,10 @@ import {
 import { keys } from '../keys.ts';
 import { recordPlacement } from '../ledger/placements.ts';
 import { readInput } from '../ledger/reads.ts';
-import { type ContainerRow, containerRow, type JobRow } from '../ledger/rows.ts';
+import { type ContainerRow, containerRow, type JobRow, jobRecord } from '../ledger/rows.ts';
 import { changeContainerScript, placeContainerScript, unplaceContainerScript } from '../lua/container.lua.ts';
 import { changeJobScript, claimJobScript } from '../lua/job.lua.ts';
-import { ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
+import { type EarlierEnd, ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
 import { type Ledger, LedgerAway } from './ledger.ts';
 import type { Publisher } from './publisher.ts';
 import { RecordStore, script } from './store.ts';
@@ -35,12 +35,29 @@ export type Claim =
   | { verdict: 'ended' | 'stale' | 'gone' };
 export type JobChange = 'ok' | 'ended' | 'stale' | 'gone';
 
+/** A run that has ended, `at` ms. `fence` is that of who took it last, `queue` the one it was in. */
+export type EndedRun = {
+  ref: JobRef;
+  end: JobEnd;
+  fence: number;
+  queue: string;
+  at: number;
+  attemptsMade: number;
+};
+
+/** Where a job stands: its latest run, the desktop of that run ('' without one), and the fence of who took it last. */
+export type Standing = { state: JobState; run: number; fence: number; containerId: string };
+
 /** Who is told of runs beside their rooms; what it is told twice it must do once. */
 export type Notify = (news: RunNews) => Promise<void>;
 export type RunNews = {
   ref: JobRef;
   /** Its owner wants to be told by webhook. */
   webhook: boolean;
+  /** When it happened, ms. */
+  at: number;
+  /** Attempts that have ended. */
+  attemptsMade: number;
   end: JobEnd | undefined;
 };
 
@@ -108,6 +125,7 @@ export class Records {
 
   /** A run was seen in its queue: what its submission reserved counts from now on, and it is told that it waits. */
   async queued(ref: JobRef): Promise<void> {
+    if (ref.run > 1) await this.#tellEarlierEnds(ref);
     await Promise.all([this.#confirm(ref), this.#tell.queued(ref)]);
   }
 
@@ -124,15 +142,15 @@ export class Records {
       keys.openContainers(userId),
       keys.input(userId, jobId),
     ];
-    const [verdict, value, timeoutMs, webhook] = await this.#onJob(ref, () =>
+    const [verdict, value, timeoutMs, webhook, ends] = await this.#onJob(ref, () =>
       this.#store.change(userId, CLAIM_JOB, names, args),
     );
     if (verdict !== 'ok') return { verdict: verdict as 'ended' | 'stale' | 'gone' };
     const fence = Number(value);
-    await Promise.all([
-      this.#tell.active(ref, fence, attemptsMade + 1),
-      this.#notify({ ref, webhook: webhook === '1', end: undefined }),
-    ]);
+    if (ends) await this.#tellEarlierEnds(ref);
+    // Nothing waits for this: what is told later comes after it, and a run that is taken again is told so again.
+    void this.#tell.active(ref, fence, attemptsMade + 1);
+    await this.#notify({ ref, webhook: webhook === '1', at: now, attemptsMade, end: undefined });
     return { verdict: 'ok', fence, timeoutMs: Number(timeoutMs) || undefined };
   }
 
@@ -176,7 +194,8 @@ export class Records {
 
   /** The run's one end. Without `fence` for who acts for a dead holder. The first end stands and is told (again). */
   async endJob(ref: JobRef, end: JobEnd, fence?: number, attemptsMade?: number): Promise<JobChange> {
-    const fields: (string | number)[] = ['state', end.state, 'finishedAt', Date.now()];
+    const at = Date.now();
+    const fields: (string | number)[] = ['state', end.state, 'finishedAt', at];
     if (attemptsMade !== undefined) fields.push('attemptsMade', attemptsMade);
     if (end.state === 'completed') {
       fields.push('progress', 100);
@@ -184,8 +203,11 @@ export class Records {
     } else if (end.error) {
       fields.push('error', JSON.stringify(end.error));
     }
-    const [verdict, webhook] = await this.#change(ref, fence, ENDED_RECORD_TTL_MS, fields);
-    if (verdict === 'ok') await this.#tellEnd(ref, end, webhook === '1');
+    const [verdict, webhook, last, made] = await this.#change(ref, fence, ENDED_RECORD_TTL_MS, fields);
+    if (verdict === 'ok') {
+      const ended = { ref, end, fence: Number(last), queue: '', at, attemptsMade: Number(made) };
+      await this.#tellEnd(ended, webhook === '1');
+    }
     if (verdict === 'ended') await this.tellEndAgain(ref);
     return verdict as JobChange;
   }
@@ -193,22 +215,36 @@ export class Records {
   /** Makes sure that the end which is in the record is in the log as well. */
   async tellEndAgain(ref: JobRef): Promise<void> {
     const record = await this.#store.redis.hgetall(keys.job(ref.userId, ref.jobId));
-    const job = jobFromRecord(record);
-    if (!job || job.run !== ref.run || !isTerminal(job.state)) return;
-    const { state, result, error } = job;
-    const end = state === 'completed' ? { state, result } : { state, ...(error ? { error } : {}) };
-    await this.#tellEnd(ref, end, Boolean(record.webhookUrl));
+    const ended = endedRuns(ref.userId, record).find(({ ref: { run } }) => run === ref.run);
+    if (ended) await this.#tellEnd(ended, Boolean(record.webhookUrl));
   }
 
-  /** Where a job stands by now, for who works on it: its run, and the fence of who took it last. */
-  async standing(ref: JobRef): Promise<{ state: JobState; run: number; fence: number } | undefined> {
-    const [state, run, fence] = await this.#store.redis.hmget(
-      keys.job(ref.userId, ref.jobId),
-      'state',
-      'run',
-      'fence',
-    );
-    return state ? { state: state as JobState, run: Number(run), fence: Number(fence) } : undefined;
+  /** Makes sure that what the ledger has of an ended run was told, whatever Redis has forgotten of it. */
+  async tellEndOf(row: JobRow): Promise<void> {
+    const webhook = row.webhookUrl !== '';
+    for (const run of endedRuns(row.userId, jobRecord(row))) {
+      if (row.startedAt) {
+        const at = row.startedAt.getTime();
+        await this.#notify({ ref: run.ref, webhook, at, attemptsMade: 0, end: undefined });
+      }
+      await this.#tellEnd(run, webhook);
+    }
+  }
+
+  /** The runs of a job that have ended, as far as they are remembered; `undefined` when it is not known (any more). */
+  async endedRuns(userId: string, jobId: string): Promise<EndedRun[] | undefined> {
+    const read = () => this.#store.redis.hgetall(keys.job(userId, jobId));
+    let record = await read();
+    if (!record.state && (await this.#store.recallJob(userId, jobId))) record = await read();
+    return record.state ? endedRuns(userId, record) : undefined;
+  }
+
+  /** Where jobs stand by now, for who works on them; `undefined` for one that Redis does not know. */
+  async standings(refs: JobRef[]): Promise<(Standing | undefined)[]> {
+    const pipeline = this.#store.redis.pipeline();
+    for (const { userId, jobId } of refs) pipeline.hmget(keys.job(userId, jobId), ...STANDING);
+    const answers = (await pipeline.exec()) ?? [];
+    return refs.map((_, i) => standingOf(answers[i]?.[1] as (string | null)[] | undefined));
   }
 
   /** What the job works on, where that is kept apart from its record; `undefined` when nobody knows it any more. */
@@ -218,20 +254,24 @@ export class Records {
     return known ?? (await ledger?.run((db) => readInput(db, userId, jobId)));
   }
 
-  /** Where its owner wants to be told of the job by webhook; '' for nowhere. */
-  async webhookUrl({ userId, jobId }: JobRef): Promise<string> {
-    const read = () => this.#store.redis.hget(keys.job(userId, jobId), 'webhookUrl');
-    const known = await read();
-    if (known !== null) return known;
-    return (await this.#store.recallJob(userId, jobId)) ? ((await read()) ?? '') : '';
+  /** Where its owner wants to be told of the job by webhook ('' for nowhere), and the job's result as JSON if it has one. */
+  async webhook({ userId, jobId }: JobRef): Promise<{ url: string; result: string | undefined }> {
+    const read = () => this.#store.redis.hmget(keys.job(userId, jobId), 'webhookUrl', 'result');
+    let [url, result] = await read();
+    if (typeof url !== 'string' && (await this.#store.recallJob(userId, jobId))) [url, result] = await read();
+    return { url: url ?? '', result: result ?? undefined };
   }
 
-  /** The state and run of a job, `undefined` when it is not known (any more). */
-  async job(userId: string, jobId: string): Promise<{ state: JobState; run: number } | undefined> {
-    const read = () => this.#store.redis.hmget(keys.job(userId, jobId), 'state', 'run');
-    let [state, run] = await read();
-    if (!state && (await this.#store.recallJob(userId, jobId))) [state, run] = await read();
-    return state ? { state: state as JobState, run: Number(run) } : undefined;
+  /** When work on the latest run first began, ms; now when nobody knows. */
+  async startedAt({ userId, jobId }: JobRef): Promise<number> {
+    return Number((await this.#store.redis.hget(keys.job(userId, jobId), 'startedAt')) ?? Date.now());
+  }
+
+  /** Where a job stands, `undefined` when it is not known (any more). */
+  async job(userId: string, jobId: string): Promise<Standing | undefined> {
+    const read = async () => standingOf(await this.#store.redis.hmget(keys.job(userId, jobId), ...STANDING));
+    const known = await read();
+    return known ?? ((await this.#store.recallJob(userId, jobId)) ? read() : undefined);
   }
 
   // ---- desktops --------------------------------------------------------------------------------------------------
@@ -401,11 +441,23 @@ export class Records {
     fields: (string | number)[],
   ): Promise<string[]> {
     const args = [fence ?? '', ref.run, ttlMs, this.#store.maxChanges, ...fields];
-    return this.#onJob(ref, () => this.#store.change(ref.userId, CHANGE_JOB, jobKeys(ref), args));
+    const names = [...jobKeys(ref), keys.input(ref.userId, ref.jobId)];
+    return this.#onJob(ref, () => this.#store.change(ref.userId, CHANGE_JOB, names, args));
   }
 
-  async #tellEnd(ref: JobRef, end: JobEnd, webhook: boolean): Promise<void> {
-    await Promise.all([this.#tell.ended(ref, end), this.#notify({ ref, webhook, end })]);
+  async #tellEnd({ ref, end, fence, at, attemptsMade }: EndedRun, webhook: boolean): Promise<void> {
+    await Promise.all([
+      this.#tell.ended(ref, end, fence),
+      this.#notify({ ref, webhook, at, attemptsMade, end }),
+    ]);
+  }
+
+  /** The runs before this one have ended, whether or not somebody was there to tell. */
+  async #tellEarlierEnds({ userId, jobId, run }: JobRef): Promise<void> {
+    const record = await this.#store.redis.hgetall(keys.job(userId, jobId));
+    for (const ended of endedRuns(userId, record)) {
+      if (ended.ref.run < run) await this.#tellEnd(ended, Boolean(record.webhookUrl));
+    }
   }
 
   async #changeContainer(
@@ -449,6 +501,40 @@ export class Records {
     if (!forgotten(answer) || !(await this.#store.recallContainer(ref))) return answer;
     return work();
   }
+}
+
+const STANDING = ['state', 'run', 'fence', 'containerId'] as const;
+
+function standingOf(fields: (string | null)[] | undefined): Standing | undefined {
+  const [state, run, fence, containerId] = fields ?? [];
+  if (!state) return undefined;
+  return { state: state as JobState, run: Number(run), fence: Number(fence), containerId: containerId ?? '' };
+}
+
+/** What a job's record says of its runs that have ended, in their order. */
+function endedRuns(userId: string, record: Record<string, string>): EndedRun[] {
+  const job = jobFromRecord(record);
+  if (!job) return [];
+  const of = (run: number, containerId: string): JobRef => ({
+    userId,
+    jobId: job.id,
+    run,
+    kind: job.kind,
+    containerId,
+  });
+  const earlier = JSON.parse(record.ends ?? '[]') as EarlierEnd[];
+  const runs = earlier.map(({ run, containerId, state, error, ...rest }): EndedRun => {
+    const end = { state, ...(error ? { error: JSON.parse(error) as JobError } : {}) };
+    return { ref: of(run, containerId), end, ...rest };
+  });
+  const { state, result, error, attemptsMade } = job;
+  if (isTerminal(state)) {
+    const end = state === 'completed' ? { state, result } : { state, ...(error ? { error } : {}) };
+    const { fence, queue = '', finishedAt } = record;
+    const ref = of(job.run, job.containerId ?? '');
+    runs.push({ ref, end, fence: Number(fence), queue, at: Number(finishedAt), attemptsMade });
+  }
+  return runs;
 }
 
 /** What its state says of a desktop, if there is something that watchers must have heard. */

@@ -53,10 +53,11 @@ export class Teller {
     return this.#job(ref, [{ event, token: `retrying:${ref.run}:${fence}` }], fence);
   }
 
-  ended(ref: JobRef, end: JobEnd): Promise<void> {
+  /** @param fence of who took the run last */
+  ended(ref: JobRef, end: JobEnd, fence: number): Promise<void> {
     const data = end.state === 'completed' ? { result: end.result ?? null } : { error: end.error };
     return this.#job(ref, [
-      { event: jobEvent(ref, terminalEvent(end.state), data), token: `end:${ref.run}` },
+      { event: jobEvent(ref, terminalEvent(end.state), data), token: `end:${ref.run}`, seq: fence },
     ]);
   }
 

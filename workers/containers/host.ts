@@ -4,6 +4,7 @@ import type { Records } from '@warmwind/shared/node/records';
 import type { Queue } from 'bullmq';
 import type { Presence } from '../hosts/presence.ts';
 import type { Metrics } from '../metrics.ts';
+import type { ScreenHost } from '../screen/host.ts';
 import type { Engine } from './engine.ts';
 
 /** A start that this process is working on. */
@@ -26,6 +27,8 @@ export type DesktopHost = {
   metrics: Metrics;
   log: Logger;
   presence: Presence;
+  /** Who shows the desktops that run here. */
+  screens: ScreenHost;
   /** A queue by its name, to add to or remove from. */
   queue: (name: string) => Queue;
   /** By container id. */

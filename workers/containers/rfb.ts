@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { JobFailure } from '../jobs/errors.ts';
 
@@ -29,30 +29,44 @@ async function pinSocket(path: string): Promise<{ handle: FileHandle; path: stri
   return { handle, path: `/proc/self/fd/${handle.fd}` };
 }
 
-/** Reads the server's greeting: 12 bytes, within `withinMs`. */
-export async function readGreeting(socketPath: string, withinMs = ANSWER_MS): Promise<string> {
+/** A connection to a desktop's socket, within `withinMs`. An error of it that nobody listens to is no exception. */
+export async function openSocket(socketPath: string, withinMs: number): Promise<Socket> {
   const pinned = await pinSocket(socketPath);
   try {
     return await new Promise((resolve, reject) => {
       const socket = connect(pinned.path);
-      let text = '';
-      const timer = setTimeout(() => socket.destroy(new Error('no greeting')), withinMs);
-      socket.on('data', (chunk) => {
-        text += chunk.toString('latin1', 0, GREETING_BYTES);
-        if (text.length < GREETING_BYTES) return;
-        const greeting = text.slice(0, GREETING_BYTES);
-        if (GREETING.test(greeting)) resolve(greeting);
-        socket.destroy(new Error('not an RFB server'));
-      });
+      const timer = setTimeout(() => socket.destroy(new Error('no connection')), withinMs);
       socket.on('error', reject);
-      socket.on('close', () => {
+      socket.once('close', () => clearTimeout(timer));
+      socket.once('connect', () => {
         clearTimeout(timer);
-        reject(new Error('closed before it greeted'));
+        resolve(socket);
       });
     });
   } finally {
     await pinned.handle.close();
   }
+}
+
+/** Reads the server's greeting: 12 bytes, within `withinMs`. */
+export async function readGreeting(socketPath: string, withinMs = ANSWER_MS): Promise<string> {
+  const socket = await openSocket(socketPath, withinMs);
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const timer = setTimeout(() => socket.destroy(new Error('no greeting')), withinMs);
+    socket.on('data', (chunk) => {
+      text += chunk.toString('latin1', 0, GREETING_BYTES);
+      if (text.length < GREETING_BYTES) return;
+      const greeting = text.slice(0, GREETING_BYTES);
+      if (GREETING.test(greeting)) resolve(greeting);
+      socket.destroy(new Error('not an RFB server'));
+    });
+    socket.on('error', reject);
+    socket.on('close', () => {
+      clearTimeout(timer);
+      reject(new Error('closed before it greeted'));
+    });
+  });
 }
 
 /**

@@ -142,7 +142,10 @@ async function attempt(
     const verdict = await records.changeContainer(record, runningSince(spec, fence, Date.now()), () =>
       job.progress(100, 'desktop is up').catch(() => undefined),
     );
-    if (verdict === 'ok') return { containerId, width: spec.width, height: spec.height };
+    if (verdict === 'ok') {
+      host.screens.runs(containerId, id);
+      return { containerId, width: spec.width, height: spec.height };
+    }
     await withdraw();
     return undefined;
   } catch (error) {

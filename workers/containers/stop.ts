@@ -61,6 +61,7 @@ export async function stopDesktop(host: DesktopHost, record: DesktopRecord): Pro
     await now?.done;
   });
   if (stopping !== 'ok') return false;
+  await host.screens.ended(containerId, 'the desktop was stopped');
   let wasUp = false;
   if (record.host === host.name) {
     const found = await engine.find(containerId);
@@ -84,7 +85,8 @@ async function endStart(
 ): Promise<void> {
   const { userId, containerId, jobId, width, height } = record;
   const start = await records.job(userId, jobId);
-  if (!start || isTerminal(start.state)) return;
+  // By now the job may be at a later run, with a desktop of its own.
+  if (!start || isTerminal(start.state) || start.containerId !== containerId) return;
   const ref: JobRef = { userId, containerId, jobId, run: start.run, kind: 'container.start' };
   const result = { containerId, width, height };
   await records.endJob(ref, wasUp ? { state: 'completed', result } : { state: 'cancelled' });

@@ -14,6 +14,7 @@ import { parseSpec } from './spec.ts';
 import { stopDesktop } from './stop.ts';
 
 const SWEEP_EVERY_MS = 10_000;
+const UNTIL_ALLOWED_MS = 250;
 /** How many desktops are put right at a time. */
 const AT_ONCE = 4;
 
@@ -52,7 +53,9 @@ export class Sweep {
       if (this.#allowed()) {
         await this.once().catch((error: unknown) => this.#host.log.warn({ err: error }, 'sweep failed'));
       }
-      await sleep(everyMs, undefined, { signal }).catch(() => undefined);
+      // What runs here is shown as soon as this process may speak for its host.
+      const againMs = this.#allowed() ? everyMs : Math.min(everyMs, UNTIL_ALLOWED_MS);
+      await sleep(againMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
@@ -117,7 +120,7 @@ export class Sweep {
     // A start that is done by its job, and a record that does not know: the reconciler says so.
     if (record?.state === 'starting' && record.host === name && record.fence === fence) {
       const start = await records.job(record.userId, record.jobId);
-      if (start?.state === 'completed') return;
+      if (start?.state === 'completed' && start.containerId === containerId) return;
     }
     await this.#remove(containerId, () => engine.removeContainer(id));
     if (!record) await this.#remove(containerId, () => engine.removeVolume(containerId));
@@ -161,6 +164,7 @@ export class Sweep {
   /** Not while a start in this process works under that name: it clears its own way. */
   async #remove(containerId: string, remove: () => Promise<void>): Promise<void> {
     if (this.#host.starting.has(containerId) || !this.#allowed()) return;
+    await this.#host.screens.ended(containerId, 'the desktop was removed');
     await remove();
     this.#host.metrics.swept.inc({ what: 'orphan' });
     this.#host.log.info({ containerId }, 'swept: no record speaks for it');
@@ -198,15 +202,28 @@ export class Sweep {
           : { to: 'failed' as const, error: failure('desktop_exited') };
       const verdict = await records.changeContainer(record, { ...end, fence, from: [state] });
       if (verdict !== 'ok') return;
+      await this.#host.screens.ended(containerId, 'the desktop ended by itself');
       await engine.removePlacement(containerId, fence);
       await records.forgetContainer(name, ref);
     } else if (expiresAt !== undefined && expiresAt <= Date.now()) {
       log.info({ containerId }, 'swept: the desktop has expired');
       metrics.swept.inc({ what: 'expired' });
       await stopDesktop(this.#host, record);
+    } else if (this.#isIdle(record)) {
+      log.info({ containerId }, 'swept: nobody watched the desktop');
+      metrics.swept.inc({ what: 'idle' });
+      await stopDesktop(this.#host, record);
     } else {
+      this.#host.screens.runs(containerId, found.id);
       await records.touchContainer(record, fence);
     }
+  }
+
+  /** Nobody has watched it for as long as it asked for; at most since this process knows it. */
+  #isIdle({ containerId, spec }: DesktopRecord): boolean {
+    const { idleSeconds } = parseSpec(spec);
+    const idleMs = this.#host.screens.idleMs(containerId);
+    return idleSeconds !== undefined && idleMs !== undefined && idleMs > idleSeconds * 1000;
   }
 }
 

@@ -59,7 +59,8 @@ class LostHosts {
       const record = await records.container(ref);
       if (record && record.host === host && !hasEnded(record.state)) {
         const start = await records.job(ref.userId, record.jobId);
-        if (record.state === 'starting' && start && !isTerminal(start.state)) {
+        const starting = start && !isTerminal(start.state) && start.containerId === ref.containerId;
+        if (record.state === 'starting' && starting) {
           left += 1;
           continue;
         }

@@ -12,6 +12,41 @@ const FAILURES = {
     message: 'The engine refuses this combination of settings. Change width, height, memory, CPUs or env.',
   },
   model_missing: { retryable: false, message: 'No host serves this model now. See GET /models.' },
+  model_unavailable: { retryable: true, message: 'The server of this model does not answer. Try again.' },
+  model_busy: { retryable: true, message: 'All servers of this model are busy. Try again later.' },
+  model_out_of_memory: { retryable: true, message: 'The server of this model is out of memory. Try again.' },
+  model_server_denied: {
+    retryable: false,
+    message: 'The server of this model does not accept our key. Report it.',
+  },
+  request_refused: {
+    retryable: false,
+    message: 'The server of this model refuses the request. Change its messages or parameters.',
+  },
+  context_exceeded: {
+    retryable: false,
+    message: 'The request is longer than what the model can take in. Shorten it, or lower maxTokens.',
+  },
+  answer_too_long: { retryable: false, message: 'The answer is longer than 1 MB. Set maxTokens.' },
+  stream_idle: { retryable: true, message: 'The model stopped answering. Try again.' },
+  stream_truncated: { retryable: true, message: 'The answer broke off. Try again.' },
+  input_missing: {
+    retryable: false,
+    message: 'What this job works on is not kept any more. Submit it again.',
+  },
+  screen_unavailable: {
+    retryable: true,
+    message: 'The desktop shows no picture now. See that it runs, and try again.',
+  },
+  invalid_image: {
+    retryable: false,
+    message: 'The image can not be read. Send a PNG, JPEG, WebP or BMP of at most 16 megapixels.',
+  },
+  out_of_memory: {
+    retryable: false,
+    message: 'The work needs more memory than a job may have. Send something smaller.',
+  },
+  sandbox_crashed: { retryable: true, message: 'The process that worked on this died. Try again.' },
   no_gpu: { retryable: false, message: 'No host with GPUs serves desktops. Start it with gpus: 0.' },
   no_egress: {
     retryable: false,
@@ -33,8 +68,17 @@ const FAILURES = {
 } as const satisfies Record<string, Omit<JobError, 'code'>>;
 export type FailureCode = keyof typeof FAILURES;
 
+export const isFailureCode = (code: unknown): code is FailureCode =>
+  typeof code === 'string' && Object.hasOwn(FAILURES, code);
+
 /** What is told of a failure: never a path, an address or another host's words. */
 export const failure = (code: FailureCode): JobError => ({ code, ...FAILURES[code] });
+
+/** The failure that BullMQ was given as a job's end, by its words; `undefined` for BullMQ's own. */
+export function failureSaid(message: string | null): JobError | undefined {
+  const code = Object.keys(FAILURES).find((name) => FAILURES[name as FailureCode].message === message);
+  return code === undefined ? undefined : failure(code as FailureCode);
+}
 
 /** A failure whose kind is known where it is thrown. `cause` is for logs only. */
 export class JobFailure extends Error {

@@ -10,6 +10,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { createMetrics } from '../metrics.ts';
 import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
+import { failure } from './errors.ts';
 import { Observer } from './observer.ts';
 
 const log = createLog('test');
@@ -77,14 +78,13 @@ test('it goes on after a restart of Redis, also for the queue of a host that app
   await told(fleet, stop, `job:${stop.jobId}`, 'job.queued');
 });
 
-test('a run whose workers all died ends failed, once, and so does its desktop', async () => {
-  observe();
-  const job = await fleet.startDesktop();
+/** BullMQ is told that its jobs failed, and nobody else is. */
+const failWithoutRecord = (reason: string) => {
   const connection = connectPatient(fleet.queueRedis.url, 'test', log);
   const worker = new Worker(
     'containers',
     async () => {
-      throw new UnrecoverableError('job stalled more than allowable limit');
+      throw new UnrecoverableError(reason);
     },
     { connection, prefix: keys.bull('containers') },
   );
@@ -92,6 +92,25 @@ test('a run whose workers all died ends failed, once, and so does its desktop', 
     await worker.close();
     await disconnect(connection);
   });
+};
+
+test.each([
+  ['image_missing', 'failed'],
+  ['timed_out', 'timed_out'],
+] as const)(
+  'a run whose record lost its end to a killed Redis ends for its own reason: %s',
+  async (code, state) => {
+    observe();
+    const job = await fleet.startDesktop();
+    failWithoutRecord(failure(code).message);
+    expect(await reached(fleet, job, state)).toMatchObject({ error: { code } });
+  },
+);
+
+test('a run whose workers all died ends failed, once, and so does its desktop', async () => {
+  observe();
+  const job = await fleet.startDesktop();
+  failWithoutRecord('job stalled more than allowable limit');
   expect(await reached(fleet, job, 'failed')).toMatchObject({
     error: { code: 'worker_lost', retryable: true },
   });

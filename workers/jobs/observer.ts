@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hasEnded } from '@warmwind/shared/containers';
-import { isTerminal } from '@warmwind/shared/jobs';
+import { isTerminal, type JobError } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
 import { LedgerAway } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
@@ -10,7 +9,7 @@ import type { Redis } from 'ioredis';
 import { Leader } from '../hosts/leader.ts';
 import type { Metrics } from '../metrics.ts';
 import { readJobData } from './data.ts';
-import { failure } from './errors.ts';
+import { failure, failureSaid } from './errors.ts';
 
 const LOOK_FOR_HOSTS_MS = 1000;
 const BLOCK_MS = 5000;
@@ -26,6 +25,8 @@ export type ObserverOptions = {
   /** Unique to this process. */
   holder: string;
   leaseMs: number;
+  /** What the one process that observes does as well. Must not reject. */
+  beside?: (signal: AbortSignal) => Promise<void>;
 };
 
 type QueueEvent = { event: 'added' | 'failed'; jobId: string };
@@ -53,7 +54,9 @@ export class Observer {
         metrics.observer.set(held ? 1 : 0);
         log.info({ leader: held }, 'observer');
       },
-      lead: (signal) => this.#watch(signal),
+      lead: async (signal) => {
+        await Promise.all([this.#watch(signal), options.beside?.(signal)]);
+      },
     });
   }
 
@@ -121,7 +124,9 @@ export class Observer {
 
   async #handle(queue: string, { event, jobId }: QueueEvent): Promise<void> {
     const { redis, records } = this.#o;
-    const data = readJobData(await redis.hget(`${keys.bull(queue)}:${queue}:${jobId}`, 'data'));
+    const entry = `${keys.bull(queue)}:${queue}:${jobId}`;
+    const [text = null, reason = null] = await redis.hmget(entry, 'data', 'failedReason');
+    const data = readJobData(text);
     if (!data) return;
     const job = await records.job(data.userId, data.jobId);
     if (!job || job.run !== data.run) return;
@@ -130,21 +135,24 @@ export class Observer {
       return;
     }
     if (isTerminal(job.state)) return records.tellEndAgain(data);
-    await this.#lostRun(data);
+    await this.#lostRun(data, failureSaid(reason));
   }
 
-  /** BullMQ gave the run up and no worker said why: they all died under it, or it could not be read. */
-  async #lostRun(data: JobData): Promise<void> {
+  /**
+   * BullMQ gave the run up and its record does not know: its workers all died under it, or a Redis that was killed forgot
+   * what the worker had said there and not what it then told BullMQ.
+   */
+  async #lostRun(data: JobData, said: JobError | undefined): Promise<void> {
     const { records, log } = this.#o;
-    const error = failure('worker_lost');
+    const error = said ?? failure('worker_lost');
     log.error({ jobId: data.jobId, requestId: data.requestId, userId: data.userId }, 'job lost its workers');
     if (data.kind === 'container.start') {
       const record = await records.container(data);
-      if (record && !hasEnded(record.state) && record.state !== 'running' && record.state !== 'stopping') {
+      if (record?.state === 'requested' || record?.state === 'starting') {
         await records.changeContainer(record, { to: 'failed', fence: record.fence, error });
       }
     }
-    await records.endJob(data, { state: 'failed', error });
+    await records.endJob(data, { state: error.code === 'timed_out' ? 'timed_out' : 'failed', error });
   }
 }
 

@@ -20,7 +20,7 @@ export class Forwarded extends Error {
 }
 
 /** Why a job's signal was aborted. */
-export type AbortReason = 'shutdown' | 'lock-lost' | 'timed-out';
+export type AbortReason = 'cancelled' | 'shutdown' | 'lock-lost' | 'timed-out';
 
 /** The reason of an aborted signal as it was given. */
 export const reasonOf = (signal: AbortSignal): AbortReason | undefined =>

@@ -1,12 +1,10 @@
 import type { JobKind } from '@warmwind/shared/jobs';
-import { keys } from '@warmwind/shared/keys';
 import { readLag } from '@warmwind/shared/ledger/reads';
 import { type Ledger, LedgerAway } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { Claim, Records } from '@warmwind/shared/node/records';
 import { ATTEMPT_TIMEOUT_MS, JOB_OPTIONS, type JobData } from '@warmwind/shared/queues';
-import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq';
-import type { Redis } from 'ioredis';
+import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import type { Metrics } from '../metrics.ts';
 import { parseJobData } from './data.ts';
 import { classify, failure } from './errors.ts';
@@ -22,7 +20,12 @@ const LEDGER_AWAY_DELAY_MS = 2000;
 /** What a handler is given: one delivery of a job. */
 export type JobContext = {
   data: JobData;
-  /** Aborted at the attempt's time-out, at shutdown and when the job may run elsewhere; its reason is `AbortReason`. */
+  /** When its run was queued, ms since 1970. */
+  queuedAt: number;
+  /**
+   * Aborted when the run is cancelled, at the attempt's time-out, at shutdown and when the job may run elsewhere; its
+   * reason is `AbortReason`.
+   */
   signal: AbortSignal;
   log: Logger;
   /** Would another attempt (or a peer) follow if this error ended the delivery? */
@@ -36,114 +39,75 @@ export type JobContext = {
 export type Handler = (job: JobContext) => Promise<unknown>;
 
 export type RuntimeDeps = {
-  /** A patient connection to the queue Redis. */
-  redis: Redis;
   records: Records;
   ledger: Ledger | undefined;
   metrics: Metrics;
   log: Logger;
 };
 
-export type RuntimeOptions = {
-  queue: string;
-  concurrency: number;
-  /** At shutdown active jobs go back to peers; without it they are waited for (a host's own queue has no peer). */
-  handsBack: boolean;
-  attemptTimeoutMs?: number;
+/** One delivery under way. `data` is there once it was read, `fence` once the run was claimed. */
+export type Delivery = {
+  job: Job;
+  token: string;
+  abort: AbortController;
+  data?: JobData;
+  fence?: number;
 };
 
-/** Runs the jobs of one queue: claims, runs, settles. A run reaches one terminal state whatever is delivered twice. */
-export class JobWorker {
+/** What one delivery does: claims, runs, settles. A run reaches one terminal state whatever is delivered twice. */
+export class Runtime {
   readonly #deps: RuntimeDeps;
-  readonly #options: RuntimeOptions;
   readonly #handlers: Record<JobKind, Handler>;
-  readonly #worker: Worker;
-  #closing: Promise<void> | undefined;
+  readonly #timeoutMs: number;
   /** A job had to wait for the ledger: the next start asks whether it is back before it claims. */
   #ledgerAway = false;
 
-  constructor(deps: RuntimeDeps, options: RuntimeOptions, handlers: Record<JobKind, Handler>) {
+  /** @param timeoutMs of an attempt whose job says nothing else */
+  constructor(deps: RuntimeDeps, handlers: Record<JobKind, Handler>, timeoutMs = ATTEMPT_TIMEOUT_MS) {
     this.#deps = deps;
-    this.#options = options;
     this.#handlers = handlers;
-    const { queue, concurrency } = options;
-    // BullMQ gives a signal only to a processor whose `length` is three: no default value here.
-    this.#worker = new Worker(queue, (job, token, signal) => this.#process(job, token ?? '', signal), {
-      connection: deps.redis,
-      prefix: keys.bull(queue),
-      concurrency,
-      autorun: false,
-      lockDuration: 10_000,
-      stalledInterval: 5000,
-      // A job whose workers die under it this often is poison: BullMQ fails it and the observer records so.
-      maxStalledCount: 5,
-    });
-    this.#worker.on('error', (error) => deps.log.warn({ queue, err: error }, 'queue worker'));
-    // BullMQ goes on working on a job that it lost; then it would run twice.
-    this.#worker.on('lockRenewalFailed', (ids) => {
-      for (const id of ids) this.#worker.cancelJob(id, 'lock-lost' satisfies AbortReason);
-    });
+    this.#timeoutMs = timeoutMs;
   }
 
-  /** Takes jobs from now on (again). */
-  run(): void {
-    if (this.#closing) return;
-    if (this.#worker.isPaused()) void this.#worker.resume();
-    else if (!this.#worker.isRunning()) {
-      this.#worker.run().catch((error: unknown) => this.#worker.emit('error', error as Error));
-    }
-  }
-
-  /** Takes no more jobs until `run`; those it has go on. */
-  pause(): void {
-    void this.#worker.pause(true);
-  }
-
-  /** Resolves when every active job has been handed back or has ended. */
-  close(): Promise<void> {
-    this.#closing ??= this.#worker.close();
-    if (this.#options.handsBack) this.#worker.cancelAllJobs('shutdown' satisfies AbortReason);
-    return this.#closing;
-  }
-
-  async #process(job: Job, token: string, signal: AbortSignal | undefined): Promise<unknown> {
+  /** → what BullMQ keeps of it. Throws what BullMQ must see. */
+  async deliver(delivery: Delivery): Promise<unknown> {
+    const { job, abort } = delivery;
     const { records, metrics } = this.#deps;
     const data = parseJobData(job.data);
-    if (data === 'newer') return this.#handBack(job, token, NEWER_VERSION_DELAY_MS);
+    if (data === 'newer') return this.handBack(delivery, NEWER_VERSION_DELAY_MS);
     if (data === 'invalid') throw new UnrecoverableError(failure('invalid_job').message);
-    if (this.#closing && this.#options.handsBack) return this.#handBack(job, token, 0);
+    delivery.data = data;
 
     const claim = await this.#claim(job, data);
-    if (claim === 'later') return this.#handBack(job, token, LEDGER_AWAY_DELAY_MS);
+    if (claim === 'later') return this.handBack(delivery, LEDGER_AWAY_DELAY_MS);
     if (claim.verdict !== 'ok') {
       await records.tellEndAgain(data);
       return null;
     }
+    const { fence, timeoutMs = this.#timeoutMs } = claim;
+    delivery.fence = fence;
     const stopTimer = metrics.jobSeconds.startTimer({ kind: data.kind });
-    const abort = linked(signal);
-    const timer = setTimeout(
-      () => abort.abort('timed-out' satisfies AbortReason),
-      this.#options.attemptTimeoutMs ?? ATTEMPT_TIMEOUT_MS,
-    );
-    const { jobId, requestId, userId } = data;
-    const log = this.#deps.log.child({ jobId, requestId, userId, kind: data.kind, run: data.run });
-    const context = this.#context(job, data, claim.fence, abort.signal, log);
+    const timer = setTimeout(() => abort.abort('timed-out' satisfies AbortReason), timeoutMs);
+    const context = this.#context(delivery, data, fence);
     try {
+      if (abort.signal.aborted) throw new Error('aborted');
       const result = await withinGrace(this.#handlers[data.kind](context), abort.signal);
-      const verdict = await records.endJob(
-        data,
-        { state: 'completed', result },
-        claim.fence,
-        job.attemptsMade + 1,
-      );
-      metrics.jobs.inc({ kind: data.kind, outcome: verdict === 'ok' ? 'completed' : verdict });
+      const verdict = await records.endJob(data, { state: 'completed', result }, fence, job.attemptsMade + 1);
+      const outcome = reasonOf(abort.signal) === 'cancelled' ? 'cancelled' : verdict;
+      metrics.jobs.inc({ kind: data.kind, outcome: verdict === 'ok' ? 'completed' : outcome });
       return result ?? null;
     } catch (error) {
-      return await this.#settle(job, token, data, claim.fence, error, context);
+      return await this.#settle(delivery, fence, error, context);
     } finally {
       clearTimeout(timer);
       stopTimer();
     }
+  }
+
+  /** The delivery is another's to make, after `delayMs`: no attempt is spent. */
+  async handBack({ job, token }: Delivery, delayMs = 0): Promise<never> {
+    await job.moveToDelayed(Date.now() + delayMs, token);
+    throw new DelayedError();
   }
 
   /** → `later` when the ledger is needed and away: what would be said of such a delivery helps nobody. */
@@ -161,79 +125,79 @@ export class JobWorker {
     }
   }
 
-  #context(job: Job, data: JobData, fence: number, signal: AbortSignal, log: Logger): JobContext {
+  #context({ job, abort: { signal } }: Delivery, data: JobData, fence: number): JobContext {
+    const { records, log } = this.#deps;
+    const { jobId, requestId, userId, kind, run } = data;
     let seq = 0;
+    let own: Logger | undefined;
     return {
       data,
+      queuedAt: job.timestamp,
       signal,
-      log,
+      get log() {
+        own ??= log.child({ jobId, requestId, userId, kind, run });
+        return own;
+      },
       willRetry: (error) => {
         const reason = reasonOf(signal);
+        if (reason === 'cancelled') return false;
         if (reason === 'shutdown' || reason === 'lock-lost' || isHandBack(error)) return true;
         return (reason === 'timed-out' || classify(error).retryable) && !isLastAttempt(job);
       },
       progress: async (percent, message) => {
         seq += 1;
-        await this.#deps.records.progressJob(data, fence, seq, percent, message);
+        await records.progressJob(data, fence, seq, percent, message);
       },
       output: async (text) => {
         seq += 1;
-        await this.#deps.records.outputJob(data, fence, seq, text, job.attemptsMade + 1);
+        await records.outputJob(data, fence, seq, text, job.attemptsMade + 1);
       },
     };
   }
 
   /** A delivery that did not complete: back to the queue, another attempt, or its end. Throws what BullMQ must see. */
-  async #settle(
-    job: Job,
-    token: string,
-    data: JobData,
-    fence: number,
-    error: unknown,
-    { signal, log, willRetry }: JobContext,
-  ): Promise<unknown> {
+  async #settle(delivery: Delivery, fence: number, error: unknown, context: JobContext): Promise<unknown> {
+    const { data, signal, willRetry } = context;
     const { records, metrics } = this.#deps;
+    const { attemptsMade } = delivery.job;
     const outcome = (name: string) => metrics.jobs.inc({ kind: data.kind, outcome: name });
     const reason = reasonOf(signal);
     if (error instanceof Forwarded) {
       outcome('forwarded');
       return null;
     }
-    if (error instanceof Cancelled) {
+    if (error instanceof Cancelled || reason === 'cancelled') {
       outcome('cancelled');
-      await records.endJob(data, { state: 'cancelled' }, fence, job.attemptsMade);
+      await records.endJob(data, { state: 'cancelled' }, fence, attemptsMade);
       return null;
     }
     if (reason === 'lock-lost') {
       outcome('lost');
-      log.warn('the job runs elsewhere');
+      context.log.warn('the job runs elsewhere');
       throw new DelayedError();
     }
     if (reason === 'shutdown' || isHandBack(error)) {
       outcome('handed_back');
       this.#ledgerAway ||= error instanceof LedgerAway;
       // A record that only the ledger has is the reconciler's.
-      await records.handBackJob(data, fence).catch(unlessAway);
-      return this.#handBack(job, token, delayOf(error));
+      const verdict = await records.handBackJob(data, fence).catch(unlessAway);
+      return verdict === 'ended' ? null : this.handBack(delivery, delayOf(error));
     }
     const told = reason === 'timed-out' ? failure('timed_out') : classify(error);
-    const attempts = job.attemptsMade + 1;
+    const attempts = attemptsMade + 1;
     if (willRetry(error)) {
       outcome('retried');
-      log.warn({ err: error, code: told.code, attempts }, 'attempt failed');
-      await records.retryJob(data, fence, attempts, told, JOB_OPTIONS.backoff.delay * 2 ** (attempts - 1));
+      context.log.warn({ err: error, code: told.code, attempts }, 'attempt failed');
+      const delayMs = JOB_OPTIONS.backoff.delay * 2 ** (attempts - 1);
+      const verdict = await records.retryJob(data, fence, attempts, told, delayMs);
+      if (verdict === 'ended') return null;
       throw new Error(told.message);
     }
     const state = reason === 'timed-out' ? 'timed_out' : 'failed';
     outcome(state);
-    log.error({ err: error, code: told.code, attempts }, 'job failed');
+    context.log.error({ err: error, code: told.code, attempts }, 'job failed');
     await records.endJob(data, { state, error: told }, fence, attempts);
     throw new UnrecoverableError(told.message);
-  }
-
-  async #handBack(job: Job, token: string, delayMs: number): Promise<never> {
-    await job.moveToDelayed(Date.now() + delayMs, token);
-    throw new DelayedError();
   }
 }
 
@@ -244,19 +208,11 @@ function delayOf(error: unknown): number {
   return error instanceof HandBack ? error.delayMs : 0;
 }
 
-function unlessAway(error: unknown): void {
+function unlessAway(error: unknown): undefined {
   if (!(error instanceof LedgerAway)) throw error;
 }
 
 const isLastAttempt = (job: Job): boolean => job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
-
-/** A controller of our own that follows `signal`. */
-function linked(signal: AbortSignal | undefined): AbortController {
-  const own = new AbortController();
-  if (signal?.aborted) own.abort(signal.reason);
-  signal?.addEventListener('abort', () => own.abort(signal.reason), { once: true });
-  return own;
-}
 
 /** The handler's answer, or an error when it does not come within `ABORT_GRACE_MS` of an abort. */
 async function withinGrace<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -4,16 +4,8 @@ import { readUsage } from '@warmwind/shared/ledger/usage';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
-import {
-  createFleet,
-  type Fleet,
-  killed,
-  reached,
-  type Submitted,
-  told,
-  types,
-  type Worker,
-} from '../testing/fleet.ts';
+import { createFleet, type Fleet, killed, reached, told, types, type Worker } from '../testing/fleet.ts';
+import type { Submitted } from '../testing/submissions.ts';
 
 let fleet: Fleet;
 beforeEach(async () => {

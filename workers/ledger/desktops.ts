@@ -49,16 +49,17 @@ async function saysRunning({ records }: Pass, row: ContainerRow): Promise<boolea
 
 /**
  * A start or stop that is done by the ledger, and a desktop that does not know so: the desktop's own change was lost between
- * the two.
+ * the two. And one on its way out that no host holds and no stop is after: its start was cancelled, and the follow-up lost.
  */
 async function followJobs({ ledger, records, count }: Pass, rows: ContainerRow[]): Promise<void> {
   const told = await ledger.run((db) => jobsOfDesktops(db, rows));
-  await each(rows, AT_ONCE, async ({ userId, id: containerId }) => {
+  await each(rows, AT_ONCE, async ({ userId, id: containerId, state, host }) => {
     const { started, stop } = told.get(containerId) ?? {};
-    const stopped = stop?.state === 'completed';
+    const abandoned = state === 'stopping' && !host && (!stop || stop.finishedAt !== null);
+    const stopped = stop?.state === 'completed' || abandoned;
     if (!started?.finishedAt && !stopped) return;
     const record = await records.container({ userId, containerId });
-    if (!record || hasEnded(record.state)) return;
+    if (!record || hasEnded(record.state) || (abandoned && record.host)) return;
     const change = stopped
       ? { to: 'stopped' as const, fence: record.fence }
       : record.state === 'starting' && started?.finishedAt

@@ -7,7 +7,7 @@ import { readUsage } from '@warmwind/shared/ledger/usage';
 import { Drain } from '@warmwind/shared/node/drain';
 import { createLog } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
-import { Records } from '@warmwind/shared/node/records';
+import { Records, type RunNews } from '@warmwind/shared/node/records';
 import { connectPatient, disconnect } from '@warmwind/shared/node/redis';
 import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
 import { Worker } from 'bullmq';
@@ -15,7 +15,8 @@ import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
-import { createFleet, type Fleet, type Submitted, told } from '../testing/fleet.ts';
+import { createFleet, type Fleet, told } from '../testing/fleet.ts';
+import type { Submitted } from '../testing/submissions.ts';
 import { Reconciler, type ReconcilerOptions } from './reconcile.ts';
 
 const log = createLog('test');
@@ -52,7 +53,8 @@ afterEach(async () => {
 const reconciler = (more: Partial<ReconcilerOptions> = {}) =>
   new Reconciler({ redis, ledger: fleet.ledger, records, queue: fleet.queue, log, afterMs: -1000, ...more });
 const reconcile = () => reconciler().reconcile();
-const waiting = async () => (await fleet.queue('containers').getWaiting()).map(({ id }) => id);
+const entries = () => fleet.queue('containers').getJobs(['waiting', 'prioritized']);
+const waiting = async () => (await entries()).map(({ id }) => id);
 const jobRecord = ({ userId, jobId }: Submitted) => redis.hgetall(keys.job(userId, jobId));
 const desktopRecord = ({ userId, containerId }: Submitted) =>
   redis.hgetall(keys.container(userId, containerId));
@@ -88,6 +90,32 @@ test('what agrees is left alone', async () => {
   expect(await reconciler().reconcile({ full: true })).toEqual(NOTHING);
 });
 
+test('what ended lately is told again once Redis was another process, as it may have forgotten what was to be told', async () => {
+  const news: RunNews[] = [];
+  const publisher = new Publisher(realtime, log);
+  const telling = new Records(redis, publisher, fleet.ledger, async (one) => void news.push(one));
+  const start = await fleet.startDesktop();
+  await redis.hset(keys.job(start.userId, start.jobId), 'webhookUrl', 'http://hooks.test/');
+  await fleet.postgres.sql`update jobs set webhook_url = 'http://hooks.test/'`;
+  const claim = await records.claimJob(start.data, 0);
+  if (claim.verdict !== 'ok') throw new Error('not claimed');
+  await records.endJob(start.data, { state: 'cancelled' }, claim.fence, 0);
+  await drained();
+  const ours = reconciler({ records: telling });
+  await ours.reconcile();
+  const row = await rowOf(start);
+  const ref = { userId: start.userId, jobId: start.jobId, run: 1 };
+  // Its entry in the queue, which has ended, was told of before.
+  const before = news.length;
+  expect(news.slice(-2)).toMatchObject([
+    { ref, webhook: true, at: row?.startedAt?.getTime(), attemptsMade: 0, end: undefined },
+    { ref, webhook: true, at: row?.finishedAt?.getTime(), end: { state: 'cancelled' } },
+  ]);
+  await ours.reconcile();
+  expect(news).toHaveLength(before);
+  publisher.close();
+});
+
 describe('a job that the ledger holds open', () => {
   test('is restored and added again when Redis has lost it, with its desktop, indices and idempotency key', async () => {
     const start = await fleet.startDesktop();
@@ -97,7 +125,7 @@ describe('a job that the ledger holds open', () => {
     expect(await jobRecord(start)).toEqual(job);
     expect(await desktopRecord(start)).toMatchObject(desktop);
     expect(await waiting()).toEqual([start.jobId]);
-    const [entry] = await fleet.queue('containers').getWaiting();
+    const [entry] = await entries();
     expect(entry?.data).toEqual(start.data);
     expect(entry?.opts).toMatchObject({ attempts: 3 });
     expect(await redis.zrange(keys.jobs(start.userId), '0', '-1')).toEqual([start.jobId]);
@@ -289,6 +317,19 @@ describe('a desktop', () => {
       startedAt: '1000',
       expiresAt: '2000',
     });
+  });
+
+  test('of a cancelled start whose follow-up was lost has stopped', async () => {
+    const start = await fleet.startDesktop();
+    await fleet.cancel(start);
+    await drained();
+    await redis.flushall();
+    await fleet.realtime.client.flushall();
+    expect(await reconcile()).toMatchObject({ closed: 1 });
+    expect(await desktopRecord(start)).toMatchObject({ state: 'stopped' });
+    await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
+    await drained();
+    expect(await reconcile()).toEqual(NOTHING);
   });
 
   test('whose end the ledger has missed is closed there', async () => {

@@ -8,6 +8,7 @@ import { reconcileEntries } from './entries.ts';
 import { recordEverything } from './everything.ts';
 import { reconcileJobs } from './jobs.ts';
 import { closeStale } from './stale.ts';
+import { tellEnded } from './told.ts';
 
 /**
  * What was put right: a run that its queue had lost was added again, a record that Redis had lost came back, an end that
@@ -76,7 +77,7 @@ export class Reconciler {
     const server = /run_id:(\w+)/.exec(await pass.redis.info('server'))?.[1];
     const steps = [reconcileDesktops, reconcileJobs, reconcileEntries];
     if (full) steps.unshift(recordEverything);
-    if (server !== this.#seen) steps.push(closeStale);
+    if (server !== this.#seen) steps.push(closeStale, tellEnded);
     for (const step of steps) {
       if (!signal.aborted) await step(pass);
     }

@@ -2,9 +2,9 @@ import Docker from 'dockerode';
 import { withLock } from '../../engine/lock.ts';
 import { exists, follow, pull } from '../docker.ts';
 import { debootstrap, SUITE } from './debootstrap.ts';
-import { FOLDER, packages, SOURCES, sourceHash } from './source.ts';
+import { type Flavour, FOLDER, packages, SOURCES, sourceHash } from './source.ts';
 
-const NAME = 'warmwind/desktop';
+const nameOf = (flavour: Flavour) => `warmwind/${flavour}`;
 const SOURCE_LABEL = 'warmwind.source';
 const PULLED_BASE = `debian:${SUITE}-slim`;
 const OWN_BASE = `warmwind/base:${SUITE}`;
@@ -19,58 +19,64 @@ export type ImageProgress = {
   seconds: number;
 };
 
-type Options = { socket: string; onProgress?: (progress: ImageProgress) => void };
+type Options = { socket: string; flavour?: Flavour; onProgress?: (progress: ImageProgress) => void };
 type Report = (step: string, detail?: string) => void;
 
+/** Which image, under the hash of its sources. */
+type Target = { flavour: Flavour; tag: string };
+
 /**
- * Sees to it that `warmwind/desktop:latest` is the image of this folder's files; builds it when the engine has none
- * (a minute or two). Two callers at once build it once. Throws with the reason when it can't be built.
+ * Sees to it that `warmwind/<flavour>:latest` is the image of this folder's files; builds it when the engine has none
+ * (a minute or two). Two callers at once build it once. `exact` names the same image, and still does when another
+ * checkout has made its own the latest. Throws with the reason when it can't be built.
  */
 export async function ensureDesktopImage({
   socket,
+  flavour = 'desktop',
   onProgress,
-}: Options): Promise<{ image: string; built: boolean }> {
+}: Options): Promise<{ image: string; exact: string; built: boolean }> {
   const docker = new Docker({ socketPath: socket });
-  const hash = await sourceHash();
-  const image = `${NAME}:latest`;
+  const name = nameOf(flavour);
+  const target: Target = { flavour, tag: await sourceHash(flavour) };
+  const image = `${name}:latest`;
+  const exact = `${name}:${target.tag}`;
   const since = Date.now();
   const report: Report = (step, detail = '') =>
     onProgress?.({ step, detail: detail.slice(0, 100), seconds: Math.round((Date.now() - since) / 1000) });
 
-  return withLock('desktop-image', BUILD_WITHIN_MS, async () => {
-    const [existing] = await docker.listImages({ filters: { reference: [`${NAME}:${hash}`] } });
+  const makeLatest = async (id: string) => {
+    await docker.getImage(id).tag({ repo: name, tag: 'latest' });
+  };
+  return withLock(`${flavour}-image`, BUILD_WITHIN_MS, async () => {
+    const [existing] = await docker.listImages({ filters: { reference: [exact] } });
     if (existing) {
-      if (!existing.RepoTags?.includes(image)) await tag(docker, existing.Id, 'latest');
-      return { image, built: false };
+      if (!existing.RepoTags?.includes(image)) await makeLatest(existing.Id);
+      return { image, exact, built: false };
     }
     const signal = AbortSignal.timeout(BUILD_WITHIN_MS);
-    await buildOnSomeBase(docker, hash, report, signal);
-    await tag(docker, `${NAME}:${hash}`, 'latest');
-    return { image, built: true };
+    await buildOnSomeBase(docker, target, report, signal);
+    await makeLatest(exact);
+    return { image, exact, built: true };
   });
-}
-
-async function tag(docker: Docker, image: string, name: string): Promise<void> {
-  await docker.getImage(image).tag({ repo: NAME, tag: name });
 }
 
 /** Debian's published image when it can be had and apt works in it; else a base made from this machine's mirror. */
 async function buildOnSomeBase(
   docker: Docker,
-  hash: string,
+  target: Target,
   report: Report,
   signal: AbortSignal,
 ): Promise<void> {
   if (await pulled(docker, report)) {
     try {
-      return await build(docker, PULLED_BASE, hash, report, signal);
+      return await build(docker, PULLED_BASE, target, report, signal);
     } catch (error) {
       signal.throwIfAborted();
       report('building from the mirror instead', error instanceof Error ? error.message : '');
     }
   }
   await ensureOwnBase(docker, report, signal);
-  await build(docker, OWN_BASE, hash, report, signal);
+  await build(docker, OWN_BASE, target, report, signal);
 }
 
 async function pulled(docker: Docker, report: Report): Promise<boolean> {
@@ -98,18 +104,18 @@ async function ensureOwnBase(docker: Docker, report: Report, signal: AbortSignal
 async function build(
   docker: Docker,
   base: string,
-  hash: string,
+  { flavour, tag }: Target,
   report: Report,
   signal: AbortSignal,
 ): Promise<void> {
-  const step = `building the desktop image on ${base}`;
+  const step = `building the ${flavour} image on ${base}`;
   report(step);
   const stream = await docker.buildImage(
-    { context: FOLDER, src: SOURCES },
+    { context: FOLDER, src: SOURCES[flavour] },
     {
-      t: `${NAME}:${hash}`,
-      buildargs: { BASE: base },
-      labels: { [SOURCE_LABEL]: hash },
+      t: `${nameOf(flavour)}:${tag}`,
+      buildargs: { BASE: base, EXTRA: flavour.slice('desktop'.length) },
+      labels: { [SOURCE_LABEL]: tag },
       networkmode: 'host',
       forcerm: true,
       abortSignal: signal,

@@ -123,6 +123,17 @@ describe('the desktop image', () => {
     expect((await inside(container, 'find / -xdev -perm /6000 -type f 2>/dev/null')).trim()).toBe('');
   });
 
+  it('has a terminal, a file manager and an editor, and a home that they find in order', async () => {
+    const { container, socket } = await startDesktop();
+    await greet(socket);
+    await waitFor('the session', async () => (await inside(container, 'ps -eo comm')).includes('jwm'));
+    for (const program of ['xterm', 'xfe', 'xfwrite', 'xclip']) {
+      expect(await inside(container, `command -v ${program}`)).toContain(`/usr/bin/${program}`);
+    }
+    expect(await inside(container, 'cat ~/.config/xfe/xferc')).toContain('[SETTINGS]');
+    expect(await inside(container, 'touch /etc/x 2>&1')).toContain('Read-only');
+  });
+
   it('ends by itself and at once when it is asked to, and when Xvnc dies', async () => {
     const asked = await startDesktop();
     await greet(asked.socket);

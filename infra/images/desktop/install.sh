@@ -2,7 +2,7 @@
 # Installs the listed packages into the image and adds the desktop's user. Needs no network when all are there.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
-packages=$(cat "$1")
+packages=$(cat "$@")
 apt_get() { apt-get -o Acquire::Retries=1 -o Acquire::http::Timeout=15 -o Dpkg::Use-Pty=0 -qq "$@"; }
 
 # shellcheck disable=SC2086 # a list of words

@@ -2,14 +2,21 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** The folder that is sent to the engine, and what of it goes into the image. */
+/** The folder that is sent to the engine. */
 export const FOLDER = import.meta.dirname;
-export const SOURCES = ['Dockerfile', 'packages.txt', 'install.sh', 'prune.sh', 'root'];
+
+const PLAIN = ['Dockerfile', 'packages.txt', 'install.sh', 'prune.sh', 'root'];
+/** What of it goes into which image. */
+export const SOURCES = {
+  desktop: PLAIN,
+  'desktop-browser': [...PLAIN, 'packages-browser.txt', 'root-browser'],
+};
+export type Flavour = keyof typeof SOURCES;
 
 /** One word for everything the image is made of: names, contents and execute bits. */
-export async function sourceHash(): Promise<string> {
+export async function sourceHash(flavour: Flavour): Promise<string> {
   const hash = createHash('sha256');
-  for (const path of await files()) {
+  for (const path of await files(SOURCES[flavour])) {
     const full = join(FOLDER, path);
     const executable = ((await stat(full)).mode & 0o100) !== 0;
     const content = await readFile(full);
@@ -18,9 +25,9 @@ export async function sourceHash(): Promise<string> {
   return hash.digest('hex').slice(0, 16);
 }
 
-async function files(): Promise<string[]> {
+async function files(sources: string[]): Promise<string[]> {
   const found: string[] = [];
-  for (const name of SOURCES) {
+  for (const name of sources) {
     if ((await stat(join(FOLDER, name))).isFile()) {
       found.push(name);
       continue;
@@ -33,7 +40,7 @@ async function files(): Promise<string[]> {
   return found.sort();
 }
 
-/** The Debian packages of the image, one a line in `packages.txt`. */
+/** The Debian packages of the plain image, one a line in `packages.txt`. */
 export async function packages(): Promise<string[]> {
   return (await readFile(join(FOLDER, 'packages.txt'), 'utf8')).split(/\s+/).filter(Boolean);
 }

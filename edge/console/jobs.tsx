@@ -1,0 +1,64 @@
+import { isTerminal, type Job } from '@warmwind/shared/jobs';
+import { useState } from 'preact/hooks';
+import { ago, Empty, Progress, State } from './parts.tsx';
+import type { Store } from './store.ts';
+
+const RETRYABLE = ['failed', 'cancelled', 'timed_out'];
+
+/** The newest jobs, live: how far each is, why it failed, and what can be done about it. */
+export function Jobs({ store }: { store: Store }) {
+  const jobs = [...store.jobs.value.values()];
+  return (
+    <section class="jobs">
+      <h2>Jobs</h2>
+      {jobs.length === 0 && <Empty>What you ask for appears here.</Empty>}
+      {jobs.length > 0 && (
+        <table>
+          <tbody>
+            {jobs.map((job) => (
+              <Row key={job.id} store={store} job={job} />
+            ))}
+          </tbody>
+        </table>
+      )}
+    </section>
+  );
+}
+
+function Row({ store, job }: { store: Store; job: Job }) {
+  const [wrong, setWrong] = useState('');
+  const { id, kind, state, progress, run, error, createdAt } = job;
+  const ask = (method: string, path: string) => () =>
+    store.api.call(method, path).catch((failure: Error) => setWrong(failure.message));
+  return (
+    <tr>
+      <td title={id}>
+        {kind}
+        {run > 1 && <small> run {run}</small>}
+      </td>
+      <td>
+        <State state={state} />
+      </td>
+      <td class="wide">
+        {isTerminal(state) ? (
+          <span class={error ? 'wrong' : ''}>{wrong || error?.message}</span>
+        ) : (
+          <Progress percent={progress} text={store.words.value.get(id)} />
+        )}
+      </td>
+      <td>{ago(createdAt)}</td>
+      <td>
+        {!isTerminal(state) && kind !== 'container.stop' && (
+          <button type="button" onClick={ask('DELETE', `/jobs/${id}`)}>
+            Cancel
+          </button>
+        )}
+        {RETRYABLE.includes(state) && (
+          <button type="button" onClick={ask('POST', `/jobs/${id}/retry`)}>
+            Retry
+          </button>
+        )}
+      </td>
+    </tr>
+  );
+}

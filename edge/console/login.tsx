@@ -1,0 +1,59 @@
+import { useState } from 'preact/hooks';
+import { Api, ApiFailure } from './api.ts';
+import { Brand } from './parts.tsx';
+
+export function Login({ onToken }: { onToken: (token: string) => void }) {
+  const [token, setToken] = useState('');
+  const [wrong, setWrong] = useState('');
+  const [asking, setAsking] = useState(false);
+
+  const enter = async (event: Event) => {
+    event.preventDefault();
+    const given = token.trim();
+    setAsking(true);
+    try {
+      await new Api(given, () => {}).call('GET', '/limits');
+      onToken(given);
+    } catch (error) {
+      const refused = error instanceof ApiFailure && error.status === 401;
+      setWrong(
+        refused ? 'This token is not accepted: it may have expired.' : String((error as Error).message),
+      );
+    } finally {
+      setAsking(false);
+    }
+  };
+
+  return (
+    <section class="login">
+      <Brand />
+      <h1>Desktops and inference on demand</h1>
+      <form onSubmit={enter}>
+        <label>
+          Access token
+          <input
+            type="password"
+            autocomplete="off"
+            spellcheck={false}
+            placeholder="eyJhbGciOi…"
+            value={token}
+            onInput={(event) => setToken(event.currentTarget.value)}
+            required
+          />
+        </label>
+        <button type="submit" class="primary" disabled={asking}>
+          {asking ? 'Looking…' : 'Log in'}
+        </button>
+        {wrong && (
+          <p class="wrong" role="alert">
+            {wrong}
+          </p>
+        )}
+        <p class="hint">
+          On your own machine <code>npm start</code> leaves ready-to-use tokens in{' '}
+          <code>.warmwind/stack.json</code>. The token stays in this tab. API: <a href="/docs">/docs</a>
+        </p>
+      </form>
+    </section>
+  );
+}

@@ -1,0 +1,46 @@
+import type { ComponentChildren } from 'preact';
+
+export const Brand = () => (
+  <div class="brand">
+    <svg viewBox="0 0 32 32" width="28" height="28" aria-hidden="true">
+      <rect width="32" height="32" rx="8" fill="currentColor" />
+      <path
+        d="M5 12q5.5-5 11 0t11 0M5 21q5.5-5 11 0t11 0"
+        fill="none"
+        stroke="white"
+        stroke-width="3"
+        stroke-linecap="round"
+      />
+    </svg>
+    <strong>Warmwind</strong>
+  </div>
+);
+
+export const State = ({ state }: { state: string }) => (
+  <span class={`state ${state}`}>{state.replace('_', ' ')}</span>
+);
+
+export const Progress = ({ percent, text }: { percent: number; text?: string | undefined }) => (
+  <div class="progress" role="progressbar" aria-valuenow={percent} aria-valuemin={0} aria-valuemax={100}>
+    <i style={{ width: `${percent}%` }} />
+    <span>{text ?? `${percent} %`}</span>
+  </div>
+);
+
+export const Empty = ({ children }: { children: ComponentChildren }) => <p class="empty">{children}</p>;
+
+/** When it was, or will be, as people say it. */
+export function ago(iso: string | undefined): string {
+  if (!iso) return '';
+  const seconds = Math.round((Date.now() - Date.parse(iso)) / 1000);
+  const [past, distance] = [seconds >= 0, Math.abs(seconds)];
+  const text =
+    distance < 60
+      ? `${distance} s`
+      : distance < 3600
+        ? `${Math.round(distance / 60)} min`
+        : distance < 86_400
+          ? `${Math.round(distance / 3600)} h`
+          : `${Math.round(distance / 86_400)} d`;
+  return past ? `${text} ago` : `in ${text}`;
+}

@@ -1,0 +1,44 @@
+import { connect } from '@warmwind/shared/client/client';
+import type { Ticket } from '@warmwind/shared/realtime';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { Brand } from './parts.tsx';
+import { ScreenView } from './screen.tsx';
+
+export type Share = { containerId: string; token: string; url: string };
+
+/** A link to one screen. Its ticket stands behind the `#`, which browsers send to no server. */
+export const shareLink = (containerId: string, { token, url }: Pick<Ticket, 'token' | 'url'>): string =>
+  `${location.origin}/#${new URLSearchParams({ watch: containerId, relay: url, ticket: token })}`;
+
+export function readShare(): Share | undefined {
+  const said = new URLSearchParams(location.hash.slice(1));
+  const [containerId, url, token] = [said.get('watch'), said.get('relay'), said.get('ticket')];
+  return containerId && url && token ? { containerId, url, token } : undefined;
+}
+
+/** The page behind a share link: the screen and nothing else. */
+export function SharedScreen({ containerId, token, url }: Share) {
+  const [said, setSaid] = useState('');
+  const connection = useRef<ReturnType<typeof connect>>(undefined);
+  const open = async () => {
+    connection.current ??= connect({ url, token, onError: ({ message }) => setSaid(message) });
+    return connection.current;
+  };
+  useEffect(() => () => connection.current?.close(), []);
+  return (
+    <>
+      <header>
+        <Brand />
+        <span class="who">shared screen</span>
+      </header>
+      {said && (
+        <p class="wrong" role="alert">
+          {said}
+        </p>
+      )}
+      <section class="watch">
+        <ScreenView relay={open} containerId={containerId} />
+      </section>
+    </>
+  );
+}

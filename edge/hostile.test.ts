@@ -1,0 +1,311 @@
+import { keys } from '@warmwind/shared/keys';
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startTestEdge, type TestEdge } from '../infra/edge/testing.ts';
+import { waitFor } from '../infra/testing/wait.ts';
+import { startTestRelay, type TestRelay } from './testing/relay.ts';
+import { waiting } from './testing/stores.ts';
+
+/** What a request is made of. */
+type Attack = {
+  method: string;
+  path: string;
+  query: string;
+  headers: Record<string, string>;
+  body: string | undefined;
+};
+type Parameter = { name: string; in: 'path' | 'query' | 'header'; schema: object };
+type Operation = {
+  parameters?: Parameter[];
+  requestBody?: { content: { 'application/json': { schema: { properties?: object; $ref?: string } } } };
+  security?: object[];
+};
+
+let edge: TestEdge;
+let relay: TestRelay;
+/** One job and desktop that exist. */
+let known: { jobId: string; containerId: string };
+let operations: { method: string; path: string; operation: Operation }[];
+
+beforeAll(async () => {
+  relay = await startTestRelay();
+  edge = await startTestEdge({
+    RATE_LIMITS: '{"user": [], "containers.start": [], "ip": []}',
+    RELAY_URL: relay.url,
+  });
+  known = (await edge.call('ada', 'POST', '/containers/start')).body as typeof known;
+  const { paths } = (await edge.call(undefined, 'GET', '/openapi.json')).body as {
+    paths: Record<string, Record<string, Operation>>;
+  };
+  operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
+  );
+});
+afterAll(async () => {
+  await edge?.stop();
+  await relay?.stop();
+});
+
+/** All that a submission would leave, but for what limits count. */
+async function traces(): Promise<unknown> {
+  const { client } = edge.gateway.redis;
+  const names = (await client.keys('*')).filter((name) =>
+    /^ww:\{(ada|bob|containers|ai-inference)/.test(name),
+  );
+  const rows = await edge.postgres.sql`select
+    (select count(*) from jobs) jobs, (select count(*) from job_changes) changes, (select count(*) from job_inputs) inputs,
+    (select count(*) from containers) containers, (select count(*) from idempotency_keys) keys`;
+  return {
+    names: names.filter((name) => !name.includes(':limit:')).toSorted(),
+    job: await client.hgetall(keys.job('ada', known.jobId)),
+    desktop: await client.hgetall(keys.container('ada', known.containerId)),
+    queues: [await waiting(edge), await waiting(edge, 'ai-inference')],
+    rows: [...rows],
+  };
+}
+
+const text = fc.oneof(
+  fc.string({ unit: 'binary', maxLength: 100 }),
+  fc.string({ unit: fc.constantFrom(...'{}[]:"\'\\%/\0\n*$<>;-. \u202e\ufeff'), maxLength: 40 }),
+  fc.constantFrom(
+    '__proto__',
+    'constructor',
+    'a'.repeat(300),
+    '-1',
+    'null',
+    '../../etc/passwd',
+    "' or 1=1 --",
+  ),
+);
+/** What a header may hold on the wire. */
+const headerText = fc.string({
+  unit: fc
+    .integer({ min: 0x21, max: 0xff })
+    .filter((code) => code !== 0x7f)
+    .map((code) => String.fromCharCode(code)),
+  maxLength: 300,
+});
+const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
+
+/** An id that names nothing of the caller's: it may be well-formed. Dots alone would name another path. */
+const hostileId = fc.oneof(
+  text.filter((id) => !/^\.*$/.test(id) && !/^[A-Za-z0-9]/.test(id)).map(encodeURIComponent),
+  fc.constantFrom(
+    '%',
+    '%zz',
+    '%ff',
+    '%00',
+    '%2F',
+    '%7Bada%7D',
+    'x'.repeat(65),
+    'x'.repeat(3000),
+    'unknown',
+    '0',
+  ),
+);
+const hostileQuery: Record<string, fc.Arbitrary<string>> = {
+  limit: fc.oneof(
+    fc.constantFrom('0', '101', '-1', '1e9', 'NaN', '1.5', '0x', ' '),
+    text.filter((t) => !(Number(t) >= 1 && Number(t) <= 100)),
+  ),
+  cursor: fc.oneof(
+    fc.constantFrom('', 'YWJj', '='.repeat(10), 'x'.repeat(201)),
+    text.map((t) => `!${t}`),
+  ),
+  since: text.map((t) => `x${t}`),
+  until: fc.constantFrom('', 'tomorrow', '2026-13-01T00:00:00Z', '-1', '99999-01-01'),
+  state: text.map((t) => `x${t}`),
+  kind: text.map((t) => `x${t}`),
+  format: text.map((t) => `x${t}`),
+};
+const hostileHeader: Record<string, fc.Arbitrary<string>> = {
+  'idempotency-key': fc.oneof(
+    headerText.map((t) => `${t} \u00e4`),
+    fc.constant('k'.repeat(256)),
+  ),
+  'last-event-id': headerText.map((t) => `x${t}`),
+};
+
+/** A body that its route can't take: no JSON, no object, a field too much, a field of another type, far too large. */
+const hostileBody = (fields: string[]): fc.Arbitrary<string> => {
+  const isWrong = (body: string) => {
+    try {
+      const value: unknown = JSON.parse(body);
+      return typeof value !== 'object' || value === null || Array.isArray(value);
+    } catch {
+      return body.trim() !== '';
+    }
+  };
+  const wrongValue = fc.constantFrom<unknown>(null, [null], { a: [null] }, { __proto__: null, x: {} });
+  return fc.oneof(
+    text.filter(isWrong),
+    fc.json().filter(isWrong),
+    fc.constantFrom(
+      '{"a":',
+      '{"a":1}}',
+      nested(50_000),
+      `{"x":${nested(5000)}}`,
+      `"${'x'.repeat(1.6 * 2 ** 20)}"`,
+    ),
+    fc
+      .tuple(
+        text.filter((name) => !fields.includes(name)),
+        fc.jsonValue(),
+      )
+      .map(([name, value]) => `{${JSON.stringify(name)}:${JSON.stringify(value)}}`),
+    ...(fields.length > 0
+      ? [
+          fc
+            .tuple(fc.constantFrom(...fields), wrongValue)
+            .map(([name, value]) => JSON.stringify({ [name]: value })),
+        ]
+      : []),
+  );
+};
+
+/** What any request may carry without being wrong. */
+const noise = fc.record(
+  {
+    Prefer: fc.oneof(
+      headerText.map((t) => `=${t}`),
+      fc.constantFrom('wait=-1', 'wait="', 'wait=1e9;;,'),
+    ),
+    'X-Request-Id': headerText,
+    'X-Forwarded-For': headerText,
+    Origin: headerText,
+    Accept: headerText,
+  },
+  { requiredKeys: [] },
+);
+
+/** At least one thing is wrong with each: where a route takes nothing, the token. */
+function attacks({ method, path, operation }: (typeof operations)[number]): fc.Arbitrary<Attack> {
+  const { parameters = [], requestBody } = operation;
+  const named = (where: Parameter['in']) => parameters.filter((p) => p.in === where).map((p) => p.name);
+  const fields = Object.keys(requestBody?.content['application/json'].schema.properties ?? {});
+  const ownId = path.startsWith('/jobs') ? known.jobId : known.containerId;
+  const valid = { method, path: path.replace('{id}', ownId), query: '', headers: {}, body: undefined };
+
+  const wrong: fc.Arbitrary<Partial<Attack>>[] = [];
+  if (named('path').length > 0) wrong.push(hostileId.map((id) => ({ path: path.replace('{id}', id) })));
+  for (const name of named('query')) {
+    const value = hostileQuery[name];
+    if (value) wrong.push(value.map((text) => ({ query: `?${name}=${encodeURIComponent(text)}` })));
+  }
+  for (const name of named('header')) {
+    const value = hostileHeader[name];
+    if (value) wrong.push(value.map((text) => ({ headers: { [name]: text } })));
+  }
+  if (requestBody) {
+    const json = { 'Content-Type': 'application/json' };
+    wrong.push(hostileBody(fields).map((body) => ({ headers: json, body })));
+    wrong.push(headerText.map((type) => ({ headers: { 'Content-Type': `x/${type}` }, body: '{}' })));
+  }
+  if (operation.security) {
+    wrong.push(headerText.map((token) => ({ headers: { Authorization: `Bearer ${token}` } })));
+  }
+  return fc.tuple(fc.oneof(...wrong), noise).map(([mistake, extra]) => ({
+    ...valid,
+    ...mistake,
+    headers: { ...extra, ...mistake.headers },
+  }));
+}
+
+async function send({ method, path, query, headers, body }: Attack): Promise<Response> {
+  const user = headers.Authorization === undefined ? 'ada' : undefined;
+  return edge.raw(user, path + query, { method, headers, ...(body === undefined ? {} : { body }) });
+}
+
+test('whatever is wrong with a request is answered with a 4xx, and nothing of it is left', async () => {
+  const before = await traces();
+  const attacked = operations.filter(({ operation }) => operation.security);
+  expect(attacked.length).toBeGreaterThanOrEqual(14);
+  for (const target of attacked) {
+    await fc.assert(
+      fc.asyncProperty(attacks(target), async (attack) => {
+        const answer = await send(attack);
+        const told = await answer.text();
+        if (answer.status < 400 || answer.status > 499)
+          throw new Error(`${answer.status} ${told.slice(0, 300)}`);
+        const code = expect.any(String);
+        const form = attack.path.startsWith('/v1/')
+          ? { error: { code } }
+          : { statusCode: answer.status, code };
+        expect(JSON.parse(told)).toMatchObject(form);
+      }),
+      { numRuns: 40 },
+    );
+  }
+  expect(await traces()).toEqual(before);
+  expect(relay.asked).toEqual([]);
+  const { client } = edge.gateway.redis;
+  await waitFor(
+    'no cancellation to be followed up',
+    async () => (await client.zcard(keys.cancellations())) === 0,
+  );
+}, 120_000);
+
+test('a method or path that is not there is a 404, whatever comes with it', async () => {
+  const attack = fc.record({
+    method: fc.constantFrom('PUT', 'PATCH', 'DELETE', 'POST'),
+    path: hostileId.map((id) => `/x/${id}`),
+    query: text.map((t) => `?${encodeURIComponent(t)}`),
+    headers: noise,
+    body: fc.option(text, { nil: undefined }),
+  });
+  await fc.assert(
+    fc.asyncProperty(attack, async (request) => {
+      expect((await send(request)).status).toBe(404);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('what is well-formed and strange is accepted as it is or refused, and never an error of ours', async () => {
+  const anyText = fc.oneof(
+    text,
+    fc.string({ unit: 'grapheme' }),
+    fc.constantFrom('\ud800', '\0', '\udfff"\\'),
+  );
+  const url = fc.oneof(
+    fc.webUrl(),
+    anyText.map((t) => `https://hooks.test/${t}`),
+    anyText.map((t) => `http://${t}/`),
+  );
+  const inference = fc.record(
+    {
+      model: fc.constant('m'),
+      prompt: anyText,
+      timeoutMs: fc.integer(),
+      seed: fc.integer(),
+      webhookUrl: url,
+    },
+    { requiredKeys: ['model', 'prompt'] },
+  );
+  const desktop = fc.record(
+    {
+      name: anyText,
+      env: fc.dictionary(fc.constantFrom('A', 'B', '_'), anyText),
+      cpus: fc.double(),
+      webhookUrl: url,
+    },
+    { requiredKeys: [] },
+  );
+  const request = fc.oneof(
+    inference.map((body) => ['/inference', body] as const),
+    desktop.map((body) => ['/containers/start', body] as const),
+  );
+  await fc.assert(
+    fc.asyncProperty(request, async ([path, body]) => {
+      const user = `u${Math.random()}`;
+      const { status, body: told } = await edge.call(user, 'POST', path, { body });
+      if (status >= 400 && status < 500) return;
+      expect([status, told]).toEqual([202, expect.objectContaining({ jobId: expect.any(String) })]);
+      const job = await edge.gateway.redis.client.hgetall(keys.job(user, String(told.jobId)));
+      const [row] = await edge.postgres.sql`select webhook_url from jobs where id = ${String(told.jobId)}`;
+      expect(row?.webhook_url).toBe(job.webhookUrl);
+      expect(job.webhookUrl).toMatch(/^[\x21-\x7e]*$/);
+    }),
+    { numRuns: 150 },
+  );
+});

@@ -1,0 +1,60 @@
+import { CANCELLED_CHANNEL, keys } from '@warmwind/shared/keys';
+import { recordChanges } from '@warmwind/shared/ledger/changes';
+import type { Db } from '@warmwind/shared/ledger/db';
+import { readJob } from '@warmwind/shared/ledger/reads';
+import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
+import { cancelScript } from '@warmwind/shared/lua/cancel.lua';
+import {
+  type CancelVerdict,
+  type ChangedRecords,
+  cancelKeys,
+  ENDED_RECORD_TTL_MS,
+  MAX_CHANGES,
+  OPEN_RECORD_TTL_MS,
+} from '@warmwind/shared/records';
+import type { Services } from '../services.ts';
+import { timeOf } from './submission.ts';
+
+/**
+ * Ends a job's run in Redis, in one trip. Before it the wish is written down where workers look for what they have not
+ * heard of, and the user's changes are announced to the ledger's drain.
+ */
+export async function cancelRun(
+  { redis, ledger }: Pick<Services, 'redis' | 'ledger'>,
+  userId: string,
+  jobId: string,
+): Promise<CancelVerdict> {
+  const asked = { score: Date.now(), member: wish(userId, jobId) };
+  const bound = ledger ? `${MAX_CHANGES}` : '';
+  const args = [userId, jobId, `${ENDED_RECORD_TTL_MS}`, `${OPEN_RECORD_TTL_MS}`, bound, CANCELLED_CHANNEL];
+  const trip = redis.pipeline();
+  trip.zadd(keys.cancellations(), asked);
+  if (ledger) trip.zincrby(keys.changedUsers(), 1, userId);
+  trip.eval(cancelScript, cancelKeys(userId, jobId), args);
+  const answers = await trip.exec<unknown[]>();
+  return JSON.parse(String(answers.at(-1))) as CancelVerdict;
+}
+
+/** Nobody has to follow up a job that never was. Of one that was, a run that was cancelled before may still be. */
+export async function forgetWish({ redis }: Services, userId: string, jobId: string): Promise<void> {
+  await redis.zrem(keys.cancellations(), wish(userId, jobId));
+}
+
+const wish = (userId: string, jobId: string): string => `${userId}/${jobId}`;
+
+/** Tells the ledger of a cancelled run. → the state that stands there: another end may have come first. */
+export async function recordCancel(
+  db: Db,
+  userId: string,
+  { job, container }: ChangedRecords,
+): Promise<string> {
+  const row = jobRow(userId, job.record);
+  const { jobs: late } = await recordChanges(db, {
+    jobs: [{ seq: job.seq, at: timeOf(job.seq), job: row }],
+    containers: container
+      ? [{ seq: container.seq, at: timeOf(container.seq), container: containerRow(userId, container.record) }]
+      : [],
+  });
+  if (late.length === 0) return row.state;
+  return (await readJob(db, userId, row.id))?.state ?? row.state;
+}

@@ -1,0 +1,59 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { isEventId } from '@warmwind/shared/events';
+import { isId } from '@warmwind/shared/ids';
+import type { App } from '../env.ts';
+import { notFound, unavailable } from '../http/errors.ts';
+import { failureOf } from '../http/failure.ts';
+import { log } from '../http/log.ts';
+import { failures, IdParam, security } from '../http/openapi.ts';
+import { limited } from '../limits/charge.ts';
+import type { Services } from '../services.ts';
+import { findJob } from './find.ts';
+
+/** Proxies in front must hand it on as it comes. */
+const STREAM = { 'Content-Type': 'text/event-stream; charset=utf-8', 'X-Accel-Buffering': 'no' };
+
+/** `GET /jobs/:id/events`: the relay's stream, passed on. */
+export function jobEvents(app: App, services: Services): void {
+  const { limiter, relay } = services;
+  const route = createRoute({
+    method: 'get',
+    path: '/jobs/{id}/events',
+    operationId: 'jobEvents',
+    summary: "A job's events as they happen",
+    description:
+      'Server-sent events: `id`, `event` (the type) and `data` (the envelope). Ends after the terminal event of the latest run.',
+    security,
+    middleware: [limited(limiter, 'open')] as const,
+    request: {
+      params: IdParam,
+      headers: z.object({
+        'last-event-id': z
+          .string()
+          .refine(isEventId, 'use the id of an event as it came')
+          .optional()
+          .describe('The last event already known: the stream goes on after it.'),
+      }),
+    },
+    responses: {
+      200: { description: 'The stream.', content: { 'text/event-stream': { schema: z.string() } } },
+      ...failures(400, 401, 404, 429, 503),
+    },
+  });
+  app.openapi(route, async (c) => {
+    const { id } = c.req.valid('param');
+    if (!isId(id) || !(await findJob(c, services, id))) throw notFound('job');
+    if (c.req.method === 'HEAD') return c.body('', 200, STREAM);
+    const user = c.get('user').id;
+    const after = c.req.valid('header')['last-event-id'];
+    const answer = await relay.events(user, id, after).catch((error: unknown) => {
+      log.warn('the relay did not answer', { requestId: c.get('requestId'), ...failureOf(error) });
+      throw unavailable('Events can not be read now: retry, or ask for the job.');
+    });
+    if (answer.status === 200) return c.body(answer.body ?? '', 200, STREAM);
+    await answer.body?.cancel();
+    if (answer.status === 404) throw notFound('job');
+    log.warn('the relay refused', { requestId: c.get('requestId'), status: answer.status });
+    throw unavailable('Events can not be read now: retry, or ask for the job.');
+  });
+}

@@ -1,0 +1,29 @@
+import { ApiError } from '@warmwind/shared/errors';
+import { keys } from '@warmwind/shared/keys';
+import { JOB_QUEUES } from '@warmwind/shared/queues';
+import { needed } from '../redis/record.ts';
+import type { Services } from '../services.ts';
+import type { Submission } from './submission.ts';
+
+/** How soon a full queue may have room again, ms. */
+const FULL_RETRY_MS = 5000;
+
+/**
+ * Throws `unavailable` when a queue has no room for what is asked. It stands before the script that would accept it, so
+ * that nothing is written. Stops always pass: they make room.
+ */
+export async function refuseWhenFull({ queues, redis }: Services, submission: Submission): Promise<void> {
+  if (submission.action === 'stop') return;
+  const asked = submission.action === 'retry' ? JOB_QUEUES : [submission.queue];
+  const full = await needed(Promise.all(asked.map(async (name) => (await queues.isFull(name)) && name)));
+  if (full.every((name) => name === false)) return;
+  if (submission.action === 'retry') {
+    const { userId, jobId } = submission;
+    const kind = await needed(redis.exec<string | null>(['HGET', keys.job(userId, jobId), 'kind']));
+    const queue = kind === 'inference' ? 'ai-inference' : 'containers';
+    if (kind === 'container.stop' || !full.includes(queue)) return;
+  }
+  throw new ApiError('unavailable', 'The queue is full, nothing was accepted: retry later.', {
+    retryAfterMs: FULL_RETRY_MS,
+  });
+}

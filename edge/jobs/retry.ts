@@ -1,0 +1,57 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { isId, newId } from '@warmwind/shared/ids';
+import { Job } from '@warmwind/shared/jobs';
+import type { LimitScope } from '@warmwind/shared/limits';
+import type { App } from '../env.ts';
+import { jsonBody } from '../http/body.ts';
+import { notFound } from '../http/errors.ts';
+import { failures, IdParam, json, security } from '../http/openapi.ts';
+import { limitedBySubmission } from '../limits/charge.ts';
+import type { Services } from '../services.ts';
+import { idempotency, SubmitHeaders } from './idempotency.ts';
+import { submit } from './submit.ts';
+import { finished } from './wait.ts';
+
+const SCOPES: LimitScope[] = ['user'];
+
+/** `POST /jobs/:id/retry` */
+export function retryJob(app: App, services: Services): void {
+  const { config, limiter } = services;
+  const route = createRoute({
+    method: 'post',
+    path: '/jobs/{id}/retry',
+    operationId: 'retryJob',
+    summary: 'Run a failed, cancelled or timed-out job again',
+    description: 'A new `run` of the same job. A start gets a new desktop like the one before.',
+    security,
+    middleware: [limitedBySubmission(limiter, SCOPES), jsonBody] as const,
+    request: { params: IdParam, headers: SubmitHeaders, body: json(z.strictObject({}), 'Nothing.') },
+    responses: {
+      200: json(Job, 'The finished job, if it was waited for.'),
+      202: json(
+        z.object({ jobId: z.string(), run: z.number().int(), containerId: z.string().optional() }),
+        'Accepted.',
+      ),
+      ...failures(400, 401, 404, 409, 413, 415, 429, 503),
+    },
+  });
+  app.openapi(route, async (c) => {
+    const { id } = c.req.valid('param');
+    if (!isId(id)) throw notFound('job');
+    const { 'idempotency-key': key, prefer } = c.req.valid('header');
+    const job = await submit(c, services, {
+      action: 'retry',
+      userId: c.get('user').id,
+      requestId: c.get('requestId'),
+      scopes: SCOPES,
+      idempotency: await idempotency(c, key, {}),
+      jobId: id,
+      containerId: newId(),
+      quotas: config.QUOTAS,
+    });
+    const { jobId, run, containerId } = job;
+    const ended = await finished(c, services, job, prefer);
+    if (ended) return c.json(ended, 200);
+    return c.json({ jobId, run, ...(containerId ? { containerId } : {}) }, 202);
+  });
+}

@@ -1,0 +1,93 @@
+import type { Envelope, EventType } from '@warmwind/shared/events';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Answer } from './answer.ts';
+
+const event = (type: EventType, data: Envelope['data'] = {}, run = 1): Envelope => ({
+  id: '1-0',
+  room: 'job:j',
+  type,
+  run,
+  time: '',
+  data,
+});
+const active = event('job.active', { attempt: 1 });
+const output = (text: string) => event('job.output', { text, attempt: 1 });
+const completed = (text: string) =>
+  event('job.completed', {
+    result: { text, finishReason: 'stop', usage: { inputTokens: 1, outputTokens: 2 } },
+  });
+
+/** All that is said of these events. */
+function said(...events: Envelope[]): string {
+  const answer = new Answer('j', 1);
+  return events.map((each) => answer.take(each).text).join('');
+}
+
+test('attempts that say the same are one answer, wherever each of them ends and however it is cut', () => {
+  const text = fc.string({ minLength: 1, maxLength: 30 });
+  const ends = fc.array(fc.nat(30), { maxLength: 4 });
+  fc.assert(
+    fc.property(text, ends, fc.integer({ min: 1, max: 5 }), (whole, attempts, size) => {
+      const tell = (end: number) => {
+        const pieces = [];
+        for (let at = 0; at < end; at += size) pieces.push(output(whole.slice(at, Math.min(end, at + size))));
+        return [active, ...pieces];
+      };
+      const events = [...attempts.map((end) => Math.min(end, whole.length)), whole.length].flatMap(tell);
+      expect(said(event('job.queued'), ...events, completed(whole))).toBe(whole);
+    }),
+  );
+});
+
+test('an attempt that says something else ends the answer, whether it is longer or shorter', () => {
+  expect(() => said(active, output('Once upon'), active, output('On'), output('ly'))).toThrow('differs');
+  expect(() => said(active, output('Once'), active, output('Once upon'), completed('Once more'))).toThrow(
+    'differs',
+  );
+  expect(() => said(active, output('Once upon'), active, completed('Once'))).toThrow('differs');
+});
+
+test('the result says what no event did', () => {
+  expect(said(active, output('Once '), completed('Once upon a time'))).toBe('Once upon a time');
+  expect(said(completed('Once'))).toBe('Once');
+});
+
+test('after a log was trimmed, what has no place is left to the next attempt or the result', () => {
+  const snapshot = event('job.snapshot', {
+    id: 'j',
+    kind: 'inference',
+    state: 'active',
+    progress: 10,
+    run: 1,
+    attemptsMade: 0,
+    createdAt: new Date().toISOString(),
+  });
+  expect(said(snapshot, output('a time'), completed('Once upon a time'))).toBe('Once upon a time');
+  expect(said(active, output('Once'), snapshot, output('a'), active, output('Once upon'))).toBe('Once upon');
+  const over = (state: string, more: object) =>
+    event('job.snapshot', { ...snapshot.data, state, progress: 100, ...more });
+  expect(said(over('completed', { result: completed('Once').data.result }))).toBe('Once');
+  const error = { code: 'model_missing', message: 'No host serves it.', retryable: false };
+  expect(() => said(over('failed', { error }))).toThrow('No host serves it.');
+});
+
+test('events of another run are not of this answer', () => {
+  expect(said(active, output('Once'), event('job.output', { text: 'x' }, 2), output(' upon'))).toBe(
+    'Once upon',
+  );
+});
+
+test.each([
+  ['model_missing', 404, 'model_not_found'],
+  ['context_exceeded', 400, 'context_length_exceeded'],
+  ['model_busy', 429, 'rate_limit_exceeded'],
+  ['timed_out', 504, 'timeout'],
+  ['stream_idle', 503, 'stream_idle'],
+])('a job that failed as %s is a %i %s', (code, status, known) => {
+  const failed = event('job.failed', { error: { code, message: 'why', retryable: false } });
+  const take = () => new Answer('j', 1).take(failed);
+  expect(take).toThrow(
+    expect.objectContaining({ status, body: { error: expect.objectContaining({ code: known }) } }),
+  );
+});

@@ -1,0 +1,99 @@
+import type { Envelope } from '@warmwind/shared/events';
+import { Job, type JobError } from '@warmwind/shared/jobs';
+import { z } from 'zod';
+import { NoAnswer } from './errors.ts';
+
+/** What of a job's result makes an answer. */
+const Result = z.object({
+  text: z.string(),
+  finishReason: z.string(),
+  usage: z.object({ inputTokens: z.number(), outputTokens: z.number() }),
+});
+export type Result = z.infer<typeof Result>;
+
+/** A piece of the answer's text ('' for none), and with the last one what the whole became. */
+export type Step = { text: string; result?: Result };
+
+/**
+ * One run's events → its answer, piece by piece. An attempt that begins anew, because the one before it failed or its
+ * worker went down, may say again what was said: as long as it says the same, nothing is said twice.
+ */
+export class Answer {
+  readonly #run: number;
+  readonly #jobId: string;
+  /** All that was said, and how much of it the present attempt has said as well. */
+  #said = '';
+  #confirmed = 0;
+  /** Some of the present attempt's text is lost: what follows it has no place. */
+  #torn = false;
+
+  constructor(jobId: string, run: number) {
+    this.#jobId = jobId;
+    this.#run = run;
+  }
+
+  /** Throws `NoAnswer` when there is none, or when what was said can't be gone on with. */
+  take({ type, run, data }: Envelope): Step {
+    if (run !== undefined && run !== this.#run) return { text: '' };
+    switch (type) {
+      case 'job.active':
+        this.#confirmed = 0;
+        this.#torn = false;
+        return { text: '' };
+      case 'job.output':
+        return { text: this.#torn ? '' : this.#goOn(String(data.text)) };
+      case 'job.completed':
+        return this.#whole(data.result);
+      case 'job.failed':
+      case 'job.timed_out':
+      case 'job.cancelled':
+        throw this.#failed(type.slice('job.'.length), data.error as JobError | undefined);
+      case 'job.snapshot':
+        return this.#caughtUp(Job.safeParse(data).data);
+      default:
+        return { text: '' };
+    }
+  }
+
+  #goOn(text: string): string {
+    const known = this.#said.slice(this.#confirmed, this.#confirmed + text.length);
+    if (!text.startsWith(known)) throw this.#differs();
+    const fresh = text.slice(known.length);
+    this.#confirmed += text.length;
+    this.#said += fresh;
+    return fresh;
+  }
+
+  #whole(value: unknown): Step {
+    const { data: result } = Result.safeParse(value);
+    if (!result) throw new NoAnswer(503, 'The job has no answer in words.', 'unavailable');
+    if (!result.text.startsWith(this.#said)) throw this.#differs();
+    const text = result.text.slice(this.#said.length);
+    this.#said = result.text;
+    return { text, result };
+  }
+
+  /** The log has lost its beginning: the record tells where the job is. */
+  #caughtUp(job: Job | undefined): Step {
+    this.#torn = true;
+    if (!job || job.run !== this.#run) return { text: '' };
+    if (job.state === 'completed') return this.#whole(job.result);
+    if (job.state === 'failed' || job.state === 'timed_out' || job.state === 'cancelled') {
+      throw this.#failed(job.state, job.error);
+    }
+    return { text: '' };
+  }
+
+  #failed(state: string, error: JobError | undefined): NoAnswer {
+    if (error) return NoAnswer.ofJob(error);
+    return new NoAnswer(409, `The job was ${state.replace('_', ' ')}.`, state);
+  }
+
+  #differs(): NoAnswer {
+    return new NoAnswer(
+      503,
+      `The answer was begun anew and differs from what was sent: ask again, or for the job ${this.#jobId}.`,
+      'answer_restarted',
+    );
+  }
+}

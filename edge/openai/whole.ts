@@ -1,0 +1,69 @@
+import { type CompletionHead, completion, usageOf } from '@warmwind/shared/openai';
+import { ATTEMPT_TIMEOUT_MS } from '@warmwind/shared/queues';
+import type { Context } from 'hono';
+import type { AppEnv } from '../env.ts';
+import type { Result, Step } from './answer.ts';
+import { NoAnswer, noAnswer } from './errors.ts';
+import { BEAT_MS, type Waiting } from './waiting.ts';
+
+/** How long a whole answer is waited for, ms. */
+const WHOLE_WITHIN_MS = ATTEMPT_TIMEOUT_MS;
+
+/**
+ * The answer in one piece. One that takes its time begins with blanks, which are nothing to who reads JSON; when it fails
+ * after that, what its client gets is the error and a connection that breaks.
+ */
+export async function whole(
+  c: Context<AppEnv>,
+  steps: AsyncGenerator<Step>,
+  { head, waiting }: { head: CompletionHead; waiting: Waiting },
+): Promise<Response> {
+  const tooLate = new NoAnswer(504, 'The answer took too long: ask for a stream.', 'timeout');
+  const late = setTimeout(() => waiting.leave(tooLate), WHOLE_WITHIN_MS);
+  const answer = resultOf(steps).then(({ text, finishReason, usage }) =>
+    completion(head, { text, finishReason, usage: usageOf(usage.inputTokens, usage.outputTokens) }),
+  );
+  const ended = () => {
+    clearTimeout(late);
+    waiting.end();
+  };
+  answer.then(ended, ended);
+  const soon = await waiting.soon(answer);
+  if (soon) return c.json(soon);
+  return c.body(afterBlanks(answer, waiting), 200, { 'Content-Type': 'application/json' });
+}
+
+async function resultOf(steps: AsyncGenerator<Step>): Promise<Result> {
+  for await (const { result } of steps) if (result) return result;
+  throw new Error('an answer without an end');
+}
+
+function afterBlanks(answer: Promise<object>, waiting: Waiting): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  let beat: number | NodeJS.Timeout | undefined;
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      const say = (text: string) => controller.enqueue(encoder.encode(text));
+      say(' ');
+      beat = setInterval(() => say(' '), BEAT_MS);
+      answer
+        .finally(() => clearInterval(beat))
+        .then(
+          (whole) => {
+            say(JSON.stringify(whole));
+            controller.close();
+          },
+          (error: unknown) => {
+            say(JSON.stringify(noAnswer(error).body));
+            controller.error(error);
+          },
+        )
+        // Nobody is there any more.
+        .catch(() => undefined);
+    },
+    cancel() {
+      clearInterval(beat);
+      waiting.leave();
+    },
+  });
+}

@@ -1,0 +1,101 @@
+import { ApiError, type ErrorBody, type ErrorCode } from '@warmwind/shared/errors';
+import { isTerminal, Job } from '@warmwind/shared/jobs';
+import { jobEndPath, jobEventsPath, TICKET_MAX_SECONDS } from '@warmwind/shared/realtime';
+import type { Config } from '../config.ts';
+import { createTickets, type SignedTicket } from './ticket.ts';
+
+/** How long the relay may take to begin an answer, ms. */
+const CONNECT_MS = 3000;
+/** How long a ticket is good that the edge uses itself, seconds. */
+const TICKET_SECONDS = 60;
+
+type Asking = {
+  method?: 'GET' | 'DELETE';
+  signal: AbortSignal;
+  headers?: Record<string, string>;
+  ticketSeconds?: number;
+};
+
+/**
+ * The relay over HTTP, on behalf of one user at a time. Nothing is tried twice. The runtime itself gives up what is asked
+ * here when the client of the request has gone.
+ */
+export class Relay {
+  readonly #url: string;
+  readonly #sign: (claims: { sub: string; mode: 'view' }, ttlSeconds: number) => Promise<SignedTicket>;
+
+  constructor({ RELAY_URL, AUTH_SECRET }: Config) {
+    this.#url = RELAY_URL.replace(/^ws/, 'http');
+    this.#sign = createTickets(AUTH_SECRET);
+  }
+
+  /**
+   * A job's log as server-sent events. Only the beginning of the answer is bounded in time: the stream is its reader's,
+   * and ends with it. Rejects when the relay can't be reached.
+   */
+  async events(user: string, jobId: string, lastEventId: string | undefined): Promise<Response> {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), CONNECT_MS);
+    const resume: Record<string, string> = lastEventId === undefined ? {} : { 'Last-Event-ID': lastEventId };
+    try {
+      // The relay ends a stream with its ticket.
+      return await this.#ask(user, jobEventsPath(jobId), {
+        signal: late.signal,
+        headers: resume,
+        ticketSeconds: TICKET_MAX_SECONDS,
+      });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The job as soon as it has ended, `undefined` when it has not within `waitMs` or the relay can't tell. */
+  async ended(user: string, jobId: string, waitMs: number): Promise<Job | undefined> {
+    const signal = AbortSignal.timeout(waitMs + CONNECT_MS);
+    try {
+      const response = await this.#ask(user, jobEndPath(jobId, waitMs), { signal });
+      if (response.status !== 200) {
+        await response.body?.cancel();
+        return undefined;
+      }
+      const { data } = Job.safeParse(await response.json());
+      return data && isTerminal(data.state) ? data : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** What the relay says to something that it answers at once; its refusals are thrown. @param withinMs for all of it */
+  async answer(
+    user: string,
+    path: string,
+    { method = 'GET', withinMs = CONNECT_MS }: { method?: 'GET' | 'DELETE'; withinMs?: number } = {},
+  ): Promise<Response> {
+    const response = await this.#ask(user, path, { method, signal: AbortSignal.timeout(withinMs) });
+    if (response.ok) return response;
+    throw await refusalOf(response);
+  }
+
+  async #ask(
+    user: string,
+    path: string,
+    { method = 'GET', signal, headers = {}, ticketSeconds = TICKET_SECONDS }: Asking,
+  ): Promise<Response> {
+    const { token } = await this.#sign({ sub: user, mode: 'view' }, ticketSeconds);
+    const Authorization = `Bearer ${token}`;
+    const init = { method, headers: { ...headers, Authorization }, redirect: 'manual', signal } as const;
+    return fetch(this.#url + path, init);
+  }
+}
+
+/** Refusals that are the caller's business, as they are; all else is between the edge and the relay. */
+const PASSED_ON: readonly ErrorCode[] = ['not_found', 'conflict', 'quota_exceeded', 'upstream_timeout'];
+
+async function refusalOf(response: Response): Promise<Error> {
+  const body = (await response.json().catch(() => ({}))) as Partial<ErrorBody>;
+  const { code, message, limit, used } = body;
+  if (code === undefined || !PASSED_ON.includes(code))
+    return new Error(`the relay answered ${response.status}`);
+  const details = limit === undefined || used === undefined ? {} : { limit, used };
+  return new ApiError(code, String(message), details);
+}

@@ -1,0 +1,49 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { keys, REVOKED_CHANNEL } from '@warmwind/shared/keys';
+import { type Revoked, TICKET_MAX_SECONDS } from '@warmwind/shared/realtime';
+import type { App } from '../env.ts';
+import { notFound, unavailable } from '../http/errors.ts';
+import { failureOf } from '../http/failure.ts';
+import { log } from '../http/log.ts';
+import { failures, IdParam, security } from '../http/openapi.ts';
+import { limited } from '../limits/charge.ts';
+import type { Services } from '../services.ts';
+
+/** `DELETE /realtime/tokens/:id` */
+export function revokeTicket(app: App, { limiter, redis }: Services): void {
+  const route = createRoute({
+    method: 'delete',
+    path: '/realtime/tokens/{id}',
+    operationId: 'revokeTicket',
+    summary: 'Revoke a ticket or share link',
+    description:
+      'Connections that use it are closed. Tickets are not kept: an id that was never given out is no error.',
+    security,
+    middleware: [limited(limiter, 'closed')] as const,
+    request: { params: IdParam },
+    responses: { 204: { description: 'It is good no longer.' }, ...failures(401, 404, 429, 503) },
+  });
+  app.openapi(route, async (c) => {
+    const ticketId = c.req.valid('param').id;
+    if (!z.uuid().safeParse(ticketId).success) throw notFound('ticket');
+    const userId = c.get('user').id;
+    const key = keys.revoked(userId);
+    const now = Date.now();
+    // Nobody knows when it would have expired: no ticket outlives this.
+    const until = now + TICKET_MAX_SECONDS * 1000;
+    const published = JSON.stringify({ userId, ticketId } satisfies Revoked);
+    try {
+      await redis
+        .pipeline()
+        .zremrangebyscore(key, 0, now)
+        .zadd(key, { score: until, member: ticketId })
+        .pexpireat(key, until)
+        .publish(REVOKED_CHANNEL, published)
+        .exec();
+    } catch (error) {
+      log.warn('a revocation is unknown', { requestId: c.get('requestId'), ...failureOf(error) });
+      throw unavailable('It is unknown whether the ticket was revoked: retry.');
+    }
+    return c.body(null, 204);
+  });
+}

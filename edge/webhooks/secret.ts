@@ -1,0 +1,27 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { webhookSecret } from '@warmwind/shared/webhooks';
+import type { App } from '../env.ts';
+import { failures, json, security } from '../http/openapi.ts';
+import { limited } from '../limits/charge.ts';
+import type { Services } from '../services.ts';
+
+/** `GET /webhooks/secret`: derived, so it is nowhere kept. */
+export function getWebhookSecret(app: App, { config, limiter }: Services): void {
+  const route = createRoute({
+    method: 'get',
+    path: '/webhooks/secret',
+    operationId: 'getWebhookSecret',
+    summary: 'What signs the webhooks of your jobs',
+    description:
+      'Verify `Webhook-Id`, `Webhook-Timestamp` and `Webhook-Signature` with it, by any Standard Webhooks library.',
+    security,
+    middleware: [limited(limiter, 'open')] as const,
+    responses: {
+      200: json(z.object({ secret: z.string().regex(/^whsec_/) }), 'Your secret.'),
+      ...failures(401, 429),
+    },
+  });
+  app.openapi(route, async (c) =>
+    c.json({ secret: await webhookSecret(config.WEBHOOK_SECRET, c.get('user').id) }, 200),
+  );
+}

@@ -1,0 +1,97 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type Docker from 'dockerode';
+import { createOptions, LABELS } from '../../workers/containers/spec.ts';
+import { readPicture } from '../../workers/screen/picture.ts';
+import { startEngine } from '../testing/docker.ts';
+import { waitFor } from '../testing/wait.ts';
+
+/**
+ * The marker: a magenta cell, then the low bits of the time in ms at which it was written, white or black, the highest
+ * first. Cells in pixels.
+ */
+export const MARKER = { bits: 24, cell: { w: 6, h: 13 } };
+
+const PROGRAMS = {
+  /** 480 × 340 pixels of other colours, 20 times a second. */
+  animation: `xterm -geometry 60x20+300+120 -e bash -c '
+    for f in 0 1 2 3 4 5 6 7; do s="\\e[H"; for r in {0..19}; do for c in {0..59}; do
+      s+="\\e[48;5;$((16 + (r * 7 + c * 3 + f * 11) % 216))m "; done; [ $r -lt 19 ] && s+="\\n"; done; a[f]=$s; done
+    while :; do for f in 0 1 2 3 4 5 6 7; do printf "\${a[f]}"; sleep 0.05; done; done'`,
+  /** A line of text every 25 ms in a large terminal. */
+  text: `xterm -geometry 120x36+200+60 -e bash -c '
+    i=0; while :; do echo "$((i++)) the quick brown fox jumps over the lazy dog $RANDOM $RANDOM $RANDOM"; sleep 0.025; done'`,
+  /** The time that it is, every 40 ms. */
+  marker: `xterm -geometry 26x2+40+560 -title marker -e bash -c '
+    tput civis; while :; do t=$((\${EPOCHREALTIME/./} / 1000 & 0xffffff)); s="\\e[H\\e[48;5;201m ";
+      for ((b = 23; b >= 0; b--)); do (( t >> b & 1 )) && s+="\\e[107m " || s+="\\e[40m "; done
+      printf "$s"; sleep 0.04; done'`,
+};
+export type Program = keyof typeof PROGRAMS;
+
+/** A desktop as a worker makes it. */
+export async function startDesktop(): Promise<{
+  socketPath: string;
+  run: (program: Program) => Promise<void>;
+  /** CPU time that Xvnc has taken, ms. */
+  cpuMs: () => Promise<number>;
+  stop: () => Promise<void>;
+}> {
+  const { docker, image } = await startEngine();
+  const place = { fleet: `bench-${process.pid}`, host: 'bench', containerId: `${Date.now()}`, fence: 1 };
+  const spec = {
+    image,
+    width: 1280,
+    height: 720,
+    memoryMb: 512,
+    cpus: 2,
+    gpus: 0,
+    env: {},
+    network: 'none',
+  } as const;
+  const container = await docker.createContainer(
+    createOptions({ ...spec, ttlSeconds: 600 }, place, undefined),
+  );
+  await container.start();
+  const { Mounts } = await container.inspect();
+  const socketPath = join(Mounts.find(({ Type }) => Type === 'volume')?.Source ?? '', 's');
+  await waitFor('the desktop', () => readPicture(socketPath).catch(() => undefined));
+  const xvnc = await pidOf(container, 'Xvnc');
+  return {
+    socketPath,
+    run: async (program) => {
+      const exec = await container.exec({ Cmd: ['bash', '-c', PROGRAMS[program]], Env: ['DISPLAY=:0'] });
+      await exec.start({ Detach: true });
+      await sleep(1500);
+    },
+    cpuMs: () => cpuMs(xvnc),
+    stop: () => remove(docker, place.fleet),
+  };
+}
+
+async function pidOf(container: Docker.Container, name: string): Promise<number> {
+  const { Processes, Titles } = (await container.top({ ps_args: '-eo pid,comm' })) as {
+    Processes: string[][];
+    Titles: string[];
+  };
+  const found = Processes.find((process) => process[Titles.indexOf('COMMAND')] === name);
+  return Number(found?.[Titles.indexOf('PID')]);
+}
+
+async function remove(docker: Docker, fleet: string): Promise<void> {
+  const filters = { label: [`${LABELS.fleet}=${fleet}`] };
+  for (const { Id } of await docker.listContainers({ all: true, filters })) {
+    await docker.getContainer(Id).remove({ force: true, v: true });
+  }
+  for (const { Name } of (await docker.listVolumes({ filters })).Volumes ?? [])
+    await docker.getVolume(Name).remove();
+}
+
+/** CPU time of a process, and of children that it has waited for, ms. */
+export async function cpuMs(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  // After the name, which may contain anything: the state is field 3, utime to cstime are 14 to 17.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) * 10;
+}

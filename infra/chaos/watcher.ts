@@ -1,0 +1,71 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Envelope, isTerminalEvent } from '@warmwind/shared/events';
+import { isTerminal, type JobState } from '@warmwind/shared/jobs';
+import type { Client } from './client.ts';
+
+/** An end that a watcher was told of; `snapshot`: by the present state, as its event was lost with the realtime Redis. */
+export type SeenEnd = { run: number; state: JobState; snapshot: boolean };
+
+/** Follows one job's server-sent events from the edge, and comes back after the last it knows whenever it is cut off. */
+export class Watcher {
+  readonly user: string;
+  readonly jobId: string;
+  readonly ends: SeenEnd[] = [];
+  /** How often it had to come back. */
+  cuts = 0;
+  /** The stream said by itself that all is said. */
+  over = false;
+  #lastId: string | undefined;
+  #seen = new Set<string>();
+  /** Events that came twice. */
+  readonly twice: string[] = [];
+
+  constructor(user: string, jobId: string) {
+    this.user = user;
+    this.jobId = jobId;
+  }
+
+  /** Until the stream has ended after an end, or `withinMs` have passed. */
+  async watch(client: Client, withinMs: number): Promise<void> {
+    const deadline = Date.now() + withinMs;
+    while (!this.over && Date.now() < deadline) {
+      try {
+        const body = await client.events(this.user, this.jobId, this.#lastId);
+        const late = AbortSignal.timeout(deadline - Date.now());
+        await this.#read(body, late);
+        this.over = this.ends.length > 0;
+      } catch {
+        // Cut off, or not there for a moment.
+      }
+      if (this.over) return;
+      this.cuts += 1;
+      await sleep(300);
+    }
+  }
+
+  async #read(body: ReadableStream<Uint8Array>, signal: AbortSignal): Promise<void> {
+    const decoder = new TextDecoder();
+    let text = '';
+    await body.pipeTo(
+      new WritableStream<Uint8Array>({
+        write: (chunk) => {
+          const blocks = (text + decoder.decode(chunk, { stream: true })).split('\n\n');
+          text = blocks.pop() ?? '';
+          for (const block of blocks) if (!block.startsWith(':')) this.#take(block);
+        },
+      }),
+      { signal },
+    );
+  }
+
+  #take(block: string): void {
+    const data = block.slice(block.indexOf('data: ') + 'data: '.length);
+    const { id, type, run = 0, data: said } = JSON.parse(data) as Envelope;
+    this.#lastId = id;
+    const snapshot = type === 'job.snapshot';
+    if (this.#seen.has(id) && !snapshot) this.twice.push(`${type} ${id}`);
+    this.#seen.add(id);
+    const state = snapshot ? (said.state as JobState) : (type.slice('job.'.length) as JobState);
+    if (isTerminalEvent(type) || (snapshot && isTerminal(state))) this.ends.push({ run, state, snapshot });
+  }
+}

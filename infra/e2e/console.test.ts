@@ -1,0 +1,116 @@
+import type { Ticket } from '@warmwind/shared/realtime';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startEngine } from '../testing/docker.ts';
+import { waitFor } from '../testing/wait.ts';
+import { isLive, launch, openConsole, samePicture, type } from './browser.ts';
+import { call, getContainer } from './client.ts';
+import { createStack, killPart, type TestStack } from './stack.ts';
+
+let stack: TestStack;
+let browser: Browser;
+let owner: Page;
+let id: string;
+
+beforeAll(async () => {
+  stack = createStack();
+  [browser] = await Promise.all([launch(), stack.start()]);
+}, 330_000);
+afterAll(async () => {
+  await browser?.close();
+  await stack?.remove();
+}, 60_000);
+
+/** Lets someone else watch, by a link. */
+async function openLink(mode: 'view' | 'control'): Promise<Page> {
+  const { body } = await call<Ticket>(stack.file(), 'POST', '/realtime/token', {
+    body: { containerId: id, mode },
+  });
+  const said = new URLSearchParams({ watch: id, relay: body.url, ticket: body.token });
+  const page = await browser.newPage({ viewport: { width: 1000, height: 700 } });
+  await page.goto(`${stack.file().edge}/#${said}`);
+  await isLive(page);
+  return page;
+}
+
+/** What a file in the desktop's home holds; '' when there is none. */
+async function file(name: string): Promise<string> {
+  const { docker } = await startEngine();
+  const filters = { label: [`warmwind.container=${id}`] };
+  const [found] = await docker.listContainers({ filters });
+  if (!found) throw new Error('the desktop does not run');
+  const run = await docker
+    .getContainer(found.Id)
+    .exec({ Cmd: ['sh', '-c', `cat ~/${name} 2>/dev/null`], AttachStdout: true, Tty: true });
+  const stream = await run.start({ Tty: true });
+  let said = '';
+  for await (const chunk of stream) said += chunk;
+  return said.trim();
+}
+const holds = (name: string, text: string) =>
+  waitFor(`${name} in the desktop`, async () => (await file(name)) === text);
+
+test('a desktop that was started in the console is seen, and what is typed into its terminal happens', async () => {
+  owner = await openConsole(browser, stack.file());
+  await owner.getByLabel('Name').fill('e2e');
+  await owner.getByRole('button', { name: 'Start a desktop' }).click();
+  await owner.waitForSelector('.card .state.running', { timeout: 30_000 });
+  id = (await owner.locator('.card').first().getAttribute('data-desktop')) ?? '';
+  await owner.locator('.card .screen').first().click();
+  await isLive(owner);
+  const { hash } = await samePicture([owner]);
+  await type(owner, 'echo warm > ~/one');
+  await holds('one', 'warm');
+  expect((await samePicture([owner], hash)).width).toBe(1280);
+  await owner.waitForSelector('text=you control');
+}, 90_000);
+
+test('who has a link to view sees the same picture and can not type', async () => {
+  const guest = await openLink('view');
+  await guest.waitForSelector('text=view only');
+  await type(guest, 'echo intruder > ~/two');
+  await type(owner, 'echo owner >> ~/three');
+  await holds('three', 'owner');
+  expect(await file('two')).toBe('');
+  await samePicture([owner, guest]);
+}, 90_000);
+
+test('an early, a late and a fresh viewer see the same after relays and workers died', async () => {
+  const late = await openLink('view');
+  await samePicture([owner, late]);
+  await killPart(stack, 'relay-1');
+  await killPart(stack, 'relay-2');
+  const { body } = await getContainer(stack.file(), id);
+  await killPart(stack, body.host ?? '');
+  await Promise.all([isLive(owner), isLive(late)]);
+  await owner.waitForSelector('text=you control');
+  const { hash } = await samePicture([owner, late]);
+  // What is typed while the host comes back is lost, as on a frozen screen.
+  await waitFor(
+    'the desktop to take input again',
+    async () => {
+      await type(owner, 'echo again > ~/four');
+      return (await file('four')) === 'again';
+    },
+    60_000,
+  );
+  const fresh = await openLink('view');
+  await samePicture([owner, late, fresh], hash);
+}, 150_000);
+
+test('the desktop takes the size of its controller’s page, for everyone', async () => {
+  const guest = await openLink('view');
+  await owner.getByLabel('Scaling').selectOption('resize');
+  const resized = await waitFor('another size', async () => {
+    const now = await samePicture([owner, guest]);
+    return now.width !== 1280 ? now : undefined;
+  });
+  expect(resized.width).toBeGreaterThan(1280);
+}, 90_000);
+
+test('a desktop that is stopped says so to everyone', async () => {
+  const guest = await openLink('control');
+  await owner.getByRole('button', { name: 'Stop' }).click();
+  await guest.waitForSelector('text=The desktop has been stopped.');
+  await owner.waitForSelector('text=The desktop has been stopped.');
+}, 60_000);

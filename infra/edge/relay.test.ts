@@ -1,0 +1,113 @@
+import type { StoredEvent } from '@warmwind/shared/events';
+import { keys } from '@warmwind/shared/keys';
+import { appendEvents } from '@warmwind/shared/node/events';
+import { listen } from '@warmwind/shared/node/health';
+import { createLog } from '@warmwind/shared/node/log';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createRelay } from '../../relay/app.ts';
+import { readConfig } from '../../relay/config.ts';
+import { freePort } from '../testing/port.ts';
+import { startRedis, type TestRedis } from '../testing/redis.ts';
+import { waitFor } from '../testing/wait.ts';
+import { AUTH_SECRET, startTestEdge, type TestEdge } from './testing.ts';
+
+/** The edge with a relay that is one. */
+let edge: TestEdge;
+let realtime: TestRedis;
+let relay: ReturnType<typeof createRelay>;
+
+beforeAll(async () => {
+  const port = await freePort();
+  realtime = await startRedis();
+  edge = await startTestEdge({
+    RELAY_URL: `http://127.0.0.1:${port}`,
+    RATE_LIMITS: '{"user": [], "containers.start": []}',
+  });
+  const log = createLog('relay-test');
+  log.level = 'silent';
+  const config = readConfig({
+    AUTH_SECRET,
+    REDIS_QUEUE_URL: edge.gateway.redis.url,
+    REDIS_REALTIME_URL: realtime.url,
+    LEDGER_URL: edge.postgres.url,
+  });
+  relay = createRelay(config, log);
+  const { server } = await listen(relay.http, '127.0.0.1', port);
+  relay.attach(server);
+});
+afterAll(async () => {
+  relay?.beginDrain();
+  await relay?.drain();
+  await relay?.close();
+  await edge?.stop();
+  await realtime?.stop();
+});
+
+const infer = (headers = {}) =>
+  edge.call('ada', 'POST', '/inference', { body: { model: 'm', prompt: 'p' }, headers });
+
+/** A submission that waits, and the job it made. */
+async function waited() {
+  const { client } = edge.gateway.redis;
+  const before = await client.zcard(keys.jobs('ada'));
+  const answering = infer({ Prefer: 'wait=10' });
+  await waitFor('the job', async () => (await client.zcard(keys.jobs('ada'))) > before);
+  const [jobId = ''] = await client.zrange(keys.jobs('ada'), '-1', '-1');
+  return { answering, jobId };
+}
+
+/** As a worker ends a run: the record, then the event. */
+async function end(jobId: string, run: number, state: 'completed' | 'failed'): Promise<void> {
+  await edge.gateway.redis.client.hset(keys.job('ada', jobId), { state, run });
+  await tell(
+    jobId,
+    { type: `job.${state}`, run, time: new Date().toISOString(), data: { jobId } },
+    `end:${run}`,
+  );
+}
+const tell = (jobId: string, event: StoredEvent, token: string) =>
+  appendEvents(realtime.client, { userId: 'ada', room: `job:${jobId}` }, [{ event, token }]);
+
+test('events of a job come as they happen, go on after the last one known, and end with its latest run', async () => {
+  const { jobId } = (await infer()).body as { jobId: string };
+  const active = { type: 'job.active' as const, run: 1, time: new Date().toISOString(), data: { jobId } };
+  await tell(jobId, active, 'active:1');
+  const answer = await edge.raw('ada', `/jobs/${jobId}/events`);
+  expect(answer.status).toBe(200);
+  let text = '';
+  const reading = (async () => {
+    for await (const chunk of (answer.body as ReadableStream<Uint8Array<ArrayBuffer>>).pipeThrough(
+      new TextDecoderStream(),
+    ))
+      text += chunk;
+  })();
+  await waitFor('the log', () => text.includes('event: job.active'));
+  await end(jobId, 1, 'failed');
+  await reading;
+  expect(text).toContain('event: job.failed');
+  const [, first = ''] = /^id: (.+)$/m.exec(text) ?? [];
+  const rest = await edge.raw('ada', `/jobs/${jobId}/events`, { headers: { 'Last-Event-ID': first } });
+  const after = await rest.text();
+  expect(after).toContain('event: job.failed');
+  expect(after).not.toContain('event: job.active');
+});
+
+test('who prefers to wait has the job as it ended, of a retry that of the new run', async () => {
+  const { answering, jobId } = await waited();
+  await end(jobId, 1, 'failed');
+  const answer = await answering;
+  expect([answer.status, answer.headers.get('Preference-Applied')]).toEqual([200, 'wait=10']);
+  expect(answer.body).toMatchObject({ id: jobId, state: 'failed', run: 1 });
+
+  const retrying = edge.call('ada', 'POST', `/jobs/${jobId}/retry`, { headers: { Prefer: 'wait=10' } });
+  const run = () => edge.gateway.redis.client.hget(keys.job('ada', jobId), 'run');
+  await waitFor('the new run', async () => (await run()) === '2');
+  await end(jobId, 2, 'completed');
+  expect((await retrying).body).toMatchObject({ id: jobId, state: 'completed', run: 2 });
+});
+
+test('who waits for a job that is cancelled meanwhile is told so', async () => {
+  const { answering, jobId } = await waited();
+  expect((await edge.call('ada', 'DELETE', `/jobs/${jobId}`)).status).toBe(202);
+  expect((await answering).body).toMatchObject({ id: jobId, state: 'cancelled' });
+});

@@ -1,0 +1,41 @@
+import { expect, it } from 'vitest';
+import { Busy, Pool } from './pool.ts';
+
+const never = () => new AbortController().signal;
+
+it('who finds nothing free waits in line, and the line has an end', async () => {
+  const pool = new Pool(['a'], { waiting: 2, withinMs: 10_000 });
+  const item = await pool.take(never());
+  const order: string[] = [];
+  const first = pool.take(never()).then((got) => order.push(`first ${got}`));
+  const second = pool.take(never()).then((got) => order.push(`second ${got}`));
+  await expect(pool.take(never())).rejects.toThrow(Busy);
+  expect([pool.taken, pool.waiting]).toEqual([1, 2]);
+  pool.give(item);
+  await first;
+  pool.give(item);
+  await second;
+  expect(order).toEqual(['first a', 'second a']);
+  pool.give(item);
+  await pool.idle();
+  expect([pool.taken, pool.waiting]).toEqual([0, 0]);
+});
+
+it('who goes away leaves the line and takes nothing', async () => {
+  const pool = new Pool(['a'], { waiting: 2, withinMs: 10_000 });
+  const item = await pool.take(never());
+  const gone = new AbortController();
+  const waits = pool.take(gone.signal);
+  gone.abort(new Error('gone'));
+  await expect(waits).rejects.toThrow('gone');
+  await expect(pool.take(gone.signal)).rejects.toThrow('gone');
+  pool.give(item);
+  expect(pool.taken).toBe(0);
+});
+
+it('nobody waits longer than the bound', async () => {
+  const pool = new Pool(['a'], { waiting: 2, withinMs: 1 });
+  await pool.take(never());
+  await expect(pool.take(never())).rejects.toThrow('no turn within 1 ms');
+  expect(pool.waiting).toBe(0);
+});

@@ -1,0 +1,73 @@
+import { keys, REVOKED_CHANNEL } from '@warmwind/shared/keys';
+import { jobEventsPath, type Revoked } from '@warmwind/shared/realtime';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { openStream } from '../testing/stream.ts';
+import { connected, ticket, World } from '../testing/world.ts';
+
+let world: World;
+
+beforeAll(async () => {
+  world = await World.start();
+});
+afterEach(() => world.tidy());
+afterAll(() => world?.stop());
+
+/** What the edge writes, and what it publishes; each alone is enough to close what is open. */
+const write = (userId: string, ticketId: string) =>
+  world.queue.client.zadd(keys.revoked(userId), Date.now() + 60_000, ticketId);
+const tell = (userId: string, ticketId: string) =>
+  world.queue.client.publish(REVOKED_CHANNEL, JSON.stringify({ userId, ticketId } satisfies Revoked));
+
+test.each([
+  ['published', tell],
+  ['written, and whose message was missed,', write],
+])('a revocation that is %s closes the sockets and streams of that ticket alone', async (_, revoke) => {
+  const nodes = [await world.node(), await world.node()];
+  const [here, there] = nodes.map(({ url }) => url);
+  const job = await world.job('ann');
+  const [bad, good] = [await ticket('ann', { id: 'bad' }), await ticket('ann', { id: 'good' })];
+  const sockets = nodes.map(({ url }) => world.client(url, bad));
+  const other = world.client(here ?? '', good);
+  await Promise.all([...sockets, other].map(connected));
+  const stream = await openStream(there ?? '', bad, job);
+  const kept = await openStream(there ?? '', good, job);
+  world.onTidy(kept.close);
+  await revoke('ann', 'bad');
+  await waitFor('all to be closed', () => sockets.every((socket) => !socket.connected) && stream.over());
+  expect(other.connected).toBe(true);
+  expect(kept.over()).toBeUndefined();
+  await world.queue.client.del(keys.revoked('ann'));
+});
+
+test('a revoked ticket opens neither a socket nor a stream, on whatever node', async () => {
+  const job = await world.job('ann');
+  const bad = await ticket('ann', { id: 'bad' });
+  await write('ann', 'bad');
+  for (const { url } of [await world.node(), await world.node()]) {
+    expect((await connected(world.client(url, bad)))?.data?.code).toBe('unauthenticated');
+    const headers = { Authorization: `Bearer ${bad}` };
+    expect((await fetch(`${url}${jobEventsPath(job)}`, { headers })).status).toBe(401);
+  }
+});
+
+test("revoking under another user's name changes nothing", async () => {
+  const { url } = await world.node();
+  const socket = world.client(url, await ticket('ann', { id: 'mine' }));
+  await connected(socket);
+  await write('mallory', 'mine');
+  await tell('mallory', 'mine');
+  await world.queue.client.publish(REVOKED_CHANNEL, 'nonsense');
+  expect(await connected(world.client(url, await ticket('ann', { id: 'mine' })))).toBeUndefined();
+  expect(socket.connected).toBe(true);
+});
+
+test('while the queue Redis is away tickets still connect; what was revoked is closed when it is back', async () => {
+  const { url } = await world.node();
+  await write('ann', 'late');
+  await world.queue.kill();
+  const socket = world.client(url, await ticket('ann', { id: 'late' }));
+  expect(await connected(socket)).toBeUndefined();
+  await world.queue.restart();
+  await waitFor('it to be closed', () => !socket.connected);
+});

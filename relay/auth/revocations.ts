@@ -1,0 +1,69 @@
+import { keys, REVOKED_CHANNEL } from '@warmwind/shared/keys';
+import type { Logger } from '@warmwind/shared/node/log';
+import { Revoked, type TicketClaims } from '@warmwind/shared/realtime';
+import type { Redis } from 'ioredis';
+import type { Connections } from '../connections.ts';
+import { LIMITS } from '../limits.ts';
+
+/**
+ * Tickets that were revoked before they expired: refused, and what they hold open closed, the moment it is published or
+ * soon after, should the message have been missed.
+ */
+export class Revocations {
+  readonly #queue: Redis;
+  readonly #connections: Connections;
+  readonly #timer: NodeJS.Timeout;
+
+  /** @param subscriber a patient connection of its own to the queue Redis */
+  constructor(queue: Redis, subscriber: Redis, connections: Connections, log: Logger) {
+    this.#queue = queue;
+    this.#connections = connections;
+    subscriber.subscribe(REVOKED_CHANNEL).catch(() => undefined);
+    subscriber.on('message', (_channel: string, message: string) => {
+      const { success, data } = Revoked.safeParse(parse(message));
+      if (success) connections.closeTickets(data.userId, [data.ticketId]);
+      else log.warn('a revocation could not be read');
+    });
+    const check = () => this.#checkAll().catch(() => undefined);
+    subscriber.on('ready', check);
+    this.#timer = setInterval(check, LIMITS.revocationCheckMs).unref();
+  }
+
+  /**
+   * Was this ticket revoked? While Redis does not answer nobody is kept out: what a ticket opens is looked up there too,
+   * and the check makes up for it.
+   */
+  async includes({ sub, jti }: TicketClaims): Promise<boolean> {
+    return this.#queue.zscore(keys.revoked(sub), jti).then(
+      (score) => score !== null,
+      () => false,
+    );
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #checkAll(): Promise<void> {
+    if (this.#queue.status !== 'ready') return;
+    const users = this.#connections.users();
+    for (let i = 0; i < users.length; i += LIMITS.revocationBatch) {
+      const batch = users.slice(i, i + LIMITS.revocationBatch);
+      const trip = this.#queue.pipeline();
+      for (const user of batch) trip.zrangebyscore(keys.revoked(user), Date.now(), '+inf');
+      const answers = (await trip.exec()) ?? [];
+      for (const [n, user] of batch.entries()) {
+        const ids = answers[n]?.[1];
+        if (Array.isArray(ids) && ids.length > 0) this.#connections.closeTickets(user, ids as string[]);
+      }
+    }
+  }
+}
+
+function parse(message: string): unknown {
+  try {
+    return JSON.parse(message);
+  } catch {
+    return undefined;
+  }
+}

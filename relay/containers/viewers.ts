@@ -1,0 +1,35 @@
+import { ApiError } from '@warmwind/shared/errors';
+import { isId } from '@warmwind/shared/ids';
+import type { Viewers } from '@warmwind/shared/screen';
+import type { Http } from '../http/http.ts';
+import { actOnControl } from '../screen/control.ts';
+import { publicHolder } from '../screen/screen.ts';
+import type { ContainersContext } from './context.ts';
+import { away, ownedDesktop } from './owned.ts';
+
+/** `GET /containers/:id/viewers`: who watches a desktop, on all nodes, and who controls it. */
+export function listViewers(http: Http, { known, screens, realtime }: ContainersContext): void {
+  http.get('/containers/:id/viewers', async (c) => {
+    const { id } = await ownedDesktop(known, c.var.ticket, c.req.param('id'));
+    const [seen, { holder }] = await Promise.all([
+      screens.presence.list(id),
+      actOnControl(realtime, id, 'look'),
+    ]).catch(away);
+    const items = seen.map((viewer) => ({ ...viewer, control: viewer.id === holder?.viewerId }));
+    return c.json({ items, control: publicHolder(holder) } satisfies Viewers, 200, {
+      'Cache-Control': 'no-store',
+    });
+  });
+}
+
+/** `DELETE /containers/:id/viewers/:viewerId`: closes the connection of one of them. */
+export function expelViewer(http: Http, { known, screens }: ContainersContext): void {
+  http.delete('/containers/:id/viewers/:viewerId', async (c) => {
+    const { id } = await ownedDesktop(known, c.var.ticket, c.req.param('id'));
+    const viewerId = c.req.param('viewerId');
+    if (!isId(viewerId) || !(await screens.expel(id, viewerId).catch(away))) {
+      throw new ApiError('not_found', 'There is no such viewer: see who watches.');
+    }
+    return c.body(null, 204);
+  });
+}

@@ -1,0 +1,46 @@
+import { ApiError } from '@warmwind/shared/errors';
+import type { Context } from 'hono';
+import type { Connections } from '../connections.ts';
+import { LIMITS } from '../limits.ts';
+import type { Metrics } from '../metrics.ts';
+import type { HttpEnv } from './http.ts';
+
+/** The answers that stay open on a node: a bounded number in all, and with the sockets of its user. */
+export class OpenAnswers {
+  readonly #connections: Connections;
+  readonly #metrics: Metrics;
+  #open = 0;
+
+  constructor(connections: Connections, metrics: Metrics) {
+    this.#connections = connections;
+    this.#metrics = metrics;
+  }
+
+  /**
+   * Counts a request's answer until it has ended, and calls `close` when its ticket expires or the node goes down. Throws
+   * when there are too many.
+   */
+  hold(c: Context<HttpEnv>, close: () => void): void {
+    const { ticket } = c.var;
+    if (this.#open >= LIMITS.openAnswers) {
+      throw new ApiError('unavailable', 'This node serves too many requests: ask again shortly.', {
+        retryAfterMs: 1000,
+      });
+    }
+    if (this.#connections.full(ticket.sub)) {
+      const limit = LIMITS.connectionsPerUser;
+      throw new ApiError('quota_exceeded', `At most ${limit} connections a user: close some.`, {
+        limit,
+        used: limit,
+      });
+    }
+    const left = this.#connections.add({ ticket, close });
+    this.#open += 1;
+    this.#metrics.streams.inc();
+    c.env.outgoing.once('close', () => {
+      left();
+      this.#open -= 1;
+      this.#metrics.streams.dec();
+    });
+  }
+}

@@ -1,0 +1,58 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ApiError } from '@warmwind/shared/errors';
+import { type Envelope, isTerminalEvent } from '@warmwind/shared/events';
+import { isTerminal } from '@warmwind/shared/jobs';
+import { MAX_WAIT_MS } from '@warmwind/shared/realtime';
+import { z } from 'zod';
+import type { Http } from '../http/http.ts';
+import { LIMITS } from '../limits.ts';
+import { openRoom } from '../rooms/access.ts';
+import type { JobsContext } from './context.ts';
+import { readJob } from './job.ts';
+
+const WaitMs = z
+  .string()
+  .regex(/^\d{1,5}$/)
+  .transform(Number)
+  .pipe(z.number().max(MAX_WAIT_MS))
+  .default(0);
+
+/** `GET /jobs/:id/end?waitMs=`: 200 with the job as soon as its latest run has ended; 204 when it has not by then. */
+export function jobEnd(http: Http, { known, rooms, answers }: JobsContext): void {
+  http.get('/jobs/:id/end', async (c) => {
+    const id = c.req.param('id');
+    const waitMs = WaitMs.safeParse(c.req.query('waitMs'));
+    if (!waitMs.success) {
+      throw new ApiError('bad_request', `Correct waitMs: milliseconds, at most ${MAX_WAIT_MS}.`, {
+        issues: [{ path: 'waitMs', message: `0 to ${MAX_WAIT_MS}` }],
+      });
+    }
+    const open = await openRoom(known, c.var.ticket, `job:${id}`);
+    const deadline = performance.now() + waitMs.data;
+    const over = new AbortController();
+    answers.hold(c, () => over.abort());
+    c.env.outgoing.once('close', () => over.abort());
+
+    const room = rooms.acquire(open);
+    let wake = Promise.withResolvers<void>();
+    const listener = ({ type }: Envelope) => {
+      if (isTerminalEvent(type) || type === 'job.snapshot') wake.resolve();
+    };
+    room.listeners.add(listener);
+    try {
+      for (;;) {
+        // Made anew before the record is read: a wake-up meanwhile ends the next wait at once.
+        wake = Promise.withResolvers();
+        const job = await readJob(known, open.owner, id).catch(() => undefined);
+        if (job && isTerminal(job.state)) return c.json(job, 200, { 'Cache-Control': 'no-store' });
+        const left = deadline - performance.now();
+        if (left <= 0 || over.signal.aborted) return c.body(null, 204);
+        const pause = sleep(Math.min(left, LIMITS.endCheckMs), undefined, over).catch(() => undefined);
+        await Promise.race([wake.promise, pause]);
+      }
+    } finally {
+      room.listeners.delete(listener);
+      rooms.release(room);
+    }
+  });
+}

@@ -1,0 +1,64 @@
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { LIMITS } from '../limits.ts';
+import { Metrics } from '../metrics.ts';
+import { EventStream } from './stream.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function open(isLatest: () => Promise<boolean> = async () => true) {
+  const outgoing = new ServerResponse(new IncomingMessage(new Socket()));
+  const stream = new EventStream(outgoing, isLatest, new Metrics());
+  const reader = stream.body.pipeThrough(new TextDecoderStream() as never).getReader();
+  const read = async () => (await reader.read()).value as string | undefined;
+  return { outgoing, stream, read };
+}
+const ended = { id: '1-0', room: 'job:x', type: 'job.completed', run: 1, time: '', data: {} } as const;
+
+test('a stream says something every 15 s while nothing happens', async () => {
+  const { read, stream } = open();
+  for (let n = 0; n < 3; n++) {
+    await vi.advanceTimersByTimeAsync(LIMITS.heartbeatMs);
+    expect(await read()).toBe(': still here\n\n');
+  }
+  stream.close();
+  expect(await read()).toBeUndefined();
+});
+
+test('a client that has taken nothing between two of them is cut off', async () => {
+  const { outgoing, stream } = open();
+  for (let n = 0; n < 4; n++) stream.send({ ...ended, type: 'job.progress' });
+  await vi.advanceTimersByTimeAsync(LIMITS.heartbeatMs);
+  expect(outgoing.destroyed).toBe(false);
+  await vi.advanceTimersByTimeAsync(LIMITS.heartbeatMs);
+  expect(outgoing.destroyed).toBe(true);
+});
+
+test('a stream whose end is not taken is cut off', async () => {
+  const { outgoing, stream } = open();
+  for (let n = 0; n < 4; n++) stream.send({ ...ended, type: 'job.progress' });
+  stream.close();
+  await vi.advanceTimersByTimeAsync(LIMITS.slowMs);
+  expect(outgoing.destroyed).toBe(true);
+});
+
+test('whether an end is the latest is asked again when it could not be told', async () => {
+  let asked = 0;
+  const { read, stream } = open(async () => {
+    asked += 1;
+    if (asked === 1) throw new Error('away');
+    return true;
+  });
+  stream.send(ended);
+  expect(await read()).toContain('event: job.completed');
+  await vi.advanceTimersByTimeAsync(LIMITS.heartbeatMs);
+  expect(await read()).toBe(': still here\n\n');
+  expect(await read()).toBeUndefined();
+  expect(asked).toBe(2);
+});

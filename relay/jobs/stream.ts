@@ -1,0 +1,116 @@
+import type { ServerResponse } from 'node:http';
+import { type Envelope, isTerminalEvent } from '@warmwind/shared/events';
+import { isTerminal, type JobState } from '@warmwind/shared/jobs';
+import { LIMITS } from '../limits.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Listener } from '../rooms/listener.ts';
+import type { Room } from '../rooms/room.ts';
+
+const encoder = new TextEncoder();
+
+/**
+ * A job's room as server-sent events. It ends by itself once it has sent the end of the latest run; who does not read is
+ * cut off, and resumes after what it has.
+ */
+export class EventStream implements Listener {
+  readonly body: ReadableStream<Uint8Array>;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #outgoing: ServerResponse;
+  readonly #isLatest: (run: number) => Promise<boolean>;
+  readonly #metrics: Metrics;
+  readonly #beat: NodeJS.Timeout;
+  readonly #receive = (event: Envelope) => this.send(event);
+  #closed = false;
+  /** The run whose end was sent last. */
+  #endedRun: number | undefined;
+  /** Packets and bytes that wait for the client, and how many packets it has ever taken. */
+  #packets = 0;
+  #bytes = 0;
+  #taken = 0;
+  #takenBefore = -1;
+
+  /** @param isLatest is the end of this run the end of its job? */
+  constructor(outgoing: ServerResponse, isLatest: (run: number) => Promise<boolean>, metrics: Metrics) {
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    this.body = readable;
+    this.#writer = writable.getWriter();
+    this.#outgoing = outgoing;
+    this.#isLatest = isLatest;
+    this.#metrics = metrics;
+    this.#beat = setInterval(() => this.#heartbeat(), LIMITS.heartbeatMs);
+    outgoing.once('close', () => this.close());
+  }
+
+  send(event: Envelope): void {
+    if (this.#closed) return;
+    this.#write(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+    const { type, run, data } = event;
+    const end = isTerminalEvent(type) || (type === 'job.snapshot' && isTerminal(data.state as JobState));
+    if (end && run !== undefined) this.#ended(run);
+  }
+
+  backlog(): number {
+    return this.#packets;
+  }
+
+  join(room: Room): void {
+    room.listeners.add(this.#receive);
+  }
+
+  leave(room: Room): void {
+    room.listeners.delete(this.#receive);
+  }
+
+  /** Ends after what was written, within the time that a slow reader has. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearInterval(this.#beat);
+    this.#writer.close().catch(() => undefined);
+    const late = setTimeout(() => this.#outgoing.destroy(), LIMITS.slowMs).unref();
+    this.#outgoing.once('close', () => clearTimeout(late));
+  }
+
+  /** Ends at once: what waits for the client is dropped. */
+  cut(): void {
+    this.close();
+    this.#outgoing.destroy();
+  }
+
+  #tooSlow(): void {
+    if (!this.#closed) this.#metrics.slow.inc();
+    this.cut();
+  }
+
+  /** Closes when no later run is known. What can't be looked up now is asked again with the next heartbeat. */
+  #ended(run: number): void {
+    this.#endedRun = run;
+    this.#isLatest(run).then(
+      (latest) => latest && this.close(),
+      () => undefined,
+    );
+  }
+
+  #write(text: string): void {
+    const bytes = encoder.encode(text);
+    this.#packets += 1;
+    this.#bytes += bytes.byteLength;
+    const taken = () => {
+      this.#packets -= 1;
+      this.#bytes -= bytes.byteLength;
+      this.#taken += 1;
+    };
+    this.#writer.write(bytes).then(taken, () => undefined);
+    if (this.#bytes > LIMITS.streamBytes || this.#packets > LIMITS.liveBacklogMost) this.#tooSlow();
+  }
+
+  #heartbeat(): void {
+    if (this.#packets > 0 && this.#taken === this.#takenBefore) {
+      this.#tooSlow();
+      return;
+    }
+    this.#takenBefore = this.#taken;
+    this.#write(': still here\n\n');
+    if (this.#endedRun !== undefined) this.#ended(this.#endedRun);
+  }
+}

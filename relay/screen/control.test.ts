@@ -1,0 +1,232 @@
+import { CONTROL_TTL_MS, screenKeys } from '@warmwind/shared/screen';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { LIMITS } from '../limits.ts';
+import { TestHost } from '../testing/host.ts';
+import { type Watcher, watch } from '../testing/watcher.ts';
+import { metric, upTo, World } from '../testing/world.ts';
+
+let world: World;
+
+beforeAll(async () => {
+  world = await World.start();
+});
+afterEach(() => world.tidy());
+afterAll(() => world?.stop());
+
+async function desktop(nodes = 1) {
+  const urls = await Promise.all(upTo(nodes).map(async () => (await world.node()).url));
+  const id = await world.container('ann', { state: 'running' });
+  return { urls, url: urls[0] ?? '', id, host: await TestHost.start(world, id, 1000) };
+}
+
+const key = (keysym: number) => ({ t: 'key', keysym, down: true }) as const;
+const type = ({ socket }: Watcher, containerId: string, input: object) =>
+  socket.emit('vnc:input', { containerId, input });
+const control = ({ socket }: Watcher, containerId: string, action: string) =>
+  socket.timeout(5000).emitWithAck('vnc:control', { containerId, action });
+/** All that this client sent before has been dealt with. */
+const settled = ({ socket }: Watcher) => socket.timeout(5000).emitWithAck('unsubscribe', { room: 'job:x' });
+const present = async (id: string) =>
+  JSON.parse((await world.realtime.client.get(screenKeys.control(id))) ?? 'null');
+
+/** Every message by which a client may try to act on a desktop. */
+const inputs = [
+  key(97),
+  { t: 'ptr', x: 1, y: 2, mask: 1 },
+  { t: 'ptr', x: 3, y: 4, mask: 1 },
+  { t: 'cut', text: 'text' },
+  { t: 'resize', w: 800, h: 600 },
+];
+/** Each kind of ticket, and what it may do: its first input takes control, it may request and take control. */
+const tickets = [
+  { who: "the owner's control ticket", options: { mode: 'control' }, sends: true, takes: true },
+  { who: 'a link to control', options: { mode: 'control', shared: true }, sends: true, takes: false },
+  { who: "the owner's view ticket", options: { mode: 'view' }, sends: false, takes: false },
+  { who: 'a link to view', options: { mode: 'view', shared: true }, sends: false, takes: false },
+] as const;
+
+test.each(tickets)(
+  '$who sends exactly what it may while nobody holds control',
+  async ({ options, sends, takes }) => {
+    const { url, id, host } = await desktop();
+    const viewer = await watch(world, url, id, options);
+    for (const input of inputs) type(viewer, id, input);
+    await settled(viewer);
+    if (sends) await waitFor('the inputs', () => host.inputs().length === inputs.length);
+    await host.settled();
+    expect(host.inputs().map(({ input }) => input)).toEqual(sends ? inputs : []);
+    expect(host.inputs().every(({ viewerId }) => viewerId === viewer.viewerId)).toBe(true);
+    expect((await present(id))?.viewerId).toBe(sends ? viewer.viewerId : undefined);
+    for (const action of ['request', 'take', 'release']) {
+      const may = sends && (action !== 'take' || takes);
+      expect(await control(viewer, id, action)).toMatchObject(
+        may ? { ok: true } : { ok: false, code: 'forbidden' },
+      );
+    }
+    expect(await present(id)).toBeNull();
+  },
+);
+
+test.each(tickets)(
+  '$who reaches nothing while another holds control, but for the owner who takes it',
+  async ({ options, sends, takes }) => {
+    const { url, id, host } = await desktop();
+    const holder = await watch(world, url, id, { mode: 'control' });
+    type(holder, id, key(1));
+    await waitFor('the input', () => host.inputs().length === 1);
+    const viewer = await watch(world, url, id, options);
+    const held = { viewerId: holder.viewerId, userId: 'ann' };
+    expect(viewer.answer).toMatchObject({ holder: held });
+    for (const input of inputs) type(viewer, id, input);
+    if (sends) expect(await control(viewer, id, 'request')).toEqual({ ok: true, holder: held });
+    expect(await control(viewer, id, 'release')).toMatchObject(
+      sends ? { holder: held } : { code: 'forbidden' },
+    );
+    await host.settled();
+    expect(host.inputs()).toHaveLength(1);
+    const dropped = await Promise.all(
+      ['view', 'not_holder'].map((outcome) =>
+        metric(url, `warmwind_relay_inputs_total{outcome="${outcome}"}`),
+      ),
+    );
+    expect(dropped.reduce((sum, count) => sum + count)).toBeGreaterThanOrEqual(inputs.length - 1);
+
+    const taken = await control(viewer, id, 'take');
+    expect(taken).toMatchObject(
+      takes ? { ok: true, holder: { viewerId: viewer.viewerId } } : { ok: false, code: 'forbidden' },
+    );
+    type(holder, id, key(2));
+    type(viewer, id, key(3));
+    await Promise.all([settled(holder), settled(viewer)]);
+    await waitFor('the input', () => host.inputs().length === 2);
+    await host.settled();
+    expect(host.inputs().map(({ viewerId }) => viewerId)).toEqual([
+      holder.viewerId,
+      takes ? viewer.viewerId : holder.viewerId,
+    ]);
+  },
+);
+
+test('malformed, foreign and unwatched inputs reach nothing', async () => {
+  const { url, id, host } = await desktop();
+  const other = await world.container('ann', { state: 'running' });
+  const linked = await watch(world, url, other, { mode: 'control', shared: true });
+  const mallory = await watch(world, url, id, { mode: 'control', user: 'mallory' });
+  const owner = await watch(world, url, id, { mode: 'control' });
+  for (const viewer of [linked, mallory]) for (const input of inputs) type(viewer, id, input);
+  const wrong = [
+    undefined,
+    null,
+    'x',
+    { t: 'key', keysym: 0, down: true },
+    { t: 'key', keysym: 1 },
+    { t: 'key', keysym: 1, down: true, lease: 9 },
+    { t: 'ptr', x: -1, y: 0, mask: 0 },
+    { t: 'ptr', x: 1e9, y: 0, mask: 0 },
+    { t: 'ptr', x: 1, y: 0, mask: 256 },
+    { t: 'resize', w: 1, h: 1 },
+    { t: 'cut', text: 5 },
+    { t: 'exec', cmd: 'x' },
+  ];
+  for (const input of wrong) owner.socket.emit('vnc:input', { containerId: id, input });
+  owner.socket.emit('vnc:input', inputs[0]);
+  await Promise.all([linked, mallory, owner].map(settled));
+  await host.settled();
+  expect(host.inputs()).toEqual([]);
+  expect(await present(id)).toBeNull();
+});
+
+test('moves of the pointer are thinned to the newest, and never overtake a button or a key', async () => {
+  const { url, id, host } = await desktop();
+  const viewer = await watch(world, url, id, { mode: 'control' });
+  for (const n of upTo(100)) type(viewer, id, { t: 'ptr', x: n, y: 0, mask: 0 });
+  type(viewer, id, { t: 'ptr', x: 101, y: 0, mask: 1 });
+  for (const n of upTo(50)) type(viewer, id, { t: 'ptr', x: 200 + n, y: 0, mask: 1 });
+  type(viewer, id, key(9));
+  await waitFor('the key', () => host.inputs().some(({ input }) => input.t === 'key'));
+  const story = host.inputs().map(({ input }) => (input.t === 'ptr' ? `${input.mask}:${input.x}` : input.t));
+  expect(story.slice(-4)).toEqual(['0:100', '1:101', '1:250', 'key']);
+  expect(story.length).toBeLessThan(20);
+});
+
+test('every viewer on every node learns who holds control, and the host that it changed', async () => {
+  const { urls, id, host } = await desktop(2);
+  const [here, there] = urls.map((url) => watch(world, url, id, { mode: 'control' }));
+  const [first, second] = [await here, await there];
+  if (!first || !second) throw new Error('no viewers');
+  const viewers = [first, second, await watch(world, urls[1] ?? '', id, { shared: true })];
+  const told = (count: number) =>
+    waitFor('all to be told', () => viewers.every(({ holders }) => holders.length === count));
+  const named = ({ viewerId }: Watcher) => ({ viewerId, userId: 'ann' });
+
+  expect(await control(first, id, 'request')).toEqual({ ok: true, holder: named(first) });
+  await told(1);
+  expect(await control(second, id, 'request')).toEqual({ ok: true, holder: named(first) });
+  expect(await control(second, id, 'take')).toEqual({ ok: true, holder: named(second) });
+  await told(2);
+  expect(await control(first, id, 'release')).toEqual({ ok: true, holder: named(second) });
+  second.socket.disconnect();
+  await waitFor('the release', () => first.holders.length === 3);
+  expect(first.holders).toEqual([named(first), named(second), null]);
+  expect(viewers[2]?.holders).toEqual([named(first), named(second), null]);
+  expect(host.heard.filter(({ t }) => t === 'control')).toHaveLength(3);
+});
+
+test('leases rise with every change of hands, over a loss of the realtime Redis too', async () => {
+  const { url, id, host } = await desktop();
+  const [a, b] = [
+    await watch(world, url, id, { mode: 'control' }),
+    await watch(world, url, id, { mode: 'control' }),
+  ];
+  const leases: number[] = [];
+  for (const [viewer, n] of [
+    [a, 1],
+    [b, 2],
+    [a, 3],
+    [b, 4],
+  ] as const) {
+    if (n === 3) {
+      await world.realtime.client.flushall();
+      await waitFor('the loss to be known', () => a.holders.at(-1) === null);
+    }
+    await control(viewer, id, 'take');
+    type(viewer, id, key(n));
+    await waitFor('the input', () => host.inputs().length === n);
+    leases.push(host.inputs().at(-1)?.lease ?? 0);
+  }
+  expect(leases).toEqual([...leases].sort((x, y) => x - y));
+  expect(new Set(leases).size).toBe(4);
+});
+
+test('control is kept as long as its holder lives, and free again soon after it vanished with its node', async () => {
+  const { url, id } = await desktop();
+  const dying = await world.process();
+  const holder = await watch(world, dying.url, id, { mode: 'control' });
+  const staying = await watch(world, url, id, { mode: 'control' });
+  expect(await control(holder, id, 'request')).toMatchObject({ ok: true });
+  const { lease } = await present(id);
+  await waitFor('a renewal', async () => {
+    const left = await world.realtime.client.pttl(screenKeys.control(id));
+    return left > CONTROL_TTL_MS - LIMITS.controlMs && left < CONTROL_TTL_MS - 100;
+  });
+  await waitFor('another', async () => {
+    const left = await world.realtime.client.pttl(screenKeys.control(id));
+    return left > CONTROL_TTL_MS - 100;
+  });
+  expect((await present(id)).lease).toBe(lease);
+  await dying.end('SIGKILL');
+  await waitFor('control to be free', () => staying.holders.at(-1) === null);
+  expect(await control(staying, id, 'request')).toMatchObject({ holder: { viewerId: staying.viewerId } });
+});
+
+test('while Redis is away inputs are dropped, and control can be had again after it', async () => {
+  const { url, id } = await desktop();
+  const viewer = await watch(world, url, id, { mode: 'control' });
+  await world.realtime.kill();
+  expect(await control(viewer, id, 'request')).toMatchObject({ ok: false, code: 'unavailable' });
+  type(viewer, id, key(1));
+  await settled(viewer);
+  await world.realtime.restart();
+  await waitFor('control', async () => (await control(viewer, id, 'request')).ok);
+});

@@ -1,0 +1,99 @@
+import type { ScreenInput } from '@warmwind/shared/screen';
+import { LIMITS } from '../limits.ts';
+import type { Metrics } from '../metrics.ts';
+import { Bucket } from '../sockets/bucket.ts';
+import type { Screen } from './screen.ts';
+import type { Viewer } from './viewer.ts';
+
+type Move = Extract<ScreenInput, { t: 'ptr' }>;
+
+/**
+ * What one viewer does, on its way to the host: only while it holds control, which its first input asks for when nobody
+ * does. Of moves of the pointer only the newest counts; all else keeps its order. What may not pass is dropped and counted.
+ */
+export class Input {
+  readonly #viewer: Viewer;
+  readonly #screen: Screen;
+  readonly #request: () => Promise<unknown>;
+  readonly #metrics: Metrics;
+  readonly #bucket = new Bucket(LIMITS.inputsPerSecond, LIMITS.inputsBurst);
+  #mask = 0;
+  #move: Move | undefined;
+  #moving: NodeJS.Timeout | undefined;
+  /** What waits for control; `undefined` while it is not being asked for. */
+  #waiting: ScreenInput[] | undefined;
+
+  /** @param request asks for control on the viewer's behalf */
+  constructor(viewer: Viewer, screen: Screen, request: () => Promise<unknown>, metrics: Metrics) {
+    this.#viewer = viewer;
+    this.#screen = screen;
+    this.#request = request;
+    this.#metrics = metrics;
+  }
+
+  receive(input: ScreenInput): void {
+    if (this.#viewer.mode !== 'control') {
+      this.#drop('view');
+    } else if (input.t === 'ptr' && input.mask === this.#mask) {
+      this.#move = input;
+      this.#moving ??= setTimeout(() => this.#flush(), LIMITS.moveMs);
+    } else if (this.#bucket.take()) {
+      this.#flush();
+      if (input.t === 'ptr') this.#mask = input.mask;
+      this.#forward(input);
+    } else {
+      this.#drop('rate_limited');
+    }
+  }
+
+  close(): void {
+    clearTimeout(this.#moving);
+  }
+
+  #flush(): void {
+    clearTimeout(this.#moving);
+    this.#moving = undefined;
+    const move = this.#move;
+    this.#move = undefined;
+    if (move) this.#forward(move);
+  }
+
+  #forward(input: ScreenInput): void {
+    const { holder } = this.#screen.control;
+    if (this.#waiting) {
+      if (this.#waiting.length < LIMITS.inputsWaiting) this.#waiting.push(input);
+      else this.#drop('rate_limited');
+    } else if (holder?.viewerId === this.#viewer.id) {
+      this.#send(input, holder.lease);
+    } else if (holder) {
+      this.#drop('not_holder');
+    } else {
+      this.#waiting = [input];
+      this.#request().then(
+        () => this.#resume(),
+        () => this.#resume(),
+      );
+    }
+  }
+
+  /** Control has been asked for: what waits goes out, or is dropped when another has it or nobody knows. */
+  #resume(): void {
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
+    const { holder } = this.#screen.control;
+    for (const input of waiting) {
+      if (holder?.viewerId === this.#viewer.id) this.#send(input, holder.lease);
+      else this.#drop('not_holder');
+    }
+  }
+
+  #send(input: ScreenInput, lease: number): void {
+    const count = (outcome: string) => () => this.#metrics.inputs.inc({ outcome });
+    const message = { t: 'input', viewerId: this.#viewer.id, lease, input } as const;
+    this.#screen.tell(message).then(count('sent'), count('unavailable'));
+  }
+
+  #drop(outcome: 'view' | 'not_holder' | 'rate_limited'): void {
+    this.#metrics.inputs.inc({ outcome });
+  }
+}

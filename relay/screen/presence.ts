@@ -1,0 +1,78 @@
+import { newId } from '@warmwind/shared/ids';
+import { Viewer as SeenViewer, screenKeys } from '@warmwind/shared/screen';
+import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { LIMITS } from '../limits.ts';
+import type { Viewer } from './viewer.ts';
+
+/** What a node says of one of its viewers, and until when it vouches for that, ms. */
+const Vouched = SeenViewer.omit({ control: true }).extend({ until: z.number() });
+type Vouched = z.infer<typeof Vouched>;
+
+/** Who watches a desktop, over all nodes: each vouches for its own, for a short time. */
+export class Presence {
+  /** Names this process among all that there ever were. */
+  readonly #node = newId();
+  readonly #realtime: Redis;
+
+  constructor(realtime: Redis) {
+    this.#realtime = realtime;
+  }
+
+  /** Says that these watch. Rejects while Redis is away; it is said again soon. */
+  async vouch(containerId: string, viewers: Viewer[]): Promise<void> {
+    if (viewers.length === 0) return;
+    const key = screenKeys.viewers(containerId);
+    const until = Date.now() + LIMITS.vouchMs;
+    const fields = viewers.flatMap((viewer) => [
+      this.#field(viewer.id),
+      JSON.stringify({ ...viewer.seen, until } satisfies Vouched),
+    ]);
+    await this.#realtime
+      .pipeline()
+      .hset(key, ...fields)
+      .pexpire(key, 2 * LIMITS.vouchMs)
+      .exec();
+  }
+
+  async remove({ containerId, id }: Viewer): Promise<void> {
+    await this.#realtime.hdel(screenKeys.viewers(containerId), this.#field(id));
+  }
+
+  /** Who watches now, the first to come first. What nobody vouches for any more is cleared away. */
+  async list(containerId: string): Promise<Omit<SeenViewer, 'control'>[]> {
+    const key = screenKeys.viewers(containerId);
+    const fields = Object.entries(await this.#realtime.hgetall(key));
+    const now = Date.now();
+    const known = fields.map(([field, value]) => ({ field, seen: read(value) }));
+    const stale = known.filter(({ seen }) => !seen || seen.until < now).map(({ field }) => field);
+    if (stale.length > 0) await this.#realtime.hdel(key, ...stale);
+    return known
+      .flatMap(({ seen }) => (seen && seen.until >= now ? [seen] : []))
+      .sort((a, b) => a.since.localeCompare(b.since) || a.id.localeCompare(b.id))
+      .map(({ until: _, ...seen }) => seen);
+  }
+
+  /** Forgets a viewer of whatever node. → was there one? */
+  async forget(containerId: string, viewerId: string): Promise<boolean> {
+    const key = screenKeys.viewers(containerId);
+    const fields = await this.#realtime.hkeys(key);
+    const field = fields.find((candidate) => candidate.endsWith(` ${viewerId}`));
+    if (field === undefined) return false;
+    const seen = read((await this.#realtime.hget(key, field)) ?? '');
+    await this.#realtime.hdel(key, field);
+    return seen !== undefined && seen.until >= Date.now();
+  }
+
+  #field(viewerId: string): string {
+    return `${this.#node} ${viewerId}`;
+  }
+}
+
+function read(value: string): Vouched | undefined {
+  try {
+    return Vouched.safeParse(JSON.parse(value)).data;
+  } catch {
+    return undefined;
+  }
+}

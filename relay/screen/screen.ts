@@ -1,0 +1,176 @@
+import type { Logger } from '@warmwind/shared/node/log';
+import {
+  type Control,
+  FRAME_HEAD_BYTES,
+  type FrameHead,
+  type Holder,
+  MAX_CUT_TEXT,
+  MAX_FRAME_BYTES,
+  readFrameHead,
+  screenKeys,
+  type ToHost,
+} from '@warmwind/shared/screen';
+import type { Redis } from 'ioredis';
+import { LIMITS } from '../limits.ts';
+import type { Metrics } from '../metrics.ts';
+import { Prebuilt } from '../sockets/prebuilt.ts';
+import type { RelayServer } from '../sockets/socket.ts';
+import { type ControlState, isNews } from './control.ts';
+import { Frame } from './frame.ts';
+import type { Viewer } from './viewer.ts';
+
+/** What every screen of a node works with. */
+export type ScreenContext = { io: RelayServer; realtime: Redis; metrics: Metrics; log: Logger };
+
+/**
+ * One desktop's screen on one node: passes what its host publishes on to the viewers here, and asks the host for a key
+ * while one of them lacks it. A key goes to those who need it, a delta to those who have all before it.
+ */
+export class Screen {
+  readonly containerId: string;
+  readonly owner: string;
+  readonly channel: string;
+  /** By viewer id. */
+  readonly viewers = new Map<string, Viewer>();
+  /** Resolves once the channel is subscribed. */
+  readonly opened: Promise<unknown>;
+  /** Who is about to watch: the screen is kept for them. */
+  expected = 0;
+  control: ControlState = { lease: 0, holder: null };
+  readonly #context: ScreenContext;
+  /** Something may have been missed: the next key tells. */
+  #unsure = false;
+  #askedAt = Number.NEGATIVE_INFINITY;
+  #asking: NodeJS.Timeout | undefined;
+  /** When the host is asked next. */
+  #askAt = Number.POSITIVE_INFINITY;
+
+  constructor(
+    containerId: string,
+    owner: string,
+    context: ScreenContext,
+    subscribe: (channel: string) => Promise<unknown>,
+  ) {
+    this.containerId = containerId;
+    this.owner = owner;
+    this.channel = screenKeys.down(containerId);
+    this.#context = context;
+    this.opened = subscribe(this.channel);
+  }
+
+  /** Does anyone here lack a key that could be sent now? */
+  get lacking(): boolean {
+    return this.#unsure || this.viewers.values().some((viewer) => viewer.waits);
+  }
+
+  add(viewer: Viewer): void {
+    this.viewers.set(viewer.id, viewer);
+    this.ask();
+  }
+
+  /** A message of the channel. */
+  receive(message: Buffer): void {
+    const head = message.length <= MAX_FRAME_BYTES ? readFrameHead(message) : undefined;
+    if (!head) {
+      this.#context.log.warn(
+        { container: this.containerId, bytes: message.length },
+        'a frame was unreadable',
+      );
+      return;
+    }
+    const payload = message.subarray(FRAME_HEAD_BYTES);
+    if (head.kind === 'delta') this.#delta(head, payload);
+    else if (head.kind === 'key') this.#key(head, payload);
+    else if (head.kind === 'cut')
+      this.#cut(payload.toString('utf8', 0, 4 * MAX_CUT_TEXT).slice(0, MAX_CUT_TEXT));
+    else this.#gone(payload.toString('utf8', 0, 1000));
+  }
+
+  /** Asks the host for a key, now or as soon as it may be asked again, and again until all have one. */
+  ask(): void {
+    const at = Math.max(performance.now(), this.#askedAt + LIMITS.keyGapMs);
+    if (at < this.#askAt) this.#askAfter(at);
+  }
+
+  /** Messages may have been missed. */
+  doubt(): void {
+    this.#unsure = true;
+    this.ask();
+  }
+
+  /** What has become known of the control; viewers are told what is news. */
+  learn(next: ControlState): void {
+    if (!isNews(this.control, next)) return;
+    this.control = { lease: next.lease, holder: next.holder };
+    for (const { socket } of this.viewers.values()) {
+      socket.emit('vnc:control', { containerId: this.containerId, holder: publicHolder(next.holder) });
+    }
+  }
+
+  /** The viewer of this node that holds control. */
+  get holding(): Viewer | undefined {
+    return this.viewers.get(this.control.holder?.viewerId ?? '');
+  }
+
+  /** → how many have heard it, as far as Redis knows. Rejects while Redis is away. */
+  async tell(message: ToHost): Promise<number> {
+    const { realtime } = this.#context;
+    return Number(await realtime.spublish(screenKeys.up(this.containerId), JSON.stringify(message)));
+  }
+
+  close(): void {
+    clearTimeout(this.#asking);
+  }
+
+  #delta(head: FrameHead, payload: Buffer): void {
+    const frame = this.#frame('vnc:frame', head, [head.epoch, head.seq], payload);
+    let lacking = false;
+    for (const viewer of this.viewers.values()) {
+      viewer.delta(frame);
+      lacking ||= viewer.waits;
+    }
+    if (lacking) this.ask();
+  }
+
+  #key(head: FrameHead, payload: Buffer): void {
+    const { epoch, seq, width, height } = head;
+    const frame = this.#frame('vnc:key', head, [epoch, seq, width, height], payload);
+    this.#unsure = false;
+    for (const viewer of this.viewers.values()) viewer.key(frame);
+  }
+
+  #frame(name: string, head: FrameHead, args: number[], payload: Buffer): Frame {
+    return new Frame(this.#context.io, head, [name, this.containerId, ...args, payload]);
+  }
+
+  #cut(text: string): void {
+    const { containerId } = this;
+    const event = new Prebuilt(this.#context.io, ['vnc:cut', { containerId, text }]);
+    for (const viewer of this.viewers.values()) viewer.cut(event);
+  }
+
+  #gone(reason: string): void {
+    for (const viewer of this.viewers.values()) viewer.gone(reason);
+    this.ask();
+  }
+
+  #askAfter(at: number): void {
+    clearTimeout(this.#asking);
+    this.#askAt = at;
+    this.#asking = setTimeout(
+      () => {
+        this.#askAt = Number.POSITIVE_INFINITY;
+        if (!this.lacking) return;
+        this.#askedAt = performance.now();
+        this.#context.metrics.keysAsked.inc();
+        this.tell({ t: 'key' }).catch(() => undefined);
+        this.#askAfter(this.#askedAt + LIMITS.keyRepeatMs);
+      },
+      Math.max(0, at - performance.now()),
+    );
+  }
+}
+
+/** A holder as all may see it. */
+export const publicHolder = (holder: Control | null): Holder | null =>
+  holder && { viewerId: holder.viewerId, userId: holder.userId };

@@ -1,0 +1,182 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ApiError } from '@warmwind/shared/errors';
+import { screenKeys } from '@warmwind/shared/screen';
+import type { Redis } from 'ioredis';
+import { LIMITS } from '../limits.ts';
+import type { Known } from '../rooms/records.ts';
+import { endedState } from './access.ts';
+import { actOnControl, type ControlState } from './control.ts';
+import { Presence } from './presence.ts';
+import { Screen, type ScreenContext } from './screen.ts';
+import type { Viewer } from './viewer.ts';
+
+/** What nodes tell each other of screens. */
+const CONTROL = 'screen:control';
+const EXPEL = 'screen:expel';
+
+/** The screens that are watched on this node: opened for the first viewer, forgotten after the last. */
+export class Screens {
+  readonly presence: Presence;
+  /** By channel. */
+  readonly #screens = new Map<string, Screen>();
+  readonly #context: ScreenContext;
+  readonly #subscriber: Redis;
+  readonly #known: Known;
+  readonly #timers: NodeJS.Timeout[];
+
+  /** @param subscriber a patient connection of its own; its subscriptions are restored here, not by ioredis */
+  constructor(context: ScreenContext, subscriber: Redis, known: Known) {
+    this.#context = context;
+    this.#subscriber = subscriber;
+    this.#known = known;
+    this.presence = new Presence(context.realtime);
+    subscriber.options.autoResubscribe = false;
+    subscriber.on('smessageBuffer', (channel: Buffer, message: Buffer) => {
+      this.#screens.get(channel.toString())?.receive(message);
+    });
+    subscriber.on('ready', () => {
+      this.#resubscribe().catch((err: unknown) => context.log.warn({ err }, 'resubscribing failed'));
+    });
+    context.io.on(CONTROL, (containerId: string, state: ControlState) => {
+      this.#find(containerId)?.learn(state);
+    });
+    context.io.on(EXPEL, (containerId: string, viewerId: string) => this.#expel(containerId, viewerId));
+    const every = (ms: number, task: (screen: Screen) => Promise<unknown>) =>
+      setInterval(() => {
+        for (const screen of this.#screens.values()) task(screen).catch(() => undefined);
+      }, ms).unref();
+    this.#timers = [
+      every(LIMITS.controlMs, (screen) => this.#lookAtControl(screen)),
+      every(LIMITS.presenceMs, (screen) =>
+        this.presence.vouch(screen.containerId, [...screen.viewers.values()]),
+      ),
+      every(LIMITS.presenceMs, (screen) => this.#closeEnded(screen)),
+    ];
+  }
+
+  get viewers(): number {
+    return this.#screens.values().reduce((sum, { viewers }) => sum + viewers.size, 0);
+  }
+
+  /**
+   * A desktop's screen, subscribed, its control known; kept until `settle` is called. Throws `unavailable` when Redis
+   * does not answer in time.
+   */
+  async open(containerId: string, owner: string): Promise<{ screen: Screen; settle: () => void }> {
+    const screen = this.#find(containerId) ?? this.#create(containerId, owner);
+    screen.expected += 1;
+    const settle = () => {
+      screen.expected -= 1;
+      this.#forgetUnwatched(screen);
+    };
+    try {
+      const late = sleep(LIMITS.subscribeMs, undefined, { ref: false }).then(unavailable);
+      await Promise.race([screen.opened, late]).catch(unavailable);
+      await this.#lookAtControl(screen).catch(unavailable);
+    } catch (error) {
+      settle();
+      throw error;
+    }
+    return { screen, settle };
+  }
+
+  watch(screen: Screen, viewer: Viewer): void {
+    screen.add(viewer);
+    this.presence.vouch(screen.containerId, [viewer]).catch(() => undefined);
+  }
+
+  /** Control that it holds goes back. */
+  unwatch(screen: Screen, viewer: Viewer): void {
+    if (!screen.viewers.delete(viewer.id)) return;
+    this.presence.remove(viewer).catch(() => undefined);
+    // Should this fail, control ends by itself soon.
+    if (screen.control.holder?.viewerId === viewer.id)
+      this.act(screen, 'release', viewer).catch(() => undefined);
+    this.#forgetUnwatched(screen);
+  }
+
+  /** Asks for, takes or releases control; everybody learns of it. Rejects while Redis is away. */
+  async act(screen: Screen, action: 'request' | 'take' | 'release', viewer: Viewer): Promise<void> {
+    const { changed, ...state } = await actOnControl(
+      this.#context.realtime,
+      screen.containerId,
+      action,
+      viewer.holder,
+    );
+    screen.learn(state);
+    if (changed) this.#context.io.serverSideEmit(CONTROL, screen.containerId, state);
+    const left = !screen.viewers.has(viewer.id) && state.holder?.viewerId === viewer.id;
+    if (left) await this.act(screen, 'release', viewer);
+  }
+
+  /** Closes the connection of a viewer on whatever node. → was there one? Rejects while Redis is away. */
+  async expel(containerId: string, viewerId: string): Promise<boolean> {
+    const known = await this.presence.forget(containerId, viewerId);
+    if (!known) return false;
+    this.#expel(containerId, viewerId);
+    this.#context.io.serverSideEmit(EXPEL, containerId, viewerId);
+    return true;
+  }
+
+  close(): void {
+    for (const timer of this.#timers) clearInterval(timer);
+    for (const screen of this.#screens.values()) screen.close();
+    this.#screens.clear();
+  }
+
+  #expel(containerId: string, viewerId: string): void {
+    const viewer = this.#find(containerId)?.viewers.get(viewerId);
+    // Socket.IO's own goodbye, after which clients do not come back by themselves.
+    viewer?.socket.disconnect(true);
+  }
+
+  #find(containerId: string): Screen | undefined {
+    return this.#screens.get(screenKeys.down(containerId));
+  }
+
+  #create(containerId: string, owner: string): Screen {
+    const screen = new Screen(containerId, owner, this.#context, (name) => this.#subscriber.ssubscribe(name));
+    this.#screens.set(screen.channel, screen);
+    screen.opened.catch(() => this.#forget(screen));
+    return screen;
+  }
+
+  /** Looks who holds control, and renews it for who holds it here. */
+  async #lookAtControl(screen: Screen): Promise<void> {
+    const { realtime } = this.#context;
+    screen.learn(await actOnControl(realtime, screen.containerId, 'look', screen.holding?.holder));
+  }
+
+  /** A host that died says nothing: who waits in vain is told what became of the desktop. */
+  async #closeEnded(screen: Screen): Promise<void> {
+    if (!screen.lacking) return;
+    const state = await endedState(this.#known, screen.owner, screen.containerId);
+    if (!state) return;
+    for (const viewer of [...screen.viewers.values()]) {
+      viewer.gone(state);
+      this.unwatch(screen, viewer);
+    }
+  }
+
+  #forgetUnwatched(screen: Screen): void {
+    if (screen.viewers.size === 0 && screen.expected === 0) this.#forget(screen);
+  }
+
+  /** Commands of one connection keep their order: who opens the screen anew subscribes after this. */
+  #forget(screen: Screen): void {
+    screen.close();
+    if (this.#screens.get(screen.channel) !== screen) return;
+    this.#screens.delete(screen.channel);
+    this.#subscriber.sunsubscribe(screen.channel).catch(() => undefined);
+  }
+
+  async #resubscribe(): Promise<void> {
+    const screens = [...this.#screens.values()];
+    await Promise.all(screens.map(({ channel }) => this.#subscriber.ssubscribe(channel)));
+    for (const screen of screens) screen.doubt();
+  }
+}
+
+const unavailable = (): never => {
+  throw new ApiError('unavailable', 'The screen cannot be opened now: watch again in a moment.');
+};

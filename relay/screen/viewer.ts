@@ -1,0 +1,127 @@
+import { newId } from '@warmwind/shared/ids';
+import { type Viewer as SeenViewer, VIEWER_WINDOW_BYTES } from '@warmwind/shared/screen';
+import { LIMITS } from '../limits.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Prebuilt } from '../sockets/prebuilt.ts';
+import { type RelaySocket, unsentBytes } from '../sockets/socket.ts';
+import type { Frame } from './frame.ts';
+import { Window } from './window.ts';
+
+/**
+ * One socket that watches one desktop. It is sent a key, then the deltas that follow it without a gap. What does not fit
+ * into its window is left out; when it has caught up it waits for the next key.
+ */
+export class Viewer {
+  /** Unique to the socket and desktop. */
+  readonly id = newId();
+  readonly containerId: string;
+  readonly socket: RelaySocket;
+  readonly #since = new Date().toISOString();
+  readonly #metrics: Metrics;
+  readonly #window = new Window();
+  /** The frame it is at; `undefined` while it lacks a key. */
+  #at: { epoch: number; seq: number } | undefined;
+  /** The newest clipboard that it has not been sent. */
+  #cut: Prebuilt | undefined;
+  #refreshedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(containerId: string, socket: RelaySocket, metrics: Metrics) {
+    this.containerId = containerId;
+    this.socket = socket;
+    this.#metrics = metrics;
+  }
+
+  get mode(): SeenViewer['mode'] {
+    return this.socket.data.ticket.mode;
+  }
+
+  /** It came by a link to this one desktop. */
+  get shared(): boolean {
+    return this.socket.data.ticket.containerId !== undefined;
+  }
+
+  /** Whose it is as everybody may see it. */
+  get holder(): { id: string; userId: string } {
+    return { id: this.id, userId: this.socket.data.ticket.sub };
+  }
+
+  get seen(): Omit<SeenViewer, 'control'> {
+    const { sub, jti } = this.socket.data.ticket;
+    return { id: this.id, userId: sub, ticketId: jti, mode: this.mode, since: this.#since };
+  }
+
+  /** Would a key that comes now be sent? */
+  get waits(): boolean {
+    return this.#at === undefined && this.#window.drained;
+  }
+
+  delta(frame: Frame): void {
+    const { epoch, seq } = frame.head;
+    const at = this.#at;
+    if (!at || at.epoch !== epoch || at.seq + 1 !== seq || !this.#takes(frame)) {
+      this.lose();
+      this.#metrics.framesDropped.inc();
+      return;
+    }
+    at.seq = seq;
+    this.#send(frame);
+  }
+
+  key(frame: Frame): void {
+    const { epoch, seq } = frame.head;
+    const at = this.#at;
+    if (at?.epoch === epoch && at.seq === seq) return;
+    this.lose();
+    if (!this.waits || this.#isUnread()) return;
+    this.#at = { epoch, seq };
+    this.#send(frame);
+  }
+
+  ack(epoch: number, seq: number): void {
+    this.#window.ack(epoch, seq, performance.now());
+    if (this.#cut !== undefined) this.cut(this.#cut);
+  }
+
+  /** From here on it lacks a key. */
+  lose(): void {
+    this.#at = undefined;
+  }
+
+  /** It asks for a key itself. → may it? */
+  refresh(): boolean {
+    const now = performance.now();
+    if (now - this.#refreshedAt < LIMITS.refreshMs) return false;
+    this.#refreshedAt = now;
+    this.lose();
+    return true;
+  }
+
+  /** The desktop's clipboard. Only the newest text matters, and whoever watches by a link to view is not told it. */
+  cut(event: Prebuilt): void {
+    if (this.shared && this.mode === 'view') return;
+    const waits = unsentBytes(this.socket) > 0;
+    this.#cut = waits ? event : undefined;
+    if (!waits) event.send(this.socket);
+  }
+
+  /** The stream ended, or is watched no longer. */
+  gone(reason: string): void {
+    this.lose();
+    this.socket.emit('vnc:gone', { containerId: this.containerId, reason });
+  }
+
+  #takes({ bytes }: Frame): boolean {
+    return this.#window.fits(bytes) && !this.#isUnread();
+  }
+
+  /** Acknowledgements may lie: what the connection has not taken counts in any case. */
+  #isUnread(): boolean {
+    return unsentBytes(this.socket) >= VIEWER_WINDOW_BYTES;
+  }
+
+  #send(frame: Frame): void {
+    this.#window.sent(frame);
+    frame.send(this.socket);
+    this.#metrics.framesSent.inc();
+  }
+}

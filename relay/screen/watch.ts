@@ -1,0 +1,140 @@
+import { hasEnded } from '@warmwind/shared/containers';
+import { ApiError } from '@warmwind/shared/errors';
+import { type ControlAck, ScreenInput, type WatchAck } from '@warmwind/shared/screen';
+import { z } from 'zod';
+import { LIMITS } from '../limits.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Known } from '../rooms/records.ts';
+import { Bucket } from '../sockets/bucket.ts';
+import type { Inbound } from '../sockets/inbound.ts';
+import type { RelaySocket } from '../sockets/socket.ts';
+import { openDesktop } from './access.ts';
+import { Input } from './input.ts';
+import { publicHolder, type Screen } from './screen.ts';
+import type { Screens } from './screens.ts';
+import { Viewer } from './viewer.ts';
+
+const ContainerId = z.string().max(64);
+const OfContainer = z.strictObject({ containerId: ContainerId });
+const ControlAction = z.strictObject({
+  containerId: ContainerId,
+  action: z.enum(['request', 'release', 'take']),
+});
+const SomeInput = z.strictObject({ containerId: ContainerId, input: ScreenInput });
+
+type Watched = { screen: Screen; viewer: Viewer; input: Input };
+
+/** The screens that one socket watches. */
+export function handleScreens(
+  socket: RelaySocket,
+  inbound: Inbound,
+  known: Known,
+  screens: Screens,
+  metrics: Metrics,
+): void {
+  const watched = new Map<string, Watched>();
+  const opening = new Set<string>();
+
+  const unwatch = (containerId: string) => {
+    const held = watched.get(containerId);
+    if (!held) return;
+    watched.delete(containerId);
+    held.input.close();
+    screens.unwatch(held.screen, held.viewer);
+  };
+  socket.on('disconnect', () => {
+    for (const containerId of watched.keys()) unwatch(containerId);
+  });
+  /** What it watches here; a screen that ended by itself is watched no longer. */
+  const find = (containerId: string): Watched => {
+    const held = watched.get(containerId);
+    if (held?.screen.viewers.has(held.viewer.id)) return held;
+    unwatch(containerId);
+    throw new ApiError('not_found', 'This screen is not watched here: send vnc:watch first.');
+  };
+
+  inbound.on('vnc:watch', OfContainer, async ({ containerId }, reply) => {
+    const { ticket } = socket.data;
+    const { mode } = ticket;
+    const { state, width, height } = await openDesktop(known, ticket, containerId);
+    if (hasEnded(state)) {
+      throw new ApiError('conflict', `This desktop is ${state} and can't be watched: start another one.`);
+    }
+    if (opening.has(containerId)) throw new ApiError('conflict', 'This screen is just being opened.');
+    if (watched.size + opening.size >= LIMITS.screensPerSocket && !watched.has(containerId)) {
+      const most = LIMITS.screensPerSocket;
+      throw new ApiError('quota_exceeded', `A socket may watch ${most} screens: leave one first.`);
+    }
+    opening.add(containerId);
+    try {
+      const { screen, settle } = await screens.open(containerId, ticket.sub);
+      try {
+        if (!socket.connected) return;
+        const held = watched.get(containerId);
+        const again = held && screen.viewers.has(held.viewer.id);
+        if (!again) unwatch(containerId);
+        const viewer = again ? held.viewer : new Viewer(containerId, socket, metrics);
+        // Who watches again begins anew; what is on its way still counts.
+        viewer.lose();
+        const holder = publicHolder(screen.control.holder);
+        reply({ ok: true, mode, width, height, viewerId: viewer.id, holder } as WatchAck);
+        if (!again) {
+          const request = () => screens.act(screen, 'request', viewer);
+          watched.set(containerId, { screen, viewer, input: new Input(viewer, screen, request, metrics) });
+        }
+        screens.watch(screen, viewer);
+      } finally {
+        settle();
+      }
+    } finally {
+      opening.delete(containerId);
+    }
+  });
+
+  inbound.on('vnc:unwatch', OfContainer, async ({ containerId }, reply) => {
+    unwatch(containerId);
+    reply({ ok: true });
+  });
+
+  inbound.on('vnc:refresh', OfContainer, async ({ containerId }, reply) => {
+    const { screen, viewer } = find(containerId);
+    if (!viewer.refresh()) throw new ApiError('rate_limited', 'A key was asked for just now: wait a second.');
+    screen.ask();
+    reply({ ok: true });
+  });
+
+  inbound.on('vnc:control', ControlAction, async ({ containerId, action }, reply) => {
+    const { screen, viewer } = find(containerId);
+    if (viewer.mode !== 'control') {
+      throw new ApiError('forbidden', 'This ticket may only view: ask for one with mode "control".');
+    }
+    if (action === 'take' && viewer.shared) {
+      throw new ApiError('forbidden', "Only the desktop's owner takes control: request it instead.");
+    }
+    await screens.act(screen, action, viewer).catch((): never => {
+      throw new ApiError('unavailable', 'Control cannot be had now: try again in a moment.');
+    });
+    reply({ ok: true, holder: publicHolder(screen.control.holder) } as ControlAck);
+  });
+
+  const inputs = new Bucket(LIMITS.inputEventsPerSecond, LIMITS.inputEventsBurst);
+  inbound.on(
+    'vnc:input',
+    SomeInput,
+    async ({ containerId, input }) => {
+      const held = watched.get(containerId);
+      if (held) held.input.receive(input);
+      else metrics.inputs.inc({ outcome: 'not_watching' });
+    },
+    inputs,
+  );
+
+  const acks = new Bucket(LIMITS.acksPerSecond, LIMITS.acksBurst);
+  inbound.onQuick('vnc:ack', (argument) => {
+    const { containerId, epoch, seq } = (argument ?? {}) as Record<string, unknown>;
+    const held = typeof containerId === 'string' ? watched.get(containerId) : undefined;
+    if (!held || typeof epoch !== 'number' || typeof seq !== 'number' || !acks.take()) return;
+    held.viewer.ack(epoch, seq);
+    if (held.viewer.waits) held.screen.ask();
+  });
+}

@@ -1,0 +1,97 @@
+import {
+  FRAME_HEAD_BYTES,
+  type FrameKind,
+  type ScreenInput,
+  screenKeys,
+  ToHost,
+  writeFrameHead,
+} from '@warmwind/shared/screen';
+import { Redis } from 'ioredis';
+import { waitFor } from '../../infra/testing/wait.ts';
+import type { World } from './world.ts';
+
+/** The host of one desktop, as far as the relay can tell: publishes frames, and hears what relays say. */
+export class TestHost {
+  /** All that relays have said. */
+  readonly heard: ToHost[] = [];
+  /** Bytes of the keys with which it answers; null: it does not answer. */
+  answers: number | null = null;
+  epoch = 1000;
+  seq = 0;
+  readonly #containerId: string;
+  readonly #redis: Redis;
+  readonly #ears: Redis;
+
+  private constructor(containerId: string, redis: Redis, ears: Redis) {
+    this.#containerId = containerId;
+    this.#redis = redis;
+    this.#ears = ears;
+  }
+
+  static async start(world: World, containerId: string, answers: number | null = null): Promise<TestHost> {
+    const redis = new Redis(world.realtime.url, { maxRetriesPerRequest: null });
+    const ears = new Redis(world.realtime.url, { maxRetriesPerRequest: null });
+    for (const connection of [redis, ears]) connection.on('error', () => undefined);
+    const host = new TestHost(containerId, redis, ears);
+    host.answers = answers;
+    ears.on('smessage', (_channel: string, message: string) => {
+      const said = ToHost.parse(JSON.parse(message));
+      host.heard.push(said);
+      if (said.t === 'key' && host.answers !== null) host.key(host.answers).catch(() => undefined);
+    });
+    await ears.ssubscribe(screenKeys.up(containerId));
+    world.onTidy(() => host.stop());
+    return host;
+  }
+
+  delta(bytes: number): Promise<number> {
+    this.seq += 1;
+    return this.publish('delta', Buffer.alloc(bytes, this.seq & 255));
+  }
+
+  key(bytes: number): Promise<number> {
+    return this.publish('key', Buffer.alloc(bytes, this.seq & 255));
+  }
+
+  /** → the relay nodes that listen */
+  async publish(kind: FrameKind, payload: Buffer): Promise<number> {
+    const head = Buffer.alloc(FRAME_HEAD_BYTES);
+    writeFrameHead({ kind, epoch: this.epoch, seq: this.seq, width: 1280, height: 720 }, head);
+    const channel = screenKeys.down(this.#containerId);
+    return Number(await this.#redis.spublish(channel, Buffer.concat([head, payload])));
+  }
+
+  /** Answers a request for a screenshot. */
+  async reply(id: string, head: object, picture: Buffer = Buffer.alloc(0)): Promise<void> {
+    const key = screenKeys.reply(this.#containerId, id);
+    await this.#redis.rpush(key, Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), picture]));
+    await this.#redis.expire(key, 30);
+  }
+
+  keysAsked(): number {
+    return this.heard.filter(({ t }) => t === 'key').length;
+  }
+
+  inputs(): { viewerId: string; lease: number; input: ScreenInput }[] {
+    return this.heard.flatMap((said) => (said.t === 'input' ? [said] : []));
+  }
+
+  /** Relay nodes that listen now. */
+  async listeners(): Promise<number> {
+    const channel = screenKeys.down(this.#containerId);
+    const [, count] = (await this.#redis.call('PUBSUB', 'SHARDNUMSUB', channel)) as [string, number];
+    return count;
+  }
+
+  /** All that was said before has been heard. */
+  async settled(): Promise<void> {
+    const before = this.heard.length;
+    await this.#redis.spublish(screenKeys.up(this.#containerId), JSON.stringify({ t: 'control' }));
+    await waitFor('what was said', () => this.heard.slice(before).some(({ t }) => t === 'control'));
+  }
+
+  stop(): void {
+    this.#redis.disconnect();
+    this.#ears.disconnect();
+  }
+}

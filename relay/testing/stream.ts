@@ -1,0 +1,65 @@
+import type { Envelope } from '@warmwind/shared/events';
+import { jobEventsPath } from '@warmwind/shared/realtime';
+
+/** A client of a job's event stream, as it was when it was opened. */
+export type TestStream = {
+  response: Response;
+  events: Envelope[];
+  /** Has the server ended it, or cut it off? */
+  over: () => 'ended' | 'cut' | undefined;
+  lastId: () => string | undefined;
+  close: () => void;
+};
+
+export async function openStream(
+  url: string,
+  token: string,
+  job: string,
+  lastEventId?: string,
+): Promise<TestStream> {
+  const controller = new AbortController();
+  const response = await fetch(`${url}${jobEventsPath(job)}`, {
+    headers: {
+      Authorization: `Bearer ${token}`,
+      ...(lastEventId === undefined ? {} : { 'Last-Event-ID': lastEventId }),
+    },
+    signal: controller.signal,
+  });
+  const events: Envelope[] = [];
+  let over: 'ended' | 'cut' | undefined;
+  if (response.ok && response.body) {
+    const read = async (body: ReadableStream<Uint8Array<ArrayBuffer>>) => {
+      let text = '';
+      for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
+        const blocks = (text + chunk).split('\n\n');
+        text = blocks.pop() ?? '';
+        for (const block of blocks) if (!block.startsWith(':')) events.push(parse(block));
+      }
+    };
+    read(response.body).then(
+      () => {
+        over = 'ended';
+      },
+      () => {
+        over = 'cut';
+      },
+    );
+  }
+  return {
+    response,
+    events,
+    over: () => over,
+    lastId: () => events.at(-1)?.id ?? lastEventId,
+    close: () => controller.abort(),
+  };
+}
+
+/** `id:`, `event:` and `data:` say the same. */
+function parse(block: string): Envelope {
+  const fields = Object.fromEntries(
+    block.split('\n').map((line) => [line.slice(0, line.indexOf(': ')), line.slice(line.indexOf(': ') + 2)]),
+  );
+  const event = JSON.parse(fields.data ?? '') as Envelope;
+  if (fields.id !== event.id || fields.event !== event.type) throw new Error(`fields differ: ${block}`);
+  return event;
+}

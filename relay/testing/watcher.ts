@@ -1,0 +1,76 @@
+import type { Holder, WatchAck } from '@warmwind/shared/screen';
+import type { Socket } from 'socket.io-client';
+import { connected, ticket, type World } from './world.ts';
+
+type Seen = { kind: 'key' | 'frame'; epoch: number; seq: number; bytes: Buffer };
+
+/** A stock client that watches one desktop and remembers what it was sent. */
+export type Watcher = {
+  socket: Socket;
+  seen: Seen[];
+  /** `<kind> <seq>` of all frames, in order. */
+  story: () => string[];
+  cuts: string[];
+  gone: string[];
+  holders: (Holder | null)[];
+  answer: WatchAck;
+  viewerId: string;
+  ack: () => void;
+  bytes: () => number;
+};
+
+type Options = {
+  user?: string;
+  mode?: 'view' | 'control';
+  /** By a share link. */
+  shared?: boolean;
+  /** Does it acknowledge every frame at once? */
+  acks?: boolean;
+  id?: string;
+};
+
+export async function watch(
+  world: World,
+  url: string,
+  containerId: string,
+  { user = 'ann', mode = 'view', shared = false, acks = true, id }: Options = {},
+): Promise<Watcher> {
+  const token = await ticket(user, {
+    mode,
+    ...(shared ? { containerId } : {}),
+    ...(id === undefined ? {} : { id }),
+  });
+  const socket = world.client(url, token);
+  const seen: Seen[] = [];
+  const [cuts, gone, holders]: [string[], string[], (Holder | null)[]] = [[], [], []];
+  const ack = () => {
+    const last = seen.at(-1);
+    if (last) socket.emit('vnc:ack', { containerId, epoch: last.epoch, seq: last.seq });
+  };
+  socket.on('vnc:key', (_id: string, epoch: number, seq: number, _w: number, _h: number, bytes: Buffer) => {
+    seen.push({ kind: 'key', epoch, seq, bytes });
+    if (acks) ack();
+  });
+  socket.on('vnc:frame', (_id: string, epoch: number, seq: number, bytes: Buffer) => {
+    seen.push({ kind: 'frame', epoch, seq, bytes });
+    if (acks) ack();
+  });
+  socket.on('vnc:cut', ({ text }: { text: string }) => cuts.push(text));
+  socket.on('vnc:gone', ({ reason }: { reason: string }) => gone.push(reason));
+  socket.on('vnc:control', ({ holder }: { holder: Holder | null }) => holders.push(holder));
+  const refused = await connected(socket);
+  if (refused) throw refused;
+  const answer = (await socket.timeout(8000).emitWithAck('vnc:watch', { containerId })) as WatchAck;
+  return {
+    socket,
+    seen,
+    story: () => seen.map(({ kind, seq }) => `${kind} ${seq}`),
+    cuts,
+    gone,
+    holders,
+    answer,
+    viewerId: answer.ok ? answer.viewerId : '',
+    ack,
+    bytes: () => seen.reduce((sum, { bytes }) => sum + bytes.length, 0),
+  };
+}

@@ -1,0 +1,157 @@
+import { z } from 'zod';
+import { MAX_MESSAGE_CHARS, MAX_MESSAGES, ModelName } from './inference.ts';
+
+/** Text, whole or in parts, as OpenAI's clients send it. */
+const Content = z
+  .union(
+    [
+      z.string().max(MAX_MESSAGE_CHARS),
+      z.array(z.object({ type: z.literal('text'), text: z.string().max(MAX_MESSAGE_CHARS) })).max(64),
+    ],
+    'send text: a string, or parts of type text',
+  )
+  .transform((content) =>
+    typeof content === 'string' ? content : content.map(({ text }) => text).join('\n'),
+  );
+
+const ChatMessage = z.object({
+  role: z
+    .enum(['system', 'developer', 'user', 'assistant'], 'use system, user or assistant')
+    .transform((role) => (role === 'developer' ? 'system' : role)),
+  content: Content,
+});
+
+const unsupported = 'is not supported here: leave it out';
+/** What would change the answer, and is not done here. */
+const UNSUPPORTED = {
+  n: z.literal(1, unsupported).nullish(),
+  tools: z.array(z.unknown()).max(0, unsupported).nullish(),
+  functions: z.array(z.unknown()).max(0, unsupported).nullish(),
+  response_format: z.object({ type: z.literal('text', unsupported) }).nullish(),
+  logprobs: z.literal(false, unsupported).nullish(),
+  logit_bias: z
+    .record(z.string(), z.unknown())
+    .refine((bias) => Object.keys(bias).length === 0, unsupported)
+    .nullish(),
+  modalities: z.array(z.literal('text', unsupported)).nullish(),
+};
+
+const Tokens = z.number().int().min(1).max(131_072);
+
+/** The body of `POST /v1/chat/completions`. Unknown fields are ignored, since OpenAI's clients send many. */
+export const ChatRequest = z.object({
+  model: ModelName,
+  messages: z.array(ChatMessage).min(1).max(MAX_MESSAGES),
+  max_tokens: Tokens.nullish(),
+  max_completion_tokens: Tokens.nullish(),
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().gt(0).max(1).nullish(),
+  seed: z.number().int().nullish(),
+  stop: z
+    .union([z.string().min(1).max(256), z.array(z.string().min(1).max(256)).max(4)])
+    .transform((stop) => (typeof stop === 'string' ? [stop] : stop))
+    .nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
+  ...UNSUPPORTED,
+});
+export type ChatRequest = z.infer<typeof ChatRequest>;
+export type ChatMessage = z.infer<typeof ChatMessage>;
+
+/** The body of every failed answer, and of a frame that ends a stream with an error. */
+export type OpenAiErrorBody = {
+  error: { message: string; type: string; code: string | null; param: string | null };
+};
+
+const TYPES: Record<number, string> = {
+  401: 'authentication_error',
+  403: 'permission_error',
+  429: 'rate_limit_error',
+};
+
+/** An error in OpenAI's form; its type follows from the status. */
+export const openAiError = (
+  status: number,
+  message: string,
+  code: string | null = null,
+  param: string | null = null,
+): OpenAiErrorBody => ({
+  error: {
+    message,
+    type: TYPES[status] ?? (status < 500 ? 'invalid_request_error' : 'server_error'),
+    code,
+    param,
+  },
+});
+
+/** What is wrong with a chat request, in OpenAI's form. `path` has dots between its parts. */
+export function chatRequestError(issue: { path: string; message: string } | undefined): OpenAiErrorBody {
+  const { path = '', message = 'the request is not valid' } = issue ?? {};
+  const [field = ''] = path.split('.');
+  const code = Object.hasOwn(UNSUPPORTED, field) ? 'unsupported_parameter' : 'invalid_value';
+  return openAiError(400, path ? `${path}: ${message}` : message, code, path || null);
+}
+
+/** One entry of `GET /v1/models`. `created` in epoch seconds. */
+export const modelEntry = (id: string, created: number) => ({
+  id,
+  object: 'model' as const,
+  created,
+  owned_by: 'warmwind',
+});
+
+export type Usage = { prompt_tokens: number; completion_tokens: number; total_tokens: number };
+export const usageOf = (prompt: number, completion: number): Usage => ({
+  prompt_tokens: prompt,
+  completion_tokens: completion,
+  total_tokens: prompt + completion,
+});
+
+/** What an answer and all its chunks share. `created` in epoch seconds. */
+export type CompletionHead = { id: string; created: number; model: string };
+
+/** A whole answer. */
+export const completion = (
+  { id, created, model }: CompletionHead,
+  { text, finishReason, usage }: { text: string; finishReason: string; usage: Usage },
+) => ({
+  id,
+  object: 'chat.completion',
+  created,
+  model,
+  choices: [
+    {
+      index: 0,
+      message: { role: 'assistant', content: text, refusal: null },
+      logprobs: null,
+      finish_reason: finishReason,
+    },
+  ],
+  usage,
+});
+
+/** A chunk of a streamed answer. */
+export const completionChunk = (
+  { id, created, model }: CompletionHead,
+  delta: { role?: 'assistant'; content?: string },
+  finishReason: string | null = null,
+) => ({
+  id,
+  object: 'chat.completion.chunk',
+  created,
+  model,
+  choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason }],
+});
+
+/** The chunk that a client gets that asked for `stream_options.include_usage`. */
+export const usageChunk = ({ id, created, model }: CompletionHead, usage: Usage) => ({
+  id,
+  object: 'chat.completion.chunk',
+  created,
+  model,
+  choices: [],
+  usage,
+});
+
+/** The `data` of the frame that ends a stream in good order. */
+export const STREAM_DONE = '[DONE]';

@@ -1,0 +1,171 @@
+import { z } from 'zod';
+import type { Ack } from './realtime.ts';
+
+/**
+ * Screens. The host of a desktop is its only VNC client; it publishes what changes once, for every relay node that has
+ * viewers. Both sides meet in the realtime Redis and nowhere else; all keys and channels of a desktop share a slot.
+ */
+export const screenKeys = {
+  /** Sharded channel, host → relays: frames in the binary form below. Its subscribers tell the host that somebody watches. */
+  down: (containerId: string) => `ww:{screen:${containerId}}:down`,
+  /** Sharded channel, relays → host: `ToHost` as JSON. */
+  up: (containerId: string) => `ww:{screen:${containerId}}:up`,
+  /** String: `Control` as JSON, who may send input; expires when its holder vanishes. */
+  control: (containerId: string) => `ww:{screen:${containerId}}:control`,
+  /** String: the last lease of control that there has been. */
+  leases: (containerId: string) => `ww:{screen:${containerId}}:leases`,
+  /** Hash: `<node> <viewer id>` → `Viewer` as JSON with the time until which its node vouches for it. */
+  viewers: (containerId: string) => `ww:{screen:${containerId}}:viewers`,
+  /** List with the one answer to a request of this id: for screenshots. Expires by itself. */
+  reply: (containerId: string, id: string) => `ww:{screen:${containerId}}:reply:${id}`,
+};
+
+/** What a viewer may be owed at once, bytes: one that never acknowledges gets this much and then nothing. */
+export const VIEWER_WINDOW_BYTES = 2 ** 20;
+/** A client acknowledges at least this often: ms, or bytes. */
+export const ACK_EVERY_MS = 100;
+export const ACK_EVERY_BYTES = 128 * 1024;
+/** The largest frame that a relay takes, bytes. */
+export const MAX_FRAME_BYTES = 16 * 2 ** 20;
+/** How long control is held without being renewed, ms. */
+export const CONTROL_TTL_MS = 10_000;
+/** The longest text that the clipboard carries, either way. */
+export const MAX_CUT_TEXT = 256 * 1024;
+
+/** `vnc:input`: what a viewer does. Coordinates in pixels, `mask` is RFB's button mask, `keysym` X11's. */
+export const ScreenInput = z.discriminatedUnion('t', [
+  z.strictObject({
+    t: z.literal('key'),
+    keysym: z.number().int().min(1).max(0x1fff_ffff),
+    down: z.boolean(),
+  }),
+  z.strictObject({
+    t: z.literal('ptr'),
+    x: z.number().int().min(0).max(65_535),
+    y: z.number().int().min(0).max(65_535),
+    mask: z.number().int().min(0).max(255),
+  }),
+  z.strictObject({ t: z.literal('cut'), text: z.string().max(MAX_CUT_TEXT) }),
+  z.strictObject({
+    t: z.literal('resize'),
+    w: z.number().int().min(320).max(3840),
+    h: z.number().int().min(240).max(2160),
+  }),
+]);
+export type ScreenInput = z.infer<typeof ScreenInput>;
+
+/** Who may send input. `lease` rises with every change of hands: input under an older one is dropped by the host as well. */
+export const Control = z.object({
+  viewerId: z.string().max(64),
+  userId: z.string().max(128),
+  lease: z.number().int().min(1),
+});
+export type Control = z.infer<typeof Control>;
+
+/** Who holds control, as every viewer may know it. */
+export type Holder = Pick<Control, 'viewerId' | 'userId'>;
+
+/** The answer of `vnc:watch`; `viewerId` is the caller's own. Pixels. */
+export type WatchAck = Ack<{
+  mode: 'view' | 'control';
+  width: number;
+  height: number;
+  viewerId: string;
+  holder: Holder | null;
+}>;
+/** The answer of `vnc:control`: who holds it now, be it the caller or another. */
+export type ControlAck = Ack<{ holder: Holder | null }>;
+
+/** Who watches, as its owner sees it. `id` is unique to the socket and desktop. */
+export const Viewer = z.object({
+  id: z.string(),
+  userId: z.string(),
+  /** The ticket or share link by which it came. */
+  ticketId: z.string(),
+  mode: z.enum(['view', 'control']),
+  control: z.boolean(),
+  /** ISO 8601, since when. */
+  since: z.iso.datetime(),
+});
+export type Viewer = z.infer<typeof Viewer>;
+
+/** The answer of `GET /containers/:id/viewers`. */
+export const Viewers = z.object({
+  items: z.array(Viewer),
+  control: z.object({ viewerId: z.string(), userId: z.string() }).nullable(),
+});
+export type Viewers = z.infer<typeof Viewers>;
+
+/** The relay over HTTP, with the owner's ticket: who watches a desktop, and what is on its screen. */
+export const viewersPath = (containerId: string): string => `/containers/${containerId}/viewers`;
+export const viewerPath = (containerId: string, viewerId: string): string =>
+  `/containers/${containerId}/viewers/${viewerId}`;
+export const screenshotPath = (containerId: string, format: 'png' | 'jpeg'): string =>
+  `/containers/${containerId}/screenshot?format=${format}`;
+/** How long a screenshot may take, ms. */
+export const SCREENSHOT_MS = 10_000;
+
+/** What relays tell a desktop's host. */
+export const ToHost = z.discriminatedUnion('t', [
+  /** A viewer needs the whole picture; said again until it comes. It also wakes the stream. */
+  z.object({ t: z.literal('key') }),
+  /** The lease of control changed: read it again, and release what the last holder holds down. */
+  z.object({ t: z.literal('control') }),
+  z.object({
+    t: z.literal('input'),
+    viewerId: z.string().max(64),
+    lease: z.number().int().min(1),
+    input: ScreenInput,
+  }),
+  /** Answer with the picture under `screenKeys.reply(…, id)`: one JSON `ScreenshotReply` header line, then the bytes. */
+  z.object({ t: z.literal('screenshot'), id: z.string().max(64), format: z.enum(['png', 'jpeg']) }),
+]);
+export type ToHost = z.infer<typeof ToHost>;
+
+/**
+ * What comes down: `delta` and `key` carry an RFB FramebufferUpdate message of self-contained rectangles. A key repaints
+ * all as of `seq`; the delta `seq + 1` follows it. A new `epoch` begins with a key. `cut` carries the desktop's clipboard
+ * as UTF-8; `gone` says that the stream ended (UTF-8: why) and that nothing comes before the next key.
+ */
+export const FRAME_KINDS = ['delta', 'key', 'cut', 'gone'] as const;
+export type FrameKind = (typeof FRAME_KINDS)[number];
+
+/** `epoch` is unique to one run of the stream, and rises. Pixels. */
+export type FrameHead = { kind: FrameKind; epoch: number; seq: number; width: number; height: number };
+
+/** Bytes before a frame's own: kind (1), version (1), width, height (2 each), zero (2), epoch (8, float), seq (4). */
+export const FRAME_HEAD_BYTES = 20;
+const VERSION = 1;
+
+export function writeFrameHead(head: FrameHead, into: Uint8Array): void {
+  const view = new DataView(into.buffer, into.byteOffset, FRAME_HEAD_BYTES);
+  view.setUint8(0, FRAME_KINDS.indexOf(head.kind));
+  view.setUint8(1, VERSION);
+  view.setUint16(2, head.width);
+  view.setUint16(4, head.height);
+  view.setUint16(6, 0);
+  view.setFloat64(8, head.epoch);
+  view.setUint32(16, head.seq);
+}
+
+/** `undefined` when it is none that this version can read. */
+export function readFrameHead(message: Uint8Array): FrameHead | undefined {
+  if (message.byteLength < FRAME_HEAD_BYTES) return undefined;
+  const view = new DataView(message.buffer, message.byteOffset, FRAME_HEAD_BYTES);
+  const kind = FRAME_KINDS[view.getUint8(0)];
+  if (!kind || view.getUint8(1) !== VERSION) return undefined;
+  return {
+    kind,
+    width: view.getUint16(2),
+    height: view.getUint16(4),
+    epoch: view.getFloat64(8),
+    seq: view.getUint32(16),
+  };
+}
+
+/** The first line of a screenshot's reply; the image follows when `ok`. */
+export const ScreenshotReply = z.union([
+  z.object({ ok: z.literal(true), width: z.number(), height: z.number(), format: z.enum(['png', 'jpeg']) }),
+  z.object({ ok: z.literal(false), message: z.string().max(500) }),
+]);
+export type ScreenshotReply = z.infer<typeof ScreenshotReply>;

@@ -1,0 +1,44 @@
+import { createBullBoard } from '@bull-board/api';
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
+import { HonoAdapter } from '@bull-board/hono';
+import { serveStatic } from '@hono/node-server/serve-static';
+import { keys } from '@warmwind/shared/keys';
+import { Queue } from 'bullmq';
+import { Hono } from 'hono';
+import { basicAuth } from 'hono/basic-auth';
+import type { Redis } from 'ioredis';
+
+const USER = 'admin';
+const READS = ['GET', 'HEAD'];
+/** What a job gave back is its owner's, and in its record. */
+const WITHHELD = 'see the job record';
+
+/**
+ * Bull Board behind a password, for looking only: what is done to a job past its record would be undone by the
+ * reconciler, or its watchers would never hear of it.
+ * @param redis a prompt connection: a page fails rather than waits
+ */
+export function createBoard(names: string[], redis: Redis, password: string) {
+  const queues = names.map(
+    (name) => new Queue(name, { connection: redis, prefix: keys.bull(name), skipMetasUpdate: true }),
+  );
+  const adapters = queues.map((queue) => {
+    queue.on('error', () => undefined);
+    const adapter = new BullMQAdapter(queue, { readOnlyMode: true });
+    adapter.setFormatter('returnValue', () => WITHHELD);
+    return adapter;
+  });
+  const server = new HonoAdapter(serveStatic);
+  createBullBoard({ queues: adapters, serverAdapter: server });
+
+  const app = new Hono();
+  app.use(basicAuth({ username: USER, password, realm: 'Warmwind queues' }));
+  app.use(async (c, next) => {
+    if (!READS.includes(c.req.method)) return c.text('This board is for looking only.', 405);
+    c.header('Cache-Control', 'no-store');
+    c.header('X-Frame-Options', 'DENY');
+    await next();
+  });
+  app.route('/', server.registerPlugin());
+  return { app, close: () => Promise.all(queues.map((queue) => queue.close())) };
+}

@@ -1,0 +1,22 @@
+import type { ContainerRef } from '@warmwind/shared/node/records';
+import type { DesktopHost } from './host.ts';
+import { stopDesktop } from './stop.ts';
+
+/**
+ * Ends the desktop of a cancelled start, if it is at `place`: this host's name, or '' for one that no host holds. Once
+ * at a time however often it is asked for.
+ */
+export function createEndCancelled(host: DesktopHost): (ref: ContainerRef, place: string) => Promise<void> {
+  const ending = new Set<string>();
+  return async (ref, place) => {
+    const { containerId } = ref;
+    if (ending.has(containerId)) return;
+    ending.add(containerId);
+    try {
+      const record = await host.records.container(ref);
+      if (record?.state === 'stopping' && record.host === place) await stopDesktop(host, record);
+    } finally {
+      ending.delete(containerId);
+    }
+  };
+}

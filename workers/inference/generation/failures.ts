@@ -1,0 +1,45 @@
+import { APIConnectionError, APIError } from 'openai';
+import { JobFailure } from '../../jobs/errors.ts';
+
+/** How much of what a server says is looked at, characters. */
+const LOOKED_AT = 2000;
+const MAX_RETRY_AFTER_MS = 60_000;
+const OUT_OF_MEMORY = /out of memory|outofmemory/i;
+const CONTEXT = /context.{0,20}(length|size|window|exceed)|exceed.{0,40}context|max_model_len/i;
+
+/** The server wants no requests for now. */
+export class ServerBusy extends Error {
+  override name = 'ServerBusy';
+  readonly retryAfterMs: number;
+
+  constructor(retryAfterMs: number, cause: unknown) {
+    super('the model server is busy', { cause });
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** What went wrong with a model server → why the job fails, or that the server is to be left alone for a while. */
+export function modelFailure(error: unknown): JobFailure | ServerBusy {
+  if (error instanceof APIConnectionError || !(error instanceof APIError)) {
+    return new JobFailure('model_unavailable', error);
+  }
+  const { status, code, message, headers } = error;
+  const text = `${code ?? ''} ${message}`.slice(0, LOOKED_AT);
+  // vLLM reports it as 400: its words come first.
+  if (OUT_OF_MEMORY.test(text)) return new JobFailure('model_out_of_memory', error);
+  if (CONTEXT.test(text)) return new JobFailure('context_exceeded', error);
+  if (status === 429 || status === 503) {
+    return new ServerBusy(retryAfter(headers?.get('retry-after')), error);
+  }
+  if (status === 401 || status === 403) return new JobFailure('model_server_denied', error);
+  if (status === 400 || status === 413 || status === 422) return new JobFailure('request_refused', error);
+  return new JobFailure('model_unavailable', error);
+}
+
+/** Seconds or a date → ms from now, within bounds; 0 when it says nothing. */
+function retryAfter(value: string | null | undefined): number {
+  if (!value) return 0;
+  const seconds = Number(value);
+  const ms = Number.isNaN(seconds) ? Date.parse(value) - Date.now() : seconds * 1000;
+  return Math.min(MAX_RETRY_AFTER_MS, Math.max(0, ms || 0));
+}

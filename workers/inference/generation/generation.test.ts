@@ -1,0 +1,277 @@
+import type { StoredEvent } from '@warmwind/shared/events';
+import type { GenerationResult, InferenceInput } from '@warmwind/shared/inference';
+import { keys } from '@warmwind/shared/keys';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { ENGINE_WITHIN_MS } from '../../../infra/testing/docker.ts';
+import { waitFor } from '../../../infra/testing/wait.ts';
+import { createFleet, type Fleet, reached, told, type Worker } from '../../testing/fleet.ts';
+import { startModelServer, type TestModelServer } from '../../testing/model-server.ts';
+import type { Submitted } from '../../testing/submissions.ts';
+
+let fleet: Fleet;
+const workers = new Set<Worker>();
+const servers = new Set<TestModelServer>();
+beforeAll(async () => {
+  fleet = await createFleet();
+}, ENGINE_WITHIN_MS);
+afterEach(async () => {
+  await Promise.all([...workers].map((worker) => worker.stop()));
+  await Promise.all([...servers].map((server) => server.stop()));
+  workers.clear();
+  servers.clear();
+  await fleet.queueRedis.client.del(keys.models(), keys.modelsLoading());
+});
+afterAll(() => fleet?.stop());
+
+const serve = async (...models: string[]): Promise<TestModelServer> => {
+  const server = await startModelServer(models);
+  servers.add(server);
+  return server;
+};
+const work = async (host: string, serves: TestModelServer[], more: Record<string, string> = {}) => {
+  const worker = await fleet.worker(host, { MODEL_SERVERS: serves.map(({ url }) => url).join(), ...more });
+  workers.add(worker);
+  return worker;
+};
+const ask = (model = 'm', more: Partial<InferenceInput> = {}) => fleet.ask({ model, prompt: 'Hi', ...more });
+/** Runs what waits for its next attempt or turn now. */
+const promote = async ({ jobId }: Submitted) =>
+  (await fleet.queue('ai-inference').getJob(jobId))?.promote().catch(() => undefined);
+const completed = async (job: Submitted) =>
+  (await reached(fleet, job, 'completed')).result as GenerationResult;
+/** All that a job's room heard, once it is over. */
+const heard = (job: Submitted) => told(fleet, job, `job:${job.jobId}`, 'job.completed');
+/** What was put out since the last `job.active`. */
+const output = (events: StoredEvent[]): string =>
+  events
+    .slice(events.findLastIndex(({ type }) => type === 'job.active'))
+    .flatMap(({ type, data }) => (type === 'job.output' ? [data.text] : []))
+    .join('');
+/** How often a job was taken. */
+const deliveries = async ({ jobId }: Submitted) =>
+  Number((await fleet.queue('ai-inference').getJob(jobId))?.attemptsStarted ?? 0);
+
+test('an answer is put out as it comes and is the result, with usage and times', async () => {
+  const server = await serve('m');
+  server.scripts.push({ pieces: ['Grüße', ' aus', ' dem', ' Modell 👋'], everyMs: 30 });
+  await work('a', [server], { MODEL_SERVER_KEY: 'sesame' });
+  const messages = [{ role: 'user' as const, content: 'Hello?' }];
+  const job = await fleet.ask({ model: 'm', messages, maxTokens: 9, temperature: 0, seed: 5 });
+  const result = await completed(job);
+  expect(result).toMatchObject({
+    model: 'm',
+    text: 'Grüße aus dem Modell 👋',
+    finishReason: 'stop',
+    usage: { inputTokens: 7, outputTokens: 4 },
+  });
+  expect(result.runMs).toBeGreaterThanOrEqual(result.firstTokenMs);
+  expect(Math.min(result.queueMs, result.firstTokenMs)).toBeGreaterThanOrEqual(0);
+  expect(server.asked).toEqual([
+    {
+      authorization: 'Bearer sesame',
+      body: expect.objectContaining({ messages, max_tokens: 9, temperature: 0, seed: 5 }),
+    },
+  ]);
+  const events = await heard(job);
+  expect(output(events)).toBe(result.text);
+  const outputs = events.filter(({ type }) => type === 'job.output');
+  expect(outputs.length).toBeGreaterThan(1);
+  for (const { run, data } of outputs) expect([run, data.attempt]).toEqual([1, 1]);
+  const percents = events.flatMap(({ type, data }) => (type === 'job.progress' ? [data.percent] : []));
+  expect(percents).toEqual([10, 30, 100]);
+  expect(await fleet.events(job.userId, `user:${job.userId}`)).not.toContainEqual(
+    expect.objectContaining({ type: 'job.output' }),
+  );
+});
+
+test('an answer that breaks off is asked for again, and what is heard since is the result', async () => {
+  const server = await serve('m');
+  server.scripts.push({ pieces: ['never', ' whole'], end: 'truncated' });
+  server.scripts.push({ pieces: ['not', ' that'], end: 'error' });
+  await work('a', [server]);
+  const job = await ask();
+  await reached(fleet, job, 'delayed');
+  await waitFor('the end', async () => {
+    await promote(job);
+    return (await fleet.job(job))?.state === 'completed';
+  });
+  const events = await heard(job);
+  expect(output(events)).toBe((await completed(job)).text);
+  const attempts = events.flatMap(({ type, data }) => (type === 'job.output' ? [data.attempt] : []));
+  expect([...new Set(attempts)]).toEqual([1, 2, 3]);
+  const reasons = events.flatMap(({ type, data }) =>
+    type === 'job.retrying' ? [(data.error as { code: string }).code] : [],
+  );
+  expect(reasons).toEqual(['stream_truncated', 'model_unavailable']);
+});
+
+test('what the server refuses for good fails at once', async () => {
+  const server = await serve('m');
+  server.scripts.push({ refuse: { status: 400, body: { error: { message: 'maximum context length' } } } });
+  await work('a', [server]);
+  expect(await reached(fleet, await ask(), 'failed')).toMatchObject({
+    attemptsMade: 1,
+    error: { code: 'context_exceeded', retryable: false },
+  });
+});
+
+test('a worker that is told to stop gives its answer to a peer: the same attempt, whole from its beginning', async () => {
+  const [held, free] = [await serve('m'), await serve('m')];
+  held.scripts.push({ pieces: ['This', ' is', ' half', ' of it'], holdAfter: 3 });
+  free.scripts.push({ pieces: ['All', ' of it'], everyMs: 5 });
+  const first = await work('a', [held]);
+  const job = await ask();
+  await waitFor('half of the answer', async () => {
+    const text = output(await fleet.events(job.userId, `job:${job.jobId}`));
+    return text === 'This is half';
+  });
+  await work('b', [free]);
+  workers.delete(first);
+  await first.stop();
+  await waitFor('the request to be ended', () => held.open === 0 && held.left === 1);
+  expect(await completed(job)).toMatchObject({ text: 'All of it' });
+  const events = await heard(job);
+  expect(output(events)).toBe('All of it');
+  const attempts = events.flatMap(({ type, data }) => (type === 'job.active' ? [data.attempt] : []));
+  expect(attempts).toEqual([1, 1]);
+});
+
+test('a cancelled job ends its request at the server', async () => {
+  const server = await serve('m');
+  server.scripts.push({ holdAfter: 2 });
+  await work('a', [server]);
+  const job = await ask();
+  await waitFor('the answer to begin', () => server.open === 1);
+  await fleet.cancel(job);
+  await waitFor('the request to be ended', () => server.open === 0 && server.left === 1);
+  const events = await told(fleet, job, `job:${job.jobId}`, 'job.cancelled');
+  expect(events.filter(({ type }) => type === 'job.cancelled')).toHaveLength(1);
+});
+
+test('a model that nobody has fails at once; one that loads, here or elsewhere, is waited for', async () => {
+  const server = await serve('m');
+  await work('a', [server]);
+  expect(await reached(fleet, await ask('other'), 'failed')).toMatchObject({
+    attemptsMade: 1,
+    error: { code: 'model_missing', retryable: false },
+  });
+
+  const loading = await serve('late');
+  loading.health = 503;
+  await work('b', [loading]);
+  const said = () => fleet.queueRedis.client.zrange(keys.modelsLoading(), '0', '-1');
+  await waitFor('it to be said', async () => (await said()).includes('b'));
+  const job = await ask('late');
+  await waitFor('it to be handed back', async () => (await deliveries(job)) >= 3);
+  expect(await fleet.job(job)).toMatchObject({ attemptsMade: 0 });
+  loading.health = 200;
+  await waitFor('the answer', async () => {
+    await promote(job);
+    return (await fleet.job(job))?.state === 'completed';
+  });
+  expect(await fleet.job(job)).toMatchObject({ attemptsMade: 1 });
+});
+
+test('a server that is too busy is given no more, no attempt is spent, and other models go on', async () => {
+  const [busy, free] = [await serve('m'), await serve('n')];
+  busy.waiting = 9;
+  await work('a', [busy, free]);
+  const job = await ask('m');
+  await waitFor('it to be handed back', async () => (await deliveries(job)) >= 1);
+  await Promise.all([ask('n'), ask('n'), ask('n')].map(async (other) => completed(await other)));
+  expect(busy.asked).toEqual([]);
+  busy.waiting = 8;
+  await waitFor('the answer', async () => {
+    await promote(job);
+    return (await fleet.job(job))?.state === 'completed';
+  });
+  expect(await fleet.job(job)).toMatchObject({ attemptsMade: 1 });
+});
+
+test('a job that waits takes no turn of the limiter from others', async () => {
+  const [busy, free] = [await serve('m'), await serve('n')];
+  busy.waiting = 9;
+  const queue = fleet.queue('ai-inference');
+  // The window of the tests before is a short one.
+  await queue.removeRateLimitKey();
+  await work('a', [busy, free], { INFERENCE_LIMIT: '3/h' });
+  const job = await ask('m');
+  await waitFor('it to be handed back again and again', async () => {
+    await promote(job);
+    return (await deliveries(job)) >= 5;
+  });
+  const others = [await ask('n'), await ask('n'), await ask('n')];
+  for (const other of others) await completed(other);
+  const last = await ask('n');
+  await waitFor('the limit', async () => (await queue.getRateLimitTtl(3)) > 0);
+  expect(await fleet.job(last)).toMatchObject({ state: 'queued' });
+  await queue.removeRateLimitKey();
+  await Promise.all([job, last].map((waiting) => fleet.cancel(waiting)));
+});
+
+test('who waits too long is told so', async () => {
+  const busy = await serve('m');
+  busy.waiting = 9;
+  await work('a', [busy], { MODEL_WAIT_MS: '100' });
+  const job = await ask();
+  await waitFor('the end', async () => {
+    await promote(job);
+    return (await fleet.job(job))?.state === 'failed';
+  });
+  expect(await fleet.job(job)).toMatchObject({
+    attemptsMade: 3,
+    error: { code: 'model_busy', retryable: true },
+  });
+});
+
+test('a server that asks for a pause gets it, and no attempt is spent', async () => {
+  const server = await serve('m');
+  const refuse = { status: 429, body: { error: { message: 'slow down' } }, headers: { 'Retry-After': '1' } };
+  server.scripts.push({ refuse });
+  await work('a', [server]);
+  const job = await ask();
+  await waitFor('the refusal', () => server.asked.length === 1);
+  await completed(job);
+  expect(await fleet.job(job)).toMatchObject({ attemptsMade: 1 });
+  expect(server.asked).toHaveLength(2);
+});
+
+test('a job goes to the worker that has its model, no attempt spent on the way', async () => {
+  const [m, n] = [await serve('m'), await serve('n')];
+  await work('a', [m]);
+  await work('b', [n]);
+  const said = () => fleet.queueRedis.client.zrange(keys.models(), '0', '-1');
+  await waitFor('both to be said', async () => {
+    const models = await said();
+    return models.includes('a m') && models.includes('b n');
+  });
+  const jobs = await Promise.all(['m', 'n', 'm', 'n', 'm', 'n'].map((model) => ask(model)));
+  for (const job of jobs) {
+    await completed(job);
+    expect(await fleet.job(job)).toMatchObject({ attemptsMade: 1 });
+  }
+});
+
+test('the server with the least to do is asked, and one that dies is asked no more', async () => {
+  const [one, two] = [await serve('m'), await serve('m')];
+  one.scripts.push({ holdAfter: 1 });
+  two.scripts.push({ holdAfter: 1 });
+  const worker = await work('a', [one, two]);
+  const jobs = [await ask(), await ask()];
+  await waitFor('each to have one', () => one.open === 1 && two.open === 1);
+  one.release();
+  two.release();
+  for (const job of jobs) await completed(job);
+  servers.delete(one);
+  await one.stop();
+  await waitFor('it to be missed', async () => {
+    const { servers: states } = ((await worker.probes.ready.models?.()) ?? {}) as {
+      servers?: { up: number };
+    };
+    return states?.up === 1;
+  });
+  for (const job of [await ask(), await ask()]) {
+    await completed(job);
+    expect(await fleet.job(job)).toMatchObject({ attemptsMade: 1 });
+  }
+});

@@ -1,0 +1,118 @@
+import type { GenerationResult } from '@warmwind/shared/inference';
+import type { Records } from '@warmwind/shared/node/records';
+import { type FailureCode, JobFailure } from '../../jobs/errors.ts';
+import { HandBack } from '../../jobs/outcome.ts';
+import type { JobContext } from '../../jobs/runtime.ts';
+import type { Metrics } from '../../metrics.ts';
+import type { InferenceHandler } from '../inference.ts';
+import type { Served } from '../served.ts';
+import { ServerBusy } from './failures.ts';
+import { Output } from './output.ts';
+import type { ModelServers } from './servers.ts';
+import { stream } from './stream.ts';
+import type { Turns } from './turns.ts';
+
+/** A job that must wait is handed back for half as long as it has waited, within these, ms. */
+const WAIT_AT_LEAST_MS = 250;
+const WAIT_AT_MOST_MS = 15_000;
+
+export type GenerationOptions = {
+  servers: ModelServers;
+  served: Served;
+  records: Records;
+  metrics: Metrics;
+  turns: Turns;
+  /** How long a server may say nothing, ms. */
+  idleMs: number;
+  /** How long a job waits for a server that loads or is busy, from its first delivery on, ms. */
+  waitMs: number;
+};
+
+/** A language model's answer, put out as it comes. */
+export function createGeneration(options: GenerationOptions): InferenceHandler {
+  const { servers, metrics, idleMs } = options;
+  return async (job, input) => {
+    const startedAt = Date.now();
+    const server = await servers.choose(input.model);
+    if (server === 'busy') return wait(options, job, startedAt, 'model_busy');
+    if (!server) return waitElsewhere(options, job, startedAt, input.model);
+    server.inFlight += 1;
+    const output = new Output(firstThen(job));
+    try {
+      await job.progress(10, 'asks the model');
+      const { text, finishReason, usage, firstTokenAt } = await stream(
+        server,
+        input,
+        job.signal,
+        idleMs,
+        (piece) => output.add(piece),
+      );
+      await output.end();
+      const endedAt = Date.now();
+      const firstTokenMs = (firstTokenAt || endedAt) - startedAt;
+      metrics.tokens.inc({ model: input.model }, usage.outputTokens);
+      metrics.firstTokenSeconds.observe(firstTokenMs / 1000);
+      await job.progress(100, 'answered');
+      const queueMs = Math.max(0, startedAt - job.queuedAt);
+      const runMs = endedAt - startedAt;
+      const result: GenerationResult = {
+        model: input.model,
+        text,
+        finishReason,
+        usage,
+        queueMs,
+        firstTokenMs,
+        runMs,
+      };
+      return result;
+    } catch (error) {
+      output.discard();
+      if (!(error instanceof ServerBusy)) throw error;
+      // All jobs of this worker leave it alone as long as it asks.
+      server.busyUntil = Math.max(server.busyUntil, Date.now() + error.retryAfterMs);
+      return wait(options, job, startedAt, 'model_busy', error.retryAfterMs);
+    } finally {
+      server.inFlight -= 1;
+    }
+  };
+}
+
+/** Puts text out, and says with the first that the answer has begun: one after the other, as they are counted together. */
+function firstThen(job: JobContext): (text: string) => Promise<void> {
+  let begun = false;
+  return async (text) => {
+    await job.output(text);
+    if (begun) return;
+    begun = true;
+    await job.progress(30, 'answers');
+  };
+}
+
+/** No healthy server here has the model. A peer may, or a server that loads; if not, nobody does. */
+async function waitElsewhere(
+  options: GenerationOptions,
+  job: JobContext,
+  startedAt: number,
+  model: string,
+): Promise<never> {
+  const { servers, served } = options;
+  if (!servers.loading() && !(await served.elsewhere(model))) throw new JobFailure('model_missing');
+  return wait(options, job, startedAt, 'model_unavailable');
+}
+
+/**
+ * Hands the job back until it has waited too long. No attempt is spent and no turn of the queue's limiter, so that other
+ * models go on; the pauses grow with the time it has waited.
+ */
+async function wait(
+  { records, turns, waitMs }: GenerationOptions,
+  { data }: JobContext,
+  startedAt: number,
+  code: FailureCode,
+  atLeastMs = WAIT_AT_LEAST_MS,
+): Promise<never> {
+  const waited = Date.now() - (await records.startedAt(data));
+  if (waited > waitMs) throw new JobFailure(code);
+  await turns.giveBack(startedAt);
+  throw new HandBack(Math.max(atLeastMs, Math.min(WAIT_AT_MOST_MS, waited / 2)) * (1 + Math.random() / 4));
+}

@@ -1,0 +1,81 @@
+import type { Logger } from '@warmwind/shared/node/log';
+import { loop } from '../../loop.ts';
+import { ModelServer, type ServerState } from './server.ts';
+
+const POLL_EVERY_MS = 2000;
+
+export type ModelServersOptions = {
+  urls: string[];
+  key: string | undefined;
+  /** A server in which more requests wait than this is given no more. */
+  maxWaiting: number;
+  log: Logger;
+  /** Told after every round how many are in which state. */
+  onPolled: (states: Record<ServerState, number>) => void;
+};
+
+/** The model servers of this worker: which are healthy, what they serve, which has the least to do. */
+export class ModelServers {
+  readonly #o: ModelServersOptions;
+  readonly #servers: ModelServer[];
+  readonly #stop = new AbortController();
+  readonly #known = Promise.withResolvers<void>();
+  #polling: Promise<void> | undefined;
+
+  constructor(options: ModelServersOptions) {
+    this.#o = options;
+    this.#servers = options.urls.map((url) => new ModelServer(url, options.key));
+    if (this.#servers.length === 0) this.#known.resolve();
+  }
+
+  start(): void {
+    if (this.#servers.length === 0) return;
+    this.#polling ??= loop('model servers', this.#o.log, this.#stop.signal, () => this.#poll());
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#known.resolve();
+    await this.#polling;
+  }
+
+  /** The models of healthy servers. */
+  models(): string[] {
+    return [...new Set(this.#up().flatMap((server) => [...server.models]))];
+  }
+
+  /** Does one of them load, so that nobody knows yet what it will serve? */
+  loading(): boolean {
+    return this.#servers.some(({ state }) => state === 'loading');
+  }
+
+  /** How many are in which state. */
+  states(): Record<ServerState, number> {
+    const states = { up: 0, loading: 0, down: 0 };
+    for (const { state } of this.#servers) states[state] += 1;
+    return states;
+  }
+
+  /** The one with the least to do; `busy` when all that have the model have too much; `undefined` when none has it. */
+  async choose(model: string): Promise<ModelServer | 'busy' | undefined> {
+    await this.#known.promise;
+    const serving = this.#up().filter(({ models }) => models.has(model));
+    if (serving.length === 0) return undefined;
+    const free = serving.filter((server) => server.takes(this.#o.maxWaiting));
+    return free.sort((a, b) => a.load - b.load)[0] ?? 'busy';
+  }
+
+  #up(): ModelServer[] {
+    return this.#servers.filter(({ state }) => state === 'up');
+  }
+
+  async #poll(): Promise<number> {
+    const before = JSON.stringify(this.states());
+    await Promise.all(this.#servers.map((server) => server.poll()));
+    this.#known.resolve();
+    const states = this.states();
+    if (JSON.stringify(states) !== before) this.#o.log.info({ states }, 'model servers');
+    this.#o.onPolled(states);
+    return POLL_EVERY_MS;
+  }
+}

@@ -1,0 +1,89 @@
+import type { InferenceInput } from '@warmwind/shared/inference';
+import { JobFailure } from '../../jobs/errors.ts';
+import { modelFailure } from './failures.ts';
+import type { ModelServer } from './server.ts';
+
+/** The longest answer, characters. */
+const MAX_TEXT = 2 ** 20;
+
+/** `firstTokenAt`: ms since 1970. */
+export type Answer = {
+  text: string;
+  finishReason: string;
+  usage: { inputTokens: number; outputTokens: number };
+  firstTokenAt: number;
+};
+
+/**
+ * Asks a server and reads its answer as it comes. A stream that ends, or is ended, ends without an error: only one that
+ * says why it finished is whole.
+ * @param idleMs how long the server may say nothing
+ * @throws JobFailure, `ServerBusy`, or the reason of `signal`
+ */
+export async function stream(
+  server: ModelServer,
+  input: InferenceInput,
+  signal: AbortSignal,
+  idleMs: number,
+  onText: (text: string) => void,
+): Promise<Answer> {
+  const idle = new AbortController();
+  const timer = setTimeout(() => idle.abort(), idleMs);
+  const answer: Answer = {
+    text: '',
+    finishReason: '',
+    usage: { inputTokens: 0, outputTokens: 0 },
+    firstTokenAt: 0,
+  };
+  try {
+    const chunks = await server.client.chat.completions.create(request(input), {
+      signal: AbortSignal.any([signal, idle.signal]),
+    });
+    for await (const { choices, usage } of chunks) {
+      timer.refresh();
+      const choice = choices?.[0];
+      const text = choice?.delta?.content;
+      if (typeof text === 'string' && text) {
+        answer.firstTokenAt ||= Date.now();
+        answer.text += text;
+        if (answer.text.length > MAX_TEXT) throw new JobFailure('answer_too_long');
+        onText(text);
+      }
+      if (typeof choice?.finish_reason === 'string') answer.finishReason = choice.finish_reason;
+      if (usage) {
+        answer.usage = {
+          inputTokens: count(usage.prompt_tokens),
+          outputTokens: count(usage.completion_tokens),
+        };
+      }
+    }
+  } catch (error) {
+    if (!signal.aborted && !idle.signal.aborted) {
+      throw error instanceof JobFailure ? error : modelFailure(error);
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+  signal.throwIfAborted();
+  if (!answer.finishReason) throw new JobFailure(idle.signal.aborted ? 'stream_idle' : 'stream_truncated');
+  return answer;
+}
+
+/** A prompt is one message of a user. `max_tokens` is the name that every server knows. */
+function request({ model, prompt, messages, maxTokens, temperature, seed, topP, stop }: InferenceInput) {
+  if (prompt === undefined && messages === undefined) throw new JobFailure('input_missing');
+  return {
+    model,
+    messages: messages ?? [{ role: 'user' as const, content: prompt ?? '' }],
+    stream: true as const,
+    stream_options: { include_usage: true },
+    ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(topP === undefined ? {} : { top_p: topP }),
+    ...(stop === undefined ? {} : { stop }),
+  };
+}
+
+const count = (tokens: unknown): number =>
+  typeof tokens === 'number' && Number.isSafeInteger(tokens) && tokens > 0 ? tokens : 0;

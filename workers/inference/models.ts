@@ -1,0 +1,97 @@
+import { availableParallelism } from 'node:os';
+import { OCR_MODEL } from '@warmwind/shared/inference';
+import type { Logger } from '@warmwind/shared/node/log';
+import { Screenshots } from '@warmwind/shared/node/screenshots';
+import type { Config } from '../config.ts';
+import { Gpus } from '../gpu/nvidia.ts';
+import type { Handler } from '../jobs/runtime.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Stores } from '../stores.ts';
+import { createGeneration } from './generation/generation.ts';
+import { ModelServers } from './generation/servers.ts';
+import { Turns } from './generation/turns.ts';
+import { createInference } from './inference.ts';
+import { createLook } from './reading/look.ts';
+import { createReaders, createReading } from './reading/reading.ts';
+import { Served } from './served.ts';
+
+/** The models of this worker: its model servers, the forks that read images, and what it tells the fleet of them. */
+export class Models {
+  /** Answers jobs of the kind `inference`. */
+  readonly handler: Handler;
+  readonly #readers: ReturnType<typeof createReaders>;
+  readonly #servers: ModelServers;
+  readonly #gpus: Gpus;
+  readonly #served: Served;
+  readonly #asked: boolean;
+
+  constructor(config: Config, stores: Stores, metrics: Metrics, log: Logger) {
+    const { promptRedis, records } = stores;
+    this.#asked = config.MODEL_SERVERS.length > 0;
+    this.#readers = createReaders(
+      Math.min(config.INFERENCE_CONCURRENCY, availableParallelism()),
+      config.SANDBOX_MEMORY_MB,
+    );
+    const servers = new ModelServers({
+      urls: config.MODEL_SERVERS,
+      key: config.MODEL_SERVER_KEY,
+      maxWaiting: config.MODEL_MAX_WAITING,
+      log,
+      onPolled: (states) => {
+        for (const [state, count] of Object.entries(states)) metrics.modelServers.set({ state }, count);
+      },
+    });
+    const served = new Served({
+      redis: promptRedis,
+      host: config.WORKER_HOST,
+      models: () => [OCR_MODEL, ...servers.models()],
+      loading: () => servers.loading(),
+      log,
+    });
+    this.#servers = servers;
+    this.#served = served;
+    this.#gpus = new Gpus(log, metrics);
+    const screenshots = new Screenshots(
+      stores.realtimePrompt,
+      config.REDIS_REALTIME_URL,
+      config.INFERENCE_CONCURRENCY,
+      log,
+    );
+    this.handler = createInference(records, {
+      reading: createReading(this.#readers, createLook(records, screenshots)),
+      generation: createGeneration({
+        servers,
+        served,
+        records,
+        metrics,
+        turns: new Turns(promptRedis, 'ai-inference', config.INFERENCE_LIMIT.windowMs),
+        idleMs: config.MODEL_IDLE_MS,
+        waitMs: config.MODEL_WAIT_MS,
+      }),
+    });
+  }
+
+  start(): void {
+    this.#servers.start();
+    this.#gpus.start();
+    this.#served.start();
+  }
+
+  /** For the readiness probe. Throws when there are model servers and none answers. */
+  check(): { servers: unknown; served: number; gpus: unknown } {
+    const states = this.#servers.states();
+    if (this.#asked && states.up + states.loading === 0) {
+      throw new Error('no model server answers: see that MODEL_SERVERS run and can be reached');
+    }
+    return { servers: states, served: this.#servers.models().length, gpus: this.#gpus.all };
+  }
+
+  /** The fleet is told that nothing is served here any more. */
+  withdraw(): Promise<unknown> {
+    return this.#served.close();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#readers.close(), this.#servers.close(), this.#gpus.close()]);
+  }
+}

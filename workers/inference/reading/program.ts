@@ -1,0 +1,71 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { disableTypes, imageSize, types } from 'image-size';
+import { createWorker, OEM } from 'tesseract.js';
+import { JobFailure } from '../../jobs/errors.ts';
+import { serve } from '../../sandbox/serve.ts';
+import type { Reading } from './reading.ts';
+
+/** What a small file may unfold to, pixels. */
+const MAX_PIXELS = 16_000_000;
+const MAX_BOXES = 5000;
+const MAX_TEXT = 200_000;
+const MAX_WORD = 200;
+const READABLE = ['png', 'jpg', 'bmp', 'webp', 'pnm'];
+
+disableTypes(types.filter((type) => !READABLE.includes(type)));
+
+/** Reads an image (base64) in a fork. Its language data is a file of an npm package: nothing is downloaded or cached. */
+serve(async () => {
+  let report: (percent: number) => void = () => undefined;
+  const { resolve } = createRequire(import.meta.url);
+  const langPath = join(dirname(resolve('@tesseract.js-data/eng/package.json')), '4.0.0_best_int');
+  const tesseract = await createWorker('eng', OEM.LSTM_ONLY, {
+    langPath,
+    gzip: true,
+    cacheMethod: 'none',
+    logger: ({ status, progress }) => {
+      if (status === 'recognizing text') report(Math.round(progress * 100));
+    },
+    // Without one tesseract.js throws where nobody can catch it.
+    errorHandler: () => undefined,
+  });
+  return async (input, progress): Promise<Reading> => {
+    const image = Buffer.from((input as { image: string }).image, 'base64');
+    const size = measure(image);
+    report = progress;
+    progress(0);
+    const { data } = await tesseract.recognize(image, {}, { text: true, blocks: true }).catch((error) => {
+      const unreadable = /attempting to read image/i.test(String(error));
+      throw unreadable ? new JobFailure('invalid_image') : error;
+    });
+    const words = (data.blocks ?? []).flatMap(({ paragraphs }) =>
+      paragraphs.flatMap(({ lines }) => lines.flatMap((line) => line.words)),
+    );
+    return {
+      text: data.text.trimEnd().slice(0, MAX_TEXT),
+      ...size,
+      boxes: words.slice(0, MAX_BOXES).map(({ text, confidence, bbox: { x0, y0, x1, y1 } }) => ({
+        text: text.slice(0, MAX_WORD),
+        confidence: Math.round(confidence),
+        x: x0,
+        y: y0,
+        width: x1 - x0,
+        height: y1 - y0,
+      })),
+    };
+  };
+});
+
+/** As it is read, turned the way its EXIF says. Throws `invalid_image` for one that is too large or none. */
+function measure(image: Buffer): { width: number; height: number } {
+  let size: ReturnType<typeof imageSize>;
+  try {
+    size = imageSize(image);
+  } catch (error) {
+    throw new JobFailure('invalid_image', error);
+  }
+  const { width, height, orientation = 1 } = size;
+  if (!(width > 0 && height > 0 && width * height <= MAX_PIXELS)) throw new JobFailure('invalid_image');
+  return orientation >= 5 ? { width: height, height: width } : { width, height };
+}

@@ -1,0 +1,184 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { OCR_MODEL, type ReadingResult } from '@warmwind/shared/inference';
+import { keys } from '@warmwind/shared/keys';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { ENGINE_WITHIN_MS } from '../../../infra/testing/docker.ts';
+import { waitFor } from '../../../infra/testing/wait.ts';
+import { createFleet, type Fleet, killed, reached, told, type Worker } from '../../testing/fleet.ts';
+import type { Submitted } from '../../testing/submissions.ts';
+import { bomb, png } from './testing/png.ts';
+
+const SCREEN = readFileSync(new URL('testing/screen.png', import.meta.url)).toString('base64');
+/** 16 megapixels that take long, and much memory, to find no text in. */
+const STRIPES = png(4000, 4000, (bytes, y) => bytes.fill(y & 2 ? 0xcc : 0x33)).toString('base64');
+
+let fleet: Fleet;
+let workers: Worker[] = [];
+const asked: Submitted[] = [];
+beforeAll(async () => {
+  fleet = await createFleet();
+}, ENGINE_WITHIN_MS);
+afterEach(async () => {
+  // No test reads what another has left.
+  await Promise.all(asked.splice(0).map((job) => fleet.cancel(job)));
+  await Promise.all(workers.map((worker) => worker.stop()));
+  workers = [];
+});
+afterAll(() => fleet?.stop());
+
+const work = async (host: string, more: Record<string, string> = {}): Promise<Worker> => {
+  const worker = await fleet.worker(host, more);
+  workers.push(worker);
+  return worker;
+};
+const read = async (image: string): Promise<Submitted> => {
+  const job = await fleet.ask({ model: OCR_MODEL, image });
+  asked.push(job);
+  return job;
+};
+
+/** The processes that read for a worker. */
+function readersOf(worker: number | undefined): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const ours = readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('reading/program.ts');
+        return ours && readFileSync(`/proc/${pid}/status`, 'utf8').includes(`\nPPid:\t${worker}\n`);
+      } catch {
+        return false;
+      }
+    });
+}
+
+test('what stands on an image is read, with boxes, while progress is told', async () => {
+  await work('a');
+  const job = await read(SCREEN);
+  const result = (await reached(fleet, job, 'completed')).result as ReadingResult;
+  expect(result).toMatchObject({ model: OCR_MODEL, width: 900, height: 220 });
+  expect(result.text.split('\n')).toEqual([
+    'Warmwind reads what stands on a screen.',
+    'Invoice 4711 total 129.50 EUR',
+    'Sign in Cancel Help',
+  ]);
+  // Nobody needs the image any more.
+  expect(await fleet.queueRedis.client.exists(keys.input(job.userId, job.jobId))).toBe(0);
+  expect(result.boxes.map(({ text }) => text).join(' ')).toBe(result.text.replaceAll('\n', ' '));
+  for (const { confidence, x, y, width, height } of result.boxes) {
+    expect(confidence).toBeGreaterThan(50);
+    expect(x >= 0 && y >= 0 && x + width <= 900 && y + height <= 220 && width * height > 0).toBe(true);
+  }
+  const { x, y, height } = result.boxes.find(({ text }) => text === 'Invoice') ?? { x: 0, y: 0, height: 0 };
+  expect([x, y + height].map((pixels) => Math.round(pixels / 10))).toEqual([2, 9]);
+  expect(result.queueMs).toBeGreaterThanOrEqual(0);
+  expect(result.runMs).toBeGreaterThan(0);
+  const events = await told(fleet, job, `job:${job.jobId}`, 'job.completed');
+  const percents = events.flatMap(({ type, data }) =>
+    type === 'job.progress' ? [Number(data.percent)] : [],
+  );
+  expect(percents).toEqual([...percents].sort((a, b) => a - b));
+  expect(percents).toEqual(expect.arrayContaining([10, 30, 100]));
+});
+
+test('what is no image, or unfolds to too much, fails at once and says what to send', async () => {
+  await work('a');
+  const images = [Buffer.from('no image'), bomb(100_000, 100_000), bomb(4000, 4001), bomb(40, 40)];
+  for (const image of images) {
+    const job = await read(image.toString('base64'));
+    expect(await reached(fleet, job, 'failed')).toMatchObject({
+      attemptsMade: 1,
+      error: { code: 'invalid_image', retryable: false },
+    });
+  }
+});
+
+test('an image that takes all memory of its fork fails that job alone', async () => {
+  await work('a', { SANDBOX_MEMORY_MB: '64' });
+  const jobs = [await read(STRIPES), await read(SCREEN)] as const;
+  expect(await reached(fleet, jobs[0], 'failed')).toMatchObject({
+    attemptsMade: 1,
+    error: { code: 'out_of_memory', retryable: false },
+  });
+  await reached(fleet, jobs[1], 'completed');
+});
+
+test('an image that nobody keeps any more fails at once', async () => {
+  const job = await read(SCREEN);
+  await fleet.queueRedis.client.del(keys.input(job.userId, job.jobId));
+  await fleet.ledger.run((db) => db.execute(`delete from job_inputs where job_id = '${job.jobId}'`));
+  await work('a');
+  expect(await reached(fleet, job, 'failed')).toMatchObject({ error: { code: 'input_missing' } });
+});
+
+test('a fork that is killed costs its job an attempt, nothing else', async () => {
+  await work('a');
+  const job = await read(STRIPES);
+  const [fork] = await waitFor('a fork', () => {
+    const found = readersOf(process.pid);
+    return found.length > 0 && found;
+  });
+  await waitFor('it to read', async () => ((await fleet.job(job))?.progress ?? 0) >= 30);
+  process.kill(fork ?? 0, 'SIGKILL');
+  const delayed = await reached(fleet, job, 'delayed');
+  expect(delayed).toMatchObject({ attemptsMade: 1 });
+  await reached(fleet, await read(SCREEN), 'completed');
+});
+
+test('a cancelled job loses its fork in the middle of its work', async () => {
+  await work('a');
+  const job = await read(STRIPES);
+  await waitFor('it to read', async () => ((await fleet.job(job))?.progress ?? 0) >= 30);
+  expect(readersOf(process.pid)).toHaveLength(1);
+  await fleet.cancel(job);
+  await waitFor('the fork to be gone', () => readersOf(process.pid).length === 0);
+  expect(await fleet.job(job)).toMatchObject({ state: 'cancelled' });
+});
+
+test('a worker that is told to stop gives its image to a peer and leaves no fork', async () => {
+  const first = await work('a');
+  const job = await read(STRIPES);
+  await waitFor('it to read', async () => ((await fleet.job(job))?.progress ?? 0) >= 30);
+  workers = [];
+  await first.stop();
+  expect(readersOf(process.pid)).toEqual([]);
+  expect(await fleet.job(job)).toMatchObject({ state: 'queued', attemptsMade: 0 });
+  await work('b');
+  await waitFor('the peer to read', async () => (await fleet.job(job))?.state === 'active');
+});
+
+test('a worker that is killed leaves no fork', async () => {
+  const worker = fleet.process('k');
+  await read(STRIPES);
+  const forks = await waitFor('a fork', () => {
+    const found = readersOf(worker.pid);
+    return found.length > 0 && found;
+  });
+  await killed(worker);
+  const alive = (pid: number) => readersOf(1).includes(pid) || readersOf(worker.pid).includes(pid);
+  await waitFor('the forks to be gone', () => !forks.some(alive));
+});
+
+test('a worker says which models it serves, and takes it back when it drains', async () => {
+  const models = () => fleet.queueRedis.client.zrange(keys.models(), '0', '-1');
+  const worker = await work('m');
+  await waitFor('the model to be said', async () => (await models()).includes(`m ${OCR_MODEL}`));
+  workers = [];
+  await worker.stop();
+  expect(await models()).not.toContain(`m ${OCR_MODEL}`);
+});
+
+test("a desktop's screen is read by any worker, and by nobody but its owner's jobs", async () => {
+  const [first] = [await work('a'), await work('b')];
+  expect(first.host).toBe('a');
+  const desktop = await fleet.startDesktop();
+  await reached(fleet, desktop, 'completed');
+  const { userId, containerId } = desktop;
+  const read = () => fleet.ask({ model: OCR_MODEL, containerId }, userId);
+  await waitFor('the words on the screen', async () => {
+    const { result } = await reached(fleet, await read(), 'completed');
+    const { text } = result as ReadingResult;
+    return text.includes('Terminal') && text.includes('Debian');
+  });
+  const stranger = await fleet.ask({ model: OCR_MODEL, containerId }, 'stranger');
+  expect((await reached(fleet, stranger, 'failed')).error).toMatchObject({ code: 'not_found' });
+});

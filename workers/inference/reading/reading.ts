@@ -1,0 +1,69 @@
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { OCR_MODEL, type ReadingResult } from '@warmwind/shared/inference';
+import type { ContainerRef } from '@warmwind/shared/node/records';
+import { z } from 'zod';
+import { JobFailure } from '../../jobs/errors.ts';
+import { Sandbox } from '../../sandbox/sandbox.ts';
+import type { InferenceHandler } from '../inference.ts';
+
+const Pixels = z.number().int();
+/** What a fork says that it has read. */
+const Reading = z.object({
+  text: z.string(),
+  width: Pixels,
+  height: Pixels,
+  boxes: z.array(
+    z.object({
+      text: z.string(),
+      confidence: z.number().min(0).max(100),
+      x: Pixels,
+      y: Pixels,
+      width: Pixels,
+      height: Pixels,
+    }),
+  ),
+});
+export type Reading = z.infer<typeof Reading>;
+
+/** The forks that read images, `size` at once with `memoryMb` for an image each. */
+export function createReaders(size: number, memoryMb: number): Sandbox {
+  /** Wherever npm may have put a package that the program needs. */
+  const packages = createRequire(import.meta.url).resolve.paths('tesseract.js') ?? [];
+  return new Sandbox({
+    module: new URL('program.ts', import.meta.url),
+    reads: packages.filter(existsSync).map((path) => `${path}/*`),
+    memoryMb,
+    size,
+  });
+}
+
+/** What is on a desktop's screen now, as an image in base64. */
+export type Look = (ref: ContainerRef, signal: AbortSignal) => Promise<string>;
+
+/** `ocr-eng`: the text that stands on an image or a desktop's screen, and where. */
+export function createReading(readers: Sandbox, look: Look): InferenceHandler {
+  return async ({ data, signal, progress, queuedAt }, input) => {
+    const startedAt = Date.now();
+    const { containerId } = input;
+    const image = containerId ? await look({ userId: data.userId, containerId }, signal) : input.image;
+    if (image === undefined) throw new JobFailure('input_missing');
+    await progress(10, 'waits for a reader');
+    let told = 0;
+    const found = await readers.run({ image }, signal, (percent) => {
+      const now = 30 + Math.floor((percent * 69) / 100);
+      if (now < told + 5) return;
+      told = now;
+      // What is refused is of no use to anybody by then.
+      progress(now, 'reads').catch(() => undefined);
+    });
+    const result: ReadingResult = {
+      model: OCR_MODEL,
+      ...Reading.parse(found),
+      queueMs: Math.max(0, startedAt - queuedAt),
+      runMs: Date.now() - startedAt,
+    };
+    await progress(100, 'read');
+    return result;
+  };
+}

@@ -1,0 +1,32 @@
+import { crc32, deflateSync } from 'node:zlib';
+
+/** A PNG of one bit a pixel; `row` fills each row's bytes (zero: black). */
+export function png(width: number, height: number, row: (bytes: Buffer, y: number) => void): Buffer {
+  const stride = Math.ceil(width / 8) + 1;
+  const pixels = Buffer.alloc(stride * height);
+  for (let y = 0; y < height; y++) row(pixels.subarray(y * stride + 1, (y + 1) * stride), y);
+  return wrap(width, height, pixels);
+}
+
+/** One that says it is this large and holds next to nothing. */
+export const bomb = (width: number, height: number): Buffer => wrap(width, height, Buffer.alloc(1));
+
+const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+
+function wrap(width: number, height: number, pixels: Buffer): Buffer {
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header[8] = 1;
+  const chunks = [chunk('IHDR', header), chunk('IDAT', deflateSync(pixels)), chunk('IEND', Buffer.alloc(0))];
+  return Buffer.concat([SIGNATURE, ...chunks]);
+}
+
+function chunk(type: string, data: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
+  const out = Buffer.alloc(body.length + 8);
+  out.writeUInt32BE(data.length, 0);
+  body.copy(out, 4);
+  out.writeUInt32BE(crc32(body), body.length + 4);
+  return out;
+}

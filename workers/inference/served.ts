@@ -1,0 +1,77 @@
+import { keys } from '@warmwind/shared/keys';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { Redis } from 'ioredis';
+import { loop } from '../loop.ts';
+
+const SAY_EVERY_MS = 5000;
+/** How long what a worker said holds, ms: a few that are late, or lost, matter not. */
+const HOLDS_MS = 15_000;
+
+export type ServedOptions = {
+  /** A prompt connection to the queue Redis. */
+  redis: Redis;
+  host: string;
+  /** The models that this worker serves now. */
+  models: () => string[];
+  /** Does one of its servers load, so that nobody knows yet what it will serve? */
+  loading: () => boolean;
+  log: Logger;
+};
+
+/** Says which models this worker serves, again and again, and knows which the fleet does. */
+export class Served {
+  readonly #o: ServedOptions;
+  readonly #stop = new AbortController();
+  #saying: Promise<void> | undefined;
+
+  constructor(options: ServedOptions) {
+    this.#o = options;
+  }
+
+  start(): void {
+    const { log, models, loading } = this.#o;
+    this.#saying ??= loop('served models', log, this.#stop.signal, async () => {
+      await this.#say(models(), loading());
+      return SAY_EVERY_MS;
+    });
+  }
+
+  /** Does another worker serve the model, or may soon? When in doubt it does. */
+  async elsewhere(model: string): Promise<boolean> {
+    const { redis, host } = this.#o;
+    const now = Date.now();
+    try {
+      const [members, loading] = await Promise.all([
+        redis.zrangebyscore(keys.models(), now, '+inf'),
+        redis.zrangebyscore(keys.modelsLoading(), now, '+inf'),
+      ]);
+      const others = members.filter((member) => hostOf(member) !== host);
+      return others.some((member) => modelOf(member) === model) || loading.some((other) => other !== host);
+    } catch {
+      return true;
+    }
+  }
+
+  /** Takes back what was said. Never rejects: what stays is over soon. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await this.#saying;
+    await this.#say([], false).catch(() => undefined);
+  }
+
+  async #say(models: string[], loading: boolean): Promise<void> {
+    const { redis, host } = this.#o;
+    const now = Date.now();
+    const said = await redis.zrange(keys.models(), '0', '-1');
+    const gone = said.filter((member) => hostOf(member) === host && !models.includes(modelOf(member)));
+    const say = redis.multi().zremrangebyscore(keys.models(), '-inf', now);
+    if (gone.length > 0) say.zrem(keys.models(), ...gone);
+    for (const model of models) say.zadd(keys.models(), now + HOLDS_MS, `${host} ${model}`);
+    if (loading) say.zadd(keys.modelsLoading(), now + HOLDS_MS, host);
+    else say.zrem(keys.modelsLoading(), host);
+    await say.exec();
+  }
+}
+
+const hostOf = (member: string): string => member.slice(0, member.indexOf(' '));
+const modelOf = (member: string): string => member.slice(member.indexOf(' ') + 1);

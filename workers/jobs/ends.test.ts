@@ -1,0 +1,172 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isTerminalEvent, type StoredEvent } from '@warmwind/shared/events';
+import { newId } from '@warmwind/shared/ids';
+import { isTerminal } from '@warmwind/shared/jobs';
+import { connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { createLine, type Line } from '../testing/line.ts';
+import type { Submitted } from '../testing/submissions.ts';
+import { Cancellations } from './cancellations.ts';
+import { JobFailure } from './errors.ts';
+import { FollowUp } from './followup.ts';
+import { Observer } from './observer.ts';
+import type { Handler } from './runtime.ts';
+import type { JobWorker } from './worker.ts';
+
+const QUEUE = 'ai-inference';
+/** `FC_SEED` repeats a run that failed, `FC_RUNS` makes it longer. */
+const SEED = Number(process.env.FC_SEED ?? Date.now() % 2 ** 31);
+const RUNS = Number(process.env.FC_RUNS ?? 14);
+
+/** How a job's handler behaves, and what happens to the job meanwhile, ms after it was submitted. */
+const Plan = fc.record({
+  does: fc.constantFrom('completes', 'fails', 'fails once', 'hangs'),
+  worksMs: fc.integer({ min: 0, max: 120 }),
+  /** It goes on, and says so, after it was told to stop. */
+  deaf: fc.boolean(),
+  happens: fc.array(
+    fc.record({
+      atMs: fc.integer({ min: 0, max: 250 }),
+      what: fc.constantFrom('cancelled', 'cancelled unheard', 'retried', 'unlocked', 'handed back'),
+    }),
+    { maxLength: 5 },
+  ),
+});
+type Plan = typeof Plan extends fc.Arbitrary<infer T> ? T : never;
+
+let line: Line;
+const plans = new Map<string, Plan>();
+const workers: JobWorker[] = [];
+const closing: (() => unknown)[] = [];
+
+/** Says that it works every few ms, and does what its plan says. */
+const handler: Handler = async ({ data, signal, progress }) => {
+  const plan = plans.get(data.jobId);
+  if (!plan) throw new Error('no plan');
+  const until = Date.now() + (plan.does === 'hangs' ? 10_000 : plan.worksMs);
+  let deafUntil = Number.POSITIVE_INFINITY;
+  for (let percent = 1; Date.now() < until; percent++) {
+    if (signal.aborted) deafUntil = Math.min(deafUntil, Date.now() + (plan.deaf ? 60 : 0));
+    if (Date.now() >= deafUntil) throw new Error('aborted');
+    await progress(percent % 100);
+    await sleep(4);
+  }
+  if (plan.does === 'fails' || (plan.does === 'fails once' && data.run === 1)) {
+    throw new JobFailure(plan.deaf ? 'internal' : 'model_missing');
+  }
+  return { run: data.run };
+};
+const hire = (): JobWorker => {
+  const worker = line.work(handler, {
+    queue: QUEUE,
+    concurrency: 8,
+    attemptTimeoutMs: 150,
+    lockMs: 500,
+    stalledEveryMs: 250,
+  });
+  workers.push(worker);
+  return worker;
+};
+
+beforeAll(async () => {
+  line = await createLine();
+  const { redis, records, metrics, queue, log } = line;
+  const prompt = connectPrompt(line.queueRedis.url, 'test', log);
+  const followUp = new FollowUp({ redis, records, queue, log, endUnplaced: async () => {} });
+  const beside = (signal: AbortSignal) => followUp.lead(signal);
+  const observer = new Observer({
+    redis,
+    prompt,
+    records,
+    metrics,
+    log,
+    holder: newId(),
+    leaseMs: 2000,
+    beside,
+  });
+  const cancellations = new Cancellations(redis, log, (cancelled) => {
+    for (const worker of workers) worker.cancel(cancelled);
+    void followUp.heard(cancelled);
+  });
+  cancellations.start();
+  await waitFor('the connection', () => prompt.status === 'ready');
+  observer.start();
+  hire();
+  hire();
+  closing.push(async () => {
+    await Promise.all([observer.close(), cancellations.close()]);
+    await disconnect(prompt);
+  });
+});
+afterAll(async () => {
+  for (const close of closing) await close();
+  await line?.stop();
+});
+
+async function happen(job: Submitted, what: Plan['happens'][number]['what']): Promise<void> {
+  if (what === 'cancelled') await line.cancel(job);
+  if (what === 'cancelled unheard') await line.cancel(job, { unheard: true });
+  // Refused while it has not ended.
+  if (what === 'retried') await line.retry(job, 'inference').catch(() => undefined);
+  if (what === 'unlocked') {
+    const { run = 1 } = (await line.job(job)) ?? {};
+    const id = run === 1 ? job.jobId : `${job.jobId}.${run}`;
+    await line.redis.del(`ww:{${QUEUE}}:${QUEUE}:${id}:lock`);
+  }
+  if (what === 'handed back') {
+    hire();
+    await workers.shift()?.close();
+  }
+}
+
+/** Nothing of it waits or runs any more, and the log has an end for its latest run. */
+async function settled(job: Submitted): Promise<StoredEvent[]> {
+  return waitFor('the job to have ended', async () => {
+    const queue = line.queue(QUEUE);
+    for (const waiting of await queue.getDelayed()) await waiting.promote().catch(() => undefined);
+    const record = await line.job(job);
+    if (!record || !isTerminal(record.state)) return undefined;
+    const events = await line.events(job.userId, `job:${job.jobId}`);
+    const ended = events.filter(({ type, run }) => isTerminalEvent(type) && run === record.run);
+    const { active = 0, waiting = 0, prioritized = 0 } = await queue.getJobCounts();
+    return ended.length > 0 && active + waiting + prioritized === 0 ? events : undefined;
+  });
+}
+
+/** Each run ended once, in the log as in the record, and said nothing after it. */
+async function judge(job: Submitted, events: StoredEvent[]): Promise<void> {
+  const record = await line.job(job);
+  for (let run = 1; run <= (record?.run ?? 0); run++) {
+    const own = events.filter((event) => event.run === run);
+    const ends = own.filter(({ type }) => isTerminalEvent(type));
+    expect(ends, `ends of run ${run}`).toHaveLength(1);
+    if (run === record?.run) expect(ends[0]?.type).toBe(`job.${record.state}`);
+    else expect(ends[0]?.type).not.toBe('job.completed');
+    expect(own.at(-1), `the last of run ${run}`).toEqual(ends[0]);
+  }
+  const runs = events.map(({ run = 0 }) => run);
+  expect(runs).toEqual(runs.toSorted((a, b) => a - b));
+}
+
+test('whatever happens at once to a job, each of its runs ends once, in record and log alike, and then is silent', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(Plan, { minLength: 4, maxLength: 10 }), async (all) => {
+      const jobs = await Promise.all(
+        all.map(async (plan) => {
+          const job = await line.infer();
+          plans.set(job.jobId, plan);
+          await Promise.all(plan.happens.map(({ atMs, what }) => sleep(atMs).then(() => happen(job, what))));
+          return job;
+        }),
+      );
+      for (const job of jobs) {
+        await settled(job);
+        await sleep(100);
+        await judge(job, await settled(job));
+      }
+    }),
+    { seed: SEED, numRuns: RUNS, endOnFailure: true },
+  );
+}, 120_000);

@@ -1,0 +1,104 @@
+import { isTerminal } from '@warmwind/shared/jobs';
+import { CANCELLED_CHANNEL, keys } from '@warmwind/shared/keys';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { EndedRun, JobRef, Records } from '@warmwind/shared/node/records';
+import { bullJobId } from '@warmwind/shared/queues';
+import type { Cancelled } from '@warmwind/shared/records';
+import type { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { each } from '../each.ts';
+import { loop } from '../loop.ts';
+
+const EVERY_MS = 1000;
+/** How many cancellations are looked at in one go; the oldest first. */
+const MAX = 1000;
+const AT_ONCE = 8;
+/** How long a cancellation is waited for that was announced and is not in the record, ms. */
+const GIVEN_UP_AFTER_MS = 60_000;
+
+export type FollowUpOptions = {
+  /** A patient connection to the queue Redis. */
+  redis: Redis;
+  records: Records;
+  /** A queue by its name. */
+  queue: (name: string) => Queue;
+  /** Ends the desktop of a cancelled start that no host holds. */
+  endUnplaced: (desktop: JobRef) => Promise<void>;
+  log: Logger;
+};
+
+/**
+ * Sees cancellations through, in one process of the fleet: their end is told, what waits leaves its queue, and the
+ * desktops of cancelled starts are gone. A marker stands for each until all of that is so.
+ */
+export class FollowUp {
+  readonly #o: FollowUpOptions;
+  #leading = false;
+
+  constructor(options: FollowUpOptions) {
+    this.#o = options;
+  }
+
+  /** Looks at every marker, again and again. Never rejects. */
+  async lead(signal: AbortSignal): Promise<void> {
+    this.#leading = true;
+    await loop('cancellations', this.#o.log, signal, async () => {
+      const { redis } = this.#o;
+      const markers = await redis.zrange(keys.cancellations(), '0', `${MAX - 1}`, 'WITHSCORES');
+      const pairs = markers.flatMap((member, i) => (i % 2 === 0 ? [[member, Number(markers[i + 1])]] : []));
+      await each(pairs as [string, number][], AT_ONCE, ([member, askedAt]) => this.#see(member, askedAt));
+      return EVERY_MS;
+    });
+    this.#leading = false;
+  }
+
+  /** One was heard of: if this process leads, it need not wait for the next look. Never rejects. */
+  async heard({ userId, jobId }: Cancelled): Promise<void> {
+    if (!this.#leading) return;
+    await this.#follow(userId, jobId, false).catch((error: unknown) =>
+      this.#o.log.warn({ jobId, err: error }, 'not followed up yet'),
+    );
+  }
+
+  async #see(member: string, askedAt: number): Promise<void> {
+    const { redis } = this.#o;
+    const slash = member.lastIndexOf('/');
+    const verdict = await this.#follow(member.slice(0, slash), member.slice(slash + 1), true);
+    const over = verdict === 'nothing' ? Date.now() - askedAt > GIVEN_UP_AFTER_MS : verdict === 'done';
+    if (over) await redis.zrem(keys.cancellations(), member);
+  }
+
+  /**
+   * → `nothing` when its latest run has not ended (yet): the marker comes before the cancellation.
+   * @param again tells hosts again that did not react yet
+   */
+  async #follow(userId: string, jobId: string, again: boolean): Promise<'done' | 'open' | 'nothing'> {
+    const { records, queue } = this.#o;
+    const latest = await records.job(userId, jobId);
+    const ended = (await records.endedRuns(userId, jobId)) ?? [];
+    let open = false;
+    for (const run of ended.filter(({ end }) => end.state === 'cancelled')) {
+      await records.tellEndAgain(run.ref);
+      // One that a worker holds can't be removed: that worker has been told.
+      await queue(run.queue)
+        .remove(bullJobId(jobId, run.ref.run))
+        .catch(() => undefined);
+      open = !(await this.#desktopGone(run, again)) || open;
+    }
+    if (open) return 'open';
+    return latest && isTerminal(latest.state) ? 'done' : 'nothing';
+  }
+
+  async #desktopGone({ ref }: EndedRun, again: boolean): Promise<boolean> {
+    const { records, redis, endUnplaced } = this.#o;
+    if (ref.kind !== 'container.start') return true;
+    const desktop = await records.container(ref);
+    if (desktop?.state !== 'stopping') return true;
+    if (!desktop.host) {
+      await endUnplaced(ref);
+      return true;
+    }
+    if (again) await redis.publish(CANCELLED_CHANNEL, JSON.stringify(ref satisfies Cancelled));
+    return false;
+  }
+}

@@ -1,0 +1,258 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CANCELLED_CHANNEL } from '@warmwind/shared/keys';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { reached, told, types } from '../testing/fleet.ts';
+import { createLine, type Line } from '../testing/line.ts';
+import { Cancellations } from './cancellations.ts';
+import { JobFailure } from './errors.ts';
+import { Cancelled } from './outcome.ts';
+import type { Handler } from './runtime.ts';
+
+let line: Line;
+beforeEach(async () => {
+  line = await createLine();
+});
+afterEach(() => line.stop());
+
+/** What is lost is found sooner. */
+const QUICK = { lockMs: 1000, stalledEveryMs: 500 };
+/** A handler that takes what it is given. */
+const done: Handler = async () => ({ done: true });
+
+/** Ends only when it is told to. */
+const untilAborted: Handler = ({ signal }) =>
+  new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))));
+
+test('a failure that may pass is tried again, one that will not fails at once; each is told', async () => {
+  let attempts = 0;
+  line.work(async () => {
+    attempts += 1;
+    if (attempts === 1) throw new JobFailure('engine_unavailable');
+    throw new JobFailure('image_missing');
+  });
+  const job = await line.startDesktop();
+  expect(await reached(line, job, 'delayed')).toMatchObject({ attemptsMade: 1 });
+  expect(await reached(line, job, 'failed')).toMatchObject({
+    attemptsMade: 2,
+    error: { code: 'image_missing', retryable: false },
+  });
+  const events = await told(line, job, `job:${job.jobId}`, 'job.failed');
+  expect(types(events)).toEqual(['job.queued', 'job.active', 'job.retrying', 'job.active', 'job.failed']);
+});
+
+test('an attempt that takes too long is stopped, and the last one ends the job timed_out', async () => {
+  line.work(untilAborted, { attemptTimeoutMs: 100 });
+  const job = await line.startDesktop();
+  await reached(line, job, 'delayed');
+  const bull = await line.queue('containers').getJob(job.jobId);
+  await waitFor('the second attempt', async () => {
+    await bull?.promote().catch(() => undefined);
+    return (await line.job(job))?.attemptsMade === 2;
+  });
+  await waitFor('the end', async () => {
+    await bull?.promote().catch(() => undefined);
+    return (await line.job(job))?.state === 'timed_out';
+  });
+  expect(await line.job(job)).toMatchObject({ attemptsMade: 3, error: { code: 'timed_out' } });
+});
+
+test("a job's own time-out goes before its queue's", async () => {
+  line.work(untilAborted, { queue: 'ai-inference', attemptTimeoutMs: 60_000 });
+  const job = await line.infer('u', { timeoutMs: 50 });
+  await reached(line, job, 'delayed');
+});
+
+test('a cancelled run ends cancelled and is not tried again', async () => {
+  line.work(async () => {
+    throw new Cancelled();
+  });
+  const job = await line.startDesktop();
+  await reached(line, job, 'cancelled');
+  await told(line, job, `job:${job.jobId}`, 'job.cancelled');
+});
+
+test('a run that is cancelled while it is worked on is told so at once, and ends once', async () => {
+  const worker = line.work(untilAborted);
+  const cancellations = new Cancellations(line.redis, line.log, (cancelled) => worker.cancel(cancelled));
+  cancellations.start();
+  const job = await line.startDesktop();
+  await reached(line, job, 'active');
+  await waitFor('the subscription', async () => {
+    const [, subscribers] = (await line.redis.pubsub('NUMSUB', CANCELLED_CHANNEL)) as [string, number];
+    return subscribers > 0;
+  });
+  await line.cancel(job);
+  await waitFor('the delivery to end', async () => (await line.queue('containers').getActiveCount()) === 0);
+  const events = await told(line, job, `job:${job.jobId}`, 'job.cancelled');
+  expect(types(events)).toEqual(['job.queued', 'job.active', 'job.cancelled']);
+  expect(await line.registry.getSingleMetricAsString('warmwind_jobs_total')).toContain(
+    'outcome="cancelled"} 1',
+  );
+  await cancellations.close();
+});
+
+test('a run that was cancelled without its worker hearing of it is let go', async () => {
+  line.work(untilAborted);
+  const job = await line.startDesktop();
+  await reached(line, job, 'active');
+  await line.cancel(job, { unheard: true });
+  await waitFor('the delivery to end', async () => (await line.queue('containers').getActiveCount()) === 0);
+  await told(line, job, `job:${job.jobId}`, 'job.cancelled');
+});
+
+test('a run that another took is let go, and its record is left to that one', async () => {
+  line.work(untilAborted);
+  const job = await line.startDesktop();
+  await reached(line, job, 'active');
+  const other = await line.records.claimJob(job.data, 0);
+  await waitFor('it to be let go', async () =>
+    (await line.registry.getSingleMetricAsString('warmwind_jobs_total')).includes('outcome="lost"} 1'),
+  );
+  expect(await line.job(job)).toMatchObject({ state: 'active' });
+  expect(other).toMatchObject({ verdict: 'ok', fence: 2 });
+});
+
+test('a job that is handed back at shutdown runs at a peer at once and has spent no attempt', async () => {
+  const first = line.work(untilAborted);
+  const job = await line.startDesktop();
+  await reached(line, job, 'active');
+  line.work(async () => ({ by: 'peer' }));
+  await first.close();
+  expect(await reached(line, job, 'completed')).toMatchObject({ attemptsMade: 1, result: { by: 'peer' } });
+});
+
+test('a worker that lost its lock is told so, and the run ends once, by its successor', async () => {
+  let lost = 0;
+  let first = true;
+  line.work(async (context) => {
+    if (!first) return { by: 'successor' };
+    first = false;
+    return untilAborted(context).catch((error: unknown) => {
+      lost += 1;
+      throw error;
+    });
+  }, QUICK);
+  const job = await line.startDesktop();
+  await reached(line, job, 'active');
+  await line.queueRedis.client.del(`ww:{containers}:containers:${job.jobId}:lock`);
+  expect(await reached(line, job, 'completed')).toMatchObject({ result: { by: 'successor' } });
+  expect(lost).toBe(1);
+  const events = await told(line, job, `job:${job.jobId}`, 'job.completed');
+  expect(types(events).filter((type) => type === 'job.completed')).toHaveLength(1);
+});
+
+test('a run that has ended is not run again, and its end is told even if nobody did', async () => {
+  const job = await line.startDesktop();
+  const ref = { ...job.data };
+  await line.records.endJob(ref, { state: 'cancelled' });
+  await line.realtime.client.flushall();
+  let ran = false;
+  line.work(async () => {
+    ran = true;
+  });
+  await told(line, job, `job:${job.jobId}`, 'job.cancelled');
+  await waitFor('the delivery to end', async () => (await line.queue('containers').getActiveCount()) === 0);
+  expect(ran).toBe(false);
+  expect(await line.job(job)).toMatchObject({ state: 'cancelled' });
+});
+
+test('a job of a later version is handed back, a malformed one fails', async () => {
+  let ran = 0;
+  line.work(async () => {
+    ran += 1;
+  });
+  const queue = line.queue('containers');
+  const newer = await queue.add('container.start', { version: 99 }, { attempts: 3 });
+  const broken = await queue.add('container.start', { version: 1, jobId: '../..' }, { attempts: 3 });
+  await waitFor('both to be judged', async () => (await newer.getState()) === 'delayed' && broken.isFailed());
+  expect(ran).toBe(0);
+  expect((await queue.getJob(newer.id ?? ''))?.attemptsMade).toBe(0);
+});
+
+test('a realtime Redis that is away fails no job, and all of it is told when it is back', async () => {
+  line.work(async ({ progress }) => {
+    for (let percent = 1; percent <= 20; percent++) await progress(percent);
+    return { done: true };
+  });
+  await line.realtime.kill();
+  const job = await line.startDesktop();
+  await reached(line, job, 'completed');
+  await line.realtime.restart();
+  const events = await told(line, job, `job:${job.jobId}`, 'job.completed');
+  const progress = Array.from({ length: 20 }, () => 'job.progress');
+  expect(types(events)).toEqual(['job.queued', 'job.active', ...progress, 'job.completed']);
+  expect(line.dropped()).toBe(0);
+});
+
+test('behind the thousand jobs of one user the single job of another starts at once', async () => {
+  const concurrency = 4;
+  const many = Array.from({ length: 1000 }, () => line.infer('greedy'));
+  await Promise.all(many);
+  const order: string[] = [];
+  const other = await line.infer('modest');
+  line.work(
+    async ({ data }) => {
+      order.push(data.userId);
+      return {};
+    },
+    { queue: 'ai-inference', concurrency },
+  );
+  await reached(line, other, 'completed');
+  expect(order.indexOf('modest')).toBeLessThanOrEqual(concurrency + 1);
+});
+
+test("premium work goes before other work of its owner's equals, and never before another's first job", async () => {
+  const order: string[] = [];
+  const name = new Map<string, string>();
+  const submit = async (user: string, priorityClass: number, label: string) => {
+    const { jobId } = await line.infer(user, { priorityClass });
+    name.set(jobId, label);
+  };
+  await submit('a', 5, 'a1');
+  await submit('a', 1, 'a2 premium');
+  await submit('a', 5, 'a3');
+  await submit('b', 5, 'b1');
+  await submit('c', 1, 'c1 premium');
+  line.work(
+    async ({ data }) => {
+      order.push(name.get(data.jobId) ?? '');
+    },
+    { queue: 'ai-inference', concurrency: 1 },
+  );
+  await waitFor('all of them', () => order.length === 5);
+  expect(order).toEqual(['c1 premium', 'a1', 'b1', 'a2 premium', 'a3']);
+});
+
+test('the fleet begins no more than its limit, whoever takes the jobs', async () => {
+  let begun = 0;
+  const count: Handler = async () => {
+    begun += 1;
+  };
+  const limiter = { max: 3, duration: 60_000 };
+  for (let i = 0; i < 6; i++) await line.infer();
+  line.work(count, { queue: 'ai-inference', limiter });
+  line.work(count, { queue: 'ai-inference', limiter });
+  await waitFor('the first three', () => begun === 3);
+  await waitFor('the limit to hold', async () => (await line.queue('ai-inference').getRateLimitTtl(3)) > 0);
+  await sleep(500);
+  expect(begun).toBe(3);
+});
+
+test('a queue worker that takes nothing although jobs wait is replaced; one that may not is left alone', async () => {
+  const replaced = async () =>
+    (await line.registry.getSingleMetricAsString('warmwind_queue_workers_replaced_total')).includes('} 1');
+  const queue = line.queue('containers');
+  await queue.pause();
+  line.work(done, { silentAfterMs: 1000 });
+  const job = await line.startDesktop();
+  await sleep(2500);
+  expect(await replaced()).toBe(false);
+  // BullMQ gives nothing to anybody then, and no word of why.
+  const meta = 'ww:{containers}:containers:meta';
+  await line.redis.hset(meta, 'concurrency', '0');
+  await queue.resume();
+  await waitFor('it to be replaced', replaced);
+  await line.redis.hdel(meta, 'concurrency');
+  await reached(line, job, 'completed');
+});

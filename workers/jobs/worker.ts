@@ -1,0 +1,187 @@
+import type { JobKind } from '@warmwind/shared/jobs';
+import { keys } from '@warmwind/shared/keys';
+import type { Standing } from '@warmwind/shared/node/records';
+import type { JobData } from '@warmwind/shared/queues';
+import type { Cancelled } from '@warmwind/shared/records';
+import { type Queue, type RateLimiterOptions, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { loop } from '../loop.ts';
+import type { AbortReason } from './outcome.ts';
+import { type Delivery, type Handler, Runtime, type RuntimeDeps } from './runtime.ts';
+
+/** How often a worker looks at where its own runs stand, ms. */
+const LOOK_EVERY_MS = 1000;
+/** A worker with a free place, beside which jobs wait this long while it starts none, has gone silent, ms. */
+const SILENT_AFTER_MS = 30_000;
+
+export type JobWorkerDeps = RuntimeDeps & {
+  /** A patient connection to the queue Redis. */
+  redis: Redis;
+  /** A queue by its name. */
+  queue: (name: string) => Queue;
+};
+
+export type JobWorkerOptions = {
+  queue: string;
+  concurrency: number;
+  /** At shutdown active jobs go back to peers; without it they are waited for (a host's own queue has no peer). */
+  handsBack: boolean;
+  /** How many starts in how many ms, of the whole fleet. */
+  limiter?: RateLimiterOptions;
+  attemptTimeoutMs?: number;
+  /** How long a job stays a worker's own without a sign of it, and how often others look, ms. */
+  lockMs?: number;
+  stalledEveryMs?: number;
+  silentAfterMs?: number;
+};
+
+/** Takes the jobs of one queue, and keeps track of those it has. */
+export class JobWorker {
+  readonly #deps: JobWorkerDeps;
+  readonly #options: JobWorkerOptions;
+  readonly #runtime: Runtime;
+  readonly #active = new Set<Delivery>();
+  #worker: Worker;
+  /** Silent ones that were replaced, and end when the jobs they still have do. */
+  readonly #retired: Promise<void>[] = [];
+  #silentSince: number | undefined;
+  #closing: Promise<unknown> | undefined;
+  readonly #stopped = new AbortController();
+  #looking: Promise<void> | undefined;
+
+  constructor(deps: JobWorkerDeps, options: JobWorkerOptions, handlers: Record<JobKind, Handler>) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#runtime = new Runtime(deps, handlers, options.attemptTimeoutMs);
+    this.#worker = this.#create();
+  }
+
+  /** Takes jobs from now on (again). */
+  run(): void {
+    if (this.#closing) return;
+    this.#looking ??= loop(
+      `runs of ${this.#options.queue}`,
+      this.#deps.log,
+      this.#stopped.signal,
+      async () => {
+        await this.#look();
+        await this.#watch();
+        return LOOK_EVERY_MS;
+      },
+    );
+    if (this.#worker.isPaused()) void this.#worker.resume();
+    else if (!this.#worker.isRunning()) {
+      this.#worker.run().catch((error: unknown) => this.#worker.emit('error', error as Error));
+    }
+  }
+
+  /** Takes no more jobs until `run`; those it has go on. */
+  pause(): void {
+    void this.#worker.pause(true);
+  }
+
+  /** A run was cancelled: if it is worked on here, that ends now. */
+  cancel({ userId, jobId, run }: Pick<Cancelled, 'userId' | 'jobId' | 'run'>): void {
+    for (const { data, abort } of this.#active) {
+      if (data?.jobId === jobId && data.run === run && data.userId === userId) {
+        abort.abort('cancelled' satisfies AbortReason);
+      }
+    }
+  }
+
+  /** Resolves when every active job has been handed back or has ended. */
+  close(): Promise<unknown> {
+    if (this.#closing) return this.#closing;
+    this.#stopped.abort();
+    this.#closing = Promise.all([this.#worker.close(), ...this.#retired]);
+    if (this.#options.handsBack) {
+      for (const { abort } of this.#active) abort.abort('shutdown' satisfies AbortReason);
+    }
+    return this.#closing;
+  }
+
+  #create(): Worker {
+    const { queue, concurrency, limiter, lockMs = 10_000, stalledEveryMs = 5000 } = this.#options;
+    const worker = new Worker(queue, (job, token) => this.#process({ job, token: token ?? '' }), {
+      connection: this.#deps.redis,
+      prefix: keys.bull(queue),
+      concurrency,
+      autorun: false,
+      lockDuration: lockMs,
+      stalledInterval: stalledEveryMs,
+      // A job whose workers die under it this often is poison: BullMQ fails it and the observer records so.
+      maxStalledCount: 5,
+      ...(limiter ? { limiter } : {}),
+    });
+    worker.on('error', (error) => this.#deps.log.warn({ queue, err: error }, 'queue worker'));
+    // BullMQ goes on working on a job that it lost; then it would run twice.
+    worker.on('lockRenewalFailed', (ids) => {
+      for (const { job, abort } of this.#active) {
+        if (ids.includes(job.id ?? '')) abort.abort('lock-lost' satisfies AbortReason);
+      }
+    });
+    return worker;
+  }
+
+  async #process({ job, token }: Pick<Delivery, 'job' | 'token'>): Promise<unknown> {
+    const delivery: Delivery = { job, token, abort: new AbortController() };
+    this.#silentSince = undefined;
+    if (this.#closing && this.#options.handsBack) return this.#runtime.handBack(delivery);
+    this.#active.add(delivery);
+    try {
+      return await this.#runtime.deliver(delivery);
+    } finally {
+      this.#active.delete(delivery);
+    }
+  }
+
+  /** Runs that were cancelled, ended or taken by another without this worker hearing of it are let go. */
+  async #look(): Promise<void> {
+    const claimed = [...this.#active].flatMap(({ data, fence, abort }) =>
+      data && fence !== undefined && !abort.signal.aborted ? [{ data, fence, abort }] : [],
+    );
+    if (claimed.length === 0) return;
+    const standings = await this.#deps.records.standings(claimed.map(({ data }) => data));
+    for (const [i, { data, fence, abort }] of claimed.entries()) {
+      const reason = lossOf(data, fence, standings[i]);
+      if (reason) abort.abort(reason);
+    }
+  }
+
+  /** BullMQ's workers have been seen to take nothing more after a lost connection: such a one is replaced. */
+  async #watch(): Promise<void> {
+    const { queue: name, concurrency, silentAfterMs = SILENT_AFTER_MS } = this.#options;
+    const { queue, log, metrics } = this.#deps;
+    const due =
+      !this.#worker.isPaused() &&
+      this.#active.size < concurrency &&
+      (await isDue(queue(name), this.#options));
+    if (!due || this.#stopped.signal.aborted) {
+      this.#silentSince = undefined;
+      return;
+    }
+    this.#silentSince ??= Date.now();
+    if (Date.now() - this.#silentSince < silentAfterMs) return;
+    log.error({ queue: name }, 'the queue worker has gone silent: replaced');
+    metrics.silentWorkers.inc({ queue: name });
+    this.#silentSince = undefined;
+    this.#retired.push(this.#worker.close().catch(() => undefined));
+    this.#worker = this.#create();
+    this.run();
+  }
+}
+
+/** Jobs wait, and nothing but workers keeps them waiting. */
+async function isDue(queue: Queue, { limiter }: JobWorkerOptions): Promise<boolean> {
+  const { waiting = 0, prioritized = 0 } = await queue.getJobCounts('waiting', 'prioritized');
+  if (waiting + prioritized === 0 || (await queue.isPaused())) return false;
+  return (await queue.getRateLimitTtl(limiter?.max)) <= 0;
+}
+
+/** Why this delivery must stop, if it must. */
+function lossOf(data: JobData, fence: number, now: Standing | undefined): AbortReason | undefined {
+  if (!now) return undefined;
+  if (now.run === data.run && now.state === 'cancelled') return 'cancelled';
+  if (now.run > data.run || now.fence > fence) return 'lock-lost';
+  return undefined;
+}

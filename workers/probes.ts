@@ -1,0 +1,66 @@
+import type { Check } from '@warmwind/shared/health';
+import { readLag } from '@warmwind/shared/ledger/reads';
+import { readDepths } from '@warmwind/shared/node/depths';
+import { diskCheck, liveChecks, type Probes, redisCheck } from '@warmwind/shared/node/health';
+import { hostQueue, QUEUES } from '@warmwind/shared/queues';
+import type { Registry } from 'prom-client';
+import type { Config } from './config.ts';
+import type { Engine } from './containers/engine.ts';
+import type { Lease } from './hosts/lease.ts';
+import type { Models } from './inference/models.ts';
+import type { Metrics } from './metrics.ts';
+import type { Stores } from './stores.ts';
+
+export type ProbedParts = {
+  registry: Registry;
+  stores: Stores;
+  engine: Engine;
+  lease: Lease;
+  models: Models;
+};
+
+/** The queues that this worker tells the depths of. */
+export const queuesOf = (host: string): string[] => [...QUEUES, hostQueue(host)];
+
+/** Reads how deep the queues are, and keeps the metrics up to date with it. */
+export const depthCheck =
+  (config: Config, stores: Pick<Stores, 'promptRedis'>, metrics: Metrics): Check =>
+  async () => {
+    const queues = queuesOf(config.WORKER_HOST);
+    const found = await readDepths(stores.promptRedis, queues, config.BACKPRESSURE_ABOVE);
+    for (const [queue, depth] of Object.entries(found)) metrics.depth(queue, depth);
+    return found;
+  };
+
+/** Is this worker alive, and can it do its work: stores, engine, disk, models, its host's name. */
+export function createProbes(config: Config, parts: ProbedParts, depths: Check): Probes {
+  const { registry, stores, engine, lease, models } = parts;
+  const { ledger } = stores;
+  return {
+    registry,
+    live: liveChecks(),
+    ready: {
+      redisQueue: redisCheck(stores.promptRedis),
+      redisRealtime: redisCheck(stores.realtimePrompt),
+      docker: async () => {
+        await engine.ping();
+        return {};
+      },
+      disk: diskCheck(config.DATA_DIR),
+      queues: depths,
+      models: async () => models.check(),
+      ...(ledger && {
+        ledger: async () => {
+          await ledger.run(readLag).catch((cause: unknown) => {
+            throw new Error('PostgreSQL is away: see that it runs and can be reached', { cause });
+          });
+          return {};
+        },
+      }),
+      lease: async () => {
+        if (!lease.held) throw new Error('another process holds this host name, or Redis does not answer');
+        return { host: config.WORKER_HOST };
+      },
+    },
+  };
+}

@@ -1,0 +1,30 @@
+import { setPriority } from 'node:os';
+import { JobFailure } from '../jobs/errors.ts';
+import type { Said } from './protocol.ts';
+
+/** How much less urgent than its worker a fork is, as `nice` counts. */
+const NICE = 10;
+
+/** Does one job; says how far it is, 0-100. What it throws is told by `jobs/errors.ts` if it is a `JobFailure`. */
+export type Work = (input: unknown, progress: (percent: number) => void) => Promise<unknown>;
+
+/**
+ * The face of a program that runs in a fork: gets ready once, then does the jobs that its worker sends, one at a time. It
+ * ends with its worker.
+ */
+export function serve(prepare: () => Promise<Work>): void {
+  const say = (said: Said) => process.send?.(said);
+  process.on('disconnect', () => process.exit());
+  setPriority(NICE);
+  const ready = prepare();
+  process.on('message', async ({ input }: { input: unknown }) => {
+    try {
+      const work = await ready;
+      say({ type: 'result', result: await work(input, (percent) => say({ type: 'progress', percent })) });
+    } catch (error) {
+      const code = error instanceof JobFailure ? { code: error.code } : {};
+      say({ type: 'failure', ...code, message: String(error).slice(0, 500) });
+    }
+  });
+  ready.then(() => say({ type: 'ready' }));
+}

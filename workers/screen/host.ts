@@ -1,0 +1,129 @@
+import type { Logger } from '@warmwind/shared/node/log';
+import { screenKeys } from '@warmwind/shared/screen';
+import type { Redis } from 'ioredis';
+import type { Engine } from '../containers/engine.ts';
+import { loop } from '../loop.ts';
+import type { ScreenMetrics } from './metrics.ts';
+import type { Picture } from './picture.ts';
+import { Screen } from './screen.ts';
+import { Screenshots } from './screenshot.ts';
+
+/** How often it is asked who is watched, ms. */
+const WATCHED_EVERY_MS = 1000;
+
+export type ScreenHostOptions = {
+  engine: Engine;
+  /** The realtime Redis: a prompt connection, and a patient one for subscriptions alone. */
+  redis: Redis;
+  subscriber: Redis;
+  metrics: ScreenMetrics;
+  log: Logger;
+};
+
+/** `engineId`: the container that the desktop is now, as the engine names it. */
+type Shown = { engineId: string; socketPath: () => Promise<string>; screen: Screen };
+
+/** The screens of all desktops that run on this host. It is told of each, as often as one likes. */
+export class ScreenHost {
+  readonly #o: ScreenHostOptions;
+  readonly #shown = new Map<string, Shown>();
+  /** By the channel on which relays speak to it. */
+  readonly #channels = new Map<string, Screen>();
+  readonly #screenshots = new Screenshots();
+  readonly #stopped = new AbortController();
+  #loop: Promise<void> | undefined;
+
+  constructor(options: ScreenHostOptions) {
+    this.#o = options;
+    options.subscriber.on('smessage', (channel: string, message: string) => {
+      this.#channels.get(channel)?.hear(message);
+    });
+  }
+
+  start(): void {
+    const { log } = this.#o;
+    this.#loop ??= loop('screens', log, this.#stopped.signal, async () => {
+      await this.#ask([...this.#shown.keys()]);
+      return WATCHED_EVERY_MS;
+    });
+  }
+
+  /** A desktop runs here. */
+  runs(containerId: string, engineId: string): void {
+    const known = this.#shown.get(containerId);
+    if (known?.engineId === engineId || this.#stopped.signal.aborted) return;
+    void known?.screen.close();
+    const { engine, redis, metrics, log } = this.#o;
+    let found: Promise<string> | undefined;
+    const socketPath = () => {
+      found ??= engine.socketPath(engineId);
+      found.catch(() => {
+        found = undefined;
+      });
+      return found;
+    };
+    const screen = new Screen({
+      containerId,
+      socketPath,
+      redis,
+      screenshots: this.#screenshots,
+      metrics,
+      log,
+    });
+    this.#shown.set(containerId, { engineId, socketPath, screen });
+    const up = screenKeys.up(containerId);
+    this.#channels.set(up, screen);
+    this.#o.subscriber.ssubscribe(up).catch(() => undefined);
+    // Whoever watched it before this process did may go on.
+    this.#ask([containerId]).catch(() => undefined);
+  }
+
+  /** A desktop runs here no more; `why` is told to who watches. Never rejects. */
+  async ended(containerId: string, why: string): Promise<void> {
+    await this.#forget(containerId, why);
+  }
+
+  /** How long nobody has watched a desktop or asked for its picture, ms; `undefined` when it is not known. */
+  idleMs(containerId: string): number | undefined {
+    return this.#shown.get(containerId)?.screen.idleMs;
+  }
+
+  /** What a desktop of this host shows now. Rejects when it is not here, or does not show itself. */
+  async picture(containerId: string): Promise<Picture> {
+    const shown = this.#shown.get(containerId);
+    if (!shown) throw new Error('the desktop does not run here');
+    return this.#screenshots.picture(shown.socketPath);
+  }
+
+  /** Shows none any more: another process may speak for this host. Viewers wait for who does. */
+  async forgetAll(): Promise<void> {
+    await Promise.all([...this.#shown.keys()].map((containerId) => this.#forget(containerId)));
+  }
+
+  /** Never rejects. */
+  async close(): Promise<void> {
+    this.#stopped.abort();
+    await this.#loop;
+    await this.forgetAll();
+  }
+
+  async #forget(containerId: string, why?: string): Promise<void> {
+    const shown = this.#shown.get(containerId);
+    this.#shown.delete(containerId);
+    if (!shown) return;
+    const up = screenKeys.up(containerId);
+    this.#channels.delete(up);
+    this.#o.subscriber.sunsubscribe(up).catch(() => undefined);
+    await shown.screen.close(why);
+  }
+
+  /** Relays subscribe to what they have viewers of: a message that got lost is made good by this. */
+  async #ask(containerIds: string[]): Promise<void> {
+    if (containerIds.length === 0) return;
+    const channels = containerIds.map((containerId) => screenKeys.down(containerId));
+    const counts = (await this.#o.redis.call('PUBSUB', 'SHARDNUMSUB', ...channels)) as (string | number)[];
+    for (const [index, containerId] of containerIds.entries()) {
+      this.#shown.get(containerId)?.screen.watched(Number(counts[2 * index + 1]));
+    }
+  }
+}

@@ -1,0 +1,254 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { deflateSync } from 'node:zlib';
+import { createLog } from '@warmwind/shared/node/log';
+import { connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { type ScreenInput, screenKeys } from '@warmwind/shared/screen';
+import type { Redis } from 'ioredis';
+import { Registry } from 'prom-client';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { filled, type RfbServer, type Said, serveRfb } from '../testing/rfb-server.ts';
+import { type TestViewer, watch } from '../testing/viewer.ts';
+import { createScreenMetrics } from './metrics.ts';
+import { Screen } from './screen.ts';
+import { Screenshots } from './screenshot.ts';
+
+let dir: string;
+let realtime: TestRedis;
+let redis: Redis;
+let count = 0;
+const registry = new Registry();
+const metrics = createScreenMetrics(registry);
+const log = createLog('test');
+log.level = 'silent';
+const open: { stop: () => Promise<unknown> }[] = [];
+
+beforeAll(async () => {
+  const root = process.env.WARMWIND_TEST_DIR ?? tmpdir();
+  await mkdir(root, { recursive: true });
+  dir = await mkdtemp(join(root, 'screen-'));
+  realtime = await startRedis();
+  redis = connectPrompt(realtime.url, 'test', log);
+  await waitFor('redis', () => redis.status === 'ready');
+});
+afterEach(async () => {
+  for (const { stop } of open.splice(0).reverse()) await stop();
+});
+afterAll(async () => {
+  await disconnect(redis);
+  await realtime.stop();
+  await rm(dir, { recursive: true, force: true });
+});
+
+type Served = { server: RfbServer; screen: Screen; viewer: TestViewer; containerId: string };
+
+/** A desktop that is watched, whose server does as the test says. */
+async function serve(behaviour: Parameters<typeof serveRfb>[1]): Promise<Served> {
+  const containerId = `c${++count}`;
+  const server = await serveRfb(join(dir, `${count}`), behaviour);
+  open.push(server);
+  const screenshots = new Screenshots();
+  const screen = new Screen({
+    containerId,
+    socketPath: async () => server.path,
+    redis,
+    screenshots,
+    metrics,
+    log,
+  });
+  open.push({ stop: () => screen.close() });
+  const viewer = await watch(realtime.url, containerId);
+  open.push(viewer);
+  screen.watched(1);
+  return { server, screen, viewer, containerId };
+}
+
+/** Shows one colour after another, as fast as it is asked. */
+const honest = () => {
+  let grey = 0;
+  return serve({ onRequest: (socket) => void socket.write(filled(64, 48, ++grey & 255)) });
+};
+const forever = (bytes: Buffer) => (socket: Socket) => {
+  const write = () => {
+    while (!socket.destroyed && socket.write(bytes));
+    if (!socket.destroyed) socket.once('drain', write);
+  };
+  write();
+};
+const rect = (x: number, y: number, w: number, h: number, encoding: number, data: Buffer) => {
+  const head = Buffer.alloc(16);
+  head.writeUInt16BE(1, 2);
+  for (const [index, value] of [x, y, w, h].entries()) head.writeUInt16BE(value, 4 + 2 * index);
+  head.writeInt32BE(encoding, 12);
+  return Buffer.concat([head, data]);
+};
+/** A thousand copies that all need all that came before them. */
+const tangle = Buffer.concat(
+  Array.from({ length: 1000 }, (_, index) => [
+    rect(index % 50, index % 40, 3, 3, 7, Buffer.of(0x80, index & 255, 0, 0)),
+    rect(1, 1, 63, 47, 1, Buffer.alloc(4)),
+  ]).flat(),
+);
+const zeros = deflateSync(Buffer.alloc(64 * 48 * 3));
+const bomb = rect(0, 0, 64, 48, 7, Buffer.concat([Buffer.of(0x01, zeros.length), zeros]));
+
+describe('a desktop that means harm ends its own stream and nothing else', () => {
+  test.each<[string, Parameters<typeof serveRfb>[1]]>([
+    ['says what has no meaning', { onGreeted: forever(Buffer.alloc(4096, 0xee)) }],
+    ['hangs up at once', { onGreeted: (socket) => socket.destroy() }],
+    ['floods with empty updates', { onGreeted: forever(Buffer.alloc(4096)) }],
+    ['floods with updates that nobody asked for', { onGreeted: forever(filled(64, 48, 7)) }],
+    ['floods with single pixels', { onGreeted: forever(rect(5, 5, 1, 1, 7, Buffer.of(0x80, 1, 2, 3))) }],
+    ['floods with copies of copies', { onGreeted: forever(tangle) }],
+    ['floods with what inflates a hundredfold', { onGreeted: forever(bomb) }],
+    [
+      'floods with clipboards',
+      { onGreeted: forever(Buffer.concat([Buffer.of(3, 0, 0, 0, 0, 0, 16, 0), Buffer.alloc(4096, 65)])) },
+    ],
+    ['is a screen of no size', { width: 0, height: 0 }],
+    ['is a screen of any size', { width: 65_535, height: 65_535 }],
+  ])('%s', async (_name, behaviour) => {
+    const before = process.memoryUsage().rss;
+    const bad = await serve(behaviour);
+    const good = await honest();
+    const { rss } = await waitFor('the other to go on', async () => {
+      await good.viewer.settled();
+      return good.viewer.seen.frames > 60 ? process.memoryUsage() : undefined;
+    });
+    await bad.viewer.settled();
+    expect((rss - before) / 2 ** 20).toBeLessThan(200);
+    // With a back-off, and at the pace of an honest one.
+    expect(bad.server.connections()).toBeLessThan(10);
+    expect(bad.viewer.seen.bytes).toBeLessThan(16 * 2 ** 20);
+  });
+
+  test('whose screen stays away is connected to anew, with patience', async () => {
+    const { server, viewer } = await serve({ onGreeted: (socket) => setTimeout(() => socket.destroy(), 20) });
+    await waitFor('the third connection', () => server.connections() >= 3);
+    expect(viewer.seen.frames).toBe(0);
+  });
+});
+
+test('a stream that breaks off goes on with a new epoch that begins with a key frame', async () => {
+  const { server, viewer } = await honest();
+  await waitFor('a picture', () => viewer.seen.keys === 1);
+  server.hangUp();
+  await waitFor('a new epoch', () => viewer.seen.epochs.length === 2);
+  await viewer.settled();
+  expect(viewer.seen).toMatchObject({ keys: 2, gaps: 0 });
+});
+
+test('a screen of too many small changes is asked for as a whole, and who watches does not notice', async () => {
+  let whole = 0;
+  let at = 0;
+  const { viewer } = await serve({
+    onRequest: (socket, incremental) => {
+      if (!incremental) whole++;
+      if (!incremental || whole > 1) return void socket.write(filled(64, 48, whole));
+      for (let update = 0; update < 100; update++, at++) {
+        socket.write(rect(at % 64, Math.floor(at / 64) % 48, 1, 1, 7, Buffer.of(0x80, 1, 2, 3)));
+      }
+    },
+  });
+  await waitFor('the second time', () => whole > 1);
+  await waitFor('its picture', async () => {
+    await viewer.settled();
+    return viewer.canvas.rgb.every((value) => value === 2);
+  });
+  expect(viewer.seen).toMatchObject({ keys: 1, gaps: 0 });
+});
+
+test('a stream that Redis does not take stops asking, and goes on when Redis is back', async () => {
+  const { viewer, screen } = await honest();
+  await waitFor('a picture', () => viewer.seen.keys === 1);
+  await realtime.kill();
+  await waitFor('it to break off', async () => (await brokenOff()) > 0);
+  await realtime.restart();
+  await waitFor('a new epoch', () => {
+    screen.watched(1);
+    return viewer.seen.epochs.length >= 2;
+  });
+});
+const brokenOff = async () => (await metrics.broken.get()).values[0]?.value ?? 0;
+
+describe('input', () => {
+  const key = (keysym: number, down = true): ScreenInput => ({ t: 'key', keysym, down });
+  const hold = (containerId: string, viewerId: string, lease: number, ttlMs: number) =>
+    redis.set(screenKeys.control(containerId), JSON.stringify({ viewerId, userId: 'u', lease }), 'PX', ttlMs);
+  const dropped = async (reason: string) =>
+    (await metrics.inputDropped.get()).values.find(({ labels }) => labels.reason === reason)?.value ?? 0;
+  const controlled = async (ttlMs: number) => {
+    const served = await honest();
+    const { screen, containerId, viewer, server } = served;
+    await waitFor('a picture', () => viewer.seen.keys === 1);
+    await hold(containerId, 'a', 1, ttlMs);
+    const say = (viewerId: string, lease: number, input: ScreenInput) =>
+      screen.hear(JSON.stringify({ t: 'input', viewerId, lease, input }));
+    const heard = (what: Said) =>
+      waitFor(JSON.stringify(what), () =>
+        server.said.some((said) => JSON.stringify(said) === JSON.stringify(what)),
+      );
+    return { ...served, say, heard };
+  };
+
+  test('what one holds down is let go when control changes hands, before the next one types', async () => {
+    const { screen, containerId, say, heard, server } = await controlled(60_000);
+    say('a', 1, key(0xffe1));
+    say('a', 1, { t: 'ptr', x: 5, y: 6, mask: 1 });
+    await heard({ t: 'ptr', x: 5, y: 6, mask: 1 });
+    await hold(containerId, 'b', 2, 60_000);
+    screen.hear(JSON.stringify({ t: 'control' }));
+    say('b', 2, key(0x62));
+    await heard({ t: 'key', keysym: 0x62, down: true });
+    expect(server.said.slice(2)).toEqual([
+      { t: 'key', keysym: 0xffe1, down: false },
+      { t: 'ptr', x: 5, y: 6, mask: 0 },
+      { t: 'key', keysym: 0x62, down: true },
+    ]);
+  });
+
+  test('what one holds down is let go when control runs out, and kept while it is renewed', async () => {
+    const { containerId, say, heard, server } = await controlled(300);
+    say('a', 1, key(0xffe1));
+    await heard({ t: 'key', keysym: 0xffe1, down: true });
+    await redis.pexpire(screenKeys.control(containerId), 700);
+    await heard({ t: 'key', keysym: 0xffe1, down: false });
+    expect(await redis.exists(screenKeys.control(containerId))).toBe(0);
+    expect(server.said).toHaveLength(2);
+  });
+
+  test('what one holds down is forgotten with the connection it was held on', async () => {
+    const { say, heard, server, viewer } = await controlled(60_000);
+    say('a', 1, key(0xffe1));
+    await heard({ t: 'key', keysym: 0xffe1, down: true });
+    server.hangUp();
+    await waitFor('a new epoch', () => viewer.seen.epochs.length === 2);
+    say('a', 1, key(0x61));
+    await heard({ t: 'key', keysym: 0x61, down: true });
+    expect(server.said).toHaveLength(2);
+  });
+
+  test('of others, of old leases, of none and of no sense reaches nobody, and is counted', async () => {
+    const { screen, containerId, say, heard, server } = await controlled(60_000);
+    const before = await dropped('not_in_control');
+    say('b', 1, key(1));
+    say('a', 2, key(2));
+    screen.hear('{"t":"input","viewerId":"a","lease":1,"input":{"t":"key","keysym":-1,"down":true}}');
+    screen.hear('{"t":"input","viewerId":"a","lease":1,"input":{"t":"reboot"}}');
+    screen.hear('nonsense');
+    await redis.del(screenKeys.control(containerId));
+    screen.hear(JSON.stringify({ t: 'control' }));
+    say('a', 1, key(3));
+    await hold(containerId, 'b', 3, 60_000);
+    screen.hear(JSON.stringify({ t: 'control' }));
+    say('a', 1, key(4));
+    say('b', 3, key(5));
+    await heard({ t: 'key', keysym: 5, down: true });
+    expect(server.said).toHaveLength(1);
+    expect((await dropped('not_in_control')) - before).toBe(4);
+  });
+});

@@ -1,0 +1,32 @@
+/** One piece of work that is to be done a little later, at most once at a time. */
+export class Later {
+  #timer: NodeJS.Timeout | undefined;
+  #work: () => void = () => undefined;
+  #doneAt = Number.NEGATIVE_INFINITY;
+
+  /** Does `work` in `ms`; where some is waiting already, this takes its place and keeps its time. */
+  run(ms: number, work: () => void): void {
+    this.#work = work;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#doneAt = performance.now();
+      this.#work();
+    }, ms);
+  }
+
+  /** Does `work` as soon as `ms` have passed since it was done last: perhaps now. */
+  soonest(ms: number, work: () => void): void {
+    this.run(Math.max(0, this.#doneAt + ms - performance.now()), work);
+  }
+
+  /** It was done by other means just now. */
+  done(): void {
+    this.clear();
+    this.#doneAt = performance.now();
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}

@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Connection } from './rfb/connection.ts';
+import { type Parser, ProtocolError } from './rfb/feed.ts';
+import { ENCODING, pictureEncodings, type Size, updateRequest } from './rfb/messages.ts';
+import { DONE, serverMessages } from './rfb/server.ts';
+import type { Rect } from './rfb/update.ts';
+
+/** How long one picture may take, ms. */
+const WITHIN_MS = 5000;
+/** Three bytes a pixel, rows from the top. */
+const CHANNELS = 3;
+/** How many updates may bring one picture. */
+const MAX_UPDATES = 64;
+
+/** What a desktop shows. `rgb`: red, green, blue of each pixel, row by row. */
+export type Picture = Size & { rgb: Buffer };
+
+/** Looks at a desktop once, on a connection of its own. Rejects when it does not show itself within `withinMs`. */
+export async function readPicture(socketPath: string, withinMs = WITHIN_MS): Promise<Picture> {
+  const signal = AbortSignal.timeout(withinMs);
+  const connection = await Connection.open(socketPath);
+  return connection.run(
+    (size) => look(connection, size),
+    signal,
+    // Half of the time is for others.
+    (busyMs) => (busyMs > 1 ? sleep(busyMs, undefined, { signal }) : undefined),
+  );
+}
+
+function* look(connection: Connection, initial: Size): Parser<Picture> {
+  connection.send(pictureEncodings());
+  let picture = blank(initial);
+  /** Pixels that have not come yet. */
+  let missing = initial.width * initial.height;
+  let updates = 0;
+  connection.send(updateRequest(initial, false));
+  yield* serverMessages(initial, {
+    take: (rect) => {
+      if (rect.encoding !== ENCODING.raw) throw new ProtocolError('an encoding that was not asked for');
+      // After a change of size a rectangle may come in the same update: all is asked for again.
+      if (rect.x + rect.w > picture.width || rect.y + rect.h > picture.height) return;
+      paint(picture, rect);
+      missing -= rect.w * rect.h;
+    },
+    update: ({ size }) => {
+      if (++updates > MAX_UPDATES) throw new ProtocolError('no whole picture');
+      if (size) {
+        picture = blank(size);
+        missing = size.width * size.height;
+      } else if (missing <= 0) return DONE;
+      connection.send(updateRequest(picture, size === undefined));
+      return undefined;
+    },
+    clipboard: undefined,
+  });
+  return picture;
+}
+
+const blank = ({ width, height }: Size): Picture => ({
+  width,
+  height,
+  rgb: Buffer.alloc(width * height * CHANNELS),
+});
+
+function paint({ width, rgb }: Picture, { x, y, w, h, data }: Rect): void {
+  let from = 0;
+  for (let row = y; row < y + h; row++) {
+    let to = (row * width + x) * CHANNELS;
+    for (let column = 0; column < w; column++) {
+      rgb[to] = data[from] ?? 0;
+      rgb[to + 1] = data[from + 1] ?? 0;
+      rgb[to + 2] = data[from + 2] ?? 0;
+      to += CHANNELS;
+      from += 4;
+    }
+  }
+}

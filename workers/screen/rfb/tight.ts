@@ -1,0 +1,119 @@
+import { constants, deflateSync, inflateRawSync } from 'node:zlib';
+import { type Parser, ProtocolError } from './feed.ts';
+import { jpegSize } from './jpeg.ts';
+
+const WINDOW = 32_768;
+/** Speed before size: each rectangle is compressed once and sent to a few nodes. */
+const DEFLATE_LEVEL = 3;
+/** Shorter pixel data is not compressed. */
+const MIN_TO_COMPRESS = 12;
+const FILL = 8;
+const JPEG = 9;
+const EXPLICIT_FILTER = 4;
+const FILTER = { copy: 0, palette: 1, gradient: 2 } as const;
+/** Xvnc cuts what is larger than 65,536 pixels. A fill may be as large as the screen. */
+const MAX_PIXELS = 2 ** 18;
+/** A picture's bytes beyond its pixels': headers and tables. */
+const JPEG_OVERHEAD = 4096;
+
+/**
+ * The four zlib streams that a server's Tight rectangles share. Each rectangle's part ends in a sync flush, on a byte: it
+ * can be inflated alone when the last 32 KiB of its stream are at hand.
+ */
+export class TightStreams {
+  readonly #windows: (Buffer | undefined)[] = [];
+
+  /** @param bits one for each stream that begins anew */
+  reset(bits: number): void {
+    for (let id = 0; id < 4; id++) if ((bits >> id) & 1) this.#windows[id] = undefined;
+  }
+
+  /** @param size what comes out, bytes; anything else is refused */
+  inflate(id: number, part: Buffer, size: number): Buffer {
+    const window = this.#windows[id];
+    if (!window && (part.length < 2 || part.readUInt16BE() % 31 !== 0 || (part[0] ?? 0) % 16 !== 8)) {
+      throw new ProtocolError('a zlib stream begins without its header');
+    }
+    let bytes: Buffer;
+    try {
+      bytes = inflateRawSync(window ? part : part.subarray(2), {
+        finishFlush: constants.Z_SYNC_FLUSH,
+        chunkSize: Math.max(64, size),
+        maxOutputLength: size,
+        ...(window ? { dictionary: window } : {}),
+      });
+    } catch (cause) {
+      throw new ProtocolError('a rectangle can not be inflated', { cause });
+    }
+    if (bytes.length !== size) throw new ProtocolError('a rectangle has too few pixels');
+    const kept = window && bytes.length < WINDOW ? Buffer.concat([window, bytes]) : bytes;
+    this.#windows[id] = Buffer.from(kept.subarray(-WINDOW));
+    return bytes;
+  }
+}
+
+/**
+ * A Tight rectangle, made self-contained: its zlib part is compressed alone and says so (the stream's reset bit).
+ * No pixel is decoded. → what follows the rectangle's header
+ */
+export function* readTight(w: number, h: number, streams: TightStreams): Parser<Buffer> {
+  const control = (yield 1).readUInt8();
+  const kind = control >> 4;
+  streams.reset(control & 15);
+  if (kind === FILL) return Buffer.concat([Buffer.of(FILL << 4), yield 3]);
+  if (w * h > MAX_PIXELS) throw new ProtocolError('a rectangle of too many pixels');
+  if (kind === JPEG) return yield* readJpeg(w, h);
+  if (kind > JPEG) throw new ProtocolError('an unknown kind of Tight rectangle');
+
+  const id = kind & 3;
+  const head = [(kind << 4) | (1 << id)];
+  let bitsPerPixel = 24;
+  if (kind & EXPLICIT_FILTER) {
+    const filter = (yield 1).readUInt8();
+    head.push(filter);
+    if (filter === FILTER.palette) {
+      const last = (yield 1).readUInt8();
+      if (last === 0) throw new ProtocolError('a palette of one colour');
+      head.push(last, ...(yield 3 * (last + 1)));
+      bitsPerPixel = last === 1 ? 1 : 8;
+    } else if (filter > FILTER.gradient) throw new ProtocolError('an unknown filter');
+  }
+  const size = ((w * bitsPerPixel + 7) >> 3) * h;
+  if (size < MIN_TO_COMPRESS) return Buffer.concat([Buffer.from(head), yield size]);
+  const length = yield* readLength(size + (size >> 6) + 1024);
+  const pixels = streams.inflate(id, yield length, size);
+  // A window that is larger than the data only costs its set-up.
+  const windowBits = Math.min(15, Math.max(9, 32 - Math.clz32(size)));
+  const memLevel = Math.min(9, Math.max(1, windowBits - 6));
+  const packed = deflateSync(pixels, { level: DEFLATE_LEVEL, windowBits, memLevel });
+  return Buffer.concat([Buffer.from(head), compactLength(packed.length), packed]);
+}
+
+/** The browser decodes it, so what it says of its size must be true. */
+function* readJpeg(w: number, h: number): Parser<Buffer> {
+  const length = yield* readLength(w * h * 3 + JPEG_OVERHEAD);
+  const jpeg = yield length;
+  const size = jpegSize(jpeg);
+  if (size?.width !== w || size.height !== h) {
+    throw new ProtocolError('a JPEG of another size than its rectangle');
+  }
+  return Buffer.concat([Buffer.of(JPEG << 4), compactLength(length), jpeg]);
+}
+
+/** Seven bits, seven bits, eight bits, the lowest first. */
+function* readLength(atMost: number): Parser<number> {
+  let length = 0;
+  for (const shift of [0, 7, 14]) {
+    const byte = (yield 1).readUInt8();
+    length |= (shift === 14 ? byte : byte & 127) << shift;
+    if (byte < 128) break;
+  }
+  if (length > atMost) throw new ProtocolError('a rectangle is longer than its pixels');
+  return length;
+}
+
+function compactLength(length: number): Buffer {
+  if (length < 1 << 7) return Buffer.of(length);
+  if (length < 1 << 14) return Buffer.of((length & 127) | 128, length >> 7);
+  return Buffer.of((length & 127) | 128, ((length >> 7) & 127) | 128, length >> 14);
+}

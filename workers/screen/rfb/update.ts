@@ -1,0 +1,84 @@
+import { type Parser, ProtocolError } from './feed.ts';
+import { checkedSize } from './handshake.ts';
+import { type Area, ENCODING, type Size } from './messages.ts';
+import { readTight, type TightStreams } from './tight.ts';
+
+/** A part of the screen. `data` follows its header; it needs nothing that came before but, for a copy, what is there. */
+export type Rect = Area & { encoding: number; data: Buffer };
+
+export const RECT_HEAD_BYTES = 12;
+const MAX_RECTS = 10_000;
+/** Plain pixels are taken in bands of so many at most, since a server may send the screen as one rectangle. */
+const BAND_PIXELS = 2 ** 16;
+/** In place of a count: the last rectangle says that it is. */
+const UNTIL_LAST = 0xffff;
+
+/** What an update says beside its rectangles. `size`: the screen has changed, what was on it is gone. */
+export type Update = { size: Size | undefined; screenId: number | undefined };
+
+/**
+ * One FramebufferUpdate after its message type.
+ * @param take given each rectangle, in order
+ */
+export function* readUpdate(screen: Size, streams: TightStreams, take: (rect: Rect) => void): Parser<Update> {
+  const count = (yield 3).readUInt16BE(1);
+  const update: Update = { size: undefined, screenId: undefined };
+  let size = screen;
+  for (let index = 0; index < count || count === UNTIL_LAST; index++) {
+    if (index >= MAX_RECTS) throw new ProtocolError('an update of too many rectangles');
+    const head = yield RECT_HEAD_BYTES;
+    const area = {
+      x: head.readUInt16BE(0),
+      y: head.readUInt16BE(2),
+      w: head.readUInt16BE(4),
+      h: head.readUInt16BE(6),
+    };
+    const encoding = head.readInt32BE(8);
+    if (encoding === ENCODING.lastRect) break;
+    if (encoding === ENCODING.desktopSize || encoding === ENCODING.extendedDesktopSize) {
+      if (encoding === ENCODING.extendedDesktopSize) update.screenId = yield* readLayout();
+      // Where an extended one's `y` is not 0, a request of ours was refused.
+      if (encoding === ENCODING.extendedDesktopSize && area.y !== 0) continue;
+      if (area.w === size.width && area.h === size.height) continue;
+      size = checkedSize(area.w, area.h);
+      update.size = size;
+      continue;
+    }
+    if (!within(area, size)) throw new ProtocolError('a rectangle outside of the screen');
+    if (encoding === ENCODING.raw) yield* readRaw(area, take);
+    else take({ ...area, encoding, data: yield* readPayload(area, encoding, size, streams) });
+  }
+  return update;
+}
+
+const within = ({ x, y, w, h }: Area, { width, height }: Size): boolean =>
+  w > 0 && h > 0 && x + w <= width && y + h <= height;
+
+function* readRaw({ x, y, w, h }: Area, take: (rect: Rect) => void): Parser<void> {
+  const band = Math.max(1, Math.floor(BAND_PIXELS / w));
+  for (let row = 0; row < h; row += band) {
+    const rows = Math.min(band, h - row);
+    take({ x, y: y + row, w, h: rows, encoding: ENCODING.raw, data: Buffer.from(yield w * rows * 4) });
+  }
+}
+
+function* readPayload({ w, h }: Area, encoding: number, screen: Size, streams: TightStreams): Parser<Buffer> {
+  if (encoding === ENCODING.copyRect) {
+    const source = Buffer.from(yield 4);
+    if (!within({ x: source.readUInt16BE(0), y: source.readUInt16BE(2), w, h }, screen)) {
+      throw new ProtocolError('a copy from outside of the screen');
+    }
+    return source;
+  }
+  if (encoding === ENCODING.tight) {
+    return yield* readTight(w, h, streams);
+  }
+  throw new ProtocolError(`encoding ${encoding} was not asked for`);
+}
+
+/** The screens of an ExtendedDesktopSize → the id of the first. */
+function* readLayout(): Parser<number | undefined> {
+  const screens = (yield 4).readUInt8();
+  const layout = yield 16 * screens;
+  return screens > 0 ? layout.readUInt32BE(0) : undefined;
+}

@@ -1,0 +1,227 @@
+import { CONTROL_TTL_MS, type ScreenInput, ScreenshotReply, screenKeys } from '@warmwind/shared/screen';
+import sharp from 'sharp';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { createFleet, type Fleet, reached, type Worker } from '../testing/fleet.ts';
+import type { Submitted } from '../testing/submissions.ts';
+import { Canvas, type TestViewer, watch } from '../testing/viewer.ts';
+import { readPicture } from './picture.ts';
+
+let fleet: Fleet;
+let worker: Worker;
+let desktop: Submitted;
+let socketPath: string;
+const viewers: TestViewer[] = [];
+
+beforeAll(async () => {
+  fleet = await createFleet();
+  worker = await fleet.worker('a');
+  desktop = await fleet.startDesktop();
+  await reached(fleet, desktop, 'completed');
+  const { Mounts } = await container().inspect();
+  socketPath = `${Mounts.find(({ Type }) => Type === 'volume')?.Source}/s`;
+}, ENGINE_WITHIN_MS);
+const leave = async () => {
+  for (const viewer of viewers.splice(0)) await viewer.stop();
+};
+afterEach(leave);
+afterAll(() => fleet?.stop());
+
+const view = async ({ containerId } = desktop): Promise<TestViewer> => {
+  const viewer = await watch(fleet.realtime.url, containerId);
+  viewers.push(viewer);
+  await viewer.say({ t: 'key' });
+  return viewer;
+};
+const container = () => fleet.docker.getContainer(`ww-${fleet.fleet}-a-${desktop.containerId}`);
+const run = (command: string) =>
+  container().exec({ Cmd: ['sh', '-c', command], Env: ['DISPLAY=:0'], AttachStdout: true });
+const launch = async (command: string): Promise<void> => {
+  await (await run(command)).start({ Detach: true });
+};
+/** What a command says, without its last line's end. */
+const inside = async (command: string): Promise<string> => {
+  const chunks: Buffer[] = [];
+  for await (const chunk of await (await run(command)).start({})) chunks.push(Buffer.from(chunk));
+  // The engine puts a head of eight bytes before each piece.
+  let text = '';
+  for (let all = Buffer.concat(chunks); all.length > 8; ) {
+    const end = 8 + all.readUInt32BE(4);
+    text += all.toString('utf8', 8, end);
+    all = all.subarray(end);
+  }
+  return text.trimEnd();
+};
+/** The desktop as a plain VNC client sees it. */
+const raw = async (): Promise<Canvas> => Object.assign(new Canvas(), await readPicture(socketPath));
+const same = (viewer: TestViewer) =>
+  waitFor('the viewer to see what there is', async () => {
+    await viewer.settled();
+    return viewer.canvas.hash === (await raw()).hash;
+  });
+/** The colour of the desktop's panel. */
+const PANEL = 0x2a2029;
+const pixel = ({ canvas }: TestViewer, x: number, y: number) =>
+  canvas.rgb.readUIntBE((y * canvas.width + x) * 3, 3);
+/** A line every 30 ms in a terminal of its own, and then peace. */
+const scroll = (lines: number) =>
+  launch(
+    `xterm -geometry 80x20+20+60 -e sh -c 'for i in $(seq ${lines}); do echo line $i $i $i; sleep 0.03; done; sleep 600'`,
+  );
+const takeControl = async (viewerId: string, lease: number, ttlMs = CONTROL_TTL_MS) => {
+  const control = JSON.stringify({ viewerId, userId: desktop.userId, lease });
+  await fleet.realtime.client.set(screenKeys.control(desktop.containerId), control, 'PX', ttlMs);
+};
+const metric = async (name: string): Promise<number> => {
+  const found = await worker.probes.registry.getSingleMetric(name)?.get();
+  return (found?.values ?? []).reduce((sum, { value }) => sum + value, 0);
+};
+
+test('who watches early, who comes late and a plain VNC client see the same, also after text has scrolled', async () => {
+  const early = await view();
+  await same(early);
+  await scroll(60);
+  await waitFor('copies', () => (early.canvas.encodings.get(1) ?? 0) > 20);
+  const during = await view();
+  await waitFor('its key frame', () => during.seen.keys > 0);
+  await same(early);
+  const late = await view();
+  await same(late);
+  await same(during);
+  expect([early, during, late].map(({ seen }) => seen.gaps)).toEqual([0, 0, 0]);
+  expect(late.canvas.encodings.get(7)).toBeGreaterThan(0);
+});
+
+test('only who is in control reaches the desktop, and what they type arrives', async () => {
+  const viewer = await view();
+  await same(viewer);
+  const type = async (viewerId: string, lease: number, text: string) => {
+    for (const char of text) {
+      const keysym = char === '\n' ? 0xff0d : char.charCodeAt(0);
+      for (const down of [true, false]) {
+        const input: ScreenInput = { t: 'key', keysym, down };
+        await viewer.say({ t: 'input', viewerId, lease, input });
+      }
+    }
+  };
+  await takeControl('alice', 1);
+  await viewer.say({ t: 'control' });
+  await launch('xterm -bg "#123456" -geometry 60x10+100+100');
+  await waitFor('its window', async () => {
+    await viewer.settled();
+    return pixel(viewer, 300, 200) === 0x123456;
+  });
+  const before = await metric('warmwind_screen_input_dropped_total');
+  const input: ScreenInput = { t: 'ptr', x: 200, y: 160, mask: 1 };
+  await viewer.say({ t: 'input', viewerId: 'alice', lease: 1, input });
+  await viewer.say({ t: 'input', viewerId: 'alice', lease: 1, input: { ...input, mask: 0 } });
+  await type('mallory', 1, 'a');
+  await type('alice', 2, 'b');
+  await type('alice', 1, 'echo yes>/tmp/typed\n');
+  await waitFor('the command', async () => (await inside('cat /tmp/typed')) === 'yes');
+  // Bob has control before anybody has said so: Alice's keys are refused from then on.
+  await takeControl('bob', 2);
+  await type('bob', 2, 'echo bob>>/tmp/typed\n');
+  await type('alice', 1, 'echo alice>>/tmp/typed\n');
+  await waitFor('the command', async () => (await inside('cat /tmp/typed')) === 'yes\nbob');
+  const dropped = 2 + 2 + 2 * 'echo alice>>/tmp/typed\n'.length;
+  expect((await metric('warmwind_screen_input_dropped_total')) - before).toBe(dropped);
+  await same(viewer);
+});
+
+test('a new size begins a new epoch, and all see the same again', async () => {
+  const viewer = await view();
+  await same(viewer);
+  const epochs = viewer.seen.epochs.length;
+  await takeControl('alice', 3);
+  await viewer.say({ t: 'input', viewerId: 'alice', lease: 3, input: { t: 'resize', w: 1000, h: 700 } });
+  await waitFor('the new size', () => viewer.canvas.width === 1000 && viewer.canvas.height === 700);
+  await same(viewer);
+  await waitFor(
+    'the panel to follow',
+    () => pixel(viewer, 2, 698) === PANEL && pixel(viewer, 997, 698) === PANEL,
+  );
+  const late = await view();
+  await same(late);
+  expect(viewer.seen.epochs.length).toBe(epochs + 1);
+  expect(viewer.seen.epochs.toSorted((a, b) => a - b)).toEqual(viewer.seen.epochs);
+  expect(viewer.seen.gaps).toBe(0);
+});
+
+test('text goes from and to the desktop’s clipboard, whatever its letters', async () => {
+  const viewer = await view();
+  await same(viewer);
+  const text = 'naïve 🌬 wind\nsecond line';
+  await takeControl('alice', 4);
+  await viewer.say({ t: 'input', viewerId: 'alice', lease: 4, input: { t: 'cut', text } });
+  await waitFor('the text', async () => (await inside('timeout 2 xclip -o -selection clipboard')) === text);
+  await launch('printf "grüße 你好" | xclip -i -selection clipboard');
+  await waitFor('the desktop’s text', () => viewer.seen.cuts.includes('grüße 你好'));
+});
+
+test.each(['png', 'jpeg'] as const)('a picture of the desktop can be asked for as %s', async (format) => {
+  const viewer = await view();
+  await viewer.say({ t: 'screenshot', id: format, format });
+  const key = screenKeys.reply(desktop.containerId, format);
+  const [, reply] = (await fleet.realtime.client.blpopBuffer(key, 20)) ?? [];
+  const line = reply?.indexOf('\n') ?? -1;
+  const head = ScreenshotReply.parse(JSON.parse(reply?.toString('utf8', 0, line) ?? ''));
+  expect(head).toEqual({ ok: true, width: 1000, height: 700, format });
+  const { data, info } = await sharp(reply?.subarray(line + 1))
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  expect([info.width, info.height]).toEqual([1000, 700]);
+  if (format === 'png') expect(data.equals((await raw()).rgb)).toBe(true);
+});
+
+test('nothing is streamed when nobody watches, and again when somebody does', async () => {
+  await same(await view());
+  await leave();
+  await waitFor('the stream to end', async () => (await metric('warmwind_screen_streams')) === 0);
+  await waitFor('its connection to be closed', async () => {
+    const sockets = await inside("grep -c '/run/rfb/s$' /proc/net/unix");
+    return sockets === '1';
+  });
+  const viewer = await view();
+  await same(viewer);
+  expect(await metric('warmwind_screen_streams')).toBe(1);
+});
+
+test('viewers go on by themselves when another worker keeps the desktops', async () => {
+  const viewer = await view();
+  await same(viewer);
+  const [epoch = 0] = viewer.seen.epochs.slice(-1);
+  await worker.stop();
+  worker = await fleet.worker('a');
+  await launch('xterm -geometry 40x8+300+300 -e sleep 600');
+  await waitFor('a new epoch', () => (viewer.seen.epochs.at(-1) ?? 0) > epoch);
+  await same(viewer);
+  expect(viewer.seen.gone).toBe('');
+});
+
+test('a desktop that nobody watches for as long as it asked for is stopped, and one that is watched is not', async () => {
+  const { idleSeconds } = { idleSeconds: 10 };
+  const idle = await fleet.startDesktop({ idleSeconds });
+  const watched = await fleet.startDesktop({ idleSeconds });
+  await Promise.all([reached(fleet, idle, 'completed'), reached(fleet, watched, 'completed')]);
+  await view(watched);
+  await waitFor(
+    'its end',
+    async () => {
+      await worker.sweep();
+      return (await fleet.container(idle))?.state === 'stopped';
+    },
+    25_000,
+  );
+  expect(await fleet.container(watched)).toMatchObject({ state: 'running' });
+  await reached(fleet, await fleet.stopDesktop(watched), 'completed');
+});
+
+test('who watches is told when the desktop ends', async () => {
+  const viewer = await view();
+  await same(viewer);
+  await reached(fleet, await fleet.stopDesktop(desktop), 'completed');
+  await waitFor('the end', () => viewer.seen.gone !== '');
+  expect(viewer.seen.gone).toBe('the desktop was stopped');
+});

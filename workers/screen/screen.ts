@@ -1,0 +1,157 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from '@warmwind/shared/node/log';
+import { screenKeys, ToHost } from '@warmwind/shared/screen';
+import type { Redis } from 'ioredis';
+import { packText } from './frame.ts';
+import { InputGate } from './input.ts';
+import type { ScreenMetrics } from './metrics.ts';
+import { Connection } from './rfb/connection.ts';
+import type { Screenshots } from './screenshot.ts';
+import { nextEpoch, Stream } from './stream.ts';
+
+/** How long a stream goes on when nobody watches any more, ms: long enough for a viewer that reconnects. */
+const LINGER_MS = 4000;
+/** A stream that broke is begun again after this, ms, and later each time; one that lasted makes that short again. */
+const AGAIN_MS = { least: 100, most: 10_000, lasted: 10_000 };
+/** A message of a relay is no longer: text for the clipboard, escaped. */
+const MAX_MESSAGE = 2 * 2 ** 20;
+/** How long the answer to a screenshot waits to be fetched, s. */
+const REPLY_S = 30;
+
+export type ScreenOptions = {
+  containerId: string;
+  /** Where the desktop's RFB socket is; rejects when the engine does not say. */
+  socketPath: () => Promise<string>;
+  /** The realtime Redis, a prompt connection. */
+  redis: Redis;
+  screenshots: Screenshots;
+  metrics: ScreenMetrics;
+  log: Logger;
+};
+
+/** One running desktop: it is shown while somebody watches, and hears what relays say to it. */
+export class Screen {
+  readonly #o: ScreenOptions;
+  readonly #down: string;
+  readonly #input: InputGate;
+  #stream: Stream | undefined;
+  #showing: { stop: AbortController; done: Promise<void> } | undefined;
+  #usedAt = performance.now();
+  #closed = false;
+
+  constructor(options: ScreenOptions) {
+    this.#o = options;
+    const { redis, containerId, metrics } = options;
+    this.#down = screenKeys.down(containerId);
+    this.#input = new InputGate({
+      redis,
+      key: screenKeys.control(containerId),
+      onDropped: (reason) => metrics.inputDropped.inc({ reason }),
+    });
+  }
+
+  /** How long nobody has watched it or asked for a picture, ms; since this process knows it. */
+  get idleMs(): number {
+    return performance.now() - this.#usedAt;
+  }
+
+  /** Said again and again: how many relays have viewers of it. */
+  watched(relays: number): void {
+    if (relays > 0) {
+      this.#usedAt = performance.now();
+      this.#show();
+    } else if (this.idleMs > LINGER_MS) this.#showing?.stop.abort();
+  }
+
+  /** What a relay says; anything else is ignored. */
+  hear(text: string): void {
+    const message = parse(text);
+    if (!message || this.#closed) return;
+    if (message.t === 'input') this.#input.take(message);
+    else if (message.t === 'control') this.#input.changed();
+    else if (message.t === 'screenshot') void this.#screenshot(message.id, message.format);
+    else {
+      this.#usedAt = performance.now();
+      this.#show();
+      this.#stream?.key();
+    }
+  }
+
+  /** Shows it no more; `why` is told to who watches. Never rejects. */
+  async close(why?: string): Promise<void> {
+    this.#closed = true;
+    this.#showing?.stop.abort();
+    await this.#showing?.done;
+    this.#input.close();
+    if (why === undefined) return;
+    const head = { kind: 'gone', epoch: nextEpoch(), seq: 0, width: 0, height: 0 } as const;
+    await this.#o.redis.spublish(this.#down, packText(head, why)).catch(() => undefined);
+  }
+
+  #show(): void {
+    if (this.#closed || this.#showing) return;
+    const stop = new AbortController();
+    this.#o.metrics.streams.inc();
+    const done = this.#run(stop.signal).finally(() => {
+      this.#o.metrics.streams.dec();
+      this.#showing = undefined;
+    });
+    this.#showing = { stop, done };
+  }
+
+  /** Streams, again whenever that breaks off. Never rejects. */
+  async #run(signal: AbortSignal): Promise<void> {
+    const { containerId, metrics, log } = this.#o;
+    let againMs = AGAIN_MS.least;
+    while (!signal.aborted) {
+      const begun = performance.now();
+      await this.#once(signal).catch((error: unknown) => {
+        if (signal.aborted) return;
+        metrics.broken.inc();
+        // Once in a row is enough.
+        log[againMs === AGAIN_MS.least ? 'warn' : 'debug']({ containerId, err: error }, 'screen broke off');
+      });
+      if (performance.now() - begun > AGAIN_MS.lasted) againMs = AGAIN_MS.least;
+      await sleep(againMs, undefined, { signal }).catch(() => undefined);
+      againMs = Math.min(againMs * 2, AGAIN_MS.most);
+    }
+  }
+
+  async #once(signal: AbortSignal): Promise<void> {
+    const { socketPath, redis, metrics } = this.#o;
+    const connection = await Connection.open(await socketPath());
+    const publish = (frame: Buffer) => redis.spublish(this.#down, frame);
+    const stream = new Stream({ connection, publish, metrics });
+    this.#stream = stream;
+    this.#input.attach(stream);
+    try {
+      await stream.run(signal);
+    } finally {
+      this.#stream = undefined;
+      this.#input.attach(undefined);
+    }
+  }
+
+  async #screenshot(id: string, format: 'png' | 'jpeg'): Promise<void> {
+    const { containerId, redis, screenshots, socketPath, metrics, log } = this.#o;
+    this.#usedAt = performance.now();
+    const { ok, bytes } = await screenshots.reply(socketPath, format);
+    metrics.screenshots.inc({ outcome: ok ? 'sent' : 'failed' });
+    const key = screenKeys.reply(containerId, id);
+    await redis
+      .multi()
+      .rpush(key, bytes)
+      .expire(key, REPLY_S)
+      .exec()
+      .catch((error: unknown) => log.warn({ containerId, err: error }, 'a screenshot was not sent'));
+  }
+}
+
+function parse(text: string): ToHost | undefined {
+  if (text.length > MAX_MESSAGE) return undefined;
+  try {
+    return ToHost.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,69 @@
+import { keys } from '@warmwind/shared/keys';
+import { Ledger } from '@warmwind/shared/node/ledger';
+import type { Logger } from '@warmwind/shared/node/log';
+import { Publisher } from '@warmwind/shared/node/publisher';
+import { Records } from '@warmwind/shared/node/records';
+import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { Queue } from 'bullmq';
+import type { Config } from './config.ts';
+import type { Metrics } from './metrics.ts';
+import { createNotify } from './webhooks/notify.ts';
+
+/** How long Redis may take for a frame: a key frame is large, ms. */
+const SCREEN_WITHIN_MS = 4000;
+
+export type Stores = ReturnType<typeof createStores>;
+
+/**
+ * What a worker is connected to, and what it keeps there. A patient connection waits for its Redis to come back, a prompt
+ * one rejects while it is away.
+ */
+export function createStores(config: Config, metrics: Metrics, log: Logger) {
+  const queueRedis = connectPatient(config.REDIS_QUEUE_URL, 'worker', log);
+  const promptRedis = connectPrompt(config.REDIS_QUEUE_URL, 'worker-prompt', log);
+  const realtimeRedis = connectPatient(config.REDIS_REALTIME_URL, 'worker-events', log);
+  const realtimePrompt = connectPrompt(config.REDIS_REALTIME_URL, 'worker-realtime', log);
+  const screenRedis = connectPrompt(config.REDIS_REALTIME_URL, 'worker-screens', log, SCREEN_WITHIN_MS);
+  const screenSubscriber = connectPatient(config.REDIS_REALTIME_URL, 'worker-screens-up', log);
+  const connections = [queueRedis, promptRedis, realtimeRedis, realtimePrompt, screenRedis, screenSubscriber];
+
+  const queues = new Map<string, Queue>();
+  const queue = (name: string): Queue => {
+    const known = queues.get(name);
+    if (known) return known;
+    const made = new Queue(name, { connection: queueRedis, prefix: keys.bull(name) });
+    made.on('error', (error) => log.warn({ queue: name, err: error }, 'queue'));
+    queues.set(name, made);
+    return made;
+  };
+
+  const publisher = new Publisher(realtimeRedis, log, (events) => metrics.eventsDropped.inc(events));
+  const ledger =
+    config.LEDGER_URL && config.LEDGER === 'on' ? new Ledger(config.LEDGER_URL, 'worker', log) : undefined;
+  const migrating = new AbortController();
+  const notify = createNotify(() => queue('webhooks'), config.ALERT_WEBHOOK_URL !== undefined);
+
+  return {
+    queueRedis,
+    promptRedis,
+    realtimePrompt,
+    screenRedis,
+    screenSubscriber,
+    /** A queue by its name. */
+    queue,
+    ledger,
+    records: new Records(queueRedis, publisher, ledger, notify),
+
+    /** What needs the ledger before it is there waits by itself. */
+    migrate: () => ledger?.migrate(migrating.signal),
+    closeRedis: async () => {
+      publisher.close();
+      await Promise.all([...queues.values()].map((made) => made.close()));
+      await Promise.all(connections.map((redis) => disconnect(redis)));
+    },
+    closeLedger: async () => {
+      migrating.abort();
+      await ledger?.close();
+    },
+  };
+}

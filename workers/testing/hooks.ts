@@ -1,0 +1,94 @@
+import { newId } from '@warmwind/shared/ids';
+import { keys } from '@warmwind/shared/keys';
+import { createLog } from '@warmwind/shared/node/log';
+import { Publisher } from '@warmwind/shared/node/publisher';
+import { type JobEnd, type JobRef, Records } from '@warmwind/shared/node/records';
+import { connectPatient, disconnect } from '@warmwind/shared/node/redis';
+import { Queue } from 'bullmq';
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { startRedis } from '../../infra/testing/redis.ts';
+import { createMetrics } from '../metrics.ts';
+import { Delivery, type DeliveryOptions } from '../webhooks/delivery.ts';
+import { createNotify } from '../webhooks/notify.ts';
+
+export const WEBHOOK_SECRET = 'signs-webhooks-of-tests-0123456789';
+
+/** Records, the queue of webhooks and who delivers them, on a Redis of their own; whatever is logged is kept. */
+export async function createHooks() {
+  const redis = await startRedis();
+  const silent = createLog('test');
+  silent.level = 'silent';
+  const lines: string[] = [];
+  const log = pino({}, { write: (line: string) => void lines.push(line) });
+  const connection = connectPatient(redis.url, 'test', silent);
+  const queue = new Queue('webhooks', { connection, prefix: keys.bull('webhooks') });
+  const publisher = new Publisher(connection, silent);
+  const recordsOf = (alerts: boolean) =>
+    new Records(
+      connection,
+      publisher,
+      undefined,
+      createNotify(() => queue, alerts),
+    );
+  const deliveries = new Set<Delivery>();
+
+  return {
+    redis,
+    queue,
+    lines,
+    records: recordsOf(false),
+    /** The same, of a fleet whose operators want alerts. */
+    alerting: recordsOf(true),
+
+    /** A job that waits; `webhookUrl` as the edge writes it. */
+    job: async (webhookUrl: string, userId = `u-${newId().slice(0, 8)}`): Promise<JobRef> => {
+      const ref: JobRef = { userId, jobId: newId(), run: 1, kind: 'inference', containerId: '' };
+      const now = Date.now();
+      await redis.client.hset(keys.job(userId, ref.jobId), {
+        id: ref.jobId,
+        kind: ref.kind,
+        state: 'queued',
+        run: 1,
+        fence: 0,
+        createdAt: now,
+        attemptsMade: 0,
+        webhookUrl,
+      });
+      return ref;
+    },
+    /** Takes a job and ends it. */
+    run: async (records: Records, ref: JobRef, end: JobEnd): Promise<void> => {
+      const claim = await records.claimJob(ref, 0);
+      if (claim.verdict === 'ok') await records.endJob(ref, end, claim.fence, 1);
+    },
+    deliver: (options: Partial<DeliveryOptions> = {}): Delivery => {
+      const delivery = new Delivery({
+        redis: connection,
+        records: recordsOf(true),
+        metrics: createMetrics(new Registry(), async () => {}),
+        log,
+        secret: WEBHOOK_SECRET,
+        allow: ['127.0.0.1/32'],
+        alertUrl: undefined,
+        firstPauseMs: 50,
+        ...options,
+      });
+      deliveries.add(delivery);
+      delivery.start();
+      return delivery;
+    },
+    rest: async () => {
+      await Promise.all([...deliveries].map((delivery) => delivery.close()));
+      deliveries.clear();
+    },
+    stop: async () => {
+      await Promise.all([...deliveries].map((delivery) => delivery.close()));
+      publisher.close();
+      await queue.close();
+      await disconnect(connection);
+      await redis.stop();
+    },
+  };
+}
+export type Hooks = Awaited<ReturnType<typeof createHooks>>;

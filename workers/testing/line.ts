@@ -1,0 +1,61 @@
+import { createLog } from '@warmwind/shared/node/log';
+import { Publisher } from '@warmwind/shared/node/publisher';
+import { Records } from '@warmwind/shared/node/records';
+import { connectPatient, disconnect } from '@warmwind/shared/node/redis';
+import { Registry } from 'prom-client';
+import { startRedis } from '../../infra/testing/redis.ts';
+import type { Handler } from '../jobs/runtime.ts';
+import { JobWorker, type JobWorkerOptions } from '../jobs/worker.ts';
+import { createMetrics } from '../metrics.ts';
+import { createSubmissions } from './submissions.ts';
+
+/** Queues and those who work on them, without desktops: two real Redis servers, and workers whose jobs do what a test says. */
+export async function createLine() {
+  const log = createLog('test');
+  log.level = process.env.LOG_LEVEL ?? 'silent';
+  const [queueRedis, realtime] = await Promise.all([startRedis(), startRedis()]);
+  const redis = connectPatient(queueRedis.url, 'test', log);
+  const events = connectPatient(realtime.url, 'test', log);
+  const registry = new Registry();
+  const metrics = createMetrics(registry, async () => {});
+  let dropped = 0;
+  const records = new Records(redis, new Publisher(events, log, (count) => (dropped += count), 200));
+  const submissions = createSubmissions({ queueRedis, realtime, image: 'none' });
+  const workers = new Set<JobWorker>();
+
+  return {
+    ...submissions,
+    log,
+    queueRedis,
+    realtime,
+    redis,
+    records,
+    metrics,
+    registry,
+    /** Events that were given up. */
+    dropped: () => dropped,
+
+    /** A worker whose jobs do what `handler` says. */
+    work: (handler: Handler, more: Partial<JobWorkerOptions> = {}): JobWorker => {
+      const deps = { redis, records, ledger: undefined, metrics, log, queue: submissions.queue };
+      const options = { queue: 'containers', concurrency: 4, handsBack: true, ...more };
+      const worker = new JobWorker(deps, options, {
+        'container.start': handler,
+        'container.stop': handler,
+        inference: handler,
+      });
+      workers.add(worker);
+      worker.run();
+      return worker;
+    },
+
+    stop: async () => {
+      await Promise.all([...workers].map((worker) => worker.close()));
+      await submissions.close();
+      await Promise.all([redis, events].map((connection) => disconnect(connection)));
+      await Promise.all([queueRedis.stop(), realtime.stop()]);
+    },
+  };
+}
+
+export type Line = Awaited<ReturnType<typeof createLine>>;

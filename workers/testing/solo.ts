@@ -1,0 +1,79 @@
+import { newId } from '@warmwind/shared/ids';
+import { keys } from '@warmwind/shared/keys';
+import { createLog } from '@warmwind/shared/node/log';
+import { Publisher } from '@warmwind/shared/node/publisher';
+import { Records } from '@warmwind/shared/node/records';
+import { connectPatient, connectPrompt } from '@warmwind/shared/node/redis';
+import { Queue } from 'bullmq';
+import { Registry } from 'prom-client';
+import { Cancellations } from '../jobs/cancellations.ts';
+import { FollowUp } from '../jobs/followup.ts';
+import { Observer } from '../jobs/observer.ts';
+import type { Handler } from '../jobs/runtime.ts';
+import { JobWorker } from '../jobs/worker.ts';
+import { createMetrics } from '../metrics.ts';
+
+/**
+ * A worker process of the shipped runtime without desktops, for tests and benchmarks. Its jobs run until they are told to
+ * stop, and it says when one begins and when it stops; with `DIES` it dies of its first one. SIGTERM hands its jobs back.
+ */
+const { QUEUE = '', QUEUE_REDIS = '', REALTIME_REDIS = '', DIES, LOCK_MS, STALLED_EVERY_MS } = process.env;
+/** What it says, with the time in ms as other processes of this machine have it. */
+export type Said = { what: 'ready' | 'begins' | 'stops'; jobId: string; at: number };
+const say = (what: Said['what'], jobId = '') =>
+  process.send?.({ what, jobId, at: performance.timeOrigin + performance.now() } satisfies Said);
+
+const log = createLog('bench');
+log.level = 'silent';
+const redis = connectPatient(QUEUE_REDIS, 'bench', log);
+const prompt = connectPrompt(QUEUE_REDIS, 'bench', log);
+const records = new Records(redis, new Publisher(connectPatient(REALTIME_REDIS, 'bench', log), log));
+const metrics = createMetrics(new Registry(), async () => {});
+const queue = (name: string) => new Queue(name, { connection: redis, prefix: keys.bull(name) });
+const handler: Handler = ({ data, signal }) => {
+  say('begins', data.jobId);
+  if (DIES) process.kill(process.pid, 'SIGKILL');
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => {
+      say('stops', data.jobId);
+      reject(new Error('aborted'));
+    });
+  });
+};
+const worker = new JobWorker(
+  { redis, records, ledger: undefined, metrics, log, queue },
+  {
+    queue: QUEUE,
+    concurrency: 16,
+    handsBack: true,
+    ...(LOCK_MS ? { lockMs: Number(LOCK_MS) } : {}),
+    ...(STALLED_EVERY_MS ? { stalledEveryMs: Number(STALLED_EVERY_MS) } : {}),
+  },
+  { inference: handler, 'container.start': handler, 'container.stop': handler },
+);
+const followUp = new FollowUp({ redis, records, queue, log, endUnplaced: async () => {} });
+const cancellations = new Cancellations(redis, log, (cancelled) => {
+  worker.cancel(cancelled);
+  void followUp.heard(cancelled);
+});
+const beside = (signal: AbortSignal) => followUp.lead(signal);
+const observer = new Observer({
+  redis,
+  prompt,
+  records,
+  metrics,
+  log,
+  holder: newId(),
+  leaseMs: 10_000,
+  beside,
+});
+
+process.once('SIGTERM', async () => {
+  await worker.close();
+  process.exit();
+});
+cancellations.start();
+observer.start();
+worker.run();
+// Its first look at the queue is over then.
+setTimeout(() => say('ready'), 300);

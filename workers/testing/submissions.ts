@@ -1,0 +1,214 @@
+import { type Container, type ContainerSpec, containerFromRecord } from '@warmwind/shared/containers';
+import type { StoredEvent } from '@warmwind/shared/events';
+import { newId } from '@warmwind/shared/ids';
+import type { InferenceInput } from '@warmwind/shared/inference';
+import { type Job, type JobKind, jobFromRecord } from '@warmwind/shared/jobs';
+import { CANCELLED_CHANNEL, keys, roomKeys } from '@warmwind/shared/keys';
+import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
+import { recordSubmission } from '@warmwind/shared/ledger/submissions';
+import { cancelScript } from '@warmwind/shared/lua/cancel.lua';
+import { submitScript } from '@warmwind/shared/lua/submit.lua';
+import type { Ledger } from '@warmwind/shared/node/ledger';
+import { JOB_DATA_VERSION, type JobData, runOptions } from '@warmwind/shared/queues';
+import {
+  type CancelVerdict,
+  cancelKeys,
+  ENDED_RECORD_TTL_MS,
+  type JobRequest,
+  MAX_CHANGES,
+  OPEN_RECORD_TTL_MS,
+  RESERVATION_MS,
+  type SubmitRequest,
+  type SubmitVerdict,
+  submitKeys,
+} from '@warmwind/shared/records';
+import { Queue } from 'bullmq';
+import type { TestRedis } from '../../infra/testing/redis.ts';
+
+export type Submitted = { userId: string; jobId: string; containerId: string };
+
+export type SubmissionsOptions = {
+  queueRedis: TestRedis;
+  realtime: TestRedis;
+  /** `undefined`: there is none. */
+  ledger?: Ledger;
+  /** The image of desktops. */
+  image: string;
+};
+
+const KIND_OF = { start: 'container.start', stop: 'container.stop', inference: 'inference' } as const;
+/** Enough for any test. */
+const QUOTAS = { jobs: 10_000, desktops: 10_000 };
+
+/** What the edge does with jobs and desktops, and what can be read of them. */
+export function createSubmissions({ queueRedis: { client }, realtime, ledger, image }: SubmissionsOptions) {
+  const queues = new Map<string, Queue>();
+  const queue = (name: string): Queue => {
+    const made = queues.get(name) ?? new Queue(name, { connection: client, prefix: keys.bull(name) });
+    queues.set(name, made);
+    return made;
+  };
+
+  const record = async (
+    { userId, jobId, containerId }: Submitted,
+    starts: boolean,
+    { input, retry }: { input?: string; retry?: { job: string; container: string } } = {},
+  ) => {
+    if (!ledger) return;
+    const job = jobRow(userId, await client.hgetall(keys.job(userId, jobId)));
+    const desktop = starts ? await client.hgetall(keys.container(userId, containerId)) : undefined;
+    const container = desktop && containerRow(userId, desktop);
+    const idempotency = retry ? undefined : { keyHash: jobId, requestHash: `body-${jobId}` };
+    const again = retry && { at: new Date(), seqs: retry };
+    await ledger.run((db) => recordSubmission(db, { job, container, input, idempotency, retry: again }));
+  };
+
+  const submitted = async (request: SubmitRequest, job: Submitted, kind: JobKind, input = '') => {
+    const { userId, jobId, containerId } = job;
+    const names = submitKeys(userId, [], { jobId, containerId, idempotencyHash: jobId });
+    const answer = (await client.eval(
+      submitScript,
+      names.length,
+      ...names,
+      JSON.stringify(request),
+      input,
+    )) as [unknown, string];
+    const verdict = JSON.parse(answer[1]) as SubmitVerdict;
+    if (verdict.verdict !== 'accepted') throw new Error(`not accepted: ${answer[1]}`);
+    const data: JobData = {
+      version: JOB_DATA_VERSION,
+      kind,
+      userId,
+      jobId,
+      run: verdict.run,
+      containerId: verdict.containerId,
+      requestId: `r-${jobId}`,
+    };
+    return { verdict, data };
+  };
+
+  const common = (userId: string) => ({
+    nonce: newId(),
+    scopes: [],
+    userId,
+    quotas: QUOTAS,
+    openTtlMs: OPEN_RECORD_TTL_MS,
+    unconfirmedTtlMs: { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS },
+    reservationMs: RESERVATION_MS,
+  });
+
+  /** What the edge does: one script that writes the records, then the ledger and one `add`. */
+  const submit = async (
+    request:
+      | { action: 'start'; container: Record<string, string> }
+      | { action: 'stop'; containerId: string }
+      | { action: 'inference' },
+    job: Submitted,
+    more: Partial<JobRequest> = {},
+    recorded = true,
+    input = '{}',
+  ) => {
+    const { userId, jobId } = job;
+    const kind = KIND_OF[request.action];
+    const { verdict, data } = await submitted(
+      {
+        ...common(userId),
+        job: { id: jobId, kind, requestId: `r-${jobId}`, ...more },
+        queue: kind === 'inference' ? 'ai-inference' : 'containers',
+        ...request,
+      },
+      job,
+      kind,
+      input,
+    );
+    const asked = request.action === 'inference' ? { input } : {};
+    if (recorded) await record(job, request.action === 'start', asked);
+    await queue(verdict.queue).add(kind, data, runOptions(verdict));
+    return { ...job, data, queue: verdict.queue };
+  };
+
+  return {
+    queue,
+    /** `recorded: false`: the ledger was not told. */
+    startDesktop: (
+      spec: Partial<ContainerSpec> = {},
+      userId = `u-${newId().slice(0, 8)}`,
+      recorded = true,
+    ) => {
+      const containerId = newId();
+      const full = {
+        image,
+        width: 800,
+        height: 600,
+        ttlSeconds: 3600,
+        memoryMb: 256,
+        cpus: 1,
+        gpus: 0,
+        env: {},
+        network: 'none',
+        ...spec,
+      };
+      const container = {
+        id: containerId,
+        userId,
+        name: 'test',
+        image: 'desktop',
+        width: String(full.width),
+        height: String(full.height),
+        spec: JSON.stringify(full),
+      };
+      return submit({ action: 'start', container }, { userId, jobId: newId(), containerId }, {}, recorded);
+    },
+    stopDesktop: ({ userId, containerId }: Submitted, recorded = true) =>
+      submit({ action: 'stop', containerId }, { userId, jobId: newId(), containerId }, {}, recorded),
+    infer: (userId = `u-${newId().slice(0, 8)}`, more: Partial<JobRequest> = {}, recorded = false) =>
+      submit({ action: 'inference' }, { userId, jobId: newId(), containerId: '' }, more, recorded),
+    /** Asks a model for what `input` says. */
+    ask: (input: InferenceInput, userId = `u-${newId().slice(0, 8)}`, more: Partial<JobRequest> = {}) => {
+      const job = { userId, jobId: newId(), containerId: '' };
+      return submit({ action: 'inference' }, job, more, true, JSON.stringify(input));
+    },
+    /** An ended job once more, as the edge does it. */
+    retry: async (job: Submitted, kind: JobKind = 'container.start') => {
+      const { userId, jobId } = job;
+      const request: SubmitRequest = {
+        ...common(userId),
+        action: 'retry',
+        job: { id: jobId, requestId: `r-${jobId}` },
+        containerId: newId(),
+        maxChanges: MAX_CHANGES,
+        keyTtlMs: ENDED_RECORD_TTL_MS,
+      };
+      const again = { userId, jobId, containerId: request.containerId };
+      const { verdict, data } = await submitted(request, again, kind);
+      const seqs = { job: verdict.records?.job.seq ?? '', container: verdict.records?.container?.seq ?? '' };
+      await record(again, kind === 'container.start', { retry: seqs });
+      await queue(verdict.queue).add(kind, data, runOptions(verdict));
+      return { ...again, data, queue: verdict.queue };
+    },
+    /** What the edge does: the marker, then the script. `unheard`: nobody learns of it but by the marker and the record. */
+    cancel: async ({ userId, jobId }: Submitted, { unheard = false } = {}): Promise<CancelVerdict> => {
+      await client.zadd(keys.cancellations(), Date.now(), `${userId}/${jobId}`);
+      const names = cancelKeys(userId, jobId);
+      const channel = unheard ? 'unheard' : CANCELLED_CHANNEL;
+      await client.zincrby(keys.changedUsers(), 1, userId);
+      const args = [userId, jobId, ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, MAX_CHANGES, channel];
+      return JSON.parse(
+        (await client.eval(cancelScript, names.length, ...names, ...args)) as string,
+      ) as CancelVerdict;
+    },
+
+    job: async ({ userId, jobId }: Submitted): Promise<Job | undefined> =>
+      jobFromRecord(await client.hgetall(keys.job(userId, jobId))),
+    container: async ({ userId, containerId }: Submitted): Promise<Container | undefined> =>
+      containerFromRecord(await client.hgetall(keys.container(userId, containerId))),
+    /** The log of a room, oldest first. */
+    events: async (userId: string, room: string): Promise<StoredEvent[]> => {
+      const entries = await realtime.client.xrange(roomKeys.log(userId, room), '-', '+');
+      return entries.map(([, fields]) => JSON.parse(fields[3] ?? '{}') as StoredEvent);
+    },
+    close: () => Promise.all([...queues.values()].map((made) => made.close())),
+  };
+}
+
+export type Submissions = ReturnType<typeof createSubmissions>;

@@ -1,0 +1,225 @@
+import { createHash } from 'node:crypto';
+import { inflateSync } from 'node:zlib';
+import { createLog } from '@warmwind/shared/node/log';
+import { connectPatient, disconnect } from '@warmwind/shared/node/redis';
+import { FRAME_HEAD_BYTES, readFrameHead, screenKeys, type ToHost } from '@warmwind/shared/screen';
+import sharp from 'sharp';
+
+/** A screen as somebody sees it who is told of its changes: decoded pixel by pixel, unlike by the bridge. */
+export class Canvas {
+  width = 0;
+  height = 0;
+  rgb = Buffer.alloc(0);
+  /** How many rectangles there were, by encoding. */
+  readonly encodings = new Map<number, number>();
+
+  resize(width: number, height: number): void {
+    this.width = width;
+    this.height = height;
+    this.rgb = Buffer.alloc(width * height * 3);
+  }
+
+  get hash(): string {
+    return createHash('sha256').update(`${this.width}x${this.height}`).update(this.rgb).digest('hex');
+  }
+
+  /** Draws a FramebufferUpdate message. */
+  async draw(message: Buffer): Promise<void> {
+    if (message.readUInt16BE(0) !== 0) throw new Error('not an update');
+    let at = 4;
+    for (let left = message.readUInt16BE(2); left > 0; left--) {
+      const [x, y, w, h] = [0, 2, 4, 6].map((offset) => message.readUInt16BE(at + offset)) as Area;
+      const encoding = message.readInt32BE(at + 8);
+      this.encodings.set(encoding, (this.encodings.get(encoding) ?? 0) + 1);
+      at += 12;
+      if (encoding === 1) {
+        this.#copy([x, y, w, h], message.readUInt16BE(at), message.readUInt16BE(at + 2));
+        at += 4;
+      } else if (encoding === 0) {
+        const pixels = Buffer.alloc(w * h * 3);
+        for (let index = 0; index < w * h; index++) {
+          message.copy(pixels, index * 3, at + index * 4, at + index * 4 + 3);
+        }
+        this.#put([x, y, w, h], pixels);
+        at += w * h * 4;
+      } else if (encoding === 7) {
+        const { pixels, length } = await tight(message.subarray(at), w, h);
+        this.#put([x, y, w, h], pixels);
+        at += length;
+      } else throw new Error(`encoding ${encoding}`);
+    }
+    if (at !== message.length) throw new Error('bytes are left');
+  }
+
+  /** Draws pixels of three bytes, row by row. */
+  #put([x, y, w, h]: Area, pixels: Buffer): void {
+    if (x + w > this.width || y + h > this.height) throw new Error('outside of the screen');
+    for (let row = 0; row < h; row++) {
+      pixels.copy(this.rgb, ((y + row) * this.width + x) * 3, row * w * 3, (row + 1) * w * 3);
+    }
+  }
+
+  #copy([x, y, w, h]: Area, fromX: number, fromY: number): void {
+    const pixels = Buffer.alloc(w * h * 3);
+    for (let row = 0; row < h; row++) {
+      const from = ((fromY + row) * this.width + fromX) * 3;
+      this.rgb.copy(pixels, row * w * 3, from, from + w * 3);
+    }
+    this.#put([x, y, w, h], pixels);
+  }
+}
+
+type Area = [number, number, number, number];
+
+/** Decodes one Tight rectangle alone: what needs an earlier one fails. */
+async function tight(data: Buffer, w: number, h: number): Promise<{ pixels: Buffer; length: number }> {
+  let at = 0;
+  const byte = () => data.readUInt8(at++);
+  const length = () => {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const next = byte();
+      value |= (shift === 14 ? next : next & 127) << shift;
+      if (next < 128 || shift === 14) return value;
+    }
+  };
+  const take = (bytes: number) => {
+    at += bytes;
+    return data.subarray(at - bytes, at);
+  };
+  const control = byte();
+  const kind = control >> 4;
+  if (kind === 8) return { pixels: Buffer.alloc(w * h * 3, take(3)), length: at };
+  if (kind === 9) {
+    const { data: pixels, info } = await sharp(take(length())).raw().toBuffer({ resolveWithObject: true });
+    if (info.width !== w || info.height !== h || info.channels !== 3) throw new Error('another picture');
+    return { pixels, length: at };
+  }
+  const filter = kind & 4 ? byte() : 0;
+  const colours = filter === 1 ? byte() + 1 : 0;
+  const palette = take(colours * 3);
+  const rowBytes = colours === 0 ? w * 3 : colours === 2 ? Math.ceil(w / 8) : w;
+  let bytes: Buffer;
+  if (rowBytes * h < 12) bytes = take(rowBytes * h);
+  else {
+    if (!((control >> (kind & 3)) & 1)) throw new Error('it needs an earlier rectangle');
+    bytes = inflateSync(take(length()));
+  }
+  if (bytes.length !== rowBytes * h) throw new Error('another size');
+  if (colours === 0) return { pixels: filter === 2 ? gradient(bytes, w, h) : bytes, length: at };
+  const pixels = Buffer.alloc(w * h * 3);
+  for (let row = 0, to = 0; row < h; row++) {
+    for (let column = 0; column < w; column++, to += 3) {
+      const one = bytes[row * rowBytes + (colours === 2 ? column >> 3 : column)] ?? 0;
+      const from = 3 * (colours === 2 ? (one >> (7 - (column & 7))) & 1 : one);
+      pixels[to] = palette[from] ?? 0;
+      pixels[to + 1] = palette[from + 1] ?? 0;
+      pixels[to + 2] = palette[from + 2] ?? 0;
+    }
+  }
+  return { pixels, length: at };
+}
+
+function gradient(bytes: Buffer, w: number, h: number): Buffer {
+  const pixels = Buffer.alloc(w * h * 3);
+  const value = (x: number, y: number, channel: number) =>
+    x < 0 || y < 0 ? 0 : (pixels[(y * w + x) * 3 + channel] ?? 0);
+  for (let index = 0; index < pixels.length; index++) {
+    const channel = index % 3;
+    const x = Math.floor(index / 3) % w;
+    const y = Math.floor(index / 3 / w);
+    const guess = value(x - 1, y, channel) + value(x, y - 1, channel) - value(x - 1, y - 1, channel);
+    pixels[index] = (bytes[index] ?? 0) + Math.min(255, Math.max(0, guess));
+  }
+  return pixels;
+}
+
+/**
+ * What a relay node with one viewer hears and says.
+ * @param onFrame told when a frame came (ms since 1970), once it is drawn
+ * @param draws false: frames are counted and not looked at
+ */
+export async function watch(
+  redisUrl: string,
+  containerId: string,
+  onFrame: (at: number, canvas: Canvas) => void = () => undefined,
+  draws = true,
+) {
+  const log = createLog('test');
+  log.level = 'silent';
+  const subscriber = connectPatient(redisUrl, 'viewer', log);
+  const redis = connectPatient(redisUrl, 'viewer-up', log);
+  const canvas = new Canvas();
+  const seen = {
+    frames: 0,
+    keys: 0,
+    gaps: 0,
+    bytes: 0,
+    epochs: [] as number[],
+    cuts: [] as string[],
+    gone: '',
+  };
+  let seq: number | undefined;
+  let failed: unknown;
+  let drawing: Promise<void> = Promise.resolve();
+
+  const hear = async (frame: Buffer, at: number) => {
+    const head = readFrameHead(frame);
+    if (!head) throw new Error('not a frame');
+    const { kind, epoch, width, height } = head;
+    const body = frame.subarray(FRAME_HEAD_BYTES);
+    seen.frames++;
+    seen.bytes += frame.length;
+    if (!draws) return;
+    if (kind === 'cut') return void seen.cuts.push(body.toString());
+    if (kind === 'gone') {
+      seen.gone = body.toString();
+      return;
+    }
+    if (epoch !== seen.epochs.at(-1)) {
+      // An epoch that is met in its middle begins for us with a key frame, too.
+      if (kind !== 'key') return;
+      seen.epochs.push(epoch);
+      seq = undefined;
+    }
+    if (kind === 'key') {
+      seen.keys++;
+      if (seq !== undefined && head.seq < seq) throw new Error('a key frame of the past');
+      if (width !== canvas.width || height !== canvas.height) canvas.resize(width, height);
+    } else if (head.seq !== (seq ?? Number.NaN) + 1) {
+      seen.gaps++;
+      seq = undefined;
+      return;
+    }
+    seq = head.seq;
+    await canvas.draw(body);
+    onFrame(at, canvas);
+  };
+  subscriber.on('smessageBuffer', (_channel: Buffer, frame: Buffer) => {
+    const at = performance.timeOrigin + performance.now();
+    drawing = drawing
+      .then(() => hear(frame, at))
+      .catch((error: unknown) => {
+        failed ??= error;
+      });
+  });
+  await subscriber.ssubscribe(screenKeys.down(containerId));
+  const say = (message: ToHost) => redis.spublish(screenKeys.up(containerId), JSON.stringify(message));
+
+  return {
+    canvas,
+    seen,
+    say,
+    redis,
+    /** Everything that was heard is drawn; rejects when something could not be. */
+    settled: async () => {
+      await drawing;
+      if (failed) throw failed;
+    },
+    stop: async () => {
+      await Promise.all([disconnect(subscriber), disconnect(redis)]);
+    },
+  };
+}
+
+export type TestViewer = Awaited<ReturnType<typeof watch>>;

@@ -1,0 +1,204 @@
+import { keys } from '@warmwind/shared/keys';
+import { LedgerAway } from '@warmwind/shared/node/ledger';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { Records } from '@warmwind/shared/node/records';
+import { OPERATORS, WEBHOOK_GIVE_UP_MS, webhookSecret } from '@warmwind/shared/webhooks';
+import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { Webhook } from 'standardwebhooks';
+import type { Metrics } from '../metrics.ts';
+import { judged, Refused, type Resolve, resolvePublic } from './address.ts';
+import { WebhookData, webhookId } from './data.ts';
+import { webhookEvent } from './event.ts';
+import { InFlight } from './in-flight.ts';
+import { post } from './post.ts';
+
+/** Webhooks on their way at once: of this process, and of one user or to one receiver. */
+const CONCURRENCY = 100;
+const SHARE = 10;
+/** A receiver answers within this, DNS included, ms. */
+const ANSWER_WITHIN_MS = 10_000;
+/** The first pause, ms; each is twice the one before, up to the longest, ± jitter. */
+const FIRST_PAUSE_MS = 5000;
+const LONGEST_PAUSE_MS = 3 * 3_600_000;
+const JITTER = 0.25;
+/** A webhook whose user or receiver has its share on the way waits this long, ms, and twice as long each time. */
+const FIRST_WAIT_MS = 200;
+const LONGEST_WAIT_MS = 30_000;
+/** How long what is on its way may take at shutdown, ms; then a peer sends it. */
+const FINISH_WITHIN_MS = 2000;
+/** How long one of a later version waits for a worker that can read it, ms. */
+const NEWER_VERSION_DELAY_MS = 5000;
+/** How long one waits whose job only the ledger knows while it is away, ms. */
+const LEDGER_AWAY_DELAY_MS = 5000;
+
+export type DeliveryOptions = {
+  /** A patient connection to the queue Redis. */
+  redis: Redis;
+  records: Records;
+  metrics: Metrics;
+  log: Logger;
+  /** `WEBHOOK_SECRET` */
+  secret: string;
+  /** CIDR ranges that are not public and may be called all the same. */
+  allow: string[];
+  /** Where operators want their alerts; the setting is theirs, so it may be anywhere. */
+  alertUrl: string | undefined;
+  resolve?: Resolve;
+  giveUpMs?: number;
+  answerWithinMs?: number;
+  firstPauseMs?: number;
+};
+
+/** Why a webhook is never sent (again). */
+type Dropped = 'forgotten' | 'refused' | 'gone' | 'given up';
+
+/**
+ * Sends what waits in the queue `webhooks`: at least once, each under one `Webhook-Id`, until it is answered with 2xx or a
+ * day has passed. Every try makes the same event of the job's record.
+ */
+export class Delivery {
+  readonly #o: DeliveryOptions;
+  readonly #worker: Worker;
+  readonly #inFlight = new InFlight(SHARE);
+
+  constructor(options: DeliveryOptions) {
+    this.#o = options;
+    const { redis, log } = options;
+    this.#worker = new Worker('webhooks', (job, token, signal) => this.#process(job, token ?? '', signal), {
+      connection: redis,
+      prefix: keys.bull('webhooks'),
+      concurrency: CONCURRENCY,
+      autorun: false,
+      lockDuration: 2 * ANSWER_WITHIN_MS,
+      stalledInterval: 5000,
+      // Time ends the tries, whatever becomes of the workers.
+      maxStalledCount: 1000,
+      settings: {
+        backoffStrategy: (attempts) => this.#pause(attempts, 1 - JITTER + 2 * JITTER * Math.random()),
+      },
+    });
+    this.#worker.on('error', (error) => log.warn({ queue: 'webhooks', err: error }, 'queue worker'));
+  }
+
+  start(): void {
+    this.#worker.run().catch((error: unknown) => this.#worker.emit('error', error as Error));
+  }
+
+  /** Resolves when nothing is on its way any more; what took too long waits for a peer. */
+  async close(): Promise<void> {
+    const closing = this.#worker.close();
+    const late = setTimeout(() => this.#worker.cancelAllJobs('shutdown'), FINISH_WITHIN_MS);
+    await closing.finally(() => clearTimeout(late));
+  }
+
+  async #process(job: Job, token: string, shutdown: AbortSignal | undefined): Promise<void> {
+    const parsed = WebhookData.safeParse(job.data);
+    if (!parsed.success) return this.#wait(job, token, NEWER_VERSION_DELAY_MS);
+    const data = parsed.data;
+    const target = await this.#target(data);
+    if (target === 'later') return this.#wait(job, token, LEDGER_AWAY_DELAY_MS);
+    const { url, result } = target;
+    if (!url) return this.#drop(data, '', 'forgotten');
+    const leave = this.#inFlight.enter([`user ${signer(data)}`, `host ${new URL(url).host}`]);
+    if (!leave) return this.#wait(job, token, this.#turn(job));
+    try {
+      await this.#send(job, data, url, result, shutdown);
+    } catch (error) {
+      if (error instanceof UnrecoverableError || !shutdown?.aborted) throw error;
+      await this.#wait(job, token, 0);
+    } finally {
+      leave();
+    }
+  }
+
+  /** → `later` when only the ledger knows and it is away */
+  async #target(data: WebhookData): Promise<{ url: string; result: string | undefined } | 'later'> {
+    if (data.about === 'alert') return { url: this.#o.alertUrl ?? '', result: undefined };
+    return this.#o.records.webhook(data).catch((error: unknown) => {
+      if (error instanceof LedgerAway) return 'later';
+      throw error;
+    });
+  }
+
+  /** One try. Throws what makes BullMQ try again, or not. */
+  async #send(
+    job: Job,
+    data: WebhookData,
+    url: string,
+    result: string | undefined,
+    shutdown: AbortSignal | undefined,
+  ): Promise<void> {
+    const { metrics, answerWithinMs = ANSWER_WITHIN_MS } = this.#o;
+    const target = new URL(url);
+    const late = AbortSignal.timeout(answerWithinMs);
+    const signal = shutdown ? AbortSignal.any([shutdown, late]) : late;
+    const body = JSON.stringify(webhookEvent(data, result));
+    let answer: string;
+    try {
+      const lookup = await this.#lookup(data, target, signal);
+      const status = await post(target, body, await this.#signed(data, body), signal, lookup);
+      if (status >= 200 && status < 300) {
+        metrics.webhooks.inc({ outcome: 'delivered' });
+        return;
+      }
+      if (status === 410) return this.#drop(data, target.host, 'gone');
+      answer = `answered ${status}`;
+    } catch (error) {
+      if (error instanceof Refused) return this.#drop(data, target.host, 'refused');
+      if (error instanceof UnrecoverableError || shutdown?.aborted) throw error;
+      answer = late.aborted ? 'no answer in time' : ((error as NodeJS.ErrnoException).code ?? 'no answer');
+    }
+    const next = Date.now() + this.#pause(job.attemptsMade + 1);
+    if (next - job.timestamp > (this.#o.giveUpMs ?? WEBHOOK_GIVE_UP_MS)) {
+      return this.#drop(data, target.host, 'given up', answer);
+    }
+    metrics.webhooks.inc({ outcome: 'retried' });
+    throw new Error(answer);
+  }
+
+  /** Users' receivers are public or allowed; the operators' own is wherever they say. */
+  async #lookup({ about }: WebhookData, url: URL, signal: AbortSignal) {
+    if (about === 'alert') return undefined;
+    const { allow, resolve = resolvePublic } = this.#o;
+    return judged(url, allow, resolve, signal);
+  }
+
+  async #signed(data: WebhookData, body: string): Promise<Record<string, string>> {
+    const id = webhookId(data);
+    const now = new Date();
+    const secret = await webhookSecret(this.#o.secret, signer(data));
+    return {
+      'Webhook-Id': id,
+      'Webhook-Timestamp': `${Math.floor(now.getTime() / 1000)}`,
+      'Webhook-Signature': new Webhook(secret).sign(id, now, body),
+    };
+  }
+
+  /** Not tried again. Of the receiver only its host is told: paths and queries hold secrets. */
+  #drop({ jobId, userId, run, about }: WebhookData, host: string, why: Dropped, answer?: string): never {
+    const { log, metrics } = this.#o;
+    metrics.webhooks.inc({ outcome: why === 'given up' ? 'given_up' : why });
+    log.warn({ jobId, userId, run, about, host, why, answer }, 'webhook dropped');
+    throw new UnrecoverableError(answer ? `${why}: ${answer}` : why);
+  }
+
+  #pause(attempts: number, factor = 1): number {
+    const { firstPauseMs = FIRST_PAUSE_MS } = this.#o;
+    return Math.round(factor * Math.min(firstPauseMs * 2 ** (attempts - 1), LONGEST_PAUSE_MS));
+  }
+
+  /** How long one waits whose share is taken: longer each time, so that many of them cost little. */
+  #turn(job: Job): number {
+    const before = Math.max(0, job.attemptsStarted - job.attemptsMade - 1);
+    return Math.min(FIRST_WAIT_MS * 2 ** before, LONGEST_WAIT_MS) * (0.5 + Math.random());
+  }
+
+  /** Waits in the queue, no attempt spent. */
+  async #wait(job: Job, token: string, delayMs: number): Promise<never> {
+    await job.moveToDelayed(Date.now() + delayMs, token);
+    throw new DelayedError();
+  }
+}
+
+const signer = ({ about, userId }: WebhookData): string => (about === 'alert' ? OPERATORS : userId);

@@ -1,0 +1,48 @@
+import type { Notify } from '@warmwind/shared/node/records';
+import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
+import { WEBHOOK_GIVE_UP_MS } from '@warmwind/shared/webhooks';
+import type { Queue } from 'bullmq';
+import { type About, WEBHOOK_DATA_VERSION, type WebhookData, webhookId } from './data.ts';
+
+/** Time ends the tries, not their number. */
+const ATTEMPTS = 1000;
+/** As long as a record may still be told of again, its webhook is known to have been sent, s; up to this many. */
+const KEPT = { age: ENDED_RECORD_TTL_MS / 1000, count: 50_000 };
+
+/**
+ * Tells owners and operators of runs: what is to be sent goes into the queue under an id of its own, where it changes
+ * nothing when it is told again.
+ * @param alerts operators want to know of permanent failures
+ */
+export const createNotify =
+  (queue: () => Queue, alerts: boolean): Notify =>
+  async ({ ref, webhook, at, attemptsMade, end }) => {
+    const told: About[] = [];
+    if (webhook) told.push(end ? 'end' : 'active');
+    if (alerts && (end?.state === 'failed' || end?.state === 'timed_out')) told.push('alert');
+    const { userId, jobId, run, kind, containerId } = ref;
+    await Promise.all(
+      told.map((about) => {
+        const data: WebhookData = {
+          version: WEBHOOK_DATA_VERSION,
+          about,
+          userId,
+          jobId,
+          run,
+          kind,
+          containerId,
+          state: end?.state ?? 'active',
+          at,
+          attemptsMade,
+          ...(end && end.state !== 'completed' && end.error ? { error: end.error } : {}),
+        };
+        return queue().add(about, data, {
+          jobId: webhookId(data),
+          attempts: ATTEMPTS,
+          backoff: { type: 'webhook' },
+          removeOnComplete: KEPT,
+          removeOnFail: { ...KEPT, age: WEBHOOK_GIVE_UP_MS / 1000 },
+        });
+      }),
+    );
+  };
