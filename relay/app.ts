@@ -6,8 +6,8 @@ import { diskCheck, liveChecks, probeRoutes, redisCheck } from '@warmwind/shared
 import { Ledger } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { Screenshots } from '@warmwind/shared/node/screenshots';
 import { QUEUES } from '@warmwind/shared/queues';
-import { SCREENSHOT_MS } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
 import { Server } from 'socket.io';
 import { WebSocketServer } from 'ws';
@@ -17,7 +17,6 @@ import { ticketVerifier, unlessRevoked } from './auth/ticket.ts';
 import type { Config } from './config.ts';
 import { Connections } from './connections.ts';
 import { screenshot } from './containers/screenshot.ts';
-import { Screenshots } from './containers/screenshots.ts';
 import { expelViewer, listViewers } from './containers/viewers.ts';
 import { drainConnections } from './drain.ts';
 import { guard } from './http/guard.ts';
@@ -142,11 +141,7 @@ export function createRelay(config: Config, log: Logger): Relay {
   const jobs = { known, rooms, room, answers };
   jobEvents(http, jobs);
   jobEnd(http, jobs);
-  const screenshots = new Screenshots(realtime, () =>
-    connectPrompt(config.REDIS_REALTIME_URL, 'relay-screenshot', log, SCREENSHOT_MS + 1000, {
-      enableOfflineQueue: true,
-    }),
-  );
+  const screenshots = new Screenshots(realtime, config.REDIS_REALTIME_URL, LIMITS.screenshots, log);
   const containers = { known, realtime, screens, screenshots, answers };
   listViewers(http, containers);
   expelViewer(http, containers);

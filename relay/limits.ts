@@ -62,9 +62,8 @@ export const LIMITS = {
   presenceMs: 5000,
   vouchMs: 15_000,
 
-  /** Screenshots that are being taken at once; how often a host that does not listen yet is asked. */
+  /** Screenshots that are being taken at once. */
   screenshots: 8,
-  screenshotAgainMs: 500,
   /** How often revocations are looked up that may have been missed, and for how many users in one trip. */
   revocationCheckMs: 1000,
   revocationBatch: 500,

@@ -17,8 +17,8 @@ const Message = z.strictObject({
 });
 
 /**
- * The body of `POST /inference`: a prompt or messages for a language model, an image (base64) for `ocr-eng`. `timeoutMs`
- * is per attempt.
+ * The body of `POST /inference`: a prompt or messages for a language model; for `ocr-eng` an image (base64), or the desktop
+ * whose screen is read. `timeoutMs` is per attempt.
  */
 export const InferenceRequest = z
   .strictObject({
@@ -29,6 +29,7 @@ export const InferenceRequest = z
       .base64('use base64')
       .max(Math.ceil(MAX_IMAGE_BYTES / 3) * 4, 'at most 1 MB before base64')
       .optional(),
+    containerId: z.string().min(1).max(64).optional(),
     maxTokens: z.number().int().min(1).max(131_072).optional(),
     temperature: z.number().min(0).max(2).optional(),
     seed: z
@@ -43,16 +44,18 @@ export const InferenceRequest = z
     webhookUrl: WebhookUrl.optional(),
   })
   .superRefine((request, context) => {
-    const given = (['prompt', 'messages', 'image'] as const).filter((name) => request[name] !== undefined);
+    const given = (['prompt', 'messages', 'image', 'containerId'] as const).filter(
+      (name) => request[name] !== undefined,
+    );
     if (request.model === OCR_MODEL) {
-      if (given.join() !== 'image') {
+      if (given.length !== 1 || (given[0] !== 'image' && given[0] !== 'containerId')) {
         context.addIssue({
           code: 'custom',
           path: ['image'],
-          message: `${OCR_MODEL} takes an image and nothing else`,
+          message: `${OCR_MODEL} takes either image or containerId, and nothing else`,
         });
       }
-    } else if (given.length !== 1 || given[0] === 'image') {
+    } else if (given.length !== 1 || given[0] === 'image' || given[0] === 'containerId') {
       context.addIssue({ code: 'custom', path: ['prompt'], message: 'give either prompt or messages' });
     }
   });
@@ -64,6 +67,7 @@ export const InferenceInput = z.object({
   prompt: z.string().optional(),
   messages: z.array(Message).optional(),
   image: z.string().optional(),
+  containerId: z.string().optional(),
   maxTokens: z.number().optional(),
   temperature: z.number().optional(),
   seed: z.number().optional(),

@@ -1,9 +1,12 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { ApiError } from '@warmwind/shared/errors';
 import { InferenceRequest } from '@warmwind/shared/inference';
 import { Job } from '@warmwind/shared/jobs';
-import type { App } from '../env.ts';
+import type { Context } from 'hono';
+import { findContainer } from '../containers/find.ts';
+import type { App, AppEnv } from '../env.ts';
 import { imageBody } from '../http/body.ts';
-import { badRequest } from '../http/errors.ts';
+import { badRequest, notFound } from '../http/errors.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { idempotency, SubmitHeaders } from '../jobs/idempotency.ts';
 import { finished } from '../jobs/wait.ts';
@@ -26,13 +29,13 @@ export function infer(app: App, services: Services): void {
       headers: SubmitHeaders,
       body: json(
         InferenceRequest,
-        'A prompt or messages for a language model, an image (base64) for `ocr-eng`.',
+        'A prompt or messages for a language model; for `ocr-eng` an image (base64), or the desktop to read.',
       ),
     },
     responses: {
       200: json(Job, 'The finished job, if it was waited for.'),
       202: json(z.object({ jobId: z.string() }), 'Accepted.'),
-      ...failures(400, 401, 409, 413, 415, 429, 503),
+      ...failures(400, 401, 404, 409, 413, 415, 429, 503),
     },
   });
   app.openapi(route, async (c) => {
@@ -40,6 +43,7 @@ export function infer(app: App, services: Services): void {
     const { webhookUrl, timeoutMs, ...input } = request;
     const issues = webhookIssues(webhookUrl, config);
     if (issues.length > 0) throw badRequest(issues);
+    if (input.containerId !== undefined) await runningDesktop(c, services, input.containerId);
     const { 'idempotency-key': key, prefer } = c.req.valid('header');
     const job = await submitInference(c, services, {
       input,
@@ -50,4 +54,12 @@ export function infer(app: App, services: Services): void {
     const ended = await finished(c, services, job, prefer);
     return ended ? c.json(ended, 200) : c.json({ jobId: job.jobId }, 202);
   });
+}
+
+/** What is to be read must be the caller's, and show something. */
+async function runningDesktop(c: Context<AppEnv>, services: Services, id: string): Promise<void> {
+  const desktop = await findContainer(c, services, id);
+  if (!desktop) throw notFound('desktop');
+  if (desktop.state === 'running') return;
+  throw new ApiError('conflict', `The desktop is ${desktop.state}: ask again when it runs.`);
 }

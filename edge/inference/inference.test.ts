@@ -58,6 +58,20 @@ describe('POST /inference', () => {
     expect(JSON.parse(input ?? '')).toEqual({ model: 'ocr-eng', image });
   });
 
+  test("202, 404 and 409: the screen of one's own desktop that runs", async () => {
+    const { containerId } = (await edge.call('ada', 'POST', '/containers/start', { body: {} })).body;
+    const read = (user: string) =>
+      edge.call(user, 'POST', '/inference', { body: { model: 'ocr-eng', containerId } });
+    expect((await read('ada')).status).toBe(409);
+    await redis().hset(keys.container('ada', String(containerId)), 'state', 'running');
+    const { status, body } = await read('ada');
+    expect(status).toBe(202);
+    const input = await redis().get(keys.input('ada', String(body.jobId)));
+    expect(JSON.parse(input ?? '')).toEqual({ model: 'ocr-eng', containerId });
+    expect((await read('ben')).status).toBe(404);
+    expect(await waiting(edge, 'ai-inference')).toEqual([body.jobId]);
+  });
+
   test('202: two REST trips', async () => {
     await infer(ask());
     edge.trips();
@@ -95,7 +109,8 @@ describe('POST /inference', () => {
     [{ model: 'desk-tiny', image: 'AAAA' }, 'prompt'],
     [{ model: 'ocr-eng', prompt: 'p' }, 'image'],
     [{ model: 'ocr-eng', image: 'no base64' }, 'image'],
-    [ask({ containerId: 'c' }), 'containerId'],
+    [ask({ containerId: 'c' }), 'prompt'],
+    [{ model: 'ocr-eng', image: 'AAAA', containerId: 'c' }, 'image'],
     [ask({ timeoutMs: 1 }), 'timeoutMs'],
     [ask({ webhookUrl: 'http://127.0.0.1/' }), 'webhookUrl'],
     [ask({ webhookUrl: 'ftp://hooks.test/' }), 'webhookUrl'],

@@ -47,7 +47,7 @@ async function* open(
   signal: AbortSignal,
 ): AsyncGenerator<Envelope> {
   const response = await relay.events(user, jobId, last).catch(() => undefined);
-  if (response?.status !== 200 || !response.body) {
+  if (response?.status !== 200 || !response.body || signal.aborted) {
     await response?.body?.cancel();
     return;
   }

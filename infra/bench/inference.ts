@@ -11,9 +11,9 @@ import { median, report } from './report.ts';
  * What a stock OpenAI client gets through the whole platform (nginx, edge, queue, worker, relay, ledger), against the same
  * client at the model server itself: tokens a second, the time to the first token, and many streams at once.
  */
-const ROUNDS = Number(process.env.ROUNDS ?? 7);
+const ROUNDS = Number(process.env.ROUNDS ?? 5);
 /** Of one answer: alone, and of each of many. */
-const TOKENS = Number(process.env.TOKENS ?? 3000);
+const TOKENS = Number(process.env.TOKENS ?? 2000);
 const TOKENS_OF_MANY = Number(process.env.TOKENS_OF_MANY ?? 300);
 const STREAMS = Number(process.env.STREAMS ?? 50);
 const CONTEXT = 8192;
@@ -63,6 +63,8 @@ const stack = createStack({
   RATE_LIMITS: '{"user": [], "ip": [], "containers.start": []}',
   QUOTAS: '{"jobs": 1000}',
   INFERENCE_LIMIT: '100000/min',
+  LIMITER_TIMEOUT_MS: '5000',
+  SUBMIT_TIMEOUT_MS: '5000',
   MODEL_PATH: writeEndlessModel(models, CONTEXT),
   MODEL_CONTEXT: `${CONTEXT}`,
 });
@@ -83,10 +85,6 @@ try {
     const one = { direct: await ask(direct, TOKENS), platform: await ask(platform, TOKENS) };
     if (round > 0) alone.push(one);
   }
-  for (let round = 0; round <= ROUNDS; round++) {
-    const all = { direct: await many(direct), platform: await many(platform) };
-    if (round > 0) crowd.push(all);
-  }
 
   const ratio = alone.map((one) => perSecond(one.platform) / perSecond(one.direct));
   const added = alone.map((one) => one.platform.firstMs - one.direct.firstMs);
@@ -96,6 +94,11 @@ try {
     { name: 'tokens/s, platform', value: median(alone.map((one) => perSecond(one.platform))), unit: '' },
     { name: 'time to the first token, added', value: median(added), unit: 'ms' },
   ]);
+
+  for (let round = 0; round <= ROUNDS; round++) {
+    const all = { direct: await many(direct), platform: await many(platform) };
+    if (round > 0) crowd.push(all);
+  }
   const together = crowd.map((all) => all.platform.perSecond / all.direct.perSecond);
   met =
     report(`${STREAMS} streams at once of ${TOKENS_OF_MANY} tokens, ${ROUNDS} rounds`, [

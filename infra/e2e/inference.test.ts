@@ -151,14 +151,19 @@ it('a stream watched through two relay restarts, a worker that goes down and a r
   const streams: TestStream[] = [];
   const seen = () => streams.flatMap((stream) => stream.events);
   const ended = (watched: Envelope[]) => watched.some(({ type }) => type === 'job.completed');
+  let watching = true;
+  /** Comes back, after the last event that it has, whenever its stream has ended too early. */
   const follow = async () => {
-    streams.push(await openStream(file.edge, file.tokens.user, jobId, seen().at(-1)?.id));
+    while (watching && !ended(seen())) {
+      const opened = openStream(file.edge, file.tokens.user, jobId, seen().at(-1)?.id);
+      const stream = await opened.catch(() => undefined);
+      if (!stream?.response.ok) continue;
+      streams.push(stream);
+      await waitFor('its end', () => stream.over() ?? !watching, 2 * PATIENCE_MS);
+    }
   };
-  await follow();
-  /** Comes back whenever its stream has ended too early. */
-  const following = setInterval(() => {
-    if (streams.at(-1)?.over() && !ended(seen())) void follow().catch(() => undefined);
-  }, 1000);
+  const following = follow();
+  following.catch(() => undefined);
   const until = (piece: number) =>
     waitFor(`piece ${piece}`, () => textOf(events).includes(pieces[piece - 1] ?? ''), PATIENCE_MS);
   const attempts = () => events.filter(({ type }) => type === 'job.active').length;
@@ -179,10 +184,11 @@ it('a stream watched through two relay restarts, a worker that goes down and a r
     await until(900);
     slow.release();
     await read;
-    await waitFor('the end', () => ended(seen()) && ended(events), PATIENCE_MS);
+    await following;
+    await waitFor('the end', () => ended(events), PATIENCE_MS);
     expect(attempts()).toBe(2);
   } finally {
-    clearInterval(following);
+    watching = false;
     socket.close();
     for (const stream of streams) stream.close();
   }

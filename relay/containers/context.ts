@@ -1,8 +1,8 @@
+import type { Screenshots } from '@warmwind/shared/node/screenshots';
 import type { Redis } from 'ioredis';
 import type { OpenAnswers } from '../http/hold.ts';
 import type { Known } from '../rooms/records.ts';
 import type { Screens } from '../screen/screens.ts';
-import type { Screenshots } from './screenshots.ts';
 
 /** What the routes of desktops are built on. */
 export type ContainersContext = {

@@ -29,8 +29,6 @@ export async function recordChanges(
         if (change.job.finishedAt && accepted.has(change.job.id)) endedJobs.add(change);
       }
     }
-    const refusedJobs = ofJobs.filter((change) => change.job.finishedAt && !endedJobs.has(change));
-    for (const change of await writeEarlierEnds(tx, refusedJobs)) endedJobs.add(change);
     const endedContainers = new Set<ContainerChange>();
     for (const wave of waves(ofContainers, ({ container }) => container)) {
       const accepted = await upsertContainers(
@@ -41,6 +39,9 @@ export async function recordChanges(
         if (change.container.endedAt && accepted.has(change.container.id)) endedContainers.add(change);
       }
     }
+    // After all rows are locked, as the rest of the history is: so that no two writers wait in a circle.
+    const refusedJobs = ofJobs.filter((change) => change.job.finishedAt && !endedJobs.has(change));
+    for (const change of await writeEarlierEnds(tx, refusedJobs)) endedJobs.add(change);
     const toldJobs = ofJobs.filter((change) => !change.job.finishedAt || endedJobs.has(change));
     const toldContainers = ofContainers.filter(
       (change) => !change.container.endedAt || endedContainers.has(change),

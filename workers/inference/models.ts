@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { OCR_MODEL } from '@warmwind/shared/inference';
 import type { Logger } from '@warmwind/shared/node/log';
+import { Screenshots } from '@warmwind/shared/node/screenshots';
 import type { Config } from '../config.ts';
 import { Gpus } from '../gpu/nvidia.ts';
 import type { Handler } from '../jobs/runtime.ts';
@@ -10,6 +11,7 @@ import { createGeneration } from './generation/generation.ts';
 import { ModelServers } from './generation/servers.ts';
 import { Turns } from './generation/turns.ts';
 import { createInference } from './inference.ts';
+import { createLook } from './reading/look.ts';
 import { createReaders, createReading } from './reading/reading.ts';
 import { Served } from './served.ts';
 
@@ -49,8 +51,14 @@ export class Models {
     this.#servers = servers;
     this.#served = served;
     this.#gpus = new Gpus(log, metrics);
+    const screenshots = new Screenshots(
+      stores.realtimePrompt,
+      config.REDIS_REALTIME_URL,
+      config.INFERENCE_CONCURRENCY,
+      log,
+    );
     this.handler = createInference(records, {
-      reading: createReading(this.#readers),
+      reading: createReading(this.#readers, createLook(records, screenshots)),
       generation: createGeneration({
         servers,
         served,

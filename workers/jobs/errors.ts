@@ -34,6 +34,10 @@ const FAILURES = {
     retryable: false,
     message: 'What this job works on is not kept any more. Submit it again.',
   },
+  screen_unavailable: {
+    retryable: true,
+    message: 'The desktop shows no picture now. See that it runs, and try again.',
+  },
   invalid_image: {
     retryable: false,
     message: 'The image can not be read. Send a PNG, JPEG, WebP or BMP of at most 16 megapixels.',

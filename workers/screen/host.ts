@@ -21,7 +21,7 @@ export type ScreenHostOptions = {
 };
 
 /** `engineId`: the container that the desktop is now, as the engine names it. */
-type Shown = { engineId: string; screen: Screen };
+type Shown = { engineId: string; socketPath: () => Promise<string>; screen: Screen };
 
 /** The screens of all desktops that run on this host. It is told of each, as often as one likes. */
 export class ScreenHost {
@@ -70,7 +70,7 @@ export class ScreenHost {
       metrics,
       log,
     });
-    this.#shown.set(containerId, { engineId, screen });
+    this.#shown.set(containerId, { engineId, socketPath, screen });
     const up = screenKeys.up(containerId);
     this.#channels.set(up, screen);
     this.#o.subscriber.ssubscribe(up).catch(() => undefined);
@@ -89,13 +89,10 @@ export class ScreenHost {
   }
 
   /** What a desktop of this host shows now. Rejects when it is not here, or does not show itself. */
-  picture(containerId: string): Promise<Picture> {
-    const { engine } = this.#o;
-    return this.#screenshots.picture(async () => {
-      const shown = this.#shown.get(containerId);
-      if (!shown) throw new Error('the desktop does not run here');
-      return engine.socketPath(shown.engineId);
-    });
+  async picture(containerId: string): Promise<Picture> {
+    const shown = this.#shown.get(containerId);
+    if (!shown) throw new Error('the desktop does not run here');
+    return this.#screenshots.picture(shown.socketPath);
   }
 
   /** Shows none any more: another process may speak for this host. Viewers wait for who does. */

@@ -142,6 +142,26 @@ test('a stream that breaks off goes on with a new epoch that begins with a key f
   expect(viewer.seen).toMatchObject({ keys: 2, gaps: 0 });
 });
 
+test('a screen of too many small changes is asked for as a whole, and who watches does not notice', async () => {
+  let whole = 0;
+  let at = 0;
+  const { viewer } = await serve({
+    onRequest: (socket, incremental) => {
+      if (!incremental) whole++;
+      if (!incremental || whole > 1) return void socket.write(filled(64, 48, whole));
+      for (let update = 0; update < 100; update++, at++) {
+        socket.write(rect(at % 64, Math.floor(at / 64) % 48, 1, 1, 7, Buffer.of(0x80, 1, 2, 3)));
+      }
+    },
+  });
+  await waitFor('the second time', () => whole > 1);
+  await waitFor('its picture', async () => {
+    await viewer.settled();
+    return viewer.canvas.rgb.every((value) => value === 2);
+  });
+  expect(viewer.seen).toMatchObject({ keys: 1, gaps: 0 });
+});
+
 test('a stream that Redis does not take stops asking, and goes on when Redis is back', async () => {
   const { viewer, screen } = await honest();
   await waitFor('a picture', () => viewer.seen.keys === 1);

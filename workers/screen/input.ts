@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Control, type ScreenInput } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
 import { Later } from './later.ts';
@@ -41,6 +42,7 @@ export class InputGate {
   #looking: Promise<void> | undefined;
   #lookAgain = false;
   #lookedAt = Number.NEGATIVE_INFINITY;
+  #closed = false;
 
   constructor(options: InputOptions) {
     this.#o = options;
@@ -68,6 +70,7 @@ export class InputGate {
   }
 
   close(): void {
+    this.#closed = true;
     this.attach(undefined);
     this.#expiry.clear();
     this.#control = undefined;
@@ -76,12 +79,13 @@ export class InputGate {
 
   /** Its lease may be one that began, or was renewed, since Redis was asked. */
   #isUnknown({ lease }: InputMessage): boolean {
-    const now = performance.now();
-    const known = this.#control && now < this.#control.until ? this.#control.lease : 0;
-    return lease > known && now - this.#lookedAt > LOOK_EVERY_MS;
+    const known = this.#control && performance.now() < this.#control.until ? this.#control.lease : 0;
+    return lease > known;
   }
 
   async #look(): Promise<void> {
+    const earlyMs = this.#lookedAt + LOOK_EVERY_MS - performance.now();
+    if (earlyMs > 0 && !this.#lookAgain) await sleep(earlyMs);
     do {
       this.#lookAgain = false;
       this.#become(await this.#read().catch(() => undefined));
@@ -102,6 +106,7 @@ export class InputGate {
   }
 
   #become(control: InControl | undefined): void {
+    if (this.#closed) return;
     const before = this.#control;
     if (before && (control?.lease !== before.lease || control.viewerId !== before.viewerId)) this.#letGo();
     this.#control = control;

@@ -1,6 +1,6 @@
 import { CONTROL_TTL_MS, type ScreenInput, ScreenshotReply, screenKeys } from '@warmwind/shared/screen';
 import sharp from 'sharp';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { createFleet, type Fleet, reached, type Worker } from '../testing/fleet.ts';
@@ -22,10 +22,11 @@ beforeAll(async () => {
   const { Mounts } = await container().inspect();
   socketPath = `${Mounts.find(({ Type }) => Type === 'volume')?.Source}/s`;
 }, ENGINE_WITHIN_MS);
-afterAll(async () => {
-  for (const viewer of viewers) await viewer.stop();
-  await fleet?.stop();
-});
+const leave = async () => {
+  for (const viewer of viewers.splice(0)) await viewer.stop();
+};
+afterEach(leave);
+afterAll(() => fleet?.stop());
 
 const view = async ({ containerId } = desktop): Promise<TestViewer> => {
   const viewer = await watch(fleet.realtime.url, containerId);
@@ -106,9 +107,11 @@ test('only who is in control reaches the desktop, and what they type arrives', a
   };
   await takeControl('alice', 1);
   await viewer.say({ t: 'control' });
-  const shells = Number(await inside('pgrep -c bash'));
-  await launch('xterm -geometry 60x10+100+100');
-  await waitFor('a shell', async () => Number(await inside('pgrep -c bash')) > shells);
+  await launch('xterm -bg "#123456" -geometry 60x10+100+100');
+  await waitFor('its window', async () => {
+    await viewer.settled();
+    return pixel(viewer, 300, 200) === 0x123456;
+  });
   const before = await metric('warmwind_screen_input_dropped_total');
   const input: ScreenInput = { t: 'ptr', x: 200, y: 160, mask: 1 };
   await viewer.say({ t: 'input', viewerId: 'alice', lease: 1, input });
@@ -173,7 +176,8 @@ test.each(['png', 'jpeg'] as const)('a picture of the desktop can be asked for a
 });
 
 test('nothing is streamed when nobody watches, and again when somebody does', async () => {
-  for (const viewer of viewers.splice(0)) await viewer.stop();
+  await same(await view());
+  await leave();
   await waitFor('the stream to end', async () => (await metric('warmwind_screen_streams')) === 0);
   await waitFor('its connection to be closed', async () => {
     const sockets = await inside("grep -c '/run/rfb/s$' /proc/net/unix");

@@ -36,31 +36,36 @@ export class Canvas {
         this.#copy([x, y, w, h], message.readUInt16BE(at), message.readUInt16BE(at + 2));
         at += 4;
       } else if (encoding === 0) {
-        const raw = message.subarray(at, at + w * h * 4);
-        this.#put([x, y, w, h], (index) => raw.subarray(index * 4, index * 4 + 3));
+        const pixels = Buffer.alloc(w * h * 3);
+        for (let index = 0; index < w * h; index++) {
+          message.copy(pixels, index * 3, at + index * 4, at + index * 4 + 3);
+        }
+        this.#put([x, y, w, h], pixels);
         at += w * h * 4;
       } else if (encoding === 7) {
         const { pixels, length } = await tight(message.subarray(at), w, h);
-        this.#put([x, y, w, h], (index) => pixels.subarray(index * 3, index * 3 + 3));
+        this.#put([x, y, w, h], pixels);
         at += length;
       } else throw new Error(`encoding ${encoding}`);
     }
     if (at !== message.length) throw new Error('bytes are left');
   }
 
-  #put([x, y, w, h]: Area, pixel: (index: number) => Buffer): void {
+  /** Draws pixels of three bytes, row by row. */
+  #put([x, y, w, h]: Area, pixels: Buffer): void {
     if (x + w > this.width || y + h > this.height) throw new Error('outside of the screen');
-    for (let index = 0; index < w * h; index++) {
-      pixel(index).copy(this.rgb, ((y + Math.floor(index / w)) * this.width + x + (index % w)) * 3);
+    for (let row = 0; row < h; row++) {
+      pixels.copy(this.rgb, ((y + row) * this.width + x) * 3, row * w * 3, (row + 1) * w * 3);
     }
   }
 
   #copy([x, y, w, h]: Area, fromX: number, fromY: number): void {
-    const before = Buffer.from(this.rgb);
+    const pixels = Buffer.alloc(w * h * 3);
     for (let row = 0; row < h; row++) {
       const from = ((fromY + row) * this.width + fromX) * 3;
-      before.copy(this.rgb, ((y + row) * this.width + x) * 3, from, from + w * 3);
+      this.rgb.copy(pixels, row * w * 3, from, from + w * 3);
     }
+    this.#put([x, y, w, h], pixels);
   }
 }
 
@@ -84,7 +89,7 @@ async function tight(data: Buffer, w: number, h: number): Promise<{ pixels: Buff
   };
   const control = byte();
   const kind = control >> 4;
-  if (kind === 8) return { pixels: Buffer.concat(Array(w * h).fill(take(3))), length: at };
+  if (kind === 8) return { pixels: Buffer.alloc(w * h * 3, take(3)), length: at };
   if (kind === 9) {
     const { data: pixels, info } = await sharp(take(length())).raw().toBuffer({ resolveWithObject: true });
     if (info.width !== w || info.height !== h || info.channels !== 3) throw new Error('another picture');
@@ -103,12 +108,14 @@ async function tight(data: Buffer, w: number, h: number): Promise<{ pixels: Buff
   if (bytes.length !== rowBytes * h) throw new Error('another size');
   if (colours === 0) return { pixels: filter === 2 ? gradient(bytes, w, h) : bytes, length: at };
   const pixels = Buffer.alloc(w * h * 3);
-  for (let index = 0; index < w * h; index++) {
-    const column = index % w;
-    const row = Math.floor(index / w) * rowBytes;
-    const one = bytes[row + (colours === 2 ? column >> 3 : column)] ?? 0;
-    const colour = colours === 2 ? (one >> (7 - (column & 7))) & 1 : one;
-    palette.copy(pixels, index * 3, colour * 3, colour * 3 + 3);
+  for (let row = 0, to = 0; row < h; row++) {
+    for (let column = 0; column < w; column++, to += 3) {
+      const one = bytes[row * rowBytes + (colours === 2 ? column >> 3 : column)] ?? 0;
+      const from = 3 * (colours === 2 ? (one >> (7 - (column & 7))) & 1 : one);
+      pixels[to] = palette[from] ?? 0;
+      pixels[to + 1] = palette[from + 1] ?? 0;
+      pixels[to + 2] = palette[from + 2] ?? 0;
+    }
   }
   return { pixels, length: at };
 }

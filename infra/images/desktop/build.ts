@@ -114,7 +114,7 @@ async function build(
     { context: FOLDER, src: SOURCES[flavour] },
     {
       t: `${nameOf(flavour)}:${tag}`,
-      buildargs: { BASE: base },
+      buildargs: { BASE: base, EXTRA: flavour.slice('desktop'.length) },
       labels: { [SOURCE_LABEL]: tag },
       networkmode: 'host',
       forcerm: true,

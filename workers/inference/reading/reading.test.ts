@@ -166,3 +166,19 @@ test('a worker says which models it serves, and takes it back when it drains', a
   await worker.stop();
   expect(await models()).not.toContain(`m ${OCR_MODEL}`);
 });
+
+test("a desktop's screen is read by any worker, and by nobody but its owner's jobs", async () => {
+  const [first] = [await work('a'), await work('b')];
+  expect(first.host).toBe('a');
+  const desktop = await fleet.startDesktop();
+  await reached(fleet, desktop, 'completed');
+  const { userId, containerId } = desktop;
+  const read = () => fleet.ask({ model: OCR_MODEL, containerId }, userId);
+  await waitFor('the words on the screen', async () => {
+    const { result } = await reached(fleet, await read(), 'completed');
+    const { text } = result as ReadingResult;
+    return text.includes('Terminal') && text.includes('Debian');
+  });
+  const stranger = await fleet.ask({ model: OCR_MODEL, containerId }, 'stranger');
+  expect((await reached(fleet, stranger, 'failed')).error).toMatchObject({ code: 'not_found' });
+});

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { OCR_MODEL, type ReadingResult } from '@warmwind/shared/inference';
+import type { ContainerRef } from '@warmwind/shared/node/records';
 import { z } from 'zod';
 import { JobFailure } from '../../jobs/errors.ts';
 import { Sandbox } from '../../sandbox/sandbox.ts';
@@ -37,10 +38,15 @@ export function createReaders(size: number, memoryMb: number): Sandbox {
   });
 }
 
-/** `ocr-eng`: the text that stands on an image, and where. */
-export function createReading(readers: Sandbox): InferenceHandler {
-  return async ({ signal, progress, queuedAt }, { image }) => {
+/** What is on a desktop's screen now, as an image in base64. */
+export type Look = (ref: ContainerRef, signal: AbortSignal) => Promise<string>;
+
+/** `ocr-eng`: the text that stands on an image or a desktop's screen, and where. */
+export function createReading(readers: Sandbox, look: Look): InferenceHandler {
+  return async ({ data, signal, progress, queuedAt }, input) => {
     const startedAt = Date.now();
+    const { containerId } = input;
+    const image = containerId ? await look({ userId: data.userId, containerId }, signal) : input.image;
     if (image === undefined) throw new JobFailure('input_missing');
     await progress(10, 'waits for a reader');
     let told = 0;

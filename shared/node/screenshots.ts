@@ -1,9 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ApiError } from '@warmwind/shared/errors';
-import { newId } from '@warmwind/shared/ids';
-import { SCREENSHOT_MS, ScreenshotReply, screenKeys, type ToHost } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
-import { LIMITS } from '../limits.ts';
+import { ApiError } from '../errors.ts';
+import { newId } from '../ids.ts';
+import { SCREENSHOT_MS, ScreenshotReply, screenKeys, type ToHost } from '../screen.ts';
+import type { Logger } from './log.ts';
+import { connectPrompt } from './redis.ts';
+
+/** A host that is being restarted does not listen: it is asked again after this, ms. */
+const AGAIN_MS = 250;
 
 export type Format = 'png' | 'jpeg';
 
@@ -11,17 +15,20 @@ export type Format = 'png' | 'jpeg';
 export class Screenshots {
   readonly #realtime: Redis;
   readonly #connect: () => Redis;
+  readonly #atOnce: number;
   #running = 0;
 
-  /** @param connect opens a connection for one answer to be waited for; its commands outlast `SCREENSHOT_MS` */
-  constructor(realtime: Redis, connect: () => Redis) {
+  /** @param realtime a prompt connection; each answer is waited for on one of its own, opened at `url` */
+  constructor(realtime: Redis, url: string, atOnce: number, log: Logger) {
     this.#realtime = realtime;
-    this.#connect = connect;
+    this.#atOnce = atOnce;
+    const options = { enableOfflineQueue: true };
+    this.#connect = () => connectPrompt(url, 'screenshot', log, SCREENSHOT_MS + 1000, options);
   }
 
   /** The encoded picture of what is on the screen now. Throws what its caller may see. */
   async take(containerId: string, format: Format): Promise<Buffer> {
-    if (this.#running >= LIMITS.screenshots) {
+    if (this.#running >= this.#atOnce) {
       throw new ApiError('unavailable', 'Too many screenshots are being taken: ask again shortly.', {
         retryAfterMs: 1000,
       });
@@ -51,7 +58,7 @@ export class Screenshots {
   async #ask(containerId: string, message: ToHost, signal: AbortSignal): Promise<never> {
     const channel = screenKeys.up(containerId);
     while ((await this.#realtime.spublish(channel, JSON.stringify(message))) === 0) {
-      await sleep(LIMITS.screenshotAgainMs, undefined, { signal });
+      await sleep(AGAIN_MS, undefined, { signal });
     }
     return new Promise<never>(() => undefined);
   }

