@@ -29,6 +29,7 @@ beforeAll(async () => {
   const env = {
     ...(await foreignImages(engine.docker)),
     AUTH_SECRET: authSecret,
+    WEBHOOK_SECRET: secret(),
     GATEWAY_TOKEN: secret(),
     REDIS_PASSWORD: secret(),
     LEDGER_PASSWORD: secret(),
