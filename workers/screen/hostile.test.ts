@@ -160,7 +160,7 @@ test('a screen of too many small changes is asked for as a whole, and who watche
   await waitFor('the second time', () => whole > 1);
   await waitFor('its picture', async () => {
     await viewer.settled();
-    return viewer.canvas.rgb.every((value) => value === 2);
+    return viewer.canvas.rgb.every((value) => value === whole);
   });
   expect(viewer.seen).toMatchObject({ keys: 1, gaps: 0 });
 });

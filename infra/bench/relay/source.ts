@@ -1,32 +1,19 @@
 import { randomUUID } from 'node:crypto';
-import { keys } from '@warmwind/shared/keys';
 import { appendEvents } from '@warmwind/shared/node/events';
-import { RELAY_AUDIENCE } from '@warmwind/shared/realtime';
 import { FRAME_HEAD_BYTES, type FrameKind, screenKeys, writeFrameHead } from '@warmwind/shared/screen';
 import { Redis } from 'ioredis';
-import { SignJWT } from 'jose';
-import { startRedis } from '../../testing/redis.ts';
 import type { ClientOptions } from './client.ts';
 import { clock } from './client.ts';
+import { startStores, USER } from './stores.ts';
 
-const SECRET = 'signs-tickets-of-benchmarks-0123456789';
-const USER = 'bench';
 /** Bytes of a key frame: of a busy desktop at rest, about. */
 const KEY_BYTES = 150_000;
 
 /** A running desktop with its host and a job that runs, as relays see them through Redis. */
 export async function startSource() {
-  const [queue, realtime] = [await startRedis(), await startRedis()];
+  const stores = await startStores();
+  const { realtime, containerId, jobId } = stores;
   const ears = new Redis(realtime.url);
-  const [containerId, jobId] = [randomUUID(), randomUUID()];
-  const record = { state: 'running', width: 1280, height: 720, createdAt: Date.now(), jobId };
-  await queue.client.hset(keys.container(USER, containerId), { id: containerId, ...record });
-  await queue.client.hset(keys.job(USER, jobId), {
-    id: jobId,
-    kind: 'container.start',
-    state: 'queued',
-    run: 1,
-  });
 
   let seq = 0;
   const publish = (kind: FrameKind, bytes: number) => {
@@ -55,16 +42,10 @@ export async function startSource() {
     });
 
   return {
-    env: { REDIS_QUEUE_URL: queue.url, REDIS_REALTIME_URL: realtime.url, AUTH_SECRET: SECRET },
+    env: stores.env,
     /** What a client asks of a relay, to be sent the desktop's screen or the job's events. */
     ask: async (what: 'screen' | 'job'): Promise<ClientOptions['ask']> => {
-      const token = await new SignJWT({ mode: 'view' })
-        .setProtectedHeader({ alg: 'HS256' })
-        .setSubject(USER)
-        .setJti(randomUUID())
-        .setAudience(RELAY_AUDIENCE)
-        .setExpirationTime('1h')
-        .sign(new TextEncoder().encode(SECRET));
+      const token = await stores.ticket();
       return what === 'screen'
         ? { token, event: 'vnc:watch', argument: { containerId } }
         : { token, event: 'subscribe', argument: { room: `job:${jobId}` } };
@@ -90,7 +71,7 @@ export async function startSource() {
       ),
     stop: async () => {
       ears.disconnect();
-      await Promise.all([queue.stop(), realtime.stop()]);
+      await stores.stop();
     },
   };
 }

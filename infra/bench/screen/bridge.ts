@@ -2,9 +2,9 @@ import { createLog } from '@warmwind/shared/node/log';
 import { connectPatient, connectPrompt } from '@warmwind/shared/node/redis';
 import { screenKeys } from '@warmwind/shared/screen';
 import { Registry } from 'prom-client';
-import { createScreenMetrics } from '../../workers/screen/metrics.ts';
-import { Screen } from '../../workers/screen/screen.ts';
-import { Screenshots } from '../../workers/screen/screenshot.ts';
+import { createScreenMetrics } from '../../../workers/screen/metrics.ts';
+import { Screen } from '../../../workers/screen/screen.ts';
+import { Screenshots } from '../../../workers/screen/screenshot.ts';
 
 /** The screen bridge of one desktop in a process of its own, so that its CPU time is its own: `node bridge.ts <socket> <redis> <id>`. */
 const [socketPath = '', redisUrl = '', containerId = ''] = process.argv.slice(2);
@@ -25,4 +25,5 @@ setInterval(async () => {
   const counted = await redis.call('PUBSUB', 'SHARDNUMSUB', screenKeys.down(containerId)).catch(() => []);
   screen.watched(Number((counted as unknown[])[1] ?? 0));
 }, 1000);
+process.on('disconnect', () => process.exit(0));
 process.send?.('ready');

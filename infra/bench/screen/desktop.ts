@@ -1,17 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
-import { createOptions, LABELS } from '../../workers/containers/spec.ts';
-import { readPicture } from '../../workers/screen/picture.ts';
-import { startEngine } from '../testing/docker.ts';
-import { waitFor } from '../testing/wait.ts';
-
-/**
- * The marker: a magenta cell, then the low bits of the time in ms at which it was written, white or black, the highest
- * first. Cells in pixels.
- */
-export const MARKER = { bits: 24, cell: { w: 6, h: 13 } };
+import { createOptions, LABELS } from '../../../workers/containers/spec.ts';
+import { readPicture } from '../../../workers/screen/picture.ts';
+import { startEngine } from '../../testing/docker.ts';
+import { waitFor } from '../../testing/wait.ts';
+import { type Corner, findMarker, MARKER_PROGRAM } from './marker.ts';
 
 /** The background of the desktop's own terminal. */
 const TERMINAL = 0x211a21;
@@ -25,56 +19,70 @@ const PROGRAMS = {
   /** A line of text every 25 ms in a large terminal. */
   text: `xterm -geometry 120x36+200+60 -e bash -c '
     i=0; while :; do echo "$((i++)) the quick brown fox jumps over the lazy dog $RANDOM $RANDOM $RANDOM"; sleep 0.025; done'`,
-  /** The time that it is, every 40 ms. */
-  marker: `xterm -geometry 26x2+40+560 -title marker -e bash -c '
-    tput civis; while :; do t=$((\${EPOCHREALTIME/./} / 1000 & 0xffffff)); s="\\e[H\\e[48;5;201m ";
-      for ((b = 23; b >= 0; b--)); do (( t >> b & 1 )) && s+="\\e[107m " || s+="\\e[40m "; done
-      printf "$s"; sleep 0.04; done'`,
 };
 export type Program = keyof typeof PROGRAMS;
 
-/** A desktop as a worker makes it. */
-export async function startDesktop(): Promise<{
+export type Desktop = {
   socketPath: string;
-  run: (program: Program) => Promise<void>;
+  /** Where it shows the marker. */
+  corner: Corner;
   /** CPU time that Xvnc has taken, ms. */
   cpuMs: () => Promise<number>;
   stop: () => Promise<void>;
-}> {
+};
+
+/** A desktop as a worker makes it, that shows the marker and runs a program. */
+export async function startDesktop(program: Program): Promise<Desktop> {
   const { docker, image } = await startEngine();
   const place = { fleet: `bench-${process.pid}`, host: 'bench', containerId: `${Date.now()}`, fence: 1 };
   const spec = {
     image,
     width: 1280,
     height: 720,
-    memoryMb: 512,
+    // For one Tight encoder for each of hundreds of connections.
+    memoryMb: 2048,
     cpus: 2,
     gpus: 0,
     env: {},
     network: 'none',
   } as const;
   const container = await docker.createContainer(
-    createOptions({ ...spec, ttlSeconds: 600 }, place, undefined),
+    createOptions({ ...spec, ttlSeconds: 3600 }, place, undefined),
   );
   await container.start();
   const { Mounts } = await container.inspect();
   const socketPath = join(Mounts.find(({ Type }) => Type === 'volume')?.Source ?? '', 's');
-  // Its own terminal first: what is started later is in front of it, and drawn.
-  await waitFor('the desktop', async () => {
-    const picture = await readPicture(socketPath).catch(() => undefined);
-    return picture?.rgb.readUIntBE((400 * picture.width + 400) * 3, 3) === TERMINAL;
-  });
-  const xvnc = await pidOf(container, 'Xvnc');
-  return {
-    socketPath,
-    run: async (program) => {
-      const exec = await container.exec({ Cmd: ['bash', '-c', PROGRAMS[program]], Env: ['DISPLAY=:0'] });
-      await exec.start({ Detach: true });
-      await sleep(1500);
-    },
-    cpuMs: () => cpuMs(xvnc),
-    stop: () => remove(docker, place.fleet),
-  };
+  const stop = () => remove(docker, place.fleet);
+  try {
+    const look = () => readPicture(socketPath).catch(() => undefined);
+    // Its own terminal first: what is started later is in front of it, and drawn.
+    const drawn = async () => {
+      const picture = await look();
+      return picture?.rgb.readUIntBE((400 * picture.width + 400) * 3, 3) === TERMINAL;
+    };
+    await waitFor('the desktop', drawn, 60_000);
+    const xvnc = await pidOf(container, 'Xvnc');
+    await run(container, MARKER_PROGRAM);
+    // The animation has its colour as well, so it is looked for first.
+    const corner = await waitFor(
+      'the marker',
+      async () => {
+        const picture = await look();
+        return picture && findMarker(picture);
+      },
+      60_000,
+    );
+    await run(container, PROGRAMS[program]);
+    return { socketPath, corner, cpuMs: () => cpuMs(xvnc), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function run(container: Docker.Container, program: string): Promise<void> {
+  const exec = await container.exec({ Cmd: ['bash', '-c', program], Env: ['DISPLAY=:0'] });
+  await exec.start({ Detach: true });
 }
 
 async function pidOf(container: Docker.Container, name: string): Promise<number> {

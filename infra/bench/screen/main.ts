@@ -1,0 +1,102 @@
+import { loadavg } from 'node:os';
+import { type Figure, report } from '../report.ts';
+import { type Program, startDesktop } from './desktop.ts';
+import { type Cost, cpuOf, measure, perUpdate, perUpdateWithXvnc } from './measure.ts';
+import { startOurs } from './ours.ts';
+import { startWebsockify } from './websockify.ts';
+
+/**
+ * A desktop's screen for many viewers, in turn by websockify and by the bridge, Redis and a relay: what each delivered
+ * update costs, how many come, and how late.
+ */
+const SECONDS = Number(process.env.SECONDS ?? 8);
+const VIEWERS = (process.env.VIEWERS ?? '1,10,50,200').split(',').map(Number);
+const PROGRAMS = (process.env.PROGRAMS ?? 'animation,text').split(',') as Program[];
+
+/** Ours / websockify's at so many viewers: CPU time of a delivered update. */
+const TARGETS: Record<Program, Record<number, number>> = {
+  animation: { 1: 1.3, 50: 1 / 12 },
+  text: { 1: 1.3, 50: 1 / 6 },
+};
+
+const figures: Figure[] = [];
+console.log(HEADING());
+for (const program of PROGRAMS) await compare(program);
+const met = report('screen: one stream for all against one connection for each', figures);
+console.log(
+  `load average ${loadavg()
+    .map((load) => load.toFixed(1))
+    .join(' ')}`,
+);
+// The engine's connections would keep it.
+process.exit(met ? 0 : 1);
+
+async function compare(program: Program): Promise<void> {
+  const desktop = await startDesktop(program);
+  try {
+    const ours = await startOurs(desktop.socketPath);
+    try {
+      // For the just-in-time compiler; websockify has none.
+      await measure(ours, desktop, 10, SECONDS);
+      for (const viewers of VIEWERS) {
+        const websockify = await startWebsockify(desktop.socketPath);
+        const theirs = await measure(websockify, desktop, viewers, SECONDS)
+          .catch((error: unknown) => console.log(`${program}, ${viewers} viewers, websockify: ${error}`))
+          .finally(websockify.stop);
+        if (theirs) console.log(line(program, 'websockify', theirs));
+        const cost = await measure(ours, desktop, viewers, SECONDS);
+        console.log(line(program, 'ours', cost));
+        judge(program, cost, theirs ?? undefined);
+      }
+    } finally {
+      await ours.stop();
+    }
+  } finally {
+    await desktop.stop();
+  }
+}
+
+function judge(program: Program, ours: Cost, theirs: Cost | undefined): void {
+  const name = `${program}, ${ours.viewers} viewers`;
+  const atMost = TARGETS[program][ours.viewers];
+  if (theirs) {
+    figures.push(
+      {
+        name: `${name}: CPU of an update, ours / websockify`,
+        value: perUpdate(ours) / perUpdate(theirs),
+        unit: '×',
+        ...(atMost && { target: { atMost } }),
+      },
+      {
+        name: `${name}: the same with Xvnc`,
+        value: perUpdateWithXvnc(ours) / perUpdateWithXvnc(theirs),
+        unit: '×',
+      },
+    );
+  }
+  figures.push(
+    { name: `${name}: X change → socket, p50`, value: ours.p50, unit: 'ms', target: { atMost: 30 } },
+    { name: `${name}: X change → socket, p95`, value: ours.p95, unit: 'ms', target: { atMost: 60 } },
+  );
+}
+
+function HEADING(): string {
+  const columns = ['fps', 'updates/s', 'KiB/s', 'p50 ms', 'p95 ms', 'CPU ms/s', 'Xvnc ms/s', 'CPU µs/update'];
+  return `${'a viewer'.padEnd(30)}${columns.map((name) => name.padStart(14)).join('')}`;
+}
+
+function line(program: Program, side: string, cost: Cost): string {
+  const values = [
+    cost.fps,
+    cost.updates,
+    cost.kib,
+    cost.p50,
+    cost.p95,
+    cpuOf(cost),
+    cost.xvnc,
+    perUpdate(cost),
+  ];
+  const parts = Object.entries(cost.cpu).map(([name, ms]) => `${name} ${ms.toFixed(0)}`);
+  const name = `${program}, ${cost.viewers}, ${side}`.padEnd(30);
+  return `${name}${values.map((value) => value.toFixed(1).padStart(14)).join('')}  (${parts.join(', ')})`;
+}
