@@ -42,7 +42,7 @@ export async function startOurs(socketPath: string): Promise<Side> {
     },
     stop: async () => {
       const gone = [bridge, relay].map((child) => once(child, 'exit'));
-      bridge.kill('SIGKILL');
+      bridge.disconnect();
       relay.kill('SIGTERM');
       await Promise.all(gone);
       await stores.stop();

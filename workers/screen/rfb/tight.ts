@@ -21,6 +21,8 @@ const JPEG_OVERHEAD = 4096;
  * can be inflated alone when the last 32 KiB of its stream are at hand.
  */
 export class TightStreams {
+  /** What a window lies in, at the end: the same memory for every rectangle, as so much new garbage is costly. */
+  readonly #kept = [0, 1, 2, 3].map(() => Buffer.alloc(WINDOW));
   readonly #windows: (Buffer | undefined)[] = [];
 
   /** @param bits one for each stream that begins anew */
@@ -46,10 +48,17 @@ export class TightStreams {
       throw new ProtocolError('a rectangle can not be inflated', { cause });
     }
     if (bytes.length !== size) throw new ProtocolError('a rectangle has too few pixels');
-    const kept = window && bytes.length < WINDOW ? Buffer.concat([window, bytes]) : bytes;
-    this.#windows[id] = Buffer.from(kept.subarray(-WINDOW));
+    this.#windows[id] = slide(this.#kept[id], window?.length ?? 0, bytes);
     return bytes;
   }
+}
+
+/** Appends to what was kept, and keeps the last of it. → the window */
+function slide(kept: Buffer | undefined, length: number, bytes: Buffer): Buffer | undefined {
+  const last = bytes.subarray(-WINDOW);
+  kept?.copyWithin(0, last.length);
+  kept?.set(last, WINDOW - last.length);
+  return kept?.subarray(-Math.min(WINDOW, length + last.length));
 }
 
 /**
@@ -85,7 +94,7 @@ export function* readTight(w: number, h: number, streams: TightStreams): Parser<
   // A window that is larger than the data only costs its set-up.
   const windowBits = Math.min(15, Math.max(9, 32 - Math.clz32(size)));
   const memLevel = Math.min(9, Math.max(1, windowBits - 6));
-  const packed = deflateSync(pixels, { level: DEFLATE_LEVEL, windowBits, memLevel });
+  const packed = deflateSync(pixels, { level: DEFLATE_LEVEL, windowBits, memLevel, chunkSize: size + 128 });
   return Buffer.concat([Buffer.from(head), compactLength(packed.length), packed]);
 }
 
