@@ -1,8 +1,9 @@
 import { loadavg } from 'node:os';
 import { type Figure, report } from '../report.ts';
 import { type Program, startDesktop } from './desktop.ts';
-import { type Cost, cpuOf, measure, perUpdate, perUpdateWithXvnc } from './measure.ts';
+import { type Cost, measure, perUpdate } from './measure.ts';
 import { startOurs } from './ours.ts';
+import { heading, line } from './table.ts';
 import { startWebsockify } from './websockify.ts';
 
 /**
@@ -20,7 +21,7 @@ const TARGETS: Record<Program, Record<number, number>> = {
 };
 
 const figures: Figure[] = [];
-console.log(HEADING());
+console.log(heading());
 for (const program of PROGRAMS) await compare(program);
 const met = report('screen: one stream for all against one connection for each', figures);
 console.log(
@@ -69,7 +70,7 @@ function judge(program: Program, ours: Cost, theirs: Cost | undefined): void {
       },
       {
         name: `${name}: the same with Xvnc`,
-        value: perUpdateWithXvnc(ours) / perUpdateWithXvnc(theirs),
+        value: perUpdate(ours, ours.xvnc) / perUpdate(theirs, theirs.xvnc),
         unit: '×',
       },
     );
@@ -78,25 +79,4 @@ function judge(program: Program, ours: Cost, theirs: Cost | undefined): void {
     { name: `${name}: X change → socket, p50`, value: ours.p50, unit: 'ms', target: { atMost: 30 } },
     { name: `${name}: X change → socket, p95`, value: ours.p95, unit: 'ms', target: { atMost: 60 } },
   );
-}
-
-function HEADING(): string {
-  const columns = ['fps', 'updates/s', 'KiB/s', 'p50 ms', 'p95 ms', 'CPU ms/s', 'Xvnc ms/s', 'CPU µs/update'];
-  return `${'a viewer'.padEnd(30)}${columns.map((name) => name.padStart(14)).join('')}`;
-}
-
-function line(program: Program, side: string, cost: Cost): string {
-  const values = [
-    cost.fps,
-    cost.updates,
-    cost.kib,
-    cost.p50,
-    cost.p95,
-    cpuOf(cost),
-    cost.xvnc,
-    perUpdate(cost),
-  ];
-  const parts = Object.entries(cost.cpu).map(([name, ms]) => `${name} ${ms.toFixed(0)}`);
-  const name = `${program}, ${cost.viewers}, ${side}`.padEnd(30);
-  return `${name}${values.map((value) => value.toFixed(1).padStart(14)).join('')}  (${parts.join(', ')})`;
 }

@@ -6,7 +6,7 @@ import type { Desktop } from './desktop.ts';
 /** Before counting: new connections are over, the stream has its pace. */
 const WARM_UP_MS = 3000;
 
-/** Of all viewers where nothing else is said; CPU in ms a second. */
+/** CPU: of all viewers together, ms a second. */
 export type Cost = {
   viewers: number;
   /** Changes of the marker that one viewer saw a second: the updates that all count as delivered. */
@@ -22,10 +22,9 @@ export type Cost = {
 };
 
 export const cpuOf = ({ cpu }: Cost): number => Object.values(cpu).reduce((sum, ms) => sum + ms, 0);
-/** CPU time of a marker's change at one viewer, µs. */
-export const perUpdate = (cost: Cost): number => (cpuOf(cost) * 1000) / (cost.fps * cost.viewers);
-export const perUpdateWithXvnc = (cost: Cost): number =>
-  ((cpuOf(cost) + cost.xvnc) * 1000) / (cost.fps * cost.viewers);
+/** CPU time of one change of the marker at one viewer, µs. @param more that is counted as well, ms a second */
+export const perUpdate = (cost: Cost, more = 0): number =>
+  ((cpuOf(cost) + more) * 1000) / (cost.fps * cost.viewers);
 
 /** So many viewers of one side, for so long. */
 export async function measure(side: Side, desktop: Desktop, viewers: number, seconds: number): Promise<Cost> {
