@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { buildConsole } from './console/build.ts';
 
 /** The Worker as wrangler would deploy it: its entry, and the modules beside it that are text. */
 export type EdgeBundle = {
@@ -19,6 +18,8 @@ export type EdgeBundle = {
  */
 export async function buildEdge(outDir: string, entry?: string): Promise<EdgeBundle> {
   await mkdir(outDir, { recursive: true });
+  // Only who builds has the console's bundler: an image has but the bundle.
+  const { buildConsole } = await import('./console/build.ts');
   await buildConsole();
   await wrangler([
     'deploy',

@@ -55,6 +55,11 @@ const Variables = z
 
     /** Where browsers find the relay's Socket.IO, and the edge its HTTP. */
     RELAY_URL: z.url({ protocol: /^(https?|wss?)$/ }).transform(withoutSlash),
+    /** Where the edge finds it, when that is another way than the browsers'. */
+    RELAY_INTERNAL_URL: z
+      .url({ protocol: /^https?$/ })
+      .transform(withoutSlash)
+      .optional(),
     CORS_ORIGINS: List.prefault(''),
     /** CIDR ranges of the proxies in front; set, the client's IP is taken from X-Forwarded-For. */
     TRUSTED_PROXIES: List.refine(

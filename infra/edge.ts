@@ -1,11 +1,17 @@
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { hosts } from './dns.ts';
 import { rest } from './gateway.ts';
 import { ledgerDb, ledgerReadDb } from './hyperdrive.ts';
-import { authSecret, authSecretPrevious } from './secrets.ts';
+import { authSecret, authSecretPrevious, webhookSecret } from './secrets.ts';
 
 // The Worker as one file, and what is served beside it.
 execFileSync('npm', ['run', '--silent', 'build:edge'], { cwd: $cli.paths.root, stdio: 'inherit' });
+
+/** The runtime that the edge is built for; its comments stand on lines of their own. */
+const runtime = JSON.parse(
+  readFileSync(`${$cli.paths.root}/edge/wrangler.jsonc`, 'utf8').replaceAll(/^ *\/\/.*$/gm, ''),
+) as { compatibility_date: string; compatibility_flags: string[] };
 
 const restToken = new sst.Linkable('QueueToken', { properties: { value: rest.token } });
 
@@ -14,9 +20,8 @@ export const edge = new sst.cloudflare.Worker('Edge', {
   handler: 'edge/dist/deployed/main.js',
   assets: { directory: 'edge/dist/assets' },
   domain: hosts.edge,
-  // As in edge/wrangler.jsonc.
-  compatibility: { date: '2026-07-01', flags: ['nodejs_compat'] },
-  link: [authSecret, authSecretPrevious, restToken, ledgerDb, ledgerReadDb],
+  compatibility: { date: runtime.compatibility_date, flags: runtime.compatibility_flags },
+  link: [authSecret, authSecretPrevious, webhookSecret, restToken, ledgerDb, ledgerReadDb],
   environment: {
     UPSTASH_REDIS_REST_URL: rest.url,
     RELAY_URL: `https://${hosts.relay}`,

@@ -3,7 +3,7 @@ import { ledgerUrl } from './ledger.ts';
 import { groups, vpc } from './network.ts';
 import { queue, realtime } from './redis.ts';
 import { images } from './registry.ts';
-import { parameters, pathOf } from './secrets.ts';
+import { parameters, pathOf, webhookSecret } from './secrets.ts';
 import { fleet, SHUTDOWN_MS, STOP_TIMEOUT_S, stage } from './stage.ts';
 
 /** NVIDIA's driver and Docker are in it. Looked up at the deployment, so that all hosts of one run the same. */
@@ -14,6 +14,7 @@ const secrets = parameters('worker', {
   REDIS_QUEUE_URL: queue.url,
   REDIS_REALTIME_URL: realtime.url,
   LEDGER_URL: ledgerUrl,
+  WEBHOOK_SECRET: webhookSecret.value,
 });
 
 const account = aws.getCallerIdentityOutput().accountId;

@@ -2,6 +2,8 @@
 export const authSecret = new sst.Secret('AuthSecret');
 /** Still accepted while secrets rotate; when none rotates it is the same one. */
 export const authSecretPrevious = new sst.Secret('AuthSecretPrevious', authSecret.value);
+/** From which each user's secret is derived that signs their webhooks: `sst secret set WebhookSecret …`. */
+export const webhookSecret = new sst.Secret('WebhookSecret');
 /** Who is told of alarms: an e-mail address. */
 export const alarmEmail = new sst.Secret('AlarmEmail');
 

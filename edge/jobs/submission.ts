@@ -2,10 +2,10 @@ import type { JobKind } from '@warmwind/shared/jobs';
 import { containerRow, type Fields, jobRow } from '@warmwind/shared/ledger/rows';
 import type { Submission as LedgerSubmission } from '@warmwind/shared/ledger/submissions';
 import type { LimitScope, Quotas } from '@warmwind/shared/limits';
+import type { JobData } from '@warmwind/shared/queues';
 import { PRIORITY_CLASS, type PriorityClass, type QueueName } from '@warmwind/shared/queues';
 import type { ChangedRecords, SubmitVerdict } from '@warmwind/shared/records';
 import type { Idempotency } from './idempotency.ts';
-import type { QueuedRun } from './submissions.ts';
 
 type Asked = {
   userId: string;
@@ -51,6 +51,9 @@ type Retry = Asked & {
 
 /** What someone asks for. */
 export type Submission = NewJob | Retry;
+
+/** A run that belongs into `queue`. */
+export type QueuedRun = Omit<JobData, 'version'> & { queue: string; priority: number };
 
 /** What the script says of a job it accepted, now or before. */
 export type AcceptedJob = Extract<SubmitVerdict, { verdict: 'accepted' | 'replayed' }>;

@@ -6,7 +6,7 @@ import type { Earlier } from '@warmwind/shared/ledger/submissions';
 import { restoreScript } from '@warmwind/shared/lua/restore.lua';
 import { submitScript } from '@warmwind/shared/lua/submit.lua';
 import { withdrawScript } from '@warmwind/shared/lua/withdraw.lua';
-import { JOB_DATA_VERSION, type JobData, runOptions } from '@warmwind/shared/queues';
+import { JOB_DATA_VERSION, runOptions } from '@warmwind/shared/queues';
 import {
   ENDED_RECORD_TTL_MS,
   MAX_CHANGES,
@@ -21,13 +21,10 @@ import type { Limiter } from '../limits/limiter.ts';
 import type { Queues } from '../queue/queues.ts';
 import { type RunScript, scriptOf } from '../redis/redis.ts';
 import type { Idempotency } from './idempotency.ts';
-import type { NewJob, Submission } from './submission.ts';
+import type { NewJob, QueuedRun, Submission } from './submission.ts';
 
 /** From this length on an input takes its time on the way to Redis, characters. */
 const LARGE_INPUT = 32 * 1024;
-
-/** A run that belongs into `queue`. */
-export type QueuedRun = Omit<JobData, 'version'> & { queue: string; priority: number };
 
 /** What Redis does for a submission, each in one trip. Everything throws when Redis does not answer in time. */
 export class Submissions {

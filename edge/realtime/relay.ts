@@ -24,8 +24,8 @@ export class Relay {
   readonly #url: string;
   readonly #sign: (claims: { sub: string; mode: 'view' }, ttlSeconds: number) => Promise<SignedTicket>;
 
-  constructor({ RELAY_URL, AUTH_SECRET }: Config) {
-    this.#url = RELAY_URL.replace(/^ws/, 'http');
+  constructor({ RELAY_URL, RELAY_INTERNAL_URL = RELAY_URL, AUTH_SECRET }: Config) {
+    this.#url = RELAY_INTERNAL_URL.replace(/^ws/, 'http');
     this.#sign = createTickets(AUTH_SECRET);
   }
 

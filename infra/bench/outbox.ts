@@ -99,7 +99,7 @@ export async function measurePlacements({ redis, ledger, log }: Parts): Promise<
       await redis.hset(keys.container(job.userId, container.id), containerRecord(container));
       const start = performance.now();
       const ref = { userId: job.userId, containerId: container.id };
-      const { verdict } = await records.placeContainer(ref, 0, 'host-1', 'boot-1');
+      const { verdict } = await records.desktops.place(ref, 0, 'host-1', 'boot-1');
       if (verdict !== 'ok') throw new Error(`a placement was ${verdict}`);
       times.get(name)?.push(performance.now() - start);
     }

@@ -45,9 +45,9 @@ const RECORDING: Contender = {
   submit: OURS.submit,
   work: (line, job) =>
     bareWorker(line, 'ai-inference', async ({ data }) => {
-      const claim = await line.records.claimJob(data, 0);
+      const claim = await line.records.jobs.claim(data, 0);
       await job();
-      if (claim.verdict === 'ok') await line.records.endJob(data, { state: 'completed' }, claim.fence, 1);
+      if (claim.verdict === 'ok') await line.records.jobs.end(data, { state: 'completed' }, claim.fence, 1);
     }),
 };
 

@@ -7,6 +7,9 @@ import { buildEdge } from '../../edge/build.ts';
 const DIST = process.argv[2] ?? join(import.meta.dirname, '../../edge/dist');
 const WORKER = join(DIST, 'deployed');
 const DOCS = join(DIST, 'assets/docs');
+/** What the console's page loads, and what its build calls it. */
+const CONSOLE = { 'console.js': 'script.text', 'console.css': 'style.text' };
+const CONSOLE_DIST = join(import.meta.dirname, '../../edge/console/dist');
 const HEADERS = ['Cache-Control: public, max-age=3600', 'X-Content-Type-Options: nosniff'];
 
 for (const folder of [WORKER, DOCS]) await rm(folder, { recursive: true, force: true });
@@ -22,6 +25,8 @@ for (const text of texts) {
 await writeFile(entry, code);
 
 await mkdir(DOCS, { recursive: true });
+for (const [name, built] of Object.entries(CONSOLE))
+  await cp(join(CONSOLE_DIST, built), join(DIST, 'assets', name));
 for (const name of ['swagger-ui.css', 'swagger-ui-bundle.js']) {
   await cp(fileURLToPath(import.meta.resolve(`swagger-ui-dist/${name}`)), join(DOCS, name));
 }

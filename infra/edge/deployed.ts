@@ -3,7 +3,7 @@ import { Resource } from 'sst/resource';
 import worker from '../../edge/main.ts';
 
 /** What `infra/edge.ts` links, by the name that the edge knows it under. */
-type Links = Record<'AuthSecret' | 'AuthSecretPrevious' | 'QueueToken', { value: string }> &
+type Links = Record<'AuthSecret' | 'AuthSecretPrevious' | 'WebhookSecret' | 'QueueToken', { value: string }> &
   Record<'LedgerDb' | 'LedgerReadDb', { connectionString: string }>;
 
 const environments = new WeakMap<object, object>();
@@ -18,6 +18,7 @@ export default {
         ...env,
         AUTH_SECRET: links.AuthSecret.value,
         AUTH_SECRET_PREVIOUS: links.AuthSecretPrevious.value,
+        WEBHOOK_SECRET: links.WebhookSecret.value,
         UPSTASH_REDIS_REST_TOKEN: links.QueueToken.value,
         LEDGER_DB: links.LedgerDb,
         LEDGER_READ_DB: links.LedgerReadDb,

@@ -15,7 +15,16 @@ export const SERVICES = ['relay', 'worker', 'gateway', 'edge'] as const;
 export type Service = (typeof SERVICES)[number];
 
 /** What is sent to the engine; .dockerignore's words apply. */
-const SOURCES = ['package.json', 'package-lock.json', 'shared', 'edge', 'workers', 'relay', 'infra'];
+const SOURCES = [
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+  'shared',
+  'edge',
+  'workers',
+  'relay',
+  'infra',
+];
 /** Of `infra`, what an image is made of. */
 const OF_INFRA = ['package.json', 'edge', 'gateway', 'images/Dockerfile', 'images/probe.mjs'];
 

@@ -36,10 +36,18 @@ async function start(service: Service): Promise<Running> {
   const redis = { REDIS_QUEUE_URL: gateway.redis.url, REDIS_REALTIME_URL: realtime.url };
   const own: Record<Service, Record<string, string>> = {
     relay: { ...redis, AUTH_SECRET },
-    worker: { ...redis, LEDGER: 'off', FLEET: 'images-test', WORKER_HOST: 'images-test', DATA_DIR: '/' },
+    worker: {
+      ...redis,
+      WEBHOOK_SECRET: AUTH_SECRET,
+      LEDGER: 'off',
+      FLEET: 'images-test',
+      WORKER_HOST: 'images-test',
+      DATA_DIR: '/',
+    },
     gateway: { REDIS_URL: gateway.redis.url, GATEWAY_TOKEN: TOKEN },
     edge: {
       AUTH_SECRET,
+      WEBHOOK_SECRET: AUTH_SECRET,
       LEDGER: 'off',
       RELAY_URL: 'http://relay.test',
       UPSTASH_REDIS_REST_URL: gateway.url,

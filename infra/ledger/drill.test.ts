@@ -25,8 +25,8 @@ afterAll(async () => {
 });
 
 const end = async (ref: JobRef) => {
-  await servers.records.changeContainer(ref, { to: 'stopped', fence: 0 });
-  await servers.records.endJob(ref, { state: 'cancelled' });
+  await servers.records.desktops.change(ref, { to: 'stopped', fence: 0 });
+  await servers.records.jobs.end(ref, { state: 'cancelled' });
 };
 
 test('a ledger that is lost comes back from an older dump, and reconciling adds what Redis still knows', async () => {
@@ -45,7 +45,7 @@ test('a ledger that is lost comes back from an older dump, and reconciling adds 
   const after = [await start('ada'), await start('bob'), await start('bob')] as const;
   await end(later);
   await end(after[0]);
-  await records.claimJob(after[1], 0);
+  await records.jobs.claim(after[1], 0);
   while ((await drain.once()) > 0);
   await end(after[2]);
   await servers.postgres.kill();

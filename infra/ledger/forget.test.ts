@@ -19,10 +19,10 @@ const forget = (...args: string[]) => operate('forget', args, servers.env);
 async function live(user: string): Promise<void> {
   await fill(servers.postgres.sql, user, 3);
   const [ended, moved] = [await servers.start(user), await servers.start(user)];
-  await servers.records.changeContainer(ended, { to: 'stopped', fence: 0 });
-  await servers.records.endJob(ended, { state: 'completed', result: { containerId: ended.containerId } });
+  await servers.records.desktops.change(ended, { to: 'stopped', fence: 0 });
+  await servers.records.jobs.end(ended, { state: 'completed', result: { containerId: ended.containerId } });
   await servers.drain.once();
-  await servers.records.claimJob(moved, 0);
+  await servers.records.jobs.claim(moved, 0);
   const waiting = await servers.start(user);
   await servers.queue.client.set(keys.input(user, waiting.jobId), '{"prompt":"private"}');
   await servers.queue.client.zadd(keys.cancellations(), Date.now(), `${user}/${moved.jobId}`);
@@ -90,7 +90,7 @@ test('without --yes it says what there is and deletes nothing', async () => {
 test('a desktop whose host does not stop it in time keeps everything, and is named', async () => {
   const ref = await servers.start('ada');
   await servers.queue.client.zadd(keys.hosts(), Date.now(), 'gone');
-  await servers.records.placeContainer(ref, 0, 'gone', 'boot');
+  await servers.records.desktops.place(ref, 0, 'gone', 'boot');
   const { code, out } = await forget('ada', '--yes', '--within', '1');
   expect({ code, out }).toMatchObject({ code: 1, out: expect.stringContaining('Nothing was deleted') });
   expect(out).toContain(`desktop ${ref.containerId} starting gone`);

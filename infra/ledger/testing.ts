@@ -157,7 +157,7 @@ export async function startServers() {
       const ref = { kind: 'container.start', userId, jobId, run: 1, containerId } as const;
       const data = { version: JOB_DATA_VERSION, ...ref, requestId: 'r' };
       await bull('containers').add(ref.kind, data, { ...JOB_OPTIONS, jobId });
-      await records.queued(ref);
+      await records.jobs.queued(ref);
       return ref;
     },
 

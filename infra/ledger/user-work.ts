@@ -51,11 +51,11 @@ export class UserWork {
       redis.zrange(keys.containers(userId), '0', '-1'),
     ]);
     const desktops = await each([...new Set([...known.containers, ...containerIds])], (containerId) =>
-      records.container({ userId, containerId }),
+      records.desktops.get({ userId, containerId }),
     );
     const jobs = await each([...new Set([...known.jobs, ...jobIds])], async (jobId) => {
       // Brings a record back that only the ledger has.
-      if (!(await records.job(userId, jobId))) return undefined;
+      if (!(await records.jobs.standing(userId, jobId))) return undefined;
       return jobFromRecord(await redis.hgetall(keys.job(userId, jobId)));
     });
     return {
@@ -112,7 +112,7 @@ export class UserWork {
     const { records } = this.#o;
     const { fence, host } = desktop;
     if (host) await this.#submitStop(desktop);
-    else await records.changeContainer(desktop, { to: 'stopped', fence, from: ['requested', 'stopping'] });
+    else await records.desktops.change(desktop, { to: 'stopped', fence, from: ['requested', 'stopping'] });
   }
 
   async #submitStop({ userId, containerId }: DesktopRecord): Promise<void> {
@@ -146,7 +146,7 @@ export class UserWork {
     if (open.some((desktop) => desktop.containerId === containerId)) return;
     const ref: JobRef = { userId: this.#o.user, jobId, run, kind, containerId };
     const stopped = { state: 'completed', result: { containerId } } as const;
-    await this.#o.records.endJob(ref, kind === 'container.stop' ? stopped : { state: 'cancelled' });
+    await this.#o.records.jobs.end(ref, kind === 'container.stop' ? stopped : { state: 'cancelled' });
   }
 }
 

@@ -3,18 +3,13 @@ import type { Logger } from '@warmwind/shared/node/log';
 import { modelEntry, openAiError } from '@warmwind/shared/openai';
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import type { LlamaContextSequence } from 'node-llama-cpp';
 import type { Registry } from 'prom-client';
 import { chatCompletions } from './chat.ts';
+import type { Loaded } from './loaded.ts';
 import { createMetrics } from './metrics.ts';
-import type { Model } from './model.ts';
-import type { Pool } from './pool.ts';
 import { Refusal, refuse, refuseForNow } from './refusal.ts';
 
 const MAX_BODY_BYTES = 2 ** 20;
-
-/** A model with the places that its requests share. */
-export type Loaded = { model: Model; pool: Pool<LlamaContextSequence> };
 
 export type ModelServer = {
   /** Nothing until the model is in memory. */

@@ -2,8 +2,9 @@ import { listen } from '@warmwind/shared/node/health';
 import { createLog } from '@warmwind/shared/node/log';
 import { onShutdown } from '@warmwind/shared/node/shutdown';
 import { Registry } from 'prom-client';
-import { buildApp, type Loaded } from './app.ts';
+import { buildApp } from './app.ts';
 import { readConfig } from './config.ts';
+import type { Loaded } from './loaded.ts';
 import { Pool } from './pool.ts';
 import { noEngine } from './remedy.ts';
 

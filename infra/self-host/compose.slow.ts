@@ -29,6 +29,7 @@ beforeAll(async () => {
   const env = {
     ...(await foreignImages(engine.docker)),
     AUTH_SECRET: authSecret,
+    WEBHOOK_SECRET: secret(),
     GATEWAY_TOKEN: secret(),
     REDIS_PASSWORD: secret(),
     LEDGER_PASSWORD: secret(),
@@ -45,7 +46,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await compose?.run('down', '--volumes', '--timeout', '5').catch(() => undefined);
-  await rm(dir, { recursive: true, force: true });
+  if (dir) await rm(dir, { recursive: true, force: true });
 }, WITHIN_MS);
 
 /** The project's containers, whatever their state. */

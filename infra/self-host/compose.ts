@@ -20,7 +20,7 @@ const FOREIGN = {
 };
 
 /** Compose as the engine's plug-in, else the older program of its own. */
-export function findCompose(): string[] {
+function findCompose(): string[] {
   for (const command of [['docker', 'compose'], ['docker-compose']]) {
     const [file = '', ...args] = command;
     try {

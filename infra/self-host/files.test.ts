@@ -25,7 +25,9 @@ const text = (name: string) => readFile(join(import.meta.dirname, name), 'utf8')
 type Manifest = Record<string, any>;
 
 async function manifests(): Promise<Manifest[]> {
-  const files = (await readdir(KUBERNETES)).filter((file) => file !== 'kustomization.yaml');
+  const files = (await readdir(KUBERNETES)).filter(
+    (file) => file.endsWith('.yaml') && file !== 'kustomization.yaml',
+  );
   const all = await Promise.all(files.map((file) => readFile(join(KUBERNETES, file), 'utf8')));
   return all.flatMap((content) => parseAllDocuments(content).map((document) => document.toJS() as Manifest));
 }
@@ -150,7 +152,10 @@ it('every service accepts the environment that its pod gets', async () => {
       if (configMapRef) Object.assign(env, (await named('ConfigMap', configMapRef.name)).data);
       if (secretRef) Object.assign(env, (await named('Secret', secretRef.name)).stringData);
     }
-    for (const { name: variable, value } of container.env ?? []) env[variable] = value ?? 'node-1';
+    for (const { name: variable, value, valueFrom } of container.env ?? []) {
+      const { name: secret, key } = valueFrom?.secretKeyRef ?? {};
+      env[variable] = secret ? (await named('Secret', secret)).stringData[key] : (value ?? 'node-1');
+    }
     const read = {
       edge: () => readEdgeConfig({ ...env, LEDGER_DB: env.LEDGER_URL }),
       relay: () => readRelayConfig(env),

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 const WITHIN_MS = 15_000;
 
 export type Answer<T = Record<string, unknown>> = { status: number; headers: Headers; body: T };
@@ -14,8 +16,16 @@ export class Api {
     this.#token = token;
   }
 
-  /** As `fetch`, with the token, within 15 s. */
-  fetch(method: string, path: string, { body, headers = {}, ...given }: Init = {}): Promise<Response> {
+  /** As `fetch`, with the token, within 15 s. Who is told to ask later asks later. */
+  async fetch(method: string, path: string, init: Init = {}, tries = 5): Promise<Response> {
+    const response = await this.#once(method, path, init);
+    if (response.status !== 429 || tries === 1) return response;
+    await response.body?.cancel();
+    await sleep(Math.min(Number(response.headers.get('Retry-After') ?? 1), 60) * 1000);
+    return this.fetch(method, path, init, tries - 1);
+  }
+
+  #once(method: string, path: string, { body, headers = {}, ...given }: Init): Promise<Response> {
     const token = 'token' in given ? given.token : this.#token;
     return fetch(this.#edge + path, {
       method,

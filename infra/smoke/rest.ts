@@ -8,6 +8,8 @@ import type { Check } from './trace.ts';
 const LARGE_BYTES = 900_000;
 const AT_ONCE = 50;
 const TIMEOUT_MS = 10_000;
+/** What BullMQ keeps of a queue whose jobs are gone. */
+const LEFT_BEHIND = ['meta', 'id', 'events', 'marker', 'delayed'];
 
 /**
  * What only the deployed Redis over REST can tell, Upstash's first of all: that it takes our prefix before BullMQ's scripts,
@@ -62,6 +64,13 @@ export function restChecks(url: string, token: string): { checks: Check[]; clean
   const clean = async () => {
     for (const id of added) await queue.remove(id).catch(() => undefined);
     await queue.close();
+    const keys = LEFT_BEHIND.map((part) => `ww:{${name}}:${name}:${part}`);
+    await fetch(url, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${token}` },
+      body: JSON.stringify(['DEL', ...keys]),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    }).catch(() => undefined);
   };
   return { checks, clean };
 }

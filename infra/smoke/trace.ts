@@ -13,7 +13,7 @@ export type Check = { what: string; needs?: string; run: () => Promise<string> }
 
 /** A cold desktop on a busy machine. */
 const DESKTOP_WITHIN_MS = 120_000;
-const SHORT_MS = 30_000;
+const SHORT_MS = Number(process.env.SMOKE_PATIENCE_MS ?? 30_000);
 const ENDED = ['job.completed', 'job.failed', 'job.cancelled', 'job.timed_out'];
 
 /**

@@ -29,6 +29,8 @@ const DIFF_WITHIN_MS = 300_000;
 export const PLATFORM_WITHIN_MS = 300_000;
 /** Values that must appear nowhere but where a secret may stand. */
 export const SECRETS = {
+  WebhookSecret: 'webhook-SECRET-0123456789-0123456789',
+
   AuthSecret: 'auth-SECRET-0123456789-0123456789-01',
   AlarmEmail: 'ops@warmwind.test',
 };

@@ -124,11 +124,15 @@ export class Screen {
 
   #delta(head: FrameHead, payload: Buffer): void {
     const frame = this.#frame('vnc:frame', head, [head.epoch, head.seq], payload);
+    let sent = 0;
     let lacking = false;
     for (const viewer of this.viewers.values()) {
-      viewer.delta(frame);
-      lacking ||= viewer.waits;
+      if (viewer.delta(frame)) sent += 1;
+      else lacking ||= viewer.waits;
     }
+    const { framesSent, framesDropped } = this.#context.metrics;
+    framesSent.inc(sent);
+    framesDropped.inc(this.viewers.size - sent);
     if (lacking) this.ask();
   }
 
@@ -136,7 +140,9 @@ export class Screen {
     const { epoch, seq, width, height } = head;
     const frame = this.#frame('vnc:key', head, [epoch, seq, width, height], payload);
     this.#unsure = false;
-    for (const viewer of this.viewers.values()) viewer.key(frame);
+    let sent = 0;
+    for (const viewer of this.viewers.values()) if (viewer.key(frame)) sent += 1;
+    this.#context.metrics.framesSent.inc(sent);
   }
 
   #frame(name: string, head: FrameHead, args: number[], payload: Buffer): Frame {

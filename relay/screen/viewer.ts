@@ -1,7 +1,6 @@
 import { newId } from '@warmwind/shared/ids';
 import { type Viewer as SeenViewer, VIEWER_WINDOW_BYTES } from '@warmwind/shared/screen';
 import { LIMITS } from '../limits.ts';
-import type { Metrics } from '../metrics.ts';
 import type { Prebuilt } from '../sockets/prebuilt.ts';
 import { type RelaySocket, unsentBytes } from '../sockets/socket.ts';
 import type { Frame } from './frame.ts';
@@ -17,7 +16,6 @@ export class Viewer {
   readonly containerId: string;
   readonly socket: RelaySocket;
   readonly #since = new Date().toISOString();
-  readonly #metrics: Metrics;
   readonly #window = new Window();
   /** The frame it is at; `undefined` while it lacks a key. */
   #at: { epoch: number; seq: number } | undefined;
@@ -25,10 +23,9 @@ export class Viewer {
   #cut: Prebuilt | undefined;
   #refreshedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(containerId: string, socket: RelaySocket, metrics: Metrics) {
+  constructor(containerId: string, socket: RelaySocket) {
     this.containerId = containerId;
     this.socket = socket;
-    this.#metrics = metrics;
   }
 
   get mode(): SeenViewer['mode'] {
@@ -55,26 +52,29 @@ export class Viewer {
     return this.#at === undefined && this.#window.drained;
   }
 
-  delta(frame: Frame): void {
+  /** → was it sent? */
+  delta(frame: Frame): boolean {
     const { epoch, seq } = frame.head;
     const at = this.#at;
     if (!at || at.epoch !== epoch || at.seq + 1 !== seq || !this.#takes(frame)) {
       this.lose();
-      this.#metrics.framesDropped.inc();
-      return;
+      return false;
     }
     at.seq = seq;
     this.#send(frame);
+    return true;
   }
 
-  key(frame: Frame): void {
+  /** → was it sent? */
+  key(frame: Frame): boolean {
     const { epoch, seq } = frame.head;
     const at = this.#at;
-    if (at?.epoch === epoch && at.seq === seq) return;
+    if (at?.epoch === epoch && at.seq === seq) return false;
     this.lose();
-    if (!this.waits || this.#isUnread()) return;
+    if (!this.waits || this.#isUnread()) return false;
     this.#at = { epoch, seq };
     this.#send(frame);
+    return true;
   }
 
   ack(epoch: number, seq: number): void {
@@ -122,6 +122,5 @@ export class Viewer {
   #send(frame: Frame): void {
     this.#window.sent(frame);
     frame.send(this.socket);
-    this.#metrics.framesSent.inc();
   }
 }

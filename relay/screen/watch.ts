@@ -73,7 +73,7 @@ export function handleScreens(
         const held = watched.get(containerId);
         const again = held && screen.viewers.has(held.viewer.id);
         if (!again) unwatch(containerId);
-        const viewer = again ? held.viewer : new Viewer(containerId, socket, metrics);
+        const viewer = again ? held.viewer : new Viewer(containerId, socket);
         // Who watches again begins anew; what is on its way still counts.
         viewer.lose();
         const holder = publicHolder(screen.control.holder);

@@ -2,7 +2,14 @@ import type { Holder, WatchAck } from '@warmwind/shared/screen';
 import type { Socket } from 'socket.io-client';
 import { connected, ticket, type World } from './world.ts';
 
-type Seen = { kind: 'key' | 'frame'; epoch: number; seq: number; bytes: Buffer };
+type Seen = {
+  kind: 'key' | 'frame';
+  epoch: number;
+  seq: number;
+  bytes: Buffer;
+  /** Of a key: pixels. */
+  size?: [width: number, height: number];
+};
 
 /** A stock client that watches one desktop and remembers what it was sent. */
 export type Watcher = {
@@ -47,10 +54,13 @@ export async function watch(
     const last = seen.at(-1);
     if (last) socket.emit('vnc:ack', { containerId, epoch: last.epoch, seq: last.seq });
   };
-  socket.on('vnc:key', (_id: string, epoch: number, seq: number, _w: number, _h: number, bytes: Buffer) => {
-    seen.push({ kind: 'key', epoch, seq, bytes });
-    if (acks) ack();
-  });
+  socket.on(
+    'vnc:key',
+    (_id: string, epoch: number, seq: number, width: number, height: number, bytes: Buffer) => {
+      seen.push({ kind: 'key', epoch, seq, bytes, size: [width, height] });
+      if (acks) ack();
+    },
+  );
   socket.on('vnc:frame', (_id: string, epoch: number, seq: number, bytes: Buffer) => {
     seen.push({ kind: 'frame', epoch, seq, bytes });
     if (acks) ack();

@@ -45,10 +45,10 @@ export class World {
     this.realtime = realtime;
   }
 
-  /** @param queue one that there is already */
-  static async start(queue?: TestRedis): Promise<World> {
+  /** @param queue one that there is already, as `realtime` */
+  static async start(queue?: TestRedis, realtime?: TestRedis): Promise<World> {
     const aof = ['--appendonly', 'yes', '--appendfsync', 'always'];
-    return new World(queue ?? (await startRedis(aof)), await startRedis());
+    return new World(queue ?? (await startRedis(aof)), realtime ?? (await startRedis()));
   }
 
   /** Ends what the current test has started; the Redis servers stay. */

@@ -146,8 +146,14 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
     else reconnectLater();
     onError?.({ code, message });
   });
-  socket.on('disconnect', () => {
+  socket.on('disconnect', (reason) => {
     if (state === 'closed') return;
+    // Said to a viewer that the owner of a screen has sent away, and to nobody else.
+    if (reason === 'io server disconnect') {
+      close();
+      onError?.({ code: 'forbidden', message: 'The owner of the screen has disconnected you.' });
+      return;
+    }
     if (socket.active) become('reconnecting');
     else reconnectLater();
   });

@@ -26,6 +26,9 @@ export type Viewer = {
   close: () => void;
 };
 
+/** A longer clipboard is not offered to the desktop: a message to the relay holds 64 KB, and JSON writes some letters as six. */
+const MAX_OFFERED = 10_000;
+
 const ENDED: Partial<Record<ContainerState, string>> = {
   stopped: 'The desktop has been stopped.',
   failed: 'The desktop could not be started, or ended by itself.',
@@ -137,7 +140,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
   const offer = async () => {
     if (!options.clipboard || closed || !shown || shown.rfb.viewOnly) return;
     const text = await navigator.clipboard?.readText().catch(() => '');
-    if (!text || text === lastCut) return;
+    if (!text || text === lastCut || text.length > MAX_OFFERED) return;
     lastCut = text;
     screen.input({ t: 'cut', text });
   };

@@ -68,7 +68,7 @@ async function all(): Promise<void> {
   while ((await drain.once()) > 0);
 }
 const claimed = async (): Promise<number> => {
-  const claim = await records.claimJob(ref, 0);
+  const claim = await records.jobs.claim(ref, 0);
   if (claim.verdict !== 'ok') throw new Error(claim.verdict);
   return claim.fence;
 };
@@ -85,9 +85,9 @@ beforeEach(async () => {
 test('every change of a run and its desktop reaches the ledger once, and then nothing waits any more', async () => {
   await submitted();
   const fence = await claimed();
-  await records.placeContainer(desktop, 0, 'a', 'b1');
-  await records.changeContainer(desktop, { ...running, fence: 1 });
-  await records.endJob(ref, { state: 'completed', result: { containerId: 'c1' } }, fence, 1);
+  await records.desktops.place(desktop, 0, 'a', 'b1');
+  await records.desktops.change(desktop, { ...running, fence: 1 });
+  await records.jobs.end(ref, { state: 'completed', result: { containerId: 'c1' } }, fence, 1);
   const again = new Drain({ redis: connection, ledger, log });
   await Promise.all([all(), (async () => void (await again.once()))()]);
   expect(await row()).toEqual({ state: 'completed', fence: 1 });
@@ -110,7 +110,7 @@ test('every change of a run and its desktop reaches the ledger once, and then no
 test('what the ledger never heard of is made from its record, a desktop with its spec', async () => {
   await submitted(false);
   await claimed();
-  await records.changeContainer(desktop, { to: 'stopping', fence: 0 });
+  await records.desktops.change(desktop, { to: 'stopping', fence: 0 });
   await all();
   expect(await row()).toEqual({ state: 'active', fence: 1 });
   expect(await postgres.sql`select state, spec from containers`).toEqual([
@@ -124,7 +124,7 @@ test('while the ledger is away or silent changes wait, and are written when it i
   try {
     const fence = await claimed();
     await expect(drain.once()).rejects.toThrow('no answer');
-    expect(await records.endJob(ref, { state: 'failed' }, fence)).toBe('ok');
+    expect(await records.jobs.end(ref, { state: 'failed' }, fence)).toBe('ok');
     expect(await waiting()).toBe(2);
   } finally {
     postgres.thaw();
@@ -163,12 +163,12 @@ test('what waits for the ledger is bounded, the newest is kept', async () => {
 test('a run and a desktop that Redis has forgotten go on from the ledger', async () => {
   await submitted();
   const fence = await claimed();
-  await records.placeContainer(desktop, 0, 'a', 'b1');
+  await records.desktops.place(desktop, 0, 'a', 'b1');
   await all();
   await connection.flushall();
-  expect(await records.changeContainer(desktop, { ...running, fence: 1, from: ['starting'] })).toBe('ok');
-  expect(await records.endJob(ref, { state: 'completed' }, fence, 1)).toBe('ok');
-  expect(await records.container(desktop)).toMatchObject({
+  expect(await records.desktops.change(desktop, { ...running, fence: 1, from: ['starting'] })).toBe('ok');
+  expect(await records.jobs.end(ref, { state: 'completed' }, fence, 1)).toBe('ok');
+  expect(await records.desktops.get(desktop)).toMatchObject({
     state: 'running',
     host: 'a',
     boot: 'b1',
@@ -176,52 +176,52 @@ test('a run and a desktop that Redis has forgotten go on from the ledger', async
   });
   expect(await connection.smembers(keys.hostContainers('a'))).toEqual(['u1/c1']);
   await connection.flushall();
-  expect(await records.job(user, 'j1')).toMatchObject({ state: 'active', run: 1 });
+  expect(await records.jobs.standing(user, 'j1')).toMatchObject({ state: 'active', run: 1 });
 });
 
 test('a Redis that forgot an end and came to another one is put right: the first stands', async () => {
   await submitted();
-  await records.placeContainer(desktop, 0, 'a', 'b1');
-  await records.changeContainer(desktop, { to: 'stopped', fence: 1 });
-  await records.endJob(ref, { state: 'completed', result: { a: 1 } }, await claimed(), 1);
+  await records.desktops.place(desktop, 0, 'a', 'b1');
+  await records.desktops.change(desktop, { to: 'stopped', fence: 1 });
+  await records.jobs.end(ref, { state: 'completed', result: { a: 1 } }, await claimed(), 1);
   await all();
   await connection.hset(keys.job(user, 'j1'), { state: 'queued' });
   await connection.hset(keys.container(user, 'c1'), { state: 'running' });
   const error = { code: 'x', message: 'm', retryable: false };
-  expect(await records.endJob(ref, { state: 'failed', error }, await claimed(), 1)).toBe('ok');
-  expect(await records.changeContainer(desktop, { to: 'failed', fence: 1, error })).toBe('ok');
+  expect(await records.jobs.end(ref, { state: 'failed', error }, await claimed(), 1)).toBe('ok');
+  expect(await records.desktops.change(desktop, { to: 'failed', fence: 1, error })).toBe('ok');
   await all();
   expect(await connection.hgetall(keys.job(user, 'j1'))).toMatchObject({
     state: 'completed',
     result: '{"a":1}',
   });
   expect(await connection.hexists(keys.job(user, 'j1'), 'error')).toBe(0);
-  expect(await records.container(desktop)).toMatchObject({ state: 'stopped', error: undefined });
+  expect(await records.desktops.get(desktop)).toMatchObject({ state: 'stopped', error: undefined });
   expect(await postgres.sql`select jobs from usage_days where jobs > 0`).toEqual([{ jobs: 1 }]);
 });
 
 test('a placement that Redis has forgotten stands: no second host gets the desktop', async () => {
   await submitted();
-  await records.placeContainer(desktop, 0, 'a', 'b1');
+  await records.desktops.place(desktop, 0, 'a', 'b1');
   await connection.hset(keys.container(user, 'c1'), { state: 'requested', fence: '0', host: '', boot: '' });
-  const second = await records.placeContainer(desktop, 0, 'b', 'b2');
+  const second = await records.desktops.place(desktop, 0, 'b', 'b2');
   expect(second).toEqual({ verdict: 'taken', state: 'starting', host: 'a', boot: 'b1', fence: 1 });
-  expect(await records.container(desktop)).toMatchObject({ state: 'starting', host: 'a', boot: 'b1' });
-  expect(await records.changeContainer(desktop, { ...running, fence: 1 })).toBe('ok');
+  expect(await records.desktops.get(desktop)).toMatchObject({ state: 'starting', host: 'a', boot: 'b1' });
+  expect(await records.desktops.change(desktop, { ...running, fence: 1 })).toBe('ok');
 });
 
 test('without the ledger nothing is placed, and nothing counts as not there', async () => {
   await submitted();
   await postgres.kill();
   try {
-    await expect(records.placeContainer(desktop, 0, 'a', 'b1')).rejects.toThrow('not reachable');
-    expect(await records.container(desktop)).toMatchObject({ state: 'requested', host: '', fence: 0 });
-    await expect(records.container({ ...desktop, containerId: 'c2' })).rejects.toThrow('not reachable');
+    await expect(records.desktops.place(desktop, 0, 'a', 'b1')).rejects.toThrow('not reachable');
+    expect(await records.desktops.get(desktop)).toMatchObject({ state: 'requested', host: '', fence: 0 });
+    await expect(records.desktops.get({ ...desktop, containerId: 'c2' })).rejects.toThrow('not reachable');
     await connection.flushall();
-    await expect(records.claimJob(ref, 0)).rejects.toThrow('not reachable');
+    await expect(records.jobs.claim(ref, 0)).rejects.toThrow('not reachable');
   } finally {
     await postgres.restart();
   }
   expect(await claimed()).toBe(1);
-  expect(await records.placeContainer(desktop, 0, 'a', 'b1')).toMatchObject({ verdict: 'ok' });
+  expect(await records.desktops.place(desktop, 0, 'a', 'b1')).toMatchObject({ verdict: 'ok' });
 });

@@ -59,53 +59,53 @@ beforeEach(async () => {
 });
 
 test('the first end stands and is told once, whoever else says one', async () => {
-  const claim = await records.claimJob(ref, 0);
+  const claim = await records.jobs.claim(ref, 0);
   if (claim.verdict !== 'ok') throw new Error('not claimed');
-  expect(await records.endJob(ref, { state: 'cancelled' })).toBe('ok');
-  expect(await records.endJob(ref, { state: 'completed', result: {} }, claim.fence, 1)).toBe('ended');
-  expect(await records.job(user, 'j1')).toMatchObject({ state: 'cancelled', run: 1 });
+  expect(await records.jobs.end(ref, { state: 'cancelled' })).toBe('ok');
+  expect(await records.jobs.end(ref, { state: 'completed', result: {} }, claim.fence, 1)).toBe('ended');
+  expect(await records.jobs.standing(user, 'j1')).toMatchObject({ state: 'cancelled', run: 1 });
   expect(await told('job:j1')).toEqual(['job.queued', 'job.active', 'job.cancelled']);
 });
 
 test('who was overtaken changes nothing and says nothing', async () => {
-  const old = await records.claimJob(ref, 0);
-  const next = await records.claimJob(ref, 0);
+  const old = await records.jobs.claim(ref, 0);
+  const next = await records.jobs.claim(ref, 0);
   if (old.verdict !== 'ok' || next.verdict !== 'ok') throw new Error('not claimed');
-  expect(await records.progressJob(ref, old.fence, 1, 50)).toBe('stale');
-  expect(await records.endJob(ref, { state: 'completed' }, old.fence)).toBe('stale');
-  expect(await records.progressJob(ref, next.fence, 1, 10)).toBe('ok');
+  expect(await records.jobs.progress(ref, old.fence, 1, 50)).toBe('stale');
+  expect(await records.jobs.end(ref, { state: 'completed' }, old.fence)).toBe('stale');
+  expect(await records.jobs.progress(ref, next.fence, 1, 10)).toBe('ok');
   expect(await told('job:j1')).toEqual(['job.queued', 'job.active', 'job.active', 'job.progress']);
 });
 
 test('of two hosts one gets the desktop, and what it gave up another may take', async () => {
-  const first = await records.placeContainer(ref, 0, 'a', 'boot-a');
-  const second = await records.placeContainer(ref, 0, 'b', 'boot-b');
+  const first = await records.desktops.place(ref, 0, 'a', 'boot-a');
+  const second = await records.desktops.place(ref, 0, 'b', 'boot-b');
   expect(first).toEqual({ verdict: 'ok', fence: 1 });
   expect(second).toMatchObject({ verdict: 'taken', host: 'a', boot: 'boot-a', fence: 1 });
-  expect(await records.changeContainer(ref, { to: 'requested', fence: 1 })).toBe('ok');
-  expect(await records.container(ref)).toMatchObject({ state: 'requested', host: '', boot: '' });
-  expect(await records.placeContainer(ref, 1, 'b', 'boot-b')).toEqual({ verdict: 'ok', fence: 2 });
-  expect(await records.changeContainer(ref, { to: 'failed', fence: 1, error: undefined })).toBe('refused');
+  expect(await records.desktops.change(ref, { to: 'requested', fence: 1 })).toBe('ok');
+  expect(await records.desktops.get(ref)).toMatchObject({ state: 'requested', host: '', boot: '' });
+  expect(await records.desktops.place(ref, 1, 'b', 'boot-b')).toEqual({ verdict: 'ok', fence: 2 });
+  expect(await records.desktops.change(ref, { to: 'failed', fence: 1, error: undefined })).toBe('refused');
 });
 
 test('the stop of a desktop that gave its place up is an unplaced one: it is never placed again', async () => {
-  await records.placeContainer(ref, 0, 'a', 'boot-a');
-  await records.changeContainer(ref, { to: 'requested', fence: 1 });
+  await records.desktops.place(ref, 0, 'a', 'boot-a');
+  await records.desktops.change(ref, { to: 'requested', fence: 1 });
   expect(await submit('stop', 'j2')).toMatchObject({ verdict: 'accepted', queue: 'containers' });
-  expect(await records.placeContainer(ref, 1, 'b', 'boot-b')).toMatchObject({
+  expect(await records.desktops.place(ref, 1, 'b', 'boot-b')).toMatchObject({
     verdict: 'taken',
     state: 'stopping',
   });
 });
 
 test('a desktop ends once, and its end frees its place in the quota', async () => {
-  await records.placeContainer(ref, 0, 'a', 'boot-a');
+  await records.desktops.place(ref, 0, 'a', 'boot-a');
   const running = { to: 'running' as const, startedAt: 1, expiresAt: 2, width: 1, height: 1 };
-  await records.changeContainer(ref, { ...running, fence: 1 });
-  expect(await records.changeContainer(ref, { to: 'stopping', fence: 1 })).toBe('ok');
-  expect(await records.changeContainer(ref, { to: 'stopping', fence: 1 })).toBe('ok');
-  expect(await records.changeContainer(ref, { to: 'stopped', fence: 1 })).toBe('ok');
-  expect(await records.changeContainer(ref, { to: 'lost', fence: 1 })).toBe('refused');
+  await records.desktops.change(ref, { ...running, fence: 1 });
+  expect(await records.desktops.change(ref, { to: 'stopping', fence: 1 })).toBe('ok');
+  expect(await records.desktops.change(ref, { to: 'stopping', fence: 1 })).toBe('ok');
+  expect(await records.desktops.change(ref, { to: 'stopped', fence: 1 })).toBe('ok');
+  expect(await records.desktops.change(ref, { to: 'lost', fence: 1 })).toBe('refused');
   expect(await redis.client.zcard(keys.openContainers(user))).toBe(0);
   expect(await told('container:c1')).toEqual([
     'container.starting',

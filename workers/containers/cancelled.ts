@@ -13,7 +13,7 @@ export function createEndCancelled(host: DesktopHost): (ref: ContainerRef, place
     if (ending.has(containerId)) return;
     ending.add(containerId);
     try {
-      const record = await host.records.container(ref);
+      const record = await host.records.desktops.get(ref);
       if (record?.state === 'stopping' && record.host === place) await stopDesktop(host, record);
     } finally {
       ending.delete(containerId);

@@ -27,10 +27,10 @@ export function createStart(host: DesktopHost): Handler {
   return async (job): Promise<StartResult> => {
     const { containerId } = job.data;
     for (let look = 0; look < MAX_LOOKS; look++) {
-      const record = await host.records.container(job.data);
+      const record = await host.records.desktops.get(job.data);
       const finished = finishedStart(record);
       if (finished) {
-        await host.records.tellContainerAgain(finished);
+        await host.records.desktops.tellAgain(finished);
         return resultOf(finished);
       }
       if (!record) break;
@@ -109,7 +109,7 @@ async function attempt(
   const { engine, records, metrics } = host;
   const { containerId } = record;
   const adopted = await ownContainer(host, record);
-  const placed = adopted ?? (await records.placeContainer(record, record.fence, host.name, host.boot));
+  const placed = adopted ?? (await records.desktops.place(record, record.fence, host.name, host.boot));
   if ('verdict' in placed && placed.verdict !== 'ok') return undefined;
   const { fence } = placed;
   const signal = AbortSignal.any([job.signal, stopped.signal]);
@@ -139,7 +139,7 @@ async function attempt(
       alive: () => engine.isRunning(id),
     });
     stopTimer();
-    const verdict = await records.changeContainer(record, runningSince(spec, fence, Date.now()), () =>
+    const verdict = await records.desktops.change(record, runningSince(spec, fence, Date.now()), () =>
       job.progress(100, 'desktop is up').catch(() => undefined),
     );
     if (verdict === 'ok') {
@@ -157,11 +157,11 @@ async function attempt(
     const change = job.willRetry(error)
       ? { to: 'requested' as const }
       : { to: 'failed' as const, error: classify(error) };
-    const verdict = await records.changeContainer(record, { ...change, fence, from: ['starting'] });
+    const verdict = await records.desktops.change(record, { ...change, fence, from: ['starting'] });
     // A peer need not wait for what is removed here, but this process does before it exits.
     if (handedBack) host.removing.add(withdraw());
     if (verdict !== 'ok') return undefined;
-    await records.forgetContainer(host.name, record);
+    await records.desktops.forget(host.name, record);
     throw error;
   }
 }

@@ -15,10 +15,10 @@ export function createStop(host: DesktopHost): Handler {
     const { containerId } = job.data;
     await job.progress(10, 'taken by a host');
     for (let look = 0; look < MAX_LOOKS; look++) {
-      const record = await host.records.container(job.data);
+      const record = await host.records.desktops.get(job.data);
       if (!record) return { containerId };
       if (hasEnded(record.state)) {
-        await host.records.tellContainerAgain(record);
+        await host.records.desktops.tellAgain(record);
         return { containerId };
       }
       if (record.host && record.host !== host.name) {
@@ -42,7 +42,7 @@ export async function forward(
   host: string,
 ): Promise<void> {
   const name = host ? hostQueue(host) : 'containers';
-  await records.handBackJob(data, undefined, name);
+  await records.jobs.handBack(data, undefined, name);
   // Commands go before all that waits for a place.
   await enqueue(queue(name), data, 0);
 }
@@ -55,7 +55,7 @@ export async function stopDesktop(host: DesktopHost, record: DesktopRecord): Pro
   const { engine, records, starting } = host;
   const { containerId, fence } = record;
   const start = starting.get(containerId);
-  const stopping = await records.changeContainer(record, { to: 'stopping', fence }, async () => {
+  const stopping = await records.desktops.change(record, { to: 'stopping', fence }, async () => {
     const now = starting.get(containerId);
     now?.abort.abort();
     await now?.done;
@@ -71,8 +71,8 @@ export async function stopDesktop(host: DesktopHost, record: DesktopRecord): Pro
     if (found && found !== 'foreign' && found.running) await engine.stop(found.id);
     await engine.removePlacement(containerId, fence);
   }
-  if ((await records.changeContainer(record, { to: 'stopped', fence })) !== 'ok') return false;
-  if (record.host) await records.forgetContainer(record.host, record);
+  if ((await records.desktops.change(record, { to: 'stopped', fence })) !== 'ok') return false;
+  if (record.host) await records.desktops.forget(record.host, record);
   await endStart(host, record, wasUp);
   return true;
 }
@@ -84,12 +84,12 @@ async function endStart(
   wasUp: boolean,
 ): Promise<void> {
   const { userId, containerId, jobId, width, height } = record;
-  const start = await records.job(userId, jobId);
+  const start = await records.jobs.standing(userId, jobId);
   // By now the job may be at a later run, with a desktop of its own.
   if (!start || isTerminal(start.state) || start.containerId !== containerId) return;
   const ref: JobRef = { userId, containerId, jobId, run: start.run, kind: 'container.start' };
   const result = { containerId, width, height };
-  await records.endJob(ref, wasUp ? { state: 'completed', result } : { state: 'cancelled' });
+  await records.jobs.end(ref, wasUp ? { state: 'completed', result } : { state: 'cancelled' });
   // One that a worker holds can't be removed: that worker finds its run ended.
   await queue('containers')
     .remove(bullJobId(jobId, start.run))

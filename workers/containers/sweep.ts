@@ -65,9 +65,9 @@ export class Sweep {
     // The engine first: whatever it lists was recorded before it was created, so the records read after it know it.
     const { containers, volumes } = await engine.list();
     const known = new Map<string, DesktopRecord>();
-    const members = await records.hostContainers(name);
+    const members = await records.desktops.ofHost(name);
     await each(members, AT_ONCE, async (ref) => {
-      const record = await records.container(ref).catch(unlessAway);
+      const record = await records.desktops.get(ref).catch(unlessAway);
       if (record?.host === name && !hasEnded(record.state)) known.set(ref.containerId, record);
     });
     const strangers = containers.filter((found) => !this.#speaksFor(found, known.get(found.containerId)));
@@ -113,13 +113,13 @@ export class Sweep {
       if (rows === 'away') return;
       const row = rows.get(containerId);
       if (row && this.#speaksFor(found, row)) {
-        if (await records.restoreContainer(row)) log.info({ containerId }, 'swept: Redis had forgotten it');
+        if (await records.desktops.restore(row)) log.info({ containerId }, 'swept: Redis had forgotten it');
         return;
       }
     }
     // A start that is done by its job, and a record that does not know: the reconciler says so.
     if (record?.state === 'starting' && record.host === name && record.fence === fence) {
-      const start = await records.job(record.userId, record.jobId);
+      const start = await records.jobs.standing(record.userId, record.jobId);
       if (start?.state === 'completed' && start.containerId === containerId) return;
     }
     await this.#remove(containerId, () => engine.removeContainer(id));
@@ -132,7 +132,7 @@ export class Sweep {
     const { containerId, fence } = record;
     if (!(await engine.findRunning(containerId, fence))) return;
     if (this.#host.starting.has(containerId)) return;
-    const verdict = await records.changeContainer(
+    const verdict = await records.desktops.change(
       record,
       runningSince(parseSpec(record.spec), fence, Date.now()),
     );
@@ -175,14 +175,14 @@ export class Sweep {
     const { containerId } = ref;
     if (starting.has(containerId) || !this.#allowed()) return;
     if (!record) {
-      const now = await records.container(ref);
+      const now = await records.desktops.get(ref);
       // Read again: it may have been placed here since.
-      if (!now || now.host !== name || hasEnded(now.state)) await records.forgetContainer(name, ref);
+      if (!now || now.host !== name || hasEnded(now.state)) await records.desktops.forget(name, ref);
       return;
     }
     const { fence, state, expiresAt } = record;
     if (state === 'stopping') {
-      const stop = await records.job(record.userId, record.stopJobId);
+      const stop = await records.jobs.standing(record.userId, record.stopJobId);
       if (!stop || isTerminal(stop.state)) await stopDesktop(this.#host, record);
       return;
     }
@@ -200,11 +200,11 @@ export class Sweep {
         stop === 'completed'
           ? { to: 'stopped' as const }
           : { to: 'failed' as const, error: failure('desktop_exited') };
-      const verdict = await records.changeContainer(record, { ...end, fence, from: [state] });
+      const verdict = await records.desktops.change(record, { ...end, fence, from: [state] });
       if (verdict !== 'ok') return;
       await this.#host.screens.ended(containerId, 'the desktop ended by itself');
       await engine.removePlacement(containerId, fence);
-      await records.forgetContainer(name, ref);
+      await records.desktops.forget(name, ref);
     } else if (expiresAt !== undefined && expiresAt <= Date.now()) {
       log.info({ containerId }, 'swept: the desktop has expired');
       metrics.swept.inc({ what: 'expired' });
@@ -215,7 +215,7 @@ export class Sweep {
       await stopDesktop(this.#host, record);
     } else {
       this.#host.screens.runs(containerId, found.id);
-      await records.touchContainer(record, fence);
+      await records.desktops.touch(record, fence);
     }
   }
 

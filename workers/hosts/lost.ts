@@ -55,18 +55,18 @@ class LostHosts {
   async #desktops(host: string): Promise<number> {
     const { records } = this.#o;
     let left = 0;
-    for (const ref of await records.hostContainers(host)) {
-      const record = await records.container(ref);
+    for (const ref of await records.desktops.ofHost(host)) {
+      const record = await records.desktops.get(ref);
       if (record && record.host === host && !hasEnded(record.state)) {
-        const start = await records.job(ref.userId, record.jobId);
+        const start = await records.jobs.standing(ref.userId, record.jobId);
         const starting = start && !isTerminal(start.state) && start.containerId === ref.containerId;
         if (record.state === 'starting' && starting) {
           left += 1;
           continue;
         }
-        await records.changeContainer(record, { to: 'lost', fence: record.fence });
+        await records.desktops.change(record, { to: 'lost', fence: record.fence });
       }
-      await records.forgetContainer(host, ref);
+      await records.desktops.forget(host, ref);
     }
     return left;
   }
@@ -77,11 +77,11 @@ class LostHosts {
     for (const job of await own.getJobs(['waiting', 'prioritized', 'delayed', 'active'], 0, MAX_COMMANDS)) {
       const data = parseJobData(job?.data);
       if (data === 'newer' || data === 'invalid') continue;
-      const record = await records.container(data);
+      const record = await records.desktops.get(data);
       if (record && record.host !== host && !hasEnded(record.state)) {
         await forward(this.#o, data, record.host);
       } else if (data.kind === 'container.stop' && (!record || hasEnded(record.state))) {
-        await records.endJob(data, { state: 'completed', result: { containerId: data.containerId } });
+        await records.jobs.end(data, { state: 'completed', result: { containerId: data.containerId } });
       } else {
         continue;
       }

@@ -12,7 +12,7 @@ export function createInference(
   models: { reading: InferenceHandler; generation: InferenceHandler },
 ): Handler {
   return async (job) => {
-    const input = readInput(await records.input(job.data));
+    const input = readInput(await records.jobs.input(job.data));
     const answer = input.model === OCR_MODEL ? models.reading : models.generation;
     return answer(job, input);
   };

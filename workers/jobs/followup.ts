@@ -74,11 +74,11 @@ export class FollowUp {
    */
   async #follow(userId: string, jobId: string, again: boolean): Promise<'done' | 'open' | 'nothing'> {
     const { records, queue } = this.#o;
-    const latest = await records.job(userId, jobId);
-    const ended = (await records.endedRuns(userId, jobId)) ?? [];
+    const latest = await records.jobs.standing(userId, jobId);
+    const ended = (await records.jobs.endedRuns(userId, jobId)) ?? [];
     let open = false;
     for (const run of ended.filter(({ end }) => end.state === 'cancelled')) {
-      await records.tellEndAgain(run.ref);
+      await records.jobs.tellEndAgain(run.ref);
       // One that a worker holds can't be removed: that worker has been told.
       await queue(run.queue)
         .remove(bullJobId(jobId, run.ref.run))
@@ -92,7 +92,7 @@ export class FollowUp {
   async #desktopGone({ ref }: EndedRun, again: boolean): Promise<boolean> {
     const { records, redis, endUnplaced } = this.#o;
     if (ref.kind !== 'container.start') return true;
-    const desktop = await records.container(ref);
+    const desktop = await records.desktops.get(ref);
     if (desktop?.state !== 'stopping') return true;
     if (!desktop.host) {
       await endUnplaced(ref);

@@ -128,13 +128,13 @@ export class Observer {
     const [text = null, reason = null] = await redis.hmget(entry, 'data', 'failedReason');
     const data = readJobData(text);
     if (!data) return;
-    const job = await records.job(data.userId, data.jobId);
+    const job = await records.jobs.standing(data.userId, data.jobId);
     if (!job || job.run !== data.run) return;
     if (event === 'added') {
-      if (!isTerminal(job.state)) await records.queued(data);
+      if (!isTerminal(job.state)) await records.jobs.queued(data);
       return;
     }
-    if (isTerminal(job.state)) return records.tellEndAgain(data);
+    if (isTerminal(job.state)) return records.jobs.tellEndAgain(data);
     await this.#lostRun(data, failureSaid(reason));
   }
 
@@ -147,12 +147,12 @@ export class Observer {
     const error = said ?? failure('worker_lost');
     log.error({ jobId: data.jobId, requestId: data.requestId, userId: data.userId }, 'job lost its workers');
     if (data.kind === 'container.start') {
-      const record = await records.container(data);
+      const record = await records.desktops.get(data);
       if (record?.state === 'requested' || record?.state === 'starting') {
-        await records.changeContainer(record, { to: 'failed', fence: record.fence, error });
+        await records.desktops.change(record, { to: 'failed', fence: record.fence, error });
       }
     }
-    await records.endJob(data, { state: error.code === 'timed_out' ? 'timed_out' : 'failed', error });
+    await records.jobs.end(data, { state: error.code === 'timed_out' ? 'timed_out' : 'failed', error });
   }
 }
 

@@ -81,7 +81,7 @@ export class Runtime {
     const claim = await this.#claim(job, data);
     if (claim === 'later') return this.handBack(delivery, LEDGER_AWAY_DELAY_MS);
     if (claim.verdict !== 'ok') {
-      await records.tellEndAgain(data);
+      await records.jobs.tellEndAgain(data);
       return null;
     }
     const { fence, timeoutMs = this.#timeoutMs } = claim;
@@ -92,7 +92,12 @@ export class Runtime {
     try {
       if (abort.signal.aborted) throw new Error('aborted');
       const result = await withinGrace(this.#handlers[data.kind](context), abort.signal);
-      const verdict = await records.endJob(data, { state: 'completed', result }, fence, job.attemptsMade + 1);
+      const verdict = await records.jobs.end(
+        data,
+        { state: 'completed', result },
+        fence,
+        job.attemptsMade + 1,
+      );
       const outcome = reasonOf(abort.signal) === 'cancelled' ? 'cancelled' : verdict;
       metrics.jobs.inc({ kind: data.kind, outcome: verdict === 'ok' ? 'completed' : outcome });
       return result ?? null;
@@ -115,7 +120,7 @@ export class Runtime {
     const { records, ledger } = this.#deps;
     try {
       if (this.#ledgerAway && data.kind === 'container.start') await ledger?.run(readLag);
-      const claim = await records.claimJob(data, job.attemptsMade);
+      const claim = await records.jobs.claim(data, job.attemptsMade);
       if (data.kind === 'container.start') this.#ledgerAway = false;
       return claim;
     } catch (error) {
@@ -146,11 +151,11 @@ export class Runtime {
       },
       progress: async (percent, message) => {
         seq += 1;
-        await records.progressJob(data, fence, seq, percent, message);
+        await records.jobs.progress(data, fence, seq, percent, message);
       },
       output: async (text) => {
         seq += 1;
-        await records.outputJob(data, fence, seq, text, job.attemptsMade + 1);
+        await records.jobs.output(data, fence, seq, text, job.attemptsMade + 1);
       },
     };
   }
@@ -168,7 +173,7 @@ export class Runtime {
     }
     if (error instanceof Cancelled || reason === 'cancelled') {
       outcome('cancelled');
-      await records.endJob(data, { state: 'cancelled' }, fence, attemptsMade);
+      await records.jobs.end(data, { state: 'cancelled' }, fence, attemptsMade);
       return null;
     }
     if (reason === 'lock-lost') {
@@ -180,7 +185,7 @@ export class Runtime {
       outcome('handed_back');
       this.#ledgerAway ||= error instanceof LedgerAway;
       // A record that only the ledger has is the reconciler's.
-      const verdict = await records.handBackJob(data, fence).catch(unlessAway);
+      const verdict = await records.jobs.handBack(data, fence).catch(unlessAway);
       return verdict === 'ended' ? null : this.handBack(delivery, delayOf(error));
     }
     const told = reason === 'timed-out' ? failure('timed_out') : classify(error);
@@ -189,14 +194,14 @@ export class Runtime {
       outcome('retried');
       context.log.warn({ err: error, code: told.code, attempts }, 'attempt failed');
       const delayMs = JOB_OPTIONS.backoff.delay * 2 ** (attempts - 1);
-      const verdict = await records.retryJob(data, fence, attempts, told, delayMs);
+      const verdict = await records.jobs.retry(data, fence, attempts, told, delayMs);
       if (verdict === 'ended') return null;
       throw new Error(told.message);
     }
     const state = reason === 'timed-out' ? 'timed_out' : 'failed';
     outcome(state);
     context.log.error({ err: error, code: told.code, attempts }, 'job failed');
-    await records.endJob(data, { state, error: told }, fence, attempts);
+    await records.jobs.end(data, { state, error: told }, fence, attempts);
     throw new UnrecoverableError(told.message);
   }
 }

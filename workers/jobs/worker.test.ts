@@ -105,7 +105,7 @@ test('a run that another took is let go, and its record is left to that one', as
   line.work(untilAborted);
   const job = await line.startDesktop();
   await reached(line, job, 'active');
-  const other = await line.records.claimJob(job.data, 0);
+  const other = await line.records.jobs.claim(job.data, 0);
   await waitFor('it to be let go', async () =>
     (await line.registry.getSingleMetricAsString('warmwind_jobs_total')).includes('outcome="lost"} 1'),
   );
@@ -145,7 +145,7 @@ test('a worker that lost its lock is told so, and the run ends once, by its succ
 test('a run that has ended is not run again, and its end is told even if nobody did', async () => {
   const job = await line.startDesktop();
   const ref = { ...job.data };
-  await line.records.endJob(ref, { state: 'cancelled' });
+  await line.records.jobs.end(ref, { state: 'cancelled' });
   await line.realtime.client.flushall();
   let ran = false;
   line.work(async () => {

@@ -141,7 +141,7 @@ export class JobWorker {
       data && fence !== undefined && !abort.signal.aborted ? [{ data, fence, abort }] : [],
     );
     if (claimed.length === 0) return;
-    const standings = await this.#deps.records.standings(claimed.map(({ data }) => data));
+    const standings = await this.#deps.records.jobs.standings(claimed.map(({ data }) => data));
     for (const [i, { data, fence, abort }] of claimed.entries()) {
       const reason = lossOf(data, fence, standings[i]);
       if (reason) abort.abort(reason);

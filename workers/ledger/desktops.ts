@@ -26,7 +26,7 @@ export async function reconcileDesktops(pass: Pass): Promise<void> {
     await each([...rows.entries()], AT_ONCE, async ([i, row]) => {
       const record = known[i];
       if (!record || record.fence < row.fence) {
-        if (await records.restoreContainer(row)) count('restored');
+        if (await records.desktops.restore(row)) count('restored');
       } else if (record.state === 'starting' && row.state === 'running' && record.fence === row.fence) {
         if (await saysRunning(pass, row)) count('restored');
       }
@@ -44,7 +44,7 @@ async function saysRunning({ records }: Pass, row: ContainerRow): Promise<boolea
   if (!startedAt || !expiresAt) return false;
   const times = { startedAt: startedAt.getTime(), expiresAt: expiresAt.getTime() };
   const change = { to: 'running' as const, from: ['starting' as const], fence, width, height, ...times };
-  return (await records.changeContainer({ userId, containerId }, change)) === 'ok';
+  return (await records.desktops.change({ userId, containerId }, change)) === 'ok';
 }
 
 /**
@@ -58,14 +58,14 @@ async function followJobs({ ledger, records, count }: Pass, rows: ContainerRow[]
     const abandoned = state === 'stopping' && !host && (!stop || stop.finishedAt !== null);
     const stopped = stop?.state === 'completed' || abandoned;
     if (!started?.finishedAt && !stopped) return;
-    const record = await records.container({ userId, containerId });
+    const record = await records.desktops.get({ userId, containerId });
     if (!record || hasEnded(record.state) || (abandoned && record.host)) return;
     const change = stopped
       ? { to: 'stopped' as const, fence: record.fence }
       : record.state === 'starting' && started?.finishedAt
         ? runningSince(parseSpec(record.spec), record.fence, started.finishedAt.getTime())
         : undefined;
-    if (change && (await records.changeContainer(record, change)) === 'ok')
+    if (change && (await records.desktops.change(record, change)) === 'ok')
       count(stopped ? 'closed' : 'restored');
   });
 }
@@ -74,7 +74,7 @@ async function followJobs({ ledger, records, count }: Pass, rows: ContainerRow[]
 async function closeEnded(pass: Pass): Promise<void> {
   const { redis, ledger, records, signal } = pass;
   for (const host of await redis.zrange(keys.hosts(), '0', '-1')) {
-    const members = await records.hostContainers(host);
+    const members = await records.desktops.ofHost(host);
     for (let from = 0; from < members.length && !signal.aborted; from += PAGE) {
       const ids = members.slice(from, from + PAGE).map(({ containerId }) => containerId);
       const rows = (await ledger.run((db) => containersById(db, ids))).filter((row) => row.endedAt);
@@ -86,7 +86,7 @@ async function closeEnded(pass: Pass): Promise<void> {
 /** Tells Redis of an end that the ledger knows. */
 export async function closeDesktop({ records, count }: Pass, row: ContainerRow): Promise<void> {
   const { userId, id: containerId, state: to, error } = row;
-  const record = await records.container({ userId, containerId });
+  const record = await records.desktops.get({ userId, containerId });
   if (!record || hasEnded(record.state)) return;
   const { fence } = record;
   const change =
@@ -95,5 +95,5 @@ export async function closeDesktop({ records, count }: Pass, row: ContainerRow):
       : to === 'stopped' || to === 'lost'
         ? { to, fence }
         : undefined;
-  if (change && (await records.changeContainer(record, change)) === 'ok') count('closed');
+  if (change && (await records.desktops.change(record, change)) === 'ok') count('closed');
 }

@@ -76,7 +76,7 @@ async function close(
 ): Promise<void> {
   const end = endOf(row);
   if (!end) return;
-  if ((await records.endJob(data, end)) === 'ok') count('closed');
+  if ((await records.jobs.end(data, end)) === 'ok') count('closed');
   // One that a worker holds can't be removed: that worker finds its run ended.
   await queue(name)
     .remove(id)

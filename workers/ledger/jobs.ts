@@ -43,7 +43,7 @@ const isBehind = (record: Fields | undefined, row: JobRow): boolean =>
 async function restore({ redis, ledger, records, count }: Pass, rows: JobRow[]): Promise<void> {
   if (rows.length === 0) return;
   await each(rows, AT_ONCE, async (row) => {
-    if (await records.restoreJob(row)) count('restored');
+    if (await records.jobs.restore(row)) count('restored');
   });
   const used = await ledger.run((db) =>
     idempotencyKeysOf(

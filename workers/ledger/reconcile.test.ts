@@ -75,7 +75,7 @@ const bull = (work: () => Promise<unknown>) => {
 /** A desktop that host `a` has placed, and the ledger knows so. */
 const placed = async () => {
   const start = await fleet.startDesktop();
-  const placement = await records.placeContainer(start, 0, 'a', 'boot');
+  const placement = await records.desktops.place(start, 0, 'a', 'boot');
   if (placement.verdict !== 'ok') throw new Error('not placed');
   return { ...start, fence: placement.fence };
 };
@@ -83,7 +83,7 @@ const RUNNING = { to: 'running', startedAt: 1_000, expiresAt: 2_000, width: 8, h
 
 test('what agrees is left alone', async () => {
   const start = await placed();
-  await records.changeContainer(start, { ...RUNNING, fence: start.fence });
+  await records.desktops.change(start, { ...RUNNING, fence: start.fence });
   await fleet.startDesktop();
   await drained();
   expect(await reconcile()).toEqual(NOTHING);
@@ -97,9 +97,9 @@ test('what ended lately is told again once Redis was another process, as it may 
   const start = await fleet.startDesktop();
   await redis.hset(keys.job(start.userId, start.jobId), 'webhookUrl', 'http://hooks.test/');
   await fleet.postgres.sql`update jobs set webhook_url = 'http://hooks.test/'`;
-  const claim = await records.claimJob(start.data, 0);
+  const claim = await records.jobs.claim(start.data, 0);
   if (claim.verdict !== 'ok') throw new Error('not claimed');
-  await records.endJob(start.data, { state: 'cancelled' }, claim.fence, 0);
+  await records.jobs.end(start.data, { state: 'cancelled' }, claim.fence, 0);
   await drained();
   const ours = reconciler({ records: telling });
   await ours.reconcile();
@@ -195,7 +195,7 @@ describe('a job that the ledger holds open', () => {
   test('comes back under the fence that the ledger knows', async () => {
     const start = await fleet.startDesktop();
     const before = await jobRecord(start);
-    await records.claimJob(start.data, 0);
+    await records.jobs.claim(start.data, 0);
     await drained();
     await redis.hset(keys.job(start.userId, start.jobId), before);
     expect(await reconcile()).toMatchObject({ restored: 1 });
@@ -204,7 +204,7 @@ describe('a job that the ledger holds open', () => {
 
   test('is closed when it has ended and nobody told the ledger, once, with its usage', async () => {
     const start = await fleet.startDesktop();
-    await records.endJob(start.data, {
+    await records.jobs.end(start.data, {
       state: 'failed',
       error: { code: 'x', message: 'm', retryable: false },
     });
@@ -222,7 +222,7 @@ describe('a job that the ledger holds open', () => {
 
   test('is left to the drain while its change still waits, and the drain is told', async () => {
     const start = await fleet.startDesktop();
-    await records.endJob(start.data, { state: 'cancelled' });
+    await records.jobs.end(start.data, { state: 'cancelled' });
     await redis.del(keys.changedUsers());
     expect(await reconcile()).toMatchObject({ closed: 0 });
     expect(await rowOf(start)).toMatchObject({ state: 'queued' });
@@ -234,7 +234,7 @@ describe('a job that the ledger holds open', () => {
     const start = await placed();
     const stop = await fleet.stopDesktop(start);
     expect(stop.queue).toBe('containers-a');
-    await records.changeContainer(start, { to: 'lost', fence: start.fence });
+    await records.desktops.change(start, { to: 'lost', fence: start.fence });
     await drained();
     await redis.flushall();
     await reconcile();
@@ -258,7 +258,7 @@ describe('an entry of a queue', () => {
     const start = await fleet.startDesktop();
     const before = await jobRecord(start);
     const error = { code: 'x', message: 'm', retryable: false };
-    await records.endJob(start.data, { state: 'failed', error });
+    await records.jobs.end(start.data, { state: 'failed', error });
     await drained();
     await fleet.realtime.client.flushall();
     const key = keys.job(start.userId, start.jobId);
@@ -282,13 +282,13 @@ describe('an entry of a queue', () => {
 describe('a desktop', () => {
   test('that Redis has lost comes back, on its host', async () => {
     const start = await placed();
-    await records.changeContainer(start, { ...RUNNING, fence: start.fence });
+    await records.desktops.change(start, { ...RUNNING, fence: start.fence });
     await drained();
     const before = await desktopRecord(start);
     await redis.flushall();
     await reconcile();
     expect(await desktopRecord(start)).toEqual(before);
-    expect(await records.hostContainers('a')).toEqual([
+    expect(await records.desktops.ofHost('a')).toEqual([
       { userId: start.userId, containerId: start.containerId },
     ]);
     expect(await redis.zrange(keys.hosts(), '0', '-1')).toEqual(['a']);
@@ -306,7 +306,7 @@ describe('a desktop', () => {
   test('whose start Redis has forgotten to be done runs', async () => {
     const start = await placed();
     const before = await desktopRecord(start);
-    await records.changeContainer(start, { ...RUNNING, fence: start.fence });
+    await records.desktops.change(start, { ...RUNNING, fence: start.fence });
     await drained();
     const key = keys.container(start.userId, start.containerId);
     await redis.del(key);
@@ -334,7 +334,7 @@ describe('a desktop', () => {
 
   test('whose end the ledger has missed is closed there', async () => {
     const start = await placed();
-    await records.changeContainer(start, { to: 'lost', fence: start.fence });
+    await records.desktops.change(start, { to: 'lost', fence: start.fence });
     await forgetChanges(start);
     expect(await reconcile()).toMatchObject({ closed: 1 });
     expect(await desktopRowOf(start)).toMatchObject({ state: 'lost', endedAt: expect.any(Date) });
@@ -344,7 +344,7 @@ describe('a desktop', () => {
   test('whose end Redis has forgotten is closed there, and the end told', async () => {
     const start = await placed();
     const before = await desktopRecord(start);
-    await records.changeContainer(start, { to: 'stopped', fence: start.fence });
+    await records.desktops.change(start, { to: 'stopped', fence: start.fence });
     await drained();
     await fleet.realtime.client.flushall();
     const key = keys.container(start.userId, start.containerId);
@@ -360,7 +360,7 @@ describe('a desktop', () => {
 test('two reconcilers at once add nothing twice and say nothing twice', async () => {
   const starts = await Promise.all(Array.from({ length: 40 }, () => fleet.startDesktop()));
   const ended = starts.slice(0, 10);
-  for (const start of ended) await records.endJob(start.data, { state: 'cancelled' });
+  for (const start of ended) await records.jobs.end(start.data, { state: 'cancelled' });
   await drained();
   await redis.flushall();
   await Promise.all([reconcile(), reconcile(), reconcile()]);
@@ -387,9 +387,9 @@ test('more than fits in one page is all put right', async () => {
 
 test('a full pass records all that Redis knows in a ledger that came back from an old backup', async () => {
   const start = await placed();
-  await records.changeContainer(start, { ...RUNNING, fence: start.fence });
+  await records.desktops.change(start, { ...RUNNING, fence: start.fence });
   const ended = await fleet.startDesktop({}, `user:${newId()}`);
-  await records.endJob(ended.data, { state: 'completed', result: { a: 1 } });
+  await records.jobs.end(ended.data, { state: 'completed', result: { a: 1 } });
   await drained();
   await fleet.postgres.sql`truncate jobs, job_changes, containers, container_changes, usage_days`;
   await fleet.queue('containers').obliterate({ force: true });

@@ -20,7 +20,7 @@ export async function closeStale(pass: Pass): Promise<void> {
       const row = rows.get(id);
       const end = row?.run === run ? endOf(row) : undefined;
       const ref = { userId, jobId: id, run, kind, containerId };
-      if (end && (await records.endJob(ref, end)) === 'ok') count('closed');
+      if (end && (await records.jobs.end(ref, end)) === 'ok') count('closed');
     }
   }
   for await (const found of allRecords(pass, 'container')) {

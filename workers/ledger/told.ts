@@ -15,7 +15,7 @@ export async function tellEnded({ ledger, records, signal }: Pass): Promise<void
   let after = { finishedAt: new Date(Date.now() - FORGOTTEN_MS), id: '' };
   while (!signal.aborted) {
     const rows = await ledger.run((db) => endedJobs(db, after, PAGE));
-    await each(rows, AT_ONCE, (row) => records.tellEndOf(row));
+    await each(rows, AT_ONCE, (row) => records.jobs.tellEndOf(row));
     const last = rows.at(-1);
     if (rows.length < PAGE || !last?.finishedAt) return;
     after = { finishedAt: last.finishedAt, id: last.id };

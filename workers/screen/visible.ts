@@ -9,8 +9,11 @@ const FRESH = { bytes: 768 * 1024, rects: 3000, links: 100_000 };
 /** Above one of these a server does not answer when it is asked for the whole screen. */
 const FULL = { bytes: MAX_FRAME_BYTES - 2 ** 16, rects: 20_000, links: 2_000_000 };
 
-/** One rectangle: in how many tiles it is seen, by how many copies it is needed, and which rectangles it copied. */
-type Entry = { rect: Rect; uses: number; sources: Entry[] };
+/**
+ * One rectangle: in how many tiles it is seen and by how many copies it is needed, which rectangles it copied, and the
+ * number of the copy that found it last.
+ */
+type Entry = { rect: Rect; uses: number; sources: Entry[]; found: number };
 
 /**
  * The rectangles of which something is still seen, in order: drawn one after another they give the screen as it is. No
@@ -23,6 +26,7 @@ export class VisibleRects {
   readonly #entries = new Set<Entry>();
   #bytes = 0;
   #links = 0;
+  #copies = 0;
   /** What there was after the screen came as a whole. */
   #base = { bytes: 0, rects: 0 };
 
@@ -61,27 +65,27 @@ export class VisibleRects {
 
   /** Throws when there is no end to it. */
   add(rect: Rect): void {
-    const entry: Entry = { rect, uses: 1, sources: [] };
+    const entry: Entry = { rect, uses: 1, sources: [], found: 0 };
     if (rect.encoding === ENCODING.copyRect) this.#pin(entry);
     this.#entries.add(entry);
     this.#bytes += RECT_HEAD_BYTES + rect.data.length;
-    for (const tile of this.#within(rect)) {
+    this.#eachTile(rect, (tile) => {
       this.#cover(tile, rect);
       this.#tiles[tile]?.push(entry);
       entry.uses++;
-    }
+    });
     this.#release(entry);
     if (this.#bytes > FULL.bytes || this.#entries.size > FULL.rects || this.#links > FULL.links) {
       throw new ProtocolError('more on the screen than one frame can carry');
     }
   }
 
-  /** The indices of the tiles that an area touches. */
-  *#within({ x, y, w, h }: Area): Iterable<number> {
+  /** Goes through the indices of the tiles that an area touches. */
+  #eachTile({ x, y, w, h }: Area, visit: (tile: number) => void): void {
     const right = Math.ceil((x + w) / TILE);
     const bottom = Math.ceil((y + h) / TILE);
     for (let row = Math.floor(y / TILE); row < bottom; row++) {
-      for (let column = Math.floor(x / TILE); column < right; column++) yield row * this.#columns + column;
+      for (let column = Math.floor(x / TILE); column < right; column++) visit(row * this.#columns + column);
     }
   }
 
@@ -89,15 +93,16 @@ export class VisibleRects {
   #pin(entry: Entry): void {
     const { w, h, data } = entry.rect;
     const source = { x: data.readUInt16BE(0), y: data.readUInt16BE(2), w, h };
-    const sources = new Set<Entry>();
-    for (const tile of this.#within(source)) {
+    const copy = ++this.#copies;
+    this.#eachTile(source, (tile) => {
       for (const seen of this.#tiles[tile] ?? []) {
-        if (overlap(seen.rect, source)) sources.add(seen);
+        if (seen.found === copy || !overlap(seen.rect, source)) continue;
+        seen.found = copy;
+        seen.uses++;
+        entry.sources.push(seen);
       }
-    }
-    for (const seen of sources) seen.uses++;
-    entry.sources = [...sources];
-    this.#links += sources.size;
+    });
+    this.#links += entry.sources.length;
   }
 
   /** Takes out of a tile what is not seen there any more once `rect` is drawn. */

@@ -59,8 +59,8 @@ export async function createHooks() {
     },
     /** Takes a job and ends it. */
     run: async (records: Records, ref: JobRef, end: JobEnd): Promise<void> => {
-      const claim = await records.claimJob(ref, 0);
-      if (claim.verdict === 'ok') await records.endJob(ref, end, claim.fence, 1);
+      const claim = await records.jobs.claim(ref, 0);
+      if (claim.verdict === 'ok') await records.jobs.end(ref, end, claim.fence, 1);
     },
     deliver: (options: Partial<DeliveryOptions> = {}): Delivery => {
       const delivery = new Delivery({

@@ -115,7 +115,7 @@ describe('in the delivery', () => {
       },
     });
     const ref = await hooks.job(`http://name.test:${receiver.port}/`);
-    await hooks.records.claimJob(ref, 0);
+    await hooks.records.jobs.claim(ref, 0);
     await waitFor('it', () => receiver.received.length === 1);
     expect(receiver.received[0]?.headers.host).toBe(`name.test:${receiver.port}`);
     expect(asked).toBe(1);
@@ -131,7 +131,7 @@ describe('in the delivery', () => {
       },
     });
     const ref = await hooks.job(`http://name.test:${receiver.port}/`);
-    await hooks.records.claimJob(ref, 0);
+    await hooks.records.jobs.claim(ref, 0);
     await waitFor('it', () => receiver.received.length === 1);
   });
 });

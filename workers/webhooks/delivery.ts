@@ -115,7 +115,7 @@ export class Delivery {
   /** → `later` when only the ledger knows and it is away */
   async #target(data: WebhookData): Promise<{ url: string; result: string | undefined } | 'later'> {
     if (data.about === 'alert') return { url: this.#o.alertUrl ?? '', result: undefined };
-    return this.#o.records.webhook(data).catch((error: unknown) => {
+    return this.#o.records.jobs.webhook(data).catch((error: unknown) => {
       if (error instanceof LedgerAway) return 'later';
       throw error;
     });

@@ -7,6 +7,9 @@ import { startEngine } from '../../testing/docker.ts';
 import { waitFor } from '../../testing/wait.ts';
 import { type Corner, findMarker, MARKER_PROGRAM } from './marker.ts';
 
+/** The background of the desktop's own terminal. */
+const TERMINAL = 0x211a21;
+
 const PROGRAMS = {
   /** 480 × 340 pixels of other colours, 20 times a second. */
   animation: `xterm -geometry 60x20+300+120 -e bash -c '
@@ -52,7 +55,12 @@ export async function startDesktop(program: Program): Promise<Desktop> {
   const stop = () => remove(docker, place.fleet);
   try {
     const look = () => readPicture(socketPath).catch(() => undefined);
-    await waitFor('the desktop', look, 60_000);
+    // Its own terminal first: what is started later is in front of it, and drawn.
+    const drawn = async () => {
+      const picture = await look();
+      return picture?.rgb.readUIntBE((400 * picture.width + 400) * 3, 3) === TERMINAL;
+    };
+    await waitFor('the desktop', drawn, 60_000);
     const xvnc = await pidOf(container, 'Xvnc');
     await run(container, MARKER_PROGRAM);
     // The animation has its colour as well, so it is looked for first.

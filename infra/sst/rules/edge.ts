@@ -3,7 +3,7 @@ import type { Inputs, Recorded } from '../record.ts';
 import { failing, type Rule } from './rule.ts';
 
 /** What infra/edge/deployed.ts reads. */
-const LINKS = ['AuthSecret', 'AuthSecretPrevious', 'QueueToken'];
+const LINKS = ['AuthSecret', 'AuthSecretPrevious', 'WebhookSecret', 'QueueToken'];
 const DATABASES = ['LedgerDb', 'LedgerReadDb'];
 
 const bindings = (deployed: Recorded): Inputs[] => deployed.one(':WorkersScript', 'EdgeScript').bindings;
@@ -37,6 +37,7 @@ export const edgeRules: Rule[] = [
           ...Object.fromEntries(plain.map(({ name, text }) => [name, text])),
           AUTH_SECRET: value('AuthSecret'),
           AUTH_SECRET_PREVIOUS: value('AuthSecretPrevious'),
+          WEBHOOK_SECRET: value('WebhookSecret'),
           UPSTASH_REDIS_REST_TOKEN: value('QueueToken'),
           LEDGER_DB: 'postgres://hyperdrive',
         });

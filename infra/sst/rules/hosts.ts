@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { readConfig } from '../../../workers/config.ts';
 import { failing, type Rule } from './rule.ts';
 
 export const hostRules: Rule[] = [
@@ -54,6 +55,37 @@ export const hostRules: Rule[] = [
         'killed while it drains': value('STOP_TIMEOUT_S') * 1000 > value('SHUTDOWN_TIMEOUT_MS'),
         'its fleet is another stage’s': script.includes(`FLEET=warmwind-${deployed.stage}\n`),
       });
+    },
+  },
+  {
+    guarantee: 'a worker on a GPU host accepts the environment that it gets',
+    broken: (deployed) => {
+      const { userData } = deployed.one(':LaunchTemplate', 'GpuTemplate');
+      const script = Buffer.from(userData, 'base64').toString();
+      const written = /worker\.env <<END\n([\s\S]*?)\nEND/.exec(script)?.[1] ?? '';
+      // Where a name stands twice, the first is the setting.
+      const settings = new Map(
+        script
+          .split('\n')
+          .reverse()
+          .map((line) => line.split('=') as [string, string]),
+      );
+      settings.set('instance', 'i-0123456789abcdef0');
+      const plain = written.split('\n').map((line): [string, string] => {
+        const [name = '', value = ''] = line.split('=');
+        return [name, value.startsWith('$') ? (settings.get(value.slice(1)) ?? '') : value];
+      });
+      const own = `/warmwind/${deployed.stage}/worker/`;
+      const secrets = deployed
+        .all('ssm/parameter:Parameter')
+        .filter(({ inputs }) => inputs.name.startsWith(own))
+        .map(({ inputs }): [string, string] => [inputs.name.slice(own.length), inputs.value]);
+      try {
+        readConfig(Object.fromEntries([...plain, ...secrets]));
+        return [];
+      } catch (error) {
+        return [error instanceof Error ? error.message : String(error)];
+      }
     },
   },
   {

@@ -111,7 +111,7 @@ async function wait(
   code: FailureCode,
   atLeastMs = WAIT_AT_LEAST_MS,
 ): Promise<never> {
-  const waited = Date.now() - (await records.startedAt(data));
+  const waited = Date.now() - (await records.jobs.startedAt(data));
   if (waited > waitMs) throw new JobFailure(code);
   await turns.giveBack(startedAt);
   throw new HandBack(Math.max(atLeastMs, Math.min(WAIT_AT_MOST_MS, waited / 2)) * (1 + Math.random() / 4));

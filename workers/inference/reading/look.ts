@@ -8,7 +8,7 @@ import type { Look } from './reading.ts';
 export const createLook =
   (records: Records, screenshots: Screenshots): Look =>
   async (ref, signal) => {
-    const desktop = await records.container(ref);
+    const desktop = await records.desktops.get(ref);
     if (!desktop || hasEnded(desktop.state)) throw new JobFailure('not_found');
     if (desktop.state !== 'running') throw new JobFailure('screen_unavailable');
     signal.throwIfAborted();

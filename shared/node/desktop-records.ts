@@ -1,0 +1,231 @@
+import { type ContainerState, hasEnded } from '../containers.ts';
+import type { JobError } from '../jobs.ts';
+import { keys } from '../keys.ts';
+import { recordPlacement } from '../ledger/placements.ts';
+import { type ContainerRow, containerRow } from '../ledger/rows.ts';
+import { changeContainerScript, placeContainerScript, unplaceContainerScript } from '../lua/container.lua.ts';
+import { ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
+import { LedgerAway } from './ledger.ts';
+import { type RecordStore, script } from './store.ts';
+import type { ContainerNews, Teller } from './teller.ts';
+
+export type ContainerRef = { userId: string; containerId: string };
+
+/** A desktop's record as workers need it. `host` and `boot` are empty while it is not placed; times in ms. */
+export type DesktopRecord = {
+  userId: string;
+  containerId: string;
+  state: ContainerState;
+  fence: number;
+  host: string;
+  boot: string;
+  width: number;
+  height: number;
+  expiresAt: number | undefined;
+  /** The job that starts it, and the one that stops it. */
+  jobId: string;
+  stopJobId: string;
+  /** `ContainerSpec` as JSON. */
+  spec: string;
+  /** Why it failed. */
+  error: JobError | undefined;
+};
+
+export type Placement =
+  | { verdict: 'ok'; fence: number }
+  | { verdict: 'taken'; state: ContainerState; host: string; boot: string; fence: number }
+  | { verdict: 'gone' };
+
+/** A desktop's change of state under its placement's `fence`; `from` lists the states it may be in now (default: any). */
+export type ContainerChange = { fence: number; from?: ContainerState[] } & (
+  | { to: 'requested' | 'stopping' | 'stopped' | 'lost' }
+  | { to: 'running'; startedAt: number; expiresAt: number; width: number; height: number }
+  | { to: 'failed'; error: JobError | undefined }
+);
+export type ContainerVerdict = 'ok' | 'refused' | 'gone';
+
+const PLACE = script(placeContainerScript);
+const UNPLACE = script(unplaceContainerScript);
+const CHANGE = script(changeContainerScript);
+
+/** What becomes of desktops: see `Records`. */
+export class DesktopRecords {
+  readonly #store: RecordStore;
+  readonly #tell: Teller;
+
+  constructor(store: RecordStore, tell: Teller) {
+    this.#store = store;
+    this.#tell = tell;
+  }
+
+  /** A desktop's record, `undefined` when there is none. */
+  async get(ref: ContainerRef): Promise<DesktopRecord | undefined> {
+    const { userId, containerId } = ref;
+    const read = () => this.#store.redis.hgetall(keys.container(userId, containerId));
+    let f = await read();
+    if (!f.state && (await this.#store.recallContainer(ref))) f = await read();
+    if (!f.state) return undefined;
+    return {
+      userId,
+      containerId,
+      state: f.state as ContainerState,
+      fence: Number(f.fence),
+      host: f.host ?? '',
+      boot: f.boot ?? '',
+      width: Number(f.width),
+      height: Number(f.height),
+      expiresAt: f.expiresAt ? Number(f.expiresAt) : undefined,
+      jobId: f.jobId ?? '',
+      stopJobId: f.stopJobId ?? '',
+      spec: f.spec ?? '',
+      error: f.error ? (JSON.parse(f.error) as JobError) : undefined,
+    };
+  }
+
+  /**
+   * A host takes a desktop, before it creates anything: it stands in the host's own set first, so that whatever a dying
+   * worker leaves behind is found; then in the record, where `fence` (the one that was read) lets one of two hosts win;
+   * then in the ledger, which knows of placements that Redis may have forgotten. Rejects with `LedgerAway`, the place
+   * given up again, when the ledger does not say so in time.
+   */
+  async place(ref: ContainerRef, fence: number, host: string, boot: string): Promise<Placement> {
+    await this.#store.redis.sadd(keys.hostContainers(host), member(ref));
+    const names = [keys.container(ref.userId, ref.containerId)];
+    const answer = await this.#known(ref, () =>
+      this.#store.eval(PLACE, names, [fence, host, boot, OPEN_RECORD_TTL_MS]),
+    );
+    if (answer[0] === 'gone') return { verdict: 'gone' };
+    if (answer[0] === 'taken') {
+      const [, state, takenHost = '', takenBoot = '', takenFence] = answer;
+      return {
+        verdict: 'taken',
+        state: state as ContainerState,
+        host: takenHost,
+        boot: takenBoot,
+        fence: Number(takenFence),
+      };
+    }
+    const placed = Number(answer[1]);
+    const against = await this.#placeInLedger(ref, placed, boot);
+    if (against) {
+      await this.#store.restoreContainer(against, Math.max(placed, against.fence) + 1);
+      const { state, host: knownHost, boot: knownBoot, fence: knownFence } = against;
+      return { verdict: 'taken', state, host: knownHost, boot: knownBoot, fence: knownFence };
+    }
+    await this.#tell.placed(ref, placed);
+    return { verdict: 'ok', fence: placed };
+  }
+
+  /**
+   * Changes a desktop's state and tells of it; `requested` gives its place up without a word.
+   * @param before what must have been told first
+   */
+  async change(
+    ref: ContainerRef,
+    change: ContainerChange,
+    before?: () => Promise<unknown>,
+  ): Promise<ContainerVerdict> {
+    const ended = hasEnded(change.to);
+    const fields: (string | number)[] = ['state', change.to];
+    if (change.to === 'requested') fields.push('host', '', 'boot', '');
+    if (change.to === 'running') {
+      fields.push('startedAt', change.startedAt, 'expiresAt', change.expiresAt);
+    }
+    if (change.to === 'failed' && change.error) fields.push('error', JSON.stringify(change.error));
+    if (ended) fields.push('endedAt', Date.now());
+    const verdict = await this.#changed(ref, change.fence, change.from, ended, fields);
+    if (verdict === 'ok') {
+      await before?.();
+      await this.#tell.container(ref, change.fence, change);
+    }
+    return verdict;
+  }
+
+  /** Says again what a lost worker may not have said: a running desktop has started, an ended one has ended. */
+  async tellAgain(record: DesktopRecord): Promise<void> {
+    const news = newsOf(record);
+    if (news) await this.#tell.container(record, record.fence, news);
+  }
+
+  /** A live desktop counts against its owner's quota, and its record is kept, as long as this is said. */
+  async touch(ref: ContainerRef, fence: number): Promise<ContainerVerdict> {
+    return this.#changed(ref, fence, undefined, false, []);
+  }
+
+  /** Desktops that were ever placed on a host and are not yet forgotten. */
+  async ofHost(host: string): Promise<ContainerRef[]> {
+    const members = await this.#store.redis.smembers(keys.hostContainers(host));
+    return members.map((text) => {
+      const slash = text.lastIndexOf('/');
+      return { userId: text.slice(0, slash), containerId: text.slice(slash + 1) };
+    });
+  }
+
+  async forget(host: string, ref: ContainerRef): Promise<void> {
+    await this.#store.redis.srem(keys.hostContainers(host), member(ref));
+  }
+
+  /** Puts a desktop's record back, with its place on its host, unless Redis knows as much. → was it needed? */
+  restore(row: ContainerRow): Promise<boolean> {
+    return this.#store.restoreContainer(row);
+  }
+
+  /** → the row that speaks against the placement */
+  async #placeInLedger(ref: ContainerRef, fence: number, boot: string): Promise<ContainerRow | undefined> {
+    const { ledger, redis } = this.#store;
+    if (!ledger) return undefined;
+    try {
+      const record = await redis.hgetall(keys.container(ref.userId, ref.containerId));
+      if (record.fence !== `${fence}`) throw new LedgerAway('the placement is forgotten or over');
+      const row = containerRow(ref.userId, record);
+      return await ledger.run((db) => recordPlacement(db, row, new Date()));
+    } catch (error) {
+      await this.#store.eval(UNPLACE, [keys.container(ref.userId, ref.containerId)], [fence, boot]);
+      throw error;
+    }
+  }
+
+  async #changed(
+    ref: ContainerRef,
+    fence: number,
+    from: ContainerState[] | undefined,
+    ended: boolean,
+    fields: (string | number)[],
+  ): Promise<ContainerVerdict> {
+    const { userId, containerId } = ref;
+    const args = [
+      fence,
+      from?.join(',') ?? '',
+      ended ? ENDED_RECORD_TTL_MS : OPEN_RECORD_TTL_MS,
+      ended ? '' : Date.now() + OUTSTANDING_MS,
+      this.#store.maxChanges,
+      ...fields,
+    ];
+    const names = [keys.container(userId, containerId), keys.openContainers(userId), keys.changes(userId)];
+    const change = () => this.#store.change(userId, CHANGE, names, args);
+    // A record with an older fence than the caller's has been forgotten in part.
+    const [verdict] = await this.#known(ref, change, ([said, , known]) =>
+      said === 'refused' ? Number(known) < fence : said === 'gone',
+    );
+    return verdict as ContainerVerdict;
+  }
+
+  async #known(
+    ref: ContainerRef,
+    work: () => Promise<string[]>,
+    forgotten = (answer: string[]): boolean => answer[0] === 'gone',
+  ): Promise<string[]> {
+    const answer = await work();
+    if (!forgotten(answer) || !(await this.#store.recallContainer(ref))) return answer;
+    return work();
+  }
+}
+
+/** What its state says of a desktop, if there is something that watchers must have heard. */
+function newsOf({ state, width, height, expiresAt = 0, error }: DesktopRecord): ContainerNews | undefined {
+  if (state === 'running') return { to: state, expiresAt, width, height };
+  if (state === 'failed') return { to: state, error };
+  return state === 'stopped' || state === 'lost' ? { to: state } : undefined;
+}
+
+const member = ({ userId, containerId }: ContainerRef): string => `${userId}/${containerId}`;

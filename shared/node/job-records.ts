@@ -1,0 +1,321 @@
+import {
+  isTerminal,
+  type JobError,
+  type JobKind,
+  type JobState,
+  jobFromRecord,
+  type TerminalJobState,
+} from '../jobs.ts';
+import { keys } from '../keys.ts';
+import { readInput } from '../ledger/reads.ts';
+import { type JobRow, jobRecord } from '../ledger/rows.ts';
+import { changeJobScript, claimJobScript } from '../lua/job.lua.ts';
+import { type EarlierEnd, ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
+import { type RecordStore, script } from './store.ts';
+import type { Teller } from './teller.ts';
+
+/** One run of a job. */
+export type JobRef = { userId: string; jobId: string; run: number; kind: JobKind; containerId: string };
+/** How a run ended. */
+export type JobEnd =
+  | { state: 'completed'; result?: unknown }
+  | { state: Exclude<TerminalJobState, 'completed'>; error?: JobError };
+
+/** `timeoutMs`: how long an attempt may take, `undefined` for the usual. */
+export type Claim =
+  | { verdict: 'ok'; fence: number; timeoutMs: number | undefined }
+  | { verdict: 'ended' | 'stale' | 'gone' };
+export type JobChange = 'ok' | 'ended' | 'stale' | 'gone';
+
+/** A run that has ended, `at` ms. `fence` is that of who took it last, `queue` the one it was in. */
+export type EndedRun = {
+  ref: JobRef;
+  end: JobEnd;
+  fence: number;
+  queue: string;
+  at: number;
+  attemptsMade: number;
+};
+
+/** Where a job stands: its latest run, the desktop of that run ('' without one), and the fence of who took it last. */
+export type Standing = { state: JobState; run: number; fence: number; containerId: string };
+
+/** Who is told of runs beside their rooms; what it is told twice it must do once. */
+export type Notify = (news: RunNews) => Promise<void>;
+export type RunNews = {
+  ref: JobRef;
+  /** Its owner wants to be told by webhook. */
+  webhook: boolean;
+  /** When it happened, ms. */
+  at: number;
+  /** Attempts that have ended. */
+  attemptsMade: number;
+  end: JobEnd | undefined;
+};
+
+const CLAIM = script(claimJobScript);
+const CHANGE = script(changeJobScript);
+
+/** What becomes of jobs: see `Records`. */
+export class JobRecords {
+  readonly #store: RecordStore;
+  readonly #tell: Teller;
+  readonly #notify: Notify;
+
+  constructor(store: RecordStore, tell: Teller, notify: Notify) {
+    this.#store = store;
+    this.#tell = tell;
+    this.#notify = notify;
+  }
+
+  /** A run was seen in its queue: what its submission reserved counts from now on, and it is told that it waits. */
+  async queued(ref: JobRef): Promise<void> {
+    if (ref.run > 1) await this.#tellEarlierEnds(ref);
+    await Promise.all([this.#confirm(ref), this.#tell.queued(ref)]);
+  }
+
+  /** Takes a run: `active` under a new fence. `attemptsMade` counts the attempts that have ended. */
+  async claim(ref: JobRef, attemptsMade: number): Promise<Claim> {
+    const now = Date.now();
+    const { maxChanges } = this.#store;
+    const { userId, jobId, containerId } = ref;
+    const until = now + OUTSTANDING_MS;
+    const args = [ref.run, now, attemptsMade, OPEN_RECORD_TTL_MS, until, maxChanges, containerId];
+    const names = [
+      ...jobKeys(ref),
+      keys.container(userId, containerId),
+      keys.openContainers(userId),
+      keys.input(userId, jobId),
+    ];
+    const [verdict, value, timeoutMs, webhook, ends] = await this.#known(ref, () =>
+      this.#store.change(userId, CLAIM, names, args),
+    );
+    if (verdict !== 'ok') return { verdict: verdict as 'ended' | 'stale' | 'gone' };
+    const fence = Number(value);
+    if (ends) await this.#tellEarlierEnds(ref);
+    // Nothing waits for this: what is told later comes after it, and a run that is taken again is told so again.
+    void this.#tell.active(ref, fence, attemptsMade + 1);
+    await this.#notify({ ref, webhook: webhook === '1', at: now, attemptsMade, end: undefined });
+    return { verdict: 'ok', fence, timeoutMs: Number(timeoutMs) || undefined };
+  }
+
+  /** @param seq rises within the fence; an older one is dropped */
+  async progress(
+    ref: JobRef,
+    fence: number,
+    seq: number,
+    percent: number,
+    message?: string,
+  ): Promise<JobChange> {
+    const verdict = await this.#changed(ref, fence, OPEN_RECORD_TTL_MS, ['progress', percent]);
+    if (verdict === 'ok') await this.#tell.progress(ref, fence, seq, percent, message);
+    return verdict;
+  }
+
+  /** A piece of a run's output. `seq` is counted with that of `progress`; `attempt` counts from 1. */
+  async output(ref: JobRef, fence: number, seq: number, text: string, attempt: number): Promise<void> {
+    await this.#tell.output(ref, fence, seq, text, attempt);
+  }
+
+  /** An attempt failed and another follows after `delayMs` or so. */
+  async retry(
+    ref: JobRef,
+    fence: number,
+    attemptsMade: number,
+    error: JobError,
+    delayMs: number,
+  ): Promise<JobChange> {
+    const fields = ['state', 'delayed', 'attemptsMade', attemptsMade];
+    const verdict = await this.#changed(ref, fence, OPEN_RECORD_TTL_MS, fields);
+    if (verdict === 'ok') await this.#tell.retrying(ref, fence, { error, attemptsMade, delayMs });
+    return verdict;
+  }
+
+  /** The run waits again, no attempt spent; `queue` when it has moved to another one. */
+  async handBack(ref: JobRef, fence: number | undefined, queue?: string): Promise<JobChange> {
+    const fields = ['state', 'queued', ...(queue ? ['queue', queue] : [])];
+    return this.#changed(ref, fence, OPEN_RECORD_TTL_MS, fields);
+  }
+
+  /** The run's one end. Without `fence` for who acts for a dead holder. The first end stands and is told (again). */
+  async end(ref: JobRef, end: JobEnd, fence?: number, attemptsMade?: number): Promise<JobChange> {
+    const at = Date.now();
+    const fields: (string | number)[] = ['state', end.state, 'finishedAt', at];
+    if (attemptsMade !== undefined) fields.push('attemptsMade', attemptsMade);
+    if (end.state === 'completed') {
+      fields.push('progress', 100);
+      if (end.result !== undefined) fields.push('result', JSON.stringify(end.result));
+    } else if (end.error) {
+      fields.push('error', JSON.stringify(end.error));
+    }
+    const [verdict, webhook, last, made] = await this.#change(ref, fence, ENDED_RECORD_TTL_MS, fields);
+    if (verdict === 'ok') {
+      const ended = { ref, end, fence: Number(last), queue: '', at, attemptsMade: Number(made) };
+      await this.#tellEnd(ended, webhook === '1');
+    }
+    if (verdict === 'ended') await this.tellEndAgain(ref);
+    return verdict as JobChange;
+  }
+
+  /** Makes sure that the end which is in the record is in the log as well. */
+  async tellEndAgain(ref: JobRef): Promise<void> {
+    const record = await this.#store.redis.hgetall(keys.job(ref.userId, ref.jobId));
+    const ended = endedRuns(ref.userId, record).find(({ ref: { run } }) => run === ref.run);
+    if (ended) await this.#tellEnd(ended, Boolean(record.webhookUrl));
+  }
+
+  /** Makes sure that what the ledger has of an ended run was told, whatever Redis has forgotten of it. */
+  async tellEndOf(row: JobRow): Promise<void> {
+    const webhook = row.webhookUrl !== '';
+    for (const run of endedRuns(row.userId, jobRecord(row))) {
+      if (row.startedAt) {
+        const at = row.startedAt.getTime();
+        await this.#notify({ ref: run.ref, webhook, at, attemptsMade: 0, end: undefined });
+      }
+      await this.#tellEnd(run, webhook);
+    }
+  }
+
+  /** The runs of a job that have ended, as far as they are remembered; `undefined` when it is not known (any more). */
+  async endedRuns(userId: string, jobId: string): Promise<EndedRun[] | undefined> {
+    const read = () => this.#store.redis.hgetall(keys.job(userId, jobId));
+    let record = await read();
+    if (!record.state && (await this.#store.recallJob(userId, jobId))) record = await read();
+    return record.state ? endedRuns(userId, record) : undefined;
+  }
+
+  /** Where jobs stand by now, for who works on them; `undefined` for one that Redis does not know. */
+  async standings(refs: JobRef[]): Promise<(Standing | undefined)[]> {
+    const pipeline = this.#store.redis.pipeline();
+    for (const { userId, jobId } of refs) pipeline.hmget(keys.job(userId, jobId), ...STANDING);
+    const answers = (await pipeline.exec()) ?? [];
+    return refs.map((_, i) => standingOf(answers[i]?.[1] as (string | null)[] | undefined));
+  }
+
+  /** What the job works on, where that is kept apart from its record; `undefined` when nobody knows it any more. */
+  async input({ userId, jobId }: JobRef): Promise<string | undefined> {
+    const { redis, ledger } = this.#store;
+    const known = await redis.get(keys.input(userId, jobId));
+    return known ?? (await ledger?.run((db) => readInput(db, userId, jobId)));
+  }
+
+  /** Where its owner wants to be told of the job by webhook ('' for nowhere), and the job's result as JSON if it has one. */
+  async webhook({ userId, jobId }: JobRef): Promise<{ url: string; result: string | undefined }> {
+    const read = () => this.#store.redis.hmget(keys.job(userId, jobId), 'webhookUrl', 'result');
+    let [url, result] = await read();
+    if (typeof url !== 'string' && (await this.#store.recallJob(userId, jobId))) [url, result] = await read();
+    return { url: url ?? '', result: result ?? undefined };
+  }
+
+  /** When work on the latest run first began, ms; now when nobody knows. */
+  async startedAt({ userId, jobId }: JobRef): Promise<number> {
+    return Number((await this.#store.redis.hget(keys.job(userId, jobId), 'startedAt')) ?? Date.now());
+  }
+
+  /** Where a job stands, `undefined` when it is not known (any more). */
+  async standing(userId: string, jobId: string): Promise<Standing | undefined> {
+    const read = async () => standingOf(await this.#store.redis.hmget(keys.job(userId, jobId), ...STANDING));
+    const known = await read();
+    return known ?? ((await this.#store.recallJob(userId, jobId)) ? read() : undefined);
+  }
+
+  /** Puts a job's record back, unless Redis knows as much. → was it needed? */
+  restore(row: JobRow): Promise<boolean> {
+    return this.#store.restoreJob(row);
+  }
+
+  /** What was reserved for a moment counts as outstanding, if it still counts at all, and its records are kept. */
+  async #confirm({ userId, jobId, containerId }: JobRef): Promise<void> {
+    const until = Date.now() + OUTSTANDING_MS;
+    const { redis } = this.#store;
+    await Promise.all([
+      redis.zadd(keys.openJobs(userId), 'XX', until, jobId),
+      redis.zadd(keys.openContainers(userId), 'XX', until, containerId),
+      redis.pexpire(keys.job(userId, jobId), OPEN_RECORD_TTL_MS, 'GT'),
+      redis.pexpire(keys.container(userId, containerId), OPEN_RECORD_TTL_MS, 'GT'),
+    ]);
+  }
+
+  async #changed(
+    ref: JobRef,
+    fence: number | undefined,
+    ttlMs: number,
+    fields: (string | number)[],
+  ): Promise<JobChange> {
+    const [verdict] = await this.#change(ref, fence, ttlMs, fields);
+    return verdict as JobChange;
+  }
+
+  #change(
+    ref: JobRef,
+    fence: number | undefined,
+    ttlMs: number,
+    fields: (string | number)[],
+  ): Promise<string[]> {
+    const args = [fence ?? '', ref.run, ttlMs, this.#store.maxChanges, ...fields];
+    const names = [...jobKeys(ref), keys.input(ref.userId, ref.jobId)];
+    return this.#known(ref, () => this.#store.change(ref.userId, CHANGE, names, args));
+  }
+
+  async #tellEnd({ ref, end, fence, at, attemptsMade }: EndedRun, webhook: boolean): Promise<void> {
+    await Promise.all([
+      this.#tell.ended(ref, end, fence),
+      this.#notify({ ref, webhook, at, attemptsMade, end }),
+    ]);
+  }
+
+  /** The runs before this one have ended, whether or not somebody was there to tell. */
+  async #tellEarlierEnds({ userId, jobId, run }: JobRef): Promise<void> {
+    const record = await this.#store.redis.hgetall(keys.job(userId, jobId));
+    for (const ended of endedRuns(userId, record)) {
+      if (ended.ref.run < run) await this.#tellEnd(ended, Boolean(record.webhookUrl));
+    }
+  }
+
+  /** Once more with the record from the ledger, when Redis has none. */
+  async #known({ userId, jobId }: JobRef, work: () => Promise<string[]>): Promise<string[]> {
+    const answer = await work();
+    if (answer[0] !== 'gone' || !(await this.#store.recallJob(userId, jobId))) return answer;
+    return work();
+  }
+}
+
+const STANDING = ['state', 'run', 'fence', 'containerId'] as const;
+
+function standingOf(fields: (string | null)[] | undefined): Standing | undefined {
+  const [state, run, fence, containerId] = fields ?? [];
+  if (!state) return undefined;
+  return { state: state as JobState, run: Number(run), fence: Number(fence), containerId: containerId ?? '' };
+}
+
+/** What a job's record says of its runs that have ended, in their order. */
+function endedRuns(userId: string, record: Record<string, string>): EndedRun[] {
+  const job = jobFromRecord(record);
+  if (!job) return [];
+  const of = (run: number, containerId: string): JobRef => ({
+    userId,
+    jobId: job.id,
+    run,
+    kind: job.kind,
+    containerId,
+  });
+  const earlier = JSON.parse(record.ends ?? '[]') as EarlierEnd[];
+  const runs = earlier.map(({ run, containerId, state, error, ...rest }): EndedRun => {
+    const end = { state, ...(error ? { error: JSON.parse(error) as JobError } : {}) };
+    return { ref: of(run, containerId), end, ...rest };
+  });
+  const { state, result, error, attemptsMade } = job;
+  if (isTerminal(state)) {
+    const end = state === 'completed' ? { state, result } : { state, ...(error ? { error } : {}) };
+    const { fence, queue = '', finishedAt } = record;
+    const ref = of(job.run, job.containerId ?? '');
+    runs.push({ ref, end, fence: Number(fence), queue, at: Number(finishedAt), attemptsMade });
+  }
+  return runs;
+}
+
+const jobKeys = ({ userId, jobId }: JobRef): string[] => [
+  keys.job(userId, jobId),
+  keys.openJobs(userId),
+  keys.changes(userId),
+];
