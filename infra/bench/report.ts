@@ -22,9 +22,11 @@ export function report(title: string, figures: Figure[]): boolean {
     const holds = value <= (target?.atMost ?? Infinity) && value >= (target?.atLeast ?? -Infinity);
     met &&= holds;
     const wanted = target
-      ? `  target ${target.atMost === undefined ? `≥ ${target.atLeast}` : `≤ ${target.atMost}`}  ${holds ? 'met' : 'MISSED'}`
+      ? `  target ${target.atMost === undefined ? `≥ ${short(target.atLeast)}` : `≤ ${short(target.atMost)}`}  ${holds ? 'met' : 'MISSED'}`
       : '';
     console.log(`  ${name.padEnd(58)} ${shown.padStart(12)}${wanted}`);
   }
   return met;
 }
+
+const short = (bound = Number.NaN): number => Number(bound.toFixed(3));

@@ -8,18 +8,29 @@ import { startStores } from '../relay/stores.ts';
 import type { Side } from './crowd.ts';
 import { cpuMs } from './desktop.ts';
 
-const file = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-
 /** The whole way of a desktop's screen: the worker's bridge, Redis, and a relay node, each a process of its own. */
 export async function startOurs(socketPath: string): Promise<Side> {
   const stores = await startStores();
-  const bridge = fork(file('bridge.ts'), [socketPath, stores.realtime.url, stores.containerId]);
+  const bridge = fork(new URL('bridge.ts', import.meta.url), [
+    socketPath,
+    stores.realtime.url,
+    stores.containerId,
+  ]);
   const port = await freePort();
   // The kernel ends it with the process that started it.
-  const relay = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, file('../../../relay/main.ts')], {
-    env: { ...process.env, ...stores.env, PORT: `${port}`, LOG_LEVEL: 'warn' },
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
+  const relay = spawn(
+    'setpriv',
+    [
+      '--pdeathsig',
+      'KILL',
+      process.execPath,
+      fileURLToPath(new URL('../../../relay/main.ts', import.meta.url)),
+    ],
+    {
+      env: { ...process.env, ...stores.env, PORT: `${port}`, LOG_LEVEL: 'warn' },
+      stdio: ['ignore', 'inherit', 'inherit'],
+    },
+  );
   await once(bridge, 'message');
   const url = `http://127.0.0.1:${port}`;
   await waitFor(

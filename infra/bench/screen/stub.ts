@@ -7,7 +7,7 @@ import type { Seen } from './viewers.ts';
 
 const FENCE = 248;
 const CONTINUOUS = 150;
-/** What noVNC asks for, but for the pointer's shape (ours has the pointer drawn) and encodings that TigerVNC lacks. */
+/** What noVNC asks for, but for the pointer's shape (ours has the pointer drawn) and what Xvnc would not choose or lacks. */
 const ENCODINGS = [
   ENCODING.copyRect,
   ENCODING.tight,
