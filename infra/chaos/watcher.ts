@@ -66,6 +66,10 @@ export class Watcher {
     if (this.#seen.has(id) && !snapshot) this.twice.push(`${type} ${id}`);
     this.#seen.add(id);
     const state = snapshot ? (said.state as JobState) : (type.slice('job.'.length) as JobState);
-    if (isTerminalEvent(type) || (snapshot && isTerminal(state))) this.ends.push({ run, state, snapshot });
+    const known = this.ends.some((end) => end.run === run && end.state === state);
+    // Who was cut off after an end and comes back to a log that was lost is told the present state.
+    if (isTerminalEvent(type) || (snapshot && isTerminal(state) && !known)) {
+      this.ends.push({ run, state, snapshot });
+    }
   }
 }

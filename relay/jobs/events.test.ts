@@ -148,6 +148,33 @@ test('a log that was lost is told as a snapshot, which ends the stream when the 
   expect(types(live)).toEqual(['job.progress', 'job.snapshot', 'job.completed']);
 });
 
+test('an end that was told is not told again by a log that was lost meanwhile', async () => {
+  const { url } = await world.node();
+  const job = await world.job('ann', { state: 'active' });
+  await world.append('ann', job, progress(1));
+  const stream = await follow(url, job);
+  await waitFor('the log', () => stream.events.length === 1);
+  // Nobody can say whether this is the latest run: the stream stays open for a while.
+  await world.queue.client.hset(keys.job('ann', job), { state: 'completed', run: 1 });
+  await world.queue.kill();
+  const event: StoredEvent = { type: 'job.completed', run: 1, time: new Date().toISOString(), data: {} };
+  const tell = () =>
+    appendEvents(world.realtime.client, { userId: 'ann', room: `job:${job}` }, [{ event, token: 'end:1' }]);
+  await tell();
+  await waitFor('the end', () => types(stream).at(-1) === 'job.completed');
+  await world.realtime.client.flushall();
+  await world.queue.restart();
+  await waitFor('the node to be ready', async () => (await fetch(`${url}/health/ready`)).ok);
+  await tell();
+  const witness = await follow(url, job);
+  await waitFor('who comes now to be told', () => witness.over() === 'ended');
+  await retry(job, 2);
+  await end(job, 2);
+  await waitFor('the stream to end', () => stream.over() === 'ended');
+  expect(types(stream)).toEqual(['job.progress', 'job.completed', 'job.completed']);
+  expect(stream.events.map(({ run }) => run)).toEqual([1, 1, 2]);
+});
+
 test('a log that was trimmed begins with a snapshot and goes on with what is left', async () => {
   const { url } = await world.node();
   const job = await world.job('ann', { state: 'active' });

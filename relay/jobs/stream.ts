@@ -42,7 +42,9 @@ export class EventStream implements Listener {
   }
 
   send(event: Envelope): void {
-    if (this.#closed) return;
+    // A log that was lost is followed by the present state, and perhaps by the end once more: that has been said.
+    const said = this.#endedRun !== undefined && (event.run ?? 0) <= this.#endedRun;
+    if (this.#closed || said) return;
     this.#write(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
     const { type, run, data } = event;
     const end = isTerminalEvent(type) || (type === 'job.snapshot' && isTerminal(data.state as JobState));
