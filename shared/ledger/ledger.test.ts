@@ -1,12 +1,15 @@
+import { sql as drizzleSql } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startPostgres, type TestPostgres } from '../../infra/testing/postgres.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
 import { recordChanges } from './changes.ts';
 import type { Db } from './db.ts';
 import { recordPlacement } from './placements.ts';
 import { beat, listJobs, readContainer, readJob, readLag } from './reads.ts';
 import { type ContainerRow, containerRecord, containerRow, type JobRow, jobRecord, jobRow } from './rows.ts';
+import { containers } from './schema.ts';
 import { recordSubmission } from './submissions.ts';
 import { readUsage } from './usage.ts';
 
@@ -276,4 +279,26 @@ test('a server that never heard a beat is infinitely late, one that did is a lit
   await beat(db);
   await beat(db);
   expect(await readLag(db)).toBeLessThan(60_000);
+});
+
+test('a retry that is recorded while the drain records the same run waits for it, not in a circle', async () => {
+  await recordChanges(db, { jobs: [change('1', ended('failed'))], containers: [] });
+  const at = new Date(T0 + 9000);
+  const again = job('j1', { run: 2, fence: 2, containerId: 'c2' });
+  const wanted = desktop({ id: 'c2', createdAt: at });
+  const retry = { at, seqs: { job: '2', container: '3' } };
+  let recorded: Promise<unknown> = Promise.resolve();
+  // As the drain does: the job's row first, then the desktop's.
+  await db.transaction(async (drain) => {
+    await drain.execute(drizzleSql`update jobs set queue = queue where id = 'j1'`);
+    recorded = recordSubmission(db, { job: again, container: wanted, retry, idempotency: undefined });
+    recorded.catch(() => undefined);
+    await waitFor('the retry to wait', async () => {
+      const [row] = await server.sql`select from pg_stat_activity where wait_event_type = 'Lock'`;
+      return row !== undefined;
+    });
+    await drain.insert(containers).values(wanted);
+  });
+  await recorded;
+  expect(await readJob(db, USER, 'j1')).toMatchObject({ run: 2, state: 'queued', containerId: 'c2' });
 });

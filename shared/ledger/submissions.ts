@@ -102,10 +102,10 @@ function insertSubmission(
 ): SQL {
   const { userId } = job;
   const at = retry?.at ?? job.createdAt;
-  const inserting = <T extends PgTable>(table: T, row: T['$inferInsert']) =>
-    db.insert(table).select(rowOf(table, row, take !== undefined));
-  const insert = <T extends PgTable>(table: T, row: T['$inferInsert']) =>
-    inserting(table, row).onConflictDoNothing().getSQL();
+  const inserting = <T extends PgTable>(table: T, row: T['$inferInsert'], after?: string) =>
+    db.insert(table).select(rowOf(table, row, take !== undefined, after));
+  const insert = <T extends PgTable>(table: T, row: T['$inferInsert'], after: string) =>
+    inserting(table, row, after).onConflictDoNothing().returning({ one: sql`1` }).getSQL();
 
   const start = { userId, fence: job.fence, at };
   const change = {
@@ -118,11 +118,15 @@ function insertSubmission(
   };
   const run = inserting(jobs, job)
     .onConflictDoUpdate({ target: jobs.id, set: NEW_RUN, setWhere: sql`excluded.run > ${jobs.run}` })
+    .returning({ one: sql`1` })
     .getSQL();
   const parts = [sql`job as (${run})`];
-  if (retry?.seqs.job !== '') parts.push(sql`job_change as (${insert(jobChanges, change)})`);
+  // PostgreSQL runs what nothing refers to in an order of its own. Rows are locked as `recordChanges` locks them: the job,
+  // the desktop, then their history.
+  const rows = container ? 'container' : 'job';
+  if (retry?.seqs.job !== '') parts.push(sql`job_change as (${insert(jobChanges, change, rows)})`);
   if (input !== undefined) {
-    parts.push(sql`input as (${insert(jobInputs, { jobId: job.id, userId, input })})`);
+    parts.push(sql`input as (${insert(jobInputs, { jobId: job.id, userId, input }, rows)})`);
   }
   if (container) {
     const requested = {
@@ -134,9 +138,9 @@ function insertSubmission(
       state: 'requested' as const,
       host: '',
     };
-    parts.push(sql`container as (${insert(containers, container)})`);
+    parts.splice(1, 0, sql`container as (${insert(containers, container, 'job')})`);
     if (retry?.seqs.container !== '') {
-      parts.push(sql`container_change as (${insert(containerChanges, requested)})`);
+      parts.push(sql`container_change as (${insert(containerChanges, requested, rows)})`);
     }
   }
   if (job.kind === 'container.stop') {
@@ -147,6 +151,7 @@ function insertSubmission(
       eq(containers.state, 'requested'),
       eq(containers.host, ''),
       take && sql`exists (select from key)`,
+      done('job'),
     );
     parts.push(
       sql`stopping as (${db.update(containers).set({ state: 'stopping' }).where(unplaced).getSQL()})`,
@@ -172,12 +177,24 @@ const NEW_RUN = {
   finishedAt: sql`null`,
 };
 
-/** `select` of one row's values in the order of its table's columns; of none when it is `keyed` and no key was taken. */
-function rowOf<T extends PgTable>(table: T, row: T['$inferInsert'], keyed: boolean): SQL {
+/** True, once the part of this name is done. */
+const done = (part: string): SQL => sql`(select count(*) from ${sql.identifier(part)}) >= 0`;
+
+/**
+ * `select` of one row's values in the order of its table's columns; of none when it is `keyed` and no key was taken.
+ * @param after the part that must be done first
+ */
+function rowOf<T extends PgTable>(
+  table: T,
+  row: T['$inferInsert'],
+  keyed: boolean,
+  after: string | undefined,
+): SQL {
   const values = Object.entries(getTableColumns(table)).map(([name, column]) =>
     sql.param((row as Record<string, unknown>)[name] ?? null, column),
   );
-  return sql`select ${sql.join(values, sql`, `)}${keyed ? sql` where exists (select from key)` : sql``}`;
+  const conditions = [keyed ? sql`exists (select from key)` : sql`true`, after ? done(after) : sql`true`];
+  return sql`select ${sql.join(values, sql`, `)} where ${sql.join(conditions, sql` and `)}`;
 }
 
 const forgottenAt = (now: Date): Date => new Date(now.getTime() - ENDED_RECORD_TTL_MS);
