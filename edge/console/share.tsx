@@ -21,7 +21,14 @@ export function SharedScreen({ containerId, token, url }: Share) {
   const [said, setSaid] = useState('');
   const connection = useRef<ReturnType<typeof connect>>(undefined);
   const open = async () => {
-    connection.current ??= connect({ url, token, onError: ({ message }) => setSaid(message) });
+    connection.current ??= connect({
+      url,
+      token,
+      onError: ({ code, message }) =>
+        setSaid(
+          code === 'unauthenticated' ? 'This link no longer works: ask its owner for a new one.' : message,
+        ),
+    });
     return connection.current;
   };
   useEffect(() => () => connection.current?.close(), []);
