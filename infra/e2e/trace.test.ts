@@ -4,6 +4,7 @@ import type { Job } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
 import type Docker from 'dockerode';
 import { Redis } from 'ioredis';
+import postgres from 'postgres';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { born } from '../stack/processes.ts';
 import { ENGINE_WITHIN_MS, startEngine } from '../testing/docker.ts';
@@ -179,6 +180,16 @@ it('operators look into the queues of each worker with the password, and nobody 
 
 it('a queue Redis that has lost everything costs no desktop and no job', async () => {
   const file = stack.file();
+  const ledger = postgres(file.ledger?.url ?? '', { max: 1 });
+  const recorded = (jobId: string) =>
+    waitFor(
+      'the ledger to know the end',
+      async () => {
+        const [row] = await ledger`select state from jobs where id = ${jobId}`;
+        return row?.state === 'completed';
+      },
+      PATIENCE_MS,
+    );
   const { body } = await call<{ jobId: string; containerId: string }>(file, 'POST', '/containers/start');
   const state = async () => (await getContainer(file, body.containerId)).body.state;
   await waitFor('the desktop', async () => (await state()) === 'running', PATIENCE_MS);
@@ -187,14 +198,17 @@ it('a queue Redis that has lost everything costs no desktop and no job', async (
   const [container] = await containersOf(body.containerId);
   const redis = new Redis(file.redis.queue);
   redis.on('error', () => undefined);
+  // What is not in the ledger yet would happen again.
+  await recorded(body.jobId);
   await redis.flushall();
-  // What happened in the last moment may not have been in the ledger yet: then it happens again.
   await waitFor('the desktop, still', async () => (await state()) === 'running', PATIENCE_MS);
   await waitFor('the job, still', async () => (await job()).state === 'completed', PATIENCE_MS);
-  const next = await call<{ containerId: string }>(file, 'POST', '/containers/start');
+  const next = await call<{ jobId: string; containerId: string }>(file, 'POST', '/containers/start');
   expect(next.status).toBe(202);
   const other = async () => (await getContainer(file, next.body.containerId)).body.state;
   await waitFor('the next desktop', async () => (await other()) === 'running', PATIENCE_MS);
+  await recorded(next.body.jobId);
+  await ledger.end();
   await waitFor('the record', () => redis.exists(keys.container('user-1', body.containerId)), PATIENCE_MS);
   redis.disconnect();
   expect(await containersOf(body.containerId)).toEqual([container]);
