@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { born } from '../stack/processes.ts';
 
 const GONE_WITHIN_MS = 5000;
 
@@ -20,6 +21,9 @@ export async function endOrphans(dir: string): Promise<void> {
     }
     await sleep(20);
   }
+  // A server that was killed may be a zombie for long, where nobody reaps it: PostgreSQL would take it for a living one.
+  const server = serverOf(dir);
+  if (server > 0 && born(server) === undefined) rmSync(join(dir, 'postmaster.pid'), { force: true });
 }
 
 function orphans(dir: string): number[] {
