@@ -15,11 +15,6 @@ if state == 'completed' or state == 'failed' or state == 'cancelled' or state ==
   return cjson.encode({verdict = 'ended', state = state})
 end
 if kind == 'container.stop' then return cjson.encode({verdict = 'uncancellable'}) end
-local function record_of(key)
-  local flat, fields = redis.call('HGETALL', key), {}
-  for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
-  return fields
-end
 local time = redis.call('TIME')
 local now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
 redis.call('HSET', KEYS[1], 'state', 'cancelled', 'finishedAt', now)

@@ -27,11 +27,6 @@ if decision[1] == 0 then return answer({verdict = 'denied'}) end
 
 local prefix = 'ww:{' .. r.userId .. '}:job:'
 local container_prefix = 'ww:{' .. r.userId .. '}:container:'
-local function record_of(key)
-  local flat, fields = redis.call('HGETALL', key), {}
-  for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
-  return fields
-end
 local function existing(id, fallback)
   local f = redis.call('HMGET', prefix .. id, 'containerId', 'queue', 'state', 'run', 'createdAt', 'priority', 'kind')
   local found = {verdict = 'replayed', jobId = id, containerId = f[1] or fallback, queue = f[2] or '',
