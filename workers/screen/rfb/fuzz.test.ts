@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { constants, deflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -50,7 +51,7 @@ async function read(chunks: Buffer[]): Promise<Told> {
   async function* source() {
     yield* chunks;
   }
-  await feed(source(), session(), () => undefined).catch((error: unknown) => {
+  await feed(Readable.from(source()), session(), () => undefined).catch((error: unknown) => {
     told.error = error;
   });
   return told;
