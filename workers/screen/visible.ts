@@ -59,8 +59,8 @@ export class VisibleRects {
   }
 
   /** What has to be drawn, in order. */
-  *rects(): Iterable<Rect> {
-    for (const { rect } of this.#entries) yield rect;
+  rects(): Rect[] {
+    return Array.from(this.#entries, ({ rect }) => rect);
   }
 
   /** Throws when there is no end to it. */

@@ -58,24 +58,24 @@ export function* readTight(w: number, h: number, streams: TightStreams): Parser<
   if (kind > JPEG) throw new ProtocolError('an unknown kind of Tight rectangle');
 
   const id = kind & 3;
-  const head = [(kind << 4) | (1 << id)];
+  let head = Buffer.of((kind << 4) | (1 << id));
   let bitsPerPixel = 24;
   if (kind & EXPLICIT_FILTER) {
     const filter = (yield 1).readUInt8();
-    head.push(filter);
+    head = Buffer.concat([head, Buffer.of(filter)]);
     if (filter === FILTER.palette) {
       const last = (yield 1).readUInt8();
       if (last === 0) throw new ProtocolError('a palette of one colour');
-      head.push(last, ...(yield 3 * (last + 1)));
+      head = Buffer.concat([head, Buffer.of(last), yield 3 * (last + 1)]);
       bitsPerPixel = last === 1 ? 1 : 8;
     } else if (filter > FILTER.gradient) throw new ProtocolError('an unknown filter');
   }
   const size = ((w * bitsPerPixel + 7) >> 3) * h;
-  if (size < MIN_TO_COMPRESS) return Buffer.concat([Buffer.from(head), yield size]);
+  if (size < MIN_TO_COMPRESS) return Buffer.concat([head, yield size]);
   const length = yield* readLength(size + (size >> 6) + 1024);
   const pixels = streams.inflate(id, yield length, size);
   const packed = deflater.deflate(pixels, packedScratch);
-  return Buffer.concat([Buffer.from(head), compactLength(packed.length), packed]);
+  return Buffer.concat([head, compactLength(packed.length), packed]);
 }
 
 /** The browser decodes it, so what it says of its size must be true. */
