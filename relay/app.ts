@@ -97,7 +97,7 @@ export function createRelay(config: Config, log: Logger): Relay {
       for (const id of ids) {
         const socket = everyone.sockets.get(id);
         if (!socket) continue;
-        prebuilt.send(socket);
+        prebuilt.send(socket.data.wire);
         sent += 1;
       }
       return sent;

@@ -1,6 +1,7 @@
 import type { FrameHead } from '@warmwind/shared/screen';
 import { Prebuilt } from '../sockets/prebuilt.ts';
-import type { RelayServer, RelaySocket } from '../sockets/socket.ts';
+import type { RelayServer } from '../sockets/socket.ts';
+import type { Wire } from '../sockets/wire.ts';
 
 /** A frame of a screen as the viewers of this node are sent it. */
 export class Frame {
@@ -18,7 +19,7 @@ export class Frame {
     this.#prebuilt = new Prebuilt(io, args);
   }
 
-  send(socket: RelaySocket): void {
-    this.#prebuilt.send(socket);
+  send(wire: Wire): void {
+    this.#prebuilt.send(wire);
   }
 }
