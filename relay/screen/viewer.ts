@@ -83,9 +83,11 @@ export class Viewer {
     return true;
   }
 
-  ack(epoch: number, seq: number): void {
-    this.#window.ack(epoch, seq, performance.now());
+  /** All up to this frame has arrived. → is that news? */
+  ack(epoch: number, seq: number): boolean {
+    const news = this.#window.ack(epoch, seq, performance.now());
     if (this.#cut !== undefined) this.cut(this.#cut);
+    return news;
   }
 
   /** From here on it lacks a key. */

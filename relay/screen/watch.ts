@@ -20,7 +20,7 @@ const ControlAction = z.strictObject({
   containerId: ContainerId,
   action: z.enum(['request', 'release', 'take']),
 });
-const Acknowledgement = z.strictObject({ containerId: ContainerId, epoch: z.number(), seq: z.number() });
+const Acknowledgement = z.object({ containerId: ContainerId, epoch: z.number(), seq: z.number() });
 const SomeInput = z.strictObject({ containerId: ContainerId, input: ScreenInput });
 
 type Watched = { screen: Screen; viewer: Viewer; input: Input };
@@ -135,9 +135,10 @@ export function handleScreens(
     Acknowledgement,
     ({ containerId, epoch, seq }) => {
       const held = watched.get(containerId);
-      if (!held) return;
-      held.viewer.ack(epoch, seq);
+      if (!held) return false;
+      const news = held.viewer.ack(epoch, seq);
       if (held.viewer.waits) held.screen.ask();
+      return news;
     },
     new Bucket(LIMITS.acksPerSecond, LIMITS.acksBurst),
   );

@@ -36,8 +36,8 @@ export class Window {
     this.#deltaBytes += deltaBytes;
   }
 
-  /** All up to this frame has arrived. */
-  ack(epoch: number, seq: number, now: number): void {
+  /** All up to this frame has arrived. → is that news? */
+  ack(epoch: number, seq: number, now: number): boolean {
     const sent = this.#sent;
     let [end, acked, lastAt] = [0, 0, 0];
     for (; end < sent.length; end += EACH) {
@@ -47,12 +47,13 @@ export class Window {
       this.#deltaBytes -= sent[end + 3] ?? 0;
       lastAt = sent[end + 4] ?? 0;
     }
-    if (end === 0) return;
+    if (end === 0) return false;
     sent.splice(0, end);
     this.#bytes -= acked;
     this.#delayMs = Math.min(now - lastAt, this.#delayMs + 1);
     this.#measure(acked, now);
     if (this.#speed > 0) this.#limit();
+    return true;
   }
 
   /** May a further delta be sent? One that is larger than the window only when no other is on the way. */

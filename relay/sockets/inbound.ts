@@ -47,16 +47,18 @@ export class Inbound {
     return this;
   }
 
-  /** Handles an event that clients send all the time and that has no answer. @param handler never throws */
-  onOften<T>(name: string, schema: z.ZodType<T>, handler: (argument: T) => void, bucket: Bucket): this {
+  /**
+   * Handles an event that clients send all the time and that has no answer. One that brings news has been bounded by what
+   * it tells of; all others are bounded as any event.
+   * @param handler never throws; → was it news? If not it is called again with the same argument
+   */
+  onOften<T>(name: string, schema: z.ZodType<T>, handler: (argument: T) => boolean, bucket: Bucket): this {
     const end = this.#socket.data.wire.takeEarly(name, (argument) => {
       const parsed = schema.safeParse(argument);
-      if (!parsed.success || !bucket.take()) return false;
-      handler(parsed.data);
-      return true;
+      return parsed.success && handler(parsed.data);
     });
     this.#socket.on('disconnect', end);
-    return this.on(name, schema, async (argument) => handler(argument), bucket);
+    return this.on(name, schema, async (argument) => void handler(argument), bucket);
   }
 
   async #receive(name: unknown, args: unknown[]): Promise<void> {

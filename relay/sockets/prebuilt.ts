@@ -1,25 +1,24 @@
-import type { RelayServer } from './socket.ts';
-import { type Framed, framed, type Wire } from './wire.ts';
+import { EVENT, type Framed, framed, MESSAGE, type Wire } from './wire.ts';
 
-/** Socket.IO's packet type of an event, and the first character of Engine.IO's messages. */
-const EVENT = 2;
-const MESSAGE = '4';
+/** How the packet of an event begins that has one binary, and what stands for it. */
+const BINARY_EVENT = '51-';
+const PLACEHOLDER = { _placeholder: true, num: 0 };
 const TEXT_FRAME = 1;
 const BINARY_FRAME = 2;
 
 /**
  * An event as the WebSocket frames that Socket.IO would send, in one buffer that is made once, when the first socket is
- * sent it: it is neither encoded nor framed again for each socket. At most one argument is binary.
+ * sent it: it is neither encoded nor framed again for each socket.
  */
 export class Prebuilt {
-  readonly #io: RelayServer;
   readonly #args: unknown[];
+  readonly #binary: Buffer | undefined;
   #framed: Framed | undefined;
 
-  /** @param args of the event, its name first */
-  constructor(io: RelayServer, args: unknown[]) {
-    this.#io = io;
+  /** @param args of the event, its name first, as JSON @param binary its last argument, if one is binary */
+  constructor(args: [string, ...unknown[]], binary?: Buffer) {
     this.#args = args;
+    this.#binary = binary;
   }
 
   send(wire: Wire): void {
@@ -28,9 +27,12 @@ export class Prebuilt {
   }
 
   #build(): Framed {
-    const packet = { type: EVENT, nsp: '/', data: this.#args } as never;
-    const [text = '', ...attachments] = this.#io.encoder.encode(packet) as [string, ...Buffer[]];
-    return framed(text, frames(Buffer.from(MESSAGE + text), ...attachments));
+    if (!this.#binary) {
+      const text = EVENT + JSON.stringify(this.#args);
+      return framed(text, frames(Buffer.from(MESSAGE + text)));
+    }
+    const text = BINARY_EVENT + JSON.stringify([...this.#args, PLACEHOLDER]);
+    return framed(text, frames(Buffer.from(MESSAGE + text), this.#binary));
   }
 }
 

@@ -1,9 +1,9 @@
 import type { Socket } from 'socket.io';
 import { WebSocket } from 'ws';
 
-/** Engine.IO's messages begin with the one, Socket.IO's packets of events with the other. */
-const MESSAGE = '4';
-const EVENT = '2';
+/** How Engine.IO's messages begin, and after that Socket.IO's packets of events. */
+export const MESSAGE = '4';
+export const EVENT = '2';
 /** The longest message that is read before Engine.IO reads it, bytes. */
 const EARLY_BYTES = 256;
 const { OPEN } = WebSocket;
@@ -72,7 +72,8 @@ export class Wire {
 
   /**
    * Shows `take` the argument of each event `name` that has one argument and no callback, as soon as it is read; what it
-   * takes does not go on through Engine.IO and Socket.IO, which costs several times as much. → to be called in the end
+   * takes does not go on through Engine.IO and Socket.IO. Of one event of a socket. → to be called when the socket is gone,
+   * for another may follow on its connection
    */
   takeEarly(name: string, take: (argument: unknown) => boolean): () => void {
     const ws = this.#ws;
