@@ -3,6 +3,7 @@ import { Container } from '@warmwind/shared/containers';
 import type { App } from '../env.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, IdParam, json, security } from '../http/openapi.ts';
+import { NoQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 import { findContainer } from './find.ts';
@@ -16,7 +17,7 @@ export function getContainer(app: App, services: Services): void {
     summary: 'One of your desktops',
     security,
     middleware: [limited(services.limiter, 'open')] as const,
-    request: { params: IdParam },
+    request: { params: IdParam, query: NoQuery },
     responses: { 200: json(Container, 'The desktop.'), ...failures(401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {

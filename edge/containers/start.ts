@@ -10,6 +10,7 @@ import type { App } from '../env.ts';
 import { jsonBody } from '../http/body.ts';
 import { badRequest, notFound } from '../http/errors.ts';
 import { failures, json, security } from '../http/openapi.ts';
+import { NoQuery } from '../http/query.ts';
 import { idempotency, SubmitHeaders } from '../jobs/idempotency.ts';
 import { submit } from '../jobs/submit.ts';
 import { finished } from '../jobs/wait.ts';
@@ -30,6 +31,7 @@ export function startContainer(app: App, services: Services): void {
     security,
     middleware: [limitedBySubmission(limiter, SCOPES), jsonBody] as const,
     request: {
+      query: NoQuery,
       headers: SubmitHeaders,
       body: json(StartContainer, 'All optional; an empty body starts the default.'),
     },

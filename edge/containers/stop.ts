@@ -6,6 +6,7 @@ import type { App } from '../env.ts';
 import { jsonBody } from '../http/body.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, IdParam, json, security } from '../http/openapi.ts';
+import { NoQuery } from '../http/query.ts';
 import { idempotency, SubmitHeaders } from '../jobs/idempotency.ts';
 import { submit } from '../jobs/submit.ts';
 import { finished } from '../jobs/wait.ts';
@@ -23,7 +24,12 @@ export function stopContainer(app: App, services: Services): void {
     summary: 'Stop a desktop, or cancel its start',
     security,
     middleware: [limitedBySubmission(services.limiter, SCOPES), jsonBody] as const,
-    request: { params: IdParam, headers: SubmitHeaders, body: json(z.strictObject({}), 'Nothing.') },
+    request: {
+      params: IdParam,
+      query: NoQuery,
+      headers: SubmitHeaders,
+      body: json(z.strictObject({}), 'Nothing.'),
+    },
     responses: {
       200: json(Job, 'The finished job, if it was waited for.'),
       202: json(z.object({ jobId: z.string() }), 'Accepted.'),

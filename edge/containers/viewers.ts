@@ -4,6 +4,7 @@ import { Viewers, viewerPath, viewersPath } from '@warmwind/shared/screen';
 import type { App } from '../env.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, IdParam, json, security } from '../http/openapi.ts';
+import { NoQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import { askRelay } from '../realtime/ask.ts';
 import type { Services } from '../services.ts';
@@ -23,7 +24,7 @@ export function listViewers(app: App, services: Services): void {
     summary: 'Who watches one of your desktops, and who controls it',
     security,
     middleware: [limited(limiter, 'open')] as const,
-    request: { params: IdParam },
+    request: { params: IdParam, query: NoQuery },
     responses: { 200: json(Viewers, 'Who watches now.'), ...failures(401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {
@@ -47,7 +48,7 @@ export function expelViewer(app: App, services: Services): void {
       'It may come back as long as its ticket is good: revoke that with `DELETE /realtime/tokens/{id}`.',
     security,
     middleware: [limited(limiter, 'closed')] as const,
-    request: { params: ViewerParam },
+    request: { params: ViewerParam, query: NoQuery },
     responses: { 204: { description: 'It is disconnected.' }, ...failures(401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {

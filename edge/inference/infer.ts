@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { notRunning } from '@warmwind/shared/containers';
 import { ApiError } from '@warmwind/shared/errors';
 import { InferenceRequest } from '@warmwind/shared/inference';
 import { Job } from '@warmwind/shared/jobs';
@@ -8,6 +9,7 @@ import type { App, AppEnv } from '../env.ts';
 import { imageBody } from '../http/body.ts';
 import { badRequest, notFound } from '../http/errors.ts';
 import { failures, json, security } from '../http/openapi.ts';
+import { NoQuery } from '../http/query.ts';
 import { idempotency, SubmitHeaders } from '../jobs/idempotency.ts';
 import { finished } from '../jobs/wait.ts';
 import { webhookIssues } from '../jobs/webhook.ts';
@@ -26,6 +28,7 @@ export function infer(app: App, services: Services): void {
     security,
     middleware: [limitedBySubmission(limiter, INFERENCE_SCOPES), imageBody] as const,
     request: {
+      query: NoQuery,
       headers: SubmitHeaders,
       body: json(
         InferenceRequest,
@@ -61,5 +64,5 @@ async function runningDesktop(c: Context<AppEnv>, services: Services, id: string
   const desktop = await findContainer(c, services, id);
   if (!desktop) throw notFound('desktop');
   if (desktop.state === 'running') return;
-  throw new ApiError('conflict', `The desktop is ${desktop.state}: ask again when it runs.`);
+  throw new ApiError('conflict', notRunning(desktop.state));
 }

@@ -2,6 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { keys } from '@warmwind/shared/keys';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
+import { NoQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import { needed } from '../redis/record.ts';
 import type { Services } from '../services.ts';
@@ -22,6 +23,7 @@ export function listModels(app: App, { limiter, redis }: Services): void {
     summary: 'The models that are served now',
     security,
     middleware: [limited(limiter, 'open')] as const,
+    request: { query: NoQuery },
     responses: { 200: json(Models, 'By name.'), ...failures(401, 429, 503) },
   });
   app.openapi(route, async (c) => {

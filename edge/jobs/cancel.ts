@@ -12,6 +12,7 @@ import { notFound, unavailable } from '../http/errors.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
 import { failures, IdParam, json, security } from '../http/openapi.ts';
+import { NoQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 import { cancelRun, forgetWish, recordCancel } from './cancellation.ts';
@@ -26,7 +27,7 @@ export function cancelJob(app: App, services: Services): void {
     description: 'When it races with the end of the job, whichever came first stands.',
     security,
     middleware: [limited(services.limiter, 'closed')] as const,
-    request: { params: IdParam },
+    request: { params: IdParam, query: NoQuery },
     responses: {
       202: json(z.object({ jobId: z.string() }), 'It is cancelled; what runs of it is ended now.'),
       ...failures(401, 404, 409, 429, 503),

@@ -6,6 +6,7 @@ import { notFound, unavailable } from '../http/errors.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
 import { failures, IdParam, security } from '../http/openapi.ts';
+import { NoQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 import { findJob } from './find.ts';
@@ -27,6 +28,7 @@ export function jobEvents(app: App, services: Services): void {
     middleware: [limited(limiter, 'open')] as const,
     request: {
       params: IdParam,
+      query: NoQuery,
       headers: z.object({
         'last-event-id': z
           .string()

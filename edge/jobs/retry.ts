@@ -6,6 +6,7 @@ import type { App } from '../env.ts';
 import { jsonBody } from '../http/body.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, IdParam, json, security } from '../http/openapi.ts';
+import { NoQuery } from '../http/query.ts';
 import { limitedBySubmission } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 import { idempotency, SubmitHeaders } from './idempotency.ts';
@@ -25,7 +26,12 @@ export function retryJob(app: App, services: Services): void {
     description: 'A new `run` of the same job. A start gets a new desktop like the one before.',
     security,
     middleware: [limitedBySubmission(limiter, SCOPES), jsonBody] as const,
-    request: { params: IdParam, headers: SubmitHeaders, body: json(z.strictObject({}), 'Nothing.') },
+    request: {
+      params: IdParam,
+      query: NoQuery,
+      headers: SubmitHeaders,
+      body: json(z.strictObject({}), 'Nothing.'),
+    },
     responses: {
       200: json(Job, 'The finished job, if it was waited for.'),
       202: json(

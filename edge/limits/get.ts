@@ -3,6 +3,7 @@ import { keys } from '@warmwind/shared/keys';
 import { Limits } from '@warmwind/shared/limits';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
+import { NoQuery } from '../http/query.ts';
 import { needed } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 
@@ -14,6 +15,7 @@ export function getLimits(app: App, { config, limiter, redis }: Services): void 
     operationId: 'getLimits',
     summary: 'Your limits and what is left of them',
     security,
+    request: { query: NoQuery },
     responses: { 200: json(Limits, 'All tiers and quotas.'), ...failures(401, 429, 503) },
   });
   app.openapi(route, async (c) => {

@@ -6,6 +6,7 @@ import { notFound, unavailable } from '../http/errors.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
 import { failures, IdParam, security } from '../http/openapi.ts';
+import { NoQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 
@@ -20,7 +21,7 @@ export function revokeTicket(app: App, { limiter, redis }: Services): void {
       'Connections that use it are closed. Tickets are not kept: an id that was never given out is no error.',
     security,
     middleware: [limited(limiter, 'closed')] as const,
-    request: { params: IdParam },
+    request: { params: IdParam, query: NoQuery },
     responses: { 204: { description: 'It is good no longer.' }, ...failures(401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {

@@ -6,6 +6,7 @@ import { badRequest, unavailable } from '../http/errors.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
 import { failures, json, security } from '../http/openapi.ts';
+import { queryOf } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 
@@ -28,7 +29,7 @@ export function getUsage(app: App, { limiter, ledger }: Services): void {
     security,
     middleware: [limited(limiter, 'open')] as const,
     request: {
-      query: z.object({
+      query: queryOf({
         since: Day.optional().describe(`The first day; default: ${DEFAULT_DAYS} days up to \`until\`.`),
         until: Day.optional().describe(`The last day; default: today. At most ${MAX_DAYS} days.`),
       }),

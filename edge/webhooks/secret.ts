@@ -2,6 +2,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { webhookSecret } from '@warmwind/shared/webhooks';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
+import { NoQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 
@@ -16,6 +17,7 @@ export function getWebhookSecret(app: App, { config, limiter }: Services): void 
       'Verify `Webhook-Id`, `Webhook-Timestamp` and `Webhook-Signature` with it, by any Standard Webhooks library.',
     security,
     middleware: [limited(limiter, 'open')] as const,
+    request: { query: NoQuery },
     responses: {
       200: json(z.object({ secret: z.string().regex(/^whsec_/) }), 'Your secret.'),
       ...failures(401, 429),

@@ -1,0 +1,51 @@
+import { z } from 'zod';
+
+const TYPES: Record<string, string> = {
+  string: 'a string',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+  null: 'null',
+};
+const UNITS: Record<string, [one: string, more: string]> = {
+  string: ['character', 'characters'],
+  array: ['item', 'items'],
+};
+
+/** What is wrong with a value, and what would be right, where a schema does not say so itself. */
+const wording: z.core.$ZodErrorMap = (issue) => {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.input === undefined ? 'is missing' : `must be ${TYPES[issue.expected] ?? issue.expected}`;
+    case 'too_small':
+      return `must ${bound(issue.origin, 'at least', issue.minimum, issue.inclusive ? '' : 'more than')}`;
+    case 'too_big':
+      return `must ${bound(issue.origin, 'at most', issue.maximum, issue.inclusive ? '' : 'less than')}`;
+    case 'invalid_value':
+      return issue.values.length === 1
+        ? `must be ${String(issue.values[0])}`
+        : `must be one of: ${issue.values.map(String).join(', ')}`;
+    case 'not_multiple_of':
+      return `must be a multiple of ${issue.divisor}`;
+    case 'unrecognized_keys':
+      return 'unknown field';
+    case 'invalid_key':
+      return 'has a name that is not allowed';
+    case 'invalid_format':
+      return `must be written as ${issue.format}`;
+    default:
+      return 'is not valid';
+  }
+};
+
+function bound(origin: string, inclusive: string, than: number | bigint, exclusive: string): string {
+  const unit = UNITS[origin];
+  const amount = `${exclusive || inclusive} ${than}`;
+  return unit ? `have ${amount} ${unit[Number(than) === 1 ? 0 : 1]}` : `be ${amount}`;
+}
+
+/** From here on zod says what is wrong in these words, in requests as in the configuration. */
+export const useWording = (): void => z.config({ customError: wording }) as unknown as void;
