@@ -35,6 +35,7 @@ describe('GET /openapi.json', () => {
       'get /models',
       'get /usage',
       'get /v1/models',
+      'get /v1/models/{id}',
       'get /webhooks/secret',
       'post /containers/start',
       'post /containers/{id}/stop',
@@ -125,7 +126,7 @@ describe('every answer', () => {
   });
 
   test('a request is one line of the log, with what finds it again', async () => {
-    const { headers } = await edge.call('ada', 'POST', '/containers/start?secret=1');
+    const { headers } = await edge.call('ada', 'POST', '/containers/start');
     const id = headers.get('X-Request-Id') ?? '';
     const lines = edge.lines.filter((line) => line.includes(id)).map((line) => JSON.parse(line));
     expect(lines).toEqual([
@@ -140,6 +141,14 @@ describe('every answer', () => {
         jobId: expect.any(String),
       }),
     ]);
+  });
+
+  test('a query is not logged: there may be a secret in it', async () => {
+    const { headers } = await edge.call('ada', 'GET', '/jobs?token=eyJ');
+    const id = headers.get('X-Request-Id') ?? '';
+    const lines = edge.lines.filter((line) => line.includes(id)).join('');
+    expect(lines).toContain('"path":"/jobs"');
+    expect(lines).not.toMatch(/token|eyJ/);
   });
 });
 

@@ -33,9 +33,9 @@ const wording: z.core.$ZodErrorMap = (issue) => {
     case 'unrecognized_keys':
       return 'unknown field';
     case 'invalid_key':
-      return 'has a name that is not allowed';
+      return issue.issues[0]?.message ?? 'is no name that is allowed';
     case 'invalid_format':
-      return `must be written as ${issue.format}`;
+      return `must be a valid ${issue.format}`;
     default:
       return 'is not valid';
   }
@@ -48,4 +48,6 @@ function bound(origin: string, inclusive: string, than: number | bigint, exclusi
 }
 
 /** From here on zod says what is wrong in these words, in requests as in the configuration. */
-export const useWording = (): void => z.config({ customError: wording }) as unknown as void;
+export function useWording(): void {
+  z.config({ customError: wording });
+}

@@ -36,7 +36,7 @@ export function listOpenAiModels(app: App, { limiter, redis }: Services): void {
   });
 }
 
-/** `GET /v1/models/:id`. A name may have slashes, and clients may or may not encode them. */
+/** `GET /v1/models/:id`. Clients encode the slashes of a name. */
 export function getOpenAiModel(app: App, { limiter, redis }: Services): void {
   const route = createRoute({
     method: 'get',
