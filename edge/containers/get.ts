@@ -18,7 +18,7 @@ export function getContainer(app: App, services: Services): void {
     security,
     middleware: [limited(services.limiter, 'open')] as const,
     request: { params: IdParam, query: NoQuery },
-    responses: { 200: json(Container, 'The desktop.'), ...failures(401, 404, 429, 503) },
+    responses: { 200: json(Container, 'The desktop.'), ...failures(400, 401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const container = await findContainer(c, services, c.req.valid('param').id);

@@ -25,7 +25,7 @@ export function listViewers(app: App, services: Services): void {
     security,
     middleware: [limited(limiter, 'open')] as const,
     request: { params: IdParam, query: NoQuery },
-    responses: { 200: json(Viewers, 'Who watches now.'), ...failures(401, 404, 429, 503) },
+    responses: { 200: json(Viewers, 'Who watches now.'), ...failures(400, 401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const { id } = c.req.valid('param');
@@ -49,7 +49,7 @@ export function expelViewer(app: App, services: Services): void {
     security,
     middleware: [limited(limiter, 'closed')] as const,
     request: { params: ViewerParam, query: NoQuery },
-    responses: { 204: { description: 'It is disconnected.' }, ...failures(401, 404, 429, 503) },
+    responses: { 204: { description: 'It is disconnected.' }, ...failures(400, 401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const { id, viewerId } = c.req.valid('param');

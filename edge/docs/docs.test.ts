@@ -113,6 +113,19 @@ describe('every answer', () => {
     expect(theirs.headers.get('Access-Control-Allow-Origin')).toBeNull();
   });
 
+  test('may be read by pages from everywhere where all origins are configured', async () => {
+    const open = await startTestEdge({ CORS_ORIGINS: '*' });
+    try {
+      const { headers } = await open.call(undefined, 'GET', '/health/live', {
+        headers: { Origin: 'https://any.test' },
+      });
+      expect(headers.get('Access-Control-Allow-Origin')).toBe('https://any.test');
+      expect(headers.get('Vary')).toContain('Origin');
+    } finally {
+      await open.stop();
+    }
+  });
+
   test('a preflight needs no token and HEAD has no body', async () => {
     const preflight = await fetch(`${edge.url}/containers/start`, {
       method: 'OPTIONS',

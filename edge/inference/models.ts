@@ -24,7 +24,7 @@ export function listModels(app: App, { limiter, redis }: Services): void {
     security,
     middleware: [limited(limiter, 'open')] as const,
     request: { query: NoQuery },
-    responses: { 200: json(Models, 'By name.'), ...failures(401, 429, 503) },
+    responses: { 200: json(Models, 'By name.'), ...failures(400, 401, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const hosts = await servedModels(redis);

@@ -30,7 +30,7 @@ export function cancelJob(app: App, services: Services): void {
     request: { params: IdParam, query: NoQuery },
     responses: {
       202: json(z.object({ jobId: z.string() }), 'It is cancelled; what runs of it is ended now.'),
-      ...failures(401, 404, 409, 429, 503),
+      ...failures(400, 401, 404, 409, 429, 503),
     },
   });
   app.openapi(route, async (c) => {

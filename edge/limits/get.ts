@@ -16,7 +16,7 @@ export function getLimits(app: App, { config, limiter, redis }: Services): void 
     summary: 'Your limits and what is left of them',
     security,
     request: { query: NoQuery },
-    responses: { 200: json(Limits, 'All tiers and quotas.'), ...failures(401, 429, 503) },
+    responses: { 200: json(Limits, 'All tiers and quotas.'), ...failures(400, 401, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const user = c.get('user').id;

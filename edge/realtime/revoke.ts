@@ -22,7 +22,7 @@ export function revokeTicket(app: App, { limiter, redis }: Services): void {
     security,
     middleware: [limited(limiter, 'closed')] as const,
     request: { params: IdParam, query: NoQuery },
-    responses: { 204: { description: 'It is good no longer.' }, ...failures(401, 404, 429, 503) },
+    responses: { 204: { description: 'It is good no longer.' }, ...failures(400, 401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const ticketId = c.req.valid('param').id;

@@ -20,7 +20,7 @@ export function getWebhookSecret(app: App, { config, limiter }: Services): void 
     request: { query: NoQuery },
     responses: {
       200: json(z.object({ secret: z.string().regex(/^whsec_/) }), 'Your secret.'),
-      ...failures(401, 429),
+      ...failures(400, 401, 429),
     },
   });
   app.openapi(route, async (c) =>
