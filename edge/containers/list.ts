@@ -3,6 +3,7 @@ import { CONTAINER_STATES, Container, containerFromRecord, hasEnded } from '@war
 import { keys } from '@warmwind/shared/keys';
 import { listContainers as listRows } from '@warmwind/shared/ledger/reads';
 import { containerOf } from '@warmwind/shared/ledger/rows';
+import { DESKTOP } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { queryOf } from '../http/query.ts';
@@ -32,7 +33,10 @@ export function listContainers(app: App, services: Services): void {
     security,
     middleware: [limited(services.limiter, 'open')] as const,
     request: { query: queryOf({ ...PageShape, ...Filters }) },
-    responses: { 200: json(listOf(Container), 'One page.'), ...failures(400, 401, 429, 503) },
+    responses: {
+      200: json(listOf(Container), 'One page.', { items: [DESKTOP], nextCursor: null }),
+      ...failures(400, 401, 429, 503),
+    },
   });
   app.openapi(route, async (c) => {
     const { state, ...page } = c.req.valid('query');

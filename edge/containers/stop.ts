@@ -1,13 +1,13 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { isId } from '@warmwind/shared/ids';
-import { Job } from '@warmwind/shared/jobs';
 import type { LimitScope } from '@warmwind/shared/limits';
+import { ACCEPTED } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { jsonBody } from '../http/body.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, IdParam, json, security } from '../http/openapi.ts';
 import { NoQuery } from '../http/query.ts';
-import { idempotency, SubmitHeaders } from '../jobs/idempotency.ts';
+import { idempotency, SubmitHeaders, submitted } from '../jobs/idempotency.ts';
 import { submit } from '../jobs/submit.ts';
 import { finished } from '../jobs/wait.ts';
 import { limitedBySubmission } from '../limits/charge.ts';
@@ -28,11 +28,10 @@ export function stopContainer(app: App, services: Services): void {
       params: IdParam,
       query: NoQuery,
       headers: SubmitHeaders,
-      body: json(z.strictObject({}), 'Nothing.'),
+      body: json(z.strictObject({}), 'Nothing.', {}),
     },
     responses: {
-      200: json(Job, 'The finished job, if it was waited for.'),
-      202: json(z.object({ jobId: z.string() }), 'Accepted.'),
+      ...submitted(z.object({ jobId: z.string() }), ACCEPTED),
       ...failures(400, 401, 404, 409, 413, 415, 429, 503),
     },
   });

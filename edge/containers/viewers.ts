@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { isId } from '@warmwind/shared/ids';
 import { Viewers, viewerPath, viewersPath } from '@warmwind/shared/screen';
+import { VIEWERS } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, IdParam, json, security } from '../http/openapi.ts';
@@ -25,7 +26,7 @@ export function listViewers(app: App, services: Services): void {
     security,
     middleware: [limited(limiter, 'open')] as const,
     request: { params: IdParam, query: NoQuery },
-    responses: { 200: json(Viewers, 'Who watches now.'), ...failures(400, 401, 404, 429, 503) },
+    responses: { 200: json(Viewers, 'Who watches now.', VIEWERS), ...failures(400, 401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const { id } = c.req.valid('param');

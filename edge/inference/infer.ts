@@ -2,15 +2,15 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { notRunning } from '@warmwind/shared/containers';
 import { ApiError } from '@warmwind/shared/errors';
 import { InferenceRequest } from '@warmwind/shared/inference';
-import { Job } from '@warmwind/shared/jobs';
 import type { Context } from 'hono';
 import { findContainer } from '../containers/find.ts';
+import { ACCEPTED, ASK } from '../docs/examples.ts';
 import type { App, AppEnv } from '../env.ts';
 import { imageBody } from '../http/body.ts';
 import { badRequest, notFound } from '../http/errors.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { NoQuery } from '../http/query.ts';
-import { idempotency, SubmitHeaders } from '../jobs/idempotency.ts';
+import { idempotency, SubmitHeaders, submitted } from '../jobs/idempotency.ts';
 import { finished } from '../jobs/wait.ts';
 import { webhookIssues } from '../jobs/webhook.ts';
 import { limitedBySubmission } from '../limits/charge.ts';
@@ -33,11 +33,11 @@ export function infer(app: App, services: Services): void {
       body: json(
         InferenceRequest,
         'A prompt or messages for a language model; for `ocr-eng` an image (base64), or the desktop to read.',
+        ASK,
       ),
     },
     responses: {
-      200: json(Job, 'The finished job, if it was waited for.'),
-      202: json(z.object({ jobId: z.string() }), 'Accepted.'),
+      ...submitted(z.object({ jobId: z.string() }), ACCEPTED),
       ...failures(400, 401, 404, 409, 413, 415, 429, 503),
     },
   });

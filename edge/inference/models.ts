@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { keys } from '@warmwind/shared/keys';
+import { MODELS } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { NoQuery } from '../http/query.ts';
@@ -24,7 +25,7 @@ export function listModels(app: App, { limiter, redis }: Services): void {
     security,
     middleware: [limited(limiter, 'open')] as const,
     request: { query: NoQuery },
-    responses: { 200: json(Models, 'By name.'), ...failures(400, 401, 429, 503) },
+    responses: { 200: json(Models, 'By name.', MODELS), ...failures(400, 401, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const hosts = await servedModels(redis);

@@ -7,6 +7,7 @@ import { readContainer, readJob } from '@warmwind/shared/ledger/reads';
 import { restoreContainer, restoreJob } from '@warmwind/shared/ledger/restore';
 import type { CancelVerdict } from '@warmwind/shared/records';
 import type { Context } from 'hono';
+import { ACCEPTED } from '../docs/examples.ts';
 import type { App, AppEnv } from '../env.ts';
 import { notFound, unavailable } from '../http/errors.ts';
 import { failureOf } from '../http/failure.ts';
@@ -29,7 +30,7 @@ export function cancelJob(app: App, services: Services): void {
     middleware: [limited(services.limiter, 'closed')] as const,
     request: { params: IdParam, query: NoQuery },
     responses: {
-      202: json(z.object({ jobId: z.string() }), 'It is cancelled; what runs of it is ended now.'),
+      202: json(z.object({ jobId: z.string() }), 'It is cancelled; what runs of it is ended now.', ACCEPTED),
       ...failures(400, 401, 404, 409, 429, 503),
     },
   });

@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { isEventId } from '@warmwind/shared/events';
 import { isId } from '@warmwind/shared/ids';
+import { EVENTS } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { notFound, unavailable } from '../http/errors.ts';
 import { failureOf } from '../http/failure.ts';
@@ -38,7 +39,10 @@ export function jobEvents(app: App, services: Services): void {
       }),
     },
     responses: {
-      200: { description: 'The stream.', content: { 'text/event-stream': { schema: z.string() } } },
+      200: {
+        description: 'The stream.',
+        content: { 'text/event-stream': { schema: z.string(), example: EVENTS } },
+      },
       ...failures(400, 401, 404, 429, 503),
     },
   });

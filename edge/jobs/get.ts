@@ -1,5 +1,6 @@
 import { createRoute } from '@hono/zod-openapi';
 import { Job } from '@warmwind/shared/jobs';
+import { JOB } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, IdParam, json, security } from '../http/openapi.ts';
@@ -18,7 +19,7 @@ export function getJob(app: App, services: Services): void {
     security,
     middleware: [limited(services.limiter, 'open')] as const,
     request: { params: IdParam, query: NoQuery },
-    responses: { 200: json(Job, 'The job.'), ...failures(400, 401, 404, 429, 503) },
+    responses: { 200: json(Job, 'The job.', JOB), ...failures(400, 401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const job = await findJob(c, services, c.req.valid('param').id);

@@ -3,6 +3,7 @@ import { isTerminal, JOB_KINDS, JOB_STATES, Job, jobFromRecord } from '@warmwind
 import { keys } from '@warmwind/shared/keys';
 import { listJobs as listRows } from '@warmwind/shared/ledger/reads';
 import { jobOf } from '@warmwind/shared/ledger/rows';
+import { JOB } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { queryOf } from '../http/query.ts';
@@ -32,7 +33,10 @@ export function listJobs(app: App, services: Services): void {
     security,
     middleware: [limited(services.limiter, 'open')] as const,
     request: { query: queryOf({ ...PageShape, ...Filters }) },
-    responses: { 200: json(listOf(Job), 'One page.'), ...failures(400, 401, 429, 503) },
+    responses: {
+      200: json(listOf(Job), 'One page.', { items: [JOB], nextCursor: null }),
+      ...failures(400, 401, 429, 503),
+    },
   });
   app.openapi(route, async (c) => {
     const { state, kind, ...page } = c.req.valid('query');

@@ -1,6 +1,7 @@
 import { createRoute } from '@hono/zod-openapi';
 import { keys } from '@warmwind/shared/keys';
 import { Limits } from '@warmwind/shared/limits';
+import { LIMITS } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { NoQuery } from '../http/query.ts';
@@ -16,7 +17,7 @@ export function getLimits(app: App, { config, limiter, redis }: Services): void 
     summary: 'Your limits and what is left of them',
     security,
     request: { query: NoQuery },
-    responses: { 200: json(Limits, 'All tiers and quotas.'), ...failures(400, 401, 429, 503) },
+    responses: { 200: json(Limits, 'All tiers and quotas.', LIMITS), ...failures(400, 401, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const user = c.get('user').id;

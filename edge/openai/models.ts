@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { OCR_MODEL } from '@warmwind/shared/inference';
 import { modelEntry } from '@warmwind/shared/openai';
+import { MODEL_ENTRY } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { json, security } from '../http/openapi.ts';
 import { servedModels } from '../inference/models.ts';
@@ -26,7 +27,10 @@ export function listOpenAiModels(app: App, { limiter, redis }: Services): void {
     security,
     middleware: [limited(limiter, 'open')] as const,
     responses: {
-      200: json(z.object({ object: z.literal('list'), data: z.array(Entry) }), 'By name.'),
+      200: json(z.object({ object: z.literal('list'), data: z.array(Entry) }), 'By name.', {
+        object: 'list',
+        data: [MODEL_ENTRY],
+      }),
       ...openAiFailures(401, 429, 503),
     },
   });
@@ -46,7 +50,7 @@ export function getOpenAiModel(app: App, { limiter, redis }: Services): void {
     security,
     middleware: [limited(limiter, 'open')] as const,
     request: { params: z.object({ id: z.string().openapi({ param: { name: 'id', in: 'path' } }) }) },
-    responses: { 200: json(Entry, 'The model.'), ...openAiFailures(401, 404, 429, 503) },
+    responses: { 200: json(Entry, 'The model.', MODEL_ENTRY), ...openAiFailures(401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const { id } = c.req.valid('param');

@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { ApiError } from '@warmwind/shared/errors';
 import { readUsage, UsageDay } from '@warmwind/shared/ledger/usage';
+import { USAGE } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { badRequest, unavailable } from '../http/errors.ts';
 import { failureOf } from '../http/failure.ts';
@@ -35,7 +36,7 @@ export function getUsage(app: App, { limiter, ledger }: Services): void {
       }),
     },
     responses: {
-      200: json(z.object({ items: z.array(UsageDay) }), 'The days.'),
+      200: json(z.object({ items: z.array(UsageDay) }), 'The days.', USAGE),
       ...failures(400, 401, 404, 429, 503),
     },
   });

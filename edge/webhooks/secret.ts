@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { webhookSecret } from '@warmwind/shared/webhooks';
+import { SECRET } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { NoQuery } from '../http/query.ts';
@@ -19,7 +20,7 @@ export function getWebhookSecret(app: App, { config, limiter }: Services): void 
     middleware: [limited(limiter, 'open')] as const,
     request: { query: NoQuery },
     responses: {
-      200: json(z.object({ secret: z.string().regex(/^whsec_/) }), 'Your secret.'),
+      200: json(z.object({ secret: z.string().regex(/^whsec_/) }), 'Your secret.', SECRET),
       ...failures(400, 401, 429),
     },
   });
