@@ -21,9 +21,9 @@ const wording: z.core.$ZodErrorMap = (issue) => {
     case 'invalid_type':
       return issue.input === undefined ? 'is missing' : `must be ${TYPES[issue.expected] ?? issue.expected}`;
     case 'too_small':
-      return `must ${bound(issue.origin, 'at least', issue.minimum, issue.inclusive ? '' : 'more than')}`;
+      return must(issue.origin, issue.inclusive ? 'at least' : 'more than', issue.minimum);
     case 'too_big':
-      return `must ${bound(issue.origin, 'at most', issue.maximum, issue.inclusive ? '' : 'less than')}`;
+      return must(issue.origin, issue.inclusive ? 'at most' : 'less than', issue.maximum);
     case 'invalid_value':
       return issue.values.length === 1
         ? `must be ${String(issue.values[0])}`
@@ -41,13 +41,12 @@ const wording: z.core.$ZodErrorMap = (issue) => {
   }
 };
 
-function bound(origin: string, inclusive: string, than: number | bigint, exclusive: string): string {
+function must(origin: string, bound: string, than: number | bigint): string {
   const unit = UNITS[origin];
-  const amount = `${exclusive || inclusive} ${than}`;
-  return unit ? `have ${amount} ${unit[Number(than) === 1 ? 0 : 1]}` : `be ${amount}`;
+  return unit ? `must have ${bound} ${than} ${unit[Number(than) === 1 ? 0 : 1]}` : `must be ${bound} ${than}`;
 }
 
-/** From here on zod says what is wrong in these words, in requests as in the configuration. */
+/** From here on zod says it in these words. */
 export function useWording(): void {
   z.config({ customError: wording });
 }
