@@ -10,7 +10,7 @@ import type { App } from '../env.ts';
 import { jsonBody } from '../http/body.ts';
 import { badRequest, notFound } from '../http/errors.ts';
 import { failures, json, security } from '../http/openapi.ts';
-import { NoQuery } from '../http/query.ts';
+import { noQuery } from '../http/query.ts';
 import { idempotency, SubmitHeaders, submitted } from '../jobs/idempotency.ts';
 import { submit } from '../jobs/submit.ts';
 import { finished } from '../jobs/wait.ts';
@@ -29,9 +29,8 @@ export function startContainer(app: App, services: Services): void {
     operationId: 'startContainer',
     summary: 'Start a desktop',
     security,
-    middleware: [limitedBySubmission(limiter, SCOPES), jsonBody] as const,
+    middleware: [limitedBySubmission(limiter, SCOPES), noQuery, jsonBody] as const,
     request: {
-      query: NoQuery,
       headers: SubmitHeaders,
       body: json(StartContainer, 'All optional; an empty body starts the default.', START),
     },

@@ -6,7 +6,7 @@ import type { App } from '../env.ts';
 import { jsonBody } from '../http/body.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, IdParam, json, security } from '../http/openapi.ts';
-import { NoQuery } from '../http/query.ts';
+import { noQuery } from '../http/query.ts';
 import { idempotency, SubmitHeaders, submitted } from '../jobs/idempotency.ts';
 import { submit } from '../jobs/submit.ts';
 import { finished } from '../jobs/wait.ts';
@@ -23,10 +23,9 @@ export function stopContainer(app: App, services: Services): void {
     operationId: 'stopContainer',
     summary: 'Stop a desktop, or cancel its start',
     security,
-    middleware: [limitedBySubmission(services.limiter, SCOPES), jsonBody] as const,
+    middleware: [limitedBySubmission(services.limiter, SCOPES), noQuery, jsonBody] as const,
     request: {
       params: IdParam,
-      query: NoQuery,
       headers: SubmitHeaders,
       body: json(z.strictObject({}), 'Nothing.', {}),
     },

@@ -5,7 +5,7 @@ import { VIEWERS } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, IdParam, json, security } from '../http/openapi.ts';
-import { NoQuery } from '../http/query.ts';
+import { noQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import { askRelay } from '../realtime/ask.ts';
 import type { Services } from '../services.ts';
@@ -24,8 +24,8 @@ export function listViewers(app: App, services: Services): void {
     operationId: 'listViewers',
     summary: 'Who watches one of your desktops, and who controls it',
     security,
-    middleware: [limited(limiter, 'open')] as const,
-    request: { params: IdParam, query: NoQuery },
+    middleware: [limited(limiter, 'open'), noQuery] as const,
+    request: { params: IdParam },
     responses: { 200: json(Viewers, 'Who watches now.', VIEWERS), ...failures(400, 401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {
@@ -48,8 +48,8 @@ export function expelViewer(app: App, services: Services): void {
     description:
       'It may come back as long as its ticket is good: revoke that with `DELETE /realtime/tokens/{id}`.',
     security,
-    middleware: [limited(limiter, 'closed')] as const,
-    request: { params: ViewerParam, query: NoQuery },
+    middleware: [limited(limiter, 'closed'), noQuery] as const,
+    request: { params: ViewerParam },
     responses: { 204: { description: 'It is disconnected.' }, ...failures(400, 401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {

@@ -15,10 +15,8 @@ function allowedAt(app: App, path: string): string {
 /** Stands behind the routes that are open to all: whoever gets this far with one of their paths has the wrong method. */
 export function openMethods(app: App): MiddlewareHandler<AppEnv> {
   const open = new Set(app.routes.filter(({ method }) => method !== 'ALL').map(({ path }) => path));
-  return async (c, next) => {
-    if (open.has(c.req.path)) return noRoute(app)(c, next);
-    await next();
-  };
+  const refuse = noRoute(app);
+  return (c, next) => (open.has(c.req.path) ? refuse(c, next) : next());
 }
 
 /** What has no route: 405 with `Allow` when the path has one for another method, else 404. */

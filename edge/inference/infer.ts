@@ -9,7 +9,7 @@ import type { App, AppEnv } from '../env.ts';
 import { imageBody } from '../http/body.ts';
 import { badRequest, notFound } from '../http/errors.ts';
 import { failures, json, security } from '../http/openapi.ts';
-import { NoQuery } from '../http/query.ts';
+import { noQuery } from '../http/query.ts';
 import { idempotency, SubmitHeaders, submitted } from '../jobs/idempotency.ts';
 import { finished } from '../jobs/wait.ts';
 import { webhookIssues } from '../jobs/webhook.ts';
@@ -26,9 +26,8 @@ export function infer(app: App, services: Services): void {
     operationId: 'infer',
     summary: 'Ask a model',
     security,
-    middleware: [limitedBySubmission(limiter, INFERENCE_SCOPES), imageBody] as const,
+    middleware: [limitedBySubmission(limiter, INFERENCE_SCOPES), noQuery, imageBody] as const,
     request: {
-      query: NoQuery,
       headers: SubmitHeaders,
       body: json(
         InferenceRequest,

@@ -7,7 +7,7 @@ import { notFound, unavailable } from '../http/errors.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
 import { failures, IdParam, security } from '../http/openapi.ts';
-import { NoQuery } from '../http/query.ts';
+import { noQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 import { findJob } from './find.ts';
@@ -26,10 +26,9 @@ export function jobEvents(app: App, services: Services): void {
     description:
       'Server-sent events: `id`, `event` (the type) and `data` (the envelope). Ends after the terminal event of the latest run.',
     security,
-    middleware: [limited(limiter, 'open')] as const,
+    middleware: [limited(limiter, 'open'), noQuery] as const,
     request: {
       params: IdParam,
-      query: NoQuery,
       headers: z.object({
         'last-event-id': z
           .string()

@@ -6,7 +6,7 @@ import type { App } from '../env.ts';
 import { jsonBody } from '../http/body.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, IdParam, json, security } from '../http/openapi.ts';
-import { NoQuery } from '../http/query.ts';
+import { noQuery } from '../http/query.ts';
 import { limitedBySubmission } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 import { idempotency, SubmitHeaders, submitted } from './idempotency.ts';
@@ -25,10 +25,9 @@ export function retryJob(app: App, services: Services): void {
     summary: 'Run a failed, cancelled or timed-out job again',
     description: 'A new `run` of the same job. A start gets a new desktop like the one before.',
     security,
-    middleware: [limitedBySubmission(limiter, SCOPES), jsonBody] as const,
+    middleware: [limitedBySubmission(limiter, SCOPES), noQuery, jsonBody] as const,
     request: {
       params: IdParam,
-      query: NoQuery,
       headers: SubmitHeaders,
       body: json(z.strictObject({}), 'Nothing.', {}),
     },

@@ -4,7 +4,7 @@ import { Limits } from '@warmwind/shared/limits';
 import { LIMITS } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
-import { NoQuery } from '../http/query.ts';
+import { noQuery } from '../http/query.ts';
 import { needed } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 
@@ -16,7 +16,7 @@ export function getLimits(app: App, { config, limiter, redis }: Services): void 
     operationId: 'getLimits',
     summary: 'Your limits and what is left of them',
     security,
-    request: { query: NoQuery },
+    middleware: [noQuery] as const,
     responses: { 200: json(Limits, 'All tiers and quotas.', LIMITS), ...failures(400, 401, 429, 503) },
   });
   app.openapi(route, async (c) => {

@@ -6,7 +6,7 @@ import type { App } from '../env.ts';
 import { jsonBody } from '../http/body.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, json, security } from '../http/openapi.ts';
-import { NoQuery } from '../http/query.ts';
+import { noQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 import { createTickets } from './ticket.ts';
@@ -21,8 +21,8 @@ export function createTicket(app: App, services: Services): void {
     operationId: 'createTicket',
     summary: 'A ticket for the relay, for yourself or to share one desktop',
     security,
-    middleware: [limited(limiter, 'closed'), jsonBody] as const,
-    request: { query: NoQuery, body: json(TicketRequest, 'All optional.', SHARE) },
+    middleware: [limited(limiter, 'closed'), noQuery, jsonBody] as const,
+    request: { body: json(TicketRequest, 'All optional.', SHARE) },
     responses: { 200: json(Ticket, 'The ticket.', TICKET), ...failures(400, 401, 404, 413, 415, 429, 503) },
   });
   app.openapi(route, async (c) => {

@@ -3,7 +3,7 @@ import { webhookSecret } from '@warmwind/shared/webhooks';
 import { SECRET } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
-import { NoQuery } from '../http/query.ts';
+import { noQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 
@@ -17,8 +17,7 @@ export function getWebhookSecret(app: App, { config, limiter }: Services): void 
     description:
       'Verify `Webhook-Id`, `Webhook-Timestamp` and `Webhook-Signature` with it, by any Standard Webhooks library.',
     security,
-    middleware: [limited(limiter, 'open')] as const,
-    request: { query: NoQuery },
+    middleware: [limited(limiter, 'open'), noQuery] as const,
     responses: {
       200: json(z.object({ secret: z.string().regex(/^whsec_/) }), 'Your secret.', SECRET),
       ...failures(400, 401, 429),
