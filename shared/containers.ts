@@ -84,6 +84,7 @@ export const Container = z.object({
   createdAt: z.iso.datetime(),
   startedAt: z.iso.datetime().optional(),
   expiresAt: z.iso.datetime().optional(),
+  endedAt: z.iso.datetime().optional(),
   /** The job that started it. */
   jobId: z.string(),
 });
@@ -103,6 +104,7 @@ export function containerFromRecord(record: Record<string, string>): Container |
     createdAt: iso(record.createdAt),
     ...(record.startedAt ? { startedAt: iso(record.startedAt) } : {}),
     ...(record.expiresAt ? { expiresAt: iso(record.expiresAt) } : {}),
+    ...(record.endedAt ? { endedAt: iso(record.endedAt) } : {}),
     jobId: record.jobId ?? '',
   };
 }

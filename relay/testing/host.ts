@@ -90,6 +90,15 @@ export class TestHost {
     await waitFor('what was said', () => this.heard.slice(before).some(({ t }) => t === 'control'));
   }
 
+  /** It goes on, and hears nothing. */
+  async deaf(): Promise<void> {
+    await this.#ears.sunsubscribe(screenKeys.up(this.#containerId));
+  }
+
+  async hear(): Promise<void> {
+    await this.#ears.ssubscribe(screenKeys.up(this.#containerId));
+  }
+
   stop(): void {
     this.#redis.disconnect();
     this.#ears.disconnect();
