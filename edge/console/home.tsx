@@ -64,10 +64,12 @@ export function Home({ store, onLeave }: { store: Store; onLeave: () => void }) 
 function Place({ store, id }: { store: Store; id: string }) {
   const [found, setFound] = useState<Container>();
   const [wrong, setWrong] = useState('');
+  const loaded = store.loaded.value;
   const listed = store.desktops.value.get(id);
   useEffect(() => {
-    if (!listed) store.findDesktop(id).then(setFound, (error: Error) => setWrong(error.message));
-  }, [store, id]);
+    if (listed || !loaded) return;
+    store.findDesktop(id).then(setFound, (error: Error) => setWrong(error.message));
+  }, [store, id, loaded]);
 
   const desktop = listed ?? found;
   if (desktop) return <Watch store={store} desktop={desktop} />;

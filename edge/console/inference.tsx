@@ -12,6 +12,8 @@ export function Inference({ store }: { store: Store }) {
   const [model, setModel] = useState('');
   const [prompt, setPrompt] = useState('Tell me about a warm wind.');
   const [image, setImage] = useState<File>();
+  /** The desktop that is read; '': a file. */
+  const [desktop, setDesktop] = useState('');
   const { answer, ask, cancel } = useAsk(store);
 
   useEffect(() => {
@@ -29,10 +31,16 @@ export function Inference({ store }: { store: Store }) {
     ? model
     : (models.find((one) => one !== OCR_MODEL) ?? models[0] ?? '');
   const reads = chosen === OCR_MODEL;
+  const running = [...store.desktops.value.values()].filter(({ state }) => state === 'running');
+  const source = running.some(({ id }) => id === desktop) ? desktop : '';
 
   const submit = (event: Event) => {
     event.preventDefault();
-    void ask(async () => ({ model: chosen, ...(reads ? { image: await base64(image) } : { prompt }) }));
+    const input = async () => {
+      if (!reads) return { prompt };
+      return source ? { containerId: source } : { image: await base64(image) };
+    };
+    void ask(async () => ({ model: chosen, ...(await input()) }));
   };
 
   return (
@@ -45,14 +53,29 @@ export function Inference({ store }: { store: Store }) {
             <option key={one}>{one}</option>
           ))}
         </select>
-        {reads ? (
+        {reads && (
+          <select
+            aria-label="What to read"
+            value={source}
+            onChange={(event) => setDesktop(event.currentTarget.value)}
+          >
+            <option value="">an image file</option>
+            {running.map(({ id, name }) => (
+              <option key={id} value={id}>
+                the screen of {name}
+              </option>
+            ))}
+          </select>
+        )}
+        {reads && !source && (
           <input
             type="file"
             aria-label="Image"
             accept="image/png,image/jpeg"
             onChange={(event) => setImage(event.currentTarget.files?.[0])}
           />
-        ) : (
+        )}
+        {!reads && (
           <textarea
             aria-label="Prompt"
             rows={3}
@@ -61,7 +84,11 @@ export function Inference({ store }: { store: Store }) {
           />
         )}
         <div class="line">
-          <button type="submit" class="primary" disabled={!chosen || answer?.busy || (reads && !image)}>
+          <button
+            type="submit"
+            class="primary"
+            disabled={!chosen || answer?.busy || (reads && !source && !image)}
+          >
             Ask
           </button>
           {answer?.busy && answer.jobId && (

@@ -1,13 +1,15 @@
 import type { ReadingResult } from '@warmwind/shared/inference';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Answer } from './ask.ts';
 
 /** The text that was read from a screen. */
 export function Reading({ answer, onClose }: { answer: Answer; onClose: () => void }) {
   const { text, note, busy, result } = answer;
+  const panel = useRef<HTMLElement>(null);
+  useEffect(() => panel.current?.scrollIntoView({ block: 'nearest' }), [result]);
   const copy = () => navigator.clipboard?.writeText(text).catch(() => undefined);
   return (
-    <section class="reading panel" aria-label="Text on the screen">
+    <section class="reading panel" aria-label="Text on the screen" ref={panel}>
       <div class="line">
         <h2>Text on the screen</h2>
         <small>{note}</small>

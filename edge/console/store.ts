@@ -15,6 +15,7 @@ export class Store {
   readonly jobs = signal<Map<string, Job>>(new Map());
   /** The latest word of a job's progress, by job. */
   readonly words = signal<Map<string, string>>(new Map());
+  readonly loaded = signal(false);
   readonly connection = signal<State>('connecting');
   readonly api: Api;
   readonly userId: string;
@@ -32,15 +33,16 @@ export class Store {
   }
 
   async load(): Promise<void> {
-    const containers = (more: string) =>
-      this.api.call<{ items: Container[] }>('GET', `/containers?limit=${SHOWN}${more}`);
-    const [latest, running, jobs] = await Promise.all([
-      containers(''),
-      containers('&state=running'),
-      this.api.call<{ items: Job[] }>('GET', `/jobs?limit=${SHOWN}`),
+    const list = <T>(path: string) => this.api.call<{ items: T[] }>('GET', path);
+    const [latest, jobs] = await Promise.all([
+      list<Container>(`/containers?limit=${SHOWN}`),
+      list<Job>(`/jobs?limit=${SHOWN}`),
     ]);
-    this.desktops.value = new Map([...latest.items, ...running.items].map((one) => [one.id, one]));
+    const full = latest.items.length === SHOWN;
+    const older = full ? await list<Container>(`/containers?limit=${SHOWN}&state=running`) : { items: [] };
+    this.desktops.value = new Map([...latest.items, ...older.items].map((one) => [one.id, one]));
     this.jobs.value = new Map(jobs.items.map((one) => [one.id, one]));
+    this.loaded.value = true;
     const relay = await this.relay();
     relay.subscribe(`user:${this.userId}`, { onEvent: (event) => this.#heard(event) });
   }

@@ -18,6 +18,7 @@ export function Watchers({ store, id, control }: Props) {
       .then(({ items }) => setWatchers(items))
       .catch(() => undefined);
   useEffect(() => {
+    if (!control?.viewerId) return;
     void look();
     const timer = setInterval(look, LOOK_EVERY_MS);
     return () => clearInterval(timer);
@@ -38,7 +39,7 @@ export function Watchers({ store, id, control }: Props) {
               {one.shared && <small> by a link to {one.mode}</small>}
             </span>
             <State state={one.control ? 'controls' : one.mode} />
-            <small>since {ago(one.since)}</small>
+            <small>came {ago(one.since)}</small>
             <span class="gap" />
             {one.id !== control?.viewerId && (
               <button type="button" onClick={drop(`/containers/${id}/viewers/${one.id}`)}>

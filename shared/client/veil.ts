@@ -42,11 +42,15 @@ const COVER = {
   inset: '0',
   placeItems: 'center',
   padding: '1em',
+  width: 'auto',
+  margin: '0',
   borderRadius: '0',
-  background: 'rgb(12 14 18 / 72%)',
+  background: 'rgb(12 14 18 / 86%)',
 };
 const STRIP = {
   inset: '1em 1em auto',
+  width: 'fit-content',
+  margin: '0 auto',
   placeItems: 'center',
   padding: '.4em 1em',
   borderRadius: '8px',

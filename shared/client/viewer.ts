@@ -59,7 +59,9 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
   let lastCut = '';
 
   const tell = () => {
-    veil.show(status.text, status.state === 'frozen');
+    const frozen = status.state === 'frozen';
+    veil.show(status.text, frozen);
+    stage.style.filter = frozen ? 'saturate(.4)' : '';
     onState?.(status.state, status.text);
   };
   const learn = (news: Partial<Known>) => {
