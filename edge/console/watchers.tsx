@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { ago, nameOf, State, useNotice } from './parts.tsx';
 import type { Store } from './store.ts';
 
-const LOOK_EVERY_MS = 10_000;
+const LOOK_EVERY_MS = 5000;
 
 type Props = { store: Store; id: string; control: ViewerControl | undefined };
 
