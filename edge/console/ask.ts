@@ -33,7 +33,11 @@ export function useAsk(store: Store) {
   };
   const cancel = () =>
     answer?.jobId && store.api.call('DELETE', `/jobs/${answer.jobId}`).catch(() => undefined);
-  return { answer, ask, cancel, clear: () => setAnswer(undefined) };
+  const clear = () => {
+    stop();
+    setAnswer(undefined);
+  };
+  return { answer, ask, cancel, clear };
 }
 
 /** What an event of the job makes of its answer. A new attempt begins anew. */

@@ -99,7 +99,7 @@ async function open(): Promise<Page> {
 /** Keeps account of timers, and of listeners on what outlives a viewer. */
 function countWhatIsLeft(): void {
   const timers = new Set<number>();
-  const listeners = new Map<string, number>();
+  const listeners = new Map<string, Set<unknown>>();
   const { setTimeout: set, clearTimeout: clear } = window;
   window.setTimeout = ((run: () => void, ms?: number) => {
     const id = set(() => {
@@ -113,16 +113,23 @@ function countWhatIsLeft(): void {
     timers.delete(id as number);
     clear(id);
   };
-  for (const [name, by] of [['addEventListener', 1] as const, ['removeEventListener', -1] as const]) {
+  for (const name of ['addEventListener', 'removeEventListener'] as const) {
     const real = EventTarget.prototype[name];
     EventTarget.prototype[name] = function (this: EventTarget | undefined, ...args: Parameters<typeof real>) {
       const target = this ?? window;
+      const [type, listener] = args;
       const lasts = target === window || target === document || (target as Element).id === 'other';
-      if (lasts) listeners.set(args[0], (listeners.get(args[0]) ?? 0) + by);
+      const known = listeners.get(type) ?? new Set();
+      if (lasts) listeners.set(type, known);
+      if (lasts && name === 'addEventListener') known.add(listener);
+      else known.delete(listener);
       return real.apply(target, args);
     } as typeof real;
   }
-  const left = () => ({ timers: timers.size, listeners: [...listeners].filter(([, count]) => count !== 0) });
+  const left = () => ({
+    timers: timers.size,
+    listeners: [...listeners].flatMap(([type, known]) => [...known].map(() => type)).sort(),
+  });
   Object.assign(globalThis, { left });
 }
 
@@ -202,7 +209,7 @@ test('a text that is too long for the desktop is refused in words; a viewer that
   const cuts = host.inputs().flatMap(({ input }) => (input.t === 'cut' ? input.text : []));
   expect(cuts).toEqual(['short enough']);
   await page.evaluate(() => (globalThis as unknown as Globals).close());
-  await waitFor('nothing to be left', async () => JSON.stringify(await left()) === JSON.stringify(before));
+  await expect.poll(left, { timeout: 10_000 }).toEqual(before);
   expect(await page.locator('#other').evaluate((element) => element.outerHTML)).toBe(
     '<div id="other" style="width: 320px; height: 180px;"></div>',
   );

@@ -4,7 +4,9 @@ import {
   ACK_EVERY_BYTES,
   ACK_EVERY_MS,
   type ControlAck,
+  fitsClipboard,
   type Holder,
+  MAX_OFFER_BYTES,
   type ScreenInput,
   type WatchAck,
 } from '../screen.ts';
@@ -43,7 +45,7 @@ export type WatchOptions = {
 /** One desktop's screen as one viewer has it. */
 export type Screen = {
   readonly mode: ScreenMode;
-  /** Sent only while connected; dropped by the relay unless this viewer holds control. */
+  /** Sent only while connected; dropped by the relay unless this viewer holds control. Throws for too long a text. */
   input: (input: ScreenInput) => void;
   /** Asks for control, gives it back, or (the owner) takes it from its holder. Rejects with the relay's words. */
   control: (action: 'request' | 'release' | 'take') => Promise<Holder | null>;
@@ -148,6 +150,9 @@ export class WatchedScreen implements Screen {
   }
 
   input(input: ScreenInput): void {
+    if (input.t === 'cut' && !fitsClipboard(input.text)) {
+      throw new RangeError(`A text for the clipboard has at most ${MAX_OFFER_BYTES} bytes as JSON.`);
+    }
     if (this.#socket.connected) this.#socket.emit('vnc:input', { containerId: this.#containerId, input });
   }
 
