@@ -1,5 +1,6 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { newId } from '@warmwind/shared/ids';
+import { isAllowedOrigin } from '@warmwind/shared/origins';
 import type { MiddlewareHandler } from 'hono';
 import { cors } from 'hono/cors';
 import { requestId } from 'hono/request-id';
@@ -19,7 +20,8 @@ import { healthRoutes } from './health/routes.ts';
 import { accessLog } from './http/access-log.ts';
 import { drainBody } from './http/body.ts';
 import { errorResponse, onInvalid } from './http/error-response.ts';
-import { notFound } from './http/errors.ts';
+import { noRoute, openMethods } from './http/methods.ts';
+import { useWording } from './http/wording.ts';
 import { infer } from './inference/infer.ts';
 import { listModels } from './inference/models.ts';
 import { cancelJob } from './jobs/cancel.ts';
@@ -31,7 +33,7 @@ import { limited } from './limits/charge.ts';
 import { getLimits } from './limits/get.ts';
 import { chatCompletions } from './openai/chat.ts';
 import { isOpenAi, openAiErrorResponse } from './openai/errors.ts';
-import { listOpenAiModels } from './openai/models.ts';
+import { getOpenAiModel, listOpenAiModels } from './openai/models.ts';
 import { revokeTicket } from './realtime/revoke.ts';
 import { createTicket } from './realtime/token.ts';
 import { createServices } from './services.ts';
@@ -40,6 +42,7 @@ import { getWebhookSecret } from './webhooks/secret.ts';
 
 /** The edge: what is open to all, then what belongs to a user. */
 export function createApp(config: Config): App {
+  useWording();
   const services = createServices(config);
   const app: App = new OpenAPIHono<AppEnv>({ defaultHook: onInvalid });
   app.onError((error, c) => (isOpenAi(c.req.path) ? openAiErrorResponse(error, c) : errorResponse(error, c)));
@@ -56,7 +59,7 @@ export function createApp(config: Config): App {
   docsRoutes(app);
   healthRoutes(app, services);
 
-  app.use(authenticate(services));
+  app.use(openMethods(app), authenticate(services));
 
   startContainer(app, services);
   stopContainer(app, services);
@@ -69,6 +72,7 @@ export function createApp(config: Config): App {
   listModels(app, services);
   chatCompletions(app, services);
   listOpenAiModels(app, services);
+  getOpenAiModel(app, services);
   listJobs(app, services);
   getJob(app, services);
   cancelJob(app, services);
@@ -80,9 +84,7 @@ export function createApp(config: Config): App {
   getUsage(app, services);
   getWebhookSecret(app, services);
 
-  app.all('*', limited(services.limiter, 'open'), () => {
-    throw notFound('route');
-  });
+  app.all('*', limited(services.limiter, 'open'), noRoute(app));
   return app;
 }
 
@@ -106,7 +108,7 @@ const safeHeaders = (): MiddlewareHandler<AppEnv> => {
 /** For browsers of the configured origins; who sends no origin has no use for it. */
 const crossOrigin = ({ CORS_ORIGINS }: Config): MiddlewareHandler<AppEnv> => {
   const allow = cors({
-    origin: CORS_ORIGINS,
+    origin: (origin) => (isAllowedOrigin(origin, CORS_ORIGINS) ? origin : null),
     allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
     allowHeaders: [
       'Authorization',
@@ -117,6 +119,7 @@ const crossOrigin = ({ CORS_ORIGINS }: Config): MiddlewareHandler<AppEnv> => {
       'X-Request-Id',
     ],
     exposeHeaders: [
+      'Allow',
       'Idempotent-Replayed',
       'Preference-Applied',
       'RateLimit',

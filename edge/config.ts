@@ -1,4 +1,5 @@
 import { QuotasConfig, RateLimitsConfig } from '@warmwind/shared/limits';
+import { Origins } from '@warmwind/shared/origins';
 import { BACKPRESSURE_ABOVE, MAX_WAITING } from '@warmwind/shared/queues';
 import { WebhookAllow } from '@warmwind/shared/webhooks';
 import { z } from 'zod';
@@ -60,7 +61,8 @@ const Variables = z
       .url({ protocol: /^https?$/ })
       .transform(withoutSlash)
       .optional(),
-    CORS_ORIGINS: List.prefault(''),
+    /** Origins whose pages may call; `*` is all of them. */
+    CORS_ORIGINS: Origins.prefault(''),
     /** CIDR ranges of the proxies in front; set, the client's IP is taken from X-Forwarded-For. */
     TRUSTED_PROXIES: List.refine(
       (ranges) => ranges.every(isAddressRange),

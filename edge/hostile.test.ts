@@ -192,6 +192,10 @@ function attacks({ method, path, operation }: (typeof operations)[number]): fc.A
     const value = hostileQuery[name];
     if (value) wrong.push(value.map((text) => ({ query: `?${name}=${encodeURIComponent(text)}` })));
   }
+  if (operation.security && !path.startsWith('/v1/')) {
+    const unknown = text.filter((name) => name !== '' && !named('query').includes(name));
+    wrong.push(unknown.map((name) => ({ query: `?${encodeURIComponent(name)}=1` })));
+  }
   for (const name of named('header')) {
     const value = hostileHeader[name];
     if (value) wrong.push(value.map((text) => ({ headers: { [name]: text } })));

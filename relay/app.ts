@@ -92,12 +92,12 @@ export function createRelay(config: Config, log: Logger): Relay {
     realtime,
     broadcast: (live, event) => {
       const ids = everyone.adapter.rooms.get(live) ?? [];
-      const prebuilt = new Prebuilt(io, [event.type, event]);
+      const prebuilt = new Prebuilt([event.type, event]);
       let sent = 0;
       for (const id of ids) {
         const socket = everyone.sockets.get(id);
         if (!socket) continue;
-        prebuilt.send(socket);
+        prebuilt.send(socket.data.wire);
         sent += 1;
       }
       return sent;

@@ -1,15 +1,6 @@
+import { Origins } from '@warmwind/shared/origins';
 import { BACKPRESSURE_ABOVE } from '@warmwind/shared/queues';
 import { z } from 'zod';
-
-const origins = z
-  .string()
-  .default('')
-  .transform((text) =>
-    text
-      .split(',')
-      .map((origin) => origin.trim().replace(/\/$/, ''))
-      .filter((origin) => origin !== ''),
-  );
 
 /** The environment of a relay node. */
 const Config = z.object({
@@ -28,7 +19,7 @@ const Config = z.object({
   /** Still accepted while secrets rotate. */
   AUTH_SECRET_PREVIOUS: z.string().min(32).optional(),
   /** Origins whose pages may connect; who sends no `Origin` is no browser and may. */
-  CORS_ORIGINS: origins,
+  CORS_ORIGINS: Origins.prefault(''),
   BACKPRESSURE_ABOVE: z.coerce.number().int().min(0).default(BACKPRESSURE_ABOVE),
   SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1000).default(25_000),
 });

@@ -49,7 +49,7 @@ export const LIMITS = {
   keyRepeatMs: 1000,
   /** Between two keys that one viewer asks for itself. */
   refreshMs: 1000,
-  /** Acknowledgements of frames, of one socket. */
+  /** Acknowledgements of one socket that acknowledge nothing new. */
   acksPerSecond: 300,
   acksBurst: 600,
   /** Inputs of one socket, however they are dealt with. */

@@ -19,6 +19,14 @@ export const ENDED_CONTAINER_STATES = ['stopped', 'failed', 'lost'] as const;
 export const hasEnded = (state: ContainerState): boolean =>
   (ENDED_CONTAINER_STATES as readonly string[]).includes(state);
 
+/** Why a desktop that does not run can't be used now, and what to do about it. */
+export function notRunning(state: ContainerState): string {
+  if (hasEnded(state)) return `The desktop is ${state} and won't run again: start another.`;
+  if (state === 'stopping') return 'The desktop is stopping: start another.';
+  if (state === 'paused') return 'The desktop is paused: ask again when it has been resumed.';
+  return `The desktop is ${state}: ask again when it runs.`;
+}
+
 /** Names that the loader, the shell or the image rely on: a caller can't set them. */
 const RESERVED_ENV =
   /^(LD_.*|PATH|HOME|USER|LOGNAME|HOSTNAME|SHELL|PWD|IFS|ENV|BASH.*|SHELLOPTS|PS4|PROMPT_COMMAND|TMPDIR|TERM|LANG|LC_.*|HOSTALIASES|TINI_.*|DISPLAY|XAUTHORITY|XDG_.*|DBUS_.*|GCONV_PATH|LOCPATH|NLSPATH|MALLOC_.*|GLIBC_TUNABLES|PERL5?(OPT|LIB|DB)?|PYTHON.*|NODE_.*|GTK_.*|QT_.*|WW_.*|WARMWIND_.*|RFB_.*|SCREEN_.*)$/;

@@ -56,7 +56,8 @@ export type SubmitRequest = {
       quotas: Quotas;
     }
   | { action: 'stop'; job: JobRequest; queue: QueueName; containerId: string }
-  | { action: 'inference'; job: JobRequest; queue: QueueName; quotas: Quotas }
+  /** `containerId` is the desktop that is read, if one is. */
+  | { action: 'inference'; job: JobRequest; queue: QueueName; containerId?: string; quotas: Quotas }
   /** `containerId` is the id of the desktop that a start gets anew; `maxChanges` as in the change scripts. */
   | {
       action: 'retry';

@@ -3,11 +3,13 @@ import { CONTAINER_STATES, Container, containerFromRecord, hasEnded } from '@war
 import { keys } from '@warmwind/shared/keys';
 import { listContainers as listRows } from '@warmwind/shared/ledger/reads';
 import { containerOf } from '@warmwind/shared/ledger/rows';
+import { DESKTOP } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
+import { queryOf } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import { createLister, listOf } from '../lists/list.ts';
-import { PageQuery, readPageRequest } from '../lists/query.ts';
+import { PageShape, readPageRequest } from '../lists/query.ts';
 import type { Services } from '../services.ts';
 
 const Filters = { state: z.enum(CONTAINER_STATES).optional() };
@@ -30,8 +32,11 @@ export function listContainers(app: App, services: Services): void {
     summary: 'Your desktops, newest first',
     security,
     middleware: [limited(services.limiter, 'open')] as const,
-    request: { query: PageQuery.extend(Filters) },
-    responses: { 200: json(listOf(Container), 'One page.'), ...failures(400, 401, 429, 503) },
+    request: { query: queryOf({ ...PageShape, ...Filters }) },
+    responses: {
+      200: json(listOf(Container), 'One page.', { items: [DESKTOP], nextCursor: null }),
+      ...failures(400, 401, 429, 503),
+    },
   });
   app.openapi(route, async (c) => {
     const { state, ...page } = c.req.valid('query');

@@ -3,6 +3,7 @@ import { SCREENSHOT_MS, screenshotPath } from '@warmwind/shared/screen';
 import type { App } from '../env.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, IdParam, security } from '../http/openapi.ts';
+import { queryOf } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import { askRelay } from '../realtime/ask.ts';
 import type { Services } from '../services.ts';
@@ -24,7 +25,7 @@ export function screenshot(app: App, services: Services): void {
     middleware: [limited(limiter, 'open')] as const,
     request: {
       params: IdParam,
-      query: z.object({ format: z.enum(['png', 'jpeg']).default('png') }),
+      query: queryOf({ format: z.enum(['png', 'jpeg']).default('png') }),
     },
     responses: {
       200: {

@@ -2,15 +2,16 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { type ContainerSpec, StartContainer } from '@warmwind/shared/containers';
 import type { Issue } from '@warmwind/shared/errors';
 import { newId } from '@warmwind/shared/ids';
-import { Job } from '@warmwind/shared/jobs';
 import type { Fields } from '@warmwind/shared/ledger/rows';
 import type { LimitScope } from '@warmwind/shared/limits';
 import type { Config } from '../config.ts';
+import { ACCEPTED_START, START } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { jsonBody } from '../http/body.ts';
 import { badRequest, notFound } from '../http/errors.ts';
 import { failures, json, security } from '../http/openapi.ts';
-import { idempotency, SubmitHeaders } from '../jobs/idempotency.ts';
+import { noQuery } from '../http/query.ts';
+import { idempotency, SubmitHeaders, submitted } from '../jobs/idempotency.ts';
 import { submit } from '../jobs/submit.ts';
 import { finished } from '../jobs/wait.ts';
 import { webhookIssues } from '../jobs/webhook.ts';
@@ -28,14 +29,13 @@ export function startContainer(app: App, services: Services): void {
     operationId: 'startContainer',
     summary: 'Start a desktop',
     security,
-    middleware: [limitedBySubmission(limiter, SCOPES), jsonBody] as const,
+    middleware: [limitedBySubmission(limiter, SCOPES), noQuery, jsonBody] as const,
     request: {
       headers: SubmitHeaders,
-      body: json(StartContainer, 'All optional; an empty body starts the default.'),
+      body: json(StartContainer, 'All optional; an empty body starts the default.', START),
     },
     responses: {
-      200: json(Job, 'The finished job, if it was waited for.'),
-      202: json(z.object({ jobId: z.string(), containerId: z.string() }), 'Accepted.'),
+      ...submitted(z.object({ jobId: z.string(), containerId: z.string() }), ACCEPTED_START),
       ...failures(400, 401, 404, 409, 413, 415, 429, 503),
     },
   });

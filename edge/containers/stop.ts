@@ -1,12 +1,13 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { isId } from '@warmwind/shared/ids';
-import { Job } from '@warmwind/shared/jobs';
 import type { LimitScope } from '@warmwind/shared/limits';
+import { ACCEPTED } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { jsonBody } from '../http/body.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, IdParam, json, security } from '../http/openapi.ts';
-import { idempotency, SubmitHeaders } from '../jobs/idempotency.ts';
+import { noQuery } from '../http/query.ts';
+import { idempotency, SubmitHeaders, submitted } from '../jobs/idempotency.ts';
 import { submit } from '../jobs/submit.ts';
 import { finished } from '../jobs/wait.ts';
 import { limitedBySubmission } from '../limits/charge.ts';
@@ -22,11 +23,14 @@ export function stopContainer(app: App, services: Services): void {
     operationId: 'stopContainer',
     summary: 'Stop a desktop, or cancel its start',
     security,
-    middleware: [limitedBySubmission(services.limiter, SCOPES), jsonBody] as const,
-    request: { params: IdParam, headers: SubmitHeaders, body: json(z.strictObject({}), 'Nothing.') },
+    middleware: [limitedBySubmission(services.limiter, SCOPES), noQuery, jsonBody] as const,
+    request: {
+      params: IdParam,
+      headers: SubmitHeaders,
+      body: json(z.strictObject({}), 'Nothing.', {}),
+    },
     responses: {
-      200: json(Job, 'The finished job, if it was waited for.'),
-      202: json(z.object({ jobId: z.string() }), 'Accepted.'),
+      ...submitted(z.object({ jobId: z.string() }), ACCEPTED),
       ...failures(400, 401, 404, 409, 413, 415, 429, 503),
     },
   });

@@ -1,9 +1,11 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { isId } from '@warmwind/shared/ids';
 import { Viewers, viewerPath, viewersPath } from '@warmwind/shared/screen';
+import { VIEWERS } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, IdParam, json, security } from '../http/openapi.ts';
+import { noQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import { askRelay } from '../realtime/ask.ts';
 import type { Services } from '../services.ts';
@@ -22,9 +24,9 @@ export function listViewers(app: App, services: Services): void {
     operationId: 'listViewers',
     summary: 'Who watches one of your desktops, and who controls it',
     security,
-    middleware: [limited(limiter, 'open')] as const,
+    middleware: [limited(limiter, 'open'), noQuery] as const,
     request: { params: IdParam },
-    responses: { 200: json(Viewers, 'Who watches now.'), ...failures(401, 404, 429, 503) },
+    responses: { 200: json(Viewers, 'Who watches now.', VIEWERS), ...failures(400, 401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const { id } = c.req.valid('param');
@@ -46,9 +48,9 @@ export function expelViewer(app: App, services: Services): void {
     description:
       'It may come back as long as its ticket is good: revoke that with `DELETE /realtime/tokens/{id}`.',
     security,
-    middleware: [limited(limiter, 'closed')] as const,
+    middleware: [limited(limiter, 'closed'), noQuery] as const,
     request: { params: ViewerParam },
-    responses: { 204: { description: 'It is disconnected.' }, ...failures(401, 404, 429, 503) },
+    responses: { 204: { description: 'It is disconnected.' }, ...failures(400, 401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const { id, viewerId } = c.req.valid('param');

@@ -35,6 +35,7 @@ describe('GET /openapi.json', () => {
       'get /models',
       'get /usage',
       'get /v1/models',
+      'get /v1/models/{id}',
       'get /webhooks/secret',
       'post /containers/start',
       'post /containers/{id}/stop',
@@ -112,6 +113,19 @@ describe('every answer', () => {
     expect(theirs.headers.get('Access-Control-Allow-Origin')).toBeNull();
   });
 
+  test('may be read by pages from everywhere where all origins are configured', async () => {
+    const open = await startTestEdge({ CORS_ORIGINS: '*' });
+    try {
+      const { headers } = await open.call(undefined, 'GET', '/health/live', {
+        headers: { Origin: 'https://any.test' },
+      });
+      expect(headers.get('Access-Control-Allow-Origin')).toBe('https://any.test');
+      expect(headers.get('Vary')).toContain('Origin');
+    } finally {
+      await open.stop();
+    }
+  });
+
   test('a preflight needs no token and HEAD has no body', async () => {
     const preflight = await fetch(`${edge.url}/containers/start`, {
       method: 'OPTIONS',
@@ -125,7 +139,7 @@ describe('every answer', () => {
   });
 
   test('a request is one line of the log, with what finds it again', async () => {
-    const { headers } = await edge.call('ada', 'POST', '/containers/start?secret=1');
+    const { headers } = await edge.call('ada', 'POST', '/containers/start');
     const id = headers.get('X-Request-Id') ?? '';
     const lines = edge.lines.filter((line) => line.includes(id)).map((line) => JSON.parse(line));
     expect(lines).toEqual([
@@ -140,6 +154,14 @@ describe('every answer', () => {
         jobId: expect.any(String),
       }),
     ]);
+  });
+
+  test('a query is not logged: there may be a secret in it', async () => {
+    const { headers } = await edge.call('ada', 'GET', '/jobs?token=eyJ');
+    const id = headers.get('X-Request-Id') ?? '';
+    const lines = edge.lines.filter((line) => line.includes(id)).join('');
+    expect(lines).toContain('"path":"/jobs"');
+    expect(lines).not.toMatch(/token|eyJ/);
   });
 });
 

@@ -1,5 +1,6 @@
 import type { Context } from 'hono';
 import type { App, AppEnv } from '../env.ts';
+import { document } from './document.ts';
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -28,8 +29,11 @@ Every answer carries \`X-Request-Id\` (yours is kept when it is up to 64 letters
 
 A POST that submits takes an \`Idempotency-Key\`: the same key and body answer with the same job and
 \`Idempotent-Replayed: true\` for 24 hours. A 503 on a submission means that it is unknown whether it was accepted: send
-it again with the same key, and it runs once. With \`Prefer: wait=N\` (10 seconds at most) it answers 200 with the
+it again with the same key, and it runs once; without a key look at \`GET /jobs\` first. With \`Prefer: wait=N\` (10 seconds at most) it answers 200 with the
 finished job if it ends in time, and 202 otherwise. A queue that is full answers 503 and says so.
+
+A path that has no such method answers 405 with \`Allow\`, a query parameter that a route does not have 400 with those that
+it has (on \`/v1/\` it is ignored, as OpenAI's clients expect).
 
 Lists have all that is remembered, newest first: hand \`nextCursor\` back as \`cursor\` for the next page. While the history can
 not be read a list has only what is recent, and says \`incomplete: true\`.`;
@@ -53,14 +57,13 @@ export function docsRoutes(app: App): void {
     scheme: 'bearer',
     bearerFormat: 'JWT',
   });
-  app.doc31('/openapi.json', {
-    openapi: '3.1.0',
-    info: {
-      title: 'Warmwind',
-      version: '1',
-      description: DESCRIPTION,
-    },
-  });
+  const info = {
+    title: 'Warmwind',
+    version: '1',
+    description: DESCRIPTION,
+    license: { name: 'MIT', identifier: 'MIT' },
+  };
+  app.get('/openapi.json', (c) => c.json(document(app, info)));
 
   const serve = (c: Context<AppEnv>, body: string, type: string, cache: string) => {
     c.header('Content-Security-Policy', POLICY);

@@ -3,12 +3,13 @@ import { type Check, checkHealth, Health, queueDepth } from '@warmwind/shared/he
 import { jobs } from '@warmwind/shared/ledger/schema';
 import { QUEUES } from '@warmwind/shared/queues';
 import type { Context } from 'hono';
+import { HEALTH, UNHEALTHY } from '../docs/examples.ts';
 import type { App, AppEnv } from '../env.ts';
 import { failureOf } from '../http/failure.ts';
 import { json } from '../http/openapi.ts';
 import type { Services } from '../services.ts';
 
-const responses = { 200: json(Health, 'Healthy.'), 503: json(Health, 'Not healthy.') };
+const responses = { 200: json(Health, 'Healthy.', HEALTH), 503: json(Health, 'Not healthy.', UNHEALTHY) };
 
 /** `GET /health/live` and `GET /health/ready` */
 export function healthRoutes(app: App, services: Services): void {

@@ -56,7 +56,7 @@ export function onInvalid(result: { success: boolean; error?: z.core.$ZodError }
     if (issue.code !== 'unrecognized_keys') return [{ path: path.join('.'), message: issue.message }];
     return issue.keys
       .slice(0, 20)
-      .map((key) => ({ path: [...path, key.slice(0, 64)].join('.'), message: 'unknown field' }));
+      .map((key) => ({ path: [...path, key.slice(0, 64)].join('.'), message: issue.message }));
   });
   throw badRequest(issues);
 }

@@ -7,5 +7,11 @@ export const unavailable = (message: string): ApiError =>
 export const notFound = (what = 'resource'): ApiError =>
   new ApiError('not_found', `There is no such ${what}. See /docs for what there is.`);
 
+export const methodNotAllowed = (allowed: string): ApiError =>
+  new ApiError(
+    'method_not_allowed',
+    `This path has no such method: use ${allowed}. See /docs for what there is.`,
+  );
+
 export const badRequest = (issues: ErrorDetails['issues']): ApiError =>
   new ApiError('bad_request', 'The request is not valid: see issues.', { issues });

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { ERROR_STATUS, type ErrorBody, type ErrorCode } from '@warmwind/shared/errors';
+import { failed } from '../docs/examples.ts';
 
 /** The body of every failed answer, for the document. */
 const FailedAnswer = z
@@ -29,14 +30,19 @@ const FAILURES = {
 } as const;
 type Failure = keyof typeof FAILURES;
 
-const header = (description: string) => ({ description, schema: { type: 'string' as const } });
-const REQUEST_ID = { 'X-Request-Id': header('Names this request in our logs.') };
+export const header = (description: string) => ({ description, schema: { type: 'string' as const } });
 const RETRY_AFTER = { 'Retry-After': header('Seconds to wait before the next try.') };
+/** Those that belong to a status; `docs/document.ts` adds what all answers have. */
+const HEADERS: Partial<Record<Failure, Record<string, ReturnType<typeof header>>>> = {
+  401: { 'WWW-Authenticate': header('`Bearer`, and what is wrong with the token that was sent.') },
+  429: RETRY_AFTER,
+  503: RETRY_AFTER,
+};
 
 const failureRow = (status: Failure) => ({
   description: FAILURES[status],
-  headers: { ...REQUEST_ID, ...(status === 429 || status === 503 ? RETRY_AFTER : {}) },
-  content: { 'application/json': { schema: FailedAnswer } },
+  headers: { ...HEADERS[status] },
+  content: { 'application/json': { schema: FailedAnswer, example: failed(status) as object } },
 });
 
 /** The error rows of a route; `internal` is one of every route's. */
@@ -48,10 +54,10 @@ export const failures = <S extends Failure>(
     ReturnType<typeof failureRow>
   >;
 
-/** A JSON body, of a request or an answer. */
-export const json = <T extends z.ZodType>(schema: T, description: string) => ({
+/** A JSON body, of a request or an answer, with what one looks like. */
+export const json = <T extends z.ZodType>(schema: T, description: string, example: z.input<T>) => ({
   description,
-  content: { 'application/json': { schema } },
+  content: { 'application/json': { schema, example: example as object } },
 });
 
 /** Routes behind `authenticate`. */

@@ -1,14 +1,16 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { notRunning } from '@warmwind/shared/containers';
 import { ApiError } from '@warmwind/shared/errors';
 import { InferenceRequest } from '@warmwind/shared/inference';
-import { Job } from '@warmwind/shared/jobs';
 import type { Context } from 'hono';
 import { findContainer } from '../containers/find.ts';
+import { ACCEPTED, ASK } from '../docs/examples.ts';
 import type { App, AppEnv } from '../env.ts';
 import { imageBody } from '../http/body.ts';
 import { badRequest, notFound } from '../http/errors.ts';
 import { failures, json, security } from '../http/openapi.ts';
-import { idempotency, SubmitHeaders } from '../jobs/idempotency.ts';
+import { noQuery } from '../http/query.ts';
+import { idempotency, SubmitHeaders, submitted } from '../jobs/idempotency.ts';
 import { finished } from '../jobs/wait.ts';
 import { webhookIssues } from '../jobs/webhook.ts';
 import { limitedBySubmission } from '../limits/charge.ts';
@@ -24,17 +26,17 @@ export function infer(app: App, services: Services): void {
     operationId: 'infer',
     summary: 'Ask a model',
     security,
-    middleware: [limitedBySubmission(limiter, INFERENCE_SCOPES), imageBody] as const,
+    middleware: [limitedBySubmission(limiter, INFERENCE_SCOPES), noQuery, imageBody] as const,
     request: {
       headers: SubmitHeaders,
       body: json(
         InferenceRequest,
         'A prompt or messages for a language model; for `ocr-eng` an image (base64), or the desktop to read.',
+        ASK,
       ),
     },
     responses: {
-      200: json(Job, 'The finished job, if it was waited for.'),
-      202: json(z.object({ jobId: z.string() }), 'Accepted.'),
+      ...submitted(z.object({ jobId: z.string() }), ACCEPTED),
       ...failures(400, 401, 404, 409, 413, 415, 429, 503),
     },
   });
@@ -61,5 +63,5 @@ async function runningDesktop(c: Context<AppEnv>, services: Services, id: string
   const desktop = await findContainer(c, services, id);
   if (!desktop) throw notFound('desktop');
   if (desktop.state === 'running') return;
-  throw new ApiError('conflict', `The desktop is ${desktop.state}: ask again when it runs.`);
+  throw new ApiError('conflict', notRunning(desktop.state));
 }

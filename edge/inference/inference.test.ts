@@ -1,6 +1,7 @@
 import { keys } from '@warmwind/shared/keys';
 import { jobRow } from '@warmwind/shared/ledger/rows';
 import { jobInputs, jobs } from '@warmwind/shared/ledger/schema';
+import { eq } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
@@ -62,10 +63,26 @@ describe('POST /inference', () => {
     const { containerId } = (await edge.call('ada', 'POST', '/containers/start', { body: {} })).body;
     const read = (user: string) =>
       edge.call(user, 'POST', '/inference', { body: { model: 'ocr-eng', containerId } });
-    expect((await read('ada')).status).toBe(409);
-    await redis().hset(keys.container('ada', String(containerId)), 'state', 'running');
+    const become = (state: string) =>
+      redis().hset(keys.container('ada', String(containerId)), 'state', state);
+    for (const [state, next] of [
+      ['requested', 'ask again when it runs'],
+      ['starting', 'ask again when it runs'],
+      ['stopping', 'start another'],
+      ['stopped', 'start another'],
+      ['failed', 'start another'],
+    ] as const) {
+      await become(state);
+      const { status, body } = await read('ada');
+      expect([status, body.message]).toEqual([409, expect.stringMatching(`${state}.*${next}`)]);
+    }
+    await become('running');
     const { status, body } = await read('ada');
     expect(status).toBe(202);
+    expect((await edge.call('ada', 'GET', `/jobs/${body.jobId}`)).body).toMatchObject({ containerId });
+    const db = drizzle(edge.postgres.sql);
+    const rows = await db.select().from(jobs).where(eq(jobs.kind, 'inference'));
+    expect(rows).toEqual([jobRow('ada', await record(body.jobId))]);
     const input = await redis().get(keys.input('ada', String(body.jobId)));
     expect(JSON.parse(input ?? '')).toEqual({ model: 'ocr-eng', containerId });
     expect((await read('ben')).status).toBe(404);

@@ -1,7 +1,9 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { keys } from '@warmwind/shared/keys';
+import { MODELS } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
+import { noQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import { needed } from '../redis/record.ts';
 import type { Services } from '../services.ts';
@@ -21,8 +23,8 @@ export function listModels(app: App, { limiter, redis }: Services): void {
     operationId: 'listModels',
     summary: 'The models that are served now',
     security,
-    middleware: [limited(limiter, 'open')] as const,
-    responses: { 200: json(Models, 'By name.'), ...failures(401, 429, 503) },
+    middleware: [limited(limiter, 'open'), noQuery] as const,
+    responses: { 200: json(Models, 'By name.', MODELS), ...failures(400, 401, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const hosts = await servedModels(redis);

@@ -33,7 +33,7 @@ export function submitInference(
     requestId: c.get('requestId'),
     scopes: INFERENCE_SCOPES,
     idempotency,
-    containerId: '',
+    containerId: input.containerId ?? '',
     webhookUrl,
     timeoutMs,
     input: written(input),

@@ -7,11 +7,13 @@ import { readContainer, readJob } from '@warmwind/shared/ledger/reads';
 import { restoreContainer, restoreJob } from '@warmwind/shared/ledger/restore';
 import type { CancelVerdict } from '@warmwind/shared/records';
 import type { Context } from 'hono';
+import { ACCEPTED } from '../docs/examples.ts';
 import type { App, AppEnv } from '../env.ts';
 import { notFound, unavailable } from '../http/errors.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
 import { failures, IdParam, json, security } from '../http/openapi.ts';
+import { noQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 import { cancelRun, forgetWish, recordCancel } from './cancellation.ts';
@@ -25,11 +27,11 @@ export function cancelJob(app: App, services: Services): void {
     summary: 'Cancel a job, whether it waits or runs',
     description: 'When it races with the end of the job, whichever came first stands.',
     security,
-    middleware: [limited(services.limiter, 'closed')] as const,
+    middleware: [limited(services.limiter, 'closed'), noQuery] as const,
     request: { params: IdParam },
     responses: {
-      202: json(z.object({ jobId: z.string() }), 'It is cancelled; what runs of it is ended now.'),
-      ...failures(401, 404, 409, 429, 503),
+      202: json(z.object({ jobId: z.string() }), 'It is cancelled; what runs of it is ended now.', ACCEPTED),
+      ...failures(400, 401, 404, 409, 429, 503),
     },
   });
   app.openapi(route, async (c) => {

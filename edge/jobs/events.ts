@@ -1,11 +1,13 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { isEventId } from '@warmwind/shared/events';
 import { isId } from '@warmwind/shared/ids';
+import { EVENTS } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { notFound, unavailable } from '../http/errors.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
 import { failures, IdParam, security } from '../http/openapi.ts';
+import { noQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 import { findJob } from './find.ts';
@@ -24,7 +26,7 @@ export function jobEvents(app: App, services: Services): void {
     description:
       'Server-sent events: `id`, `event` (the type) and `data` (the envelope). Ends after the terminal event of the latest run.',
     security,
-    middleware: [limited(limiter, 'open')] as const,
+    middleware: [limited(limiter, 'open'), noQuery] as const,
     request: {
       params: IdParam,
       headers: z.object({
@@ -36,7 +38,10 @@ export function jobEvents(app: App, services: Services): void {
       }),
     },
     responses: {
-      200: { description: 'The stream.', content: { 'text/event-stream': { schema: z.string() } } },
+      200: {
+        description: 'The stream.',
+        content: { 'text/event-stream': { schema: z.string(), example: EVENTS } },
+      },
       ...failures(400, 401, 404, 429, 503),
     },
   });

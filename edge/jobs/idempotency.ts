@@ -1,6 +1,9 @@
+import { z } from '@hono/zod-openapi';
+import { Job } from '@warmwind/shared/jobs';
 import type { Context } from 'hono';
-import { z } from 'zod';
+import { JOB } from '../docs/examples.ts';
 import type { AppEnv } from '../env.ts';
+import { header, json } from '../http/openapi.ts';
 
 /** The headers of every route that submits. */
 export const SubmitHeaders = z.object({
@@ -13,6 +16,17 @@ export const SubmitHeaders = z.object({
     .string()
     .optional()
     .describe('`wait=N`: answer with the finished job if it ends within N seconds, 10 at most (RFC 7240).'),
+});
+
+const REPLAYED = {
+  'Idempotent-Replayed': header('`true` when the key was used before: this is what it was used for.'),
+};
+const WAITED = { 'Preference-Applied': header('How long `Prefer: wait` was honoured for.') };
+
+/** The answers of every route that submits. */
+export const submitted = <T extends z.ZodType>(accepted: T, example: z.input<T>) => ({
+  200: { ...json(Job, 'The finished job, if it was waited for.', JOB), headers: { ...REPLAYED, ...WAITED } },
+  202: { ...json(accepted, 'Accepted.', example), headers: REPLAYED },
 });
 
 /** A caller's key and what it was used for, as SHA-256: neither is stored in clear. */

@@ -3,11 +3,13 @@ import { isTerminal, JOB_KINDS, JOB_STATES, Job, jobFromRecord } from '@warmwind
 import { keys } from '@warmwind/shared/keys';
 import { listJobs as listRows } from '@warmwind/shared/ledger/reads';
 import { jobOf } from '@warmwind/shared/ledger/rows';
+import { JOB } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
+import { queryOf } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import { createLister, listOf } from '../lists/list.ts';
-import { PageQuery, readPageRequest } from '../lists/query.ts';
+import { PageShape, readPageRequest } from '../lists/query.ts';
 import type { Services } from '../services.ts';
 
 const Filters = { state: z.enum(JOB_STATES).optional(), kind: z.enum(JOB_KINDS).optional() };
@@ -30,8 +32,11 @@ export function listJobs(app: App, services: Services): void {
     summary: 'Your jobs, newest first',
     security,
     middleware: [limited(services.limiter, 'open')] as const,
-    request: { query: PageQuery.extend(Filters) },
-    responses: { 200: json(listOf(Job), 'One page.'), ...failures(400, 401, 429, 503) },
+    request: { query: queryOf({ ...PageShape, ...Filters }) },
+    responses: {
+      200: json(listOf(Job), 'One page.', { items: [JOB], nextCursor: null }),
+      ...failures(400, 401, 429, 503),
+    },
   });
   app.openapi(route, async (c) => {
     const { state, kind, ...page } = c.req.valid('query');

@@ -103,6 +103,18 @@ describe('POST /jobs/:id/retry', () => {
     expect(await waiting(edge)).toContain(`${jobId}.2`);
   });
 
+  test('202: what reads a desktop names it in its later runs too', async () => {
+    const { containerId = '' } = await start();
+    await redis().hset(keys.container('ada', containerId), 'state', 'running');
+    const body = { model: 'ocr-eng', containerId };
+    const { jobId } = (await edge.call('ada', 'POST', '/inference', { body })).body;
+    await end(jobId);
+    expect((await retry(jobId)).body).toEqual({ jobId, run: 2, containerId });
+    const rows = (await jobRows()).filter(({ id }) => id === jobId);
+    expect(rows).toEqual([jobRow('ada', await record(jobId))]);
+    expect(rows).toMatchObject([{ containerId, run: 2 }]);
+  });
+
   test('two REST trips', async () => {
     const { jobId } = await infer();
     await end(jobId);

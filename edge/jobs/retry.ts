@@ -1,14 +1,15 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { isId, newId } from '@warmwind/shared/ids';
-import { Job } from '@warmwind/shared/jobs';
 import type { LimitScope } from '@warmwind/shared/limits';
+import { ACCEPTED_RETRY } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { jsonBody } from '../http/body.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, IdParam, json, security } from '../http/openapi.ts';
+import { noQuery } from '../http/query.ts';
 import { limitedBySubmission } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
-import { idempotency, SubmitHeaders } from './idempotency.ts';
+import { idempotency, SubmitHeaders, submitted } from './idempotency.ts';
 import { submit } from './submit.ts';
 import { finished } from './wait.ts';
 
@@ -24,13 +25,16 @@ export function retryJob(app: App, services: Services): void {
     summary: 'Run a failed, cancelled or timed-out job again',
     description: 'A new `run` of the same job. A start gets a new desktop like the one before.',
     security,
-    middleware: [limitedBySubmission(limiter, SCOPES), jsonBody] as const,
-    request: { params: IdParam, headers: SubmitHeaders, body: json(z.strictObject({}), 'Nothing.') },
+    middleware: [limitedBySubmission(limiter, SCOPES), noQuery, jsonBody] as const,
+    request: {
+      params: IdParam,
+      headers: SubmitHeaders,
+      body: json(z.strictObject({}), 'Nothing.', {}),
+    },
     responses: {
-      200: json(Job, 'The finished job, if it was waited for.'),
-      202: json(
+      ...submitted(
         z.object({ jobId: z.string(), run: z.number().int(), containerId: z.string().optional() }),
-        'Accepted.',
+        ACCEPTED_RETRY,
       ),
       ...failures(400, 401, 404, 409, 413, 415, 429, 503),
     },

@@ -110,7 +110,7 @@ export class Submissions {
         return { action: submission.action, job, queue, containerId };
       case 'inference': {
         const { action, priorityClass, timeoutMs, quotas } = submission;
-        return { action, job: { ...job, priorityClass, timeoutMs }, queue, quotas };
+        return { action, job: { ...job, priorityClass, timeoutMs }, queue, containerId, quotas };
       }
     }
   }

@@ -24,25 +24,26 @@ export async function submit(
 ): Promise<AcceptedJob> {
   await refuseWhenFull(services, submission);
   c.set('charged', true);
-  const { decision, verdict } = await orUnknown(c, services.submissions.decide(submission));
+  const { decision, verdict } = await orUnknown(c, submission, services.submissions.decide(submission));
   applyDecision(c, decision, submission.userId);
   const work = isAccepted(verdict)
     ? acknowledge(c, services, submission, verdict)
     : reconsider(c, services, submission, verdict);
-  const job = await orUnknown(c, within(services.config.SUBMIT_TIMEOUT_MS, work));
+  const job = await orUnknown(c, submission, within(services.config.SUBMIT_TIMEOUT_MS, work));
   c.set('jobId', job.jobId);
   if (job.verdict === 'replayed') c.header('Idempotent-Replayed', 'true');
   return job;
 }
 
-async function orUnknown<T>(c: Context<AppEnv>, step: Promise<T>): Promise<T> {
+async function orUnknown<T>(c: Context<AppEnv>, { idempotency }: Submission, step: Promise<T>): Promise<T> {
   try {
     return await step;
   } catch (error) {
     if (error instanceof ApiError) throw error;
     log.warn('a submission is unknown', { requestId: c.get('requestId'), ...failureOf(error) });
-    throw unavailable(
-      'It is unknown whether this was accepted: retry with the same Idempotency-Key, and it runs once.',
-    );
+    const next = idempotency
+      ? 'retry with the same Idempotency-Key, and it runs once.'
+      : 'look at GET /jobs before you retry. A request with an Idempotency-Key can be retried and runs once.';
+    throw unavailable(`It is unknown whether this was accepted: ${next}`);
   }
 }

@@ -1,8 +1,10 @@
 import { createRoute } from '@hono/zod-openapi';
 import { keys } from '@warmwind/shared/keys';
 import { Limits } from '@warmwind/shared/limits';
+import { LIMITS } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
+import { noQuery } from '../http/query.ts';
 import { needed } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 
@@ -14,7 +16,8 @@ export function getLimits(app: App, { config, limiter, redis }: Services): void 
     operationId: 'getLimits',
     summary: 'Your limits and what is left of them',
     security,
-    responses: { 200: json(Limits, 'All tiers and quotas.'), ...failures(401, 429, 503) },
+    middleware: [noQuery] as const,
+    responses: { 200: json(Limits, 'All tiers and quotas.', LIMITS), ...failures(400, 401, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const user = c.get('user').id;

@@ -8,13 +8,14 @@ const Time = z.iso.datetime({
   error: 'use ISO 8601 with Z or an offset (in a URL + is %2B)',
 });
 
-/** The query of every list. */
-export const PageQuery = z.object({
+/** What the query of every list has. */
+export const PageShape = {
   cursor: z.string().max(200).optional().describe('`nextCursor` of the page before.'),
   limit: z.coerce.number({ error: 'use a number from 1 to 100' }).int().min(1).max(100).default(20),
   since: Time.optional().describe('Only what was created then or later: ISO 8601 with Z or an offset.'),
   until: Time.optional().describe('Only what was created before: ISO 8601 with Z or an offset.'),
-});
+};
+type PageQuery = z.output<z.ZodObject<typeof PageShape>>;
 
 /** Which part of a list is asked for; times in ms. */
 export type PageRequest = {
@@ -27,7 +28,7 @@ export type PageRequest = {
 /** The latest time that both stores can name, ms: the end of the year 9999. */
 const LATEST_MS = 253_402_300_799_999;
 
-export function readPageRequest({ cursor, limit, since, until }: z.output<typeof PageQuery>): PageRequest {
+export function readPageRequest({ cursor, limit, since, until }: PageQuery): PageRequest {
   const from = since === undefined ? undefined : toMs(since);
   const to = until === undefined ? undefined : toMs(until);
   if (from !== undefined && to !== undefined && from >= to) {

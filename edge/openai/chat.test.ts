@@ -247,3 +247,14 @@ test('GET /v1/models: the models that answer in words, by name', async () => {
   const { data } = await openai.models.list();
   expect(data.map(({ id }) => id)).toEqual(['desk-large', 'desk-tiny']);
 });
+
+test("GET /v1/models/:id: one of them, 404 in OpenAI's form for another", async () => {
+  const later = Date.now() + 60_000;
+  await redis().zadd(keys.models(), later, 'h1 org/desk-large', later, 'h1 ocr-eng', 1, 'h1 old');
+  const model = await openai.models.retrieve('org/desk-large');
+  expect(model).toEqual({ id: 'org/desk-large', object: 'model', created: 0, owned_by: 'warmwind' });
+  for (const id of ['old', 'ocr-eng', 'nothing']) {
+    const error = await errorOf(openai.models.retrieve(id));
+    expect(error).toMatchObject({ status: 404, code: 'model_not_found', type: 'invalid_request_error' });
+  }
+});

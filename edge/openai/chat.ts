@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { type InferenceInput, OCR_MODEL } from '@warmwind/shared/inference';
 import { ChatRequest, type CompletionHead } from '@warmwind/shared/openai';
+import { CHAT, COMPLETION } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { imageBody } from '../http/body.ts';
 import { json, security } from '../http/openapi.ts';
@@ -31,13 +32,16 @@ export function chatCompletions(app: App, services: Services): void {
     middleware: [limitedBySubmission(limiter, INFERENCE_SCOPES), imageBody] as const,
     request: {
       headers: SubmitHeaders.pick({ 'idempotency-key': true }),
-      body: json(ChatRequest, "OpenAI's, as far as it is text: unknown fields are ignored."),
+      body: json(ChatRequest, "OpenAI's, as far as it is text: unknown fields are ignored.", CHAT),
     },
     responses: {
       200: {
         description: 'The answer, or with `stream` its chunks as server-sent events.',
         content: {
-          'application/json': { schema: z.looseObject({ id: z.string(), object: z.string() }) },
+          'application/json': {
+            schema: z.looseObject({ id: z.string(), object: z.string() }),
+            example: COMPLETION,
+          },
           'text/event-stream': { schema: z.string() },
         },
       },

@@ -1,4 +1,5 @@
 import { z } from '@hono/zod-openapi';
+import { failedOpenAi } from '../docs/examples.ts';
 import { failures } from '../http/openapi.ts';
 
 /** The body of every failed answer in OpenAI's form, for the document. */
@@ -16,8 +17,8 @@ const OpenAiError = z
 /** As `failures`, in OpenAI's form. */
 export const openAiFailures: typeof failures = (...statuses) => {
   const rows = failures(...statuses);
-  for (const row of Object.values(rows) as { content: object }[]) {
-    row.content = { 'application/json': { schema: OpenAiError } };
+  for (const [status, row] of Object.entries(rows) as [string, { content: object }][]) {
+    row.content = { 'application/json': { schema: OpenAiError, example: failedOpenAi(Number(status)) } };
   }
   return rows;
 };

@@ -6,6 +6,7 @@ import { notFound, unavailable } from '../http/errors.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
 import { failures, IdParam, security } from '../http/openapi.ts';
+import { noQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 
@@ -19,9 +20,9 @@ export function revokeTicket(app: App, { limiter, redis }: Services): void {
     description:
       'Connections that use it are closed. Tickets are not kept: an id that was never given out is no error.',
     security,
-    middleware: [limited(limiter, 'closed')] as const,
+    middleware: [limited(limiter, 'closed'), noQuery] as const,
     request: { params: IdParam },
-    responses: { 204: { description: 'It is good no longer.' }, ...failures(401, 404, 429, 503) },
+    responses: { 204: { description: 'It is good no longer.' }, ...failures(400, 401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const ticketId = c.req.valid('param').id;

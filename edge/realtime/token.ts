@@ -1,10 +1,12 @@
 import { createRoute } from '@hono/zod-openapi';
 import { Ticket, TicketRequest } from '@warmwind/shared/realtime';
 import { findContainer } from '../containers/find.ts';
+import { SHARE, TICKET } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { jsonBody } from '../http/body.ts';
 import { notFound } from '../http/errors.ts';
 import { failures, json, security } from '../http/openapi.ts';
+import { noQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 import { createTickets } from './ticket.ts';
@@ -19,9 +21,9 @@ export function createTicket(app: App, services: Services): void {
     operationId: 'createTicket',
     summary: 'A ticket for the relay, for yourself or to share one desktop',
     security,
-    middleware: [limited(limiter, 'closed'), jsonBody] as const,
-    request: { body: json(TicketRequest, 'All optional.') },
-    responses: { 200: json(Ticket, 'The ticket.'), ...failures(400, 401, 404, 413, 415, 429, 503) },
+    middleware: [limited(limiter, 'closed'), noQuery, jsonBody] as const,
+    request: { body: json(TicketRequest, 'All optional.', SHARE) },
+    responses: { 200: json(Ticket, 'The ticket.', TICKET), ...failures(400, 401, 404, 413, 415, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const { containerId, mode, ttlSeconds } = c.req.valid('json');

@@ -1,11 +1,13 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { ApiError } from '@warmwind/shared/errors';
 import { readUsage, UsageDay } from '@warmwind/shared/ledger/usage';
+import { USAGE } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { badRequest, unavailable } from '../http/errors.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
 import { failures, json, security } from '../http/openapi.ts';
+import { queryOf } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 
@@ -28,13 +30,13 @@ export function getUsage(app: App, { limiter, ledger }: Services): void {
     security,
     middleware: [limited(limiter, 'open')] as const,
     request: {
-      query: z.object({
+      query: queryOf({
         since: Day.optional().describe(`The first day; default: ${DEFAULT_DAYS} days up to \`until\`.`),
         until: Day.optional().describe(`The last day; default: today. At most ${MAX_DAYS} days.`),
       }),
     },
     responses: {
-      200: json(z.object({ items: z.array(UsageDay) }), 'The days.'),
+      200: json(z.object({ items: z.array(UsageDay) }), 'The days.', USAGE),
       ...failures(400, 401, 404, 429, 503),
     },
   });

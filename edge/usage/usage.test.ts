@@ -35,6 +35,15 @@ test('200: the days asked for, both included, of nobody else', async () => {
   for (const day of body.items as unknown[]) UsageDay.parse(day);
 });
 
+test('200: seconds are exact to the millisecond, without the noise of their sums', async () => {
+  await edge.postgres.sql`insert into usage_days values ('ada', '2025-01-01', 2, 0.1, 0.1, 0.1, 0, 0)`;
+  await edge.postgres
+    .sql`update usage_days set queue_seconds = queue_seconds + 0.2, run_seconds = run_seconds + 0.2,
+    desktop_seconds = desktop_seconds + 0.2`;
+  const { items } = (await get('?since=2025-01-01&until=2025-01-01')).body;
+  expect(items).toMatchObject([{ queueSeconds: 0.3, runSeconds: 0.3, desktopSeconds: 0.3 }]);
+});
+
 test('200: the last 30 days unless told otherwise, and a running desktop up to now', async () => {
   const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000).toISOString().slice(0, 10);
   await add('ada', daysAgo(29));

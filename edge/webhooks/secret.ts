@@ -1,7 +1,9 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { webhookSecret } from '@warmwind/shared/webhooks';
+import { SECRET } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
+import { noQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 
@@ -15,10 +17,10 @@ export function getWebhookSecret(app: App, { config, limiter }: Services): void 
     description:
       'Verify `Webhook-Id`, `Webhook-Timestamp` and `Webhook-Signature` with it, by any Standard Webhooks library.',
     security,
-    middleware: [limited(limiter, 'open')] as const,
+    middleware: [limited(limiter, 'open'), noQuery] as const,
     responses: {
-      200: json(z.object({ secret: z.string().regex(/^whsec_/) }), 'Your secret.'),
-      ...failures(401, 429),
+      200: json(z.object({ secret: z.string().regex(/^whsec_/) }), 'Your secret.', SECRET),
+      ...failures(400, 401, 429),
     },
   });
   app.openapi(route, async (c) =>

@@ -77,4 +77,5 @@ export const closeClient = (): void => agent.destroy();
 export const UNLIMITED = {
   RATE_LIMITS: '{"user":["1000000/s","1000000/min","1000000/h"],"containers.start":["1000000/s"]}',
   QUOTAS: '{"jobs":1000000,"desktops":10000}',
+  MAX_WAITING: '1000000000',
 };

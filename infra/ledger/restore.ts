@@ -5,13 +5,12 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { Ledger } from '@warmwind/shared/node/ledger';
-import { createLog } from '@warmwind/shared/node/log';
 import type postgres from 'postgres';
 import { z } from 'zod';
 import { Archive, type Footer, type Header } from './archive.ts';
 import { Refused, run, table } from './command.ts';
 import { inTransaction, withConnection } from './connection.ts';
+import { migrateLedger } from './migrate.ts';
 import { findServers } from './servers.ts';
 
 export const MIGRATIONS = fileURLToPath(new URL('../../shared/ledger/migrations', import.meta.url));
@@ -132,12 +131,8 @@ async function migrateTo(url: string, count: number, migrations: string): Promis
 }
 
 async function migrate(url: string, folder: string): Promise<void> {
-  const log = createLog('restore');
-  log.level = 'silent';
-  const ledger = new Ledger(url, 'restore', log);
-  const late = AbortSignal.timeout(MIGRATED_WITHIN_MS);
-  await ledger.migrate(late, folder).finally(() => ledger.close());
-  if (late.aborted) throw new Error(`The ledger could not be migrated within ${MIGRATED_WITHIN_MS} ms.`);
+  if (await migrateLedger(url, MIGRATED_WITHIN_MS, folder)) return;
+  throw new Error(`The ledger could not be migrated within ${MIGRATED_WITHIN_MS} ms.`);
 }
 
 if (import.meta.main) {

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { DESK_TINY } from '../model-server/config.ts';
 import { readSettings } from './settings.ts';
 
 it('a wrong variable is named with the reason and never with its value', () => {
@@ -13,6 +14,14 @@ it('a wrong variable is named with the reason and never with its value', () => {
     /EDGE_PORT: .*number[\s\S]*AUTH_SECRET: use at least 32 characters[\s\S]*DOCKER_SOCKET[\s\S]*LEDGER_URL: use postgres/,
   );
   expect(read).not.toThrow(/too-short|hidden/);
+});
+
+it('a MODEL_PATH that is no GGUF file is refused with what to do', () => {
+  const read = (MODEL_PATH: string) => readSettings({ MODEL_PATH }, '/srv/warmwind').MODEL_PATH;
+  for (const path of ['/nowhere/model.gguf', import.meta.dirname, import.meta.filename]) {
+    expect(() => read(path)).toThrow(/MODEL_PATH: there is no GGUF file: correct the path/);
+  }
+  expect(read(DESK_TINY)).toBe(DESK_TINY);
 });
 
 it('secrets are not handed on to every part', () => {

@@ -1,3 +1,4 @@
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { type PortName, USUAL_PORTS } from './ports.ts';
@@ -10,6 +11,24 @@ const ports = Object.fromEntries(Object.keys(USUAL_PORTS).map((name) => [name, P
 /** The whole URL is a secret: it holds a password. */
 const PostgresUrl = z.url({ protocol: /^postgres(ql)?$/, error: 'use postgres://…' }).optional();
 const Secret = z.string().min(32, 'use at least 32 characters').optional();
+
+/** Does the file begin as one does. */
+function isGguf(path: string): boolean {
+  try {
+    // What is no plain file may never be read to its end.
+    if (!statSync(path).isFile()) return false;
+    const file = openSync(path, 'r');
+    try {
+      const magic = Buffer.alloc(4);
+      readSync(file, magic);
+      return magic.toString('latin1') === 'GGUF';
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return false;
+  }
+}
 
 /** What the stack itself, or more than one part, takes from the environment; every part judges the rest itself. */
 const Environment = z.object({
@@ -40,6 +59,7 @@ const Environment = z.object({
   MODEL_PATH: z
     .string()
     .transform((path) => resolve(path))
+    .refine(isGguf, 'there is no GGUF file: correct the path, or leave it out for the demonstration model')
     .optional(),
   SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1000).max(600_000).default(25_000),
   HEALTH_HEAP_MB: z.coerce.number().int().min(16).optional(),

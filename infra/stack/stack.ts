@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { buildEdge } from '../../edge/build.ts';
+import { migrateLedger } from '../ledger/migrate.ts';
 import { recordStopped, removeDesktops } from './desktops.ts';
 import type { StackEngine } from './engine.ts';
 import { lastWords } from './logs.ts';
@@ -8,6 +9,9 @@ import { born, type ProcessId } from './processes.ts';
 import { makeTokens } from './secrets.ts';
 import type { RunFile, StackFile } from './state.ts';
 import { type Part, Supervisor } from './supervisor.ts';
+
+/** How long the other parts wait for the ledger's tables. */
+const MIGRATED_WITHIN_MS = 10_000;
 
 /** Tells people what a part is doing: one line. */
 export type Say = (name: string, text: string) => void;
@@ -46,7 +50,7 @@ export class Stack {
     await Promise.all([
       this.#start(parts.redisQueue),
       this.#start(parts.redisRealtime),
-      this.#start(parts.postgres),
+      this.#startLedger(),
       this.#start(parts.nginx),
     ]);
     await Promise.all([
@@ -140,6 +144,14 @@ export class Stack {
       const why = lastWords(this.#context.dir.file('logs/model-server.log')) ?? messageOf(error);
       this.#say('model-server', `no language model, all else runs: ${why}`);
     });
+  }
+
+  /** With its tables before anything asks for them. Another's that is away gets them by the workers once it answers. */
+  async #startLedger(): Promise<void> {
+    await this.#start(this.#parts.postgres);
+    const { ledger } = stackUrls(this.#context);
+    if (ledger === undefined || (await migrateLedger(ledger, MIGRATED_WITHIN_MS)) || this.#down) return;
+    this.#say('ledger', 'does not answer yet: submissions are refused until it does and has its tables');
   }
 
   async #start(part: Part | undefined): Promise<void> {

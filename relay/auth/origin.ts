@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { isAllowedOrigin } from '@warmwind/shared/origins';
 
 /**
  * May this handshake's page connect? CORS does not protect WebSockets: the `Origin` that every browser sends is checked
@@ -6,5 +7,5 @@ import type { IncomingMessage } from 'node:http';
  */
 export function originAllowed(req: IncomingMessage, origins: readonly string[]): boolean {
   const { origin } = req.headers;
-  return origin === undefined || origins.includes(origin);
+  return origin === undefined || isAllowedOrigin(origin, origins);
 }

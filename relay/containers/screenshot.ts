@@ -1,3 +1,4 @@
+import { notRunning } from '@warmwind/shared/containers';
 import { ApiError } from '@warmwind/shared/errors';
 import { z } from 'zod';
 import type { Http } from '../http/http.ts';
@@ -17,7 +18,7 @@ export function screenshot(http: Http, { known, screenshots, answers }: Containe
     }
     const { id, state } = await ownedDesktop(known, c.var.ticket, c.req.param('id'));
     if (state !== 'running') {
-      throw new ApiError('conflict', `The desktop is ${state}: ask again when it runs.`);
+      throw new ApiError('conflict', notRunning(state));
     }
     answers.hold(c, () => undefined);
     const picture = await screenshots.take(id, format.data);

@@ -1,5 +1,5 @@
 import type { Envelope } from '@warmwind/shared/events';
-import { backlog, type RelaySocket } from '../sockets/socket.ts';
+import type { RelaySocket } from '../sockets/socket.ts';
 import type { Room } from './room.ts';
 
 /** Who a subscription sends to: a socket, or a stream over HTTP. */
@@ -15,7 +15,7 @@ export type Listener = {
 /** A socket is live in a room as a member of a Socket.IO room, so that an event is encoded once for all of them. */
 export const socketListener = (socket: RelaySocket): Listener => ({
   send: (event) => socket.emit(event.type, event),
-  backlog: () => backlog(socket),
+  backlog: () => socket.data.wire.backlog,
   join: ({ live }) => socket.join(live),
   leave: ({ live }) => socket.leave(live),
 });

@@ -1,6 +1,6 @@
 import type { FrameHead } from '@warmwind/shared/screen';
 import { Prebuilt } from '../sockets/prebuilt.ts';
-import type { RelayServer, RelaySocket } from '../sockets/socket.ts';
+import type { Wire } from '../sockets/wire.ts';
 
 /** A frame of a screen as the viewers of this node are sent it. */
 export class Frame {
@@ -11,14 +11,14 @@ export class Frame {
   readonly at = performance.now();
   readonly #prebuilt: Prebuilt;
 
-  /** @param args of the event, its name first; the last is the binary */
-  constructor(io: RelayServer, head: FrameHead, args: [...unknown[], Buffer]) {
+  /** @param args of the event before the binary, its name first */
+  constructor(head: FrameHead, args: [string, ...unknown[]], payload: Buffer) {
     this.head = head;
-    this.bytes = (args.at(-1) as Buffer).length;
-    this.#prebuilt = new Prebuilt(io, args);
+    this.bytes = payload.length;
+    this.#prebuilt = new Prebuilt(args, payload);
   }
 
-  send(socket: RelaySocket): void {
-    this.#prebuilt.send(socket);
+  send(wire: Wire): void {
+    this.#prebuilt.send(wire);
   }
 }

@@ -23,7 +23,7 @@ async function desktop(keyBytes: number | null = KEY) {
   const node = await world.node();
   const id = await world.container('ann', { state: 'running' });
   const host = await TestHost.start(world, id, keyBytes);
-  return { url: node.url, id, host };
+  return { node, url: node.url, id, host };
 }
 
 test('frames of every size arrive whole and in order at a stock client', async () => {
@@ -103,6 +103,44 @@ test('acknowledging what was never read frees no memory', async () => {
   // 30 MB: what the kernels hold, and the window.
   expect(dropped).toBeGreaterThan(100);
   ws.resume();
+});
+
+test('acknowledgements are taken as the stock client sends them, before anything decodes them; in another form they count as well', async () => {
+  const { node, url, id, host } = await desktop();
+  const decoded: unknown[] = [];
+  type Connection = { on: (event: 'packet', seen: (packet: { data: unknown }) => void) => void };
+  node.io.engine.on('connection', (connection: Connection) => {
+    connection.on('packet', ({ data }) => decoded.push(data));
+  });
+  const viewer = await watch(world, url, id, { acks: false });
+  await waitFor('the key', () => viewer.seen.length === 1);
+  const acknowledged = async (ack: () => void) => {
+    const seen = viewer.seen.length;
+    await host.delta(600_000);
+    await waitFor('what fits', () => viewer.seen.length === seen + 1);
+    await host.delta(600_000);
+    const dropped = await metric(url, 'warmwind_relay_frames_dropped_total');
+    await host.delta(600_000);
+    await waitFor(
+      'what does not',
+      async () => (await metric(url, 'warmwind_relay_frames_dropped_total')) > dropped,
+    );
+    ack();
+    await waitFor('a key', () => viewer.seen.at(-1)?.kind === 'key');
+  };
+  await acknowledged(() => viewer.ack());
+  expect(decoded.filter((data) => `${data}`.includes('vnc:ack'))).toEqual([]);
+  const argument = { seq: 2 ** 31, epoch: host.epoch, containerId: id };
+  await acknowledged(() => viewer.socket.emit('vnc:ack', argument, () => undefined));
+  expect(decoded.filter((data) => `${data}`.includes('vnc:ack'))).toHaveLength(1);
+});
+
+test('a flood of acknowledgements closes the connection', async () => {
+  const { url, id } = await desktop();
+  const viewer = await watch(world, url, id);
+  for (const _ of upTo(5000)) viewer.socket.emit('vnc:ack', { containerId: id, epoch: 1, seq: 1 });
+  await waitFor('the connection to be closed', () => !viewer.socket.connected);
+  expect(await metric(url, 'warmwind_relay_inbound_dropped_total{reason="flood"}')).toBe(1);
 });
 
 test('keys are asked for at most three times a second however many lack one, and refreshed on demand', async () => {

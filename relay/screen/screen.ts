@@ -139,7 +139,7 @@ export class Screen {
   }
 
   #delta(head: FrameHead, payload: Buffer): void {
-    const frame = this.#frame('vnc:frame', head, [head.epoch, head.seq], payload);
+    const frame = new Frame(head, ['vnc:frame', this.containerId, head.epoch, head.seq], payload);
     let sent = 0;
     let lacking = false;
     for (const viewer of this.viewers.values()) {
@@ -148,13 +148,13 @@ export class Screen {
     }
     const { framesSent, framesDropped } = this.#context.metrics;
     framesSent.inc(sent);
-    framesDropped.inc(this.viewers.size - sent);
+    if (sent < this.viewers.size) framesDropped.inc(this.viewers.size - sent);
     if (lacking) this.ask();
   }
 
   #key(head: FrameHead, payload: Buffer): void {
     const { epoch, seq, width, height } = head;
-    const frame = this.#frame('vnc:key', head, [epoch, seq, width, height], payload);
+    const frame = new Frame(head, ['vnc:key', this.containerId, epoch, seq, width, height], payload);
     this.#unsure = false;
     this.heardBy(1);
     let sent = 0;
@@ -162,13 +162,9 @@ export class Screen {
     this.#context.metrics.framesSent.inc(sent);
   }
 
-  #frame(name: string, head: FrameHead, args: number[], payload: Buffer): Frame {
-    return new Frame(this.#context.io, head, [name, this.containerId, ...args, payload]);
-  }
-
   #cut(text: string): void {
     const { containerId } = this;
-    const event = new Prebuilt(this.#context.io, ['vnc:cut', { containerId, text }]);
+    const event = new Prebuilt(['vnc:cut', { containerId, text }]);
     for (const viewer of this.viewers.values()) viewer.cut(event);
   }
 

@@ -2,9 +2,13 @@ import { newId } from '@warmwind/shared/ids';
 import { type Viewer as SeenViewer, VIEWER_WINDOW_BYTES } from '@warmwind/shared/screen';
 import { LIMITS } from '../limits.ts';
 import type { Prebuilt } from '../sockets/prebuilt.ts';
-import { type RelaySocket, unsentBytes } from '../sockets/socket.ts';
+import type { RelaySocket } from '../sockets/socket.ts';
+import type { Wire } from '../sockets/wire.ts';
 import type { Frame } from './frame.ts';
 import { Window } from './window.ts';
+
+/** Frames count from 0. */
+const NONE = -1;
 
 /**
  * One socket that watches one desktop. It is sent a key, then the deltas that follow it without a gap. What does not fit
@@ -16,9 +20,11 @@ export class Viewer {
   readonly containerId: string;
   readonly socket: RelaySocket;
   readonly #since = new Date().toISOString();
+  readonly #wire: Wire;
   readonly #window = new Window();
-  /** The frame it is at; `undefined` while it lacks a key. */
-  #at: { epoch: number; seq: number } | undefined;
+  /** The frame it is at; no `seq` while it lacks a key. */
+  #epoch = 0;
+  #seq = NONE;
   /** The newest clipboard that it has not been sent. */
   #cut: Prebuilt | undefined;
   #refreshedAt = Number.NEGATIVE_INFINITY;
@@ -26,6 +32,7 @@ export class Viewer {
   constructor(containerId: string, socket: RelaySocket) {
     this.containerId = containerId;
     this.socket = socket;
+    this.#wire = socket.data.wire;
   }
 
   get mode(): SeenViewer['mode'] {
@@ -56,18 +63,18 @@ export class Viewer {
 
   /** Would a key that comes now be sent? */
   get waits(): boolean {
-    return this.#at === undefined && this.#window.drained;
+    return this.#seq === NONE && this.#window.drained;
   }
 
   /** → was it sent? */
   delta(frame: Frame): boolean {
     const { epoch, seq } = frame.head;
-    const at = this.#at;
-    if (!at || at.epoch !== epoch || at.seq + 1 !== seq || !this.#takes(frame)) {
+    const follows = this.#seq !== NONE && this.#seq + 1 === seq && this.#epoch === epoch;
+    if (!follows || !this.#takes(frame)) {
       this.lose();
       return false;
     }
-    at.seq = seq;
+    this.#seq = seq;
     this.#send(frame);
     return true;
   }
@@ -75,23 +82,24 @@ export class Viewer {
   /** → was it sent? */
   key(frame: Frame): boolean {
     const { epoch, seq } = frame.head;
-    const at = this.#at;
-    if (at?.epoch === epoch && at.seq === seq) return false;
+    if (this.#seq === seq && this.#epoch === epoch) return false;
     this.lose();
     if (!this.waits || this.#isUnread()) return false;
-    this.#at = { epoch, seq };
+    [this.#epoch, this.#seq] = [epoch, seq];
     this.#send(frame);
     return true;
   }
 
-  ack(epoch: number, seq: number): void {
-    this.#window.ack(epoch, seq, performance.now());
+  /** All up to this frame has arrived. → is that news? */
+  ack(epoch: number, seq: number): boolean {
+    const news = this.#window.ack(epoch, seq, performance.now());
     if (this.#cut !== undefined) this.cut(this.#cut);
+    return news;
   }
 
   /** From here on it lacks a key. */
   lose(): void {
-    this.#at = undefined;
+    this.#seq = NONE;
   }
 
   /** It asks for a key itself. → may it? */
@@ -106,9 +114,9 @@ export class Viewer {
   /** The desktop's clipboard. Only the newest text matters, and whoever watches by a link to view is not told it. */
   cut(event: Prebuilt): void {
     if (this.shared && this.mode === 'view') return;
-    const waits = unsentBytes(this.socket) > 0;
+    const waits = this.#wire.unsentBytes > 0;
     this.#cut = waits ? event : undefined;
-    if (!waits) event.send(this.socket);
+    if (!waits) event.send(this.#wire);
   }
 
   /** The stream ended, or is watched no longer. */
@@ -123,11 +131,11 @@ export class Viewer {
 
   /** Acknowledgements may lie: what the connection has not taken counts in any case. */
   #isUnread(): boolean {
-    return unsentBytes(this.socket) >= VIEWER_WINDOW_BYTES;
+    return this.#wire.unsentBytes >= VIEWER_WINDOW_BYTES;
   }
 
   #send(frame: Frame): void {
     this.#window.sent(frame);
-    frame.send(this.socket);
+    frame.send(this.#wire);
   }
 }

@@ -20,6 +20,7 @@ const ControlAction = z.strictObject({
   containerId: ContainerId,
   action: z.enum(['request', 'release', 'take']),
 });
+const Acknowledgement = z.object({ containerId: ContainerId, epoch: z.number(), seq: z.number() });
 const SomeInput = z.strictObject({ containerId: ContainerId, input: ScreenInput });
 
 type Watched = { screen: Screen; viewer: Viewer; input: Input };
@@ -129,12 +130,16 @@ export function handleScreens(
     inputs,
   );
 
-  const acks = new Bucket(LIMITS.acksPerSecond, LIMITS.acksBurst);
-  inbound.onQuick('vnc:ack', (argument) => {
-    const { containerId, epoch, seq } = (argument ?? {}) as Record<string, unknown>;
-    const held = typeof containerId === 'string' ? watched.get(containerId) : undefined;
-    if (!held || typeof epoch !== 'number' || typeof seq !== 'number' || !acks.take()) return;
-    held.viewer.ack(epoch, seq);
-    if (held.viewer.waits) held.screen.ask();
-  });
+  inbound.onOften(
+    'vnc:ack',
+    Acknowledgement,
+    ({ containerId, epoch, seq }) => {
+      const held = watched.get(containerId);
+      if (!held) return false;
+      const news = held.viewer.ack(epoch, seq);
+      if (held.viewer.waits) held.screen.ask();
+      return news;
+    },
+    new Bucket(LIMITS.acksPerSecond, LIMITS.acksBurst),
+  );
 }

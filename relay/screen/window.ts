@@ -8,15 +8,20 @@ const WEIGHT = 0.5;
 
 /** A frame that was sent, and when, ms. */
 type Sent = { head: FrameHead; bytes: number; at: number };
+/** Numbers that are kept of each: epoch, seq, bytes, of these a delta's, time. */
+const EACH = 5;
 
 /**
  * What one viewer has been sent and has not acknowledged. Deltas may fill a window: of `VIEWER_WINDOW_BYTES`, or less
  * once acknowledgements tell how fast the viewer is, so that what waits on its way does not grow old.
  */
 export class Window {
-  readonly #sent: Sent[] = [];
+  /** In numbers, not objects: every frame is noted once for each of hundreds of viewers. */
+  readonly #sent: number[] = [];
   #bytes = 0;
   #deltaBytes = 0;
+  /** So many bytes of deltas may be on the way. */
+  #most = VIEWER_WINDOW_BYTES;
   /** Shortest time from sending to acknowledgement, ms; creeps up, for ways change. */
   #delayMs = Number.POSITIVE_INFINITY;
   /** Bytes a ms while something was on the way all the time; 0: unknown. */
@@ -24,31 +29,36 @@ export class Window {
   /** What was acknowledged since when, with something on the way all the time. */
   #measured: { bytes: number; since: number } | undefined;
 
-  sent(frame: Sent): void {
-    this.#sent.push(frame);
-    this.#bytes += frame.bytes;
-    if (frame.head.kind === 'delta') this.#deltaBytes += frame.bytes;
+  sent({ head, bytes, at }: Sent): void {
+    const deltaBytes = head.kind === 'delta' ? bytes : 0;
+    this.#sent.push(head.epoch, head.seq, bytes, deltaBytes, at);
+    this.#bytes += bytes;
+    this.#deltaBytes += deltaBytes;
   }
 
-  /** All up to this frame has arrived. */
-  ack(epoch: number, seq: number, now: number): void {
-    const next = this.#sent.findIndex((sent) => !isUpTo(sent, epoch, seq));
-    const arrived = this.#sent.splice(0, next === -1 ? this.#sent.length : next);
-    const last = arrived.at(-1);
-    if (!last) return;
-    let acked = 0;
-    for (const { head, bytes } of arrived) {
-      acked += bytes;
-      if (head.kind === 'delta') this.#deltaBytes -= bytes;
+  /** All up to this frame has arrived. → is that news? */
+  ack(epoch: number, seq: number, now: number): boolean {
+    const sent = this.#sent;
+    let [end, acked, lastAt] = [0, 0, 0];
+    for (; end < sent.length; end += EACH) {
+      const ofEpoch = sent[end] ?? 0;
+      if (ofEpoch > epoch || (ofEpoch === epoch && (sent[end + 1] ?? 0) > seq)) break;
+      acked += sent[end + 2] ?? 0;
+      this.#deltaBytes -= sent[end + 3] ?? 0;
+      lastAt = sent[end + 4] ?? 0;
     }
+    if (end === 0) return false;
+    sent.splice(0, end);
     this.#bytes -= acked;
-    this.#delayMs = Math.min(now - last.at, this.#delayMs + 1);
+    this.#delayMs = Math.min(now - lastAt, this.#delayMs + 1);
     this.#measure(acked, now);
+    if (this.#speed > 0) this.#limit();
+    return true;
   }
 
   /** May a further delta be sent? One that is larger than the window only when no other is on the way. */
   fits(bytes: number): boolean {
-    return this.#deltaBytes === 0 || this.#deltaBytes + bytes <= this.#most();
+    return this.#deltaBytes === 0 || this.#deltaBytes + bytes <= this.#most;
   }
 
   /** Is so little on the way that a key would be fresh when it arrives? */
@@ -70,12 +80,8 @@ export class Window {
     this.#measured = this.#bytes > 0 ? { bytes: 0, since: now } : undefined;
   }
 
-  #most(): number {
-    if (this.#speed === 0) return VIEWER_WINDOW_BYTES;
-    const wanted = this.#speed * (this.#delayMs + QUEUE_MS);
-    return Math.min(Math.max(wanted, 2 * ACK_EVERY_BYTES), VIEWER_WINDOW_BYTES);
+  #limit(): void {
+    const wanted = Math.round(this.#speed * (this.#delayMs + QUEUE_MS));
+    this.#most = Math.min(Math.max(wanted, 2 * ACK_EVERY_BYTES), VIEWER_WINDOW_BYTES);
   }
 }
-
-const isUpTo = ({ head }: Sent, epoch: number, seq: number): boolean =>
-  head.epoch < epoch || (head.epoch === epoch && head.seq <= seq);

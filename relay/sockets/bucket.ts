@@ -1,23 +1,22 @@
 /** A token bucket: `perSecond` on average, `burst` at once. */
 export class Bucket {
-  readonly #perMs: number;
-  readonly #burst: number;
-  #tokens: number;
-  #at = performance.now();
+  /** In how many ms one token comes, and all of them. */
+  readonly #gapMs: number;
+  readonly #burstMs: number;
+  /** When it is full again, on the clock of `performance.now()`. */
+  #fullAt = 0;
 
   constructor(perSecond: number, burst: number) {
-    this.#perMs = perSecond / 1000;
-    this.#burst = burst;
-    this.#tokens = burst;
+    this.#gapMs = 1000 / perSecond;
+    this.#burstMs = burst * this.#gapMs;
   }
 
   /** Takes one; false when there is none. */
   take(): boolean {
     const now = performance.now();
-    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) * this.#perMs);
-    this.#at = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
+    const fullAt = Math.max(this.#fullAt, now) + this.#gapMs;
+    if (fullAt - now > this.#burstMs) return false;
+    this.#fullAt = fullAt;
     return true;
   }
 }

@@ -12,6 +12,7 @@ import { handleScreens } from '../screen/watch.ts';
 import { Inbound } from './inbound.ts';
 import { handleRooms } from './rooms.ts';
 import type { RelayServer, RelaySocket } from './socket.ts';
+import { Wire } from './wire.ts';
 
 export type ConnectionContext = {
   verify: VerifyTicket;
@@ -41,7 +42,7 @@ export function handleConnections(io: RelayServer, context: ConnectionContext): 
       const most = LIMITS.connectionsPerUser;
       return next(refusal('quota_exceeded', `At most ${most} connections a user: close some.`));
     }
-    socket.data.ticket = ticket;
+    socket.data = { ticket, wire: new Wire(socket.conn) };
     next();
   });
 

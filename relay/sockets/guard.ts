@@ -1,7 +1,7 @@
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
 import { Bucket } from './bucket.ts';
-import { backlog, type RelayServer, type RelaySocket } from './socket.ts';
+import type { RelayServer, RelaySocket } from './socket.ts';
 
 /** Connections as the transport sees them, from before they are anyone's. */
 type Connection = {
@@ -27,7 +27,7 @@ export function closeSlowSockets(io: RelayServer, metrics: Metrics): NodeJS.Time
   return setInterval(() => {
     const now = performance.now();
     for (const socket of io.of('/').sockets.values()) {
-      const waiting = backlog(socket);
+      const waiting = socket.data.wire.backlog;
       if (waiting < LIMITS.liveBacklog) {
         slowSince.delete(socket);
         continue;

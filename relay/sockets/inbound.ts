@@ -20,7 +20,6 @@ export class Inbound {
   readonly #log: Logger;
   readonly #bucket = new Bucket(LIMITS.eventsPerSecond, LIMITS.eventsBurst);
   readonly #handlers = new Map<unknown, Registered>();
-  readonly #quick = new Map<unknown, (argument: unknown) => void>();
 
   constructor(socket: RelaySocket, metrics: Metrics, log: Logger) {
     this.#socket = socket;
@@ -28,9 +27,7 @@ export class Inbound {
     this.#log = log;
     // A middleware sees every event, whatever its name, and nothing after it is called.
     socket.use(([name, ...args]) => {
-      const quick = this.#quick.get(name);
-      if (quick) quick(args[0]);
-      else void this.#receive(name, args);
+      void this.#receive(name, args);
     });
     socket.on('error', (err) => log.debug({ err }, 'socket error'));
   }
@@ -50,10 +47,18 @@ export class Inbound {
     return this;
   }
 
-  /** Handles an event that comes with every frame and has no answer: the handler checks and bounds it, and never throws. */
-  onQuick(name: string, handler: (argument: unknown) => void): this {
-    this.#quick.set(name, handler);
-    return this;
+  /**
+   * Handles an event that clients send all the time and that has no answer. One that brings news has been bounded by what
+   * it tells of; all others are bounded as any event.
+   * @param handler never throws; → was it news? If not it is called again with the same argument
+   */
+  onOften<T>(name: string, schema: z.ZodType<T>, handler: (argument: T) => boolean, bucket: Bucket): this {
+    const end = this.#socket.data.wire.takeEarly(name, (argument) => {
+      const parsed = schema.safeParse(argument);
+      return parsed.success && handler(parsed.data);
+    });
+    this.#socket.on('disconnect', end);
+    return this.on(name, schema, async (argument) => void handler(argument), bucket);
   }
 
   async #receive(name: unknown, args: unknown[]): Promise<void> {

@@ -1,66 +1,40 @@
-import { WebSocket } from 'ws';
-import type { RelayServer, RelaySocket } from './socket.ts';
+import { EVENT, type Framed, framed, MESSAGE, type Wire } from './wire.ts';
 
-/** Socket.IO's packet type of an event, and the first character of Engine.IO's messages. */
-const EVENT = 2;
-const MESSAGE = '4';
+/** How the packet of an event begins that has one binary, and what stands for it. */
+const BINARY_EVENT = '51-';
+const PLACEHOLDER = { _placeholder: true, num: 0 };
 const TEXT_FRAME = 1;
 const BINARY_FRAME = 2;
-const { OPEN } = WebSocket;
-
-/** What lies behind a socket, as far as it is used here; not public, therefore pinned and tested with the real client. */
-type Connection = {
-  writeBuffer: unknown[];
-  transport: {
-    writable: boolean;
-    socket: Pick<WebSocket, 'readyState' | 'bufferedAmount'> & {
-      _sender: { sendFrame: (list: Buffer[], sent: () => void) => void };
-    };
-  };
-  write: (text: string, options: object) => void;
-};
 
 /**
  * An event as the WebSocket frames that Socket.IO would send, in one buffer that is made once, when the first socket is
- * sent it: it is neither encoded nor framed again for each socket. At most one argument is binary.
+ * sent it: it is neither encoded nor framed again for each socket.
  */
 export class Prebuilt {
-  readonly #build: () => { text: string; buffer: Buffer };
-  #text = '';
-  #buffer: Buffer | undefined;
-  #options = {};
+  readonly #args: unknown[];
+  readonly #binary: Buffer | undefined;
+  #framed: Framed | undefined;
 
-  /** @param args of the event, its name first */
-  constructor(io: RelayServer, args: unknown[]) {
-    this.#build = () => {
-      const packet = { type: EVENT, nsp: '/', data: args } as never;
-      const [text = '', ...attachments] = io.encoder.encode(packet) as [string, ...Buffer[]];
-      return { text, buffer: frames(Buffer.from(MESSAGE + text), ...attachments) };
-    };
+  /** @param args of the event, its name first, as JSON @param binary its last argument, if one is binary */
+  constructor(args: [string, ...unknown[]], binary?: Buffer) {
+    this.#args = args;
+    this.#binary = binary;
   }
 
-  send(socket: RelaySocket): void {
-    const buffer = this.#buffer ?? this.#prepare();
-    const conn = socket.conn as unknown as Connection;
-    const { transport, writeBuffer } = conn;
-    const { socket: ws, writable } = transport;
-    const idle = writable && writeBuffer.length === 0 && ws.readyState === OPEN && ws.bufferedAmount === 0;
-    // A connection that has taken all before is written to directly. Else Engine.IO keeps it in its queue and order, and
-    // writes the buffer in the place of the text.
-    if (idle) ws._sender.sendFrame([buffer], ignore);
-    else conn.write(this.#text, this.#options);
+  send(wire: Wire): void {
+    this.#framed ??= this.#build();
+    wire.send(this.#framed);
   }
 
-  #prepare(): Buffer {
-    const { text, buffer } = this.#build();
-    this.#text = text;
-    this.#buffer = buffer;
-    this.#options = { wsPreEncodedFrame: [buffer], compress: false };
-    return buffer;
+  #build(): Framed {
+    if (!this.#binary) {
+      const text = EVENT + JSON.stringify(this.#args);
+      return framed(text, frames(Buffer.from(MESSAGE + text)));
+    }
+    const text = BINARY_EVENT + JSON.stringify([...this.#args, PLACEHOLDER]);
+    return framed(text, frames(Buffer.from(MESSAGE + text), this.#binary));
   }
 }
-
-const ignore = () => undefined;
 
 /** A text frame, and a binary one for each attachment. */
 function frames(message: Buffer, ...attachments: Buffer[]): Buffer {

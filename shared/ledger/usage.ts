@@ -47,8 +47,21 @@ export async function readUsage(
       days.set(day, { ...known, desktopSeconds: known.desktopSeconds + seconds });
     }
   }
-  return [...days.values()].sort((a, b) => (a.day < b.day ? -1 : 1));
+  return [...days.values()].map(inMilliseconds).sort((a, b) => (a.day < b.day ? -1 : 1));
 }
+
+/** Seconds are sums of milliseconds: what is finer comes of adding fractions. */
+function inMilliseconds(day: UsageDay): UsageDay {
+  const { queueSeconds, runSeconds, desktopSeconds } = day;
+  return {
+    ...day,
+    queueSeconds: rounded(queueSeconds),
+    runSeconds: rounded(runSeconds),
+    desktopSeconds: rounded(desktopSeconds),
+  };
+}
+
+const rounded = (seconds: number): number => Math.round(seconds * 1000) / 1000;
 
 /** Adds what these have used, which have just ended. */
 export async function addUsage(db: Db, jobs: JobRow[], desktops: ContainerRow[]): Promise<void> {

@@ -81,7 +81,8 @@ if retry then
     return answer({verdict = 'forgotten'})
   end
 end
-if kind == 'inference' then container_id = '' end
+-- A retry of an inference has no new desktop, but the one it reads.
+if retry and kind == 'inference' then container_id = known.containerId or '' end
 
 local priority = 0
 if kind == 'container.stop' then

@@ -5,22 +5,21 @@ import { RECT_HEAD_BYTES, type Rect } from './rfb/update.ts';
 const UPDATE_HEAD_BYTES = 4;
 
 /** A frame whose bytes are one FramebufferUpdate of these rectangles: at most 65,535. */
-export function packRects(head: FrameHead, rects: Iterable<Rect>): Buffer {
-  const parts: Buffer[] = [Buffer.alloc(FRAME_HEAD_BYTES + UPDATE_HEAD_BYTES)];
-  let count = 0;
-  for (const { x, y, w, h, encoding, data } of rects) {
-    const rect = Buffer.allocUnsafe(RECT_HEAD_BYTES);
-    rect.writeUInt16BE(x, 0);
-    rect.writeUInt16BE(y, 2);
-    rect.writeUInt16BE(w, 4);
-    rect.writeUInt16BE(h, 6);
-    rect.writeInt32BE(encoding, 8);
-    parts.push(rect, data);
-    count++;
-  }
-  const frame = Buffer.concat(parts);
+export function packRects(head: FrameHead, rects: readonly Rect[]): Buffer {
+  let at = FRAME_HEAD_BYTES + UPDATE_HEAD_BYTES;
+  const frame = Buffer.allocUnsafe(rects.reduce((sum, { data }) => sum + RECT_HEAD_BYTES + data.length, at));
   writeFrameHead(head, frame);
-  frame.writeUInt16BE(count, FRAME_HEAD_BYTES + 2);
+  frame.writeUInt16BE(0, FRAME_HEAD_BYTES);
+  frame.writeUInt16BE(rects.length, FRAME_HEAD_BYTES + 2);
+  for (const { x, y, w, h, encoding, data } of rects) {
+    frame.writeUInt16BE(x, at);
+    frame.writeUInt16BE(y, at + 2);
+    frame.writeUInt16BE(w, at + 4);
+    frame.writeUInt16BE(h, at + 6);
+    frame.writeInt32BE(encoding, at + 8);
+    frame.set(data, at + RECT_HEAD_BYTES);
+    at += RECT_HEAD_BYTES + data.length;
+  }
   return frame;
 }
 

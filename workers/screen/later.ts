@@ -7,16 +7,19 @@ export class Later {
   /** Does `work` in `ms`; where some is waiting already, this takes its place and keeps its time. */
   run(ms: number, work: () => void): void {
     this.#work = work;
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#doneAt = performance.now();
-      this.#work();
-    }, ms);
+    this.#timer ??= setTimeout(() => this.#do(), ms);
   }
 
   /** Does `work` as soon as `ms` have passed since it was done last: perhaps now. */
   soonest(ms: number, work: () => void): void {
-    this.run(Math.max(0, this.#doneAt + ms - performance.now()), work);
+    const waitMs = this.#doneAt + ms - performance.now();
+    this.run(Math.max(0, waitMs), work);
+    if (waitMs < 1) this.#do();
+  }
+
+  /** What waits to be done is done now. */
+  hurry(): void {
+    if (this.#timer) this.#do();
   }
 
   /** It was done by other means just now. */
@@ -28,5 +31,10 @@ export class Later {
   clear(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  #do(): void {
+    this.done();
+    this.#work();
   }
 }

@@ -25,6 +25,8 @@ const DELTA_BYTES = 512 * 1024;
 const KEY_EVERY_MS = 200;
 const CUT_EVERY_MS = 200;
 const RESIZE_EVERY_MS = 250;
+/** A screen that changes all the time is shown so often, ms: 30 times a second. */
+const FRAME_MS = 33;
 /** How long a desktop may take to show all of its screen, ms. */
 const WHOLE_WITHIN_MS = 10_000;
 /** A larger screen begins with JPEG: without it one frame may not hold it. */
@@ -53,6 +55,7 @@ export class Stream {
   readonly #seen = new VisibleRects();
   readonly #clipboard: Clipboard;
   readonly #timers = {
+    ask: new Later(),
     key: new Later(),
     cut: new Later(),
     resize: new Later(),
@@ -107,8 +110,9 @@ export class Stream {
     });
   }
 
-  /** → false when the desktop does not take it. */
+  /** What it changes is to be seen soon. → false when the desktop does not take it. */
   send(input: ScreenInput): boolean {
+    this.#timers.ask.hurry();
     switch (input.t) {
       case 'key':
         return this.#send(keyEvent(input.keysym, input.down));
@@ -186,7 +190,7 @@ export class Stream {
     const waitMs = this.#pace.sent(bytes);
     this.#reconsider();
     if (waitMs > 1) await sleep(waitMs, undefined, { signal: this.#signal });
-    this.#ask();
+    this.#timers.ask.soonest(FRAME_MS, () => this.#ask());
   }
 
   /** Changes the quality when it is time to; a screen that has come to rest is lossless again as well. */

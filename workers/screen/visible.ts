@@ -59,8 +59,8 @@ export class VisibleRects {
   }
 
   /** What has to be drawn, in order. */
-  *rects(): Iterable<Rect> {
-    for (const { rect } of this.#entries) yield rect;
+  rects(): Rect[] {
+    return Array.from(this.#entries, ({ rect }) => rect);
   }
 
   /** Throws when there is no end to it. */
@@ -69,11 +69,7 @@ export class VisibleRects {
     if (rect.encoding === ENCODING.copyRect) this.#pin(entry);
     this.#entries.add(entry);
     this.#bytes += RECT_HEAD_BYTES + rect.data.length;
-    this.#eachTile(rect, (tile) => {
-      this.#cover(tile, rect);
-      this.#tiles[tile]?.push(entry);
-      entry.uses++;
-    });
+    this.#eachTile(rect, (tile) => this.#draw(tile, entry));
     this.#release(entry);
     if (this.#bytes > FULL.bytes || this.#entries.size > FULL.rects || this.#links > FULL.links) {
       throw new ProtocolError('more on the screen than one frame can carry');
@@ -105,10 +101,11 @@ export class VisibleRects {
     this.#links += entry.sources.length;
   }
 
-  /** Takes out of a tile what is not seen there any more once `rect` is drawn. */
-  #cover(index: number, rect: Rect): void {
+  /** Puts a rectangle into a tile, and takes out what is not seen there any more. */
+  #draw(index: number, drawn: Entry): void {
     const tile = this.#tiles[index];
-    if (!tile || tile.length === 0) return;
+    if (!tile) return;
+    const { rect } = drawn;
     const left = (index % this.#columns) * TILE;
     const top = Math.floor(index / this.#columns) * TILE;
     const right = Math.min(left + TILE, this.#size.width);
@@ -124,18 +121,21 @@ export class VisibleRects {
       if (hidden) this.#release(entry);
       else tile[kept++] = entry;
     }
-    tile.length = kept;
+    tile[kept++] = drawn;
+    drawn.uses++;
+    // Only a list that gets shorter is cut: that gives up its memory, and many are of the same length again and again.
+    if (kept < tile.length) tile.length = kept;
   }
 
   /** One use less; what is of no more use goes, and so do the sources that only it needed. */
   #release(first: Entry): void {
+    if (--first.uses > 0) return;
     const left = [first];
     for (let entry = left.pop(); entry; entry = left.pop()) {
-      if (--entry.uses > 0) continue;
       this.#entries.delete(entry);
       this.#bytes -= RECT_HEAD_BYTES + entry.rect.data.length;
       this.#links -= entry.sources.length;
-      left.push(...entry.sources);
+      for (const source of entry.sources) if (--source.uses === 0) left.push(source);
     }
   }
 }

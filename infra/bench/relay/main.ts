@@ -12,6 +12,7 @@ import { startSource } from './source.ts';
 const VIEWERS = Number(process.env.VIEWERS ?? 500);
 const ROUNDS = Number(process.env.ROUNDS ?? 5);
 const SECONDS = Number(process.env.SECONDS ?? 4);
+const WARM_UPS = 2;
 const FRAME_BYTES = 20_000;
 const FPS = 15;
 const EVENTS_PER_SECOND = 30;
@@ -46,12 +47,12 @@ async function versus(
   await watching.open({ url: relay.url, ask: await source.ask(relayed.ask), acks: bare.acks }, VIEWERS);
   await listening.open({ url: plain.url, acks: bare.acks }, VIEWERS);
   const seen: { relay: number; bare: number; share: number }[] = [];
-  for (let n = -1; n < ROUNDS; n++) {
+  for (let n = -WARM_UPS; n < ROUNDS; n++) {
     const a = await round(relay, watching, relayed.send);
     const b = await round(plain, listening, () =>
       plain.broadcast(bare.bytes, Math.round((SECONDS * 1000) / bare.everyMs), bare.everyMs),
     );
-    // The first is for the just-in-time compiler.
+    // The first are for the just-in-time compiler.
     if (n >= 0) seen.push({ relay: a.us, bare: b.us, share: a.deliveries / wanted });
   }
   await Promise.all([relay, plain, watching, listening].map((child) => child.stop()));

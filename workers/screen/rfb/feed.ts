@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+
 /**
  * A parser of a byte stream yields how many bytes it needs next, and is given exactly these: they are valid until it
  * yields again, so what it keeps it copies. Or it yields what must be over before it goes on.
@@ -9,53 +11,85 @@ export class ProtocolError extends Error {}
 
 /** A parser that ran for so long gives way to others, ms. */
 const SLICE_MS = 8;
+/** The clock is looked at after so many steps, and after each that takes many bytes. */
+const STEPS = 32;
+const MANY_BYTES = 4096;
 const EMPTY = Buffer.alloc(0);
 
 /**
- * Feeds a parser until it returns; rejects when the source ends before. While the parser waits nothing is read, so the
- * peer waits as well.
+ * Feeds a parser until it returns; rejects when the source ends before. While the parser waits nothing more is read than
+ * what was on its way, so the peer waits as well.
  * @param rest told how long the parser has run, ms; what it answers is waited for
  */
 export async function feed<T>(
-  source: AsyncIterable<Buffer>,
+  source: Readable,
   parser: Parser<T>,
   rest: (busyMs: number) => Promise<unknown> | undefined,
 ): Promise<T> {
-  let since = performance.now();
-  const pause = async (waits: Promise<unknown> | undefined) => {
-    const rests = rest(performance.now() - since);
-    if (waits) await waits;
-    if (rests) await rests;
-    since = performance.now();
-  };
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
   let step = parser.next(EMPTY);
   let parts: Buffer[] = [];
   let size = 0;
-  for await (const chunk of source) {
-    since = performance.now();
-    parts.push(chunk);
-    size += chunk.length;
-    if (typeof step.value === 'number' && size < step.value) continue;
-    const bytes = parts.length === 1 ? chunk : Buffer.concat(parts, size);
+  let waiting = false;
+  /** It has broken off: what it has said so far does not count. */
+  let broken = false;
+  let closed = false;
+  const gone = () => reject(new ProtocolError('the desktop closed the connection'));
+
+  /** Runs the parser as far as it comes. → what has to be over before it goes on; nothing: it has ended, or needs more */
+  const run = (): Promise<unknown>[] => {
+    const since = performance.now();
+    let bytes: Buffer | undefined;
     let at = 0;
-    for (;;) {
-      if (step.done) return step.value;
+    const waits: Promise<unknown>[] = [];
+    for (let steps = 1; !step.done && waits.length === 0; steps++) {
       const wanted = step.value;
       if (typeof wanted !== 'number') {
-        await pause(wanted);
-        step = parser.next(EMPTY);
-        continue;
+        waits.push(wanted);
+        break;
       }
-      if (bytes.length - at < wanted) break;
-      step = parser.next(bytes.subarray(at, at + wanted));
+      if (size - at < wanted) break;
+      bytes ??= parts.length === 1 ? parts[0] : Buffer.concat(parts, size);
+      step = parser.next((bytes ?? EMPTY).subarray(at, at + wanted));
       at += wanted;
-      if (performance.now() - since > SLICE_MS) await pause(new Promise(setImmediate));
+      if (steps % STEPS > 0 && wanted < MANY_BYTES) continue;
+      if (performance.now() - since > SLICE_MS) waits.push(new Promise(setImmediate));
     }
-    size = bytes.length - at;
-    parts = size > 0 ? [bytes.subarray(at)] : [];
-    await pause(undefined);
-  }
-  throw new ProtocolError('the desktop closed the connection');
+    if (bytes) parts = at < size ? [bytes.subarray(at)] : [];
+    size -= at;
+    const rests = rest(performance.now() - since);
+    if (rests) waits.push(rests);
+    return waits;
+  };
+
+  const go = async (): Promise<void> => {
+    for (let waits = run(); waits.length > 0; waits = run()) {
+      waiting = true;
+      await Promise.all(waits);
+      waiting = false;
+      if (broken) return;
+      if (!step.done && typeof step.value !== 'number') step = parser.next(EMPTY);
+    }
+    if (step.done) resolve(step.value);
+    else if (closed) gone();
+    else source.resume();
+  };
+
+  source.on('data', (chunk: Buffer) => {
+    parts.push(chunk);
+    size += chunk.length;
+    if (waiting) source.pause();
+    else go().catch(reject);
+  });
+  source.once('error', (error) => {
+    broken = true;
+    reject(error);
+  });
+  source.once('close', () => {
+    closed = true;
+    if (!waiting) gone();
+  });
+  return promise;
 }
 
 /** Reads past bytes that nobody needs, in small pieces. */

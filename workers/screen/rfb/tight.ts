@@ -1,8 +1,7 @@
-import { constants, deflateSync, inflateRawSync } from 'node:zlib';
 import { type Parser, ProtocolError } from './feed.ts';
 import { jpegSize } from './jpeg.ts';
+import { Deflater, Inflater } from './zlib.ts';
 
-const WINDOW = 32_768;
 /** Speed before size: each rectangle is compressed once and sent to a few nodes. */
 const DEFLATE_LEVEL = 3;
 /** Shorter pixel data is not compressed. */
@@ -16,49 +15,33 @@ const MAX_PIXELS = 2 ** 18;
 /** A picture's bytes beyond its pixels': headers and tables. */
 const JPEG_OVERHEAD = 4096;
 
-/**
- * The four zlib streams that a server's Tight rectangles share. Each rectangle's part ends in a sync flush, on a byte: it
- * can be inflated alone when the last 32 KiB of its stream are at hand.
- */
+/** For what a rectangle inflates and deflates to, until it is done with: of all desktops, as they take turns. */
+const SCRATCH_BYTES = MAX_PIXELS * 3 + 2048;
+const pixelsScratch = Buffer.alloc(SCRATCH_BYTES);
+const packedScratch = Buffer.alloc(SCRATCH_BYTES);
+const deflater = new Deflater(DEFLATE_LEVEL);
+
+/** The four zlib streams that a server's Tight rectangles share. Each rectangle's part ends in a sync flush, on a byte. */
 export class TightStreams {
-  /** What a window lies in, at the end: the same memory for every rectangle, as so much new garbage is costly. */
-  readonly #kept = [0, 1, 2, 3].map(() => Buffer.alloc(WINDOW));
-  readonly #windows: (Buffer | undefined)[] = [];
+  readonly #inflaters: (Inflater | undefined)[] = [];
 
   /** @param bits one for each stream that begins anew */
   reset(bits: number): void {
-    for (let id = 0; id < 4; id++) if ((bits >> id) & 1) this.#windows[id] = undefined;
+    for (let id = 0; id < 4; id++) if ((bits >> id) & 1) this.#inflaters[id]?.reset();
   }
 
-  /** @param size what comes out, bytes; anything else is refused */
+  /** @param size what comes out, bytes; anything else is refused. → valid until the next call for any desktop */
   inflate(id: number, part: Buffer, size: number): Buffer {
-    const window = this.#windows[id];
-    if (!window && (part.length < 2 || part.readUInt16BE() % 31 !== 0 || (part[0] ?? 0) % 16 !== 8)) {
-      throw new ProtocolError('a zlib stream begins without its header');
-    }
-    let bytes: Buffer;
+    this.#inflaters[id] ??= new Inflater();
+    let pixels: Buffer;
     try {
-      bytes = inflateRawSync(window ? part : part.subarray(2), {
-        finishFlush: constants.Z_SYNC_FLUSH,
-        chunkSize: Math.max(64, size),
-        maxOutputLength: size,
-        ...(window ? { dictionary: window } : {}),
-      });
+      pixels = this.#inflaters[id].inflate(part, pixelsScratch.subarray(0, size + 1));
     } catch (cause) {
       throw new ProtocolError('a rectangle can not be inflated', { cause });
     }
-    if (bytes.length !== size) throw new ProtocolError('a rectangle has too few pixels');
-    this.#windows[id] = slide(this.#kept[id], window?.length ?? 0, bytes);
-    return bytes;
+    if (pixels.length !== size) throw new ProtocolError('a rectangle of too few or too many pixels');
+    return pixels;
   }
-}
-
-/** Appends to what was kept, and keeps the last of it. → the window */
-function slide(kept: Buffer | undefined, length: number, bytes: Buffer): Buffer | undefined {
-  const last = bytes.subarray(-WINDOW);
-  kept?.copyWithin(0, last.length);
-  kept?.set(last, WINDOW - last.length);
-  return kept?.subarray(-Math.min(WINDOW, length + last.length));
 }
 
 /**
@@ -75,27 +58,24 @@ export function* readTight(w: number, h: number, streams: TightStreams): Parser<
   if (kind > JPEG) throw new ProtocolError('an unknown kind of Tight rectangle');
 
   const id = kind & 3;
-  const head = [(kind << 4) | (1 << id)];
+  let head = Buffer.of((kind << 4) | (1 << id));
   let bitsPerPixel = 24;
   if (kind & EXPLICIT_FILTER) {
     const filter = (yield 1).readUInt8();
-    head.push(filter);
+    head = Buffer.concat([head, Buffer.of(filter)]);
     if (filter === FILTER.palette) {
       const last = (yield 1).readUInt8();
       if (last === 0) throw new ProtocolError('a palette of one colour');
-      head.push(last, ...(yield 3 * (last + 1)));
+      head = Buffer.concat([head, Buffer.of(last), yield 3 * (last + 1)]);
       bitsPerPixel = last === 1 ? 1 : 8;
     } else if (filter > FILTER.gradient) throw new ProtocolError('an unknown filter');
   }
   const size = ((w * bitsPerPixel + 7) >> 3) * h;
-  if (size < MIN_TO_COMPRESS) return Buffer.concat([Buffer.from(head), yield size]);
+  if (size < MIN_TO_COMPRESS) return Buffer.concat([head, yield size]);
   const length = yield* readLength(size + (size >> 6) + 1024);
   const pixels = streams.inflate(id, yield length, size);
-  // A window that is larger than the data only costs its set-up.
-  const windowBits = Math.min(15, Math.max(9, 32 - Math.clz32(size)));
-  const memLevel = Math.min(9, Math.max(1, windowBits - 6));
-  const packed = deflateSync(pixels, { level: DEFLATE_LEVEL, windowBits, memLevel, chunkSize: size + 128 });
-  return Buffer.concat([Buffer.from(head), compactLength(packed.length), packed]);
+  const packed = deflater.deflate(pixels, packedScratch);
+  return Buffer.concat([head, compactLength(packed.length), packed]);
 }
 
 /** The browser decodes it, so what it says of its size must be true. */

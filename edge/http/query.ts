@@ -1,0 +1,21 @@
+import { z } from '@hono/zod-openapi';
+import type { MiddlewareHandler } from 'hono';
+import type { AppEnv } from '../env.ts';
+import { badRequest } from './errors.ts';
+
+/** The query of a route. A parameter that it does not have is refused, with those that it has: a misspelt filter filters nothing. */
+export function queryOf<T extends z.ZodRawShape>(shape: T) {
+  const message = `unknown parameter: use ${Object.keys(shape).join(', ')}`;
+  return z.strictObject(shape, {
+    error: ({ code }) => (code === 'unrecognized_keys' ? message : undefined),
+  });
+}
+
+/** For a route without one. No schema: what submissions cost is measured, and hardly any has a query. */
+export const noQuery: MiddlewareHandler<AppEnv> = (c, next) => {
+  if (!c.req.url.includes('?')) return next();
+  const names = Object.keys(c.req.queries()).slice(0, 20);
+  if (names.length === 0) return next();
+  const message = 'unknown parameter: this route has none';
+  throw badRequest(names.map((name) => ({ path: name.slice(0, 64), message })));
+};

@@ -1,0 +1,36 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Later } from './later.ts';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test('what is done as soon as may be is done at once, and from then on no more often than it may', () => {
+  const later = new Later();
+  const done: number[] = [];
+  const ask = () => later.soonest(33, () => done.push(performance.now()));
+  const begun = performance.now();
+  for (let ms = 0; ms < 330; ms += 5) {
+    ask();
+    vi.advanceTimersByTime(5);
+  }
+  expect(done[0]).toBe(begun);
+  // At 0, 33, … and 330.
+  expect(done.length).toBe(11);
+});
+
+test('somebody in a hurry does not wait, and does nothing twice', () => {
+  const later = new Later();
+  let done = 0;
+  const ask = () => later.soonest(33, () => done++);
+  ask();
+  ask();
+  later.hurry();
+  expect(done).toBe(2);
+  later.hurry();
+  vi.advanceTimersByTime(100);
+  expect(done).toBe(2);
+});

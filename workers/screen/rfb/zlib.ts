@@ -1,0 +1,70 @@
+import { constants, createDeflate, createInflate, type Zlib, type ZlibReset } from 'node:zlib';
+
+/**
+ * A zlib stream that is used at once and again. Node's own synchronous calls make a new one for each piece, of up to
+ * 400 KB outside of its heap: at some hundred pieces a second that alone keeps the garbage collector busy. What they do
+ * inside is done here with one stream; it is not public, so it depends on Node's version, which is pinned.
+ */
+type Engine = Zlib &
+  ZlibReset &
+  NodeJS.ReadWriteStream & {
+    errored: Error | null;
+    _handle: {
+      writeSync(
+        flush: number,
+        input: Buffer,
+        inputAt: number,
+        inputLength: number,
+        output: Buffer,
+        outputAt: number,
+        outputLength: number,
+      ): void;
+    } | null;
+    /** What is left after a write: of the output's room, and of the input. */
+    _writeState: Uint32Array;
+  };
+
+function engineOf(zlib: Zlib & ZlibReset & NodeJS.ReadWriteStream): Engine {
+  // It is thrown where it happens.
+  zlib.on('error', () => undefined);
+  return zlib as Engine;
+}
+
+/** → how many bytes came out; throws when the stream is broken, or when not all of the input fits into the output. */
+function write(engine: Engine, flush: number, input: Buffer, output: Buffer): number {
+  if (!engine._handle) throw new Error('the stream is closed');
+  engine._handle.writeSync(flush, input, 0, input.length, output, 0, output.length);
+  if (engine.errored) throw engine.errored;
+  const [room = 0, left = 0] = engine._writeState;
+  if (left > 0) throw new Error('not all of it was taken');
+  return output.length - room;
+}
+
+/** Inflates the parts of one stream, each of which ends in a sync flush. */
+export class Inflater {
+  #engine = engineOf(createInflate());
+
+  reset(): void {
+    this.#engine.reset();
+  }
+
+  /** @param output with room for one byte more than will come. → what came, in `output`; throws when it is no zlib */
+  inflate(part: Buffer, output: Buffer): Buffer {
+    return output.subarray(0, write(this.#engine, constants.Z_SYNC_FLUSH, part, output));
+  }
+}
+
+/** Deflates pieces, each as a stream of its own. */
+export class Deflater {
+  readonly #engine: Engine;
+
+  constructor(level: number) {
+    this.#engine = engineOf(createDeflate({ level }));
+  }
+
+  /** @param output with room for the worst: a thousandth more, and 64 bytes. → what came, in `output` */
+  deflate(piece: Buffer, output: Buffer): Buffer {
+    this.#engine.reset();
+    return output.subarray(0, write(this.#engine, constants.Z_FINISH, piece, output));
+  }
+}
