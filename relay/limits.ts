@@ -1,7 +1,9 @@
+import { MAX_MESSAGE_BYTES } from '@warmwind/shared/realtime';
+
 /** What one socket, user or room may cost a node. Times in ms, sizes in bytes. */
 export const LIMITS = {
   /** One inbound message, and the WebSocket fragments it may come in. */
-  inboundBytes: 64 * 1024,
+  inboundBytes: MAX_MESSAGE_BYTES,
   inboundFragments: 16,
   tokenBytes: 8192,
   /** Time from the WebSocket's opening to a verified ticket. */
@@ -39,6 +41,9 @@ export const LIMITS = {
 
   /** Desktops that one socket may watch. */
   screensPerSocket: 16,
+  /** How often it is looked whether desktops' hosts hear what they are told, and how many at once. */
+  hostsMs: 1000,
+  hostsBatch: 500,
   /** Between two requests for a key of one desktop, and between repetitions while it does not come. */
   keyGapMs: 334,
   keyRepeatMs: 1000,

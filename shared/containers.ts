@@ -92,6 +92,7 @@ export const Container = z.object({
   createdAt: z.iso.datetime(),
   startedAt: z.iso.datetime().optional(),
   expiresAt: z.iso.datetime().optional(),
+  endedAt: z.iso.datetime().optional(),
   /** The job that started it. */
   jobId: z.string(),
 });
@@ -111,6 +112,7 @@ export function containerFromRecord(record: Record<string, string>): Container |
     createdAt: iso(record.createdAt),
     ...(record.startedAt ? { startedAt: iso(record.startedAt) } : {}),
     ...(record.expiresAt ? { expiresAt: iso(record.expiresAt) } : {}),
+    ...(record.endedAt ? { endedAt: iso(record.endedAt) } : {}),
     jobId: record.jobId ?? '',
   };
 }

@@ -6,6 +6,9 @@ import { isUserId } from './ids.ts';
 export const API_AUDIENCE = 'warmwind';
 export const RELAY_AUDIENCE = 'warmwind-relay';
 
+/** The longest message that a client may send, bytes; a longer one ends its connection. */
+export const MAX_MESSAGE_BYTES = 64 * 1024;
+
 export const TICKET_DEFAULT_SECONDS = 3600;
 export const TICKET_MAX_SECONDS = 86_400;
 

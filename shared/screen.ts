@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Ack } from './realtime.ts';
+import { type Ack, MAX_MESSAGE_BYTES } from './realtime.ts';
 
 /**
  * Screens. The host of a desktop is its only VNC client; it publishes what changes once, for every relay node that has
@@ -29,8 +29,14 @@ export const ACK_EVERY_BYTES = 128 * 1024;
 export const MAX_FRAME_BYTES = 16 * 2 ** 20;
 /** How long control is held without being renewed, ms. */
 export const CONTROL_TTL_MS = 10_000;
-/** The longest text that the clipboard carries, either way. */
+/** The longest text of a desktop's clipboard that its viewers are told. */
 export const MAX_CUT_TEXT = 256 * 1024;
+/** The longest text that a viewer may put on it, bytes as JSON in UTF-8: a whole `vnc:input` fits into a message. */
+export const MAX_OFFER_BYTES = MAX_MESSAGE_BYTES - 2048;
+export const fitsClipboard = (text: string): boolean =>
+  text.length <= MAX_OFFER_BYTES && new TextEncoder().encode(JSON.stringify(text)).length <= MAX_OFFER_BYTES;
+/** `vnc:gone` for this reason: nobody hears what the desktop's host is told. Input is lost until the next key. */
+export const HOST_AWAY = 'host_away';
 
 /** `vnc:input`: what a viewer does. Coordinates in pixels, `mask` is RFB's button mask, `keysym` X11's. */
 export const ScreenInput = z.discriminatedUnion('t', [
@@ -45,7 +51,10 @@ export const ScreenInput = z.discriminatedUnion('t', [
     y: z.number().int().min(0).max(65_535),
     mask: z.number().int().min(0).max(255),
   }),
-  z.strictObject({ t: z.literal('cut'), text: z.string().max(MAX_CUT_TEXT) }),
+  z.strictObject({
+    t: z.literal('cut'),
+    text: z.string().max(MAX_OFFER_BYTES).refine(fitsClipboard, 'a text of at most 62 KB, as JSON'),
+  }),
   z.strictObject({
     t: z.literal('resize'),
     w: z.number().int().min(320).max(3840),
@@ -58,12 +67,15 @@ export type ScreenInput = z.infer<typeof ScreenInput>;
 export const Control = z.object({
   viewerId: z.string().max(64),
   userId: z.string().max(128),
+  /** It came by a share link: `userId` is who made that. */
+  shared: z.literal(true).optional(),
   lease: z.number().int().min(1),
 });
 export type Control = z.infer<typeof Control>;
 
 /** Who holds control, as every viewer may know it. */
-export type Holder = Pick<Control, 'viewerId' | 'userId'>;
+export const Holder = Control.omit({ lease: true });
+export type Holder = z.infer<typeof Holder>;
 
 /** The answer of `vnc:watch`; `viewerId` is the caller's own. Pixels. */
 export type WatchAck = Ack<{
@@ -82,6 +94,8 @@ export const Viewer = z.object({
   userId: z.string(),
   /** The ticket or share link by which it came. */
   ticketId: z.string(),
+  /** It is a guest with a share link: `userId` is who made that. */
+  shared: z.boolean().default(false),
   mode: z.enum(['view', 'control']),
   control: z.boolean(),
   /** ISO 8601, since when. */
@@ -92,7 +106,7 @@ export type Viewer = z.infer<typeof Viewer>;
 /** The answer of `GET /containers/:id/viewers`. */
 export const Viewers = z.object({
   items: z.array(Viewer),
-  control: z.object({ viewerId: z.string(), userId: z.string() }).nullable(),
+  control: Holder.nullable(),
 });
 export type Viewers = z.infer<typeof Viewers>;
 
@@ -111,6 +125,8 @@ export const ToHost = z.discriminatedUnion('t', [
   z.object({ t: z.literal('key') }),
   /** The lease of control changed: read it again, and release what the last holder holds down. */
   z.object({ t: z.literal('control') }),
+  /** Something may have been lost on its way: let go of what is held down. */
+  z.object({ t: z.literal('release') }),
   z.object({
     t: z.literal('input'),
     viewerId: z.string().max(64),

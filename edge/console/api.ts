@@ -1,5 +1,9 @@
 import type { ErrorBody } from '@warmwind/shared/errors';
 
+/** Who clicks faster than a limit allows waits for as long, and notices nothing. */
+const SOON_MS = 2000;
+const ATTEMPTS = 3;
+
 /** An answer that is not 2xx, in words for people. */
 export class ApiFailure extends Error {
   readonly status: number;
@@ -35,7 +39,7 @@ export class Api {
   }
 
   async #fetch(method: string, path: string, body?: unknown): Promise<Response> {
-    const response = await fetch(path, {
+    const request: RequestInit = {
       method,
       headers: {
         Authorization: `Bearer ${this.#token}`,
@@ -43,10 +47,17 @@ export class Api {
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    if (response.ok) return response;
-    if (response.status === 401) this.#onUnauthenticated();
-    const said = (await response.json().catch(() => ({}))) as Partial<ErrorBody>;
-    throw new ApiFailure(response.status, said);
+    };
+    for (let attempt = 1; ; attempt++) {
+      const response = await fetch(path, request);
+      if (response.ok) return response;
+      if (response.status === 401) this.#onUnauthenticated();
+      const said = (await response.json().catch(() => ({}))) as Partial<ErrorBody>;
+      const { retryAfterMs = Number.POSITIVE_INFINITY } = said;
+      if (response.status !== 429 || attempt >= ATTEMPTS || retryAfterMs > SOON_MS) {
+        throw new ApiFailure(response.status, said);
+      }
+      await new Promise((resolve) => setTimeout(resolve, retryAfterMs));
+    }
   }
 }

@@ -1,7 +1,8 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { Api } from './api.ts';
 import { Home } from './home.tsx';
 import { Login } from './login.tsx';
+import { hash } from './place.ts';
 import { readShare, SharedScreen } from './share.tsx';
 import { Store } from './store.ts';
 
@@ -10,7 +11,7 @@ const TOKEN = 'warmwind-token';
 
 /** A link that shares a screen, or the console of who logs in. */
 export function App() {
-  const [share] = useState(readShare);
+  const share = useMemo(readShare, [hash.value]);
   const [token, setToken] = useState(sessionStorage.getItem(TOKEN) ?? '');
   const [store, setStore] = useState<Store>();
 
@@ -28,7 +29,7 @@ export function App() {
     };
   }, [share, token]);
 
-  if (share) return <SharedScreen {...share} />;
+  if (share) return <SharedScreen key={hash.value} {...share} />;
   if (!token) {
     return (
       <Login

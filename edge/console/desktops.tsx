@@ -1,7 +1,8 @@
-import type { Container } from '@warmwind/shared/containers';
+import { type Container, hasEnded } from '@warmwind/shared/containers';
 import { isTerminal } from '@warmwind/shared/jobs';
 import { useState } from 'preact/hooks';
-import { ago, Empty, Progress, State } from './parts.tsx';
+import { ago, Empty, Progress, State, useNotice } from './parts.tsx';
+import { desktopAddress } from './place.ts';
 import type { Store } from './store.ts';
 import { Thumbnail } from './thumbnail.tsx';
 
@@ -12,7 +13,7 @@ const THUMBNAILS = 4;
 /** Desktops that have ended and are still shown. */
 const ENDED_SHOWN = 6;
 
-export function Desktops({ store, onWatch }: { store: Store; onWatch: (id: string) => void }) {
+export function Desktops({ store }: { store: Store }) {
   const all = [...store.desktops.value.values()];
   const live = all.filter(({ state }) => !hasEnded(state));
   const ended = all.filter(({ state }) => hasEnded(state)).slice(0, ENDED_SHOWN);
@@ -22,21 +23,12 @@ export function Desktops({ store, onWatch }: { store: Store; onWatch: (id: strin
       {all.length === 0 && <Empty>No desktop yet: start one, it takes about a second.</Empty>}
       <div class="cards">
         {[...live, ...ended].map((desktop, i) => (
-          <Card
-            key={desktop.id}
-            store={store}
-            desktop={desktop}
-            thumbnail={i < THUMBNAILS}
-            onWatch={() => onWatch(desktop.id)}
-          />
+          <Card key={desktop.id} store={store} desktop={desktop} thumbnail={i < THUMBNAILS} />
         ))}
       </div>
     </section>
   );
 }
-
-const hasEnded = (state: Container['state']): boolean =>
-  state === 'stopped' || state === 'failed' || state === 'lost';
 
 function StartForm({ store }: { store: Store }) {
   const [name, setName] = useState('');
@@ -99,21 +91,24 @@ function StartForm({ store }: { store: Store }) {
   );
 }
 
-function Card(props: { store: Store; desktop: Container; thumbnail: boolean; onWatch: () => void }) {
-  const { store, desktop, thumbnail, onWatch } = props;
-  const [wrong, setWrong] = useState('');
-  const { id, name, state, width, height, expiresAt, createdAt, jobId } = desktop;
+function Card({ store, desktop, thumbnail }: { store: Store; desktop: Container; thumbnail: boolean }) {
+  const { id, name, state, width, height, jobId } = desktop;
+  const [notice, say] = useNotice(state);
   const job = store.jobs.value.get(jobId);
   const starts = state === 'requested' || state === 'starting';
   const stop = () =>
-    store.api.call('POST', `/containers/${id}/stop`).catch((error: Error) => setWrong(error.message));
+    store.api.call('POST', `/containers/${id}/stop`).catch((error: Error) => say(error.message));
 
   return (
     <article class={`card ${hasEnded(state) ? 'over' : ''}`} data-desktop={id}>
-      <button type="button" class="screen" onClick={onWatch} disabled={hasEnded(state)}>
-        {state === 'running' && thumbnail && <Thumbnail store={store} id={id} />}
-        <span>{state === 'running' ? '▶ Watch' : state}</span>
-      </button>
+      {hasEnded(state) ? (
+        <div class="screen">{state}</div>
+      ) : (
+        <a class="screen" href={desktopAddress(id)} aria-label={`Watch ${name}`}>
+          {state === 'running' && thumbnail && <Thumbnail store={store} id={id} />}
+          <span>{state === 'running' ? '▶ Watch' : state}</span>
+        </a>
+      )}
       <div class="line">
         <strong title={id}>{name}</strong>
         <State state={state} />
@@ -126,14 +121,20 @@ function Card(props: { store: Store; desktop: Container; thumbnail: boolean; onW
         <span>
           {width}×{height}
         </span>
-        <span>{state === 'running' && expiresAt ? `ends ${ago(expiresAt)}` : ago(createdAt)}</span>
+        <span>{age(desktop)}</span>
         {!hasEnded(state) && (
           <button type="button" onClick={stop} disabled={state === 'stopping'}>
             Stop
           </button>
         )}
       </div>
-      {wrong && <p class="wrong">{wrong}</p>}
+      {notice}
     </article>
   );
+}
+
+/** What of its life matters now. */
+function age({ state, createdAt, expiresAt, endedAt }: Container): string {
+  if (hasEnded(state)) return endedAt ? `${state} ${ago(endedAt)}` : state;
+  return state === 'running' && expiresAt ? `ends ${ago(expiresAt)}` : `asked for ${ago(createdAt)}`;
 }

@@ -1,32 +1,40 @@
+import type { Container } from '@warmwind/shared/containers';
 import { useEffect, useState } from 'preact/hooks';
 import { Desktops } from './desktops.tsx';
 import { Inference } from './inference.tsx';
 import { Jobs } from './jobs.tsx';
 import { LimitBars } from './limits.tsx';
 import { Brand, State } from './parts.tsx';
+import { HOME, placedDesktop } from './place.ts';
 import type { Store } from './store.ts';
 import { Watch } from './watch.tsx';
 
-/** All of one user's: desktops, jobs, models, limits; or one screen, large. */
+/** All of one user's: desktops, jobs, models, limits; or one screen, large. The address says which. */
 export function Home({ store, onLeave }: { store: Store; onLeave: () => void }) {
-  const [watching, setWatching] = useState<string>();
   const [wrong, setWrong] = useState('');
-
   useEffect(() => {
     store.load().catch((error: Error) => setWrong(error.message));
   }, [store]);
 
-  const desktop = watching ? store.desktops.value.get(watching) : undefined;
+  const id = placedDesktop();
+  const connection = store.connection.value;
   return (
     <>
       <header>
-        <Brand />
+        <a href={HOME} class="home-link" aria-label="Warmwind, home">
+          <Brand />
+        </a>
         <nav>
           <a href="/docs">API</a>
         </nav>
         <span class="who">
-          {store.userId} <State state={store.connection.value} />
+          {store.userId} <State state={connection} />
         </span>
+        {connection === 'closed' && (
+          <button type="button" onClick={() => location.reload()}>
+            Reconnect
+          </button>
+        )}
         <button type="button" onClick={onLeave}>
           Log out
         </button>
@@ -36,11 +44,11 @@ export function Home({ store, onLeave }: { store: Store; onLeave: () => void }) 
           {wrong}
         </p>
       )}
-      {desktop ? (
-        <Watch store={store} desktop={desktop} onBack={() => setWatching(undefined)} />
+      {id ? (
+        <Place key={id} store={store} id={id} />
       ) : (
         <div class="home">
-          <Desktops store={store} onWatch={setWatching} />
+          <Desktops store={store} />
           <aside>
             <Inference store={store} />
             <LimitBars store={store} />
@@ -49,5 +57,26 @@ export function Home({ store, onLeave }: { store: Store; onLeave: () => void }) 
         </div>
       )}
     </>
+  );
+}
+
+/** The page of one desktop, be it in the lists or not. */
+function Place({ store, id }: { store: Store; id: string }) {
+  const [found, setFound] = useState<Container>();
+  const [wrong, setWrong] = useState('');
+  const loaded = store.loaded.value;
+  const listed = store.desktops.value.get(id);
+  useEffect(() => {
+    if (listed || !loaded) return;
+    store.findDesktop(id).then(setFound, (error: Error) => setWrong(error.message));
+  }, [store, id, loaded]);
+
+  const desktop = listed ?? found;
+  if (desktop) return <Watch store={store} desktop={desktop} />;
+  return (
+    <section class="watch">
+      <p class={wrong ? 'wrong' : 'empty'}>{wrong || 'Looking for this desktop…'}</p>
+      <a href={HOME}>← All desktops</a>
+    </section>
   );
 }

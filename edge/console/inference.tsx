@@ -1,14 +1,10 @@
-import type { Subscription } from '@warmwind/shared/client/client';
-import type { GenerationResult, ReadingResult } from '@warmwind/shared/inference';
 import { MAX_IMAGE_BYTES, OCR_MODEL } from '@warmwind/shared/inference';
-import type { JobError } from '@warmwind/shared/jobs';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
+import { useAsk } from './ask.ts';
 import { Empty } from './parts.tsx';
 import type { Store } from './store.ts';
 
 const LOOK_EVERY_MS = 60_000;
-
-type Answer = { text: string; note: string; busy: boolean; jobId?: string };
 
 /** Asks a model and shows its answer as it comes. */
 export function Inference({ store }: { store: Store }) {
@@ -16,8 +12,9 @@ export function Inference({ store }: { store: Store }) {
   const [model, setModel] = useState('');
   const [prompt, setPrompt] = useState('Tell me about a warm wind.');
   const [image, setImage] = useState<File>();
-  const [answer, setAnswer] = useState<Answer>();
-  const following = useRef<Subscription>(undefined);
+  /** The desktop that is read; '': a file. */
+  const [desktop, setDesktop] = useState('');
+  const { answer, ask, cancel } = useAsk(store);
 
   useEffect(() => {
     const look = () =>
@@ -29,57 +26,56 @@ export function Inference({ store }: { store: Store }) {
     const timer = setInterval(look, LOOK_EVERY_MS);
     return () => clearInterval(timer);
   }, [store]);
-  useEffect(() => () => following.current?.unsubscribe(), []);
 
   const chosen = models.includes(model)
     ? model
     : (models.find((one) => one !== OCR_MODEL) ?? models[0] ?? '');
   const reads = chosen === OCR_MODEL;
+  const running = [...store.desktops.value.values()].filter(({ state }) => state === 'running');
+  const source = running.some(({ id }) => id === desktop) ? desktop : '';
 
-  const ask = async (event: Event) => {
+  const submit = (event: Event) => {
     event.preventDefault();
-    following.current?.unsubscribe();
-    setAnswer({ text: '', note: 'waits', busy: true });
-    try {
-      const input = reads ? { image: await base64(image) } : { prompt };
-      const { jobId } = await store.api.call<{ jobId: string }>('POST', '/inference', {
-        model: chosen,
-        ...input,
-      });
-      const relay = await store.relay();
-      following.current = relay.subscribe(`job:${jobId}`, {
-        onEvent: ({ type, data }) => {
-          setAnswer((now) => heard({ ...(now ?? { text: '', note: '', busy: true }), jobId }, type, data));
-          if (['job.completed', 'job.failed', 'job.cancelled', 'job.timed_out'].includes(type)) {
-            following.current?.unsubscribe();
-          }
-        },
-      });
-    } catch (error) {
-      setAnswer({ text: '', note: (error as Error).message, busy: false });
-    }
+    const input = async () => {
+      if (!reads) return { prompt };
+      return source ? { containerId: source } : { image: await base64(image) };
+    };
+    void ask(async () => ({ model: chosen, ...(await input()) }));
   };
-  const cancel = () =>
-    answer?.jobId && store.api.call('DELETE', `/jobs/${answer.jobId}`).catch(() => undefined);
 
   return (
     <section class="inference">
       <h2>Ask a model</h2>
       {models.length === 0 && <Empty>No worker serves a model now.</Empty>}
-      <form onSubmit={ask}>
+      <form onSubmit={submit}>
         <select aria-label="Model" value={chosen} onChange={(event) => setModel(event.currentTarget.value)}>
           {models.map((one) => (
             <option key={one}>{one}</option>
           ))}
         </select>
-        {reads ? (
+        {reads && (
+          <select
+            aria-label="What to read"
+            value={source}
+            onChange={(event) => setDesktop(event.currentTarget.value)}
+          >
+            <option value="">an image file</option>
+            {running.map(({ id, name }) => (
+              <option key={id} value={id}>
+                the screen of {name}
+              </option>
+            ))}
+          </select>
+        )}
+        {reads && !source && (
           <input
             type="file"
             aria-label="Image"
             accept="image/png,image/jpeg"
             onChange={(event) => setImage(event.currentTarget.files?.[0])}
           />
-        ) : (
+        )}
+        {!reads && (
           <textarea
             aria-label="Prompt"
             rows={3}
@@ -88,7 +84,11 @@ export function Inference({ store }: { store: Store }) {
           />
         )}
         <div class="line">
-          <button type="submit" class="primary" disabled={!chosen || answer?.busy || (reads && !image)}>
+          <button
+            type="submit"
+            class="primary"
+            disabled={!chosen || answer?.busy || (reads && !source && !image)}
+          >
             Ask
           </button>
           {answer?.busy && answer.jobId && (
@@ -106,33 +106,6 @@ export function Inference({ store }: { store: Store }) {
       )}
     </section>
   );
-}
-
-/** What an event of the job makes of its answer. A new attempt begins anew. */
-function heard(now: Answer, type: string, data: Record<string, unknown>): Answer {
-  if (type === 'job.active') return { ...now, text: '', note: 'is worked on' };
-  if (type === 'job.output') return { ...now, text: now.text + String(data.text), note: 'writes' };
-  if (type === 'job.progress') return { ...now, note: String(data.message ?? `${data.percent} %`) };
-  if (type === 'job.retrying') return { ...now, note: 'is tried again' };
-  if (type === 'job.completed') {
-    const result = data.result as Partial<GenerationResult & ReadingResult>;
-    return { ...now, text: result.text ?? now.text, note: summary(result), busy: false };
-  }
-  if (type === 'job.cancelled') return { ...now, note: 'cancelled', busy: false };
-  if (type === 'job.failed' || type === 'job.timed_out') {
-    return { ...now, note: (data.error as JobError | undefined)?.message ?? 'failed', busy: false };
-  }
-  return now;
-}
-
-function summary({ usage, firstTokenMs, runMs, boxes }: Partial<GenerationResult & ReadingResult>): string {
-  const parts = [
-    usage && `${usage.outputTokens} tokens`,
-    firstTokenMs !== undefined && `first after ${Math.round(firstTokenMs)} ms`,
-    boxes && `${boxes.length} words`,
-    runMs !== undefined && `${Math.round(runMs)} ms in all`,
-  ];
-  return parts.filter(Boolean).join(' · ');
 }
 
 async function base64(file: File | undefined): Promise<string> {

@@ -1,6 +1,5 @@
 import { isTerminal, type Job } from '@warmwind/shared/jobs';
-import { useState } from 'preact/hooks';
-import { ago, Empty, Progress, State } from './parts.tsx';
+import { ago, Empty, Progress, State, useNotice } from './parts.tsx';
 import type { Store } from './store.ts';
 
 const RETRYABLE = ['failed', 'cancelled', 'timed_out'];
@@ -26,10 +25,10 @@ export function Jobs({ store }: { store: Store }) {
 }
 
 function Row({ store, job }: { store: Store; job: Job }) {
-  const [wrong, setWrong] = useState('');
   const { id, kind, state, progress, run, error, createdAt } = job;
+  const [notice, say] = useNotice(state, run);
   const ask = (method: string, path: string) => () =>
-    store.api.call(method, path).catch((failure: Error) => setWrong(failure.message));
+    store.api.call(method, path).catch((failure: Error) => say(failure.message));
   return (
     <tr>
       <td title={id}>
@@ -41,10 +40,11 @@ function Row({ store, job }: { store: Store; job: Job }) {
       </td>
       <td class="wide">
         {isTerminal(state) ? (
-          <span class={error ? 'wrong' : ''}>{wrong || error?.message}</span>
+          error && <span class="wrong">{error.message}</span>
         ) : (
           <Progress percent={progress} text={store.words.value.get(id)} />
         )}
+        {notice}
       </td>
       <td>{ago(createdAt)}</td>
       <td>

@@ -1,4 +1,6 @@
+import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
 
 export const Brand = () => (
   <div class="brand">
@@ -29,8 +31,40 @@ export const Progress = ({ percent, text }: { percent: number; text?: string | u
 
 export const Empty = ({ children }: { children: ComponentChildren }) => <p class="empty">{children}</p>;
 
-/** When it was, or will be, as people say it. */
+const NOTICE_MS = 12_000;
+
+/** A passing word: gone when one of `with_` changes, when it is dismissed, or by itself. */
+export function useNotice(...with_: unknown[]): [notice: ComponentChildren, say: (text: string) => void] {
+  const [text, say] = useState('');
+  useEffect(() => say(''), with_);
+  useEffect(() => {
+    if (!text) return;
+    const timer = setTimeout(() => say(''), NOTICE_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  const notice = text && (
+    <p class="notice" role="alert">
+      {text}
+      <button type="button" class="plain" aria-label="Dismiss" onClick={() => say('')}>
+        ×
+      </button>
+    </p>
+  );
+  return [notice, say];
+}
+
+/** Whose name to show: guests by a share link have their host's. */
+export const nameOf = (who: { id: string; userId: string; shared?: boolean | undefined }): string =>
+  who.shared ? `guest ${who.id.slice(0, 4)}` : who.userId;
+
+const tick = signal(0);
+setInterval(() => {
+  tick.value += 1;
+}, 10_000);
+
+/** When it was, or will be, as people say it; whatever shows it is kept up to date. */
 export function ago(iso: string | undefined): string {
+  tick.value;
   if (!iso) return '';
   const seconds = Math.round((Date.now() - Date.parse(iso)) / 1000);
   const [past, distance] = [seconds >= 0, Math.abs(seconds)];

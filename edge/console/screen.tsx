@@ -1,26 +1,32 @@
 import type { Connection } from '@warmwind/shared/client/client';
-import type { Holder, ScreenMode } from '@warmwind/shared/client/screen';
-import { createViewer, type Viewer } from '@warmwind/shared/client/viewer';
+import { createViewer, type Viewer, type ViewerControl } from '@warmwind/shared/client/viewer';
+import type { ReadingResult } from '@warmwind/shared/inference';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { nameOf, useNotice } from './parts.tsx';
+import { Boxes } from './reading.tsx';
 
 type Scaling = 'fit' | 'resize' | 'none';
-type Control = { mode: ScreenMode; holder: Holder; mine: boolean };
+const NOBODY: ViewerControl = { mode: 'view', viewerId: '', holder: null, mine: false };
 
 export type ScreenProps = {
   relay: () => Promise<Connection>;
   containerId: string;
   /** Its owner may take control from whoever has it. */
   owner?: boolean;
+  /** What was read from it: marked on the picture. */
+  reading?: Partial<ReadingResult> | undefined;
+  onControl?: (control: ViewerControl) => void;
 };
 
 /** The live picture, and what a viewer can do with it. */
-export function ScreenView({ relay, containerId, owner = false }: ScreenProps) {
+export function ScreenView({ relay, containerId, owner = false, reading, onControl }: ScreenProps) {
+  const frame = useRef<HTMLDivElement>(null);
   const stage = useRef<HTMLDivElement>(null);
   const viewer = useRef<Viewer>(undefined);
   const [scaling, setScaling] = useState<Scaling>('fit');
-  const [control, setControl] = useState<Control>({ mode: 'view', holder: null, mine: false });
+  const [control, setControl] = useState(NOBODY);
   const [state, setState] = useState('connecting');
-  const [said, setSaid] = useState('');
+  const [notice, say] = useNotice(state, control.holder);
 
   useEffect(() => {
     let gone = false;
@@ -32,10 +38,13 @@ export function ScreenView({ relay, containerId, owner = false }: ScreenProps) {
           containerId,
           clipboard: true,
           onState: setState,
-          onControl: setControl,
+          onControl: (now) => {
+            setControl(now);
+            onControl?.(now);
+          },
         });
       },
-      (error: Error) => setSaid(error.message),
+      (error: Error) => say(error.message),
     );
     return () => {
       gone = true;
@@ -51,10 +60,9 @@ export function ScreenView({ relay, containerId, owner = false }: ScreenProps) {
   const ask = (action: 'request' | 'release' | 'take') => () => {
     viewer.current?.control(action).then(
       () => {
-        setSaid('');
         viewer.current?.focus();
       },
-      (error: Error) => setSaid(error.message),
+      (error: Error) => say(error.message),
     );
   };
   const { mode, holder, mine } = control;
@@ -70,7 +78,7 @@ export function ScreenView({ relay, containerId, owner = false }: ScreenProps) {
         )}
         {mode === 'control' && !mine && holder && owner && (
           <button type="button" onClick={ask('take')}>
-            Take it from {holder.userId}
+            Take it from {holderName(holder)}
           </button>
         )}
         {mine && (
@@ -88,21 +96,27 @@ export function ScreenView({ relay, containerId, owner = false }: ScreenProps) {
           <option value="none">Actual size</option>
           {mine && <option value="resize">Resize the desktop</option>}
         </select>
-        <button type="button" onClick={() => stage.current?.requestFullscreen().catch(() => undefined)}>
+        <button type="button" onClick={() => frame.current?.requestFullscreen().catch(() => undefined)}>
           Full screen
         </button>
       </div>
-      {said && <p class="wrong">{said}</p>}
-      <div class="stage" ref={stage} />
+      {notice}
+      <div class="frame" ref={frame}>
+        <div class="stage" ref={stage} />
+        {reading && frame.current && <Boxes frame={frame.current} reading={reading} />}
+      </div>
     </div>
   );
 }
 
-function Badge({ mode, holder, mine }: Control) {
+const holderName = ({ viewerId, ...holder }: NonNullable<ViewerControl['holder']>) =>
+  nameOf({ id: viewerId, ...holder });
+
+function Badge({ mode, holder, mine }: ViewerControl) {
   if (mode === 'view') return <span class="state view">view only</span>;
   if (mine) return <span class="state controls">you control</span>;
   return holder ? (
-    <span class="state view">{holder.userId} controls</span>
+    <span class="state view">{holderName(holder)} controls</span>
   ) : (
     <span class="state">nobody controls</span>
   );

@@ -1,6 +1,6 @@
 import { connect } from '@warmwind/shared/client/client';
 import type { Ticket } from '@warmwind/shared/realtime';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { Brand } from './parts.tsx';
 import { ScreenView } from './screen.tsx';
 
@@ -18,17 +18,9 @@ export function readShare(): Share | undefined {
 
 /** The page behind a share link: the screen and nothing else. */
 export function SharedScreen({ containerId, token, url }: Share) {
-  const [said, setSaid] = useState('');
   const connection = useRef<ReturnType<typeof connect>>(undefined);
   const open = async () => {
-    connection.current ??= connect({
-      url,
-      token,
-      onError: ({ code, message }) =>
-        setSaid(
-          code === 'unauthenticated' ? 'This link no longer works: ask its owner for a new one.' : message,
-        ),
-    });
+    connection.current ??= connect({ url, token });
     return connection.current;
   };
   useEffect(() => () => connection.current?.close(), []);
@@ -38,11 +30,6 @@ export function SharedScreen({ containerId, token, url }: Share) {
         <Brand />
         <span class="who">shared screen</span>
       </header>
-      {said && (
-        <p class="wrong" role="alert">
-          {said}
-        </p>
-      )}
       <section class="watch">
         <ScreenView relay={open} containerId={containerId} />
       </section>

@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals';
 import { type Connection, connect, type State } from '@warmwind/shared/client/client';
-import type { Container, ContainerState } from '@warmwind/shared/containers';
+import { type Container, type ContainerState, hasEnded } from '@warmwind/shared/containers';
 import type { Envelope } from '@warmwind/shared/events';
 import { isTerminal, type Job, type JobState } from '@warmwind/shared/jobs';
 import type { Ticket } from '@warmwind/shared/realtime';
@@ -15,6 +15,7 @@ export class Store {
   readonly jobs = signal<Map<string, Job>>(new Map());
   /** The latest word of a job's progress, by job. */
   readonly words = signal<Map<string, string>>(new Map());
+  readonly loaded = signal(false);
   readonly connection = signal<State>('connecting');
   readonly api: Api;
   readonly userId: string;
@@ -32,14 +33,23 @@ export class Store {
   }
 
   async load(): Promise<void> {
-    const [desktops, jobs] = await Promise.all([
-      this.api.call<{ items: Container[] }>('GET', `/containers?limit=${SHOWN}`),
-      this.api.call<{ items: Job[] }>('GET', `/jobs?limit=${SHOWN}`),
+    const list = <T>(path: string) => this.api.call<{ items: T[] }>('GET', path);
+    const [latest, jobs] = await Promise.all([
+      list<Container>(`/containers?limit=${SHOWN}`),
+      list<Job>(`/jobs?limit=${SHOWN}`),
     ]);
-    this.desktops.value = new Map(desktops.items.map((one) => [one.id, one]));
+    const full = latest.items.length === SHOWN;
+    const older = full ? await list<Container>(`/containers?limit=${SHOWN}&state=running`) : { items: [] };
+    this.desktops.value = new Map([...latest.items, ...older.items].map((one) => [one.id, one]));
     this.jobs.value = new Map(jobs.items.map((one) => [one.id, one]));
+    this.loaded.value = true;
     const relay = await this.relay();
     relay.subscribe(`user:${this.userId}`, { onEvent: (event) => this.#heard(event) });
+  }
+
+  /** A desktop of one's own that the lists may have left out. Rejects when there is none. */
+  findDesktop(id: string): Promise<Container> {
+    return this.api.call<Container>('GET', `/containers/${id}`);
   }
 
   async close(): Promise<void> {
@@ -66,7 +76,7 @@ export class Store {
     const { type, data } = event;
     if (type === 'container.snapshot') this.#putDesktop(data as unknown as Container);
     else if (type === 'job.snapshot') this.#putJob(data as unknown as Job);
-    else if (type.startsWith('container.')) this.#desktopBecame(String(data.containerId), type, data);
+    else if (type.startsWith('container.')) this.#desktopBecame(event);
     else this.#jobBecame(event);
   }
 
@@ -97,7 +107,8 @@ export class Store {
     }
   }
 
-  #desktopBecame(id: string, type: string, data: Record<string, unknown>): void {
+  #desktopBecame({ type, time, data }: Envelope): void {
+    const id = String(data.containerId);
     const known = this.desktops.value.get(id);
     if (!known) {
       void this.#fetchDesktop(id);
@@ -105,17 +116,17 @@ export class Store {
     }
     const named = type.slice('container.'.length);
     const state = (named === 'started' || named === 'resumed' ? 'running' : named) as ContainerState;
-    const ended = known.state === 'stopped' || known.state === 'failed' || known.state === 'lost';
-    if (ended) return;
+    if (hasEnded(known.state)) return;
     this.#putDesktop({
       ...known,
       state,
       ...(data.expiresAt ? { expiresAt: String(data.expiresAt) } : {}),
+      ...(hasEnded(state) ? { endedAt: time } : {}),
     });
   }
 
   async #fetchDesktop(id: string): Promise<void> {
-    const desktop = await this.api.call<Container>('GET', `/containers/${id}`).catch(() => undefined);
+    const desktop = await this.findDesktop(id).catch(() => undefined);
     if (desktop) this.#putDesktop(desktop);
   }
 
@@ -125,11 +136,13 @@ export class Store {
   }
 
   #putDesktop(desktop: Container): void {
-    this.desktops.value = newest(new Map(this.desktops.value).set(desktop.id, desktop));
+    const all = new Map(this.desktops.value).set(desktop.id, desktop);
+    this.desktops.value = newest(all, ({ state }) => !hasEnded(state));
   }
 
   #putJob(job: Job): void {
-    this.jobs.value = newest(new Map(this.jobs.value).set(job.id, job));
+    const all = new Map(this.jobs.value).set(job.id, job);
+    this.jobs.value = newest(all, ({ state }) => !isTerminal(state));
   }
 }
 
@@ -144,6 +157,13 @@ const STATES: Partial<Record<string, JobState>> = {
   'job.timed_out': 'timed_out',
 };
 
-/** The newest first, as many as are shown. */
-const newest = <T extends { createdAt: string }>(all: Map<string, T>): Map<string, T> =>
-  new Map([...all].sort(([, a], [, b]) => (a.createdAt < b.createdAt ? 1 : -1)).slice(0, SHOWN));
+/** The newest first, as many as are shown; of older ones those that matter still. */
+const newest = <T extends { createdAt: string }>(
+  all: Map<string, T>,
+  matters: (one: T) => boolean,
+): Map<string, T> =>
+  new Map(
+    [...all]
+      .sort(([, a], [, b]) => (a.createdAt < b.createdAt ? 1 : -1))
+      .filter(([, one], index) => index < SHOWN || matters(one)),
+  );

@@ -1,90 +1,61 @@
-import type { Container } from '@warmwind/shared/containers';
-import type { Ticket } from '@warmwind/shared/realtime';
-import type { Viewer as Watcher } from '@warmwind/shared/screen';
-import { useEffect, useState } from 'preact/hooks';
-import { ago, State } from './parts.tsx';
+import type { ViewerControl } from '@warmwind/shared/client/viewer';
+import { type Container, hasEnded } from '@warmwind/shared/containers';
+import { OCR_MODEL } from '@warmwind/shared/inference';
+import { useState } from 'preact/hooks';
+import { useAsk } from './ask.ts';
+import { ShareLinks } from './links.tsx';
+import { ago, State, useNotice } from './parts.tsx';
+import { HOME } from './place.ts';
+import { Reading } from './reading.tsx';
 import { ScreenView } from './screen.tsx';
-import { shareLink } from './share.tsx';
 import type { Store } from './store.ts';
-
-const LOOK_EVERY_MS = 10_000;
+import { Watchers } from './watchers.tsx';
 
 /** One desktop, large, with all that its owner can do with it. */
-export function Watch(props: { store: Store; desktop: Container; onBack: () => void }) {
-  const { store, desktop, onBack } = props;
-  const { id, name, state, expiresAt } = desktop;
-  const [said, setSaid] = useState('');
-  const ask = (method: string, path: string) => () =>
-    store.api.call(method, path).catch((error: Error) => setSaid(error.message));
-
-  const share = (mode: 'view' | 'control') => async () => {
-    try {
-      const ticket = await store.api.call<Ticket>('POST', '/realtime/token', { containerId: id, mode });
-      await navigator.clipboard.writeText(shareLink(id, ticket));
-      setSaid(
-        `A link to ${mode} is in your clipboard; it works until ${new Date(ticket.expiresAt).toLocaleTimeString()}.`,
-      );
-    } catch (error) {
-      setSaid((error as Error).message);
-    }
-  };
+export function Watch({ store, desktop }: { store: Store; desktop: Container }) {
+  const { id, name, state, expiresAt, endedAt } = desktop;
+  const [notice, say] = useNotice(state);
+  const [control, setControl] = useState<ViewerControl>();
+  const reading = useAsk(store);
+  const over = hasEnded(state);
+  const stop = () =>
+    store.api.call('POST', `/containers/${id}/stop`).catch((error: Error) => say(error.message));
 
   return (
     <section class="watch">
       <div class="line">
-        <button type="button" onClick={onBack}>
-          ← All desktops
-        </button>
+        <a href={HOME}>← All desktops</a>
         <strong>{name}</strong>
         <State state={state} />
-        {expiresAt && <small>ends {ago(expiresAt)}</small>}
+        {!over && expiresAt && <small>ends {ago(expiresAt)}</small>}
+        {over && endedAt && <small>{ago(endedAt)}</small>}
         <span class="gap" />
-        <button type="button" onClick={share('view')}>
-          Share to view
-        </button>
-        <button type="button" onClick={share('control')}>
-          Share to control
-        </button>
-        <button type="button" class="danger" onClick={ask('POST', `/containers/${id}/stop`)}>
-          Stop
-        </button>
+        {!over && (
+          <>
+            <button
+              type="button"
+              disabled={reading.answer?.busy || state !== 'running'}
+              onClick={() => reading.ask(() => ({ model: OCR_MODEL, containerId: id }))}
+            >
+              Read the text
+            </button>
+            <ShareLinks store={store} id={id} onFailure={say} />
+            <button type="button" class="danger" onClick={stop} disabled={state === 'stopping'}>
+              Stop
+            </button>
+          </>
+        )}
       </div>
-      {said && <p class="said">{said}</p>}
-      <ScreenView relay={() => store.relay()} containerId={id} owner />
-      <Watchers store={store} id={id} />
+      {notice}
+      <ScreenView
+        relay={() => store.relay()}
+        containerId={id}
+        reading={reading.answer?.result}
+        onControl={setControl}
+        owner
+      />
+      {reading.answer && <Reading answer={reading.answer} onClose={reading.clear} />}
+      {!over && <Watchers store={store} id={id} control={control} />}
     </section>
-  );
-}
-
-/** Who watches; each can be sent away. */
-function Watchers({ store, id }: { store: Store; id: string }) {
-  const [watchers, setWatchers] = useState<Watcher[]>([]);
-  useEffect(() => {
-    const look = () =>
-      store.api
-        .call<{ items: Watcher[] }>('GET', `/containers/${id}/viewers`)
-        .then(({ items }) => setWatchers(items))
-        .catch(() => undefined);
-    void look();
-    const timer = setInterval(look, LOOK_EVERY_MS);
-    return () => clearInterval(timer);
-  }, [store, id]);
-
-  return (
-    <ul class="watchers">
-      {watchers.map((one) => (
-        <li key={one.id}>
-          {one.userId} <State state={one.control ? 'controls' : one.mode} /> <small>{ago(one.since)}</small>
-          <button
-            type="button"
-            onClick={() =>
-              store.api.call('DELETE', `/containers/${id}/viewers/${one.id}`).catch(() => undefined)
-            }
-          >
-            Disconnect
-          </button>
-        </li>
-      ))}
-    </ul>
   );
 }

@@ -66,7 +66,15 @@ export const DESKTOP: Container = {
 };
 export const VIEWERS: Viewers = {
   items: [
-    { id: VIEWER_ID, userId: 'user-1', ticketId: TICKET_ID, mode: 'control', control: true, since: STARTED },
+    {
+      id: VIEWER_ID,
+      userId: 'user-1',
+      ticketId: TICKET_ID,
+      shared: false,
+      mode: 'control',
+      control: true,
+      since: STARTED,
+    },
   ],
   control: { viewerId: VIEWER_ID, userId: 'user-1' },
 };

@@ -41,8 +41,22 @@ test('whichever node is asked, all viewers are listed, and who of them controls'
   for (const url of [one, two]) {
     const { items, control } = await list(url);
     expect(items).toMatchObject([
-      { id: first.viewerId, userId: 'ann', ticketId: 'ticket-1', mode: 'control', control: true },
-      { id: second.viewerId, userId: 'ann', ticketId: 'ticket-2', mode: 'view', control: false },
+      {
+        id: first.viewerId,
+        userId: 'ann',
+        ticketId: 'ticket-1',
+        shared: false,
+        mode: 'control',
+        control: true,
+      },
+      {
+        id: second.viewerId,
+        userId: 'ann',
+        ticketId: 'ticket-2',
+        shared: true,
+        mode: 'view',
+        control: false,
+      },
     ]);
     expect(control).toEqual({ viewerId: first.viewerId, userId: 'ann' });
   }

@@ -173,6 +173,18 @@ test('every viewer on every node learns who holds control, and the host that it 
   expect(host.heard.filter(({ t }) => t === 'control')).toHaveLength(3);
 });
 
+test('a guest who holds control is told from its host', async () => {
+  const { url, id } = await desktop();
+  const [guest, owner] = [
+    await watch(world, url, id, { mode: 'control', shared: true }),
+    await watch(world, url, id, { mode: 'control' }),
+  ];
+  const holder = { viewerId: guest.viewerId, userId: 'ann', shared: true };
+  expect(await control(guest, id, 'request')).toEqual({ ok: true, holder });
+  await waitFor('the owner to be told', () => owner.holders.length === 1);
+  expect(owner.holders).toEqual([holder]);
+});
+
 test('leases rise with every change of hands, over a loss of the realtime Redis too', async () => {
   const { url, id, host } = await desktop();
   const [a, b] = [

@@ -17,10 +17,11 @@ export async function actOnControl(
   realtime: Redis,
   containerId: string,
   action: 'look' | 'request' | 'take' | 'release',
-  viewer: { id: string; userId: string } = { id: '', userId: '' },
+  viewer: { id: string; userId: string; shared: boolean } = { id: '', userId: '', shared: false },
 ): Promise<ControlState & { changed: boolean }> {
   const names = [screenKeys.control(containerId), screenKeys.leases(containerId)];
   const args = [action, viewer.id, viewer.userId, CONTROL_TTL_MS, screenKeys.up(containerId)];
+  args.push(viewer.shared ? '1' : '');
   const [changed, lease, holder] = (await evalScript(realtime, controlScript, SHA, names, args)) as [
     number,
     number,

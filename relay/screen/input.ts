@@ -88,12 +88,21 @@ export class Input {
   }
 
   #send(input: ScreenInput, lease: number): void {
-    const count = (outcome: string) => () => this.#metrics.inputs.inc({ outcome });
+    if (this.#screen.away) {
+      this.#drop('host_away');
+      return;
+    }
     const message = { t: 'input', viewerId: this.#viewer.id, lease, input } as const;
-    this.#screen.tell(message).then(count('sent'), count('unavailable'));
+    this.#screen.tell(message).then(
+      (listeners) => this.#metrics.inputs.inc({ outcome: listeners > 0 ? 'sent' : 'host_away' }),
+      () => {
+        this.#metrics.inputs.inc({ outcome: 'unavailable' });
+        this.#screen.heardBy(0);
+      },
+    );
   }
 
-  #drop(outcome: 'view' | 'not_holder' | 'rate_limited'): void {
+  #drop(outcome: 'view' | 'not_holder' | 'rate_limited' | 'host_away'): void {
     this.#metrics.inputs.inc({ outcome });
   }
 }

@@ -3,7 +3,8 @@ import {
   type Control,
   FRAME_HEAD_BYTES,
   type FrameHead,
-  type Holder,
+  HOST_AWAY,
+  Holder,
   MAX_CUT_TEXT,
   MAX_FRAME_BYTES,
   readFrameHead,
@@ -36,6 +37,8 @@ export class Screen {
   readonly opened: Promise<unknown>;
   /** Who is about to watch: the screen is kept for them. */
   expected = 0;
+  /** Nobody hears what the host is told. */
+  away = false;
   control: ControlState = { lease: 0, holder: null };
   readonly #context: ScreenContext;
   /** Something may have been missed: the next key tells. */
@@ -65,6 +68,7 @@ export class Screen {
 
   add(viewer: Viewer): void {
     this.viewers.set(viewer.id, viewer);
+    if (this.away) viewer.gone(HOST_AWAY);
     this.ask();
   }
 
@@ -115,7 +119,19 @@ export class Screen {
   /** → how many have heard it, as far as Redis knows. Rejects while Redis is away. */
   async tell(message: ToHost): Promise<number> {
     const { realtime } = this.#context;
-    return Number(await realtime.spublish(screenKeys.up(this.containerId), JSON.stringify(message)));
+    const count = Number(await realtime.spublish(screenKeys.up(this.containerId), JSON.stringify(message)));
+    this.heardBy(count);
+    return count;
+  }
+
+  /** How many hear what the host is told. While nobody does the picture stands still: viewers are told, and lack a key. */
+  heardBy(listeners: number): void {
+    const away = listeners === 0;
+    if (this.away === away || this.viewers.size === 0) return;
+    this.away = away;
+    if (away) this.#gone(HOST_AWAY);
+    // It may have missed that a key was let go of.
+    else if (this.holding) this.tell({ t: 'release' }).catch(() => undefined);
   }
 
   close(): void {
@@ -140,6 +156,7 @@ export class Screen {
     const { epoch, seq, width, height } = head;
     const frame = new Frame(head, ['vnc:key', this.containerId, epoch, seq, width, height], payload);
     this.#unsure = false;
+    this.heardBy(1);
     let sent = 0;
     for (const viewer of this.viewers.values()) if (viewer.key(frame)) sent += 1;
     this.#context.metrics.framesSent.inc(sent);
@@ -174,5 +191,4 @@ export class Screen {
 }
 
 /** A holder as all may see it. */
-export const publicHolder = (holder: Control | null): Holder | null =>
-  holder && { viewerId: holder.viewerId, userId: holder.userId };
+export const publicHolder = (holder: Control | null): Holder | null => holder && Holder.parse(holder);

@@ -6,6 +6,7 @@ import { LIMITS } from '../limits.ts';
 import type { Known } from '../rooms/records.ts';
 import { endedState } from './access.ts';
 import { actOnControl, type ControlState } from './control.ts';
+import { lookAtHosts } from './hosts.ts';
 import { Presence } from './presence.ts';
 import { Screen, type ScreenContext } from './screen.ts';
 import type { Viewer } from './viewer.ts';
@@ -34,6 +35,10 @@ export class Screens {
     subscriber.on('smessageBuffer', (channel: Buffer, message: Buffer) => {
       this.#screens.get(channel.toString())?.receive(message);
     });
+    // What comes down meanwhile is missed.
+    subscriber.on('close', () => {
+      for (const screen of this.#screens.values()) screen.heardBy(0);
+    });
     subscriber.on('ready', () => {
       this.#resubscribe().catch((err: unknown) => context.log.warn({ err }, 'resubscribing failed'));
     });
@@ -51,6 +56,9 @@ export class Screens {
         this.presence.vouch(screen.containerId, [...screen.viewers.values()]),
       ),
       every(LIMITS.presenceMs, (screen) => this.#closeEnded(screen)),
+      setInterval(() => {
+        lookAtHosts(context.realtime, [...this.#screens.values()]).catch(() => undefined);
+      }, LIMITS.hostsMs).unref(),
     ];
   }
 

@@ -45,13 +45,20 @@ export class Viewer {
   }
 
   /** Whose it is as everybody may see it. */
-  get holder(): { id: string; userId: string } {
-    return { id: this.id, userId: this.socket.data.ticket.sub };
+  get holder(): { id: string; userId: string; shared: boolean } {
+    return { id: this.id, userId: this.socket.data.ticket.sub, shared: this.shared };
   }
 
   get seen(): Omit<SeenViewer, 'control'> {
     const { sub, jti } = this.socket.data.ticket;
-    return { id: this.id, userId: sub, ticketId: jti, mode: this.mode, since: this.#since };
+    return {
+      id: this.id,
+      userId: sub,
+      ticketId: jti,
+      shared: this.shared,
+      mode: this.mode,
+      since: this.#since,
+    };
   }
 
   /** Would a key that comes now be sent? */

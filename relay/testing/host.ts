@@ -14,8 +14,8 @@ import type { World } from './world.ts';
 export class TestHost {
   /** All that relays have said. */
   readonly heard: ToHost[] = [];
-  /** Bytes of the keys with which it answers; null: it does not answer. */
-  answers: number | null = null;
+  /** The keys with which it answers, or how many bytes they have; null: it does not answer. */
+  answers: number | Buffer | null = null;
   epoch = 1000;
   seq = 0;
   readonly #containerId: string;
@@ -28,7 +28,11 @@ export class TestHost {
     this.#ears = ears;
   }
 
-  static async start(world: World, containerId: string, answers: number | null = null): Promise<TestHost> {
+  static async start(
+    world: World,
+    containerId: string,
+    answers: TestHost['answers'] = null,
+  ): Promise<TestHost> {
     const redis = new Redis(world.realtime.url, { maxRetriesPerRequest: null });
     const ears = new Redis(world.realtime.url, { maxRetriesPerRequest: null });
     for (const connection of [redis, ears]) connection.on('error', () => undefined);
@@ -49,8 +53,8 @@ export class TestHost {
     return this.publish('delta', Buffer.alloc(bytes, this.seq & 255));
   }
 
-  key(bytes: number): Promise<number> {
-    return this.publish('key', Buffer.alloc(bytes, this.seq & 255));
+  key(what: number | Buffer): Promise<number> {
+    return this.publish('key', typeof what === 'number' ? Buffer.alloc(what, this.seq & 255) : what);
   }
 
   /** → the relay nodes that listen */
@@ -88,6 +92,15 @@ export class TestHost {
     const before = this.heard.length;
     await this.#redis.spublish(screenKeys.up(this.#containerId), JSON.stringify({ t: 'control' }));
     await waitFor('what was said', () => this.heard.slice(before).some(({ t }) => t === 'control'));
+  }
+
+  /** It goes on, and hears nothing. */
+  async deaf(): Promise<void> {
+    await this.#ears.sunsubscribe(screenKeys.up(this.#containerId));
+  }
+
+  async hear(): Promise<void> {
+    await this.#ears.ssubscribe(screenKeys.up(this.#containerId));
   }
 
   stop(): void {

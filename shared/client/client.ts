@@ -2,8 +2,9 @@ import { io, type Socket } from 'socket.io-client';
 import type { ErrorCode } from '../errors.ts';
 import { compareEventIds, type Envelope, type Room } from '../events.ts';
 import type { SubscribeAck } from '../realtime.ts';
+import type { Holder } from '../screen.ts';
 import { backoff } from './backoff.ts';
-import { type Holder, type Screen, WatchedScreen, type WatchOptions } from './screen.ts';
+import { DISCONNECTED, type Screen, WatchedScreen, type WatchOptions } from './screen.ts';
 
 /** `reconnecting` ends by itself; `closed` is final. */
 export type State = 'connecting' | 'live' | 'reconnecting' | 'closed';
@@ -73,6 +74,8 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
   const screens = new Map<string, WatchedScreen>();
   let state: State = 'connecting';
   let refusals = 0;
+  /** Why it is closed, if it was not by its user. */
+  let ended: Refusal | undefined;
   const become = (next: State) => {
     if (state === next || state === 'closed') return;
     state = next;
@@ -131,6 +134,12 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
     become('closed');
     socket.disconnect();
   };
+  const end = (refusal: Refusal) => {
+    ended = refusal;
+    for (const screen of screens.values()) screen.refused(refusal);
+    close();
+    onError?.(refusal);
+  };
 
   socket.on('connect', () => {
     refusals = 0;
@@ -142,18 +151,17 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
     // Active: the relay was not reached, and Socket.IO tries again by itself.
     if (socket.active) return become('reconnecting');
     const { code = 'unauthenticated', message = error.message } = error.data ?? {};
-    if (typeof token === 'string' && code === 'unauthenticated') close();
-    else reconnectLater();
+    if (typeof token === 'string' && code === 'unauthenticated') return end({ code, message });
+    reconnectLater();
     onError?.({ code, message });
   });
   socket.on('disconnect', (reason) => {
     if (state === 'closed') return;
     // Said to a viewer that the owner of a screen has sent away, and to nobody else.
     if (reason === 'io server disconnect') {
-      close();
-      onError?.({ code: 'forbidden', message: 'The owner of the screen has disconnected you.' });
-      return;
+      return end({ code: 'forbidden', message: 'The owner of the screen has disconnected you.' });
     }
+    for (const screen of screens.values()) screen.gone(DISCONNECTED);
     if (socket.active) become('reconnecting');
     else reconnectLater();
   });
@@ -162,7 +170,7 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
     screen(id)?.key(epoch, seq, width, height, bytes);
   });
   socket.on('vnc:frame', (id, epoch, seq, bytes) => screen(id)?.frame(epoch, seq, bytes));
-  socket.on('vnc:control', (said: { containerId: string; holder: Holder }) =>
+  socket.on('vnc:control', (said: { containerId: string; holder: Holder | null }) =>
     screen(said.containerId)?.controlled(said.holder),
   );
   socket.on('vnc:cut', (said: { containerId: string; text: string }) =>
@@ -206,6 +214,7 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
       const watched = new WatchedScreen(socket, containerId, options, () => screens.delete(containerId));
       screens.set(containerId, watched);
       if (socket.connected) watched.rejoin();
+      else if (ended) watched.refused(ended);
       return watched;
     },
     close,

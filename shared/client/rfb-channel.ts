@@ -96,10 +96,11 @@ export class RfbChannel {
     });
   }
 
+  /** As a WebSocket, it is told later that it is closed: noVNC only then begins to wait for that. */
   close(): void {
     if (this.readyState === 'closed') return;
     this.readyState = 'closed';
-    this.onclose?.({ code: 1000, reason: '', wasClean: true });
+    queueMicrotask(() => this.onclose?.({ code: 1000, reason: '', wasClean: true }));
   }
 
   /** → is there more to do? */

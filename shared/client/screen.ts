@@ -1,12 +1,21 @@
 import type { Socket } from 'socket.io-client';
 import type { ErrorCode } from '../errors.ts';
-import type { Ack } from '../realtime.ts';
-import { ACK_EVERY_BYTES, ACK_EVERY_MS, type ScreenInput } from '../screen.ts';
+import {
+  ACK_EVERY_BYTES,
+  ACK_EVERY_MS,
+  type ControlAck,
+  fitsClipboard,
+  type Holder,
+  MAX_OFFER_BYTES,
+  type ScreenInput,
+  type WatchAck,
+} from '../screen.ts';
 import { backoff } from './backoff.ts';
 
-/** Who may send input; `null`: nobody does, and the first input of a `control` ticket takes it. */
-export type Holder = { viewerId: string; userId: string } | null;
 export type ScreenMode = 'view' | 'control';
+
+/** `onGone` for this reason: the relay can't be reached. */
+export const DISCONNECTED = 'disconnected';
 
 export type WatchOptions = {
   /** The relay lets this viewer watch. The picture follows as soon as the desktop runs. */
@@ -14,40 +23,34 @@ export type WatchOptions = {
     mode: ScreenMode;
     width: number;
     height: number;
-    holder: Holder;
+    /** This viewer's own. */
+    viewerId: string;
+    /** Who may send input; `null`: nobody does, and the first input of a `control` ticket takes it. */
+    holder: Holder | null;
     mine: boolean;
   }) => void;
   /** The whole picture, as an RFB FramebufferUpdate message; pixels. */
   onKey: (bytes: Uint8Array, width: number, height: number) => void;
   /** What changed since, in order and without gaps, as an RFB FramebufferUpdate message. */
   onFrame: (bytes: Uint8Array) => void;
-  onControl?: (holder: Holder, mine: boolean) => void;
+  onControl?: (holder: Holder | null, mine: boolean) => void;
   /** The desktop's clipboard. */
   onCut?: (text: string) => void;
-  /** No picture comes until the next `onKey`. */
+  /** No picture comes, and no input is taken, until the next `onKey`. Reasons to tell apart: `HOST_AWAY`, `DISCONNECTED`. */
   onGone?: (reason: string) => void;
-  /** The relay does not let this viewer watch; what may pass is tried again. */
+  /** The relay does not let this viewer watch, or not any more; what may pass is tried again. */
   onRefused?: (refusal: { code: ErrorCode; message: string }) => void;
 };
 
 /** One desktop's screen as one viewer has it. */
 export type Screen = {
   readonly mode: ScreenMode;
-  /** Sent only while connected; dropped by the relay unless this viewer holds control. */
+  /** Sent only while connected; dropped by the relay unless this viewer holds control. Throws for too long a text. */
   input: (input: ScreenInput) => void;
   /** Asks for control, gives it back, or (the owner) takes it from its holder. Rejects with the relay's words. */
-  control: (action: 'request' | 'release' | 'take') => Promise<Holder>;
+  control: (action: 'request' | 'release' | 'take') => Promise<Holder | null>;
   close: () => void;
 };
-
-type WatchAck = Ack<{
-  mode: ScreenMode;
-  width: number;
-  height: number;
-  viewerId: string;
-  holder: Holder;
-}>;
-type ControlAck = Ack<{ holder: Holder }>;
 
 const ACK_MS = 10_000;
 const REFRESH_EVERY_MS = 1000;
@@ -94,7 +97,7 @@ export class WatchedScreen implements Screen {
         this.#viewerId = viewerId;
         this.#held = this.#isMine(holder);
         if (held) this.control('take').catch(() => undefined);
-        this.#options.onWatching?.({ mode, width, height, holder, mine: this.#isMine(holder) });
+        this.#options.onWatching?.({ mode, width, height, viewerId, holder, mine: this.#held });
         return;
       }
       const { code, message }: { code: ErrorCode; message: string } =
@@ -127,7 +130,7 @@ export class WatchedScreen implements Screen {
     this.#acknowledge(frame.byteLength);
   }
 
-  controlled(holder: Holder): void {
+  controlled(holder: Holder | null): void {
     this.#held = this.#isMine(holder);
     this.#options.onControl?.(holder, this.#held);
   }
@@ -141,11 +144,19 @@ export class WatchedScreen implements Screen {
     this.#options.onGone?.(reason);
   }
 
+  /** The connection has ended for good. */
+  refused(refusal: { code: ErrorCode; message: string }): void {
+    this.#options.onRefused?.(refusal);
+  }
+
   input(input: ScreenInput): void {
+    if (input.t === 'cut' && !fitsClipboard(input.text)) {
+      throw new RangeError(`A text for the clipboard has at most ${MAX_OFFER_BYTES} bytes as JSON.`);
+    }
     if (this.#socket.connected) this.#socket.emit('vnc:input', { containerId: this.#containerId, input });
   }
 
-  control(action: 'request' | 'release' | 'take'): Promise<Holder> {
+  control(action: 'request' | 'release' | 'take'): Promise<Holder | null> {
     return new Promise((resolve, reject) => {
       const answered = (late: Error | null, ack: ControlAck) => {
         if (late) reject(new Error('The relay did not answer: try again.'));
@@ -168,7 +179,7 @@ export class WatchedScreen implements Screen {
     this.#socket.timeout(ACK_MS).emit(event, { containerId: this.#containerId, ...more }, answered);
   }
 
-  #isMine(holder: Holder): boolean {
+  #isMine(holder: Holder | null): boolean {
     return holder !== null && holder.viewerId === this.#viewerId;
   }
 

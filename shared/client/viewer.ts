@@ -1,11 +1,14 @@
 import RFB from '@novnc/novnc';
 import type { ContainerState } from '../containers.ts';
+import { fitsClipboard, type Holder, MAX_OFFER_BYTES, type ScreenInput } from '../screen.ts';
 import type { Connection } from './client.ts';
 import { RfbChannel } from './rfb-channel.ts';
-import type { Holder, ScreenMode } from './screen.ts';
+import type { ScreenMode } from './screen.ts';
+import { type Known, statusOf, type ViewerState } from './status.ts';
+import { Veil } from './veil.ts';
 
-/** What a viewer shows: `live` the picture; all else a line of text over it. */
-export type ViewerState = 'connecting' | 'starting' | 'live' | 'frozen' | 'ended' | 'refused';
+/** Who may do what; `viewerId` is this viewer's own. */
+export type ViewerControl = { mode: ScreenMode; viewerId: string; holder: Holder | null; mine: boolean };
 
 export type ViewerOptions = {
   relay: Connection;
@@ -15,35 +18,23 @@ export type ViewerOptions = {
   /** Both ways, as far as the browser permits: what is copied there can be pasted here, and the other way round. */
   clipboard?: boolean;
   onState?: (state: ViewerState, text: string) => void;
-  onControl?: (control: { mode: ScreenMode; holder: Holder; mine: boolean }) => void;
+  onControl?: (control: ViewerControl) => void;
 };
 
 export type Viewer = {
   /** See `Screen.control`. */
-  control: (action: 'request' | 'release' | 'take') => Promise<Holder>;
+  control: (action: 'request' | 'release' | 'take') => Promise<Holder | null>;
   scale: (scaling: 'fit' | 'resize' | 'none') => void;
   focus: () => void;
+  /** Leaves the element as it was. */
   close: () => void;
 };
 
-/** A longer clipboard is not offered to the desktop: a message to the relay holds 64 KB, and JSON writes some letters as six. */
-const MAX_OFFERED = 10_000;
-
-const ENDED: Partial<Record<ContainerState, string>> = {
-  stopped: 'The desktop has been stopped.',
-  failed: 'The desktop could not be started, or ended by itself.',
-  lost: 'The host of this desktop is gone.',
-};
-const STARTING: Partial<Record<ContainerState, string>> = {
-  requested: 'The desktop waits for a place.',
-  starting: 'The desktop is starting.',
-  stopping: 'The desktop is being stopped.',
-  paused: 'The desktop is paused.',
-};
+const NO_TICKET = 'This link or ticket no longer works: ask the desktop’s owner for a new one.';
 
 /**
  * Shows a desktop in `element`, live, and goes on by itself over reconnects. It follows the desktop's own room, so that it
- * can say why there is no picture.
+ * can say why there is no picture, or why that is frozen; input is taken while it is live.
  *
  * @example
  * const relay = connect({ url, token });
@@ -51,42 +42,54 @@ const STARTING: Partial<Record<ContainerState, string>> = {
  */
 export function createViewer(element: HTMLElement, options: ViewerOptions): Viewer {
   const { relay, containerId, onState, onControl } = options;
-  const [stage, veil] = [document.createElement('div'), document.createElement('div')];
+  const stage = document.createElement('div');
   stage.style.cssText = 'position:absolute;inset:0;overflow:auto';
-  veil.style.cssText =
-    'position:absolute;inset:0;display:grid;place-items:center;padding:1em;text-align:center;' +
-    'background:rgb(12 14 18 / 72%);color:#e8eaed;font:500 15px/1.5 system-ui,sans-serif;pointer-events:none';
-  veil.setAttribute('role', 'status');
+  const { position } = element.style;
   if (getComputedStyle(element).position === 'static') element.style.position = 'relative';
-  element.append(stage, veil);
+  element.append(stage);
+  const veil = new Veil(element);
 
   let scaling = options.scaling ?? 'fit';
   let shown: { rfb: RFB; channel: RfbChannel } | undefined;
-  let mode: ScreenMode = 'view';
-  let holder: Holder = null;
-  let mine = false;
+  let known: Known = { watching: false, picture: false };
+  let status = statusOf(known);
+  let control: ViewerControl = { mode: 'view', viewerId: '', holder: null, mine: false };
   let closed = false;
-  let hasEnded = false;
   /** The last text that either clipboard had: it is not sent back to where it came from. */
   let lastCut = '';
 
-  const become = (state: ViewerState, text: string) => {
-    if (closed || (hasEnded && state !== 'ended')) return;
-    veil.style.display = state === 'live' ? 'none' : 'grid';
-    veil.textContent = text;
-    onState?.(state, text);
+  const tell = () => {
+    const frozen = status.state === 'frozen';
+    veil.show(status.text, frozen);
+    stage.style.filter = frozen ? 'saturate(.4)' : '';
+    onState?.(status.state, status.text);
+  };
+  const learn = (news: Partial<Known>) => {
+    if (closed) return;
+    known = { ...known, ...news };
+    const before = status;
+    status = statusOf(known);
+    if (status.text !== before.text || status.state !== before.state) tell();
   };
   /** Input of who may not send any would be dropped at the relay: the keyboard stays with the page. */
   const apply = () => {
     if (!shown) return;
     const { rfb } = shown;
-    rfb.viewOnly = mode === 'view' || (holder !== null && !mine);
+    rfb.viewOnly = control.mode === 'view' || (control.holder !== null && !control.mine);
     rfb.scaleViewport = scaling === 'fit';
     rfb.resizeSession = scaling === 'resize' && !rfb.viewOnly;
   };
+  const decide = (news: Partial<ViewerControl>) => {
+    control = { ...control, ...news };
+    apply();
+    onControl?.(control);
+  };
+  const send = (input: ScreenInput) => {
+    if (status.state === 'live') screen.input(input);
+  };
   const show = (width: number, height: number): RfbChannel => {
     if (shown) return shown.channel;
-    const channel = new RfbChannel({ width, height, onInput: (input) => screen.input(input) });
+    const channel = new RfbChannel({ width, height, onInput: send });
     const rfb = new RFB(stage, channel as unknown as WebSocket, { shared: true });
     rfb.background = 'transparent';
     shown = { rfb, channel };
@@ -95,65 +98,52 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
   };
 
   const screen = relay.watch(containerId, {
-    onWatching: (watching) => {
-      ({ mode, holder, mine } = watching);
-      apply();
-      onControl?.({ mode, holder, mine });
-      if (!shown) become('starting', 'The picture is on its way.');
+    onWatching: ({ mode, viewerId, holder, mine }) => {
+      decide({ mode, viewerId, holder, mine });
+      learn({ watching: true, refused: undefined });
     },
     onKey: (bytes, width, height) => {
       show(width, height).key(bytes, width, height);
-      become('live', '');
+      learn({ picture: true, gone: undefined });
     },
     onFrame: (bytes) => shown?.channel.frame(bytes),
-    onControl: (now, isMine) => {
-      [holder, mine] = [now, isMine];
-      apply();
-      onControl?.({ mode, holder, mine });
-    },
+    onControl: (holder, mine) => decide({ holder, mine }),
     onCut: (text) => {
       if (!options.clipboard || text === lastCut) return;
       lastCut = text;
       // Refused while the page is not in front, or not permitted: the desktop's own clipboard still has it.
       navigator.clipboard?.writeText(text).catch(() => undefined);
     },
-    onGone: () => become('frozen', 'The picture is interrupted and comes back by itself.'),
-    onRefused: ({ message }) => become('refused', message),
+    onGone: (gone) => learn({ gone }),
+    onRefused: ({ code, message }) => learn({ refused: code === 'unauthenticated' ? NO_TICKET : message }),
   });
   const room = relay.subscribe(`container:${containerId}`, {
     onEvent: ({ type, data }) => {
-      const state = (type === 'container.snapshot' ? data.state : type.slice('container.'.length)) as string;
-      const ended = ENDED[state as ContainerState];
-      const starting = STARTING[state as ContainerState];
-      if (ended) {
-        hasEnded = true;
-        become('ended', ended);
-      } else if (starting && (!shown || state === 'stopping' || state === 'paused')) {
-        become(state === 'paused' ? 'frozen' : 'starting', starting);
-      } else if (state === 'resumed' && shown) {
-        become('live', '');
-      }
+      const named = type === 'container.snapshot' ? String(data.state) : type.slice('container.'.length);
+      const runs = named === 'started' || named === 'resumed';
+      learn({ desktop: runs ? 'running' : (named as ContainerState) });
     },
   });
 
   /** What was copied elsewhere is offered to the desktop when the user comes back to it. */
   const offer = async () => {
-    if (!options.clipboard || closed || !shown || shown.rfb.viewOnly) return;
+    const may = () => !closed && status.state === 'live' && shown?.rfb.viewOnly === false;
+    if (!options.clipboard || !may()) return;
     const text = await navigator.clipboard?.readText().catch(() => '');
-    if (!text || text === lastCut || text.length > MAX_OFFERED) return;
+    if (!text || text === lastCut || !may()) return;
     lastCut = text;
-    screen.input({ t: 'cut', text });
+    if (fitsClipboard(text)) return send({ t: 'cut', text });
+    const most = Math.floor(MAX_OFFER_BYTES / 1024);
+    veil.notice(`What you have copied is too long to be pasted in the desktop: at most ${most} KB.`);
   };
   element.addEventListener('pointerenter', offer);
   window.addEventListener('focus', offer);
 
-  become('connecting', 'Connecting…');
+  tell();
   return {
     control: async (action) => {
-      holder = await screen.control(action);
-      mine = action !== 'release';
-      apply();
-      onControl?.({ mode, holder, mine });
+      const holder = await screen.control(action);
+      decide({ holder, mine: holder?.viewerId === control.viewerId });
       return holder;
     },
     scale: (next) => {
@@ -171,6 +161,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
       shown?.rfb.disconnect();
       stage.remove();
       veil.remove();
+      element.style.position = position;
     },
   };
 }

@@ -2,7 +2,8 @@
  * Who may send input to a desktop: takes, renews or gives back the one lease of control, and tells the host when it
  * changed hands, in one step. Whoever holds it renews it with whatever action.
  *
- * KEYS: control, leases (see `screenKeys`). ARGV: action, viewer id, user id, TTL in ms, channel to the host.
+ * KEYS: control, leases (see `screenKeys`). ARGV: action, viewer id, user id, TTL in ms, channel to the host, '1' for who came
+ * by a share link.
  * Actions: `look`; `request` takes it when it is free; `take` takes it from whoever holds it; `release`.
  * → whether it changed hands (1 or 0), the last lease that there has been, the present `Control` as JSON or ''.
  */
@@ -24,7 +25,8 @@ elseif action == 'take' or (action == 'request' and not present) then
   -- Rises also over a loss of this Redis, whose clock goes on.
   local time = redis.call('TIME')
   lease = math.max(lease + 1, time[1] * 1000 + math.floor(time[2] / 1000))
-  present = string.format('{"viewerId":%s,"userId":%s,"lease":%.0f}', cjson.encode(viewer), cjson.encode(user), lease)
+  local shared = ARGV[6] == '1' and '"shared":true,' or ''
+  present = string.format('{"viewerId":%s,"userId":%s,%s"lease":%.0f}', cjson.encode(viewer), cjson.encode(user), shared, lease)
   redis.call('SET', KEYS[1], present, 'PX', ttl)
   redis.call('SET', KEYS[2], string.format('%.0f', lease), 'EX', 604800)
   changed = 1

@@ -215,6 +215,19 @@ describe('input', () => {
     ]);
   });
 
+  test('what one holds down is let go when something may have been lost, and control stays', async () => {
+    const { screen, say, heard, server } = await controlled(60_000);
+    say('a', 1, key(0xffe1));
+    await heard({ t: 'key', keysym: 0xffe1, down: true });
+    screen.hear(JSON.stringify({ t: 'release' }));
+    say('a', 1, key(0x61));
+    await heard({ t: 'key', keysym: 0x61, down: true });
+    expect(server.said.slice(1)).toEqual([
+      { t: 'key', keysym: 0xffe1, down: false },
+      { t: 'key', keysym: 0x61, down: true },
+    ]);
+  });
+
   test('what one holds down is let go when control runs out, and kept while it is renewed', async () => {
     const { containerId, say, heard, server } = await controlled(300);
     say('a', 1, key(0xffe1));

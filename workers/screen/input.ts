@@ -69,6 +69,12 @@ export class InputGate {
     this.#looking ??= this.#look();
   }
 
+  /** Something may have been lost on its way, such as that a key was let go of. What waits came before. */
+  release(): void {
+    if (this.#looking) void this.#looking.then(() => this.#letGo());
+    else this.#letGo();
+  }
+
   close(): void {
     this.#closed = true;
     this.attach(undefined);

@@ -69,6 +69,7 @@ export class Screen {
     if (!message || this.#closed) return;
     if (message.t === 'input') this.#input.take(message);
     else if (message.t === 'control') this.#input.changed();
+    else if (message.t === 'release') this.#input.release();
     else if (message.t === 'screenshot') void this.#screenshot(message.id, message.format);
     else {
       this.#usedAt = performance.now();

@@ -1,0 +1,59 @@
+import type { ViewerControl } from '@warmwind/shared/client/viewer';
+import type { Viewer as Watcher } from '@warmwind/shared/screen';
+import { useEffect, useState } from 'preact/hooks';
+import { ago, nameOf, State, useNotice } from './parts.tsx';
+import type { Store } from './store.ts';
+
+const LOOK_EVERY_MS = 5000;
+
+type Props = { store: Store; id: string; control: ViewerControl | undefined };
+
+/** Who watches; each can be sent away, and the link of a guest be made void. */
+export function Watchers({ store, id, control }: Props) {
+  const [watchers, setWatchers] = useState<Watcher[]>([]);
+  const [notice, say] = useNotice();
+  const look = () =>
+    store.api
+      .call<{ items: Watcher[] }>('GET', `/containers/${id}/viewers`)
+      .then(({ items }) => setWatchers(items))
+      .catch(() => undefined);
+  useEffect(() => {
+    if (!control?.viewerId) return;
+    void look();
+    const timer = setInterval(look, LOOK_EVERY_MS);
+    return () => clearInterval(timer);
+  }, [store, id, control?.viewerId, control?.holder?.viewerId]);
+  const drop = (path: string) => () =>
+    store.api.call('DELETE', path).then(look, (error: Error) => say(error.message));
+
+  return (
+    <div class="watchers">
+      <h2>{watchers.length === 1 ? '1 viewer' : `${watchers.length} viewers`}</h2>
+      {notice}
+      <ul>
+        {watchers.map((one) => (
+          <li key={one.id}>
+            <span>
+              {nameOf(one)}
+              {one.id === control?.viewerId && <small> (this page)</small>}
+              {one.shared && <small> by a link to {one.mode}</small>}
+            </span>
+            <State state={one.control ? 'controls' : one.mode} />
+            <small>came {ago(one.since)}</small>
+            <span class="gap" />
+            {one.id !== control?.viewerId && (
+              <button type="button" onClick={drop(`/containers/${id}/viewers/${one.id}`)}>
+                Disconnect
+              </button>
+            )}
+            {one.shared && (
+              <button type="button" onClick={drop(`/realtime/tokens/${one.ticketId}`)}>
+                Revoke the link
+              </button>
+            )}
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}

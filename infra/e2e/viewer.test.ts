@@ -1,0 +1,231 @@
+import { readFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import { join } from 'node:path';
+import { viewerPath } from '@warmwind/shared/screen';
+import type { Browser, Page } from 'playwright-core';
+import { build, type Rolldown } from 'vite';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { TestHost } from '../../relay/testing/host.ts';
+import { type TestNode, ticket, World } from '../../relay/testing/world.ts';
+import { freePort } from '../testing/port.ts';
+import { waitFor } from '../testing/wait.ts';
+import { launch } from './browser.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+let world: World;
+let node: TestNode;
+let browser: Browser;
+let pages: Server;
+let origin: string;
+let desktop: string;
+let host: TestHost;
+
+beforeAll(async () => {
+  const port = await freePort();
+  origin = `http://127.0.0.1:${port}`;
+  const script = await bundle();
+  pages = createServer((request, response) => {
+    const [type, text] = request.url === '/page.js' ? ['text/javascript', script] : ['text/html', PAGE];
+    response.writeHead(200, { 'Content-Type': type }).end(text);
+  }).listen(port, '127.0.0.1');
+  [world, browser] = await Promise.all([World.start(), launch()]);
+  node = await world.node({ CORS_ORIGINS: origin });
+  desktop = await world.container('ann', { state: 'running' });
+  host = await TestHost.start(world, desktop, FILLED);
+});
+afterAll(async () => {
+  await browser?.close();
+  pages?.close();
+  await world?.stop();
+});
+
+/** What a page of one's own has before it does what the README says. */
+const PAGE = `<!doctype html><div id="screen" style="width: 640px; height: 360px"></div>
+<div id="other" style="width: 320px; height: 180px"></div><script type="module" src="/page.js"></script>`;
+
+/** The README's lines for a page of one's own, as they stand there; `given` is what they leave to the page. */
+async function bundle(): Promise<string> {
+  const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
+  const blocks = [...readme.matchAll(/```ts\n(.*?)\n```/gs)].map(([, code]) => code);
+  const lines = blocks.find((code) => code?.includes('createViewer'));
+  if (!lines) throw new Error('the README shows no viewer');
+  const entry = join(ROOT, 'page.ts');
+  const code = [
+    'const { api, containerId, jobId } = await globalThis.given();',
+    lines,
+    'Object.assign(globalThis, { connect, createViewer, relay, containerId });',
+  ].join('\n');
+  const built = (await build({
+    root: ROOT,
+    configFile: false,
+    logLevel: 'error',
+    plugins: [
+      {
+        name: 'page',
+        resolveId: (id) => (id === entry ? id : null),
+        load: (id) => (id === entry ? code : null),
+      },
+    ],
+    build: { write: false, target: 'es2023', rollupOptions: { input: entry } },
+  })) as Rolldown.RolldownOutput;
+  return built.output[0].code;
+}
+
+/** A picture of one colour, as a Tight fill. */
+const FILLED = Buffer.from([0, 0, 0, 1, 0, 0, 0, 0, 5, 0, 2, 208, 0, 0, 0, 7, 0x80, 200, 60, 20]);
+
+async function open(): Promise<Page> {
+  const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] });
+  const page = await context.newPage();
+  const job = await world.job('ann');
+  await page.exposeFunction('fetchTicket', async () => ({
+    url: node.url,
+    token: await ticket('ann', { mode: 'control' }),
+  }));
+  await page.addInitScript(
+    ([containerId, jobId]) => {
+      const { fetchTicket } = globalThis as unknown as { fetchTicket: () => Promise<object> };
+      Object.assign(globalThis, { given: async () => ({ api: fetchTicket, containerId, jobId }) });
+    },
+    [desktop, job],
+  );
+  await page.addInitScript(countWhatIsLeft);
+  await page.goto(origin);
+  await filled(page, '#screen');
+  return page;
+}
+
+/** Keeps account of timers, and of listeners on what outlives a viewer. */
+function countWhatIsLeft(): void {
+  const timers = new Set<number>();
+  const listeners = new Map<string, Set<unknown>>();
+  const { setTimeout: set, clearTimeout: clear } = window;
+  window.setTimeout = ((run: () => void, ms?: number) => {
+    const id = set(() => {
+      timers.delete(id);
+      run();
+    }, ms);
+    timers.add(id);
+    return id;
+  }) as typeof window.setTimeout;
+  window.clearTimeout = (id) => {
+    timers.delete(id as number);
+    clear(id);
+  };
+  for (const name of ['addEventListener', 'removeEventListener'] as const) {
+    const real = EventTarget.prototype[name];
+    EventTarget.prototype[name] = function (this: EventTarget | undefined, ...args: Parameters<typeof real>) {
+      const target = this ?? window;
+      const [type, listener] = args;
+      const lasts = target === window || target === document || (target as Element).id === 'other';
+      const known = listeners.get(type) ?? new Set();
+      if (lasts) listeners.set(type, known);
+      if (lasts && name === 'addEventListener') known.add(listener);
+      else known.delete(listener);
+      return real.apply(target, args);
+    } as typeof real;
+  }
+  const left = () => ({
+    timers: timers.size,
+    listeners: [...listeners].flatMap(([type, known]) => [...known].map(() => type)).sort(),
+  });
+  Object.assign(globalThis, { left });
+}
+
+const filled = (page: Page, element: string) =>
+  page.waitForFunction((selector) => {
+    const canvas = document.querySelector<HTMLCanvasElement>(`${selector} canvas`);
+    return canvas?.getContext('2d')?.getImageData(9, 9, 1, 1).data.join() === '200,60,20,255';
+  }, element);
+const typed = () =>
+  host
+    .inputs()
+    .flatMap(({ input }) => (input.t === 'key' && input.down ? String.fromCharCode(input.keysym) : []));
+const words = (page: Page, element = '#screen') => page.locator(`${element} [role=status]`).first();
+
+test('the README’s lines show a desktop that fits its element, is typed into, and is marked while its host is away', async () => {
+  const page = await open();
+  const canvas = page.locator('#screen canvas');
+  expect(await canvas.boundingBox()).toMatchObject({ width: 640, height: 360 });
+  await page.locator('#screen').evaluate((element) => {
+    element.style.width = '400px';
+  });
+  await waitFor('the picture to fit', async () => (await canvas.boundingBox())?.width === 400);
+  await canvas.click();
+  await page.keyboard.type('a');
+  await waitFor('the key', () => typed().length === 1);
+  await host.deaf();
+  await words(page).getByText('host is away').waitFor();
+  await page.keyboard.type('b');
+  await host.hear();
+  await words(page).waitFor({ state: 'hidden' });
+  await page.keyboard.type('c');
+  await waitFor('the key', () => typed().length === 2);
+  expect(typed()).toEqual(['a', 'c']);
+  await page.context().close();
+});
+
+type Globals = {
+  connect: typeof import('@warmwind/shared/client/client').connect;
+  createViewer: typeof import('@warmwind/shared/client/viewer').createViewer;
+  relay: import('@warmwind/shared/client/client').Connection;
+  containerId: string;
+  fetchTicket: () => Promise<{ url: string; token: string }>;
+  left: () => object;
+  close: () => void;
+};
+
+test('a text that is too long for the desktop is refused in words; a viewer that is closed leaves nothing behind', async () => {
+  const page = await open();
+  const left = () => page.evaluate(() => (globalThis as unknown as Globals).left());
+  await page.evaluate(() => (globalThis as unknown as Globals).relay.close());
+  const before = await waitFor('rest', async () => {
+    const now = await left();
+    return JSON.stringify(now).includes('"timers":0') ? now : undefined;
+  });
+  await page.evaluate(async () => {
+    const { connect, createViewer, containerId, fetchTicket } = globalThis as unknown as Globals;
+    const relay = connect(await fetchTicket());
+    const element = document.querySelector<HTMLElement>('#other');
+    if (!element) throw new Error('no element');
+    const viewer = createViewer(element, { relay, containerId, clipboard: true });
+    const close = () => {
+      viewer.close();
+      relay.close();
+    };
+    Object.assign(globalThis, { close });
+  });
+  await filled(page, '#other');
+  const copy = async (text: string) => {
+    await page.mouse.move(0, 700);
+    await page.evaluate((copied) => navigator.clipboard.writeText(copied), text);
+    await page.locator('#other').hover();
+  };
+  await copy('ä'.repeat(40_000));
+  await page.locator('#other').getByText('too long to be pasted').waitFor();
+  await copy('short enough');
+  await waitFor('the text', () => host.inputs().some(({ input }) => input.t === 'cut'));
+  const cuts = host.inputs().flatMap(({ input }) => (input.t === 'cut' ? input.text : []));
+  expect(cuts).toEqual(['short enough']);
+  await page.evaluate(() => (globalThis as unknown as Globals).close());
+  await expect.poll(left, { timeout: 10_000 }).toEqual(before);
+  expect(await page.locator('#other').evaluate((element) => element.outerHTML)).toBe(
+    '<div id="other" style="width: 320px; height: 180px;"></div>',
+  );
+  await page.context().close();
+});
+
+test('who is sent away by the owner reads so, and does not come back by itself', async () => {
+  const page = await open();
+  const [viewer] = await waitFor('the viewer', async () => {
+    const headers = { Authorization: `Bearer ${await ticket('ann')}` };
+    const { items } = await (await fetch(`${node.url}/containers/${desktop}/viewers`, { headers })).json();
+    return items.length === 1 ? items : undefined;
+  });
+  const headers = { Authorization: `Bearer ${await ticket('ann')}` };
+  await fetch(node.url + viewerPath(desktop, viewer.id), { method: 'DELETE', headers });
+  await words(page).getByText('has disconnected you').waitFor();
+  expect(await page.evaluate(() => (globalThis as unknown as Globals).relay.state)).toBe('closed');
+  await page.context().close();
+});

@@ -1,0 +1,109 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HOST_AWAY, screenKeys } from '@warmwind/shared/screen';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { LIMITS } from '../limits.ts';
+import { TestHost } from '../testing/host.ts';
+import { type Watcher, watch } from '../testing/watcher.ts';
+import { metric, World } from '../testing/world.ts';
+
+let world: World;
+
+beforeAll(async () => {
+  world = await World.start();
+});
+afterEach(() => world.tidy());
+afterAll(() => world?.stop());
+
+async function desktop() {
+  const { url } = await world.node();
+  const id = await world.container('ann', { state: 'running' });
+  const host = await TestHost.start(world, id, 1000);
+  return { url, id, host };
+}
+const press = ({ socket }: Watcher, containerId: string, keysym: number, down = true) =>
+  socket.emit('vnc:input', { containerId, input: { t: 'key', keysym, down } });
+const picture = (viewer: Watcher, count = 1) =>
+  waitFor('the picture', () => viewer.seen.filter(({ kind }) => kind === 'key').length === count);
+const frozen = (viewer: Watcher) => waitFor('the picture to be frozen', () => viewer.gone.length === 1);
+
+test('a picture at rest is not taken for a frozen one', async () => {
+  const { url, id } = await desktop();
+  const viewer = await watch(world, url, id);
+  await picture(viewer);
+  await sleep(3 * LIMITS.hostsMs);
+  expect([viewer.gone, viewer.story()]).toEqual([[], ['key 0']]);
+});
+
+test('whose host is away is told so without asking, by whatever node, and goes on when it is back', async () => {
+  const { url, id, host } = await desktop();
+  const other = await world.node();
+  const viewers = [await watch(world, url, id), await watch(world, other.url, id, { shared: true })];
+  for (const viewer of viewers) await picture(viewer);
+  host.stop();
+  for (const viewer of viewers) await frozen(viewer);
+  const late = await watch(world, url, id);
+  await frozen(late);
+  await TestHost.start(world, id, 1000);
+  for (const viewer of [...viewers, late]) {
+    await waitFor('a new picture', () => viewer.seen.at(-1)?.kind === 'key' && viewer.gone.length === 1);
+    expect(viewer.gone).toEqual([HOST_AWAY]);
+  }
+  await picture(late);
+});
+
+test('who types while the host is away learns that it was not taken; it is not made up for later', async () => {
+  const { url, id, host } = await desktop();
+  const viewer = await watch(world, url, id, { mode: 'control' });
+  await picture(viewer);
+  press(viewer, id, 1);
+  await waitFor('the input', () => host.inputs().length === 1);
+  host.stop();
+  press(viewer, id, 2);
+  await frozen(viewer);
+  press(viewer, id, 3);
+  await waitFor('both to be counted', async () => {
+    return (await metric(url, 'warmwind_relay_inputs_total{outcome="host_away"}')) === 2;
+  });
+  const back = await TestHost.start(world, id, 1000);
+  await picture(viewer, 2);
+  press(viewer, id, 4);
+  await waitFor('the input', () => back.inputs().length === 1);
+  expect(back.inputs()[0]?.input).toMatchObject({ keysym: 4 });
+});
+
+test('nothing stays held down: a host that hears again is told to let go before anything new', async () => {
+  const { url, id, host } = await desktop();
+  const viewer = await watch(world, url, id, { mode: 'control' });
+  await picture(viewer);
+  press(viewer, id, 0xffe1);
+  await waitFor('the input', () => host.inputs().length === 1);
+  await host.deaf();
+  press(viewer, id, 0xffe1, false);
+  await frozen(viewer);
+  await host.hear();
+  await picture(viewer, 2);
+  press(viewer, id, 0x61);
+  await waitFor('the input', () => host.inputs().length === 2);
+  const story = host.heard.flatMap((said) => (said.t === 'input' || said.t === 'release' ? said.t : []));
+  expect(story).toEqual(['input', 'release', 'input']);
+});
+
+test('viewers are told when their node hears nothing of the realtime Redis, and go on after it', async () => {
+  const { url, id, host } = await desktop();
+  const viewer = await watch(world, url, id, { mode: 'control' });
+  await picture(viewer);
+  await world.realtime.kill();
+  await frozen(viewer);
+  await world.realtime.restart();
+  await waitFor('the host to be heard by', async () => {
+    await host.key(1000).catch(() => 0);
+    return viewer.seen.at(-1)?.kind === 'key' && viewer.seen.length > 1;
+  });
+  press(viewer, id, 5);
+  await waitFor('the input', async () => {
+    press(viewer, id, 5);
+    return host.inputs().length > 0;
+  });
+  expect(await world.realtime.client.exists(screenKeys.control(id))).toBe(1);
+});

@@ -1,0 +1,59 @@
+import type { ContainerState } from '../containers.ts';
+import { HOST_AWAY } from '../screen.ts';
+import { DISCONNECTED } from './screen.ts';
+
+/** What a viewer shows: `live` the picture as it is; `frozen` as it was, and input is not taken; else words in its place. */
+export type ViewerState = 'connecting' | 'starting' | 'live' | 'frozen' | 'ended' | 'refused';
+
+/** What a viewer knows. */
+export type Known = {
+  /** The relay lets it watch. */
+  watching: boolean;
+  /** It has a picture, however old. */
+  picture: boolean;
+  /** Why that is old. */
+  gone?: string | undefined;
+  /** Why it may not watch. */
+  refused?: string | undefined;
+  /** As the desktop's room tells. */
+  desktop?: ContainerState | undefined;
+};
+
+const ENDED: Partial<Record<ContainerState, string>> = {
+  stopped: 'The desktop has been stopped.',
+  failed: 'The desktop could not be started, or ended by itself.',
+  lost: 'The host of this desktop is gone.',
+};
+const STARTING: Partial<Record<ContainerState, string>> = {
+  requested: 'The desktop waits for a place.',
+  starting: 'The desktop is starting.',
+};
+const RESTING: Partial<Record<ContainerState, string>> = {
+  paused: 'The desktop is paused.',
+  stopping: 'The desktop is being stopped.',
+};
+const FROZEN: Record<string, string> = {
+  [HOST_AWAY]: 'Frozen: the desktop’s host is away. What you type is not taken. It goes on by itself.',
+  [DISCONNECTED]: 'Frozen: the connection is interrupted. What you type is not taken. It goes on by itself.',
+};
+
+/** What there is to say of it: the state, and a line of text for all but `live`. */
+export function statusOf(known: Known): { state: ViewerState; text: string } {
+  const { watching, picture, gone, refused, desktop = 'running' } = known;
+  const said = (state: ViewerState, text: string) => ({ state, text });
+  const [ended, starting, resting] = [ENDED[desktop], STARTING[desktop], RESTING[desktop]];
+  if (ended) return said('ended', ended);
+  if (refused) return said('refused', refused);
+  if (!picture) {
+    if (!watching || gone === DISCONNECTED) return said('connecting', 'Connecting…');
+    if (starting) return said('starting', starting);
+    if (gone === HOST_AWAY) {
+      return said('starting', 'The desktop’s host is away: the picture comes as soon as it is back.');
+    }
+    return said('starting', resting ?? 'The picture is on its way.');
+  }
+  if (gone !== undefined) {
+    return said('frozen', FROZEN[gone] ?? 'Frozen: the picture is interrupted. It goes on by itself.');
+  }
+  return resting ? said('frozen', resting) : said('live', '');
+}
