@@ -2,6 +2,8 @@ import type { Inputs, Recorded } from '../record.ts';
 
 type Environment = Record<string, string>;
 
+const isSsts = (name: string) => name.startsWith('SST_');
+
 export const containers = (deployed: Recorded): { service: string; container: Inputs }[] =>
   deployed.all(':TaskDefinition').flatMap(({ name, inputs }) =>
     (JSON.parse(inputs.containerDefinitions) as Inputs[]).map((container) => ({
@@ -10,12 +12,14 @@ export const containers = (deployed: Recorded): { service: string; container: In
     })),
   );
 
-/** What a task's container finds, secrets among it. */
+/** What a task's container finds, secrets among it; SST's own variables left out. */
 export function ofTask(deployed: Recorded, { secrets, environment }: Inputs): Environment {
   const parameters = deployed.all('ssm/parameter:Parameter');
   const secret = (arn: string) => parameters.find(({ inputs }) => arn.endsWith(inputs.name))?.inputs.value;
   return Object.fromEntries([
-    ...environment.map(({ name, value }: Inputs) => [name, value]),
+    ...environment
+      .filter(({ name }: Inputs) => !isSsts(name))
+      .map(({ name, value }: Inputs) => [name, value]),
     ...secrets.map(({ name, valueFrom }: Inputs) => [name, secret(valueFrom)]),
   ]);
 }
@@ -59,9 +63,7 @@ const linked = (deployed: Recorded, name: string) =>
 
 /** What the Worker finds, after infra/edge/deployed.ts; SST's own variables left out. */
 export function ofEdge(deployed: Recorded): Environment {
-  const plain = bindings(deployed).filter(
-    ({ type, name }) => type === 'plain_text' && !name.startsWith('SST_'),
-  );
+  const plain = bindings(deployed).filter(({ type, name }) => type === 'plain_text' && !isSsts(name));
   return {
     ...Object.fromEntries(plain.map(({ name, text }) => [name, text])),
     AUTH_SECRET: linked(deployed, 'AuthSecret'),
