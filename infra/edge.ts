@@ -4,7 +4,7 @@ import { hosts } from './dns.ts';
 import { rest } from './gateway.ts';
 import { ledgerDb, ledgerReadDb } from './hyperdrive.ts';
 import { authSecret, authSecretPrevious, webhookSecret } from './secrets.ts';
-import { stage } from './stage.ts';
+import { region, stage } from './stage.ts';
 
 // The Worker as one file, and what is served beside it.
 execFileSync('npm', ['run', '--silent', 'build:edge'], { cwd: $cli.paths.root, stdio: 'inherit' });
@@ -36,6 +36,6 @@ export const edge = new sst.cloudflare.Worker('Edge', {
     ...(stage.jwksUrl ? { AUTH_JWKS_URL: stage.jwksUrl } : {}),
   },
   // Beside the data, not beside the caller: a request makes several trips to Redis and the ledger.
-  placement: { region: 'aws:us-east-1' },
+  placement: { region: $interpolate`aws:${region}` },
   transform: { worker: { observability: { enabled: true } } },
 });

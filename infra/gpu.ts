@@ -5,7 +5,7 @@ import { groups, vpc } from './network.ts';
 import { queue, realtime } from './redis.ts';
 import { images } from './registry.ts';
 import { adminPassword, alertWebhook, parameters, pathOf, webhookSecret } from './secrets.ts';
-import { fleet, SHUTDOWN_MS, STOP_TIMEOUT_S, stage } from './stage.ts';
+import { fleet, region, SHUTDOWN_MS, STOP_TIMEOUT_S, stage } from './stage.ts';
 
 /** NVIDIA's driver and Docker are in it. Looked up at the deployment, so that all hosts of one run the same. */
 const AMI = '/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id';
@@ -20,7 +20,6 @@ const secrets = parameters('worker', {
 });
 
 const account = aws.getCallerIdentityOutput().accountId;
-const region = aws.getRegionOutput().region;
 const group = `${fleet}-gpu`;
 const groupArn = $interpolate`arn:aws:autoscaling:${region}:${account}:autoScalingGroup:*:autoScalingGroupName/${group}`;
 

@@ -49,6 +49,8 @@ const small: Stage = {
 
 export const isProduction = $app.stage === 'production';
 export const stage = isProduction ? production : small;
+/** Where all of it is: the provider’s, see sst.config.ts. */
+export const region = aws.getRegionOutput().region;
 /** Keeps the desktops of stages apart, see `FLEET`. */
 export const fleet = `warmwind-${$app.stage}`;
 
