@@ -10,7 +10,7 @@ import { workerdCommand } from './workerd.ts';
  * The edge as a process, for where there is no Cloudflare: the local stack and self-hosting. It bundles the Worker and
  * then becomes the runtime, so that whoever supervises this process supervises the edge itself.
  */
-const Address = z.looseObject({
+const Address = z.object({
   BIND: z.string().default('127.0.0.1'),
   PORT: z.coerce.number().int().min(1).max(65_535).default(8787),
   /** Where the bundle is already, if it is. */
@@ -20,15 +20,9 @@ const Address = z.looseObject({
 });
 /** An empty variable counts as absent. */
 const given = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''));
-const {
-  BIND: host,
-  PORT: port,
-  EDGE_BUNDLE: built,
-  EDGE_CONFIG_DIR: configDir,
-  ...variables
-} = Address.parse(given);
+const { BIND: host, PORT: port, EDGE_BUNDLE: built, EDGE_CONFIG_DIR: configDir } = Address.parse(given);
 const hyperdrives = hyperdriveUrls(given);
-const names = Object.keys(readConfig({ ...variables, ...asBindings(hyperdrives) }));
+const names = Object.keys(readConfig({ ...given, ...asBindings(hyperdrives) }));
 const bindings = Object.fromEntries(
   names.flatMap((name) => {
     const value = given[name];
