@@ -77,11 +77,12 @@ it('without an edge or a token it says how to call it', async () => {
 const failures = (said: string) => said.split('\n').filter((line) => line.startsWith('FAILED'));
 
 it('an edge that is down is said to be, and what to look at', async () => {
-  const { code, said } = await smoke({ WARMWIND_TOKEN: await signToken() }, '--edge', 'http://127.0.0.1:1');
+  const url = `http://127.0.0.1:${await freePort()}`;
+  const { code, said } = await smoke({ WARMWIND_TOKEN: await signToken() }, '--edge', url);
   expect([code, failures(said)]).toEqual([
     1,
     [
-      'FAILED    lives and is ready: http://127.0.0.1:1: nothing listens there. Is it started, and is the port right? (ECONNREFUSED)',
+      `FAILED    lives and is ready: ${url}: nothing listens there. Is it started, and is the port right? (ECONNREFUSED)`,
     ],
   ]);
 });
