@@ -20,6 +20,5 @@ set -- "$@" "$(dirname "$libc")/libresolv.so.2" "$(dirname "$libc")/librt.so.1"
 cp --parents --dereference $programs "$@" /system
 # workerd trusts what the system trusts; Node has a list of its own.
 cp --parents --dereference /etc/ssl/certs/ca-certificates.crt /system
-ln -s certs/ca-certificates.crt /system/etc/ssl/cert.pem
 # Names of what is inside, for debuggers: a fifth of it.
 strip --strip-unneeded "/system$node"
