@@ -1,7 +1,4 @@
-import { spawn } from 'node:child_process';
 import { stat } from 'node:fs/promises';
-import { text } from 'node:stream/consumers';
-import { pipeline } from 'node:stream/promises';
 import type Docker from 'dockerode';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AUTH_SECRET } from '../edge/testing.ts';
@@ -119,14 +116,14 @@ describe.each(SERVICES)('the image of %s', (service) => {
   });
 
   it('has no shell, no tools to build with, no tests and nothing that runs as another user in it', async () => {
-    const files = await filesOf(service);
-    const named = (pattern: RegExp) => files.filter((line) => pattern.test(line));
-    expect(named(/ app\/(relay|workers|edge|infra)\/.*\.ts$/).length).toBeGreaterThan(0);
-    expect(named(/ (usr\/)?(local\/)?s?bin\/(sh|bash|dash|busybox|apt|dpkg|npm|perl)$/)).toEqual([]);
+    const { files, setuid } = await insideOf(service);
+    const named = (pattern: RegExp) => files.filter((path) => pattern.test(path));
+    expect(named(/^\/app\/(relay|workers|edge|infra)\/.*\.ts$/).length).toBeGreaterThan(0);
+    expect(named(/bin\/(sh|bash|dash|busybox|apt|dpkg|npm|perl)$/)).toEqual([]);
     expect(named(/\.test\.ts$|\/\.git\/|node_modules\/(typescript|vitest|wrangler|vite|@biomejs)\//)).toEqual(
       [],
     );
-    expect(named(/^...[sS]|^......[sS]/)).toEqual([]);
+    expect(setuid).toEqual([]);
   });
 
   it('is no larger than what it runs on asks for', async () => {
@@ -153,11 +150,26 @@ it('a worker finds the programs by which it bounds its forks, where it looks for
   expect((await container.wait()).StatusCode, await logsOf(container)).toBe(0);
 });
 
-/** Every file of an image with its mode, as `tar -tv` lists them. */
-async function filesOf(service: Service): Promise<string[]> {
-  const container = await engine.docker.createContainer({ Image: `warmwind/${service}:latest` });
+/** What is in an image, by its own Node: there is nothing else to look with. */
+const LOOK = `
+const { lstatSync, readdirSync } = require('node:fs');
+const own = readdirSync('/').filter((name) => !['proc', 'sys', 'dev'].includes(name)).map((name) => '/' + name);
+const files = own.flatMap((path) =>
+  lstatSync(path).isDirectory() ? readdirSync(path, { recursive: true }).map((name) => path + '/' + name) : [path]);
+const setuid = files.filter((path) => lstatSync(path).mode & 0o6000);
+process.stdout.write(JSON.stringify({ files, setuid }));`;
+
+async function insideOf(service: Service): Promise<{ files: string[]; setuid: string[] }> {
+  const container = await engine.docker.createContainer({
+    Image: `warmwind/${service}:latest`,
+    Entrypoint: ['node', '-e', LOOK],
+    Cmd: [],
+    User: '0:0',
+    Tty: true,
+    HostConfig: { NetworkMode: 'none' },
+  });
   started.push(container);
-  const tar = spawn('tar', ['-tv'], { stdio: ['pipe', 'pipe', 'ignore'] });
-  const [listed] = await Promise.all([text(tar.stdout), pipeline(await container.export(), tar.stdin)]);
-  return listed.split('\n');
+  await container.start();
+  await container.wait();
+  return JSON.parse((await container.logs({ stdout: true })).toString());
 }
