@@ -150,19 +150,18 @@ it('a worker finds the programs by which it bounds its forks, where it looks for
   expect((await container.wait()).StatusCode, await logsOf(container)).toBe(0);
 });
 
-/** What is in an image, by its own Node: there is nothing else to look with. */
-const LOOK = `
+/** Lists what is in an image, each path after its set-uid bits, by its own Node: there is nothing else to look with. */
+const LIST = `
 const { lstatSync, readdirSync } = require('node:fs');
 const own = readdirSync('/').filter((name) => !['proc', 'sys', 'dev'].includes(name)).map((name) => '/' + name);
 const files = own.flatMap((path) =>
   lstatSync(path).isDirectory() ? readdirSync(path, { recursive: true }).map((name) => path + '/' + name) : [path]);
-const setuid = files.filter((path) => lstatSync(path).mode & 0o6000);
-process.stdout.write(JSON.stringify({ files, setuid }));`;
+process.stdout.write(files.map((path) => (lstatSync(path).mode & 0o6000) + ' ' + path).join('\\n'));`;
 
 async function insideOf(service: Service): Promise<{ files: string[]; setuid: string[] }> {
   const container = await engine.docker.createContainer({
     Image: `warmwind/${service}:latest`,
-    Entrypoint: ['node', '-e', LOOK],
+    Entrypoint: ['node', '-e', LIST],
     Cmd: [],
     User: '0:0',
     Tty: true,
@@ -171,5 +170,9 @@ async function insideOf(service: Service): Promise<{ files: string[]; setuid: st
   started.push(container);
   await container.start();
   await container.wait();
-  return JSON.parse((await container.logs({ stdout: true })).toString());
+  const lines = (await container.logs({ stdout: true })).toString().split(/\r?\n/);
+  return {
+    files: lines.map((line) => line.replace(/^\d+ /, '')),
+    setuid: lines.filter((line) => !line.startsWith('0 ')),
+  };
 }
