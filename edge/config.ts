@@ -42,7 +42,8 @@ const DatabaseBinding = z
   .transform((value): Database => (typeof value === 'string' ? { connectionString: value } : value));
 const withoutSlash = (url: string): string => url.replace(/\/+$/, '');
 
-const Variables = z
+/** The Worker's variables and bindings. */
+export const Variables = z
   .object({
     UPSTASH_REDIS_REST_URL: z.url({ protocol: /^https?$/ }).transform(withoutSlash),
     UPSTASH_REDIS_REST_TOKEN: z.string().min(1),

@@ -4,6 +4,7 @@ import { hosts } from './dns.ts';
 import { rest } from './gateway.ts';
 import { ledgerDb, ledgerReadDb } from './hyperdrive.ts';
 import { authSecret, authSecretPrevious, webhookSecret } from './secrets.ts';
+import { region, stage } from './stage.ts';
 
 // The Worker as one file, and what is served beside it.
 execFileSync('npm', ['run', '--silent', 'build:edge'], { cwd: $cli.paths.root, stdio: 'inherit' });
@@ -14,6 +15,9 @@ const runtime = JSON.parse(
 ) as { compatibility_date: string; compatibility_flags: string[] };
 
 const restToken = new sst.Linkable('QueueToken', { properties: { value: rest.token } });
+
+/** What is allowed as `image`, by the names that hosts give these images, see infra/gpu/boot.sh. */
+const desktopImages = Object.fromEntries(stage.desktops.map((name) => [name, `warmwind/${name}:latest`]));
 
 /** Secrets and databases are linked, read by infra/edge/deployed.ts; the rest is plain. */
 export const edge = new sst.cloudflare.Worker('Edge', {
@@ -26,10 +30,12 @@ export const edge = new sst.cloudflare.Worker('Edge', {
     UPSTASH_REDIS_REST_URL: rest.url,
     RELAY_URL: `https://${hosts.relay}`,
     CORS_ORIGINS: `https://${hosts.edge}`,
+    DESKTOP_IMAGES: JSON.stringify(desktopImages),
     DESKTOP_NETWORKS: 'none',
     MAX_GPUS: '1',
+    ...(stage.jwksUrl ? { AUTH_JWKS_URL: stage.jwksUrl } : {}),
   },
   // Beside the data, not beside the caller: a request makes several trips to Redis and the ledger.
-  placement: { region: 'aws:us-east-1' },
+  placement: { region: $interpolate`aws:${region}` },
   transform: { worker: { observability: { enabled: true } } },
 });

@@ -1,24 +1,25 @@
 import { readFileSync } from 'node:fs';
 import { ledgerUrl } from './ledger.ts';
+import { modelServer } from './models.ts';
 import { groups, vpc } from './network.ts';
 import { queue, realtime } from './redis.ts';
 import { images } from './registry.ts';
-import { parameters, pathOf, webhookSecret } from './secrets.ts';
-import { fleet, SHUTDOWN_MS, STOP_TIMEOUT_S, stage } from './stage.ts';
+import { adminPassword, alertWebhook, parameters, pathOf, webhookSecret } from './secrets.ts';
+import { fleet, region, SHUTDOWN_MS, STOP_TIMEOUT_S, stage } from './stage.ts';
 
 /** NVIDIA's driver and Docker are in it. Looked up at the deployment, so that all hosts of one run the same. */
 const AMI = '/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id';
-const MODEL = 'Qwen/Qwen3-8B-AWQ';
 
 const secrets = parameters('worker', {
   REDIS_QUEUE_URL: queue.url,
   REDIS_REALTIME_URL: realtime.url,
   LEDGER_URL: ledgerUrl,
   WEBHOOK_SECRET: webhookSecret.value,
+  ADMIN_PASSWORD: adminPassword,
+  ...(alertWebhook ? { ALERT_WEBHOOK_URL: alertWebhook.value } : {}),
 });
 
 const account = aws.getCallerIdentityOutput().accountId;
-const region = aws.getRegionOutput().region;
 const group = `${fleet}-gpu`;
 const groupArn = $interpolate`arn:aws:autoscaling:${region}:${account}:autoScalingGroup:*:autoScalingGroupName/${group}`;
 
@@ -55,16 +56,19 @@ const profile = new aws.iam.InstanceProfile('GpuHostProfile', { role: role.name 
 const script = (name: string) => readFileSync(`${$cli.paths.root}/infra/gpu/${name}`, 'utf8');
 
 /** Settings first, then the scripts as they are in infra/gpu. Secrets are fetched on the host, see boot.sh. */
-const userData = $util.all([region, images.worker, images.desktop]).apply(([at, worker, desktop]) => {
+const userData = $util.all([region, images.worker, images.desktops]).apply(([at, worker, desktops]) => {
   const settings = {
     AWS_REGION: at,
     PARAMETERS: pathOf('worker'),
     GROUP: group,
     FLEET: fleet,
     WORKER_IMAGE: worker,
-    DESKTOP_IMAGE: desktop,
-    MODEL_IMAGE: images.model,
-    MODEL,
+    // By the name that the edge offers each under.
+    DESKTOP_IMAGES: Object.entries(desktops)
+      .map(([name, image]) => `${name}=${image}`)
+      .join(','),
+    MODEL_IMAGE: modelServer.image,
+    MODEL: modelServer.model,
     SHUTDOWN_TIMEOUT_MS: `${SHUTDOWN_MS}`,
     STOP_TIMEOUT_S: `${STOP_TIMEOUT_S}`,
   };

@@ -2,7 +2,8 @@ import { groups, vpc } from './network.ts';
 import { isProduction, stage } from './stage.ts';
 
 export const database = new sst.aws.Postgres('Ledger', {
-  version: '17.6',
+  // Of this major version RDS takes the newest, and goes on to newer ones by itself.
+  version: '18',
   instance: stage.database,
   storage: '100 GB',
   multiAz: isProduction,

@@ -1,5 +1,5 @@
 import { groups, vpc } from './network.ts';
-import { isProduction, stage } from './stage.ts';
+import { isProduction, region, stage } from './stage.ts';
 
 /** What those who use a Redis need of it. URLs hold its password. */
 type Addresses = {
@@ -54,7 +54,7 @@ function upstashQueue(): Addresses {
   const database = new upstash.RedisDatabase('Queue', {
     databaseName: `warmwind-${$app.stage}`,
     region: 'global',
-    primaryRegion: 'us-east-1',
+    primaryRegion: region,
     eviction: false,
     tls: true,
     autoScale: false,

@@ -1,3 +1,5 @@
+import { stage } from './stage.ts';
+
 /** Images that virtual machines run; those of container services are SST's own business. */
 const repository = new aws.ecr.Repository('Images', {
   name: `warmwind-${$app.stage}`,
@@ -28,15 +30,16 @@ new aws.ecr.LifecyclePolicy('ImagesKept', {
 
 const login = aws.ecr.getAuthorizationTokenOutput({ registryId: repository.registryId });
 
-type Source = { context: string; dockerfile: string; target?: string };
+type Source = { context: string; dockerfile: string; target?: string; buildArgs?: Record<string, string> };
 
 /** Builds and pushes an image. Answers its name with its digest, so that a host runs exactly this one. */
-function pushed(name: string, { context, dockerfile, target }: Source): $util.Output<string> {
+function pushed(name: string, { context, dockerfile, target, buildArgs = {} }: Source): $util.Output<string> {
   const at = (path: string) => `${$cli.paths.root}/${path}`;
   const image = new dockerbuild.Image(`${name}Image`, {
     context: { location: at(context) },
     dockerfile: { location: at(dockerfile) },
     ...(target ? { target } : {}),
+    buildArgs,
     platforms: ['linux/amd64'],
     tags: [$interpolate`${repository.repositoryUrl}:${name.toLowerCase()}`],
     registries: [
@@ -49,10 +52,16 @@ function pushed(name: string, { context, dockerfile, target }: Source): $util.Ou
 
 export const images = {
   worker: pushed('Worker', { context: '.', dockerfile: 'infra/images/Dockerfile', target: 'worker' }),
-  desktop: pushed('Desktop', {
-    context: 'infra/images/desktop',
-    dockerfile: 'infra/images/desktop/Dockerfile',
-  }),
-  /** An OpenAI-compatible server; public. */
-  model: 'vllm/vllm-openai:v0.10.1.1',
+  /** By flavour. */
+  desktops: Object.fromEntries(
+    stage.desktops.map((flavour) => {
+      const extra = flavour.slice('desktop'.length);
+      const image = pushed(`Desktop${extra}`, {
+        context: 'infra/images/desktop',
+        dockerfile: 'infra/images/desktop/Dockerfile',
+        buildArgs: { EXTRA: extra },
+      });
+      return [flavour, image];
+    }),
+  ),
 };

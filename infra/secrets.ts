@@ -1,9 +1,16 @@
+import { stage } from './stage.ts';
+
 /** Set with `sst secret set AuthSecret <at least 32 characters>`. */
 export const authSecret = new sst.Secret('AuthSecret');
 /** Still accepted while secrets rotate; when none rotates it is the same one. */
 export const authSecretPrevious = new sst.Secret('AuthSecretPrevious', authSecret.value);
 /** From which each user's secret is derived that signs their webhooks: `sst secret set WebhookSecret …`. */
 export const webhookSecret = new sst.Secret('WebhookSecret');
+/** Where operators are told of permanent failures; it may hold a key of the receiver's. Only where stage.ts wants it. */
+export const alertWebhook = stage.alertWebhook ? new sst.Secret('AlertWebhookUrl') : undefined;
+/** Of the user `admin`, who looks into the queues on a host: made here, read from Parameter Store, see README.md. */
+export const adminPassword = new random.RandomPassword('AdminPassword', { length: 32, special: false })
+  .result;
 /** Who is told of alarms: an e-mail address. */
 export const alarmEmail = new sst.Secret('AlarmEmail');
 

@@ -11,6 +11,12 @@ type Stage = {
   backups: number;
   relay: { cpu: '0.5 vCPU' | '1 vCPU'; memory: '1 GB' | '2 GB'; min: number; max: number };
   gpu: { instance: string; spot: boolean; min: number; max: number };
+  /** Images of desktops that may be asked for, the first by default: flavours of infra/images/desktop. */
+  desktops: ('desktop' | 'desktop-browser')[];
+  /** Are operators told of every permanent failure: then the secret AlertWebhookUrl says where. */
+  alertWebhook: boolean;
+  /** Keys of an issuer whose tokens the edge accepts too: `https://…/jwks.json`. */
+  jwksUrl?: string;
   logs: '1 week' | '3 months';
 };
 
@@ -22,6 +28,8 @@ const production: Stage = {
   backups: 30,
   relay: { cpu: '1 vCPU', memory: '2 GB', min: 3, max: 60 },
   gpu: { instance: 'g6.2xlarge', spot: false, min: 2, max: 40 },
+  desktops: ['desktop', 'desktop-browser'],
+  alertWebhook: true,
   logs: '3 months',
 };
 
@@ -34,11 +42,15 @@ const small: Stage = {
   backups: 1,
   relay: { cpu: '0.5 vCPU', memory: '1 GB', min: 2, max: 4 },
   gpu: { instance: 'g6.xlarge', spot: true, min: 1, max: 2 },
+  desktops: ['desktop', 'desktop-browser'],
+  alertWebhook: false,
   logs: '1 week',
 };
 
 export const isProduction = $app.stage === 'production';
 export const stage = isProduction ? production : small;
+/** Where all of it is: the provider’s, see sst.config.ts. */
+export const region = aws.getRegionOutput().region;
 /** Keeps the desktops of stages apart, see `FLEET`. */
 export const fleet = `warmwind-${$app.stage}`;
 

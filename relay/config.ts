@@ -3,7 +3,7 @@ import { BACKPRESSURE_ABOVE } from '@warmwind/shared/queues';
 import { z } from 'zod';
 
 /** The environment of a relay node. */
-const Config = z.object({
+export const Config = z.object({
   BIND: z.string().default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8788),
   /** Names this node in logs and metrics. */

@@ -15,6 +15,16 @@ test('a worker has a ledger, or says that it has none', () => {
   expect(readConfig({ ...env, LEDGER_URL: 'postgres://127.0.0.1/w' })).toMatchObject({ LEDGER: 'on' });
 });
 
+test('an empty variable counts as absent', () => {
+  const { ALERT_WEBHOOK_URL, EGRESS_NETWORK } = readConfig({
+    ...env,
+    LEDGER: 'off',
+    ALERT_WEBHOOK_URL: '',
+    EGRESS_NETWORK: '',
+  });
+  expect([ALERT_WEBHOOK_URL, EGRESS_NETWORK]).toEqual([undefined, undefined]);
+});
+
 test('a wrong address is named, never quoted', () => {
   for (const LEDGER_URL of ['mysql://u:hunter2@h/d', 'hunter2', 'postgres://u:hunter2@h:port/d']) {
     const read = () => readConfig({ ...env, LEDGER_URL });

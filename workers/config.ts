@@ -26,7 +26,7 @@ const ModelServers = z
   );
 
 /** What the environment says, read once. Times in ms. */
-const Config = z
+export const Config = z
   .object({
     BIND: z.string().default('127.0.0.1'),
     PORT: z.coerce.number().int().min(0).max(65_535).default(0),
@@ -93,9 +93,10 @@ const Config = z
   });
 export type Config = z.infer<typeof Config>;
 
-/** Throws with one line a variable that is missing or wrong; never with a value. */
+/** An empty variable counts as absent. Throws with one line a variable that is missing or wrong; never with a value. */
 export function readConfig(env: Record<string, string | undefined>): Config {
-  const parsed = Config.safeParse(env);
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = Config.safeParse(present);
   if (parsed.success) return parsed.data;
   const lines = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
   throw new Error(`the environment is incomplete:\n${lines.join('\n')}`);

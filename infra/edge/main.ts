@@ -10,17 +10,19 @@ import { workerdCommand } from './workerd.ts';
  * The edge as a process, for where there is no Cloudflare: the local stack and self-hosting. It bundles the Worker and
  * then becomes the runtime, so that whoever supervises this process supervises the edge itself.
  */
-const Address = z.looseObject({
+const Address = z.object({
   BIND: z.string().default('127.0.0.1'),
   PORT: z.coerce.number().int().min(1).max(65_535).default(8787),
   /** Where the bundle is already, if it is. */
   EDGE_BUNDLE: z.string().optional(),
+  /** Where the runtime's configuration is written, which holds passwords; the bundle's folder by default. */
+  EDGE_CONFIG_DIR: z.string().optional(),
 });
 /** An empty variable counts as absent. */
 const given = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''));
-const { BIND: host, PORT: port, EDGE_BUNDLE: built, ...variables } = Address.parse(given);
+const { BIND: host, PORT: port, EDGE_BUNDLE: built, EDGE_CONFIG_DIR: configDir } = Address.parse(given);
 const hyperdrives = hyperdriveUrls(given);
-const names = Object.keys(readConfig({ ...variables, ...asBindings(hyperdrives) }));
+const names = Object.keys(readConfig({ ...given, ...asBindings(hyperdrives) }));
 const bindings = Object.fromEntries(
   names.flatMap((name) => {
     const value = given[name];
@@ -36,7 +38,7 @@ const { file, args, env } = await workerdCommand({
   bindings,
   hyperdrives,
   address: { host, port },
-  config: `worker-${port}.capnp`,
+  config: join(configDir ?? bundle.dir, `worker-${port}.capnp`),
 });
 createLog('edge').info({ bind: host, port }, 'starting the runtime');
 process.execve?.(file, [file, ...args], env);

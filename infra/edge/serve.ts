@@ -29,7 +29,7 @@ const BOUND_MS = 20_000;
 /** Runs a bundled Worker in workerd, as a child of this process. Rejects when it does not come to listen. */
 export async function startEdge(options: ServeOptions): Promise<RunningEdge> {
   const { bundle, bindings, hyperdrives = {}, host = '127.0.0.1', port = 0, onLine } = options;
-  const config = `worker-${newId()}.capnp`;
+  const config = join(bundle.dir, `worker-${newId()}.capnp`);
   const command = await workerdCommand({ bundle, bindings, hyperdrives, address: { host, port }, config });
   const child = spawn(command.file, [...command.args, '--control-fd=3'], {
     env: command.env,
@@ -60,7 +60,7 @@ export async function startEdge(options: ServeOptions): Promise<RunningEdge> {
   const bound = setTimeout(kill, BOUND_MS);
   const listening = await Promise.race([listenEvent(control), gone]);
   clearTimeout(bound);
-  await rm(join(bundle.dir, config), { force: true });
+  await rm(config, { force: true });
   if (listening === undefined) throw new Error(`the edge does not start:\n${output.join('\n')}`);
   if (!onLine) {
     for (const reader of readers) reader.close();

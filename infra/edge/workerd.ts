@@ -1,6 +1,5 @@
 import { rename, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
 import type { EdgeBundle } from '../../edge/build.ts';
 import { type Hyperdrive, parseHyperdrive } from './hyperdrive.ts';
 
@@ -14,7 +13,7 @@ export type WorkerdOptions = {
   /** The Worker's Hyperdrive bindings: `postgres://` URLs by name. */
   hyperdrives: Record<string, string>;
   address: { host: string; port: number };
-  /** The configuration's file name, in the bundle's folder; what is there is replaced. */
+  /** The configuration's path, in a folder where no other user may write; what is there is replaced. */
   config: string;
 };
 
@@ -33,14 +32,18 @@ export async function workerdCommand(options: WorkerdOptions): Promise<Command> 
   const databases = Object.entries(hyperdrives).map(
     ([name, url]) => [name, parseHyperdrive(name, url)] as const,
   );
-  const path = join(bundle.dir, options.config);
   // A file that is there keeps its mode: a new one takes its place.
-  const aside = `${path}.${process.pid}`;
+  const aside = `${options.config}.${process.pid}`;
   await writeFile(aside, configOf(bundle, Object.keys(bindings), databases), { mode: 0o600 });
-  await rename(aside, path);
+  await rename(aside, options.config);
   return {
     file,
-    args: ['serve', path, `--socket-addr=http=${address.host}:${address.port}`],
+    args: [
+      'serve',
+      options.config,
+      `--import-path=${bundle.dir}`,
+      `--socket-addr=http=${address.host}:${address.port}`,
+    ],
     env: bindings,
   };
 }
@@ -51,9 +54,11 @@ function configOf(
   databases: (readonly [name: string, database: Hyperdrive])[],
 ): string {
   const quote = (text: string) => JSON.stringify(text);
+  // From the root of the import path, which is the bundle's folder.
+  const embed = (path: string) => `embed ${quote(`/${path}`)}`;
   const modules = [
-    `(name = ${quote(bundle.main)}, esModule = embed ${quote(bundle.main)})`,
-    ...bundle.texts.map((path) => `(name = ${quote(path)}, text = embed ${quote(path)})`),
+    `(name = ${quote(bundle.main)}, esModule = ${embed(bundle.main)})`,
+    ...bundle.texts.map((path) => `(name = ${quote(path)}, text = ${embed(path)})`),
   ];
   const bindings = [
     ...variables.map((name) => `(name = ${quote(name)}, fromEnvironment = ${quote(name)})`),

@@ -14,8 +14,11 @@ systemctl restart docker
 
 registry=${WORKER_IMAGE%%/*}
 aws ecr get-login-password --region "$AWS_REGION" | docker login --username AWS --password-stdin "$registry"
-for image in "$WORKER_IMAGE" "$DESKTOP_IMAGE" "$MODEL_IMAGE"; do docker pull --quiet "$image"; done
-docker tag "$DESKTOP_IMAGE" warmwind/desktop:latest
+for image in "$WORKER_IMAGE" "$MODEL_IMAGE"; do docker pull --quiet "$image"; done
+for named in ${DESKTOP_IMAGES//,/ }; do
+  docker pull --quiet "${named#*=}"
+  docker tag "${named#*=}" "warmwind/${named%%=*}:latest"
+done
 # Desktops that may use the network meet nobody but the internet in it.
 docker network create --opt com.docker.network.bridge.enable_icc=false warmwind-egress || true
 
@@ -42,6 +45,7 @@ EGRESS_NETWORK=warmwind-egress
 MODEL_SERVERS=http://127.0.0.1:8000
 INFERENCE_LIMIT=600/min
 INFERENCE_CONCURRENCY=16
+ADMIN_PORT=8796
 SHUTDOWN_TIMEOUT_MS=$SHUTDOWN_TIMEOUT_MS
 END
 
@@ -71,6 +75,7 @@ EnvironmentFile=/etc/warmwind/host.env
 ExecStartPre=/usr/local/bin/warmwind-secrets
 ExecStartPre=-/usr/bin/docker rm --force warmwind-worker
 ExecStart=/usr/bin/docker run --rm --name warmwind-worker --network host --group-add $(getent group docker | cut -d: -f3) \\
+  --gpus all,capabilities=utility \\
   --env-file /etc/warmwind/worker.env --env-file /run/warmwind/secrets.env \\
   --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \\
   --volume /var/run/docker.sock:/var/run/docker.sock \\

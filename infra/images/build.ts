@@ -26,7 +26,15 @@ const SOURCES = [
   'infra',
 ];
 /** Of `infra`, what an image is made of. */
-const OF_INFRA = ['package.json', 'edge', 'gateway', 'images/Dockerfile', 'images/probe.mjs'];
+const OF_INFRA = [
+  'package.json',
+  'edge',
+  'gateway',
+  'images/Dockerfile',
+  'images/packages.sh',
+  'images/probe.mjs',
+  'images/system.sh',
+];
 
 export type Built = { image: string; bytes: number; built: boolean };
 

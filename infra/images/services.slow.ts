@@ -13,6 +13,8 @@ const BUILD_WITHIN_MS = 20 * 60_000;
 const PATIENCE_MS = 60_000;
 /** The contract's: a service has ended by then, an orchestrator kills at 30 s. */
 const SHUTDOWN_MS = 25_000;
+/** More than this is a package that no running service needs, or a whole system around it. MB. */
+const BUDGET: Record<Service, number> = { relay: 160, worker: 240, gateway: 160, edge: 300 };
 
 let engine: TestEngine;
 let gateway: TestGateway;
@@ -61,8 +63,8 @@ async function start(service: Service): Promise<Running> {
     Env: Object.entries(env).map(([name, value]) => `${name}=${value}`),
     HostConfig: {
       NetworkMode: 'host',
-      // The edge writes its runtime's configuration beside its bundle.
-      ReadonlyRootfs: service !== 'edge',
+      ReadonlyRootfs: true,
+      Tmpfs: { '/tmp': 'size=64m' },
       CapDrop: ['ALL'],
       SecurityOpt: ['no-new-privileges'],
       GroupAdd: group,
@@ -113,18 +115,64 @@ describe.each(SERVICES)('the image of %s', (service) => {
     expect(performance.now() - before).toBeLessThan(SHUTDOWN_MS);
   });
 
-  it('has no tests, no tools to build with and nothing of Git in it', async () => {
-    const container = await engine.docker.createContainer({
-      Image: `warmwind/${service}:latest`,
-      Entrypoint: ['sh', '-c'],
-      Cmd: [
-        "find /app -path /app/node_modules -prune -o \\( -name '*.test.ts' -o -name .git \\) -print; ls /app/node_modules | grep -xE 'vitest|wrangler|@biomejs' || true",
-      ],
-      HostConfig: { NetworkMode: 'none' },
-    });
-    started.push(container);
-    await container.start();
-    await container.wait();
-    expect((await logsOf(container)).trim()).toBe('');
+  it('has no shell, no tools to build with, no tests and nothing that runs as another user in it', async () => {
+    const { files, setuid } = await insideOf(service);
+    const named = (pattern: RegExp) => files.filter((path) => pattern.test(path));
+    expect(named(/^\/app\/(relay|workers|edge|infra)\/.*\.ts$/).length).toBeGreaterThan(0);
+    expect(named(/bin\/(sh|bash|dash|busybox|apt|dpkg|npm|perl)$/)).toEqual([]);
+    expect(named(/\.test\.ts$|\/\.git\/|node_modules\/(typescript|vitest|wrangler|vite|@biomejs)\//)).toEqual(
+      [],
+    );
+    expect(setuid).toEqual([]);
+  });
+
+  it('is no larger than what it runs on asks for', async () => {
+    const { Size } = await engine.docker.getImage(`warmwind/${service}:latest`).inspect();
+    expect(Size / 1e6).toBeLessThan(BUDGET[service]);
   });
 });
+
+it('a worker finds the programs by which it bounds its forks, where it looks for them', async () => {
+  const container = await engine.docker.createContainer({
+    Image: 'warmwind/worker:latest',
+    Entrypoint: [
+      '/usr/bin/setpriv',
+      '--pdeathsig',
+      'KILL',
+      '/usr/bin/prlimit',
+      '--data=1000000000',
+      '/usr/bin/true',
+    ],
+    HostConfig: { NetworkMode: 'none', ReadonlyRootfs: true, CapDrop: ['ALL'] },
+  });
+  started.push(container);
+  await container.start();
+  expect((await container.wait()).StatusCode, await logsOf(container)).toBe(0);
+});
+
+/** Lists what is in an image, each path after its set-uid bits, by its own Node: there is nothing else to look with. */
+const LIST = `
+const { lstatSync, readdirSync } = require('node:fs');
+const own = readdirSync('/').filter((name) => !['proc', 'sys', 'dev'].includes(name)).map((name) => '/' + name);
+const files = own.flatMap((path) =>
+  lstatSync(path).isDirectory() ? readdirSync(path, { recursive: true }).map((name) => path + '/' + name) : [path]);
+process.stdout.write(files.map((path) => (lstatSync(path).mode & 0o6000) + ' ' + path).join('\\n'));`;
+
+async function insideOf(service: Service): Promise<{ files: string[]; setuid: string[] }> {
+  const container = await engine.docker.createContainer({
+    Image: `warmwind/${service}:latest`,
+    Entrypoint: ['node', '-e', LIST],
+    Cmd: [],
+    User: '0:0',
+    Tty: true,
+    HostConfig: { NetworkMode: 'none' },
+  });
+  started.push(container);
+  await container.start();
+  await container.wait();
+  const lines = (await container.logs({ stdout: true })).toString().split(/\r?\n/);
+  return {
+    files: lines.map((line) => line.replace(/^\d+ /, '')),
+    setuid: lines.filter((line) => !line.startsWith('0 ')),
+  };
+}

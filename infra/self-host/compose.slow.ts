@@ -1,6 +1,6 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -18,12 +18,16 @@ let engine: TestEngine;
 let compose: Compose;
 let dir: string;
 let edge: string;
+let tlsPort: number;
+let boardPort: number;
 const authSecret = secret();
+const adminPassword = secret();
 
 beforeAll(async () => {
   engine = await startEngine();
   for (const service of SERVICES) await ensureImage(engine.socket, service);
-  const [edgePort, relayPort, tlsPort] = [await freePort(), await freePort(), await freePort()];
+  const [edgePort, relayPort] = [await freePort(), await freePort()];
+  [tlsPort, boardPort] = [await freePort(), await freePort()];
   edge = `http://127.0.0.1:${edgePort}`;
   dir = await mkdtemp(join(tmpdir(), 'warmwind-compose-'));
   const env = {
@@ -33,11 +37,13 @@ beforeAll(async () => {
     GATEWAY_TOKEN: secret(),
     REDIS_PASSWORD: secret(),
     LEDGER_PASSWORD: secret(),
+    ADMIN_PASSWORD: adminPassword,
     FLEET: PROJECT,
     EDGE_PORT: `${edgePort}`,
     RELAY_PORT: `${relayPort}`,
     TLS_PORT: `${tlsPort}`,
-    TLS_DIR: dir,
+    BOARD_PORT: `${boardPort}`,
+    TLS_DIR: await tlsDir(),
     RELAY_URL: `http://127.0.0.1:${relayPort}`,
     CORS_ORIGINS: edge,
   };
@@ -48,6 +54,27 @@ afterAll(async () => {
   await compose?.run('down', '--volumes', '--timeout', '5').catch(() => undefined);
   if (dir) await rm(dir, { recursive: true, force: true });
 }, WITHIN_MS);
+
+/** A folder with a certificate of its own authority for both names, which nginx's user may read. */
+async function tlsDir(): Promise<string> {
+  const folder = join(dir, 'tls');
+  const at = (name: string) => join(folder, name);
+  await mkdir(folder, { mode: 0o755 });
+  const names = 'subjectAltName=DNS:api.warmwind.test,DNS:relay.warmwind.test';
+  const key = [
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-keyout',
+    at('tls.key'),
+  ];
+  const args = ['req', '-x509', '-days', '1', '-subj', '/CN=warmwind.test', '-addext', names, ...key];
+  execFileSync('openssl', [...args, '-out', at('tls.crt')], { stdio: 'ignore' });
+  await chmod(at('tls.key'), 0o644);
+  return folder;
+}
 
 /** The project's containers, whatever their state. */
 async function containers() {
@@ -69,17 +96,31 @@ it(
   WITHIN_MS,
 );
 
-it('serves the main trace, by the command that is run after every deployment', async () => {
+/** What the command says that is run after every deployment. */
+async function smoke(url: string, env: Record<string, string> = {}): Promise<string> {
   const { user } = await makeTokens(authSecret);
-  const said = await new Promise<string>((resolve) => {
+  const names = ['--import', join(import.meta.dirname, 'loopback.mjs')];
+  return new Promise((resolve) => {
     execFile(
       process.execPath,
-      [join(import.meta.dirname, '../smoke/main.ts'), '--edge', edge],
-      { env: { ...process.env, WARMWIND_TOKEN: user } },
+      [...names, join(import.meta.dirname, '../smoke/main.ts'), '--edge', url],
+      { env: { ...process.env, WARMWIND_TOKEN: user, ...env } },
       (_, stdout) => resolve(stdout),
     );
   });
+}
+
+it('serves the main trace, by the command that is run after every deployment', async () => {
+  const said = await smoke(edge);
   expect(said).toMatch(/^all is well$/m);
+  expect(said).toMatch(/^ok .*reads what stands on it .*ocr-eng/m);
+});
+
+it('shows its queues to operators on this machine, who know the password', async () => {
+  const board = (headers: Record<string, string> = {}) =>
+    fetch(`http://127.0.0.1:${boardPort}/api/queues`, { headers }).then(({ status }) => status);
+  expect(await board()).toBe(401);
+  expect(await board({ Authorization: `Basic ${btoa(`admin:${adminPassword}`)}` })).toBe(200);
 });
 
 it('runs our services without root, capabilities or a writable disk, and keeps data in networks of its own', async () => {
@@ -92,12 +133,30 @@ it('runs our services without root, capabilities or a writable disk, and keeps d
     if (/postgres/.test(Name)) continue;
     expect([Name, Config.User]).toEqual([Name, expect.stringMatching(/^[1-9]\d*:[1-9]\d*$/)]);
     expect([Name, HostConfig.CapDrop]).toEqual([Name, ['ALL']]);
-    expect([Name, HostConfig.ReadonlyRootfs]).toEqual([Name, !/edge/.test(Name)]);
+    expect([Name, HostConfig.ReadonlyRootfs]).toEqual([Name, true]);
     const published = Object.values(NetworkSettings.Ports ?? {}).flatMap((at) => at ?? []);
     expect([Name, published.every(({ HostIp }) => HostIp === '127.0.0.1')]).toEqual([Name, true]);
-    expect([Name, published.length > 0]).toEqual([Name, /nginx/.test(Name)]);
+    expect([Name, published.length > 0]).toEqual([Name, /nginx|worker-1/.test(Name)]);
   }
 });
+
+it(
+  'serves the main trace over TLS by the names of edge and relay, to who trusts its authority',
+  async () => {
+    const at = (name: string) => `https://${name}.warmwind.test:${tlsPort}`;
+    await compose.configure({
+      NGINX_CONF: 'nginx.tls.conf',
+      RELAY_URL: at('relay'),
+      CORS_ORIGINS: at('api'),
+    });
+    await compose.run('up', '--detach');
+    const said = await smoke(at('api'), { NODE_EXTRA_CA_CERTS: join(dir, 'tls/tls.crt') });
+    expect(said).toMatch(/^all is well$/m);
+    expect(said).toContain(`relay.warmwind.test:${tlsPort}`);
+    expect(await smoke(at('api'))).toMatch(/^FAILED .*not trusted here.*NODE_EXTRA_CA_CERTS/m);
+  },
+  WITHIN_MS,
+);
 
 it('stops by itself: every part ends what it does before it would be killed', async () => {
   await compose.run('stop');

@@ -71,6 +71,7 @@ export class Compose {
   readonly #command: string[];
   readonly #project: string;
   readonly #envFile: string;
+  #env: Record<string, string> = {};
 
   private constructor(command: string[], project: string, envFile: string) {
     this.#command = command;
@@ -85,16 +86,16 @@ export class Compose {
     env: Record<string, string>,
     socket: string,
   ): Promise<Compose> {
-    const all = { ...env, DOCKER_GID: `${(await stat(socket)).gid}` };
-    const file = join(dir, '.env');
-    await writeFile(
-      file,
-      Object.entries(all)
-        .map(([name, value]) => `${name}=${value}\n`)
-        .join(''),
-      { mode: 0o600 },
-    );
-    return new Compose(findCompose(), project, file);
+    const compose = new Compose(findCompose(), project, join(dir, '.env'));
+    await compose.configure({ ...env, DOCKER_GID: `${(await stat(socket)).gid}` });
+    return compose;
+  }
+
+  /** Writes these variables into .env, beside those that are there; `up` then makes it so. */
+  async configure(env: Record<string, string>): Promise<void> {
+    this.#env = { ...this.#env, ...env };
+    const lines = Object.entries(this.#env).map(([name, value]) => `${name}=${value}\n`);
+    await writeFile(this.#envFile, lines.join(''), { mode: 0o600 });
   }
 
   /** Rejects with what the command said. */

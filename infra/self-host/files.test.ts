@@ -14,6 +14,8 @@ import { readConfig as readEdgeConfig } from '../../edge/config.ts';
 import { readConfig as readRelayConfig } from '../../relay/config.ts';
 import { readConfig as readWorkerConfig } from '../../workers/config.ts';
 import { Config as GatewayConfig } from '../gateway/config.ts';
+import { SERVICES, type Service } from '../images/build.ts';
+import { misplaced } from '../images/settings.ts';
 import { CONFIGS } from './nginx.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -38,7 +40,7 @@ const named = async (kind: string, name: string): Promise<Manifest> => {
   if (!found) throw new Error(`no ${kind} ${name}`);
   return found;
 };
-const OWN = ['edge', 'relay', 'gateway', 'worker'];
+const OWN: string[] = [...SERVICES];
 const pods = async () =>
   (await manifests())
     .filter(({ kind }) => ['Deployment', 'DaemonSet', 'StatefulSet'].includes(kind))
@@ -128,9 +130,14 @@ it('no pod has rights that it does not need, and each has bounds', async () => {
     expect([name, pod.automountServiceAccountToken]).toEqual([name, false]);
     expect([name, container.securityContext]).toMatchObject([
       name,
-      { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+      { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
     ]);
-    expect([name, container.resources.limits.memory]).toEqual([name, expect.any(String)]);
+    expect([name, pod.securityContext.seccompProfile]).toEqual([name, { type: 'RuntimeDefault' }]);
+    expect([name, container.resources]).toMatchObject([
+      name,
+      { requests: { cpu: expect.any(String) }, limits: { memory: expect.any(String) } },
+    ]);
+    expect([name, pod.hostNetwork, pod.hostPID]).toEqual([name, undefined, undefined]);
   }
 });
 
@@ -145,23 +152,68 @@ it('what must not be away at once has a budget, and selectors find their pods', 
   }
 });
 
+/** The variables of a pod, where it has them from. */
+async function environmentOf(container: Manifest): Promise<Record<string, string>> {
+  const env: Record<string, string> = {};
+  for (const { configMapRef, secretRef } of container.envFrom) {
+    if (configMapRef) Object.assign(env, (await named('ConfigMap', configMapRef.name)).data);
+    if (secretRef) Object.assign(env, (await named('Secret', secretRef.name)).stringData);
+  }
+  for (const { name: variable, value, valueFrom } of container.env ?? []) {
+    const { name: secret, key } = valueFrom?.secretKeyRef ?? {};
+    env[variable] = secret ? (await named('Secret', secret)).stringData[key] : (value ?? 'node-1');
+  }
+  return env;
+}
+
 it('every service accepts the environment that its pod gets', async () => {
   for (const { name, container } of (await pods()).filter(({ name }) => OWN.includes(name))) {
-    const env: Record<string, string> = {};
-    for (const { configMapRef, secretRef } of container.envFrom) {
-      if (configMapRef) Object.assign(env, (await named('ConfigMap', configMapRef.name)).data);
-      if (secretRef) Object.assign(env, (await named('Secret', secretRef.name)).stringData);
-    }
-    for (const { name: variable, value, valueFrom } of container.env ?? []) {
-      const { name: secret, key } = valueFrom?.secretKeyRef ?? {};
-      env[variable] = secret ? (await named('Secret', secret)).stringData[key] : (value ?? 'node-1');
-    }
+    const env = await environmentOf(container);
+    const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
     const read = {
-      edge: () => readEdgeConfig({ ...env, LEDGER_DB: env.LEDGER_URL }),
+      edge: () => readEdgeConfig({ ...present, LEDGER_DB: env.LEDGER_URL }),
       relay: () => readRelayConfig(env),
       worker: () => readWorkerConfig(env),
       gateway: () => GatewayConfig.parse(env),
     }[name];
     expect(read, name).not.toThrow();
   }
+});
+
+it('a pod gets each variable that has no default, and none that its service does not read', async () => {
+  for (const { name, container } of (await pods()).filter(({ name }) => OWN.includes(name))) {
+    expect(misplaced(name as Service, Object.keys(await environmentOf(container)))).toEqual([]);
+  }
+});
+
+it('so does a container of compose.yaml', async () => {
+  const { services } = parse(await text('compose.yaml'), { merge: true }) as Manifest;
+  for (const [container, { environment }] of Object.entries(services as Manifest)) {
+    const service = SERVICES.find((name) => container.startsWith(name));
+    if (service) expect(misplaced(service, Object.keys(environment))).toEqual([]);
+  }
+});
+
+it('every variable that compose.yaml asks for is in env.example', async () => {
+  const asked = [...(await text('compose.yaml')).matchAll(/\$\{([A-Z_]+):\?\}/g)].map(([, name]) => name);
+  const example = await text('env.example');
+  expect(asked.filter((name) => !new RegExp(`^${name}=$`, 'm').test(example))).toEqual([]);
+});
+
+it('nobody reaches the workers’ board but from the machine itself', async () => {
+  const { services } = parse(await text('compose.yaml'), { merge: true }) as Manifest;
+  const published = Object.entries(services as Manifest).flatMap(([name, { ports = [] }]) =>
+    name === 'nginx' ? [] : (ports as string[]),
+  );
+  expect(published.filter((port) => !port.startsWith('127.0.0.1:'))).toEqual([]);
+
+  const all = await manifests();
+  const leads = all.filter(
+    ({ kind, spec }) =>
+      (kind === 'Service' && spec.selector.app === 'worker') ||
+      (kind === 'NetworkPolicy' && spec.ingress && JSON.stringify(spec.podSelector).includes('worker')),
+  );
+  expect(leads.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([]);
+  const nothing = all.find(({ metadata }) => metadata.name === 'nothing-by-itself');
+  expect(nothing?.spec).toEqual({ podSelector: {}, policyTypes: ['Ingress'] });
 });

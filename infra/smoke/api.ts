@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { unreachable } from './advice.ts';
 
 const WITHIN_MS = 15_000;
 
@@ -16,7 +17,7 @@ export class Api {
     this.#token = token;
   }
 
-  /** As `fetch`, with the token, within 15 s. Who is told to ask later asks later. */
+  /** As `fetch`, with the token, within 15 s. Who is told to ask later asks later. Rejects with what to do about it. */
   async fetch(method: string, path: string, init: Init = {}, tries = 5): Promise<Response> {
     const response = await this.#once(method, path, init);
     if (response.status !== 429 || tries === 1) return response;
@@ -36,6 +37,8 @@ export class Api {
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(WITHIN_MS),
+    }).catch((error: unknown) => {
+      throw new Error(unreachable(this.#edge, error));
     });
   }
 

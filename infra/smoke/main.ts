@@ -5,6 +5,7 @@
  * behind the edge what only it can tell. Exits 1 when a check fails.
  */
 import { parseArgs } from 'node:util';
+import { tokenProblem } from './advice.ts';
 import { Api } from './api.ts';
 import { restChecks } from './rest.ts';
 import { type Check, mainTrace } from './trace.ts';
@@ -16,6 +17,12 @@ if (!edge || !token || !URL.canParse(edge)) {
   console.error(
     'usage: npm run smoke -- --edge <URL> --token <API token>, or WARMWIND_EDGE and WARMWIND_TOKEN',
   );
+  process.exit(2);
+}
+
+const problem = tokenProblem(token);
+if (problem) {
+  console.error(problem);
   process.exit(2);
 }
 
@@ -39,12 +46,12 @@ console.log(failed === 0 ? 'all is well' : 'failed');
 process.exit(failed === 0 ? 0 : 1);
 
 async function passes({ what, needs, run }: Check): Promise<boolean> {
-  if (needs && !(await api.has(needs))) {
-    console.log(`left out  ${what}: this edge has no ${needs}`);
-    return true;
-  }
   const since = performance.now();
   try {
+    if (needs && !(await api.has(needs))) {
+      console.log(`left out  ${what}: this edge has no ${needs}`);
+      return true;
+    }
     const detail = await run();
     const ms = `${Math.round(performance.now() - since)} ms`;
     console.log(`ok        ${what} (${[ms, detail].filter(Boolean).join(', ')})`);

@@ -1,14 +1,30 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
+import { listen } from '@warmwind/shared/node/health';
+import { createLog } from '@warmwind/shared/node/log';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { signToken, startTestEdge, type TestEdge } from '../edge/testing.ts';
+import { createRelay } from '../../relay/app.ts';
+import { readConfig } from '../../relay/config.ts';
+import { AUTH_SECRET, signToken, startTestEdge, type TestEdge } from '../edge/testing.ts';
 import { TOKEN } from '../gateway/testing.ts';
+import { freePort } from '../testing/port.ts';
+import { startRedis, type TestRedis } from '../testing/redis.ts';
+import { failed } from './advice.ts';
 
+/** An edge whose relay is started by the tests that want one; no worker is. */
 let edge: TestEdge;
+let realtime: TestRedis;
+let relayPort: number;
 beforeAll(async () => {
-  edge = await startTestEdge({ RELAY_URL: 'http://127.0.0.1:1' });
+  relayPort = await freePort();
+  [edge, realtime] = await Promise.all([
+    startTestEdge({ RELAY_URL: `http://127.0.0.1:${relayPort}` }),
+    startRedis(),
+  ]);
 });
-afterAll(() => edge?.stop());
+afterAll(async () => {
+  await Promise.all([edge?.stop(), realtime?.stop()]);
+});
 
 /** The command as an operator types it. */
 async function smoke(
@@ -55,4 +71,66 @@ it('a Redis that refuses us is said to', async () => {
 it('without an edge or a token it says how to call it', async () => {
   const { code, said } = await smoke({ WARMWIND_TOKEN: '', WARMWIND_EDGE: '' });
   expect([code, said]).toEqual([2, expect.stringContaining('--edge <URL>')]);
+});
+
+/** The lines of what failed. */
+const failures = (said: string) => said.split('\n').filter((line) => line.startsWith('FAILED'));
+
+it('an edge that is down is said to be, and what to look at', async () => {
+  const url = `http://127.0.0.1:${await freePort()}`;
+  const { code, said } = await smoke({ WARMWIND_TOKEN: await signToken() }, '--edge', url);
+  expect([code, failures(said)]).toEqual([
+    1,
+    [
+      `FAILED    lives and is ready: ${url}: nothing listens there. Is it started, and is the port right? (ECONNREFUSED)`,
+    ],
+  ]);
+});
+
+it.each([
+  ['expired', { exp: 1_700_000_000 }, 'the token expired at 2023-11-14T22:13:20.000Z: take tokens.user'],
+  [
+    'a ticket',
+    { aud: 'warmwind-relay' },
+    'the token is for "warmwind-relay" and not for the API: take tokens.user',
+  ],
+])('a token that is %s is not even tried', async (_, claims, words) => {
+  const { code, said } = await smoke({ WARMWIND_TOKEN: await signToken(claims) }, '--edge', edge.url);
+  expect([code, said]).toEqual([2, expect.stringContaining(words)]);
+});
+
+it('a token that another secret has signed: where to take a good one from', async () => {
+  const token = await signToken({}, 'another-secret-0123456789-0123456789');
+  const { code, said } = await smoke({ WARMWIND_TOKEN: token }, '--edge', edge.url);
+  expect(failures(said)).toEqual([
+    expect.stringContaining('does not know this token’s signature: take tokens.user'),
+  ]);
+  expect([code, said.includes(token)]).toEqual([1, false]);
+});
+
+it('without a worker: that none took the job', async () => {
+  const log = createLog('relay-test');
+  log.level = 'silent';
+  const stores = { REDIS_QUEUE_URL: edge.gateway.redis.url, REDIS_REALTIME_URL: realtime.url };
+  const relay = createRelay(readConfig({ AUTH_SECRET, LEDGER_URL: edge.postgres.url, ...stores }), log);
+  const { server } = await listen(relay.http, '127.0.0.1', relayPort);
+  relay.attach(server);
+  try {
+    const env = { WARMWIND_TOKEN: await signToken(), SMOKE_PATIENCE_MS: '3000' };
+    const { code, said } = await smoke(env, '--edge', edge.url);
+    expect([code, failures(said)]).toEqual([
+      1,
+      [expect.stringMatching(/is seen to start, live: .*(no worker took it|no event came)/)],
+    ]);
+  } finally {
+    relay.beginDrain();
+    await relay.drain();
+    await relay.close();
+  }
+});
+
+it('without the image of a desktop: how to make it', () => {
+  expect(failed({ error: { code: 'image_missing', message: '…' } })).toMatch(
+    /^image_missing: .*npm run image/,
+  );
 });

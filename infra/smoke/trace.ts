@@ -6,14 +6,18 @@ import type { Container } from '@warmwind/shared/containers';
 import type { Envelope, Room } from '@warmwind/shared/events';
 import type { Job } from '@warmwind/shared/jobs';
 import type { Ticket } from '@warmwind/shared/realtime';
+import { failed, notReady, stuck, tokenRefused } from './advice.ts';
 import type { Api } from './api.ts';
 
 /** One thing that a user relies on. `needs`: the route, which an older edge may not have. */
 export type Check = { what: string; needs?: string; run: () => Promise<string> };
 
+const patience = process.env.SMOKE_PATIENCE_MS;
 /** A cold desktop on a busy machine. */
-const DESKTOP_WITHIN_MS = 120_000;
-const SHORT_MS = Number(process.env.SMOKE_PATIENCE_MS ?? 30_000);
+const DESKTOP_WITHIN_MS = Number(patience ?? 120_000);
+const SHORT_MS = Number(patience ?? 30_000);
+/** Reads an image on any worker, without a GPU. */
+const READER = 'ocr-eng';
 const ENDED = ['job.completed', 'job.failed', 'job.cancelled', 'job.timed_out'];
 
 /**
@@ -36,9 +40,8 @@ export function mainTrace(api: Api): { checks: Check[]; clean: () => Promise<voi
       const event = events.find(found);
       if (event) return event;
       if (Date.now() > deadline) {
-        throw new Error(
-          `no ${what} within ${withinMs / 1000} s; seen: ${events.map(({ type }) => type).join(', ')}`,
-        );
+        const types = events.map(({ type }) => type);
+        throw new Error(`no ${what} within ${withinMs / 1000} s: ${stuck(types)}. Seen: ${types.join(', ')}`);
       }
     }
   };
@@ -61,6 +64,7 @@ export function mainTrace(api: Api): { checks: Check[]; clean: () => Promise<voi
       run: async () => {
         for (const path of ['/health/live', '/health/ready']) {
           const { status, body } = await api.call('GET', path, { token: undefined });
+          holds(status !== 503, notReady(body));
           is(status, 200, body);
         }
         return '';
@@ -79,6 +83,7 @@ export function mainTrace(api: Api): { checks: Check[]; clean: () => Promise<voi
       run: async () => {
         is((await api.call('GET', '/jobs', { token: undefined })).status, 401, 'GET /jobs');
         const foreign = await api.call('GET', `/containers/${randomUUID()}`);
+        holds(foreign.status !== 401, tokenRefused);
         is(foreign.status, 404, foreign.body);
         return '';
       },
@@ -110,7 +115,10 @@ export function mainTrace(api: Api): { checks: Check[]; clean: () => Promise<voi
           },
         });
         for (const deadline = Date.now() + SHORT_MS; relay.state !== 'live'; await sleep(50)) {
-          holds(Date.now() < deadline, `the relay at ${url} is ${relay.state}: ${refused ?? 'no answer'}`);
+          holds(
+            Date.now() < deadline,
+            `no socket at ${url}: ${refused ?? 'no answer'}. Is a relay there (RELAY_URL of the edge), with the edge’s AUTH_SECRET?`,
+          );
         }
         return url;
       },
@@ -134,9 +142,9 @@ export function mainTrace(api: Api): { checks: Check[]; clean: () => Promise<voi
       what: 'is seen to start, live',
       run: async () => {
         const since = Date.now();
-        await seen('container.started', ({ type }) => type === 'container.started', DESKTOP_WITHIN_MS);
-        const end = await seen('end of the job', ({ type }) => ENDED.includes(type), SHORT_MS);
-        holds(end.type === 'job.completed', `the job ended as ${end.type}: ${JSON.stringify(end.data)}`);
+        const end = await seen('end of its start', ({ type }) => ENDED.includes(type), DESKTOP_WITHIN_MS);
+        holds(end.type === 'job.completed', failed(end.data as Parameters<typeof failed>[0]));
+        await seen('container.started', ({ type }) => type === 'container.started', SHORT_MS);
         return `${Date.now() - since} ms`;
       },
     },
@@ -177,6 +185,27 @@ export function mainTrace(api: Api): { checks: Check[]; clean: () => Promise<voi
         const bytes = (await response.arrayBuffer()).byteLength;
         is(response.status, 200, `${bytes} bytes`);
         return `${bytes} bytes`;
+      },
+    },
+    {
+      what: 'reads what stands on it',
+      needs: 'get /models',
+      run: async () => {
+        const { body: models } = await api.call<object>('GET', '/models');
+        if (!JSON.stringify(models).includes(`"${READER}"`)) return `no worker serves ${READER}`;
+        const { status, body } = await api.call<{ jobId: string }>('POST', '/inference', {
+          body: { model: READER, containerId: first.containerId },
+        });
+        is(status, 202, body);
+        const room: Room = `job:${body.jobId}`;
+        follow(room);
+        const end = await seen(
+          'end of the reading',
+          (event) => event.room === room && ENDED.includes(event.type),
+          DESKTOP_WITHIN_MS,
+        );
+        holds(end.type === 'job.completed', failed(end.data as Parameters<typeof failed>[0]));
+        return READER;
       },
     },
     {

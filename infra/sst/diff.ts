@@ -30,8 +30,8 @@ export const PLATFORM_WITHIN_MS = 300_000;
 /** Values that must appear nowhere but where a secret may stand. */
 export const SECRETS = {
   WebhookSecret: 'webhook-SECRET-0123456789-0123456789',
-
   AuthSecret: 'auth-SECRET-0123456789-0123456789-01',
+  AlertWebhookUrl: 'https://alerts.warmwind.test/SECRET',
   AlarmEmail: 'ops@warmwind.test',
 };
 

@@ -103,6 +103,64 @@ const MISTAKES: Mistake[] = [
     caught: /containers reach the metadata/,
   },
   {
+    what: 'a board that listens to others than its host',
+    edits: [{ file: 'infra/gpu/boot.sh', from: 'BIND=127.0.0.1', to: 'BIND=0.0.0.0' }],
+    caught: /the board listens to others than its host/,
+  },
+  {
+    what: 'a way from outside to the board',
+    edits: [
+      {
+        file: 'infra/network.ts',
+        from: "allow('relayBalancer', 'relay', PORTS.relay);",
+        to: "allow('relayBalancer', 'relay', PORTS.relay);\nallow('relayBalancer', 'worker', 8796);",
+      },
+    ],
+    caught: /one too many: RelayBalancer → Worker:8796/,
+  },
+  {
+    what: 'the board’s password where everybody sees it who may look at hosts',
+    edits: [
+      {
+        file: 'infra/gpu.ts',
+        from: '    GROUP: group,',
+        to: '    GROUP: group,\n    ADMIN_PASSWORD: secret,',
+      },
+      {
+        file: 'infra/gpu.ts',
+        from: '.apply(([at, worker, desktops]) =>',
+        to: '.apply(([at, worker, desktops, secret]) =>',
+      },
+      {
+        file: 'infra/gpu.ts',
+        from: '[region, images.worker, images.desktops]',
+        to: '[region, images.worker, images.desktops, adminPassword]',
+      },
+    ],
+    caught: /GpuTemplate: user data/,
+  },
+  {
+    what: 'an image that the edge offers and no host has',
+    edits: [
+      {
+        file: 'infra/edge.ts',
+        from: 'Object.fromEntries(stage.desktops',
+        to: "Object.fromEntries([...stage.desktops, 'desktop-cad']",
+      },
+    ],
+    caught: /no host has warmwind\/desktop-cad:latest/,
+  },
+  {
+    what: 'a variable that nobody reads',
+    edits: [{ file: 'infra/relay.ts', from: 'environment: {', to: "environment: { RELAY_ORIGINS: '*'," }],
+    caught: /relay does not read RELAY_ORIGINS/,
+  },
+  {
+    what: 'a setting that is off unless it is given, and is not',
+    edits: [{ file: 'infra/gpu/boot.sh', from: 'ADMIN_PORT=8796\n', to: '' }],
+    caught: /worker is not given ADMIN_PORT/,
+  },
+  {
     what: 'a variable that the relay asks for and does not get',
     edits: [{ file: 'infra/relay.ts', from: 'REDIS_REALTIME_URL: realtime.url,', to: '' }],
     caught: /REDIS_REALTIME_URL/,

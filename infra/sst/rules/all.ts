@@ -5,6 +5,7 @@ import { networkRules } from './network.ts';
 import type { Rule } from './rule.ts';
 import { secretRules } from './secrets.ts';
 import { serviceRules } from './services.ts';
+import { settingRules } from './settings.ts';
 
 /** What infra/sst promises of every stage. */
 export const RULES: Rule[] = [
@@ -14,4 +15,5 @@ export const RULES: Rule[] = [
   ...serviceRules,
   ...hostRules,
   ...edgeRules,
+  ...settingRules,
 ];

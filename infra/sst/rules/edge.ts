@@ -1,15 +1,9 @@
-import { readConfig } from '../../../edge/config.ts';
-import type { Inputs, Recorded } from '../record.ts';
+import { bindings, textOf } from './environments.ts';
 import { failing, type Rule } from './rule.ts';
 
 /** What infra/edge/deployed.ts reads. */
 const LINKS = ['AuthSecret', 'AuthSecretPrevious', 'WebhookSecret', 'QueueToken'];
 const DATABASES = ['LedgerDb', 'LedgerReadDb'];
-
-const bindings = (deployed: Recorded): Inputs[] => deployed.one(':WorkersScript', 'EdgeScript').bindings;
-
-const textOf = (deployed: Recorded, name: string): string =>
-  bindings(deployed).find((binding) => binding.name === name)?.text ?? '';
 
 export const edgeRules: Rule[] = [
   {
@@ -26,26 +20,6 @@ export const edgeRules: Rule[] = [
         .filter((binding) => /undefined|\[object|Output<|Calling \[toString\]/.test(JSON.stringify(binding)))
         .map(({ name }) => `${name} did not resolve`),
     ],
-  },
-  {
-    guarantee: 'the edge accepts what it is given',
-    broken: (deployed) => {
-      const plain = bindings(deployed).filter(({ type }) => type === 'plain_text');
-      const value = (name: string) => JSON.parse(textOf(deployed, `SST_RESOURCE_${name}`) || '{}').value;
-      try {
-        readConfig({
-          ...Object.fromEntries(plain.map(({ name, text }) => [name, text])),
-          AUTH_SECRET: value('AuthSecret'),
-          AUTH_SECRET_PREVIOUS: value('AuthSecretPrevious'),
-          WEBHOOK_SECRET: value('WebhookSecret'),
-          UPSTASH_REDIS_REST_TOKEN: value('QueueToken'),
-          LEDGER_DB: 'postgres://hyperdrive',
-        });
-        return [];
-      } catch (error) {
-        return [error instanceof Error ? error.message : String(error)];
-      }
-    },
   },
   {
     guarantee: 'a stage answers under its own name, which the relay lets in',

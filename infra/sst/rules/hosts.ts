@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readConfig } from '../../../workers/config.ts';
+import { bootScript, ofHost } from './environments.ts';
 import { failing, type Rule } from './rule.ts';
 
 export const hostRules: Rule[] = [
@@ -46,8 +46,7 @@ export const hostRules: Rule[] = [
   {
     guarantee: 'user data fits, is a script that parses, and stops a worker later than its own bound ends',
     broken: (deployed) => {
-      const { userData } = deployed.one(':LaunchTemplate', 'GpuTemplate');
-      const script = Buffer.from(userData, 'base64').toString();
+      const script = bootScript(deployed);
       const value = (name: string) => Number(new RegExp(`^${name}=(\\d+)$`, 'm').exec(script)?.[1]);
       return failing({
         'longer than 16 KB': script.length <= 16_384,
@@ -58,34 +57,28 @@ export const hostRules: Rule[] = [
     },
   },
   {
-    guarantee: 'a worker on a GPU host accepts the environment that it gets',
+    guarantee: 'the workers’ board is for the host itself, behind a password',
     broken: (deployed) => {
-      const { userData } = deployed.one(':LaunchTemplate', 'GpuTemplate');
-      const script = Buffer.from(userData, 'base64').toString();
-      const written = /worker\.env <<END\n([\s\S]*?)\nEND/.exec(script)?.[1] ?? '';
-      // Where a name stands twice, the first is the setting.
-      const settings = new Map(
-        script
-          .split('\n')
-          .reverse()
-          .map((line) => line.split('=') as [string, string]),
-      );
-      settings.set('instance', 'i-0123456789abcdef0');
-      const plain = written.split('\n').map((line): [string, string] => {
-        const [name = '', value = ''] = line.split('=');
-        return [name, value.startsWith('$') ? (settings.get(value.slice(1)) ?? '') : value];
+      const script = bootScript(deployed);
+      const { BIND, ADMIN_PASSWORD = '' } = ofHost(deployed);
+      return failing({
+        'the board listens to others than its host': BIND === '127.0.0.1',
+        'its password is in user data': ADMIN_PASSWORD !== '' && !script.includes(ADMIN_PASSWORD),
       });
-      const own = `/warmwind/${deployed.stage}/worker/`;
-      const secrets = deployed
-        .all('ssm/parameter:Parameter')
-        .filter(({ inputs }) => inputs.name.startsWith(own))
-        .map(({ inputs }): [string, string] => [inputs.name.slice(own.length), inputs.value]);
-      try {
-        readConfig(Object.fromEntries([...plain, ...secrets]));
-        return [];
-      } catch (error) {
-        return [error instanceof Error ? error.message : String(error)];
-      }
+    },
+  },
+  {
+    guarantee: 'a worker sees the GPUs of its host, and has no other right to it than the engine’s socket',
+    broken: (deployed) => {
+      const run =
+        /docker run [^\n]*--name warmwind-worker(?:.*\\\n)*.*/.exec(bootScript(deployed))?.[0] ?? '';
+      return failing({
+        'it sees no GPU': run.includes('--gpus all,capabilities=utility'),
+        'it can write or has capabilities': ['--read-only', '--cap-drop ALL', 'no-new-privileges'].every(
+          (option) => run.includes(option),
+        ),
+        'it is privileged': !/--privileged|--cap-add|--pid/.test(run),
+      });
     },
   },
   {

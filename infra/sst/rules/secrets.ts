@@ -1,18 +1,11 @@
 import type { Inputs, Recorded } from '../record.ts';
+import { bootScript, containers } from './environments.ts';
 import type { Rule } from './rule.ts';
 
 /** Every password and token that the stand-ins give carries this word. */
 const MARK = 'SECRET';
 
 type Variable = { where: string; name: string; value: string };
-
-export const containers = (deployed: Recorded): { service: string; container: Inputs }[] =>
-  deployed.all(':TaskDefinition').flatMap(({ name, inputs }) =>
-    (JSON.parse(inputs.containerDefinitions) as Inputs[]).map((container) => ({
-      service: name.replace(/Task$/, ''),
-      container,
-    })),
-  );
 
 /** All that somebody sees who may look at a deployment, and not at its secrets. */
 function plain(deployed: Recorded): Variable[] {
@@ -35,11 +28,7 @@ function plain(deployed: Recorded): Variable[] {
           .filter(({ type }) => type !== 'secret_text')
           .map((binding) => ({ where: name, name: binding.name, value: JSON.stringify(binding) })),
       ),
-    ...deployed.all(':LaunchTemplate').map(({ name, inputs }) => ({
-      where: name,
-      name: 'user data',
-      value: Buffer.from(inputs.userData, 'base64').toString(),
-    })),
+    { where: 'GpuTemplate', name: 'user data', value: bootScript(deployed) },
     ...deployed
       .all(':Image')
       .flatMap(({ name, inputs }) => [

@@ -1,32 +1,12 @@
-import { readConfig as readRelayConfig } from '../../../relay/config.ts';
-import { Config as GatewayConfig } from '../../gateway/config.ts';
 import type { Inputs, Recorded } from '../record.ts';
+import { containers, ofTask } from './environments.ts';
 import { failing, type Rule } from './rule.ts';
-import { containers } from './secrets.ts';
 
 const ORCHESTRATOR_MIN_S = 30;
 const LIVE = '/health/live';
 const READY = '/health/ready';
 
 const own = (deployed: Recorded) => containers(deployed).filter(({ service }) => service !== 'Tunnel');
-
-function environment(deployed: Recorded, { secrets, environment }: Inputs): Record<string, string> {
-  const parameters = deployed.all('ssm/parameter:Parameter');
-  const secret = (arn: string) => parameters.find(({ inputs }) => arn.endsWith(inputs.name))?.inputs.value;
-  return Object.fromEntries([
-    ...environment.map(({ name, value }: Inputs) => [name, value]),
-    ...secrets.map(({ name, valueFrom }: Inputs) => [name, secret(valueFrom)]),
-  ]);
-}
-
-const refusal = (read: () => unknown): string[] => {
-  try {
-    read();
-    return [];
-  } catch (error) {
-    return [error instanceof Error ? error.message : String(error)];
-  }
-};
 
 export const serviceRules: Rule[] = [
   {
@@ -81,19 +61,11 @@ export const serviceRules: Rule[] = [
     ],
   },
   {
-    guarantee: 'a task gets the environment that its service asks for',
+    guarantee: 'a task can be reached by its balancer',
     broken: (deployed) =>
-      own(deployed).flatMap(({ service, container }) => {
-        const env = environment(deployed, container);
-        const read = { Relay: readRelayConfig, Gateway: (given: typeof env) => GatewayConfig.parse(given) }[
-          service
-        ];
-        if (!read) return [`${service} is nobody’s`];
-        return [
-          ...refusal(() => read(env)),
-          ...failing({ [`${service} can't be reached`]: env.BIND === '0.0.0.0' }),
-        ];
-      }),
+      own(deployed).flatMap(({ service, container }) =>
+        failing({ [`${service} listens to nobody`]: ofTask(deployed, container).BIND === '0.0.0.0' }),
+      ),
   },
   {
     guarantee:

@@ -1,0 +1,46 @@
+import type { z } from 'zod';
+import { Variables as Edge } from '../../edge/config.ts';
+import { Config as Relay } from '../../relay/config.ts';
+import { Config as Worker } from '../../workers/config.ts';
+import { Config as Gateway } from '../gateway/config.ts';
+import type { Service } from './build.ts';
+
+type Shape = Record<string, z.core.$ZodType>;
+
+/** What every Node process reads where it needs it: shared/node, and Node itself. */
+const OF_ALL = ['BIND', 'PORT', 'LOG_LEVEL', 'SHUTDOWN_TIMEOUT_MS', 'HEALTH_HEAP_MB'];
+
+/** infra/edge/main.ts takes URLs and makes the Worker's bindings of them. */
+const { LEDGER_DB: LEDGER_URL, LEDGER_READ_DB: LEDGER_READ_URL, ...ofTheWorker } = Edge.shape;
+
+const SHAPES: Record<Service, Shape> = {
+  edge: { ...ofTheWorker, LEDGER_URL, LEDGER_READ_URL },
+  relay: Relay.shape,
+  worker: Worker.shape,
+  gateway: Gateway.shape,
+};
+
+/** Nobody else knows it: a secret, an address, or something that is off until it is said. */
+const hasNoDefault = (schema: z.core.$ZodType): boolean => {
+  const result = schema['~standard'].validate(undefined);
+  return !('value' in result) || result.value === undefined;
+};
+
+/**
+ * What is wrong with the variables that a deployment gives to a service, a line each: those that it does not read, and those
+ * without a default that it is not given. `leftOut` are the latter that this deployment does without.
+ */
+export function misplaced(service: Service, given: string[], leftOut: string[] = []): string[] {
+  const shape = SHAPES[service];
+  const known = new Set([...Object.keys(shape), ...OF_ALL]);
+  const needed = Object.keys(shape).filter((name) => shape[name] && hasNoDefault(shape[name]));
+  return [
+    ...given.filter((name) => !known.has(name)).map((name) => `${service} does not read ${name}`),
+    ...needed
+      .filter((name) => !given.includes(name) && !leftOut.includes(name))
+      .map((name) => `${service} is not given ${name}`),
+    ...leftOut
+      .filter((name) => given.includes(name) || !needed.includes(name))
+      .map((name) => `${service} does not do without ${name}`),
+  ];
+}
