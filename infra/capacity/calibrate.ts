@@ -1,38 +1,34 @@
 import { fit } from './fit.ts';
-import {
-  cpuMs,
-  type Load,
-  loadOf,
-  REDIS_TERMS,
-  RELAY_TERMS,
-  type RedisCosts,
-  type RelayCosts,
-} from './load.ts';
+import { type Load, loadOf, REDIS_TERMS, RELAY_TERMS, type RedisCosts, type RelayCosts } from './load.ts';
 import { startTrial, type Taken, type Trial } from './trial.ts';
 
-/** What each thing costs on this machine, now. */
+/** What each thing costs. */
 export type Calibration = {
   relay: RelayCosts;
   redis: RedisCosts;
-  /** Of a node without sockets, and of each socket. */
-  nodeMb: number;
-  socketKb: number;
   /** Processor time of a node until a viewer watches, ms. */
   connectMs: number;
   /** Of a frame beside its payload, and of an event, on a viewer's connection. */
   frameHeadBytes: number;
   eventBytes: number;
+  /** What a node holds without sockets, for each socket, and at most of garbage. */
+  nodeMb: number;
+  socketKb: number;
+  garbageMb: number;
 };
 
 const SECONDS = 3;
 const ROUNDS = 2;
 
-/** Desktops with one viewer and one listener each, one with a crowd of both; the last has none. */
-const SINGLE = [0, 1, 2, 3, 4, 5, 6, 7];
+/** Desktops with some viewers and listeners each, one with a crowd of both; the last has none. */
+const SMALL = [0, 1, 2, 3, 4, 5, 6, 7];
 const CROWD = [8];
 const NOBODY = [9];
+const SOME = 10;
 const VIEWERS = 240;
 const LISTENERS = 120;
+const FEW = { sockets: 2 * SOME * SMALL.length, followed: SMALL.length };
+const ALL = { sockets: FEW.sockets + LISTENERS + VIEWERS, followed: FEW.followed + CROWD.length };
 
 /** What some desktops publish for so many viewers or listeners of each, and for subscribers that are no relays. */
 type Step = {
@@ -46,13 +42,14 @@ type Step = {
 const REST: Step = { on: [], of: 0 };
 /** They differ in one thing after another. */
 const STEPS: Step[] = [
-  { on: SINGLE, of: 1, fps: 8, frameBytes: 1000 },
-  { on: SINGLE, of: 1, fps: 30, frameBytes: 1000 },
-  { on: SINGLE, of: 1, fps: 14, frameBytes: 50_000 },
+  REST,
+  { on: SMALL, of: SOME, fps: 8, frameBytes: 1000 },
+  { on: SMALL, of: SOME, fps: 30, frameBytes: 1000 },
+  { on: SMALL, of: SOME, fps: 12, frameBytes: 50_000 },
   { on: CROWD, of: VIEWERS, fps: 8, frameBytes: 1000 },
   { on: CROWD, of: VIEWERS, fps: 24, frameBytes: 1000 },
   { on: CROWD, of: VIEWERS, fps: 7, frameBytes: 60_000 },
-  { on: SINGLE, of: 1, events: 20 },
+  { on: SMALL, of: SOME, events: 20 },
   { on: CROWD, of: LISTENERS, events: 25 },
   { on: NOBODY, of: 0, fps: 120, frameBytes: 1000, subscribers: 12 },
   { on: NOBODY, of: 0, fps: 60, frameBytes: 50_000, subscribers: 12 },
@@ -62,79 +59,61 @@ type Point = { step: Step; load: Load; taken: Taken };
 
 /** Measures loads that differ in one thing after another, and finds the costs that explain them all. */
 export async function calibrate(): Promise<Calibration> {
-  const trial = await startTrial({ nodes: 1, desktops: 10 });
+  const trial = await startTrial({ nodes: 1, desktops: SMALL.length + CROWD.length + NOBODY.length });
+  const points: Point[] = [];
+  const measure = async (step: Step, open: Pick<Load, 'sockets' | 'followed'>) => {
+    points.push(await measureStep(trial, step, open));
+  };
+  const memory = async () => (await trial.memoryMb())[0] ?? Number.NaN;
   try {
-    const points: Point[] = [];
-    const measure = async (step: Step, open: Pick<Load, 'sockets' | 'followed'>) => {
-      points.push(await measured(trial, step, open));
-    };
-    const memory = [await trial.memoryMb()];
     await measure(REST, { sockets: 0, followed: 0 });
-    await trial.open('screen', 1, SINGLE);
-    await trial.open('job', 1, SINGLE);
-    await warmUp(trial);
-    await measure(REST, { sockets: 2 * SINGLE.length, followed: SINGLE.length });
-    memory.push(await trial.memoryMb());
+    await trial.open('screen', SOME, SMALL);
+    await trial.open('job', SOME, SMALL);
+    const withFew = await memory();
+    await trial.warmUp();
+    await measure(REST, FEW);
     await trial.open('job', LISTENERS, CROWD);
-    const before = await trial.usage();
+    const { relayMs: before } = await trial.usage();
     await trial.open('screen', VIEWERS, CROWD);
-    const connectMs = ((await trial.usage()).relayMs - before.relayMs) / VIEWERS;
-    await warmUp(trial);
-    memory.push(await trial.memoryMb());
-    const sockets = 2 * SINGLE.length + LISTENERS + VIEWERS;
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const step of [REST, ...STEPS]) await measure(step, { sockets, followed: SINGLE.length + 1 });
-    }
-    memory.push(await trial.memoryMb());
-    const relay = costs(
-      RELAY_TERMS,
-      points.filter(({ step }) => !step.subscribers),
-      ({ relayMs }) => relayMs,
-    );
-    const redis = costs(REDIS_TERMS, points, ({ redisMs }) => redisMs);
-    for (const {
-      step,
-      load,
-      taken: { relayMs, redisMs, deliveries, bytes },
-    } of points)
-      console.log(
-        JSON.stringify(step),
-        relayMs.toFixed(1),
-        (cpuMs(load, relay) / relayMs).toFixed(2),
-        redisMs.toFixed(2),
-        (cpuMs(load, redis) / redisMs).toFixed(2),
-        (deliveries / (load.deliveries + load.eventDeliveries)).toFixed(4),
-        bytes,
-      );
-    console.log(memory);
-    return { relay, redis, nodeMb: 0, socketKb: 0, connectMs, frameHeadBytes: 0, eventBytes: 0 };
+    const { relayMs: after } = await trial.usage();
+    for (let round = 0; round < ROUNDS; round++) for (const step of STEPS) await measure(step, ALL);
+    const most = Math.max(...points.flatMap(({ taken }) => taken.rssMb));
+    const withAll = await memory();
+    const socketMb = (withAll - withFew) / (ALL.sockets - FEW.sockets);
+    // A relay does nothing for subscribers that are none.
+    const relayed = points.filter(({ step }) => !step.subscribers);
+    return {
+      relay: costs(RELAY_TERMS, relayed, ({ relayMs }) => relayMs),
+      redis: costs(REDIS_TERMS, points, ({ redisMs }) => redisMs),
+      connectMs: (after - before) / VIEWERS,
+      ...wire(points),
+      nodeMb: withFew - FEW.sockets * socketMb,
+      socketKb: socketMb * 1024,
+      garbageMb: most - withAll,
+    };
   } finally {
     await trial.stop();
   }
 }
 
-async function measured(trial: Trial, step: Step, open: Pick<Load, 'sockets' | 'followed'>): Promise<Point> {
+async function measureStep(
+  trial: Trial,
+  step: Step,
+  open: Pick<Load, 'sockets' | 'followed'>,
+): Promise<Point> {
   const { on, of, fps = 0, frameBytes = 0, events = 0, subscribers = 0 } = step;
-  const end = subscribers > 0 ? await trial.subscribe(on[0] ?? 0, subscribers) : undefined;
+  const end = trial.subscribe(on[0] ?? 0, subscribers);
   const taken = await trial.measure(SECONDS, (seconds) =>
     Promise.all([
       trial.source.frames(frameBytes, fps, seconds, on),
       trial.source.events(events, seconds, on),
     ]),
   );
-  end?.();
-  const desktops = on.length;
-  const load = loadOf({ viewers: desktops * of, desktops, fps, frameBytes, events }, 1);
-  const handed = {
-    copies: load.copies + subscribers * fps,
-    frameBytes: load.frameBytes + subscribers * fps * frameBytes,
-  };
-  return { step, load: { ...load, ...open, ...handed }, taken };
-}
-
-/** For the just-in-time compiler. */
-async function warmUp({ source }: Trial): Promise<void> {
-  await Promise.all([source.frames(4000, 20, 4), source.events(10, 4)]);
+  end();
+  const load = loadOf({ viewers: on.length * of, desktops: on.length, fps, frameBytes, events }, 1);
+  load.copies += subscribers * fps;
+  load.frameBytes += subscribers * fps * frameBytes;
+  return { step, load: { ...load, ...open }, taken };
 }
 
 function costs<T extends keyof Load>(
@@ -143,9 +122,20 @@ function costs<T extends keyof Load>(
   ms: (taken: Taken) => number,
 ): Record<T, number> {
   const rows = points.map(({ load }) => terms.map((term) => load[term]));
-  const found = fit(
-    rows,
-    points.map(({ taken }) => ms(taken) * 1000),
-  );
+  const measured = points.map(({ taken }) => ms(taken) * 1000);
+  const found = fit(rows, measured);
   return Object.fromEntries(terms.map((term, i) => [term, found[i]])) as Record<T, number>;
+}
+
+/** Bytes of a frame's head, and of an event, as they came. */
+function wire(points: Point[]): Pick<Calibration, 'frameHeadBytes' | 'eventBytes'> {
+  const each = (of: Point[]) => {
+    const total = (name: 'bytes' | 'deliveries') => of.reduce((sum, { taken }) => sum + taken[name], 0);
+    return total('bytes') / total('deliveries');
+  };
+  const small = points.filter(({ step }) => step.of > 0 && step.frameBytes === 1000);
+  return {
+    frameHeadBytes: each(small) - 1000,
+    eventBytes: each(points.filter(({ step }) => step.events)),
+  };
 }

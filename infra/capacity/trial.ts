@@ -1,11 +1,11 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { screenKeys } from '@warmwind/shared/screen';
 import { startClients, startServer } from '../bench/relay/processes.ts';
 import { startSource } from '../bench/relay/source.ts';
 
 /** Before counting: the load has its pace. */
 const SETTLE_MS = 400;
+const WARM_UP = { viewers: 400, fps: 15, frameBytes: 4000, seconds: 8 };
 
 /** Each a second of the time in which it was counted. CPU in ms; bytes: over the viewers' connections. */
 export type Taken = { relayMs: number; redisMs: number; deliveries: number; bytes: number; rssMb: number[] };
@@ -15,7 +15,8 @@ export type Trial = Awaited<ReturnType<typeof startTrial>>;
 
 /** Relay nodes, their Redis servers and their clients, each a process of its own. */
 export async function startTrial(setting: { nodes: number; desktops: number }) {
-  const source = await startSource(setting.desktops);
+  const spare = setting.desktops;
+  const source = await startSource(spare + 1);
   const nodes = await Promise.all(
     Array.from({ length: setting.nodes }, () => startServer('relay', source.env)),
   );
@@ -73,18 +74,32 @@ export async function startTrial(setting: { nodes: number; desktops: number }) {
         rssMb: after.rssMb,
       };
     },
-    /** As many more subscribers of a desktop, that are no relays; → ends them. */
-    subscribe: async (n: number, count: number): Promise<() => void> => {
-      const ask = await source.ask('screen', n);
-      const channel = screenKeys.down(ask?.argument.containerId ?? '');
+    /** So many more subscribers of a desktop, that are no relays; → ends them. */
+    subscribe: (n: number, count: number): (() => void) => {
       const sockets = Array.from({ length: count }, () => {
         const socket = connect(source.realtime.port, '127.0.0.1').resume();
-        socket.write(`SSUBSCRIBE ${channel}\r\n`);
+        socket.write(`SSUBSCRIBE ${source.channel(n)}\r\n`);
         return socket;
       });
       return () => {
         for (const socket of sockets) socket.destroy();
       };
+    },
+    /** For the just-in-time compiler: a crowd that is gone again. */
+    warmUp: async () => {
+      const crowd = await startClients();
+      for (const { url } of nodes) {
+        await crowd.open(
+          { url, ask: await source.ask('screen', spare), acks: true },
+          WARM_UP.viewers / nodes.length,
+        );
+        await crowd.open({ url, ask: await source.ask('job', spare), acks: false }, 20);
+      }
+      await Promise.all([
+        source.frames(WARM_UP.frameBytes, WARM_UP.fps, WARM_UP.seconds, [spare]),
+        source.events(20, WARM_UP.seconds, [spare]),
+      ]);
+      await crowd.stop();
     },
     stop: async () => {
       await Promise.all([...nodes, ...clients].map((child) => child.stop()));

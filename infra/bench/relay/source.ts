@@ -51,6 +51,8 @@ export async function startSource(desktops = 1) {
   return {
     env: stores.env,
     realtime,
+    /** Where a desktop's frames are published. */
+    channel: (n: number) => screenKeys.down(at(n).containerId),
     /** What a client asks of a relay, to be sent a desktop's screen or its job's events. */
     ask: async (what: 'screen' | 'job', n = 0): Promise<ClientOptions['ask']> => {
       const token = await stores.ticket();

@@ -1,0 +1,50 @@
+import type { Calibration } from './calibrate.ts';
+import type { JobFigures } from './plan.ts';
+import type { ScreenFigures } from './screens.ts';
+
+/** What this machine measured: two processors of an AMD EPYC that clients and servers share. */
+
+/** `npm run capacity`. Costs in µs of a processor, see `load.ts` for what each is of. */
+export const measured: Calibration = {
+  relay: {
+    nodes: 3420,
+    sockets: 0,
+    followed: 39.9,
+    frames: 113,
+    frameBytes: 0.00808,
+    deliveries: 11.7,
+    deliveryBytes: 0,
+    acks: 18.5,
+    events: 232,
+    eventDeliveries: 11.1,
+  },
+  redis: {
+    shards: 1250,
+    sockets: 1.13,
+    followed: 0,
+    published: 35.7,
+    publishedBytes: 0.000694,
+    appended: 186,
+    copies: 8.41,
+    frameBytes: 0.000174,
+  },
+  connectMs: 0.747,
+  frameHeadBytes: 98,
+  eventBytes: 256,
+  nodeMb: 124,
+  socketKb: 33.6,
+  garbageMb: 90.6,
+};
+
+/** `npm run capacity -- --screens`: a desktop of the default image and size with one viewer. */
+export const screens: Record<'rest' | 'text' | 'animation', ScreenFigures> = {
+  rest: { fps: 0.1, frameBytes: 1000, keyBytes: 50000, desktopMs: 1, bridgeMs: 1, desktopMb: 40 },
+  text: { fps: 20, frameBytes: 1000, keyBytes: 50000, desktopMs: 1, bridgeMs: 1, desktopMb: 40 },
+  animation: { fps: 20, frameBytes: 4000, keyBytes: 50000, desktopMs: 1, bridgeMs: 1, desktopMb: 40 },
+};
+
+/** `npm run bench:jobs` (a job's time in the queue Redis), `npm run bench:history` (changes moved). */
+export const jobs: JobFigures = { queueUs: 100, changes: 4, changesPerSecond: 5000 };
+
+/** `KEY_EVERY_MS` in `workers/screen/stream.ts`. */
+export const keyEveryMs = 200;
