@@ -69,8 +69,8 @@ export async function calibrate(): Promise<Calibration> {
     await measure(REST, { sockets: 0, followed: 0 });
     await trial.open('screen', SOME, SMALL);
     await trial.open('job', SOME, SMALL);
-    const withFew = await memory();
     await trial.warmUp();
+    const withFew = await memory();
     await measure(REST, FEW);
     await trial.open('job', LISTENERS, CROWD);
     const { relayMs: before } = await trial.usage();

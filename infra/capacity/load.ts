@@ -66,9 +66,10 @@ export const REDIS_TERMS = [
 export type RelayCosts = Costs<(typeof RELAY_TERMS)[number]>;
 export type RedisCosts = Costs<(typeof REDIS_TERMS)[number]>;
 
-/** How many of so many nodes have a viewer of one desktop, if each viewer may come to any. */
-export const nodesOf = (nodes: number, viewersOfOne: number): number =>
-  nodes * (1 - (1 - 1 / nodes) ** viewersOfOne);
+/** How many of so many nodes have one of so many viewers of a desktop. */
+export type Spread = (nodes: number, viewersOfOne: number) => number;
+/** As a balancer by least connections does: each viewer may come to any node. */
+export const anywhere: Spread = (nodes, viewersOfOne) => nodes * (1 - (1 - 1 / nodes) ** viewersOfOne);
 
 /** Acknowledgements a second of one viewer: the first frame begins a pause of `ACK_EVERY_MS`, which enough bytes end. */
 export function acksOf(fps: number, frameBytes: number): number {
@@ -78,9 +79,9 @@ export function acksOf(fps: number, frameBytes: number): number {
 }
 
 /** What a workload is for so many nodes. */
-export function loadOf(workload: Workload, nodes: number): Load {
+export function loadOf(workload: Workload, nodes: number, spread = anywhere): Load {
   const { viewers, desktops, fps, frameBytes, events } = workload;
-  const heard = desktops === 0 ? 0 : desktops * nodesOf(nodes, viewers / desktops);
+  const heard = desktops === 0 ? 0 : desktops * spread(nodes, viewers / desktops);
   return {
     nodes,
     sockets: viewers,

@@ -48,7 +48,9 @@ async function simulate(): Promise<boolean> {
   return met;
 }
 
-const percent = (share: number): string => `${(share * 100).toFixed(0)} %`;
+function percent(share: number): string {
+  return `${(share * 100).toFixed(0)} %`;
+}
 
 function literal(value: object): string {
   const rounded = (_key: string, of: unknown) => (typeof of === 'number' ? Number(of.toPrecision(3)) : of);

@@ -1,10 +1,17 @@
 import type { Calibration } from './calibrate.ts';
-import { cpuMs, type Load, loadOf, type Workload } from './load.ts';
+import { anywhere, cpuMs, type Load, loadOf, type Spread, type Workload } from './load.ts';
 import type { ScreenFigures } from './screens.ts';
 import type { Prices, Sizes } from './sizes.ts';
 
 /** So many viewers, so many of each desktop at most, which all show the same kind of thing. */
-export type Crowd = { viewers: number; ofOneDesktop: number; screen: ScreenFigures; events: number };
+export type Crowd = {
+  viewers: number;
+  ofOneDesktop: number;
+  screen: ScreenFigures;
+  events: number;
+  /** A desktop's viewers meet on as few nodes as hold them, instead of anywhere. */
+  together?: boolean;
+};
 export type Figures = { measured: Calibration; jobs: JobFigures; keyEveryMs: number };
 /** µs of processor time of one job; changes of one start that are moved to the ledger, and how many one process moves. */
 export type JobFigures = { queueUs: number; changes: number; changesPerSecond: number };
@@ -20,7 +27,8 @@ export function plan(crowd: Crowd, figures: Figures, sizes: Sizes, prices: Price
   const { frameHeadBytes, eventBytes } = figures.measured;
   const viewerBytes = fps * (frameBytes + frameHeadBytes) + events * eventBytes;
 
-  const relay = relayNodes(workload, viewerBytes, figures.measured, sizes);
+  const spread: Spread = crowd.together ? (nodes, of) => Math.max(1, (of * nodes) / viewers) : anywhere;
+  const relay = relayNodes(workload, viewerBytes, figures.measured, sizes, spread);
   const { load } = relay;
   const redis = redisServers(load, desktops, crowd, figures, sizes);
   const hosts = desktopHosts(desktops, screen, sizes);
@@ -55,11 +63,17 @@ export function plan(crowd: Crowd, figures: Figures, sizes: Sizes, prices: Price
 }
 
 /** Nodes until none is full of anything, and what is nearest to it then. */
-function relayNodes(workload: Workload, viewerBytes: number, measured: Calibration, sizes: Sizes) {
+function relayNodes(
+  workload: Workload,
+  viewerBytes: number,
+  measured: Calibration,
+  sizes: Sizes,
+  spread: Spread,
+) {
   const { relay } = sizes;
   const { viewers, desktops } = workload;
   const at = (nodes: number) => {
-    const load = loadOf(workload, nodes);
+    const load = loadOf(workload, nodes, spread);
     const each = viewers / nodes;
     const cpus = cpuMs(load, measured.relay) / 1000;
     const memoryMb = measured.nodeMb + measured.garbageMb + (each * measured.socketKb) / 1024;

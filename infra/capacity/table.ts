@@ -14,7 +14,8 @@ const MIXES = {
   'a desktop each, scrolling text': { ofOneDesktop: 1, screen: screens.text, events: 0.2 },
 };
 
-type Row = [name: string, of: (plan: Plan) => string];
+/** Of a plan, and of the same with the viewers of each desktop together. */
+type Row = [name: string, of: (plan: Plan, together: Plan) => string];
 const ROWS: Row[] = [
   ['desktops', ({ desktops }) => number(desktops)],
   ['to one viewer, KB/s', ({ viewerKb }) => number(viewerKb)],
@@ -22,6 +23,7 @@ const ROWS: Row[] = [
   ['**relay** nodes, and what they are full of', ({ relay }) => `${number(relay.nodes)}, ${fullOf(relay)}`],
   ['sockets of a node', ({ relay }) => number(relay.socketsEach)],
   ['processors busy, all nodes', ({ relay }) => number(relay.cpus)],
+  ['nodes, if a desktop’s viewers meet', (_, { relay }) => `${number(relay.nodes)}, ${fullOf(relay)}`],
   ['**realtime Redis** messages out /s', ({ redis }) => number(redis.messages)],
   ['processors busy', ({ redis }) => number(redis.cpus)],
   ['out, Gbit/s', ({ redis }) => number(redis.gbit)],
@@ -30,6 +32,7 @@ const ROWS: Row[] = [
     'shards × servers of each',
     ({ redis }) => `${number(redis.shards)} × ${number(redis.servers / redis.shards)}`,
   ],
+  ['shards × servers, if viewers meet', (_, { redis }) => servers(redis)],
   ['**hosts** of desktops', ({ hosts }) => number(hosts.hosts)],
   ['desktops of a host, at most, by', ({ hosts }) => `${number(hosts.each)}, ${hosts.fullOf}`],
   ['worker processes of a host', ({ hosts }) => number(hosts.workers)],
@@ -51,8 +54,10 @@ export function tables(): string {
   const names = Object.keys(MIXES);
   const figures = { measured, jobs, keyEveryMs };
   return VIEWERS.map((viewers) => {
-    const plans = Object.values(MIXES).map((mix) => plan({ viewers, ...mix }, figures, sizes, prices));
-    const rows = ROWS.map(([name, of]) => [name, ...plans.map(of)]);
+    const pairs = Object.values(MIXES).map((mix) =>
+      [false, true].map((together) => plan({ viewers, ...mix, together }, figures, sizes, prices)),
+    ) as [Plan, Plan][];
+    const rows = ROWS.map(([name, of]) => [name, ...pairs.map((pair) => of(...pair))]);
     return table([`${number(viewers)} viewers`, ...names], rows);
   }).join('\n\n');
 }
@@ -67,6 +72,9 @@ export function table(head: string[], rows: string[][]): string {
 
 /** Three digits are what such measurements can tell. */
 export const number = (value: number): string => value.toLocaleString('en', { maximumSignificantDigits: 3 });
+
+const servers = ({ shards, servers }: Plan['redis']): string =>
+  `${number(shards)} × ${number(servers / shards)}`;
 
 const fullOf = ({ fullOf, full }: Plan['relay']): string => `${fullOf} (${number(full * 100)} %)`;
 
