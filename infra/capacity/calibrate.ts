@@ -24,9 +24,11 @@ const ROUNDS = 2;
 const SMALL = [0, 1, 2, 3, 4, 5, 6, 7];
 const CROWD = [8];
 const NOBODY = [9];
-const SOME = 10;
+const SOME = 20;
 const VIEWERS = 240;
 const LISTENERS = 120;
+/** Who comes at the end, to see what a socket takes. */
+const MORE = 300;
 const FEW = { sockets: 2 * SOME * SMALL.length, followed: SMALL.length };
 const ALL = { sockets: FEW.sockets + LISTENERS + VIEWERS, followed: FEW.followed + CROWD.length };
 
@@ -70,26 +72,25 @@ export async function calibrate(): Promise<Calibration> {
     await trial.open('screen', SOME, SMALL);
     await trial.open('job', SOME, SMALL);
     await trial.warmUp();
-    const withFew = await memory();
     await measure(REST, FEW);
     await trial.open('job', LISTENERS, CROWD);
-    const { relayMs: before } = await trial.usage();
     await trial.open('screen', VIEWERS, CROWD);
-    const { relayMs: after } = await trial.usage();
     for (let round = 0; round < ROUNDS; round++) for (const step of STEPS) await measure(step, ALL);
     const most = Math.max(...points.flatMap(({ taken }) => taken.rssMb));
-    const withAll = await memory();
-    const socketMb = (withAll - withFew) / (ALL.sockets - FEW.sockets);
+    const [held, { relayMs: before }] = [await memory(), await trial.usage()];
+    await trial.open('screen', MORE, NOBODY);
+    const { relayMs: after } = await trial.usage();
+    const socketMb = ((await memory()) - held) / MORE;
     // A relay does nothing for subscribers that are none.
     const relayed = points.filter(({ step }) => !step.subscribers);
     return {
       relay: costs(RELAY_TERMS, relayed, ({ relayMs }) => relayMs),
       redis: costs(REDIS_TERMS, points, ({ redisMs }) => redisMs),
-      connectMs: (after - before) / VIEWERS,
+      connectMs: (after - before) / MORE,
       ...wire(points),
-      nodeMb: withFew - FEW.sockets * socketMb,
+      nodeMb: held - ALL.sockets * socketMb,
       socketKb: socketMb * 1024,
-      garbageMb: most - withAll,
+      garbageMb: most - held,
     };
   } finally {
     await trial.stop();

@@ -16,10 +16,10 @@ const SECONDS = 10;
 
 export const SIZES: Size[] = [
   {
-    name: '100 viewers of 1 desktop, 24 fps × 20 KB, 1 node',
+    name: '100 viewers of 4 desktops, 20 fps × 20 KB, and 20 who follow 2 events a second, 1 node',
     nodes: 1,
-    watching: { viewers: 100, desktops: 1, fps: 24, frameBytes: 20_000, events: 0 },
-    listening: { viewers: 10, desktops: 1, fps: 0, frameBytes: 0, events: 2 },
+    watching: { viewers: 100, desktops: 4, fps: 20, frameBytes: 20_000, events: 0 },
+    listening: { viewers: 20, desktops: 4, fps: 0, frameBytes: 0, events: 2 },
   },
   {
     name: '400 viewers of 8 desktops, 15 fps × 6 KB, and 80 who follow 5 events a second, 2 nodes',
@@ -46,7 +46,10 @@ export async function check(size: Size, calibration: Calibration): Promise<Outco
     const taken = await trial.measure(
       SECONDS,
       (seconds) =>
-        Promise.all([source.frames(frameBytes, fps, seconds, all), source.events(listening.events, seconds)]),
+        Promise.all([
+          source.frames(frameBytes, fps, seconds, all),
+          source.events(listening.events, seconds, all),
+        ]),
       [viewers],
     );
     const memory = await trial.memoryMb();

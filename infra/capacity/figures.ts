@@ -38,9 +38,16 @@ export const measured: Calibration = {
 
 /** `npm run capacity -- --screens`: a desktop of the default image and size with one viewer. */
 export const screens: Record<'rest' | 'text' | 'animation', ScreenFigures> = {
-  rest: { fps: 0.1, frameBytes: 1000, keyBytes: 50000, desktopMs: 1, bridgeMs: 1, desktopMb: 40 },
-  text: { fps: 20, frameBytes: 1000, keyBytes: 50000, desktopMs: 1, bridgeMs: 1, desktopMb: 40 },
-  animation: { fps: 20, frameBytes: 4000, keyBytes: 50000, desktopMs: 1, bridgeMs: 1, desktopMb: 40 },
+  rest: { fps: 0, frameBytes: 0, keyBytes: 40_100, desktopMs: 2.36, bridgeMs: 0, desktopMb: 55.6 },
+  text: { fps: 37.6, frameBytes: 498, keyBytes: 224_000, desktopMs: 82.1, bridgeMs: 41, desktopMb: 42.5 },
+  animation: {
+    fps: 19.2,
+    frameBytes: 4300,
+    keyBytes: 57_800,
+    desktopMs: 70.7,
+    bridgeMs: 40,
+    desktopMb: 36.4,
+  },
 };
 
 /** `npm run bench:jobs` (a job's time in the queue Redis), `npm run bench:history` (changes moved). */
