@@ -122,8 +122,10 @@ function costs<T extends keyof Load>(
   points: Point[],
   ms: (taken: Taken) => number,
 ): Record<T, number> {
-  const rows = points.map(({ load }) => terms.map((term) => load[term]));
-  const measured = points.map(({ taken }) => ms(taken) * 1000);
+  // The rounds of a step together: what scatters upwards counts as much as what scatters downwards.
+  const steps = [...Map.groupBy(points, ({ load }) => JSON.stringify(load)).values()];
+  const rows = steps.map(([point]) => terms.map((term) => point?.load[term] ?? 0));
+  const measured = steps.map((of) => of.reduce((sum, { taken }) => sum + ms(taken) * 1000, 0) / of.length);
   const found = fit(rows, measured);
   return Object.fromEntries(terms.map((term, i) => [term, found[i]])) as Record<T, number>;
 }

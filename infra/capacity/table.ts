@@ -2,7 +2,7 @@ import { jobs, keyEveryMs, measured, screens } from './figures.ts';
 import { type Plan, plan } from './plan.ts';
 import { prices, sizes } from './sizes.ts';
 
-export const VIEWERS = [100, 10_000, 1_000_000];
+const VIEWERS = [100, 10_000, 1_000_000];
 /** So many viewers of one desktop, and what it shows; events a second of its room. */
 const MIXES = {
   'one event, an animation': {
