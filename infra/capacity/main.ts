@@ -3,6 +3,7 @@ import { calibrate } from './calibrate.ts';
 import { check, errorOf, SIZES } from './check.ts';
 import { measureScreen } from './screens.ts';
 import { number, table, tables } from './table.ts';
+import { units } from './units.ts';
 
 /**
  * `npm run capacity`: measures what things cost here, predicts two other sizes from it, and measures those too.
@@ -15,7 +16,7 @@ const { values: asked } = parseArgs({
 /** How far a prediction may be off. */
 const MOST = 0.15;
 
-if (asked.table) console.log(tables());
+if (asked.table) console.log(`${units()}\n\n${tables()}`);
 else if (asked.screens) await measureScreens();
 else process.exitCode = (await simulate()) ? 0 : 1;
 // An engine's connections would keep it.

@@ -71,7 +71,8 @@ export function table(head: string[], rows: string[][]): string {
 }
 
 /** Three digits are what such measurements can tell. */
-export const number = (value: number): string => value.toLocaleString('en', { maximumSignificantDigits: 3 });
+export const number = (value: number): string =>
+  value > 0 && value < 0.01 ? '< 0.01' : value.toLocaleString('en', { maximumSignificantDigits: 3 });
 
 const servers = ({ shards, servers }: Plan['redis']): string =>
   `${number(shards)} × ${number(servers / shards)}`;

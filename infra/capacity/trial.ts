@@ -7,6 +7,8 @@ import { startSource } from '../bench/relay/source.ts';
 
 /** Before counting: the load has its pace. */
 const SETTLE_MS = 400;
+/** A node unwatches for who has gone, which Redis is told. */
+const GOODBYES_MS = 4000;
 const WARM_UP = { viewers: 400, fps: 15, frameBytes: 4000, seconds: 8 };
 
 /** Each a second of the time in which it was counted. CPU in ms; bytes: over the viewers' connections. */
@@ -103,6 +105,7 @@ export async function startTrial(setting: { nodes: number; desktops: number }) {
         source.events(20, WARM_UP.seconds, [spare]),
       ]);
       await crowd.stop();
+      await sleep(GOODBYES_MS);
     },
     stop: async () => {
       for (const spinning of awake) spinning.kill('SIGKILL');
