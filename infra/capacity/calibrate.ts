@@ -53,8 +53,8 @@ const STEPS: Step[] = [
   { on: CROWD, of: VIEWERS, fps: 7, frameBytes: 60_000 },
   { on: SMALL, of: SOME, events: 20 },
   { on: CROWD, of: LISTENERS, events: 25 },
-  { on: NOBODY, of: 0, fps: 120, frameBytes: 1000, subscribers: 12 },
-  { on: NOBODY, of: 0, fps: 60, frameBytes: 50_000, subscribers: 12 },
+  { on: NOBODY, of: 0, fps: 120, frameBytes: 1000, subscribers: 4 },
+  { on: NOBODY, of: 0, fps: 60, frameBytes: 20_000, subscribers: 4 },
 ];
 
 type Point = { step: Step; load: Load; taken: Taken };
@@ -72,6 +72,7 @@ export async function calibrate(): Promise<Calibration> {
     await trial.open('screen', SOME, SMALL);
     await trial.open('job', SOME, SMALL);
     await trial.warmUp();
+    const heldByFew = await memory();
     await measure(REST, FEW);
     await trial.open('job', LISTENERS, CROWD);
     await trial.open('screen', VIEWERS, CROWD);
@@ -88,7 +89,7 @@ export async function calibrate(): Promise<Calibration> {
       redis: costs(REDIS_TERMS, points, ({ redisMs }) => redisMs),
       connectMs: (after - before) / MORE,
       ...wire(points),
-      nodeMb: held - ALL.sockets * socketMb,
+      nodeMb: heldByFew - FEW.sockets * socketMb,
       socketKb: socketMb * 1024,
       garbageMb: most - held,
     };

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { connect } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startClients, startServer } from '../bench/relay/processes.ts';
@@ -79,15 +78,12 @@ export async function startTrial(setting: { nodes: number; desktops: number }) {
         rssMb: after.rssMb,
       };
     },
-    /** So many more subscribers of a desktop, that are no relays; → ends them. */
+    /** So many more subscribers of a desktop that are no relays, each a process as a relay is; → ends them. */
     subscribe: (n: number, count: number): (() => void) => {
-      const sockets = Array.from({ length: count }, () => {
-        const socket = connect(source.realtime.port, '127.0.0.1').resume();
-        socket.write(`SSUBSCRIBE ${source.channel(n)}\r\n`);
-        return socket;
-      });
+      const ask = ['redis-cli', '-p', `${source.realtime.port}`, 'SSUBSCRIBE', source.channel(n)];
+      const readers = Array.from({ length: count }, () => untilWeEnd(ask));
       return () => {
-        for (const socket of sockets) socket.destroy();
+        for (const reader of readers) reader.kill('SIGKILL');
       };
     },
     /** For the just-in-time compiler: a crowd that is gone again. */
@@ -115,14 +111,15 @@ export async function startTrial(setting: { nodes: number; desktops: number }) {
   };
 }
 
+/** The kernel ends it with this process. */
+const untilWeEnd = (command: string[]) =>
+  spawn('setpriv', ['--pdeathsig', 'KILL', ...command], { stdio: 'ignore' });
+
 /**
  * Takes what is left of a processor. One that falls asleep between two frames makes each dearer, by as much as it slept:
- * then no cost would be one. The kernel ends it with this process.
+ * then no cost would be one.
  */
-const keepAwake = () =>
-  spawn('setpriv', ['--pdeathsig', 'KILL', 'nice', '-n', '19', 'sh', '-c', 'while :; do :; done'], {
-    stdio: 'ignore',
-  });
+const keepAwake = () => untilWeEnd(['nice', '-n', '19', 'sh', '-c', 'while :; do :; done']);
 
 /** Of a Redis server so far. */
 function redisMs(info: string): number {
