@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startClients, startServer } from '../bench/relay/processes.ts';
 import { startSource } from '../bench/relay/source.ts';
@@ -24,7 +23,6 @@ export async function startTrial(setting: { nodes: number; desktops: number }) {
     Array.from({ length: setting.nodes }, () => startServer('relay', source.env)),
   );
   const clients: Clients[] = [];
-  const awake = Array.from({ length: availableParallelism() }, keepAwake);
 
   const usage = async () => {
     const all = await Promise.all(nodes.map((node) => node.usage()));
@@ -104,7 +102,6 @@ export async function startTrial(setting: { nodes: number; desktops: number }) {
       await sleep(GOODBYES_MS);
     },
     stop: async () => {
-      for (const spinning of awake) spinning.kill('SIGKILL');
       await Promise.all([...nodes, ...clients].map((child) => child.stop()));
       await source.stop();
     },
@@ -114,12 +111,6 @@ export async function startTrial(setting: { nodes: number; desktops: number }) {
 /** The kernel ends it with this process. */
 const untilWeEnd = (command: string[]) =>
   spawn('setpriv', ['--pdeathsig', 'KILL', ...command], { stdio: 'ignore' });
-
-/**
- * Takes what is left of a processor. One that falls asleep between two frames makes each dearer, by as much as it slept:
- * then no cost would be one.
- */
-const keepAwake = () => untilWeEnd(['nice', '-n', '19', 'sh', '-c', 'while :; do :; done']);
 
 /** Of a Redis server so far. */
 function redisMs(info: string): number {
