@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { ACK_EVERY_BYTES, ACK_EVERY_MS } from '@warmwind/shared/screen';
 import { WebSocket } from 'ws';
 
@@ -20,11 +21,11 @@ export type Delivery = { bytes: number; ageMs: number; key: boolean };
 /** Nanoseconds of a clock that all processes of a machine share. */
 export const clock = (): bigint => process.hrtime.bigint();
 
-/** → once it watches. `onDelivery` is called for each frame or event. */
+/** → its connection, once it watches. `onDelivery` is called for each frame or event. */
 export function openClient(
   options: ClientOptions,
   onDelivery: (delivery: Delivery) => void,
-): Promise<WebSocket> {
+): Promise<Socket> {
   const { url, ask, acks, bytesPerSecond } = options;
   const path = ask ? '/socket.io/?EIO=4&transport=websocket' : '';
   const ws = new WebSocket(url.replace('http', 'ws') + path, { perMessageDeflate: false });
@@ -35,6 +36,7 @@ export function openClient(
   /** When a slow reader has read all that it was sent. */
   let readUntil = 0;
   let reading: NodeJS.Timeout | undefined;
+  let socket: Socket;
 
   const ack = () => {
     clearTimeout(timer);
@@ -63,8 +65,11 @@ export function openClient(
     ws.once('error', reject);
     const watching = () => {
       if (bytesPerSecond === 0) ws.pause();
-      resolve(ws);
+      resolve(socket);
     };
+    ws.on('upgrade', (response) => {
+      socket = response.socket;
+    });
     ws.on('open', () => {
       if (!ask) watching();
     });

@@ -1,20 +1,26 @@
+import type { Socket } from 'node:net';
 import { percentile } from '../report.ts';
 import { type ClientOptions, openClient } from './client.ts';
 
 /** What the process that runs clients is told, and what it answers. */
 export type ClientsMessage = { open: ClientOptions; count: number } | 'reset' | 'report';
-export type ClientsReport = { deliveries: number; keys: number; p50: number; p99: number };
+/** Bytes: all that came over the connections, WebSocket's heads included. */
+export type ClientsReport = { deliveries: number; keys: number; bytes: number; p50: number; p99: number };
 
 let deliveries = 0;
 let keys = 0;
 let ages: number[] = [];
+const sockets: Socket[] = [];
+let read = 0;
+const bytesRead = () => sockets.reduce((sum, socket) => sum + socket.bytesRead, 0);
 
 process.on('message', async (message: ClientsMessage) => {
   if (message === 'reset') {
-    [deliveries, keys, ages] = [0, 0, []];
+    [deliveries, keys, ages, read] = [0, 0, [], bytesRead()];
     process.send?.('ok');
   } else if (message === 'report') {
-    const report: ClientsReport = { deliveries, keys, p50: percentile(ages, 50), p99: percentile(ages, 99) };
+    const [p50, p99] = [percentile(ages, 50), percentile(ages, 99)];
+    const report: ClientsReport = { deliveries, keys, bytes: bytesRead() - read, p50, p99 };
     process.send?.(report);
   } else {
     for (let opened = 0; opened < message.count; opened += 25) {
@@ -25,7 +31,7 @@ process.on('message', async (message: ClientsMessage) => {
           ages.push(ageMs);
         }),
       );
-      await Promise.all(some);
+      sockets.push(...(await Promise.all(some)));
     }
     process.send?.('ok');
   }

@@ -33,11 +33,16 @@ async function stop(child: ChildProcess): Promise<void> {
 
 /** A relay or the bare server, in a process of its own. */
 export async function startServer(kind: 'relay' | 'bare', env: Record<string, string> = {}) {
-  const child = fork(file('./server.ts'), [kind], { env: { ...process.env, LOG_LEVEL: 'silent', ...env } });
+  const child = fork(file('./server.ts'), [kind], {
+    env: { ...process.env, LOG_LEVEL: 'silent', ...env },
+    execArgv: ['--expose-gc'],
+  });
   const { port } = await next<Usage>(child);
   return {
     url: `http://127.0.0.1:${port}`,
     usage: () => ask<Usage>(child, 'usage'),
+    /** Its use without garbage. */
+    collect: () => ask<Usage>(child, 'collect'),
     /** Of the bare server. @param bytes of a frame; 0: a JSON event */
     broadcast: (bytes: number, times: number, everyMs: number) =>
       ask<'sent'>(child, { broadcast: { bytes, times, everyMs } }),

@@ -6,8 +6,14 @@ import { createRelay } from '../../../relay/app.ts';
 import { readConfig } from '../../../relay/config.ts';
 import { clock } from './client.ts';
 
-/** What a server's process is told: to use, or to send on its own account if it is bare. It answers with its `Usage`. */
-export type ServerMessage = 'usage' | { broadcast: { bytes: number; times: number; everyMs: number } };
+/**
+ * What a server's process is told: to tell its use, after collecting garbage if it should, or to send on its own account
+ * if it is bare. It answers with its `Usage`.
+ */
+export type ServerMessage =
+  | 'usage'
+  | 'collect'
+  | { broadcast: { bytes: number; times: number; everyMs: number } };
 export type Usage = { port: number; cpuMs: number; rssMb: number };
 
 const port = process.argv[2] === 'relay' ? await startRelay() : await startBare();
@@ -27,7 +33,7 @@ async function startBare(): Promise<number> {
     ws.on('message', (data: Buffer) => acked.set(ws, JSON.parse(data.toString())));
   });
   process.on('message', async (message: ServerMessage) => {
-    if (message === 'usage') return;
+    if (typeof message === 'string') return;
     const { bytes, times, everyMs } = message.broadcast;
     let left = times;
     const timer = setInterval(() => {
@@ -61,7 +67,9 @@ const event = () => ({
 });
 
 process.on('message', (message: ServerMessage) => {
-  if (message === 'usage') process.send?.(usage());
+  if (typeof message !== 'string') return;
+  if (message === 'collect') globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+  process.send?.(usage());
 });
 process.on('disconnect', () => process.exit(0));
 process.send?.(usage());

@@ -9,23 +9,30 @@ import { startStores, USER } from './stores.ts';
 /** Bytes of a key frame: of a busy desktop at rest, about. */
 const KEY_BYTES = 150_000;
 
-/** A running desktop with its host and a job that runs, as relays see them through Redis. */
-export async function startSource() {
+/** Running desktops with their host and jobs that run, as relays see them through Redis. */
+export async function startSource(desktops = 1) {
   const stores = await startStores();
-  const { realtime, containerId, jobId } = stores;
+  const { realtime } = stores;
   const ears = new Redis(realtime.url);
 
-  let seq = 0;
-  const publish = (kind: FrameKind, bytes: number) => {
+  const shown = [{ containerId: stores.containerId, jobId: stores.jobId, seq: 0 }];
+  while (shown.length < desktops) shown.push({ ...(await stores.addDesktop()), seq: 0 });
+  type Shown = (typeof shown)[number];
+  /** By number, round and round. */
+  const at = (n: number, of = shown) => of[n % of.length] as Shown;
+
+  const publish = ({ containerId, seq }: Shown, kind: FrameKind, bytes: number) => {
     const message = Buffer.alloc(FRAME_HEAD_BYTES + bytes, 7);
     writeFrameHead({ kind, epoch: 1, seq, width: 1280, height: 720 }, message);
     message.writeBigUInt64LE(clock(), FRAME_HEAD_BYTES);
     return realtime.client.spublish(screenKeys.down(containerId), message);
   };
-  ears.on('smessage', (_channel: string, message: string) => {
-    if (JSON.parse(message).t === 'key') publish('key', KEY_BYTES);
+  const hosts = new Map(shown.map((desktop) => [screenKeys.up(desktop.containerId), desktop]));
+  ears.on('smessage', (channel: string, message: string) => {
+    const desktop = hosts.get(channel);
+    if (desktop && JSON.parse(message).t === 'key') publish(desktop, 'key', KEY_BYTES);
   });
-  await ears.ssubscribe(screenKeys.up(containerId));
+  for (const channel of hosts.keys()) await ears.ssubscribe(channel);
 
   /** Calls `step` so many times a second, for so long; late ones are made up for. */
   const pace = (perSecond: number, seconds: number, step: (n: number) => Promise<unknown>) =>
@@ -43,21 +50,32 @@ export async function startSource() {
 
   return {
     env: stores.env,
-    /** What a client asks of a relay, to be sent the desktop's screen or the job's events. */
-    ask: async (what: 'screen' | 'job'): Promise<ClientOptions['ask']> => {
+    realtime,
+    /** Where a desktop's frames are published. */
+    channel: (n: number) => screenKeys.down(at(n).containerId),
+    /** What a client asks of a relay, to be sent a desktop's screen or its job's events. */
+    ask: async (what: 'screen' | 'job', n = 0): Promise<ClientOptions['ask']> => {
       const token = await stores.ticket();
+      const { containerId, jobId } = at(n);
       return what === 'screen'
         ? { token, event: 'vnc:watch', argument: { containerId } }
         : { token, event: 'subscribe', argument: { room: `job:${jobId}` } };
     },
-    frames: (bytes: number, fps: number, seconds: number) =>
-      pace(fps, seconds, () => {
-        seq += 1;
-        return publish('delta', bytes);
-      }),
-    events: (perSecond: number, seconds: number) =>
-      pace(perSecond, seconds, () =>
-        appendEvents(realtime.client, { userId: USER, room: `job:${jobId}` }, [
+    /** Of each of these desktops, all if not said; they take turns. */
+    frames: (bytes: number, fps: number, seconds: number, on = [...shown.keys()]) => {
+      const some = on.map((n) => at(n));
+      return pace(fps * some.length, seconds, (n) => {
+        const desktop = at(n, some);
+        desktop.seq += 1;
+        return publish(desktop, 'delta', bytes);
+      });
+    },
+    /** Of each of these desktops' jobs, likewise. */
+    events: (perSecond: number, seconds: number, on = [...shown.keys()]) => {
+      const some = on.map((n) => at(n));
+      return pace(perSecond * some.length, seconds, (n) => {
+        const { jobId } = at(n, some);
+        return appendEvents(realtime.client, { userId: USER, room: `job:${jobId}` }, [
           {
             token: randomUUID(),
             event: {
@@ -67,8 +85,9 @@ export async function startSource() {
               data: { jobId, percent: 50, sentAt: `${clock()}` },
             },
           },
-        ]),
-      ),
+        ]);
+      });
+    },
     stop: async () => {
       ears.disconnect();
       await stores.stop();

@@ -10,20 +10,24 @@ export const USER = 'bench';
 /** Two Redis servers, and in them a running desktop and the job that started it, as relays look for them. */
 export async function startStores() {
   const [queue, realtime] = [await startRedis(), await startRedis()];
-  const [containerId, jobId] = [randomUUID(), randomUUID()];
-  const record = { state: 'running', width: 1280, height: 720, createdAt: Date.now(), jobId };
-  await queue.client.hset(keys.container(USER, containerId), { id: containerId, ...record });
-  await queue.client.hset(keys.job(USER, jobId), {
-    id: jobId,
-    kind: 'container.start',
-    state: 'queued',
-    run: 1,
-  });
+  const addDesktop = async () => {
+    const [containerId, jobId] = [randomUUID(), randomUUID()];
+    const record = { state: 'running', width: 1280, height: 720, createdAt: Date.now(), jobId };
+    await queue.client.hset(keys.container(USER, containerId), { id: containerId, ...record });
+    await queue.client.hset(keys.job(USER, jobId), {
+      id: jobId,
+      kind: 'container.start',
+      state: 'queued',
+      run: 1,
+    });
+    return { containerId, jobId };
+  };
   return {
     queue,
     realtime,
-    containerId,
-    jobId,
+    ...(await addDesktop()),
+    /** One more, with its job. */
+    addDesktop,
     /** Of a relay's process. */
     env: { REDIS_QUEUE_URL: queue.url, REDIS_REALTIME_URL: realtime.url, AUTH_SECRET: SECRET },
     /** A ticket to watch. */

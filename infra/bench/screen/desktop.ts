@@ -28,24 +28,31 @@ export type Desktop = {
   corner: Corner;
   /** CPU time that Xvnc has taken, ms. */
   cpuMs: () => Promise<number>;
+  /** Of all that runs in it: CPU time so far, ms, and memory without page cache. */
+  usage: () => Promise<{ cpuMs: number; memoryMb: number }>;
   stop: () => Promise<void>;
 };
 
-/** A desktop as a worker makes it, that shows the marker and runs a program. */
-export async function startDesktop(program: Program): Promise<Desktop> {
+type Options = { memoryMb: number; cpus: number; marked: boolean };
+/** Memory for one Tight encoder for each of hundreds of connections. */
+const CROWDED: Options = { memoryMb: 2048, cpus: 2, marked: true };
+
+/** A desktop as a worker makes it, that shows the marker, if it shall, and runs a program, if any. */
+export async function startDesktop(
+  program: Program | undefined,
+  { marked, ...room }: Options = CROWDED,
+): Promise<Desktop> {
   const { docker, image } = await startEngine();
   const place = { fleet: `bench-${process.pid}`, host: 'bench', containerId: `${Date.now()}`, fence: 1 };
   const spec = {
     image,
     width: 1280,
     height: 720,
-    // For one Tight encoder for each of hundreds of connections.
-    memoryMb: 2048,
-    cpus: 2,
+    ...room,
     gpus: 0,
     env: {},
-    network: 'none',
-  } as const;
+    network: 'none' as const,
+  };
   const container = await docker.createContainer(
     createOptions({ ...spec, ttlSeconds: 3600 }, place, undefined),
   );
@@ -62,18 +69,15 @@ export async function startDesktop(program: Program): Promise<Desktop> {
     };
     await waitFor('the desktop', drawn, 60_000);
     const xvnc = await pidOf(container, 'Xvnc');
-    await run(container, MARKER_PROGRAM);
+    if (marked) await run(container, MARKER_PROGRAM);
     // The animation has its colour as well, so it is looked for first.
-    const corner = await waitFor(
-      'the marker',
-      async () => {
-        const picture = await look();
-        return picture && findMarker(picture);
-      },
-      60_000,
-    );
-    await run(container, PROGRAMS[program]);
-    return { socketPath, corner, cpuMs: () => cpuMs(xvnc), stop };
+    const findCorner = async () => {
+      const picture = await look();
+      return picture && findMarker(picture);
+    };
+    const corner = marked ? await waitFor('the marker', findCorner, 60_000) : { x: 0, y: 0 };
+    if (program) await run(container, PROGRAMS[program]);
+    return { socketPath, corner, cpuMs: () => cpuMs(xvnc), usage: () => usageOf(container), stop };
   } catch (error) {
     await stop();
     throw error;
@@ -83,6 +87,15 @@ export async function startDesktop(program: Program): Promise<Desktop> {
 async function run(container: Docker.Container, program: string): Promise<void> {
   const exec = await container.exec({ Cmd: ['bash', '-c', program], Env: ['DISPLAY=:0'] });
   await exec.start({ Detach: true });
+}
+
+async function usageOf(container: Docker.Container): Promise<{ cpuMs: number; memoryMb: number }> {
+  const { cpu_stats, memory_stats } = await container.stats({ stream: false, 'one-shot': true });
+  const { inactive_file = 0, total_inactive_file = inactive_file } = memory_stats.stats;
+  return {
+    cpuMs: cpu_stats.cpu_usage.total_usage / 1e6,
+    memoryMb: (memory_stats.usage - total_inactive_file) / 2 ** 20,
+  };
 }
 
 async function pidOf(container: Docker.Container, name: string): Promise<number> {

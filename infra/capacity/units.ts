@@ -1,0 +1,60 @@
+import { measured, screens } from './figures.ts';
+import { acksOf } from './load.ts';
+import { sizes } from './sizes.ts';
+import { number, table } from './table.ts';
+
+const { relay, redis } = measured;
+/** The frame that the unit figures are told for: of an animation. */
+const { fps, frameBytes } = screens.animation;
+
+const deliveryUs =
+  relay.deliveries + frameBytes * relay.deliveryBytes + (acksOf(fps, frameBytes) / fps) * relay.acks;
+const takenUs = relay.frames + frameBytes * relay.frameBytes;
+const publishedUs = redis.published + frameBytes * redis.publishedBytes;
+const copyUs = redis.copies + frameBytes * redis.frameBytes;
+const frame = `a frame of ${number(frameBytes / 1000)} KB`;
+
+/** The unit figures as the page shows them. */
+export function units(): string {
+  const services = table(
+    ['what', 'costs', 'so one processor does'],
+    [
+      [`relay: ${frame} delivered, its share of acknowledgements too`, us(deliveryUs), aSecond(deliveryUs)],
+      [`relay: ${frame} taken from Redis, once a node`, us(takenUs), aSecond(takenUs)],
+      ['relay: an event delivered', us(relay.eventDeliveries), aSecond(relay.eventDeliveries)],
+      ['relay: an event taken, once a node', us(relay.events), aSecond(relay.events)],
+      ['relay: a viewer that comes', `${number(measured.connectMs)} ms`, aSecond(measured.connectMs * 1000)],
+      ['relay: a node at rest', `${number(relay.nodes / 1000)} ms a second`, ''],
+      [`Redis: ${frame} published`, us(publishedUs), aSecond(publishedUs)],
+      [`Redis: ${frame} to each node that follows`, us(copyUs), aSecond(copyUs)],
+      ['Redis: an event appended and published', us(redis.appended), aSecond(redis.appended)],
+      ['memory: a relay node', `${number(measured.nodeMb)} MB, garbage ${number(measured.garbageMb)} MB`, ''],
+      ['memory: a socket', `${number(measured.socketKb)} KB`, ''],
+      [
+        'wire: a frame’s head, an event',
+        `${number(measured.frameHeadBytes)} B, ${measured.eventBytes} B`,
+        '',
+      ],
+    ],
+  );
+  const desktops = table(
+    [
+      'a desktop with a viewer',
+      'frames /s',
+      'bytes of one',
+      'key, KB',
+      'container, ms/s',
+      'bridge, ms/s',
+      'MB',
+    ],
+    Object.entries(screens).map(([name, of]) => [
+      name,
+      ...[of.fps, of.frameBytes, of.keyBytes / 1000, of.desktopMs, of.bridgeMs, of.desktopMb].map(number),
+    ]),
+  );
+  return `${services}\n\n${desktops}`;
+}
+
+const us = (value: number): string => `${number(value)} µs`;
+const aSecond = (value: number): string =>
+  `${number((1e6 / value) * sizes.relay.utilisation)} /s at ${sizes.relay.utilisation * 100} %`;
