@@ -36,6 +36,8 @@ export type StreamOptions = {
   connection: Connection;
   /** Sends a frame to all who watch; rejects when that fails. */
   publish: (frame: Buffer) => Promise<unknown>;
+  /** The desktop has let us in: from now on it takes input. */
+  onOpen: () => void;
   metrics: ScreenMetrics;
 };
 
@@ -83,7 +85,7 @@ export class Stream {
     this.#o = options;
     this.#clipboard = new Clipboard(
       (bytes) => this.#send(bytes),
-      (text) => this.#timers.cut.run(CUT_EVERY_MS, () => this.#publishText(text)),
+      (text) => this.#timers.cut.run(CUT_EVERY_MS, () => this.#publishCut(text)),
     );
   }
 
@@ -130,6 +132,7 @@ export class Stream {
     this.#send(streamEncodings(this.#pace.lossy));
     this.#begin(size);
     this.#ask();
+    this.#o.onOpen();
     yield* serverMessages(size, {
       take: (rect) => this.#take(rect),
       update: (update) => this.#update(update),
@@ -238,8 +241,9 @@ export class Stream {
     });
   }
 
-  #publishText(text: string): void {
-    this.#out('cut', packText(this.#head('cut'), text)).catch(() => undefined);
+  #publishCut(text: string | undefined): void {
+    const kind = text === undefined ? 'cutTooLong' : 'cut';
+    this.#out(kind, packText(this.#head(kind), text ?? '')).catch(() => undefined);
   }
 
   #head(kind: FrameKind): FrameHead {
