@@ -173,7 +173,7 @@ test('of a text that is too long to be told its viewers hear that there is one',
   await waitFor('all of it', () => viewer.seen.cuts.at(-1)?.length === MAX_CUT_TEXT);
   await launch(`head -c ${MAX_CUT_TEXT + 1} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`);
   await waitFor('word of it', () => viewer.seen.cutsTooLong === 1);
-  await launch(`head -c ${4 * MAX_CUT_TEXT} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`);
+  await launch(`head -c ${3 * MAX_CUT_TEXT + 1} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`);
   await waitFor('word of it', () => viewer.seen.cutsTooLong === 2);
 });
 
