@@ -13,7 +13,7 @@ import { cpuMs } from './desktop.ts';
 
 /**
  * What the way itself costs at one viewer: as many bytes as often as the animation's updates, from a socket to Redis by
- * one process, from Redis to a WebSocket by another, and nothing done with them. `node infra/bench/screen/floor.ts`
+ * one process, from Redis to a WebSocket by another, and nothing done with them. `npm run bench:floor`
  */
 const BYTES = 2700;
 const PER_SECOND = 30;
