@@ -5,9 +5,10 @@ import type { Redis } from 'ioredis';
 import { packText } from './frame.ts';
 import { InputGate } from './input.ts';
 import type { ScreenMetrics } from './metrics.ts';
+import { nextEpoch } from './publisher.ts';
 import { Connection } from './rfb/connection.ts';
 import type { Screenshots } from './screenshot.ts';
-import { nextEpoch, Stream } from './stream.ts';
+import { Stream } from './stream.ts';
 
 /** How long a stream goes on when nobody watches any more, ms: long enough for a viewer that reconnects. */
 const LINGER_MS = 4000;

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type FrameHead, type FrameKind, MAX_FRAME_BYTES, type ScreenInput } from '@warmwind/shared/screen';
-import { packRects, packText } from './frame.ts';
+import { MAX_FRAME_BYTES, type ScreenInput } from '@warmwind/shared/screen';
 import { Later } from './later.ts';
 import type { ScreenMetrics } from './metrics.ts';
 import { Pace } from './pace.ts';
+import { Publisher } from './publisher.ts';
 import { Clipboard } from './rfb/clipboard.ts';
 import type { Connection } from './rfb/connection.ts';
 import { type Parser, ProtocolError } from './rfb/feed.ts';
@@ -19,8 +19,6 @@ import { serverMessages } from './rfb/server.ts';
 import type { Rect, Update } from './rfb/update.ts';
 import { VisibleRects } from './visible.ts';
 
-/** A delta of more bytes goes out as several. */
-const DELTA_BYTES = 512 * 1024;
 /** Key frames, the clipboard and changes of size come no more often than this, ms. */
 const KEY_EVERY_MS = 200;
 const CUT_EVERY_MS = 200;
@@ -41,19 +39,13 @@ export type StreamOptions = {
   metrics: ScreenMetrics;
 };
 
-let lastEpoch = 0;
-/** Unique, and rising for as long as the clock does. */
-export const nextEpoch = (): number => {
-  lastEpoch = Math.max(lastEpoch + 1, Date.now());
-  return lastEpoch;
-};
-
 /**
  * One connection to a desktop and what is published of it. An epoch begins with a key frame and ends when the screen
  * changes its size, or with the stream.
  */
 export class Stream {
   readonly #o: StreamOptions;
+  readonly #publisher: Publisher;
   readonly #seen = new VisibleRects();
   readonly #clipboard: Clipboard;
   readonly #timers = {
@@ -68,8 +60,6 @@ export class Stream {
   #signal = AbortSignal.abort();
   #size: Size = { width: 0, height: 0 };
   #screenId: number | undefined;
-  #epoch = 0;
-  #seq = 0;
   /** The rectangles of the update that is being read. */
   #rects: Rect[] = [];
   #bytes = 0;
@@ -78,14 +68,13 @@ export class Stream {
   #whole = false;
   /** All of it was asked for anew. */
   #refreshing = false;
-  /** Key frames that Redis has not taken yet. */
-  #publishing = 0;
 
   constructor(options: StreamOptions) {
     this.#o = options;
+    this.#publisher = new Publisher(options.publish, options.metrics);
     this.#clipboard = new Clipboard(
       (bytes) => this.#send(bytes),
-      (text) => this.#timers.cut.run(CUT_EVERY_MS, () => this.#publishCut(text)),
+      (text) => this.#timers.cut.run(CUT_EVERY_MS, () => this.#publisher.cut(text).catch(() => undefined)),
     );
   }
 
@@ -107,7 +96,7 @@ export class Stream {
   key(): void {
     this.#timers.key.soonest(KEY_EVERY_MS, () => {
       // Until all is there, and while Redis is slow to take one, the next is on its way already.
-      if (!this.#whole || this.#publishing) return;
+      if (!this.#whole || this.#publisher.keyOnItsWay) return;
       this.#publishKey().catch(() => this.#o.connection.fail('a frame was not published'));
     });
   }
@@ -160,8 +149,7 @@ export class Stream {
   #begin(size: Size): void {
     this.#size = size;
     this.#seen.clear(size);
-    this.#epoch = nextEpoch();
-    this.#seq = 0;
+    this.#publisher.begin(size);
     this.#asked = false;
     this.#whole = false;
     this.#refreshing = false;
@@ -177,7 +165,7 @@ export class Stream {
         this.#refreshing = false;
         this.#seen.settled();
       }
-      if (this.#whole) sent.push(...this.#publishDeltas(rects));
+      if (this.#whole) sent.push(...this.#publisher.deltas(rects));
       else {
         this.#whole = true;
         sent.push(this.#publishKey());
@@ -216,43 +204,9 @@ export class Stream {
     this.#send(updateRequest(this.#size, !all));
   }
 
-  #publishDeltas(rects: Rect[]): Promise<unknown>[] {
-    const sent: Promise<unknown>[] = [];
-    let from = 0;
-    let bytes = 0;
-    for (const [index, rect] of rects.entries()) {
-      bytes += rect.data.length;
-      if (bytes < DELTA_BYTES && index < rects.length - 1) continue;
-      this.#seq++;
-      const head = this.#head('delta');
-      sent.push(this.#out('delta', packRects(head, rects.slice(from, index + 1))));
-      from = index + 1;
-      bytes = 0;
-    }
-    return sent;
-  }
-
   #publishKey(): Promise<unknown> {
     this.#timers.key.done();
-    this.#o.metrics.keys.inc();
-    this.#publishing++;
-    return this.#out('key', packRects(this.#head('key'), this.#seen.rects())).finally(() => {
-      this.#publishing--;
-    });
-  }
-
-  #publishCut(text: string | undefined): void {
-    const kind = text === undefined ? 'cutTooLong' : 'cut';
-    this.#out(kind, packText(this.#head(kind), text ?? '')).catch(() => undefined);
-  }
-
-  #head(kind: FrameKind): FrameHead {
-    return { kind, epoch: this.#epoch, seq: this.#seq, ...this.#size };
-  }
-
-  #out(kind: FrameKind, frame: Buffer): Promise<unknown> {
-    this.#o.metrics.bytes.inc({ kind }, frame.length);
-    return this.#o.publish(frame);
+    return this.#publisher.key(this.#seen.rects());
   }
 
   #resize(size: Size): boolean {
