@@ -14,6 +14,8 @@ export const screenKeys = {
   control: (containerId: string) => `ww:{screen:${containerId}}:control`,
   /** String: the last lease of control that there has been. */
   leases: (containerId: string) => `ww:{screen:${containerId}}:leases`,
+  /** String: `Held` as JSON, while a button of the pointer is pressed: for the host's next process. Expires by itself. */
+  held: (containerId: string) => `ww:{screen:${containerId}}:held`,
   /** Hash: `<node> <viewer id>` → `Viewer` as JSON with the time until which its node vouches for it. */
   viewers: (containerId: string) => `ww:{screen:${containerId}}:viewers`,
   /** List with the one answer to a request of this id: for screenshots. Expires by itself. */
@@ -76,6 +78,12 @@ export type Control = z.infer<typeof Control>;
 /** Who holds control, as every viewer may know it. */
 export const Holder = Control.omit({ lease: true });
 export type Holder = z.infer<typeof Holder>;
+
+/** Where a button of the pointer was pressed, pixels. */
+export const Held = z.object({
+  x: z.number().int().min(0).max(65_535),
+  y: z.number().int().min(0).max(65_535),
+});
 
 /** The answer of `vnc:watch`; `viewerId` is the caller's own. Pixels. */
 export type WatchAck = Ack<{
@@ -141,9 +149,9 @@ export type ToHost = z.infer<typeof ToHost>;
 /**
  * What comes down: `delta` and `key` carry an RFB FramebufferUpdate message of self-contained rectangles. A key repaints
  * all as of `seq`; the delta `seq + 1` follows it. A new `epoch` begins with a key. `cut` carries the desktop's clipboard
- * as UTF-8; `gone` says that the stream ended (UTF-8: why) and that nothing comes before the next key.
+ * as UTF-8, `cutTooLong` (empty) says that it is longer than is told; `gone` says that the stream ended (UTF-8: why) and that nothing comes before the next key.
  */
-export const FRAME_KINDS = ['delta', 'key', 'cut', 'gone'] as const;
+export const FRAME_KINDS = ['delta', 'key', 'cut', 'gone', 'cutTooLong'] as const;
 export type FrameKind = (typeof FRAME_KINDS)[number];
 
 /** `epoch` is unique to one run of the stream, and rises. Pixels. */

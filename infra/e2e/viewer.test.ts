@@ -204,6 +204,8 @@ test('a text that is too long for the desktop is refused in words; a viewer that
   };
   await copy('ä'.repeat(40_000));
   await page.locator('#other').getByText('too long to be pasted').waitFor();
+  await host.publish('cutTooLong', Buffer.alloc(0));
+  await page.locator('#other').getByText('too long to be pasted here').waitFor();
   await copy('short enough');
   await waitFor('the text', () => host.inputs().some(({ input }) => input.t === 'cut'));
   const cuts = host.inputs().flatMap(({ input }) => (input.t === 'cut' ? input.text : []));

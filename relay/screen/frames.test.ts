@@ -230,7 +230,12 @@ test("the desktop's clipboard reaches who may control it, not who has a link to 
   await host.delta(10);
   await waitFor('the text', () => viewers[0]?.cuts.length === 1 && viewers[1]?.cuts.length === 1);
   await waitFor('the frame', () => viewers[2]?.seen.length);
-  expect(viewers.map(({ cuts }) => cuts)).toEqual([['größe'], ['größe'], []]);
+  const before = viewers[2]?.seen.length ?? 0;
+  await host.publish('cutTooLong', Buffer.alloc(0));
+  await host.delta(10);
+  await waitFor('word of a longer one', () => viewers[0]?.cuts.length === 2 && viewers[1]?.cuts.length === 2);
+  await waitFor('the frame', () => (viewers[2]?.seen.length ?? 0) > before);
+  expect(viewers.map(({ cuts }) => cuts)).toEqual([['größe', 'too long'], ['größe', 'too long'], []]);
 });
 
 test('a desktop that ended while its host was silent is said to be gone, and is watched no longer', async () => {

@@ -85,8 +85,10 @@ export class Screen {
     const payload = message.subarray(FRAME_HEAD_BYTES);
     if (head.kind === 'delta') this.#delta(head, payload);
     else if (head.kind === 'key') this.#key(head, payload);
-    else if (head.kind === 'cut')
-      this.#cut(payload.toString('utf8', 0, 4 * MAX_CUT_TEXT).slice(0, MAX_CUT_TEXT));
+    else if (head.kind === 'cut') {
+      const text = payload.toString('utf8', 0, 4 * MAX_CUT_TEXT).slice(0, MAX_CUT_TEXT);
+      this.#cut('vnc:cut', { text });
+    } else if (head.kind === 'cutTooLong') this.#cut('vnc:cutTooLong', {});
     else this.#gone(payload.toString('utf8', 0, 1000));
   }
 
@@ -162,9 +164,9 @@ export class Screen {
     this.#context.metrics.framesSent.inc(sent);
   }
 
-  #cut(text: string): void {
+  #cut(name: 'vnc:cut' | 'vnc:cutTooLong', said: { text?: string }): void {
     const { containerId } = this;
-    const event = new Prebuilt(['vnc:cut', { containerId, text }]);
+    const event = new Prebuilt([name, { containerId, ...said }]);
     for (const viewer of this.viewers.values()) viewer.cut(event);
   }
 

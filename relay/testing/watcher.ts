@@ -66,6 +66,7 @@ export async function watch(
     if (acks) ack();
   });
   socket.on('vnc:cut', ({ text }: { text: string }) => cuts.push(text));
+  socket.on('vnc:cutTooLong', () => cuts.push('too long'));
   socket.on('vnc:gone', ({ reason }: { reason: string }) => gone.push(reason));
   socket.on('vnc:control', ({ holder }: { holder: Holder | null }) => holders.push(holder));
   const refused = await connected(socket);

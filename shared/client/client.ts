@@ -176,6 +176,7 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
   socket.on('vnc:cut', (said: { containerId: string; text: string }) =>
     screen(said.containerId)?.cut(said.text),
   );
+  socket.on('vnc:cutTooLong', (said: { containerId: string }) => screen(said.containerId)?.cutTooLong());
   socket.on('vnc:gone', (said: { containerId: string; reason: string }) =>
     screen(said.containerId)?.gone(said.reason),
   );

@@ -36,6 +36,8 @@ export type WatchOptions = {
   onControl?: (holder: Holder | null, mine: boolean) => void;
   /** The desktop's clipboard. */
   onCut?: (text: string) => void;
+  /** What was copied in the desktop is longer than is told (`MAX_CUT_TEXT`): it can be pasted there alone. */
+  onCutTooLong?: () => void;
   /** No picture comes, and no input is taken, until the next `onKey`. Reasons to tell apart: `HOST_AWAY`, `DISCONNECTED`. */
   onGone?: (reason: string) => void;
   /** The relay does not let this viewer watch, or not any more; what may pass is tried again. */
@@ -137,6 +139,10 @@ export class WatchedScreen implements Screen {
 
   cut(text: string): void {
     this.#options.onCut?.(text);
+  }
+
+  cutTooLong(): void {
+    this.#options.onCutTooLong?.();
   }
 
   gone(reason: string): void {

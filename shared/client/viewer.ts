@@ -1,6 +1,6 @@
 import RFB from '@novnc/novnc';
 import type { ContainerState } from '../containers.ts';
-import { fitsClipboard, type Holder, MAX_OFFER_BYTES, type ScreenInput } from '../screen.ts';
+import { fitsClipboard, type Holder, MAX_CUT_TEXT, MAX_OFFER_BYTES, type ScreenInput } from '../screen.ts';
 import type { Connection } from './client.ts';
 import { RfbChannel } from './rfb-channel.ts';
 import type { ScreenMode } from './screen.ts';
@@ -113,6 +113,11 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
       lastCut = text;
       // Refused while the page is not in front, or not permitted: the desktop's own clipboard still has it.
       navigator.clipboard?.writeText(text).catch(() => undefined);
+    },
+    onCutTooLong: () => {
+      if (!options.clipboard) return;
+      const most = Math.floor(MAX_CUT_TEXT / 1024);
+      veil.notice(`What was copied in the desktop is too long to be pasted here: at most ${most} K letters.`);
     },
     onGone: (gone) => learn({ gone }),
     onRefused: ({ code, message }) => learn({ refused: code === 'unauthenticated' ? NO_TICKET : message }),

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Control, type ScreenInput } from '@warmwind/shared/screen';
+import { Control, Held, type ScreenInput, screenKeys } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
 import { Later } from './later.ts';
 
@@ -9,12 +9,15 @@ const MAX_WAITING = 256;
 const MAX_HELD = 64;
 /** Who is in control is asked no more often than this for input that claims a lease nobody knows, ms. */
 const LOOK_EVERY_MS = 50;
+/** A button that was pressed longer ago is not let go of by another process, s. */
+const HELD_S = 86_400;
 
 export type InputMessage = { viewerId: string; lease: number; input: ScreenInput };
 
 /** Takes input to the desktop; false when it does not take it. */
 export type InputTarget = { send: (input: ScreenInput) => boolean };
 
+type Pointer = Extract<ScreenInput, { t: 'ptr' }>;
 /** `until`: when that has to be asked again, by this process's clock. */
 type InControl = { viewerId: string; lease: number; until: number };
 type Reason = 'not_in_control' | 'too_much' | 'no_desktop';
@@ -22,8 +25,7 @@ type Reason = 'not_in_control' | 'too_much' | 'no_desktop';
 export type InputOptions = {
   /** The realtime Redis, a prompt connection: who can't be known to be in control is not. */
   redis: Redis;
-  /** Where it says who is in control. */
-  key: string;
+  containerId: string;
   onDropped: (reason: Reason) => void;
 };
 
@@ -37,7 +39,8 @@ export class InputGate {
   #target: InputTarget | undefined;
   #control: InControl | undefined;
   #keys = new Set<number>();
-  #pointer = { x: 0, y: 0, mask: 0 };
+  /** As it was last sent by this process. */
+  #pointer: Pointer | undefined;
   #waiting: InputMessage[] = [];
   #looking: Promise<void> | undefined;
   #lookAgain = false;
@@ -48,10 +51,13 @@ export class InputGate {
     this.#o = options;
   }
 
-  /** Where input goes from now on. What was held down on another connection is let go on this one. */
+  /** Where input goes from now on. A desktop lets go of the keys of a connection that ended, and not of its buttons. */
   attach(target: InputTarget | undefined): void {
     this.#target = target;
-    this.#letGo();
+    this.#keys.clear();
+    if (!target) return;
+    if (this.#pointer) this.#letGo();
+    else void this.#letGoOfEarlier(target);
   }
 
   take(message: InputMessage): void {
@@ -102,7 +108,8 @@ export class InputGate {
   }
 
   async #read(): Promise<InControl | undefined> {
-    const { redis, key } = this.#o;
+    const { redis, containerId } = this.#o;
+    const key = screenKeys.control(containerId);
     const asked = performance.now();
     const answers = await redis.multi().get(key).pttl(key).exec();
     const [value, ttlMs] = (answers ?? []).map(([error, answer]) => (error ? undefined : answer));
@@ -124,7 +131,7 @@ export class InputGate {
     const { input } = message;
     const refused = this.#refused(message);
     if (refused) this.#o.onDropped(refused);
-    else if (input.t === 'ptr') this.#pointer = { x: input.x, y: input.y, mask: input.mask };
+    else if (input.t === 'ptr') this.#moved(input);
     else if (input.t === 'key' && input.down) this.#keys.add(input.keysym);
     else if (input.t === 'key') this.#keys.delete(input.keysym);
   }
@@ -142,8 +149,35 @@ export class InputGate {
   #letGo(): void {
     for (const keysym of this.#keys) this.#target?.send({ t: 'key', keysym, down: false });
     this.#keys.clear();
-    const { x, y, mask } = this.#pointer;
-    if (mask !== 0) this.#target?.send({ t: 'ptr', x, y, mask: 0 });
-    this.#pointer = { x, y, mask: 0 };
+    if (!this.#pointer?.mask) return;
+    const released = { ...this.#pointer, mask: 0 };
+    if (this.#target?.send(released)) this.#moved(released);
+  }
+
+  /** Redis knows while a button is pressed: this process may end before it is let go of. */
+  #moved(pointer: Pointer): void {
+    const before = this.#pointer;
+    const presses = pointer.mask !== 0;
+    this.#pointer = pointer;
+    if (before && presses === (before.mask !== 0)) return;
+    const { redis, containerId } = this.#o;
+    const key = screenKeys.held(containerId);
+    const told = presses ? redis.set(key, JSON.stringify(Held.parse(pointer)), 'EX', HELD_S) : redis.del(key);
+    told.catch(() => undefined);
+  }
+
+  /** Lets go of what an earlier process held pressed, where it pressed it: what was dragged stays where it was. */
+  async #letGoOfEarlier(target: InputTarget): Promise<void> {
+    const { redis, containerId } = this.#o;
+    const key = screenKeys.held(containerId);
+    try {
+      const value = await redis.get(key);
+      // Any move of the pointer has let go of it.
+      if (!value || this.#target !== target || this.#pointer) return;
+      const released: Pointer = { t: 'ptr', ...Held.parse(JSON.parse(value)), mask: 0 };
+      if (target.send(released)) await redis.del(key);
+    } catch {
+      // The next move of the pointer lets go of it.
+    }
   }
 }

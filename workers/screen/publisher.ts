@@ -66,9 +66,10 @@ export class Publisher {
     }
   }
 
-  /** The desktop's clipboard. */
-  async text(text: string): Promise<void> {
-    await this.#out('cut', packText(this.#head('cut'), text));
+  /** The desktop's clipboard; `undefined`: a text that is longer than is told. */
+  async cut(text: string | undefined): Promise<void> {
+    const kind = text === undefined ? 'cutTooLong' : 'cut';
+    await this.#out(kind, packText(this.#head(kind), text ?? ''));
   }
 
   #head(kind: FrameKind): FrameHead {

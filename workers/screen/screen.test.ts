@@ -1,4 +1,10 @@
-import { CONTROL_TTL_MS, type ScreenInput, ScreenshotReply, screenKeys } from '@warmwind/shared/screen';
+import {
+  CONTROL_TTL_MS,
+  MAX_CUT_TEXT,
+  type ScreenInput,
+  ScreenshotReply,
+  screenKeys,
+} from '@warmwind/shared/screen';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
@@ -160,6 +166,17 @@ test('text goes from and to the desktop’s clipboard, whatever its letters', as
   await waitFor('the desktop’s text', () => viewer.seen.cuts.includes('grüße 你好'));
 });
 
+test('of a text that is too long to be told its viewers hear that there is one', async () => {
+  const viewer = await view();
+  await same(viewer);
+  await launch(`head -c ${MAX_CUT_TEXT} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`);
+  await waitFor('all of it', () => viewer.seen.cuts.at(-1)?.length === MAX_CUT_TEXT);
+  await launch(`head -c ${MAX_CUT_TEXT + 1} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`);
+  await waitFor('word of it', () => viewer.seen.cutsTooLong === 1);
+  await launch(`head -c ${3 * MAX_CUT_TEXT + 1} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`);
+  await waitFor('word of it', () => viewer.seen.cutsTooLong === 2);
+});
+
 test.each(['png', 'jpeg'] as const)('a picture of the desktop can be asked for as %s', async (format) => {
   const viewer = await view();
   await viewer.say({ t: 'screenshot', id: format, format });
@@ -198,6 +215,28 @@ test('viewers go on by themselves when another worker keeps the desktops', async
   await waitFor('a new epoch', () => (viewer.seen.epochs.at(-1) ?? 0) > epoch);
   await same(viewer);
   expect(viewer.seen.gone).toBe('');
+});
+
+test('a button that was pressed when the host’s process ended is let go of by the next', async () => {
+  const viewer = await view();
+  await same(viewer);
+  await launch(
+    `xterm -bg "#654321" -geometry 60x10+100+100 -e sh -c 'stty raw -echo; printf "\\033[?1000h"; cat > /tmp/mouse'`,
+  );
+  await waitFor('its window', async () => {
+    await viewer.settled();
+    return pixel(viewer, 300, 200) === 0x654321;
+  });
+  await takeControl('alice', 5, 60_000);
+  const input: ScreenInput = { t: 'ptr', x: 300, y: 200, mask: 1 };
+  await viewer.say({ t: 'input', viewerId: 'alice', lease: 5, input });
+  const [pressed, released] = [/^\^\[\[M /, /^\^\[\[M .*\^\[\[M#/];
+  await waitFor('the press', async () => pressed.test(await inside('cat -v /tmp/mouse')));
+  await worker.stop();
+  expect(await inside('cat -v /tmp/mouse')).not.toMatch(released);
+  worker = await fleet.worker('a');
+  await waitFor('its release', async () => released.test(await inside('cat -v /tmp/mouse')));
+  expect(await fleet.realtime.client.exists(screenKeys.held(desktop.containerId))).toBe(0);
 });
 
 test('a desktop that nobody watches for as long as it asked for is stopped, and one that is watched is not', async () => {

@@ -46,7 +46,7 @@ export class Screen {
     this.#down = screenKeys.down(containerId);
     this.#input = new InputGate({
       redis,
-      key: screenKeys.control(containerId),
+      containerId,
       onDropped: (reason) => metrics.inputDropped.inc({ reason }),
     });
   }
@@ -123,9 +123,9 @@ export class Screen {
     const { socketPath, redis, metrics } = this.#o;
     const connection = await Connection.open(await socketPath());
     const publish = (frame: Buffer) => redis.spublish(this.#down, frame);
-    const stream = new Stream({ connection, publish, metrics });
+    const onOpen = () => this.#input.attach(stream);
+    const stream = new Stream({ connection, publish, onOpen, metrics });
     this.#stream = stream;
-    this.#input.attach(stream);
     try {
       await stream.run(signal);
     } finally {

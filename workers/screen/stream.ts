@@ -34,6 +34,8 @@ export type StreamOptions = {
   connection: Connection;
   /** Sends a frame to all who watch; rejects when that fails. */
   publish: (frame: Buffer) => Promise<unknown>;
+  /** The desktop has let us in: from now on it takes input. */
+  onOpen: () => void;
   metrics: ScreenMetrics;
 };
 
@@ -72,7 +74,7 @@ export class Stream {
     this.#publisher = new Publisher(options.publish, options.metrics);
     this.#clipboard = new Clipboard(
       (bytes) => this.#send(bytes),
-      (text) => this.#timers.cut.run(CUT_EVERY_MS, () => this.#publisher.text(text).catch(() => undefined)),
+      (text) => this.#timers.cut.run(CUT_EVERY_MS, () => this.#publisher.cut(text).catch(() => undefined)),
     );
   }
 
@@ -119,6 +121,7 @@ export class Stream {
     this.#send(streamEncodings(this.#pace.lossy));
     this.#begin(size);
     this.#ask();
+    this.#o.onOpen();
     yield* serverMessages(size, {
       take: (rect) => this.#take(rect),
       update: (update) => this.#update(update),

@@ -157,6 +157,7 @@ export async function watch(
     bytes: 0,
     epochs: [] as number[],
     cuts: [] as string[],
+    cutsTooLong: 0,
     gone: '',
   };
   let seq: number | undefined;
@@ -172,6 +173,7 @@ export async function watch(
     seen.bytes += frame.length;
     if (!draws) return;
     if (kind === 'cut') return void seen.cuts.push(body.toString());
+    if (kind === 'cutTooLong') return void seen.cutsTooLong++;
     if (kind === 'gone') {
       seen.gone = body.toString();
       return;

@@ -22,11 +22,12 @@ export const MAX_CLIPBOARD_BYTES = MAX_BYTES + 1024;
  */
 export class Clipboard {
   readonly #send: (bytes: Buffer) => boolean;
-  readonly #onText: (text: string) => void;
+  readonly #onText: (text: string | undefined) => void;
   #extended = false;
   #offered = '';
 
-  constructor(send: (bytes: Buffer) => boolean, onText: (text: string) => void) {
+  /** @param onText hears what is copied in the desktop; `undefined`: a text that is longer than is told */
+  constructor(send: (bytes: Buffer) => boolean, onText: (text: string | undefined) => void) {
     this.#send = send;
     this.#onText = onText;
   }
@@ -39,7 +40,12 @@ export class Clipboard {
 
   /** The server's text in Latin-1. */
   takeLatin1(bytes: Buffer): void {
-    if (bytes.length <= MAX_CUT_TEXT) this.#onText(bytes.toString('latin1'));
+    this.#onText(bytes.length <= MAX_CUT_TEXT ? bytes.toString('latin1') : undefined);
+  }
+
+  /** A message that is too long to be looked at. */
+  tooLong(): void {
+    this.#onText(undefined);
   }
 
   /** The server's message of the extended form, after its length. */
@@ -56,8 +62,7 @@ export class Clipboard {
     } else if (flags & REQUEST) {
       if (flags & TEXT) this.#send(message(PROVIDE | TEXT, provided(this.#offered)));
     } else if (flags & PROVIDE && flags & TEXT) {
-      const text = readProvided(bytes.subarray(4));
-      if (text !== undefined) this.#onText(text);
+      this.#onText(readProvided(bytes.subarray(4)));
     }
   }
 }

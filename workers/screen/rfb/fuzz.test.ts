@@ -44,7 +44,7 @@ async function read(chunks: Buffer[]): Promise<Told> {
       },
       clipboard: new Clipboard(
         () => true,
-        (text) => told.texts.push(text),
+        (text) => told.texts.push(text ?? ''),
       ),
     });
   }

@@ -46,7 +46,10 @@ function* readCutText(clipboard: Clipboard | undefined): Parser<void> {
   const signed = (yield 7).readInt32BE(3);
   const length = Math.abs(signed);
   if (length > MAX_SKIPPED) throw new ProtocolError('a clipboard that is too long');
-  if (!clipboard || length > MAX_CLIPBOARD_BYTES) return yield* skip(length);
+  if (!clipboard || length > MAX_CLIPBOARD_BYTES) {
+    clipboard?.tooLong();
+    return yield* skip(length);
+  }
   const bytes = yield length;
   if (signed < 0) clipboard.takeExtended(bytes);
   else clipboard.takeLatin1(bytes);
