@@ -20,6 +20,7 @@ export const measured: Calibration = {
   },
   redis: {
     shards: 1450,
+    naps: 0,
     sockets: 0.769,
     followed: 0,
     published: 34.2,
@@ -38,15 +39,15 @@ export const measured: Calibration = {
 
 /** `npm run capacity -- --screens`: a desktop of the default image and size with one viewer. */
 export const screens: Record<'rest' | 'text' | 'animation', ScreenFigures> = {
-  rest: { fps: 0, frameBytes: 0, keyBytes: 40_100, desktopMs: 2.36, bridgeMs: 0, desktopMb: 55.6 },
-  text: { fps: 37.6, frameBytes: 498, keyBytes: 224_000, desktopMs: 82.1, bridgeMs: 41, desktopMb: 42.5 },
+  rest: { fps: 0, frameBytes: 0, keyBytes: 40_100, desktopMs: 2.08, bridgeMs: 0.999, desktopMb: 37.9 },
+  text: { fps: 30.4, frameBytes: 610, keyBytes: 231_000, desktopMs: 85.9, bridgeMs: 32, desktopMb: 38.6 },
   animation: {
     fps: 19.2,
-    frameBytes: 4300,
-    keyBytes: 57_800,
-    desktopMs: 70.7,
-    bridgeMs: 40,
-    desktopMb: 36.4,
+    frameBytes: 4270,
+    keyBytes: 57_100,
+    desktopMs: 74.2,
+    bridgeMs: 26,
+    desktopMb: 35.2,
   },
 };
 
