@@ -18,7 +18,7 @@ export type Calibration = {
 };
 
 /** A relay collects garbage each few megabytes that it takes: what is large is measured over several of these. */
-const SECONDS = 4;
+const SECONDS = 5;
 const SECONDS_OF_LARGE = 10;
 const LARGE_BYTES = 10_000;
 
@@ -58,7 +58,9 @@ const STEPS: Step[] = [
   { on: SMALL, of: SOME, events: 20 },
   { on: CROWD, of: LISTENERS, events: 25 },
   { on: NOBODY, of: 0, fps: 120, frameBytes: 1000, subscribers: 4 },
-  { on: NOBODY, of: 0, fps: 60, frameBytes: 20_000, subscribers: 4 },
+  { on: NOBODY, of: 0, fps: 1000, frameBytes: 1000, subscribers: 1 },
+  { on: NOBODY, of: 0, fps: 1000, frameBytes: 1000, subscribers: 4 },
+  { on: NOBODY, of: 0, fps: 400, frameBytes: 20_000, subscribers: 4 },
 ];
 
 type Point = { step: Step; load: Load; taken: Taken };
