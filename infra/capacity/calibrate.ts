@@ -17,8 +17,10 @@ export type Calibration = {
   garbageMb: number;
 };
 
-const SECONDS = 3;
-const ROUNDS = 2;
+/** A relay collects garbage each few megabytes that it takes: what is large is measured over several of these. */
+const SECONDS = 5;
+const SECONDS_OF_LARGE = 10;
+const LARGE_BYTES = 10_000;
 
 /** Desktops with some viewers and listeners each, one with a crowd of both; the last has none. */
 const SMALL = [0, 1, 2, 3, 4, 5, 6, 7];
@@ -42,11 +44,13 @@ type Step = {
   subscribers?: number;
 };
 const REST: Step = { on: [], of: 0 };
-/** They differ in one thing after another. */
+/** They differ in one thing after another. No frame is due as a pause between acknowledgements ends. */
 const STEPS: Step[] = [
   REST,
-  { on: SMALL, of: SOME, fps: 8, frameBytes: 1000 },
-  { on: SMALL, of: SOME, fps: 30, frameBytes: 1000 },
+  { on: SMALL, of: SOME, fps: 5, frameBytes: 1000 },
+  { on: SMALL, of: SOME, fps: 12, frameBytes: 1000 },
+  { on: SMALL, of: SOME, fps: 27, frameBytes: 1000 },
+  { on: SMALL, of: SOME, fps: 12, frameBytes: 10_000, events: 4 },
   { on: SMALL, of: SOME, fps: 12, frameBytes: 50_000 },
   { on: CROWD, of: VIEWERS, fps: 8, frameBytes: 1000 },
   { on: CROWD, of: VIEWERS, fps: 24, frameBytes: 1000 },
@@ -54,7 +58,9 @@ const STEPS: Step[] = [
   { on: SMALL, of: SOME, events: 20 },
   { on: CROWD, of: LISTENERS, events: 25 },
   { on: NOBODY, of: 0, fps: 120, frameBytes: 1000, subscribers: 4 },
-  { on: NOBODY, of: 0, fps: 60, frameBytes: 20_000, subscribers: 4 },
+  { on: NOBODY, of: 0, fps: 1000, frameBytes: 1000, subscribers: 1 },
+  { on: NOBODY, of: 0, fps: 1000, frameBytes: 1000, subscribers: 4 },
+  { on: NOBODY, of: 0, fps: 400, frameBytes: 20_000, subscribers: 4 },
 ];
 
 type Point = { step: Step; load: Load; taken: Taken };
@@ -76,7 +82,7 @@ export async function calibrate(): Promise<Calibration> {
     await measure(REST, FEW);
     await trial.open('job', LISTENERS, CROWD);
     await trial.open('screen', VIEWERS, CROWD);
-    for (let round = 0; round < ROUNDS; round++) for (const step of STEPS) await measure(step, ALL);
+    for (const step of STEPS) await measure(step, ALL);
     const most = Math.max(...points.flatMap(({ taken }) => taken.rssMb));
     const [held, { relayMs: before }] = [await memory(), await trial.usage()];
     await trial.open('screen', MORE, NOBODY);
@@ -105,7 +111,8 @@ async function measureStep(
 ): Promise<Point> {
   const { on, of, fps = 0, frameBytes = 0, events = 0, subscribers = 0 } = step;
   const end = trial.subscribe(on[0] ?? 0, subscribers);
-  const taken = await trial.measure(SECONDS, (seconds) =>
+  const seconds = of > 0 && frameBytes >= LARGE_BYTES ? SECONDS_OF_LARGE : SECONDS;
+  const taken = await trial.measure(seconds, (seconds) =>
     Promise.all([
       trial.source.frames(frameBytes, fps, seconds, on),
       trial.source.events(events, seconds, on),
@@ -123,10 +130,8 @@ function costs<T extends keyof Load>(
   points: Point[],
   ms: (taken: Taken) => number,
 ): Record<T, number> {
-  // The rounds of a step together: what scatters upwards counts as much as what scatters downwards.
-  const steps = [...Map.groupBy(points, ({ load }) => JSON.stringify(load)).values()];
-  const rows = steps.map(([point]) => terms.map((term) => point?.load[term] ?? 0));
-  const measured = steps.map((of) => of.reduce((sum, { taken }) => sum + ms(taken) * 1000, 0) / of.length);
+  const rows = points.map(({ load }) => terms.map((term) => load[term]));
+  const measured = points.map(({ taken }) => ms(taken) * 1000);
   const found = fit(rows, measured);
   return Object.fromEntries(terms.map((term, i) => [term, found[i]])) as Record<T, number>;
 }
@@ -140,6 +145,6 @@ function wire(points: Point[]): Pick<Calibration, 'frameHeadBytes' | 'eventBytes
   const small = points.filter(({ step }) => step.of > 0 && step.frameBytes === 1000);
   return {
     frameHeadBytes: each(small) - 1000,
-    eventBytes: each(points.filter(({ step }) => step.events)),
+    eventBytes: each(points.filter(({ step }) => step.events && !step.fps)),
   };
 }

@@ -1,5 +1,5 @@
 import type { Calibration } from './calibrate.ts';
-import { cpuMs, type Load, loadOf, type Workload } from './load.ts';
+import { cpuMs, type Load, loadOf, NAPS, type Workload } from './load.ts';
 import { startTrial } from './trial.ts';
 
 /** A size that no calibration had. */
@@ -92,5 +92,11 @@ function predict({ nodes, watching, listening }: Size, figures: Calibration) {
 function both(a: Load, b: Load): Load {
   const sums = Object.keys(a).map((term) => [term, a[term as keyof Load] + b[term as keyof Load]]);
   const { nodes, shards, followed } = a;
-  return { ...(Object.fromEntries(sums) as Load), nodes, shards, followed };
+  return {
+    ...(Object.fromEntries(sums) as Load),
+    nodes,
+    shards,
+    followed,
+    naps: Math.min(a.naps + b.naps, NAPS),
+  };
 }

@@ -5,6 +5,8 @@ import { acksOf, anywhere, cpuMs, loadOf } from './load.ts';
 it('acknowledges each frame that comes alone, and several at once that come within the pause', () => {
   expect(acksOf(8, 1000)).toBe(8);
   expect(acksOf(24, 1000)).toBe(8);
+  // Each third frame is due as the pause ends.
+  expect(acksOf(20, 1000)).toBe(8);
   expect(acksOf(24, ACK_EVERY_BYTES)).toBe(24);
   expect(acksOf(0, 0)).toBe(0);
 });

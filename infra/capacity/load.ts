@@ -21,6 +21,8 @@ export type Load = {
   followed: number;
   /** Servers of the realtime Redis. */
   shards: number;
+  /** How often that is woken from sleep, by a publication each: see `NAPS`. */
+  naps: number;
   /** What hosts publish. */
   published: number;
   publishedBytes: number;
@@ -55,6 +57,7 @@ export const RELAY_TERMS = [
 ] as const satisfies Term[];
 export const REDIS_TERMS = [
   'shards',
+  'naps',
   'sockets',
   'followed',
   'published',
@@ -71,12 +74,22 @@ export type Spread = (nodes: number, viewersOfOne: number) => number;
 /** As a balancer by least connections does: each viewer may come to any node. */
 export const anywhere: Spread = (nodes, viewersOfOne) => nodes * (1 - (1 - 1 / nodes) ** viewersOfOne);
 
+/** A frame that is due this near to the end of a pause comes before it as often as after it. */
+const JITTER_MS = 2;
+
 /** Acknowledgements a second of one viewer: the first frame begins a pause of `ACK_EVERY_MS`, which enough bytes end. */
 export function acksOf(fps: number, frameBytes: number): number {
   if (fps === 0) return 0;
-  const within = Math.floor((ACK_EVERY_MS / 1000) * fps) + 1;
-  return fps / Math.min(within, Math.ceil(ACK_EVERY_BYTES / frameBytes));
+  const within = (ms: number) => Math.floor((ms / 1000) * fps) + 1;
+  const ofOnePause = (within(ACK_EVERY_MS - JITTER_MS) + within(ACK_EVERY_MS + JITTER_MS)) / 2;
+  return fps / Math.min(ofOnePause, Math.ceil(ACK_EVERY_BYTES / frameBytes));
 }
+
+/**
+ * A server that is woken up to about as often a second has gone to sleep in between, which makes what it then does dearer;
+ * beyond, it is found awake.
+ */
+export const NAPS = 100;
 
 /** What a workload is for so many nodes. */
 export function loadOf(workload: Workload, nodes: number, spread = anywhere): Load {
@@ -87,6 +100,7 @@ export function loadOf(workload: Workload, nodes: number, spread = anywhere): Lo
     sockets: viewers,
     followed: heard,
     shards: 1,
+    naps: Math.min(desktops * (fps + events), NAPS),
     published: desktops * fps,
     publishedBytes: desktops * fps * frameBytes,
     appended: desktops * events,

@@ -18,6 +18,7 @@ const figures: Figures = {
     },
     redis: {
       shards: 1000,
+      naps: 20,
       sockets: 1,
       followed: 10,
       published: 30,

@@ -6,7 +6,7 @@ import { startSource } from '../bench/relay/source.ts';
 /** Before counting: the load has its pace. */
 const SETTLE_MS = 400;
 /** A node unwatches for who has gone, which Redis is told. */
-const GOODBYES_MS = 4000;
+const GOODBYES_MS = 2500;
 const WARM_UP = { viewers: 400, fps: 15, frameBytes: 4000, seconds: 8 };
 
 /** Each a second of the time in which it was counted. CPU in ms; bytes: over the viewers' connections. */

@@ -26,6 +26,7 @@ export function units(): string {
       ['relay: a viewer that comes', `${number(measured.connectMs)} ms`, aSecond(measured.connectMs * 1000)],
       ['relay: a node at rest', `${number(relay.nodes / 1000)} ms a second`, ''],
       [`Redis: ${frame} published`, us(publishedUs), aSecond(publishedUs)],
+      ['Redis: either, when it was asleep, in addition', us(redis.naps), ''],
       [`Redis: ${frame} to each node that follows`, us(copyUs), aSecond(copyUs)],
       ['Redis: an event appended and published', us(redis.appended), aSecond(redis.appended)],
       ['memory: a relay node', `${number(measured.nodeMb)} MB, garbage ${number(measured.garbageMb)} MB`, ''],

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { appendEvents } from '@warmwind/shared/node/events';
 import { FRAME_HEAD_BYTES, type FrameKind, screenKeys, writeFrameHead } from '@warmwind/shared/screen';
 import { Redis } from 'ioredis';
@@ -34,19 +35,17 @@ export async function startSource(desktops = 1) {
   });
   for (const channel of hosts.keys()) await ears.ssubscribe(channel);
 
-  /** Calls `step` so many times a second, for so long; late ones are made up for. */
-  const pace = (perSecond: number, seconds: number, step: (n: number) => Promise<unknown>) =>
-    new Promise<void>((resolve, reject) => {
-      const began = performance.now();
-      let sent = 0;
-      const timer = setInterval(() => {
-        const due = Math.min(((performance.now() - began) / 1000) * perSecond, perSecond * seconds);
-        for (; sent < due; sent++) step(sent).catch(reject);
-        if (sent < perSecond * seconds) return;
-        clearInterval(timer);
-        resolve();
-      }, 5);
-    });
+  /** Calls `step` so many times a second, evenly and in step with nothing else, for so long; late ones are made up for. */
+  const pace = async (perSecond: number, seconds: number, step: (n: number) => Promise<unknown>) => {
+    const began = performance.now() + (Math.random() * 1000) / perSecond;
+    const steps: Promise<unknown>[] = [];
+    while (steps.length < perSecond * seconds) {
+      const early = (steps.length / perSecond) * 1000 - (performance.now() - began);
+      if (early > 0) await sleep(early);
+      steps.push(step(steps.length));
+    }
+    await Promise.all(steps);
+  };
 
   return {
     env: stores.env,
