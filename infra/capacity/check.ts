@@ -12,7 +12,8 @@ export type Size = {
 };
 export type Outcome = { name: string; unit: string; predicted: number; measured: number };
 
-const SECONDS = 10;
+/** A collection of a relay's garbage costs tens of ms, and comes each few seconds: many of them are counted. */
+const SECONDS = 30;
 
 export const SIZES: Size[] = [
   {
