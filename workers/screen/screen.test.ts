@@ -66,6 +66,8 @@ const same = (viewer: TestViewer) =>
     await viewer.settled();
     return viewer.canvas.hash === (await raw()).hash;
   });
+/** The keysym of the left Control key. */
+const CONTROL = 0xffe3;
 /** The colour of the desktop's panel. */
 const PANEL = 0x2a2029;
 const pixel = ({ canvas }: TestViewer, x: number, y: number) =>
@@ -217,25 +219,30 @@ test('viewers go on by themselves when another worker keeps the desktops', async
   expect(viewer.seen.gone).toBe('');
 });
 
-test('a button that was pressed when the host’s process ended is let go of by the next', async () => {
+test('a button and a key that were held down when the host’s process ended are let go of', async () => {
   const viewer = await view();
   await same(viewer);
   await launch(
-    `xterm -bg "#654321" -geometry 60x10+100+100 -e sh -c 'stty raw -echo; printf "\\033[?1000h"; cat > /tmp/mouse'`,
+    `xterm -geometry 60x10+100+100 -e sh -c 'stty raw -echo; printf "\\033[?1000h\\033]11;#654321\\007"; cat > /tmp/mouse'`,
   );
-  await waitFor('its window', async () => {
+  await waitFor('a terminal that tells of the pointer', async () => {
     await viewer.settled();
     return pixel(viewer, 300, 200) === 0x654321;
   });
   await takeControl('alice', 5, 60_000);
-  const input: ScreenInput = { t: 'ptr', x: 300, y: 200, mask: 1 };
-  await viewer.say({ t: 'input', viewerId: 'alice', lease: 5, input });
+  const say = (input: ScreenInput) => viewer.say({ t: 'input', viewerId: 'alice', lease: 5, input });
+  await say({ t: 'ptr', x: 300, y: 200, mask: 1 });
   const [pressed, released] = [/^\^\[\[M /, /^\^\[\[M .*\^\[\[M#/];
   await waitFor('the press', async () => pressed.test(await inside('cat -v /tmp/mouse')));
+  await say({ t: 'key', keysym: CONTROL, down: true });
+  await say({ t: 'key', keysym: 0x61, down: true });
+  await waitFor('the key', async () => /\^A$/.test(await inside('cat -v /tmp/mouse')));
   await worker.stop();
   expect(await inside('cat -v /tmp/mouse')).not.toMatch(released);
   worker = await fleet.worker('a');
   await waitFor('its release', async () => released.test(await inside('cat -v /tmp/mouse')));
+  await say({ t: 'key', keysym: 0x62, down: true });
+  await waitFor('a key without Control', async () => /[^^]b$/.test(await inside('cat -v /tmp/mouse')));
   expect(await fleet.realtime.client.exists(screenKeys.held(desktop.containerId))).toBe(0);
 });
 
