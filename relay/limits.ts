@@ -41,9 +41,8 @@ export const LIMITS = {
 
   /** Desktops that one socket may watch. */
   screensPerSocket: 16,
-  /** How often it is looked whether desktops' hosts hear what they are told, and how many at once. */
+  /** How often it is looked whether desktops' hosts hear what they are told. */
   hostsMs: 1000,
-  hostsBatch: 500,
   /** Between two requests for a key of one desktop, and between repetitions while it does not come. */
   keyGapMs: 334,
   keyRepeatMs: 1000,

@@ -1,3 +1,4 @@
+import { countListeners } from '@warmwind/shared/node/listeners';
 import {
   FRAME_HEAD_BYTES,
   type FrameKind,
@@ -82,8 +83,7 @@ export class TestHost {
 
   /** Relay nodes that listen now. */
   async listeners(): Promise<number> {
-    const channel = screenKeys.down(this.#containerId);
-    const [, count] = (await this.#redis.call('PUBSUB', 'SHARDNUMSUB', channel)) as [string, number];
+    const [count = 0] = await countListeners(this.#redis, [screenKeys.down(this.#containerId)]);
     return count;
   }
 

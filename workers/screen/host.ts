@@ -1,3 +1,4 @@
+import { countListeners } from '@warmwind/shared/node/listeners';
 import type { Logger } from '@warmwind/shared/node/log';
 import { screenKeys } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
@@ -119,11 +120,10 @@ export class ScreenHost {
 
   /** Relays subscribe to what they have viewers of: a message that got lost is made good by this. */
   async #ask(containerIds: string[]): Promise<void> {
-    if (containerIds.length === 0) return;
     const channels = containerIds.map((containerId) => screenKeys.down(containerId));
-    const counts = (await this.#o.redis.call('PUBSUB', 'SHARDNUMSUB', ...channels)) as (string | number)[];
+    const counts = await countListeners(this.#o.redis, channels);
     for (const [index, containerId] of containerIds.entries()) {
-      this.#shown.get(containerId)?.screen.watched(Number(counts[2 * index + 1]));
+      this.#shown.get(containerId)?.screen.watched(counts[index] ?? 0);
     }
   }
 }

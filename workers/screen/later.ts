@@ -13,8 +13,11 @@ export class Later {
   /** Does `work` as soon as `ms` have passed since it was done last: perhaps now. */
   soonest(ms: number, work: () => void): void {
     const waitMs = this.#doneAt + ms - performance.now();
-    this.run(Math.max(0, waitMs), work);
-    if (waitMs < 1) this.#do();
+    if (waitMs >= 1) this.run(waitMs, work);
+    else {
+      this.#work = work;
+      this.#do();
+    }
   }
 
   /** What waits to be done is done now. */

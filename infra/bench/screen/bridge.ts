@@ -1,3 +1,4 @@
+import { countListeners } from '@warmwind/shared/node/listeners';
 import { createLog } from '@warmwind/shared/node/log';
 import { connectPatient, connectPrompt } from '@warmwind/shared/node/redis';
 import { screenKeys } from '@warmwind/shared/screen';
@@ -22,8 +23,8 @@ const screen = new Screen({
 subscriber.on('smessage', (_channel: string, message: string) => screen.hear(message));
 await subscriber.ssubscribe(screenKeys.up(containerId));
 setInterval(async () => {
-  const counted = await redis.call('PUBSUB', 'SHARDNUMSUB', screenKeys.down(containerId)).catch(() => []);
-  screen.watched(Number((counted as unknown[])[1] ?? 0));
+  const [relays = 0] = await countListeners(redis, [screenKeys.down(containerId)]).catch(() => []);
+  screen.watched(relays);
 }, 1000);
 process.on('disconnect', () => process.exit(0));
 process.send?.('ready');

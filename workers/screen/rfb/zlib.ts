@@ -1,8 +1,8 @@
 import { constants, createDeflate, createInflate, type Zlib, type ZlibReset } from 'node:zlib';
 
 /**
- * A zlib stream that is used at once and again. Node's own synchronous calls make a new one for each piece, of up to
- * 400 KB outside of its heap: at some hundred pieces a second that alone keeps the garbage collector busy. What they do
+ * A zlib stream that is used at once and again. Node's own synchronous calls make a new one for each piece, of some
+ * 300 KB outside of its heap: at some hundred pieces a second that alone keeps the garbage collector busy. What they do
  * inside is done here with one stream; it is not public, so it depends on Node's version, which is pinned.
  */
 type Engine = Zlib &
