@@ -1,11 +1,13 @@
 # Sourced, in the project's folder. The servers that the stack and its tests run, from Debian's packages.
 . infra/setup/say.sh
 
-# program, package, what for
+# program (or the path of a file), package, what for
 packages='redis-server redis-server the queue and the realtime Redis
 nginx nginx the balancer before the relays
 dockerd docker.io desktops
-debootstrap debootstrap the desktop image where Docker Hub is out of reach'
+debootstrap debootstrap the desktop image where Docker Hub is out of reach
+gpgv gpgv the signatures of the packages in it
+/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring the keys of these signatures'
 
 # What only the tests need.
 test_packages='chromium chromium the console in a real browser'
@@ -31,7 +33,10 @@ install_debian_packages() {
 
 missing_packages() {
   printf '%s\n' "$packages" | while read -r program package _; do
-    PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$program" >/dev/null || echo "$package"
+    case $program in
+      /*) test -r "$program" ;;
+      *) PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$program" >/dev/null ;;
+    esac || echo "$package"
   done | paste -sd ' ' -
 }
 

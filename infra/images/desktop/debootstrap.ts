@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, constants, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
@@ -12,6 +12,10 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 type Options = {
   packages: string[];
+  /** The keys that must have signed the mirror's lists. */
+  keyring?: string;
+  /** The mirror of packages; by default the one of this machine's apt. */
+  mirror?: string;
   /** Called for each step that debootstrap reports, with how many there were so far. */
   onStep: (step: string, count: number) => void;
   signal: AbortSignal;
@@ -21,26 +25,27 @@ type Options = {
 
 /**
  * A minimal Debian with `packages`, from the mirror that this machine's apt is configured for. Needs root and
- * debootstrap. It works in a mount namespace of its own, so that nothing stays mounted if it is killed.
+ * debootstrap. Lists of packages without a valid signature are refused. It works in a mount namespace of its own, so that
+ * nothing stays mounted if it is killed.
  */
-export async function debootstrap({ packages, onStep, signal, consume }: Options): Promise<void> {
+export async function debootstrap(options: Options): Promise<void> {
+  const { packages, keyring = KEYRING, onStep, signal, consume } = options;
   if (process.getuid?.() !== 0) {
     throw new Error(`debootstrap needs root: run this once as root, or \`docker pull debian:${SUITE}-slim\``);
   }
   if (!findTool('debootstrap')) {
     throw new Error(`debootstrap is missing: \`${installCommand('debootstrap')}\``);
   }
+  await requireSignatures(keyring);
   const mirror = await aptMirrors();
+  mirror.main = options.mirror ?? mirror.main;
   const folder = await mkdtemp('/var/tmp/warmwind-base-');
   try {
-    const keyring = await access(KEYRING).then(
-      () => [`--keyring=${KEYRING}`],
-      () => [],
-    );
     const args = [
       '--variant=minbase',
       `--include=${packages.join(',')}`,
-      ...keyring,
+      `--keyring=${keyring}`,
+      '--force-check-gpg',
       SUITE,
       folder,
       mirror.main,
@@ -55,6 +60,21 @@ export async function debootstrap({ packages, onStep, signal, consume }: Options
     await pack(folder, signal, consume);
   } finally {
     await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/** Without its keyring, or without gpgv, debootstrap would take whatever a mirror serves. */
+async function requireSignatures(keyring: string): Promise<void> {
+  const readable = await access(keyring, constants.R_OK).then(
+    () => true,
+    () => false,
+  );
+  const missing = [
+    ...(readable ? [] : ['debian-archive-keyring']),
+    ...(findTool('gpgv') ? [] : ['gpgv']),
+  ].join(' ');
+  if (missing) {
+    throw new Error(`packages can't be verified (keyring ${keyring}, gpgv): \`${installCommand(missing)}\``);
   }
 }
 
