@@ -24,7 +24,7 @@ export function jobEvents(app: App, services: Services): void {
     operationId: 'jobEvents',
     summary: "A job's events as they happen",
     description:
-      'Server-sent events: `id`, `event` (the type) and `data` (the envelope). Ends after the terminal event of the latest run.',
+      'Server-sent events: `id`, `event` (the type) and `data` (the envelope). Ends after the terminal event of the latest run; a client that comes back with its id gets 204, at which an EventSource stops.',
     security,
     middleware: [limited(limiter, 'open'), noQuery] as const,
     request: {
@@ -42,6 +42,7 @@ export function jobEvents(app: App, services: Services): void {
         description: 'The stream.',
         content: { 'text/event-stream': { schema: z.string(), example: EVENTS } },
       },
+      204: { description: 'The job has ended, and `Last-Event-ID` is its last event: do not reconnect.' },
       ...failures(400, 401, 404, 429, 503),
     },
   });
@@ -57,6 +58,7 @@ export function jobEvents(app: App, services: Services): void {
     });
     if (answer.status === 200) return c.body(answer.body ?? '', 200, STREAM);
     await answer.body?.cancel();
+    if (answer.status === 204) return c.body(null, 204);
     if (answer.status === 404) throw notFound('job');
     log.warn('the relay refused', { requestId: c.get('requestId'), status: answer.status });
     throw unavailable('Events can not be read now: retry, or ask for the job.');

@@ -6,10 +6,11 @@ import { createLog } from '@warmwind/shared/node/log';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createRelay } from '../../relay/app.ts';
 import { readConfig } from '../../relay/config.ts';
+import { launch } from '../e2e/browser.ts';
 import { freePort } from '../testing/port.ts';
 import { startRedis, type TestRedis } from '../testing/redis.ts';
 import { waitFor } from '../testing/wait.ts';
-import { AUTH_SECRET, startTestEdge, type TestEdge } from './testing.ts';
+import { AUTH_SECRET, signToken, startTestEdge, type TestEdge } from './testing.ts';
 
 /** The edge with a relay that is one. */
 let edge: TestEdge;
@@ -111,3 +112,37 @@ test('who waits for a job that is cancelled meanwhile is told so', async () => {
   expect((await edge.call('ada', 'DELETE', `/jobs/${jobId}`)).status).toBe(202);
   expect((await answering).body).toMatchObject({ id: jobId, state: 'cancelled' });
 });
+
+test('a browser’s EventSource makes two requests for a finished job, and none after', async () => {
+  const { jobId } = (await infer()).body as { jobId: string };
+  await end(jobId, 1, 'completed');
+  const browser = await launch();
+  try {
+    const page = await browser.newPage({
+      extraHTTPHeaders: { Authorization: `Bearer ${await signToken({ sub: 'ada' })}` },
+    });
+    await page.goto(`${edge.url}/`);
+    const statuses: number[] = [];
+    page.on('response', (response) => {
+      if (response.url().endsWith('/events')) statuses.push(response.status());
+    });
+    const seen = await page.evaluate(
+      (path) =>
+        new Promise<string[]>((resolve) => {
+          const types: string[] = [];
+          const source = new EventSource(path);
+          for (const type of ['job.queued', 'job.completed']) {
+            source.addEventListener(type, () => types.push(type));
+          }
+          source.onerror = () => {
+            if (source.readyState === EventSource.CLOSED) resolve(types);
+          };
+        }),
+      `/jobs/${jobId}/events`,
+    );
+    expect(seen).toEqual(['job.completed']);
+    expect(statuses).toEqual([200, 204]);
+  } finally {
+    await browser.close();
+  }
+}, 30_000);

@@ -101,16 +101,51 @@ test('a retried job goes on: the stream ends with the end of its latest run', as
   expect(stream.events.map(({ run }) => run)).toEqual([1, 2, 2]);
 });
 
-test('who resumes after the end is told nothing more, and the stream ends', async () => {
+test('a client that has received the end gets 204, after each way to end and at the end of every run', async () => {
   const { url } = await world.node();
-  const job = await world.job('ann');
-  await world.append('ann', job, progress(1));
-  await end(job);
-  const first = await follow(url, job);
-  await waitFor('the end', () => first.over() === 'ended');
-  const again = await follow(url, job, first.lastId());
-  await waitFor('the end', () => again.over() === 'ended');
-  expect(again.events).toEqual([]);
+  for (const state of ['completed', 'failed', 'cancelled', 'timed_out']) {
+    const job = await world.job('ann');
+    await world.append('ann', job, progress(1));
+    for (const run of [1, 2]) {
+      await retry(job, run);
+      await end(job, run, state);
+      const first = await follow(url, job);
+      await waitFor('the end', () => first.over() === 'ended');
+      expect((await follow(url, job, first.lastId())).response.status).toBe(204);
+      const before = first.events.at(-2)?.id;
+      const resumed = await follow(url, job, before);
+      await waitFor('the end again', () => resumed.over() === 'ended');
+      expect(types(resumed)).toEqual(['job.completed']);
+    }
+  }
+  await waitFor('nothing to be held', async () => (await metric(url, 'warmwind_relay_open_answers')) === 0);
+  expect(await metric(url, 'warmwind_relay_rooms')).toBe(0);
+});
+
+test('a client that has received the end as a snapshot gets 204, until a further run is there', async () => {
+  const { url } = await world.node();
+  const lost = await world.job('ann');
+  const trimmed = await world.job('ann');
+  for (const job of [lost, trimmed]) {
+    await world.append('ann', job, ...upTo(5).map(progress));
+    await end(job);
+    await world.queue.client.hset(keys.job('ann', job), { finishedAt: Date.now() });
+  }
+  await world.realtime.client.del(roomKeys.log('ann', `job:${lost}`), roomKeys.meta('ann', `job:${lost}`));
+  await world.realtime.client.xtrim(roomKeys.log('ann', `job:${trimmed}`), 'MAXLEN', 2);
+  for (const job of [lost, trimmed]) {
+    const first = await follow(url, job);
+    await waitFor('the end', () => first.over() === 'ended');
+    expect(types(first)).toEqual(['job.snapshot']);
+    expect((await follow(url, job, first.lastId())).response.status).toBe(204);
+    await retry(job, 2);
+    const further = await follow(url, job, first.lastId());
+    await waitFor('the further run', () => types(further).includes('job.snapshot'));
+    await end(job, 2);
+    await waitFor('its end', () => further.over() === 'ended');
+    expect(further.events.at(-1)).toMatchObject({ type: 'job.completed', run: 2 });
+    expect((await follow(url, job, further.lastId())).response.status).toBe(204);
+  }
 });
 
 test('an end that its record knows and its log does not yet is waited for', async () => {

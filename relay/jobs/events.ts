@@ -4,17 +4,21 @@ import type { Http } from '../http/http.ts';
 import { openRoom } from '../rooms/access.ts';
 import { Subscription } from '../rooms/subscription.ts';
 import type { JobsContext } from './context.ts';
-import { isLatestEnd, isToldEnd } from './job.ts';
+import { endPosition, isLatestEnd, publishedEnd } from './job.ts';
 import { EventStream } from './stream.ts';
 
+const NOT_STORED = { 'Cache-Control': 'no-store' };
 const HEADERS = {
+  ...NOT_STORED,
   'Content-Type': 'text/event-stream; charset=utf-8',
-  'Cache-Control': 'no-store',
   // Of no use after a stream, and in the way of a server that closes.
   Connection: 'close',
 };
 
-/** `GET /jobs/:id/events`: the job's log after `Last-Event-ID`, then live, until the latest run has ended. */
+/**
+ * `GET /jobs/:id/events`: the job's log after `Last-Event-ID`, then live, until the latest run has ended. A client that has
+ * received that end gets 204, at which an `EventSource` stops reconnecting.
+ */
 export function jobEvents(http: Http, { known, rooms, room, answers }: JobsContext): void {
   http.get('/jobs/:id/events', async (c) => {
     const id = c.req.param('id');
@@ -24,17 +28,22 @@ export function jobEvents(http: Http, { known, rooms, room, answers }: JobsConte
 
     const { owner } = open;
     const { outgoing } = c.env;
+    // Looked up before the log is read: an end that is published by now is in what is read.
+    const finished = after === undefined ? undefined : await publishedEnd(known, room.realtime, owner, id);
+    if (finished && after === endPosition(finished.job)) return c.body(null, 204, NOT_STORED);
     answers.hold(c, () => stream.close());
     const stream = new EventStream(outgoing, (run) => isLatestEnd(known, owner, id, run), room.metrics);
     const subscription = new Subscription(stream, open, rooms, room);
     outgoing.once('close', () => subscription.end());
     await subscription.open(after);
-    // Who has seen all there was when it came back is told nothing more: then the stream ends as well.
-    const told = after !== undefined && (await isToldEnd(known, room.realtime, owner, id));
+    if (finished?.published && subscription.isCaughtUp()) {
+      stream.close();
+      return c.body(null, 204, NOT_STORED);
+    }
     subscription
       .run()
       .then(async () => {
-        if (!told) return;
+        if (!finished?.published) return;
         await subscription.caughtUp();
         stream.close();
       })

@@ -14,15 +14,35 @@ export async function isLatestEnd(known: Known, owner: string, id: string, run: 
   return !job || (job.run <= run && isTerminal(job.state));
 }
 
-/** Has the event of the end of the job's latest run been appended? Its producer leaves a token then. */
-export async function isToldEnd(known: Known, realtime: Redis, owner: string, id: string): Promise<boolean> {
+/** A job that has ended, and whether the event of its latest run's end is in its room's log. */
+export type FinishedJob = { job: Job; published: boolean };
+
+/**
+ * The job if its latest run has ended. The producer of the end's event leaves a token with the log.
+ *
+ * @throws ApiError `unavailable` when this can't be looked up now
+ */
+export async function publishedEnd(
+  known: Known,
+  realtime: Redis,
+  owner: string,
+  id: string,
+): Promise<FinishedJob | undefined> {
   try {
     const job = await readJob(known, owner, id);
-    if (!job || !isTerminal(job.state)) return !job;
-    return (await realtime.hexists(roomKeys.meta(owner, `job:${id}`), `once:end:${job.run}`)) === 1;
+    if (!job || !isTerminal(job.state)) return undefined;
+    const token = `once:end:${job.run}`;
+    return { job, published: (await realtime.hexists(roomKeys.meta(owner, `job:${id}`), token)) === 1 };
   } catch {
     throw new ApiError('unavailable', 'The job cannot be looked up now: ask again in a moment.', {
       retryAfterMs: 1000,
     });
   }
 }
+
+/**
+ * The id in a stream of the snapshot by which a job that has ended is reported after events were lost. No log holds it, and
+ * it names this end alone: a client that hands it in has received the end.
+ */
+export const endPosition = ({ finishedAt, createdAt }: Pick<Job, 'finishedAt' | 'createdAt'>): string =>
+  `${Date.parse(finishedAt ?? createdAt)}-${Number.MAX_SAFE_INTEGER}`;

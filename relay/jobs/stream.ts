@@ -1,10 +1,11 @@
 import type { ServerResponse } from 'node:http';
 import { type Envelope, isTerminalEvent } from '@warmwind/shared/events';
-import { isTerminal, type JobState } from '@warmwind/shared/jobs';
+import { isTerminal, type Job, type JobState } from '@warmwind/shared/jobs';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Listener } from '../rooms/listener.ts';
 import type { Room } from '../rooms/room.ts';
+import { endPosition } from './job.ts';
 
 const encoder = new TextEncoder();
 
@@ -45,9 +46,12 @@ export class EventStream implements Listener {
     // A log that was lost is followed by the present state, and perhaps by the end once more: that has been said.
     const said = this.#endedRun !== undefined && (event.run ?? 0) <= this.#endedRun;
     if (this.#closed || said) return;
-    this.#write(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
     const { type, run, data } = event;
-    const end = isTerminalEvent(type) || (type === 'job.snapshot' && isTerminal(data.state as JobState));
+    const endSnapshot = type === 'job.snapshot' && isTerminal(data.state as JobState);
+    const end = endSnapshot || isTerminalEvent(type);
+    // What is left of the log is not sent after it: the client must not resume there.
+    const id = endSnapshot ? endPosition(data as Job) : event.id;
+    this.#write(`id: ${id}\nevent: ${type}\ndata: ${JSON.stringify({ ...event, id })}\n\n`);
     if (end && run !== undefined) this.#ended(run);
   }
 

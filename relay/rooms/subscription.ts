@@ -46,6 +46,11 @@ export class Subscription {
     return this.#page.truncated;
   }
 
+  /** Did `open` find nothing after the listener's position, and nothing lost? */
+  isCaughtUp(): boolean {
+    return this.#page.entries.length === 0 && !this.#page.truncated;
+  }
+
   /** Sends what `open` found and all that follows, then goes live. Rejects when Redis goes away before that. */
   async run(): Promise<void> {
     for (let chases = 0; ; ) {
