@@ -60,6 +60,8 @@ export const LIMITS = {
   moveMs: 16,
   /** Inputs that wait while control is being taken. */
   inputsWaiting: 64,
+  /** Between two notices to one viewer that its input is dropped. */
+  droppedMs: 2000,
   /** How often control is renewed and looked at, a third of its life at most. */
   controlMs: 2000,
   /** How often viewers are vouched for, and for how long; desktops that nobody hears of are looked up as often. */

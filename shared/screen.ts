@@ -31,6 +31,10 @@ export const ACK_EVERY_BYTES = 128 * 1024;
 export const MAX_FRAME_BYTES = 16 * 2 ** 20;
 /** How long control is held without being renewed, ms. */
 export const CONTROL_TTL_MS = 10_000;
+/** A holder whose last input is this old loses control, ms. */
+export const CONTROL_IDLE_MS = 30_000;
+/** How often a viewer's request for control is passed on to those who can grant it, ms. */
+export const CONTROL_REQUEST_EVERY_MS = 2000;
 /** The longest text of a desktop's clipboard that its viewers are told. */
 export const MAX_CUT_TEXT = 256 * 1024;
 /** The longest text that a viewer may put on it, bytes as JSON in UTF-8: a whole `vnc:input` fits into a message. */
@@ -95,6 +99,25 @@ export type WatchAck = Ack<{
 }>;
 /** The answer of `vnc:control`: who holds it now, be it the caller or another. */
 export type ControlAck = Ack<{ holder: Holder | null }>;
+
+/**
+ * `request` takes control when it is free, and asks for it otherwise; `take` is for the owner, as is `grant`, which
+ * gives control to the viewer of `viewerId`.
+ */
+export const ControlAction = z.enum(['request', 'release', 'take', 'grant']);
+export type ControlAction = z.infer<typeof ControlAction>;
+
+/** `vnc:request`, to the owner's viewers and to the holder: a viewer asks for control that another holds. */
+export type ControlRequest = { containerId: string; viewer: Holder };
+
+/** `vnc:dropped`: a key or button that a viewer pressed reached nothing. At most once in two seconds. */
+export type InputDropped = {
+  containerId: string;
+  /** `view`: the ticket may only view. `not_holder`: another viewer holds control. */
+  reason: 'view' | 'not_holder';
+  holder: Holder | null;
+  message: string;
+};
 
 /** Who watches, as its owner sees it. `id` is unique to the socket and desktop. */
 export const Viewer = z.object({

@@ -1,4 +1,4 @@
-import { CONTROL_TTL_MS, screenKeys } from '@warmwind/shared/screen';
+import { CONTROL_IDLE_MS, CONTROL_TTL_MS, screenKeys } from '@warmwind/shared/screen';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
@@ -23,8 +23,8 @@ async function desktop(nodes = 1) {
 const key = (keysym: number) => ({ t: 'key', keysym, down: true }) as const;
 const type = ({ socket }: Watcher, containerId: string, input: object) =>
   socket.emit('vnc:input', { containerId, input });
-const control = ({ socket }: Watcher, containerId: string, action: string) =>
-  socket.timeout(5000).emitWithAck('vnc:control', { containerId, action });
+const control = ({ socket }: Watcher, containerId: string, action: string, more: object = {}) =>
+  socket.timeout(5000).emitWithAck('vnc:control', { containerId, action, ...more });
 /** All that this client sent before has been dealt with. */
 const settled = ({ socket }: Watcher) => socket.timeout(5000).emitWithAck('unsubscribe', { room: 'job:x' });
 const present = async (id: string) =>
@@ -140,6 +140,7 @@ test('malformed, foreign and unwatched inputs reach nothing', async () => {
 test('moves of the pointer are thinned to the newest, and never overtake a button or a key', async () => {
   const { url, id, host } = await desktop();
   const viewer = await watch(world, url, id, { mode: 'control' });
+  await control(viewer, id, 'request');
   for (const n of upTo(100)) type(viewer, id, { t: 'ptr', x: n, y: 0, mask: 0 });
   type(viewer, id, { t: 'ptr', x: 101, y: 0, mask: 1 });
   for (const n of upTo(50)) type(viewer, id, { t: 'ptr', x: 200 + n, y: 0, mask: 1 });
@@ -148,6 +149,117 @@ test('moves of the pointer are thinned to the newest, and never overtake a butto
   const story = host.inputs().map(({ input }) => (input.t === 'ptr' ? `${input.mask}:${input.x}` : input.t));
   expect(story.slice(-4)).toEqual(['0:100', '1:101', '1:250', 'key']);
   expect(story.length).toBeLessThan(20);
+});
+
+test.each(tickets.filter(({ sends }) => sends))(
+  'control that $who has released stays free until it presses a key or a button',
+  async ({ options }) => {
+    const { url, id, host } = await desktop();
+    const viewer = await watch(world, url, id, options);
+    for (const deliberate of [key(97), { t: 'ptr', x: 8, y: 8, mask: 1 }]) {
+      type(viewer, id, deliberate);
+      await waitFor('control', async () => (await present(id))?.viewerId === viewer.viewerId);
+      await host.settled();
+      const before = host.inputs().length;
+      expect(await control(viewer, id, 'release')).toEqual({ ok: true, holder: null });
+      // Its keyboard repeats what is still pressed.
+      type(viewer, id, deliberate);
+      for (const n of upTo(20))
+        type(viewer, id, { t: 'ptr', x: n, y: n, mask: 'mask' in deliberate ? 1 : 0 });
+      type(viewer, id, { t: 'key', keysym: 97, down: false });
+      type(viewer, id, { t: 'ptr', x: 9, y: 9, mask: 0 });
+      for (const n of upTo(20)) type(viewer, id, { t: 'ptr', x: n, y: 9, mask: 0 });
+      type(viewer, id, { t: 'cut', text: 'text' });
+      type(viewer, id, { t: 'resize', w: 800, h: 600 });
+      await waitFor('every input to be dropped', async () => {
+        const sample = 'warmwind_relay_inputs_total{outcome="not_holder"}';
+        return (await metric(url, sample)) >= (deliberate.t === 'key' ? 6 : 12);
+      });
+      await settled(viewer);
+      await host.settled();
+      expect(host.inputs()).toHaveLength(before);
+      expect(await present(id)).toBeNull();
+    }
+    type(viewer, id, key(97));
+    await waitFor('control', async () => (await present(id))?.viewerId === viewer.viewerId);
+  },
+);
+
+test('a holder keeps control while it sends input, and loses it when it is idle', async () => {
+  const { url, id } = await desktop();
+  const holder = await watch(world, url, id, { mode: 'control' });
+  const other = await watch(world, url, id, { mode: 'control', shared: true });
+  type(holder, id, key(1));
+  await waitFor('control', () => other.holders.length === 1);
+  const since = performance.now();
+  await waitFor('time to pass', () => performance.now() - since > CONTROL_IDLE_MS / 8);
+  type(holder, id, key(2));
+  await settled(holder);
+  const last = performance.now();
+  expect(other.holders).toHaveLength(1);
+  await waitFor('its loss', () => other.holders.length === 2, 2 * CONTROL_IDLE_MS);
+  expect(performance.now() - last).toBeGreaterThan(CONTROL_IDLE_MS - 1000);
+  expect([other.holders[1], holder.holders[1]]).toEqual([null, null]);
+  type(other, id, key(3));
+  await waitFor('the other to hold it', () => holder.holders.at(-1)?.viewerId === other.viewerId);
+}, 90_000);
+
+test('a guest asks for control, its owner and the holder are notified on every node, and the owner grants it', async () => {
+  const { urls, url, id, host } = await desktop(2);
+  const holder = await watch(world, url, id, { mode: 'control', shared: true });
+  const guest = await watch(world, urls[1] ?? '', id, { mode: 'control', shared: true });
+  const owner = await watch(world, url, id, { mode: 'control' });
+  const looking = [await watch(world, url, id), await watch(world, url, id, { shared: true })];
+  const named = ({ viewerId }: Watcher) => ({ viewerId, userId: 'ann', shared: true });
+
+  await control(holder, id, 'request');
+  type(holder, id, key(1));
+  await waitFor('the input', () => host.inputs().length === 1);
+  expect(await control(guest, id, 'request')).toEqual({ ok: true, holder: named(holder) });
+  await waitFor('the request', () => [owner, holder].every(({ requests }) => requests.length === 1));
+  expect([...owner.requests, ...holder.requests]).toEqual([named(guest), named(guest)]);
+  // Again at once is not passed on again.
+  await control(guest, id, 'request');
+
+  const grant = { viewerId: guest.viewerId };
+  const refused = (code: string) => ({ ok: false, code });
+  expect(await control(holder, id, 'grant', grant)).toMatchObject(refused('forbidden'));
+  expect(await control(guest, id, 'grant', grant)).toMatchObject(refused('forbidden'));
+  for (const one of looking)
+    expect(await control(one, id, 'grant', grant)).toMatchObject(refused('forbidden'));
+  expect(await control(owner, id, 'grant')).toMatchObject(refused('bad_request'));
+  expect(await control(owner, id, 'take', grant)).toMatchObject(refused('bad_request'));
+  for (const viewerId of ['none', ...looking.map((one) => one.viewerId)]) {
+    expect(await control(owner, id, 'grant', { viewerId })).toMatchObject(refused('not_found'));
+  }
+  expect((await present(id)).viewerId).toBe(holder.viewerId);
+  expect(await control(owner, id, 'grant', grant)).toEqual({ ok: true, holder: named(guest) });
+  await waitFor('the guest to know', () => guest.holders.at(-1)?.viewerId === guest.viewerId);
+  type(holder, id, key(2));
+  await settled(holder);
+  type(guest, id, key(3));
+  await waitFor('the input', () => host.inputs().length === 2);
+  expect(host.inputs().map(({ input }) => input)).toEqual([key(1), key(3)]);
+  expect([owner, holder].map(({ requests }) => requests.length)).toEqual([1, 1]);
+  expect([guest, ...looking].flatMap(({ requests }) => requests)).toEqual([]);
+});
+
+test('a viewer whose key or button reaches nothing is notified, with who holds control', async () => {
+  const { url, id } = await desktop();
+  const holder = await watch(world, url, id, { mode: 'control' });
+  const guest = await watch(world, url, id, { mode: 'control', shared: true });
+  const viewing = await watch(world, url, id, { shared: true });
+  await control(holder, id, 'request');
+  for (const viewer of [guest, viewing]) {
+    for (const n of upTo(9)) type(viewer, id, { t: 'ptr', x: n, y: 1, mask: 0 });
+    for (const n of upTo(9)) type(viewer, id, key(n));
+  }
+  await waitFor('the notices', () => [guest, viewing].every(({ dropped }) => dropped.length > 0));
+  await Promise.all([settled(guest), settled(viewing)]);
+  const held = { viewerId: holder.viewerId, userId: 'ann' };
+  expect(guest.dropped).toMatchObject([{ containerId: id, reason: 'not_holder', holder: held }]);
+  expect(viewing.dropped).toMatchObject([{ containerId: id, reason: 'view' }]);
+  expect(guest.dropped[0]?.message).toContain('request');
 });
 
 test('every viewer on every node learns who holds control, and the host that it changed', async () => {

@@ -2,14 +2,20 @@ import type { ScreenInput } from '@warmwind/shared/screen';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
 import { Bucket } from '../sockets/bucket.ts';
-import type { Screen } from './screen.ts';
+import { publicHolder, type Screen } from './screen.ts';
 import type { Viewer } from './viewer.ts';
 
 type Move = Extract<ScreenInput, { t: 'ptr' }>;
 
+/** No keyboard holds more keys down. */
+const MAX_PRESSED = 64;
+/** A key that comes down again within this time, without having been released, is repeated by its keyboard, ms. */
+const REPEAT_MS = 1500;
+
 /**
- * What one viewer does, on its way to the host: only while it holds control, which its first input asks for when nobody
- * does. Of moves of the pointer only the newest counts; all else keeps its order. What may not pass is dropped and counted.
+ * What one viewer does, on its way to the host: only while it holds control. A key or button that it presses asks for
+ * that when nobody does; moves, repeated keys and releases do not, so that control which was released stays so. Of moves
+ * of the pointer only the newest counts; all else keeps its order. What may not pass is dropped and counted.
  */
 export class Input {
   readonly #viewer: Viewer;
@@ -18,6 +24,8 @@ export class Input {
   readonly #metrics: Metrics;
   readonly #bucket = new Bucket(LIMITS.inputsPerSecond, LIMITS.inputsBurst);
   #mask = 0;
+  /** When each key that it holds down came down last, by keysym. */
+  readonly #keys = new Map<number, number>();
   #move: Move | undefined;
   #moving: NodeJS.Timeout | undefined;
   /** What waits for control; `undefined` while it is not being asked for. */
@@ -32,15 +40,16 @@ export class Input {
   }
 
   receive(input: ScreenInput): void {
+    const pressed = this.#presses(input);
     if (this.#viewer.mode !== 'control') {
-      this.#drop('view');
+      this.#drop('view', pressed);
     } else if (input.t === 'ptr' && input.mask === this.#mask) {
       this.#move = input;
       this.#moving ??= setTimeout(() => this.#flush(), LIMITS.moveMs);
     } else if (this.#bucket.take()) {
       this.#flush();
       if (input.t === 'ptr') this.#mask = input.mask;
-      this.#forward(input);
+      this.#forward(input, pressed);
     } else {
       this.#drop('rate_limited');
     }
@@ -55,18 +64,30 @@ export class Input {
     this.#moving = undefined;
     const move = this.#move;
     this.#move = undefined;
-    if (move) this.#forward(move);
+    if (move) this.#forward(move, false);
   }
 
-  #forward(input: ScreenInput): void {
+  /** Does it press a key or a button that was not pressed before? */
+  #presses(input: ScreenInput): boolean {
+    if (input.t === 'ptr') return (input.mask & ~this.#mask) !== 0;
+    if (input.t !== 'key') return false;
+    const { keysym, down } = input;
+    const [now, before] = [performance.now(), this.#keys.get(keysym)];
+    if (!down) this.#keys.delete(keysym);
+    else if (before !== undefined || this.#keys.size < MAX_PRESSED) this.#keys.set(keysym, now);
+    return down && (before === undefined || now - before > REPEAT_MS);
+  }
+
+  /** @param pressed a key or button: by pressing one a viewer asks for control */
+  #forward(input: ScreenInput, pressed: boolean): void {
     const { holder } = this.#screen.control;
     if (this.#waiting) {
       if (this.#waiting.length < LIMITS.inputsWaiting) this.#waiting.push(input);
       else this.#drop('rate_limited');
     } else if (holder?.viewerId === this.#viewer.id) {
       this.#send(input, holder.lease);
-    } else if (holder) {
-      this.#drop('not_holder');
+    } else if (holder || !pressed) {
+      this.#drop('not_holder', pressed);
     } else {
       this.#waiting = [input];
       this.#request().then(
@@ -83,11 +104,12 @@ export class Input {
     const { holder } = this.#screen.control;
     for (const input of waiting) {
       if (holder?.viewerId === this.#viewer.id) this.#send(input, holder.lease);
-      else this.#drop('not_holder');
+      else this.#drop('not_holder', true);
     }
   }
 
   #send(input: ScreenInput, lease: number): void {
+    this.#viewer.active();
     if (this.#screen.away) {
       this.#drop('host_away');
       return;
@@ -102,7 +124,10 @@ export class Input {
     );
   }
 
-  #drop(outcome: 'view' | 'not_holder' | 'rate_limited' | 'host_away'): void {
+  /** @param pressed a key or button, whose user is notified that it reached nothing */
+  #drop(outcome: 'view' | 'not_holder' | 'rate_limited' | 'host_away', pressed = false): void {
     this.#metrics.inputs.inc({ outcome });
+    if (!pressed || (outcome !== 'view' && outcome !== 'not_holder')) return;
+    this.#viewer.dropped(outcome, publicHolder(this.#screen.control.holder));
   }
 }

@@ -1,6 +1,7 @@
 import type { Logger } from '@warmwind/shared/node/log';
 import {
   type Control,
+  type ControlRequest,
   FRAME_HEAD_BYTES,
   type FrameHead,
   HOST_AWAY,
@@ -108,8 +109,18 @@ export class Screen {
   learn(next: ControlState): void {
     if (!isNews(this.control, next)) return;
     this.control = { lease: next.lease, holder: next.holder };
+    this.holding?.active();
     for (const { socket } of this.viewers.values()) {
       socket.emit('vnc:control', { containerId: this.containerId, holder: publicHolder(next.holder) });
+    }
+  }
+
+  /** A viewer asks for control: those of this node who can grant or release it are notified. */
+  requested(viewer: Holder): void {
+    for (const other of this.viewers.values()) {
+      if (other.id === viewer.viewerId || !(other.governs || other === this.holding)) continue;
+      const { containerId } = this;
+      other.socket.emit('vnc:request', { containerId, viewer } satisfies ControlRequest);
     }
   }
 

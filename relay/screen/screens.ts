@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '@warmwind/shared/errors';
-import { screenKeys } from '@warmwind/shared/screen';
+import { type ControlAction, type Holder, screenKeys } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 import type { Known } from '../rooms/records.ts';
@@ -13,6 +13,7 @@ import type { Viewer } from './viewer.ts';
 
 /** What nodes tell each other of screens. */
 const CONTROL = 'screen:control';
+const REQUEST = 'screen:request';
 const EXPEL = 'screen:expel';
 
 /** The screens that are watched on this node: opened for the first viewer, forgotten after the last. */
@@ -44,6 +45,9 @@ export class Screens {
     });
     context.io.on(CONTROL, (containerId: string, state: ControlState) => {
       this.#find(containerId)?.learn(state);
+    });
+    context.io.on(REQUEST, (containerId: string, viewer: Holder) => {
+      this.#find(containerId)?.requested(viewer);
     });
     context.io.on(EXPEL, (containerId: string, viewerId: string) => this.#expel(containerId, viewerId));
     const every = (ms: number, task: (screen: Screen) => Promise<unknown>) =>
@@ -103,18 +107,32 @@ export class Screens {
     this.#forgetUnwatched(screen);
   }
 
-  /** Asks for, takes or releases control; everybody learns of it. Rejects while Redis is away. */
-  async act(screen: Screen, action: 'request' | 'take' | 'release', viewer: Viewer): Promise<void> {
-    const { changed, ...state } = await actOnControl(
-      this.#context.realtime,
-      screen.containerId,
-      action,
-      viewer.holder,
-    );
-    screen.learn(state);
-    if (changed) this.#context.io.serverSideEmit(CONTROL, screen.containerId, state);
+  /** Asks for, takes or releases control; every viewer is notified. Rejects while Redis is away. */
+  async act(screen: Screen, action: Exclude<ControlAction, 'grant'>, viewer: Viewer): Promise<void> {
+    if (action !== 'release') viewer.active();
+    const state = await this.#change(screen, action, viewer.holder);
     const left = !screen.viewers.has(viewer.id) && state.holder?.viewerId === viewer.id;
     if (left) await this.act(screen, 'release', viewer);
+  }
+
+  /** Passes on that a viewer asks for control which another holds. */
+  request({ containerId }: Screen, viewer: Viewer): void {
+    if (!viewer.requests()) return;
+    const { id: viewerId, userId, shared } = viewer.holder;
+    const asking: Holder = { viewerId, userId, ...(shared ? { shared } : {}) };
+    this.#find(containerId)?.requested(asking);
+    this.#context.io.serverSideEmit(REQUEST, containerId, asking);
+  }
+
+  /**
+   * Gives control to a viewer of whatever node. → is there one that may hold it? Should it be gone by now, control ends
+   * by itself soon. Rejects while Redis is away.
+   */
+  async grant(screen: Screen, viewerId: string): Promise<boolean> {
+    const viewers = await this.presence.list(screen.containerId);
+    const viewer = viewers.find(({ id, mode }) => id === viewerId && mode === 'control');
+    if (viewer) await this.#change(screen, 'take', viewer);
+    return viewer !== undefined;
   }
 
   /** Closes the connection of a viewer on whatever node. → was there one? Rejects while Redis is away. */
@@ -130,6 +148,18 @@ export class Screens {
     for (const timer of this.#timers) clearInterval(timer);
     for (const screen of this.#screens.values()) screen.close();
     this.#screens.clear();
+  }
+
+  async #change(
+    screen: Screen,
+    action: Exclude<ControlAction, 'grant'>,
+    viewer: Viewer['holder'],
+  ): Promise<ControlState> {
+    const { containerId } = screen;
+    const { changed, ...state } = await actOnControl(this.#context.realtime, containerId, action, viewer);
+    screen.learn(state);
+    if (changed) this.#context.io.serverSideEmit(CONTROL, containerId, state);
+    return state;
   }
 
   #expel(containerId: string, viewerId: string): void {
@@ -149,10 +179,12 @@ export class Screens {
     return screen;
   }
 
-  /** Looks who holds control, and renews it for who holds it here. */
+  /** Looks who holds control. A holder of this node renews it, or loses it when it is idle. */
   async #lookAtControl(screen: Screen): Promise<void> {
     const { realtime } = this.#context;
-    screen.learn(await actOnControl(realtime, screen.containerId, 'look', screen.holding?.holder));
+    const { holding } = screen;
+    if (holding?.idle) return this.act(screen, 'release', holding);
+    screen.learn(await actOnControl(realtime, screen.containerId, 'look', holding?.holder));
   }
 
   /** A host that died says nothing: who waits in vain is told what became of the desktop. */

@@ -1,5 +1,12 @@
 import { newId } from '@warmwind/shared/ids';
-import { type Viewer as SeenViewer, VIEWER_WINDOW_BYTES } from '@warmwind/shared/screen';
+import {
+  CONTROL_IDLE_MS,
+  CONTROL_REQUEST_EVERY_MS,
+  type Holder,
+  type InputDropped,
+  type Viewer as SeenViewer,
+  VIEWER_WINDOW_BYTES,
+} from '@warmwind/shared/screen';
 import { LIMITS } from '../limits.ts';
 import type { Prebuilt } from '../sockets/prebuilt.ts';
 import type { RelaySocket } from '../sockets/socket.ts';
@@ -7,6 +14,10 @@ import type { Wire } from '../sockets/wire.ts';
 import type { Frame } from './frame.ts';
 import { Window } from './window.ts';
 
+const DROPPED: Record<InputDropped['reason'], string> = {
+  view: 'This ticket may only view: ask for one with mode "control".',
+  not_holder: 'Another viewer controls this desktop: ask for control with vnc:control, action "request".',
+};
 /** Frames count from 0. */
 const NONE = -1;
 
@@ -28,6 +39,9 @@ export class Viewer {
   /** The newest clipboard that it has not been sent. */
   #cut: Prebuilt | undefined;
   #refreshedAt = Number.NEGATIVE_INFINITY;
+  #activeAt = Number.NEGATIVE_INFINITY;
+  #requestedAt = Number.NEGATIVE_INFINITY;
+  #droppedAt = Number.NEGATIVE_INFINITY;
 
   constructor(containerId: string, socket: RelaySocket) {
     this.containerId = containerId;
@@ -47,6 +61,39 @@ export class Viewer {
   /** Whose it is as everybody may see it. */
   get holder(): { id: string; userId: string; shared: boolean } {
     return { id: this.id, userId: this.socket.data.ticket.sub, shared: this.shared };
+  }
+
+  /** It is the desktop's owner and may act: it takes control, and grants it. */
+  get governs(): boolean {
+    return this.mode === 'control' && !this.shared;
+  }
+
+  /** It uses control, or has just got it. */
+  active(): void {
+    this.#activeAt = performance.now();
+  }
+
+  /** Has it not used control for so long that it loses it? */
+  get idle(): boolean {
+    return performance.now() - this.#activeAt > CONTROL_IDLE_MS;
+  }
+
+  /** It asks others for control. → may that be passed on? */
+  requests(): boolean {
+    const now = performance.now();
+    if (now - this.#requestedAt < CONTROL_REQUEST_EVERY_MS) return false;
+    this.#requestedAt = now;
+    return true;
+  }
+
+  /** What it pressed reached nothing. */
+  dropped(reason: InputDropped['reason'], holder: Holder | null): void {
+    const now = performance.now();
+    if (now - this.#droppedAt < LIMITS.droppedMs) return;
+    this.#droppedAt = now;
+    const { containerId } = this;
+    const message = DROPPED[reason];
+    this.socket.emit('vnc:dropped', { containerId, reason, holder, message } satisfies InputDropped);
   }
 
   get seen(): Omit<SeenViewer, 'control'> {

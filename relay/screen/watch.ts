@@ -1,6 +1,6 @@
 import { hasEnded } from '@warmwind/shared/containers';
 import { ApiError } from '@warmwind/shared/errors';
-import { type ControlAck, ScreenInput, type WatchAck } from '@warmwind/shared/screen';
+import { type ControlAck, ControlAction, ScreenInput, type WatchAck } from '@warmwind/shared/screen';
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
@@ -16,10 +16,17 @@ import { Viewer } from './viewer.ts';
 
 const ContainerId = z.string().max(64);
 const OfContainer = z.strictObject({ containerId: ContainerId });
-const ControlAction = z.strictObject({
-  containerId: ContainerId,
-  action: z.enum(['request', 'release', 'take']),
-});
+const ActOnControl = z
+  .strictObject({
+    containerId: ContainerId,
+    action: ControlAction,
+    /** The viewer that control is granted to. */
+    viewerId: z.string().max(64).optional(),
+  })
+  .refine(({ action, viewerId }) => (action === 'grant') === (viewerId !== undefined), {
+    path: ['viewerId'],
+    message: 'goes with the action "grant", and with no other',
+  });
 const Acknowledgement = z.object({ containerId: ContainerId, epoch: z.number(), seq: z.number() });
 const SomeInput = z.strictObject({ containerId: ContainerId, input: ScreenInput });
 
@@ -104,7 +111,7 @@ export function handleScreens(
     reply({ ok: true });
   });
 
-  inbound.on('vnc:control', ControlAction, async ({ containerId, action }, reply) => {
+  inbound.on('vnc:control', ActOnControl, async ({ containerId, action, viewerId }, reply) => {
     const { screen, viewer } = find(containerId);
     if (viewer.mode !== 'control') {
       throw new ApiError('forbidden', 'This ticket may only view: ask for one with mode "control".');
@@ -112,10 +119,20 @@ export function handleScreens(
     if (action === 'take' && viewer.shared) {
       throw new ApiError('forbidden', "Only the desktop's owner takes control: request it instead.");
     }
-    await screens.act(screen, action, viewer).catch((): never => {
+    if (action === 'grant' && viewer.shared) {
+      throw new ApiError('forbidden', "Only the desktop's owner grants control: release it instead.");
+    }
+    const acted =
+      action === 'grant' ? screens.grant(screen, viewerId ?? '') : screens.act(screen, action, viewer);
+    const done = await acted.catch((): never => {
       throw new ApiError('unavailable', 'Control cannot be had now: try again in a moment.');
     });
-    reply({ ok: true, holder: publicHolder(screen.control.holder) } as ControlAck);
+    if (done === false) {
+      throw new ApiError('not_found', 'No such viewer with a ticket to control watches this desktop.');
+    }
+    const holder = publicHolder(screen.control.holder);
+    if (action === 'request' && holder?.viewerId !== viewer.id) screens.request(screen, viewer);
+    reply({ ok: true, holder } as ControlAck);
   });
 
   const inputs = new Bucket(LIMITS.inputEventsPerSecond, LIMITS.inputEventsBurst);

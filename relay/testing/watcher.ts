@@ -1,4 +1,4 @@
-import type { Holder, WatchAck } from '@warmwind/shared/screen';
+import type { ControlRequest, Holder, InputDropped, WatchAck } from '@warmwind/shared/screen';
 import type { Socket } from 'socket.io-client';
 import { connected, ticket, type World } from './world.ts';
 
@@ -20,6 +20,9 @@ export type Watcher = {
   cuts: string[];
   gone: string[];
   holders: (Holder | null)[];
+  /** Viewers that ask for control. */
+  requests: Holder[];
+  dropped: InputDropped[];
   answer: WatchAck;
   viewerId: string;
   ack: () => void;
@@ -50,6 +53,7 @@ export async function watch(
   const socket = world.client(url, token);
   const seen: Seen[] = [];
   const [cuts, gone, holders]: [string[], string[], (Holder | null)[]] = [[], [], []];
+  const [requests, dropped]: [Holder[], InputDropped[]] = [[], []];
   const ack = () => {
     const last = seen.at(-1);
     if (last) socket.emit('vnc:ack', { containerId, epoch: last.epoch, seq: last.seq });
@@ -69,6 +73,8 @@ export async function watch(
   socket.on('vnc:cutTooLong', () => cuts.push('too long'));
   socket.on('vnc:gone', ({ reason }: { reason: string }) => gone.push(reason));
   socket.on('vnc:control', ({ holder }: { holder: Holder | null }) => holders.push(holder));
+  socket.on('vnc:request', ({ viewer }: ControlRequest) => requests.push(viewer));
+  socket.on('vnc:dropped', (notice: InputDropped) => dropped.push(notice));
   const refused = await connected(socket);
   if (refused) throw refused;
   const answer = (await socket.timeout(8000).emitWithAck('vnc:watch', { containerId })) as WatchAck;
@@ -79,6 +85,8 @@ export async function watch(
     cuts,
     gone,
     holders,
+    requests,
+    dropped,
     answer,
     viewerId: answer.ok ? answer.viewerId : '',
     ack,
