@@ -6,6 +6,8 @@ import { ENGINE_WITHIN_MS, startEngine, type TestEngine } from '../../testing/do
 import { waitFor } from '../../testing/wait.ts';
 import { ensureDesktopImage } from './build.ts';
 
+/** Of no user that the image knows. */
+const UID = 1_900_000_007;
 let engine: TestEngine;
 const names: string[] = [];
 
@@ -35,13 +37,13 @@ async function startDesktop(env: string[] = []): Promise<{ container: Docker.Con
     DriverOpts: {
       type: 'tmpfs',
       device: 'tmpfs',
-      o: 'size=1m,uid=1000,gid=1000,mode=0700,nosuid,nodev,noexec',
+      o: `size=1m,uid=${UID},gid=0,mode=2710,nosuid,nodev,noexec`,
     },
   });
   const container = await engine.docker.createContainer({
     name,
     Image: engine.image,
-    User: '1000:1000',
+    User: `${UID}:${UID}`,
     Env: env,
     HostConfig: {
       ReadonlyRootfs: true,
@@ -53,7 +55,7 @@ async function startDesktop(env: string[] = []): Promise<{ container: Docker.Con
       LogConfig: { Type: 'none', Config: {} },
       Tmpfs: {
         '/tmp': 'rw,nosuid,nodev,mode=1777,size=64m',
-        '/home/user': 'rw,nosuid,nodev,uid=1000,gid=1000,mode=0700,size=128m',
+        '/home/user': `rw,nosuid,nodev,uid=${UID},gid=${UID},mode=0700,size=128m`,
       },
       Mounts: [{ Type: 'volume', Source: name, Target: '/run/rfb' }],
     },
@@ -113,13 +115,14 @@ describe('the desktop image', () => {
     expect([init?.readUInt16BE(0), init?.readUInt16BE(2)]).toEqual([1024, 600]);
   });
 
-  it('runs all as uid 1000, listens on no TCP port, and keeps its socket from other users', async () => {
+  it('runs all under any uid, which has a name, listens on no TCP port, and keeps its socket from other users', async () => {
     const { container, socket } = await startDesktop();
     await greet(socket);
     await waitFor('the session', async () => (await inside(container, 'ps -eo comm')).includes('xterm'));
-    expect((await inside(container, 'ps -eo uid= | sort -u')).trim()).toBe('1000');
+    expect((await inside(container, 'ps -eo uid= | sort -u')).trim()).toBe(`${UID}`);
+    expect((await inside(container, 'id -un; id -gn')).split(/\s+/).slice(0, 2)).toEqual(['user', 'user']);
     expect((await inside(container, 'cat /proc/net/tcp /proc/net/tcp6 | grep -cw 0A')).trim()).toBe('0');
-    expect((await inside(container, 'stat -c %a%u /run/rfb/s')).trim()).toBe('6001000');
+    expect((await inside(container, 'stat -c %a%u /run/rfb/s')).trim()).toBe(`660${UID}`);
     expect((await inside(container, 'find / -xdev -perm /6000 -type f 2>/dev/null')).trim()).toBe('');
   });
 
