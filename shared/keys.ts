@@ -35,6 +35,8 @@ export const keys = {
   ledgerLease: () => 'ww:{ledger}:lease',
   /** Sorted set: `<user>/<job>` by the time in ms at which its cancellation was asked for, until it has been followed up. */
   cancellations: () => 'ww:{cancellations}:asked',
+  /** Sorted set: `<job or container>/<user>/<id>` by the time in ms at which its end was found to be missing in its room. */
+  unpublishedEnds: () => 'ww:{unpublished}:ends',
   /** Sorted set: `<host> <model>` by the time in ms until which that host is known to serve the model. */
   models: () => 'ww:{models}:served',
   /** Sorted set: host by the time in ms until which one of its model servers is known to be loading. */

@@ -22,6 +22,7 @@ import { Models } from './inference/models.ts';
 import { Cancellations } from './jobs/cancellations.ts';
 import { FollowUp } from './jobs/followup.ts';
 import { Observer } from './jobs/observer.ts';
+import { publishUnpublished } from './jobs/unpublished.ts';
 import { JobWorker, type JobWorkerOptions } from './jobs/worker.ts';
 import { createLedgerLeader } from './ledger/leader.ts';
 import { createMetrics } from './metrics.ts';
@@ -159,7 +160,7 @@ export function createApp(config: Config, log: Logger): App {
     log,
     holder: boot,
     leaseMs: config.LEASE_MS,
-    beside: (signal) => followUp.lead(signal),
+    beside: (signal) => Promise.all([followUp.lead(signal), publishUnpublished({ records, log }, signal)]),
   });
   const ledgerLeader =
     ledger &&

@@ -7,7 +7,8 @@ import { changeContainerScript, placeContainerScript, unplaceContainerScript } f
 import { ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
 import { LedgerAway } from './ledger.ts';
 import { type RecordStore, script } from './store.ts';
-import type { ContainerNews, Teller } from './teller.ts';
+import type { ContainerEnd, ContainerNews, Teller } from './teller.ts';
+import type { UnpublishedEnds } from './unpublished.ts';
 
 export type ContainerRef = { userId: string; containerId: string };
 
@@ -52,10 +53,12 @@ const CHANGE = script(changeContainerScript);
 export class DesktopRecords {
   readonly #store: RecordStore;
   readonly #tell: Teller;
+  readonly #unpublished: UnpublishedEnds;
 
-  constructor(store: RecordStore, tell: Teller) {
+  constructor(store: RecordStore, tell: Teller, unpublished: UnpublishedEnds) {
     this.#store = store;
     this.#tell = tell;
+    this.#unpublished = unpublished;
   }
 
   /** A desktop's record, `undefined` when there is none. */
@@ -117,7 +120,8 @@ export class DesktopRecords {
   }
 
   /**
-   * Changes a desktop's state and tells of it; `requested` gives its place up without a word.
+   * Changes a desktop's state and publishes it; `requested` gives its place up without an event. An end is noted before
+   * it is recorded and until its room has it: no job is delivered again for a desktop that ends without one.
    * @param before what must have been told first
    */
   async change(
@@ -133,12 +137,27 @@ export class DesktopRecords {
     }
     if (change.to === 'failed' && change.error) fields.push('error', JSON.stringify(change.error));
     if (ended) fields.push('endedAt', Date.now());
+    const { userId, containerId: id } = ref;
+    const note = ended ? await this.#unpublished.add({ kind: 'container', userId, id }) : undefined;
     const verdict = await this.#changed(ref, change.fence, change.from, ended, fields);
-    if (verdict === 'ok') {
-      await before?.();
-      await this.#tell.container(ref, change.fence, change);
-    }
+    // One that had ended before may still be unpublished: its note stays.
+    if (verdict !== 'ok') return verdict;
+    await before?.();
+    const published = await this.#tell.container(ref, change.fence, change);
+    if (note && published) await this.#unpublished.remove(note);
     return verdict;
+  }
+
+  /**
+   * Publishes the end of a desktop, as far as the realtime Redis answers now.
+   * @returns `open` when it has not ended
+   */
+  async publishEnd(ref: ContainerRef): Promise<'published' | 'unpublished' | 'open'> {
+    const record = await this.get(ref);
+    if (!record) return 'published';
+    const end = endOf(record);
+    if (!end) return 'open';
+    return (await this.#tell.containerEndedNow(ref, end)) ? 'published' : 'unpublished';
   }
 
   /** Says again what a lost worker may not have said: a running desktop has started, an ended one has ended. */
@@ -222,8 +241,12 @@ export class DesktopRecords {
 }
 
 /** What its state says of a desktop, if there is something that watchers must have heard. */
-function newsOf({ state, width, height, expiresAt = 0, error }: DesktopRecord): ContainerNews | undefined {
-  if (state === 'running') return { to: state, expiresAt, width, height };
+function newsOf(record: DesktopRecord): ContainerNews | undefined {
+  const { state, width, height, expiresAt = 0 } = record;
+  return state === 'running' ? { to: state, expiresAt, width, height } : endOf(record);
+}
+
+function endOf({ state, error }: DesktopRecord): ContainerEnd | undefined {
   if (state === 'failed') return { to: state, error };
   return state === 'stopped' || state === 'lost' ? { to: state } : undefined;
 }

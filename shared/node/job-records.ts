@@ -13,6 +13,7 @@ import { changeJobScript, claimJobScript } from '../lua/job.lua.ts';
 import { type EarlierEnd, ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
 import { type RecordStore, script } from './store.ts';
 import type { Teller } from './teller.ts';
+import type { UnpublishedEnds } from './unpublished.ts';
 
 /** One run of a job. */
 export type JobRef = { userId: string; jobId: string; run: number; kind: JobKind; containerId: string };
@@ -60,17 +61,19 @@ const CHANGE = script(changeJobScript);
 export class JobRecords {
   readonly #store: RecordStore;
   readonly #tell: Teller;
+  readonly #unpublished: UnpublishedEnds;
   readonly #notify: Notify;
 
-  constructor(store: RecordStore, tell: Teller, notify: Notify) {
+  constructor(store: RecordStore, tell: Teller, unpublished: UnpublishedEnds, notify: Notify) {
     this.#store = store;
     this.#tell = tell;
+    this.#unpublished = unpublished;
     this.#notify = notify;
   }
 
   /** A run was seen in its queue: what its submission reserved counts from now on, and it is told that it waits. */
   async queued(ref: JobRef): Promise<void> {
-    if (ref.run > 1) await this.#tellEarlierEnds(ref);
+    if (ref.run > 1) await this.#tellEnds(ref, ref.run - 1);
     await Promise.all([this.#confirm(ref), this.#tell.queued(ref)]);
   }
 
@@ -92,7 +95,7 @@ export class JobRecords {
     );
     if (verdict !== 'ok') return { verdict: verdict as 'ended' | 'stale' | 'gone' };
     const fence = Number(value);
-    if (ends) await this.#tellEarlierEnds(ref);
+    if (ends) await this.#tellEnds(ref, ref.run - 1);
     // Nothing waits for this: what is told later comes after it, and a run that is taken again is told so again.
     void this.#tell.active(ref, fence, attemptsMade + 1);
     await this.#notify({ ref, webhook: webhook === '1', at: now, attemptsMade, end: undefined });
@@ -157,11 +160,17 @@ export class JobRecords {
     return verdict as JobChange;
   }
 
-  /** Makes sure that the end which is in the record is in the log as well. */
+  /** Publishes the recorded ends of this run and of those before it, which a retry may have overtaken. */
   async tellEndAgain(ref: JobRef): Promise<void> {
-    const record = await this.#store.redis.hgetall(keys.job(ref.userId, ref.jobId));
-    const ended = endedRuns(ref.userId, record).find(({ ref: { run } }) => run === ref.run);
-    if (ended) await this.#tellEnd(ended, Boolean(record.webhookUrl));
+    await this.#tellEnds(ref, ref.run);
+  }
+
+  /** Publishes every recorded end of a job, as far as the realtime Redis answers now. @returns whether its room has them */
+  async publishEnds(userId: string, jobId: string): Promise<boolean> {
+    for (const { ref, end, fence } of (await this.endedRuns(userId, jobId)) ?? []) {
+      if (!(await this.#tell.endedNow(ref, end, fence))) return false;
+    }
+    return true;
   }
 
   /** Makes sure that what the ledger has of an ended run was told, whatever Redis has forgotten of it. */
@@ -258,17 +267,18 @@ export class JobRecords {
   }
 
   async #tellEnd({ ref, end, fence, at, attemptsMade }: EndedRun, webhook: boolean): Promise<void> {
-    await Promise.all([
+    const [published] = await Promise.all([
       this.#tell.ended(ref, end, fence),
       this.#notify({ ref, webhook, at, attemptsMade, end }),
     ]);
+    if (!published) await this.#unpublished.add({ kind: 'job', userId: ref.userId, id: ref.jobId });
   }
 
-  /** The runs before this one have ended, whether or not somebody was there to tell. */
-  async #tellEarlierEnds({ userId, jobId, run }: JobRef): Promise<void> {
+  /** Publishes the recorded ends up to and including that of run `last`. */
+  async #tellEnds({ userId, jobId }: JobRef, last: number): Promise<void> {
     const record = await this.#store.redis.hgetall(keys.job(userId, jobId));
     for (const ended of endedRuns(userId, record)) {
-      if (ended.ref.run < run) await this.#tellEnd(ended, Boolean(record.webhookUrl));
+      if (ended.ref.run <= last) await this.#tellEnd(ended, Boolean(record.webhookUrl));
     }
   }
 

@@ -61,9 +61,33 @@ test.each<[string, () => Promise<void> | void, () => Promise<void> | void]>([
   },
 );
 
-test('what passes the bound while Redis is away is dropped and counted', async () => {
+test('events beyond the bound in bytes are dropped and counted, and their publisher is told that they are not in the log', async () => {
   await redis.kill();
-  await Promise.all(Array.from({ length: 1100 }, (_, i) => publisher.publish(subject, [progress(i)], 1)));
+  const large = { ...event(0), data: { text: 'x'.repeat(1024 * 1024) } };
+  const published = await Promise.all(
+    Array.from({ length: 20 }, (_, i) => publisher.publish(subject, [{ event: large, seq: i + 1 }], 1)),
+  );
+  expect(published).not.toContain(true);
   expect(dropped).toBeGreaterThan(0);
-  expect(dropped).toBeLessThanOrEqual(1100 - 1000);
+  expect(dropped).toBeLessThan(20);
+});
+
+test('events that Redis refuses for want of memory are in the log, in order, when it has some', async () => {
+  expect(await publisher.publish(subject, [progress(1)], 1)).toBe(true);
+  await redis.client.config('SET', 'maxmemory', '1');
+  expect(await publisher.publish(subject, [progress(2)], 1)).toBe(false);
+  expect(await publisher.publish(subject, [progress(3)], 1)).toBe(false);
+  await redis.client.config('SET', 'maxmemory', '0');
+  await waitFor('all to be in the log', async () => (await inLog()).length === 3);
+  expect(await inLog()).toEqual([1, 2, 3]);
+  expect(dropped).toBe(0);
+});
+
+test('a thousand events that were kept are in the log, in order', async () => {
+  await redis.kill();
+  const all = Array.from({ length: 1000 }, (_, i) => i + 1);
+  for (const seq of all) void publisher.publish(subject, [progress(seq)], 1);
+  await redis.restart();
+  await waitFor('all to be in the log', async () => (await inLog().catch(() => [])).length === all.length);
+  expect(await inLog()).toEqual(all);
 });

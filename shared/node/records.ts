@@ -5,6 +5,7 @@ import type { Ledger } from './ledger.ts';
 import type { Publisher } from './publisher.ts';
 import { RecordStore } from './store.ts';
 import { Teller } from './teller.ts';
+import { UnpublishedEnds } from './unpublished.ts';
 
 export type * from './desktop-records.ts';
 export type * from './job-records.ts';
@@ -18,6 +19,7 @@ export type * from './job-records.ts';
 export class Records {
   readonly jobs: JobRecords;
   readonly desktops: DesktopRecords;
+  readonly unpublished: UnpublishedEnds;
 
   /**
    * @param redis the queue Redis, a patient connection for workers
@@ -26,7 +28,8 @@ export class Records {
   constructor(redis: Redis, publisher: Publisher, ledger?: Ledger, notify: Notify = async () => {}) {
     const store = new RecordStore(redis, ledger);
     const tell = new Teller(publisher);
-    this.jobs = new JobRecords(store, tell, notify);
-    this.desktops = new DesktopRecords(store, tell);
+    this.unpublished = new UnpublishedEnds(redis);
+    this.jobs = new JobRecords(store, tell, this.unpublished, notify);
+    this.desktops = new DesktopRecords(store, tell, this.unpublished);
   }
 }

@@ -1,4 +1,3 @@
-import type { ContainerState } from '../containers.ts';
 import { type EventType, type StoredEvent, terminalEvent } from '../events.ts';
 import { iso, type JobError } from '../jobs.ts';
 import type { Append, Subject } from './events.ts';
@@ -7,9 +6,11 @@ import type { ContainerRef, JobEnd, JobRef } from './records.ts';
 
 /** What is told of a desktop that entered a state; times in ms. */
 export type ContainerNews =
-  | { to: 'requested' | 'stopping' | 'stopped' | 'lost' }
+  | { to: 'requested' }
+  | { to: 'stopping' }
   | { to: 'running'; expiresAt: number; width: number; height: number }
-  | { to: 'failed'; error: JobError | undefined };
+  | ContainerEnd;
+export type ContainerEnd = { to: 'stopped' | 'lost' } | { to: 'failed'; error: JobError | undefined };
 
 /**
  * Tells rooms what the records say. Every event that matters comes once by its token, so saying it again is harmless: who
@@ -53,32 +54,42 @@ export class Teller {
     return this.#job(ref, [{ event, token: `retrying:${ref.run}:${fence}` }], fence);
   }
 
-  /** @param fence of who took the run last */
-  ended(ref: JobRef, end: JobEnd, fence: number): Promise<void> {
-    const data = end.state === 'completed' ? { result: end.result ?? null } : { error: end.error };
-    return this.#job(ref, [
-      { event: jobEvent(ref, terminalEvent(end.state), data), token: `end:${ref.run}`, seq: fence },
-    ]);
+  /**
+   * @param fence of the last holder of the run
+   * @returns whether the room's log has it
+   */
+  ended(ref: JobRef, end: JobEnd, fence: number): Promise<boolean> {
+    return this.#publisher.publish(subjectOf(ref), [endEvent(ref, end, fence)]);
+  }
+
+  /** Like {@link ended}, but nothing is kept for later. */
+  endedNow(ref: JobRef, end: JobEnd, fence: number): Promise<boolean> {
+    return this.#publisher.append(subjectOf(ref), [endEvent(ref, end, fence)]);
   }
 
   /** A host has taken the desktop. */
-  placed(ref: ContainerRef, fence: number): Promise<void> {
-    return this.#container(ref, 'container.starting', `starting:${fence}`, {}, fence);
+  async placed(ref: ContainerRef, fence: number): Promise<void> {
+    await this.#container(ref, 'container.starting', `starting:${fence}`, {}, fence);
   }
 
-  /** A desktop that gives its place up (`requested`) does so without a word. */
-  async container(ref: ContainerRef, fence: number, news: ContainerNews): Promise<void> {
-    const { to } = news;
-    if (to === 'running') {
+  /**
+   * A desktop that gives its place up (`requested`) does so without an event.
+   * @returns whether the room's log has it
+   */
+  async container(ref: ContainerRef, fence: number, news: ContainerNews): Promise<boolean> {
+    if (news.to === 'running') {
       const { width, height, expiresAt } = news;
       const data = { width, height, expiresAt: iso(expiresAt) };
-      await this.#container(ref, 'container.started', `started:${fence}`, data, fence);
-    } else if (to === 'stopping') {
-      await this.#container(ref, 'container.stopping', 'stopping', {});
-    } else if (to !== 'requested') {
-      const data = to === 'failed' ? { error: news.error } : {};
-      await this.#container(ref, `container.${to satisfies ContainerState}`, 'end:container', data);
+      return this.#container(ref, 'container.started', `started:${fence}`, data, fence);
     }
+    if (news.to === 'stopping') return this.#container(ref, 'container.stopping', 'stopping', {});
+    if (news.to === 'requested') return true;
+    return this.#publisher.publish(containerSubject(ref), [containerEnd(ref, news)]);
+  }
+
+  /** The end of a desktop, of which nothing is kept for later. @returns whether the room's log has it */
+  containerEndedNow(ref: ContainerRef, end: ContainerEnd): Promise<boolean> {
+    return this.#publisher.append(containerSubject(ref), [containerEnd(ref, end)]);
   }
 
   /** A start's desktop is told of before anything else is told of it. */
@@ -86,23 +97,44 @@ export class Teller {
     if (ref.kind === 'container.start') await this.#container(ref, 'container.requested', 'requested', {});
   }
 
-  #job(ref: JobRef, events: Append[], fence?: number): Promise<void> {
-    const subject: Subject = { userId: ref.userId, room: `job:${ref.jobId}` };
-    return this.#publisher.publish(subject, events, fence);
+  async #job(ref: JobRef, events: Append[], fence?: number): Promise<void> {
+    await this.#publisher.publish(subjectOf(ref), events, fence);
   }
 
   #container(
-    { userId, containerId }: ContainerRef,
+    ref: ContainerRef,
     type: EventType,
     token: string,
     data: Record<string, unknown>,
     fence?: number,
-  ): Promise<void> {
-    const event: StoredEvent = { type, time: new Date().toISOString(), data: { containerId, ...data } };
-    const subject: Subject = { userId, room: `container:${containerId}` };
-    return this.#publisher.publish(subject, [{ event, token }], fence);
+  ): Promise<boolean> {
+    const event = containerEvent(ref, type, data);
+    return this.#publisher.publish(containerSubject(ref), [{ event, token }], fence);
   }
 }
+
+const containerSubject = ({ userId, containerId }: ContainerRef): Subject => ({
+  userId,
+  room: `container:${containerId}`,
+});
+
+const containerEvent = (
+  { containerId }: ContainerRef,
+  type: EventType,
+  data: Record<string, unknown>,
+): StoredEvent => ({ type, time: new Date().toISOString(), data: { containerId, ...data } });
+
+const containerEnd = (ref: ContainerRef, end: ContainerEnd): Append => {
+  const data = end.to === 'failed' ? { error: end.error } : {};
+  return { event: containerEvent(ref, `container.${end.to}`, data), token: 'end:container' };
+};
+
+const subjectOf = ({ userId, jobId }: JobRef): Subject => ({ userId, room: `job:${jobId}` });
+
+const endEvent = (ref: JobRef, end: JobEnd, fence: number): Append => {
+  const data = end.state === 'completed' ? { result: end.result ?? null } : { error: end.error };
+  return { event: jobEvent(ref, terminalEvent(end.state), data), token: `end:${ref.run}`, seq: fence };
+};
 
 const queuedEvent = (ref: JobRef): Append => ({
   event: jobEvent(ref, 'job.queued'),

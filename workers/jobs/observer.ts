@@ -26,7 +26,7 @@ export type ObserverOptions = {
   holder: string;
   leaseMs: number;
   /** What the one process that observes does as well. Must not reject. */
-  beside?: (signal: AbortSignal) => Promise<void>;
+  beside?: (signal: AbortSignal) => Promise<unknown>;
 };
 
 type QueueEvent = { event: 'added' | 'failed'; jobId: string };
