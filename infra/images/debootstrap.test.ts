@@ -29,5 +29,5 @@ test('a base is not made from lists that nobody signed', async ({ expect }) => {
   onTestFinished(() => void mirror.close());
   const { port } = mirror.address() as AddressInfo;
   const made = debootstrap({ ...options, mirror: `http://127.0.0.1:${port}` });
-  await expect(made).rejects.toThrow(/Release\.gpg|InRelease|signature/i);
+  await expect(made).rejects.toThrow(/release signature file/);
 });
