@@ -16,6 +16,9 @@ const Message = z.strictObject({
   content: z.string().max(MAX_MESSAGE_CHARS),
 });
 
+/** Parameters of language models; a reading has no use for them. */
+const GENERATION_ONLY = ['maxTokens', 'temperature', 'seed', 'topP', 'stop'] as const;
+
 /**
  * The body of `POST /inference`: a prompt or messages for a language model; for `ocr-eng` an image (base64), or the desktop
  * whose screen is read. `timeoutMs` is per attempt.
@@ -53,6 +56,14 @@ export const InferenceRequest = z
           code: 'custom',
           path: ['image'],
           message: `${OCR_MODEL} takes either image or containerId, and nothing else`,
+        });
+      }
+      for (const name of GENERATION_ONLY) {
+        if (request[name] === undefined) continue;
+        context.addIssue({
+          code: 'custom',
+          path: [name],
+          message: `${OCR_MODEL} does not use this: leave it out`,
         });
       }
     } else if (given.length !== 1 || given[0] === 'image' || given[0] === 'containerId') {

@@ -1,12 +1,17 @@
 import { z } from 'zod';
 import { MAX_MESSAGE_CHARS, MAX_MESSAGES, ModelName } from './inference.ts';
+import { LABELS, NEUTRAL_MESSAGE_FIELDS, NEUTRAL_PARAMETERS, UNSUPPORTED } from './openai-neutral.ts';
+
+/** An object whose unknown fields are refused by name. */
+const strict = <T extends z.core.$ZodLooseShape>(shape: T) =>
+  z.strictObject(shape, { error: ({ code }) => (code === 'unrecognized_keys' ? UNSUPPORTED : undefined) });
 
 /** Text, whole or in parts, as OpenAI's clients send it. */
 const Content = z
   .union(
     [
       z.string().max(MAX_MESSAGE_CHARS),
-      z.array(z.object({ type: z.literal('text'), text: z.string().max(MAX_MESSAGE_CHARS) })).max(64),
+      z.array(strict({ type: z.literal('text'), text: z.string().max(MAX_MESSAGE_CHARS) })).max(64),
     ],
     'send text: a string, or parts of type text',
   )
@@ -14,32 +19,18 @@ const Content = z
     typeof content === 'string' ? content : content.map(({ text }) => text).join('\n'),
   );
 
-const ChatMessage = z.object({
+const ChatMessage = strict({
   role: z
     .enum(['system', 'developer', 'user', 'assistant'], 'use system, user or assistant')
     .transform((role) => (role === 'developer' ? 'system' : role)),
   content: Content,
-});
-
-const unsupported = 'is not supported here: leave it out';
-/** What would change the answer, and is not done here. */
-const UNSUPPORTED = {
-  n: z.literal(1, unsupported).nullish(),
-  tools: z.array(z.unknown()).max(0, unsupported).nullish(),
-  functions: z.array(z.unknown()).max(0, unsupported).nullish(),
-  response_format: z.object({ type: z.literal('text', unsupported) }).nullish(),
-  logprobs: z.literal(false, unsupported).nullish(),
-  logit_bias: z
-    .record(z.string(), z.unknown())
-    .refine((bias) => Object.keys(bias).length === 0, unsupported)
-    .nullish(),
-  modalities: z.array(z.literal('text', unsupported)).nullish(),
-};
+  ...NEUTRAL_MESSAGE_FIELDS,
+}).transform(({ role, content }) => ({ role, content }));
 
 const Tokens = z.number().int().min(1).max(131_072);
 
-/** The body of `POST /v1/chat/completions`. Unknown fields are ignored, since OpenAI's clients send many. */
-export const ChatRequest = z.object({
+/** The body of `POST /v1/chat/completions`. Fields that are not honoured are refused by name. */
+export const ChatRequest = strict({
   model: ModelName,
   messages: z.array(ChatMessage).min(1).max(MAX_MESSAGES),
   max_tokens: Tokens.nullish(),
@@ -52,8 +43,12 @@ export const ChatRequest = z.object({
     .transform((stop) => (typeof stop === 'string' ? [stop] : stop))
     .nullish(),
   stream: z.boolean().nullish(),
-  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
-  ...UNSUPPORTED,
+  stream_options: strict({
+    include_usage: z.boolean().nullish(),
+    include_obfuscation: z.literal(false, UNSUPPORTED).nullish(),
+  }).nullish(),
+  ...NEUTRAL_PARAMETERS,
+  ...LABELS,
 });
 export type ChatRequest = z.infer<typeof ChatRequest>;
 export type ChatMessage = z.infer<typeof ChatMessage>;
@@ -84,11 +79,19 @@ export const openAiError = (
   },
 });
 
+/** What zod found wrong with a chat request, in OpenAI's form. */
+export function chatRequestIssue(issue: z.core.$ZodIssue | undefined): OpenAiErrorBody {
+  if (!issue) return chatRequestError(undefined);
+  const key = issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [];
+  return chatRequestError({ path: [...issue.path, ...key].join('.').slice(0, 200), message: issue.message });
+}
+
 /** What is wrong with a chat request, in OpenAI's form. `path` has dots between its parts. */
 export function chatRequestError(issue: { path: string; message: string } | undefined): OpenAiErrorBody {
   const { path = '', message = 'the request is not valid' } = issue ?? {};
   const [field = ''] = path.split('.');
-  const code = Object.hasOwn(UNSUPPORTED, field) ? 'unsupported_parameter' : 'invalid_value';
+  const refused = message === UNSUPPORTED || Object.hasOwn(NEUTRAL_PARAMETERS, field);
+  const code = refused ? 'unsupported_parameter' : 'invalid_value';
   return openAiError(400, path ? `${path}: ${message}` : message, code, path || null);
 }
 

@@ -7,6 +7,15 @@ export const unavailable = (message: string): ApiError =>
 export const notFound = (what = 'resource'): ApiError =>
   new ApiError('not_found', `There is no such ${what}. See /docs for what there is.`);
 
+/** @param near routes that may have been meant, by name */
+export const noSuchRoute = (near: string[]): ApiError => {
+  if (near.length === 0) return notFound('route');
+  return new ApiError(
+    'not_found',
+    `There is no such route. Use ${near.join(', ')}. See /docs for all routes.`,
+  );
+};
+
 export const methodNotAllowed = (allowed: string): ApiError =>
   new ApiError(
     'method_not_allowed',

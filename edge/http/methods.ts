@@ -1,6 +1,6 @@
 import type { MiddlewareHandler } from 'hono';
 import type { App, AppEnv } from '../env.ts';
-import { methodNotAllowed, notFound } from './errors.ts';
+import { methodNotAllowed, noSuchRoute } from './errors.ts';
 
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
 
@@ -19,12 +19,21 @@ export function openMethods(app: App): MiddlewareHandler<AppEnv> {
   return (c, next) => (open.has(c.req.path) ? refuse(c, next) : next());
 }
 
+/** The routes that have the same first segment as a path, by name: `GET /v1/models`. */
+function routesNear(app: App, path: string): string[] {
+  const [, first] = path.split('/');
+  const near = app.routes.filter(
+    (route) => METHODS.includes(route.method) && route.path.split('/')[1] === first,
+  );
+  return [...new Set(near.map((route) => `${route.method} ${route.path}`))];
+}
+
 /** What has no route: 405 with `Allow` when the path has one for another method, else 404. */
 export const noRoute =
   (app: App): MiddlewareHandler<AppEnv> =>
   async (c) => {
     const allowed = allowedAt(app, c.req.path);
-    if (allowed === '') throw notFound('route');
+    if (allowed === '') throw noSuchRoute(routesNear(app, c.req.path));
     c.header('Allow', allowed);
     throw methodNotAllowed(allowed);
   };

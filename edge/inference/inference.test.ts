@@ -128,6 +128,8 @@ describe('POST /inference', () => {
     [{ model: 'ocr-eng', image: 'no base64' }, 'image'],
     [ask({ containerId: 'c' }), 'prompt'],
     [{ model: 'ocr-eng', image: 'AAAA', containerId: 'c' }, 'image'],
+    [{ model: 'ocr-eng', image: 'AAAA', maxTokens: 5 }, 'maxTokens'],
+    [{ model: 'ocr-eng', image: 'AAAA', temperature: 0 }, 'temperature'],
     [ask({ timeoutMs: 1 }), 'timeoutMs'],
     [ask({ webhookUrl: 'http://127.0.0.1/' }), 'webhookUrl'],
     [ask({ webhookUrl: 'ftp://hooks.test/' }), 'webhookUrl'],

@@ -128,10 +128,39 @@ describe('POST /v1/chat/completions', () => {
     expect((await reading).text).toBe(RESULT.text);
   });
 
-  test('200: unknown fields are ignored; the same key is the same job', async () => {
+  test('200: labels, and values that change nothing; the same key is the same job', async () => {
+    const neutral = {
+      n: 1,
+      tools: [],
+      tool_choice: 'none',
+      parallel_tool_calls: true,
+      functions: [],
+      function_call: 'none',
+      response_format: { type: 'text' },
+      logprobs: false,
+      top_logprobs: 0,
+      logit_bias: {},
+      frequency_penalty: 0,
+      presence_penalty: 0,
+      modalities: ['text'],
+      audio: null,
+      prediction: null,
+      reasoning_effort: null,
+      verbosity: 'medium',
+      service_tier: 'auto',
+      store: false,
+      stream_options: null,
+    } as const;
+    const labels = { user: 'someone', metadata: { a: 'b' }, safety_identifier: 's', prompt_cache_key: 'p' };
+    const echoed = { role: 'assistant' as const, content: 'Yes?', refusal: null, tool_calls: [] };
     const ask = () =>
       openai.chat.completions.create(
-        { ...ASK, user: 'someone', metadata: { a: 'b' }, store: false, n: 1, tools: [] },
+        {
+          ...ASK,
+          ...labels,
+          ...neutral,
+          messages: [...ASK.messages, echoed, ...ASK.messages],
+        } as unknown as OpenAI.ChatCompletionCreateParamsNonStreaming,
         { headers: { 'Idempotency-Key': 'k' } },
       );
     const both = [ask()];
@@ -172,6 +201,22 @@ describe('POST /v1/chat/completions', () => {
     [{ tools: [{ type: 'function', function: { name: 'f' } }] }, 'tools', 'unsupported_parameter'],
     [{ logprobs: true }, 'logprobs', 'unsupported_parameter'],
     [{ response_format: { type: 'json_object' } }, 'response_format.type', 'unsupported_parameter'],
+    [{ modalities: ['text', 'audio'] }, 'modalities.1', 'unsupported_parameter'],
+    [
+      { stream_options: { include_obfuscation: true } },
+      'stream_options.include_obfuscation',
+      'unsupported_parameter',
+    ],
+    [
+      { messages: [{ role: 'user', content: 'Hi', name: 'Ada' }] },
+      'messages.0.name',
+      'unsupported_parameter',
+    ],
+    [
+      { messages: [{ role: 'user', content: 'Hi', weight: 1 }] },
+      'messages.0.weight',
+      'unsupported_parameter',
+    ],
     [{ temperature: 3 }, 'temperature', 'invalid_value'],
     [{ messages: [] }, 'messages', 'invalid_value'],
     [
@@ -184,6 +229,37 @@ describe('POST /v1/chat/completions', () => {
       openai.chat.completions.create({ ...ASK, ...wrong } as OpenAI.ChatCompletionCreateParamsNonStreaming),
     );
     expect(error).toMatchObject({ status: 400, type: 'invalid_request_error', code, param });
+    expect(await redis().keys('ww:{ada}:job*')).toEqual([]);
+  });
+
+  test.each([
+    { frequency_penalty: 0.5 },
+    { presence_penalty: -1 },
+    { repetition_penalty: 1.1 },
+    { tool_choice: 'auto' },
+    { tool_choice: { type: 'function', function: { name: 'f' } } },
+    { parallel_tool_calls: false },
+    { functions: [{ name: 'f' }] },
+    { function_call: 'auto' },
+    { top_logprobs: 2 },
+    { logit_bias: { 50256: -100 } },
+    { audio: { voice: 'alloy', format: 'wav' } },
+    { prediction: { type: 'content', content: 'x' } },
+    { web_search_options: {} },
+    { reasoning_effort: 'high' },
+    { verbosity: 'low' },
+    { service_tier: 'flex' },
+    { store: true },
+    { top_k: 40 },
+    { min_p: 0.1 },
+    { chat_template_kwargs: {} },
+    { nonsense: 1 },
+  ])('400 with the name of what is not honoured: %j', async (wrong) => {
+    const [param] = Object.keys(wrong);
+    const error = await errorOf(
+      openai.chat.completions.create({ ...ASK, ...wrong } as OpenAI.ChatCompletionCreateParamsNonStreaming),
+    );
+    expect(error).toMatchObject({ status: 400, code: 'unsupported_parameter', param });
     expect(await redis().keys('ww:{ada}:job*')).toEqual([]);
   });
 
@@ -212,9 +288,17 @@ describe('POST /v1/chat/completions', () => {
       status: 401,
       code: 'invalid_api_key',
     });
-    expect(await errorOf(openai.embeddings.create({ model: 'm', input: 'x' }))).toMatchObject({
-      status: 404,
-    });
+    const missing = [
+      openai.embeddings.create({ model: 'm', input: 'x' }),
+      openai.responses.create({ model: 'm', input: 'x' }),
+      openai.completions.create({ model: 'm', prompt: 'x' }),
+    ];
+    for (const error of await Promise.all(missing.map(errorOf))) {
+      expect(error).toMatchObject({
+        status: 404,
+        message: expect.stringMatching(/POST \/v1\/chat\/completions, GET \/v1\/models/),
+      });
+    }
     expect(await errorOf(openai.chat.completions.create({ ...ASK, model: 'ocr-eng' }))).toMatchObject({
       status: 404,
       code: 'model_not_found',

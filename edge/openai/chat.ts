@@ -32,7 +32,7 @@ export function chatCompletions(app: App, services: Services): void {
     middleware: [limitedBySubmission(limiter, INFERENCE_SCOPES), imageBody] as const,
     request: {
       headers: SubmitHeaders.pick({ 'idempotency-key': true }),
-      body: json(ChatRequest, "OpenAI's, as far as it is text: unknown fields are ignored.", CHAT),
+      body: json(ChatRequest, "OpenAI's, as far as it is text: what is not honoured is refused.", CHAT),
     },
     responses: {
       200: {

@@ -9,6 +9,8 @@ import type { Loaded } from './loaded.ts';
 import { createMetrics } from './metrics.ts';
 import { Refusal, refuse, refuseForNow } from './refusal.ts';
 
+/** The routes of the API, as a 404 names them. */
+const ROUTES = 'POST /v1/chat/completions, GET /v1/models, GET /v1/models/:id';
 const MAX_BODY_BYTES = 2 ** 20;
 
 export type ModelServer = {
@@ -62,7 +64,9 @@ export function buildApp(server: ModelServer): Hono {
     }),
     chatCompletions({ use, unknownModel, metrics, over: server.over, log }),
   );
-  app.notFound((c) => c.json(openAiError(404, `There is no ${c.req.method} ${c.req.path}.`), 404));
+  app.notFound((c) =>
+    c.json(openAiError(404, `There is no ${c.req.method} ${c.req.path}. Use ${ROUTES}.`), 404),
+  );
   app.onError((error) => {
     if (!(error instanceof Refusal)) log.error({ err: error }, 'request failed');
     const { status, body, headers } =

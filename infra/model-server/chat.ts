@@ -3,7 +3,7 @@ import type { Logger } from '@warmwind/shared/node/log';
 import {
   ChatRequest,
   type CompletionHead,
-  chatRequestError,
+  chatRequestIssue,
   completion,
   completionChunk,
   openAiError,
@@ -98,8 +98,7 @@ async function readRequest(c: Context): Promise<ChatRequest> {
   });
   const { success, data, error } = ChatRequest.safeParse(body);
   if (!success) {
-    const [issue] = error.issues;
-    throw new Refusal(400, chatRequestError(issue && { path: issue.path.join('.'), message: issue.message }));
+    throw new Refusal(400, chatRequestIssue(error.issues[0]));
   }
   return data;
 }

@@ -136,6 +136,8 @@ it.each([
   [400, 'unsupported_parameter', { n: 2 }],
   [400, 'unsupported_parameter', { tools: [{ type: 'function', function: { name: 'f' } }] }],
   [400, 'unsupported_parameter', { logprobs: true }],
+  [400, 'unsupported_parameter', { frequency_penalty: 1 }],
+  [400, 'unsupported_parameter', { top_k: 40 }],
   [400, 'context_length_exceeded', { messages: [{ role: 'user', content: 'cats '.repeat(200) }] }],
   [400, 'context_length_exceeded', { messages: [{ role: 'user', content: 'x'.repeat(100_000) }] }],
 ])('answers %i %s in the form that OpenAI has', async (status, code, wrong) => {
