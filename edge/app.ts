@@ -34,6 +34,7 @@ import { getLimits } from './limits/get.ts';
 import { chatCompletions } from './openai/chat.ts';
 import { isOpenAi, openAiErrorResponse } from './openai/errors.ts';
 import { getOpenAiModel, listOpenAiModels } from './openai/models.ts';
+import { listShareLinks } from './realtime/list.ts';
 import { revokeTicket } from './realtime/revoke.ts';
 import { createTicket } from './realtime/token.ts';
 import { createServices } from './services.ts';
@@ -79,6 +80,7 @@ export function createApp(config: Config): App {
   retryJob(app, services);
   jobEvents(app, services);
   createTicket(app, services);
+  listShareLinks(app, services);
   revokeTicket(app, services);
   getLimits(app, services);
   getUsage(app, services);

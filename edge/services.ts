@@ -6,6 +6,7 @@ import { Ledger } from './ledger/ledger.ts';
 import { Limiter } from './limits/limiter.ts';
 import { Queues } from './queue/queues.ts';
 import { Relay } from './realtime/relay.ts';
+import { ShareLinks } from './realtime/share-links.ts';
 import { createRedis } from './redis/redis.ts';
 
 /** How long a request waits for a record that it reads, ms. */
@@ -21,6 +22,7 @@ export type Services = {
   /** `undefined` when LEDGER is off. */
   ledger: Ledger | undefined;
   relay: Relay;
+  shareLinks: ShareLinks;
   verifyToken: VerifyToken;
 };
 
@@ -34,14 +36,16 @@ export function createServices(config: Config): Services {
     timeoutMs: config.SUBMIT_TIMEOUT_MS,
   };
   const queues = new Queues(rest, config.MAX_WAITING);
+  const redis = createRedis(config, READ_TIMEOUT_MS);
   return {
     config,
-    redis: createRedis(config, READ_TIMEOUT_MS),
+    redis,
     limiter,
     queues,
     submissions: new Submissions(deciding, patient, limiter, queues, config.LEDGER === 'on'),
     ledger: config.LEDGER === 'on' && config.LEDGER_DB ? new Ledger(config.LEDGER_DB, config) : undefined,
     relay: new Relay(config),
+    shareLinks: new ShareLinks(redis),
     verifyToken: createVerifier(config),
   };
 }

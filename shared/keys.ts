@@ -43,6 +43,8 @@ export const keys = {
   modelsLoading: () => 'ww:{models}:loading',
   /** Sorted set: id of a relay ticket that was revoked by the time in ms at which it would have expired at the latest. */
   revoked: (user: string) => `ww:{${user}}:revoked`,
+  /** Hash: id of a share link to `<expiry in ms> <ShareLink as JSON>`, those that have not expired. */
+  shareLinks: (user: string) => `ww:{${user}}:share-links`,
   /** Sorted set: one admitted request by its time in µs; `scope` is `user`, `ip` or a route's name. */
   limit: (subject: string, scope: string) => `ww:{${subject}}:limit:${scope}`,
 

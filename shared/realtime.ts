@@ -28,6 +28,19 @@ export const Ticket = z.object({
 });
 export type Ticket = z.infer<typeof Ticket>;
 
+/** Share links of one user that work at the same time. */
+export const MAX_SHARE_LINKS = 200;
+
+/** A share link as `GET /realtime/tokens` lists it: `id` revokes it. */
+export const ShareLink = z.object({
+  id: z.string(),
+  containerId: z.string(),
+  mode: z.enum(['view', 'control']),
+  createdAt: z.iso.datetime(),
+  expiresAt: z.iso.datetime(),
+});
+export type ShareLink = z.infer<typeof ShareLink>;
+
 /**
  * The claims of a relay ticket (HS256, `aud` = `warmwind-relay`). `sub` owns all that the ticket opens; with
  * `containerId` it opens the room of that desktop and nothing else.

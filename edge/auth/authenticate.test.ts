@@ -20,6 +20,7 @@ describe('every route of a user', () => {
     ['GET', '/jobs'],
     ['GET', '/jobs/x'],
     ['POST', '/realtime/token'],
+    ['GET', '/realtime/tokens'],
     ['GET', '/limits'],
     ['GET', '/no-such-route'],
   ])('%s %s: 401 without a token, saying how to send one', async (method, path) => {

@@ -33,6 +33,7 @@ describe('GET /openapi.json', () => {
       'get /jobs/{id}/events',
       'get /limits',
       'get /models',
+      'get /realtime/tokens',
       'get /usage',
       'get /v1/models',
       'get /v1/models/{id}',

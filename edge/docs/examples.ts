@@ -6,7 +6,7 @@ import type { Job } from '@warmwind/shared/jobs';
 import type { UsageDay } from '@warmwind/shared/ledger/usage';
 import type { Limits } from '@warmwind/shared/limits';
 import { completion, modelEntry, openAiError, usageOf } from '@warmwind/shared/openai';
-import type { Ticket } from '@warmwind/shared/realtime';
+import type { ShareLink, Ticket } from '@warmwind/shared/realtime';
 import type { Viewers } from '@warmwind/shared/screen';
 import type { z } from 'zod';
 
@@ -83,6 +83,13 @@ export const ASK: InferenceRequest = { model: MODEL, prompt: 'Hello' };
 export const MODELS = { items: [{ id: MODEL, hosts: 2 }] };
 
 export const SHARE = { containerId: CONTAINER_ID, mode: 'view' as const, ttlSeconds: 3600 };
+export const SHARE_LINK: ShareLink = {
+  id: TICKET_ID,
+  containerId: CONTAINER_ID,
+  mode: 'view',
+  createdAt: STARTED,
+  expiresAt: LATER,
+};
 export const TICKET: Ticket = {
   id: TICKET_ID,
   token: 'eyJhbGciOiJIUzI1NiJ9.…',

@@ -18,7 +18,7 @@ export function revokeTicket(app: App, { limiter, redis }: Services): void {
     operationId: 'revokeTicket',
     summary: 'Revoke a ticket or share link',
     description:
-      'Connections that use it are closed. Tickets are not kept: an id that was never given out is no error.',
+      'Connections that use it are closed. Tickets are not kept: an id that was never issued is no error. `GET /realtime/tokens` lists the share links.',
     security,
     middleware: [limited(limiter, 'closed'), noQuery] as const,
     request: { params: IdParam },
@@ -39,6 +39,7 @@ export function revokeTicket(app: App, { limiter, redis }: Services): void {
         .zremrangebyscore(key, 0, now)
         .zadd(key, { score: until, member: ticketId })
         .pexpireat(key, until)
+        .hdel(keys.shareLinks(userId), ticketId)
         .publish(REVOKED_CHANNEL, published)
         .exec();
     } catch (error) {

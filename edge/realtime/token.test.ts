@@ -1,4 +1,5 @@
-import { RELAY_AUDIENCE, TicketClaims } from '@warmwind/shared/realtime';
+import { keys } from '@warmwind/shared/keys';
+import { MAX_SHARE_LINKS, RELAY_AUDIENCE, TicketClaims } from '@warmwind/shared/realtime';
 import { decodeProtectedHeader, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AUTH_SECRET, startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
@@ -58,5 +59,59 @@ describe('POST /realtime/token', () => {
       headers: { Authorization: `Bearer ${token}` },
     });
     expect(answer.status).toBe(401);
+  });
+});
+
+describe('GET /realtime/tokens', () => {
+  const listed = async (user: string) => {
+    const { status, body } = await edge.call(user, 'GET', '/realtime/tokens');
+    return { status, items: body.items as { id: string; expiresAt: string }[] };
+  };
+
+  test("200: the caller's share links, newest first, until they are revoked", async () => {
+    const { containerId } = (await edge.call('eve', 'POST', '/containers/start')).body;
+    const first = (await ticket({ containerId, mode: 'control', ttlSeconds: 60 }, 'eve')).body;
+    const second = (await ticket({ containerId }, 'eve')).body;
+    await ticket({ mode: 'control' }, 'eve');
+    const { status, items } = await listed('eve');
+    expect(status).toBe(200);
+    const link = { containerId, createdAt: expect.any(String) };
+    expect(items).toEqual([
+      { ...link, id: second.id, mode: 'view', expiresAt: second.expiresAt },
+      { ...link, id: first.id, mode: 'control', expiresAt: first.expiresAt },
+    ]);
+    expect((await listed('mallory')).items).toEqual([]);
+    expect((await edge.call('mallory', 'DELETE', `/realtime/tokens/${first.id}`)).status).toBe(204);
+    expect((await listed('eve')).items).toHaveLength(2);
+    expect((await edge.call('eve', 'DELETE', `/realtime/tokens/${first.id}`)).status).toBe(204);
+    expect((await listed('eve')).items.map(({ id }) => id)).toEqual([second.id]);
+  });
+
+  test('links that have expired are listed no more, hide no other, and make room', async () => {
+    const { containerId } = (await edge.call('fay', 'POST', '/containers/start')).body;
+    const { client } = edge.gateway.redis;
+    const key = keys.shareLinks('fay');
+    const link = (id: string, expires: number) => [
+      id,
+      `${expires} ${JSON.stringify({ id, containerId, mode: 'view', createdAt: new Date().toISOString(), expiresAt: new Date(expires).toISOString() })}`,
+    ];
+    await client.hset(key, ...link('past', Date.now() - 1), 'broken', 'x');
+    const ids = Array.from({ length: MAX_SHARE_LINKS - 1 }, (_, n) => `link-${n}`);
+    await client.hset(key, ...ids.flatMap((id) => link(id, Date.now() + 60_000)));
+    expect((await listed('fay')).items).toHaveLength(MAX_SHARE_LINKS - 1);
+    expect((await ticket({ containerId }, 'fay')).status).toBe(200);
+    expect(await client.hlen(key)).toBe(MAX_SHARE_LINKS);
+    const refused = await ticket({ containerId }, 'fay');
+    expect([refused.status, refused.body.code, refused.body.limit]).toEqual([
+      429,
+      'quota_exceeded',
+      MAX_SHARE_LINKS,
+    ]);
+    const { id } = (await listed('fay')).items[0] ?? {};
+    await edge.call('fay', 'DELETE', `/realtime/tokens/${id}`);
+    expect((await listed('fay')).items).toHaveLength(MAX_SHARE_LINKS - 1);
+    const left = await client.pttl(key);
+    expect(left).toBeGreaterThan(3_500_000);
+    expect(left).toBeLessThanOrEqual(3_600_000);
   });
 });

@@ -13,7 +13,7 @@ import { createTickets } from './ticket.ts';
 
 /** `POST /realtime/token` */
 export function createTicket(app: App, services: Services): void {
-  const { config, limiter } = services;
+  const { config, limiter, shareLinks } = services;
   const sign = createTickets(config.AUTH_SECRET);
   const route = createRoute({
     method: 'post',
@@ -33,6 +33,10 @@ export function createTicket(app: App, services: Services): void {
 
     const claims = { sub: user, mode, ...(containerId ? { containerId } : {}) };
     const { id, token, exp } = await sign(claims, ttlSeconds);
-    return c.json({ id, token, url: config.RELAY_URL, expiresAt: new Date(exp * 1000).toISOString() }, 200);
+    const expiresAt = new Date(exp * 1000).toISOString();
+    if (containerId !== undefined) {
+      await shareLinks.add(user, { id, containerId, mode, createdAt: new Date().toISOString(), expiresAt });
+    }
+    return c.json({ id, token, url: config.RELAY_URL, expiresAt }, 200);
   });
 }

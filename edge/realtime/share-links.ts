@@ -1,0 +1,55 @@
+import type { Redis } from '@upstash/redis/cloudflare';
+import { ApiError } from '@warmwind/shared/errors';
+import { keys } from '@warmwind/shared/keys';
+import { shareLinkScript } from '@warmwind/shared/lua/share-link.lua';
+import { MAX_SHARE_LINKS, ShareLink } from '@warmwind/shared/realtime';
+import { log } from '../http/log.ts';
+import { needed, toRecord } from '../redis/record.ts';
+import { type RunScript, scriptOf } from '../redis/redis.ts';
+
+/**
+ * The share links of users that have not expired, in the queue Redis. Tickets are verified by their signature alone: a
+ * link that this record has lost still works, and can be revoked by its id.
+ */
+export class ShareLinks {
+  readonly #redis: Redis;
+  readonly #add: RunScript;
+
+  constructor(redis: Redis) {
+    this.#redis = redis;
+    this.#add = scriptOf(redis, shareLinkScript);
+  }
+
+  /** @throws ApiError `quota_exceeded` when the user has too many, `unavailable` while Redis does not answer */
+  async add(user: string, link: ShareLink): Promise<void> {
+    const expires = Date.parse(link.expiresAt);
+    const args = [link.id, JSON.stringify(link), expires, Date.now(), MAX_SHARE_LINKS].map(String);
+    const added = await needed(this.#add([keys.shareLinks(user)], args));
+    if (Number(added) === 1) return;
+    throw new ApiError(
+      'quota_exceeded',
+      `You have ${MAX_SHARE_LINKS} share links: revoke some with DELETE /realtime/tokens/{id}, or let them expire.`,
+      { limit: MAX_SHARE_LINKS, used: MAX_SHARE_LINKS },
+    );
+  }
+
+  /** Newest first. @throws ApiError `unavailable` while Redis does not answer */
+  async list(user: string): Promise<ShareLink[]> {
+    const fields = await needed(this.#redis.exec<string[]>(['HGETALL', keys.shareLinks(user)]));
+    const now = Date.now();
+    return Object.values(toRecord(fields))
+      .flatMap((field) => read(field) ?? [])
+      .filter(({ expiresAt }) => Date.parse(expiresAt) > now)
+      .sort((a, b) => b.createdAt.localeCompare(a.createdAt) || a.id.localeCompare(b.id));
+  }
+}
+
+/** One that can't be read hides no other. */
+function read(field: string): ShareLink | undefined {
+  try {
+    return ShareLink.parse(JSON.parse(field.slice(field.indexOf(' ') + 1)));
+  } catch {
+    log.warn('a share link could not be read');
+    return undefined;
+  }
+}
