@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
+import { probeRoutes } from './health.ts';
 
 /** What a process of its own, which does nothing else, says of its loop after running `what`. */
 async function p99Ms(what: string): Promise<number> {
@@ -22,4 +24,21 @@ test('a process at rest is alive: what its loop waits for is no lag', async () =
 test('a process whose loop is blocked is not alive', async () => {
   const block = 'const until = performance.now() + 1500; while (performance.now() < until);';
   expect(await p99Ms(`await sleep(300); ${block} await sleep(300);`)).toBeGreaterThan(1000);
+});
+
+test('however many ask at once, each check runs once', async () => {
+  let asked = 0;
+  let finish = () => {};
+  const slow = async () => {
+    asked += 1;
+    await new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    return {};
+  };
+  const app = probeRoutes({ live: {}, ready: { slow }, registry: new Registry() }, () => false);
+  const answers = Array.from({ length: 50 }, () => app.request('/health/ready'));
+  finish();
+  expect(new Set((await Promise.all(answers)).map(({ status }) => status))).toEqual(new Set([200]));
+  expect(asked).toBe(1);
 });

@@ -5,7 +5,7 @@ import { serve } from '@hono/node-server';
 import { type Env, Hono } from 'hono';
 import type { Redis } from 'ioredis';
 import { collectDefaultMetrics, type Registry } from 'prom-client';
-import { type Check, checkHealth } from '../health.ts';
+import { type Check, checkHealth, type Health } from '../health.ts';
 
 const HEAP_LIMIT_MB = Number(process.env.HEALTH_HEAP_MB ?? 500);
 const DISK_LIMIT = 0.9;
@@ -59,9 +59,12 @@ export type Probes = { live: Record<string, Check>; ready: Record<string, Check>
 export function probeRoutes(probes: Probes, draining: () => boolean): Hono {
   collectDefaultMetrics({ register: probes.registry, eventLoopMonitoringPrecision: LAG_PRECISION_MS });
   const app = new Hono();
-  const answer = (checks: Record<string, Check>, drains: boolean) => async () => {
-    const health = await checkHealth(checks);
-    if (drains && draining()) health.status = 'shutting_down';
+  const answer = (checks: Record<string, Check>, drains: boolean) => {
+    const ask = askedOnce(checks);
+    return async () => respond(await ask(), drains);
+  };
+  const respond = (checked: Health, drains: boolean): Response => {
+    const health: Health = drains && draining() ? { ...checked, status: 'shutting_down' } : checked;
     const headers = new Headers({ 'Cache-Control': 'no-store' });
     // A prober that keeps its connection would keep the server from closing.
     if (draining()) headers.set('Connection', 'close');
@@ -73,6 +76,17 @@ export function probeRoutes(probes: Probes, draining: () => boolean): Hono {
     c.body(await probes.registry.metrics(), 200, { 'Content-Type': probes.registry.contentType }),
   );
   return app;
+}
+
+/** Runs the checks once for all who ask meanwhile: a flood of probes is no load that makes a probe fail. */
+function askedOnce(checks: Record<string, Check>): () => Promise<Health> {
+  let asking: Promise<Health> | undefined;
+  return () => {
+    asking ??= checkHealth(checks).finally(() => {
+      asking = undefined;
+    });
+    return asking;
+  };
 }
 
 /** Listens; resolves with the server and the port it got. */
