@@ -1,5 +1,4 @@
-import type { Server as HttpServer, IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { Server as HttpServer } from 'node:http';
 import { createShardedAdapter } from '@socket.io/redis-adapter';
 import { readDepths } from '@warmwind/shared/node/depths';
 import { diskCheck, liveChecks, probeRoutes, redisCheck } from '@warmwind/shared/node/health';
@@ -19,6 +18,7 @@ import { Connections } from './connections.ts';
 import { screenshot } from './containers/screenshot.ts';
 import { expelViewer, listViewers } from './containers/viewers.ts';
 import { drainConnections } from './drain.ts';
+import { refuseUpgrade } from './draining.ts';
 import { guard } from './http/guard.ts';
 import { OpenAnswers } from './http/hold.ts';
 import { createHttp, type Http } from './http/http.ts';
@@ -34,6 +34,7 @@ import { handleConnections } from './sockets/connection.ts';
 import { closeSlowSockets, guardFloods } from './sockets/guard.ts';
 import { Prebuilt } from './sockets/prebuilt.ts';
 import type { RelayServer } from './sockets/socket.ts';
+import { answerUpgrades, SOCKETS_PATH } from './sockets/upgrade.ts';
 
 /** One relay node, not listening yet. */
 export type Relay = {
@@ -70,7 +71,7 @@ export function createRelay(config: Config, log: Logger): Relay {
 
   let draining = false;
   const io: RelayServer = new Server({
-    path: '/socket.io/',
+    path: SOCKETS_PATH,
     serveClient: false,
     transports: ['websocket'],
     pingInterval: 25_000,
@@ -155,12 +156,13 @@ export function createRelay(config: Config, log: Logger): Relay {
     attach: (listening) => {
       server = listening;
       io.attach(listening);
+      answerUpgrades(listening);
       guardFloods(io, metrics);
     },
     beginDrain: () => {
       draining = true;
       server?.removeAllListeners('upgrade');
-      server?.on('upgrade', refuse);
+      server?.on('upgrade', refuseUpgrade);
     },
     drain: () => drainConnections(io, connections, config.SHUTDOWN_TIMEOUT_MS * 0.4),
     close: async () => {
@@ -182,14 +184,6 @@ class BoundedWebSocketServer extends WebSocketServer {
     super({ ...options, maxFragments: LIMITS.inboundFragments } as typeof options);
   }
 }
-
-/** A status that a proxy may take as: ask another node. */
-const refuse = (_req: IncomingMessage, socket: Duplex): void => {
-  socket.on('error', () => undefined);
-  socket.end(
-    'HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n',
-  );
-};
 
 /** The adapter leaves the promises of its subscriptions alone: one that fails at close must not end the process. */
 function quiet(redis: Redis): Redis {

@@ -1,20 +1,13 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { findTool } from '../stack/tools.ts';
 import { freePort } from '../testing/port.ts';
-import { waitFor } from '../testing/wait.ts';
-import { nginxConfig } from './config.ts';
+import { NGINX, startNginx, type TestNginx } from './testing.ts';
 
-const NGINX = findTool('nginx') ?? 'nginx';
-
-let dir: string;
-let nginx: ChildProcess;
+let nginx: TestNginx;
 let edge: string;
 let relay: string;
 const servers: Server[] = [];
@@ -36,39 +29,23 @@ async function upstream(name: string): Promise<string> {
 }
 
 beforeAll(async () => {
-  dir = mkdtempSync(join(tmpdir(), 'warmwind-nginx-'));
-  const logs = join(dir, 'logs');
-  mkdirSync(logs);
-  const [edgePort, relayPort, dead] = [await freePort(), await freePort(), await freePort()];
-  edge = `http://127.0.0.1:${edgePort}`;
-  relay = `http://127.0.0.1:${relayPort}`;
-  const relays = [`127.0.0.1:${dead}`, await upstream('the living node')];
-  const options = { dir, logs, edgePort, relayPort, edge: await upstream('the edge'), relays };
-  writeFileSync(join(dir, 'nginx.conf'), nginxConfig(options));
-  nginx = spawn(NGINX, ['-p', dir, '-c', join(dir, 'nginx.conf'), '-e', join(logs, 'error.log')], {
-    stdio: 'ignore',
-  });
-  await waitFor('nginx', () => fetch(edge).then(Boolean, () => false));
+  const relays = [`127.0.0.1:${await freePort()}`, await upstream('the living node')];
+  nginx = await startNginx({ edge: await upstream('the edge'), relays });
+  ({ edge, relay } = nginx);
 });
 
 afterAll(async () => {
-  const gone = new Promise((resolve) => nginx.once('exit', resolve));
-  nginx.kill('SIGTERM');
-  await gone;
+  await nginx?.stop();
   for (const server of servers) server.close();
-  rmSync(dir, { recursive: true, force: true });
 });
 
 const lastSeen = () => seen.at(-1)?.headers ?? {};
 
 it('nginx takes the configuration without a warning', () => {
-  const { stderr, status } = spawnSync(
-    NGINX,
-    ['-t', '-p', dir, '-c', join(dir, 'nginx.conf'), '-e', 'stderr'],
-    {
-      encoding: 'utf8',
-    },
-  );
+  const config = join(nginx.dir, 'nginx.conf');
+  const { stderr, status } = spawnSync(NGINX, ['-t', '-p', nginx.dir, '-c', config, '-e', 'stderr'], {
+    encoding: 'utf8',
+  });
   expect(stderr).not.toMatch(/warn|emerg/);
   expect(status).toBe(0);
 });
@@ -153,6 +130,13 @@ it('a WebSocket is upgraded through to the relay', async () => {
   const socket = new WebSocket(`${relay.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
   await new Promise((resolve) => socket.addEventListener('error', resolve, { once: true }));
   expect(lastSeen()).toMatchObject({ upgrade: 'websocket', connection: 'upgrade', 'x-real-ip': '127.0.0.1' });
+});
+
+it('a request that offers another protocol than WebSocket is passed on as a plain one', async () => {
+  const offer = 'Host: h\r\nConnection: Upgrade, close\r\nUpgrade: foo\r\n\r\n';
+  const { head } = await raw(relay, `GET /x HTTP/1.1\r\n${offer}`);
+  expect(head).toMatch(/^HTTP\/1.1 200 /);
+  expect(lastSeen()).not.toHaveProperty('upgrade');
 });
 
 it('an edge that is away is a 503 in the form of every error', async () => {

@@ -46,8 +46,11 @@ http {
   fastcgi_temp_path "${dir}/fastcgi";
   uwsgi_temp_path "${dir}/uwsgi";
   scgi_temp_path "${dir}/scgi";
-  # Paths without their query: a query may hold a ticket.
-  log_format paths '$time_iso8601 $remote_addr $request_method $uri $status $body_bytes_sent $request_time $upstream_addr';
+  # Paths without their query: a query may hold a ticket. The log of errors writes whole requests, at every level, so that
+  # here it is the process's own alone; how each node that was asked has answered is in the log of requests.
+  log_format paths '$time_iso8601 $request_id $remote_addr $request_method $uri $status $body_bytes_sent $request_time '
+                   '$upstream_addr $upstream_status $upstream_connect_time $upstream_header_time';
+  error_log /dev/null emerg;
   access_log "${logs}/nginx-access.log" paths buffer=32k flush=1s;
   server_tokens off;
   keepalive_timeout 65s;
@@ -56,7 +59,12 @@ http {
   reset_timedout_connection on;
 
 ${tls ? tlsOptions(tls) : ''}
-  map $http_upgrade $connection_upgrade {
+  # The one protocol that anything here turns to; a request that offers another is answered as a plain one.
+  map $http_upgrade $upgrade {
+    default      '';
+    ~*^websocket$ websocket;
+  }
+  map $upgrade $connection_upgrade {
     default upgrade;
     ''      '';
   }
@@ -68,20 +76,23 @@ ${tls ? tlsOptions(tls) : ''}
     keepalive_timeout 2s;
   }
 
+  # No failure is counted (max_fails=0): nginx counts a reset, a time-out and an answer that it can't parse alike, and a
+  # client can cause each of them. A dead node refuses its connection, which costs the next one nothing.
   upstream relay {
     least_conn;
-${relays.map((address) => `    server ${address} max_fails=1 fail_timeout=2s;`).join('\n')}
+${relays.map((address) => `    server ${address} max_fails=0;`).join('\n')}
     keepalive 64;
     keepalive_timeout 2s;
   }
 
   proxy_http_version 1.1;
-  proxy_connect_timeout 1s;
+  # All that a node costs a request which has gone without refusing connections, as the address of a removed container.
+  proxy_connect_timeout 300ms;
   # Bodies and answers (screens, server-sent events) flow through; nothing is spooled to disk.
   proxy_request_buffering off;
   proxy_buffering off;
   # All of them here: a location that set one of its own would inherit none.
-  proxy_set_header Upgrade $http_upgrade;
+  proxy_set_header Upgrade $upgrade;
   proxy_set_header Connection $connection_upgrade;
   proxy_set_header Host $http_host;
   proxy_set_header X-Real-IP $remote_addr;
@@ -105,6 +116,11 @@ ${ERROR_PAGES}
     listen ${bind}:${relayPort}${tls ? ` ssl;\n    server_name ${tls.relayName}` : ''};
     client_max_body_size 1m;
 
+    # A node that goes down answers 502, and nothing else does; a refusal of any other kind is the client's to read. What
+    # has waited for 30 s was with a node that lives: it is not asked of another.
+    proxy_next_upstream error timeout http_502;
+    proxy_next_upstream_timeout 30s;
+
     # Of whichever node it met: each is asked on its own port.
     location = /metrics {
       return 404;
@@ -113,15 +129,11 @@ ${ERROR_PAGES}
     # Streams of events say something every 15 s.
     location / {
       proxy_pass http://relay;
-      proxy_next_upstream error timeout http_502 http_503;
-      proxy_next_upstream_tries ${Math.max(2, relays.length)};
       proxy_read_timeout 60s;
     }
 
     location /socket.io/ {
       proxy_pass http://relay;
-      proxy_next_upstream error timeout http_502 http_503;
-      proxy_next_upstream_tries ${Math.max(2, relays.length)};
       proxy_read_timeout 86400s;
       proxy_send_timeout 86400s;
     }

@@ -1,16 +1,14 @@
 import { ApiError } from '@warmwind/shared/errors';
 import { createMiddleware } from 'hono/factory';
 import type { VerifyTicket } from '../auth/ticket.ts';
+import { refuseRequest } from '../draining.ts';
 import type { Metrics } from '../metrics.ts';
 import type { HttpEnv } from './http.ts';
 
-/** Lets requests in by their ticket, `Authorization: Bearer <ticket>`, as long as the node is not leaving. */
+/** Lets requests in by their ticket, `Authorization: Bearer <ticket>`, as long as the node is not going down. */
 export const guard = (verify: VerifyTicket, draining: () => boolean, metrics: Metrics) =>
   createMiddleware<HttpEnv>(async (c, next) => {
-    if (draining()) {
-      c.header('Connection', 'close');
-      throw new ApiError('unavailable', 'This node is going down: ask again.', { retryAfterMs: 1000 });
-    }
+    if (draining()) return refuseRequest(c);
     const [, token] = /^Bearer +([^ ]+)$/i.exec(c.req.header('Authorization') ?? '') ?? [];
     const ticket = await verify(token);
     if (!ticket) {

@@ -229,8 +229,12 @@ test('a node that drains closes its streams, takes no new ones, and they go on e
   await waitFor('the log', () => stream.events.length === 1);
   leaving.beginDrain();
   const refused = await follow(leaving.url, job);
-  expect(refused.response.status).toBe(503);
-  expect(await refused.response.json()).toMatchObject({ code: 'unavailable', retryAfterMs: 1000 });
+  expect(refused.response.status).toBe(502);
+  expect(await refused.response.json()).toMatchObject({
+    statusCode: 502,
+    code: 'unavailable',
+    retryAfterMs: 1000,
+  });
   await leaving.drain();
   await waitFor('the stream to be closed', () => stream.over() === 'ended');
   await world.append('ann', job, progress(2));
