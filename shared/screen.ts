@@ -69,6 +69,10 @@ export const ScreenInput = z.discriminatedUnion('t', [
 ]);
 export type ScreenInput = z.infer<typeof ScreenInput>;
 
+/** Whether a US keyboard has a key for it: for others the desktop has to change its keymap first. */
+export const isOnLayout = (keysym: number): boolean =>
+  keysym < 0x7f || (keysym >= 0xfe00 && keysym <= 0xffff);
+
 /** Who may send input. `lease` rises with every change of hands: input under an older one is dropped by the host as well. */
 export const Control = z.object({
   viewerId: z.string().max(64),

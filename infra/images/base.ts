@@ -3,11 +3,13 @@ import { copyFile, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type Docker from 'dockerode';
-import { debootstrap, SUITE } from './desktop/debootstrap.ts';
+import { debootstrap } from './desktop/debootstrap.ts';
 import { exists, follow, pull } from './docker.ts';
 
 export type Report = (step: string, detail?: string) => void;
 
+/** The Debian of Node's image that the Dockerfile names. */
+const SUITE = 'bookworm';
 const DEBIAN = `warmwind/debian:${SUITE}`;
 /** libatomic1: Node's binary wants it. */
 const PACKAGES = ['ca-certificates', 'libatomic1', 'tini'];
@@ -42,6 +44,7 @@ export async function debian(docker: Docker, report: Report, signal: AbortSignal
   if (await exists(docker, DEBIAN)) return DEBIAN;
   const [repo, tag] = DEBIAN.split(':');
   await debootstrap({
+    suite: SUITE,
     packages: PACKAGES,
     signal,
     onStep: (step, count) => report('making a Debian base with debootstrap', `${count} ${step}`),

@@ -1,9 +1,11 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished, test } from 'vitest';
-import { debootstrap, SUITE } from './desktop/debootstrap.ts';
+import { debootstrap } from './desktop/debootstrap.ts';
 
+const SUITE = 'trixie';
 const options = {
+  suite: SUITE,
   packages: ['tini'],
   onStep: () => undefined,
   signal: AbortSignal.timeout(60_000),
@@ -22,7 +24,7 @@ test('a base is not made from lists that nobody signed', async ({ expect }) => {
     const release = request.url === `/dists/${SUITE}/Release`;
     response.statusCode = release ? 200 : 404;
     response.end(
-      release ? `Suite: oldstable\nCodename: ${SUITE}\nComponents: main\nArchitectures: amd64\n` : '',
+      release ? `Suite: stable\nCodename: ${SUITE}\nComponents: main\nArchitectures: amd64\n` : '',
     );
   });
   await new Promise<void>((resolve) => mirror.listen(0, '127.0.0.1', resolve));

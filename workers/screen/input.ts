@@ -51,7 +51,7 @@ export class InputGate {
     this.#o = options;
   }
 
-  /** Where input goes from now on. A desktop lets go of the keys of a connection that ended, and not of its buttons. */
+  /** Where input goes from now on. A desktop lets go of the keys of a connection that ended; not every VNC server does so with its buttons. */
   attach(target: InputTarget | undefined): void {
     this.#target = target;
     this.#keys.clear();

@@ -7,14 +7,8 @@ import { Publisher } from './publisher.ts';
 import { Clipboard } from './rfb/clipboard.ts';
 import type { Connection } from './rfb/connection.ts';
 import { type Parser, ProtocolError } from './rfb/feed.ts';
-import {
-  keyEvent,
-  pointerEvent,
-  type Size,
-  setDesktopSize,
-  streamEncodings,
-  updateRequest,
-} from './rfb/messages.ts';
+import { Keyboard } from './rfb/keyboard.ts';
+import { pointerEvent, type Size, setDesktopSize, streamEncodings, updateRequest } from './rfb/messages.ts';
 import { serverMessages } from './rfb/server.ts';
 import type { Rect, Update } from './rfb/update.ts';
 import { VisibleRects } from './visible.ts';
@@ -48,6 +42,7 @@ export class Stream {
   readonly #publisher: Publisher;
   readonly #seen = new VisibleRects();
   readonly #clipboard: Clipboard;
+  readonly #keyboard = new Keyboard();
   readonly #timers = {
     ask: new Later(),
     key: new Later(),
@@ -106,7 +101,7 @@ export class Stream {
     this.#timers.ask.hurry();
     switch (input.t) {
       case 'key':
-        return this.#send(keyEvent(input.keysym, input.down));
+        return this.#send(this.#keyboard.events(input.keysym, input.down));
       case 'ptr':
         return this.#send(pointerEvent(input.x, input.y, input.mask));
       case 'cut':

@@ -1,9 +1,11 @@
 import Docker from 'dockerode';
 import { withLock } from '../../engine/lock.ts';
 import { exists, follow, pull } from '../docker.ts';
-import { debootstrap, SUITE } from './debootstrap.ts';
+import { debootstrap } from './debootstrap.ts';
 import { type Flavour, FOLDER, packages, SOURCES, sourceHash } from './source.ts';
 
+/** The desktop's Debian: Xvnc reuses keys for letters beyond its layout from TigerVNC 1.15 on. */
+const SUITE = 'trixie';
 const nameOf = (flavour: Flavour) => `warmwind/${flavour}`;
 const SOURCE_LABEL = 'warmwind.source';
 const PULLED_BASE = `debian:${SUITE}-slim`;
@@ -90,6 +92,7 @@ async function ensureOwnBase(docker: Docker, report: Report, signal: AbortSignal
   if (await exists(docker, OWN_BASE)) return;
   const [repo, tagName] = OWN_BASE.split(':');
   await debootstrap({
+    suite: SUITE,
     packages: await packages(),
     signal,
     onStep: (step, count) =>

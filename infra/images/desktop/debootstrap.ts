@@ -6,11 +6,12 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { findTool, installCommand } from '../../stack/tools.ts';
 
-export const SUITE = 'bookworm';
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 type Options = {
+  /** Debian's name of the release, such as `trixie`. */
+  suite: string;
   packages: string[];
   /** The keys that must have signed the mirror's lists. */
   keyring?: string;
@@ -29,9 +30,9 @@ type Options = {
  * nothing stays mounted if it is killed.
  */
 export async function debootstrap(options: Options): Promise<void> {
-  const { packages, keyring = KEYRING, onStep, signal, consume } = options;
+  const { suite, packages, keyring = KEYRING, onStep, signal, consume } = options;
   if (process.getuid?.() !== 0) {
-    throw new Error(`debootstrap needs root: run this once as root, or \`docker pull debian:${SUITE}-slim\``);
+    throw new Error(`debootstrap needs root: run this once as root, or \`docker pull debian:${suite}-slim\``);
   }
   if (!findTool('debootstrap')) {
     throw new Error(`debootstrap is missing: \`${installCommand('debootstrap')}\``);
@@ -46,15 +47,15 @@ export async function debootstrap(options: Options): Promise<void> {
       `--include=${packages.join(',')}`,
       `--keyring=${keyring}`,
       '--force-check-gpg',
-      SUITE,
+      suite,
       folder,
       mirror.main,
     ];
     await run(['unshare', '--mount', '--propagation', 'private', 'debootstrap', ...args], signal, onStep);
     await writeFile(
       join(folder, 'etc/apt/sources.list'),
-      `deb ${mirror.main} ${SUITE} main\ndeb ${mirror.main} ${SUITE}-updates main\n` +
-        `deb ${mirror.security} ${SUITE}-security main\n`,
+      `deb ${mirror.main} ${suite} main\ndeb ${mirror.main} ${suite}-updates main\n` +
+        `deb ${mirror.security} ${suite}-security main\n`,
     );
     onStep('handing over to Docker', 0);
     await pack(folder, signal, consume);
