@@ -1,7 +1,13 @@
-/**
+import { escapeTag, type FleetTag, type TagKind, userOfTag, userTag } from './tags.ts';
+
+/*
  * Every Redis key and channel of Warmwind. The part in braces is the Cluster hash tag: all that belongs to one user
  * lives in one slot, so that one script may decide limits, quotas and records, or append to a job's and its owner's log.
+ * No user's tag is that of a queue, of a host or of the fleet, whatever the user is called: see `userTag`.
  */
+const ofUser = (user: string, name: string): string => `ww:{${userTag(user)}}:${name}`;
+const ofFleet = (tag: FleetTag, name: string): string => `ww:{${tag}}:${name}`;
+const ofKind = (kind: TagKind, id: string, name: string): string => `ww:{${kind}:${escapeTag(id)}}:${name}`;
 
 // ---- queue Redis: registry and limits --------------------------------------------------------------------------
 export const keys = {
@@ -9,57 +15,73 @@ export const keys = {
   bull: (queue: string) => `ww:{${queue}}`,
 
   /** Hash, one job's record. */
-  job: (user: string, id: string) => `ww:{${user}}:job:${id}`,
+  job: (user: string, id: string) => ofUser(user, `job:${id}`),
   /** Sorted set: id by creation time in ms, all jobs of a user that are still known. */
-  jobs: (user: string) => `ww:{${user}}:jobs`,
+  jobs: (user: string) => ofUser(user, 'jobs'),
   /** Sorted set: id by the time in ms until which it counts, the user's outstanding jobs. */
-  openJobs: (user: string) => `ww:{${user}}:open-jobs`,
+  openJobs: (user: string) => ofUser(user, 'open-jobs'),
 
   /** String, what a job works on (JSON), where that is too large for its record: an inference's request. */
-  input: (user: string, id: string) => `ww:{${user}}:input:${id}`,
+  input: (user: string, id: string) => ofUser(user, `input:${id}`),
 
   /** Hash, one desktop's record. */
-  container: (user: string, id: string) => `ww:{${user}}:container:${id}`,
+  container: (user: string, id: string) => ofUser(user, `container:${id}`),
   /** Sorted set: id by creation time in ms, all desktops of a user that are still known. */
-  containers: (user: string) => `ww:{${user}}:containers`,
+  containers: (user: string) => ofUser(user, 'containers'),
   /** Sorted set: id by the time in ms until which it counts, the user's desktops that are not ended. */
-  openContainers: (user: string) => `ww:{${user}}:open-containers`,
+  openContainers: (user: string) => ofUser(user, 'open-containers'),
 
   /** String, what an `Idempotency-Key` was first used for; `hash` is the SHA-256 of the caller's key. */
-  idempotency: (user: string, hash: string) => `ww:{${user}}:idem:${hash}`,
+  idempotency: (user: string, hash: string) => ofUser(user, `idem:${hash}`),
   /** Stream, changes of the user's jobs and desktops that the ledger does not have yet: fields of `shared/lua/changes.lua.ts`. */
-  changes: (user: string) => `ww:{${user}}:changes`,
+  changes: (user: string) => ofUser(user, 'changes'),
   /** Sorted set: user by how often a change of theirs was marked since the ledger had them all. */
-  changedUsers: () => 'ww:{ledger}:changed',
+  changedUsers: () => ofFleet('ledger', 'changed'),
   /** String, which worker process moves changes into the ledger and reconciles; expires when it stops. */
-  ledgerLease: () => 'ww:{ledger}:lease',
+  ledgerLease: () => ofFleet('ledger', 'lease'),
   /** Sorted set: `<user>/<job>` by the time in ms at which its cancellation was asked for, until it has been followed up. */
-  cancellations: () => 'ww:{cancellations}:asked',
+  cancellations: () => ofFleet('cancellations', 'asked'),
   /** Sorted set: `<job or container>/<user>/<id>` by the time in ms at which its end was found to be missing in its room. */
-  unpublishedEnds: () => 'ww:{unpublished}:ends',
+  unpublishedEnds: () => ofFleet('unpublished', 'ends'),
   /** Sorted set: `<host> <model>` by the time in ms until which that host is known to serve the model. */
-  models: () => 'ww:{models}:served',
+  models: () => ofFleet('models', 'served'),
   /** Sorted set: host by the time in ms until which one of its model servers is known to be loading. */
-  modelsLoading: () => 'ww:{models}:loading',
+  modelsLoading: () => ofFleet('models', 'loading'),
   /** Sorted set: id of a relay ticket that was revoked by the time in ms at which it would have expired at the latest. */
-  revoked: (user: string) => `ww:{${user}}:revoked`,
+  revoked: (user: string) => ofUser(user, 'revoked'),
+  /** String: when all tickets of a user that there were then were revoked, ms. */
+  revokedBefore: (user: string) => ofUser(user, 'revoked-before'),
   /** Hash: id of a share link to `<expiry in ms> <ShareLink as JSON>`, those that have not expired. */
-  shareLinks: (user: string) => `ww:{${user}}:share-links`,
-  /** Sorted set: one admitted request by its time in µs; `scope` is `user`, `ip` or a route's name. */
-  limit: (subject: string, scope: string) => `ww:{${subject}}:limit:${scope}`,
+  shareLinks: (user: string) => ofUser(user, 'share-links'),
+  /** Sorted set: one admitted request of a user by its time in µs; `scope` is `user` or a route's name. */
+  limit: (user: string, scope: string) => ofUser(user, `limit:${scope}`),
+  /** The same of a client's address, for requests that are no user's. */
+  addressLimit: (address: string, scope: string) => ofKind('address', address, `limit:${scope}`),
 
   /** String with the host's boot id; expires when the host stops renewing it. */
-  hostLease: (host: string) => `ww:{host:${host}}:lease`,
+  hostLease: (host: string) => ofKind('host', host, 'lease'),
   /** Set of `<user>/<container>` ever placed on a host and not yet seen to have ended. */
-  hostContainers: (host: string) => `ww:{host:${host}}:containers`,
+  hostContainers: (host: string) => ofKind('host', host, 'containers'),
   /** Sorted set: host by the time in ms it last renewed its lease. */
-  hosts: () => 'ww:{hosts}:seen',
+  hosts: () => ofFleet('hosts', 'seen'),
 
   /** String, which worker process reads the queues' event streams; expires when it stops. */
-  observerLease: () => 'ww:{observer}:lease',
+  observerLease: () => ofFleet('observer', 'lease'),
   /** Hash: queue name to the last event id that the observer has handled. */
-  observerCursor: () => 'ww:{observer}:cursor',
+  observerCursor: () => ofFleet('observer', 'cursor'),
 };
+
+/** Kinds of a user's keys that are looked for in all of Redis. */
+type Scanned = 'job' | 'container' | 'idem';
+/** A pattern, as SCAN takes it, of all users' keys of a kind. It may match others: see `readUserKey`. */
+export const userKeyPattern = (kind: Scanned): string => `ww:{*}:${kind}:*`;
+
+/** A user's key → its owner, its kind and what follows; `undefined` for a key that is no user's. */
+export function readUserKey(key: string): { user: string; kind: string; id: string } | undefined {
+  const [, tag, kind, id = ''] = /^ww:\{([^{}]+)\}:([a-z-]+)(?::(.+))?$/s.exec(key) ?? [];
+  const user = tag === undefined ? undefined : userOfTag(tag);
+  return user === undefined || kind === undefined ? undefined : { user, kind, id };
+}
 
 /** Pub/sub channel of the queue Redis: `Cancelled` (see `shared/records.ts`) as JSON, the moment a run was cancelled. */
 export const CANCELLED_CHANNEL = 'ww:cancelled';
@@ -67,13 +89,16 @@ export const CANCELLED_CHANNEL = 'ww:cancelled';
 /** Pub/sub channel of the queue Redis: `Revoked` (see `shared/realtime.ts`) as JSON, the moment a ticket was revoked. */
 export const REVOKED_CHANNEL = 'ww:revoked';
 
-// ---- realtime Redis: rooms -------------------------------------------------------------------------------------
+// ---- realtime Redis: rooms, and screens (`screenKeys`) -------------------------------------------------------------------------
 /** A room is `job:<id>`, `container:<id>` or `user:<id>`; its log and channel live in its owner's slot. */
 export const roomKeys = {
   /** Stream, the room's log: fields `n` (count since the log began) and `e` (the event without id and room, JSON). */
-  log: (owner: string, room: string) => `ww:{${owner}}:log:${room}`,
+  log: (owner: string, room: string) => ofUser(owner, `log:${room}`),
   /** Hash, what the append script remembers of a job or container: fence, seq and the tokens of events that come once. */
-  meta: (owner: string, room: string) => `ww:{${owner}}:meta:${room}`,
+  meta: (owner: string, room: string) => ofUser(owner, `meta:${room}`),
   /** Sharded pub/sub channel of the room: `<previous id>\n<id>\n<event JSON>`. */
-  channel: (owner: string, room: string) => `ww:{${owner}}:live:${room}`,
+  channel: (owner: string, room: string) => ofUser(owner, `live:${room}`),
 };
+
+/** A key or channel of one desktop's screen: see `screenKeys`. */
+export const screenKey = (containerId: string, name: string): string => ofKind('screen', containerId, name);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { screenKey } from './keys.ts';
 import { type Ack, MAX_MESSAGE_BYTES } from './realtime.ts';
 
 /**
@@ -7,19 +8,19 @@ import { type Ack, MAX_MESSAGE_BYTES } from './realtime.ts';
  */
 export const screenKeys = {
   /** Sharded channel, host → relays: frames in the binary form below. Its subscribers tell the host that somebody watches. */
-  down: (containerId: string) => `ww:{screen:${containerId}}:down`,
+  down: (containerId: string) => screenKey(containerId, 'down'),
   /** Sharded channel, relays → host: `ToHost` as JSON. */
-  up: (containerId: string) => `ww:{screen:${containerId}}:up`,
+  up: (containerId: string) => screenKey(containerId, 'up'),
   /** String: `Control` as JSON, who may send input; expires when its holder vanishes. */
-  control: (containerId: string) => `ww:{screen:${containerId}}:control`,
+  control: (containerId: string) => screenKey(containerId, 'control'),
   /** String: the last lease of control that there has been. */
-  leases: (containerId: string) => `ww:{screen:${containerId}}:leases`,
+  leases: (containerId: string) => screenKey(containerId, 'leases'),
   /** String: `Held` as JSON, while a button of the pointer is pressed: for the host's next process. Expires by itself. */
-  held: (containerId: string) => `ww:{screen:${containerId}}:held`,
+  held: (containerId: string) => screenKey(containerId, 'held'),
   /** Hash: `<node> <viewer id>` → `Viewer` as JSON with the time until which its node vouches for it. */
-  viewers: (containerId: string) => `ww:{screen:${containerId}}:viewers`,
+  viewers: (containerId: string) => screenKey(containerId, 'viewers'),
   /** List with the one answer to a request of this id: for screenshots. Expires by itself. */
-  reply: (containerId: string, id: string) => `ww:{screen:${containerId}}:reply:${id}`,
+  reply: (containerId: string, id: string) => screenKey(containerId, `reply:${id}`),
 };
 
 /** What a viewer may be owed at once, bytes: one that never acknowledges gets this much and then nothing. */

@@ -26,9 +26,11 @@ import { publishUnpublished } from './jobs/unpublished.ts';
 import { JobWorker, type JobWorkerOptions } from './jobs/worker.ts';
 import { createLedgerLeader } from './ledger/leader.ts';
 import { createMetrics } from './metrics.ts';
+import { renameOldKeys } from './old-keys.ts';
 import { createProbes, depthCheck, queuesOf } from './probes.ts';
 import { ScreenHost } from './screen/host.ts';
 import { createScreenMetrics } from './screen/metrics.ts';
+import { createSkip } from './skip.ts';
 import { createStores } from './stores.ts';
 import { Delivery } from './webhooks/delivery.ts';
 
@@ -131,6 +133,7 @@ export function createApp(config: Config, log: Logger): App {
     redis: queueRedis,
     records,
     queue,
+    metrics,
     log,
     endUnplaced: (desktop) => endCancelled(desktop, ''),
   });
@@ -160,7 +163,12 @@ export function createApp(config: Config, log: Logger): App {
     log,
     holder: boot,
     leaseMs: config.LEASE_MS,
-    beside: (signal) => Promise.all([followUp.lead(signal), publishUnpublished({ records, log }, signal)]),
+    beside: (signal) =>
+      Promise.all([
+        followUp.lead(signal),
+        publishUnpublished({ records, log }, signal),
+        renameOldKeys([promptRedis, stores.realtimePrompt], log, signal),
+      ]),
   });
   const ledgerLeader =
     ledger &&
@@ -203,7 +211,9 @@ export function createApp(config: Config, log: Logger): App {
       delivery.start();
       screens.start();
       const { LOST_AFTER_MS: lostAfterMs } = config;
-      closeCleanup = scheduleLostHosts({ redis: queueRedis, records, presence, queue, lostAfterMs, log });
+      const skip = createSkip(log, 'lost-hosts', metrics);
+      const options = { redis: queueRedis, records, presence, queue, lostAfterMs, skip, log };
+      closeCleanup = scheduleLostHosts(options);
     },
     drain: [
       {

@@ -1,9 +1,30 @@
-/** Runs `work` on every item, `atOnce` at a time; the first error ends it. */
-export async function each<T>(items: T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
+import { isRecordFault } from '@warmwind/shared/node/record-fault';
+import type { Skip } from './skip.ts';
+
+/**
+ * Runs `work` on every item, `atOnce` at a time; the first error ends it.
+ * @param skip is given what fails for the data of one item alone (see `isRecordFault`), and the others go on
+ */
+export async function each<T>(
+  items: T[],
+  atOnce: number,
+  work: (item: T) => Promise<void>,
+  skip?: Skip<T>,
+): Promise<void> {
   const left = items.values();
   await Promise.all(
     Array.from({ length: atOnce }, async () => {
-      for (const item of left) await work(item);
+      for (const item of left) await (skip ? apart(item, work, skip) : work(item));
     }),
   );
+}
+
+/** Does `work` for one item; a fault of its data is skipped, all else is thrown. */
+export async function apart<T>(item: T, work: (item: T) => Promise<void>, skip: Skip<T>): Promise<void> {
+  try {
+    await work(item);
+  } catch (error) {
+    if (!isRecordFault(error)) throw error;
+    skip(error, item);
+  }
 }

@@ -130,6 +130,12 @@ export function createMetrics(registry: Registry, refresh: () => Promise<void>) 
       help: 'Changes that the ledger refused.',
       registers,
     }),
+    recordsSkipped: new Counter({
+      name: 'warmwind_records_skipped_total',
+      help: 'Records that a part of the worker could not read, and left out.',
+      labelNames: ['part'],
+      registers,
+    }),
     reconciled: new Counter({
       name: 'warmwind_reconciled_total',
       help: 'What the reconciler put right, by what it was.',

@@ -1,6 +1,7 @@
 import type { Ratelimit } from '@upstash/ratelimit';
 import { newId } from '@warmwind/shared/ids';
 import { keys } from '@warmwind/shared/keys';
+import type { LimitScope } from '@warmwind/shared/limits';
 import { limitScript } from '@warmwind/shared/lua/limit.lua';
 import { type RunScript, scriptOf } from '../redis/redis.ts';
 import {
@@ -11,6 +12,10 @@ import {
   scopesForLua,
   tightest,
 } from './decision.ts';
+
+/** The subject of the scope `ip` is an address, of every other one a user: neither counts for the other. */
+const logOf = (subject: string, scope: LimitScope): string =>
+  scope === 'ip' ? keys.addressLimit(subject, scope) : keys.limit(subject, scope);
 
 /** The type of every single-region algorithm; the package does not export it by name. */
 type RegionAlgorithm = ReturnType<typeof Ratelimit.slidingWindow>;
@@ -31,7 +36,7 @@ export function slidingLog(scopes: Scope[]): RegionAlgorithm {
     run ??= scriptOf(redis, limitScript);
     const subject = identifier.slice(prefix.length + 1);
     const request = { nonce: newId(), consume, scopes: scopesForLua(scopes) };
-    const logs = scopes.map(({ scope }) => keys.limit(subject, scope));
+    const logs = scopes.map(({ scope }) => logOf(subject, scope));
     return readDecision((await run(logs, [JSON.stringify(request)])) as RawDecision, scopes);
   };
   const summary = (decision: Decision) => {
@@ -47,7 +52,7 @@ export function slidingLog(scopes: Scope[]): RegionAlgorithm {
     getRemaining: async (context, identifier) => summary(await decide(context, identifier, false)),
     resetTokens: async ({ redis, prefix }, identifier) => {
       const subject = identifier.slice(prefix.length + 1);
-      await redis.del(...scopes.map(({ scope }) => keys.limit(subject, scope)));
+      await redis.del(...scopes.map(({ scope }) => logOf(subject, scope)));
     },
   });
 }

@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { Drain } from '@warmwind/shared/node/drain';
 import { type ReconciledCounts, Reconciler } from '../../workers/ledger/reconcile.ts';
+import { createSkip } from '../../workers/skip.ts';
 import { run, table } from './command.ts';
 import { type System, withSystem } from './system.ts';
 
@@ -15,7 +16,16 @@ async function reconcile({ redis, ledger, records, queue, log }: System): Promis
   const drain = new Drain({ redis: redis.queue, ledger, log });
   const deadline = Date.now() + DRAINED_WITHIN_MS;
   while ((await drain.once()) > 0 && Date.now() < deadline);
-  const reconciler = new Reconciler({ redis: redis.queue, ledger, records, queue, log, afterMs: AFTER_MS });
+  const skip = createSkip(log, 'reconcile');
+  const reconciler = new Reconciler({
+    redis: redis.queue,
+    ledger,
+    records,
+    queue,
+    log,
+    afterMs: AFTER_MS,
+    skip,
+  });
   return reconciler.reconcile({ full: true });
 }
 

@@ -4,10 +4,7 @@ import type { Redis } from 'ioredis';
 /** Keys looked at in one step of a scan. */
 const STEP = 1000;
 
-/**
- * Every key of one user, in either Redis. Not simply all in the user's slot: a user may be called as a queue or as one of
- * the fleet's own names is.
- */
+/** Every key of one user, in either Redis. */
 const ofUser = (user: string) => ({
   whole: [
     keys.jobs(user),
@@ -16,6 +13,8 @@ const ofUser = (user: string) => ({
     keys.openContainers(user),
     keys.changes(user),
     keys.revoked(user),
+    keys.revokedBefore(user),
+    keys.shareLinks(user),
   ],
   begin: [
     keys.job(user, ''),

@@ -42,7 +42,7 @@ export class Room {
   constructor(id: RoomId, context: RoomContext, subscribe: (channel: string) => Promise<unknown>) {
     this.id = id;
     this.channel = roomKeys.channel(id.owner, id.room);
-    this.live = `live:${id.owner}:${id.room}`;
+    this.live = this.channel;
     this.#context = context;
     this.opened = this.hold(async () => {
       await subscribe(this.channel);

@@ -2,6 +2,7 @@ import { type Container, containerFromRecord } from '@warmwind/shared/containers
 import { type Envelope, parseRoom } from '@warmwind/shared/events';
 import { type Job, jobFromRecord } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
+import { isRecordFault } from '@warmwind/shared/node/record-fault';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 import type { RoomId } from './log.ts';
@@ -24,8 +25,8 @@ export async function readSnapshots(known: Known, { owner, room }: RoomId, id: s
         ])
       : [subject.kind === 'job' ? [subject.id] : [], subject.kind === 'container' ? [subject.id] : []];
   const records = await Promise.all([
-    ...containers.map((container) => readRecord(known, 'container', owner, container)),
-    ...jobs.map((job) => readRecord(known, 'job', owner, job)),
+    ...containers.map((container) => readable(known, 'container', owner, container)),
+    ...jobs.map((job) => readable(known, 'job', owner, job)),
   ]);
   const base = { id, room, time: new Date().toISOString() };
   return records.flatMap((record, i): Envelope[] => {
@@ -38,6 +39,13 @@ export async function readSnapshots(known: Known, { owner, room }: RoomId, id: s
     return job ? [{ ...base, type: 'job.snapshot', run: job.run, data: { ...job, jobId: job.id } }] : [];
   });
 }
+
+/** Empty for a record that can't be read: it does not hide the others. */
+const readable: typeof readRecord = (...asked) =>
+  readRecord(...asked).catch((error: unknown) => {
+    if (!isRecordFault(error)) throw error;
+    return {};
+  });
 
 /** Ids of what is open, then of the newest of all, as many as one snapshot holds. */
 async function openAndNewest(queue: Redis, openKey: string, allKey: string): Promise<string[]> {

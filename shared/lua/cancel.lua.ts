@@ -23,7 +23,7 @@ redis.call('ZREM', KEYS[2], ARGV[2])
 redis.call('PEXPIRE', KEYS[4], ARGV[3])
 local verdict = {verdict = 'cancelled', job = {seq = changed(KEYS[3], 'job', KEYS[1], ARGV[5]), record = record_of(KEYS[1])}}
 if kind == 'container.start' then
-  local container = 'ww:{' .. ARGV[1] .. '}:container:' .. container_id
+  local container = string.match(KEYS[1], '^[^}]*}:') .. 'container:' .. container_id
   local was = redis.call('HGET', container, 'state')
   if was and was ~= 'stopping' and was ~= 'stopped' and was ~= 'failed' and was ~= 'lost' then
     redis.call('HSET', container, 'state', 'stopping')

@@ -32,8 +32,9 @@ while true do
       if #items == limit or scanned == scan then return {last_time, last_id, items} end
       scanned = scanned + 1
       last_time, last_id = time, id
-      local record = redis.call('HGETALL', prefix .. id)
-      if #record > 0 and wanted(record) then items[#items + 1] = record end
+      -- One that can't be read does not hide the others.
+      local record = redis.pcall('HGETALL', prefix .. id)
+      if not record.err and #record > 0 and wanted(record) then items[#items + 1] = record end
     end
   end
 end

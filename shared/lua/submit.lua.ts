@@ -25,8 +25,8 @@ local decision = decide(r.scopes, r.nonce, true)
 local function answer(verdict) return {decision, cjson.encode(verdict)} end
 if decision[1] == 0 then return answer({verdict = 'denied'}) end
 
-local prefix = 'ww:{' .. r.userId .. '}:job:'
-local container_prefix = 'ww:{' .. r.userId .. '}:container:'
+local own = string.match(job, '^[^}]*}:')
+local prefix, container_prefix = own .. 'job:', own .. 'container:'
 local function existing(id, fallback)
   local f = redis.call('HMGET', prefix .. id, 'containerId', 'queue', 'state', 'run', 'createdAt', 'priority', 'kind')
   local found = {verdict = 'replayed', jobId = id, containerId = f[1] or fallback, queue = f[2] or '',

@@ -92,7 +92,8 @@ export class DesktopRecords {
    * given up again, when the ledger does not say so in time.
    */
   async place(ref: ContainerRef, fence: number, host: string, boot: string): Promise<Placement> {
-    await this.#store.redis.sadd(keys.hostContainers(host), member(ref));
+    const { redis } = this.#store;
+    await this.#store.ofHost(host, (key) => redis.sadd(key, member(ref)));
     const names = [keys.container(ref.userId, ref.containerId)];
     const answer = await this.#known(ref, () =>
       this.#store.eval(PLACE, names, [fence, host, boot, OPEN_RECORD_TTL_MS]),
@@ -173,7 +174,7 @@ export class DesktopRecords {
 
   /** Desktops that were ever placed on a host and are not yet forgotten. */
   async ofHost(host: string): Promise<ContainerRef[]> {
-    const members = await this.#store.redis.smembers(keys.hostContainers(host));
+    const members = await this.#store.ofHost(host, (key) => this.#store.redis.smembers(key));
     return members.map((text) => {
       const slash = text.lastIndexOf('/');
       return { userId: text.slice(0, slash), containerId: text.slice(slash + 1) };
@@ -181,7 +182,7 @@ export class DesktopRecords {
   }
 
   async forget(host: string, ref: ContainerRef): Promise<void> {
-    await this.#store.redis.srem(keys.hostContainers(host), member(ref));
+    await this.#store.ofHost(host, (key) => this.#store.redis.srem(key, member(ref)));
   }
 
   /** Puts a desktop's record back, with its place on its host, unless Redis knows as much. → was it needed? */

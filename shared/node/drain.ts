@@ -7,6 +7,7 @@ import { type ContainerRow, containerRow, type Fields, type JobRow, jobRow } fro
 import { evalScript } from './events.ts';
 import { type Ledger, LedgerRefusal } from './ledger.ts';
 import type { Logger } from './log.ts';
+import { isRecordFault } from './record-fault.ts';
 import { RESTORE, script } from './store.ts';
 
 /** Users looked at in one go, and changes taken of each. */
@@ -28,6 +29,8 @@ export type DrainOptions = {
   log: Logger;
   /** Called for each change that the ledger refuses as data. */
   onDropped?: () => void;
+  /** Takes what can't be read: it is left to the reconciler, and the drain goes on. */
+  skip?: (error: unknown, record: object) => void;
 };
 
 /**
@@ -66,7 +69,10 @@ export class Drain {
     }));
     return Promise.all(
       users.map(async ({ user, mark }) => {
-        const entries = await redis.xrange(keys.changes(user), '-', '+', 'COUNT', CHANGES);
+        const entries =
+          (await this.#apart({ userId: user }, () =>
+            redis.xrange(keys.changes(user), '-', '+', 'COUNT', CHANGES),
+          )) ?? [];
         const changes = entries.flatMap(([id, fields]) => this.#parse(user, id, fields) ?? []);
         return { user, mark, ids: entries.map(([id]) => id), changes, all: entries.length < CHANGES };
       }),
@@ -128,7 +134,9 @@ export class Drain {
       }),
     ];
     const { source, sha } = RESTORE;
-    for (const { keys: names, args } of corrections) await evalScript(redis, source, sha, names, args);
+    for (const { keys: names, args } of corrections) {
+      await this.#apart({ key: names[0] }, () => evalScript(redis, source, sha, names, args));
+    }
   }
 
   /** A change says nothing of the spec: a row that is about to be made needs it from the record. */
@@ -138,8 +146,22 @@ export class Drain {
     const known = new Set((await ledger.run((db) => containersById(db, ids))).map(({ id }) => id));
     for (const { container } of changes) {
       if (known.has(container.id) || container.endedAt) continue;
-      const spec = await redis.hget(keys.container(container.userId, container.id), 'spec');
-      if (spec) container.spec = JSON.parse(spec) as unknown;
+      const { userId, id } = container;
+      await this.#apart({ userId, id }, async () => {
+        const spec = await redis.hget(keys.container(userId, id), 'spec');
+        if (spec) container.spec = JSON.parse(spec) as unknown;
+      });
+    }
+  }
+
+  /** → `undefined` when the record itself is at fault. */
+  async #apart<T>(record: object, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isRecordFault(error)) throw error;
+      this.#o.skip?.(error, record);
+      return undefined;
     }
   }
 

@@ -8,6 +8,8 @@ import { restoreScript } from '../lua/restore.lua.ts';
 import { MAX_CHANGES } from '../records.ts';
 import { evalScript } from './events.ts';
 import type { Ledger } from './ledger.ts';
+import { moveOldKey } from './old-keys.ts';
+import { isRecordFault } from './record-fault.ts';
 import type { ContainerRef } from './records.ts';
 
 /** A Lua script as Redis knows it. */
@@ -46,6 +48,17 @@ export class RecordStore {
     return answer;
   }
 
+  /** The set of containers of a host. A user of an earlier release may have a key of that name: it is moved first. */
+  async ofHost<T>(host: string, work: (key: string) => Promise<T>): Promise<T> {
+    const key = keys.hostContainers(host);
+    try {
+      return await work(key);
+    } catch (error) {
+      if (!isRecordFault(error) || !(await moveOldKey(this.redis, key))) throw error;
+      return work(key);
+    }
+  }
+
   /** Should it be lost, the user's next change or the reconciler makes up for it. */
   mark(user: string): void {
     this.redis.zincrby(keys.changedUsers(), 1, user).catch(() => undefined);
@@ -77,7 +90,7 @@ export class RecordStore {
   /** @param below a record with a fence below this one is overwritten */
   async restoreContainer(row: ContainerRow, below?: number): Promise<boolean> {
     if (row.host && !row.endedAt) {
-      await this.redis.sadd(keys.hostContainers(row.host), `${row.userId}/${row.id}`);
+      await this.ofHost(row.host, (key) => this.redis.sadd(key, `${row.userId}/${row.id}`));
       await this.redis.zadd(keys.hosts(), 'NX', Date.now(), row.host);
     }
     const restored = await this.#restore(restoreContainer(row, Date.now(), below));

@@ -7,6 +7,7 @@ import { LedgerAway } from '@warmwind/shared/node/ledger';
 import type { ContainerRef, DesktopRecord } from '@warmwind/shared/node/records';
 import { each } from '../each.ts';
 import { failure } from '../jobs/errors.ts';
+import { createSkip } from '../skip.ts';
 import type { Found } from './engine.ts';
 import type { DesktopHost } from './host.ts';
 import { runningSince } from './running.ts';
@@ -59,19 +60,29 @@ export class Sweep {
     }
   }
 
-  /** One sweep. Records or a list that can't be read end it: what is unknown is not absent. */
+  /** One sweep. A Redis or a list that can't be read ends it: what is unknown is not absent. */
   async once(): Promise<void> {
-    const { engine, records, metrics, name } = this.#host;
+    const { engine, records, metrics, log, name } = this.#host;
     // The engine first: whatever it lists was recorded before it was created, so the records read after it know it.
     const { containers, volumes } = await engine.list();
     const known = new Map<string, DesktopRecord>();
     const members = await records.desktops.ofHost(name);
-    await each(members, AT_ONCE, async (ref) => {
+    // What can't be read is unknown, not absent: it is left alone.
+    const unread = new Set<string>();
+    const skip = createSkip(log, 'sweep', metrics);
+    const read = async (ref: ContainerRef) => {
       const record = await records.desktops.get(ref).catch(unlessAway);
       if (record?.host === name && !hasEnded(record.state)) known.set(ref.containerId, record);
+    };
+    await each(members, AT_ONCE, read, (error, ref) => {
+      unread.add(ref.containerId);
+      skip(error, ref);
     });
-    const strangers = containers.filter((found) => !this.#speaksFor(found, known.get(found.containerId)));
-    const bare = volumes.filter(({ containerId }) => !known.has(containerId));
+    const isRead = ({ containerId }: { containerId: string }) => !unread.has(containerId);
+    const strangers = containers.filter(
+      (found) => isRead(found) && !this.#speaksFor(found, known.get(found.containerId)),
+    );
+    const bare = volumes.filter((volume) => isRead(volume) && !known.has(volume.containerId));
     const rows = await this.#rows([...strangers, ...bare].map(({ containerId }) => containerId));
     await each(strangers, AT_ONCE, (found) =>
       this.#apart(found.containerId, () => this.#judge(found, known.get(found.containerId), rows)),
@@ -83,7 +94,7 @@ export class Sweep {
         await this.#remove(containerId, () => engine.removeVolume(containerId));
       }),
     );
-    await each(members, AT_ONCE, (ref) =>
+    await each(members.filter(isRead), AT_ONCE, (ref) =>
       this.#apart(ref.containerId, () => this.#tend(ref, known.get(ref.containerId))),
     );
     for (const state of CONTAINER_STATES) {

@@ -2,13 +2,15 @@ import { hasEnded } from '@warmwind/shared/containers';
 import { isTerminal } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
 import type { Logger } from '@warmwind/shared/node/log';
-import type { Records } from '@warmwind/shared/node/records';
-import { bullJobId, hostQueue } from '@warmwind/shared/queues';
+import type { ContainerRef, Records } from '@warmwind/shared/node/records';
+import { bullJobId, hostQueue, type JobData } from '@warmwind/shared/queues';
 import { type Queue, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { forward } from '../containers/stop.ts';
+import { each } from '../each.ts';
 import { parseJobData } from '../jobs/data.ts';
 import { loop } from '../loop.ts';
+import type { Skip } from '../skip.ts';
 import type { Presence } from './presence.ts';
 
 const CHECK_EVERY_MS = 5000;
@@ -25,6 +27,8 @@ export type LostHostsOptions = {
   presence: Presence;
   queue: (name: string) => Queue;
   lostAfterMs: number;
+  /** Takes a desktop or command that can't be read: it stays as it is, and the others are seen to. */
+  skip: Skip;
   log: Logger;
 };
 
@@ -53,40 +57,50 @@ class LostHosts {
 
   /** → how many of its desktops still wait for a peer to take their start over. */
   async #desktops(host: string): Promise<number> {
-    const { records } = this.#o;
+    const { records, skip } = this.#o;
     let left = 0;
-    for (const ref of await records.desktops.ofHost(host)) {
+    const end = async (ref: ContainerRef) => {
       const record = await records.desktops.get(ref);
       if (record && record.host === host && !hasEnded(record.state)) {
         const start = await records.jobs.standing(ref.userId, record.jobId);
         const starting = start && !isTerminal(start.state) && start.containerId === ref.containerId;
         if (record.state === 'starting' && starting) {
           left += 1;
-          continue;
+          return;
         }
         await records.desktops.change(record, { to: 'lost', fence: record.fence });
       }
       await records.desktops.forget(host, ref);
-    }
+    };
+    await each(await records.desktops.ofHost(host), 1, end, (error, ref) => {
+      left += 1;
+      skip(error, ref);
+    });
     return left;
   }
 
   async #commands(host: string): Promise<void> {
     const { records, queue } = this.#o;
     const own = queue(hostQueue(host));
-    for (const job of await own.getJobs(['waiting', 'prioritized', 'delayed', 'active'], 0, MAX_COMMANDS)) {
-      const data = parseJobData(job?.data);
-      if (data === 'newer' || data === 'invalid') continue;
+    const end = async (data: JobData) => {
       const record = await records.desktops.get(data);
       if (record && record.host !== host && !hasEnded(record.state)) {
         await forward(this.#o, data, record.host);
       } else if (data.kind === 'container.stop' && (!record || hasEnded(record.state))) {
         await records.jobs.end(data, { state: 'completed', result: { containerId: data.containerId } });
       } else {
-        continue;
+        return;
       }
       await own.remove(bullJobId(data.jobId, data.run)).catch(() => undefined);
-    }
+    };
+    const jobs = await own.getJobs(['waiting', 'prioritized', 'delayed', 'active'], 0, MAX_COMMANDS);
+    const commands = jobs.map((job) => parseJobData(job?.data));
+    await each(
+      commands.filter((data) => data !== 'newer' && data !== 'invalid'),
+      1,
+      end,
+      this.#o.skip,
+    );
   }
 }
 

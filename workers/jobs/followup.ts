@@ -8,6 +8,8 @@ import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { each } from '../each.ts';
 import { loop } from '../loop.ts';
+import type { Metrics } from '../metrics.ts';
+import { createSkip } from '../skip.ts';
 
 const EVERY_MS = 1000;
 /** How many cancellations are looked at in one go; the oldest first. */
@@ -24,6 +26,7 @@ export type FollowUpOptions = {
   queue: (name: string) => Queue;
   /** Ends the desktop of a cancelled start that no host holds. */
   endUnplaced: (desktop: JobRef) => Promise<void>;
+  metrics?: Pick<Metrics, 'recordsSkipped'>;
   log: Logger;
 };
 
@@ -42,11 +45,14 @@ export class FollowUp {
   /** Looks at every marker, again and again. Never rejects. */
   async lead(signal: AbortSignal): Promise<void> {
     this.#leading = true;
+    const skip = createSkip(this.#o.log, 'cancellations', this.#o.metrics);
     await loop('cancellations', this.#o.log, signal, async () => {
       const { redis } = this.#o;
       const markers = await redis.zrange(keys.cancellations(), '0', `${MAX - 1}`, 'WITHSCORES');
-      const pairs = markers.flatMap((member, i) => (i % 2 === 0 ? [[member, Number(markers[i + 1])]] : []));
-      await each(pairs as [string, number][], AT_ONCE, ([member, askedAt]) => this.#see(member, askedAt));
+      const wishes = markers.flatMap((key, i) =>
+        i % 2 === 0 ? { key, askedAt: Number(markers[i + 1]) } : [],
+      );
+      await each(wishes, AT_ONCE, ({ key, askedAt }) => this.#see(key, askedAt), skip);
       return EVERY_MS;
     });
     this.#leading = false;

@@ -6,8 +6,10 @@ import type { Logger } from '@warmwind/shared/node/log';
 import type { Records } from '@warmwind/shared/node/records';
 import { hostQueue, JOB_QUEUES, type JobData } from '@warmwind/shared/queues';
 import type { Redis } from 'ioredis';
+import { apart } from '../each.ts';
 import { Leader } from '../hosts/leader.ts';
 import type { Metrics } from '../metrics.ts';
+import { createSkip } from '../skip.ts';
 import { readJobData } from './data.ts';
 import { failure, failureSaid } from './errors.ts';
 
@@ -93,7 +95,8 @@ export class Observer {
   }
 
   async #follow(queue: string, signal: AbortSignal): Promise<void> {
-    const { redis, log } = this.#o;
+    const { redis, log, metrics } = this.#o;
+    const skip = createSkip(log, 'observer', metrics);
     const reader = redis.duplicate();
     reader.on('error', () => undefined);
     const stop = () => reader.disconnect();
@@ -108,7 +111,7 @@ export class Observer {
         if (last === undefined) continue;
         for (const [, fields] of entries) {
           const event = readEvent(fields);
-          if (event && !signal.aborted) await this.#handle(queue, event);
+          if (event && !signal.aborted) await apart(event, (one) => this.#handle(queue, one), skip);
         }
         if (!signal.aborted) await redis.hset(keys.observerCursor(), queue, last);
       } catch (error) {

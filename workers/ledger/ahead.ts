@@ -4,7 +4,7 @@ import { recordChanges } from '@warmwind/shared/ledger/changes';
 import { containersById, jobsById } from '@warmwind/shared/ledger/reads';
 import type { ContainerRow, JobRow } from '@warmwind/shared/ledger/rows';
 import { LedgerRefusal } from '@warmwind/shared/node/ledger';
-import { answers } from './pages.ts';
+import { answersApart } from './pages.ts';
 import type { Pass } from './reconcile.ts';
 
 /** Records as rows. */
@@ -47,7 +47,7 @@ export async function recordAhead(pass: Pass, told: Told): Promise<void> {
   if (users.length === 0) return;
   const lengths = redis.pipeline();
   for (const user of users) lengths.xlen(keys.changes(user));
-  const waiting = await answers<number>(lengths.exec());
+  const waiting = await answersApart<number>(pass, users.map(keys.changes), lengths.exec());
   const undrained = new Set(users.filter((_, i) => (waiting[i] ?? 0) > 0));
   // The mark that sends the drain to them may be what was lost.
   for (const user of undrained) await redis.zincrby(keys.changedUsers(), 1, user);

@@ -6,7 +6,7 @@ import { runningSince } from '../containers/running.ts';
 import { parseSpec } from '../containers/spec.ts';
 import { each } from '../each.ts';
 import { containerIsAhead, recordAhead } from './ahead.ts';
-import { openRows, PAGE, readRecords } from './pages.ts';
+import { openRows, PAGE, readRows } from './pages.ts';
 import type { Pass } from './reconcile.ts';
 
 const AT_ONCE = 8;
@@ -16,21 +16,19 @@ const AT_ONCE = 8;
  * that has ended is closed. And those that hosts hold although the ledger knows their end.
  */
 export async function reconcileDesktops(pass: Pass): Promise<void> {
-  const { redis, records, count } = pass;
+  const { records, skip, count } = pass;
   for await (const rows of openRows(pass, openContainers)) {
-    const found = await readRecords(
-      redis,
-      rows.map((row) => keys.container(row.userId, row.id)),
-    );
-    const known = rows.map((row, i) => found[i] && containerRow(row.userId, found[i]));
-    await each([...rows.entries()], AT_ONCE, async ([i, row]) => {
-      const record = known[i];
+    const asked = rows.map(({ userId, id }) => ({ key: keys.container(userId, id), userId }));
+    const known = await readRows(pass, asked, containerRow);
+    const compared = rows.map((row, i) => ({ containerId: row.id, row, record: known[i] }));
+    const restore = async ({ row, record }: (typeof compared)[number]) => {
       if (!record || record.fence < row.fence) {
         if (await records.desktops.restore(row)) count('restored');
       } else if (record.state === 'starting' && row.state === 'running' && record.fence === row.fence) {
         if (await saysRunning(pass, row)) count('restored');
       }
-    });
+    };
+    await each(compared, AT_ONCE, restore, skip);
     const ahead = known.filter((record, i) => record !== undefined && containerIsAhead(record, rows[i]));
     await recordAhead(pass, { jobs: [], containers: ahead.filter((record) => record !== undefined) });
     await followJobs(pass, rows);
@@ -51,9 +49,9 @@ async function saysRunning({ records }: Pass, row: ContainerRow): Promise<boolea
  * A start or stop that is done by the ledger, and a desktop that does not know so: the desktop's own change was lost between
  * the two. And one on its way out that no host holds and no stop is after: its start was cancelled, and the follow-up lost.
  */
-async function followJobs({ ledger, records, count }: Pass, rows: ContainerRow[]): Promise<void> {
+async function followJobs({ ledger, records, skip, count }: Pass, rows: ContainerRow[]): Promise<void> {
   const told = await ledger.run((db) => jobsOfDesktops(db, rows));
-  await each(rows, AT_ONCE, async ({ userId, id: containerId, state, host }) => {
+  const follow = async ({ userId, id: containerId, state, host }: ContainerRow) => {
     const { started, stop } = told.get(containerId) ?? {};
     const abandoned = state === 'stopping' && !host && (!stop || stop.finishedAt !== null);
     const stopped = stop?.state === 'completed' || abandoned;
@@ -67,7 +65,8 @@ async function followJobs({ ledger, records, count }: Pass, rows: ContainerRow[]
         : undefined;
     if (change && (await records.desktops.change(record, change)) === 'ok')
       count(stopped ? 'closed' : 'restored');
-  });
+  };
+  await each(rows, AT_ONCE, follow, skip);
 }
 
 /** What a host holds although the ledger knows that it ended: Redis has forgotten the end. */
@@ -78,7 +77,7 @@ async function closeEnded(pass: Pass): Promise<void> {
     for (let from = 0; from < members.length && !signal.aborted; from += PAGE) {
       const ids = members.slice(from, from + PAGE).map(({ containerId }) => containerId);
       const rows = (await ledger.run((db) => containersById(db, ids))).filter((row) => row.endedAt);
-      await each(rows, AT_ONCE, (row) => closeDesktop(pass, row));
+      await each(rows, AT_ONCE, (row) => closeDesktop(pass, row), pass.skip);
     }
   }
 }

@@ -8,7 +8,7 @@ import { each } from '../each.ts';
 import { readJobData } from '../jobs/data.ts';
 import { byId, recordAhead } from './ahead.ts';
 import { type Entry, entriesOf, queueNames } from './bull.ts';
-import { readRecords } from './pages.ts';
+import { readRows } from './pages.ts';
 import type { Pass } from './reconcile.ts';
 
 const AT_ONCE = 8;
@@ -29,10 +29,11 @@ export async function reconcileEntries(pass: Pass): Promise<void> {
         pass,
         runs.filter(({ data }) => !rows.has(data.jobId)).map(({ data }) => data),
       );
-      await each(runs, AT_ONCE, async ({ id, data }) => {
+      const closed = async ({ id, data }: Run) => {
         const row = rows.get(data.jobId);
         if (row?.finishedAt && row.run === data.run) await close(pass, queue, id, data, row);
-      });
+      };
+      await each(runs, AT_ONCE, closed, pass.skip);
     }
   }
 }
@@ -47,20 +48,18 @@ function runOf({ id, timestamp, data: text }: Entry, until: number): Run | undef
 
 async function recordUnknown(pass: Pass, unknown: JobData[]): Promise<void> {
   if (unknown.length === 0) return;
-  const { redis } = pass;
-  const jobs = await readRecords(
-    redis,
-    unknown.map(({ userId, jobId }) => keys.job(userId, jobId)),
+  const jobs = await readRows(
+    pass,
+    unknown.map(({ userId, jobId }) => ({ key: keys.job(userId, jobId), userId })),
+    jobRow,
   );
-  const desktops = await readRecords(
-    redis,
-    unknown.map(({ userId, containerId }) => keys.container(userId, containerId)),
+  const desktops = await readRows(
+    pass,
+    unknown.map(({ userId, containerId }) => ({ key: keys.container(userId, containerId), userId })),
+    containerRow,
   );
   // Without a record it was withdrawn.
-  const known = unknown.flatMap(({ userId }, i) => {
-    const [job, desktop] = [jobs[i], desktops[i]];
-    return job ? { job: jobRow(userId, job), container: desktop && containerRow(userId, desktop) } : [];
-  });
+  const known = jobs.flatMap((job, i) => (job ? { job, container: desktops[i] } : []));
   await recordAhead(pass, {
     jobs: known.map(({ job }) => job),
     containers: known.flatMap(({ container }) => container ?? []),

@@ -1,13 +1,13 @@
 import { keys } from '@warmwind/shared/keys';
 import { idempotencyKeysOf, openJobs } from '@warmwind/shared/ledger/reads';
-import { type Fields, type JobRow, jobRow } from '@warmwind/shared/ledger/rows';
+import { type JobRow, jobRow } from '@warmwind/shared/ledger/rows';
 import { bullJobId, hostQueue, JOB_DATA_VERSION } from '@warmwind/shared/queues';
 import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
 import { each } from '../each.ts';
 import { enqueue } from '../jobs/enqueue.ts';
 import { jobIsAhead, recordAhead } from './ahead.ts';
 import { lookUp } from './bull.ts';
-import { answers, openRows, readRecords } from './pages.ts';
+import { answers, openRows, readRows } from './pages.ts';
 import type { Pass } from './reconcile.ts';
 
 const AT_ONCE = 8;
@@ -18,13 +18,11 @@ const AT_ONCE = 8;
  */
 export async function reconcileJobs(pass: Pass): Promise<void> {
   for await (const rows of openRows(pass, openJobs)) {
-    const records = await readRecords(
-      pass.redis,
-      rows.map((row) => keys.job(row.userId, row.id)),
-    );
+    const asked = rows.map(({ userId, id }) => ({ key: keys.job(userId, id), userId }));
+    const records = await readRows(pass, asked, jobRow);
     const lost = rows.filter((row, i) => isBehind(records[i], row));
     await restore(pass, lost);
-    const known = rows.map((row, i) => (lost.includes(row) ? row : jobRow(row.userId, records[i] ?? {})));
+    const known = rows.map((row, i) => (lost.includes(row) ? row : (records[i] ?? row)));
     const ahead = known.filter((record, i) => record !== rows[i] && jobIsAhead(record, rows[i]));
     await recordAhead(pass, { jobs: ahead, containers: [] });
     await addLost(
@@ -35,16 +33,15 @@ export async function reconcileJobs(pass: Pass): Promise<void> {
 }
 
 /** A Redis that lost its last seconds has an older record. */
-const isBehind = (record: Fields | undefined, row: JobRow): boolean =>
-  !record ||
-  Number(record.run) < row.run ||
-  (Number(record.run) === row.run && Number(record.fence) < row.fence);
+const isBehind = (record: JobRow | undefined, row: JobRow): boolean =>
+  !record || record.run < row.run || (record.run === row.run && record.fence < row.fence);
 
-async function restore({ redis, ledger, records, count }: Pass, rows: JobRow[]): Promise<void> {
+async function restore({ redis, ledger, records, skip, count }: Pass, rows: JobRow[]): Promise<void> {
   if (rows.length === 0) return;
-  await each(rows, AT_ONCE, async (row) => {
+  const restored = async (row: JobRow) => {
     if (await records.jobs.restore(row)) count('restored');
-  });
+  };
+  await each(rows, AT_ONCE, restored, skip);
   const used = await ledger.run((db) =>
     idempotencyKeysOf(
       db,
@@ -62,7 +59,7 @@ async function restore({ redis, ledger, records, count }: Pass, rows: JobRow[]):
 
 /** Adds those that their queue does not hold. One that it finished a moment ago is about to be told of: it is left alone. */
 async function addLost(pass: Pass, open: JobRow[]): Promise<void> {
-  const { redis, until, count } = pass;
+  const { redis, until, skip, count } = pass;
   const found = await lookUp(
     redis,
     open.map(({ queue, id, run }) => ({ queue, id: bullJobId(id, run) })),
@@ -71,7 +68,7 @@ async function addLost(pass: Pass, open: JobRow[]): Promise<void> {
     const known = found[i];
     return known === 'no' || (typeof known === 'number' && known < until);
   });
-  await each(missing, AT_ONCE, async (job) => {
+  const add = async (job: JobRow) => {
     const { userId, id: jobId, run, kind, containerId, requestId, queue } = job;
     // Its end, or its move to another queue, comes before it leaves this one: read after that, the record tells.
     const now = await redis.hmget(keys.job(userId, jobId), 'run', 'queue', 'finishedAt');
@@ -82,7 +79,8 @@ async function addLost(pass: Pass, open: JobRow[]): Promise<void> {
     const data = { version: JOB_DATA_VERSION, kind, userId, jobId, run, containerId, requestId };
     await enqueue(pass.queue(queue), data, job.priority);
     count('reenqueued');
-  });
+  };
+  await each(missing, AT_ONCE, add, skip);
 }
 
 const OF_A_HOST = hostQueue('');

@@ -9,6 +9,7 @@ import type { Redis } from 'ioredis';
 import { Leader } from '../hosts/leader.ts';
 import { loop } from '../loop.ts';
 import type { Metrics } from '../metrics.ts';
+import { createSkip } from '../skip.ts';
 import { Reconciler } from './reconcile.ts';
 import { prune } from './retention.ts';
 
@@ -39,10 +40,17 @@ export type LedgerLeaderOptions = {
  */
 export function createLedgerLeader(options: LedgerLeaderOptions): Leader {
   const { redis, ledger, metrics, log } = options;
-  const drain = new Drain({ redis, ledger, log, onDropped: () => metrics.changesDropped.inc() });
+  const drain = new Drain({
+    redis,
+    ledger,
+    log,
+    onDropped: () => metrics.changesDropped.inc(),
+    skip: createSkip(log, 'drain', metrics),
+  });
   const reconciler = new Reconciler({
     ...options,
     afterMs: options.reconcileAfterMs,
+    skip: createSkip(log, 'reconcile', metrics),
     onReconciled: (what) => metrics.reconciled.inc({ what }),
   });
   const onPruned = (what: string, rows: number) => metrics.pruned.inc({ what }, rows);

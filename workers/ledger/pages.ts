@@ -1,7 +1,7 @@
-import { keys } from '@warmwind/shared/keys';
+import { readUserKey, userKeyPattern } from '@warmwind/shared/keys';
 import type { Db } from '@warmwind/shared/ledger/db';
 import type { Fields } from '@warmwind/shared/ledger/rows';
-import type { Redis } from 'ioredis';
+import { isRecordFault } from '@warmwind/shared/node/record-fault';
 import type { Pass } from './reconcile.ts';
 
 /** Rows, records or queue entries looked at in one go. */
@@ -34,32 +34,52 @@ export async function* scan({ redis, signal }: Pass, pattern: string): AsyncGene
   } while (cursor !== '0' && !signal.aborted);
 }
 
-/** A record's key: its owner, and what it is. */
-const RECORD = /^ww:\{([^{}]+)\}:(job|container):[^:]+$/;
-
 /** Every record of a kind that Redis has, with its owner, a page at a time. */
 export async function* allRecords(
   pass: Pass,
   kind: 'job' | 'container',
 ): AsyncGenerator<{ user: string; record: Fields }[]> {
-  for await (const names of scan(pass, keys[kind]('*', '*'))) {
+  for await (const names of scan(pass, userKeyPattern(kind))) {
     const owned = names.flatMap((name) => {
-      const [, user, what] = RECORD.exec(name) ?? [];
-      return user && what === kind ? { name, user } : [];
+      const key = readUserKey(name);
+      return key?.kind === kind ? { name, user: key.user } : [];
     });
-    const records = await readRecords(
-      pass.redis,
-      owned.map(({ name }) => name),
-    );
-    yield owned.flatMap(({ user }, i) => (records[i] ? { user, record: records[i] } : []));
+    const asked = owned.map(({ name: key, user: userId }) => ({ key, userId }));
+    const found = await readRows(pass, asked, (user, record) => ({ user, record }));
+    yield found.flatMap((record) => record ?? []);
   }
 }
 
-/** Whole records by their keys; `undefined` where there is none. */
-export async function readRecords(redis: Redis, names: string[]): Promise<(Fields | undefined)[]> {
-  const pipeline = redis.pipeline();
-  for (const name of names) pipeline.hgetall(name);
-  return (await answers<Fields>(pipeline.exec())).map((record) => (record.state ? record : undefined));
+/** What `make` makes of the records behind keys; `undefined` where there is none, or none that can be read. */
+export async function readRows<R>(
+  pass: Pick<Pass, 'redis' | 'skip'>,
+  records: { key: string; userId: string }[],
+  make: (userId: string, record: Fields) => R,
+): Promise<(R | undefined)[]> {
+  const pipeline = pass.redis.pipeline();
+  for (const { key } of records) pipeline.hgetall(key);
+  const names = records.map(({ key }) => key);
+  const found = await answersApart<Fields>(pass, names, pipeline.exec());
+  return records.map((asked, i) => {
+    const record = found[i];
+    return record?.state ? readable(pass, [asked], ({ userId }) => make(userId, record))[0] : undefined;
+  });
+}
+
+/** What `make` makes of each item; those that it throws for are left out. */
+export function readable<T extends object, R>(
+  { skip }: Pick<Pass, 'skip'>,
+  items: T[],
+  make: (item: T) => R,
+): R[] {
+  return items.flatMap((item) => {
+    try {
+      return make(item);
+    } catch (error) {
+      skip(error, item);
+      return [];
+    }
+  });
 }
 
 /** A pipeline's answers; rejects with the first that is an error. */
@@ -67,5 +87,21 @@ export async function answers<T>(reply: Promise<[Error | null, unknown][] | null
   return ((await reply) ?? []).map(([error, answer]) => {
     if (error) throw error;
     return answer as T;
+  });
+}
+
+/** A pipeline's answers, one a key; `undefined` for a key that can't be read. Rejects with any other error. */
+export async function answersApart<T>(
+  { skip }: Pick<Pass, 'skip'>,
+  names: string[],
+  reply: Promise<[Error | null, unknown][] | null>,
+): Promise<(T | undefined)[]> {
+  const answered = (await reply) ?? [];
+  return names.map((key, i) => {
+    const [error, answer] = answered[i] ?? [];
+    if (!error) return answer as T;
+    if (!isRecordFault(error)) throw error;
+    skip(error, { key });
+    return undefined;
   });
 }

@@ -51,7 +51,16 @@ afterEach(async () => {
 
 /** Everything is old enough unless a test says otherwise. */
 const reconciler = (more: Partial<ReconcilerOptions> = {}) =>
-  new Reconciler({ redis, ledger: fleet.ledger, records, queue: fleet.queue, log, afterMs: -1000, ...more });
+  new Reconciler({
+    redis,
+    ledger: fleet.ledger,
+    records,
+    queue: fleet.queue,
+    log,
+    afterMs: -1000,
+    skip: () => undefined,
+    ...more,
+  });
 const reconcile = () => reconciler().reconcile();
 const entries = () => fleet.queue('containers').getJobs(['waiting', 'prioritized']);
 const waiting = async () => (await entries()).map(({ id }) => id);

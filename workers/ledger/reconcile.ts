@@ -3,6 +3,7 @@ import type { Logger } from '@warmwind/shared/node/log';
 import type { Records } from '@warmwind/shared/node/records';
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
+import type { Skip } from '../skip.ts';
 import { reconcileDesktops } from './desktops.ts';
 import { reconcileEntries } from './entries.ts';
 import { recordEverything } from './everything.ts';
@@ -29,6 +30,8 @@ export type ReconcilerOptions = {
   /** What is younger than this is still on its way and left alone, ms. */
   afterMs: number;
   onReconciled?: (what: Reconciled) => void;
+  /** Takes what can't be read: it is left alone and the pass goes on. */
+  skip: Skip;
 };
 
 /** One pass: what its parts share. */
@@ -53,7 +56,7 @@ export class Reconciler {
   }
 
   /**
-   * One pass over all that is open. Rejects when Redis or the ledger does not answer: what was done stays done.
+   * One pass over all that is open; a record that can't be read is skipped. Rejects when Redis or the ledger does not answer: what was done stays done.
    * @param full also records all that Redis knows, for a ledger that came back from an old backup
    */
   async reconcile({

@@ -11,11 +11,11 @@ const AT_ONCE = 8;
  * What ended lately by the ledger is told (again): a Redis that lost its last seconds may have lost the webhook or alert of
  * a run with them. What it still knows to have been told is not sent twice.
  */
-export async function tellEnded({ ledger, records, signal }: Pass): Promise<void> {
+export async function tellEnded({ ledger, records, skip, signal }: Pass): Promise<void> {
   let after = { finishedAt: new Date(Date.now() - FORGOTTEN_MS), id: '' };
   while (!signal.aborted) {
     const rows = await ledger.run((db) => endedJobs(db, after, PAGE));
-    await each(rows, AT_ONCE, (row) => records.jobs.tellEndOf(row));
+    await each(rows, AT_ONCE, (row) => records.jobs.tellEndOf(row), skip);
     const last = rows.at(-1);
     if (rows.length < PAGE || !last?.finishedAt) return;
     after = { finishedAt: last.finishedAt, id: last.id };
