@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { liveChecks, probeRoutes } from '@warmwind/shared/node/health';
 import type { Logger } from '@warmwind/shared/node/log';
 import { type Context, Hono } from 'hono';
@@ -6,12 +7,14 @@ import type { Registry } from 'prom-client';
 import { tokenCheck } from './auth.ts';
 import { type Command, parseCommand } from './command.ts';
 import type { Limits } from './config.ts';
-import { executeOne, executePipeline, executeTransaction, type Replied } from './execute.ts';
+import { executeOne, executePipeline, executeTransaction } from './execute.ts';
 import { Failure, type Outcome } from './failure.ts';
+import { readForm, writeOne, writePipeline, writeTransaction } from './form.ts';
 import { createMetrics } from './metrics.ts';
-import { type Answer, type Encoding, encodeReply } from './reply.ts';
 import { readRequest } from './request.ts';
 import { Scripts } from './scripts.ts';
+import type { EventStreams } from './streams.ts';
+import { SyncTokens } from './sync-token.ts';
 
 /** `redis` comes from `connectRedis`; `token` is what callers must bear. */
 export type Gateway = {
@@ -20,57 +23,71 @@ export type Gateway = {
   limits: Limits;
   log: Logger;
   registry: Registry;
+  streams: EventStreams;
   /** Is the gateway going down: connections are then closed after their answers, and ready says so. */
   draining: () => boolean;
 };
 
+type GatewayEnv = { Bindings: { outgoing: ServerResponse } };
+type GatewayContext = Context<GatewayEnv>;
+
 /** Upstash's REST protocol in front of one Redis connection. Every path but the two probes wants the token. */
-export function buildApp(gateway: Gateway): Hono {
-  const { redis, limits, log, registry, draining } = gateway;
+export function buildApp(gateway: Gateway): Hono<GatewayEnv> {
+  const { redis, limits, log, registry, streams, draining } = gateway;
   const authorized = tokenCheck(gateway.token);
-  const observe = createMetrics(registry);
+  const observe = createMetrics(registry, () => streams.count);
   const scripts = new Scripts();
+  const syncTokens = new SyncTokens();
   let running = 0;
 
   const translate = (input: unknown): Command => scripts.translate(parseCommand(input, limits));
 
-  async function answer(request: Request, encoding: Encoding): Promise<Answer | Answer[]> {
+  /** A stream, or the body of the answer. */
+  async function answer({ req, env }: GatewayContext): Promise<Response | string | Buffer> {
+    const request = req.raw;
+    const form = readForm(request.headers);
     const asked = await readRequest(request, limits);
-    const encode = (replied: Replied): Answer =>
-      'error' in replied ? replied : { result: encodeReply(replied.reply, encoding) };
+    if (asked.kind === 'stream') return streams.open(asked.listening, () => env.outgoing.destroy());
     if (asked.kind === 'command') {
-      return { result: encodeReply(await executeOne(redis, translate(asked.command)), encoding) };
+      const command = translate(asked.command);
+      return writeOne(form, command, await executeOne(redis, command));
     }
     if (asked.kind === 'transaction') {
-      return (await executeTransaction(redis, asked.commands.map(translate))).map(encode);
+      const commands = asked.commands.map(translate);
+      return writeTransaction(form, await executeTransaction(redis, commands));
     }
     const commands = asked.commands.map((command) => attempt(() => translate(command)));
-    return (await executePipeline(redis, commands)).map(encode);
+    return writePipeline(form, commands, await executePipeline(redis, commands));
   }
 
-  async function serve(context: Context): Promise<Response> {
+  async function serve(context: GatewayContext): Promise<Response> {
     const startedAt = performance.now();
     let outcome: Outcome = 'ok';
     let status = 200;
-    let body: Answer | Answer[];
+    let body: Response | string | Buffer;
     running += 1;
     try {
       if (!authorized(context.req.header('authorization')))
         throw new Failure('unauthenticated', UNAUTHENTICATED);
       if (running > limits.requests)
         throw new Failure('overloaded', 'ERR too many requests at once; retry later');
-      const encoding = context.req.header('upstash-encoding') === 'base64' ? 'base64' : 'utf8';
-      body = await answer(context.req.raw, encoding);
+      body = await answer(context);
     } catch (error) {
       const failure = error instanceof Failure ? error : new Failure('internal', 'ERR internal error');
       if (failure !== error) log.error({ err: error }, 'request failed');
       ({ outcome, status } = failure);
-      body = { error: failure.message };
+      body = JSON.stringify({ error: failure.message });
     } finally {
       running -= 1;
     }
     observe(outcome, performance.now() - startedAt);
-    return new Response(JSON.stringify(body), { status, headers: draining() ? LAST_HEADERS : HEADERS });
+    if (body instanceof Response) return body;
+    const headers = {
+      'Content-Type': typeof body === 'string' ? 'application/json' : 'application/octet-stream',
+      ...(outcome === 'unauthenticated' ? {} : { 'Upstash-Sync-Token': syncTokens.next() }),
+      ...(draining() ? { Connection: 'close' } : {}),
+    };
+    return new Response(body as BodyInit, { status, headers });
   }
 
   const ready = {
@@ -80,7 +97,7 @@ export function buildApp(gateway: Gateway): Hono {
       return {};
     },
   };
-  const app = new Hono();
+  const app = new Hono<GatewayEnv>();
   app.use('/metrics', async (context, next) =>
     authorized(context.req.header('authorization')) ? next() : serve(context),
   );
@@ -90,8 +107,6 @@ export function buildApp(gateway: Gateway): Hono {
 }
 
 const UNAUTHENTICATED = 'Unauthorized: send Authorization: Bearer <token>';
-const HEADERS = { 'Content-Type': 'application/json' };
-const LAST_HEADERS = { ...HEADERS, Connection: 'close' };
 
 /** In a pipeline a command that can't be sent takes the place of its answer, and the others run. */
 function attempt<T>(make: () => T): T | Failure {

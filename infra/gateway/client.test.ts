@@ -76,10 +76,22 @@ describe('the stock @upstash/redis client', () => {
     expect(await client.eval(script, [], ['drei'])).toEqual([1, ['two', ['drei', null]], 'OK']);
   });
 
-  test('learns that it cannot subscribe here', async () => {
-    const subscriber = client.subscribe('channel');
-    const error = await new Promise<unknown>((resolve) => subscriber.on('error', resolve));
-    expect(String(error)).toContain("'SUBSCRIBE' is not available");
+  test('keeps what it has written in step by a token of its own, new with each answer', async () => {
+    const own = new Upstash({ url: gateway.url, token: TOKEN, readYourWrites: true });
+    const seen = async (ask: () => Promise<unknown>) => {
+      await ask();
+      return (own as unknown as { client: { upstashSyncToken: string } }).client.upstashSyncToken;
+    };
+    const asks = [
+      () => own.set('key', 'value'),
+      () => own.get('key'),
+      () => own.pipeline().set('key', 1).incr('key').exec(),
+      () => own.eval("return redis.call('SET', KEYS[1], ARGV[1])", ['key'], ['2']),
+    ];
+    const tokens = [];
+    for (const ask of asks) tokens.push(await seen(ask));
+    expect(tokens).not.toContain('');
+    expect(new Set(tokens).size).toBe(asks.length);
   });
 });
 

@@ -23,6 +23,14 @@ export type Limits = {
   requests: number;
   /** Milliseconds that a command may take. */
   commandMs: number;
+  /** Streams of events that are open at the same time; of them those of MONITOR, each of which slows Redis down. */
+  streams: number;
+  monitors: number;
+  /** Channels or patterns of one stream. */
+  names: number;
+  /** Bytes that may wait for a stream's client before it is cut off, and the longest that a stream lives, ms. */
+  streamBytes: number;
+  streamMs: number;
 };
 
 export const DEFAULT_LIMITS: Limits = {
@@ -31,4 +39,9 @@ export const DEFAULT_LIMITS: Limits = {
   args: 10_000,
   requests: 1000,
   commandMs: 1500,
+  streams: 100,
+  monitors: 1,
+  names: 100,
+  streamBytes: 2 ** 20,
+  streamMs: 24 * 3_600_000,
 };

@@ -2,6 +2,7 @@ import type { Command } from './command.ts';
 
 const HOLDS = 'it would hold the connection that all requests share';
 const STATE = 'it would change the state of the connection that all requests share';
+const STREAM = 'ask for it as a path, such as /subscribe/channel, with Accept: text/event-stream';
 const TRANSACTION = 'send the whole transaction to /multi-exec';
 const ADMIN = 'administer Redis directly';
 const WIPES = 'it would delete what every client of this Redis has stored';
@@ -11,10 +12,8 @@ const DENIED = new Map<string, string>([
     HOLDS,
     'BLPOP BRPOP BLMPOP BLMOVE BLMOVEM BRPOPLPUSH BZPOPMIN BZPOPMAX BZMPOP WAIT WAITAOF MIGRATE',
   ),
-  ...because(
-    HOLDS,
-    'SUBSCRIBE PSUBSCRIBE SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE MONITOR SYNC PSYNC',
-  ),
+  ...because(STREAM, 'SUBSCRIBE PSUBSCRIBE MONITOR'),
+  ...because(HOLDS, 'SSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE SYNC PSYNC'),
   ...because(STATE, 'AUTH HELLO SELECT QUIT RESET CLIENT ASKING READONLY READWRITE REPLCONF HIMPORT'),
   ...because(TRANSACTION, 'MULTI EXEC DISCARD WATCH UNWATCH'),
   ...because(

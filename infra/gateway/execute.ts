@@ -5,9 +5,12 @@ import type { Command } from './command.ts';
 import type { Limits } from './config.ts';
 import { Failure } from './failure.ts';
 
-/** The one connection that all requests share. RESP2, because its replies have the shapes that Upstash answers. */
+/**
+ * The one connection that all requests share. RESP2, because its replies have the shapes that Upstash answers; integers
+ * come as text, with all their digits.
+ */
 export function connectRedis(url: string, log: Logger, limits: Limits): Redis {
-  return connectPrompt(url, 'gateway', log, limits.commandMs, { protocol: 2 });
+  return connectPrompt(url, 'gateway', log, limits.commandMs, { protocol: 2, stringNumbers: true });
 }
 
 /** What Redis answered to a command: its reply, or the error it reports for this command alone. */
@@ -45,7 +48,8 @@ async function run(batch: ChainableCommander, commands: Command[]): Promise<Repl
   });
 }
 
-function rethrow(error: unknown): never {
+/** Throws as `Failure` what Redis or the connection to it reports. */
+export function rethrow(error: unknown): never {
   throw failureOf(error);
 }
 

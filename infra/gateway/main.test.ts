@@ -35,7 +35,7 @@ function startProcess(env: Record<string, string>) {
   return { child, exit, said, output: () => output };
 }
 
-test('on SIGTERM no new request is taken, the one in flight is answered, and the process exits 0', async () => {
+test('on SIGTERM no new request is taken, the one in flight is answered, streams end, and the process exits 0', async () => {
   const { child, exit, said, output } = startProcess({ REDIS_URL: redis.url, GATEWAY_TOKEN: TOKEN });
   const { port } = await said('listening');
   const url = `http://127.0.0.1:${port}`;
@@ -43,6 +43,10 @@ test('on SIGTERM no new request is taken, the one in flight is answered, and the
     fetch(`${url}/set/${key}/1`, { headers: { Authorization: `Bearer ${TOKEN}` } });
   await waitFor('ready', async () => (await fetch(`${url}/health/ready`)).status === 200);
   expect(await (await set('before')).json()).toEqual({ result: 'OK' });
+
+  const headers = { Authorization: `Bearer ${TOKEN}`, Accept: 'text/event-stream' };
+  const stream = await fetch(`${url}/subscribe/channel`, { headers });
+  expect(stream.status).toBe(200);
 
   redis.freeze();
   const inFlight = set('in-flight');
@@ -55,6 +59,7 @@ test('on SIGTERM no new request is taken, the one in flight is answered, and the
   expect(answer.headers.get('connection')).toBe('close');
   expect(await answer.json()).toEqual({ result: 'OK' });
   expect(await exit).toBe(0);
+  expect(await stream.text()).toBe('data: subscribe,channel,1\n\n');
   expect(await redis.client.mget('in-flight', 'late')).toEqual(['1', null]);
   expect(output()).not.toContain(TOKEN);
 });

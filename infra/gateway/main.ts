@@ -6,6 +6,7 @@ import { Registry } from 'prom-client';
 import { buildApp } from './app.ts';
 import { Config, DEFAULT_LIMITS } from './config.ts';
 import { connectRedis } from './execute.ts';
+import { EventStreams } from './streams.ts';
 
 /** The longest that a client may take to send its request, ms. */
 const RECEIVE_MS = 15_000;
@@ -17,12 +18,14 @@ const log = createLog('gateway');
 const redis = connectRedis(config.REDIS_URL, log, limits);
 
 let draining = false;
+const streams = new EventStreams(redis, limits);
 const app = buildApp({
   redis,
   token: config.GATEWAY_TOKEN,
   limits,
   log,
   registry: new Registry(),
+  streams,
   draining: () => draining,
 });
 
@@ -34,6 +37,7 @@ log.info({ bind: config.BIND, port }, 'listening');
 
 onShutdown(log, () => {
   draining = true;
+  streams.close();
 }, [
   {
     name: 'requests',

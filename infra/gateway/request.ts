@@ -1,10 +1,13 @@
 import type { Limits } from './config.ts';
 import { Failure } from './failure.ts';
+import { parseExact } from './json.ts';
+import type { Listening } from './streams.ts';
 
-/** What a request asks for, unchecked: one command, or many to `/pipeline` or `/multi-exec`. */
+/** What a request asks for, unchecked: one command, many to `/pipeline` or `/multi-exec`, or a stream of events. */
 export type Asked =
   | { kind: 'command'; command: unknown }
-  | { kind: 'pipeline' | 'transaction'; commands: unknown[] };
+  | { kind: 'pipeline' | 'transaction'; commands: unknown[] }
+  | { kind: 'stream'; listening: Listening };
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT'];
 
@@ -15,9 +18,14 @@ export async function readRequest(request: Request, limits: Limits): Promise<Ask
   const hasBody = method === 'POST' || method === 'PUT';
   const [path, query] = splitTarget(request.url);
 
-  if (path === '/pipeline') return { kind: 'pipeline', commands: await readBatch(request, limits) };
-  if (path === '/multi-exec') return { kind: 'transaction', commands: await readBatch(request, limits) };
-  if (path === '/') return { kind: 'command', command: hasBody ? await readJson(request, limits) : [] };
+  const endpoint = path.replaceAll(/^\/+|\/+$/g, '');
+  if (endpoint === 'pipeline') return { kind: 'pipeline', commands: await readBatch(request, limits) };
+  if (endpoint === 'multi-exec') return { kind: 'transaction', commands: await readBatch(request, limits) };
+  if (endpoint === '') return { kind: 'command', command: hasBody ? await readJson(request, limits) : [] };
+  if (method !== 'HEAD' && acceptsEvents(request)) {
+    const listening = readListening(decodePath(`/${endpoint}`));
+    if (listening) return { kind: 'stream', listening };
+  }
 
   const body = hasBody ? await readBody(request, limits.bodyBytes) : undefined;
   const value = body && body.length > 0 ? [body] : [];
@@ -39,7 +47,7 @@ async function readBatch(request: Request, limits: Limits): Promise<unknown[]> {
 async function readJson(request: Request, limits: Limits): Promise<unknown> {
   const text = await readText(request, limits.bodyBytes);
   try {
-    return JSON.parse(text);
+    return parseExact(text);
   } catch {
     throw new Failure('refused', 'ERR the body is not JSON');
   }
@@ -88,6 +96,15 @@ function decodePath(path: string): string[] {
   } catch {
     throw new Failure('refused', 'ERR the path is not percent-encoded UTF-8');
   }
+}
+
+const acceptsEvents = ({ headers }: Request): boolean =>
+  /(^|[,\s])text\/event-stream($|[;,\s])/i.test(headers.get('accept') ?? '');
+
+/** `/subscribe/channel/…`, `/psubscribe/pattern/…` or `/monitor`; a body says nothing more. */
+function readListening([first = '', ...names]: string[]): Listening | undefined {
+  const kind = first.toLowerCase();
+  return kind === 'subscribe' || kind === 'psubscribe' || kind === 'monitor' ? { kind, names } : undefined;
 }
 
 /** `?EX=100&NX` → `EX 100 NX`: what stands behind the body's value. */

@@ -6,6 +6,7 @@ import { startRedis, type TestRedis } from '../testing/redis.ts';
 import { buildApp } from './app.ts';
 import { DEFAULT_LIMITS, type Limits } from './config.ts';
 import { connectRedis } from './execute.ts';
+import { EventStreams } from './streams.ts';
 
 export const TOKEN = 'a-token-for-tests-only';
 
@@ -18,6 +19,7 @@ export type TestGateway = {
   send: (path: string, init?: RequestInit) => Promise<{ status: number; body: unknown }>;
   /** Sends a command as a JSON array. */
   command: (...command: unknown[]) => Promise<{ status: number; body: unknown }>;
+  streams: EventStreams;
   stop: () => Promise<void>;
 };
 
@@ -32,12 +34,14 @@ export async function startGateway(limits: Partial<Limits> = {}, redisUrl?: stri
   const all = { ...DEFAULT_LIMITS, ...limits };
   const connection = connectRedis(redisUrl ?? redis.url, log, all);
   if (connection.status !== 'ready') await new Promise((resolve) => connection.once('ready', resolve));
+  const streams = new EventStreams(connection, all);
   const app = buildApp({
     redis: connection,
     token: TOKEN,
     limits: all,
     log,
     registry: new Registry(),
+    streams,
     draining: () => false,
   });
   const { server, port } = await listen(app, '127.0.0.1', 0);
@@ -54,7 +58,9 @@ export async function startGateway(limits: Partial<Limits> = {}, redisUrl?: stri
     client: new Upstash({ url, token: TOKEN, enableTelemetry: false, retry: false }),
     send,
     command: (...command) => send('/', { method: 'POST', body: JSON.stringify(command) }),
+    streams,
     stop: async () => {
+      streams.close();
       server.close();
       connection.disconnect();
       await redis.stop();
