@@ -36,7 +36,7 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
         viewer.current = createViewer(stage.current, {
           relay: connection,
           containerId,
-          clipboard: true,
+          clipboard: owner,
           onState: setState,
           onControl: (now) => {
             setControl(now);

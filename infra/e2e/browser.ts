@@ -13,8 +13,9 @@ const ARGS = [
   '--disable-sync',
 ];
 
-export const launch = (): Promise<Browser> =>
-  chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGS });
+/** @param args further arguments of Chromium */
+export const launch = (args: string[] = []): Promise<Browser> =>
+  chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: [...ARGS, ...args] });
 
 /** The console, with its user logged in. */
 export async function openConsole(browser: Browser, stack: StackFile): Promise<Page> {

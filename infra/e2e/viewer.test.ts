@@ -1,17 +1,15 @@
 import { readFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { viewerPath } from '@warmwind/shared/screen';
 import type { Browser, Page } from 'playwright-core';
-import { build, type Rolldown } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { TestHost } from '../../relay/testing/host.ts';
 import { type TestNode, ticket, World } from '../../relay/testing/world.ts';
 import { freePort } from '../testing/port.ts';
 import { waitFor } from '../testing/wait.ts';
 import { launch } from './browser.ts';
-
-const ROOT = join(import.meta.dirname, '../..');
+import { bundlePage, FILLED, filled, ROOT, servePage } from './page.ts';
 
 let world: World;
 let node: TestNode;
@@ -25,10 +23,7 @@ beforeAll(async () => {
   const port = await freePort();
   origin = `http://127.0.0.1:${port}`;
   const script = await bundle();
-  pages = createServer((request, response) => {
-    const [type, text] = request.url === '/page.js' ? ['text/javascript', script] : ['text/html', PAGE];
-    response.writeHead(200, { 'Content-Type': type }).end(text);
-  }).listen(port, '127.0.0.1');
+  pages = servePage(port, PAGE, script);
   [world, browser] = await Promise.all([World.start(), launch()]);
   node = await world.node({ CORS_ORIGINS: origin });
   desktop = await world.container('ann', { state: 'running' });
@@ -50,30 +45,14 @@ async function bundle(): Promise<string> {
   const blocks = [...readme.matchAll(/```ts\n(.*?)\n```/gs)].map(([, code]) => code);
   const lines = blocks.find((code) => code?.includes('createViewer'));
   if (!lines) throw new Error('the README shows no viewer');
-  const entry = join(ROOT, 'page.ts');
-  const code = [
-    'const { api, containerId, jobId } = await globalThis.given();',
-    lines,
-    'Object.assign(globalThis, { connect, createViewer, relay, containerId });',
-  ].join('\n');
-  const built = (await build({
-    root: ROOT,
-    configFile: false,
-    logLevel: 'error',
-    plugins: [
-      {
-        name: 'page',
-        resolveId: (id) => (id === entry ? id : null),
-        load: (id) => (id === entry ? code : null),
-      },
-    ],
-    build: { write: false, target: 'es2023', rollupOptions: { input: entry } },
-  })) as Rolldown.RolldownOutput;
-  return built.output[0].code;
+  return bundlePage(
+    [
+      'const { api, containerId, jobId } = await globalThis.given();',
+      lines,
+      'Object.assign(globalThis, { connect, createViewer, relay, containerId });',
+    ].join('\n'),
+  );
 }
-
-/** A picture of one colour, as a Tight fill. */
-const FILLED = Buffer.from([0, 0, 0, 1, 0, 0, 0, 0, 5, 0, 2, 208, 0, 0, 0, 7, 0x80, 200, 60, 20]);
 
 async function open(): Promise<Page> {
   const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] });
@@ -133,11 +112,6 @@ function countWhatIsLeft(): void {
   Object.assign(globalThis, { left });
 }
 
-const filled = (page: Page, element: string) =>
-  page.waitForFunction((selector) => {
-    const canvas = document.querySelector<HTMLCanvasElement>(`${selector} canvas`);
-    return canvas?.getContext('2d')?.getImageData(9, 9, 1, 1).data.join() === '200,60,20,255';
-  }, element);
 const typed = () =>
   host
     .inputs()
@@ -197,16 +171,16 @@ test('a text that is too long for the desktop is refused in words; a viewer that
     Object.assign(globalThis, { close });
   });
   await filled(page, '#other');
-  const copy = async (text: string) => {
-    await page.mouse.move(0, 700);
+  const paste = async (text: string) => {
     await page.evaluate((copied) => navigator.clipboard.writeText(copied), text);
-    await page.locator('#other').hover();
+    await page.locator('#other canvas').click();
+    await page.keyboard.press('Control+v');
   };
-  await copy('ä'.repeat(40_000));
+  await paste('ä'.repeat(40_000));
   await page.locator('#other').getByText('too long to be pasted').waitFor();
   await host.publish('cutTooLong', Buffer.alloc(0));
   await page.locator('#other').getByText('too long to be pasted here').waitFor();
-  await copy('short enough');
+  await paste('short enough');
   await waitFor('the text', () => host.inputs().some(({ input }) => input.t === 'cut'));
   const cuts = host.inputs().flatMap(({ input }) => (input.t === 'cut' ? input.text : []));
   expect(cuts).toEqual(['short enough']);

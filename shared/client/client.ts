@@ -2,7 +2,7 @@ import { io, type Socket } from 'socket.io-client';
 import type { ErrorCode } from '../errors.ts';
 import { compareEventIds, type Envelope, type Room } from '../events.ts';
 import type { SubscribeAck } from '../realtime.ts';
-import type { Holder } from '../screen.ts';
+import type { ControlRequest, Holder, InputDropped } from '../screen.ts';
 import { backoff } from './backoff.ts';
 import { DISCONNECTED, type Screen, WatchedScreen, type WatchOptions } from './screen.ts';
 
@@ -173,6 +173,8 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
   socket.on('vnc:control', (said: { containerId: string; holder: Holder | null }) =>
     screen(said.containerId)?.controlled(said.holder),
   );
+  socket.on('vnc:request', (said: ControlRequest) => screen(said.containerId)?.requested(said.viewer));
+  socket.on('vnc:dropped', (said: InputDropped) => screen(said.containerId)?.dropped(said));
   socket.on('vnc:cut', (said: { containerId: string; text: string }) =>
     screen(said.containerId)?.cut(said.text),
   );

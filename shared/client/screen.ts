@@ -4,8 +4,10 @@ import {
   ACK_EVERY_BYTES,
   ACK_EVERY_MS,
   type ControlAck,
+  type ControlAction,
   fitsClipboard,
   type Holder,
+  type InputDropped,
   MAX_OFFER_BYTES,
   type ScreenInput,
   type WatchAck,
@@ -25,7 +27,7 @@ export type WatchOptions = {
     height: number;
     /** This viewer's own. */
     viewerId: string;
-    /** Who may send input; `null`: nobody does, and the first input of a `control` ticket takes it. */
+    /** Who may send input; `null`: control is free, and the first key or button pressed with a `control` ticket takes it. */
     holder: Holder | null;
     mine: boolean;
   }) => void;
@@ -34,6 +36,10 @@ export type WatchOptions = {
   /** What changed since, in order and without gaps, as an RFB FramebufferUpdate message. */
   onFrame: (bytes: Uint8Array) => void;
   onControl?: (holder: Holder | null, mine: boolean) => void;
+  /** A viewer asks for control that another holds: the owner grants it by `control('grant', viewerId)`. */
+  onRequest?: (viewer: Holder) => void;
+  /** A key or button that this viewer pressed reached nothing: another holds control, or its ticket may only view. */
+  onDropped?: (dropped: InputDropped) => void;
   /** The desktop's clipboard. */
   onCut?: (text: string) => void;
   /** What was copied in the desktop is longer than is told (`MAX_CUT_TEXT`): it can be pasted there alone. */
@@ -49,8 +55,14 @@ export type Screen = {
   readonly mode: ScreenMode;
   /** Sent only while connected; dropped by the relay unless this viewer holds control. Throws for too long a text. */
   input: (input: ScreenInput) => void;
-  /** Asks for control, gives it back, or (the owner) takes it from its holder. Rejects with the relay's words. */
-  control: (action: 'request' | 'release' | 'take') => Promise<Holder | null>;
+  /**
+   * Asks for control, or releases it; the owner may also take it from its holder, or grant it to the viewer of
+   * `viewerId`. A request while another holds it is passed on to the owner and the holder. A held control is lost
+   * after `CONTROL_IDLE_MS` without input.
+   * @returns who holds control now
+   * @throws Error with the relay's message
+   */
+  control: (action: ControlAction, viewerId?: string) => Promise<Holder | null>;
   close: () => void;
 };
 
@@ -137,6 +149,14 @@ export class WatchedScreen implements Screen {
     this.#options.onControl?.(holder, this.#held);
   }
 
+  requested(viewer: Holder): void {
+    this.#options.onRequest?.(viewer);
+  }
+
+  dropped(dropped: InputDropped): void {
+    this.#options.onDropped?.(dropped);
+  }
+
   cut(text: string): void {
     this.#options.onCut?.(text);
   }
@@ -162,14 +182,14 @@ export class WatchedScreen implements Screen {
     if (this.#socket.connected) this.#socket.emit('vnc:input', { containerId: this.#containerId, input });
   }
 
-  control(action: 'request' | 'release' | 'take'): Promise<Holder | null> {
+  control(action: ControlAction, viewerId?: string): Promise<Holder | null> {
     return new Promise((resolve, reject) => {
       const answered = (late: Error | null, ack: ControlAck) => {
         if (late) reject(new Error('The relay did not answer: try again.'));
         else if (ack.ok) resolve(ack.holder);
         else reject(new Error(ack.message));
       };
-      this.#ask('vnc:control', answered, { action });
+      this.#ask('vnc:control', answered, { action, ...(viewerId === undefined ? {} : { viewerId }) });
     });
   }
 

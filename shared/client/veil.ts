@@ -1,18 +1,27 @@
-/** Words over a picture: in its place, or beside it while it can still be read; and short notices. */
+/** A text with a button, which stays until it is used, dismissed or replaced. */
+export type Offer = { text: string; action: string; onAction: () => void; onDismiss: () => void };
+
+/** Words over a picture: in its place, or beside it while it can still be read; short notices, and offers. */
 export class Veil {
   readonly #words = document.createElement('div');
   readonly #notice = document.createElement('div');
+  readonly #offer = document.createElement('div');
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(element: HTMLElement) {
+  readonly #exit: HTMLElement;
+
+  /** @param exit takes the focus of an offer that is gone */
+  constructor(element: HTMLElement, exit: HTMLElement) {
+    this.#exit = exit;
     for (const line of [this.#words, this.#notice]) {
       line.setAttribute('role', 'status');
       line.style.cssText =
         'position:absolute;pointer-events:none;text-align:center;color:#e8eaed;' +
         'font:500 15px/1.5 system-ui,sans-serif;display:none';
     }
-    Object.assign(this.#notice.style, { ...STRIP, inset: 'auto 1em 1em' });
-    element.append(this.#words, this.#notice);
+    Object.assign(this.#notice.style, { ...STRIP, inset: 'auto 1em 4em' });
+    this.#offer.style.cssText = OFFER;
+    element.append(this.#words, this.#notice, this.#offer);
   }
 
   /** @param beside leaves what is under it readable */
@@ -31,13 +40,48 @@ export class Veil {
     }, 8000);
   }
 
+  /** `undefined` withdraws it. */
+  offer(offer: Offer | undefined): void {
+    if (this.#offer.contains(document.activeElement)) this.#exit.focus({ preventScroll: true });
+    this.#offer.replaceChildren();
+    this.#offer.style.display = offer ? 'flex' : 'none';
+    if (!offer) return;
+    const text = document.createElement('span');
+    text.setAttribute('role', 'status');
+    const [use, dismiss] = [document.createElement('button'), document.createElement('button')];
+    for (const button of [use, dismiss]) {
+      button.type = 'button';
+      button.style.cssText = BUTTON;
+      // A click leaves the keyboard where it is.
+      button.addEventListener('mousedown', (event) => event.preventDefault());
+    }
+    use.textContent = offer.action;
+    use.addEventListener('click', offer.onAction);
+    dismiss.textContent = '×';
+    dismiss.setAttribute('aria-label', 'Dismiss');
+    dismiss.addEventListener('click', () => {
+      this.offer(undefined);
+      offer.onDismiss();
+    });
+    this.#offer.append(text, use, dismiss);
+    // Screen readers read what changes in an element that is there.
+    text.textContent = offer.text;
+  }
+
   remove(): void {
     clearTimeout(this.#timer);
+    this.#offer.remove();
     this.#words.remove();
     this.#notice.remove();
   }
 }
 
+const OFFER =
+  'position:absolute;right:1em;bottom:1em;max-width:calc(100% - 2em);display:none;flex-wrap:wrap;align-items:center;' +
+  'gap:.5em;padding:.5em .6em;border-radius:8px;background:rgb(12 14 18 / 92%);color:#e8eaed;' +
+  'font:500 14px/1.4 system-ui,sans-serif';
+const BUTTON =
+  'font:inherit;color:#fff;background:#2f3845;border:1px solid #8b95a3;border-radius:6px;padding:.25em .7em;cursor:pointer';
 const COVER = {
   inset: '0',
   placeItems: 'center',

@@ -1,7 +1,10 @@
 import RFB from '@novnc/novnc';
 import type { ContainerState } from '../containers.ts';
-import { fitsClipboard, type Holder, MAX_CUT_TEXT, MAX_OFFER_BYTES, type ScreenInput } from '../screen.ts';
+import type { ControlAction, Holder, ScreenInput } from '../screen.ts';
 import type { Connection } from './client.ts';
+import { ViewerClipboard } from './clipboard.ts';
+import { LEAVE_KEYS, listenForLeaving } from './leave.ts';
+import { Pressed } from './pressed.ts';
 import { RfbChannel } from './rfb-channel.ts';
 import type { ScreenMode } from './screen.ts';
 import { type Known, statusOf, type ViewerState } from './status.ts';
@@ -15,21 +18,39 @@ export type ViewerOptions = {
   containerId: string;
   /** `fit` (default) scales the picture into the element, `resize` asks the desktop for the element's size, `none` scrolls. */
   scaling?: 'fit' | 'resize' | 'none';
-  /** Both ways, as far as the browser permits: what is copied there can be pasted here, and the other way round. */
+  /**
+   * Shares the clipboard in both directions, by gestures of the user alone (default: false). Pasting into the picture
+   * (Ctrl+V, Cmd+V, Shift+Insert or the browser's menu) carries the text into the desktop. A text that is copied in the
+   * desktop by the user's own Ctrl+C, Ctrl+X or Ctrl+Insert goes to this computer's clipboard; any other is offered by
+   * a button over the picture, and kept until the desktop copies the next one. Ask whoever is a guest first.
+   */
   clipboard?: boolean;
   onState?: (state: ViewerState, text: string) => void;
   onControl?: (control: ViewerControl) => void;
+  /** Another viewer asks for control: the owner grants it by `control('grant', viewerId)`, the holder releases it. */
+  onRequest?: (viewer: Holder) => void;
+  /** The user left the picture by Ctrl+Alt+Shift: give the focus to what comes next (default: to the end of the picture). */
+  onLeave?: () => void;
 };
 
 export type Viewer = {
   /** See `Screen.control`. */
-  control: (action: 'request' | 'release' | 'take') => Promise<Holder | null>;
+  control: (action: ControlAction, viewerId?: string) => Promise<Holder | null>;
+  /** Shares the clipboard from now on, or no longer: see `ViewerOptions.clipboard`. */
+  shareClipboard: (shared: boolean) => void;
+  /**
+   * Puts a text on the desktop's clipboard, whether or not that is shared: for a button or field of the page.
+   * @returns false when the text is too long, or the desktop does not take this viewer's input
+   */
+  paste: (text: string) => Promise<boolean>;
   scale: (scaling: 'fit' | 'resize' | 'none') => void;
   focus: () => void;
   /** Leaves the element as it was. */
   close: () => void;
 };
 
+const NOT_HOLDER = 'Another viewer controls this desktop: ask for control to type and click here.';
+const VIEW_ONLY = 'This link or ticket may only view.';
 const NO_TICKET = 'This link or ticket no longer works: ask the desktop’s owner for a new one.';
 
 /**
@@ -47,16 +68,17 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
   const { position } = element.style;
   if (getComputedStyle(element).position === 'static') element.style.position = 'relative';
   element.append(stage);
-  const veil = new Veil(element);
+  const exit = addExit(element);
+  const veil = new Veil(element, exit);
+  const pressed = new Pressed();
 
   let scaling = options.scaling ?? 'fit';
-  let shown: { rfb: RFB; channel: RfbChannel } | undefined;
+  let shown: { rfb: RFB; channel: RfbChannel; canvas: HTMLCanvasElement } | undefined;
   let known: Known = { watching: false, picture: false };
   let status = statusOf(known);
   let control: ViewerControl = { mode: 'view', viewerId: '', holder: null, mine: false };
   let closed = false;
-  /** The last text that either clipboard had: it is not sent back to where it came from. */
-  let lastCut = '';
+  let hinted = false;
 
   const tell = () => {
     const frozen = status.state === 'frozen';
@@ -71,11 +93,16 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     status = statusOf(known);
     if (status.text !== before.text || status.state !== before.state) tell();
   };
-  /** Input of who may not send any would be dropped at the relay: the keyboard stays with the page. */
+  const takesInput = () => !closed && status.state === 'live' && shown?.rfb.viewOnly === false;
+  /** The relay drops input of a viewer that does not hold control: the keyboard stays with the page. */
   const apply = () => {
     if (!shown) return;
-    const { rfb } = shown;
-    rfb.viewOnly = control.mode === 'view' || (control.holder !== null && !control.mine);
+    const { rfb, canvas } = shown;
+    const viewOnly = control.mode === 'view' || (control.holder !== null && !control.mine);
+    // noVNC itself releases nothing any more once it may only view.
+    if (viewOnly && !rfb.viewOnly) for (const input of pressed.allUp) send(input);
+    rfb.viewOnly = viewOnly;
+    canvas.tabIndex = viewOnly ? -1 : 0;
     rfb.scaleViewport = scaling === 'fit';
     rfb.resizeSession = scaling === 'resize' && !rfb.viewOnly;
   };
@@ -85,6 +112,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     onControl?.(control);
   };
   const send = (input: ScreenInput) => {
+    pressed.note(input);
     if (status.state === 'live') screen.input(input);
   };
   const show = (width: number, height: number): RfbChannel => {
@@ -92,7 +120,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     const channel = new RfbChannel({ width, height, onInput: send });
     const rfb = new RFB(stage, channel as unknown as WebSocket, { shared: true });
     rfb.background = 'transparent';
-    shown = { rfb, channel };
+    shown = { rfb, channel, canvas: labelled(stage) };
     apply();
     return channel;
   };
@@ -108,17 +136,10 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     },
     onFrame: (bytes) => shown?.channel.frame(bytes),
     onControl: (holder, mine) => decide({ holder, mine }),
-    onCut: (text) => {
-      if (!options.clipboard || text === lastCut) return;
-      lastCut = text;
-      // Refused while the page is not in front, or not permitted: the desktop's own clipboard still has it.
-      navigator.clipboard?.writeText(text).catch(() => undefined);
-    },
-    onCutTooLong: () => {
-      if (!options.clipboard) return;
-      const most = Math.floor(MAX_CUT_TEXT / 1024);
-      veil.notice(`What was copied in the desktop is too long to be pasted here: at most ${most} K letters.`);
-    },
+    onRequest: (viewer) => options.onRequest?.(viewer),
+    onDropped: ({ reason }) => veil.notice(reason === 'view' ? VIEW_ONLY : NOT_HOLDER),
+    onCut: (text) => clipboard.copied(text),
+    onCutTooLong: () => clipboard.copiedTooLong(),
     onGone: (gone) => learn({ gone }),
     onRefused: ({ code, message }) => learn({ refused: code === 'unauthenticated' ? NO_TICKET : message }),
   });
@@ -130,26 +151,51 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     },
   });
 
-  /** What was copied elsewhere is offered to the desktop when the user comes back to it. */
-  const offer = async () => {
-    const may = () => !closed && status.state === 'live' && shown?.rfb.viewOnly === false;
-    if (!options.clipboard || !may()) return;
-    const text = await navigator.clipboard?.readText().catch(() => '');
-    if (!text || text === lastCut || !may()) return;
-    lastCut = text;
-    if (fitsClipboard(text)) return send({ t: 'cut', text });
-    const most = Math.floor(MAX_OFFER_BYTES / 1024);
-    veil.notice(`What you have copied is too long to be pasted in the desktop: at most ${most} KB.`);
+  /** Input that would vanish: its user reads why. */
+  const refuse = (event: Event) => {
+    const { mode, holder, mine } = control;
+    if (status.state !== 'live' || mine || (mode === 'control' && !holder)) return;
+    if (event instanceof KeyboardEvent && /^(Tab|Control|Alt|Shift|Meta)/.test(event.key)) return;
+    veil.notice(mode === 'view' ? VIEW_ONLY : NOT_HOLDER);
   };
-  element.addEventListener('pointerenter', offer);
-  window.addEventListener('focus', offer);
+  /** The way out is shown to each user once, and whenever the keyboard has led into the picture. */
+  const entered = () => {
+    if (!takesInput() || (hinted && !shown?.canvas.matches(':focus-visible'))) return;
+    hinted = true;
+    veil.notice(`${LEAVE_KEYS} leaves the screen by keyboard.`);
+  };
+  /** A key that is held down while the focus goes elsewhere would stay so. */
+  const left = () => {
+    const ups = pressed.keysUp;
+    if (!shown || ups.length === 0) return;
+    for (const input of ups) send(input);
+    // noVNC forgets them, too.
+    const { viewOnly } = shown.rfb;
+    shown.rfb.viewOnly = true;
+    shown.rfb.viewOnly = viewOnly;
+  };
+  stage.addEventListener('pointerdown', refuse, true);
+  stage.addEventListener('keydown', refuse, true);
+  stage.addEventListener('focusin', entered);
+  stage.addEventListener('focusout', left);
+  const stopListening = listenForLeaving(stage, () => {
+    exit.focus({ preventScroll: true });
+    options.onLeave?.();
+  });
+  const clipboard = new ViewerClipboard({ stage, veil, takesInput, send });
+  clipboard.enable(options.clipboard ?? false);
 
   tell();
   return {
-    control: async (action) => {
-      const holder = await screen.control(action);
+    control: async (action, viewerId) => {
+      const holder = await screen.control(action, viewerId);
       decide({ holder, mine: holder?.viewerId === control.viewerId });
       return holder;
+    },
+    shareClipboard: (shared) => clipboard.enable(shared),
+    paste: async (text) => {
+      if (control.mode === 'control' && !control.holder) await screen.control('request');
+      return takesInput() && clipboard.put(text);
     },
     scale: (next) => {
       scaling = next;
@@ -159,14 +205,36 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     close: () => {
       if (closed) return;
       closed = true;
-      element.removeEventListener('pointerenter', offer);
-      window.removeEventListener('focus', offer);
+      stopListening();
+      clipboard.close();
       room.unsubscribe();
       screen.close();
       shown?.rfb.disconnect();
       stage.remove();
+      exit.remove();
       veil.remove();
       element.style.position = position;
     },
   };
+}
+
+/** Where the focus goes when the keyboard leaves the picture: Tab goes on from there, Shift+Tab goes back. */
+function addExit(element: HTMLElement): HTMLElement {
+  const exit = document.createElement('span');
+  exit.tabIndex = -1;
+  exit.textContent = 'End of the desktop’s screen.';
+  exit.style.cssText = 'position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)';
+  element.append(exit);
+  return exit;
+}
+
+/** noVNC's canvas, such that a keyboard finds it and a screen reader names it. */
+function labelled(stage: HTMLElement): HTMLCanvasElement {
+  const canvas = stage.querySelector('canvas');
+  if (!canvas) throw new Error('noVNC has made no canvas');
+  canvas.setAttribute('role', 'application');
+  canvas.setAttribute('aria-label', `The desktop’s screen. ${LEAVE_KEYS} leaves it.`);
+  canvas.style.outline = '';
+  canvas.style.outlineOffset = '-3px';
+  return canvas;
 }

@@ -1,0 +1,24 @@
+import type { ScreenInput } from '../screen.ts';
+
+/** The keys and buttons that a viewer holds down. */
+export class Pressed {
+  readonly #keys = new Set<number>();
+  #pointer: Extract<ScreenInput, { t: 'ptr' }> | undefined;
+
+  /** To be called with every input that is sent. */
+  note(input: ScreenInput): void {
+    if (input.t === 'ptr') this.#pointer = input;
+    else if (input.t === 'key' && input.down) this.#keys.add(input.keysym);
+    else if (input.t === 'key') this.#keys.delete(input.keysym);
+  }
+
+  /** The inputs that release its keys. */
+  get keysUp(): ScreenInput[] {
+    return [...this.#keys].map((keysym) => ({ t: 'key', keysym, down: false }));
+  }
+
+  /** The inputs that release its buttons too. */
+  get allUp(): ScreenInput[] {
+    return this.#pointer?.mask ? [...this.keysUp, { ...this.#pointer, mask: 0 }] : this.keysUp;
+  }
+}
