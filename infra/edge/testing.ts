@@ -8,7 +8,8 @@ import { buildEdge, type EdgeBundle, readBundle } from '../../edge/build.ts';
 import { startGateway, type TestGateway, TOKEN } from '../gateway/testing.ts';
 import { startPostgres, type TestPostgres } from '../testing/postgres.ts';
 import { startCounter } from './counter.ts';
-import { type RunningEdge, startEdge } from './serve.ts';
+import { startMiniflare } from './miniflare.ts';
+import type { RunningEdge } from './serve.ts';
 
 export const AUTH_SECRET = 'a-secret-for-tests-only-0123456789abcdef';
 export const WEBHOOK_SECRET = 'signs-webhooks-of-tests-0123456789';
@@ -52,7 +53,7 @@ export type TestEdgeOptions = {
   readUrl?: string;
 };
 
-/** The bundled edge in workerd, on a gateway, a Redis and a PostgreSQL of its own. */
+/** The bundled edge in Miniflare, on a gateway, a Redis and a PostgreSQL of its own. */
 export async function startTestEdge(
   bindings: Record<string, string> = {},
   { ledger = true, readUrl }: TestEdgeOptions = {},
@@ -64,7 +65,7 @@ export async function startTestEdge(
   ]);
   const counter = await startCounter(gateway.url);
   const lines: string[] = [];
-  const edge: RunningEdge = await startEdge({
+  const edge: RunningEdge = await startMiniflare({
     bundle,
     bindings: {
       UPSTASH_REDIS_REST_URL: counter.url,
