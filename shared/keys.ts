@@ -64,6 +64,8 @@ export const keys = {
   hostContainers: (host: string) => ofKind('host', host, 'containers'),
   /** Sorted set: host by the time in ms it last renewed its lease. */
   hosts: () => ofFleet('hosts', 'seen'),
+  /** Hash: host to the MB of memory that it gives to desktops. */
+  hostMemory: () => ofFleet('hosts', 'memory'),
 
   /** String, which worker process reads the queues' event streams; expires when it stops. */
   observerLease: () => ofFleet('observer', 'lease'),

@@ -9,6 +9,7 @@ import type { Hono } from 'hono';
 import { Registry } from 'prom-client';
 import { createBoard } from './admin/board.ts';
 import type { Config } from './config.ts';
+import { Admission } from './containers/admission.ts';
 import { createEndCancelled } from './containers/cancelled.ts';
 import { Engine } from './containers/engine.ts';
 import type { DesktopHost } from './containers/host.ts';
@@ -64,14 +65,22 @@ export function createApp(config: Config, log: Logger): App {
 
   const name = config.WORKER_HOST;
   const boot = newId();
+  const capacity = { memoryMb: config.HOST_MEMORY_MB, desktops: config.HOST_DESKTOPS };
   const engine = new Engine({
     socketPath: config.DOCKER_SOCKET,
     fleet: config.FLEET,
     host: name,
     egressNetwork: config.EGRESS_NETWORK,
+    capacity,
     metrics,
+    log,
   });
-  const presence = new Presence({ redis: promptRedis, host: name, leaseMs: config.LEASE_MS });
+  const presence = new Presence({
+    redis: promptRedis,
+    host: name,
+    memoryMb: capacity.memoryMb,
+    leaseMs: config.LEASE_MS,
+  });
   const screens = new ScreenHost({
     engine,
     redis: stores.screenRedis,
@@ -83,6 +92,9 @@ export function createApp(config: Config, log: Logger): App {
     name,
     boot,
     engine,
+    admission: new Admission({ engine, redis: promptRedis, capacity, waitMs: config.HOST_WAIT_MS }),
+    // A user whose starts hang leaves places to others.
+    startsPerUser: Math.max(1, Math.floor(config.CONTAINERS_CONCURRENCY / 2)),
     records,
     ledger,
     metrics,

@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os';
 import { TierText } from '@warmwind/shared/limits';
 import { BACKPRESSURE_ABOVE } from '@warmwind/shared/queues';
 import { WebhookAllow, WebhookUrl } from '@warmwind/shared/webhooks';
@@ -24,6 +25,12 @@ const ModelServers = z
       )
       .max(64, 'at most 64'),
   );
+
+/** An eighth of the machine's memory, at least 1 GB, is left to all else: the engine, this process, what runs beside it. */
+const hostMemoryMb = (totalBytes: number): number => {
+  const totalMb = totalBytes / 2 ** 20;
+  return Math.max(128, Math.floor(totalMb - Math.max(1024, totalMb / 8)));
+};
 
 /** What the environment says, read once. Times in ms. */
 export const Config = z
@@ -57,6 +64,11 @@ export const Config = z
     MODEL_WAIT_MS: Ms.default(300_000),
     /** How much memory a sandboxed job may take. */
     SANDBOX_MEMORY_MB: z.coerce.number().int().min(16).max(65_536).default(512),
+    /** What the desktops of this fleet may take of this machine's memory in all, and how many may live on it. */
+    HOST_MEMORY_MB: z.coerce.number().int().min(128).default(hostMemoryMb(totalmem())),
+    HOST_DESKTOPS: z.coerce.number().int().min(1).max(10_000).default(100),
+    /** How long a start waits for a host with room. */
+    HOST_WAIT_MS: Ms.default(300_000),
     /** How long a host keeps its name and desktops without renewing. */
     LEASE_MS: Ms.default(10_000),
     /** How long after its last renewal a host's desktops are given up. */

@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContainerSpec } from '@warmwind/shared/containers';
+import type { Logger } from '@warmwind/shared/node/log';
 import Docker from 'dockerode';
 import { JobFailure } from '../jobs/errors.ts';
 import type { Metrics } from '../metrics.ts';
+import { type Capacity, Reservations, type Reserved } from './reservations.ts';
 import { createOptions, desktopName, LABELS, RFB_SOCKET } from './spec.ts';
 
 /** A call to the engine that stays silent for this long has failed, ms. */
@@ -23,16 +25,21 @@ export type EngineOptions = {
   fleet: string;
   host: string;
   egressNetwork: string | undefined;
+  capacity: Capacity;
   metrics: Metrics;
+  log: Logger;
 };
 
 /** The Docker Engine as one host of one fleet sees it: nothing without their labels is ever touched. */
 export class Engine {
   readonly #docker: Docker;
   readonly #o: EngineOptions;
+  readonly #reservations: Reservations;
+  #seccomp: Promise<boolean> | undefined;
 
   constructor(options: EngineOptions) {
     this.#o = options;
+    this.#reservations = new Reservations(options.fleet, options.capacity, () => this.#census());
     this.#docker = new Docker({ socketPath: options.socketPath, timeout: CALL_TIMEOUT_MS });
   }
 
@@ -40,22 +47,39 @@ export class Engine {
     await this.#docker.ping();
   }
 
+  /** @returns whether this machine has room for a desktop now, and if it ever could. */
+  room(
+    containerId: string,
+    { memoryMb }: Pick<ContainerSpec, 'memoryMb'>,
+  ): Promise<'now' | 'later' | 'never'> {
+    return this.#reservations.room(containerId, memoryMb);
+  }
+
   /**
    * Creates a desktop and its volume under its one name. What stands there already is replaced when it is this host's,
-   * else the start fails. → the engine's id
+   * else the start fails.
+   * @returns the engine's id
+   * @throws NoRoomError when the machine has no room for it; nothing is left of it then
    */
   async create(containerId: string, fence: number, spec: ContainerSpec): Promise<string> {
     const { fleet, host, egressNetwork } = this.#o;
-    const options = createOptions(spec, { fleet, host, containerId, fence }, egressNetwork);
+    const reservations = this.#reservations;
+    const place = { fleet, host, containerId, fence };
+    const uid = await reservations.reserve(containerId, spec.memoryMb);
     try {
-      return (await this.#call('create', () => this.#docker.createContainer(options))).id;
-    } catch (error) {
-      if (statusOf(error) !== 409) throw error;
+      const identity = { uid, gid: process.getgid?.() ?? 0, seccomp: await this.#hasSeccomp() };
+      const options = createOptions(spec, place, identity, egressNetwork);
+      // A volume that an earlier placement left behind belongs to another uid.
+      if (fence > 1) await this.#clear(containerId);
+      const id = await this.#createFrom(containerId, options);
+      await reservations.confirm(containerId).catch(async (error: unknown) => {
+        await this.removePlacement(containerId, fence);
+        throw error;
+      });
+      return id;
+    } finally {
+      reservations.settle(containerId);
     }
-    const stale = await this.find(containerId);
-    if (stale === 'foreign') throw new JobFailure('name_taken');
-    if (stale) await this.removeContainer(stale.id);
-    return (await this.#call('create', () => this.#docker.createContainer(options))).id;
   }
 
   async start(id: string): Promise<void> {
@@ -157,6 +181,67 @@ export class Engine {
         containerId: Labels?.[LABELS.container] ?? '',
       })),
     };
+  }
+
+  async #createFrom(containerId: string, options: Docker.ContainerCreateOptions): Promise<string> {
+    const create = () => this.#call('create', () => this.#docker.createContainer(options));
+    try {
+      return (await create()).id;
+    } catch (error) {
+      if (statusOf(error) !== 409) throw error;
+    }
+    await this.#clear(containerId);
+    return (await create()).id;
+  }
+
+  /** Removes whatever stands under a desktop's name. */
+  async #clear(containerId: string): Promise<void> {
+    const stale = await this.find(containerId);
+    if (stale === 'foreign') throw new JobFailure('name_taken');
+    if (stale) await this.removeContainer(stale.id);
+    await this.removeVolume(containerId);
+  }
+
+  /** What all desktops of this engine reserve, whichever fleet and host they are of. */
+  async #census(): Promise<Reserved[]> {
+    const filters = { label: [LABELS.container] };
+    const all = await this.#call('census', () => this.#docker.listContainers({ all: true, filters }));
+    const live = all.filter(({ State }) => State !== 'exited' && State !== 'dead');
+    return Promise.all(
+      live.map(async ({ Id, Labels }) => ({
+        containerId: Labels[LABELS.container] ?? '',
+        fleet: Labels[LABELS.fleet] ?? '',
+        memoryMb: Number(Labels[LABELS.memoryMb] ?? (await this.#memoryMb(Id))),
+        uid: Labels[LABELS.uid] === undefined ? undefined : Number(Labels[LABELS.uid]),
+      })),
+    );
+  }
+
+  /** The memory limit of a desktop whose labels do not name it. */
+  async #memoryMb(id: string): Promise<number> {
+    try {
+      const { HostConfig } = await this.#call('inspect', () => this.#docker.getContainer(id).inspect());
+      return (HostConfig.Memory ?? 0) / 2 ** 20;
+    } catch (error) {
+      if (statusOf(error) === 404) return 0;
+      throw error;
+    }
+  }
+
+  /** A kernel without seccomp can't filter system calls: desktops run there all the same. */
+  #hasSeccomp(): Promise<boolean> {
+    this.#seccomp ??= this.#call('info', () => this.#docker.info()).then(
+      ({ SecurityOptions = [] }: { SecurityOptions?: string[] }) => {
+        const has = SecurityOptions.some((option) => option.startsWith('name=seccomp'));
+        if (!has) this.#o.log.warn('the kernel has no seccomp: desktops may use every system call');
+        return has;
+      },
+      (error: unknown) => {
+        this.#seccomp = undefined;
+        throw error;
+      },
+    );
+    return this.#seccomp;
   }
 
   async #call<T>(name: string, call: () => Promise<T>): Promise<T> {

@@ -5,10 +5,12 @@ import type { Queue } from 'bullmq';
 import type { Presence } from '../hosts/presence.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ScreenHost } from '../screen/host.ts';
+import type { Admission } from './admission.ts';
 import type { Engine } from './engine.ts';
 
 /** A start that this process is working on. */
 type Starting = {
+  userId: string;
   /** Aborted by the desktop's stop. */
   abort: AbortController;
   /** Resolves when nothing more is done for it; never rejects. */
@@ -21,6 +23,9 @@ export type DesktopHost = {
   name: string;
   boot: string;
   engine: Engine;
+  admission: Admission;
+  /** How many starts of one user this process works on at a time. */
+  startsPerUser: number;
   records: Records;
   /** `undefined`: there is none. */
   ledger: Ledger | undefined;

@@ -2,6 +2,7 @@ import { type ContainerSpec, StartContainer } from '@warmwind/shared/containers'
 import type { ContainerCreateOptions } from 'dockerode';
 import { z } from 'zod';
 import { JobFailure } from '../jobs/errors.ts';
+import { SECCOMP } from './seccomp.ts';
 
 /** Labels that tell whose a container or volume is; `fleet` and `host` keep systems and hosts on one engine apart. */
 export const LABELS = {
@@ -9,6 +10,9 @@ export const LABELS = {
   host: 'warmwind.host',
   container: 'warmwind.container',
   fence: 'warmwind.fence',
+  /** What it reserves of its machine: MB of memory, and the uid that it has alone. */
+  memoryMb: 'warmwind.memory-mb',
+  uid: 'warmwind.uid',
 } as const;
 
 /** Where the image serves RFB: a socket in a directory of its own. */
@@ -16,7 +20,12 @@ const RFB_DIRECTORY = '/run/rfb';
 export const RFB_SOCKET = 's';
 
 const MIB = 2 ** 20;
-const USER = '1000:1000';
+/** `core`: 1 also keeps dumps from a program of the host that would take them. `sigpending` counts timers as well. */
+const ULIMITS = [
+  { Name: 'core', Soft: 1, Hard: 1 },
+  { Name: 'nofile', Soft: 16_384, Hard: 16_384 },
+  { Name: 'sigpending', Soft: 4096, Hard: 4096 },
+];
 
 const Spec = StartContainer.omit({ name: true, snapshot: true }).extend({
   image: z.string().min(1).max(255),
@@ -42,14 +51,20 @@ export const desktopName = (fleet: string, host: string, containerId: string): s
 
 export type Place = { fleet: string; host: string; containerId: string; fence: number };
 
+/** `uid`: the desktop's, also its group. `gid`: the worker's. `seccomp`: false where the kernel has none. */
+export type Identity = { uid: number; gid: number; seccomp: boolean };
+
 /**
- * A desktop without rights: read-only root, no capabilities, nothing gained by setuid, its own user, bounded memory,
- * CPUs and processes, no swap, no log on the host's disk, and no network unless it asked for the filtered one. The
- * socket's directory is a 1 MB memory file system, so that what writes there can't fill the host.
+ * A desktop without rights: read-only root, no capabilities, nothing gained by setuid, few system calls, bounded memory,
+ * CPUs and processes, no swap, no log on the host's disk, and no network unless it asked for the filtered one. Its uid is
+ * its own, as the kernel counts much by uid: inotify, timers, pipes, sockets on their way. The socket's directory is a
+ * 1 MB memory file system, so that what writes there can't fill the host; the worker's group may enter it, and what is
+ * made in it has that group.
  */
 export function createOptions(
   spec: ContainerSpec,
   place: Place,
+  { uid, gid, seccomp }: Identity,
   egressNetwork: string | undefined,
 ): ContainerCreateOptions {
   if (spec.network === 'egress' && !egressNetwork) throw new JobFailure('no_egress');
@@ -59,13 +74,15 @@ export function createOptions(
     [LABELS.host]: place.host,
     [LABELS.container]: place.containerId,
     [LABELS.fence]: String(place.fence),
+    [LABELS.memoryMb]: String(spec.memoryMb),
+    [LABELS.uid]: String(uid),
   };
   const memory = spec.memoryMb * MIB;
   return {
     name,
     Image: spec.image,
     Hostname: 'desktop',
-    User: USER,
+    User: `${uid}:${uid}`,
     Labels: labels,
     Env: [
       ...Object.entries(spec.env).map(([key, value]) => `${key}=${value}`),
@@ -75,7 +92,8 @@ export function createOptions(
     HostConfig: {
       ReadonlyRootfs: true,
       CapDrop: ['ALL'],
-      SecurityOpt: ['no-new-privileges'],
+      SecurityOpt: ['no-new-privileges', ...(seccomp ? [SECCOMP] : [])],
+      Ulimits: ULIMITS,
       Memory: memory,
       MemorySwap: memory,
       NanoCpus: Math.round(spec.cpus * 1e9),
@@ -87,7 +105,7 @@ export function createOptions(
       LogConfig: { Type: 'none', Config: {} },
       Tmpfs: {
         '/tmp': 'rw,nosuid,nodev,mode=1777,size=64m',
-        '/home/user': 'rw,nosuid,nodev,mode=0700,uid=1000,gid=1000,size=128m',
+        '/home/user': `rw,nosuid,nodev,mode=0700,uid=${uid},gid=${uid},size=128m`,
       },
       Mounts: [
         {
@@ -102,7 +120,7 @@ export function createOptions(
               Options: {
                 type: 'tmpfs',
                 device: 'tmpfs',
-                o: 'size=1m,uid=1000,gid=1000,mode=0700,nosuid,nodev,noexec',
+                o: `size=1m,uid=${uid},gid=${gid},mode=2710,nosuid,nodev,noexec`,
               },
             },
           },

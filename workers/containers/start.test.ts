@@ -4,6 +4,8 @@ import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { enqueue } from '../jobs/enqueue.ts';
 import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
+import { UIDS } from './reservations.ts';
+import { SECCOMP } from './seccomp.ts';
 import { LABELS } from './spec.ts';
 
 let fleet: Fleet;
@@ -52,13 +54,15 @@ test('a desktop runs without rights, network, swap or a log on the disk', async 
   await reached(fleet, start, 'completed');
   const name = `ww-${fleet.fleet}-a-${start.containerId}`;
   const { Config, HostConfig, NetworkSettings } = await fleet.docker.getContainer(name).inspect();
-  expect(Config).toMatchObject({ User: '1000:1000' });
+  const uid = Number(Config.Labels[LABELS.uid]);
+  expect(uid).toBeGreaterThanOrEqual(UIDS.first);
+  expect(Config).toMatchObject({ User: `${uid}:${uid}` });
   expect(Config.Env).toEqual(expect.arrayContaining(['EDITOR=vi', 'SCREEN_WIDTH=800', 'SCREEN_HEIGHT=600']));
   expect(HostConfig).toMatchObject({
     ReadonlyRootfs: true,
     Privileged: false,
     CapDrop: ['ALL'],
-    SecurityOpt: ['no-new-privileges'],
+    SecurityOpt: ['no-new-privileges', SECCOMP],
     Memory: 256 * 2 ** 20,
     MemorySwap: 256 * 2 ** 20,
     PidsLimit: 256,

@@ -6,6 +6,7 @@ import { Cancelled, HandBack, reasonOf } from '../jobs/outcome.ts';
 import type { Handler, JobContext } from '../jobs/runtime.ts';
 import type { Found } from './engine.ts';
 import type { DesktopHost } from './host.ts';
+import { NoRoomError } from './reservations.ts';
 import { waitForGreeting } from './rfb.ts';
 import { runningSince } from './running.ts';
 import { parseSpec } from './spec.ts';
@@ -14,6 +15,8 @@ import { parseSpec } from './spec.ts';
 const GREETING_WITHIN_MS = 15_000;
 /** A start that is worked on elsewhere is looked at again after this, ms. */
 const LOOK_AGAIN_MS = 1000;
+/** A start whose owner has as many under way as one may is tried again after this, ms. */
+const SHARE_AGAIN_MS = 500;
 /** How often one delivery decides anew after it lost a race. */
 const MAX_LOOKS = 5;
 
@@ -47,7 +50,8 @@ export function createStart(host: DesktopHost): Handler {
         await joined.done;
         continue;
       }
-      const result = await registered(host, containerId, (abort) => attempt(host, job, record, abort));
+      if (startsOf(host, record.userId) >= host.startsPerUser) throw new HandBack(SHARE_AGAIN_MS);
+      const result = await registered(host, record, (abort) => attempt(host, job, record, abort));
       if (result) return result;
     }
     throw new HandBack(LOOK_AGAIN_MS);
@@ -71,15 +75,19 @@ const resultOf = ({ containerId, width, height }: DesktopRecord): StartResult =>
   height,
 });
 
+/** How many starts of a user this process works on now. */
+const startsOf = ({ starting }: DesktopHost, userId: string): number =>
+  [...starting.values()].filter((start) => start.userId === userId).length;
+
 /** Runs `work` as the one start of this desktop in this process. */
 async function registered<T>(
   host: DesktopHost,
-  containerId: string,
+  { userId, containerId }: DesktopRecord,
   work: (abort: AbortController) => Promise<T>,
 ): Promise<T> {
   const abort = new AbortController();
   const running = work(abort);
-  host.starting.set(containerId, { abort, done: running.catch(() => undefined) });
+  host.starting.set(containerId, { userId, abort, done: running.catch(() => undefined) });
   try {
     return await running;
   } finally {
@@ -109,6 +117,11 @@ async function attempt(
   const { engine, records, metrics } = host;
   const { containerId } = record;
   const adopted = await ownContainer(host, record);
+  const refusal = adopted ? undefined : await host.admission.refusal(record, job);
+  if (refusal instanceof HandBack) {
+    await job.progress(0, 'waiting: no host has room for it now');
+    throw refusal;
+  }
   const placed = adopted ?? (await records.desktops.place(record, record.fence, host.name, host.boot));
   if ('verdict' in placed && placed.verdict !== 'ok') return undefined;
   const { fence } = placed;
@@ -129,6 +142,7 @@ async function attempt(
   job.log.info({ containerId, fence }, adopted ? 'desktop adopted' : 'desktop placed');
   try {
     const spec = parseSpec(record.spec);
+    if (refusal) throw refusal;
     await job.progress(10, 'placed on a host');
     const id = adopted?.id ?? (await call(engine.create(containerId, fence, spec)));
     await job.progress(30, 'container created');
@@ -148,7 +162,8 @@ async function attempt(
     }
     await withdraw();
     return undefined;
-  } catch (error) {
+  } catch (thrown) {
+    const error = thrown instanceof NoRoomError ? await host.admission.full(record, job) : thrown;
     // What runs stays: the next delivery here adopts it, when the record is known again.
     if (error instanceof LedgerAway && !stopped.signal.aborted) throw error;
     const handedBack = reasonOf(job.signal) === 'shutdown' && !stopped.signal.aborted;

@@ -51,7 +51,9 @@ class LostHosts {
       const left = await this.#desktops(host);
       await this.#commands(host);
       // The queue is watched, and this is done again, until nothing of the host is left.
-      if (left === 0 && !(await redis.exists(keys.hostLease(host)))) await redis.zrem(keys.hosts(), host);
+      if (left === 0 && !(await redis.exists(keys.hostLease(host)))) {
+        await redis.multi().zrem(keys.hosts(), host).hdel(keys.hostMemory(), host).exec();
+      }
     }
   }
 

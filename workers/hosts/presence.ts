@@ -6,6 +6,8 @@ export type PresenceOptions = {
   redis: Redis;
   /** This host. */
   host: string;
+  /** What it gives to desktops, MB of memory. */
+  memoryMb: number;
   leaseMs: number;
 };
 
@@ -26,11 +28,16 @@ export class Presence {
 
   /** To be called with every renewal of this host's lease. */
   async renewed(): Promise<void> {
-    const { redis, host } = this.#o;
+    const { redis, host, memoryMb } = this.#o;
     const now = Date.now();
     const before = this.#written;
     this.#written = now;
-    const replies = await redis.multi().zscore(keys.hosts(), host).zadd(keys.hosts(), now, host).exec();
+    const replies = await redis
+      .multi()
+      .zscore(keys.hosts(), host)
+      .zadd(keys.hosts(), now, host)
+      .hset(keys.hostMemory(), host, memoryMb)
+      .exec();
     this.#judge(before, replies?.[0]?.[1]);
   }
 

@@ -48,6 +48,15 @@ const FAILURES = {
   },
   sandbox_crashed: { retryable: true, message: 'The process that worked on this died. Try again.' },
   no_gpu: { retryable: false, message: 'No host with GPUs serves desktops. Start it with gpus: 0.' },
+  desktop_too_large: {
+    retryable: false,
+    message: 'No host has as much memory for one desktop. Start it with a smaller memoryMb.',
+  },
+  no_room: {
+    retryable: false,
+    message:
+      'No host had room for the desktop in time. Stop another, ask for less memory, or try again later.',
+  },
   no_egress: {
     retryable: false,
     message: 'Network access is not offered to desktops here. Start it with network: "none".',

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
+import { UIDS } from '../../../workers/containers/reservations.ts';
 import { createOptions, LABELS } from '../../../workers/containers/spec.ts';
 import { readPicture } from '../../../workers/screen/picture.ts';
 import { startEngine } from '../../testing/docker.ts';
@@ -37,6 +38,8 @@ type Options = { memoryMb: number; cpus: number; marked: boolean };
 /** Memory for one Tight encoder for each of hundreds of connections. */
 const CROWDED: Options = { memoryMb: 2048, cpus: 2, marked: true };
 
+let made = 0;
+
 /** A desktop as a worker makes it, that shows the marker, if it shall, and runs a program, if any. */
 export async function startDesktop(
   program: Program | undefined,
@@ -53,8 +56,9 @@ export async function startDesktop(
     env: {},
     network: 'none' as const,
   };
+  const identity = { uid: UIDS.first + made++, gid: process.getgid?.() ?? 0, seccomp: true };
   const container = await docker.createContainer(
-    createOptions({ ...spec, ttlSeconds: 3600 }, place, undefined),
+    createOptions({ ...spec, ttlSeconds: 3600 }, place, identity, undefined),
   );
   await container.start();
   const { Mounts } = await container.inspect();
