@@ -36,6 +36,7 @@ import { isOpenAi, openAiErrorResponse } from './openai/errors.ts';
 import { getOpenAiModel, listOpenAiModels } from './openai/models.ts';
 import { listShareLinks } from './realtime/list.ts';
 import { revokeTicket } from './realtime/revoke.ts';
+import { revokeAllTickets } from './realtime/revoke-all.ts';
 import { createTicket } from './realtime/token.ts';
 import { createServices } from './services.ts';
 import { getUsage } from './usage/get.ts';
@@ -82,6 +83,7 @@ export function createApp(config: Config): App {
   createTicket(app, services);
   listShareLinks(app, services);
   revokeTicket(app, services);
+  revokeAllTickets(app, services);
   getLimits(app, services);
   getUsage(app, services);
   getWebhookSecret(app, services);

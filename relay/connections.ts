@@ -35,10 +35,10 @@ export class Connections {
     return [...this.#byUser.keys()];
   }
 
-  /** Closes what these tickets of one user hold open. */
-  closeTickets(userId: string, ticketIds: readonly string[]): void {
+  /** Closes what those of one user's tickets hold open that were revoked. */
+  closeTickets(userId: string, isRevoked: (ticket: TicketClaims) => boolean): void {
     for (const { ticket, close } of this.#byUser.get(userId) ?? []) {
-      if (ticketIds.includes(ticket.jti)) close();
+      if (isRevoked(ticket)) close();
     }
   }
 

@@ -48,14 +48,22 @@ export type ShareLink = z.infer<typeof ShareLink>;
 export const TicketClaims = z.object({
   sub: z.string().refine(isUserId),
   jti: z.string().min(1).max(64),
+  /** When it was issued, seconds since 1970 with a fraction. */
+  iat: z.number().default(0),
   exp: z.number(),
   containerId: z.string().max(64).optional(),
   mode: z.enum(['view', 'control']),
 });
 export type TicketClaims = z.infer<typeof TicketClaims>;
 
-/** A ticket or share link that is good no longer, as it is published on `REVOKED_CHANNEL`. */
-export const Revoked = z.object({ userId: z.string(), ticketId: z.string() });
+/**
+ * A revocation, as it is published on `REVOKED_CHANNEL`: of one ticket or share link, or of all of a user's that were
+ * issued until `before`, ms since 1970.
+ */
+export const Revoked = z.union([
+  z.object({ userId: z.string(), ticketId: z.string() }),
+  z.object({ userId: z.string(), before: z.number() }),
+]);
 export type Revoked = z.infer<typeof Revoked>;
 
 /**

@@ -21,6 +21,7 @@ describe('GET /openapi.json', () => {
     expect(routes.toSorted()).toEqual([
       'delete /containers/{id}/viewers/{viewerId}',
       'delete /jobs/{id}',
+      'delete /realtime/tokens',
       'delete /realtime/tokens/{id}',
       'get /containers',
       'get /containers/{id}',

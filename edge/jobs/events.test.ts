@@ -40,6 +40,16 @@ const open = async (method: string, path: string, headers: Record<string, string
 const path = async () => `/jobs/${(await start()).body.jobId}/events`;
 
 describe('GET /jobs/:id/events', () => {
+  test('200: the stream ends with the token that asked for it', async () => {
+    const events = await path();
+    const exp = Math.floor(Date.now() / 1000) + 90;
+    const headers = { Authorization: `Bearer ${await signToken({ exp })}` };
+    const answer = await edge.raw(undefined, events, { headers });
+    expect(answer.status).toBe(200);
+    expect(relay.asked.at(-1)?.exp).toBe(exp);
+    await answer.body?.cancel();
+  });
+
   test("200: the relay's stream as it comes, for the job's owner", async () => {
     const events = await path();
     const answer = await edge.raw('ada', events);

@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { isEventId } from '@warmwind/shared/events';
 import { isId } from '@warmwind/shared/ids';
+import { TICKET_MAX_SECONDS } from '@warmwind/shared/realtime';
 import { EVENTS } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { notFound, unavailable } from '../http/errors.ts';
@@ -24,7 +25,7 @@ export function jobEvents(app: App, services: Services): void {
     operationId: 'jobEvents',
     summary: "A job's events as they happen",
     description:
-      'Server-sent events: `id`, `event` (the type) and `data` (the envelope). Ends after the terminal event of the latest run; a client that comes back with its id gets 204, at which an EventSource stops.',
+      'Server-sent events: `id`, `event` (the type) and `data` (the envelope). Ends after the terminal event of the latest run; a client that comes back with its id gets 204, at which an EventSource stops. Ends with the token that asked for it.',
     security,
     middleware: [limited(limiter, 'open'), noQuery] as const,
     request: {
@@ -50,12 +51,14 @@ export function jobEvents(app: App, services: Services): void {
     const { id } = c.req.valid('param');
     if (!isId(id) || !(await findJob(c, services, id))) throw notFound('job');
     if (c.req.method === 'HEAD') return c.body('', 200, STREAM);
-    const user = c.get('user').id;
+    const { id: user, expiresAt: notAfter } = c.get('user');
     const after = c.req.valid('header')['last-event-id'];
-    const answer = await relay.events(user, id, after).catch((error: unknown) => {
-      log.warn('the relay did not answer', { requestId: c.get('requestId'), ...failureOf(error) });
-      throw unavailable('Events can not be read now: retry, or ask for the job.');
-    });
+    const answer = await relay
+      .events(user, id, after, { ttlSeconds: TICKET_MAX_SECONDS, notAfter })
+      .catch((error: unknown) => {
+        log.warn('the relay did not answer', { requestId: c.get('requestId'), ...failureOf(error) });
+        throw unavailable('Events can not be read now: retry, or ask for the job.');
+      });
     if (answer.status === 200) return c.body(answer.body ?? '', 200, STREAM);
     await answer.body?.cancel();
     if (answer.status === 204) return c.body(null, 204);

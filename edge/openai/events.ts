@@ -9,6 +9,8 @@ const SILENT_MS = 40_000;
 const TRIES = 12;
 const FIRST_PAUSE_MS = 100;
 const LAST_PAUSE_MS = 2000;
+/** How long one stream of an answer may take, seconds: the next one goes on. */
+const TICKET_SECONDS = 600;
 /** What a stream may hold back without an end of an event, characters: as much as the largest event has. */
 const MAX_EVENT = 8 * 2 ** 20;
 
@@ -46,7 +48,9 @@ async function* open(
   last: string | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<Envelope> {
-  const response = await relay.events(user, jobId, last).catch(() => undefined);
+  const response = await relay
+    .events(user, jobId, last, { ttlSeconds: TICKET_SECONDS })
+    .catch(() => undefined);
   if (response?.status !== 200 || !response.body || signal.aborted) {
     await response?.body?.cancel();
     return;

@@ -1,8 +1,8 @@
 import { ApiError, type ErrorBody, type ErrorCode } from '@warmwind/shared/errors';
 import { isTerminal, Job } from '@warmwind/shared/jobs';
-import { jobEndPath, jobEventsPath, TICKET_MAX_SECONDS } from '@warmwind/shared/realtime';
+import { jobEndPath, jobEventsPath } from '@warmwind/shared/realtime';
 import type { Config } from '../config.ts';
-import { createTickets, type SignedTicket } from './ticket.ts';
+import { createTickets, type SignedTicket, type TicketLifetime } from './ticket.ts';
 
 /** How long the relay may take to begin an answer, ms. */
 const CONNECT_MS = 3000;
@@ -13,7 +13,7 @@ type Asking = {
   method?: 'GET' | 'DELETE';
   signal: AbortSignal;
   headers?: Record<string, string>;
-  ticketSeconds?: number;
+  lifetime?: TicketLifetime;
 };
 
 /**
@@ -22,7 +22,7 @@ type Asking = {
  */
 export class Relay {
   readonly #url: string;
-  readonly #sign: (claims: { sub: string; mode: 'view' }, ttlSeconds: number) => Promise<SignedTicket>;
+  readonly #sign: (claims: { sub: string; mode: 'view' }, lifetime: TicketLifetime) => Promise<SignedTicket>;
 
   constructor({ RELAY_URL, RELAY_INTERNAL_URL = RELAY_URL, AUTH_SECRET }: Config) {
     this.#url = RELAY_INTERNAL_URL.replace(/^ws/, 'http');
@@ -31,18 +31,23 @@ export class Relay {
 
   /**
    * A job's log as server-sent events. Only the beginning of the answer is bounded in time: the stream is its reader's,
-   * and ends with it. Rejects when the relay can't be reached.
+   * and ends with it, or with its ticket. Rejects when the relay can't be reached.
+   * @param lifetime of the ticket
    */
-  async events(user: string, jobId: string, lastEventId: string | undefined): Promise<Response> {
+  async events(
+    user: string,
+    jobId: string,
+    lastEventId: string | undefined,
+    lifetime: TicketLifetime,
+  ): Promise<Response> {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), CONNECT_MS);
     const resume: Record<string, string> = lastEventId === undefined ? {} : { 'Last-Event-ID': lastEventId };
     try {
-      // The relay ends a stream with its ticket.
       return await this.#ask(user, jobEventsPath(jobId), {
         signal: late.signal,
         headers: resume,
-        ticketSeconds: TICKET_MAX_SECONDS,
+        lifetime,
       });
     } finally {
       clearTimeout(timer);
@@ -79,9 +84,9 @@ export class Relay {
   async #ask(
     user: string,
     path: string,
-    { method = 'GET', signal, headers = {}, ticketSeconds = TICKET_SECONDS }: Asking,
+    { method = 'GET', signal, headers = {}, lifetime = { ttlSeconds: TICKET_SECONDS } }: Asking,
   ): Promise<Response> {
-    const { token } = await this.#sign({ sub: user, mode: 'view' }, ticketSeconds);
+    const { token } = await this.#sign({ sub: user, mode: 'view' }, lifetime);
     const Authorization = `Bearer ${token}`;
     const init = { method, headers: { ...headers, Authorization }, redirect: 'manual', signal } as const;
     return fetch(this.#url + path, init);

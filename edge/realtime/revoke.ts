@@ -1,14 +1,13 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { keys, REVOKED_CHANNEL } from '@warmwind/shared/keys';
-import { type Revoked, TICKET_MAX_SECONDS } from '@warmwind/shared/realtime';
+import { keys } from '@warmwind/shared/keys';
+import { TICKET_MAX_SECONDS } from '@warmwind/shared/realtime';
 import type { App } from '../env.ts';
-import { notFound, unavailable } from '../http/errors.ts';
-import { failureOf } from '../http/failure.ts';
-import { log } from '../http/log.ts';
+import { notFound } from '../http/errors.ts';
 import { failures, IdParam, security } from '../http/openapi.ts';
 import { noQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
+import { publishRevoked, revoke } from './revoked.ts';
 
 /** `DELETE /realtime/tokens/:id` */
 export function revokeTicket(app: App, { limiter, redis }: Services): void {
@@ -32,20 +31,13 @@ export function revokeTicket(app: App, { limiter, redis }: Services): void {
     const now = Date.now();
     // Nobody knows when it would have expired: no ticket outlives this.
     const until = now + TICKET_MAX_SECONDS * 1000;
-    const published = JSON.stringify({ userId, ticketId } satisfies Revoked);
-    try {
-      await redis
-        .pipeline()
-        .zremrangebyscore(key, 0, now)
-        .zadd(key, { score: until, member: ticketId })
-        .pexpireat(key, until)
-        .hdel(keys.shareLinks(userId), ticketId)
-        .publish(REVOKED_CHANNEL, published)
-        .exec();
-    } catch (error) {
-      log.warn('a revocation is unknown', { requestId: c.get('requestId'), ...failureOf(error) });
-      throw unavailable('It is unknown whether the ticket was revoked: retry.');
-    }
+    const trip = redis
+      .pipeline()
+      .zremrangebyscore(key, 0, now)
+      .zadd(key, { score: until, member: ticketId })
+      .pexpireat(key, until)
+      .hdel(keys.shareLinks(userId), ticketId);
+    await revoke(c, publishRevoked(trip, { userId, ticketId }));
     return c.body(null, 204);
   });
 }

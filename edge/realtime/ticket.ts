@@ -5,16 +5,21 @@ import { SignJWT } from 'jose';
 /** A ticket as the relay takes it; `exp` in seconds since 1970. */
 export type SignedTicket = { id: string; token: string; exp: number };
 
+/** `notAfter`, in seconds since 1970, is when the token expires that asks for the ticket: no ticket outlives its token. */
+export type TicketLifetime = { ttlSeconds: number; notAfter?: number };
+
 /** Signs tickets for the relay with the deployment's secret. */
 export function createTickets(secret: string) {
   const key = new TextEncoder().encode(secret);
-  return async (claims: Omit<TicketClaims, 'jti' | 'exp'>, ttlSeconds: number): Promise<SignedTicket> => {
+  return async (
+    claims: Omit<TicketClaims, 'jti' | 'iat' | 'exp'>,
+    { ttlSeconds, notAfter = Number.POSITIVE_INFINITY }: TicketLifetime,
+  ): Promise<SignedTicket> => {
     const id = newId();
-    const issuedAt = Math.floor(Date.now() / 1000);
-    const exp = issuedAt + ttlSeconds;
-    const token = await new SignJWT({ ...claims, jti: id, exp } satisfies TicketClaims)
+    const iat = Date.now() / 1000;
+    const exp = Math.floor(Math.min(iat + ttlSeconds, notAfter));
+    const token = await new SignJWT({ ...claims, jti: id, iat, exp } satisfies TicketClaims)
       .setProtectedHeader({ alg: 'HS256' })
-      .setIssuedAt(issuedAt)
       .setAudience(RELAY_AUDIENCE)
       .sign(key);
     return { id, token, exp };

@@ -1,8 +1,9 @@
-import { keys } from '@warmwind/shared/keys';
-import { MAX_SHARE_LINKS, RELAY_AUDIENCE, TicketClaims } from '@warmwind/shared/realtime';
+import { keys, REVOKED_CHANNEL } from '@warmwind/shared/keys';
+import { MAX_SHARE_LINKS, RELAY_AUDIENCE, TICKET_MAX_SECONDS, TicketClaims } from '@warmwind/shared/realtime';
 import { decodeProtectedHeader, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AUTH_SECRET, startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+import { AUTH_SECRET, signToken, startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
 
 let edge: TestEdge;
 
@@ -31,6 +32,26 @@ describe('POST /realtime/token', () => {
     });
     expect(decodeProtectedHeader(String(body.token)).alg).toBe('HS256');
     expect(claims.exp - Date.now() / 1000).toBeGreaterThan(3500);
+  });
+
+  test('200: neither a ticket nor a share link outlives the token that asks for it', async () => {
+    const { containerId } = (await edge.call('kim', 'POST', '/containers/start')).body;
+    const exp = Math.floor(Date.now() / 1000) + 90;
+    const headers = { Authorization: `Bearer ${await signToken({ sub: 'kim', exp })}` };
+    const asks = [{ ttlSeconds: 86_400 }, { containerId, mode: 'control', ttlSeconds: 86_400 }];
+    for (const asked of asks) {
+      const { status, body } = await edge.call(undefined, 'POST', '/realtime/token', {
+        body: asked,
+        headers,
+      });
+      expect([status, body.expiresAt]).toEqual([200, new Date(exp * 1000).toISOString()]);
+      expect((await claimsOf(body.token)).exp).toBe(exp);
+    }
+    const shorter = await edge.call(undefined, 'POST', '/realtime/token', {
+      body: { ttlSeconds: 10 },
+      headers,
+    });
+    expect((await claimsOf(shorter.body.token)).exp).toBeLessThan(exp - 60);
   });
 
   test('200: a share link to one desktop', async () => {
@@ -113,5 +134,48 @@ describe('GET /realtime/tokens', () => {
     const left = await client.pttl(key);
     expect(left).toBeGreaterThan(3_500_000);
     expect(left).toBeLessThanOrEqual(3_600_000);
+  });
+});
+
+describe('DELETE /realtime/tokens', () => {
+  const revokeAll = (user: string | undefined, query = '') =>
+    edge.call(user, 'DELETE', `/realtime/tokens${query}`);
+
+  test("204: all of the caller's tickets until now are recorded as revoked and published, and no later one", async () => {
+    const { client } = edge.gateway.redis;
+    const { containerId } = (await edge.call('gil', 'POST', '/containers/start')).body;
+    const issued = await claimsOf((await ticket({ containerId }, 'gil')).body.token);
+    await ticket(
+      { containerId: (await edge.call('hal', 'POST', '/containers/start')).body.containerId },
+      'hal',
+    );
+    const published: unknown[] = [];
+    const subscriber = client.duplicate();
+    subscriber.on('message', (_channel, text) => published.push(JSON.parse(text)));
+    await subscriber.subscribe(REVOKED_CHANNEL);
+
+    expect((await revokeAll('gil')).status).toBe(204);
+    const before = Number(await client.get(keys.revokedBefore('gil')));
+    await waitFor('the relays to be told', () => published.length > 0);
+    subscriber.disconnect();
+    expect(published).toEqual([{ userId: 'gil', before }]);
+    expect(issued.iat * 1000).toBeLessThanOrEqual(before);
+    const left = await client.pttl(keys.revokedBefore('gil'));
+    expect(left).toBeGreaterThan((TICKET_MAX_SECONDS - 60) * 1000);
+    expect((await edge.call('gil', 'GET', '/realtime/tokens')).body.items).toEqual([]);
+    expect((await edge.call('hal', 'GET', '/realtime/tokens')).body.items).toHaveLength(1);
+    expect(await client.exists(keys.revokedBefore('hal'))).toBe(0);
+    expect((await claimsOf((await ticket({}, 'gil')).body.token)).iat * 1000).toBeGreaterThan(before);
+  });
+
+  test('400 and 401: it takes no parameters, and a token', async () => {
+    expect((await revokeAll('gil', '?all=1')).status).toBe(400);
+    expect((await revokeAll(undefined)).status).toBe(401);
+  });
+
+  test('503: while Redis is away nothing is said to be revoked', async () => {
+    await edge.gateway.redis.kill();
+    expect((await revokeAll('gil')).status).toBe(503);
+    await edge.gateway.redis.restart();
   });
 });

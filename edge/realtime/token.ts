@@ -20,6 +20,8 @@ export function createTicket(app: App, services: Services): void {
     path: '/realtime/token',
     operationId: 'createTicket',
     summary: 'A ticket for the relay, for yourself or to share one desktop',
+    description:
+      'It expires with the API token that asks for it at the latest: `expiresAt` says when. What it holds open is closed then.',
     security,
     middleware: [limited(limiter, 'closed'), noQuery, jsonBody] as const,
     request: { body: json(TicketRequest, 'All optional.', SHARE) },
@@ -27,12 +29,12 @@ export function createTicket(app: App, services: Services): void {
   });
   app.openapi(route, async (c) => {
     const { containerId, mode, ttlSeconds } = c.req.valid('json');
-    const user = c.get('user').id;
+    const { id: user, expiresAt: notAfter } = c.get('user');
     if (containerId !== undefined && !(await findContainer(c, services, containerId)))
       throw notFound('desktop');
 
     const claims = { sub: user, mode, ...(containerId ? { containerId } : {}) };
-    const { id, token, exp } = await sign(claims, ttlSeconds);
+    const { id, token, exp } = await sign(claims, { ttlSeconds, notAfter });
     const expiresAt = new Date(exp * 1000).toISOString();
     if (containerId !== undefined) {
       await shareLinks.add(user, { id, containerId, mode, createdAt: new Date().toISOString(), expiresAt });

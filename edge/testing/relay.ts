@@ -6,7 +6,7 @@ import { jwtVerify } from 'jose';
 import { AUTH_SECRET } from '../../infra/edge/testing.ts';
 
 /** What a test's relay was asked, and whether whoever asked is still there. */
-type Asked = { path: string; user: string; lastEventId: string | undefined; gone: boolean };
+type Asked = { path: string; user: string; lastEventId: string | undefined; exp: number; gone: boolean };
 
 export type TestRelay = {
   url: string;
@@ -34,7 +34,8 @@ export async function startTestRelay(): Promise<TestRelay> {
     const key = new TextEncoder().encode(AUTH_SECRET);
     const { payload } = await jwtVerify(token, key, { audience: RELAY_AUDIENCE });
     const lastEventId = request.headers['last-event-id'] as string | undefined;
-    const asked = { path: request.url ?? '', user: String(payload.sub), lastEventId, gone: false };
+    const { sub: user = '', exp = 0 } = payload;
+    const asked = { path: request.url ?? '', user, lastEventId, exp, gone: false };
     relay.asked.push(asked);
     response.on('close', () => {
       asked.gone = !response.writableFinished;

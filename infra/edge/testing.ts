@@ -42,7 +42,7 @@ export type CallInit = { body?: unknown; headers?: Record<string, string> };
 
 /** A token of the API, valid unless told otherwise. */
 export const signToken = (claims: JWTPayload = {}, secret = AUTH_SECRET, alg = 'HS256'): Promise<string> =>
-  new SignJWT({ sub: 'ada', aud: API_AUDIENCE, exp: Math.floor(Date.now() / 1000) + 600, ...claims })
+  new SignJWT({ sub: 'ada', aud: API_AUDIENCE, exp: Math.floor(Date.now() / 1000) + 7200, ...claims })
     .setProtectedHeader({ alg })
     .sign(new TextEncoder().encode(secret));
 

@@ -13,6 +13,12 @@ beforeAll(async () => {
 afterEach(() => world.tidy());
 afterAll(() => world?.stop());
 
+/** All of a user's tickets until then. */
+const writeAll = (userId: string, before: number) =>
+  world.queue.client.set(keys.revokedBefore(userId), before);
+const publishAll = (userId: string, before: number) =>
+  world.queue.client.publish(REVOKED_CHANNEL, JSON.stringify({ userId, before } satisfies Revoked));
+
 /** What the edge writes, and what it publishes; each alone is enough to close what is open. */
 const write = (userId: string, ticketId: string) =>
   world.queue.client.zadd(keys.revoked(userId), Date.now() + 60_000, ticketId);
@@ -38,6 +44,45 @@ test.each([
   expect(other.connected).toBe(true);
   expect(kept.over()).toBeUndefined();
   await world.queue.client.del(keys.revoked('ann'));
+});
+
+test.each([
+  ['published', publishAll],
+  ['written, and whose message was missed,', writeAll],
+])(
+  "a revocation of all that is %s closes all of a user's sockets and streams of before",
+  async (_, revoke) => {
+    const nodes = [await world.node(), await world.node()];
+    const [here = '', there = ''] = nodes.map(({ url }) => url);
+    const job = await world.job('ann');
+    const now = Date.now();
+    const old = await ticket('ann', { iat: now / 1000 - 5 });
+    const link = await ticket('ann', { containerId: await world.container('ann'), iat: now / 1000 - 1 });
+    const unknown = await ticket('ann', { iat: undefined });
+    const later = await ticket('ann', { iat: now / 1000 + 1 });
+    const sockets = [old, link, unknown].flatMap((bad) => nodes.map(({ url }) => world.client(url, bad)));
+    const kept = [
+      world.client(here, later),
+      world.client(there, await ticket('bob', { iat: now / 1000 - 5 })),
+    ];
+    await Promise.all([...sockets, ...kept].map(connected));
+    const stream = await openStream(there, old, job);
+    await revoke('ann', now);
+    await waitFor('all to be closed', () => sockets.every((socket) => !socket.connected) && stream.over());
+    expect(kept.map((socket) => socket.connected)).toEqual([true, true]);
+    await world.queue.client.del(keys.revokedBefore('ann'));
+  },
+);
+
+test('a ticket of before a revocation of all opens nothing; one of after it does', async () => {
+  const { url } = await world.node();
+  const now = Date.now();
+  await writeAll('ann', now);
+  const old = await ticket('ann', { iat: now / 1000 });
+  expect((await connected(world.client(url, old)))?.data?.code).toBe('unauthenticated');
+  expect(await connected(world.client(url, await ticket('ann', { iat: (now + 1) / 1000 })))).toBeUndefined();
+  expect(await connected(world.client(url, await ticket('bob', { iat: now / 1000 })))).toBeUndefined();
+  await world.queue.client.del(keys.revokedBefore('ann'));
 });
 
 test('a revoked ticket opens neither a socket nor a stream, on whatever node', async () => {

@@ -21,7 +21,7 @@ export class Revocations {
     subscriber.subscribe(REVOKED_CHANNEL).catch(() => undefined);
     subscriber.on('message', (_channel: string, message: string) => {
       const { success, data } = Revoked.safeParse(parse(message));
-      if (success) connections.closeTickets(data.userId, [data.ticketId]);
+      if (success) connections.closeTickets(data.userId, isRevokedBy(data));
       else log.warn('a revocation could not be read');
     });
     const check = () => this.#checkAll().catch(() => undefined);
@@ -33,11 +33,12 @@ export class Revocations {
    * Was this ticket revoked? While Redis does not answer nobody is kept out: what a ticket opens is looked up there too,
    * and the check makes up for it.
    */
-  async includes({ sub, jti }: TicketClaims): Promise<boolean> {
-    return this.#queue.zscore(keys.revoked(sub), jti).then(
-      (score) => score !== null,
-      () => false,
-    );
+  async includes(ticket: TicketClaims): Promise<boolean> {
+    const trip = this.#queue.pipeline();
+    trip.zscore(keys.revoked(ticket.sub), ticket.jti).get(keys.revokedBefore(ticket.sub));
+    const [one, all] = (await trip.exec().catch(() => null)) ?? [];
+    if (one && !one[0] && one[1] !== null) return true;
+    return Boolean(all && !all[0] && issuedUntil(ticket, Number(all[1])));
   }
 
   close(): void {
@@ -50,15 +51,31 @@ export class Revocations {
     for (let i = 0; i < users.length; i += LIMITS.revocationBatch) {
       const batch = users.slice(i, i + LIMITS.revocationBatch);
       const trip = this.#queue.pipeline();
-      for (const user of batch) trip.zrangebyscore(keys.revoked(user), Date.now(), '+inf');
+      for (const user of batch) {
+        trip.zrangebyscore(keys.revoked(user), Date.now(), '+inf').get(keys.revokedBefore(user));
+      }
       const answers = (await trip.exec()) ?? [];
       for (const [n, user] of batch.entries()) {
-        const ids = answers[n]?.[1];
-        if (Array.isArray(ids) && ids.length > 0) this.#connections.closeTickets(user, ids as string[]);
+        const ids = answers[2 * n]?.[1];
+        const before = Number(answers[2 * n + 1]?.[1] ?? 0);
+        const known = Array.isArray(ids) ? new Set<unknown>(ids) : undefined;
+        this.#connections.closeTickets(
+          user,
+          (ticket) => known?.has(ticket.jti) || issuedUntil(ticket, before),
+        );
       }
     }
   }
 }
+
+/** Was the ticket issued until then, ms since 1970? */
+const issuedUntil = ({ iat }: TicketClaims, before: number): boolean =>
+  before > 0 && Math.round(iat * 1000) <= before;
+
+const isRevokedBy =
+  (revoked: Revoked) =>
+  (ticket: TicketClaims): boolean =>
+    'ticketId' in revoked ? ticket.jti === revoked.ticketId : issuedUntil(ticket, revoked.before);
 
 function parse(message: string): unknown {
   try {

@@ -176,6 +176,7 @@ export async function ticket(
     containerId?: string;
     mode?: 'view' | 'control';
     secret?: string;
+    iat?: number | undefined;
     expiresIn?: number;
   } = {},
 ): Promise<string> {
