@@ -6,6 +6,10 @@ export const OCR_MODEL = 'ocr-eng';
 /** The largest image of a request, bytes before base64. */
 export const MAX_IMAGE_BYTES = 2 ** 20;
 
+/** How long an attempt may take at most, ms, whatever its request says. A reading takes that long when it says nothing. */
+export const MAX_READING_MS = 120_000;
+export const MAX_GENERATION_MS = 900_000;
+
 /** A model's name. */
 export const ModelName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/, 'use the name of a model');
 export const MAX_MESSAGES = 256;
@@ -21,7 +25,7 @@ const GENERATION_ONLY = ['maxTokens', 'temperature', 'seed', 'topP', 'stop'] as 
 
 /**
  * The body of `POST /inference`: a prompt or messages for a language model; for `ocr-eng` an image (base64), or the desktop
- * whose screen is read. `timeoutMs` is per attempt.
+ * whose screen is read. `timeoutMs` is per attempt, and has a ceiling by kind of model.
  */
 export const InferenceRequest = z
   .strictObject({
@@ -43,7 +47,15 @@ export const InferenceRequest = z
       .optional(),
     topP: z.number().gt(0).max(1).optional(),
     stop: z.array(z.string().min(1).max(256)).max(4).optional(),
-    timeoutMs: z.number().int().min(1000).max(3_600_000).optional(),
+    timeoutMs: z
+      .number()
+      .int()
+      .min(1000)
+      .max(MAX_GENERATION_MS, `at most ${MAX_GENERATION_MS} ms for an attempt`)
+      .optional()
+      .describe(
+        `Of an attempt, ms. At most ${MAX_READING_MS} for ${OCR_MODEL}, ${MAX_GENERATION_MS} for others.`,
+      ),
     webhookUrl: WebhookUrl.optional(),
   })
   .superRefine((request, context) => {
@@ -51,6 +63,10 @@ export const InferenceRequest = z
       (name) => request[name] !== undefined,
     );
     if (request.model === OCR_MODEL) {
+      if (request.timeoutMs !== undefined && request.timeoutMs > MAX_READING_MS) {
+        const message = `at most ${MAX_READING_MS} ms for ${OCR_MODEL}`;
+        context.addIssue({ code: 'custom', path: ['timeoutMs'], message });
+      }
       if (given.length !== 1 || (given[0] !== 'image' && given[0] !== 'containerId')) {
         context.addIssue({
           code: 'custom',

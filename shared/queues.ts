@@ -1,11 +1,19 @@
+import { OCR_MODEL } from './inference.ts';
 import type { JobKind } from './jobs.ts';
 
-/** Queues that any worker may serve: desktops to place, models to ask, webhooks to deliver, upkeep. */
-export const QUEUES = ['containers', 'ai-inference', 'webhooks', 'cleanup'] as const;
+/** Queues that any worker may serve: desktops to place, models to ask, images to read, webhooks to deliver, upkeep. */
+export const QUEUES = ['containers', 'ai-inference', 'ai-readings', 'webhooks', 'cleanup'] as const;
 export type QueueName = (typeof QUEUES)[number];
 
 /** Those of them that hold runs of users' jobs. */
-export const JOB_QUEUES = ['containers', 'ai-inference'] as const satisfies QueueName[];
+export const JOB_QUEUES = ['containers', 'ai-inference', 'ai-readings'] as const satisfies QueueName[];
+
+/**
+ * The queue of requests to a model. Readings take a CPU here, other models wait for their servers: neither takes slots
+ * from the other.
+ */
+export const inferenceQueue = (model: string): QueueName =>
+  model === OCR_MODEL ? 'ai-readings' : 'ai-inference';
 
 /** Commands to the desktops of one host. */
 export const hostQueue = (host: string): string => `containers-${host}`;

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { newId } from '@warmwind/shared/ids';
+import { MAX_GENERATION_MS, MAX_READING_MS } from '@warmwind/shared/inference';
 import { keys } from '@warmwind/shared/keys';
 import type { Probes } from '@warmwind/shared/node/health';
 import type { Logger } from '@warmwind/shared/node/log';
@@ -23,6 +24,7 @@ import { Models } from './inference/models.ts';
 import { Cancellations } from './jobs/cancellations.ts';
 import { FollowUp } from './jobs/followup.ts';
 import { Observer } from './jobs/observer.ts';
+import type { Handler } from './jobs/runtime.ts';
 import { publishUnpublished } from './jobs/unpublished.ts';
 import { JobWorker, type JobWorkerOptions } from './jobs/worker.ts';
 import { createLedgerLeader } from './ledger/leader.ts';
@@ -121,24 +123,36 @@ export function createApp(config: Config, log: Logger): App {
   });
 
   const models = new Models(config, stores, metrics, log);
-  const handlers = {
-    'container.start': createStart(host),
-    'container.stop': createStop(host),
-    inference: models.handler,
-  };
+  const commandsOf = { 'container.start': createStart(host), 'container.stop': createStop(host) };
   const deps = { redis: queueRedis, records, ledger, metrics, log, queue };
-  const serve = (queueName: string, concurrency: number, more: Partial<JobWorkerOptions> = {}) => {
+  const serve = (
+    queueName: string,
+    concurrency: number,
+    { answers = models.generation, ...more }: Partial<JobWorkerOptions> & { answers?: Handler } = {},
+  ) => {
     const locks = { lockMs: config.LOCK_MS, stalledEveryMs: config.STALLED_EVERY_MS };
     const options = { queue: queueName, concurrency, handsBack: true, ...locks, ...more };
-    return new JobWorker(deps, options, handlers);
+    return new JobWorker(deps, options, { ...commandsOf, inference: answers });
   };
   const { limit: max, windowMs: duration } = config.INFERENCE_LIMIT;
+  const limiter = { max, duration };
   const placements = serve('containers', config.CONTAINERS_CONCURRENCY);
   const commands = serve(hostQueue(name), config.COMMANDS_CONCURRENCY, { handsBack: false });
-  const inference = serve('ai-inference', config.INFERENCE_CONCURRENCY, { limiter: { max, duration } });
+  const inference = serve('ai-inference', config.INFERENCE_CONCURRENCY, {
+    limiter,
+    maxAttemptTimeoutMs: MAX_GENERATION_MS,
+  });
+  const readings = serve('ai-readings', config.READING_CONCURRENCY, {
+    limiter,
+    attemptTimeoutMs: MAX_READING_MS,
+    maxAttemptTimeoutMs: MAX_READING_MS,
+    answers: models.reading,
+  });
   /** These work on the host's desktops, so only while it is ours. */
   const ofHost = [placements, commands];
-  const workers = [...ofHost, inference];
+  /** These any host does, whoever holds its name. */
+  const ofAnyHost = [inference, readings];
+  const workers = [...ofHost, ...ofAnyHost];
 
   const endCancelled = createEndCancelled(host);
   const followUp = new FollowUp({
@@ -215,7 +229,7 @@ export function createApp(config: Config, log: Logger): App {
       void stores.migrate();
       lease.start();
       models.start();
-      inference.run();
+      for (const worker of ofAnyHost) worker.run();
       cancellations.start();
       observer.start();
       ledgerLeader?.start();

@@ -5,7 +5,9 @@ import { WebhookAllow, WebhookUrl } from '@warmwind/shared/webhooks';
 import { z } from 'zod';
 
 const Name = z.string().regex(/^[a-z0-9-]{1,40}$/, 'use 1-40 of a-z, 0-9 and -');
-const Concurrency = z.coerce.number().int().min(1).max(64);
+/** No user may have all slots of a kind of work: with one alone there would be none for others. */
+const slots = (max: number) =>
+  z.coerce.number().int().min(2, 'use at least 2: one stays free for another user').max(max);
 const Ms = z.coerce.number().int().min(100).max(86_400_000);
 
 /** Addresses with commas between them → without a path: `/v1` is known. */
@@ -44,11 +46,15 @@ export const Config = z
     WORKER_HOST: Name,
     /** Keeps systems that share a Docker Engine apart. */
     FLEET: Name,
-    /** How many jobs of a queue this worker does at a time: starts, commands to its desktops, inference (of images: one per CPU). */
-    CONTAINERS_CONCURRENCY: Concurrency.default(4),
-    COMMANDS_CONCURRENCY: Concurrency.default(4),
-    INFERENCE_CONCURRENCY: z.coerce.number().int().min(1).max(256).default(2),
-    /** How many inferences the whole fleet begins in a time: `10/min`, `600/min`, `5/10s`. */
+    /**
+     * How many jobs of a queue this worker does at a time: starts, commands to its desktops, requests to model servers,
+     * images that are read (each takes a CPU and `SANDBOX_MEMORY_MB`).
+     */
+    CONTAINERS_CONCURRENCY: slots(64).default(4),
+    COMMANDS_CONCURRENCY: slots(64).default(4),
+    INFERENCE_CONCURRENCY: slots(256).default(4),
+    READING_CONCURRENCY: slots(64).default(2),
+    /** How many requests to model servers, and as many readings, the whole fleet begins in a time: `10/min`, `600/min`, `5/10s`. */
     INFERENCE_LIMIT: TierText.prefault('10/min'),
     /** How long a job stays a worker's own without a sign of life, and how often others look for such jobs. */
     LOCK_MS: Ms.default(10_000),

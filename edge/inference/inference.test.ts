@@ -1,3 +1,4 @@
+import { MAX_GENERATION_MS, MAX_READING_MS } from '@warmwind/shared/inference';
 import { keys } from '@warmwind/shared/keys';
 import { jobRow } from '@warmwind/shared/ledger/rows';
 import { jobInputs, jobs } from '@warmwind/shared/ledger/schema';
@@ -86,7 +87,8 @@ describe('POST /inference', () => {
     const input = await redis().get(keys.input('ada', String(body.jobId)));
     expect(JSON.parse(input ?? '')).toEqual({ model: 'ocr-eng', containerId });
     expect((await read('ben')).status).toBe(404);
-    expect(await waiting(edge, 'ai-inference')).toEqual([body.jobId]);
+    expect(await waiting(edge, 'ai-readings')).toEqual([body.jobId]);
+    expect(await waiting(edge, 'ai-inference')).toEqual([]);
   });
 
   test('202: two REST trips', async () => {
@@ -131,6 +133,8 @@ describe('POST /inference', () => {
     [{ model: 'ocr-eng', image: 'AAAA', maxTokens: 5 }, 'maxTokens'],
     [{ model: 'ocr-eng', image: 'AAAA', temperature: 0 }, 'temperature'],
     [ask({ timeoutMs: 1 }), 'timeoutMs'],
+    [ask({ timeoutMs: MAX_GENERATION_MS + 1 }), 'timeoutMs'],
+    [{ model: 'ocr-eng', image: 'AAAA', timeoutMs: MAX_READING_MS + 1 }, 'timeoutMs'],
     [ask({ webhookUrl: 'http://127.0.0.1/' }), 'webhookUrl'],
     [ask({ webhookUrl: 'ftp://hooks.test/' }), 'webhookUrl'],
     [ask({ webhookUrl: 'http://u:p@hooks.test/' }), 'webhookUrl'],
@@ -142,6 +146,12 @@ describe('POST /inference', () => {
       expect.arrayContaining([expect.objectContaining({ path })]),
     ]);
     expect(await redis().keys('ww:{ada}:job*')).toEqual([]);
+  });
+
+  test('400: a time-out above the ceiling of its kind names the ceiling', async () => {
+    const { body } = await infer({ model: 'ocr-eng', image: 'AAAA', timeoutMs: 3_600_000 });
+    expect(JSON.stringify(body.issues)).toContain(`at most ${MAX_READING_MS} ms for ocr-eng`);
+    expect((await infer({ model: 'ocr-eng', image: 'AAAA', timeoutMs: MAX_READING_MS })).status).toBe(202);
   });
 
   test('413: more than 1.5 MB, and what grows beyond it because it is no UTF-8', async () => {

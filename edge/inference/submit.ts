@@ -1,6 +1,6 @@
 import type { InferenceInput } from '@warmwind/shared/inference';
 import type { LimitScope } from '@warmwind/shared/limits';
-import { PRIORITY_CLASS } from '@warmwind/shared/queues';
+import { inferenceQueue, PRIORITY_CLASS } from '@warmwind/shared/queues';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { MAX_IMAGE_BODY_BYTES, tooLarge } from '../http/body.ts';
@@ -28,7 +28,7 @@ export function submitInference(
   return submit(c, services, {
     action: 'inference',
     kind: 'inference',
-    queue: 'ai-inference',
+    queue: inferenceQueue(input.model),
     userId: c.get('user').id,
     requestId: c.get('requestId'),
     scopes: INFERENCE_SCOPES,

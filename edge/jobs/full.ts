@@ -19,9 +19,11 @@ export async function refuseWhenFull({ queues, redis }: Services, submission: Su
   if (full.every((name) => name === false)) return;
   if (submission.action === 'retry') {
     const { userId, jobId } = submission;
-    const kind = await needed(redis.exec<string | null>(['HGET', keys.job(userId, jobId), 'kind']));
-    const queue = kind === 'inference' ? 'ai-inference' : 'containers';
-    if (kind === 'container.stop' || !full.includes(queue)) return;
+    const [kind, known] = await needed(
+      redis.exec<(string | null)[]>(['HMGET', keys.job(userId, jobId), 'kind', 'queue']),
+    );
+    const queue = kind === 'inference' ? known : 'containers';
+    if (kind === 'container.stop' || !full.some((name) => name === queue)) return;
   }
   throw new ApiError('unavailable', 'The queue is full, nothing was accepted: retry later.', {
     retryAfterMs: FULL_RETRY_MS,

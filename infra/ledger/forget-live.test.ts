@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => fleet?.stop());
 
 test('forgetting a user stops their desktop and what waits for a place, and nobody else', async () => {
-  await fleet.worker('h1', { CONTAINERS_CONCURRENCY: '1' });
+  await fleet.worker('h1', { CONTAINERS_CONCURRENCY: '2' });
   const [hers, his] = [await fleet.startDesktop({}, 'ada'), await fleet.startDesktop({}, 'bob')];
   await reached(fleet, hers, 'completed');
   await reached(fleet, his, 'completed');

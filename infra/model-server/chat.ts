@@ -43,7 +43,7 @@ export const chatCompletions = (route: ChatRoute) => async (c: Context) => {
   const prompt = promptOf(model, request);
   const left = new AbortController();
   const signal = AbortSignal.any([c.req.raw.signal, left.signal, route.over]);
-  const sequence = await turn(pool, signal);
+  const sequence = await turn(pool, signal, request.user ?? undefined);
 
   const answer = async (onText: (text: string) => void) => {
     const options = optionsOf(request, model.contextSize - prompt.length);
@@ -132,9 +132,13 @@ const tooLong = (contextSize: number, length: string): Refusal =>
     'messages',
   );
 
-async function turn(pool: Pool<LlamaContextSequence>, signal: AbortSignal): Promise<LlamaContextSequence> {
+async function turn(
+  pool: Pool<LlamaContextSequence>,
+  signal: AbortSignal,
+  user: string | undefined,
+): Promise<LlamaContextSequence> {
   try {
-    return await pool.take(signal);
+    return await pool.take(signal, user);
   } catch (error) {
     if (error instanceof Busy)
       throw refuseForNow(429, `The server is busy: ${error.message}. Ask again soon.`, 'rate_limit_exceeded');

@@ -33,6 +33,22 @@ it('who goes away leaves the line and takes nothing', async () => {
   expect(pool.taken).toBe(0);
 });
 
+it('a user has a share, and the next user a place beside it', async () => {
+  const pool = new Pool(['a', 'b'], { waiting: 9, withinMs: 10_000 });
+  const held = await pool.take(never(), 'greedy');
+  let second = false;
+  const waits = pool.take(never(), 'greedy').then((item) => {
+    second = true;
+    return item;
+  });
+  const other = await pool.take(never(), 'other');
+  pool.give(other);
+  expect([second, pool.taken, pool.waiting]).toEqual([false, 1, 1]);
+  pool.give(held);
+  pool.give(await waits);
+  expect([pool.taken, pool.waiting]).toEqual([0, 0]);
+});
+
 it('nobody waits longer than the bound', async () => {
   const pool = new Pool(['a'], { waiting: 2, withinMs: 1 });
   await pool.take(never());

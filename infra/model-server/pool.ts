@@ -1,14 +1,22 @@
+import { randomUUID } from 'node:crypto';
+import { Slots } from '@warmwind/shared/slots';
+
 /** No place in the line, or no turn within its time. */
 export class Busy extends Error {
   override name = 'Busy';
 }
 
-type Waiting<T> = { resolve: (item: T) => void; reject: (error: Error) => void };
+type Waiting<T> = { user: string; resolve: (item: T) => void; reject: (error: Error) => void };
 
-/** Things that one user at a time may have. Who finds none free waits in a line, which is bounded in length and time. */
+/**
+ * Things that one request at a time may have, each user their share of them (`Slots`). A request that finds none waits in
+ * a line, which is bounded in length and time.
+ */
 export class Pool<T> {
   readonly #free: T[];
   readonly #size: number;
+  readonly #slots: Slots;
+  readonly #taken = new Map<T, () => void>();
   readonly #line = new Set<Waiting<T>>();
   readonly #bounds: { waiting: number; withinMs: number };
   readonly #onIdle: (() => void)[] = [];
@@ -16,6 +24,7 @@ export class Pool<T> {
   constructor(items: T[], bounds: { waiting: number; withinMs: number }) {
     this.#free = [...items];
     this.#size = items.length;
+    this.#slots = new Slots(items.length);
     this.#bounds = bounds;
   }
 
@@ -27,10 +36,13 @@ export class Pool<T> {
     return this.#line.size;
   }
 
-  /** Rejects with `Busy`, or with the signal's reason. */
-  async take(signal: AbortSignal): Promise<T> {
+  /**
+   * Rejects with `Busy`, or with the signal's reason.
+   * @param user whose share it counts for; without one the request stands for itself
+   */
+  async take(signal: AbortSignal, user: string = randomUUID()): Promise<T> {
     signal.throwIfAborted();
-    const item = this.#free.pop();
+    const item = this.#takeFor(user);
     if (item !== undefined) return item;
     const { waiting, withinMs } = this.#bounds;
     if (this.#line.size >= waiting) throw new Busy(`${waiting} requests wait already`);
@@ -43,6 +55,7 @@ export class Pool<T> {
       const gone = () => place.reject(signal.reason as Error);
       const late = setTimeout(() => place.reject(new Busy(`no turn within ${withinMs} ms`)), withinMs);
       const place: Waiting<T> = {
+        user,
         resolve: (taken) => {
           leave();
           resolve(taken);
@@ -57,12 +70,25 @@ export class Pool<T> {
     });
   }
 
-  /** Gives it to the next in the line. */
+  /** Gives it to the next in the line who does not have their share yet. */
   give(item: T): void {
-    const [next] = this.#line;
-    if (next) next.resolve(item);
-    else this.#free.push(item);
+    this.#taken.get(item)?.();
+    this.#taken.delete(item);
+    this.#free.push(item);
+    for (const next of this.#line) {
+      const free = this.#takeFor(next.user);
+      if (free !== undefined) next.resolve(free);
+    }
     if (this.taken === 0) for (const tell of this.#onIdle.splice(0)) tell();
+  }
+
+  #takeFor(user: string): T | undefined {
+    const [item] = this.#free.slice(-1);
+    const release = item === undefined ? undefined : this.#slots.take(user);
+    if (item === undefined || !release) return undefined;
+    this.#free.pop();
+    this.#taken.set(item, release);
+    return item;
   }
 
   /** Resolves when nothing is taken and nobody waits. */

@@ -68,7 +68,7 @@ if retry then
   if known.state ~= 'failed' and known.state ~= 'cancelled' and known.state ~= 'timed_out' then
     return answer({verdict = 'unretryable', state = known.state})
   end
-  queue = kind == 'inference' and 'ai-inference' or 'containers'
+  queue = kind == 'inference' and (known.queue or 'ai-inference') or 'containers'
   if kind == 'container.stop' then
     container_id = known.containerId
     container = container_prefix .. container_id

@@ -216,6 +216,11 @@ export class JobRecords {
     return { url: url ?? '', result: result ?? undefined };
   }
 
+  /** The latest run's priority in its queue; 0 when nobody knows. */
+  async priority({ userId, jobId }: JobRef): Promise<number> {
+    return Number((await this.#store.redis.hget(keys.job(userId, jobId), 'priority')) ?? 0);
+  }
+
   /** When work on the latest run first began, ms; now when nobody knows. */
   async startedAt({ userId, jobId }: JobRef): Promise<number> {
     return Number((await this.#store.redis.hget(keys.job(userId, jobId), 'startedAt')) ?? Date.now());

@@ -1,20 +1,34 @@
-import { InferenceInput, OCR_MODEL } from '@warmwind/shared/inference';
+import { InferenceInput } from '@warmwind/shared/inference';
 import type { Records } from '@warmwind/shared/node/records';
+import { inferenceQueue, type QueueName } from '@warmwind/shared/queues';
+import type { Queue } from 'bullmq';
+import { enqueue } from '../jobs/enqueue.ts';
 import { JobFailure } from '../jobs/errors.ts';
+import { Forwarded } from '../jobs/outcome.ts';
 import type { Handler, JobContext } from '../jobs/runtime.ts';
 
 /** Answers one request with a model. */
 export type InferenceHandler = (job: JobContext, input: InferenceInput) => Promise<unknown>;
 
-/** Gives each request to what serves its model. */
-export function createInference(
-  records: Records,
-  models: { reading: InferenceHandler; generation: InferenceHandler },
-): Handler {
+export type InferenceOptions = {
+  records: Records;
+  /** The queue that the handler serves. */
+  name: QueueName;
+  /** A queue by its name. */
+  queue: (name: string) => Queue;
+  answer: InferenceHandler;
+};
+
+/** Answers the requests of one queue. One that another queue is for moves there. */
+export function createInference({ records, name, queue, answer }: InferenceOptions): Handler {
   return async (job) => {
     const input = readInput(await records.jobs.input(job.data));
-    const answer = input.model === OCR_MODEL ? models.reading : models.generation;
-    return answer(job, input);
+    const proper = inferenceQueue(input.model);
+    if (proper === name) return answer(job, input);
+    const priority = await records.jobs.priority(job.data);
+    await records.jobs.handBack(job.data, undefined, proper);
+    await enqueue(queue(proper), job.data, priority);
+    throw new Forwarded();
   };
 }
 

@@ -1,15 +1,14 @@
-import { availableParallelism } from 'node:os';
 import { OCR_MODEL } from '@warmwind/shared/inference';
 import type { Logger } from '@warmwind/shared/node/log';
 import { Screenshots } from '@warmwind/shared/node/screenshots';
 import type { Config } from '../config.ts';
 import { Gpus } from '../gpu/nvidia.ts';
 import type { Handler } from '../jobs/runtime.ts';
+import { Turns } from '../jobs/turns.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Stores } from '../stores.ts';
 import { createGeneration } from './generation/generation.ts';
 import { ModelServers } from './generation/servers.ts';
-import { Turns } from './generation/turns.ts';
 import { createInference } from './inference.ts';
 import { createLook } from './reading/look.ts';
 import { createReaders, createReading } from './reading/reading.ts';
@@ -17,8 +16,10 @@ import { Served } from './served.ts';
 
 /** The models of this worker: its model servers, the forks that read images, and what it tells the fleet of them. */
 export class Models {
-  /** Answers jobs of the kind `inference`. */
-  readonly handler: Handler;
+  /** Answers requests to model servers. */
+  readonly generation: Handler;
+  /** Reads images. */
+  readonly reading: Handler;
   readonly #readers: ReturnType<typeof createReaders>;
   readonly #servers: ModelServers;
   readonly #gpus: Gpus;
@@ -28,10 +29,7 @@ export class Models {
   constructor(config: Config, stores: Stores, metrics: Metrics, log: Logger) {
     const { promptRedis, records } = stores;
     this.#asked = config.MODEL_SERVERS.length > 0;
-    this.#readers = createReaders(
-      Math.min(config.INFERENCE_CONCURRENCY, availableParallelism()),
-      config.SANDBOX_MEMORY_MB,
-    );
+    this.#readers = createReaders(config.READING_CONCURRENCY, config.SANDBOX_MEMORY_MB);
     const servers = new ModelServers({
       urls: config.MODEL_SERVERS,
       key: config.MODEL_SERVER_KEY,
@@ -54,21 +52,26 @@ export class Models {
     const screenshots = new Screenshots(
       stores.realtimePrompt,
       config.REDIS_REALTIME_URL,
-      config.INFERENCE_CONCURRENCY,
+      config.READING_CONCURRENCY,
       log,
     );
-    this.handler = createInference(records, {
-      reading: createReading(this.#readers, createLook(records, screenshots)),
-      generation: createGeneration({
+    const { limit: max, windowMs: duration } = config.INFERENCE_LIMIT;
+    const answers = {
+      'ai-readings': createReading(this.#readers, createLook(records, screenshots)),
+      'ai-inference': createGeneration({
         servers,
         served,
         records,
         metrics,
-        turns: new Turns(promptRedis, 'ai-inference', config.INFERENCE_LIMIT.windowMs),
+        turns: new Turns(promptRedis, 'ai-inference', { max, duration }),
         idleMs: config.MODEL_IDLE_MS,
         waitMs: config.MODEL_WAIT_MS,
       }),
-    });
+    };
+    const handler = (name: keyof typeof answers) =>
+      createInference({ records, name, queue: stores.queue, answer: answers[name] });
+    this.reading = handler('ai-readings');
+    this.generation = handler('ai-inference');
   }
 
   start(): void {

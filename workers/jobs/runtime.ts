@@ -58,15 +58,20 @@ export type Delivery = {
 export class Runtime {
   readonly #deps: RuntimeDeps;
   readonly #handlers: Record<JobKind, Handler>;
-  readonly #timeoutMs: number;
+  readonly #timeouts: { usualMs: number; longestMs: number };
   /** A job had to wait for the ledger: the next start asks whether it is back before it claims. */
   #ledgerAway = false;
 
-  /** @param timeoutMs of an attempt whose job says nothing else */
-  constructor(deps: RuntimeDeps, handlers: Record<JobKind, Handler>, timeoutMs = ATTEMPT_TIMEOUT_MS) {
+  /** @param timeouts of an attempt: `usualMs` where its job says nothing else, `longestMs` whatever its job says */
+  constructor(
+    deps: RuntimeDeps,
+    handlers: Record<JobKind, Handler>,
+    timeouts: { usualMs?: number | undefined; longestMs?: number | undefined } = {},
+  ) {
     this.#deps = deps;
     this.#handlers = handlers;
-    this.#timeoutMs = timeoutMs;
+    const { usualMs = ATTEMPT_TIMEOUT_MS, longestMs = Math.max(usualMs, ATTEMPT_TIMEOUT_MS) } = timeouts;
+    this.#timeouts = { usualMs, longestMs };
   }
 
   /** → what BullMQ keeps of it. Throws what BullMQ must see. */
@@ -84,7 +89,9 @@ export class Runtime {
       await records.jobs.tellEndAgain(data);
       return null;
     }
-    const { fence, timeoutMs = this.#timeoutMs } = claim;
+    const { fence } = claim;
+    const { usualMs, longestMs } = this.#timeouts;
+    const timeoutMs = Math.min(claim.timeoutMs ?? usualMs, longestMs);
     delivery.fence = fence;
     const stopTimer = metrics.jobSeconds.startTimer({ kind: data.kind });
     const timer = setTimeout(() => abort.abort('timed-out' satisfies AbortReason), timeoutMs);

@@ -63,6 +63,11 @@ test("a job's own time-out goes before its queue's", async () => {
   await reached(line, job, 'delayed');
 });
 
+test('no attempt takes longer than its queue allows, whatever its job says', async () => {
+  line.work(untilAborted, { queue: 'ai-inference', maxAttemptTimeoutMs: 50 });
+  await reached(line, await line.infer('u', { timeoutMs: 3_600_000 }), 'delayed');
+});
+
 test('a cancelled run ends cancelled and is not tried again', async () => {
   line.work(async () => {
     throw new Cancelled();
@@ -200,6 +205,59 @@ test('behind the thousand jobs of one user the single job of another starts at o
   );
   await reached(line, other, 'completed');
   expect(order.indexOf('modest')).toBeLessThanOrEqual(concurrency + 1);
+});
+
+test('beside the endless jobs of one user those of others start at once, and no attempt is spent', async () => {
+  const running = new Map<string, number>();
+  const most = new Map<string, number>();
+  const handler: Handler = async (job) => {
+    const { userId } = job.data;
+    running.set(userId, (running.get(userId) ?? 0) + 1);
+    most.set(userId, Math.max(most.get(userId) ?? 0, running.get(userId) ?? 0));
+    return userId === 'greedy' ? untilAborted(job) : {};
+  };
+  line.work(handler, { queue: 'ai-inference', concurrency: 4 });
+  const endless = await Promise.all(Array.from({ length: 20 }, () => line.infer('greedy')));
+  await waitFor('their share', () => running.get('greedy') === 2);
+  const states = async () => {
+    const jobs = await Promise.all(endless.map((job) => line.job(job)));
+    return jobs.map((job) => job?.state).sort();
+  };
+  for (const other of ['ada', 'bob', 'ada']) await reached(line, await line.infer(other), 'completed');
+  expect(most.get('greedy')).toBe(2);
+  expect(await states()).toEqual([...Array(2).fill('active'), ...Array(18).fill('queued')]);
+  for (const job of await Promise.all(endless.map((each) => line.job(each)))) {
+    expect(job).toMatchObject({ run: 1, attemptsMade: 0 });
+  }
+});
+
+test('what waited for its share goes on when a slot is free, each job once', async () => {
+  const done: string[] = [];
+  let running = 0;
+  const handler: Handler = async ({ data }) => {
+    running += 1;
+    expect(running).toBeLessThanOrEqual(2);
+    await sleep(20);
+    done.push(data.jobId);
+    running -= 1;
+  };
+  line.work(handler, { queue: 'ai-inference', concurrency: 3 });
+  const jobs = await Promise.all(Array.from({ length: 30 }, () => line.infer('alone')));
+  for (const job of jobs) await reached(line, job, 'completed');
+  expect(done.toSorted()).toEqual(jobs.map(({ jobId }) => jobId).toSorted());
+});
+
+test('a user has a share of what the fleet begins in a time, and others have the rest', async () => {
+  const begun: string[] = [];
+  const handler: Handler = async ({ data }) => {
+    begun.push(data.userId);
+  };
+  for (let i = 0; i < 6; i++) await line.infer('greedy');
+  line.work(handler, { queue: 'ai-inference', limiter: { max: 4, duration: 60_000 } });
+  await waitFor('their share', () => begun.length === 2);
+  await waitFor('the rest to wait', async () => (await line.queue('ai-inference').getDelayedCount()) === 4);
+  await reached(line, await line.infer('other'), 'completed');
+  expect(begun).toEqual(['greedy', 'greedy', 'other']);
 });
 
 test("premium work goes before other work of its owner's equals, and never before another's first job", async () => {

@@ -3,11 +3,14 @@ import { keys } from '@warmwind/shared/keys';
 import type { Standing } from '@warmwind/shared/node/records';
 import type { JobData } from '@warmwind/shared/queues';
 import type { Cancelled } from '@warmwind/shared/records';
-import { type Queue, type RateLimiterOptions, Worker } from 'bullmq';
+import { Slots } from '@warmwind/shared/slots';
+import { type Job, type Queue, type RateLimiterOptions, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { loop } from '../loop.ts';
 import type { AbortReason } from './outcome.ts';
+import { ParkedJobs } from './parked.ts';
 import { type Delivery, type Handler, Runtime, type RuntimeDeps } from './runtime.ts';
+import { Turns } from './turns.ts';
 
 /** How often a worker looks at where its own runs stand, ms. */
 const LOOK_EVERY_MS = 1000;
@@ -23,12 +26,15 @@ export type JobWorkerDeps = RuntimeDeps & {
 
 export type JobWorkerOptions = {
   queue: string;
+  /** Jobs at a time. Each user has a share of these slots: see `Slots`. */
   concurrency: number;
   /** At shutdown active jobs go back to peers; without it they are waited for (a host's own queue has no peer). */
   handsBack: boolean;
   /** How many starts in how many ms, of the whole fleet. */
   limiter?: RateLimiterOptions;
+  /** How long an attempt may take whose job says nothing else, and how long any attempt may take, whatever its job says. */
   attemptTimeoutMs?: number;
+  maxAttemptTimeoutMs?: number;
   /** How long a job stays a worker's own without a sign of it, and how often others look, ms. */
   lockMs?: number;
   stalledEveryMs?: number;
@@ -41,6 +47,10 @@ export class JobWorker {
   readonly #options: JobWorkerOptions;
   readonly #runtime: Runtime;
   readonly #active = new Set<Delivery>();
+  readonly #slots: Slots;
+  readonly #parked: ParkedJobs;
+  /** Where the queue has a limiter. */
+  readonly #turns: Turns | undefined;
   #worker: Worker;
   /** Silent ones that were replaced, and end when the jobs they still have do. */
   readonly #retired: Promise<void>[] = [];
@@ -52,7 +62,11 @@ export class JobWorker {
   constructor(deps: JobWorkerDeps, options: JobWorkerOptions, handlers: Record<JobKind, Handler>) {
     this.#deps = deps;
     this.#options = options;
-    this.#runtime = new Runtime(deps, handlers, options.attemptTimeoutMs);
+    const { attemptTimeoutMs: usualMs, maxAttemptTimeoutMs: longestMs } = options;
+    this.#runtime = new Runtime(deps, handlers, { usualMs, longestMs });
+    this.#slots = new Slots(options.concurrency);
+    this.#parked = new ParkedJobs(deps.queue(options.queue));
+    this.#turns = options.limiter && new Turns(deps.redis, options.queue, options.limiter);
     this.#worker = this.#create();
   }
 
@@ -127,11 +141,30 @@ export class JobWorker {
     const delivery: Delivery = { job, token, abort: new AbortController() };
     this.#silentSince = undefined;
     if (this.#closing && this.#options.handsBack) return this.#runtime.handBack(delivery);
+    const user = userOf(job);
+    const release = this.#slots.take(user);
+    if (!release) return this.#park(delivery, user);
+    this.#parked.remove(user, job.id ?? '');
     this.#active.add(delivery);
     try {
+      const waitMs = (await this.#turns?.take(user)) ?? 0;
+      if (waitMs > 0) return await this.#runtime.handBack(delivery, waitMs);
       return await this.#runtime.deliver(delivery);
     } finally {
       this.#active.delete(delivery);
+      release();
+      void this.#parked.promote((parked) => this.#slots.admits(parked));
+    }
+  }
+
+  /** The job's user has their share of slots: it waits, no attempt and no turn is spent, and others go on. */
+  async #park(delivery: Delivery, user: string): Promise<never> {
+    await this.#turns?.giveBack(Date.now());
+    try {
+      return await this.#runtime.handBack(delivery, ParkedJobs.delayMs(delivery.job));
+    } finally {
+      this.#parked.add(user, delivery.job.id ?? '');
+      void this.#parked.promote((parked) => this.#slots.admits(parked));
     }
   }
 
@@ -170,6 +203,9 @@ export class JobWorker {
     this.run();
   }
 }
+
+/** Whose slot a job takes. What is malformed is nobody's, and ends when it is read. */
+const userOf = ({ data }: Job): string => String((data as Partial<JobData> | undefined)?.userId ?? '');
 
 /** Jobs wait, and nothing but workers keeps them waiting. */
 async function isDue(queue: Queue, { limiter }: JobWorkerOptions): Promise<boolean> {

@@ -9,7 +9,13 @@ import { recordSubmission } from '@warmwind/shared/ledger/submissions';
 import { cancelScript } from '@warmwind/shared/lua/cancel.lua';
 import { submitScript } from '@warmwind/shared/lua/submit.lua';
 import type { Ledger } from '@warmwind/shared/node/ledger';
-import { JOB_DATA_VERSION, type JobData, runOptions } from '@warmwind/shared/queues';
+import {
+  inferenceQueue,
+  JOB_DATA_VERSION,
+  type JobData,
+  type QueueName,
+  runOptions,
+} from '@warmwind/shared/queues';
 import {
   type CancelVerdict,
   cancelKeys,
@@ -107,6 +113,7 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
     more: Partial<JobRequest> = {},
     recorded = true,
     input = '{}',
+    inference: QueueName = 'ai-inference',
   ) => {
     const { userId, jobId } = job;
     const kind = KIND_OF[request.action];
@@ -114,7 +121,7 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
       {
         ...common(userId),
         job: { id: jobId, kind, requestId: `r-${jobId}`, ...more },
-        queue: kind === 'inference' ? 'ai-inference' : 'containers',
+        queue: kind === 'inference' ? inference : 'containers',
         ...request,
       },
       job,
@@ -166,7 +173,8 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
     /** Asks a model for what `input` says. */
     ask: (input: InferenceInput, userId = `u-${newId().slice(0, 8)}`, more: Partial<JobRequest> = {}) => {
       const job = { userId, jobId: newId(), containerId: '' };
-      return submit({ action: 'inference' }, job, more, true, JSON.stringify(input));
+      const queue = inferenceQueue(input.model);
+      return submit({ action: 'inference' }, job, more, true, JSON.stringify(input), queue);
     },
     /** An ended job once more, as the edge does it. */
     retry: async (job: Submitted, kind: JobKind = 'container.start') => {

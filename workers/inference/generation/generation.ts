@@ -3,6 +3,7 @@ import type { Records } from '@warmwind/shared/node/records';
 import { type FailureCode, JobFailure } from '../../jobs/errors.ts';
 import { HandBack } from '../../jobs/outcome.ts';
 import type { JobContext } from '../../jobs/runtime.ts';
+import type { Turns } from '../../jobs/turns.ts';
 import type { Metrics } from '../../metrics.ts';
 import type { InferenceHandler } from '../inference.ts';
 import type { Served } from '../served.ts';
@@ -10,7 +11,6 @@ import { ServerBusy } from './failures.ts';
 import { Output } from './output.ts';
 import type { ModelServers } from './servers.ts';
 import { stream } from './stream.ts';
-import type { Turns } from './turns.ts';
 
 /** A job that must wait is handed back for half as long as it has waited, within these, ms. */
 const WAIT_AT_LEAST_MS = 250;
@@ -42,7 +42,7 @@ export function createGeneration(options: GenerationOptions): InferenceHandler {
       await job.progress(10, 'asks the model');
       const { text, finishReason, usage, firstTokenAt } = await stream(
         server,
-        input,
+        { input, userId: job.data.userId },
         job.signal,
         idleMs,
         (piece) => output.add(piece),
@@ -113,6 +113,6 @@ async function wait(
 ): Promise<never> {
   const waited = Date.now() - (await records.jobs.startedAt(data));
   if (waited > waitMs) throw new JobFailure(code);
-  await turns.giveBack(startedAt);
+  await turns.giveBack(startedAt, data.userId);
   throw new HandBack(Math.max(atLeastMs, Math.min(WAIT_AT_MOST_MS, waited / 2)) * (1 + Math.random() / 4));
 }

@@ -17,7 +17,7 @@ const ask = async (script: Script, { idleMs = 30_000, signal = new AbortControll
   let text = '';
   const asked = stream(
     new ModelServer(server.url, 'key'),
-    { model: 'm', prompt: 'Hi' },
+    { input: { model: 'm', prompt: 'Hi' }, userId: 'u' },
     signal,
     idleMs,
     (piece) => {
@@ -81,7 +81,13 @@ test('a server that is away is told apart', async () => {
   const away = new ModelServer(url, undefined);
   await server.stop();
   const { signal } = new AbortController();
-  const asked = stream(away, { model: 'm', prompt: 'Hi' }, signal, 30_000, () => undefined);
+  const asked = stream(
+    away,
+    { input: { model: 'm', prompt: 'Hi' }, userId: 'u' },
+    signal,
+    30_000,
+    () => undefined,
+  );
   await expect(asked).rejects.toMatchObject({ code: 'model_unavailable' });
   server = await startModelServer(['m']);
 });

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { InferenceInput } from '@warmwind/shared/inference';
 import { JobFailure } from '../../jobs/errors.ts';
 import { modelFailure } from './failures.ts';
@@ -22,7 +23,7 @@ export type Answer = {
  */
 export async function stream(
   server: ModelServer,
-  input: InferenceInput,
+  { input, userId }: { input: InferenceInput; userId: string },
   signal: AbortSignal,
   idleMs: number,
   onText: (text: string) => void,
@@ -36,9 +37,12 @@ export async function stream(
     firstTokenAt: 0,
   };
   try {
-    const chunks = await server.client.chat.completions.create(request(input), {
-      signal: AbortSignal.any([signal, idle.signal]),
-    });
+    const chunks = await server.client.chat.completions.create(
+      { ...request(input), user: pseudonym(userId) },
+      {
+        signal: AbortSignal.any([signal, idle.signal]),
+      },
+    );
     for await (const { choices, usage } of chunks) {
       timer.refresh();
       const choice = choices?.[0];
@@ -68,6 +72,10 @@ export async function stream(
   if (!answer.finishReason) throw new JobFailure(idle.signal.aborted ? 'stream_idle' : 'stream_truncated');
   return answer;
 }
+
+/** Servers share their slots by user; they need not know who it is. */
+const pseudonym = (userId: string): string =>
+  createHash('sha256').update(`warmwind ${userId}`).digest('hex').slice(0, 32);
 
 /** A prompt is one message of a user. `max_tokens` is the name that every server knows. */
 function request({ model, prompt, messages, maxTokens, temperature, seed, topP, stop }: InferenceInput) {

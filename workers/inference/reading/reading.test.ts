@@ -5,8 +5,9 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../../infra/testing/docker.ts';
 import { waitFor } from '../../../infra/testing/wait.ts';
 import { createFleet, type Fleet, killed, reached, told, type Worker } from '../../testing/fleet.ts';
+import { startModelServer } from '../../testing/model-server.ts';
 import type { Submitted } from '../../testing/submissions.ts';
-import { bomb, png } from './testing/png.ts';
+import { bomb, noisePng, png } from './testing/png.ts';
 
 const SCREEN = readFileSync(new URL('testing/screen.png', import.meta.url)).toString('base64');
 /** 16 megapixels that take long, and much memory, to find no text in. */
@@ -100,6 +101,37 @@ test('an image that takes all memory of its fork fails that job alone', async ()
     error: { code: 'out_of_memory', retryable: false },
   });
   await reached(fleet, jobs[1], 'completed');
+});
+
+test('beside images that one user has read for ever, the first text and the first reading of another begin at once', async () => {
+  const server = await startModelServer(['m']);
+  await work('a', { MODEL_SERVERS: server.url });
+  const noise = noisePng(1600, 1000).toString('base64');
+  const attack = await Promise.all(
+    Array.from({ length: 6 }, async () => {
+      const job = await fleet.ask({ model: OCR_MODEL, image: noise }, 'greedy', { timeoutMs: 3_600_000 });
+      asked.push(job);
+      return job;
+    }),
+  );
+  const states = async () =>
+    (await Promise.all(attack.map((job) => fleet.job(job)))).map((job) => job?.state);
+  await waitFor('the attack to run', async () => (await states()).includes('active'));
+  const text = await fleet.ask({ model: 'm', prompt: 'Hi' }, 'ada');
+  const reading = await fleet.ask({ model: OCR_MODEL, image: SCREEN }, 'ada');
+  await reached(fleet, text, 'completed');
+  await reached(fleet, reading, 'completed');
+  expect((await states()).sort()).toEqual(['active', ...Array(5).fill('queued')]);
+  await server.stop();
+});
+
+test('a reading that waits in the queue of other models moves to that of readings', async () => {
+  await work('a');
+  const input = JSON.stringify({ model: OCR_MODEL, image: SCREEN });
+  const job = await fleet.infer('ada');
+  await fleet.queueRedis.client.set(keys.input('ada', job.jobId), input);
+  await reached(fleet, job, 'completed');
+  expect(await fleet.queueRedis.client.hget(keys.job('ada', job.jobId), 'queue')).toBe('ai-readings');
 });
 
 test('an image that nobody keeps any more fails at once', async () => {

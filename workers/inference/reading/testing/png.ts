@@ -8,6 +8,17 @@ export function png(width: number, height: number, row: (bytes: Buffer, y: numbe
   return wrap(width, height, pixels);
 }
 
+/** One in which a reader finds something like text everywhere, and so takes long; the same each time. */
+export function noisePng(width: number, height: number): Buffer {
+  let state = 1;
+  return png(width, height, (bytes) => {
+    for (let i = 0; i < bytes.length; i++) {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+      bytes[i] = state >>> 16;
+    }
+  });
+}
+
 /** One that says it is this large and holds next to nothing. */
 export const bomb = (width: number, height: number): Buffer => wrap(width, height, Buffer.alloc(1));
 

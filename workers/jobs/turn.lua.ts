@@ -1,0 +1,34 @@
+/**
+ * Counts a turn of BullMQ's limiter as a user's, or gives it back when the user has their share: at most as many as are
+ * left to others in the window that runs. KEYS: the queue's limiter, a count that expires with its window; a hash of user
+ * to turns in it. ARGV: user, turns in a window. → ms until the window ends when the turn was given back, else 0.
+ */
+export const takeTurnScript = /* lua */ `
+local left = redis.call('PTTL', KEYS[1])
+if left <= 0 then return 0 end
+local others = tonumber(redis.call('GET', KEYS[1])) - 1
+local mine = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or '0')
+if mine > 0 and mine >= tonumber(ARGV[2]) - others then
+  redis.call('DECR', KEYS[1])
+  return left
+end
+redis.call('HINCRBY', KEYS[2], ARGV[1], 1)
+redis.call('PEXPIRE', KEYS[2], left)
+return 0
+`;
+
+/**
+ * Gives a turn back to BullMQ's limiter, if it was taken in the window that still runs. KEYS: as above. ARGV: length of a
+ * window in ms, how long ago the turn was taken in ms, the user whose it was ('' for a turn that was not counted).
+ * → 1 when it did.
+ */
+export const giveTurnBackScript = /* lua */ `
+local left = redis.call('PTTL', KEYS[1])
+if left <= 0 or tonumber(ARGV[1]) - left < tonumber(ARGV[2]) then return 0 end
+if tonumber(redis.call('GET', KEYS[1])) <= 0 then return 0 end
+redis.call('DECR', KEYS[1])
+if ARGV[3] ~= '' and tonumber(redis.call('HGET', KEYS[2], ARGV[3]) or '0') > 0 then
+  redis.call('HINCRBY', KEYS[2], ARGV[3], -1)
+end
+return 1
+`;
