@@ -238,9 +238,11 @@ test('a button and a key that were held down when the host’s process ended are
   await say({ t: 'key', keysym: CONTROL, down: true });
   await say({ t: 'key', keysym: 0x61, down: true });
   await waitFor('the key', async () => /\^A$/.test(await inside('cat -v /tmp/mouse')));
+  const [epoch = 0] = viewer.seen.epochs.slice(-1);
   await worker.stop();
   worker = await fleet.worker('a');
   await waitFor('its release', async () => released.test(await inside('cat -v /tmp/mouse')));
+  await waitFor('a new epoch', () => (viewer.seen.epochs.at(-1) ?? 0) > epoch);
   await say({ t: 'key', keysym: 0x62, down: true });
   await waitFor('a key without Control', async () => /[^^]b$/.test(await inside('cat -v /tmp/mouse')));
   expect(await fleet.realtime.client.exists(screenKeys.held(desktop.containerId))).toBe(0);
