@@ -17,7 +17,7 @@ export const LIMITS = {
   eventsBurst: 200,
   /** Packets of any kind of one connection; above it the connection is closed. */
   packetsPerSecond: 500,
-  packetsBurst: 1000,
+  packetsBurst: 4000,
 
   /** Events read from a log at once. */
   replayPage: 100,
@@ -51,17 +51,21 @@ export const LIMITS = {
   /** Acknowledgements of one socket that acknowledge nothing new. */
   acksPerSecond: 300,
   acksBurst: 600,
-  /** Inputs of one socket, however they are dealt with. */
-  inputEventsPerSecond: 300,
-  inputEventsBurst: 600,
-  /** Keys, buttons, texts and sizes of one viewer; moves of the pointer go out at most this often. */
-  inputsPerSecond: 200,
-  inputsBurst: 400,
+  /**
+   * Keys, buttons, texts and sizes of one viewer go on to the host at this rate; a letter that changes the desktop's keymap
+   * counts as several, as does a long text: one for each so many bytes. Moves of the pointer go out at most every `moveMs`.
+   */
+  inputsPerSecond: 1000,
+  inputsBurst: 200,
+  inputsPerLetter: 10,
+  inputBytes: 1024,
   moveMs: 16,
-  /** Inputs that wait while control is being taken. */
-  inputsWaiting: 64,
-  /** Between two notices to one viewer that its input is dropped. */
-  droppedMs: 2000,
+  /** Inputs of one viewer that wait for that or for control, and their bytes; what comes above is dropped. */
+  inputsWaiting: 3000,
+  inputsWaitingBytes: 512 * 1024,
+  /** Notices of dropped inputs: how long counts are gathered for the first, and between two. */
+  droppedGatherMs: 100,
+  droppedMs: 1000,
   /** How often control is renewed and looked at, a third of its life at most. */
   controlMs: 2000,
   /** How often viewers are vouched for, and for how long; desktops that nobody hears of are looked up as often. */

@@ -115,14 +115,35 @@ export type ControlAction = z.infer<typeof ControlAction>;
 /** `vnc:request`, to the owner's viewers and to the holder: a viewer asks for control that another holds. */
 export type ControlRequest = { containerId: string; viewer: Holder };
 
-/** `vnc:dropped`: a key or button that a viewer pressed reached nothing. At most once in two seconds. */
+/** Why input did not reach the desktop, and what its viewer reads of it. */
+export const DROPPED = {
+  view: 'This ticket may only view: ask for one with mode "control".',
+  not_holder: 'Another viewer controls this desktop: ask for control with vnc:control, action "request".',
+  too_many: 'Too much input at once: send it more slowly.',
+  host_away: 'The desktop’s host is away: send it again when the picture moves.',
+  no_desktop: 'The desktop takes no input now: send it again in a moment.',
+  not_watching: 'This screen is not watched here: send vnc:watch first.',
+  invalid: 'This is no input: see ScreenInput.',
+} as const;
+export type DroppedReason = keyof typeof DROPPED;
+
+/** `vnc:dropped`: inputs of this viewer did not reach the desktop. About once a second for each reason. */
 export type InputDropped = {
   containerId: string;
-  /** `view`: the ticket may only view. `not_holder`: another viewer holds control. */
-  reason: 'view' | 'not_holder';
+  reason: DroppedReason;
+  /** Inputs since the last notice; moves of the pointer are not counted. */
+  count: number;
   holder: Holder | null;
   message: string;
 };
+
+/** The host's count of what it dropped of one viewer's input, as a frame of the kind `dropped`. */
+export const HostDropped = z.object({
+  viewerId: z.string(),
+  reason: z.enum(['not_holder', 'too_many', 'no_desktop']),
+  count: z.number().int().min(1),
+});
+export type HostDropped = z.infer<typeof HostDropped>;
 
 /** Who watches, as its owner sees it. `id` is unique to the socket and desktop. */
 export const Viewer = z.object({
@@ -177,9 +198,10 @@ export type ToHost = z.infer<typeof ToHost>;
 /**
  * What comes down: `delta` and `key` carry an RFB FramebufferUpdate message of self-contained rectangles. A key repaints
  * all as of `seq`; the delta `seq + 1` follows it. A new `epoch` begins with a key. `cut` carries the desktop's clipboard
- * as UTF-8, `cutTooLong` (empty) says that it is longer than is told; `gone` says that the stream ended (UTF-8: why) and that nothing comes before the next key.
+ * as UTF-8, `cutTooLong` (empty) says that it is longer than is told; `gone` says that the stream ended (UTF-8: why) and
+ * that nothing comes before the next key; `dropped` is a `HostDropped` as JSON.
  */
-export const FRAME_KINDS = ['delta', 'key', 'cut', 'gone', 'cutTooLong'] as const;
+export const FRAME_KINDS = ['delta', 'key', 'cut', 'gone', 'cutTooLong', 'dropped'] as const;
 export type FrameKind = (typeof FRAME_KINDS)[number];
 
 /** `epoch` is unique to one run of the stream, and rises. Pixels. */

@@ -81,3 +81,20 @@ test('letters of all alphabets arrive from the first on, in order: twice, as man
     expect(await typed()).toBe(text);
   }
 });
+
+test('1,000 keys at once arrive, in order', async () => {
+  const typed = await recorder('keys');
+  const text = Array.from({ length: 1000 }, (_, n) => String.fromCharCode(97 + ((n * n + n) % 26))).join('');
+  type(text);
+  await waitFor('the last key', async () => (await typed()).length >= text.length);
+  expect(await typed()).toBe(text);
+  expect(owner.dropped).toEqual([]);
+});
+
+test('400 different letters at once arrive, in order', async () => {
+  const typed = await recorder('signs');
+  const text = Array.from({ length: 400 }, (_, n) => String.fromCodePoint(0x4e00 + n)).join('');
+  type(text);
+  await waitFor('the last letter', async () => [...(await typed())].length >= 400);
+  expect(await typed()).toBe(text);
+});

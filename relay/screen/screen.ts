@@ -6,6 +6,7 @@ import {
   type FrameHead,
   HOST_AWAY,
   Holder,
+  HostDropped,
   MAX_CUT_TEXT,
   MAX_FRAME_BYTES,
   readFrameHead,
@@ -90,6 +91,7 @@ export class Screen {
       const text = payload.toString('utf8', 0, 4 * MAX_CUT_TEXT).slice(0, MAX_CUT_TEXT);
       this.#cut('vnc:cut', { text });
     } else if (head.kind === 'cutTooLong') this.#cut('vnc:cutTooLong', {});
+    else if (head.kind === 'dropped') this.#dropped(payload.toString('utf8', 0, 1000));
     else this.#gone(payload.toString('utf8', 0, 1000));
   }
 
@@ -181,6 +183,13 @@ export class Screen {
     for (const viewer of this.viewers.values()) viewer.cut(event);
   }
 
+  /** The host's count of what it dropped of one viewer's input. */
+  #dropped(text: string): void {
+    const dropped = HostDropped.safeParse(parse(text)).data;
+    const viewer = this.viewers.get(dropped?.viewerId ?? '');
+    if (dropped) viewer?.dropped(dropped.reason, publicHolder(this.control.holder), dropped.count);
+  }
+
   #gone(reason: string): void {
     for (const viewer of this.viewers.values()) viewer.gone(reason);
     this.ask();
@@ -205,3 +214,11 @@ export class Screen {
 
 /** A holder as all may see it. */
 export const publicHolder = (holder: Control | null): Holder | null => holder && Holder.parse(holder);
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}

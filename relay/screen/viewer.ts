@@ -2,8 +2,8 @@ import { newId } from '@warmwind/shared/ids';
 import {
   CONTROL_IDLE_MS,
   CONTROL_REQUEST_EVERY_MS,
+  type DroppedReason,
   type Holder,
-  type InputDropped,
   type Viewer as SeenViewer,
   VIEWER_WINDOW_BYTES,
 } from '@warmwind/shared/screen';
@@ -11,13 +11,10 @@ import { LIMITS } from '../limits.ts';
 import type { Prebuilt } from '../sockets/prebuilt.ts';
 import type { RelaySocket } from '../sockets/socket.ts';
 import type { Wire } from '../sockets/wire.ts';
+import type { Dropped } from './dropped.ts';
 import type { Frame } from './frame.ts';
 import { Window } from './window.ts';
 
-const DROPPED: Record<InputDropped['reason'], string> = {
-  view: 'This ticket may only view: ask for one with mode "control".',
-  not_holder: 'Another viewer controls this desktop: ask for control with vnc:control, action "request".',
-};
 /** Frames count from 0. */
 const NONE = -1;
 
@@ -32,6 +29,7 @@ export class Viewer {
   readonly socket: RelaySocket;
   readonly #since = new Date().toISOString();
   readonly #wire: Wire;
+  readonly #dropped: Dropped;
   readonly #window = new Window();
   /** The frame it is at; no `seq` while it lacks a key. */
   #epoch = 0;
@@ -41,10 +39,10 @@ export class Viewer {
   #refreshedAt = Number.NEGATIVE_INFINITY;
   #activeAt = Number.NEGATIVE_INFINITY;
   #requestedAt = Number.NEGATIVE_INFINITY;
-  #droppedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(containerId: string, socket: RelaySocket) {
+  constructor(containerId: string, socket: RelaySocket, dropped: Dropped) {
     this.containerId = containerId;
+    this.#dropped = dropped;
     this.socket = socket;
     this.#wire = socket.data.wire;
   }
@@ -86,14 +84,9 @@ export class Viewer {
     return true;
   }
 
-  /** What it pressed reached nothing. */
-  dropped(reason: InputDropped['reason'], holder: Holder | null): void {
-    const now = performance.now();
-    if (now - this.#droppedAt < LIMITS.droppedMs) return;
-    this.#droppedAt = now;
-    const { containerId } = this;
-    const message = DROPPED[reason];
-    this.socket.emit('vnc:dropped', { containerId, reason, holder, message } satisfies InputDropped);
+  /** Input of it was dropped: it is notified of how much. */
+  dropped(reason: DroppedReason, holder: Holder | null, count = 1): void {
+    this.#dropped.add(this.containerId, reason, holder, count);
   }
 
   get seen(): Omit<SeenViewer, 'control'> {

@@ -6,9 +6,10 @@ import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Known } from '../rooms/records.ts';
 import { Bucket } from '../sockets/bucket.ts';
-import type { Inbound } from '../sockets/inbound.ts';
+import { badArgument, type Inbound } from '../sockets/inbound.ts';
 import type { RelaySocket } from '../sockets/socket.ts';
 import { openDesktop } from './access.ts';
+import { Dropped } from './dropped.ts';
 import { Input } from './input.ts';
 import { publicHolder, type Screen } from './screen.ts';
 import type { Screens } from './screens.ts';
@@ -28,7 +29,8 @@ const ActOnControl = z
     message: 'goes with the action "grant", and with no other',
   });
 const Acknowledgement = z.object({ containerId: ContainerId, epoch: z.number(), seq: z.number() });
-const SomeInput = z.strictObject({ containerId: ContainerId, input: ScreenInput });
+/** Its input is checked later: its sender is notified of one that is none. */
+const SomeInput = z.strictObject({ containerId: ContainerId, input: z.unknown() });
 
 type Watched = { screen: Screen; viewer: Viewer; input: Input };
 
@@ -42,6 +44,7 @@ export function handleScreens(
 ): void {
   const watched = new Map<string, Watched>();
   const opening = new Set<string>();
+  const dropped = new Dropped(socket);
 
   const unwatch = (containerId: string) => {
     const held = watched.get(containerId);
@@ -52,6 +55,7 @@ export function handleScreens(
   };
   socket.on('disconnect', () => {
     for (const containerId of watched.keys()) unwatch(containerId);
+    dropped.send();
   });
   /** What it watches here; a screen that ended by itself is watched no longer. */
   const find = (containerId: string): Watched => {
@@ -81,7 +85,7 @@ export function handleScreens(
         const held = watched.get(containerId);
         const again = held && screen.viewers.has(held.viewer.id);
         if (!again) unwatch(containerId);
-        const viewer = again ? held.viewer : new Viewer(containerId, socket);
+        const viewer = again ? held.viewer : new Viewer(containerId, socket, dropped);
         // Who watches again begins anew; what is on its way still counts.
         viewer.lose();
         const holder = publicHolder(screen.control.holder);
@@ -101,6 +105,7 @@ export function handleScreens(
 
   inbound.on('vnc:unwatch', OfContainer, async ({ containerId }, reply) => {
     unwatch(containerId);
+    dropped.send();
     reply({ ok: true });
   });
 
@@ -135,14 +140,19 @@ export function handleScreens(
     reply({ ok: true, holder } as ControlAck);
   });
 
-  const inputs = new Bucket(LIMITS.inputEventsPerSecond, LIMITS.inputEventsBurst);
+  // Bounded where they wait: an event that is left out here would be missed by nobody.
+  const inputs = new Bucket(LIMITS.packetsPerSecond, LIMITS.packetsBurst);
   inbound.on(
     'vnc:input',
     SomeInput,
     async ({ containerId, input }) => {
       const held = watched.get(containerId);
-      if (held) held.input.receive(input);
-      else metrics.inputs.inc({ outcome: 'not_watching' });
+      const parsed = ScreenInput.safeParse(input);
+      if (held && parsed.success) return held.input.receive(parsed.data);
+      const reason = parsed.success ? 'not_watching' : 'invalid';
+      metrics.inputs.inc({ outcome: reason });
+      dropped.add(containerId, reason);
+      if (!parsed.success) throw badArgument(parsed.error, ['input']);
     },
     inputs,
   );

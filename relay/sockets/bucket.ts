@@ -11,12 +11,16 @@ export class Bucket {
     this.#burstMs = burst * this.#gapMs;
   }
 
-  /** Takes one; false when there is none. */
-  take(): boolean {
-    const now = performance.now();
-    const fullAt = Math.max(this.#fullAt, now) + this.#gapMs;
-    if (fullAt - now > this.#burstMs) return false;
-    this.#fullAt = fullAt;
+  /** Takes so many; false when there are not as many. */
+  take(count = 1): boolean {
+    if (this.waitMs(count) > 0) return false;
+    this.#fullAt = Math.max(this.#fullAt, performance.now()) + count * this.#gapMs;
     return true;
+  }
+
+  /** How long it takes until there are so many, ms. */
+  waitMs(count = 1): number {
+    const now = performance.now();
+    return Math.max(0, Math.max(this.#fullAt, now) + count * this.#gapMs - now - this.#burstMs);
   }
 }

@@ -36,11 +36,7 @@ export class Inbound {
   on<T>(name: string, schema: z.ZodType<T>, handler: Handler<T>, bucket = this.#bucket): this {
     const handle = async ([argument]: unknown[], reply: Reply) => {
       const parsed = schema.safeParse(argument);
-      if (!parsed.success) {
-        const issue = parsed.error.issues[0];
-        const where = issue?.path.join('.') || 'argument';
-        throw new ApiError('bad_request', `Correct ${where}: ${issue?.message ?? 'invalid'}.`);
-      }
+      if (!parsed.success) throw badArgument(parsed.error);
       await handler(parsed.data, reply);
     };
     this.#handlers.set(name, { handle, bucket });
@@ -84,6 +80,12 @@ export class Inbound {
       reply({ ok: false, code: 'internal', message: 'Something failed here: try again.' });
     }
   }
+}
+
+/** Names what has to be corrected. @param path where in the argument the checked value is */
+export function badArgument({ issues: [issue] }: z.ZodError, path: PropertyKey[] = []): ApiError {
+  const where = [...path, ...(issue?.path ?? [])].join('.') || 'argument';
+  return new ApiError('bad_request', `Correct ${where}: ${issue?.message ?? 'invalid'}.`);
 }
 
 /** The client's acknowledgement, if it asked for one; later answers than the first are dropped. */

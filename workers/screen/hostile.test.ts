@@ -253,9 +253,9 @@ describe('input', () => {
     ]);
   });
 
-  test('of others, of old leases, of none and of no sense reaches nobody, and is counted', async () => {
-    const { screen, containerId, say, heard, server } = await controlled(60_000);
-    const before = await dropped('not_in_control');
+  test('of others, of old leases, of none and of no sense reaches nobody, and is counted and reported', async () => {
+    const { screen, containerId, say, heard, server, viewer } = await controlled(60_000);
+    const before = await dropped('not_holder');
     say('b', 1, key(1));
     say('a', 2, key(2));
     screen.hear('{"t":"input","viewerId":"a","lease":1,"input":{"t":"key","keysym":-1,"down":true}}');
@@ -270,6 +270,11 @@ describe('input', () => {
     say('b', 3, key(5));
     await heard({ t: 'key', keysym: 5, down: true });
     expect(server.said).toHaveLength(1);
-    expect((await dropped('not_in_control')) - before).toBe(4);
+    expect((await dropped('not_holder')) - before).toBe(4);
+    await waitFor('the notices', () => viewer.seen.dropped.length === 2);
+    expect(viewer.seen.dropped).toEqual([
+      { viewerId: 'b', reason: 'not_holder', count: 1 },
+      { viewerId: 'a', reason: 'not_holder', count: 3 },
+    ]);
   });
 });

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Control, Held, type ScreenInput, screenKeys } from '@warmwind/shared/screen';
+import { Control, Held, type HostDropped, type ScreenInput, screenKeys } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
 import { Later } from './later.ts';
 
-/** Input that waits for Redis to say who is in control; more is dropped. */
-const MAX_WAITING = 256;
+/** Input that waits for Redis to say who is in control, and its texts together, letters; more is dropped. */
+const MAX_WAITING = 1024;
+const MAX_WAITING_TEXT = 512 * 1024;
 /** No keyboard holds more keys down. */
 const MAX_HELD = 64;
 /** Who is in control is asked no more often than this for input that claims a lease nobody knows, ms. */
@@ -20,13 +21,14 @@ export type InputTarget = { send: (input: ScreenInput) => boolean };
 type Pointer = Extract<ScreenInput, { t: 'ptr' }>;
 /** `until`: when that has to be asked again, by this process's clock. */
 type InControl = { viewerId: string; lease: number; until: number };
-type Reason = 'not_in_control' | 'too_much' | 'no_desktop';
+type Reason = HostDropped['reason'];
 
 export type InputOptions = {
   /** The realtime Redis, a prompt connection: who can't be known to be in control is not. */
   redis: Redis;
   containerId: string;
-  onDropped: (reason: Reason) => void;
+  /** Input did not reach the desktop; `moved`: it only moved the pointer. */
+  onDropped: (viewerId: string, reason: Reason, moved: boolean) => void;
 };
 
 /**
@@ -42,6 +44,7 @@ export class InputGate {
   /** As it was last sent by this process. */
   #pointer: Pointer | undefined;
   #waiting: InputMessage[] = [];
+  #waitingText = 0;
   #looking: Promise<void> | undefined;
   #lookAgain = false;
   #lookedAt = Number.NEGATIVE_INFINITY;
@@ -62,9 +65,11 @@ export class InputGate {
 
   take(message: InputMessage): void {
     if (!this.#looking && !this.#isUnknown(message)) this.#apply(message);
-    else if (this.#waiting.length >= MAX_WAITING) this.#o.onDropped('too_much');
-    else {
+    else if (this.#waiting.length >= MAX_WAITING || this.#waitingText > MAX_WAITING_TEXT) {
+      this.#drop(message, 'too_many');
+    } else {
       this.#waiting.push(message);
+      this.#waitingText += textOf(message);
       this.#looking ??= this.#look();
     }
   }
@@ -104,6 +109,7 @@ export class InputGate {
     } while (this.#lookAgain);
     this.#lookedAt = performance.now();
     this.#looking = undefined;
+    this.#waitingText = 0;
     for (const message of this.#waiting.splice(0)) this.#apply(message);
   }
 
@@ -130,7 +136,7 @@ export class InputGate {
   #apply(message: InputMessage): void {
     const { input } = message;
     const refused = this.#refused(message);
-    if (refused) this.#o.onDropped(refused);
+    if (refused) this.#drop(message, refused);
     else if (input.t === 'ptr') this.#moved(input);
     else if (input.t === 'key' && input.down) this.#keys.add(input.keysym);
     else if (input.t === 'key') this.#keys.delete(input.keysym);
@@ -139,11 +145,15 @@ export class InputGate {
   /** Sends it, or says why not. */
   #refused({ viewerId, lease, input }: InputMessage): Reason | undefined {
     const control = this.#control;
-    if (control?.viewerId !== viewerId || control.lease !== lease) return 'not_in_control';
-    if (performance.now() > control.until) return 'not_in_control';
+    if (control?.viewerId !== viewerId || control.lease !== lease) return 'not_holder';
+    if (performance.now() > control.until) return 'not_holder';
     const presses = input.t === 'key' && input.down && !this.#keys.has(input.keysym);
-    if (presses && this.#keys.size >= MAX_HELD) return 'too_much';
+    if (presses && this.#keys.size >= MAX_HELD) return 'too_many';
     return this.#target?.send(input) ? undefined : 'no_desktop';
+  }
+
+  #drop({ viewerId, input }: InputMessage, reason: Reason): void {
+    this.#o.onDropped(viewerId, reason, input.t === 'ptr' && input.mask === (this.#pointer?.mask ?? 0));
   }
 
   #letGo(): void {
@@ -181,3 +191,5 @@ export class InputGate {
     }
   }
 }
+
+const textOf = ({ input }: InputMessage): number => (input.t === 'cut' ? input.text.length : 0);

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@warmwind/shared/node/log';
 import { screenKeys, ToHost } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
+import { Dropped } from './dropped.ts';
 import { packText } from './frame.ts';
 import { InputGate } from './input.ts';
 import type { ScreenMetrics } from './metrics.ts';
@@ -35,6 +36,7 @@ export class Screen {
   readonly #o: ScreenOptions;
   readonly #down: string;
   readonly #input: InputGate;
+  readonly #dropped = new Dropped((notice) => this.#publish('dropped', JSON.stringify(notice)));
   #stream: Stream | undefined;
   #showing: { stop: AbortController; done: Promise<void> } | undefined;
   #usedAt = performance.now();
@@ -47,7 +49,10 @@ export class Screen {
     this.#input = new InputGate({
       redis,
       containerId,
-      onDropped: (reason) => metrics.inputDropped.inc({ reason }),
+      onDropped: (viewerId, reason, moved) => {
+        metrics.inputDropped.inc({ reason });
+        if (!moved) this.#dropped.add(viewerId, reason);
+      },
     });
   }
 
@@ -85,9 +90,14 @@ export class Screen {
     this.#showing?.stop.abort();
     await this.#showing?.done;
     this.#input.close();
-    if (why === undefined) return;
-    const head = { kind: 'gone', epoch: nextEpoch(), seq: 0, width: 0, height: 0 } as const;
-    await this.#o.redis.spublish(this.#down, packText(head, why)).catch(() => undefined);
+    this.#dropped.send();
+    if (why !== undefined) await this.#publish('gone', why);
+  }
+
+  /** Never rejects. */
+  async #publish(kind: 'gone' | 'dropped', text: string): Promise<void> {
+    const head = { kind, epoch: nextEpoch(), seq: 0, width: 0, height: 0 } as const;
+    await this.#o.redis.spublish(this.#down, packText(head, text)).catch(() => undefined);
   }
 
   #show(): void {

@@ -2,7 +2,13 @@ import { createHash } from 'node:crypto';
 import { inflateSync } from 'node:zlib';
 import { createLog } from '@warmwind/shared/node/log';
 import { connectPatient, disconnect } from '@warmwind/shared/node/redis';
-import { FRAME_HEAD_BYTES, readFrameHead, screenKeys, type ToHost } from '@warmwind/shared/screen';
+import {
+  FRAME_HEAD_BYTES,
+  HostDropped,
+  readFrameHead,
+  screenKeys,
+  type ToHost,
+} from '@warmwind/shared/screen';
 import sharp from 'sharp';
 
 /** A screen as somebody sees it who is told of its changes: decoded pixel by pixel, unlike by the bridge. */
@@ -156,6 +162,7 @@ export async function watch(
     gaps: 0,
     bytes: 0,
     epochs: [] as number[],
+    dropped: [] as HostDropped[],
     cuts: [] as string[],
     cutsTooLong: 0,
     gone: '',
@@ -173,6 +180,7 @@ export async function watch(
     seen.bytes += frame.length;
     if (!draws) return;
     if (kind === 'cut') return void seen.cuts.push(body.toString());
+    if (kind === 'dropped') return void seen.dropped.push(HostDropped.parse(JSON.parse(body.toString())));
     if (kind === 'cutTooLong') return void seen.cutsTooLong++;
     if (kind === 'gone') {
       seen.gone = body.toString();

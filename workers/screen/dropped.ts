@@ -1,0 +1,33 @@
+import type { HostDropped } from '@warmwind/shared/screen';
+import { Later } from './later.ts';
+
+/** How long counts are gathered before relays are notified, ms. */
+const GATHER_MS = 250;
+/** Different notices that may wait. */
+const MAX_WAITING = 64;
+
+/** Counts which inputs did not reach a desktop, for the relays of the viewers that sent them. */
+export class Dropped {
+  readonly #publish: (notice: HostDropped) => void;
+  readonly #notices = new Map<string, HostDropped>();
+  readonly #later = new Later();
+
+  constructor(publish: (notice: HostDropped) => void) {
+    this.#publish = publish;
+  }
+
+  add(viewerId: string, reason: HostDropped['reason']): void {
+    const name = `${viewerId} ${reason}`;
+    if (this.#notices.size >= MAX_WAITING && !this.#notices.has(name)) this.send();
+    const count = (this.#notices.get(name)?.count ?? 0) + 1;
+    this.#notices.set(name, { viewerId, reason, count });
+    this.#later.run(GATHER_MS, () => this.send());
+  }
+
+  /** Publishes what has been counted so far. */
+  send(): void {
+    this.#later.clear();
+    for (const notice of this.#notices.values()) this.#publish(notice);
+    this.#notices.clear();
+  }
+}
