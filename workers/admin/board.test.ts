@@ -59,6 +59,21 @@ test('with it the page and every queue are, those of this host too', async () =>
   expect(queues.every(({ readOnlyMode }) => readOnlyMode)).toBe(true);
 });
 
+test('the page and its style sheets load nothing from another host, and may not', async () => {
+  const page = await ask('/');
+  expect(page.headers.get('content-security-policy')).toContain("default-src 'self';");
+  const text = await page.text();
+  const loaded = [...text.matchAll(/<(?:link|script|img|iframe|base)\b[^>]*?(?:href|src)="([^"]*)"/g)];
+  const paths = loaded.map(([, path = '']) => path);
+  expect(paths.length).toBeGreaterThan(4);
+  expect(paths.filter((path) => /^(https?:)?\/\//.test(path))).toEqual([]);
+  for (const path of paths.filter((name) => name.endsWith('.css'))) {
+    const style = await ask(new URL(path, 'http://board/').pathname);
+    expect(style.status).toBe(200);
+    expect(await style.text()).not.toMatch(/(?:@import|url\()\s*["']?(?:https?:)?\/\//);
+  }
+});
+
 test('no route changes anything', async () => {
   const before = await redis.client.dbsize();
   const changing = appRoutes.api.flatMap(({ method, route }) =>
