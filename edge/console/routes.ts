@@ -1,6 +1,6 @@
-import type { Context } from 'hono';
 import type { Config } from '../config.ts';
-import type { App, AppEnv } from '../env.ts';
+import type { App } from '../env.ts';
+import { StaticText } from '../http/static-text.ts';
 
 const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#e8663c"/><path d="M5 12q5.5-5 11 0t11 0M5 21q5.5-5 11 0t11 0" fill="none" stroke="white" stroke-width="3" stroke-linecap="round"/></svg>
 `;
@@ -9,23 +9,21 @@ const ROBOTS = 'User-agent: *\nDisallow: /\n';
 
 /** `GET /`: the console, its two files, and what browsers and crawlers ask of every site. It talks to this edge and to the relay, and to nothing else. */
 export function consoleRoutes(app: App, { RELAY_URL }: Config): void {
-  const policy = policyFor(RELAY_URL);
-  const serve = async (c: Context<AppEnv>, name: 'page' | 'script' | 'style', type: string) => {
-    const files = await import('./files.ts');
-    c.header('Content-Security-Policy', policy);
-    c.header('Cache-Control', 'no-cache');
-    return c.body(files[name], 200, { 'Content-Type': `${type}; charset=utf-8` });
+  const headers = { 'Content-Security-Policy': policyFor(RELAY_URL), 'Cache-Control': 'no-cache' };
+  const serve = (path: string, name: 'page' | 'script' | 'style', type: string) => {
+    const text = new StaticText(`${type}; charset=utf-8`, async () => (await import('./files.ts'))[name]);
+    app.get(path, (c) => text.respond(c, headers));
   };
-  app.get('/', (c) => serve(c, 'page', 'text/html'));
-  app.get('/console.js', (c) => serve(c, 'script', 'text/javascript'));
-  app.get('/console.css', (c) => serve(c, 'style', 'text/css'));
+  serve('/', 'page', 'text/html');
+  serve('/console.js', 'script', 'text/javascript');
+  serve('/console.css', 'style', 'text/css');
 
-  const still = (body: string, type: string) => (c: Context<AppEnv>) => {
-    c.header('Cache-Control', 'public, max-age=86400');
-    return c.body(body, 200, { 'Content-Type': type });
+  const still = (path: string, body: string, type: string) => {
+    const text = new StaticText(type, () => body);
+    app.get(path, (c) => text.respond(c, { 'Cache-Control': 'public, max-age=86400' }));
   };
-  app.get('/favicon.ico', still(ICON, 'image/svg+xml'));
-  app.get('/robots.txt', still(ROBOTS, 'text/plain; charset=utf-8'));
+  still('/favicon.ico', ICON, 'image/svg+xml');
+  still('/robots.txt', ROBOTS, 'text/plain; charset=utf-8');
 }
 
 /** Screens come as images that the page makes itself; noVNC and the console set styles of single elements. */

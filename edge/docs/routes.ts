@@ -1,5 +1,5 @@
-import type { Context } from 'hono';
-import type { App, AppEnv } from '../env.ts';
+import type { App } from '../env.ts';
+import { StaticText } from '../http/static-text.ts';
 import { document } from './document.ts';
 
 const PAGE = `<!doctype html>
@@ -65,19 +65,19 @@ export function docsRoutes(app: App): void {
   };
   app.get('/openapi.json', (c) => c.json(document(app, info)));
 
-  const serve = (c: Context<AppEnv>, body: string, type: string, cache: string) => {
-    c.header('Content-Security-Policy', POLICY);
-    c.header('Cache-Control', cache);
-    return c.body(body, 200, { 'Content-Type': `${type}; charset=utf-8` });
+  const serve = (path: string, type: string, cache: string, load: () => Promise<string> | string) => {
+    const text = new StaticText(`${type}; charset=utf-8`, load);
+    const headers = { 'Content-Security-Policy': POLICY, 'Cache-Control': cache };
+    app.get(path, (c) => text.respond(c, headers));
   };
-  app.get('/docs', (c) => serve(c, PAGE, 'text/html', 'no-cache'));
-  app.get('/docs/start.js', (c) => serve(c, START, 'text/javascript', 'no-cache'));
-  app.get('/docs/swagger-ui-bundle.js', async (c) => {
-    const { script } = await import('./files.ts');
-    return serve(c, script, 'text/javascript', 'public, max-age=3600');
-  });
-  app.get('/docs/swagger-ui.css', async (c) => {
-    const { style } = await import('./files.ts');
-    return serve(c, style, 'text/css', 'public, max-age=3600');
-  });
+  serve('/docs', 'text/html', 'no-cache', () => PAGE);
+  serve('/docs/start.js', 'text/javascript', 'no-cache', () => START);
+  const hour = 'public, max-age=3600';
+  serve(
+    '/docs/swagger-ui-bundle.js',
+    'text/javascript',
+    hour,
+    async () => (await import('./files.ts')).script,
+  );
+  serve('/docs/swagger-ui.css', 'text/css', hour, async () => (await import('./files.ts')).style);
 }
