@@ -6,6 +6,10 @@ export const OCR_MODEL = 'ocr-eng';
 /** The largest image of a request, bytes before base64. */
 export const MAX_IMAGE_BYTES = 2 ** 20;
 
+/** The largest picture that is read, pixels: in all, and of a side (the reader counts in 16 bits). */
+export const MAX_IMAGE_PIXELS = 16_000_000;
+export const MAX_IMAGE_SIDE = 32_767;
+
 /** How long an attempt may take at most, ms, whatever its request says. A reading takes that long when it says nothing. */
 export const MAX_READING_MS = 120_000;
 export const MAX_GENERATION_MS = 900_000;

@@ -15,6 +15,7 @@ import { finished } from '../jobs/wait.ts';
 import { webhookIssues } from '../jobs/webhook.ts';
 import { limitedBySubmission } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
+import { pictureIssues } from './picture.ts';
 import { INFERENCE_SCOPES, submitInference } from './submit.ts';
 
 /** `POST /inference` */
@@ -43,7 +44,7 @@ export function infer(app: App, services: Services): void {
   app.openapi(route, async (c) => {
     const request = c.req.valid('json');
     const { webhookUrl, timeoutMs, ...input } = request;
-    const issues = webhookIssues(webhookUrl, config);
+    const issues = [...webhookIssues(webhookUrl, config), ...pictureIssues(input.image)];
     if (issues.length > 0) throw badRequest(issues);
     if (input.containerId !== undefined) await runningDesktop(c, services, input.containerId);
     const { 'idempotency-key': key, prefer } = c.req.valid('header');

@@ -8,6 +8,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
 import { emptyStores, forget, waiting } from '../testing/stores.ts';
 
+/** The beginning of a PNG, as base64. */
+const pngHead = (width: number, height: number): string => {
+  const head = Buffer.from('89504e470d0a1a0a0000000d494844520000000000000000', 'hex');
+  head.writeUInt32BE(width, 16);
+  head.writeUInt32BE(height, 20);
+  return head.toString('base64');
+};
+
 let edge: TestEdge;
 
 beforeAll(async () => {
@@ -132,6 +140,8 @@ describe('POST /inference', () => {
     [{ model: 'ocr-eng', image: 'AAAA', containerId: 'c' }, 'image'],
     [{ model: 'ocr-eng', image: 'AAAA', maxTokens: 5 }, 'maxTokens'],
     [{ model: 'ocr-eng', image: 'AAAA', temperature: 0 }, 'temperature'],
+    [{ model: 'ocr-eng', image: pngHead(1, 1_000_000) }, 'image'],
+    [{ model: 'ocr-eng', image: pngHead(4000, 4001) }, 'image'],
     [ask({ timeoutMs: 1 }), 'timeoutMs'],
     [ask({ timeoutMs: MAX_GENERATION_MS + 1 }), 'timeoutMs'],
     [{ model: 'ocr-eng', image: 'AAAA', timeoutMs: MAX_READING_MS + 1 }, 'timeoutMs'],

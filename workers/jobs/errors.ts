@@ -40,7 +40,8 @@ const FAILURES = {
   },
   invalid_image: {
     retryable: false,
-    message: 'The image can not be read. Send a PNG, JPEG, WebP or BMP of at most 16 megapixels.',
+    message:
+      'The image can not be read. Send a PNG, JPEG, WebP or BMP of at most 16 megapixels and 32,767 pixels a side.',
   },
   out_of_memory: {
     retryable: false,

@@ -4,13 +4,13 @@ import { disableTypes, imageSize, types } from 'image-size';
 import { createWorker, OEM } from 'tesseract.js';
 import { JobFailure } from '../../jobs/errors.ts';
 import { serve } from '../../sandbox/serve.ts';
-import type { Reading } from './reading.ts';
+import type { Reading, ReadingInput } from './reading.ts';
 
-/** What a small file may unfold to, pixels. */
-const MAX_PIXELS = 16_000_000;
 const MAX_BOXES = 5000;
 const MAX_TEXT = 200_000;
 const MAX_WORD = 200;
+/** A failure that is about memory is judged by the fork's memory; any other is the image's. */
+const MEMORY = /memory|alloc|OOM/i;
 const READABLE = ['png', 'jpg', 'bmp', 'webp', 'pnm'];
 
 disableTypes(types.filter((type) => !READABLE.includes(type)));
@@ -31,13 +31,13 @@ serve(async () => {
     errorHandler: () => undefined,
   });
   return async (input, progress): Promise<Reading> => {
-    const image = Buffer.from((input as { image: string }).image, 'base64');
-    const size = measure(image);
+    const { image: base64, most } = input as ReadingInput;
+    const image = Buffer.from(base64, 'base64');
+    const size = measure(image, most);
     report = progress;
     progress(0);
     const { data } = await tesseract.recognize(image, {}, { text: true, blocks: true }).catch((error) => {
-      const unreadable = /attempting to read image/i.test(String(error));
-      throw unreadable ? new JobFailure('invalid_image') : error;
+      throw MEMORY.test(String(error)) ? error : new JobFailure('invalid_image', error);
     });
     const words = (data.blocks ?? []).flatMap(({ paragraphs }) =>
       paragraphs.flatMap(({ lines }) => lines.flatMap((line) => line.words)),
@@ -58,7 +58,7 @@ serve(async () => {
 });
 
 /** As it is read, turned the way its EXIF says. Throws `invalid_image` for one that is too large or none. */
-function measure(image: Buffer): { width: number; height: number } {
+function measure(image: Buffer, most: ReadingInput['most']): { width: number; height: number } {
   let size: ReturnType<typeof imageSize>;
   try {
     size = imageSize(image);
@@ -66,6 +66,8 @@ function measure(image: Buffer): { width: number; height: number } {
     throw new JobFailure('invalid_image', error);
   }
   const { width, height, orientation = 1 } = size;
-  if (!(width > 0 && height > 0 && width * height <= MAX_PIXELS)) throw new JobFailure('invalid_image');
+  const readable =
+    Math.min(width, height) > 0 && Math.max(width, height) <= most.side && width * height <= most.pixels;
+  if (!readable) throw new JobFailure('invalid_image');
   return orientation >= 5 ? { width: height, height: width } : { width, height };
 }

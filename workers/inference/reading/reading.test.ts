@@ -7,7 +7,7 @@ import { waitFor } from '../../../infra/testing/wait.ts';
 import { createFleet, type Fleet, killed, reached, told, type Worker } from '../../testing/fleet.ts';
 import { startModelServer } from '../../testing/model-server.ts';
 import type { Submitted } from '../../testing/submissions.ts';
-import { bomb, noisePng, png } from './testing/png.ts';
+import { bmp, bomb, noisePng, png } from './testing/png.ts';
 
 const SCREEN = readFileSync(new URL('testing/screen.png', import.meta.url)).toString('base64');
 /** 16 megapixels that take long, and much memory, to find no text in. */
@@ -83,7 +83,16 @@ test('what stands on an image is read, with boxes, while progress is told', asyn
 
 test('what is no image, or unfolds to too much, fails at once and says what to send', async () => {
   await work('a');
-  const images = [Buffer.from('no image'), bomb(100_000, 100_000), bomb(4000, 4001), bomb(40, 40)];
+  const images = [
+    Buffer.from('no image'),
+    bomb(100_000, 100_000),
+    bomb(4000, 4001),
+    bomb(40, 40),
+    png(1, 1_000_000, () => undefined),
+    png(1_000_000, 1, () => undefined),
+    png(2, 32_768, () => undefined),
+    bmp(300, 73).subarray(0, 9000),
+  ];
   for (const image of images) {
     const job = await read(image.toString('base64'));
     expect(await reached(fleet, job, 'failed')).toMatchObject({
@@ -91,6 +100,16 @@ test('what is no image, or unfolds to too much, fails at once and says what to s
       error: { code: 'invalid_image', retryable: false },
     });
   }
+});
+
+test('a picture of one column, as long as the reader can count, is read', async () => {
+  await work('a');
+  const job = await read(png(1, 32_767, () => undefined).toString('base64'));
+  expect((await reached(fleet, job, 'completed')).result).toMatchObject({
+    width: 1,
+    height: 32_767,
+    text: '',
+  });
 });
 
 test('an image that takes all memory of its fork fails that job alone', async () => {

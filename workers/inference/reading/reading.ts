@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { OCR_MODEL, type ReadingResult } from '@warmwind/shared/inference';
+import { MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, OCR_MODEL, type ReadingResult } from '@warmwind/shared/inference';
 import type { ContainerRef } from '@warmwind/shared/node/records';
 import { z } from 'zod';
 import { JobFailure } from '../../jobs/errors.ts';
@@ -25,6 +25,9 @@ const Reading = z.object({
   ),
 });
 export type Reading = z.infer<typeof Reading>;
+/** What a fork is given: an image in base64, and how large it may be, pixels. */
+export type ReadingInput = { image: string; most: { side: number; pixels: number } };
+const MOST = { side: MAX_IMAGE_SIDE, pixels: MAX_IMAGE_PIXELS };
 
 /** The forks that read images, `size` at once with `memoryMb` for an image each. */
 export function createReaders(size: number, memoryMb: number): Sandbox {
@@ -50,7 +53,7 @@ export function createReading(readers: Sandbox, look: Look): InferenceHandler {
     if (image === undefined) throw new JobFailure('input_missing');
     await progress(10, 'waits for a reader');
     let told = 0;
-    const found = await readers.run({ image }, signal, (percent) => {
+    const found = await readers.run({ image, most: MOST } satisfies ReadingInput, signal, (percent) => {
       const now = 30 + Math.floor((percent * 69) / 100);
       if (now < told + 5) return;
       told = now;

@@ -22,6 +22,20 @@ export function noisePng(width: number, height: number): Buffer {
 /** One that says it is this large and holds next to nothing. */
 export const bomb = (width: number, height: number): Buffer => wrap(width, height, Buffer.alloc(1));
 
+/** A grey BMP of 24 bits a pixel. */
+export function bmp(width: number, height: number): Buffer {
+  const bytes = Buffer.alloc(54 + width * height * 3, 180);
+  bytes.fill(0, 0, 54).write('BM');
+  bytes.writeUInt32LE(bytes.length, 2);
+  bytes.writeUInt32LE(54, 10);
+  bytes.writeUInt32LE(40, 14);
+  bytes.writeInt32LE(width, 18);
+  bytes.writeInt32LE(height, 22);
+  bytes.writeUInt16LE(1, 26);
+  bytes.writeUInt16LE(24, 28);
+  return bytes;
+}
+
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
 function wrap(width: number, height: number, pixels: Buffer): Buffer {
