@@ -158,7 +158,7 @@ const FAILED: Record<number, Pick<ErrorBody, 'code' | 'message'> & Partial<Error
     code: 'unsupported_media_type',
     message: 'Send the body as JSON with Content-Type: application/json.',
   },
-  429: { code: 'rate_limited', message: 'Over the limit of 10/s: retry in 120 ms.', retryAfterMs: 120 },
+  429: { code: 'rate_limited', message: 'Over the limit of 10/s: try again in 1 second.', retryAfterMs: 120 },
   500: {
     code: 'internal',
     message: 'Something went wrong on our side. Retry; if it stays, report the request id.',

@@ -1,3 +1,4 @@
+import { inWords } from '@warmwind/shared/durations';
 import { ApiError } from '@warmwind/shared/errors';
 import { keys } from '@warmwind/shared/keys';
 import { JOB_QUEUES } from '@warmwind/shared/queues';
@@ -25,7 +26,11 @@ export async function refuseWhenFull({ queues, redis }: Services, submission: Su
     const queue = kind === 'inference' ? known : 'containers';
     if (kind === 'container.stop' || !full.some((name) => name === queue)) return;
   }
-  throw new ApiError('unavailable', 'The queue is full, nothing was accepted: retry later.', {
-    retryAfterMs: FULL_RETRY_MS,
-  });
+  throw new ApiError(
+    'unavailable',
+    `The queue is full, nothing was accepted: try again in ${inWords(FULL_RETRY_MS)}.`,
+    {
+      retryAfterMs: FULL_RETRY_MS,
+    },
+  );
 }

@@ -33,6 +33,6 @@ export function refusal(verdict: RefusedVerdict, action: Submission['action']): 
     case 'not_found':
       return notFound(action === 'retry' ? 'job' : 'desktop');
     case 'denied':
-      return new ApiError('rate_limited', 'Over a limit: retry later.', { retryAfterMs: 1000 });
+      return new ApiError('rate_limited', 'Over a limit: try again in 1 second.', { retryAfterMs: 1000 });
   }
 }

@@ -1,3 +1,4 @@
+import { inWords } from '@warmwind/shared/durations';
 import { ApiError } from '@warmwind/shared/errors';
 import type { LimitScope } from '@warmwind/shared/limits';
 import type { Context } from 'hono';
@@ -41,9 +42,13 @@ export function applyDecision(c: Context<AppEnv>, decision: Decision, subject: s
   if (decision.first) {
     log.warn('rate limited', { requestId: c.get('requestId'), subject, tier: tier?.name, retryAfterMs });
   }
-  throw new ApiError('rate_limited', `Over the limit of ${tier?.name}: retry in ${retryAfterMs} ms.`, {
-    retryAfterMs,
-  });
+  throw new ApiError(
+    'rate_limited',
+    `Over the limit of ${tier?.name}: try again in ${inWords(retryAfterMs)}.`,
+    {
+      retryAfterMs,
+    },
+  );
 }
 
 /** Limits a route by its user before anything else is looked at. */

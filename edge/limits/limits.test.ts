@@ -56,7 +56,10 @@ describe('a limited answer', () => {
     await post('/containers/start');
     const denied = await post('/containers/start');
     expect(denied.status).toBe(429);
-    expect(denied.body.message).toContain('containers.start 2/min');
+    expect(denied.body.message).toMatch(
+      /^Over the limit of containers\.start 2\/min: try again in \d+ seconds?\.$/,
+    );
+    expect(denied.body.retryAfterMs).toBeGreaterThan(1000);
     expect(await used()).toBe(2);
     expect((await get('/jobs')).status).toBe(200);
   });
