@@ -1,5 +1,5 @@
 import { connect, type Refusal, type State } from '@warmwind/shared/client/client';
-import type { Envelope } from '@warmwind/shared/events';
+import { type Envelope, PRESENT } from '@warmwind/shared/events';
 import { keys } from '@warmwind/shared/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { waitFor } from '../infra/testing/wait.ts';
@@ -47,6 +47,31 @@ test('an expired ticket is replaced and the rooms go on where they were', async 
   expect(states).toEqual(['live', 'reconnecting', 'live']);
   expect([fetched, refusals]).toEqual([2, []]);
   expect(subscription.lastId).toBe(events[2]?.id);
+});
+
+test('a client that asks for the present alone gets no history, and all that happens from then on', async () => {
+  const node = await world.node();
+  const job = await world.job('ann', { state: 'active' });
+  await world.append('ann', job, progress(1), progress(2));
+  for (const user of ['ann', 'new']) {
+    const { connection } = client(node.url, await ticket(user));
+    const events: Envelope[] = [];
+    let truncated = false;
+    connection.subscribe(`user:${user}`, {
+      after: PRESENT,
+      onEvent: (event) => events.push(event),
+      onTruncated: () => {
+        truncated = true;
+      },
+    });
+    await waitFor('the answer', () => truncated && (user === 'new' || events.length > 0));
+    const [first] = events.splice(0);
+    expect(first?.type).toBe(user === 'ann' ? 'job.snapshot' : undefined);
+    const own = user === 'ann' ? job : await world.job(user);
+    await world.append(user, own, progress(3), progress(4));
+    await waitFor('both events', () => events.length === 2);
+    expect(percents(events)).toEqual([3, 4]);
+  }
 });
 
 test('a ticket that is refused for good closes the connection and says why', async () => {

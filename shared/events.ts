@@ -65,6 +65,9 @@ export function compareEventIds(a: string, b: string): number {
   return aMs - bMs || aSeq - bSeq;
 }
 
+/** As `after`: none of what was, the present state as snapshots and then what happens. */
+export const PRESENT = '9999999999999-0';
+
 /** What a client may hand in as `after`. */
 export const isEventId = (value: unknown): value is string =>
   typeof value === 'string' && /^\d{1,16}-\d{1,16}$/.test(value);

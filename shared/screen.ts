@@ -167,6 +167,9 @@ export const Viewers = z.object({
 });
 export type Viewers = z.infer<typeof Viewers>;
 
+/** The answer of `vnc:viewers`. */
+export type ViewersAck = Ack<Viewers>;
+
 /** The relay over HTTP, with the owner's ticket: who watches a desktop, and what is on its screen. */
 export const viewersPath = (containerId: string): string => `/containers/${containerId}/viewers`;
 export const viewerPath = (containerId: string, viewerId: string): string =>

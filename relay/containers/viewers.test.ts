@@ -1,4 +1,5 @@
 import { Viewers, viewerPath, viewersPath } from '@warmwind/shared/screen';
+import type { Socket } from 'socket.io-client';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { TestHost } from '../testing/host.ts';
@@ -60,6 +61,11 @@ test('whichever node is asked, all viewers are listed, and who of them controls'
     ]);
     expect(control).toEqual({ viewerId: first.viewerId, userId: 'ann' });
   }
+  const lookup = (socket: Socket) => socket.emitWithAck('vnc:viewers', { containerId: id });
+  expect(await lookup(first.socket)).toEqual({ ok: true, ...(await list(one)) });
+  expect(await lookup(second.socket)).toMatchObject({ ok: false, code: 'forbidden' });
+  const elsewhere = world.client(one, await ticket('ann'));
+  expect(await lookup(elsewhere)).toMatchObject({ ok: false, code: 'not_found' });
   second.socket.disconnect();
   await waitFor('it to have left', async () => (await list(one)).items.length === 1);
 });

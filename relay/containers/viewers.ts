@@ -1,8 +1,8 @@
 import { ApiError } from '@warmwind/shared/errors';
 import { isId } from '@warmwind/shared/ids';
-import type { Viewers } from '@warmwind/shared/screen';
 import type { Http } from '../http/http.ts';
 import { actOnControl } from '../screen/control.ts';
+import { viewersOf } from '../screen/presence.ts';
 import { publicHolder } from '../screen/screen.ts';
 import type { ContainersContext } from './context.ts';
 import { away, ownedDesktop } from './owned.ts';
@@ -15,10 +15,7 @@ export function listViewers(http: Http, { known, screens, realtime }: Containers
       screens.presence.list(id),
       actOnControl(realtime, id, 'look'),
     ]).catch(away);
-    const items = seen.map((viewer) => ({ ...viewer, control: viewer.id === holder?.viewerId }));
-    return c.json({ items, control: publicHolder(holder) } satisfies Viewers, 200, {
-      'Cache-Control': 'no-store',
-    });
+    return c.json(viewersOf(seen, publicHolder(holder)), 200, { 'Cache-Control': 'no-store' });
   });
 }
 

@@ -1,5 +1,5 @@
 import { newId } from '@warmwind/shared/ids';
-import { Viewer as SeenViewer, screenKeys } from '@warmwind/shared/screen';
+import { type Holder, Viewer as SeenViewer, screenKeys, type Viewers } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
@@ -76,3 +76,9 @@ function read(value: string): Vouched | undefined {
     return undefined;
   }
 }
+
+/** The viewers of a desktop as its owner sees them. */
+export const viewersOf = (seen: Omit<SeenViewer, 'control'>[], holder: Holder | null): Viewers => ({
+  items: seen.map((viewer) => ({ ...viewer, control: viewer.id === holder?.viewerId })),
+  control: holder,
+});

@@ -1,6 +1,12 @@
 import { hasEnded } from '@warmwind/shared/containers';
 import { ApiError } from '@warmwind/shared/errors';
-import { type ControlAck, ControlAction, ScreenInput, type WatchAck } from '@warmwind/shared/screen';
+import {
+  type ControlAck,
+  ControlAction,
+  ScreenInput,
+  type ViewersAck,
+  type WatchAck,
+} from '@warmwind/shared/screen';
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
@@ -11,6 +17,7 @@ import type { RelaySocket } from '../sockets/socket.ts';
 import { openDesktop } from './access.ts';
 import { Dropped } from './dropped.ts';
 import { Input } from './input.ts';
+import { viewersOf } from './presence.ts';
 import { publicHolder, type Screen } from './screen.ts';
 import type { Screens } from './screens.ts';
 import { Viewer } from './viewer.ts';
@@ -114,6 +121,15 @@ export function handleScreens(
     if (!viewer.refresh()) throw new ApiError('rate_limited', 'A key was asked for just now: wait a second.');
     screen.ask();
     reply({ ok: true });
+  });
+
+  inbound.on('vnc:viewers', OfContainer, async ({ containerId }, reply) => {
+    const { screen, viewer } = find(containerId);
+    if (viewer.shared) throw new ApiError('forbidden', "Only the desktop's owner sees its viewers.");
+    const seen = await screens.presence.list(containerId).catch((): never => {
+      throw new ApiError('unavailable', 'The viewers can not be read now: try again in a moment.');
+    });
+    reply({ ok: true, ...viewersOf(seen, publicHolder(screen.control.holder)) } as ViewersAck);
   });
 
   inbound.on('vnc:control', ActOnControl, async ({ containerId, action, viewerId }, reply) => {

@@ -2,7 +2,7 @@ import { io, type Socket } from 'socket.io-client';
 import type { ErrorCode } from '../errors.ts';
 import { compareEventIds, type Envelope, type Room } from '../events.ts';
 import type { SubscribeAck } from '../realtime.ts';
-import type { ControlRequest, Holder, InputDropped } from '../screen.ts';
+import type { ControlRequest, Holder, InputDropped, Viewers } from '../screen.ts';
 import { backoff } from './backoff.ts';
 import { DISCONNECTED, type Screen, WatchedScreen, type WatchOptions } from './screen.ts';
 
@@ -43,6 +43,8 @@ export type Connection = {
   subscribe: (room: Room, options: SubscribeOptions) => Subscription;
   /** Watches a desktop's screen, over reconnects too. Throws when it is watched already; `viewer.ts` shows it in a page. */
   watch: (containerId: string, options: WatchOptions) => Screen;
+  /** The viewers of a desktop that is watched here, on all nodes of the relay. Rejects for guests, and while it is not watched. */
+  viewers: (containerId: string) => Promise<Viewers>;
   close: () => void;
 };
 
@@ -108,7 +110,11 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
       if (!late && ack.ok) {
         followed.attempts = 0;
         followed.granted = true;
-        if (ack.truncated) followed.onTruncated?.();
+        if (ack.truncated) {
+          // The relay begins again after what it has: the position is another log's, or none at all.
+          followed.lastId = undefined;
+          followed.onTruncated?.();
+        }
         return;
       }
       const refusal: Refusal =
@@ -219,6 +225,11 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
       if (socket.connected) watched.rejoin();
       else if (ended) watched.refused(ended);
       return watched;
+    },
+    async viewers(containerId) {
+      const watched = screens.get(containerId);
+      if (!watched) throw new Error(`not watching ${containerId}`);
+      return watched.viewers();
     },
     close,
   };

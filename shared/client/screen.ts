@@ -10,6 +10,8 @@ import {
   type InputDropped,
   MAX_OFFER_BYTES,
   type ScreenInput,
+  type Viewers,
+  type ViewersAck,
   type WatchAck,
 } from '../screen.ts';
 import { backoff } from './backoff.ts';
@@ -190,6 +192,16 @@ export class WatchedScreen implements Screen {
         else reject(new Error(ack.message));
       };
       this.#ask('vnc:control', answered, { action, ...(viewerId === undefined ? {} : { viewerId }) });
+    });
+  }
+
+  viewers(): Promise<Viewers> {
+    return new Promise((resolve, reject) => {
+      this.#ask('vnc:viewers', (late: Error | null, ack: ViewersAck) => {
+        if (late) reject(new Error('The relay did not answer: try again.'));
+        else if (ack.ok) resolve({ items: ack.items, control: ack.control });
+        else reject(new Error(ack.message));
+      });
     });
   }
 
