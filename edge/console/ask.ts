@@ -3,6 +3,7 @@ import { isTerminalEvent } from '@warmwind/shared/events';
 import type { GenerationResult, ReadingResult } from '@warmwind/shared/inference';
 import type { JobError } from '@warmwind/shared/jobs';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { useAction } from './action.ts';
 import type { Store } from './store.ts';
 
 type Result = Partial<GenerationResult & ReadingResult>;
@@ -15,7 +16,12 @@ export function useAsk(store: Store) {
   const stop = () => following.current?.unsubscribe();
   useEffect(() => stop, []);
 
+  const busy = useRef(false);
+  const fail = (note: string) => setAnswer((now) => ({ text: '', ...now, note, busy: false }));
+  const [cancelling, act] = useAction((note) => setAnswer((now) => now && { ...now, note }));
   const ask = async (body: () => object | Promise<object>) => {
+    if (busy.current) return;
+    busy.current = true;
     stop();
     setAnswer({ text: '', note: 'waits', busy: true });
     try {
@@ -28,16 +34,17 @@ export function useAsk(store: Store) {
         },
       });
     } catch (error) {
-      setAnswer({ text: '', note: (error as Error).message, busy: false });
+      fail((error as Error).message);
+    } finally {
+      busy.current = false;
     }
   };
-  const cancel = () =>
-    answer?.jobId && store.api.call('DELETE', `/jobs/${answer.jobId}`).catch(() => undefined);
+  const cancel = () => act(async () => answer?.jobId && store.api.call('DELETE', `/jobs/${answer.jobId}`));
   const clear = () => {
     stop();
     setAnswer(undefined);
   };
-  return { answer, ask, cancel, clear };
+  return { answer, ask, cancel, cancelling, clear };
 }
 
 /** What an event of the job makes of its answer. A new attempt begins anew. */
@@ -57,12 +64,14 @@ function heard(now: Answer, type: string, data: Record<string, unknown>): Answer
   return now;
 }
 
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+
 function summary({ usage, firstTokenMs, runMs, boxes }: Result): string {
   const parts = [
     usage && `${usage.outputTokens} tokens`,
-    firstTokenMs !== undefined && `first after ${Math.round(firstTokenMs)} ms`,
+    firstTokenMs !== undefined && `first after ${seconds(firstTokenMs)}`,
     boxes && `${boxes.length} words`,
-    runMs !== undefined && `${Math.round(runMs)} ms in all`,
+    runMs !== undefined && `${seconds(runMs)} in all`,
   ];
   return parts.filter(Boolean).join(' · ');
 }

@@ -1,8 +1,10 @@
 import { type Container, hasEnded } from '@warmwind/shared/containers';
 import { isTerminal } from '@warmwind/shared/jobs';
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
+import { useAction } from './action.ts';
 import { ago, Empty, Progress, State, useNotice } from './parts.tsx';
 import { desktopAddress } from './place.ts';
+import { NotLoaded } from './retrying.tsx';
 import type { Store } from './store.ts';
 import { Thumbnail } from './thumbnail.tsx';
 
@@ -20,7 +22,10 @@ export function Desktops({ store }: { store: Store }) {
   return (
     <section class="desktops">
       <StartForm store={store} />
-      {all.length === 0 && <Empty>No desktop yet: start one, it takes about a second.</Empty>}
+      <NotLoaded what="Your desktops" refresher={store.desktopList} />
+      {all.length === 0 && store.desktopList.loaded.value && (
+        <Empty>No desktop yet: start one, it takes about a second.</Empty>
+      )}
       <div class="cards">
         {[...live, ...ended].map((desktop, i) => (
           <Card key={desktop.id} store={store} desktop={desktop} thumbnail={i < THUMBNAILS} />
@@ -36,21 +41,22 @@ function StartForm({ store }: { store: Store }) {
   const [ttlSeconds, setTtl] = useState<number>(3600);
   const [wrong, setWrong] = useState('');
 
-  const start = async (event: Event) => {
+  const [pending, act] = useAction(setWrong);
+  const reachable = store.api.reachable.value;
+  useEffect(() => {
+    if (reachable) setWrong('');
+  }, [reachable]);
+
+  const start = (event: Event) => {
     event.preventDefault();
-    const [width, height] = size.split('×').map(Number);
-    setWrong('');
-    try {
-      await store.api.call('POST', '/containers/start', {
-        width,
-        height,
-        ttlSeconds,
-        ...(name ? { name } : {}),
-      });
+    const [width = 0, height = 0] = size.split('×').map(Number);
+    const body = { width, height, ttlSeconds, ...(name ? { name } : {}) };
+    void act(async () => {
+      setWrong('');
+      const started = await store.api.call<Started>('POST', '/containers/start', body);
+      store.add(requested(started, { name, width, height }));
       setName('');
-    } catch (error) {
-      setWrong((error as Error).message);
-    }
+    });
   };
 
   return (
@@ -79,7 +85,7 @@ function StartForm({ store }: { store: Store }) {
           </option>
         ))}
       </select>
-      <button type="submit" class="primary">
+      <button type="submit" class="primary" disabled={pending}>
         Start a desktop
       </button>
       {wrong && (
@@ -90,6 +96,22 @@ function StartForm({ store }: { store: Store }) {
     </form>
   );
 }
+
+type Started = { jobId: string; containerId: string };
+
+/** A desktop as it is once its start was accepted. */
+const requested = (
+  { jobId, containerId }: Started,
+  { name, ...size }: { name: string; width: number; height: number },
+): Container => ({
+  ...size,
+  id: containerId,
+  name: name || `desktop-${containerId.slice(0, 8)}`,
+  state: 'requested',
+  image: '',
+  createdAt: new Date().toISOString(),
+  jobId,
+});
 
 function Card({ store, desktop, thumbnail }: { store: Store; desktop: Container; thumbnail: boolean }) {
   const { id, name, state, width, height, jobId } = desktop;
@@ -114,13 +136,11 @@ function Card({ store, desktop, thumbnail }: { store: Store; desktop: Container;
         <State state={state} />
       </div>
       {starts && job && !isTerminal(job.state) && (
-        <Progress percent={job.progress} text={store.words.value.get(jobId) ?? 'waits for a place'} />
+        <Progress percent={job.progress} text={store.messages.value.get(jobId) ?? 'waits for a place'} />
       )}
       {state === 'failed' && <p class="wrong">{job?.error?.message ?? 'The desktop ended by itself.'}</p>}
       <div class="line small">
-        <span>
-          {width}×{height}
-        </span>
+        <span>{width > 0 && `${width}×${height}`}</span>
         <span>{age(desktop)}</span>
         {!hasEnded(state) && (
           <button type="button" onClick={stop} disabled={state === 'stopping'}>

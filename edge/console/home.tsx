@@ -1,20 +1,19 @@
-import type { Container } from '@warmwind/shared/containers';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
 import { Desktops } from './desktops.tsx';
 import { Inference } from './inference.tsx';
 import { Jobs } from './jobs.tsx';
 import { LimitBars } from './limits.tsx';
 import { Brand, State } from './parts.tsx';
 import { HOME, placedDesktop } from './place.ts';
+import type { Refresher } from './refresher.ts';
+import { NotLoaded, Unreachable } from './retrying.tsx';
 import type { Store } from './store.ts';
+import { useRefresher } from './use-refresher.ts';
 import { Watch } from './watch.tsx';
 
 /** All of one user's: desktops, jobs, models, limits; or one screen, large. The address says which. */
 export function Home({ store, onLeave }: { store: Store; onLeave: () => void }) {
-  const [wrong, setWrong] = useState('');
-  useEffect(() => {
-    store.load().catch((error: Error) => setWrong(error.message));
-  }, [store]);
+  useEffect(() => store.load(), [store]);
 
   const id = placedDesktop();
   const connection = store.connection.value;
@@ -39,11 +38,7 @@ export function Home({ store, onLeave }: { store: Store; onLeave: () => void }) 
           Log out
         </button>
       </header>
-      {wrong && (
-        <p class="wrong" role="alert">
-          {wrong}
-        </p>
-      )}
+      {!store.api.reachable.value && <Unreachable />}
       {id ? (
         <Place key={id} store={store} id={id} />
       ) : (
@@ -62,21 +57,21 @@ export function Home({ store, onLeave }: { store: Store; onLeave: () => void }) 
 
 /** The page of one desktop, be it in the lists or not. */
 function Place({ store, id }: { store: Store; id: string }) {
-  const [found, setFound] = useState<Container>();
-  const [wrong, setWrong] = useState('');
-  const loaded = store.loaded.value;
-  const listed = store.desktops.value.get(id);
-  useEffect(() => {
-    if (listed || !loaded) return;
-    store.findDesktop(id).then(setFound, (error: Error) => setWrong(error.message));
-  }, [store, id, loaded]);
-
-  const desktop = listed ?? found;
-  if (desktop) return <Watch store={store} desktop={desktop} />;
-  return (
-    <section class="watch">
-      <p class={wrong ? 'wrong' : 'empty'}>{wrong || 'Looking for this desktop…'}</p>
-      <a href={HOME}>← All desktops</a>
-    </section>
-  );
+  const known = store.desktopList.loaded.value || store.desktops.value.has(id);
+  return known ? <Found store={store} id={id} /> : <NotFound refresher={store.desktopList} />;
 }
+
+function Found({ store, id }: { store: Store; id: string }) {
+  const listed = store.desktops.value.get(id);
+  const find = async () => listed ?? (await store.findDesktop(id));
+  const [found, refresher] = useRefresher(store.api, find);
+  const desktop = listed ?? found;
+  return desktop ? <Watch store={store} desktop={desktop} /> : <NotFound refresher={refresher} />;
+}
+
+const NotFound = ({ refresher }: { refresher: Refresher }) => (
+  <section class="watch">
+    <NotLoaded what="This desktop" refresher={refresher} />
+    <a href={HOME}>← All desktops</a>
+  </section>
+);

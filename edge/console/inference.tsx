@@ -1,31 +1,26 @@
 import { MAX_IMAGE_BYTES, OCR_MODEL } from '@warmwind/shared/inference';
-import { useEffect, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { useAsk } from './ask.ts';
 import { Empty } from './parts.tsx';
+import { NotLoaded } from './retrying.tsx';
 import type { Store } from './store.ts';
+import { useRefresher } from './use-refresher.ts';
 
-const LOOK_EVERY_MS = 60_000;
+const LOOK_EVERY_MS = 5 * 60_000;
 
 /** Asks a model and shows its answer as it comes. */
 export function Inference({ store }: { store: Store }) {
-  const [models, setModels] = useState<string[]>([]);
+  const read = async () => {
+    const { items } = await store.api.call<{ items: { id: string }[] }>('GET', '/models');
+    return items.map(({ id }) => id);
+  };
+  const [models = [], refresher] = useRefresher(store.api, read, { everyMs: LOOK_EVERY_MS });
   const [model, setModel] = useState('');
   const [prompt, setPrompt] = useState('Tell me about a warm wind.');
   const [image, setImage] = useState<File>();
   /** The desktop that is read; '': a file. */
   const [desktop, setDesktop] = useState('');
-  const { answer, ask, cancel } = useAsk(store);
-
-  useEffect(() => {
-    const look = () =>
-      store.api
-        .call<{ items: { id: string }[] }>('GET', '/models')
-        .then(({ items }) => setModels(items.map(({ id }) => id)))
-        .catch(() => undefined);
-    void look();
-    const timer = setInterval(look, LOOK_EVERY_MS);
-    return () => clearInterval(timer);
-  }, [store]);
+  const { answer, ask, cancel, cancelling } = useAsk(store);
 
   const chosen = models.includes(model)
     ? model
@@ -46,7 +41,8 @@ export function Inference({ store }: { store: Store }) {
   return (
     <section class="inference">
       <h2>Ask a model</h2>
-      {models.length === 0 && <Empty>No worker serves a model now.</Empty>}
+      <NotLoaded what="The models" refresher={refresher} />
+      {models.length === 0 && refresher.loaded.value && <Empty>No worker serves a model now.</Empty>}
       <form onSubmit={submit}>
         <select aria-label="Model" value={chosen} onChange={(event) => setModel(event.currentTarget.value)}>
           {models.map((one) => (
@@ -92,7 +88,7 @@ export function Inference({ store }: { store: Store }) {
             Ask
           </button>
           {answer?.busy && answer.jobId && (
-            <button type="button" onClick={cancel}>
+            <button type="button" onClick={cancel} disabled={cancelling}>
               Cancel
             </button>
           )}

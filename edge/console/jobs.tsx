@@ -1,5 +1,7 @@
 import { isTerminal, type Job } from '@warmwind/shared/jobs';
+import { useAction } from './action.ts';
 import { ago, Empty, Progress, State, useNotice } from './parts.tsx';
+import { NotLoaded } from './retrying.tsx';
 import type { Store } from './store.ts';
 
 const RETRYABLE = ['failed', 'cancelled', 'timed_out'];
@@ -10,7 +12,8 @@ export function Jobs({ store }: { store: Store }) {
   return (
     <section class="jobs">
       <h2>Jobs</h2>
-      {jobs.length === 0 && <Empty>What you ask for appears here.</Empty>}
+      <NotLoaded what="Your jobs" refresher={store.jobList} />
+      {jobs.length === 0 && store.jobList.loaded.value && <Empty>What you ask for appears here.</Empty>}
       {jobs.length > 0 && (
         <table>
           <tbody>
@@ -27,8 +30,8 @@ export function Jobs({ store }: { store: Store }) {
 function Row({ store, job }: { store: Store; job: Job }) {
   const { id, kind, state, progress, run, error, createdAt } = job;
   const [notice, say] = useNotice(state, run);
-  const ask = (method: string, path: string) => () =>
-    store.api.call(method, path).catch((failure: Error) => say(failure.message));
+  const [pending, act] = useAction(say);
+  const ask = (method: string, path: string) => () => act(() => store.api.call(method, path));
   return (
     <tr>
       <td title={id}>
@@ -42,19 +45,19 @@ function Row({ store, job }: { store: Store; job: Job }) {
         {isTerminal(state) ? (
           error && <span class="wrong">{error.message}</span>
         ) : (
-          <Progress percent={progress} text={store.words.value.get(id)} />
+          <Progress percent={progress} text={store.messages.value.get(id)} />
         )}
         {notice}
       </td>
       <td>{ago(createdAt)}</td>
       <td>
         {!isTerminal(state) && kind !== 'container.stop' && (
-          <button type="button" onClick={ask('DELETE', `/jobs/${id}`)}>
+          <button type="button" disabled={pending} onClick={ask('DELETE', `/jobs/${id}`)}>
             Cancel
           </button>
         )}
         {RETRYABLE.includes(state) && (
-          <button type="button" onClick={ask('POST', `/jobs/${id}/retry`)}>
+          <button type="button" disabled={pending} onClick={ask('POST', `/jobs/${id}/retry`)}>
             Retry
           </button>
         )}

@@ -1,32 +1,33 @@
+import { isTerminal } from '@warmwind/shared/jobs';
 import type { Limits } from '@warmwind/shared/limits';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect } from 'preact/hooks';
+import { NotLoaded } from './retrying.tsx';
 import type { Store } from './store.ts';
+import { useRefresher } from './use-refresher.ts';
 
-const LOOK_EVERY_MS = 5000;
+/** A look does not count against the limits itself. */
+const LOOK_EVERY_MS = 15_000;
+const SPACING_MS = 2000;
 
 /** What is left of one's rate limits and quotas. */
 export function LimitBars({ store }: { store: Store }) {
-  const [limits, setLimits] = useState<Limits>();
+  const read = () => store.api.call<Limits>('GET', '/limits');
+  const [limits, refresher] = useRefresher(store.api, read, {
+    everyMs: LOOK_EVERY_MS,
+    spacingMs: SPACING_MS,
+  });
+  // What the user has done shows soon.
+  const open = [...store.jobs.value.values()].filter(({ state }) => !isTerminal(state)).length;
+  useEffect(() => refresher.request(), [open]);
 
-  useEffect(() => {
-    const look = () => {
-      if (document.visibilityState === 'visible') {
-        store.api.call<Limits>('GET', '/limits').then(setLimits, () => undefined);
-      }
-    };
-    look();
-    const timer = setInterval(look, LOOK_EVERY_MS);
-    return () => clearInterval(timer);
-  }, [store]);
-
-  if (!limits) return null;
   return (
     <section class="limits">
       <h2>Limits</h2>
-      {limits.tiers.map(({ name, limit, remaining }) => (
+      <NotLoaded what="Your limits" refresher={refresher} />
+      {limits?.tiers.map(({ name, limit, remaining }) => (
         <Bar key={name} name={name} used={limit - remaining} limit={limit} />
       ))}
-      {limits.quotas.map(({ name, limit, used }) => (
+      {limits?.quotas.map(({ name, limit, used }) => (
         <Bar key={name} name={`open ${name}`} used={used} limit={limit} />
       ))}
     </section>

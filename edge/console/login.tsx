@@ -1,25 +1,31 @@
-import { useState } from 'preact/hooks';
-import { Api, ApiFailure } from './api.ts';
+import { useRef, useState } from 'preact/hooks';
+import { Api } from './api.ts';
+import { RequestError } from './failure.ts';
 import { Brand } from './parts.tsx';
 
 export function Login({ onToken }: { onToken: (token: string) => void }) {
   const [token, setToken] = useState('');
   const [wrong, setWrong] = useState('');
   const [asking, setAsking] = useState(false);
+  const busy = useRef(false);
 
   const enter = async (event: Event) => {
     event.preventDefault();
+    if (busy.current) return;
+    busy.current = true;
     const given = token.trim();
+    setWrong('');
     setAsking(true);
     try {
       await new Api(given, () => {}).call('GET', '/limits');
       onToken(given);
     } catch (error) {
-      const refused = error instanceof ApiFailure && error.status === 401;
+      const refused = error instanceof RequestError && error.status === 401;
       setWrong(
         refused ? 'This token is not accepted: it may have expired.' : String((error as Error).message),
       );
     } finally {
+      busy.current = false;
       setAsking(false);
     }
   };

@@ -1,50 +1,72 @@
-import { signal } from '@preact/signals';
+import { batch, signal } from '@preact/signals';
+import { backoff } from '@warmwind/shared/client/backoff';
 import { type Connection, connect, type State } from '@warmwind/shared/client/client';
-import { type Container, type ContainerState, hasEnded } from '@warmwind/shared/containers';
-import type { Envelope } from '@warmwind/shared/events';
-import { isTerminal, type Job, type JobState } from '@warmwind/shared/jobs';
+import type { Container } from '@warmwind/shared/containers';
+import { type Envelope, PRESENT } from '@warmwind/shared/events';
+import type { Job } from '@warmwind/shared/jobs';
 import type { Ticket } from '@warmwind/shared/realtime';
 import type { Api } from './api.ts';
+import { RequestError } from './failure.ts';
+import { emptyInventory, type Inventory, SHOWN, withDesktops, withEvents, withJobs } from './inventory.ts';
+import { Refresher } from './refresher.ts';
 
-/** Jobs and desktops that the lists show, at most. */
-const SHOWN = 50;
+/** Events are applied together this often, ms. */
+const APPLY_EVERY_MS = 50;
+/** Desktops that only events have named are looked up together, at most this often, ms. */
+const LOOK_UP_EVERY_MS = 5000;
+/** A ticket is used again while it is good for longer than this, ms. */
+const TICKET_LEFT_MS = 60_000;
 
-/** What one user's console knows: loaded once, then kept up to date by the events of the user's own room. */
+/** One user's console: its lists are loaded once, then the events of the user's own room keep them up to date. */
 export class Store {
   readonly desktops = signal<Map<string, Container>>(new Map());
   readonly jobs = signal<Map<string, Job>>(new Map());
-  /** The latest word of a job's progress, by job. */
-  readonly words = signal<Map<string, string>>(new Map());
-  readonly loaded = signal(false);
+  /** The latest message of a job's progress, by job. */
+  readonly messages = signal<Map<string, string>>(new Map());
   readonly connection = signal<State>('connecting');
   readonly api: Api;
   readonly userId: string;
+  readonly desktopList: Refresher;
+  readonly jobList: Refresher;
+  #inventory: Inventory = emptyInventory();
+  /** Events that wait to be applied, and those that came while a list was read: applied once more after it. */
+  #arrived: Envelope[] = [];
+  #duringReads: Envelope[] = [];
+  #reads = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #relay: Promise<Connection> | undefined;
+  #ticket: Ticket | undefined;
+  #closed = false;
 
   constructor(api: Api, userId: string) {
     this.api = api;
     this.userId = userId;
+    this.desktopList = new Refresher(api, () => this.#readDesktops(), { spacingMs: LOOK_UP_EVERY_MS });
+    this.jobList = new Refresher(api, () => this.#readJobs());
   }
 
-  /** One connection for the whole console; it fetches a fresh ticket at every reconnect. */
+  /** One connection for the whole console; it waits for a ticket for as long as none is to be had. */
   relay(): Promise<Connection> {
     this.#relay ??= this.#connect();
     return this.#relay;
   }
 
-  async load(): Promise<void> {
-    const list = <T>(path: string) => this.api.call<{ items: T[] }>('GET', path);
-    const [latest, jobs] = await Promise.all([
-      list<Container>(`/containers?limit=${SHOWN}`),
-      list<Job>(`/jobs?limit=${SHOWN}`),
-    ]);
-    const full = latest.items.length === SHOWN;
-    const older = full ? await list<Container>(`/containers?limit=${SHOWN}&state=running`) : { items: [] };
-    this.desktops.value = new Map([...latest.items, ...older.items].map((one) => [one.id, one]));
-    this.jobs.value = new Map(jobs.items.map((one) => [one.id, one]));
-    this.loaded.value = true;
-    const relay = await this.relay();
-    relay.subscribe(`user:${this.userId}`, { onEvent: (event) => this.#heard(event) });
+  /** Loads the lists and follows the user's room. */
+  load(): void {
+    this.desktopList.request();
+    this.jobList.request();
+    const room = `user:${this.userId}` as const;
+    this.relay().then(
+      (relay) => relay.subscribe(room, { after: PRESENT, onEvent: (event) => this.#receive(event) }),
+      () => undefined,
+    );
+  }
+
+  /** A desktop that was just requested here: it is shown in full before its first event. */
+  add(desktop: Container): void {
+    if (this.#inventory.desktops.has(desktop.id) && !this.#inventory.incomplete.has(desktop.id)) return;
+    const { state = desktop.state } = this.#inventory.desktops.get(desktop.id) ?? {};
+    this.#put(withDesktops(this.#inventory, [{ ...desktop, state }]));
   }
 
   /** A desktop of one's own that the lists may have left out. Rejects when there is none. */
@@ -53,117 +75,94 @@ export class Store {
   }
 
   async close(): Promise<void> {
-    (await this.#relay)?.close();
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.desktopList.close();
+    this.jobList.close();
+    (await this.#relay?.catch(() => undefined))?.close();
+  }
+
+  async #readDesktops(): Promise<void> {
+    await this.#withEventsDuring(async () => {
+      const latest = await this.#list<Container>(`/containers?limit=${SHOWN}`);
+      const full = latest.length === SHOWN;
+      const older = full ? await this.#list<Container>(`/containers?limit=${SHOWN}&state=running`) : [];
+      this.#put(withDesktops(this.#inventory, [...older, ...latest]));
+    });
+  }
+
+  async #readJobs(): Promise<void> {
+    await this.#withEventsDuring(async () => {
+      this.#put(withJobs(this.#inventory, await this.#list<Job>(`/jobs?limit=${SHOWN}`)));
+    });
+  }
+
+  async #list<T>(path: string): Promise<T[]> {
+    return (await this.api.call<{ items: T[] }>('GET', path)).items;
+  }
+
+  /** A list may be older than the events that came while it was read. */
+  async #withEventsDuring(read: () => Promise<void>): Promise<void> {
+    this.#reads += 1;
+    try {
+      await read();
+      this.#put(withEvents(this.#inventory, this.#duringReads));
+    } finally {
+      this.#reads -= 1;
+      if (this.#reads === 0) this.#duringReads = [];
+    }
+  }
+
+  #receive(event: Envelope): void {
+    this.#arrived.push(event);
+    this.#timer ??= setTimeout(() => this.#apply(), APPLY_EVERY_MS);
+  }
+
+  #apply(): void {
+    this.#timer = undefined;
+    const events = this.#arrived;
+    this.#arrived = [];
+    if (this.#reads > 0) this.#duringReads.push(...events);
+    this.#put(withEvents(this.#inventory, events));
+    if (this.#inventory.incomplete.size > 0) this.desktopList.request();
+  }
+
+  #put(inventory: Inventory): void {
+    this.#inventory = inventory;
+    batch(() => {
+      this.desktops.value = inventory.desktops;
+      this.jobs.value = inventory.jobs;
+      this.messages.value = inventory.messages;
+    });
   }
 
   async #connect(): Promise<Connection> {
-    const ticket = () => this.api.call<Ticket>('POST', '/realtime/token', { mode: 'control' });
-    let first: Ticket | undefined = await ticket();
+    const { url } = await this.#goodTicket();
     return connect({
-      url: first.url,
-      token: async () => {
-        const { token } = first ?? (await ticket());
-        first = undefined;
-        return token;
-      },
+      url,
+      token: async () => (await this.#goodTicket()).token,
       onState: (state) => {
         this.connection.value = state;
       },
+      onError: ({ code }) => {
+        if (code === 'unauthenticated') this.#ticket = undefined;
+      },
     });
   }
 
-  #heard(event: Envelope): void {
-    const { type, data } = event;
-    if (type === 'container.snapshot') this.#putDesktop(data as unknown as Container);
-    else if (type === 'job.snapshot') this.#putJob(data as unknown as Job);
-    else if (type.startsWith('container.')) this.#desktopBecame(event);
-    else this.#jobBecame(event);
-  }
-
-  #jobBecame({ type, run, time, data }: Envelope): void {
-    const id = String(data.jobId);
-    const known = this.jobs.value.get(id);
-    if (!known) {
-      void this.#fetchJob(id);
-      return;
+  /** The ticket at hand, or a new one, which is asked for until it is granted. */
+  async #goodTicket(): Promise<Ticket> {
+    for (let attempt = 1; !this.#closed; attempt++) {
+      const held = this.#ticket;
+      if (held && Date.parse(held.expiresAt) - Date.now() > TICKET_LEFT_MS) return held;
+      try {
+        this.#ticket = await this.api.call<Ticket>('POST', '/realtime/token', { mode: 'control' });
+        return this.#ticket;
+      } catch (error) {
+        const { retryAfterMs = 0 } = error as RequestError;
+        await new Promise((resolve) => setTimeout(resolve, Math.max(retryAfterMs, backoff(attempt))));
+      }
     }
-    // A log may tell what the list already knows better.
-    if (run === undefined || run < known.run) return;
-    if (run === known.run && isTerminal(known.state)) return;
-    const state = STATES[type] ?? known.state;
-    const { error: _error, result: _result, ...lasting } = known;
-    this.#putJob({
-      ...lasting,
-      state,
-      run,
-      ...(run > known.run ? { progress: 0 } : {}),
-      ...(type === 'job.progress' ? { progress: Number(data.percent) } : {}),
-      ...(type === 'job.completed' ? { progress: 100, result: data.result } : {}),
-      ...(isTerminal(state) ? { finishedAt: time } : {}),
-      ...(data.error ? { error: data.error as NonNullable<Job['error']> } : {}),
-    });
-    if (type === 'job.progress' && data.message) {
-      this.words.value = new Map(this.words.value).set(id, String(data.message));
-    }
-  }
-
-  #desktopBecame({ type, time, data }: Envelope): void {
-    const id = String(data.containerId);
-    const known = this.desktops.value.get(id);
-    if (!known) {
-      void this.#fetchDesktop(id);
-      return;
-    }
-    const named = type.slice('container.'.length);
-    const state = (named === 'started' || named === 'resumed' ? 'running' : named) as ContainerState;
-    if (hasEnded(known.state)) return;
-    this.#putDesktop({
-      ...known,
-      state,
-      ...(data.expiresAt ? { expiresAt: String(data.expiresAt) } : {}),
-      ...(hasEnded(state) ? { endedAt: time } : {}),
-    });
-  }
-
-  async #fetchDesktop(id: string): Promise<void> {
-    const desktop = await this.findDesktop(id).catch(() => undefined);
-    if (desktop) this.#putDesktop(desktop);
-  }
-
-  async #fetchJob(id: string): Promise<void> {
-    const job = await this.api.call<Job>('GET', `/jobs/${id}`).catch(() => undefined);
-    if (job) this.#putJob(job);
-  }
-
-  #putDesktop(desktop: Container): void {
-    const all = new Map(this.desktops.value).set(desktop.id, desktop);
-    this.desktops.value = newest(all, ({ state }) => !hasEnded(state));
-  }
-
-  #putJob(job: Job): void {
-    const all = new Map(this.jobs.value).set(job.id, job);
-    this.jobs.value = newest(all, ({ state }) => !isTerminal(state));
+    throw new RequestError(0, 'The console was left.');
   }
 }
-
-const STATES: Partial<Record<string, JobState>> = {
-  'job.queued': 'queued',
-  'job.active': 'active',
-  'job.progress': 'active',
-  'job.retrying': 'delayed',
-  'job.completed': 'completed',
-  'job.failed': 'failed',
-  'job.cancelled': 'cancelled',
-  'job.timed_out': 'timed_out',
-};
-
-/** The newest first, as many as are shown; of older ones those that matter still. */
-const newest = <T extends { createdAt: string }>(
-  all: Map<string, T>,
-  matters: (one: T) => boolean,
-): Map<string, T> =>
-  new Map(
-    [...all]
-      .sort(([, a], [, b]) => (a.createdAt < b.createdAt ? 1 : -1))
-      .filter(([, one], index) => index < SHOWN || matters(one)),
-  );

@@ -1,8 +1,9 @@
 import { useEffect, useState } from 'preact/hooks';
+import { Refresher } from './refresher.ts';
 import type { Store } from './store.ts';
 
-/** Each look counts against the user's rate limits: seldom, and only while the page is in front. */
-const LOOK_EVERY_MS = 60_000;
+/** Each look counts against the user's rate limits, so that it is seldom. */
+const LOOK_EVERY_MS = 5 * 60_000;
 /** A desktop that has just come up has drawn its first picture by then. */
 const FIRST_LOOK_MS = 1500;
 
@@ -12,21 +13,17 @@ export function Thumbnail({ store, id }: { store: Store; id: string }) {
 
   useEffect(() => {
     let shown = '';
-    let gone = false;
     const look = async () => {
-      if (document.visibilityState !== 'visible') return;
-      const image = await store.api.blob(`/containers/${id}/screenshot?format=jpeg`).catch(() => undefined);
-      if (!image || gone) return;
+      const image = await store.api.blob(`/containers/${id}/screenshot?format=jpeg`);
       URL.revokeObjectURL(shown);
       shown = URL.createObjectURL(image);
       setUrl(shown);
     };
-    const first = setTimeout(look, FIRST_LOOK_MS);
-    const timer = setInterval(look, LOOK_EVERY_MS);
+    const refresher = new Refresher(store.api, look, { everyMs: LOOK_EVERY_MS });
+    const first = setTimeout(() => refresher.request(), FIRST_LOOK_MS);
     return () => {
-      gone = true;
       clearTimeout(first);
-      clearInterval(timer);
+      refresher.close();
       URL.revokeObjectURL(shown);
     };
   }, [store, id]);

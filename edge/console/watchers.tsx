@@ -12,11 +12,15 @@ type Props = { store: Store; id: string; control: ViewerControl | undefined };
 export function Watchers({ store, id, control }: Props) {
   const [watchers, setWatchers] = useState<Watcher[]>([]);
   const [notice, say] = useNotice();
-  const look = () =>
-    store.api
-      .call<{ items: Watcher[] }>('GET', `/containers/${id}/viewers`)
-      .then(({ items }) => setWatchers(items))
+  // The relay is asked: a request to the edge would count against the user's rate limits.
+  const look = async () => {
+    if (document.visibilityState !== 'visible') return;
+    const listed = await store
+      .relay()
+      .then((relay) => relay.viewers(id))
       .catch(() => undefined);
+    if (listed) setWatchers(listed.items);
+  };
   useEffect(() => {
     if (!control?.viewerId) return;
     void look();

@@ -21,10 +21,15 @@ export const launch = (args: string[] = []): Promise<Browser> =>
 export async function openConsole(browser: Browser, stack: StackFile): Promise<Page> {
   const page = await browser.newPage({ viewport: { width: 1360, height: 860 } });
   await page.goto(`${stack.edge}/`);
-  await page.getByLabel('Access token').fill(stack.tokens.user);
+  await logIn(page, stack.tokens.user);
+  return page;
+}
+
+/** Logs a user in on the console's first page. */
+export async function logIn(page: Page, token: string): Promise<void> {
+  await page.getByLabel('Access token').fill(token);
   await page.getByRole('button', { name: 'Log in' }).click();
   await page.waitForSelector('.home');
-  return page;
 }
 
 /** Waits until the page shows a live picture. */

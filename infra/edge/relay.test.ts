@@ -1,48 +1,23 @@
 import type { StoredEvent } from '@warmwind/shared/events';
 import { keys } from '@warmwind/shared/keys';
 import { appendEvents } from '@warmwind/shared/node/events';
-import { listen } from '@warmwind/shared/node/health';
-import { createLog } from '@warmwind/shared/node/log';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createRelay } from '../../relay/app.ts';
-import { readConfig } from '../../relay/config.ts';
 import { launch } from '../e2e/browser.ts';
-import { freePort } from '../testing/port.ts';
-import { startRedis, type TestRedis } from '../testing/redis.ts';
+import type { TestRedis } from '../testing/redis.ts';
 import { waitFor } from '../testing/wait.ts';
-import { AUTH_SECRET, signToken, startTestEdge, type TestEdge } from './testing.ts';
+import { signToken, type TestEdge } from './testing.ts';
+import { startEdgeWithRelay } from './with-relay.ts';
 
-/** The edge with a relay that is one. */
 let edge: TestEdge;
 let realtime: TestRedis;
-let relay: ReturnType<typeof createRelay>;
+let stop: () => Promise<void>;
 
 beforeAll(async () => {
-  const port = await freePort();
-  realtime = await startRedis();
-  edge = await startTestEdge({
-    RELAY_URL: `http://127.0.0.1:${port}`,
+  ({ edge, realtime, stop } = await startEdgeWithRelay({
     RATE_LIMITS: '{"user": [], "containers.start": []}',
-  });
-  const log = createLog('relay-test');
-  log.level = 'silent';
-  const config = readConfig({
-    AUTH_SECRET,
-    REDIS_QUEUE_URL: edge.gateway.redis.url,
-    REDIS_REALTIME_URL: realtime.url,
-    LEDGER_URL: edge.postgres.url,
-  });
-  relay = createRelay(config, log);
-  const { server } = await listen(relay.http, '127.0.0.1', port);
-  relay.attach(server);
+  }));
 });
-afterAll(async () => {
-  relay?.beginDrain();
-  await relay?.drain();
-  await relay?.close();
-  await edge?.stop();
-  await realtime?.stop();
-});
+afterAll(() => stop?.());
 
 const infer = (headers = {}) =>
   edge.call('ada', 'POST', '/inference', { body: { model: 'm', prompt: 'p' }, headers });

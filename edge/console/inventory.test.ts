@@ -1,0 +1,125 @@
+import type { Container } from '@warmwind/shared/containers';
+import type { Envelope, EventType } from '@warmwind/shared/events';
+import type { Job } from '@warmwind/shared/jobs';
+import { expect, test } from 'vitest';
+import { emptyInventory, SHOWN, withDesktops, withEvents, withJobs } from './inventory.ts';
+
+const BEGIN = Date.UTC(2026, 0, 1);
+const at = (second: number) => new Date(BEGIN + second * 1000).toISOString();
+const job = (n: number, over: Partial<Job> = {}): Job => ({
+  id: `j${n}`,
+  kind: 'inference',
+  state: 'queued',
+  progress: 0,
+  run: 1,
+  attemptsMade: 0,
+  createdAt: at(n),
+  ...over,
+});
+const desktop = (n: number, over: Partial<Container> = {}): Container => ({
+  id: `d${n}`,
+  name: `desktop ${n}`,
+  state: 'requested',
+  image: 'desktop',
+  width: 1280,
+  height: 720,
+  createdAt: at(n),
+  jobId: `j${n}`,
+  ...over,
+});
+const event = (type: EventType, second: number, data: Record<string, unknown>, run?: number): Envelope => ({
+  id: `${BEGIN + second * 1000}-0`,
+  room: 'user:ada',
+  type,
+  time: at(second),
+  data,
+  ...(run === undefined ? {} : { run }),
+});
+const jobEvent = (type: EventType, n: number, second = n, data = {}, run = 1) =>
+  event(type, second, { jobId: `j${n}`, kind: 'inference', ...data }, run);
+
+test('hundreds of replayed jobs are made from their events alone; the newest and the open ones stay', () => {
+  const ids = Array.from({ length: 250 }, (_, n) => n);
+  const events = ids.flatMap((n) => [
+    jobEvent('job.queued', n),
+    jobEvent('job.active', n, n + 0.2),
+    jobEvent('job.progress', n, n + 0.3, { percent: 40, message: 'works' }),
+    ...(n === 7 ? [] : [jobEvent('job.completed', n, n + 0.5, { result: { text: `answer ${n}` } })]),
+  ]);
+  const { jobs } = withEvents(emptyInventory(), events);
+  expect([...jobs.keys()]).toEqual([
+    ...ids
+      .reverse()
+      .slice(0, SHOWN)
+      .map((n) => `j${n}`),
+    'j7',
+  ]);
+  expect(jobs.get('j249')).toMatchObject({ state: 'completed', progress: 100, createdAt: at(249) });
+  expect(jobs.get('j7')).toMatchObject({ state: 'active', progress: 40 });
+});
+
+test('events that a list includes already change nothing', () => {
+  const done = job(1, {
+    state: 'failed',
+    run: 2,
+    finishedAt: at(9),
+    error: { code: 'x', message: 'm', retryable: false },
+  });
+  const listed = withJobs(emptyInventory(), [done]);
+  const replayed = [
+    jobEvent('job.queued', 1),
+    jobEvent('job.completed', 1, 2, { result: 1 }),
+    jobEvent('job.active', 1, 5, {}, 2),
+  ];
+  expect(withEvents(listed, replayed).jobs.get('j1')).toEqual(done);
+});
+
+test('an older job that is not listed is shown below the others while it is open', () => {
+  const listed = withJobs(
+    emptyInventory(),
+    Array.from({ length: SHOWN }, (_, n) => job(100 + n, { state: 'completed' })),
+  );
+  const active = withEvents(listed, [jobEvent('job.active', 3, 500)]);
+  expect([...active.jobs.keys()].at(-1)).toBe('j3');
+  expect(withEvents(active, [jobEvent('job.completed', 3, 501)]).jobs.has('j3')).toBe(false);
+});
+
+test('a further run of a job begins again, and forgets how the last one ended', () => {
+  const failed = withJobs(emptyInventory(), [job(1, { state: 'failed', finishedAt: at(2), progress: 60 })]);
+  const { jobs } = withEvents(failed, [jobEvent('job.queued', 1, 3, {}, 2)]);
+  expect(jobs.get('j1')).toEqual(job(1, { run: 2 }));
+});
+
+test('a desktop that only events have named is marked until a list names it', () => {
+  const { desktops, incomplete } = withEvents(emptyInventory(), [
+    event('container.requested', 1, { containerId: 'd1' }),
+    event('container.started', 2, { containerId: 'd1', width: 800, height: 600, expiresAt: at(99) }),
+  ]);
+  expect(desktops.get('d1')).toMatchObject({
+    state: 'running',
+    width: 800,
+    createdAt: at(1),
+    expiresAt: at(99),
+  });
+  expect([...incomplete]).toEqual(['d1']);
+  const named = withDesktops({ ...emptyInventory(), desktops, incomplete }, [
+    desktop(1, { state: 'running' }),
+  ]);
+  expect(named.desktops.get('d1')?.name).toBe('desktop 1');
+  expect(named.incomplete.size).toBe(0);
+});
+
+test('a list or snapshot that is older than an end does not bring a desktop or job back', () => {
+  const listed = withJobs(withDesktops(emptyInventory(), [desktop(1)]), [job(1)]);
+  const over = withEvents(listed, [
+    event('container.stopped', 5, { containerId: 'd1' }),
+    jobEvent('job.completed', 1, 5),
+  ]);
+  const again = withJobs(withDesktops(over, [desktop(1, { state: 'running' })]), [
+    job(1, { state: 'active' }),
+  ]);
+  expect(again.desktops.get('d1')).toMatchObject({ state: 'stopped', endedAt: at(5) });
+  expect(again.jobs.get('j1')?.state).toBe('completed');
+  const told = [event('container.starting', 6, { containerId: 'd1' }), jobEvent('job.active', 1, 6)];
+  expect(withEvents(again, told)).toEqual(again);
+});

@@ -1,0 +1,44 @@
+import { signal } from '@preact/signals';
+import { inWords } from '@warmwind/shared/durations';
+import { RequestError } from './failure.ts';
+import { Empty } from './parts.tsx';
+import type { ReadFailure, Refresher } from './refresher.ts';
+
+const second = signal(0);
+setInterval(() => {
+  second.value += 1;
+}, 1000);
+
+/** What is shown in place of something that is not read yet: that it is loading, or why it could not be loaded. */
+export function NotLoaded({ what, refresher }: { what: string; refresher: Refresher }) {
+  const failure = refresher.failure.value;
+  if (failure) {
+    return (
+      <p class="notice" role="status">
+        {what} could not be loaded: {reason(failure)} <Wait until={failure.retryAt} />
+      </p>
+    );
+  }
+  return refresher.loaded.value ? null : <Empty>Loading: {what.toLowerCase()}…</Empty>;
+}
+
+/** The console's connection to its server while that is interrupted. */
+export const Unreachable = () => (
+  <p class="wrong" role="alert">
+    The server can't be reached. Check the connection; trying again.
+  </p>
+);
+
+function reason({ error }: ReadFailure): string {
+  const status = error instanceof RequestError ? error.status : undefined;
+  if (status === 0) return "the server can't be reached.";
+  if (status === 429) return 'your rate limit is reached.';
+  return error.message;
+}
+
+function Wait({ until }: { until: number | undefined }) {
+  second.value;
+  if (until === undefined) return null;
+  const leftMs = until - Date.now();
+  return <span>{leftMs > 0 ? `Trying again in ${inWords(leftMs)}.` : 'Trying again…'}</span>;
+}
