@@ -20,6 +20,8 @@ let dir: string;
 let edge: string;
 let tlsPort: number;
 let boardPort: number;
+let relayMetrics: number;
+let workerMetrics: number;
 const authSecret = secret();
 const adminPassword = secret();
 
@@ -28,6 +30,7 @@ beforeAll(async () => {
   for (const service of SERVICES) await ensureImage(engine.socket, service);
   const [edgePort, relayPort] = [await freePort(), await freePort()];
   [tlsPort, boardPort] = [await freePort(), await freePort()];
+  [relayMetrics, workerMetrics] = [await freePort(), await freePort()];
   edge = `http://127.0.0.1:${edgePort}`;
   dir = await mkdtemp(join(tmpdir(), 'warmwind-compose-'));
   const env = {
@@ -43,6 +46,10 @@ beforeAll(async () => {
     RELAY_PORT: `${relayPort}`,
     TLS_PORT: `${tlsPort}`,
     BOARD_PORT: `${boardPort}`,
+    RELAY_METRICS_PORTS: `${relayMetrics}-${relayMetrics + 7}`,
+    GATEWAY_METRICS_PORT: `${await freePort()}`,
+    WORKER_1_METRICS_PORT: `${workerMetrics}`,
+    WORKER_2_METRICS_PORT: `${await freePort()}`,
     TLS_DIR: await tlsDir(),
     RELAY_URL: `http://127.0.0.1:${relayPort}`,
     CORS_ORIGINS: edge,
@@ -114,6 +121,15 @@ it('serves the main trace, by the command that is run after every deployment', a
   const said = await smoke(edge);
   expect(said).toMatch(/^all is well$/m);
   expect(said).toMatch(/^ok .*reads what stands on it .*ocr-eng/m);
+});
+
+it('shows its metrics to a Prometheus on this machine', async () => {
+  const text = async (port: number) => (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const ports = (await compose.run('ps')).matchAll(/127\.0\.0\.1:(\d+)->8788/g);
+  const relays = await Promise.all([...ports].map(([, port]) => text(Number(port))));
+  expect(relays).toHaveLength(2);
+  for (const metrics of relays) expect(metrics).toContain('warmwind_relay_');
+  expect(await text(workerMetrics)).toContain('warmwind_');
 });
 
 it('shows its queues to operators on this machine, who know the password', async () => {

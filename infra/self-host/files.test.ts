@@ -201,19 +201,68 @@ it('every variable that compose.yaml asks for is in env.example', async () => {
 });
 
 it('nobody reaches the workers’ board but from the machine itself', async () => {
-  const { services } = parse(await text('compose.yaml'), { merge: true }) as Manifest;
-  const published = Object.entries(services as Manifest).flatMap(([name, { ports = [] }]) =>
-    name === 'nginx' ? [] : (ports as string[]),
-  );
-  expect(published.filter((port) => !port.startsWith('127.0.0.1:'))).toEqual([]);
-
   const all = await manifests();
-  const leads = all.filter(
-    ({ kind, spec }) =>
-      (kind === 'Service' && spec.selector.app === 'worker') ||
-      (kind === 'NetworkPolicy' && spec.ingress && JSON.stringify(spec.podSelector).includes('worker')),
-  );
-  expect(leads.map(({ kind, metadata }) => `${kind} ${metadata.name}`)).toEqual([]);
+  const services = all.filter(({ kind, spec }) => kind === 'Service' && spec.selector.app === 'worker');
+  expect(services.map(({ metadata }) => metadata.name)).toEqual([]);
+  const worker = (await pods()).find(({ name }) => name === 'worker');
+  const named = worker?.container.ports.map(({ name }: Manifest) => name);
+  expect(named).toEqual(['http']);
+  const reached = (await policiesOf('worker')).flatMap(({ spec }) => spec.ingress ?? []);
+  for (const { ports } of reached) expect(ports).toEqual([{ protocol: 'TCP', port: 'http' }]);
   const nothing = all.find(({ metadata }) => metadata.name === 'nothing-by-itself');
   expect(nothing?.spec).toEqual({ podSelector: {}, policyTypes: ['Ingress'] });
+});
+
+/** The policies that let something reach the pods of this name. */
+async function policiesOf(app: string): Promise<Manifest[]> {
+  return (await manifests()).filter(
+    ({ kind, spec }) =>
+      kind === 'NetworkPolicy' &&
+      spec.ingress &&
+      (spec.podSelector.matchLabels?.app === app ||
+        spec.podSelector.matchExpressions?.some(({ values }: Manifest) => values.includes(app))),
+  );
+}
+
+/** Services that have `/metrics`, and the port of each. */
+const METRICS: Record<string, string> = { relay: '8788', gateway: '8079', worker: '8795' };
+
+it('a Prometheus reaches the metrics of every service that has them', async () => {
+  for (const app of Object.keys(METRICS)) {
+    const admitted = (await policiesOf(app))
+      .flatMap(({ spec }) => spec.ingress)
+      .filter(({ ports }) => !ports || ports.some(({ port }: Manifest) => port === 'http'))
+      .flatMap(({ from }) => from)
+      .map(({ namespaceSelector }) => namespaceSelector?.matchLabels['kubernetes.io/metadata.name']);
+    expect([app, admitted]).toEqual([app, expect.arrayContaining(['monitoring'])]);
+  }
+});
+
+it('compose.yaml publishes metrics and the board on loopback, and every port from a network that can', async () => {
+  const { services, networks } = parse(await text('compose.yaml'), { merge: true }) as Manifest;
+  const open = Object.keys(networks).filter((name) => !networks[name]?.internal);
+  const published = Object.entries(services as Manifest).flatMap(([name, { ports = [], networks: own }]) =>
+    (ports as string[]).map((port) => ({ name, port, own: own as string[] })),
+  );
+  for (const { name, own } of published)
+    expect([name, own.some((one) => open.includes(one))]).toEqual([name, true]);
+  const others = published.filter(({ name }) => name !== 'nginx');
+  expect(others.filter(({ port }) => !port.startsWith('127.0.0.1:'))).toEqual([]);
+  for (const [service, port] of Object.entries(METRICS)) {
+    const names = Object.keys(services as Manifest).filter((name) => name.startsWith(service));
+    for (const name of names) {
+      const ends = others.filter((one) => one.name === name).map((one) => one.port.split(':').at(-1));
+      expect([name, ends]).toEqual([name, expect.arrayContaining([port])]);
+    }
+  }
+});
+
+it('what an autoscaler scales has no number of replicas, which each apply would reset it to', async () => {
+  const all = await manifests();
+  const scalers = all.filter(({ kind }) => kind === 'HorizontalPodAutoscaler');
+  expect(scalers.length).toBeGreaterThan(0);
+  for (const { spec } of scalers) {
+    const { kind, name } = spec.scaleTargetRef;
+    expect((await named(kind, name)).spec).not.toHaveProperty('replicas');
+  }
 });
