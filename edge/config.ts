@@ -1,6 +1,7 @@
 import { QuotasConfig, RateLimitsConfig } from '@warmwind/shared/limits';
 import { Origins } from '@warmwind/shared/origins';
 import { BACKPRESSURE_ABOVE, MAX_WAITING } from '@warmwind/shared/queues';
+import { secretText } from '@warmwind/shared/secrets';
 import { WebhookAllow } from '@warmwind/shared/webhooks';
 import { z } from 'zod';
 import { isAddressRange } from './http/address.ts';
@@ -29,7 +30,7 @@ const json = <T extends z.ZodType>(schema: T) =>
     .pipe(schema);
 
 const Milliseconds = z.coerce.number().int().min(1).max(30_000);
-const Secret = z.string().min(32, 'use at least 32 characters');
+const Secret = secretText(32);
 /** A Hyperdrive binding; or a URL, where the environment of a stack is checked. */
 const DatabaseBinding = z
   .custom<Database | string>(
@@ -46,7 +47,7 @@ const withoutSlash = (url: string): string => url.replace(/\/+$/, '');
 export const Variables = z
   .object({
     UPSTASH_REDIS_REST_URL: z.url({ protocol: /^https?$/ }).transform(withoutSlash),
-    UPSTASH_REDIS_REST_TOKEN: z.string().min(1),
+    UPSTASH_REDIS_REST_TOKEN: secretText(1),
 
     AUTH_SECRET: Secret,
     AUTH_SECRET_PREVIOUS: Secret.optional(),

@@ -1,6 +1,12 @@
 import { Origins } from '@warmwind/shared/origins';
 import { BACKPRESSURE_ABOVE } from '@warmwind/shared/queues';
+import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared/secrets';
 import { z } from 'zod';
+
+const RedisUrl = z
+  .string()
+  .regex(/^(rediss?|redis\+sentinel):\/\//)
+  .refine(hasOwnPassword, PLACEHOLDER_REMEDY);
 
 /** The environment of a relay node. */
 export const Config = z.object({
@@ -8,16 +14,17 @@ export const Config = z.object({
   PORT: z.coerce.number().int().min(0).max(65_535).default(8788),
   /** Names this node in logs and metrics. */
   NODE_ID: z.string().min(1).max(64).default('relay'),
-  REDIS_QUEUE_URL: z.string().regex(/^(rediss?|redis\+sentinel):\/\//),
-  REDIS_REALTIME_URL: z.string().regex(/^(rediss?|redis\+sentinel):\/\//),
+  REDIS_QUEUE_URL: RedisUrl,
+  REDIS_REALTIME_URL: RedisUrl,
   /** Asked for what the queue Redis has forgotten; without it such rooms are not found. */
   LEDGER_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//)
+    .refine(hasOwnPassword, PLACEHOLDER_REMEDY)
     .optional(),
-  AUTH_SECRET: z.string().min(32),
+  AUTH_SECRET: secretText(32),
   /** Still accepted while secrets rotate. */
-  AUTH_SECRET_PREVIOUS: z.string().min(32).optional(),
+  AUTH_SECRET_PREVIOUS: secretText(32).optional(),
   /** Origins whose pages may connect; who sends no `Origin` is no browser and may. */
   CORS_ORIGINS: Origins.prefault(''),
   BACKPRESSURE_ABOVE: z.coerce.number().int().min(0).default(BACKPRESSURE_ABOVE),

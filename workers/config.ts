@@ -1,6 +1,7 @@
 import { totalmem } from 'node:os';
 import { TierText } from '@warmwind/shared/limits';
 import { BACKPRESSURE_ABOVE } from '@warmwind/shared/queues';
+import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared/secrets';
 import { WebhookAllow, WebhookUrl } from '@warmwind/shared/webhooks';
 import { z } from 'zod';
 
@@ -39,8 +40,8 @@ export const Config = z
   .object({
     BIND: z.string().default('127.0.0.1'),
     PORT: z.coerce.number().int().min(0).max(65_535).default(0),
-    REDIS_QUEUE_URL: z.url(),
-    REDIS_REALTIME_URL: z.url(),
+    REDIS_QUEUE_URL: z.url().refine(hasOwnPassword, PLACEHOLDER_REMEDY),
+    REDIS_REALTIME_URL: z.url().refine(hasOwnPassword, PLACEHOLDER_REMEDY),
     DOCKER_SOCKET: z.string().default('/var/run/docker.sock'),
     /** This host's name in records; one live process holds it at a time. */
     WORKER_HOST: Name,
@@ -61,7 +62,7 @@ export const Config = z
     STALLED_EVERY_MS: Ms.default(5000),
     /** OpenAI-compatible servers of this worker, and what they are shown as a bearer token. */
     MODEL_SERVERS: ModelServers,
-    MODEL_SERVER_KEY: z.string().min(1).max(1000).optional(),
+    MODEL_SERVER_KEY: secretText(1).max(1000).optional(),
     /** A server in which more requests wait than this is given no more. */
     MODEL_MAX_WAITING: z.coerce.number().int().min(0).max(10_000).default(8),
     /** How long a model server may say nothing while it answers. */
@@ -86,20 +87,23 @@ export const Config = z
     EGRESS_NETWORK: z.string().min(1).max(128).optional(),
     /** `off`: what was acknowledged lives in Redis alone. */
     LEDGER: z.enum(['on', 'off']).default('on'),
-    LEDGER_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'use postgres://…' }).optional(),
+    LEDGER_URL: z
+      .url({ protocol: /^postgres(ql)?$/, error: 'use postgres://…' })
+      .refine(hasOwnPassword, PLACEHOLDER_REMEDY)
+      .optional(),
     RECONCILE_EVERY_MS: Ms.default(5000),
     /** What is younger than this is still on its way: the reconciler leaves it alone. */
     RECONCILE_AFTER_MS: Ms.default(5000),
     /** How long after its end a job or desktop is known. */
     LEDGER_RETENTION_DAYS: z.coerce.number().int().min(1).max(36_500).default(90),
     /** From which each user's secret is derived that signs their webhooks; the edge tells them theirs. */
-    WEBHOOK_SECRET: z.string().min(32, 'use at least 32 characters'),
+    WEBHOOK_SECRET: secretText(32),
     WEBHOOK_ALLOW: WebhookAllow.prefault(''),
     /** Where operators are told of every permanent failure; it may be private. */
     ALERT_WEBHOOK_URL: WebhookUrl.optional(),
     /** Where operators look into the queues, read-only; unset: nowhere. */
     ADMIN_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
-    ADMIN_PASSWORD: z.string().min(16, 'use at least 16 characters').optional(),
+    ADMIN_PASSWORD: secretText(16).optional(),
   })
   .refine(({ ADMIN_PORT, ADMIN_PASSWORD }) => ADMIN_PORT === undefined || ADMIN_PASSWORD, {
     path: ['ADMIN_PASSWORD'],

@@ -1,3 +1,5 @@
+import { hasOwnPassword, PLACEHOLDER_REMEDY } from '@warmwind/shared/secrets';
+
 /** A database as workerd's Hyperdrive binding wants it. */
 export type Hyperdrive = {
   address: string;
@@ -28,6 +30,7 @@ export function parseHyperdrive(name: string, url: string): Hyperdrive {
   if (!hostname || !username || !password || !pathname || pathname === '/') {
     throw wrong('name a user, a password, a host and a database');
   }
+  if (!hasOwnPassword(url)) throw wrong(PLACEHOLDER_REMEDY);
   // PostgreSQL turns to TLS in the middle of a connection, which only Cloudflare's own Hyperdrive does.
   if (!['disable', 'prefer', 'allow', null].includes(searchParams?.get('sslmode') ?? null)) {
     throw wrong('this runtime reaches PostgreSQL without TLS only: put a pooler beside it that speaks TLS');

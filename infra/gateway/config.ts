@@ -1,12 +1,15 @@
+import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared/secrets';
 import { z } from 'zod';
 
 /** The gateway's environment. A bad one throws with the names of the variables and never with their values. */
 export const Config = z.object({
-  REDIS_URL: z.url({
-    protocol: /^(rediss?|redis\+sentinel)$/,
-    error: 'redis://, rediss:// or redis+sentinel:// URL expected',
-  }),
-  GATEWAY_TOKEN: z.string().min(16, 'at least 16 characters expected'),
+  REDIS_URL: z
+    .url({
+      protocol: /^(rediss?|redis\+sentinel)$/,
+      error: 'redis://, rediss:// or redis+sentinel:// URL expected',
+    })
+    .refine(hasOwnPassword, PLACEHOLDER_REMEDY),
+  GATEWAY_TOKEN: secretText(16),
   BIND: z.string().default('127.0.0.1'),
   PORT: z.coerce.number().int().min(0).max(65_535).default(8079),
 });

@@ -1,6 +1,7 @@
 import { mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { createLog } from '@warmwind/shared/node/log';
+import { secretText } from '@warmwind/shared/secrets';
 import { z } from 'zod';
 import { findTool } from '../stack/tools.ts';
 import { ensureCluster, serverCommand } from './cluster.ts';
@@ -13,7 +14,7 @@ import { endOrphans } from './orphans.ts';
 const Config = z.object({
   PORT: z.coerce.number().int().min(1).max(65_535),
   DATA_DIR: z.string().startsWith('/', 'use an absolute path'),
-  LEDGER_PASSWORD: z.string().min(1),
+  LEDGER_PASSWORD: secretText(1),
 });
 const { PORT: port, DATA_DIR, LEDGER_PASSWORD: password } = Config.parse(process.env);
 mkdirSync(DATA_DIR, { recursive: true, mode: 0o700 });

@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared/secrets';
 import { z } from 'zod';
 import { type PortName, USUAL_PORTS } from './ports.ts';
 
@@ -9,8 +10,11 @@ const ports = Object.fromEntries(Object.keys(USUAL_PORTS).map((name) => [name, P
   typeof Port
 >;
 /** The whole URL is a secret: it holds a password. */
-const PostgresUrl = z.url({ protocol: /^postgres(ql)?$/, error: 'use postgres://…' }).optional();
-const Secret = z.string().min(32, 'use at least 32 characters').optional();
+const PostgresUrl = z
+  .url({ protocol: /^postgres(ql)?$/, error: 'use postgres://…' })
+  .refine(hasOwnPassword, PLACEHOLDER_REMEDY)
+  .optional();
+const Secret = secretText(32).optional();
 
 /** Does the file begin as one does. */
 function isGguf(path: string): boolean {
@@ -37,9 +41,9 @@ const Environment = z.object({
   WARMWIND_DIR: z.string().optional(),
   AUTH_SECRET: Secret,
   AUTH_SECRET_PREVIOUS: Secret,
-  GATEWAY_TOKEN: z.string().min(16, 'use at least 16 characters').optional(),
+  GATEWAY_TOKEN: secretText(16).optional(),
   WEBHOOK_SECRET: Secret,
-  ADMIN_PASSWORD: z.string().min(16, 'use at least 16 characters').optional(),
+  ADMIN_PASSWORD: secretText(16).optional(),
   /** It may hold a key of the receiver's. */
   ALERT_WEBHOOK_URL: z.url({ protocol: /^https?$/, error: 'use http:// or https://' }).optional(),
   DOCKER_SOCKET: z.string().startsWith('/', 'use an absolute path').optional(),
