@@ -1,4 +1,5 @@
 import { useRef, useState } from 'preact/hooks';
+import type { RequestError } from './failure.ts';
 
 /** How long after it has succeeded a further click belongs to the same intent, ms: as long as a double click may take. */
 const REST_MS = 1000;
@@ -7,13 +8,14 @@ const REST_MS = 1000;
  * What one button or form does, once at a time: it is pending while its request is in flight and for a moment after that,
  * and what is clicked meanwhile does nothing.
  *
- * @param say shows why it failed
+ * @param say shows why it failed, for as long as that is so
  */
 export function useAction(
   say: (message: string) => void,
 ): [pending: boolean, act: (run: () => Promise<unknown>) => Promise<void>] {
   const [pending, setPending] = useState(false);
   const busy = useRef(false);
+  const refusal = useRef<ReturnType<typeof setTimeout>>(undefined);
   const end = () => {
     busy.current = false;
     setPending(false);
@@ -22,12 +24,15 @@ export function useAction(
     if (busy.current) return;
     busy.current = true;
     setPending(true);
+    clearTimeout(refusal.current);
     try {
       await run();
       setTimeout(end, REST_MS);
     } catch (error) {
       end();
-      say((error as Error).message);
+      const { message, retryAfterMs } = error as RequestError;
+      say(message);
+      if (retryAfterMs !== undefined) refusal.current = setTimeout(() => say(''), retryAfterMs);
     }
   };
   return [pending, act];

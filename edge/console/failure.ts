@@ -16,7 +16,7 @@ export class RequestError extends Error {
 
 /** The server could not be reached, or did not answer in time. */
 export const unreachable = (): RequestError =>
-  new RequestError(0, "The server can't be reached. Check the connection.");
+  new RequestError(0, "The server can't be reached. Check the connection and try again.");
 
 /** A refusal as the edge words it; of an invalid request, each thing that is wrong. */
 export async function refusal(response: Response): Promise<RequestError> {

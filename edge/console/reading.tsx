@@ -1,13 +1,19 @@
+import { copyText } from '@warmwind/shared/client/copy';
 import type { ReadingResult } from '@warmwind/shared/inference';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Answer } from './ask.ts';
+import { useNotice } from './parts.tsx';
 
 /** The text that was read from a screen. */
 export function Reading({ answer, onClose }: { answer: Answer; onClose: () => void }) {
   const { text, note, busy, result } = answer;
   const panel = useRef<HTMLElement>(null);
   useEffect(() => panel.current?.scrollIntoView({ block: 'nearest' }), [result]);
-  const copy = () => navigator.clipboard?.writeText(text).catch(() => undefined);
+  const [notice, say] = useNotice(text);
+  const copy = async () => {
+    const copied = await copyText(text);
+    say(copied ? 'Copied.' : 'The browser does not permit copying: select the text and copy it by keyboard.');
+  };
   return (
     <section class="reading panel" aria-label="Text on the screen" ref={panel}>
       <div class="line">
@@ -23,6 +29,7 @@ export function Reading({ answer, onClose }: { answer: Answer; onClose: () => vo
           Close
         </button>
       </div>
+      {notice}
       {result && <pre>{text.trim() || 'There is no text on it.'}</pre>}
       {busy && <p class="empty">The screen is being read…</p>}
     </section>

@@ -14,7 +14,7 @@ export function NotLoaded({ what, refresher }: { what: string; refresher: Refres
   const failure = refresher.failure.value;
   if (failure) {
     return (
-      <p class="notice" role="status">
+      <p class="wrong" role="status">
         {what} could not be loaded: {reason(failure)} <Wait until={failure.retryAt} />
       </p>
     );
@@ -40,5 +40,5 @@ function Wait({ until }: { until: number | undefined }) {
   second.value;
   if (until === undefined) return null;
   const leftMs = until - Date.now();
-  return <span>{leftMs > 0 ? `Trying again in ${inWords(leftMs)}.` : 'Trying again…'}</span>;
+  return <>{leftMs > 0 ? `Trying again in ${inWords(leftMs)}.` : 'Trying again…'}</>;
 }

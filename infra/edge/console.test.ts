@@ -116,6 +116,9 @@ test('at the rate limit nothing is shown as empty, and everything is loaded when
   }
   expect(await seen.page.getByText(/No desktop yet|No worker serves|appears here/).count()).toBe(0);
   expect(seen.requests.length - before).toBeLessThan(10);
+  await seen.page.getByRole('button', { name: 'Start a desktop' }).click();
+  const refused = seen.page.getByText(/^Over the limit of 60\/min: try again in \d+ seconds?\.$/);
+  await refused.waitFor();
 
   await queue().del(keys.limit(user, 'user'));
   await seen.page.clock.runFor(61_000);
@@ -124,6 +127,7 @@ test('at the rate limit nothing is shown as empty, and everything is loaded when
   await seen.page.locator('td[title=job-1]').waitFor();
   await isLive(seen.page);
   expect(await seen.page.getByText('could not be loaded').count()).toBe(0);
+  expect(await refused.count()).toBe(0);
 });
 
 test('the console works over plain HTTP on another host than localhost; three clicks start one desktop', async () => {
