@@ -45,6 +45,9 @@ export const fitsClipboard = (text: string): boolean =>
 /** `vnc:gone` for this reason: nobody hears what the desktop's host is told. Input is lost until the next key. */
 export const HOST_AWAY = 'host_away';
 
+/** Of a desktop's screen, pixels. */
+export const SIZES = { least: { width: 320, height: 240 }, most: { width: 3840, height: 2160 } } as const;
+
 /** `vnc:input`: what a viewer does. Coordinates in pixels, `mask` is RFB's button mask, `keysym` X11's. */
 export const ScreenInput = z.discriminatedUnion('t', [
   z.strictObject({
@@ -64,8 +67,8 @@ export const ScreenInput = z.discriminatedUnion('t', [
   }),
   z.strictObject({
     t: z.literal('resize'),
-    w: z.number().int().min(320).max(3840),
-    h: z.number().int().min(240).max(2160),
+    w: z.number().int().min(SIZES.least.width).max(SIZES.most.width),
+    h: z.number().int().min(SIZES.least.height).max(SIZES.most.height),
   }),
 ]);
 export type ScreenInput = z.infer<typeof ScreenInput>;
@@ -124,6 +127,7 @@ export const DROPPED = {
   no_desktop: 'The desktop takes no input now: send it again in a moment.',
   not_watching: 'This screen is not watched here: send vnc:watch first.',
   invalid: 'This is no input: see ScreenInput.',
+  disconnected: 'The relay is out of reach: send it again when the picture moves.',
 } as const;
 export type DroppedReason = keyof typeof DROPPED;
 

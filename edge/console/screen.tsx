@@ -94,7 +94,7 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
         >
           <option value="fit">Fit</option>
           <option value="none">Actual size</option>
-          {mine && <option value="resize">Resize the desktop</option>}
+          {(mine || scaling === 'resize') && <option value="resize">Resize the desktop</option>}
         </select>
         <button type="button" onClick={() => frame.current?.requestFullscreen().catch(() => undefined)}>
           Full screen

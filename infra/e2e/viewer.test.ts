@@ -129,9 +129,14 @@ test('the README’s lines show a desktop that fits its element, is typed into, 
   await canvas.click();
   await page.keyboard.type('a');
   await waitFor('the key', () => typed().length === 1);
+  const [{ viewerId } = { viewerId: '' }] = host.inputs();
+  await host.publish('dropped', Buffer.from(JSON.stringify({ viewerId, reason: 'too_many', count: 7 })));
+  const notice = page.locator('#screen').getByText('did not reach the desktop');
+  await notice.getByText('7 presses and releases').waitFor();
   await host.deaf();
   await words(page).getByText('host is away').waitFor();
   await page.keyboard.type('b');
+  await notice.getByText('A key or click').waitFor();
   await host.hear();
   await words(page).waitFor({ state: 'hidden' });
   await page.keyboard.type('c');
@@ -205,3 +210,80 @@ test('who is sent away by the owner reads so, and does not come back by itself',
   expect(await page.evaluate(() => (globalThis as unknown as Globals).relay.state)).toBe('closed');
   await page.context().close();
 });
+
+test('the desktop follows the size of its controller’s element each time; where it can’t, the reason is shown', async () => {
+  const page = await open();
+  await page.evaluate(async () => {
+    const { connect, createViewer, containerId, fetchTicket } = globalThis as unknown as Globals;
+    const element = document.querySelector<HTMLElement>('#other');
+    if (!element) throw new Error('no element');
+    (globalThis as unknown as Globals).relay.close();
+    const relay = connect(await fetchTicket());
+    const viewer = createViewer(element, { relay, containerId, scaling: 'resize' });
+    Object.assign(globalThis, { viewer });
+  });
+  await filled(page, '#other');
+  const sizes = () =>
+    host.inputs().flatMap(({ input }) => (input.t === 'resize' ? `${input.w} × ${input.h}` : []));
+  const notice = (text: string) => page.locator('#other').getByText(text).waitFor();
+  const resize = (width: number, height: number) =>
+    page.locator('#other').evaluate((element, style) => Object.assign(element.style, style), {
+      width: `${width}px`,
+      height: `${height}px`,
+    });
+  const asked = (size: string) => waitFor('the request', () => sizes().at(-1) === size);
+  const become = async (width: number, height: number) => {
+    host.size = { width, height };
+    host.epoch += 1;
+    await host.key(FILLED);
+    const canvas = page.locator('#other canvas');
+    await waitFor('the new size', async () => {
+      return (await canvas.evaluate((shown: HTMLCanvasElement) => shown.width)) === width;
+    });
+  };
+  await resize(700, 500);
+  await settle(page);
+  expect(sizes()).toEqual([]);
+  await act(page, 'request');
+  await asked('700 × 500');
+  await become(700, 500);
+  for (const [width, height] of [
+    [640, 480],
+    [800, 450],
+    [500, 300],
+  ] as const) {
+    // As while a window is dragged.
+    for (const less of [9, 6, 3]) await resize(width - less, height);
+    await resize(width, height);
+    await asked(`${width} × ${height}`);
+    await become(width, height);
+  }
+  expect(sizes().length).toBeLessThan(9);
+  await resize(5000, 300);
+  await asked('3840 × 300');
+  await notice('can’t be larger than 3840 × 2160');
+  await become(3840, 300);
+  await resize(300, 300);
+  await asked('320 × 300');
+  await notice('can’t be smaller than 320 × 240');
+  await notice('did not take the size 320 × 300: it stays at 3840 × 300');
+  const before = sizes();
+  await act(page, 'release');
+  await resize(600, 400);
+  await settle(page);
+  expect(sizes()).toEqual(before);
+  host.size = { width: 1280, height: 720 };
+  await page.context().close();
+});
+
+const act = (page: Page, action: 'request' | 'release') =>
+  page.evaluate((todo) => {
+    const { viewer } = globalThis as unknown as { viewer: { control: (action: string) => Promise<unknown> } };
+    return viewer.control(todo);
+  }, action);
+
+/** Whatever a change of size leads to has been sent. */
+async function settle(page: Page): Promise<void> {
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 400)));
+  await host.settled();
+}

@@ -18,6 +18,7 @@ export class TestHost {
   /** The keys with which it answers, or how many bytes they have; null: it does not answer. */
   answers: number | Buffer | null = null;
   epoch = 1000;
+  size = { width: 1280, height: 720 };
   seq = 0;
   readonly #containerId: string;
   readonly #redis: Redis;
@@ -61,7 +62,7 @@ export class TestHost {
   /** → the relay nodes that listen */
   async publish(kind: FrameKind, payload: Buffer): Promise<number> {
     const head = Buffer.alloc(FRAME_HEAD_BYTES);
-    writeFrameHead({ kind, epoch: this.epoch, seq: this.seq, width: 1280, height: 720 }, head);
+    writeFrameHead({ kind, epoch: this.epoch, seq: this.seq, ...this.size }, head);
     const channel = screenKeys.down(this.#containerId);
     return Number(await this.#redis.spublish(channel, Buffer.concat([head, payload])));
   }

@@ -4,7 +4,6 @@ declare module '@novnc/novnc' {
     constructor(target: HTMLElement, channel: WebSocket, options?: { shared?: boolean });
     viewOnly: boolean;
     scaleViewport: boolean;
-    resizeSession: boolean;
     background: string;
     focus(): void;
     disconnect(): void;

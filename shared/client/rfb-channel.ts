@@ -2,6 +2,8 @@ import type { ScreenInput } from '../screen.ts';
 
 /** RFB's numbers, as far as a viewer's messages and a change of size need them (RFC 6143 and its registry). */
 const EXTENDED_DESKTOP_SIZE = -308;
+const REQUESTED = 1;
+const PROHIBITED = 1;
 const TRUE_COLOUR = [32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0];
 const GREETING = 'RFB 003.008\n';
 const NO_SECURITY = 1;
@@ -128,7 +130,6 @@ export class RfbChannel {
   }
 
   #begin(): void {
-    // The size by itself tells noVNC that it may ask for another.
     this.#saySize();
     for (const show of this.#waiting.splice(0)) show();
   }
@@ -150,7 +151,8 @@ export class RfbChannel {
         onInput({ t: 'ptr', mask: view.getUint8(1), x: view.getUint16(2), y: view.getUint16(4) });
         break;
       case CLIENT.setDesktopSize:
-        onInput({ t: 'resize', w: view.getUint16(2), h: view.getUint16(4) });
+        // Sizes are asked for by whoever made this channel; noVNC waits for an answer to its own request.
+        this.#saySize(REQUESTED, PROHIBITED);
         break;
     }
     return true;
@@ -214,11 +216,13 @@ export class RfbChannel {
     this.#say(message);
   }
 
-  /** A FramebufferUpdate of one rectangle that says the size, with one screen. */
-  #saySize(): void {
+  /** A FramebufferUpdate of one rectangle that says the size, with one screen. @param reason of it, and how that went */
+  #saySize(reason = 0, status = 0): void {
     const { width, height } = this.#size;
     const view = new DataView(new ArrayBuffer(36));
     view.setUint16(2, 1);
+    view.setUint16(4, reason);
+    view.setUint16(6, status);
     view.setUint16(8, width);
     view.setUint16(10, height);
     view.setInt32(12, EXTENDED_DESKTOP_SIZE);

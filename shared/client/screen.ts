@@ -5,6 +5,7 @@ import {
   ACK_EVERY_MS,
   type ControlAck,
   type ControlAction,
+  DROPPED,
   fitsClipboard,
   type Holder,
   type InputDropped,
@@ -40,7 +41,7 @@ export type WatchOptions = {
   onControl?: (holder: Holder | null, mine: boolean) => void;
   /** A viewer asks for control that another holds: the owner grants it by `control('grant', viewerId)`. */
   onRequest?: (viewer: Holder) => void;
-  /** A key or button that this viewer pressed reached nothing: another holds control, or its ticket may only view. */
+  /** Input of this viewer did not reach the desktop: how much, and why. */
   onDropped?: (dropped: InputDropped) => void;
   /** The desktop's clipboard. */
   onCut?: (text: string) => void;
@@ -55,7 +56,7 @@ export type WatchOptions = {
 /** One desktop's screen as one viewer has it. */
 export type Screen = {
   readonly mode: ScreenMode;
-  /** Sent only while connected; dropped by the relay unless this viewer holds control. Throws for too long a text. */
+  /** Sent only while connected, and taken only while this viewer holds control: see `onDropped`. Throws for too long a text. */
   input: (input: ScreenInput) => void;
   /**
    * Asks for control, or releases it; the owner may also take it from its holder, or grant it to the viewer of
@@ -181,7 +182,12 @@ export class WatchedScreen implements Screen {
     if (input.t === 'cut' && !fitsClipboard(input.text)) {
       throw new RangeError(`A text for the clipboard has at most ${MAX_OFFER_BYTES} bytes as JSON.`);
     }
-    if (this.#socket.connected) this.#socket.emit('vnc:input', { containerId: this.#containerId, input });
+    const containerId = this.#containerId;
+    if (this.#socket.connected) this.#socket.emit('vnc:input', { containerId, input });
+    else {
+      const message = DROPPED.disconnected;
+      this.dropped({ containerId, reason: 'disconnected', count: 1, holder: null, message });
+    }
   }
 
   control(action: ControlAction, viewerId?: string): Promise<Holder | null> {

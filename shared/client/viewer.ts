@@ -3,8 +3,10 @@ import type { ContainerState } from '../containers.ts';
 import type { ControlAction, Holder, ScreenInput } from '../screen.ts';
 import type { Connection } from './client.ts';
 import { ViewerClipboard } from './clipboard.ts';
+import { droppedText, NOT_HOLDER, VIEW_ONLY } from './dropped.ts';
 import { LEAVE_KEYS, listenForLeaving } from './leave.ts';
 import { Pressed } from './pressed.ts';
+import { Resizer } from './resizer.ts';
 import { RfbChannel } from './rfb-channel.ts';
 import type { ScreenMode } from './screen.ts';
 import { type Known, statusOf, type ViewerState } from './status.ts';
@@ -16,7 +18,10 @@ export type ViewerControl = { mode: ScreenMode; viewerId: string; holder: Holder
 export type ViewerOptions = {
   relay: Connection;
   containerId: string;
-  /** `fit` (default) scales the picture into the element, `resize` asks the desktop for the element's size, `none` scrolls. */
+  /**
+   * `fit` (default) scales the picture into the element, `none` scrolls. `resize` keeps the desktop at the element's size
+   * while this viewer holds control, within `SIZES`, and is as `fit` while it does not.
+   */
   scaling?: 'fit' | 'resize' | 'none';
   /**
    * Shares the clipboard in both directions, by gestures of the user alone (default: false). Pasting into the picture
@@ -49,8 +54,6 @@ export type Viewer = {
   close: () => void;
 };
 
-const NOT_HOLDER = 'Another viewer controls this desktop: ask for control to type and click here.';
-const VIEW_ONLY = 'This link or ticket may only view.';
 const NO_TICKET = 'This link or ticket no longer works: ask the desktop’s owner for a new one.';
 
 /**
@@ -91,9 +94,11 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     known = { ...known, ...news };
     const before = status;
     status = statusOf(known);
+    follow();
     if (status.text !== before.text || status.state !== before.state) tell();
   };
   const takesInput = () => !closed && status.state === 'live' && shown?.rfb.viewOnly === false;
+  const follow = () => resizer.follow(scaling === 'resize' && control.mine && status.state === 'live');
   /** The relay drops input of a viewer that does not hold control: the keyboard stays with the page. */
   const apply = () => {
     if (!shown) return;
@@ -103,8 +108,8 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     if (viewOnly && !rfb.viewOnly) for (const input of pressed.allUp) send(input);
     rfb.viewOnly = viewOnly;
     canvas.tabIndex = viewOnly ? -1 : 0;
-    rfb.scaleViewport = scaling === 'fit';
-    rfb.resizeSession = scaling === 'resize' && !rfb.viewOnly;
+    rfb.scaleViewport = scaling === 'fit' || (scaling === 'resize' && !control.mine);
+    follow();
   };
   const decide = (news: Partial<ViewerControl>) => {
     control = { ...control, ...news };
@@ -114,6 +119,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
   const send = (input: ScreenInput) => {
     pressed.note(input);
     if (status.state === 'live') screen.input(input);
+    else if (presses(input)) veil.notice(droppedText({ reason: 'no_desktop', count: 1 }));
   };
   const show = (width: number, height: number): RfbChannel => {
     if (shown) return shown.channel;
@@ -125,6 +131,11 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     return channel;
   };
 
+  const resizer = new Resizer({
+    element: stage,
+    ask: (w, h) => send({ t: 'resize', w, h }),
+    notice: (text) => veil.notice(text),
+  });
   const screen = relay.watch(containerId, {
     onWatching: ({ mode, viewerId, holder, mine }) => {
       decide({ mode, viewerId, holder, mine });
@@ -132,12 +143,13 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     },
     onKey: (bytes, width, height) => {
       show(width, height).key(bytes, width, height);
+      resizer.has(width, height);
       learn({ picture: true, gone: undefined });
     },
     onFrame: (bytes) => shown?.channel.frame(bytes),
     onControl: (holder, mine) => decide({ holder, mine }),
     onRequest: (viewer) => options.onRequest?.(viewer),
-    onDropped: ({ reason }) => veil.notice(reason === 'view' ? VIEW_ONLY : NOT_HOLDER),
+    onDropped: (dropped) => veil.notice(droppedText(dropped)),
     onCut: (text) => clipboard.copied(text),
     onCutTooLong: () => clipboard.copiedTooLong(),
     onGone: (gone) => learn({ gone }),
@@ -206,6 +218,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
       if (closed) return;
       closed = true;
       stopListening();
+      resizer.follow(false);
       clipboard.close();
       room.unsubscribe();
       screen.close();
@@ -217,6 +230,9 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     },
   };
 }
+
+const presses = (input: ScreenInput): boolean =>
+  (input.t === 'key' && input.down) || (input.t === 'ptr' && input.mask !== 0);
 
 /** Where the focus goes when the keyboard leaves the picture: Tab goes on from there, Shift+Tab goes back. */
 function addExit(element: HTMLElement): HTMLElement {
