@@ -3,22 +3,26 @@ import { Api } from './api.ts';
 import { Home } from './home.tsx';
 import { Login } from './login.tsx';
 import { hash } from './place.ts';
+import { Session } from './session.ts';
 import { readShare, SharedScreen } from './share.tsx';
 import { Store } from './store.ts';
-
-/** The tab remembers who is logged in; other tabs and later visits do not. */
-const TOKEN = 'warmwind-token';
 
 /** A link that shares a screen, or the console of who logs in. */
 export function App() {
   const share = useMemo(readShare, [hash.value]);
-  const [token, setToken] = useState(sessionStorage.getItem(TOKEN) ?? '');
+  const [token, setToken] = useState<string>();
+  const [session, setSession] = useState<Session>();
   const [store, setStore] = useState<Store>();
 
-  const leave = () => {
-    sessionStorage.removeItem(TOKEN);
-    setToken('');
-  };
+  const shared = share !== undefined;
+  useEffect(() => {
+    if (shared) return;
+    const opened = new Session(setToken);
+    setSession(opened);
+    opened.find().then(setToken);
+    return () => opened.close();
+  }, [shared]);
+  const leave = () => session?.leave();
   useEffect(() => {
     if (share || !token) return;
     const opened = new Store(new Api(token, leave), subjectOf(token));
@@ -30,16 +34,8 @@ export function App() {
   }, [share, token]);
 
   if (share) return <SharedScreen key={hash.value} {...share} />;
-  if (!token) {
-    return (
-      <Login
-        onToken={(given) => {
-          sessionStorage.setItem(TOKEN, given);
-          setToken(given);
-        }}
-      />
-    );
-  }
+  if (token === undefined) return null;
+  if (!token) return <Login onToken={(given) => session?.enter(given)} />;
   return store ? <Home store={store} onLeave={leave} /> : null;
 }
 

@@ -5,6 +5,7 @@ import { useAction } from './action.ts';
 import { ago, Empty, Progress, State, useNotice } from './parts.tsx';
 import { desktopAddress } from './place.ts';
 import { NotLoaded } from './retrying.tsx';
+import { StopButton } from './stop.tsx';
 import type { Store } from './store.ts';
 import { Thumbnail } from './thumbnail.tsx';
 
@@ -118,8 +119,6 @@ function Card({ store, desktop, thumbnail }: { store: Store; desktop: Container;
   const [notice, say] = useNotice(state);
   const job = store.jobs.value.get(jobId);
   const starts = state === 'requested' || state === 'starting';
-  const stop = () =>
-    store.api.call('POST', `/containers/${id}/stop`).catch((error: Error) => say(error.message));
 
   return (
     <article class={`card ${hasEnded(state) ? 'over' : ''}`} data-desktop={id}>
@@ -142,11 +141,7 @@ function Card({ store, desktop, thumbnail }: { store: Store; desktop: Container;
       <div class="line small">
         <span>{width > 0 && `${width}×${height}`}</span>
         <span>{age(desktop)}</span>
-        {!hasEnded(state) && (
-          <button type="button" onClick={stop} disabled={state === 'stopping'}>
-            Stop
-          </button>
-        )}
+        {!hasEnded(state) && <StopButton store={store} desktop={desktop} onFailure={say} />}
       </div>
       {notice}
     </article>

@@ -57,7 +57,8 @@ export function Login({ onToken }: { onToken: (token: string) => void }) {
         )}
         <p class="hint">
           On your own machine <code>npm start</code> leaves ready-to-use tokens in{' '}
-          <code>.warmwind/stack.json</code>. The token stays in this tab. API: <a href="/docs">/docs</a>
+          <code>.warmwind/stack.json</code>. Tabs that you open from here are logged in too; the token is kept
+          nowhere else. API: <a href="/docs">/docs</a>
         </p>
       </form>
     </section>

@@ -1,8 +1,11 @@
 import type { Connection } from '@warmwind/shared/client/client';
+import { LEAVE_KEYS } from '@warmwind/shared/client/leave';
 import { createViewer, type Viewer, type ViewerControl } from '@warmwind/shared/client/viewer';
 import type { ReadingResult } from '@warmwind/shared/inference';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { nameOf, useNotice } from './parts.tsx';
+import { ClipboardMenu } from './clipboard.tsx';
+import { type Act, Badge, ControlButton, Requests, useRequests } from './control.tsx';
+import { useNotice } from './parts.tsx';
 import { Boxes } from './reading.tsx';
 
 type Scaling = 'fit' | 'resize' | 'none';
@@ -22,11 +25,13 @@ export type ScreenProps = {
 export function ScreenView({ relay, containerId, owner = false, reading, onControl }: ScreenProps) {
   const frame = useRef<HTMLDivElement>(null);
   const stage = useRef<HTMLDivElement>(null);
+  const tools = useRef<HTMLDivElement>(null);
   const viewer = useRef<Viewer>(undefined);
   const [scaling, setScaling] = useState<Scaling>('fit');
   const [control, setControl] = useState(NOBODY);
   const [state, setState] = useState('connecting');
   const [notice, say] = useNotice(state, control.holder);
+  const [requests, addRequest, dropRequest] = useRequests(control.holder);
 
   useEffect(() => {
     let gone = false;
@@ -42,6 +47,8 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
             setControl(now);
             onControl?.(now);
           },
+          onRequest: addRequest,
+          onLeave: () => tools.current?.querySelector<HTMLElement>('button, select')?.focus(),
         });
       },
       (error: Error) => say(error.message),
@@ -57,10 +64,11 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
     setScaling(next);
     viewer.current?.scale(next);
   };
-  const ask = (action: 'request' | 'release' | 'take') => () => {
-    viewer.current?.control(action).then(
-      () => {
-        viewer.current?.focus();
+  const act: Act = (action, viewerId) => {
+    viewer.current?.control(action, viewerId).then(
+      (holder) => {
+        const got = action === 'request' || action === 'take';
+        if (got && holder?.viewerId === control.viewerId) viewer.current?.focus();
       },
       (error: Error) => say(error.message),
     );
@@ -69,24 +77,14 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
 
   return (
     <div class="viewer" data-state={state}>
-      <div class="line tools">
+      <div class="line tools" ref={tools}>
         <Badge {...control} />
-        {mode === 'control' && !mine && !holder && (
-          <button type="button" onClick={ask('request')}>
-            Take control
-          </button>
-        )}
-        {mode === 'control' && !mine && holder && owner && (
-          <button type="button" onClick={ask('take')}>
-            Take it from {holderName(holder)}
-          </button>
-        )}
-        {mine && (
-          <button type="button" onClick={ask('release')}>
-            Release
-          </button>
-        )}
+        <ControlButton {...control} owner={owner} act={act} />
         <span class="gap" />
+        {mode === 'control' && (mine || !holder) && (
+          <small class="keys">{LEAVE_KEYS} leaves the screen</small>
+        )}
+        {mode === 'control' && <ClipboardMenu viewer={() => viewer.current} shared={owner} onFailure={say} />}
         <select
           aria-label="Scaling"
           value={scaling}
@@ -101,23 +99,11 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
         </button>
       </div>
       {notice}
+      <Requests requests={requests} owner={owner} act={act} onDismiss={dropRequest} />
       <div class="frame" ref={frame}>
         <div class="stage" ref={stage} />
         {reading && frame.current && <Boxes frame={frame.current} reading={reading} />}
       </div>
     </div>
-  );
-}
-
-const holderName = ({ viewerId, ...holder }: NonNullable<ViewerControl['holder']>) =>
-  nameOf({ id: viewerId, ...holder });
-
-function Badge({ mode, holder, mine }: ViewerControl) {
-  if (mode === 'view') return <span class="state view">view only</span>;
-  if (mine) return <span class="state controls">you control</span>;
-  return holder ? (
-    <span class="state view">{holderName(holder)} controls</span>
-  ) : (
-    <span class="state">nobody controls</span>
   );
 }

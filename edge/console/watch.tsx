@@ -3,11 +3,12 @@ import { type Container, hasEnded } from '@warmwind/shared/containers';
 import { OCR_MODEL } from '@warmwind/shared/inference';
 import { useState } from 'preact/hooks';
 import { useAsk } from './ask.ts';
-import { ShareLinks } from './links.tsx';
+import { LinkList, ShareLinks, useShareLinks } from './links.tsx';
 import { ago, State, useNotice } from './parts.tsx';
 import { HOME } from './place.ts';
 import { Reading } from './reading.tsx';
 import { ScreenView } from './screen.tsx';
+import { StopButton } from './stop.tsx';
 import type { Store } from './store.ts';
 import { Watchers } from './watchers.tsx';
 
@@ -18,8 +19,8 @@ export function Watch({ store, desktop }: { store: Store; desktop: Container }) 
   const [control, setControl] = useState<ViewerControl>();
   const reading = useAsk(store);
   const over = hasEnded(state);
-  const stop = () =>
-    store.api.call('POST', `/containers/${id}/stop`).catch((error: Error) => say(error.message));
+  const [links, refreshLinks] = useShareLinks(store, id);
+  const sharing = { store, id, onChange: refreshLinks, onFailure: say };
 
   return (
     <section class="watch">
@@ -39,10 +40,8 @@ export function Watch({ store, desktop }: { store: Store; desktop: Container }) 
             >
               Read the text
             </button>
-            <ShareLinks store={store} id={id} onFailure={say} />
-            <button type="button" class="danger" onClick={stop} disabled={state === 'stopping'}>
-              Stop
-            </button>
+            <ShareLinks {...sharing} />
+            <StopButton store={store} desktop={desktop} onFailure={say} />
           </>
         )}
       </div>
@@ -55,7 +54,8 @@ export function Watch({ store, desktop }: { store: Store; desktop: Container }) 
         owner
       />
       {reading.answer && <Reading answer={reading.answer} onClose={reading.clear} />}
-      {!over && <Watchers store={store} id={id} control={control} />}
+      {!over && <Watchers store={store} id={id} control={control} onRevoked={refreshLinks} />}
+      {!over && <LinkList {...sharing} links={links} />}
     </section>
   );
 }

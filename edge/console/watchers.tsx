@@ -6,10 +6,10 @@ import type { Store } from './store.ts';
 
 const LOOK_EVERY_MS = 5000;
 
-type Props = { store: Store; id: string; control: ViewerControl | undefined };
+type Props = { store: Store; id: string; control: ViewerControl | undefined; onRevoked: () => void };
 
 /** Who watches; each can be sent away, and the link of a guest be made void. */
-export function Watchers({ store, id, control }: Props) {
+export function Watchers({ store, id, control, onRevoked }: Props) {
   const [watchers, setWatchers] = useState<Watcher[]>([]);
   const [notice, say] = useNotice();
   // The relay is asked: a request to the edge would count against the user's rate limits.
@@ -28,7 +28,13 @@ export function Watchers({ store, id, control }: Props) {
     return () => clearInterval(timer);
   }, [store, id, control?.viewerId, control?.holder?.viewerId]);
   const drop = (path: string) => () =>
-    store.api.call('DELETE', path).then(look, (error: Error) => say(error.message));
+    store.api.call('DELETE', path).then(
+      () => {
+        void look();
+        if (path.startsWith('/realtime/')) onRevoked();
+      },
+      (error: Error) => say(error.message),
+    );
 
   return (
     <div class="watchers">

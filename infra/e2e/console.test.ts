@@ -129,6 +129,7 @@ test('the desktop takes the size of its controller’s page each time that chang
 test('a desktop that is stopped says so to everyone', async () => {
   const guest = await openLink('control');
   await owner.getByRole('button', { name: 'Stop' }).click();
+  await owner.getByRole('button', { name: 'Stop the desktop' }).click();
   await guest.waitForSelector('text=The desktop has been stopped.');
   await owner.waitForSelector('text=The desktop has been stopped.');
 }, 60_000);

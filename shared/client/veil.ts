@@ -6,6 +6,8 @@ export class Veil {
   readonly #words = document.createElement('div');
   readonly #notice = document.createElement('div');
   readonly #offer = document.createElement('div');
+  /** Notices and offers, one above the other. */
+  readonly #dock = document.createElement('div');
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   readonly #exit: HTMLElement;
@@ -19,9 +21,11 @@ export class Veil {
         'position:absolute;pointer-events:none;text-align:center;color:#e8eaed;' +
         'font:500 15px/1.5 system-ui,sans-serif;display:none';
     }
-    Object.assign(this.#notice.style, { ...STRIP, inset: 'auto 1em 4em' });
+    Object.assign(this.#notice.style, STRIP, { position: 'static' });
     this.#offer.style.cssText = OFFER;
-    element.append(this.#words, this.#notice, this.#offer);
+    this.#dock.style.cssText = DOCK;
+    this.#dock.append(this.#notice, this.#offer);
+    element.append(this.#words, this.#dock);
   }
 
   /** @param beside leaves what is under it readable */
@@ -70,14 +74,16 @@ export class Veil {
 
   remove(): void {
     clearTimeout(this.#timer);
-    this.#offer.remove();
     this.#words.remove();
-    this.#notice.remove();
+    this.#dock.remove();
   }
 }
 
+const DOCK =
+  'position:absolute;inset:auto 1em 1em;display:flex;flex-direction:column;align-items:center;gap:.5em;' +
+  'pointer-events:none';
 const OFFER =
-  'position:absolute;right:1em;bottom:1em;max-width:calc(100% - 2em);display:none;flex-wrap:wrap;align-items:center;' +
+  'pointer-events:auto;align-self:end;display:none;flex-wrap:wrap;align-items:center;' +
   'gap:.5em;padding:.5em .6em;border-radius:8px;background:rgb(12 14 18 / 92%);color:#e8eaed;' +
   'font:500 14px/1.4 system-ui,sans-serif';
 const BUTTON =

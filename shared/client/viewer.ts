@@ -239,7 +239,16 @@ function addExit(element: HTMLElement): HTMLElement {
   const exit = document.createElement('span');
   exit.tabIndex = -1;
   exit.textContent = 'End of the desktop’s screen.';
-  exit.style.cssText = 'position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)';
+  exit.style.cssText =
+    'position:absolute;bottom:1em;left:1em;padding:.4em 1em;border-radius:8px;background:#0c0e12;color:#e8eaed;' +
+    'font:500 14px/1.4 system-ui,sans-serif';
+  const show = (shown: boolean) => {
+    exit.style.clipPath = shown ? '' : 'inset(50%)';
+    exit.style.pointerEvents = 'none';
+  };
+  exit.addEventListener('focus', () => show(true));
+  exit.addEventListener('blur', () => show(false));
+  show(false);
   element.append(exit);
   return exit;
 }

@@ -1,0 +1,47 @@
+import type { Viewer } from '@warmwind/shared/client/viewer';
+import { useState } from 'preact/hooks';
+
+type Props = { viewer: () => Viewer | undefined; shared: boolean; onFailure: (message: string) => void };
+
+/** Whether the clipboard is shared with the desktop, and a field for texts where no key pastes. */
+export function ClipboardMenu({ viewer, shared: before, onFailure }: Props) {
+  const [shared, setShared] = useState(before);
+  const [text, setText] = useState('');
+  const share = (on: boolean) => {
+    setShared(on);
+    viewer()?.shareClipboard(on);
+  };
+  const put = async () => {
+    try {
+      if (await viewer()?.paste(text)) setText('');
+      else onFailure('The desktop did not take the text: take control first, or send less of it.');
+    } catch (error) {
+      onFailure((error as Error).message);
+    }
+  };
+  return (
+    <details class="menu">
+      <summary>Clipboard</summary>
+      <div class="panel">
+        <label class="line">
+          <input type="checkbox" checked={shared} onChange={(event) => share(event.currentTarget.checked)} />
+          Share clipboard
+        </label>
+        <small>
+          Paste into the desktop with Ctrl+V. What you copy there with Ctrl+C comes to this computer; any
+          other copied text is offered over the screen. Nothing is read or copied otherwise.
+        </small>
+        <textarea
+          aria-label="Text for the desktop"
+          placeholder="Text for the desktop"
+          rows={3}
+          value={text}
+          onInput={(event) => setText(event.currentTarget.value)}
+        />
+        <button type="button" disabled={text === ''} onClick={put}>
+          Put on the desktop’s clipboard
+        </button>
+      </div>
+    </details>
+  );
+}

@@ -1,0 +1,97 @@
+import type { ViewerControl } from '@warmwind/shared/client/viewer';
+import type { Holder } from '@warmwind/shared/screen';
+import { useEffect, useState } from 'preact/hooks';
+import { nameOf } from './parts.tsx';
+
+/** A request for control that nobody answers is shown this long, ms. */
+const REQUEST_MS = 60_000;
+
+export type Act = (action: 'request' | 'release' | 'take' | 'grant', viewerId?: string) => void;
+type Props = ViewerControl & { owner: boolean; act: Act };
+
+const holderName = ({ viewerId, ...holder }: Holder): string => nameOf({ id: viewerId, ...holder });
+
+export function Badge({ mode, holder, mine }: ViewerControl) {
+  if (mode === 'view') return <span class="state view">view only</span>;
+  if (mine) return <span class="state controls">you control</span>;
+  return holder ? (
+    <span class="state view">{holderName(holder)} controls</span>
+  ) : (
+    <span class="state">nobody controls</span>
+  );
+}
+
+/** The one button for control: it keeps the focus while what it does changes. */
+export function ControlButton({ mode, holder, mine, owner, act }: Props) {
+  const [asked, setAsked] = useState<string>();
+  const waits = asked !== undefined && asked === holder?.viewerId;
+  if (mode === 'view') return null;
+  const [text, run]: [string, () => void] = mine
+    ? ['Release', () => act('release')]
+    : !holder
+      ? ['Take control', () => act('request')]
+      : owner
+        ? [`Take it from ${holderName(holder)}`, () => act('take')]
+        : [
+            waits ? 'Request control again' : 'Request control',
+            () => {
+              setAsked(holder.viewerId);
+              act('request');
+            },
+          ];
+  return (
+    <>
+      <button type="button" class="control" onClick={run}>
+        {text}
+      </button>
+      {waits && !mine && (
+        <small role="status">
+          Requested: {holder && holderName(holder)} {holder?.shared && 'or the desktop’s owner '}can hand it
+          over.
+        </small>
+      )}
+    </>
+  );
+}
+
+/** Viewers that ask for control, newest last; one that has got it, or has waited for long, asks no more. */
+export function useRequests(
+  holder: Holder | null,
+): [Holder[], (viewer: Holder) => void, (id: string) => void] {
+  const [requests, setRequests] = useState<Holder[]>([]);
+  const drop = (id: string) => setRequests((now) => now.filter(({ viewerId }) => viewerId !== id));
+  const add = (viewer: Holder) => {
+    setRequests((now) => [...now.filter(({ viewerId }) => viewerId !== viewer.viewerId), viewer]);
+    setTimeout(() => drop(viewer.viewerId), REQUEST_MS);
+  };
+  useEffect(() => {
+    if (holder) drop(holder.viewerId);
+  }, [holder?.viewerId]);
+  return [requests, add, drop];
+}
+
+type RequestsProps = { requests: Holder[]; owner: boolean; act: Act; onDismiss: (id: string) => void };
+
+/** The owner hands control over; a guest that holds it releases it. */
+export const Requests = ({ requests, owner, act, onDismiss }: RequestsProps) => (
+  <>
+    {requests.map((viewer) => (
+      <div key={viewer.viewerId} class="request line" role="alert">
+        <span>{holderName(viewer)} asks for control.</span>
+        <button
+          type="button"
+          onClick={() => {
+            onDismiss(viewer.viewerId);
+            if (owner) act('grant', viewer.viewerId);
+            else act('release');
+          }}
+        >
+          {owner ? 'Give control' : 'Release control'}
+        </button>
+        <button type="button" onClick={() => onDismiss(viewer.viewerId)}>
+          Not now
+        </button>
+      </div>
+    ))}
+  </>
+);
