@@ -11,7 +11,7 @@ import { nginxConfig } from '../nginx/config.ts';
 import { DATABASE } from '../postgres/cluster.ts';
 import type { Ports, ReservedPort } from './ports.ts';
 import { postgresAnswers } from './postgres.ts';
-import { queueArgs, realtimeArgs, redisAnswers } from './redis.ts';
+import { queueArgs, realtimeArgs, redisAnswers, writeRedisConfig } from './redis.ts';
 import type { Secrets } from './secrets.ts';
 import type { Settings } from './settings.ts';
 import type { StateDir } from './state.ts';
@@ -39,9 +39,9 @@ export type PartsContext = {
 
 /** Where everything answers. Without nginx the edge and the first relay node stand for themselves. */
 export function stackUrls(context: Pick<PartsContext, 'ports' | 'nginx' | 'settings' | 'secrets'>) {
-  const { ports, nginx, settings } = context;
+  const { ports, nginx, settings, secrets } = context;
   const http = ({ port }: ReservedPort) => `http://127.0.0.1:${port}`;
-  const redis = ({ port }: ReservedPort) => `redis://127.0.0.1:${port}`;
+  const redis = ({ port }: ReservedPort) => `redis://:${secrets.redisPassword}@127.0.0.1:${port}`;
   return {
     edge: http(nginx ? ports.EDGE_PORT : ports.EDGE_DIRECT_PORT),
     relay: http(nginx ? ports.RELAY_PORT : ports.RELAY_1_PORT),
@@ -112,24 +112,18 @@ export function planParts(context: PartsContext) {
     };
   };
 
-  const redis = (
-    name: string,
-    what: string,
-    port: ReservedPort,
-    url: string,
-    args: typeof queueArgs,
-  ): Part => {
+  const redis = (name: string, what: string, port: ReservedPort, args: typeof queueArgs): Part => {
     const data = dir.file(name);
     mkdirSync(data, { recursive: true, mode: 0o700 });
     return {
       name,
       what,
-      url,
+      url: `redis://127.0.0.1:${port.port}`,
       command: context.redisServer,
-      args: args(port.port, data),
+      args: [writeRedisConfig(data, secrets.redisPassword), ...args(port.port, data)],
       env: settings.inherited,
       prepare: port.release,
-      ready: (pid) => redisAnswers(port.port, pid),
+      ready: (pid) => redisAnswers(port.port, pid, secrets.redisPassword),
       readyWithinMs: READY_WITHIN_MS,
       stopSignal: 'SIGTERM',
       stopWithinMs: 10_000,
@@ -179,14 +173,8 @@ export function planParts(context: PartsContext) {
 
   return {
     postgres: urls.ledger && !settings.LEDGER_URL ? postgresPart(context, urls.ledger) : undefined,
-    redisQueue: redis('redis-queue', 'Redis, queue role', ports.REDIS_QUEUE_PORT, urls.redisQueue, queueArgs),
-    redisRealtime: redis(
-      'redis-realtime',
-      'Redis, realtime role',
-      ports.REDIS_REALTIME_PORT,
-      urls.redisRealtime,
-      realtimeArgs,
-    ),
+    redisQueue: redis('redis-queue', 'Redis, queue role', ports.REDIS_QUEUE_PORT, queueArgs),
+    redisRealtime: redis('redis-realtime', 'Redis, realtime role', ports.REDIS_REALTIME_PORT, realtimeArgs),
     gateway: service(
       'gateway',
       'Redis over REST',

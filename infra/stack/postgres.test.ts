@@ -116,6 +116,21 @@ it('the password is in no log, no argument and no environment of the server', {
   expect(log()).not.toContain(ledgerPassword);
 });
 
+it('the password of Redis is in no argument and in no line that a start prints', async () => {
+  const { parts, urls } = await plan({});
+  const password = new URL(urls.redisQueue).password;
+  expect(password).toMatch(/^[0-9a-f]{64}$/);
+  const all = [
+    parts.gateway,
+    parts.edge,
+    parts.redisQueue,
+    parts.redisRealtime,
+    ...parts.relays,
+    ...parts.workers,
+  ];
+  for (const { url, args } of all) expect(`${url} ${args.join(' ')}`).not.toContain(password);
+});
+
 it('LEDGER=off plans no PostgreSQL, and tells whoever would use it', async () => {
   const { parts, urls } = await plan({ LEDGER: 'off', LEDGER_URL: 'postgres://u:p@h/d' });
   expect(parts.postgres).toBeUndefined();

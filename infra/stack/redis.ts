@@ -1,6 +1,22 @@
+import { renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Redis } from 'ioredis';
 
 const COMMON = ['--bind', '127.0.0.1', '--protected-mode', 'yes', '--save', '', '--tcp-keepalive', '60'];
+
+/**
+ * Writes a configuration file with the password of a Redis, which only its owner reads: arguments are seen by every
+ * account of the machine.
+ * @param password without white space or quotes
+ * @returns its path, the first argument of `redis-server`
+ */
+export function writeRedisConfig(dir: string, password: string): string {
+  const path = join(dir, 'redis.conf');
+  // A file that is there keeps its mode: a new one takes its place.
+  writeFileSync(`${path}.new`, `requirepass ${password}\n`, { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+  return path;
+}
 
 /** Queue role: what is in it is a promise, so it is logged to disk each second and never evicted. */
 export const queueArgs = (port: number, dir: string): string[] => [
@@ -19,9 +35,10 @@ export const realtimeArgs = (port: number, dir: string): string[] => [
 ];
 
 /** Does the Redis on this port answer, with its data loaded, and is it process `pid` and not somebody else's. */
-export async function redisAnswers(port: number, pid: number): Promise<boolean> {
+export async function redisAnswers(port: number, pid: number, password?: string): Promise<boolean> {
   const redis = new Redis(port, '127.0.0.1', {
     lazyConnect: true,
+    ...(password === undefined ? {} : { password }),
     connectTimeout: 1000,
     commandTimeout: 1000,
     retryStrategy: () => null,

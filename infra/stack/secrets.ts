@@ -8,6 +8,7 @@ export type Secrets = {
   authSecret: string;
   gatewayToken: string;
   ledgerPassword: string;
+  redisPassword: string;
   webhookSecret: string;
   adminPassword: string;
 };
@@ -26,6 +27,7 @@ export function loadSecrets(dir: StateDir, given: Given): Secrets {
     authSecret: keptOrMade('authSecret'),
     gatewayToken: keptOrMade('gatewayToken'),
     ledgerPassword: keptOrMade('ledgerPassword'),
+    redisPassword: keptOrMade('redisPassword'),
     webhookSecret: keptOrMade('webhookSecret'),
     adminPassword: keptOrMade('adminPassword'),
   };
