@@ -1,6 +1,7 @@
 import type { Server as HttpServer } from 'node:http';
 import { createShardedAdapter } from '@socket.io/redis-adapter';
 import { readDepths } from '@warmwind/shared/node/depths';
+import { FairGate } from '@warmwind/shared/node/fair-gate';
 import { diskCheck, liveChecks, probeRoutes, redisCheck } from '@warmwind/shared/node/health';
 import { Ledger } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
@@ -15,6 +16,7 @@ import { Revocations } from './auth/revocations.ts';
 import { ticketVerifier, unlessRevoked } from './auth/ticket.ts';
 import type { Config } from './config.ts';
 import { Connections } from './connections.ts';
+import { Pictures } from './containers/pictures.ts';
 import { screenshot } from './containers/screenshot.ts';
 import { expelViewer, listViewers } from './containers/viewers.ts';
 import { drainConnections } from './drain.ts';
@@ -22,17 +24,19 @@ import { refuseUpgrade } from './draining.ts';
 import { guard } from './http/guard.ts';
 import { OpenAnswers } from './http/hold.ts';
 import { createHttp, type Http } from './http/http.ts';
+import { share } from './http/share.ts';
 import { jobEnd } from './jobs/end.ts';
 import { jobEvents } from './jobs/events.ts';
 import { LIMITS } from './limits.ts';
 import { Metrics } from './metrics.ts';
+import { Outgoing } from './outgoing.ts';
 import type { RoomContext } from './rooms/room.ts';
 import { Rooms } from './rooms/rooms.ts';
 import { readSnapshots } from './rooms/snapshot.ts';
 import { Screens } from './screen/screens.ts';
+import { Holdings, Rates } from './shares.ts';
 import { handleConnections } from './sockets/connection.ts';
-import { closeSlowSockets, guardFloods } from './sockets/guard.ts';
-import { Prebuilt } from './sockets/prebuilt.ts';
+import { guardFloods } from './sockets/guard.ts';
 import type { RelayServer } from './sockets/socket.ts';
 import { answerUpgrades, SOCKETS_PATH } from './sockets/upgrade.ts';
 
@@ -66,7 +70,7 @@ export function createRelay(config: Config, log: Logger): Relay {
   const ledger = config.LEDGER_URL
     ? new Ledger(config.LEDGER_URL, 'relay', log, LEDGER_WITHIN_MS)
     : undefined;
-  const known = { queue, ledger };
+  const known = { queue, ledger, ledgerReads: new FairGate(LIMITS.ledgerReads) };
   metrics.watchRedis({ queue, realtime, subscriber, nodes, frames, revoked });
 
   let draining = false;
@@ -87,22 +91,10 @@ export function createRelay(config: Config, log: Logger): Relay {
     },
     adapter: createShardedAdapter(realtime, nodes, { subscriptionMode: 'dynamic' }),
   });
-  const everyone = io.of('/');
 
   const room: RoomContext = {
     realtime,
-    broadcast: (live, event) => {
-      const ids = everyone.adapter.rooms.get(live) ?? [];
-      const prebuilt = new Prebuilt([event.type, event]);
-      let sent = 0;
-      for (const id of ids) {
-        const socket = everyone.sockets.get(id);
-        if (!socket) continue;
-        prebuilt.send(socket.data.wire);
-        sent += 1;
-      }
-      return sent;
-    },
+    reading: new FairGate(LIMITS.reads),
     snapshots: (id, position) => readSnapshots(known, id, position),
     metrics,
     log,
@@ -113,10 +105,24 @@ export function createRelay(config: Config, log: Logger): Relay {
   metrics.count('viewers', 'Who watches a screen on this node.', () => screens.viewers);
   const secrets = [config.AUTH_SECRET, config.AUTH_SECRET_PREVIOUS ?? []].flat();
   const connections = new Connections();
+  const outgoing = new Outgoing(metrics);
+  const lookups = new Rates(LIMITS.lookups);
+  const heldRooms = new Holdings(LIMITS.roomsPerSubject, 'rooms');
   const revocations = new Revocations(queue, revoked, connections, log);
   const verify = unlessRevoked(ticketVerifier(secrets), (ticket) => revocations.includes(ticket));
-  handleConnections(io, { verify, connections, known, rooms, room, screens, metrics, log });
-  const slow = closeSlowSockets(io, metrics);
+  handleConnections(io, {
+    verify,
+    connections,
+    outgoing,
+    lookups,
+    heldRooms,
+    known,
+    rooms,
+    room,
+    screens,
+    metrics,
+    log,
+  });
 
   const probes = {
     live: liveChecks(),
@@ -138,12 +144,15 @@ export function createRelay(config: Config, log: Logger): Relay {
   http.route('/', probeRoutes(probes, isDraining));
   http.use('/jobs/*', guard(verify, isDraining, metrics));
   http.use('/containers/*', guard(verify, isDraining, metrics));
+  http.use('/jobs/*', share(lookups));
+  http.use('/containers/*', share(lookups));
   const answers = new OpenAnswers(connections, metrics);
-  const jobs = { known, rooms, room, answers };
+  const jobs = { known, rooms, room, answers, outgoing };
   jobEvents(http, jobs);
   jobEnd(http, jobs);
-  const screenshots = new Screenshots(realtime, config.REDIS_REALTIME_URL, LIMITS.screenshots, log);
-  const containers = { known, realtime, screens, screenshots, answers };
+  const screenshots = new Screenshots(realtime, config.REDIS_REALTIME_URL, LIMITS.pictures.atOnce, log);
+  const pictures = new Pictures(screenshots);
+  const containers = { known, realtime, screens, pictures, answers };
   listViewers(http, containers);
   expelViewer(http, containers);
   screenshot(http, containers);
@@ -166,8 +175,8 @@ export function createRelay(config: Config, log: Logger): Relay {
     },
     drain: () => drainConnections(io, connections, config.SHUTDOWN_TIMEOUT_MS * 0.4),
     close: async () => {
-      clearInterval(slow);
       await io.close();
+      outgoing.close();
       rooms.close();
       screens.close();
       revocations.close();

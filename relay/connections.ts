@@ -1,4 +1,5 @@
 import type { TicketClaims } from '@warmwind/shared/realtime';
+import { subjectOf } from './auth/ticket.ts';
 import { LIMITS } from './limits.ts';
 
 /** The longest that a timer can wait, ms. */
@@ -7,13 +8,17 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** A socket or a stream that a ticket holds open. `close` lets its client come back and resume. */
 export type Connection = { ticket: TicketClaims; close: () => void };
 
-/** All that tickets hold open on this node: counted by user, closed when the ticket expires. */
+/** All that tickets hold open on this node: counted by user or share link, closed when the ticket expires. */
 export class Connections {
   readonly #byUser = new Map<string, Set<Connection>>();
+  /** Those of share links count for the link, not for its user. */
+  readonly #bySubject = new Map<string, number>();
 
-  /** Does this user hold all that one may hold? */
-  full(userId: string): boolean {
-    return (this.#byUser.get(userId)?.size ?? 0) >= LIMITS.connectionsPerUser;
+  /** Does the ticket's user or share link hold all that one may hold? */
+  full(ticket: TicketClaims): boolean {
+    const own = this.#bySubject.get(subjectOf(ticket)) ?? 0;
+    const all = this.#byUser.get(ticket.sub)?.size ?? 0;
+    return own >= LIMITS.connectionsPerUser || all >= LIMITS.connectionsWithLinks;
   }
 
   /** → to be called once when it has ended. */
@@ -21,11 +26,16 @@ export class Connections {
     const { sub, exp } = connection.ticket;
     const held = this.#byUser.get(sub) ?? new Set();
     this.#byUser.set(sub, held.add(connection));
+    const subject = subjectOf(connection.ticket);
+    this.#bySubject.set(subject, (this.#bySubject.get(subject) ?? 0) + 1);
     const left = Math.min(Math.max(exp * 1000 - Date.now(), 0), LONGEST_TIMER_MS);
     const expiry = setTimeout(connection.close, left);
     return () => {
       clearTimeout(expiry);
-      held.delete(connection);
+      if (!held.delete(connection)) return;
+      const others = (this.#bySubject.get(subject) ?? 1) - 1;
+      if (others > 0) this.#bySubject.set(subject, others);
+      else this.#bySubject.delete(subject);
       if (held.size === 0 && this.#byUser.get(sub) === held) this.#byUser.delete(sub);
     };
   }

@@ -8,9 +8,16 @@ export const LIMITS = {
   tokenBytes: 8192,
   /** Time from the WebSocket's opening to a verified ticket. */
   connectMs: 5000,
-  /** Sockets, streams and requests that wait, together. */
+  /** Sockets, streams and requests that wait, together: of a user or a share link, and of a user with all its share links. */
   connectionsPerUser: 1000,
+  connectionsWithLinks: 4000,
   roomsPerSocket: 200,
+  /** Of one subject: a user, or a share link. */
+  roomsPerSubject: 4000,
+  /** Subscriptions, screens to watch and requests over HTTP that are looked up for one subject. */
+  lookups: { perSecond: 200, burst: 2000 },
+  /** Questions to the ledger at once: of the node, of one user, and waiting of one user. */
+  ledgerReads: { atOnce: 8, perSubject: 2, waiting: 1000 },
 
   /** Events of one socket; above it they are answered `rate_limited`. */
   eventsPerSecond: 100,
@@ -19,23 +26,31 @@ export const LIMITS = {
   packetsPerSecond: 500,
   packetsBurst: 4000,
 
-  /** Events read from a log at once. */
-  replayPage: 100,
-  /** Packets that may wait in a socket's buffer before its replay pauses. */
-  replayBacklog: 256,
-  /** Packets waiting in a live socket's buffer above which it counts as slow. */
-  liveBacklog: 1024,
-  /** Packets waiting above which it is closed at once. */
-  liveBacklogMost: 16_384,
-  /** A socket that stays slow this long is closed, so that it comes back and resumes. */
+  /** Events read from a log at once, and their bytes; the last one may exceed them. */
+  pageEvents: 100,
+  pageBytes: 256 * 1024,
+  /** Pieces of logs that are read at once: by the node, for one subject, and waiting of one subject. */
+  reads: { atOnce: 16, perSubject: 4, waiting: 4000 },
+  /** Bytes that wait for a socket or stream from which on no event is added: what follows is read from the log later. */
+  socketBytes: 256 * 1024,
+  /** Events that wait for all clients of one subject, and of the node. */
+  subjectEventBytes: 16 * 1024 * 1024,
+  nodeEventBytes: 96 * 1024 * 1024,
+  /** Frames that wait for all viewers of one subject, and of the node, each counted as often as it waits. */
+  subjectFrameBytes: 48 * 1024 * 1024,
+  nodeFrameBytes: 192 * 1024 * 1024,
+  /** How often it is measured what waits. */
+  measureMs: 250,
+  /** A connection that takes nothing of what waits for so long is closed, so that it comes back and resumes. */
   slowMs: 15_000,
+  /** As `slowMs`, while its subject has as much waiting as it may. */
+  crowdedSlowMs: 3000,
 
   /** Answers over HTTP that stay open on one node: streams, and requests that wait. */
   openAnswers: 5000,
+  answersPerSubject: 500,
   /** Between two signs of life in a stream; one whose client has taken nothing for as long is cut off. */
   heartbeatMs: 15_000,
-  /** Bytes waiting for a stream's client above which it is cut off at once. */
-  streamBytes: 16 * 1024 * 1024,
   /** How often who waits for a job's end looks at its record without being told to. */
   endCheckMs: 1000,
 
@@ -72,8 +87,13 @@ export const LIMITS = {
   presenceMs: 5000,
   vouchMs: 15_000,
 
-  /** Screenshots that are being taken at once. */
-  screenshots: 8,
+  /** Screenshots that are taken at once: by the node, for one user, and that wait for one user's turn. */
+  pictures: { atOnce: 16, perSubject: 4, waiting: 32 },
+  /** Requests of one user that wait for a screenshot. */
+  pictureAskers: 32,
+  /** Screenshots that wait to be read by their clients, and how long they may. */
+  pictureBytes: { perSubject: 32 * 1024 * 1024, total: 128 * 1024 * 1024 },
+  pictureReadMs: 30_000,
   /** How often revocations are looked up that may have been missed, and for how many users in one trip. */
   revocationCheckMs: 1000,
   revocationBatch: 500,

@@ -63,6 +63,11 @@ export class Metrics {
     help: 'Sockets and streams closed because they did not read fast enough.',
     ...this.#shared,
   });
+  readonly fellBehind = new Counter({
+    name: 'warmwind_relay_fell_behind_total',
+    help: 'Times that a live socket or stream did not keep up and went on from the log.',
+    ...this.#shared,
+  });
   readonly framesSent = new Counter({
     name: 'warmwind_relay_frames_sent_total',
     help: 'Frames of screens sent to viewers, keys included.',
@@ -98,6 +103,19 @@ export class Metrics {
       ...this.#shared,
       collect() {
         this.set(count());
+      },
+    });
+  }
+
+  /** Reports what waits for clients whenever metrics are read. */
+  watchOutgoing(held: () => { events: number; frames: number }): void {
+    new Gauge({
+      name: 'warmwind_relay_outgoing_bytes',
+      help: 'Bytes that wait for clients to take them, as last measured.',
+      labelNames: ['kind'],
+      ...this.#shared,
+      collect() {
+        for (const [kind, bytes] of Object.entries(held())) this.set({ kind }, bytes);
       },
     });
   }

@@ -10,6 +10,7 @@ import { log } from '../http/log.ts';
 import { failures, IdParam, security } from '../http/openapi.ts';
 import { noQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
+import { refusalOf } from '../realtime/relay.ts';
 import type { Services } from '../services.ts';
 import { findJob } from './find.ts';
 
@@ -33,7 +34,7 @@ export function jobEvents(app: App, services: Services): void {
       headers: z.object({
         'last-event-id': z
           .string()
-          .refine(isEventId, 'use the id of an event as it came')
+          .refine((id) => id === '' || isEventId(id), 'use the id of an event as it came')
           .optional()
           .describe('The last event already known: the stream goes on after it.'),
       }),
@@ -52,7 +53,7 @@ export function jobEvents(app: App, services: Services): void {
     if (!isId(id) || !(await findJob(c, services, id))) throw notFound('job');
     if (c.req.method === 'HEAD') return c.body('', 200, STREAM);
     const { id: user, expiresAt: notAfter } = c.get('user');
-    const after = c.req.valid('header')['last-event-id'];
+    const after = c.req.valid('header')['last-event-id'] || undefined;
     const answer = await relay
       .events(user, id, after, { ttlSeconds: TICKET_MAX_SECONDS, notAfter })
       .catch((error: unknown) => {
@@ -60,6 +61,7 @@ export function jobEvents(app: App, services: Services): void {
         throw unavailable('Events can not be read now: retry, or ask for the job.');
       });
     if (answer.status === 200) return c.body(answer.body ?? '', 200, STREAM);
+    if (answer.status === 429) throw await refusalOf(answer);
     await answer.body?.cancel();
     if (answer.status === 204) return c.body(null, 204);
     if (answer.status === 404) throw notFound('job');

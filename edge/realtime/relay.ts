@@ -94,13 +94,21 @@ export class Relay {
 }
 
 /** Refusals that are the caller's business, as they are; all else is between the edge and the relay. */
-const PASSED_ON: readonly ErrorCode[] = ['not_found', 'conflict', 'quota_exceeded', 'upstream_timeout'];
+const PASSED_ON: readonly ErrorCode[] = [
+  'not_found',
+  'conflict',
+  'rate_limited',
+  'quota_exceeded',
+  'upstream_timeout',
+];
 
-async function refusalOf(response: Response): Promise<Error> {
+/** Why the relay refused, as the caller may see it, or an error that only we may. */
+export async function refusalOf(response: Response): Promise<Error> {
   const body = (await response.json().catch(() => ({}))) as Partial<ErrorBody>;
-  const { code, message, limit, used } = body;
+  const { code, message, limit, used, retryAfterMs } = body;
   if (code === undefined || !PASSED_ON.includes(code))
     return new Error(`the relay answered ${response.status}`);
-  const details = limit === undefined || used === undefined ? {} : { limit, used };
-  return new ApiError(code, String(message), details);
+  const quota = limit === undefined || used === undefined ? {} : { limit, used };
+  const retry = retryAfterMs === undefined ? {} : { retryAfterMs };
+  return new ApiError(code, String(message), { ...quota, ...retry });
 }

@@ -25,7 +25,10 @@ export function createTicket(app: App, services: Services): void {
     security,
     middleware: [limited(limiter, 'closed'), noQuery, jsonBody] as const,
     request: { body: json(TicketRequest, 'All optional.', SHARE) },
-    responses: { 200: json(Ticket, 'The ticket.', TICKET), ...failures(400, 401, 404, 413, 415, 429, 503) },
+    responses: {
+      200: json(Ticket, 'The ticket.', TICKET),
+      ...failures(400, 401, 404, 408, 413, 415, 429, 503),
+    },
   });
   app.openapi(route, async (c) => {
     const { containerId, mode, ttlSeconds } = c.req.valid('json');

@@ -4,6 +4,13 @@ import { LIMITS } from '../limits.ts';
 
 export type VerifyTicket = (token: unknown) => Promise<TicketClaims | undefined>;
 
+/**
+ * The subject that a ticket's shares are counted for: its user, or the link of a guest, who takes nothing from the user that
+ * shared it.
+ */
+export const subjectOf = ({ sub, jti, containerId }: TicketClaims): string =>
+  containerId === undefined ? sub : `${sub} ${jti}`;
+
 /** As `verify`, and `undefined` for a ticket that was revoked. */
 export const unlessRevoked =
   (verify: VerifyTicket, isRevoked: (ticket: TicketClaims) => Promise<boolean>): VerifyTicket =>

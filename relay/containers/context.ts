@@ -1,14 +1,14 @@
-import type { Screenshots } from '@warmwind/shared/node/screenshots';
 import type { Redis } from 'ioredis';
 import type { OpenAnswers } from '../http/hold.ts';
 import type { Known } from '../rooms/records.ts';
 import type { Screens } from '../screen/screens.ts';
+import type { Pictures } from './pictures.ts';
 
 /** What the routes of desktops are built on. */
 export type ContainersContext = {
   known: Known;
   realtime: Redis;
   screens: Screens;
-  screenshots: Screenshots;
+  pictures: Pictures;
   answers: OpenAnswers;
 };

@@ -1,14 +1,16 @@
 import { notRunning } from '@warmwind/shared/containers';
 import { ApiError } from '@warmwind/shared/errors';
 import { z } from 'zod';
+import { subjectOf } from '../auth/ticket.ts';
 import type { Http } from '../http/http.ts';
+import { LIMITS } from '../limits.ts';
 import type { ContainersContext } from './context.ts';
 import { ownedDesktop } from './owned.ts';
 
 const Format = z.enum(['png', 'jpeg']).default('png');
 
 /** `GET /containers/:id/screenshot?format=`: what is on the screen now, taken by the desktop's host. */
-export function screenshot(http: Http, { known, screenshots, answers }: ContainersContext): void {
+export function screenshot(http: Http, { known, pictures, answers }: ContainersContext): void {
   http.get('/containers/:id/screenshot', async (c) => {
     const format = Format.safeParse(c.req.query('format'));
     if (!format.success) {
@@ -21,8 +23,21 @@ export function screenshot(http: Http, { known, screenshots, answers }: Containe
       throw new ApiError('conflict', notRunning(state));
     }
     answers.hold(c, () => undefined);
-    const picture = await screenshots.take(id, format.data);
-    return c.body(new Uint8Array(picture), 200, {
+    const { ticket } = c.var;
+    const { bytes, read } = await pictures.ask({
+      subject: subjectOf(ticket),
+      containerId: id,
+      format: format.data,
+    });
+    const { outgoing } = c.env;
+    const late = setTimeout(() => outgoing.destroy(), LIMITS.pictureReadMs).unref();
+    outgoing.once('close', () => {
+      clearTimeout(late);
+      read();
+    });
+    // A view, no copy: all who share a picture are sent the same bytes.
+    const view = new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length);
+    return c.body(view, 200, {
       'Content-Type': `image/${format.data}`,
       'Cache-Control': 'no-store',
       'X-Content-Type-Options': 'nosniff',

@@ -1,14 +1,17 @@
 import { ApiError } from '@warmwind/shared/errors';
 import type { Context } from 'hono';
+import { subjectOf } from '../auth/ticket.ts';
 import type { Connections } from '../connections.ts';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
+import { Holdings } from '../shares.ts';
 import type { HttpEnv } from './http.ts';
 
 /** The answers that stay open on a node: a bounded number in all, and with the sockets of its user. */
 export class OpenAnswers {
   readonly #connections: Connections;
   readonly #metrics: Metrics;
+  readonly #held = new Holdings(LIMITS.answersPerSubject, 'open requests');
   #open = 0;
 
   constructor(connections: Connections, metrics: Metrics) {
@@ -27,18 +30,20 @@ export class OpenAnswers {
         retryAfterMs: 1000,
       });
     }
-    if (this.#connections.full(ticket.sub)) {
+    if (this.#connections.full(ticket)) {
       const limit = LIMITS.connectionsPerUser;
-      throw new ApiError('quota_exceeded', `At most ${limit} connections a user: close some.`, {
+      throw new ApiError('quota_exceeded', `At most ${limit} connections a user or share link: close some.`, {
         limit,
         used: limit,
       });
     }
+    const release = this.#held.take(subjectOf(ticket));
     const left = this.#connections.add({ ticket, close });
     this.#open += 1;
     this.#metrics.streams.inc();
     c.env.outgoing.once('close', () => {
       left();
+      release();
       this.#open -= 1;
       this.#metrics.streams.dec();
     });

@@ -1,7 +1,14 @@
 import type { OpenAnswers } from '../http/hold.ts';
+import type { Outgoing } from '../outgoing.ts';
 import type { Known } from '../rooms/records.ts';
 import type { RoomContext } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 
 /** What the routes of jobs are built on. */
-export type JobsContext = { known: Known; rooms: Rooms; room: RoomContext; answers: OpenAnswers };
+export type JobsContext = {
+  known: Known;
+  rooms: Rooms;
+  room: RoomContext;
+  answers: OpenAnswers;
+  outgoing: Outgoing;
+};

@@ -37,6 +37,7 @@ export function jobEnd(http: Http, { known, rooms, answers }: JobsContext): void
     let wake = Promise.withResolvers<void>();
     const listener = ({ type }: Envelope) => {
       if (isTerminalEvent(type) || type === 'job.snapshot') wake.resolve();
+      return false;
     };
     room.listeners.add(listener);
     try {

@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
 import { openStream, type TestStream } from '../testing/stream.ts';
-import { metric, percents, progress, ticket, upTo, World } from '../testing/world.ts';
+import { connected, metric, percents, progress, ticket, upTo, World } from '../testing/world.ts';
 
 let world: World;
 
@@ -268,16 +268,17 @@ test('who does not read is cut off with bounded memory, and the others go on', a
   await waitFor('both streams', async () => (await metric(url, 'warmwind_relay_open_answers')) === 2);
   socket.pause();
   const large = { ...progress(1), data: { percent: 1, text: 'x'.repeat(2 ** 19) } };
-  let sent = 0;
-  await waitFor('the one to be cut off', async () => {
-    await world.append('ann', job, large, large);
-    sent += 2;
-    return (await metric(url, 'warmwind_relay_open_answers')) === 1;
+  const sent = 60;
+  for (let n = 0; n < sent; n += 2) await world.append('ann', job, large, large);
+  await waitFor('the reading one to be sent all, and little to wait', async () => {
+    const waiting = await metric(url, 'warmwind_relay_outgoing_bytes{kind="events"}');
+    return reading.events.length === sent && waiting < LIMITS.socketBytes + 2 * large.data.text.length;
   });
-  expect(sent * 2 ** 19).toBeLessThan(4 * LIMITS.streamBytes);
+  const cut = async () => (await metric(url, 'warmwind_relay_open_answers')) === 1;
+  await waitFor('the one to be cut off', cut, 2 * LIMITS.slowMs);
+  expect(await metric(url, 'warmwind_relay_fell_behind_total')).toBe(1);
   socket.resume();
   await waitFor('the connection to be gone', () => gone);
-  await waitFor('all events', () => reading.events.length === sent);
   expect(await metric(url, 'warmwind_relay_slow_sockets_closed_total')).toBe(1);
 });
 
@@ -286,13 +287,18 @@ test('a user holds a bounded number of streams and sockets together', async () =
   const job = await world.job('ann');
   const token = await ticket('ann');
   const statuses = await Promise.all(
-    upTo(LIMITS.connectionsPerUser + 5).map(async () => {
+    upTo(LIMITS.answersPerSubject + 5).map(async () => {
       const stream = await openStream(url, token, job);
       world.onTidy(stream.close);
       return stream.response.status;
     }),
   );
   expect(statuses.filter((status) => status === 429)).toHaveLength(5);
+  const others = LIMITS.connectionsPerUser - LIMITS.answersPerSubject;
+  const opened = await Promise.all(upTo(others).map(() => connected(world.client(url, token))));
+  expect(opened.filter(Boolean)).toEqual([]);
+  const guest = world.client(url, await ticket('ann', { containerId: await world.container('ann') }));
+  expect(await connected(guest)).toBeUndefined();
   const socket = world.client(url, token);
   const refusal = await new Promise<Error & { data?: { code: string } }>((resolve) => {
     socket.once('connect_error', resolve);

@@ -1,5 +1,6 @@
 import { ApiError } from '@warmwind/shared/errors';
 import { isEventId } from '@warmwind/shared/events';
+import { subjectOf } from '../auth/ticket.ts';
 import type { Http } from '../http/http.ts';
 import { openRoom } from '../rooms/access.ts';
 import { Subscription } from '../rooms/subscription.ts';
@@ -19,7 +20,10 @@ const HEADERS = {
  * `GET /jobs/:id/events`: the job's log after `Last-Event-ID`, then live, until the latest run has ended. A client that has
  * received that end gets 204, at which an `EventSource` stops reconnecting.
  */
-export function jobEvents(http: Http, { known, rooms, room, answers }: JobsContext): void {
+export function jobEvents(
+  http: Http,
+  { known, rooms, room, answers, outgoing: outgoingBytes }: JobsContext,
+): void {
   http.get('/jobs/:id/events', async (c) => {
     const id = c.req.param('id');
     const after = lastEventId(c.req.header('Last-Event-ID'));
@@ -32,8 +36,15 @@ export function jobEvents(http: Http, { known, rooms, room, answers }: JobsConte
     const finished = after === undefined ? undefined : await publishedEnd(known, room.realtime, owner, id);
     if (finished && after === endPosition(finished.job)) return c.body(null, 204, NOT_STORED);
     answers.hold(c, () => stream.close());
-    const stream = new EventStream(outgoing, (run) => isLatestEnd(known, owner, id, run), room.metrics);
-    const subscription = new Subscription(stream, open, rooms, room);
+    const stream = new EventStream(outgoing, (run) => isLatestEnd(known, owner, id, run), room.metrics, {
+      held: outgoingBytes,
+      subject: subjectOf(c.var.ticket),
+    });
+    const broken = (err: unknown) => {
+      room.log.warn({ room: `job:${id}`, requestId: c.get('requestId'), err }, 'a stream was broken off');
+      stream.cut();
+    };
+    const subscription = new Subscription(stream, open, rooms, room, broken);
     outgoing.once('close', () => subscription.end());
     await subscription.open(after);
     if (finished?.published && subscription.isCaughtUp()) {
@@ -47,10 +58,7 @@ export function jobEvents(http: Http, { known, rooms, room, answers }: JobsConte
         await subscription.caughtUp();
         stream.close();
       })
-      .catch((err: unknown) => {
-        room.log.warn({ room: `job:${id}`, requestId: c.get('requestId'), err }, 'a stream was broken off');
-        stream.cut();
-      });
+      .catch(broken);
     return c.body(stream.body, 200, HEADERS);
   });
 }

@@ -3,6 +3,7 @@ import { Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { LIMITS } from '../limits.ts';
 import { Metrics } from '../metrics.ts';
+import { Outgoing } from '../outgoing.ts';
 import { EventStream } from './stream.ts';
 
 beforeEach(() => {
@@ -14,7 +15,9 @@ afterEach(() => {
 
 function open(isLatest: () => Promise<boolean> = async () => true) {
   const outgoing = new ServerResponse(new IncomingMessage(new Socket()));
-  const stream = new EventStream(outgoing, isLatest, new Metrics());
+  const metrics = new Metrics();
+  const held = new Outgoing(metrics);
+  const stream = new EventStream(outgoing, isLatest, metrics, { held, subject: 'ann' });
   const reader = stream.body.pipeThrough(new TextDecoderStream() as never).getReader();
   const read = async () => (await reader.read()).value as string | undefined;
   return { outgoing, stream, read };

@@ -3,8 +3,8 @@ import { type Envelope, isTerminalEvent } from '@warmwind/shared/events';
 import { isTerminal, type Job, type JobState } from '@warmwind/shared/jobs';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Outgoing, Outlet } from '../outgoing.ts';
 import type { Listener } from '../rooms/listener.ts';
-import type { Room } from '../rooms/room.ts';
 import { endPosition } from './job.ts';
 
 const encoder = new TextEncoder();
@@ -15,12 +15,12 @@ const encoder = new TextEncoder();
  */
 export class EventStream implements Listener {
   readonly body: ReadableStream<Uint8Array>;
+  readonly outlet: Outlet;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #outgoing: ServerResponse;
   readonly #isLatest: (run: number) => Promise<boolean>;
   readonly #metrics: Metrics;
   readonly #beat: NodeJS.Timeout;
-  readonly #receive = (event: Envelope) => this.send(event);
   #closed = false;
   /** The run whose end was sent last. */
   #endedRun: number | undefined;
@@ -31,15 +31,27 @@ export class EventStream implements Listener {
   #takenBefore = -1;
 
   /** @param isLatest is the end of this run the end of its job? */
-  constructor(outgoing: ServerResponse, isLatest: (run: number) => Promise<boolean>, metrics: Metrics) {
+  constructor(
+    outgoing: ServerResponse,
+    isLatest: (run: number) => Promise<boolean>,
+    metrics: Metrics,
+    { held, subject }: { held: Outgoing; subject: string },
+  ) {
     const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
     this.body = readable;
     this.#writer = writable.getWriter();
     this.#outgoing = outgoing;
     this.#isLatest = isLatest;
     this.#metrics = metrics;
+    this.outlet = held.open(subject, {
+      heldBytes: () => this.#bytes + outgoing.writableLength,
+      close: () => this.cut(),
+    });
     this.#beat = setInterval(() => this.#heartbeat(), LIMITS.heartbeatMs);
-    outgoing.once('close', () => this.close());
+    outgoing.once('close', () => {
+      this.outlet.close();
+      this.close();
+    });
   }
 
   send(event: Envelope): void {
@@ -53,18 +65,6 @@ export class EventStream implements Listener {
     const id = endSnapshot ? endPosition(data as Job) : event.id;
     this.#write(`id: ${id}\nevent: ${type}\ndata: ${JSON.stringify({ ...event, id })}\n\n`);
     if (end && run !== undefined) this.#ended(run);
-  }
-
-  backlog(): number {
-    return this.#packets;
-  }
-
-  join(room: Room): void {
-    room.listeners.add(this.#receive);
-  }
-
-  leave(room: Room): void {
-    room.listeners.delete(this.#receive);
   }
 
   /** Ends after what was written, within the time that a slow reader has. */
@@ -107,7 +107,7 @@ export class EventStream implements Listener {
       this.#taken += 1;
     };
     this.#writer.write(bytes).then(taken, () => undefined);
-    if (this.#bytes > LIMITS.streamBytes || this.#packets > LIMITS.liveBacklogMost) this.#tooSlow();
+    this.outlet.sent(bytes.byteLength);
   }
 
   #heartbeat(): void {

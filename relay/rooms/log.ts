@@ -1,5 +1,8 @@
+import { createHash } from 'node:crypto';
 import { compareEventIds, type Envelope, type Room, type StoredEvent } from '@warmwind/shared/events';
 import { roomKeys } from '@warmwind/shared/keys';
+import { pageScript } from '@warmwind/shared/lua/page.lua';
+import { evalScript } from '@warmwind/shared/node/events';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 
@@ -8,6 +11,8 @@ export type RoomId = { owner: string; room: Room };
 
 /** The position before every event. */
 export const START = '0-0';
+
+const SHA = createHash('sha1').update(pageScript).digest('hex');
 
 type Entry = { id: string; n: number; event: StoredEvent };
 
@@ -28,10 +33,11 @@ export type Page = {
  */
 export async function readLog(redis: Redis, { owner, room }: RoomId, position: string): Promise<Page> {
   const key = roomKeys.log(owner, room);
-  const count = LIMITS.replayPage;
-  const rows = await redis.xrange(key, position === START ? '-' : position, '+', 'COUNT', count + 1);
+  const args = [position === START ? '-' : position, LIMITS.pageEvents, LIMITS.pageBytes];
+  const answer = await evalScript(redis, pageScript, SHA, [key], args);
+  const [rows, maybeMore] = answer as [[string, string[]][], number];
   const entries = rows.map(parse);
-  const more = rows.length > count;
+  const more = maybeMore === 1;
   const first = entries[0];
   if (position === START) {
     return { from: START, entries, more, truncated: first !== undefined && first.n !== 1 };

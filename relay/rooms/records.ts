@@ -1,15 +1,16 @@
 import { keys } from '@warmwind/shared/keys';
 import { readContainer, readJob } from '@warmwind/shared/ledger/reads';
 import { containerRecord, type Fields, jobRecord } from '@warmwind/shared/ledger/rows';
+import type { FairGate } from '@warmwind/shared/node/fair-gate';
 import type { Ledger } from '@warmwind/shared/node/ledger';
 import type { Redis } from 'ioredis';
 
 /** What is known of jobs and desktops: the queue Redis, and the ledger for what it has forgotten. Read only. */
-export type Known = { queue: Redis; ledger: Ledger | undefined };
+export type Known = { queue: Redis; ledger: Ledger | undefined; ledgerReads: FairGate };
 
 /** A job's or desktop's record; empty when the owner has none. Rejects when what would know does not answer. */
 export async function readRecord(
-  { queue, ledger }: Known,
+  { queue, ledger, ledgerReads }: Known,
   kind: 'job' | 'container',
   owner: string,
   id: string,
@@ -17,10 +18,12 @@ export async function readRecord(
   const key = kind === 'job' ? keys.job(owner, id) : keys.container(owner, id);
   const record = await queue.hgetall(key);
   if (record.id || !ledger) return record;
-  if (kind === 'job') {
-    const row = await ledger.run((db) => readJob(db, owner, id));
-    return row ? jobRecord(row) : {};
-  }
-  const row = await ledger.run((db) => readContainer(db, owner, id));
-  return row ? containerRecord(row) : {};
+  return ledgerReads.run(owner, async () => {
+    if (kind === 'job') {
+      const row = await ledger.run((db) => readJob(db, owner, id));
+      return row ? jobRecord(row) : {};
+    }
+    const row = await ledger.run((db) => readContainer(db, owner, id));
+    return row ? containerRecord(row) : {};
+  });
 }

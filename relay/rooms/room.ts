@@ -1,15 +1,17 @@
 import { compareEventIds, type Envelope, type StoredEvent } from '@warmwind/shared/events';
 import { roomKeys } from '@warmwind/shared/keys';
+import type { FairGate } from '@warmwind/shared/node/fair-gate';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { Redis } from 'ioredis';
 import type { CatchUpCause, Metrics } from '../metrics.ts';
+import { Prebuilt } from '../sockets/prebuilt.ts';
 import { envelope, parseMessage, type RoomId, readLog, readTail, START } from './log.ts';
 
 /** What every room of a node works with. */
 export type RoomContext = {
   realtime: Redis;
-  /** Sends to the sockets of this node that are live in a room; returns how many. */
-  broadcast: (liveRoom: string, event: Envelope) => number;
+  /** Bounds how many pieces of logs are in memory at once. */
+  reading: FairGate;
   snapshots: (id: RoomId, position: string) => Promise<Envelope[]>;
   metrics: Metrics;
   log: Logger;
@@ -22,9 +24,8 @@ export type RoomContext = {
 export class Room {
   readonly id: RoomId;
   readonly channel: string;
-  /** The Socket.IO room of the sockets that have caught up, and whoever else has. */
-  readonly live: string;
-  readonly listeners = new Set<(event: Envelope) => void>();
+  /** Those that have caught up; each says whether it was sent the event. */
+  readonly listeners = new Set<(event: Envelope, prebuilt: Prebuilt) => boolean>();
   /** Subscriptions that hold this room. */
   holders = 0;
   cursor = START;
@@ -42,7 +43,6 @@ export class Room {
   constructor(id: RoomId, context: RoomContext, subscribe: (channel: string) => Promise<unknown>) {
     this.id = id;
     this.channel = roomKeys.channel(id.owner, id.room);
-    this.live = this.channel;
     this.#context = context;
     this.opened = this.hold(async () => {
       await subscribe(this.channel);
@@ -104,19 +104,25 @@ export class Room {
   }
 
   async #readOn(): Promise<void> {
-    for (;;) {
-      const page = await readLog(this.#context.realtime, this.id, this.cursor);
-      if (page.truncated) {
-        const snapshots = await this.#context.snapshots(this.id, page.from);
-        if (this.#closed) return;
-        this.cursor = page.from;
-        for (const snapshot of snapshots) this.#broadcast(snapshot);
-        this.#context.metrics.snapshots.inc(snapshots.length);
-      }
-      if (this.#closed) return;
-      for (const { id, event } of page.entries) this.#deliver(id, event);
-      if (!page.more) return;
+    let more = true;
+    while (more && !this.#closed) {
+      more = await this.#context.reading.run(this.id.owner, () => this.#readPage());
     }
+  }
+
+  /** → may the log hold more? */
+  async #readPage(): Promise<boolean> {
+    const page = await readLog(this.#context.realtime, this.id, this.cursor);
+    if (page.truncated) {
+      const snapshots = await this.#context.snapshots(this.id, page.from);
+      if (this.#closed) return false;
+      this.cursor = page.from;
+      for (const snapshot of snapshots) this.#broadcast(snapshot);
+      this.#context.metrics.snapshots.inc(snapshots.length);
+    }
+    if (this.#closed) return false;
+    for (const { id, event } of page.entries) this.#deliver(id, event);
+    return page.more;
   }
 
   #deliver(id: string, event: StoredEvent): void {
@@ -126,8 +132,9 @@ export class Room {
 
   /** → how many were sent it. */
   #broadcast(event: Envelope): number {
-    const sockets = this.#context.broadcast(this.live, event);
-    for (const listener of this.listeners) listener(event);
-    return sockets + this.listeners.size;
+    const prebuilt = new Prebuilt([event.type, event]);
+    let sent = 0;
+    for (const listener of this.listeners) if (listener(event, prebuilt)) sent += 1;
+    return sent;
   }
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '@warmwind/shared/errors';
 import { compareEventIds, type Envelope } from '@warmwind/shared/events';
 import { LIMITS } from '../limits.ts';
+import { Prebuilt } from '../sockets/prebuilt.ts';
 import { beginsLate, hasBegun, type OpenRoom } from './access.ts';
 import type { Listener } from './listener.ts';
 import { envelope, type Page, readLog, START } from './log.ts';
@@ -12,10 +13,15 @@ import type { Rooms } from './rooms.ts';
 const APPENDING_MS = 250;
 /** Reads at the log's end after which the room waits for its joiner, so that a busy room can't outrun it. */
 const CHASES = 4;
+const NOTHING: Page = { from: START, entries: [], more: true, truncated: false };
+
+/** What became of a page: the listener went live, takes no more for now, or was sent the page's part of the log. */
+type Sent = 'live' | 'paused' | 'sent';
 
 /**
  * One listener's subscription to one room: it reads the log itself up to the room's cursor, and in the tick in which both
- * are at the same event it joins the live ones. So it is sent every event once and in order.
+ * are at the same event it joins the live ones. One that does not keep up leaves them and reads the log again from where
+ * it is. So it is sent every event once and in order, and little waits for it.
  */
 export class Subscription {
   readonly #listener: Listener;
@@ -23,17 +29,27 @@ export class Subscription {
   readonly #rooms: Rooms;
   readonly #context: RoomContext;
   readonly #room: Room;
+  readonly #onBroken: (error: unknown) => void;
   #ended = false;
   /** The listener has been sent, or had before, all up to here. */
   #position = START;
-  #page: Page = { from: START, entries: [], more: false, truncated: false };
+  #page = NOTHING;
   #snapshots: Envelope[] = [];
+  #replaying: Promise<void> | undefined;
 
-  constructor(listener: Listener, id: OpenRoom, rooms: Rooms, context: RoomContext) {
+  /** @param onBroken is called when a replay fails: the listener must come back and resume after what it has */
+  constructor(
+    listener: Listener,
+    id: OpenRoom,
+    rooms: Rooms,
+    context: RoomContext,
+    onBroken: (error: unknown) => void,
+  ) {
     this.#listener = listener;
     this.#id = id;
     this.#rooms = rooms;
     this.#context = context;
+    this.#onBroken = onBroken;
     this.#room = rooms.acquire(id);
   }
 
@@ -42,41 +58,85 @@ export class Subscription {
     this.#position = after;
     const late = sleep(LIMITS.subscribeMs, undefined, { ref: false }).then(unavailable);
     await Promise.race([this.#room.opened, late]).catch(unavailable);
-    await this.#read().catch(unavailable);
+    await this.#reading(() => this.#read()).catch(unavailable);
     return this.#page.truncated;
   }
 
-  /** Did `open` find nothing after the listener's position, and nothing lost? */
-  isCaughtUp(): boolean {
-    return this.#page.entries.length === 0 && !this.#page.truncated;
+  /** Sends what `open` found and all that follows, then goes live. Resolves when it is live or has ended or broken. */
+  run(): Promise<void> {
+    const sent = this.#send();
+    return sent === 'live' ? Promise.resolve() : this.#replay();
   }
 
-  /** Sends what `open` found and all that follows, then goes live. Rejects when Redis goes away before that. */
-  async run(): Promise<void> {
-    for (let chases = 0; ; ) {
-      if (this.#send()) return;
-      // Either the listener comes from a node that was ahead of this one, or the log ends before the room's cursor.
-      if (this.#page.entries.length === 0 || compareEventIds(this.#position, this.#room.cursor) > 0) {
-        await this.#room.catchUp('join');
-        if (this.#join()) return;
-      }
-      await this.#drained();
-      if (!this.#page.more) chases += 1;
-      if (chases > CHASES && (await this.#room.hold(() => this.#read().then(() => this.#send())))) return;
-      await this.#read();
-    }
+  /** Has the listener seen all that `open` found? */
+  isCaughtUp(): boolean {
+    return !this.#page.truncated && this.#page.entries.length === 0;
   }
 
   /** Once live: resolves when all that the log holds now has been sent. */
-  caughtUp(): Promise<void> {
-    return this.#room.catchUp('join');
+  async caughtUp(): Promise<void> {
+    await this.#room.catchUp('join');
+    while (this.#replaying) await this.#replaying;
   }
 
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#listener.leave(this.#room);
+    this.#page = NOTHING;
+    this.#room.listeners.delete(this.#deliver);
     this.#rooms.release(this.#room);
+  }
+
+  /** An event of the room, while live. → was it sent? One that was not is read from the log later. */
+  readonly #deliver = (event: Envelope, prebuilt: Prebuilt): boolean => {
+    if (this.#listener.outlet.ready) {
+      this.#position = event.id;
+      this.#listener.send(event, prebuilt);
+      return true;
+    }
+    this.#room.listeners.delete(this.#deliver);
+    this.#context.metrics.fellBehind.inc();
+    void this.#replay();
+    return false;
+  };
+
+  #replay(): Promise<void> {
+    this.#replaying = this.#readUntilLive()
+      .catch((error: unknown) => {
+        if (!this.#ended) this.#onBroken(error);
+      })
+      .finally(() => {
+        this.#replaying = undefined;
+      });
+    return this.#replaying;
+  }
+
+  async #readUntilLive(): Promise<void> {
+    const { outlet } = this.#listener;
+    const step = () => this.#reading(() => this.#step());
+    for (let chases = 0; !this.#ended; ) {
+      const sent = await outlet.turn(() => (chases > CHASES ? this.#room.hold(step) : step()));
+      if (sent === 'live') return;
+      const { entries, more } = this.#page;
+      this.#page = NOTHING;
+      if (sent === 'paused') continue;
+      if (!more) chases += 1;
+      // Either the listener comes from a node that was ahead of this one, or the log ends before the room's cursor.
+      if (entries.length === 0 || compareEventIds(this.#position, this.#room.cursor) > 0) {
+        await this.#room.catchUp('join');
+        if (this.#join()) return;
+      }
+    }
+  }
+
+  #reading<T>(task: () => Promise<T>): Promise<T> {
+    return this.#context.reading.run(this.#listener.outlet.subject, task);
+  }
+
+  async #step(): Promise<Sent> {
+    if (this.#ended) return 'live';
+    await this.#read();
+    return this.#send();
   }
 
   async #read(): Promise<void> {
@@ -103,46 +163,51 @@ export class Subscription {
     return known.some(hasBegun) || (known.length > 0 && beginsLate(this.#id, Date.now()));
   }
 
-  /** Sends the page as far as the room itself has come. → nothing is left to do. */
-  #send(): boolean {
-    if (this.#ended) return true;
+  /** Sends the page as far as the room itself has come, while the listener takes it. */
+  #send(): Sent {
+    const { outlet } = this.#listener;
     const { entries, truncated, from } = this.#page;
+    const snapshots = this.#snapshots;
+    this.#snapshots = [];
+    if (this.#ended) return 'live';
+    if (!outlet.ready) return 'paused';
+    const { metrics } = this.#context;
     if (truncated) {
       this.#position = from;
-      for (const snapshot of this.#snapshots) this.#listener.send(snapshot);
-      this.#context.metrics.snapshots.inc(this.#snapshots.length);
+      for (const snapshot of snapshots) this.#sendOne(snapshot);
+      metrics.snapshots.inc(snapshots.length);
     }
     let sent = 0;
+    let paused = false;
     for (const { id, event } of entries) {
       if (compareEventIds(id, this.#room.cursor) > 0) break;
-      this.#listener.send(envelope(this.#id, id, event));
+      if (!outlet.ready) {
+        paused = true;
+        break;
+      }
+      this.#sendOne(envelope(this.#id, id, event));
       this.#position = id;
       sent += 1;
     }
-    this.#context.metrics.delivered.inc({ way: 'replay' }, sent);
-    return this.#join();
+    metrics.delivered.inc({ way: 'replay' }, sent);
+    if (paused) return 'paused';
+    return this.#join() ? 'live' : 'sent';
+  }
+
+  #sendOne(event: Envelope): void {
+    this.#listener.send(event, new Prebuilt([event.type, event]));
   }
 
   #join(): boolean {
     if (this.#ended) return true;
     if (this.#position !== this.#room.cursor) return false;
-    this.#listener.join(this.#room);
+    this.#page = NOTHING;
+    this.#room.listeners.add(this.#deliver);
     return true;
-  }
-
-  /** Waits while the listener does not take what it was sent; rejects when it never does. */
-  async #drained(): Promise<void> {
-    for (let waited = 0; !this.#ended; waited += 20) {
-      if (this.#listener.backlog() < LIMITS.replayBacklog) return;
-      if (waited > LIMITS.slowMs) {
-        this.#context.metrics.slow.inc();
-        throw new Error('what is sent is not read');
-      }
-      await sleep(20);
-    }
   }
 }
 
-const unavailable = (): never => {
+const unavailable = (error: unknown): never => {
+  if (error instanceof ApiError && error.code === 'rate_limited') throw error;
   throw new ApiError('unavailable', 'The room cannot be opened now: subscribe again in a moment.');
 };

@@ -13,6 +13,7 @@ import {
   screenKeys,
   type ToHost,
 } from '@warmwind/shared/screen';
+import { cutText } from '@warmwind/shared/text';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
@@ -88,7 +89,7 @@ export class Screen {
     if (head.kind === 'delta') this.#delta(head, payload);
     else if (head.kind === 'key') this.#key(head, payload);
     else if (head.kind === 'cut') {
-      const text = payload.toString('utf8', 0, 4 * MAX_CUT_TEXT).slice(0, MAX_CUT_TEXT);
+      const text = cutText(payload.toString('utf8', 0, 4 * MAX_CUT_TEXT), MAX_CUT_TEXT);
       this.#cut('vnc:cut', { text });
     } else if (head.kind === 'cutTooLong') this.#cut('vnc:cutTooLong', {});
     else if (head.kind === 'dropped') this.#dropped(payload.toString('utf8', 0, 1000));

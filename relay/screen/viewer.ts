@@ -171,7 +171,7 @@ export class Viewer {
 
   /** Acknowledgements may lie: what the connection has not taken counts in any case. */
   #isUnread(): boolean {
-    return this.#wire.unsentBytes >= VIEWER_WINDOW_BYTES;
+    return this.#wire.unsentBytes >= VIEWER_WINDOW_BYTES || !this.socket.data.outlet.takesFrames;
   }
 
   #send(frame: Frame): void {

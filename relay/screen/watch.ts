@@ -8,9 +8,11 @@ import {
   type WatchAck,
 } from '@warmwind/shared/screen';
 import { z } from 'zod';
+import { subjectOf } from '../auth/ticket.ts';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Known } from '../rooms/records.ts';
+import type { Rates } from '../shares.ts';
 import { Bucket } from '../sockets/bucket.ts';
 import { badArgument, type Inbound } from '../sockets/inbound.ts';
 import type { RelaySocket } from '../sockets/socket.ts';
@@ -48,6 +50,7 @@ export function handleScreens(
   known: Known,
   screens: Screens,
   metrics: Metrics,
+  lookups: Rates,
 ): void {
   const watched = new Map<string, Watched>();
   const opening = new Set<string>();
@@ -75,6 +78,7 @@ export function handleScreens(
   inbound.on('vnc:watch', OfContainer, async ({ containerId }, reply) => {
     const { ticket } = socket.data;
     const { mode } = ticket;
+    lookups.take(subjectOf(ticket));
     const { state, width, height } = await openDesktop(known, ticket, containerId);
     if (hasEnded(state)) {
       throw new ApiError('conflict', `This desktop is ${state} and can't be watched: start another one.`);

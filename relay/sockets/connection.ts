@@ -1,14 +1,16 @@
 import type { ErrorCode } from '@warmwind/shared/errors';
 import type { Logger } from '@warmwind/shared/node/log';
-import type { VerifyTicket } from '../auth/ticket.ts';
+import { subjectOf, type VerifyTicket } from '../auth/ticket.ts';
 import type { Connections } from '../connections.ts';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Outgoing } from '../outgoing.ts';
 import type { Known } from '../rooms/records.ts';
 import type { RoomContext } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Screens } from '../screen/screens.ts';
 import { handleScreens } from '../screen/watch.ts';
+import type { Holdings, Rates } from '../shares.ts';
 import { Inbound } from './inbound.ts';
 import { handleRooms } from './rooms.ts';
 import type { RelayServer, RelaySocket } from './socket.ts';
@@ -17,6 +19,9 @@ import { Wire } from './wire.ts';
 export type ConnectionContext = {
   verify: VerifyTicket;
   connections: Connections;
+  outgoing: Outgoing;
+  lookups: Rates;
+  heldRooms: Holdings;
   known: Known;
   rooms: Rooms;
   room: RoomContext;
@@ -37,12 +42,19 @@ export function handleConnections(io: RelayServer, context: ConnectionContext): 
         refusal('unauthenticated', 'Fetch a relay ticket from POST /realtime/token and connect with it.'),
       );
     }
-    if (connections.full(ticket.sub)) {
+    if (connections.full(ticket)) {
       metrics.refused.inc({ reason: 'quota_exceeded' });
       const most = LIMITS.connectionsPerUser;
-      return next(refusal('quota_exceeded', `At most ${most} connections a user: close some.`));
+      return next(refusal('quota_exceeded', `At most ${most} connections a user or share link: close some.`));
     }
-    socket.data = { ticket, wire: new Wire(socket.conn) };
+    const wire = new Wire(socket.conn);
+    const outlet = context.outgoing.open(subjectOf(ticket), {
+      heldBytes: () => wire.heldBytes,
+      close: () => socket.conn.close(true),
+    });
+    // Of a connection that ends before it is a socket's, too.
+    socket.conn.once('close', () => outlet.close());
+    socket.data = { ticket, wire, outlet };
     next();
   });
 
@@ -57,8 +69,8 @@ export function handleConnections(io: RelayServer, context: ConnectionContext): 
       log.debug({ socket: socket.id, reason }, 'disconnected');
     });
     const inbound = new Inbound(socket, metrics, log);
-    handleRooms(socket, inbound, context.known, context.rooms, context.room);
-    handleScreens(socket, inbound, context.known, context.screens, metrics);
+    handleRooms(socket, inbound, context.known, context.rooms, context.room, context);
+    handleScreens(socket, inbound, context.known, context.screens, metrics, context.lookups);
   });
 }
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
-import { connected, metric, subscribe, type TestNode, ticket, World } from '../testing/world.ts';
+import { connected, metric, subscribe, type TestNode, ticket, upTo, World } from '../testing/world.ts';
 
 let world: World;
 let node: TestNode;
@@ -160,4 +160,27 @@ test('a socket holds a bounded number of rooms', async () => {
   });
   expect(answers.filter((answer) => answer === 'ok')).toHaveLength(LIMITS.roomsPerSocket);
   expect(answers.at(-1)).toBe('quota_exceeded');
+});
+
+test("a user's lookups are limited over all its sockets, and another user's are not", async () => {
+  const token = await ticket('eve');
+  const sockets = await Promise.all(
+    upTo(15).map(async () => {
+      const socket = world.client(node.url, token);
+      await connected(socket);
+      return socket;
+    }),
+  );
+  const rooms = upTo(LIMITS.eventsBurst).map(() => `job:${crypto.randomUUID()}`);
+  const answers = await Promise.all(
+    sockets.flatMap((socket) => rooms.map((room) => subscribe(socket, room))),
+  );
+  const refused = answers.filter((answer) => !answer.ok && answer.message.startsWith('More than 200'));
+  expect(refused.length).toBeGreaterThan(0);
+  const headers = { Authorization: `Bearer ${token}` };
+  const responses = await Promise.all(upTo(400).map(() => fetch(`${node.url}/jobs/x/end`, { headers })));
+  const tooMany = responses.find(({ status }) => status === 429);
+  expect(tooMany?.headers.get('Retry-After')).toBe('1');
+  await alive();
+  for (const socket of sockets) socket.disconnect();
 });

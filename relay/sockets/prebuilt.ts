@@ -21,9 +21,18 @@ export class Prebuilt {
     this.#binary = binary;
   }
 
+  /** Its length on the wire. */
+  get bytes(): number {
+    return this.#frames.options.wsPreEncodedFrame[0].length;
+  }
+
   send(wire: Wire): void {
+    wire.send(this.#frames);
+  }
+
+  get #frames(): Framed {
     this.#framed ??= this.#build();
-    wire.send(this.#framed);
+    return this.#framed;
   }
 
   #build(): Framed {

@@ -2,6 +2,7 @@ import { ApiError } from '@warmwind/shared/errors';
 import { isEventId } from '@warmwind/shared/events';
 import type { Ack } from '@warmwind/shared/realtime';
 import { z } from 'zod';
+import { subjectOf } from '../auth/ticket.ts';
 import { LIMITS } from '../limits.ts';
 import { openRoom } from '../rooms/access.ts';
 import { socketListener } from '../rooms/listener.ts';
@@ -9,6 +10,7 @@ import type { Known } from '../rooms/records.ts';
 import type { RoomContext } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { Subscription } from '../rooms/subscription.ts';
+import type { Holdings, Rates } from '../shares.ts';
 import type { Inbound } from './inbound.ts';
 import type { RelaySocket } from './socket.ts';
 
@@ -19,6 +21,9 @@ const Subscribe = z.strictObject({
 });
 const Unsubscribe = z.strictObject({ room: RoomName });
 
+/** A room that a socket holds. */
+type Place = { subscription?: Subscription; release: () => void };
+
 /** `subscribe` and `unsubscribe` of one socket. A second subscription to the same room takes the first one's place. */
 export function handleRooms(
   socket: RelaySocket,
@@ -26,12 +31,17 @@ export function handleRooms(
   known: Known,
   rooms: Rooms,
   context: RoomContext,
+  { lookups, heldRooms }: { lookups: Rates; heldRooms: Holdings },
 ): void {
+  const subject = subjectOf(socket.data.ticket);
   /** By room name; `undefined` while its authorisation is being checked. */
-  const held = new Map<string, { subscription?: Subscription }>();
+  const held = new Map<string, Place>();
   const drop = (name: string) => {
-    held.get(name)?.subscription?.end();
+    const place = held.get(name);
+    if (!place) return;
     held.delete(name);
+    place.subscription?.end();
+    place.release();
   };
   socket.on('disconnect', () => {
     for (const name of held.keys()) drop(name);
@@ -45,25 +55,26 @@ export function handleRooms(
         `A socket may hold ${LIMITS.roomsPerSocket} rooms: leave one first.`,
       );
     }
-    const place: { subscription?: Subscription } = {};
+    lookups.take(subject);
+    const place: Place = { release: heldRooms.take(subject) };
     held.set(name, place);
     const current = () => socket.connected && held.get(name) === place;
     try {
       const id = await openRoom(known, socket.data.ticket, name);
       if (!current()) throw superseded();
-      const subscription = new Subscription(socketListener(socket), id, rooms, context);
+      const broken = (err: unknown) => {
+        context.log.warn({ room: name, socket: socket.id, err }, 'a replay was broken off');
+        // The client comes back and resumes after what it has.
+        if (current()) socket.conn.close(true);
+      };
+      const subscription = new Subscription(socketListener(socket), id, rooms, context, broken);
       place.subscription = subscription;
       const truncated = await subscription.open(after);
       if (!current()) throw superseded();
       reply({ ok: true, truncated } as Ack<{ truncated: boolean }>);
-      subscription.run().catch((err: unknown) => {
-        context.log.warn({ room: name, socket: socket.id, err }, 'a replay was broken off');
-        // It comes back and resumes after what it has; what waits for a socket that does not read is dropped.
-        if (current()) socket.conn.close(true);
-      });
+      void subscription.run();
     } catch (error) {
-      place.subscription?.end();
-      if (held.get(name) === place) held.delete(name);
+      if (held.get(name) === place) drop(name);
       throw error;
     }
   };

@@ -43,11 +43,6 @@ export class Wire {
     this.#ws = this.#conn.transport.socket;
   }
 
-  /** Packets that wait for the connection to take them. */
-  get backlog(): number {
-    return this.#conn.writeBuffer.length;
-  }
-
   /** Bytes that wait for the connection to take them, beside what is being written. */
   get unsentBytes(): number {
     const packets = this.#conn.writeBuffer;
@@ -57,6 +52,11 @@ export class Wire {
       bytes += options?.wsPreEncodedFrame?.[0]?.length ?? data?.length ?? 0;
     }
     return bytes;
+  }
+
+  /** All bytes that wait for the connection to take them. */
+  get heldBytes(): number {
+    return this.unsentBytes + this.#ws.bufferedAmount;
   }
 
   /**

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { ENDED_CONTAINER_STATES } from '@warmwind/shared/containers';
 import type { Envelope, StoredEvent } from '@warmwind/shared/events';
@@ -27,6 +28,8 @@ export type TestNode = Relay & { url: string };
 export type TestProcess = {
   url: string;
   start: () => Promise<void>;
+  /** Its memory, bytes. */
+  rss: () => Promise<number>;
   /** Ends it and waits for its exit → its exit code, or the signal. */
   end: (signal: 'SIGTERM' | 'SIGKILL') => Promise<number | string | null>;
 };
@@ -103,9 +106,13 @@ export class World {
       const [code, by] = (await gone) as [number | null, string | null];
       return code ?? by;
     };
+    const rss = async () => {
+      const status = await readFile(`/proc/${child?.pid}/status`, 'utf8');
+      return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) * 1024;
+    };
     await start();
     this.onTidy(() => end('SIGKILL'));
-    return { url, start, end };
+    return { url, start, rss, end };
   }
 
   /** A stock Socket.IO client; connects by itself unless `autoConnect: false`. */
