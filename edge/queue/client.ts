@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { cutText } from '@warmwind/shared/text';
 import type { IRedisClient, IRedisTransaction } from 'bullmq';
 import { toRecord } from '../redis/record.ts';
 import { COMMANDS } from './commands.ts';
@@ -118,7 +119,7 @@ function createBatch(
 }
 
 function toTuple(name: Name | undefined, { result, error }: Reply): [Error | null, unknown] {
-  if (error !== undefined) return [new RedisError(error.slice(0, 200)), null];
+  if (error !== undefined) return [new RedisError(cutText(error, 200)), null];
   return [null, name ? read(name, result) : result];
 }
 

@@ -1,3 +1,5 @@
+import { cutText } from '@warmwind/shared/text';
+
 /** What Redis takes as an argument; bytes only as arguments of scripts (see `scripts.ts`). */
 type Argument = string | number;
 export type Command = Argument[];
@@ -31,7 +33,7 @@ export class RestTransport {
   /** One command. */
   async command(command: Command): Promise<unknown> {
     const { result, error } = await this.#post<Reply>('', command);
-    if (error !== undefined) throw new RedisError(error.slice(0, 200));
+    if (error !== undefined) throw new RedisError(cutText(error, 200));
     return result;
   }
 
@@ -39,7 +41,7 @@ export class RestTransport {
   async batch(path: '/pipeline' | '/multi-exec', commands: Command[]): Promise<Reply[]> {
     const replies = await this.#post<Reply[] | Reply>(path, commands);
     if (Array.isArray(replies)) return replies;
-    throw new RedisError((replies.error ?? 'the batch was refused').slice(0, 200));
+    throw new RedisError(cutText(replies.error ?? 'the batch was refused', 200));
   }
 
   async #post<T>(path: string, body: unknown): Promise<T> {

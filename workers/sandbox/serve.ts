@@ -1,4 +1,5 @@
 import { setPriority } from 'node:os';
+import { cutText } from '@warmwind/shared/text';
 import { JobFailure } from '../jobs/errors.ts';
 import type { Said } from './protocol.ts';
 
@@ -23,7 +24,7 @@ export function serve(prepare: () => Promise<Work>): void {
       say({ type: 'result', result: await work(input, (percent) => say({ type: 'progress', percent })) });
     } catch (error) {
       const code = error instanceof JobFailure ? { code: error.code } : {};
-      say({ type: 'failure', ...code, message: String(error).slice(0, 500) });
+      say({ type: 'failure', ...code, message: cutText(String(error), 500) });
     }
   });
   ready.then(() => say({ type: 'ready' }));

@@ -32,3 +32,25 @@ test('what is discarded never goes out, and what was on its way is no longer wai
   await output.end();
   expect(pieces).toEqual(['first']);
 });
+
+test('pieces end between characters, wherever the text is cut on its way here', async () => {
+  const pieces: string[] = [];
+  const output = new Output(async (text) => {
+    await sleep(1);
+    pieces.push(text);
+  });
+  const text = `x${'😀'.repeat(40_000)}é👩‍👧`;
+  for (const unit of [...text].flatMap((letter) => letter.split(''))) output.add(unit);
+  await output.end();
+  expect(pieces.join('')).toBe(text);
+  expect(pieces.filter((piece) => !piece.isWellFormed())).toEqual([]);
+  expect(pieces.length).toBeGreaterThan(2);
+});
+
+test('half a character whose other half never comes is replaced', async () => {
+  const pieces: string[] = [];
+  const output = new Output(async (text) => void pieces.push(text));
+  for (const unit of ['a', '\ud83d', 'b', '\ude00', 'c\ud83d']) output.add(unit);
+  await output.end();
+  expect(pieces.join('')).toBe('a\ufffdb\ufffdc\ufffd');
+});

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { cutText, endsWithinCharacter } from '@warmwind/shared/text';
 
 /** Text that comes within so long goes out as one piece, ms. */
 const EVERY_MS = 40;
@@ -6,7 +7,8 @@ const MAX_PIECE = 32_000;
 
 /**
  * Coalesces a stream of text: the first piece goes out at once, then one a while with all that has come. Never two at once,
- * so that a slow reader gets fewer and larger ones, in order.
+ * so that a slow reader gets fewer and larger ones, in order. A piece ends between two characters: half of one waits for its
+ * other half, and is replaced by U+FFFD when that never comes.
  */
 export class Output {
   readonly #write: (text: string) => Promise<void>;
@@ -20,7 +22,7 @@ export class Output {
 
   add(text: string): void {
     this.#text += text;
-    if (this.#writing || !text) return;
+    if (this.#writing || !this.#whole) return;
     this.#writing = this.#drain();
     // `end` says so.
     this.#writing.catch(() => undefined);
@@ -30,6 +32,9 @@ export class Output {
   async end(): Promise<void> {
     this.#ended.abort();
     await this.#writing;
+    const half = this.#text;
+    this.#text = '';
+    if (half) await this.#write(half.toWellFormed());
   }
 
   /** What has not gone out yet never does. */
@@ -38,11 +43,16 @@ export class Output {
     this.#ended.abort();
   }
 
+  /** What may go out as one piece. */
+  get #whole(): string {
+    const text = endsWithinCharacter(this.#text) ? this.#text.slice(0, -1) : this.#text;
+    return cutText(text, MAX_PIECE);
+  }
+
   async #drain(): Promise<void> {
-    while (this.#text) {
-      const piece = this.#text.slice(0, MAX_PIECE);
-      this.#text = this.#text.slice(MAX_PIECE);
-      await this.#write(piece);
+    for (let piece = this.#whole; piece; piece = this.#whole) {
+      this.#text = this.#text.slice(piece.length);
+      await this.#write(piece.toWellFormed());
       await sleep(EVERY_MS, undefined, { signal: this.#ended.signal }).catch(() => undefined);
     }
     this.#writing = undefined;

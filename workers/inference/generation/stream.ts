@@ -70,7 +70,7 @@ export async function stream(
   }
   signal.throwIfAborted();
   if (!answer.finishReason) throw new JobFailure(idle.signal.aborted ? 'stream_idle' : 'stream_truncated');
-  return answer;
+  return { ...answer, text: answer.text.toWellFormed() };
 }
 
 /** Servers share their slots by user; they need not know who it is. */

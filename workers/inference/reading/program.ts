@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { cutText } from '@warmwind/shared/text';
 import { disableTypes, imageSize, types } from 'image-size';
 import { createWorker, OEM } from 'tesseract.js';
 import { JobFailure } from '../../jobs/errors.ts';
@@ -43,10 +44,10 @@ serve(async () => {
       paragraphs.flatMap(({ lines }) => lines.flatMap((line) => line.words)),
     );
     return {
-      text: data.text.trimEnd().slice(0, MAX_TEXT),
+      text: cutText(data.text.trimEnd(), MAX_TEXT),
       ...size,
       boxes: words.slice(0, MAX_BOXES).map(({ text, confidence, bbox: { x0, y0, x1, y1 } }) => ({
-        text: text.slice(0, MAX_WORD),
+        text: cutText(text, MAX_WORD),
         confidence: Math.round(confidence),
         x: x0,
         y: y0,
