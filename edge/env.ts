@@ -12,6 +12,8 @@ export type AppEnv = {
     decision: Decision | undefined;
     /** Redis was asked to charge this request, whatever came of it: it is not charged again. */
     charged: boolean;
+    /** Charges this request if it has not been, before the script that would: for one that takes its time. */
+    chargeNow: (() => Promise<void>) | undefined;
     /** The job this request submitted, for the log. */
     jobId: string | undefined;
   };

@@ -22,7 +22,7 @@ export const authenticate = ({ config, limiter, verifyToken }: Services) =>
   });
 
 function bearer(header: string | undefined): string {
-  const token = /^Bearer +(\S+)$/i.exec(header ?? '')?.[1];
+  const token = /^Bearer[ \t]+(\S+)$/i.exec(header ?? '')?.[1];
   if (!token) throw new ApiError('unauthenticated', 'Send a token: Authorization: Bearer <token>.');
   return token;
 }

@@ -36,7 +36,7 @@ export function startContainer(app: App, services: Services): void {
     },
     responses: {
       ...submitted(z.object({ jobId: z.string(), containerId: z.string() }), ACCEPTED_START),
-      ...failures(400, 401, 404, 409, 413, 415, 429, 503),
+      ...failures(400, 401, 404, 408, 409, 413, 415, 429, 503),
     },
   });
   app.openapi(route, async (c) => {

@@ -31,7 +31,7 @@ export function stopContainer(app: App, services: Services): void {
     },
     responses: {
       ...submitted(z.object({ jobId: z.string() }), ACCEPTED),
-      ...failures(400, 401, 404, 409, 413, 415, 429, 503),
+      ...failures(400, 401, 404, 408, 409, 413, 415, 429, 503),
     },
   });
   app.openapi(route, async (c) => {

@@ -11,6 +11,25 @@ afterAll(() => edge?.stop());
 const get = (path: string, headers = {}) => edge.call(undefined, 'GET', path, { headers });
 
 describe('GET /openapi.json', () => {
+  test('is kept by browsers and proxies, and 304 for those that have it, however they say so', async () => {
+    const { headers } = await get('/openapi.json');
+    const etag = headers.get('ETag') ?? '';
+    expect(etag).toMatch(/^"[0-9a-f]{32}(-gzip)?"$/);
+    expect(headers.get('Cache-Control')).toBe('public, max-age=60');
+    for (const known of [etag, `W/${etag}`, `"x", ${etag}`, `"x" ,W/${etag},"y"`, '*']) {
+      const again = await get('/openapi.json', { 'If-None-Match': known });
+      expect([known, again.status, again.headers.get('ETag'), again.body.text]).toEqual([
+        known,
+        304,
+        etag,
+        '',
+      ]);
+    }
+    for (const other of ['"x"', 'W/"x"', '', etag.slice(1, -1)]) {
+      expect((await get('/openapi.json', { 'If-None-Match': other })).status).toBe(200);
+    }
+  });
+
   test('describes every route with its answers and errors', async () => {
     const { body } = await get('/openapi.json');
     expect(body.openapi).toBe('3.1.0');
@@ -53,6 +72,7 @@ describe('GET /openapi.json', () => {
       '400',
       '401',
       '404',
+      '408',
       '409',
       '413',
       '415',

@@ -152,6 +152,10 @@ const FAILED: Record<number, Pick<ErrorBody, 'code' | 'message'> & Partial<Error
   },
   401: { code: 'unauthenticated', message: 'Send a token: Authorization: Bearer <token>.' },
   404: { code: 'not_found', message: 'There is no such desktop. See /docs for what there is.' },
+  408: {
+    code: 'request_timeout',
+    message: 'The body was not complete within 20 seconds: send it again.',
+  },
   409: { code: 'conflict', message: "The desktop is stopped and won't run again: start another." },
   413: { code: 'payload_too_large', message: 'The body is larger than 256 KB: send less.' },
   415: {

@@ -30,9 +30,13 @@ describe('health', () => {
 
   test('ready reports backpressure by all that waits, delayed and prioritized included, and stays ready', async () => {
     await Promise.all([start('a'), start('b')]);
-    const { status, body } = await get('/health/ready');
-    expect(status).toBe(200);
-    expect(body.details).toMatchObject({
+    const details = await waitFor('the queue to be seen', async () => {
+      const { status, body } = await get('/health/ready');
+      expect(status).toBe(200);
+      const seen = body.details as { queues: { containers: { waiting: number } } };
+      return seen.queues.containers.waiting === 2 && seen;
+    });
+    expect(details).toMatchObject({
       queues: {
         containers: { waiting: 2, active: 0, delayed: 0, failed: 0, backpressure: true },
         cleanup: { waiting: 0, backpressure: false },
@@ -73,10 +77,20 @@ describe.each(outages)('while Redis %s', (_what, take, giveBack) => {
   });
 
   test('503: ready, naming what is down', async () => {
-    const { status, body } = await get('/health/ready');
-    expect(status).toBe(503);
+    const body = await waitFor('ready to say so', async () => {
+      const answer = await get('/health/ready');
+      return answer.status === 503 && answer.body;
+    });
     expect(body.error).toMatchObject({ redisQueue: { status: 'down' }, queues: { status: 'down' } });
   });
+});
+
+test('ready does not ask the stores each time that it is asked', async () => {
+  await waitFor('ready', async () => (await get('/health/ready')).status === 200);
+  edge.trips();
+  const asked = 60;
+  for (let n = 0; n < asked; n++) expect((await get('/health/ready')).status).toBe(200);
+  expect(edge.trips()).toBeLessThan(2 * asked);
 });
 
 test('when Redis is back the edge is, by itself, and a submission that was unknown runs once', async () => {
@@ -86,5 +100,5 @@ test('when Redis is back the edge is, by itself, and a submission that was unkno
   });
   const again = await start('outage');
   expect(again.body).toEqual(answer.body);
-  expect((await get('/health/ready')).status).toBe(200);
+  await waitFor('ready to say so', async () => (await get('/health/ready')).status === 200);
 });

@@ -8,6 +8,7 @@ import type { App, AppEnv } from '../env.ts';
 import { failureOf } from '../http/failure.ts';
 import { json } from '../http/openapi.ts';
 import type { Services } from '../services.ts';
+import { recent } from './recent.ts';
 
 const responses = { 200: json(Health, 'Healthy.', HEALTH), 503: json(Health, 'Not healthy.', UNHEALTHY) };
 
@@ -23,6 +24,7 @@ export function healthRoutes(app: App, services: Services): void {
     }),
     async (c) => c.json(await checkHealth({}), 200),
   );
+  const ready = recent((c: Context<AppEnv>) => checkHealth(readyChecks(c, services)));
   app.openapi(
     createRoute({
       method: 'get',
@@ -32,7 +34,7 @@ export function healthRoutes(app: App, services: Services): void {
       responses,
     }),
     async (c) => {
-      const health = await checkHealth(readyChecks(c, services));
+      const health = await ready(c);
       return c.json(health, health.status === 'ok' ? 200 : 503);
     },
   );

@@ -1,6 +1,10 @@
 import { ApiError } from '@warmwind/shared/errors';
 import { createMiddleware } from 'hono/factory';
 import type { AppEnv } from '../env.ts';
+import { HeldBody } from './body-budget.ts';
+import { badRequest } from './errors.ts';
+import { checkJson } from './media-type.ts';
+import { brokenTexts } from './text.ts';
 
 /** The largest body of a request, bytes; and of one that carries an image. */
 const MAX_BYTES = 256 * 1024;
@@ -39,52 +43,126 @@ async function drain(body: ReadableStream<Uint8Array>): Promise<void> {
   }
 }
 
-/** Bounds the JSON body of a POST. An empty one is `{}`; one that is too large is refused before it is read to its end. */
+/** A body must be complete within this, and what is not complete so soon is charged before it is waited for, ms. */
+const COMPLETE_WITHIN_MS = 20_000;
+const SOON_MS = 250;
+
+/**
+ * Reads the JSON body of a POST: bounded in bytes and time, as UTF-8. An empty one is `{}`. One that is refused is refused
+ * before it is read to its end, and one that takes its time is charged first.
+ */
 const jsonBodyUpTo = (maxBytes: number) =>
   createMiddleware<AppEnv>(async (c, next) => {
     const { raw } = c.req;
     const length = Number(raw.headers.get('Content-Length') ?? 0);
     if (length > maxBytes) throw tooLarge(maxBytes);
-    const typed = isJson(raw.headers.get('Content-Type'));
-    // With a length the runtime sees to it that the body has no more; without one it has to be counted.
-    if (length === 0 || !typed) {
-      const text = raw.body ? await readText(raw.body, maxBytes) : '';
-      if (text !== '' && !typed) throw unsupported();
-      c.req.raw = withBody(raw, text === '' ? '{}' : text);
+    const held = new HeldBody(c.get('user').id);
+    try {
+      held.grow(length);
+      const bytes = raw.body ? await read(raw.body, maxBytes, held, c.get('chargeNow')) : new Uint8Array();
+      if (bytes.byteLength > 0) checkJson(raw.headers);
+      const value = bytes.byteLength > 0 ? parse(bytes) : {};
+      c.req.raw = asJson(raw);
+      c.req.bodyCache.json = Promise.resolve(value);
+      await next();
+    } finally {
+      held.release();
     }
-    await next();
   });
 
 export const jsonBody = jsonBodyUpTo(MAX_BYTES);
 export const imageBody = jsonBodyUpTo(MAX_IMAGE_BODY_BYTES);
 
-function withBody(request: Request, body: string): Request {
-  const headers = new Headers(request.headers);
-  headers.set('Content-Type', 'application/json');
-  headers.delete('Content-Length');
-  return new Request(request.url, { method: request.method, headers, body, signal: request.signal });
-}
-
-async function readText(body: ReadableStream<Uint8Array>, maxBytes: number): Promise<string> {
+/** @param chargeNow charges the request, unless that has been done; rejects when it is refused */
+async function read(
+  body: ReadableStream<Uint8Array>,
+  maxBytes: number,
+  held: HeldBody,
+  chargeNow: (() => Promise<void>) | undefined,
+): Promise<Uint8Array> {
   const reader = body.getReader();
-  const decoder = new TextDecoder();
-  let text = '';
+  const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return text + decoder.decode();
-    bytes += value.byteLength;
-    if (bytes > maxBytes) {
-      reader.releaseLock();
-      throw tooLarge(maxBytes);
+  const { promise: refused, reject } = Promise.withResolvers<never>();
+  let charging: Promise<void> | undefined;
+  const soon = setTimeout(() => {
+    charging = chargeNow?.();
+    charging?.catch(reject);
+  }, SOON_MS);
+  const late = setTimeout(() => reject(tooSlow()), COMPLETE_WITHIN_MS);
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([reader.read(), refused]);
+      if (done) {
+        await charging;
+        return joined(chunks, bytes);
+      }
+      bytes += value.byteLength;
+      if (bytes > maxBytes) throw tooLarge(maxBytes);
+      held.grow(bytes);
+      chunks.push(value);
     }
-    text += decoder.decode(value, { stream: true });
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw new AbortedBodyError();
+    if (error.code === 'payload_too_large') reader.releaseLock();
+    else reader.cancel().catch(() => undefined);
+    throw error;
+  } finally {
+    clearTimeout(soon);
+    clearTimeout(late);
   }
 }
 
-const isJson = (type: string | null): boolean =>
-  type?.split(';')[0]?.trim().toLowerCase() === 'application/json';
+function joined(chunks: Uint8Array[], bytes: number): Uint8Array {
+  const [only] = chunks;
+  if (chunks.length === 1 && only) return only;
+  const all = new Uint8Array(bytes);
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return all;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+function parse(bytes: Uint8Array): unknown {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    throw badRequest([{ path: '', message: 'the body is not UTF-8' }]);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw badRequest([{ path: '', message: 'the body is not valid JSON' }]);
+  }
+  const broken = brokenTexts(text, value);
+  if (broken.length > 0) throw badRequest(broken);
+  return value;
+}
+
+/** The request with the plain form of its type, which is what the validators know. */
+function asJson(request: Request): Request {
+  if (request.headers.get('Content-Type') === 'application/json') return request;
+  const headers = new Headers(request.headers);
+  headers.set('Content-Type', 'application/json');
+  headers.delete('Content-Length');
+  return new Request(request.url, { method: request.method, headers, signal: request.signal });
+}
+
+/** The client closed its connection, or broke off, before its body had ended. */
+export class AbortedBodyError extends Error {
+  override name = 'AbortedBodyError';
+}
+
 export const tooLarge = (maxBytes: number) =>
   new ApiError('payload_too_large', `The body is larger than ${maxBytes / 1024} KB: send less.`);
-const unsupported = () =>
-  new ApiError('unsupported_media_type', 'Send the body as JSON with Content-Type: application/json.');
+const tooSlow = () =>
+  new ApiError(
+    'request_timeout',
+    `The body was not complete within ${COMPLETE_WITHIN_MS / 1000} seconds: send it again.`,
+  );

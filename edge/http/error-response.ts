@@ -1,8 +1,10 @@
 import { ApiError } from '@warmwind/shared/errors';
+import { cutText } from '@warmwind/shared/text';
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { z } from 'zod';
 import type { AppEnv } from '../env.ts';
+import { AbortedBodyError } from './body.ts';
 import { badRequest } from './errors.ts';
 import { log } from './log.ts';
 
@@ -30,10 +32,14 @@ function toApiError(error: unknown, c: Context<AppEnv>): ApiError {
   if (error instanceof HTTPException && error.status === 400) {
     return badRequest([{ path: '', message: 'the body is not valid JSON' }]);
   }
+  if (error instanceof AbortedBodyError) {
+    log.info('a client broke off its request', { requestId: c.get('requestId') });
+    return badRequest([{ path: '', message: 'the body ended too early' }]);
+  }
   log.error('unexpected error', {
     requestId: c.get('requestId'),
-    path: c.req.path.slice(0, 200),
-    error: error instanceof Error ? `${error.name}: ${error.message.slice(0, 200)}` : typeof error,
+    path: cutText(c.req.path, 200),
+    error: error instanceof Error ? `${error.name}: ${cutText(error.message, 200)}` : typeof error,
     stack:
       error instanceof Error
         ? error.stack
@@ -56,7 +62,7 @@ export function onInvalid(result: { success: boolean; error?: z.core.$ZodError }
     if (issue.code !== 'unrecognized_keys') return [{ path: path.join('.'), message: issue.message }];
     return issue.keys
       .slice(0, 20)
-      .map((key) => ({ path: [...path, key.slice(0, 64)].join('.'), message: issue.message }));
+      .map((key) => ({ path: [...path, cutText(key, 64)].join('.'), message: issue.message }));
   });
   throw badRequest(issues);
 }

@@ -20,6 +20,7 @@ const FAILURES = {
   400: 'The request is not valid: see issues.',
   401: 'No valid token.',
   404: 'There is no such thing, or it is not yours.',
+  408: 'The body did not arrive in time: send it again.',
   409: 'It conflicts with what is: see message.',
   413: 'The body is too large.',
   415: 'The body is not application/json.',

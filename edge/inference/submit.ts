@@ -42,7 +42,7 @@ export function submitInference(
   });
 }
 
-/** JSON that is no larger than a body may be, whatever was made of what is no UTF-8. */
+/** JSON that is no larger than a body may be: defaults may have made it longer. */
 function written(input: InferenceInput): string {
   const text = JSON.stringify(input);
   if (new TextEncoder().encode(text).byteLength > MAX_IMAGE_BODY_BYTES) throw tooLarge(MAX_IMAGE_BODY_BYTES);

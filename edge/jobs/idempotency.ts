@@ -3,13 +3,14 @@ import { Job } from '@warmwind/shared/jobs';
 import type { Context } from 'hono';
 import { JOB } from '../docs/examples.ts';
 import type { AppEnv } from '../env.ts';
+import { unquote } from '../http/media-type.ts';
 import { header, json } from '../http/openapi.ts';
 
 /** The headers of every route that submits. */
 export const SubmitHeaders = z.object({
   'idempotency-key': z
     .string()
-    .regex(/^[\x21-\x7e]{1,255}$/, 'use 1-255 visible ASCII characters')
+    .regex(/^(?!""$)[\x21-\x7e]{1,255}$/, 'use 1-255 visible ASCII characters')
     .optional()
     .describe('Same key and request: the same job, once. Remembered for 24 hours.'),
   prefer: z
@@ -40,7 +41,8 @@ export async function idempotency(
 ): Promise<Idempotency | undefined> {
   if (key === undefined) return undefined;
   const [keyHash, requestHash] = await Promise.all([
-    sha256(key),
+    // In quotes it is the same key: HTTP's structured headers write it so.
+    sha256(unquote(key)),
     sha256(JSON.stringify([c.req.method, c.req.path, input])),
   ]);
   return { keyHash, requestHash };

@@ -36,7 +36,7 @@ export function retryJob(app: App, services: Services): void {
         z.object({ jobId: z.string(), run: z.number().int(), containerId: z.string().optional() }),
         ACCEPTED_RETRY,
       ),
-      ...failures(400, 401, 404, 409, 413, 415, 429, 503),
+      ...failures(400, 401, 404, 408, 409, 413, 415, 429, 503),
     },
   });
   app.openapi(route, async (c) => {

@@ -23,9 +23,11 @@ export async function submit(
   submission: Submission,
 ): Promise<AcceptedJob> {
   await refuseWhenFull(services, submission);
+  const charged = c.get('charged');
   c.set('charged', true);
-  const { decision, verdict } = await orUnknown(c, submission, services.submissions.decide(submission));
-  applyDecision(c, decision, submission.userId);
+  const decided = services.submissions.decide(charged ? { ...submission, scopes: [] } : submission);
+  const { decision, verdict } = await orUnknown(c, submission, decided);
+  if (!charged) applyDecision(c, decision, submission.userId);
   const work = isAccepted(verdict)
     ? acknowledge(c, services, submission, verdict)
     : reconsider(c, services, submission, verdict);

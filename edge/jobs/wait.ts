@@ -2,18 +2,24 @@ import type { Job } from '@warmwind/shared/jobs';
 import { MAX_WAIT_MS } from '@warmwind/shared/realtime';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
+import { unquote } from '../http/media-type.ts';
 import type { Services } from '../services.ts';
 import type { AcceptedJob } from './submission.ts';
 
+/** One of a list: commas within quotes do not end it. */
+const PREFERENCE = /(?:"(?:[^"\\]|\\.)*"|[^,])+/g;
+
 /**
  * The seconds of `Prefer: wait=N` (RFC 7240): the first `wait` counts, more than the longest wait is that one, and what
- * is no number of seconds is no preference.
+ * is no number of seconds is no preference. Names in any letter case; values plain or quoted; other preferences and
+ * parameters are passed over.
  */
 export function waitSeconds(prefer: string | undefined): number | undefined {
-  for (const preference of (prefer ?? '').split(',')) {
-    const [, name, value] = /^\s*([^\s=;]+)\s*(?:=\s*("[^"]*"|[^\s;]*))?/.exec(preference) ?? [];
+  for (const [preference] of (prefer ?? '').matchAll(PREFERENCE)) {
+    const [, name, value = ''] =
+      /^\s*([^\s=;"]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s;]*))?/.exec(preference) ?? [];
     if (name?.toLowerCase() !== 'wait') continue;
-    const seconds = value?.replaceAll('"', '') ?? '';
+    const seconds = unquote(value).trim();
     if (!/^\d{1,9}$/.test(seconds) || Number(seconds) === 0) return undefined;
     return Math.min(Number(seconds), MAX_WAIT_MS / 1000);
   }

@@ -60,10 +60,19 @@ export const limited = (limiter: Limiter, without: WithoutLimiter) =>
 
 /**
  * Limits a route that submits: its tiers are decided by the script that accepts the job. A request that ended before
- * that script was asked (its body is wrong, say) is charged here, so that it consumes as any other does.
+ * that script was asked (its body is wrong, say) is charged here, so that it consumes as any other does; one whose body
+ * takes its time is charged before it is complete.
  */
 export const limitedBySubmission = (limiter: Limiter, scopes: LimitScope[]) =>
   createMiddleware<AppEnv>(async (c, next) => {
+    const chargeNow = async () => {
+      if (c.get('charged')) return;
+      const charged = charge(c, limiter, c.get('user').id, scopes, 'closed');
+      // Also for a client that has gone: what it has begun counts.
+      c.executionCtx.waitUntil(charged.catch(() => undefined));
+      await charged;
+    };
+    c.set('chargeNow', chargeNow);
     await next();
-    if (!c.get('charged')) await charge(c, limiter, c.get('user').id, scopes, 'closed');
+    await chargeNow();
   });

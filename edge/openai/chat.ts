@@ -45,7 +45,7 @@ export function chatCompletions(app: App, services: Services): void {
           'text/event-stream': { schema: z.string() },
         },
       },
-      ...openAiFailures(400, 401, 404, 409, 413, 415, 429, 503),
+      ...openAiFailures(400, 401, 404, 408, 409, 413, 415, 429, 503),
     },
   });
   app.openapi(route, async (c) => {
