@@ -12,7 +12,7 @@ type Attack = {
   path: string;
   query: string;
   headers: Record<string, string>;
-  body: string | undefined;
+  body: string | Uint8Array<ArrayBuffer> | undefined;
 };
 type Parameter = { name: string; in: 'path' | 'query' | 'header'; schema: object };
 type Operation = {
@@ -163,12 +163,52 @@ const hostileBody = (fields: string[]): fc.Arbitrary<string> => {
   );
 };
 
+/** Bytes that are no UTF-8, and text of which half a character is left, within JSON. */
+const brokenText: fc.Arbitrary<string | Uint8Array<ArrayBuffer>> = fc.oneof(
+  fc
+    .constantFrom(
+      [0xff],
+      [0xc3],
+      [0xed, 0xa0, 0x80],
+      [0xc0, 0xaf],
+      [0xf8, 0x88, 0x80, 0x80, 0x80],
+      [0xe2, 0x82],
+    )
+    .map((bytes) => Uint8Array.from([...Buffer.from('{"x":"'), ...bytes, ...Buffer.from('"}')])),
+  fc
+    .integer({ min: 0xd800, max: 0xdfff })
+    .chain((unit) => fc.constantFrom(`"\\u${unit.toString(16)}"`, `["x\\u${unit.toString(16)}y"]`))
+    .chain((value) => fc.constantFrom(`{"name":${value}}`, `{"env":{"A":${value}}}`, `{"model":${value}}`)),
+);
+/** A type that is not JSON as UTF-8, and any way to write the one that is. */
+const space = fc.constantFrom('', ' ', '\t', '  ');
+const otherType = fc.constantFrom(
+  'application/json; charset=utf-16',
+  'application/json;charset="latin1"',
+  'application/json ;\tCHARSET = x',
+  'text/json',
+  'application/json5',
+);
+const jsonType = fc
+  .tuple(
+    fc.mixedCase(fc.constant('application/json')),
+    fc.array(
+      fc.tuple(
+        space,
+        space,
+        fc.constantFrom('', 'charset=utf-8', 'Charset="UTF-8"', 'charset=""', 'a="b;c=\\""', 'a='),
+      ),
+      { maxLength: 3 },
+    ),
+  )
+  .map(([type, parameters]) => type + parameters.map(([a, b, text]) => `${a};${b}${text}`).join(''));
+
 /** What any request may carry without being wrong. */
 const noise = fc.record(
   {
     Prefer: fc.oneof(
       headerText.map((t) => `=${t}`),
-      fc.constantFrom('wait=-1', 'wait="', 'wait=1e9;;,'),
+      fc.constantFrom('wait=-1', 'wait="', 'wait=1e9;;,', 'a="\\"', ', ,wait = "x'),
     ),
     'X-Request-Id': headerText,
     'X-Forwarded-For': headerText,
@@ -204,6 +244,15 @@ function attacks({ method, path, operation }: (typeof operations)[number]): fc.A
     const json = { 'Content-Type': 'application/json' };
     wrong.push(hostileBody(fields).map((body) => ({ headers: json, body })));
     wrong.push(headerText.map((type) => ({ headers: { 'Content-Type': `x/${type}` }, body: '{}' })));
+    wrong.push(otherType.map((type) => ({ headers: { 'Content-Type': type }, body: '{}' })));
+    wrong.push(
+      fc
+        .constantFrom('gzip', 'x,br')
+        .map((coding) => ({ headers: { ...json, 'Content-Encoding': coding }, body: '{}' })),
+    );
+    wrong.push(
+      fc.tuple(brokenText, jsonType).map(([body, type]) => ({ headers: { 'Content-Type': type }, body })),
+    );
   }
   if (operation.security) {
     wrong.push(headerText.map((token) => ({ headers: { Authorization: `Bearer ${token}` } })));
@@ -300,9 +349,11 @@ test('what is well-formed and strange is accepted as it is or refused, and never
     desktop.map((body) => ['/containers/start', body] as const),
   );
   await fc.assert(
-    fc.asyncProperty(request, async ([path, body]) => {
+    fc.asyncProperty(request, jsonType, async ([path, body], type) => {
       const user = `u${Math.random()}`;
-      const { status, body: told } = await edge.call(user, 'POST', path, { body });
+      const headers = { 'Content-Type': type };
+      const { status, body: told } = await edge.call(user, 'POST', path, { body, headers });
+      expect(told.code).not.toBe('unsupported_media_type');
       if (status >= 400 && status < 500) return;
       expect([status, told]).toEqual([202, expect.objectContaining({ jobId: expect.any(String) })]);
       const job = await edge.gateway.redis.client.hgetall(keys.job(user, String(told.jobId)));
