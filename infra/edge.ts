@@ -37,5 +37,8 @@ export const edge = new sst.cloudflare.Worker('Edge', {
   },
   // Beside the data, not beside the caller: a request makes several trips to Redis and the ledger.
   placement: { region: $interpolate`aws:${region}` },
-  transform: { worker: { observability: { enabled: true } } },
+  // The Worker's own lines only: the platform's would hold each request's address with its query, which may hold a secret.
+  transform: {
+    worker: { observability: { enabled: true, logs: { enabled: true, invocationLogs: false } } },
+  },
 });

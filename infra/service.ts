@@ -8,7 +8,7 @@ type Group = aws.ec2.SecurityGroup;
 
 /** What SST leaves open: all ports, a writable disk, a shell for operators, groups of the whole network, 30 s to stop. */
 export const hardened = (group: Group, port?: number) => ({
-  service: (args: aws.ecs.ServiceArgs) => {
+  service: (args: aws.ecs.ServiceArgs, options: $util.CustomResourceOptions) => {
     args.networkConfiguration = {
       subnets: vpc.privateSubnets,
       securityGroups: [group.id],
@@ -18,7 +18,11 @@ export const hardened = (group: Group, port?: number) => ({
     args.deploymentMinimumHealthyPercent = 100;
     args.deploymentMaximumPercent = 200;
     args.propagateTags = 'SERVICE';
-    if (port) args.healthCheckGracePeriodSeconds = 60;
+    if (port) {
+      args.healthCheckGracePeriodSeconds = 60;
+      // Its autoscaler's: a deployment would set it back to the least.
+      options.ignoreChanges = ['desiredCount'];
+    }
     return undefined;
   },
   taskDefinition: (args: aws.ecs.TaskDefinitionArgs) => {

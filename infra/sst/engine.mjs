@@ -69,10 +69,13 @@ const ANSWERS = {
   getZeroTrustTunnelCloudflaredToken: { token: 'tunnel-SECRET' },
 };
 
+/** The inputs that each resource's options leave as they are; mocks are not told of options. */
+const ignored = new Map();
+
 await pulumi.runtime.setMocks(
   {
     newResource({ type, name, inputs }) {
-      resources.push({ type, name, inputs: plain(inputs) });
+      resources.push({ type, name, inputs: plain(inputs), ignored: ignored.get(`${type} ${name}`) ?? [] });
       const given = outputs(inputs.name ?? name, type);
       return { id: `${name}-id`, state: { ...given, ...inputs } };
     },
@@ -86,6 +89,12 @@ await pulumi.runtime.setMocks(
   process.env.SST_STAGE ?? 'test',
   false,
 );
+const monitor = pulumi.runtime.getMonitor();
+const register = monitor.registerResource.bind(monitor);
+monitor.registerResource = (request, ...rest) => {
+  ignored.set(`${request.getType()} ${request.getName()}`, request.getIgnorechangesList());
+  return register(request, ...rest);
+};
 
 let failure;
 process.on('unhandledRejection', (error) => {

@@ -61,6 +61,16 @@ const MISTAKES: Mistake[] = [
     caught: /LedgerReadDb is not bound/,
   },
   {
+    what: 'a service whose scale each deployment sets back',
+    edits: [{ file: 'infra/service.ts', from: "options.ignoreChanges = ['desiredCount'];", to: '' }],
+    caught: /RelayService is scaled by each deployment/,
+  },
+  {
+    what: 'a log of the platform that holds the addresses of requests',
+    edits: [{ file: 'infra/edge.ts', from: 'invocationLogs: false', to: 'invocationLogs: true' }],
+    caught: /Edge.* logs its invocations/,
+  },
+  {
     what: 'a secret in a container’s plain environment',
     edits: [
       {

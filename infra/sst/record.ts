@@ -1,5 +1,5 @@
-/** A resource as a component of SST or a module of ours asked for it. */
-export type Resource = { type: string; name: string; inputs: Inputs };
+/** A resource as a component of SST or a module of ours asked for it; `ignored` inputs are not compared with what is there. */
+export type Resource = { type: string; name: string; inputs: Inputs; ignored: string[] };
 // Whatever a provider takes: each rule reads what it knows of.
 // biome-ignore lint/suspicious/noExplicitAny: the providers' inputs have no common type
 export type Inputs = Record<string, any>;

@@ -22,6 +22,17 @@ export const edgeRules: Rule[] = [
     ],
   },
   {
+    guarantee: 'no log of the platform holds the address of a request: its query may hold a secret',
+    broken: (deployed) =>
+      deployed
+        .all('cloudflare:index/workersScript:WorkersScript')
+        .filter(
+          ({ inputs }) =>
+            inputs.observability?.enabled && inputs.observability.logs?.invocationLogs !== false,
+        )
+        .map(({ name }) => `${name} logs its invocations`),
+  },
+  {
     guarantee: 'a stage answers under its own name, which the relay lets in',
     broken: (deployed) => {
       const { hostname } = deployed.one(':WorkersCustomDomain', 'EdgeDomain');

@@ -10,6 +10,19 @@ const own = (deployed: Recorded) => containers(deployed).filter(({ service }) =>
 
 export const serviceRules: Rule[] = [
   {
+    guarantee: 'a deployment leaves the scale of a service to its autoscaler',
+    broken: (deployed) =>
+      deployed
+        .all('appautoscaling/target:Target')
+        .filter(({ inputs }) => inputs.minCapacity < inputs.maxCapacity)
+        .map(({ name }) => name.replace(/AutoScalingTarget$/, 'Service'))
+        .filter((scaled) => {
+          const service = deployed.all('ecs/service:Service').find(({ name }) => name === scaled);
+          return !service?.ignored.includes('desiredCount');
+        })
+        .map((scaled) => `${scaled} is scaled by each deployment`),
+  },
+  {
     guarantee: 'a container is killed later than its service’s own bound ends, and not before 30 s',
     broken: (deployed) =>
       containers(deployed).flatMap(({ service, container }) => {
