@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { StartContainer } from './containers.ts';
+import { containerFromRecord, StartContainer } from './containers.ts';
 
 describe('the body of POST /containers/start', () => {
   test('an empty body starts the default desktop', () => {
@@ -26,4 +26,15 @@ describe('the body of POST /containers/start', () => {
     expect(StartContainer.safeParse({ env: { A: 'a\0b' } }).success).toBe(false);
     expect(StartContainer.safeParse({ env: { EDITOR: 'vi', APP_TOKEN: 'ü=1' } }).success).toBe(true);
   });
+});
+
+test('a desktop tells why it was stopped when nobody asked for that, be it from a record or from the ledger', () => {
+  const record = { id: 'd1', state: 'stopped', createdAt: '1000', expiresAt: '5000', endedAt: '5000' };
+  const reason = (fields: object) => containerFromRecord({ ...record, ...fields })?.endReason;
+  expect(reason({})).toBe('expired');
+  expect(reason({ endedAt: '4999' })).toBeUndefined();
+  expect(reason({ endedAt: '4999', endReason: 'idle' })).toBe('idle');
+  expect(reason({ endedAt: '4999', endReason: 'of a later version' })).toBeUndefined();
+  expect(reason({ state: 'failed' })).toBeUndefined();
+  expect(reason({ state: 'running', endedAt: '' })).toBeUndefined();
 });

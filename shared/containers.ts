@@ -27,6 +27,10 @@ export function notRunning(state: ContainerState): string {
   return `The desktop is ${state}: ask again when it runs.`;
 }
 
+/** Why a desktop was stopped that nobody asked to stop: its time to live was over, or nobody used it for `idleSeconds`. */
+export const EndReason = z.enum(['expired', 'idle']);
+export type EndReason = z.infer<typeof EndReason>;
+
 /** Names that the loader, the shell or the image rely on: a caller can't set them. */
 const RESERVED_ENV =
   /^(LD_.*|PATH|HOME|USER|LOGNAME|HOSTNAME|SHELL|PWD|IFS|ENV|BASH.*|SHELLOPTS|PS4|PROMPT_COMMAND|TMPDIR|TERM|LANG|LC_.*|HOSTALIASES|TINI_.*|DISPLAY|XAUTHORITY|XDG_.*|DBUS_.*|GCONV_PATH|LOCPATH|NLSPATH|MALLOC_.*|GLIBC_TUNABLES|PERL5?(OPT|LIB|DB)?|PYTHON.*|NODE_.*|GTK_.*|QT_.*|WW_.*|WARMWIND_.*|RFB_.*|SCREEN_.*)$/;
@@ -93,6 +97,8 @@ export const Container = z.object({
   startedAt: z.iso.datetime().optional(),
   expiresAt: z.iso.datetime().optional(),
   endedAt: z.iso.datetime().optional(),
+  /** Why it was stopped, when nobody asked for that. */
+  endReason: EndReason.optional(),
   /** The job that started it. */
   jobId: z.string(),
 });
@@ -113,6 +119,17 @@ export function containerFromRecord(record: Record<string, string>): Container |
     ...(record.startedAt ? { startedAt: iso(record.startedAt) } : {}),
     ...(record.expiresAt ? { expiresAt: iso(record.expiresAt) } : {}),
     ...(record.endedAt ? { endedAt: iso(record.endedAt) } : {}),
+    ...endReasonOf(record),
     jobId: record.jobId ?? '',
   };
+}
+
+/** The ledger does not keep it: what was stopped after its time to live was stopped for that. */
+function endReasonOf({ state, endReason, endedAt, expiresAt }: Record<string, string>): {
+  endReason?: EndReason;
+} {
+  const { data } = EndReason.safeParse(endReason);
+  if (data) return { endReason: data };
+  const expired = state === 'stopped' && endedAt && expiresAt && Number(endedAt) >= Number(expiresAt);
+  return expired ? { endReason: 'expired' } : {};
 }

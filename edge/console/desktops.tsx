@@ -2,7 +2,7 @@ import { type Container, hasEnded } from '@warmwind/shared/containers';
 import { isTerminal } from '@warmwind/shared/jobs';
 import { useEffect, useState } from 'preact/hooks';
 import { useAction } from './action.ts';
-import { ago, Empty, Progress, State, useNotice } from './parts.tsx';
+import { ago, Empty, endOf, Progress, State, useNotice } from './parts.tsx';
 import { desktopAddress } from './place.ts';
 import { NotLoaded } from './retrying.tsx';
 import { StopButton } from './stop.tsx';
@@ -149,7 +149,8 @@ function Card({ store, desktop, thumbnail }: { store: Store; desktop: Container;
 }
 
 /** What of its life matters now. */
-function age({ state, createdAt, expiresAt, endedAt }: Container): string {
-  if (hasEnded(state)) return endedAt ? `${state} ${ago(endedAt)}` : state;
+function age(desktop: Container): string {
+  const { state, createdAt, expiresAt, endedAt } = desktop;
+  if (hasEnded(state)) return `${endOf(desktop)} ${ago(endedAt)}`;
   return state === 'running' && expiresAt ? `ends ${ago(expiresAt)}` : `asked for ${ago(createdAt)}`;
 }

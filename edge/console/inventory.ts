@@ -1,4 +1,4 @@
-import { type Container, type ContainerState, hasEnded } from '@warmwind/shared/containers';
+import { type Container, type ContainerState, type EndReason, hasEnded } from '@warmwind/shared/containers';
 import type { Envelope } from '@warmwind/shared/events';
 import { isTerminal, type Job, type JobKind, type JobState } from '@warmwind/shared/jobs';
 
@@ -56,7 +56,11 @@ function putDesktop({ desktops, incomplete }: Inventory, desktop: Container): vo
   incomplete.delete(desktop.id);
 }
 
-const ended = ({ state, endedAt }: Container) => ({ state, ...(endedAt ? { endedAt } : {}) });
+const ended = ({ state, endedAt, endReason }: Container) => ({
+  state,
+  ...(endedAt ? { endedAt } : {}),
+  ...(endReason ? { endReason } : {}),
+});
 
 function putJob({ jobs }: Inventory, job: Job): void {
   const known = jobs.get(job.id);
@@ -78,6 +82,7 @@ function desktopBecame(inventory: Inventory, { type, time, data }: Envelope): vo
     ...(data.width && data.height ? { width: Number(data.width), height: Number(data.height) } : {}),
     ...(data.expiresAt ? { expiresAt: String(data.expiresAt) } : {}),
     ...(hasEnded(state) ? { endedAt: time } : {}),
+    ...(data.reason ? { endReason: data.reason as EndReason } : {}),
   });
 }
 

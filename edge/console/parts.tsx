@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals';
+import type { Container } from '@warmwind/shared/containers';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 
@@ -56,6 +57,10 @@ export function useNotice(...with_: unknown[]): [notice: ComponentChildren, say:
 /** Whose name to show: guests by a share link have their host's. */
 export const nameOf = (who: { id: string; userId: string; shared?: boolean | undefined }): string =>
   who.shared ? `guest ${who.id.slice(0, 4)}` : who.userId;
+
+/** How a desktop has ended. */
+export const endOf = ({ state, endReason }: Pick<Container, 'state' | 'endReason'>): string =>
+  endReason === 'expired' ? 'time to live over' : endReason === 'idle' ? 'stopped unused' : state;
 
 const tick = signal(0);
 setInterval(() => {

@@ -4,7 +4,7 @@ import { OCR_MODEL } from '@warmwind/shared/inference';
 import { useState } from 'preact/hooks';
 import { useAsk } from './ask.ts';
 import { LinkList, ShareLinks, useShareLinks } from './links.tsx';
-import { ago, State, useNotice } from './parts.tsx';
+import { ago, endOf, State, useNotice } from './parts.tsx';
 import { HOME } from './place.ts';
 import { Reading } from './reading.tsx';
 import { ScreenView } from './screen.tsx';
@@ -29,7 +29,11 @@ export function Watch({ store, desktop }: { store: Store; desktop: Container }) 
         <strong>{name}</strong>
         <State state={state} />
         {!over && expiresAt && <small>ends {ago(expiresAt)}</small>}
-        {over && endedAt && <small>{ago(endedAt)}</small>}
+        {over && endedAt && (
+          <small>
+            {endOf(desktop)} {ago(endedAt)}
+          </small>
+        )}
         <span class="gap" />
         {!over && (
           <>

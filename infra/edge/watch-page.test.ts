@@ -1,5 +1,6 @@
 import { type ContainerState, hasEnded } from '@warmwind/shared/containers';
 import { keys } from '@warmwind/shared/keys';
+import { appendEvents } from '@warmwind/shared/node/events';
 import { MAX_MESSAGE_BYTES } from '@warmwind/shared/realtime';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
@@ -173,6 +174,28 @@ test('Stop asks first, by pointer and by keyboard, in the list too', async () =>
   await owner.keyboard.press('Tab');
   await owner.keyboard.press('Enter');
   await waitFor('the stop', async () => (await stops()) === 'stopping');
+});
+
+test('a desktop whose time to live is over says so to its owner and to guests, then and later', async () => {
+  const shown = await desktop({ expiresAt: Date.now() + 1000 });
+  const owner = await openOwner(shown);
+  const guest = await openGuest(owner, 'view');
+  const { user: userId, id: containerId } = shown;
+  const record = { state: 'stopped', endedAt: Date.now() + 2000, endReason: 'expired' };
+  await world.queue.client.hset(keys.container(userId, containerId), record);
+  const data = { containerId, reason: 'expired' };
+  const event = { type: 'container.stopped' as const, time: new Date().toISOString(), data };
+  const append = { event, token: 'end:container' };
+  await appendEvents(world.realtime.client, { userId, room: `container:${containerId}` }, [append]);
+  for (const page of [owner, guest]) {
+    await page.locator('.stage').getByText('The desktop’s time to live is over.').waitFor();
+  }
+  await owner.getByText(/^time to live over/).waitFor();
+  await Promise.all([owner, guest].map((page) => page.reload()));
+  await owner.getByText(/^time to live over/).waitFor();
+  for (const page of [owner, guest]) {
+    await page.locator('.stage').getByText('The desktop’s time to live is over.').waitFor();
+  }
 });
 
 test('the keyboard walks through the page, into the screen and out of it', async () => {

@@ -29,6 +29,13 @@ test.each([
     'ended',
     'stopped',
   ],
+  [
+    'one whose time to live is over',
+    { ...seen, desktop: 'stopped', reason: 'expired' },
+    'ended',
+    'time to live is over',
+  ],
+  ['one that nobody used', { ...seen, desktop: 'stopped', reason: 'idle' }, 'ended', 'nobody used it'],
   ['one that may not be watched any more', { ...seen, refused: 'go away' }, 'refused', 'go away'],
 ] as const)('%s is shown for what it is', (_what, known, state, text) => {
   const status = statusOf(known);

@@ -1,4 +1,4 @@
-import type { ContainerState } from '../containers.ts';
+import type { ContainerState, EndReason } from '../containers.ts';
 import { HOST_AWAY } from '../screen.ts';
 import { DISCONNECTED } from './screen.ts';
 
@@ -17,12 +17,18 @@ export type Known = {
   refused?: string | undefined;
   /** As the desktop's room tells. */
   desktop?: ContainerState | undefined;
+  /** Why it was stopped, when nobody asked for that. */
+  reason?: EndReason | undefined;
 };
 
 const ENDED: Partial<Record<ContainerState, string>> = {
   stopped: 'The desktop has been stopped.',
   failed: 'The desktop could not be started, or ended by itself.',
   lost: 'The host of this desktop is gone.',
+};
+const STOPPED: Record<EndReason, string> = {
+  expired: 'The desktop’s time to live is over.',
+  idle: 'The desktop has been stopped: nobody used it.',
 };
 const STARTING: Partial<Record<ContainerState, string>> = {
   requested: 'The desktop waits for a place.',
@@ -39,9 +45,10 @@ const FROZEN: Record<string, string> = {
 
 /** What there is to say of it: the state, and a line of text for all but `live`. */
 export function statusOf(known: Known): { state: ViewerState; text: string } {
-  const { watching, picture, gone, refused, desktop = 'running' } = known;
+  const { watching, picture, gone, refused, desktop = 'running', reason } = known;
   const said = (state: ViewerState, text: string) => ({ state, text });
-  const [ended, starting, resting] = [ENDED[desktop], STARTING[desktop], RESTING[desktop]];
+  const stopped = desktop === 'stopped' && reason ? STOPPED[reason] : undefined;
+  const [ended, starting, resting] = [stopped ?? ENDED[desktop], STARTING[desktop], RESTING[desktop]];
   if (ended) return said('ended', ended);
   if (refused) return said('refused', refused);
   if (!picture) {

@@ -1,5 +1,5 @@
 import RFB from '@novnc/novnc';
-import type { ContainerState } from '../containers.ts';
+import { type ContainerState, EndReason } from '../containers.ts';
 import type { ControlAction, Holder, ScreenInput } from '../screen.ts';
 import type { Connection } from './client.ts';
 import { ViewerClipboard } from './clipboard.ts';
@@ -159,7 +159,8 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     onEvent: ({ type, data }) => {
       const named = type === 'container.snapshot' ? String(data.state) : type.slice('container.'.length);
       const runs = named === 'started' || named === 'resumed';
-      learn({ desktop: runs ? 'running' : (named as ContainerState) });
+      const { data: reason } = EndReason.safeParse(data.reason ?? data.endReason);
+      learn({ desktop: runs ? 'running' : (named as ContainerState), reason });
     },
   });
 

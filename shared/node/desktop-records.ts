@@ -1,4 +1,4 @@
-import { type ContainerState, hasEnded } from '../containers.ts';
+import { type ContainerState, EndReason, hasEnded } from '../containers.ts';
 import type { JobError } from '../jobs.ts';
 import { keys } from '../keys.ts';
 import { recordPlacement } from '../ledger/placements.ts';
@@ -30,6 +30,8 @@ export type DesktopRecord = {
   spec: string;
   /** Why it failed. */
   error: JobError | undefined;
+  /** Why it is being stopped, or was, when nobody asked for that. */
+  endReason: EndReason | undefined;
 };
 
 export type Placement =
@@ -39,7 +41,8 @@ export type Placement =
 
 /** A desktop's change of state under its placement's `fence`; `from` lists the states it may be in now (default: any). */
 export type ContainerChange = { fence: number; from?: ContainerState[] } & (
-  | { to: 'requested' | 'stopping' | 'stopped' | 'lost' }
+  | { to: 'requested' | 'lost' }
+  | { to: 'stopping' | 'stopped'; reason?: EndReason | undefined }
   | { to: 'running'; startedAt: number; expiresAt: number; width: number; height: number }
   | { to: 'failed'; error: JobError | undefined }
 );
@@ -82,6 +85,7 @@ export class DesktopRecords {
       stopJobId: f.stopJobId ?? '',
       spec: f.spec ?? '',
       error: f.error ? (JSON.parse(f.error) as JobError) : undefined,
+      endReason: EndReason.safeParse(f.endReason).data,
     };
   }
 
@@ -138,6 +142,7 @@ export class DesktopRecords {
     }
     if (change.to === 'failed' && change.error) fields.push('error', JSON.stringify(change.error));
     if (ended) fields.push('endedAt', Date.now());
+    if ('reason' in change && change.reason) fields.push('endReason', change.reason);
     const { userId, containerId: id } = ref;
     const note = ended ? await this.#unpublished.add({ kind: 'container', userId, id }) : undefined;
     const verdict = await this.#changed(ref, change.fence, change.from, ended, fields);
@@ -247,9 +252,10 @@ function newsOf(record: DesktopRecord): ContainerNews | undefined {
   return state === 'running' ? { to: state, expiresAt, width, height } : endOf(record);
 }
 
-function endOf({ state, error }: DesktopRecord): ContainerEnd | undefined {
+function endOf({ state, error, endReason }: DesktopRecord): ContainerEnd | undefined {
   if (state === 'failed') return { to: state, error };
-  return state === 'stopped' || state === 'lost' ? { to: state } : undefined;
+  if (state === 'stopped') return { to: state, reason: endReason };
+  return state === 'lost' ? { to: state } : undefined;
 }
 
 const member = ({ userId, containerId }: ContainerRef): string => `${userId}/${containerId}`;

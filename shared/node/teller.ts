@@ -1,3 +1,4 @@
+import type { EndReason } from '../containers.ts';
 import { type EventType, type StoredEvent, terminalEvent } from '../events.ts';
 import { iso, type JobError } from '../jobs.ts';
 import type { Append, Subject } from './events.ts';
@@ -7,10 +8,13 @@ import type { ContainerRef, JobEnd, JobRef } from './records.ts';
 /** What is told of a desktop that entered a state; times in ms. */
 export type ContainerNews =
   | { to: 'requested' }
-  | { to: 'stopping' }
+  | { to: 'stopping'; reason?: EndReason | undefined }
   | { to: 'running'; expiresAt: number; width: number; height: number }
   | ContainerEnd;
-export type ContainerEnd = { to: 'stopped' | 'lost' } | { to: 'failed'; error: JobError | undefined };
+export type ContainerEnd =
+  | { to: 'lost' }
+  | { to: 'stopped'; reason?: EndReason | undefined }
+  | { to: 'failed'; error: JobError | undefined };
 
 /**
  * Tells rooms what the records say. Every event that matters comes once by its token, so saying it again is harmless: who
@@ -82,7 +86,7 @@ export class Teller {
       const data = { width, height, expiresAt: iso(expiresAt) };
       return this.#container(ref, 'container.started', `started:${fence}`, data, fence);
     }
-    if (news.to === 'stopping') return this.#container(ref, 'container.stopping', 'stopping', {});
+    if (news.to === 'stopping') return this.#container(ref, 'container.stopping', 'stopping', because(news));
     if (news.to === 'requested') return true;
     return this.#publisher.publish(containerSubject(ref), [containerEnd(ref, news)]);
   }
@@ -124,8 +128,10 @@ const containerEvent = (
   data: Record<string, unknown>,
 ): StoredEvent => ({ type, time: new Date().toISOString(), data: { containerId, ...data } });
 
+const because = ({ reason }: { reason?: EndReason | undefined }) => (reason ? { reason } : {});
+
 const containerEnd = (ref: ContainerRef, end: ContainerEnd): Append => {
-  const data = end.to === 'failed' ? { error: end.error } : {};
+  const data = end.to === 'failed' ? { error: end.error } : end.to === 'stopped' ? because(end) : {};
   return { event: containerEvent(ref, `container.${end.to}`, data), token: 'end:container' };
 };
 

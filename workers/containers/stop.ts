@@ -1,4 +1,4 @@
-import { hasEnded } from '@warmwind/shared/containers';
+import { type EndReason, hasEnded } from '@warmwind/shared/containers';
 import { isTerminal } from '@warmwind/shared/jobs';
 import type { DesktopRecord, JobRef } from '@warmwind/shared/node/records';
 import { bullJobId, hostQueue, type JobData } from '@warmwind/shared/queues';
@@ -50,12 +50,18 @@ export async function forward(
 /**
  * Ends a desktop that is on this host, or on none. → false when the record was changed in between: look again.
  * Rejects when the engine does not do its part; the record then says `stopping` and the sweep goes on with it.
+ *
+ * @param reason when nobody asked for it
  */
-export async function stopDesktop(host: DesktopHost, record: DesktopRecord): Promise<boolean> {
+export async function stopDesktop(
+  host: DesktopHost,
+  record: DesktopRecord,
+  reason: EndReason | undefined = record.endReason,
+): Promise<boolean> {
   const { engine, records, starting } = host;
   const { containerId, fence } = record;
   const start = starting.get(containerId);
-  const stopping = await records.desktops.change(record, { to: 'stopping', fence }, async () => {
+  const stopping = await records.desktops.change(record, { to: 'stopping', fence, reason }, async () => {
     const now = starting.get(containerId);
     now?.abort.abort();
     await now?.done;
@@ -71,7 +77,7 @@ export async function stopDesktop(host: DesktopHost, record: DesktopRecord): Pro
     if (found && found !== 'foreign' && found.running) await engine.stop(found.id);
     await engine.removePlacement(containerId, fence);
   }
-  if ((await records.desktops.change(record, { to: 'stopped', fence })) !== 'ok') return false;
+  if ((await records.desktops.change(record, { to: 'stopped', fence, reason })) !== 'ok') return false;
   if (record.host) await records.desktops.forget(record.host, record);
   await endStart(host, record, wasUp);
   return true;

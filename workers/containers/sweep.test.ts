@@ -75,7 +75,10 @@ test('a desktop whose time is up is stopped', async () => {
   await worker.sweep();
   expect(await fleet.container(start)).toMatchObject({ state: 'stopped' });
   const room = await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
-  expect(room.at(-2)?.type).toBe('container.stopping');
+  expect(room.slice(-2).map(({ type, data }) => [type, data.reason])).toEqual([
+    ['container.stopping', 'expired'],
+    ['container.stopped', 'expired'],
+  ]);
 });
 
 test('running desktops outlive their worker, and the next one keeps them', async () => {

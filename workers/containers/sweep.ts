@@ -219,11 +219,11 @@ export class Sweep {
     } else if (expiresAt !== undefined && expiresAt <= Date.now()) {
       log.info({ containerId }, 'swept: the desktop has expired');
       metrics.swept.inc({ what: 'expired' });
-      await stopDesktop(this.#host, record);
+      await stopDesktop(this.#host, record, 'expired');
     } else if (this.#isIdle(record)) {
       log.info({ containerId }, 'swept: nobody watched the desktop');
       metrics.swept.inc({ what: 'idle' });
-      await stopDesktop(this.#host, record);
+      await stopDesktop(this.#host, record, 'idle');
     } else {
       this.#host.screens.runs(containerId, found.id);
       await records.desktops.touch(record, fence);

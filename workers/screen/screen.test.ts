@@ -262,6 +262,7 @@ test('a desktop that nobody watches for as long as it asked for is stopped, and 
     },
     25_000,
   );
+  expect(await fleet.container(idle)).toMatchObject({ endReason: 'idle' });
   expect(await fleet.container(watched)).toMatchObject({ state: 'running' });
   await reached(fleet, await fleet.stopDesktop(watched), 'completed');
 });
