@@ -146,7 +146,12 @@ test('the console works over plain HTTP on another host than localhost; three cl
   await seen.page.locator('.card').first().waitFor();
   await seen.page.getByRole('button', { name: 'Start a desktop', disabled: false }).waitFor();
   expect(starts(seen)).toHaveLength(1);
-  expect(await queue().zcard(keys.containers(user))).toBe(1);
+  const name = seen.page.getByLabel('Name');
+  await name.fill('second');
+  for (let n = 0; n < 3; n++) await name.press('Enter');
+  await seen.page.getByRole('button', { name: 'Start a desktop', disabled: false }).waitFor();
+  expect(starts(seen)).toHaveLength(2);
+  expect(await queue().zcard(keys.containers(user))).toBe(2);
   expect(errors).toEqual([]);
 });
 
@@ -175,6 +180,19 @@ test('a start whose answer was lost is the same start when it is tried again', a
   await start.click();
   await waitFor('another start', () => starts(seen).length === 3);
   expect(starts(seen)[2]?.key).not.toBe(first?.key);
+});
+
+test('a double click on Retry retries a job once', async () => {
+  const user = newUser();
+  await finishedJob(user, 1);
+  await queue().hset(keys.job(user, 'job-1'), { state: 'failed' });
+  const seen = await visit();
+  await seen.page.goto(origin);
+  await logIn(seen.page, await signToken({ sub: user }));
+  await seen.page.getByRole('button', { name: 'Retry' }).dblclick();
+  await waitFor('the answer', () => seen.requests.some(({ path }) => path === '/jobs/job-1/retry'));
+  await seen.page.getByRole('button', { name: 'Retry', disabled: false }).waitFor();
+  expect(seen.requests.filter(({ path }) => path === '/jobs/job-1/retry')).toHaveLength(1);
 });
 
 test('a server that can not be reached is said so, until it is reached again', async () => {
