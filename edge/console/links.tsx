@@ -1,22 +1,24 @@
 import { copyText } from '@warmwind/shared/client/copy';
 import type { ShareLink, Ticket } from '@warmwind/shared/realtime';
-import { useEffect, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
+import { useAction } from './action.ts';
 import { ago } from './parts.tsx';
+import type { Refresher } from './refresher.ts';
+import { NotLoaded } from './retrying.tsx';
 import { shareLink } from './share.tsx';
 import type { Store } from './store.ts';
+import { useRefresher } from './use-refresher.ts';
 
 type Mode = 'view' | 'control';
 
-/** The share links of one desktop that still work; `refresh` after one was made or revoked. */
-export function useShareLinks(store: Store, id: string): [ShareLink[], () => Promise<void>] {
-  const [links, setLinks] = useState<ShareLink[]>([]);
-  const refresh = () =>
-    store.api.call<{ items: ShareLink[] }>('GET', '/realtime/tokens').then(
-      ({ items }) => setLinks(items.filter(({ containerId }) => containerId === id)),
-      () => undefined,
-    );
-  useEffect(() => void refresh(), [store, id]);
-  return [links, refresh];
+/** The share links of one desktop that still work; to be requested again after one was made or revoked. */
+export function useShareLinks(store: Store, id: string): [ShareLink[], Refresher] {
+  const read = async () => {
+    const { items } = await store.api.call<{ items: ShareLink[] }>('GET', '/realtime/tokens');
+    return items.filter(({ containerId }) => containerId === id);
+  };
+  const [links = [], refresher] = useRefresher(store.api, read);
+  return [links, refresher];
 }
 
 type Props = { store: Store; id: string; onChange: () => void; onFailure: (message: string) => void };
@@ -24,30 +26,28 @@ type Props = { store: Store; id: string; onChange: () => void; onFailure: (messa
 /** Makes links by which others may watch one desktop, and shows the last one. */
 export function ShareLinks({ store, id, onChange, onFailure }: Props) {
   const [link, setLink] = useState<Ticket & { mode: Mode; address: string; copied?: boolean }>();
-  const failed = (error: Error) => onFailure(error.message);
+  const [pending, act] = useAction(onFailure);
 
-  const share = (mode: Mode) => async () => {
-    try {
+  const share = (mode: Mode) => () =>
+    act(async () => {
       const ticket = await store.api.call<Ticket>('POST', '/realtime/token', { containerId: id, mode });
       setLink({ ...ticket, mode, address: shareLink(id, ticket) });
       onChange();
-    } catch (error) {
-      failed(error as Error);
-    }
-  };
+    });
   const revoke = () =>
-    link &&
-    store.api.call('DELETE', `/realtime/tokens/${link.id}`).then(() => {
+    act(async () => {
+      if (!link) return;
+      await store.api.call('DELETE', `/realtime/tokens/${link.id}`);
       setLink(undefined);
       onChange();
-    }, failed);
+    });
 
   return (
     <>
-      <button type="button" onClick={share('view')}>
+      <button type="button" disabled={pending} onClick={share('view')}>
         Share to view
       </button>
-      <button type="button" onClick={share('control')}>
+      <button type="button" disabled={pending} onClick={share('control')}>
         Share to control
       </button>
       {link && (
@@ -73,7 +73,7 @@ export function ShareLinks({ store, id, onChange, onFailure }: Props) {
             >
               Copy
             </button>
-            <button type="button" class="danger" onClick={revoke}>
+            <button type="button" class="danger" disabled={pending} onClick={revoke}>
               Revoke
             </button>
             <button type="button" onClick={() => setLink(undefined)}>
@@ -86,15 +86,18 @@ export function ShareLinks({ store, id, onChange, onFailure }: Props) {
   );
 }
 
-type ListProps = Props & { links: ShareLink[] };
+type ListProps = Props & { links: ShareLink[]; refresher: Refresher };
 
 /** The links that still work, whether or not anyone remembers them. */
-export function LinkList({ store, links, onChange, onFailure }: ListProps) {
-  if (links.length === 0) return null;
+export function LinkList({ store, links, refresher, onChange, onFailure }: ListProps) {
+  const [pending, act] = useAction(onFailure);
   const revoke = (id: string) => () =>
-    store.api
-      .call('DELETE', `/realtime/tokens/${id}`)
-      .then(onChange, (error: Error) => onFailure(error.message));
+    act(async () => {
+      await store.api.call('DELETE', `/realtime/tokens/${id}`);
+      onChange();
+    });
+  if (refresher.failure.value) return <NotLoaded what="The share links" refresher={refresher} />;
+  if (links.length === 0) return null;
   return (
     <div class="watchers links">
       <h2>{links.length === 1 ? '1 share link' : `${links.length} share links`}</h2>
@@ -105,7 +108,7 @@ export function LinkList({ store, links, onChange, onFailure }: ListProps) {
             <small>made {ago(createdAt)}</small>
             <small>expires {ago(expiresAt)}</small>
             <span class="gap" />
-            <button type="button" class="danger" onClick={revoke(id)}>
+            <button type="button" class="danger" disabled={pending} onClick={revoke(id)}>
               Revoke
             </button>
           </li>

@@ -1,5 +1,6 @@
 import type { Container } from '@warmwind/shared/containers';
 import { useId, useRef } from 'preact/hooks';
+import { useAction } from './action.ts';
 import type { Store } from './store.ts';
 
 type Props = { store: Store; desktop: Container; onFailure: (message: string) => void };
@@ -9,15 +10,21 @@ export function StopButton({ store, desktop, onFailure }: Props) {
   const { id, name, state } = desktop;
   const dialog = useRef<HTMLDialogElement>(null);
   const title = useId();
+  const [pending, act] = useAction(onFailure);
   const stop = () => {
     dialog.current?.close();
-    store.api.call('POST', `/containers/${id}/stop`).catch((error: Error) => onFailure(error.message));
+    void act(() => store.api.call('POST', `/containers/${id}/stop`));
   };
   const ask = () => dialog.current?.showModal();
   const asks = state === 'running' || state === 'paused';
   return (
     <>
-      <button type="button" class="danger" onClick={asks ? ask : stop} disabled={state === 'stopping'}>
+      <button
+        type="button"
+        class="danger"
+        onClick={asks ? ask : stop}
+        disabled={pending || state === 'stopping'}
+      >
         Stop
       </button>
       <dialog ref={dialog} class="panel" aria-labelledby={title}>

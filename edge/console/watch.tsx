@@ -19,7 +19,8 @@ export function Watch({ store, desktop }: { store: Store; desktop: Container }) 
   const [control, setControl] = useState<ViewerControl>();
   const reading = useAsk(store);
   const over = hasEnded(state);
-  const [links, refreshLinks] = useShareLinks(store, id);
+  const [links, linkList] = useShareLinks(store, id);
+  const refreshLinks = () => linkList.request();
   const sharing = { store, id, onChange: refreshLinks, onFailure: say };
 
   return (
@@ -59,7 +60,7 @@ export function Watch({ store, desktop }: { store: Store; desktop: Container }) 
       />
       {reading.answer && <Reading answer={reading.answer} onClose={reading.clear} />}
       {!over && <Watchers store={store} id={id} control={control} onRevoked={refreshLinks} />}
-      {!over && <LinkList {...sharing} links={links} />}
+      {!over && <LinkList {...sharing} links={links} refresher={linkList} />}
     </section>
   );
 }

@@ -1,6 +1,7 @@
 import type { ViewerControl } from '@warmwind/shared/client/viewer';
 import type { Viewer as Watcher } from '@warmwind/shared/screen';
 import { useEffect, useState } from 'preact/hooks';
+import { useAction } from './action.ts';
 import { ago, nameOf, State, useNotice } from './parts.tsx';
 import type { Store } from './store.ts';
 
@@ -27,14 +28,13 @@ export function Watchers({ store, id, control, onRevoked }: Props) {
     const timer = setInterval(look, LOOK_EVERY_MS);
     return () => clearInterval(timer);
   }, [store, id, control?.viewerId, control?.holder?.viewerId]);
+  const [pending, act] = useAction(say);
   const drop = (path: string) => () =>
-    store.api.call('DELETE', path).then(
-      () => {
-        void look();
-        if (path.startsWith('/realtime/')) onRevoked();
-      },
-      (error: Error) => say(error.message),
-    );
+    act(async () => {
+      await store.api.call('DELETE', path);
+      void look();
+      if (path.startsWith('/realtime/')) onRevoked();
+    });
 
   return (
     <div class="watchers">
@@ -52,12 +52,12 @@ export function Watchers({ store, id, control, onRevoked }: Props) {
             <small>came {ago(one.since)}</small>
             <span class="gap" />
             {one.id !== control?.viewerId && (
-              <button type="button" onClick={drop(`/containers/${id}/viewers/${one.id}`)}>
+              <button type="button" disabled={pending} onClick={drop(`/containers/${id}/viewers/${one.id}`)}>
                 Disconnect
               </button>
             )}
             {one.shared && (
-              <button type="button" onClick={drop(`/realtime/tokens/${one.ticketId}`)}>
+              <button type="button" disabled={pending} onClick={drop(`/realtime/tokens/${one.ticketId}`)}>
                 Revoke the link
               </button>
             )}

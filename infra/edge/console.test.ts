@@ -195,6 +195,44 @@ test('a double click on Retry retries a job once', async () => {
   expect(seen.requests.filter(({ path }) => path === '/jobs/job-1/retry')).toHaveLength(1);
 });
 
+test('a double click on Share makes one link, and on Stop stops once', async () => {
+  const user = newUser();
+  const { body } = await system.edge.call(user, 'POST', '/containers/start', { body: {} });
+  const id = String(body.containerId);
+  const seen = await visit();
+  const sent = (path: string) => seen.requests.filter((one) => one.path === path && one.method === 'POST');
+  await seen.page.goto(`${origin}/#/desktops/${id}`);
+  await seen.page.getByLabel('Access token').fill(await signToken({ sub: user }));
+  await seen.page.getByRole('button', { name: 'Log in' }).click();
+  await seen.page.getByRole('button', { name: 'Share to view' }).waitFor();
+  const before = sent('/realtime/token').length;
+  await seen.page.getByRole('button', { name: 'Share to view' }).dblclick();
+  await seen.page.getByLabel('Share link').waitFor();
+  await seen.page.getByRole('button', { name: 'Share to view', disabled: false }).waitFor();
+  expect(sent('/realtime/token').length - before).toBe(1);
+  await seen.page.getByRole('button', { name: 'Stop' }).dblclick();
+  await waitFor('the answer', () => sent(`/containers/${id}/stop`).length > 0);
+  await seen.page.getByRole('button', { name: 'Stop', disabled: false }).waitFor();
+  expect(sent(`/containers/${id}/stop`)).toHaveLength(1);
+});
+
+test('a page that is not visible reads nothing until it is', async () => {
+  const seen = await visit();
+  await seen.page.addInitScript(() => {
+    Object.defineProperty(document, 'visibilityState', { value: 'hidden', writable: true });
+  });
+  await seen.page.goto(origin);
+  await logIn(seen.page, await signToken({ sub: newUser() }));
+  await isLive(seen.page);
+  await seen.page.getByText('Loading: your desktops…').waitFor();
+  expect(seen.requests.map(({ path }) => path)).toEqual(['/limits', '/realtime/token']);
+  await seen.page.evaluate(() => {
+    Object.assign(document, { visibilityState: 'visible' });
+    document.dispatchEvent(new Event('visibilitychange'));
+  });
+  await seen.page.getByText('No desktop yet').waitFor();
+});
+
 test('a server that can not be reached is said so, until it is reached again', async () => {
   const user = newUser();
   const { page } = await visit();
