@@ -2,13 +2,24 @@ import { request } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+import { type RunningEdge, startEdge } from '../../infra/edge/serve.ts';
+import { AUTH_SECRET, bundleOnce, WEBHOOK_SECRET } from '../../infra/edge/testing.ts';
 import { acceptsGzip } from './static-text.ts';
 
-let edge: TestEdge;
+/** In workerd alone: Cloudflare, and so Miniflare, packs and unpacks what a Worker answers. */
+let edge: RunningEdge;
 
 beforeAll(async () => {
-  edge = await startTestEdge({ CORS_ORIGINS: 'https://console.test' }, { ledger: false });
+  const bindings = {
+    AUTH_SECRET,
+    WEBHOOK_SECRET,
+    UPSTASH_REDIS_REST_URL: 'http://127.0.0.1:1',
+    UPSTASH_REDIS_REST_TOKEN: 'token-of-no-gateway',
+    RELAY_URL: 'http://relay.test/',
+    LEDGER: 'off',
+    CORS_ORIGINS: 'https://console.test',
+  };
+  edge = await startEdge({ bundle: await bundleOnce(), bindings });
 });
 afterAll(() => edge?.stop());
 

@@ -125,7 +125,7 @@ export async function startTestEdge(
 }
 
 /** One bundle for all test files of a run: the first that is finished is used by the others. */
-async function bundleOnce(): Promise<EdgeBundle> {
+export async function bundleOnce(): Promise<EdgeBundle> {
   const root = process.env.WARMWIND_TEST_DIR ?? join(tmpdir(), `warmwind-edge-${process.pid}`);
   const shared = join(root, 'edge');
   const known = await readBundle(shared).catch(() => undefined);
