@@ -16,7 +16,7 @@ export const relay = webService('Relay', {
   size: stage.relay,
   balancer: groups.relayBalancer,
   group: groups.relay,
-  environment: { CORS_ORIGINS: `https://${hosts.edge}` },
+  environment: { EDGE_ORIGINS: `https://${hosts.edge}` },
   secrets: {
     REDIS_QUEUE_URL: queue.url,
     REDIS_REALTIME_URL: realtime.url,

@@ -11,7 +11,6 @@ import { QUEUES } from '@warmwind/shared/queues';
 import type { Redis } from 'ioredis';
 import { Server } from 'socket.io';
 import { WebSocketServer } from 'ws';
-import { originAllowed } from './auth/origin.ts';
 import { Revocations } from './auth/revocations.ts';
 import { ticketVerifier, unlessRevoked } from './auth/ticket.ts';
 import type { Config } from './config.ts';
@@ -84,11 +83,6 @@ export function createRelay(config: Config, log: Logger): Relay {
     maxHttpBufferSize: LIMITS.inboundBytes,
     perMessageDeflate: false,
     wsEngine: BoundedWebSocketServer,
-    allowRequest: (req, callback) => {
-      const allowed = originAllowed(req, config.CORS_ORIGINS);
-      if (!allowed) metrics.refused.inc({ reason: 'origin' });
-      callback(allowed ? null : 'origin not allowed', allowed);
-    },
     adapter: createShardedAdapter(realtime, nodes, { subscriptionMode: 'dynamic' }),
   });
 
@@ -110,7 +104,9 @@ export function createRelay(config: Config, log: Logger): Relay {
   const heldRooms = new Holdings(LIMITS.roomsPerSubject, 'rooms');
   const revocations = new Revocations(queue, revoked, connections, log);
   const verify = unlessRevoked(ticketVerifier(secrets), (ticket) => revocations.includes(ticket));
+  const origins = [...config.CORS_ORIGINS, ...config.EDGE_ORIGINS];
   handleConnections(io, {
+    origins,
     verify,
     connections,
     outgoing,

@@ -1,4 +1,4 @@
-import { Origins } from '@warmwind/shared/origins';
+import { Origins, withLocalNames } from '@warmwind/shared/origins';
 import { BACKPRESSURE_ABOVE } from '@warmwind/shared/queues';
 import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared/secrets';
 import { z } from 'zod';
@@ -25,8 +25,10 @@ export const Config = z.object({
   AUTH_SECRET: secretText(32),
   /** Still accepted while secrets rotate. */
   AUTH_SECRET_PREVIOUS: secretText(32).optional(),
-  /** Origins whose pages may connect; who sends no `Origin` is no browser and may. */
+  /** Origins whose pages may connect; a client that sends no `Origin` is no browser and may. */
   CORS_ORIGINS: Origins.prefault(''),
+  /** Where browsers find the edge: its console may connect whatever `CORS_ORIGINS` says. */
+  EDGE_ORIGINS: Origins.prefault('').transform(withLocalNames),
   BACKPRESSURE_ABOVE: z.coerce.number().int().min(0).default(BACKPRESSURE_ABOVE),
   SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1000).default(25_000),
 });

@@ -19,6 +19,14 @@ export const Origins = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
+/** With the other of the two names that this machine has: pages of either are pages of the same server. */
+export const withLocalNames = (origins: readonly string[]): string[] =>
+  origins.flatMap((origin) => [
+    origin,
+    ...(/^http:\/\/127\.0\.0\.1(:|$)/.test(origin) ? [origin.replace('127.0.0.1', 'localhost')] : []),
+    ...(/^http:\/\/localhost(:|$)/.test(origin) ? [origin.replace('localhost', '127.0.0.1')] : []),
+  ]);
+
 /** May a page of this origin call? */
 export const isAllowedOrigin = (origin: string, origins: readonly string[]): boolean =>
   origins.includes(ANY) || origins.includes(origin);

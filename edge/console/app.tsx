@@ -7,6 +7,9 @@ import { Session } from './session.ts';
 import { readShare, SharedScreen } from './share.tsx';
 import { Store } from './store.ts';
 
+/** A page that frames this one could have its user click on what they do not see: no token is taken or used there. */
+const framed = window.parent !== window;
+
 /** A link that shares a screen, or the console of who logs in. */
 export function App() {
   const share = useMemo(readShare, [hash.value]);
@@ -16,7 +19,7 @@ export function App() {
 
   const shared = share !== undefined;
   useEffect(() => {
-    if (shared) return;
+    if (shared || framed) return;
     const opened = new Session(setToken);
     setSession(opened);
     opened.find().then(setToken);
@@ -24,7 +27,7 @@ export function App() {
   }, [shared]);
   const leave = () => session?.leave();
   useEffect(() => {
-    if (share || !token) return;
+    if (share || framed || !token) return;
     const opened = new Store(new Api(token, leave), subjectOf(token));
     setStore(opened);
     return () => {
@@ -34,6 +37,17 @@ export function App() {
   }, [share, token]);
 
   if (share) return <SharedScreen key={hash.value} {...share} />;
+  if (framed) {
+    return (
+      <p class="empty">
+        Only shared screens are shown within other pages.{' '}
+        <a href="/" target="_blank" rel="noreferrer">
+          Open the console in a tab of its own
+        </a>
+        .
+      </p>
+    );
+  }
   if (token === undefined) return null;
   if (!token) return <Login onToken={(given) => session?.enter(given)} />;
   return store ? <Home store={store} onLeave={leave} /> : null;

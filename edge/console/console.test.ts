@@ -20,5 +20,27 @@ test.each([
   expect(policy).toContain("connect-src 'self' https://relay.example wss://relay.example;");
   expect(policy).toContain("script-src 'self';");
   expect(policy).toContain("frame-ancestors 'none'");
+  expect(response.headers.get('X-Frame-Options')).toBe('DENY');
   expect((await response.text()).length).toBeGreaterThan(500);
+});
+
+test('pages of permitted origins may frame the page of share links, and nothing else', async () => {
+  const open = await startTestEdge(
+    { CORS_ORIGINS: 'https://app.example, https://b.example:8443' },
+    { ledger: false },
+  );
+  try {
+    const { headers } = await open.raw(undefined, '/');
+    expect(headers.get('Content-Security-Policy')).toContain(
+      "frame-ancestors 'self' https://app.example https://b.example:8443",
+    );
+    expect(headers.get('X-Frame-Options')).toBeNull();
+    for (const path of ['/docs', '/jobs', '/health/live']) {
+      const other = await open.raw('ada', path);
+      expect([path, other.headers.get('X-Frame-Options')]).toEqual([path, 'DENY']);
+      expect(other.headers.get('Content-Security-Policy')).toContain("frame-ancestors 'none'");
+    }
+  } finally {
+    await open.stop();
+  }
 });

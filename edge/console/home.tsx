@@ -39,6 +39,11 @@ export function Home({ store, onLeave }: { store: Store; onLeave: () => void }) 
         </button>
       </header>
       {!store.api.reachable.value && <Unreachable />}
+      {store.refused.value && (
+        <p class="wrong" role="alert">
+          {store.refused.value}
+        </p>
+      )}
       {id ? (
         <Place key={id} store={store} id={id} />
       ) : (

@@ -8,8 +8,9 @@ const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect 
 const ROBOTS = 'User-agent: *\nDisallow: /\n';
 
 /** `GET /`: the console, its two files, and what browsers and crawlers ask of every site. It talks to this edge and to the relay, and to nothing else. */
-export function consoleRoutes(app: App, { RELAY_URL }: Config): void {
-  const headers = { 'Content-Security-Policy': policyFor(RELAY_URL), 'Cache-Control': 'no-cache' };
+export function consoleRoutes(app: App, { RELAY_URL, CORS_ORIGINS }: Config): void {
+  const policy = policyFor(RELAY_URL, CORS_ORIGINS);
+  const headers = { 'Content-Security-Policy': policy, 'Cache-Control': 'no-cache' };
   const serve = (path: string, name: 'page' | 'script' | 'style', type: string) => {
     const text = new StaticText(`${type}; charset=utf-8`, async () => (await import('./files.ts'))[name]);
     app.get(path, (c) => text.respond(c, headers));
@@ -27,7 +28,7 @@ export function consoleRoutes(app: App, { RELAY_URL }: Config): void {
 }
 
 /** Screens come as images that the page makes itself; noVNC and the console set styles of single elements. */
-function policyFor(relayUrl: string): string {
+function policyFor(relayUrl: string, framedBy: readonly string[]): string {
   const relay = new URL(relayUrl);
   const hosts = [relay, ...localTwin(relay)].flatMap(({ protocol, host }) => {
     const secure = protocol === 'https:' || protocol === 'wss:';
@@ -41,7 +42,8 @@ function policyFor(relayUrl: string): string {
     `connect-src 'self' ${hosts.join(' ')}`,
     "base-uri 'none'",
     "form-action 'none'",
-    "frame-ancestors 'none'",
+    // Share links, by pages that may call the edge; the console itself shows nothing in a frame.
+    `frame-ancestors ${framedBy.length > 0 ? ["'self'", ...framedBy].join(' ') : "'none'"}`,
   ].join('; ');
 }
 

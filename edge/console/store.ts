@@ -24,6 +24,8 @@ export class Store {
   /** The latest message of a job's progress, by job. */
   readonly messages = signal<Map<string, string>>(new Map());
   readonly connection = signal<State>('connecting');
+  /** Why the relay refuses this page, '' while it does not. */
+  readonly refused = signal('');
   readonly api: Api;
   readonly userId: string;
   readonly desktopList: Refresher;
@@ -144,8 +146,9 @@ export class Store {
       onState: (state) => {
         this.connection.value = state;
       },
-      onError: ({ code }) => {
+      onError: ({ code, message, room }) => {
         if (code === 'unauthenticated') this.#ticket = undefined;
+        if (code === 'forbidden' && !room) this.refused.value = message;
       },
     });
   }

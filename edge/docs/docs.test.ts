@@ -156,6 +156,22 @@ describe('every answer', () => {
     expect(preflight.status).toBe(204);
     expect(preflight.headers.get('Access-Control-Allow-Headers')).toContain('Idempotency-Key');
     expect(preflight.headers.get('Access-Control-Allow-Methods')).toContain('DELETE');
+    const stock = 'authorization,content-type,x-stainless-lang,x-stainless-retry-count';
+    const asks = async (origin: string, names: string) => {
+      const headers = {
+        Origin: origin,
+        'Access-Control-Request-Method': 'POST',
+        'Access-Control-Request-Headers': names,
+      };
+      const answer = await fetch(`${edge.url}/v1/chat/completions`, { method: 'OPTIONS', headers });
+      return answer.headers.get('Access-Control-Allow-Headers')?.toLowerCase().split(',');
+    };
+    expect(await asks('https://console.test', stock)).toEqual(
+      expect.arrayContaining([...stock.split(','), 'idempotency-key', 'last-event-id', 'prefer']),
+    );
+    const strange = await asks('https://console.test', `x-ok, a b, <x>, ${'y'.repeat(101)}`);
+    expect(strange?.slice(6)).toEqual(['x-ok']);
+    expect(await asks('https://evil.test', stock)).not.toContain('x-stainless-lang');
     const head = await fetch(`${edge.url}/health/live`, { method: 'HEAD' });
     expect([head.status, await head.text()]).toEqual([200, '']);
   });

@@ -52,7 +52,7 @@ beforeAll(async () => {
     WORKER_2_METRICS_PORT: `${await freePort()}`,
     TLS_DIR: await tlsDir(),
     RELAY_URL: `http://127.0.0.1:${relayPort}`,
-    CORS_ORIGINS: edge,
+    EDGE_ORIGINS: edge,
   };
   compose = await Compose.create(dir, PROJECT, env, engine.socket);
 }, ENGINE_WITHIN_MS + WITHIN_MS);
@@ -163,7 +163,7 @@ it(
     await compose.configure({
       NGINX_CONF: 'nginx.tls.conf',
       RELAY_URL: at('relay'),
-      CORS_ORIGINS: at('api'),
+      EDGE_ORIGINS: at('api'),
     });
     await compose.run('up', '--detach');
     const said = await smoke(at('api'), { NODE_EXTRA_CA_CERTS: join(dir, 'tls/tls.crt') });

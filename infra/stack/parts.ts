@@ -86,6 +86,8 @@ export function planParts(context: PartsContext) {
       settings.inherited.CORS_ORIGINS ?? `http://127.0.0.1:${edgePort},http://localhost:${edgePort}`,
   };
 
+  const consoleOrigins = { EDGE_ORIGINS: `http://127.0.0.1:${edgePort}` };
+
   const service = (
     name: string,
     what: string,
@@ -136,7 +138,7 @@ export function planParts(context: PartsContext) {
       'relay node',
       port,
       'relay/main.ts',
-      { ...redisUrls, ...ledger, ...auth, ...cors, NODE_ID: name },
+      { ...redisUrls, ...ledger, ...auth, ...cors, ...consoleOrigins, NODE_ID: name },
       readRelayConfig,
     );
 

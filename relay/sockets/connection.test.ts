@@ -54,11 +54,45 @@ test('a page of a foreign origin cannot connect; ours and clients without an ori
   const { url } = await world.node();
   const token = await ticket('ann');
   const from = (origin: string) => world.client(url, token, { extraHeaders: { Origin: origin } });
-  for (const origin of ['https://evil.example', `${ORIGIN}.evil.example`, 'null']) {
-    expect(await connected(from(origin))).toBeInstanceOf(Error);
+  for (const origin of ['https://evil.example', `${ORIGIN}.evil.example`, 'null', `${url}.evil.example`]) {
+    const refused = await connected(from(origin));
+    expect([origin, refused?.data?.code]).toEqual([origin, 'forbidden']);
+    expect(refused?.message).toContain('CORS_ORIGINS');
+    if (origin !== 'null') expect(refused?.message).toContain(`${origin}, is not permitted`);
   }
   expect(await connected(from(ORIGIN))).toBeUndefined();
   expect(await connected(world.client(url, token))).toBeUndefined();
+});
+
+test("the edge's own pages connect whatever CORS_ORIGINS says, by either name of this machine", async () => {
+  const { url } = await world.node({ EDGE_ORIGINS: 'https://api.example, http://127.0.0.1:8080' });
+  const token = await ticket('ann');
+  const from = (origin: string) => connected(world.client(url, token, { extraHeaders: { Origin: origin } }));
+  for (const origin of ['https://api.example', 'http://127.0.0.1:8080', 'http://localhost:8080', ORIGIN]) {
+    expect([origin, await from(origin)]).toEqual([origin, undefined]);
+  }
+  for (const origin of [
+    'http://api.example',
+    'http://127.0.0.1:8081',
+    'http://localhost',
+    'http://127.0.0.1.evil:8080',
+  ]) {
+    expect([origin, (await from(origin))?.data?.code]).toEqual([origin, 'forbidden']);
+  }
+});
+
+test("a client that sends the relay's own address as its origin connects, as python-socketio does", async () => {
+  const { url } = await world.node();
+  const token = await ticket('ann');
+  const { host, port } = new URL(url);
+  const from = (headers: object) => connected(world.client(url, token, { extraHeaders: headers }));
+  expect(await from({ Origin: url })).toBeUndefined();
+  // Behind a proxy that ends TLS, at the standard port.
+  expect(await from({ Host: 'relay.example', Origin: 'https://relay.example' })).toBeUndefined();
+  expect(await from({ Host: 'relay.example:443', Origin: 'https://relay.example' })).toBeUndefined();
+  for (const Origin of [`http://evil.example:${port}`, `http://${host}@evil.example`, `http://x.${host}`]) {
+    expect([Origin, (await from({ Origin }))?.data?.code]).toEqual([Origin, 'forbidden']);
+  }
 });
 
 test('only WebSockets are served, and no origin is reflected', async () => {

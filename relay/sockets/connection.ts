@@ -1,5 +1,6 @@
 import type { ErrorCode } from '@warmwind/shared/errors';
 import type { Logger } from '@warmwind/shared/node/log';
+import { originRefusal } from '../auth/origin.ts';
 import { subjectOf, type VerifyTicket } from '../auth/ticket.ts';
 import type { Connections } from '../connections.ts';
 import { LIMITS } from '../limits.ts';
@@ -17,6 +18,8 @@ import type { RelayServer, RelaySocket } from './socket.ts';
 import { Wire } from './wire.ts';
 
 export type ConnectionContext = {
+  /** Whose pages may connect. */
+  origins: readonly string[];
   verify: VerifyTicket;
   connections: Connections;
   outgoing: Outgoing;
@@ -35,6 +38,12 @@ export function handleConnections(io: RelayServer, context: ConnectionContext): 
   const { connections, metrics, log } = context;
 
   io.use(async (socket, next) => {
+    // Refused here and not at the handshake, whose answer a browser shows to no page.
+    const foreign = originRefusal(socket.handshake.headers, context.origins);
+    if (foreign !== undefined) {
+      metrics.refused.inc({ reason: 'origin' });
+      return next(refusal('forbidden', foreign));
+    }
     const ticket = await context.verify(socket.handshake.auth.token).catch(() => undefined);
     if (!ticket) {
       metrics.refused.inc({ reason: 'unauthenticated' });

@@ -18,7 +18,7 @@ export type ConnectOptions = {
   /** A relay ticket, or what fetches one: it is asked again at every reconnect, so the connection outlives its tickets. */
   token: string | (() => string | Promise<string>);
   onState?: (state: State) => void;
-  /** A refused ticket, a failed `token`, a refused subscription. What may pass is tried again meanwhile. */
+  /** A refused page or ticket, a failed `token`, a refused subscription. What may pass is tried again meanwhile. */
   onError?: (refusal: Refusal) => void;
 };
 
@@ -157,7 +157,9 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
     // Active: the relay was not reached, and Socket.IO tries again by itself.
     if (socket.active) return become('reconnecting');
     const { code = 'unauthenticated', message = error.message } = error.data ?? {};
-    if (typeof token === 'string' && code === 'unauthenticated') return end({ code, message });
+    // The relay's answer to a page of an origin that is not permitted: another ticket changes nothing.
+    const final = code === 'forbidden' || (typeof token === 'string' && code === 'unauthenticated');
+    if (final) return end({ code, message });
     reconnectLater();
     onError?.({ code, message });
   });

@@ -1,0 +1,67 @@
+import { isAllowedOrigin } from '@warmwind/shared/origins';
+import type { MiddlewareHandler } from 'hono';
+import { cors } from 'hono/cors';
+import type { Config } from '../config.ts';
+import type { AppEnv } from '../env.ts';
+
+/** Headers that requests to this API use. */
+const HEADERS = [
+  'Authorization',
+  'Content-Type',
+  'Idempotency-Key',
+  'Last-Event-ID',
+  'Prefer',
+  'X-Request-Id',
+];
+/** A name of a header; and how many more of them one preflight may ask for. */
+const NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/;
+const MAX_ASKED = 64;
+
+/**
+ * For browsers of the configured origins; a client that sends no origin has no use for it. Stock SDKs send headers of
+ * their own (`x-stainless-*`), so a permitted page may send what it asks for: none but `Authorization` grants anything.
+ */
+export const crossOrigin = ({ CORS_ORIGINS }: Config): MiddlewareHandler<AppEnv> => {
+  const allow = cors({
+    origin: (origin) => (isAllowedOrigin(origin, CORS_ORIGINS) ? origin : null),
+    allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
+    allowHeaders: HEADERS,
+    exposeHeaders: [
+      'Allow',
+      'Content-Disposition',
+      'Content-Length',
+      'ETag',
+      'Idempotent-Replayed',
+      'Location',
+      'Preference-Applied',
+      'RateLimit',
+      'RateLimit-Policy',
+      'Retry-After',
+      'WWW-Authenticate',
+      'X-RateLimit-Limit',
+      'X-RateLimit-Remaining',
+      'X-RateLimit-Reset',
+      'X-Request-Id',
+    ],
+    maxAge: 600,
+  });
+  return async (c, next) => {
+    if (c.req.header('Origin') === undefined && c.req.method !== 'OPTIONS') {
+      c.header('Vary', 'Origin');
+      return next();
+    }
+    const preflight = await allow(c, next);
+    const asked = askedHeaders(c.req.header('Access-Control-Request-Headers'));
+    if (!preflight?.headers.has('Access-Control-Allow-Origin') || asked.length === 0) return preflight;
+    // Of the context: its headers replace those of the response that is returned.
+    c.res.headers.set('Access-Control-Allow-Headers', [...HEADERS, ...asked].join(','));
+    return preflight;
+  };
+};
+
+/** What a preflight asks for beyond what is allowed to all. */
+function askedHeaders(text = ''): string[] {
+  const names = text.split(',', MAX_ASKED).map((name) => name.trim());
+  const known = new Set(HEADERS.map((name) => name.toLowerCase()));
+  return names.filter((name) => NAME.test(name) && !known.has(name.toLowerCase()));
+}
