@@ -95,8 +95,6 @@ export function createApp(config: Config, log: Logger): App {
     boot,
     engine,
     admission: new Admission({ engine, redis: promptRedis, capacity, waitMs: config.HOST_WAIT_MS }),
-    // A user whose starts hang leaves places to others.
-    startsPerUser: Math.max(1, Math.floor(config.CONTAINERS_CONCURRENCY / 2)),
     records,
     ledger,
     metrics,

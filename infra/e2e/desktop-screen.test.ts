@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Watcher, watch } from '../../relay/testing/watcher.ts';
 import { type TestNode, ticket, World } from '../../relay/testing/world.ts';
 import { readPicture } from '../../workers/screen/picture.ts';
+import { ScreenTurns } from '../../workers/screen/turns.ts';
 import { createFleet, type Fleet, reached } from '../../workers/testing/fleet.ts';
 import type { Submitted } from '../../workers/testing/submissions.ts';
 import { Canvas } from '../../workers/testing/viewer.ts';
@@ -59,7 +60,8 @@ async function view(node: TestNode, options: Parameters<typeof watch>[3] = {}) {
   return { ...viewer, draw };
 }
 /** The desktop as a plain VNC client sees it. */
-const plain = async () => Object.assign(new Canvas(), await readPicture(socketPath)).hash;
+const plain = async () =>
+  Object.assign(new Canvas(), await readPicture(socketPath, new ScreenTurns().join('ada'))).hash;
 const same = (viewer: { draw: () => Promise<string> }) =>
   waitFor('the viewer to see what there is', async () => (await viewer.draw()) === (await plain()));
 

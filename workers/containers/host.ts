@@ -10,7 +10,6 @@ import type { Engine } from './engine.ts';
 
 /** A start that this process is working on. */
 type Starting = {
-  userId: string;
   /** Aborted by the desktop's stop. */
   abort: AbortController;
   /** Resolves when nothing more is done for it; never rejects. */
@@ -24,8 +23,6 @@ export type DesktopHost = {
   boot: string;
   engine: Engine;
   admission: Admission;
-  /** How many starts of one user this process works on at a time. */
-  startsPerUser: number;
   records: Records;
   /** `undefined`: there is none. */
   ledger: Ledger | undefined;

@@ -15,8 +15,6 @@ import { parseSpec } from './spec.ts';
 const GREETING_WITHIN_MS = 15_000;
 /** A start that is worked on elsewhere is looked at again after this, ms. */
 const LOOK_AGAIN_MS = 1000;
-/** A start whose owner has as many under way as one may is tried again after this, ms. */
-const SHARE_AGAIN_MS = 500;
 /** How often one delivery decides anew after it lost a race. */
 const MAX_LOOKS = 5;
 
@@ -50,8 +48,7 @@ export function createStart(host: DesktopHost): Handler {
         await joined.done;
         continue;
       }
-      if (startsOf(host, record.userId) >= host.startsPerUser) throw new HandBack(SHARE_AGAIN_MS);
-      const result = await registered(host, record, (abort) => attempt(host, job, record, abort));
+      const result = await registered(host, containerId, (abort) => attempt(host, job, record, abort));
       if (result) return result;
     }
     throw new HandBack(LOOK_AGAIN_MS);
@@ -75,19 +72,15 @@ const resultOf = ({ containerId, width, height }: DesktopRecord): StartResult =>
   height,
 });
 
-/** How many starts of a user this process works on now. */
-const startsOf = ({ starting }: DesktopHost, userId: string): number =>
-  [...starting.values()].filter((start) => start.userId === userId).length;
-
 /** Runs `work` as the one start of this desktop in this process. */
 async function registered<T>(
   host: DesktopHost,
-  { userId, containerId }: DesktopRecord,
+  containerId: string,
   work: (abort: AbortController) => Promise<T>,
 ): Promise<T> {
   const abort = new AbortController();
   const running = work(abort);
-  host.starting.set(containerId, { userId, abort, done: running.catch(() => undefined) });
+  host.starting.set(containerId, { abort, done: running.catch(() => undefined) });
   try {
     return await running;
   } finally {
@@ -157,7 +150,7 @@ async function attempt(
       job.progress(100, 'desktop is up').catch(() => undefined),
     );
     if (verdict === 'ok') {
-      host.screens.runs(containerId, id);
+      host.screens.runs(record, id);
       return { containerId, width: spec.width, height: spec.height };
     }
     await withdraw();

@@ -225,7 +225,7 @@ export class Sweep {
       metrics.swept.inc({ what: 'idle' });
       await stopDesktop(this.#host, record, 'idle');
     } else {
-      this.#host.screens.runs(containerId, found.id);
+      this.#host.screens.runs(ref, found.id);
       await records.desktops.touch(record, fence);
     }
   }

@@ -1,5 +1,6 @@
 import { countListeners } from '@warmwind/shared/node/listeners';
 import type { Logger } from '@warmwind/shared/node/log';
+import type { ContainerRef } from '@warmwind/shared/node/records';
 import { screenKeys } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
 import type { Engine } from '../containers/engine.ts';
@@ -8,6 +9,7 @@ import type { ScreenMetrics } from './metrics.ts';
 import type { Picture } from './picture.ts';
 import { Screen } from './screen.ts';
 import { Screenshots } from './screenshot.ts';
+import { ScreenTurns } from './turns.ts';
 
 /** How often it is asked who is watched, ms. */
 const WATCHED_EVERY_MS = 1000;
@@ -22,7 +24,7 @@ export type ScreenHostOptions = {
 };
 
 /** `engineId`: the container that the desktop is now, as the engine names it. */
-type Shown = { engineId: string; socketPath: () => Promise<string>; screen: Screen };
+type Shown = { engineId: string; screen: Screen };
 
 /** The screens of all desktops that run on this host. It is told of each, as often as one likes. */
 export class ScreenHost {
@@ -31,6 +33,7 @@ export class ScreenHost {
   /** By the channel on which relays speak to it. */
   readonly #channels = new Map<string, Screen>();
   readonly #screenshots = new Screenshots();
+  readonly #turns = new ScreenTurns();
   readonly #stopped = new AbortController();
   #loop: Promise<void> | undefined;
 
@@ -49,8 +52,8 @@ export class ScreenHost {
     });
   }
 
-  /** A desktop runs here. */
-  runs(containerId: string, engineId: string): void {
+  /** A desktop of this user runs here. */
+  runs({ userId, containerId }: ContainerRef, engineId: string): void {
     const known = this.#shown.get(containerId);
     if (known?.engineId === engineId || this.#stopped.signal.aborted) return;
     void known?.screen.close();
@@ -68,10 +71,12 @@ export class ScreenHost {
       socketPath,
       redis,
       screenshots: this.#screenshots,
+      userId,
+      turn: this.#turns.join(userId),
       metrics,
       log,
     });
-    this.#shown.set(containerId, { engineId, socketPath, screen });
+    this.#shown.set(containerId, { engineId, screen });
     const up = screenKeys.up(containerId);
     this.#channels.set(up, screen);
     this.#o.subscriber.ssubscribe(up).catch(() => undefined);
@@ -93,7 +98,7 @@ export class ScreenHost {
   async picture(containerId: string): Promise<Picture> {
     const shown = this.#shown.get(containerId);
     if (!shown) throw new Error('the desktop does not run here');
-    return this.#screenshots.picture(shown.socketPath);
+    return shown.screen.picture();
   }
 
   /** Shows none any more: another process may speak for this host. Viewers wait for who does. */

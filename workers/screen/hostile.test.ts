@@ -1,8 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { deflateSync } from 'node:zlib';
+import { constants, deflateSync } from 'node:zlib';
 import { createLog } from '@warmwind/shared/node/log';
 import { connectPrompt, disconnect } from '@warmwind/shared/node/redis';
 import { type ScreenInput, screenKeys } from '@warmwind/shared/screen';
@@ -16,11 +17,13 @@ import { type TestViewer, watch } from '../testing/viewer.ts';
 import { createScreenMetrics } from './metrics.ts';
 import { Screen } from './screen.ts';
 import { Screenshots } from './screenshot.ts';
+import { ScreenTurns } from './turns.ts';
 
 let dir: string;
 let realtime: TestRedis;
 let redis: Redis;
 let count = 0;
+const turns = new ScreenTurns();
 const registry = new Registry();
 const metrics = createScreenMetrics(registry);
 const log = createLog('test');
@@ -47,7 +50,7 @@ afterAll(async () => {
 type Served = { server: RfbServer; screen: Screen; viewer: TestViewer; containerId: string };
 
 /** A desktop that is watched, whose server does as the test says. */
-async function serve(behaviour: Parameters<typeof serveRfb>[1]): Promise<Served> {
+async function serve(behaviour: Parameters<typeof serveRfb>[1], userId = 'ada'): Promise<Served> {
   const containerId = `c${++count}`;
   const server = await serveRfb(join(dir, `${count}`), behaviour);
   open.push(server);
@@ -57,6 +60,8 @@ async function serve(behaviour: Parameters<typeof serveRfb>[1]): Promise<Served>
     socketPath: async () => server.path,
     redis,
     screenshots,
+    userId,
+    turn: turns.join(userId),
     metrics,
     log,
   });
@@ -131,6 +136,61 @@ describe('a desktop that means harm ends its own stream and nothing else', () =>
     await waitFor('the third connection', () => server.connections() >= 3);
     expect(viewer.seen.frames).toBe(0);
   });
+});
+
+describe('ten desktops of one user that mean harm do not hold up the screen of another', () => {
+  const [width, height] = [3840, 2160];
+  const rects = (number: number, make: (index: number) => Buffer): Buffer => {
+    const head = Buffer.alloc(4);
+    head.writeUInt16BE(number, 2);
+    return Buffer.concat([head, ...Array.from({ length: number }, (_, index) => make(index).subarray(4))]);
+  };
+  const dot = rect(5, 5, 1, 1, 7, Buffer.of(0x80, 1, 2, 3));
+  const copy = rect(1, 1, width - 1, height - 1, 1, Buffer.alloc(4));
+  const fill = (index: number) =>
+    rect(index % 9, 0, width - 9, height, 7, Buffer.of(0x80, 1, 2, index & 255));
+  const packed = deflateSync(randomBytes(256 * 256 * 3), { finishFlush: constants.Z_SYNC_FLUSH });
+  const length = Buffer.of(
+    (packed.length & 127) | 128,
+    ((packed.length >> 7) & 127) | 128,
+    packed.length >> 14,
+  );
+  const noise = (index: number) =>
+    rect((index % 8) * 256, 0, 256, 256, 7, Buffer.concat([Buffer.of(0x01), length, packed]));
+
+  test.each<[string, Buffer]>([
+    ['with copies of the whole screen', rects(4000, (index) => (index % 2 ? copy : dot))],
+    ['with fills of the whole screen', rects(2000, fill)],
+    ['with megabytes of noise in one update', rects(40, noise)],
+    ['with thousands of single pixels', rects(5000, () => dot)],
+  ])('%s', async (_name, update) => {
+    for (let desktop = 0; desktop < 10; desktop++) {
+      await serve({ width, height, onGreeted: forever(update) }, 'mallory');
+    }
+    const good = await honest();
+    await waitFor('the other to go on', async () => {
+      await good.viewer.settled();
+      return good.viewer.seen.frames > 60;
+    });
+  });
+});
+
+test('twenty pictures of desktops that do not answer leave pictures of others as they were', async () => {
+  const screenshots = new Screenshots();
+  const source = async (userId: string, behaviour: Parameters<typeof serveRfb>[1]) => {
+    const server = await serveRfb(join(dir, `${++count}`), behaviour);
+    open.push(server);
+    return { userId, socketPath: async () => server.path, turn: turns.join(userId) };
+  };
+  const stalled = await source('mallory', {});
+  const asked = Array.from({ length: 20 }, () => screenshots.reply(stalled, 'png'));
+  const pixels = rect(0, 0, 64, 48, 0, Buffer.alloc(64 * 48 * 4));
+  const shown = await source('ada', { onRequest: (socket) => void socket.write(pixels) });
+  for (let picture = 0; picture < 3; picture++) {
+    expect((await screenshots.reply(shown, 'png')).ok).toBe(true);
+  }
+  open.splice(open.length - 2, 1)[0]?.stop();
+  expect((await Promise.all(asked)).some(({ ok }) => ok)).toBe(false);
 });
 
 test('a stream that breaks off goes on with a new epoch that begins with a key frame', async () => {

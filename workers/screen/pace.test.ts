@@ -46,10 +46,8 @@ test('lossless that is too much at once is tried less and less often', () => {
   expect(waits.at(-1)).toBe(30_000);
 });
 
-test('a flood of nothing, or of what is hard to read, waits as well', () => {
+test('a flood of nothing waits as well', () => {
   const pace = new Pace(false);
   for (let update = 0; update < 2000; update++) pace.sent(0);
   expect(pace.sent(0)).toBeGreaterThan(0);
-  expect(pace.busy(50)).toBe(0);
-  expect(pace.busy(200)).toBeGreaterThan(200);
 });

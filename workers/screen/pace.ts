@@ -1,36 +1,13 @@
+import { Budget } from './budget.ts';
+
 /** What one desktop may put on the wire, on average and at once. */
 const BYTES_PER_MS = 1500;
 const BURST_BYTES = 2 ** 20;
-/** What it may take of this process: half a processor, and so much at once. */
-const BUSY_PER_MS = 0.5;
-const BURST_BUSY_MS = 100;
 /** What the emptiest update counts, so that a flood of them is none. */
 const UPDATE_BYTES = 1024;
 
 /** How long JPEG is kept before lossless is tried again, ms: longer each time that it was too much soon. */
 const LOSSY_MS = { least: 3000, most: 30_000, soon: 10_000 };
-
-/** Fills steadily up to a bound; may be overdrawn, and is then waited for. */
-class Budget {
-  readonly #perMs: number;
-  readonly #most: number;
-  #level: number;
-  #at = performance.now();
-
-  constructor(perMs: number, most: number) {
-    this.#perMs = perMs;
-    this.#most = most;
-    this.#level = most;
-  }
-
-  /** → how long it stays overdrawn, ms */
-  take(amount: number): number {
-    const now = performance.now();
-    this.#level = Math.min(this.#most, this.#level + (now - this.#at) * this.#perMs) - amount;
-    this.#at = now;
-    return Math.max(0, -this.#level / this.#perMs);
-  }
-}
 
 /**
  * How fast and how well a desktop is shown. RFB is pull: what changes while the next update is not asked for comes as
@@ -38,7 +15,6 @@ class Budget {
  */
 export class Pace {
   readonly #bytes = new Budget(BYTES_PER_MS, BURST_BYTES);
-  readonly #busy = new Budget(BUSY_PER_MS, BURST_BUSY_MS);
   #lossy: boolean;
   #changedAt = performance.now();
   #lossyMs = LOSSY_MS.least;
@@ -73,10 +49,5 @@ export class Pace {
     this.#lossy = overdrawn;
     this.#changedAt = now;
     return true;
-  }
-
-  /** Its updates took so long to read. → how long it has to wait for that, ms */
-  busy(ms: number): number {
-    return this.#busy.take(ms);
   }
 }

@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from './rfb/connection.ts';
 import { type Parser, ProtocolError } from './rfb/feed.ts';
 import { ENCODING, pictureEncodings, type Size, updateRequest } from './rfb/messages.ts';
 import { DONE, serverMessages } from './rfb/server.ts';
 import type { Rect } from './rfb/update.ts';
+import type { Turn } from './turns.ts';
 
 /** How long one picture may take, ms. */
 const WITHIN_MS = 5000;
@@ -16,15 +16,10 @@ const MAX_UPDATES = 64;
 export type Picture = Size & { rgb: Buffer };
 
 /** Looks at a desktop once, on a connection of its own. Rejects when it does not show itself within `withinMs`. */
-export async function readPicture(socketPath: string, withinMs = WITHIN_MS): Promise<Picture> {
+export async function readPicture(socketPath: string, turn: Turn, withinMs = WITHIN_MS): Promise<Picture> {
   const signal = AbortSignal.timeout(withinMs);
   const connection = await Connection.open(socketPath);
-  return connection.run(
-    (size) => look(connection, size),
-    signal,
-    // Half of the time is for others.
-    (busyMs) => (busyMs > 1 ? sleep(busyMs, undefined, { signal }) : undefined),
-  );
+  return connection.run((size) => look(connection, size), signal, turn);
 }
 
 function* look(connection: Connection, initial: Size): Parser<Picture> {

@@ -3,9 +3,10 @@ import { packRects, packText } from './frame.ts';
 import type { ScreenMetrics } from './metrics.ts';
 import type { Size } from './rfb/messages.ts';
 import type { Rect } from './rfb/update.ts';
+import type { Turn } from './turns.ts';
 
-/** A delta of more bytes goes out as several. */
-const DELTA_BYTES = 512 * 1024;
+/** A delta of more bytes goes out as several, one after the other: the frames of other screens pass between them. */
+const DELTA_BYTES = 128 * 1024;
 
 let lastEpoch = 0;
 /** Unique, and rising for as long as the clock does. */
@@ -40,27 +41,32 @@ export class Publisher {
     this.#seq = 0;
   }
 
-  /** In the order of the calls: all is on its way when this returns. */
-  deltas(rects: Rect[]): Promise<unknown>[] {
-    const sent: Promise<unknown>[] = [];
+  /** Sends the changes of one update. No key frame may be sent before this has resolved. */
+  async deltas(rects: Rect[], turn: Turn): Promise<void> {
     let from = 0;
     let bytes = 0;
     for (const [index, rect] of rects.entries()) {
       bytes += rect.data.length;
       if (bytes < DELTA_BYTES && index < rects.length - 1) continue;
+      if (from > 0) await turn.take();
+      const since = performance.now();
       this.#seq++;
-      sent.push(this.#out('delta', packRects(this.#head('delta'), rects.slice(from, index + 1))));
+      const sent = this.#out('delta', packRects(this.#head('delta'), rects.slice(from, index + 1)));
+      // The first is sent in the turn in which the update was read.
+      if (from > 0) turn.spent(performance.now() - since);
       from = index + 1;
       bytes = 0;
+      await sent;
     }
-    return sent;
   }
 
-  async key(rects: Rect[]): Promise<void> {
+  async key(rects: Rect[], turn: Turn): Promise<void> {
     this.#metrics.keys.inc();
     this.#keys++;
     try {
-      await this.#out('key', packRects(this.#head('key'), rects));
+      const frame = packRects(this.#head('key'), rects);
+      turn.sent(frame.length);
+      await this.#out('key', frame);
     } finally {
       this.#keys--;
     }

@@ -13,6 +13,7 @@ import { createFleet, type Fleet, reached, type Worker } from '../testing/fleet.
 import type { Submitted } from '../testing/submissions.ts';
 import { Canvas, type TestViewer, watch } from '../testing/viewer.ts';
 import { readPicture } from './picture.ts';
+import { ScreenTurns } from './turns.ts';
 
 let fleet: Fleet;
 let worker: Worker;
@@ -60,7 +61,8 @@ const inside = async (command: string): Promise<string> => {
   return text.trimEnd();
 };
 /** The desktop as a plain VNC client sees it. */
-const raw = async (): Promise<Canvas> => Object.assign(new Canvas(), await readPicture(socketPath));
+const raw = async (): Promise<Canvas> =>
+  Object.assign(new Canvas(), await readPicture(socketPath, new ScreenTurns().join('ada')));
 const same = (viewer: TestViewer) =>
   waitFor('the viewer to see what there is', async () => {
     await viewer.settled();

@@ -6,10 +6,12 @@ import { Dropped } from './dropped.ts';
 import { packText } from './frame.ts';
 import { InputGate } from './input.ts';
 import type { ScreenMetrics } from './metrics.ts';
+import type { Picture } from './picture.ts';
 import { nextEpoch } from './publisher.ts';
 import { Connection } from './rfb/connection.ts';
 import type { Screenshots } from './screenshot.ts';
 import { Stream } from './stream.ts';
+import type { Turn } from './turns.ts';
 
 /** How long a stream goes on when nobody watches any more, ms: long enough for a viewer that reconnects. */
 const LINGER_MS = 4000;
@@ -27,6 +29,9 @@ export type ScreenOptions = {
   /** The realtime Redis, a prompt connection. */
   redis: Redis;
   screenshots: Screenshots;
+  /** Its owner's part in what this host has time for. */
+  turn: Turn;
+  userId: string;
   metrics: ScreenMetrics;
   log: Logger;
 };
@@ -100,6 +105,11 @@ export class Screen {
     await this.#o.redis.spublish(this.#down, packText(head, text)).catch(() => undefined);
   }
 
+  /** What the desktop shows now. Rejects when it does not show itself. */
+  picture(): Promise<Picture> {
+    return this.#o.screenshots.picture(this.#o);
+  }
+
   #show(): void {
     if (this.#closed || this.#showing) return;
     const stop = new AbortController();
@@ -130,11 +140,11 @@ export class Screen {
   }
 
   async #once(signal: AbortSignal): Promise<void> {
-    const { socketPath, redis, metrics } = this.#o;
+    const { socketPath, redis, turn, metrics } = this.#o;
     const connection = await Connection.open(await socketPath());
     const publish = (frame: Buffer) => redis.spublish(this.#down, frame);
     const onOpen = () => this.#input.attach(stream);
-    const stream = new Stream({ connection, publish, onOpen, metrics });
+    const stream = new Stream({ connection, publish, onOpen, turn, metrics });
     this.#stream = stream;
     try {
       await stream.run(signal);
@@ -145,9 +155,9 @@ export class Screen {
   }
 
   async #screenshot(id: string, format: 'png' | 'jpeg'): Promise<void> {
-    const { containerId, redis, screenshots, socketPath, metrics, log } = this.#o;
+    const { containerId, userId, redis, screenshots, socketPath, turn, metrics, log } = this.#o;
     this.#usedAt = performance.now();
-    const { ok, bytes } = await screenshots.reply(socketPath, format);
+    const { ok, bytes } = await screenshots.reply({ userId, socketPath, turn }, format);
     metrics.screenshots.inc({ outcome: ok ? 'sent' : 'failed' });
     const key = screenKeys.reply(containerId, id);
     await redis

@@ -1,10 +1,12 @@
 import type { ScreenshotReply } from '@warmwind/shared/screen';
+import { Slots } from '@warmwind/shared/slots';
 import sharp from 'sharp';
 import { type Picture, readPicture } from './picture.ts';
+import type { Turn } from './turns.ts';
 
-/** Pictures that are made at a time on one host, and how many may wait for that. */
-const AT_ONCE = 2;
-const MAX_WAITING = 16;
+/** Pictures that are made at a time on one host, and how many of one user's may wait for that. */
+const AT_ONCE = 8;
+const WAITING_PER_USER = 8;
 const ENCODE_WITHIN_S = 10;
 /** Fast, and a fifth larger than the smallest. */
 const PNG_LEVEL = 3;
@@ -12,40 +14,64 @@ const JPEG_QUALITY = 85;
 
 type Format = 'png' | 'jpeg';
 
-/** Pictures of a host's desktops, a few at a time. */
-export class Screenshots {
-  #active = 0;
-  readonly #waiting: (() => void)[] = [];
+/** The desktop of which a picture is wanted. `socketPath` finds its socket, and rejects when there is none. */
+type Source = { userId: string; socketPath: () => Promise<string>; turn: Turn };
 
-  /** @param socketPath finds the desktop's socket; rejects when there is none */
-  async picture(socketPath: () => Promise<string>): Promise<Picture> {
-    if (this.#active >= AT_ONCE) {
-      if (this.#waiting.length >= MAX_WAITING) throw new Error('too many pictures are asked for');
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    } else this.#active++;
+/** Pictures of a host's desktops, a few at a time, of which each user has a share. */
+export class Screenshots {
+  readonly #slots = new Slots(AT_ONCE);
+  readonly #waiting: { userId: string; go: (release: () => void) => void }[] = [];
+
+  async picture({ userId, socketPath, turn }: Source): Promise<Picture> {
+    const release = this.#slots.take(userId) ?? (await this.#slotOf(userId));
     try {
-      return await readPicture(await socketPath());
+      return await readPicture(await socketPath(), turn);
     } finally {
-      // Its place goes to the next without being free between.
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#active--;
+      release();
+      this.#next();
+    }
+  }
+
+  async #slotOf(userId: string): Promise<() => void> {
+    const own = this.#waiting.filter((waiting) => waiting.userId === userId);
+    if (own.length >= WAITING_PER_USER) throw new TooManyPicturesError();
+    return new Promise((go) => this.#waiting.push({ userId, go }));
+  }
+
+  /** Gives what is free to those who have waited longest and may have it. */
+  #next(): void {
+    for (const waiting of [...this.#waiting]) {
+      const release = this.#slots.take(waiting.userId);
+      if (!release) continue;
+      this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+      waiting.go(release);
     }
   }
 
   /** The reply to a request for one: a JSON line, then the image. Never rejects. */
-  async reply(socketPath: () => Promise<string>, format: Format): Promise<{ ok: boolean; bytes: Buffer }> {
+  async reply(source: Source, format: Format): Promise<{ ok: boolean; bytes: Buffer }> {
     try {
-      const picture = await this.picture(socketPath);
+      const picture = await this.picture(source);
       const { width, height } = picture;
       return {
         ok: true,
         bytes: replyBytes({ ok: true, width, height, format }, await encode(picture, format)),
       };
-    } catch {
-      const message = 'the desktop does not show itself: see that it runs, and try again';
+    } catch (error) {
+      const message =
+        error instanceof TooManyPicturesError
+          ? error.message
+          : 'the desktop does not show itself: see that it runs, and try again';
       return { ok: false, bytes: replyBytes({ ok: false, message }) };
     }
+  }
+}
+
+class TooManyPicturesError extends Error {
+  override name = 'TooManyPicturesError';
+
+  constructor() {
+    super('too many pictures of your desktops are asked for at once: wait for some of them');
   }
 }
 

@@ -11,6 +11,7 @@ import { Keyboard } from './rfb/keyboard.ts';
 import { pointerEvent, type Size, setDesktopSize, streamEncodings, updateRequest } from './rfb/messages.ts';
 import { serverMessages } from './rfb/server.ts';
 import type { Rect, Update } from './rfb/update.ts';
+import { TURN_MS, type Turn } from './turns.ts';
 import { VisibleRects } from './visible.ts';
 
 /** Key frames, the clipboard and changes of size come no more often than this, ms. */
@@ -21,6 +22,8 @@ const RESIZE_EVERY_MS = 250;
 const FRAME_MS = 33;
 /** How long a desktop may take to show all of its screen, ms. */
 const WHOLE_WITHIN_MS = 10_000;
+/** What a rectangle counts beyond its bytes: as much memory goes through the garbage collector for the smallest. */
+const RECT_BYTES = 256;
 /** A larger screen begins with JPEG: without it one frame may not hold it. */
 const LOSSLESS_PIXELS = 4_500_000;
 
@@ -30,6 +33,7 @@ export type StreamOptions = {
   publish: (frame: Buffer) => Promise<unknown>;
   /** The desktop has let us in: from now on it takes input. */
   onOpen: () => void;
+  turn: Turn;
   metrics: ScreenMetrics;
 };
 
@@ -63,6 +67,9 @@ export class Stream {
   #whole = false;
   /** All of it was asked for anew. */
   #refreshing = false;
+  /** An update is published in part; a key frame is to follow it. */
+  #publishing = false;
+  #keyAfter = false;
 
   constructor(options: StreamOptions) {
     this.#o = options;
@@ -77,11 +84,7 @@ export class Stream {
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
     try {
-      await this.#o.connection.run(
-        (size) => this.#speak(size),
-        signal,
-        (busyMs) => this.#rest(busyMs),
-      );
+      await this.#o.connection.run((size) => this.#speak(size), signal, this.#o.turn);
     } finally {
       for (const timer of Object.values(this.#timers)) timer.clear();
     }
@@ -92,7 +95,7 @@ export class Stream {
     this.#timers.key.soonest(KEY_EVERY_MS, () => {
       // Until all is there, and while Redis is slow to take one, the next is on its way already.
       if (!this.#whole || this.#publisher.keyOnItsWay) return;
-      this.#publishKey().catch(() => this.#o.connection.fail('a frame was not published'));
+      this.#keyInTurn().catch(() => this.#o.connection.fail('a frame was not published'));
     });
   }
 
@@ -151,29 +154,62 @@ export class Stream {
   }
 
   async #publish(rects: Rect[], bytes: number): Promise<void> {
-    for (const rect of rects) this.#seen.add(rect);
+    const { turn, metrics } = this.#o;
+    this.#publishing = true;
+    for (let from = 0; from < rects.length; ) {
+      if (from > 0) await turn.take();
+      from = this.#add(rects, from);
+    }
     if (rects.length > 0) {
-      // In the order of the calls: all of one update is on its way before a key frame can come between.
-      const sent: Promise<unknown>[] = [];
       if (!this.#whole || this.#refreshing) {
         this.#timers.whole.clear();
         this.#refreshing = false;
         this.#seen.settled();
       }
-      if (this.#whole) sent.push(...this.#publisher.deltas(rects));
-      else {
-        this.#whole = true;
-        sent.push(this.#publishKey());
-      }
-      this.#o.metrics.updates.inc();
-      await Promise.all(sent);
+      if (this.#whole) await this.#publisher.deltas(rects, turn);
+      else this.#keyAfter = true;
+      this.#whole = true;
+      metrics.updates.inc();
     }
-    await this.#goOn(bytes);
+    this.#publishing = false;
+    if (this.#keyAfter) await this.#publishKey();
+    await this.#goOn(bytes + rects.length * RECT_BYTES);
+  }
+
+  /** Notes rectangles from an index on, for no longer than a turn. @returns the index of the first that is left */
+  #add(rects: Rect[], from: number): number {
+    const since = performance.now();
+    let at = from;
+    for (const rect of rects.slice(from)) {
+      this.#seen.add(rect);
+      at++;
+      if (performance.now() - since > TURN_MS) break;
+    }
+    // The first part is the parser's, which accounts for it.
+    if (from > 0) this.#o.turn.spent(performance.now() - since);
+    return at;
+  }
+
+  /** Publishes a key frame when it is this screen's turn and its user is within the budget; not in the midst of an update. */
+  async #keyInTurn(): Promise<void> {
+    const { turn } = this.#o;
+    const waitMs = turn.sent(0);
+    if (waitMs >= 1) await sleep(waitMs, undefined, { signal: this.#signal });
+    await turn.take();
+    if (this.#publishing) {
+      this.#keyAfter = true;
+      return;
+    }
+    if (!this.#whole || this.#publisher.keyOnItsWay) return;
+    const since = performance.now();
+    const sent = this.#publishKey();
+    turn.spent(performance.now() - since);
+    await sent;
   }
 
   /** Asks for what comes next, as soon as that is due. */
   async #goOn(bytes: number): Promise<void> {
-    const waitMs = this.#pace.sent(bytes);
+    const waitMs = Math.max(this.#pace.sent(bytes), this.#o.turn.sent(bytes));
     this.#reconsider();
     if (waitMs > 1) await sleep(waitMs, undefined, { signal: this.#signal });
     this.#timers.ask.soonest(FRAME_MS, () => this.#ask());
@@ -200,8 +236,9 @@ export class Stream {
   }
 
   #publishKey(): Promise<unknown> {
+    this.#keyAfter = false;
     this.#timers.key.done();
-    return this.#publisher.key(this.#seen.rects());
+    return this.#publisher.key(this.#seen.rects(), this.#o.turn);
   }
 
   #resize(size: Size): boolean {
@@ -210,11 +247,6 @@ export class Stream {
       if (this.#screenId !== undefined) this.#send(setDesktopSize(size, this.#screenId));
     });
     return true;
-  }
-
-  #rest(busyMs: number): Promise<unknown> | undefined {
-    const waitMs = this.#pace.busy(busyMs);
-    return waitMs > 1 ? sleep(waitMs, undefined, { signal: this.#signal }) : undefined;
   }
 
   #send(bytes: Buffer): boolean {

@@ -6,6 +6,7 @@ import { Registry } from 'prom-client';
 import { createScreenMetrics } from '../../../workers/screen/metrics.ts';
 import { Screen } from '../../../workers/screen/screen.ts';
 import { Screenshots } from '../../../workers/screen/screenshot.ts';
+import { ScreenTurns } from '../../../workers/screen/turns.ts';
 
 /** The screen bridge of one desktop in a process of its own, so that its CPU time is its own: `node bridge.ts <socket> <redis> <id>`. */
 const [socketPath = '', redisUrl = '', containerId = ''] = process.argv.slice(2);
@@ -17,6 +18,8 @@ const screen = new Screen({
   socketPath: async () => socketPath,
   redis,
   screenshots: new Screenshots(),
+  userId: 'bench',
+  turn: new ScreenTurns().join('bench'),
   metrics: createScreenMetrics(new Registry()),
   log,
 });

@@ -4,6 +4,7 @@ import type Docker from 'dockerode';
 import { UIDS } from '../../../workers/containers/reservations.ts';
 import { createOptions, LABELS } from '../../../workers/containers/spec.ts';
 import { readPicture } from '../../../workers/screen/picture.ts';
+import { ScreenTurns } from '../../../workers/screen/turns.ts';
 import { startEngine } from '../../testing/docker.ts';
 import { waitFor } from '../../testing/wait.ts';
 import { type Corner, findMarker, MARKER_PROGRAM } from './marker.ts';
@@ -65,7 +66,7 @@ export async function startDesktop(
   const socketPath = join(Mounts.find(({ Type }) => Type === 'volume')?.Source ?? '', 's');
   const stop = () => remove(docker, place.fleet);
   try {
-    const look = () => readPicture(socketPath).catch(() => undefined);
+    const look = () => readPicture(socketPath, new ScreenTurns().join('bench')).catch(() => undefined);
     // Its own terminal first: what is started later is in front of it, and drawn.
     const drawn = async () => {
       const picture = await look();

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { openSocket } from '../../containers/rfb.ts';
+import type { Turn } from '../turns.ts';
 import { feed, type Parser, ProtocolError } from './feed.ts';
 import { handshake } from './handshake.ts';
 import { pixelFormat, type Size } from './messages.ts';
@@ -26,11 +27,7 @@ export class Connection {
    * Greets, then feeds what the server says to the parser that `speak` makes for the screen's size. Resolves with what
    * that returns; rejects when the peer is gone, does not speak RFB, or `signal` is aborted. The connection is closed then.
    */
-  async run<T>(
-    speak: (size: Size) => Parser<T>,
-    signal: AbortSignal,
-    rest: (busyMs: number) => Promise<unknown> | undefined,
-  ): Promise<T> {
+  async run<T>(speak: (size: Size) => Parser<T>, signal: AbortSignal, turn: Turn): Promise<T> {
     const socket = this.#socket;
     const stop = () => socket.destroy(new ProtocolError('stopped'));
     signal.addEventListener('abort', stop, { once: true });
@@ -44,7 +41,7 @@ export class Connection {
     }
     try {
       signal.throwIfAborted();
-      return await feed(socket, whole(), rest);
+      return await feed(socket, whole(), turn);
     } finally {
       clearTimeout(late);
       signal.removeEventListener('abort', stop);

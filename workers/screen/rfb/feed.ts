@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { TURN_MS, type Turn } from '../turns.ts';
 
 /**
  * A parser of a byte stream yields how many bytes it needs next, and is given exactly these: they are valid until it
@@ -9,8 +10,6 @@ export type Parser<T> = Generator<number | Promise<unknown>, T, Buffer>;
 /** The peer does not speak as it should: nothing more of it is read. */
 export class ProtocolError extends Error {}
 
-/** A parser that ran for so long gives way to others, ms. */
-const SLICE_MS = 8;
 /** The clock is looked at after so many steps, and after each that takes many bytes. */
 const STEPS = 32;
 const MANY_BYTES = 4096;
@@ -19,13 +18,9 @@ const EMPTY = Buffer.alloc(0);
 /**
  * Feeds a parser until it returns; rejects when the source ends before. While the parser waits nothing more is read than
  * what was on its way, so the peer waits as well.
- * @param rest told how long the parser has run, ms; what it answers is waited for
+ * @param turn when it may run: it gives way to others after each turn's time
  */
-export async function feed<T>(
-  source: Readable,
-  parser: Parser<T>,
-  rest: (busyMs: number) => Promise<unknown> | undefined,
-): Promise<T> {
+export async function feed<T>(source: Readable, parser: Parser<T>, turn: Turn): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
   let step = parser.next(EMPTY);
   let parts: Buffer[] = [];
@@ -44,29 +39,35 @@ export async function feed<T>(
     const waits: Promise<unknown>[] = [];
     for (let steps = 1; !step.done && waits.length === 0; steps++) {
       const wanted = step.value;
-      if (typeof wanted !== 'number') {
-        waits.push(wanted);
-        break;
-      }
+      if (typeof wanted !== 'number') break;
       if (size - at < wanted) break;
       bytes ??= parts.length === 1 ? parts[0] : Buffer.concat(parts, size);
       step = parser.next((bytes ?? EMPTY).subarray(at, at + wanted));
       at += wanted;
       if (steps % STEPS > 0 && wanted < MANY_BYTES) continue;
-      if (performance.now() - since > SLICE_MS) waits.push(new Promise(setImmediate));
+      if (performance.now() - since > TURN_MS) waits.push(new Promise(setImmediate));
     }
+    if (!step.done && typeof step.value !== 'number') waits.push(step.value);
     if (bytes) parts = at < size ? [bytes.subarray(at)] : [];
     size -= at;
-    const rests = rest(performance.now() - since);
-    if (rests) waits.push(rests);
+    turn.spent(performance.now() - since);
     return waits;
   };
 
+  const waitFor = async (what: Promise<unknown>): Promise<void> => {
+    waiting = true;
+    await what;
+    waiting = false;
+  };
+
   const go = async (): Promise<void> => {
-    for (let waits = run(); waits.length > 0; waits = run()) {
-      waiting = true;
-      await Promise.all(waits);
-      waiting = false;
+    for (;;) {
+      const turns = turn.take();
+      if (turns) await waitFor(turns);
+      if (broken) return;
+      const waits = run();
+      if (waits.length === 0) break;
+      await waitFor(Promise.all(waits));
       if (broken) return;
       if (!step.done && typeof step.value !== 'number') step = parser.next(EMPTY);
     }

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Canvas } from '../../testing/viewer.ts';
 import { packRects } from '../frame.ts';
+import { ScreenTurns } from '../turns.ts';
 import { VisibleRects } from '../visible.ts';
 import { Clipboard } from './clipboard.ts';
 import { feed, type Parser, ProtocolError } from './feed.ts';
@@ -51,7 +52,7 @@ async function read(chunks: Buffer[]): Promise<Told> {
   async function* source() {
     yield* chunks;
   }
-  await feed(Readable.from(source()), session(), () => undefined).catch((error: unknown) => {
+  await feed(Readable.from(source()), session(), new ScreenTurns().join('ada')).catch((error: unknown) => {
     told.error = error;
   });
   return told;

@@ -10,8 +10,8 @@ const FILL = 8;
 const JPEG = 9;
 const EXPLICIT_FILTER = 4;
 const FILTER = { copy: 0, palette: 1, gradient: 2 } as const;
-/** Xvnc cuts what is larger than 65,536 pixels. A fill may be as large as the screen. */
-const MAX_PIXELS = 2 ** 18;
+/** Servers send what is larger in parts: inflating and deflating one takes a few ms. A fill may be as large as the screen. */
+const MAX_PIXELS = 2 ** 16;
 /** A picture's bytes beyond its pixels': headers and tables. */
 const JPEG_OVERHEAD = 4096;
 
@@ -20,6 +20,9 @@ const SCRATCH_BYTES = MAX_PIXELS * 3 + 2048;
 const pixelsScratch = Buffer.alloc(SCRATCH_BYTES);
 const packedScratch = Buffer.alloc(SCRATCH_BYTES);
 const deflater = new Deflater(DEFLATE_LEVEL);
+/** For pixels that the server could hardly compress: trying takes long and gains nothing. */
+const storer = new Deflater(0);
+const HARDLY = 0.9;
 
 /** The four zlib streams that a server's Tight rectangles share. Each rectangle's part ends in a sync flush, on a byte. */
 export class TightStreams {
@@ -74,7 +77,7 @@ export function* readTight(w: number, h: number, streams: TightStreams): Parser<
   if (size < MIN_TO_COMPRESS) return Buffer.concat([head, yield size]);
   const length = yield* readLength(size + (size >> 6) + 1024);
   const pixels = streams.inflate(id, yield length, size);
-  const packed = deflater.deflate(pixels, packedScratch);
+  const packed = (length < HARDLY * size ? deflater : storer).deflate(pixels, packedScratch);
   return Buffer.concat([head, compactLength(packed.length), packed]);
 }
 
