@@ -152,6 +152,17 @@ test('the console works over plain HTTP on another host than localhost; three cl
   await seen.page.getByRole('button', { name: 'Start a desktop', disabled: false }).waitFor();
   expect(starts(seen)).toHaveLength(2);
   expect(await queue().zcard(keys.containers(user))).toBe(2);
+
+  await seen.page.locator('.card a.screen').first().click();
+  await seen.page.getByText('nobody controls').waitFor();
+  await seen.page.getByRole('button', { name: 'Share to view' }).click();
+  await seen.page.getByRole('button', { name: 'Copy' }).click();
+  await seen.page.getByText(/^copied, good until/).waitFor();
+  const link = await seen.page.getByLabel('Share link').inputValue();
+  const guest = await visit();
+  guest.page.on('pageerror', ({ message }) => errors.push(message));
+  await guest.page.goto(link);
+  await guest.page.getByText('view only').waitFor();
   expect(errors).toEqual([]);
 });
 
