@@ -116,6 +116,9 @@ test('an early, a late and a fresh viewer see the same after relays and workers 
 test('the desktop takes the size of its controller’s page each time that changes, for everyone', async () => {
   const guest = await openLink('view');
   const stage = owner.locator('.stage');
+  // It may have lost control by having been idle.
+  await owner.locator('.stage canvas').click();
+  await owner.waitForSelector('text=you control');
   await owner.getByLabel('Scaling').selectOption('resize');
   for (const width of [1500, 1100, 1300]) {
     await owner.setViewportSize({ width, height: 800 });
