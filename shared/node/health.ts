@@ -89,6 +89,10 @@ function askedOnce(checks: Record<string, Check>): () => Promise<Health> {
   };
 }
 
+/** A request's head must have come within the first, its body within the second, ms. */
+const HEAD_WITHIN_MS = 10_000;
+const REQUEST_WITHIN_MS = 30_000;
+
 /** Listens; resolves with the server and the port it got. */
 export function listen<E extends Env>(
   app: Hono<E>,
@@ -99,6 +103,7 @@ export function listen<E extends Env>(
     const server = serve({ fetch: app.fetch, hostname: host, port }, (info) =>
       resolve({ server: server as Server, port: info.port }),
     );
+    Object.assign(server, { headersTimeout: HEAD_WITHIN_MS, requestTimeout: REQUEST_WITHIN_MS });
     server.on('error', reject);
   });
 }

@@ -1,5 +1,6 @@
 import { APIConnectionError, APIError } from 'openai';
 import { JobFailure } from '../../jobs/errors.ts';
+import { LineTooLongError } from './bounded-lines.ts';
 
 /** How much of what a server says is looked at, characters. */
 const LOOKED_AT = 2000;
@@ -20,6 +21,7 @@ export class ServerBusy extends Error {
 
 /** What went wrong with a model server → why the job fails, or that the server is to be left alone for a while. */
 export function modelFailure(error: unknown): JobFailure | ServerBusy {
+  if (isTooLong(error)) return new JobFailure('answer_too_long', error);
   if (error instanceof APIConnectionError || !(error instanceof APIError)) {
     return new JobFailure('model_unavailable', error);
   }
@@ -34,6 +36,11 @@ export function modelFailure(error: unknown): JobFailure | ServerBusy {
   if (status === 401 || status === 403) return new JobFailure('model_server_denied', error);
   if (status === 400 || status === 413 || status === 422) return new JobFailure('request_refused', error);
   return new JobFailure('model_unavailable', error);
+}
+
+function isTooLong(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause) if (at instanceof LineTooLongError) return true;
+  return false;
 }
 
 /** Seconds or a date → ms from now, within bounds; 0 when it says nothing. */

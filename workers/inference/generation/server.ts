@@ -1,6 +1,7 @@
 import { ModelName } from '@warmwind/shared/inference';
 import OpenAI from 'openai';
 import { z } from 'zod';
+import { fetchBoundedLines } from './bounded-lines.ts';
 import { readWaiting } from './gauges.ts';
 
 /** How long a server may take to say how it is, ms. */
@@ -40,6 +41,7 @@ export class ModelServer {
       // BullMQ owns retries.
       maxRetries: 0,
       logLevel: 'off',
+      fetch: fetchBoundedLines,
       fetchOptions: { redirect: 'error' },
     });
   }

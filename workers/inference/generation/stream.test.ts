@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { waitFor } from '../../../infra/testing/wait.ts';
 import { classify } from '../../jobs/errors.ts';
@@ -127,4 +129,33 @@ test('an abort ends the stream and the request at the server', async () => {
 test('an answer without bound is cut off', async () => {
   const piece = 'x'.repeat(200_000);
   await expect(ask({ pieces: Array(7).fill(piece) })).rejects.toMatchObject({ code: 'answer_too_long' });
+});
+
+test('a line that never ends is given up before it fills the memory', async () => {
+  let sent = 0;
+  const endless = createServer((_request, response) => {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+    const more = () => {
+      const chunk = 'x'.repeat(2 ** 16);
+      while (!response.destroyed && response.write(chunk)) sent += chunk.length;
+      sent += chunk.length;
+    };
+    response.on('drain', more);
+    response.write('data: ');
+    more();
+  });
+  await new Promise<void>((resolve) => endless.listen(0, '127.0.0.1', resolve));
+  const { port } = endless.address() as AddressInfo;
+  const model = new ModelServer(`http://127.0.0.1:${port}`, undefined);
+  const asked = stream(
+    model,
+    { input: { model: 'm', prompt: 'Hi' }, userId: 'u' },
+    new AbortController().signal,
+    30_000,
+    () => undefined,
+  );
+  await expect(asked).rejects.toMatchObject({ code: 'answer_too_long' });
+  expect(sent).toBeLessThan(32 * 2 ** 20);
+  endless.closeAllConnections();
+  endless.close();
 });
