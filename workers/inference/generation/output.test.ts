@@ -39,7 +39,7 @@ test('pieces end between characters, wherever the text is cut on its way here', 
     await sleep(1);
     pieces.push(text);
   });
-  const text = `x${'😀'.repeat(40_000)}é👩‍👧`;
+  const text = `xy${'😀'.repeat(40_000)}é👩‍👧`;
   for (const unit of [...text].flatMap((letter) => letter.split(''))) output.add(unit);
   await output.end();
   expect(pieces.join('')).toBe(text);
