@@ -59,6 +59,7 @@ const OTHERS = {
   hostLease: [keys.hostLease, hosts],
   hostContainers: [keys.hostContainers, hosts],
   hosts: [keys.hosts],
+  hostMemory: [keys.hostMemory],
   observerLease: [keys.observerLease],
   observerCursor: [keys.observerCursor],
   ...Object.fromEntries(
