@@ -71,6 +71,8 @@ export async function recordStopped(
       }
     }
     if (ledger) await drained(new Drain({ redis: queue, ledger, log }));
+    // What it still keeps counts as untold; ends are noted, and the next start publishes them.
+    publisher.close();
     return { stopped, untold };
   } finally {
     clearTimeout(late);
