@@ -20,21 +20,28 @@ beforeAll(async () => {
 afterEach(() => world.tidy());
 afterAll(() => world?.stop());
 
-/** A client that subscribes and then reads nothing until it is resumed. */
-async function deaf(url: string, token: string, room: string): Promise<WebSocket> {
+/** A client that reads nothing once its subscription is accepted, until it is resumed. */
+async function deaf(url: string, token: string, room: string): Promise<{ ws: WebSocket; seen: unknown[] }> {
   const ws = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
   world.onTidy(() => ws.terminate());
   ws.on('error', () => undefined);
   const packets = new EventEmitter();
-  ws.on('message', (data) => packets.emit(data.toString().slice(0, 2)));
+  const seen: unknown[] = [];
+  ws.on('message', (data) => {
+    const text = data.toString();
+    if (text.startsWith('42')) seen.push(JSON.parse(text.slice(2))[1].data.percent);
+    else packets.emit(text.slice(0, 2));
+  });
   const next = (head: string) => new Promise((resolve) => packets.once(head, resolve));
   await new Promise((resolve) => ws.once('open', resolve));
   const opened = next('40');
   ws.send(`40${JSON.stringify({ token })}`);
   await opened;
-  ws.pause();
-  ws.send(`42${JSON.stringify(['subscribe', { room }])}`);
-  return ws;
+  packets.once('43', () => ws.pause());
+  const accepted = next('43');
+  ws.send(`420${JSON.stringify(['subscribe', { room }])}`);
+  await accepted;
+  return { ws, seen };
 }
 
 const large = (percent: number) => ({
@@ -48,7 +55,7 @@ test('clients that do not read keep the memory of a node within its bound, and o
   for (const job of jobs) for (const n of upTo(EVENTS)) await world.append('ann', job, large(n));
   const before = await node.rss();
   const token = await ticket('ann');
-  for (const job of jobs) await Promise.all(upTo(40).map(() => deaf(node.url, token, `job:${job}`)));
+  for (const job of jobs) for (const _ of upTo(40)) await deaf(node.url, token, `job:${job}`);
   const [job = ''] = jobs;
   const sockets = await Promise.all(
     ['ann', 'bob'].map(async (user) => {
@@ -85,13 +92,8 @@ test('a client that reads nothing for a while is sent every event once and in or
   const { url } = await world.node();
   const job = await world.job('ann');
   for (const n of upTo(60)) await world.append('ann', job, large(n));
-  const ws = await deaf(url, await ticket('ann'), `job:${job}`);
+  const { ws, seen } = await deaf(url, await ticket('ann'), `job:${job}`);
   for (const n of upTo(60)) await world.append('ann', job, large(60 + n));
-  const seen: unknown[] = [];
-  ws.on('message', (data) => {
-    const [, text = ''] = /^42(\[.*)$/s.exec(data.toString()) ?? [];
-    if (text !== '') seen.push(JSON.parse(text)[1].data.percent);
-  });
   ws.resume();
   await waitFor('all events', () => seen.length >= 120);
   expect(seen).toEqual(upTo(120));
