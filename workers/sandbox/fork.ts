@@ -143,7 +143,14 @@ export class Fork {
 }
 
 /** What `serve` needs. */
-const OWN = ['./', '../jobs/errors.ts', '../package.json'].map((path) => {
+const OWN = [
+  './',
+  '../jobs/errors.ts',
+  '../package.json',
+  '../../node_modules/@warmwind/shared',
+  '../../shared/package.json',
+  '../../shared/text.ts',
+].map((path) => {
   const found = fileURLToPath(new URL(path, import.meta.url));
   return path.endsWith('/') ? `${found}*` : found;
 });
