@@ -23,6 +23,7 @@ beforeAll(async () => {
   owner = await watch(world, node.url, containerId, { user: desktop.userId, mode: 'control' });
   await owner.socket.timeout(5000).emitWithAck('vnc:control', { containerId, action: 'request' });
   await waitFor('the picture', () => owner.seen.length > 0);
+  await waitFor('the first terminal', async () => (await run('pgrep -x bash')) !== '');
 }, ENGINE_WITHIN_MS);
 afterAll(async () => {
   await world?.tidy();
@@ -47,11 +48,11 @@ const send = (input: object) => owner.socket.emit('vnc:input', { containerId: de
 /** Opens a terminal in which a program writes what is typed to a file; gives what the file has. */
 async function recorder(name: string): Promise<() => Promise<string>> {
   const program = `stty raw -echo; touch /tmp/${name}.ready; cat >/tmp/${name}`;
-  await (await exec(`xterm -geometry 60x10+100+100 -T ${name} -e sh -c '${program}'`)).start({
+  await (await exec(`xterm -geometry 60x3+100+470 -T ${name} -e sh -c '${program}'`)).start({
     Detach: true,
   });
   await waitFor('the program', async () => (await run(`ls /tmp/${name}.ready 2>/dev/null`)) !== '');
-  for (const mask of [1, 0]) send({ t: 'ptr', x: 200, y: 180, mask });
+  for (const mask of [1, 0]) send({ t: 'ptr', x: 200, y: 525, mask });
   return () => run(`cat /tmp/${name}`);
 }
 
@@ -105,4 +106,16 @@ test('400 different letters at once arrive, in order', async () => {
   type(text);
   await waitFor('the last letter', async () => [...(await typed())].length >= 400);
   expect(await typed()).toBe(text);
+});
+
+test('clicks whose press and release come at once are clicks', async () => {
+  const running = async () => (await run('pgrep -x xfe')) !== '';
+  for (let n = 0; n < 5; n++) {
+    send({ t: 'ptr', x: 300, y: 300, mask: 0 });
+    // The panel's button for files, in a screen of 800 × 600.
+    for (const mask of [0, 1, 0]) send({ t: 'ptr', x: 100, y: 582, mask });
+    await waitFor('the file manager', running);
+    await run('pkill -x xfe');
+    await waitFor('its end', async () => !(await running()));
+  }
 });

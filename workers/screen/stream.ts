@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MAX_FRAME_BYTES, type ScreenInput } from '@warmwind/shared/screen';
 import { Later } from './later.ts';
 import type { ScreenMetrics } from './metrics.ts';
+import { Outbox } from './outbox.ts';
 import { Pace } from './pace.ts';
 import { Publisher } from './publisher.ts';
 import { Clipboard } from './rfb/clipboard.ts';
@@ -18,6 +19,8 @@ import { VisibleRects } from './visible.ts';
 const KEY_EVERY_MS = 200;
 const CUT_EVERY_MS = 200;
 const RESIZE_EVERY_MS = 250;
+/** Programs miss a button that is released sooner than this after it was pressed, ms: jwm's panel for one. */
+const CLICK_MS = 20;
 /** A screen that changes all the time is shown so often, ms: 30 times a second. */
 const FRAME_MS = 33;
 /** How long a desktop may take to show all of its screen, ms. */
@@ -47,6 +50,8 @@ export class Stream {
   readonly #seen = new VisibleRects();
   readonly #clipboard: Clipboard;
   readonly #keyboard = new Keyboard();
+  readonly #outbox = new Outbox();
+  #mask = 0;
   readonly #timers = {
     ask: new Later(),
     key: new Later(),
@@ -87,6 +92,7 @@ export class Stream {
       await this.#o.connection.run((size) => this.#speak(size), signal, this.#o.turn);
     } finally {
       for (const timer of Object.values(this.#timers)) timer.clear();
+      this.#outbox.clear();
     }
   }
 
@@ -101,6 +107,12 @@ export class Stream {
 
   /** What it changes is to be seen soon. → false when the desktop does not take it. */
   send(input: ScreenInput): boolean {
+    const clicks = input.t === 'ptr' && input.mask !== this.#mask;
+    if (input.t === 'ptr') this.#mask = input.mask;
+    return this.#outbox.run(() => this.#act(input), clicks ? CLICK_MS : 0);
+  }
+
+  #act(input: ScreenInput): boolean {
     this.#timers.ask.hurry();
     switch (input.t) {
       case 'key':
