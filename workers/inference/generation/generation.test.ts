@@ -239,6 +239,28 @@ test('a server that asks for a pause gets it, and no attempt is spent', async ()
   expect(server.asked).toHaveLength(2);
 });
 
+test.each([429, 503])('a refusal with %s holds back its user, and another is served', async (status) => {
+  const server = await serve('m');
+  const error = { message: 'too many of yours' };
+  server.scripts.push({ refuse: { status, body: { error }, headers: { 'Retry-After': '60' } } });
+  await work('a', [server]);
+  const [one, other] = ['ada', 'bob'];
+  const refused = await fleet.ask({ model: 'm', prompt: 'Hi' }, one);
+  await waitFor('it to be handed back', async () => {
+    return server.asked.length === 1 && (await fleet.queue('ai-inference').getDelayedCount()) > 0;
+  });
+  const second = await fleet.ask({ model: 'm', prompt: 'Hi' }, one);
+  await waitFor('the second to wait for it', async () => (await deliveries(second)) >= 1);
+  await completed(await fleet.ask({ model: 'm', prompt: 'Hi' }, other));
+  await promote(refused);
+  await waitFor('it to be held back again', async () => (await deliveries(refused)) >= 2);
+  expect(server.asked).toHaveLength(2);
+  for (const job of [refused, second]) {
+    expect(await fleet.job(job)).toMatchObject({ attemptsMade: 0 });
+    await fleet.cancel(job);
+  }
+});
+
 test('a job goes to the worker that has its model, no attempt spent on the way', async () => {
   const [m, n] = [await serve('m'), await serve('n')];
   await work('a', [m]);

@@ -33,7 +33,8 @@ export function createGeneration(options: GenerationOptions): InferenceHandler {
   const { servers, metrics, idleMs } = options;
   return async (job, input) => {
     const startedAt = Date.now();
-    const server = await servers.choose(input.model);
+    const { userId } = job.data;
+    const server = await servers.choose(input.model, userId);
     if (server === 'busy') return wait(options, job, startedAt, 'model_busy');
     if (!server) return waitElsewhere(options, job, startedAt, input.model);
     server.inFlight += 1;
@@ -42,10 +43,13 @@ export function createGeneration(options: GenerationOptions): InferenceHandler {
       await job.progress(10, 'asks the model');
       const { text, finishReason, usage, firstTokenAt } = await stream(
         server,
-        { input, userId: job.data.userId },
+        { input, userId },
         job.signal,
         idleMs,
-        (piece) => output.add(piece),
+        (piece) => {
+          server.refusals.accept(startedAt);
+          output.add(piece);
+        },
       );
       await output.end();
       const endedAt = Date.now();
@@ -68,8 +72,7 @@ export function createGeneration(options: GenerationOptions): InferenceHandler {
     } catch (error) {
       output.discard();
       if (!(error instanceof ServerBusy)) throw error;
-      // All jobs of this worker leave it alone as long as it asks.
-      server.busyUntil = Math.max(server.busyUntil, Date.now() + error.retryAfterMs);
+      server.refusals.add(userId, error.retryAfterMs);
       return wait(options, job, startedAt, 'model_busy', error.retryAfterMs);
     } finally {
       server.inFlight -= 1;

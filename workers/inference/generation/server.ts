@@ -3,6 +3,7 @@ import OpenAI from 'openai';
 import { z } from 'zod';
 import { fetchBoundedLines } from './bounded-lines.ts';
 import { readWaiting } from './gauges.ts';
+import { Refusals } from './refusals.ts';
 
 /** How long a server may take to say how it is, ms. */
 const ANSWER_WITHIN_MS = 1500;
@@ -22,8 +23,7 @@ export class ModelServer {
   models: ReadonlySet<string> = new Set();
   /** Requests of this worker that it answers now. */
   inFlight = 0;
-  /** Until then it wants no requests, ms since 1970. */
-  busyUntil = 0;
+  readonly refusals = new Refusals();
   readonly #url: string;
   readonly #key: string | undefined;
   #waiting = 0;
@@ -51,8 +51,8 @@ export class ModelServer {
     return this.#waiting + this.inFlight;
   }
 
-  takes(maxWaiting: number): boolean {
-    return this.#waiting <= maxWaiting && Date.now() >= this.busyUntil;
+  takes(userId: string, maxWaiting: number): boolean {
+    return this.#waiting <= maxWaiting && this.refusals.allow(userId);
   }
 
   /** Asks how it is. Never rejects. */

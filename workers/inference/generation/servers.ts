@@ -56,12 +56,15 @@ export class ModelServers {
     return states;
   }
 
-  /** The one with the least to do; `busy` when all that have the model have too much; `undefined` when none has it. */
-  async choose(model: string): Promise<ModelServer | 'busy' | undefined> {
+  /**
+   * The one with the least to do; `busy` when all that have the model have too much or refuse this user; `undefined` when
+   * none has it.
+   */
+  async choose(model: string, userId: string): Promise<ModelServer | 'busy' | undefined> {
     await this.#known.promise;
     const serving = this.#up().filter(({ models }) => models.has(model));
     if (serving.length === 0) return undefined;
-    const free = serving.filter((server) => server.takes(this.#o.maxWaiting));
+    const free = serving.filter((server) => server.takes(userId, this.#o.maxWaiting));
     return free.sort((a, b) => a.load - b.load)[0] ?? 'busy';
   }
 
