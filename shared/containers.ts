@@ -124,7 +124,7 @@ export function containerFromRecord(record: Record<string, string>): Container |
   };
 }
 
-/** The ledger does not keep it: what was stopped after its time to live was stopped for that. */
+/** A record of before reasons were kept has none: what was stopped after its time to live was stopped for that. */
 function endReasonOf({ state, endReason, endedAt, expiresAt }: Record<string, string>): {
   endReason?: EndReason;
 } {

@@ -54,6 +54,7 @@ const desktopOf = (job: JobRow): ContainerRow => ({
   startedAt: null,
   expiresAt: null,
   endedAt: null,
+  endReason: null,
 });
 
 /** How fast one process moves changes into the ledger: the start and the end of jobs of many users. */

@@ -63,7 +63,7 @@ export async function fill(sql: postgres.Sql, user: string, jobs: number): Promi
   await sql`insert into job_changes select ${id}, 1, 'end', ${user}, 'failed', 1, 1, ${at} from ${numbers}`;
   await sql`insert into job_inputs select ${id}, ${user}, ${AWKWARD} from ${numbers}`;
   await sql`insert into containers select ${id}, ${user}, ${AWKWARD}, 'stopped', 'desktop', 800, 600, '{}', ${id}, 'h', 'b', 1,
-    null, ${at}, ${at}, ${at}, ${at} from ${numbers}`;
+    null, ${at}, ${at}, ${at}, ${at}, 'idle' from ${numbers}`;
   await sql`insert into container_changes select ${id}, 'end', ${user}, 'stopped', 'h', 1, ${at} from ${numbers}`;
   await sql`insert into idempotency_keys select ${user}, ${id}, 'hash', ${id}, ${id}, ${at} from ${numbers}`;
   await sql`insert into usage_days values (${user}, '2026-01-01', ${jobs}, 0.1, ${1 / 3}, 1e-9, 1, 9007199254740991)`;

@@ -108,6 +108,7 @@ async function upsertContainers(db: Db, rows: ContainerRow[]): Promise<Set<strin
         startedAt: sql`excluded.started_at`,
         expiresAt: sql`excluded.expires_at`,
         endedAt: sql`excluded.ended_at`,
+        endReason: sql`excluded.end_reason`,
         spec: sql`case when ${keepsSpec(sql`excluded.ended_at`, sql`excluded.started_at`)} then ${containers.spec} else '{}' end`,
       },
       setWhere: sql`${containers.endedAt} is null and excluded.fence >= ${containers.fence}`,

@@ -8,7 +8,15 @@ import { recordChanges } from './changes.ts';
 import type { Db } from './db.ts';
 import { recordPlacement } from './placements.ts';
 import { beat, listJobs, readContainer, readJob, readLag } from './reads.ts';
-import { type ContainerRow, containerRecord, containerRow, type JobRow, jobRecord, jobRow } from './rows.ts';
+import {
+  type ContainerRow,
+  containerOf,
+  containerRecord,
+  containerRow,
+  type JobRow,
+  jobRecord,
+  jobRow,
+} from './rows.ts';
 import { containers } from './schema.ts';
 import { recordSubmission } from './submissions.ts';
 import { readUsage } from './usage.ts';
@@ -73,6 +81,7 @@ const desktop = (more: Partial<ContainerRow> = {}): ContainerRow => ({
   startedAt: null,
   expiresAt: null,
   endedAt: null,
+  endReason: null,
   ...more,
 });
 const ended = (state: 'completed' | 'failed' | 'cancelled', more: Partial<JobRow> = {}) =>
@@ -97,7 +106,10 @@ test('a record and its row are the same fact, both ways', () => {
     startedAt: new Date(T0),
     expiresAt: new Date(T0 + 1),
   });
-  expect(containerRow(USER, containerRecord(running))).toEqual(running);
+  const idle = { ...running, state: 'stopped', endedAt: new Date(T0 + 2), endReason: 'idle' } as const;
+  for (const row of [running, idle]) expect(containerRow(USER, containerRecord(row))).toEqual(row);
+  const ofLater = { ...containerRecord(idle), endReason: 'of a later version' };
+  expect(containerRow(USER, ofLater)).toEqual({ ...idle, endReason: null });
 });
 
 describe('a submission', () => {
@@ -202,6 +214,16 @@ describe('changes', () => {
     const stopped = { ...running, state: 'stopped' as const, endedAt: new Date(T0) };
     await recordChanges(db, { jobs: [], containers: [changeOf('3', stopped)] });
     expect(await readContainer(db, USER, 'c1')).toMatchObject({ state: 'stopped', spec: {} });
+  });
+
+  test('a desktop that was stopped for being idle says so, whatever Redis has forgotten', async () => {
+    const times = { startedAt: new Date(T0), expiresAt: new Date(T0 + 60_000), endedAt: new Date(T0 + 1) };
+    const stopped = desktop({ state: 'stopped', host: 'a', fence: 2, ...times, endReason: 'idle' });
+    const stopping = { ...stopped, state: 'stopping' as const, endedAt: null };
+    await recordChanges(db, { jobs: [], containers: [changeOf('1', stopping)] });
+    await recordChanges(db, { jobs: [], containers: [changeOf('2', stopped)] });
+    const row = await readContainer(db, USER, 'c1');
+    expect(row && containerOf(row)).toMatchObject({ state: 'stopped', endReason: 'idle' });
   });
 
   test('two writers of overlapping changes at once: neither waits for the other for ever, nothing counts twice', async () => {

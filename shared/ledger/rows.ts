@@ -1,4 +1,10 @@
-import { type Container, type ContainerState, containerFromRecord, hasEnded } from '../containers.ts';
+import {
+  type Container,
+  type ContainerState,
+  containerFromRecord,
+  EndReason,
+  hasEnded,
+} from '../containers.ts';
 import { isTerminal, type Job, type JobError, type JobKind, type JobState, jobFromRecord } from '../jobs.ts';
 import type { containers, jobs } from './schema.ts';
 
@@ -78,6 +84,7 @@ export function containerRow(userId: string, record: Fields): ContainerRow {
     startedAt: dateOf(record.startedAt),
     expiresAt: dateOf(record.expiresAt),
     endedAt: hasEnded(state) ? (dateOf(record.endedAt) ?? new Date(0)) : null,
+    endReason: EndReason.safeParse(record.endReason).data ?? null,
   };
 }
 
@@ -100,6 +107,7 @@ export const containerRecord = (row: ContainerRow): Fields => ({
   ...(row.startedAt ? { startedAt: ms(row.startedAt) } : {}),
   ...(row.expiresAt ? { expiresAt: ms(row.expiresAt) } : {}),
   ...(row.endedAt ? { endedAt: ms(row.endedAt) } : {}),
+  ...(row.endReason ? { endReason: row.endReason } : {}),
 });
 
 /** A row as its owner sees it. */

@@ -12,7 +12,7 @@ import {
   timestamp,
   uniqueIndex,
 } from 'drizzle-orm/pg-core';
-import type { ContainerState } from '../containers.ts';
+import type { ContainerState, EndReason } from '../containers.ts';
 import type { JobError, JobKind, JobState } from '../jobs.ts';
 
 /**
@@ -110,6 +110,8 @@ export const containers = pgTable(
     startedAt: time('started_at'),
     expiresAt: time('expires_at'),
     endedAt: time('ended_at'),
+    /** Why it was stopped, when nobody asked for that. */
+    endReason: text('end_reason').$type<EndReason>(),
   },
   (t) => [
     index('containers_by_user').on(t.userId, t.createdAt, t.id),

@@ -84,15 +84,17 @@ async function closeEnded(pass: Pass): Promise<void> {
 
 /** Tells Redis of an end that the ledger knows. */
 export async function closeDesktop({ records, count }: Pass, row: ContainerRow): Promise<void> {
-  const { userId, id: containerId, state: to, error } = row;
+  const { userId, id: containerId, state: to, error, endReason } = row;
   const record = await records.desktops.get({ userId, containerId });
   if (!record || hasEnded(record.state)) return;
   const { fence } = record;
   const change =
     to === 'failed'
       ? { to, fence, error: error ?? undefined }
-      : to === 'stopped' || to === 'lost'
-        ? { to, fence }
-        : undefined;
+      : to === 'stopped'
+        ? { to, fence, reason: endReason ?? undefined }
+        : to === 'lost'
+          ? { to, fence }
+          : undefined;
   if (change && (await records.desktops.change(record, change)) === 'ok') count('closed');
 }

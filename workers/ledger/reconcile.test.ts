@@ -350,10 +350,10 @@ describe('a desktop', () => {
     expect(await reconcile()).toMatchObject({ closed: 0 });
   });
 
-  test('whose end Redis has forgotten is closed there, and the end told', async () => {
+  test('whose end Redis has forgotten is closed there, and the end told with its reason', async () => {
     const start = await placed();
     const before = await desktopRecord(start);
-    await records.desktops.change(start, { to: 'stopped', fence: start.fence });
+    await records.desktops.change(start, { to: 'stopped', fence: start.fence, reason: 'idle' });
     await drained();
     await fleet.realtime.client.flushall();
     const key = keys.container(start.userId, start.containerId);
@@ -361,8 +361,9 @@ describe('a desktop', () => {
     await redis.hset(key, before);
     await redis.zadd(keys.hosts(), Date.now(), 'a');
     expect(await reconcile()).toMatchObject({ closed: 1 });
-    expect(await desktopRecord(start)).toMatchObject({ state: 'stopped' });
-    await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
+    expect(await desktopRecord(start)).toMatchObject({ state: 'stopped', endReason: 'idle' });
+    const events = await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
+    expect(events.at(-1)?.data).toMatchObject({ reason: 'idle' });
   });
 });
 

@@ -1,0 +1,1 @@
+ALTER TABLE "containers" ADD COLUMN "end_reason" text;
