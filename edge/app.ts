@@ -4,13 +4,12 @@ import type { MiddlewareHandler } from 'hono';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
 import { authenticate } from './auth/authenticate.ts';
+import { commandRoutes } from './commands/routes.ts';
 import type { Config } from './config.ts';
 import { consoleRoutes } from './console/routes.ts';
 import { getContainer } from './containers/get.ts';
 import { listContainers } from './containers/list.ts';
 import { screenshot } from './containers/screenshot.ts';
-import { startContainer } from './containers/start.ts';
-import { stopContainer } from './containers/stop.ts';
 import { expelViewer, listViewers } from './containers/viewers.ts';
 import { docsRoutes } from './docs/routes.ts';
 import type { App, AppEnv } from './env.ts';
@@ -21,7 +20,6 @@ import { crossOrigin } from './http/cross-origin.ts';
 import { errorResponse, onInvalid } from './http/error-response.ts';
 import { noRoute, openMethods } from './http/methods.ts';
 import { useWording } from './http/wording.ts';
-import { infer } from './inference/infer.ts';
 import { listModels } from './inference/models.ts';
 import { cancelJob } from './jobs/cancel.ts';
 import { jobEvents } from './jobs/events.ts';
@@ -62,14 +60,12 @@ export function createApp(config: Config): App {
 
   app.use(openMethods(app), authenticate(services));
 
-  startContainer(app, services);
-  stopContainer(app, services);
+  commandRoutes(app, services);
   listContainers(app, services);
   getContainer(app, services);
   screenshot(app, services);
   listViewers(app, services);
   expelViewer(app, services);
-  infer(app, services);
   listModels(app, services);
   chatCompletions(app, services);
   listOpenAiModels(app, services);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { iso } from './jobs.ts';
+import { iso } from './times.ts';
 import { WebhookUrl } from './webhooks.ts';
 
 export const CONTAINER_STATES = [

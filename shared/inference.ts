@@ -108,29 +108,40 @@ export const InferenceInput = z.object({
 export type InferenceInput = z.infer<typeof InferenceInput>;
 
 /**
- * What a language model answered. Times in ms: from being queued to the start of the attempt that answered, from there to
- * the first token, and to the end. `usage` is 0 where the server does not say.
+ * The answer of a language model. Times in ms: from being queued to the start of the attempt that answered, from there to
+ * the first token, and to the end. `usage` is 0 where the server does not report it.
  */
-export type GenerationResult = {
-  model: string;
-  text: string;
-  finishReason: string;
-  usage: { inputTokens: number; outputTokens: number };
-  queueMs: number;
-  firstTokenMs: number;
-  runMs: number;
-};
+export const GenerationResult = z.object({
+  model: z.string(),
+  text: z.string(),
+  finishReason: z.string(),
+  usage: z.object({ inputTokens: z.number().int(), outputTokens: z.number().int() }),
+  queueMs: z.number(),
+  firstTokenMs: z.number(),
+  runMs: z.number(),
+});
+export type GenerationResult = z.infer<typeof GenerationResult>;
 
 /**
- * What stands on an image: the text by lines, and its words with their boxes in pixels. `confidence` is 0-100. Times as
- * above.
+ * The text on an image: by lines, and its words with their boxes in pixels. `confidence` is 0-100. Times as in
+ * {@link GenerationResult}.
  */
-export type ReadingResult = {
-  model: string;
-  text: string;
-  width: number;
-  height: number;
-  boxes: { text: string; confidence: number; x: number; y: number; width: number; height: number }[];
-  queueMs: number;
-  runMs: number;
-};
+export const ReadingResult = z.object({
+  model: z.string(),
+  text: z.string(),
+  width: z.number().int(),
+  height: z.number().int(),
+  boxes: z.array(
+    z.object({
+      text: z.string(),
+      confidence: z.number(),
+      x: z.number(),
+      y: z.number(),
+      width: z.number(),
+      height: z.number(),
+    }),
+  ),
+  queueMs: z.number(),
+  runMs: z.number(),
+});
+export type ReadingResult = z.infer<typeof ReadingResult>;

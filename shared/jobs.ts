@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { JOB_KINDS, type JobKind } from './contract/registry.ts';
+import { iso } from './times.ts';
 
-export const JOB_KINDS = ['container.start', 'container.stop', 'inference'] as const;
-export type JobKind = (typeof JOB_KINDS)[number];
+export { JOB_KINDS, type JobKind };
 
 export const JOB_STATES = [
   'queued',
@@ -62,6 +63,3 @@ export function jobFromRecord(record: Record<string, string>): Job | undefined {
     ...(record.containerId ? { containerId: record.containerId } : {}),
   };
 }
-
-/** Milliseconds as Redis keeps them → ISO 8601. */
-export const iso = (ms: string | number | undefined): string => new Date(Number(ms ?? 0)).toISOString();

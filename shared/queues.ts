@@ -1,5 +1,5 @@
-import { OCR_MODEL } from './inference.ts';
-import type { JobKind } from './jobs.ts';
+import type { Lane } from './contract/command.ts';
+import type { JobKind } from './contract/registry.ts';
 
 /** Queues that any worker may serve: desktops to place, models to ask, images to read, webhooks to deliver, upkeep. */
 export const QUEUES = ['containers', 'ai-inference', 'ai-readings', 'webhooks', 'cleanup'] as const;
@@ -9,14 +9,28 @@ export type QueueName = (typeof QUEUES)[number];
 export const JOB_QUEUES = ['containers', 'ai-inference', 'ai-readings'] as const satisfies QueueName[];
 
 /**
- * The queue of requests to a model. Readings take a CPU here, other models wait for their servers: neither takes slots
- * from the other.
+ * Where a lane's jobs wait: in `queue`, and once a host has their container in a queue of that host, which `suffix` tells
+ * from its others. No lane takes slots from another: readings take a CPU, other models wait for their servers, and a
+ * control command never waits behind work.
  */
-export const inferenceQueue = (model: string): QueueName =>
-  model === OCR_MODEL ? 'ai-readings' : 'ai-inference';
+export const LANES = {
+  placements: { queue: 'containers' },
+  control: { queue: 'containers', suffix: '' },
+  work: { queue: 'containers', suffix: '.work' },
+  models: { queue: 'ai-inference' },
+  readings: { queue: 'ai-readings' },
+} as const satisfies Record<Lane, { queue: QueueName; suffix?: string }>;
 
-/** Commands to the desktops of one host. */
-export const hostQueue = (host: string): string => `containers-${host}`;
+/** Every host's queues begin so. */
+export const HOST_QUEUES = 'containers-';
+/** Control commands to the containers of one host. */
+export const hostQueue = (host: string): string => `${HOST_QUEUES}${host}${LANES.control.suffix}`;
+/** Other work on the containers of one host. */
+export const hostWorkQueue = (host: string): string => `${HOST_QUEUES}${host}${LANES.work.suffix}`;
+export const hostQueues = (host: string): string[] => [hostQueue(host), hostWorkQueue(host)];
+/** The host that a queue belongs to; `undefined` for one that any worker may serve. Names of hosts have no dot. */
+export const hostOfQueue = (queue: string): string | undefined =>
+  queue.startsWith(HOST_QUEUES) ? queue.slice(HOST_QUEUES.length).split('.')[0] : undefined;
 
 /** BullMQ's options for every submission: three attempts, 2 s, 4 s, 8 s with jitter, bounded memory of the past. */
 export const JOB_OPTIONS = {
@@ -52,8 +66,10 @@ export type JobData = {
   userId: string;
   jobId: string;
   run: number;
-  /** The desktop it is about; '' for work without one. */
+  /** The container that it is about or creates; '' for work without one. */
   containerId: string;
+  /** All that it creates, when they are several. */
+  containerIds?: string[];
   /** The request that submitted the run, for logs. */
   requestId: string;
 };

@@ -1,7 +1,7 @@
+import type { SubmitPlan } from './contract/plan.ts';
 import type { JobKind, TerminalJobState } from './jobs.ts';
 import { keys } from './keys.ts';
 import type { LimitScope, Quotas } from './limits.ts';
-import type { QueueName } from './queues.ts';
 
 /** How long a record is kept after its last change while its job or desktop is open, ms. */
 export const OPEN_RECORD_TTL_MS = 7 * 86_400_000;
@@ -18,22 +18,22 @@ export const RESERVATION_MS = 600_000;
 /** Changes of one user that wait for the ledger, at most; older ones go first, and the reconciler makes up for them. */
 export const MAX_CHANGES = 10_000;
 
-/** What a submission says of its job, beside what it is about. */
+/** A submission's job, apart from what it is about. */
 export type JobRequest = {
   id: string;
   kind: JobKind;
   requestId: string;
   /** See `PRIORITY_CLASS`. */
   priorityClass?: number | undefined;
-  /** Where its owner wants to be told. */
+  /** Where its owner wants to be notified. */
   webhookUrl?: string | undefined;
   /** How long one attempt may take, ms, if not the usual. */
   timeoutMs?: number | undefined;
 };
 
 /**
- * What the submit script is told, as JSON in ARGV[1]; ARGV[2] is an inference's input, '' for all else. Times in ms unless
- * named otherwise.
+ * The request of the submit script, as JSON in ARGV[1]; ARGV[2] is the input that is kept for the worker, '' for none.
+ * Times in ms unless named otherwise.
  */
 export type SubmitRequest = {
   /** Unique to this request, see the limiter. */
@@ -43,73 +43,79 @@ export type SubmitRequest = {
   /** SHA-256 of the body, when the caller sent an `Idempotency-Key`. */
   bodyHash?: string;
   userId: string;
+  quotas: Quotas;
   openTtlMs: number;
   reservationMs: number;
   /** How long the new records, and the idempotency key, are kept until the submission is confirmed. */
   unconfirmedTtlMs: { record: number; key: number };
-} & (
-  | {
-      action: 'start';
-      job: JobRequest;
-      queue: QueueName;
-      container: Record<string, string>;
-      quotas: Quotas;
-    }
-  | { action: 'stop'; job: JobRequest; queue: QueueName; containerId: string }
-  /** `containerId` is the desktop that is read, if one is. */
-  | { action: 'inference'; job: JobRequest; queue: QueueName; containerId?: string; quotas: Quotas }
-  /** `containerId` is the id of the desktop that a start gets anew; `maxChanges` as in the change scripts. */
-  | {
-      action: 'retry';
-      job: Pick<JobRequest, 'id' | 'requestId'>;
-      containerId: string;
-      quotas: Quotas;
-      maxChanges: number | '';
-      /** How long its idempotency key is remembered. */
-      keyTtlMs: number;
-    }
-);
+} & (NewJobRequest | RetryRequest);
+
+/** `containerId` is the container that the job is about, `containers` the fields of those that it creates. */
+type NewJobRequest = {
+  plan: SubmitPlan;
+  job: JobRequest;
+  containerId?: string;
+  containers?: Record<string, string>[];
+};
+
+type RetryRequest = {
+  plans: Record<string, SubmitPlan>;
+  job: Pick<JobRequest, 'id' | 'requestId'>;
+  /** The ids that new containers get, as many as a job may have. */
+  newIds: string[];
+  /** Bound of the owner's changes, as in the change scripts. */
+  maxChanges: number | '';
+  /** How long its idempotency key is remembered. */
+  keyTtlMs: number;
+};
+
+/** How many containers one job may create. */
+export const MAX_JOB_CONTAINERS = 10;
 
 /** A record as a script has left it; `seq` is that of its change for the ledger, '' when there is none. */
 export type ChangedRecord = { seq: string; record: Record<string, string> };
-/** `container` is the desktop of a start. */
-export type ChangedRecords = { job: ChangedRecord; container?: ChangedRecord };
+/** `containers` are those that the job creates. */
+export type ChangedRecords = { job: ChangedRecord; containers?: ChangedRecord[] };
 
-/** What it answers, after the limiter's decision. */
+/** Its answer, after the limiter's decision. */
 export type SubmitVerdict =
   | { verdict: 'denied' | 'mismatch' | 'not_found' }
-  | { verdict: 'ended'; state: string }
+  /** The container has ended, or is in a state in which it does not take the command. */
+  | { verdict: 'ended' | 'unready'; state: string }
   | { verdict: 'quota'; name: string; limit: number; used: number }
-  /** A retry of what has not ended, or has completed; and of what Redis no longer has all of. */
+  /** A retry of a job that has not ended, has completed, or is of a kind that is not retried. */
   | { verdict: 'unretryable'; state: string }
+  /** A retry of a job of which Redis no longer has all. */
   | { verdict: 'forgotten' }
   /** `state` is that of the job's record: while `queued`, adding it to `queue` again is safe and needed. */
   | {
       verdict: 'accepted' | 'replayed';
       jobId: string;
+      /** The container that it is about, or the first that it creates; '' for none. */
       containerId: string;
+      /** All that it creates, when they are several. */
+      containerIds?: string[];
       queue: string;
       state: string;
       run: number;
       priority: number;
       /** When the job was created, ms of Redis. */
       createdAt: number;
-      /** Of a retry. */
+      /** Left out when Redis knows only the key that stands for the job. */
       records?: ChangedRecords;
     };
 
 /** The KEYS of the submit script, in its order. `idempotencyHash` is left out when the caller sent no key. */
 export const submitKeys = (
   userId: string,
-  scopes: LimitScope[],
-  job: { jobId: string; containerId: string; idempotencyHash?: string | undefined },
+  scopes: readonly LimitScope[],
+  job: { jobId: string; idempotencyHash?: string | undefined },
 ): string[] => [
   ...scopes.map((scope) => keys.limit(userId, scope)),
   keys.idempotency(userId, job.idempotencyHash ?? 'none'),
   keys.job(userId, job.jobId),
   keys.jobs(userId),
   keys.openJobs(userId),
-  keys.container(userId, job.containerId),
   keys.containers(userId),
   keys.openContainers(userId),
   keys.input(userId, job.jobId),
@@ -122,8 +128,10 @@ export type Cancelled = {
   jobId: string;
   run: number;
   kind: JobKind;
-  /** '' for work without a desktop. */
+  /** '' for work without a container. */
   containerId: string;
+  /** All that it creates, when they are several. */
+  containerIds?: string[];
 };
 
 /** How an earlier run of a retried job ended, in the field `ends` of its record (JSON, the last five). */
@@ -133,6 +141,8 @@ export type EarlierEnd = {
   fence: number;
   queue: string;
   containerId: string;
+  /** All that it created, as JSON, when they were several. */
+  containerIds?: string;
   /** `JobError` as JSON. */
   error?: string;
   /** When it ended, ms, and how many attempts had. */
@@ -140,11 +150,11 @@ export type EarlierEnd = {
   attemptsMade: number;
 };
 
-/** What the cancel script answers, as JSON. A start's desktop is on its way out then. */
+/** The cancel script's answer, as JSON. The containers that the job creates are stopping then. */
 export type CancelVerdict =
   | { verdict: 'not_found' }
   | { verdict: 'ended'; state: string }
-  /** A stop is not taken back. */
+  /** Its kind is not cancelled. */
   | { verdict: 'uncancellable' }
   | ({ verdict: 'cancelled' } & ChangedRecords);
 

@@ -1,21 +1,22 @@
 import { once } from 'node:events';
+import { createsContainers } from '@warmwind/shared/contract/registry';
 import { newId } from '@warmwind/shared/ids';
 import { MAX_GENERATION_MS, MAX_READING_MS } from '@warmwind/shared/inference';
 import { keys } from '@warmwind/shared/keys';
 import type { Probes } from '@warmwind/shared/node/health';
 import type { Logger } from '@warmwind/shared/node/log';
+import { containersOf } from '@warmwind/shared/node/records';
 import type { DrainStep } from '@warmwind/shared/node/shutdown';
-import { hostQueue } from '@warmwind/shared/queues';
+import { hostQueues } from '@warmwind/shared/queues';
 import type { Hono } from 'hono';
 import { Registry } from 'prom-client';
 import { createBoard } from './admin/board.ts';
+import { createHandlers } from './commands/registry.ts';
 import type { Config } from './config.ts';
 import { Admission } from './containers/admission.ts';
 import { createEndCancelled } from './containers/cancelled.ts';
 import { Engine } from './containers/engine.ts';
 import type { DesktopHost } from './containers/host.ts';
-import { createStart } from './containers/start.ts';
-import { createStop } from './containers/stop.ts';
 import { Sweep } from './containers/sweep.ts';
 import { Lease } from './hosts/lease.ts';
 import { scheduleLostHosts } from './hosts/lost.ts';
@@ -121,21 +122,23 @@ export function createApp(config: Config, log: Logger): App {
   });
 
   const models = new Models(config, stores, metrics, log);
-  const commandsOf = { 'container.start': createStart(host), 'container.stop': createStop(host) };
+  const handlers = createHandlers({ host, models });
   const deps = { redis: queueRedis, records, ledger, metrics, log, queue };
   const serve = (
     queueName: string,
     concurrency: number,
-    { answers = models.generation, ...more }: Partial<JobWorkerOptions> & { answers?: Handler } = {},
+    { answers = handlers.inference, ...more }: Partial<JobWorkerOptions> & { answers?: Handler } = {},
   ) => {
     const locks = { lockMs: config.LOCK_MS, stalledEveryMs: config.STALLED_EVERY_MS };
     const options = { queue: queueName, concurrency, handsBack: true, ...locks, ...more };
-    return new JobWorker(deps, options, { ...commandsOf, inference: answers });
+    return new JobWorker(deps, options, { ...handlers, inference: answers });
   };
   const { limit: max, windowMs: duration } = config.INFERENCE_LIMIT;
   const limiter = { max, duration };
   const placements = serve('containers', config.CONTAINERS_CONCURRENCY);
-  const commands = serve(hostQueue(name), config.COMMANDS_CONCURRENCY, { handsBack: false });
+  const commands = hostQueues(name).map((own) =>
+    serve(own, config.COMMANDS_CONCURRENCY, { handsBack: false }),
+  );
   const inference = serve('ai-inference', config.INFERENCE_CONCURRENCY, {
     limiter,
     maxAttemptTimeoutMs: MAX_GENERATION_MS,
@@ -147,7 +150,7 @@ export function createApp(config: Config, log: Logger): App {
     answers: models.reading,
   });
   /** These work on the host's desktops, so only while it is ours. */
-  const ofHost = [placements, commands];
+  const ofHost = [placements, ...commands];
   /** These any host does, whoever holds its name. */
   const ofAnyHost = [inference, readings];
   const workers = [...ofHost, ...ofAnyHost];
@@ -164,10 +167,12 @@ export function createApp(config: Config, log: Logger): App {
   const cancellations = new Cancellations(queueRedis, log, (cancelled) => {
     for (const worker of workers) worker.cancel(cancelled);
     void followUp.heard(cancelled);
-    if (cancelled.kind !== 'container.start' || !lease.held) return;
-    endCancelled(cancelled, name).catch((error: unknown) =>
-      log.warn({ jobId: cancelled.jobId, err: error }, 'not stopped yet'),
-    );
+    if (!createsContainers(cancelled.kind) || !lease.held) return;
+    for (const container of containersOf(cancelled)) {
+      endCancelled(container, name).catch((error: unknown) =>
+        log.warn({ jobId: cancelled.jobId, err: error }, 'not stopped yet'),
+      );
+    }
   });
   const delivery = new Delivery({
     redis: queueRedis,

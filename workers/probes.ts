@@ -2,7 +2,7 @@ import type { Check } from '@warmwind/shared/health';
 import { readLag } from '@warmwind/shared/ledger/reads';
 import { readDepths } from '@warmwind/shared/node/depths';
 import { diskCheck, liveChecks, type Probes, redisCheck } from '@warmwind/shared/node/health';
-import { hostQueue, QUEUES } from '@warmwind/shared/queues';
+import { hostQueues, QUEUES } from '@warmwind/shared/queues';
 import type { Registry } from 'prom-client';
 import type { Config } from './config.ts';
 import type { Engine } from './containers/engine.ts';
@@ -20,7 +20,7 @@ export type ProbedParts = {
 };
 
 /** The queues that this worker tells the depths of. */
-export const queuesOf = (host: string): string[] => [...QUEUES, hostQueue(host)];
+export const queuesOf = (host: string): string[] => [...QUEUES, ...hostQueues(host)];
 
 /** Reads how deep the queues are, and keeps the metrics up to date with it. */
 export const depthCheck =

@@ -1,14 +1,13 @@
-import type { Container, StartContainer } from '@warmwind/shared/containers';
+import type { Container } from '@warmwind/shared/containers';
 import type { ErrorBody, ErrorCode } from '@warmwind/shared/errors';
 import type { Health } from '@warmwind/shared/health';
-import type { GenerationResult, InferenceRequest } from '@warmwind/shared/inference';
+import type { GenerationResult } from '@warmwind/shared/inference';
 import type { Job } from '@warmwind/shared/jobs';
 import type { UsageDay } from '@warmwind/shared/ledger/usage';
 import type { Limits } from '@warmwind/shared/limits';
 import { completion, modelEntry, openAiError, usageOf } from '@warmwind/shared/openai';
 import type { ShareLink, Ticket } from '@warmwind/shared/realtime';
 import type { Viewers } from '@warmwind/shared/screen';
-import type { z } from 'zod';
 
 /** What the document shows. */
 
@@ -45,12 +44,6 @@ export const ACCEPTED = { jobId: JOB_ID };
 export const ACCEPTED_START = { jobId: JOB_ID, containerId: CONTAINER_ID };
 export const ACCEPTED_RETRY = { jobId: JOB_ID, run: 2 };
 
-export const START: z.input<typeof StartContainer> = {
-  width: 1280,
-  height: 720,
-  ttlSeconds: 600,
-  name: 'My desk',
-};
 export const DESKTOP: Container = {
   id: CONTAINER_ID,
   name: 'My desk',
@@ -79,7 +72,6 @@ export const VIEWERS: Viewers = {
   control: { viewerId: VIEWER_ID, userId: 'user-1' },
 };
 
-export const ASK: InferenceRequest = { model: MODEL, prompt: 'Hello' };
 export const MODELS = { items: [{ id: MODEL, hosts: 2 }] };
 
 export const SHARE = { containerId: CONTAINER_ID, mode: 'view' as const, ttlSeconds: 3600 };

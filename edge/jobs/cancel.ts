@@ -3,8 +3,9 @@ import { hasEnded } from '@warmwind/shared/containers';
 import { ApiError } from '@warmwind/shared/errors';
 import { isId } from '@warmwind/shared/ids';
 import { isTerminal } from '@warmwind/shared/jobs';
-import { readContainer, readJob } from '@warmwind/shared/ledger/reads';
+import { readContainers, readJob } from '@warmwind/shared/ledger/reads';
 import { restoreContainer, restoreJob } from '@warmwind/shared/ledger/restore';
+import { containersOf } from '@warmwind/shared/ledger/rows';
 import type { CancelVerdict } from '@warmwind/shared/records';
 import type { Context } from 'hono';
 import { ACCEPTED } from '../docs/examples.ts';
@@ -54,9 +55,7 @@ export async function cancel(c: Context<AppEnv>, services: Services, id: string)
     c.executionCtx.waitUntil(forgetWish(services, user, id).catch(() => undefined));
   }
   if (verdict.verdict !== 'cancelled') throw refusal(verdict);
-  const { job, container } = verdict;
-  const records = container ? { job, container } : { job };
-  const state = await ledger?.run(c, (db) => recordCancel(db, user, records), config.SUBMIT_TIMEOUT_MS);
+  const state = await ledger?.run(c, (db) => recordCancel(db, user, verdict), config.SUBMIT_TIMEOUT_MS);
   if (state !== undefined && state !== 'cancelled') throw refusal({ verdict: 'ended', state });
 }
 
@@ -65,13 +64,15 @@ async function restore(c: Context<AppEnv>, { ledger, submissions }: Services, id
   const user = c.get('user').id;
   const known = await ledger?.run(c, async (db) => {
     const job = await readJob(db, user, id);
-    return job && { job, desktop: await readContainer(db, user, job.containerId) };
+    return job && { job, containers: await readContainers(db, user, containersOf(job)) };
   });
   if (!known) return false;
-  const { job, desktop } = known;
+  const { job, containers } = known;
   if (isTerminal(job.state)) throw refusal({ verdict: 'ended', state: job.state });
   const now = Date.now();
-  if (desktop && !hasEnded(desktop.state)) await submissions.restore(restoreContainer(desktop, now));
+  for (const container of containers) {
+    if (!hasEnded(container.state)) await submissions.restore(restoreContainer(container, now));
+  }
   await submissions.restore(restoreJob(job, now));
   return true;
 }

@@ -1,3 +1,4 @@
+import { CANCEL_PLANS } from '@warmwind/shared/contract/plan';
 import { CANCELLED_CHANNEL, keys } from '@warmwind/shared/keys';
 import { recordChanges } from '@warmwind/shared/ledger/changes';
 import type { Db } from '@warmwind/shared/ledger/db';
@@ -26,11 +27,15 @@ export async function cancelRun(
 ): Promise<CancelVerdict> {
   const asked = { score: Date.now(), member: wish(userId, jobId) };
   const bound = ledger ? `${MAX_CHANGES}` : '';
-  const args = [userId, jobId, `${ENDED_RECORD_TTL_MS}`, `${OPEN_RECORD_TTL_MS}`, bound, CANCELLED_CHANNEL];
+  const args = [userId, jobId, `${ENDED_RECORD_TTL_MS}`, `${OPEN_RECORD_TTL_MS}`, bound];
   const trip = redis.pipeline();
   trip.zadd(keys.cancellations(), asked);
   if (ledger) trip.zincrby(keys.changedUsers(), 1, userId);
-  trip.eval(cancelScript, cancelKeys(userId, jobId), args);
+  trip.eval(cancelScript, cancelKeys(userId, jobId), [
+    ...args,
+    CANCELLED_CHANNEL,
+    JSON.stringify(CANCEL_PLANS),
+  ]);
   const answers = await trip.exec<unknown[]>();
   return JSON.parse(String(answers.at(-1))) as CancelVerdict;
 }
@@ -46,14 +51,16 @@ const wish = (userId: string, jobId: string): string => `${userId}/${jobId}`;
 export async function recordCancel(
   db: Db,
   userId: string,
-  { job, container }: ChangedRecords,
+  { job, containers = [] }: ChangedRecords,
 ): Promise<string> {
   const row = jobRow(userId, job.record);
   const { jobs: late } = await recordChanges(db, {
     jobs: [{ seq: job.seq, at: timeOf(job.seq), job: row }],
-    containers: container
-      ? [{ seq: container.seq, at: timeOf(container.seq), container: containerRow(userId, container.record) }]
-      : [],
+    containers: containers.map(({ seq, record }) => ({
+      seq,
+      at: timeOf(seq),
+      container: containerRow(userId, record),
+    })),
   });
   if (late.length === 0) return row.state;
   return (await readJob(db, userId, row.id))?.state ?? row.state;

@@ -1,7 +1,8 @@
+import { findJobCommand } from '@warmwind/shared/contract/registry';
 import { inWords } from '@warmwind/shared/durations';
 import { ApiError } from '@warmwind/shared/errors';
 import { keys } from '@warmwind/shared/keys';
-import { JOB_QUEUES } from '@warmwind/shared/queues';
+import { JOB_QUEUES, LANES } from '@warmwind/shared/queues';
 import { needed } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 import type { Submission } from './submission.ts';
@@ -10,21 +11,20 @@ import type { Submission } from './submission.ts';
 const FULL_RETRY_MS = 5000;
 
 /**
- * Throws `unavailable` when a queue has no room for what is asked. It stands before the script that would accept it, so
- * that nothing is written. Stops always pass: they make room.
+ * Throws `unavailable` when a queue has no room for what is submitted. It stands before the script that would accept it,
+ * so that nothing is written. What does not count as outstanding always passes: stops make room.
  */
 export async function refuseWhenFull({ queues, redis }: Services, submission: Submission): Promise<void> {
-  if (submission.action === 'stop') return;
-  const asked = submission.action === 'retry' ? JOB_QUEUES : [submission.queue];
+  if (submission.action === 'new' && !submission.command.counts) return;
+  const asked = submission.action === 'retry' ? JOB_QUEUES : [LANES[submission.lane].queue];
   const full = await needed(Promise.all(asked.map(async (name) => (await queues.isFull(name)) && name)));
   if (full.every((name) => name === false)) return;
   if (submission.action === 'retry') {
     const { userId, jobId } = submission;
-    const [kind, known] = await needed(
+    const [kind, queue] = await needed(
       redis.exec<(string | null)[]>(['HMGET', keys.job(userId, jobId), 'kind', 'queue']),
     );
-    const queue = kind === 'inference' ? known : 'containers';
-    if (kind === 'container.stop' || !full.some((name) => name === queue)) return;
+    if (!findJobCommand(kind ?? '')?.counts || !full.some((name) => name === queue)) return;
   }
   throw new ApiError(
     'unavailable',

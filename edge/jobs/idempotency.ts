@@ -18,6 +18,7 @@ export const SubmitHeaders = z.object({
     .optional()
     .describe('`wait=N`: answer with the finished job if it ends within N seconds, 10 at most (RFC 7240).'),
 });
+export type SubmitHeaders = z.infer<typeof SubmitHeaders>;
 
 const REPLAYED = {
   'Idempotent-Replayed': header('`true` when the key was used before: this is what it was used for.'),

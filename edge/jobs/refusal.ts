@@ -1,3 +1,4 @@
+import { type ContainerState, notRunning } from '@warmwind/shared/containers';
 import { ApiError } from '@warmwind/shared/errors';
 import { notFound } from '../http/errors.ts';
 import type { RefusedVerdict, Submission } from './submission.ts';
@@ -6,7 +7,7 @@ import type { RefusedVerdict, Submission } from './submission.ts';
 const QUOTA_RETRY_MS = 5000;
 
 /** A verdict that accepts nothing, as its caller sees it. */
-export function refusal(verdict: RefusedVerdict, action: Submission['action']): ApiError {
+export function refusal(verdict: RefusedVerdict, submission: Submission): ApiError {
   switch (verdict.verdict) {
     case 'quota': {
       const { name, limit, used } = verdict;
@@ -22,7 +23,9 @@ export function refusal(verdict: RefusedVerdict, action: Submission['action']): 
         'This Idempotency-Key was used for another request: use a new key for a new request.',
       );
     case 'ended':
-      return new ApiError('conflict', `The desktop is ${verdict.state} already: there is nothing to stop.`);
+      return new ApiError('conflict', endedMessage(submission, verdict.state as ContainerState));
+    case 'unready':
+      return new ApiError('conflict', notRunning(verdict.state as ContainerState));
     case 'unretryable':
       return new ApiError(
         'conflict',
@@ -31,8 +34,13 @@ export function refusal(verdict: RefusedVerdict, action: Submission['action']): 
     case 'forgotten':
       return new ApiError('conflict', 'What this job worked on is no longer known: submit it anew.');
     case 'not_found':
-      return notFound(action === 'retry' ? 'job' : 'desktop');
+      return notFound(submission.action === 'retry' ? 'job' : 'desktop');
     case 'denied':
       return new ApiError('rate_limited', 'Over a limit: try again in 1 second.', { retryAfterMs: 1000 });
   }
+}
+
+function endedMessage(submission: Submission, state: ContainerState): string {
+  const own = submission.action === 'new' ? submission.command.endedMessage : undefined;
+  return own?.replace('{state}', state) ?? notRunning(state);
 }

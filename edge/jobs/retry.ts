@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { isId, newId } from '@warmwind/shared/ids';
+import { isId } from '@warmwind/shared/ids';
 import type { LimitScope } from '@warmwind/shared/limits';
 import { ACCEPTED_RETRY } from '../docs/examples.ts';
 import type { App } from '../env.ts';
@@ -50,7 +50,6 @@ export function retryJob(app: App, services: Services): void {
       scopes: SCOPES,
       idempotency: await idempotency(c, key, {}),
       jobId: id,
-      containerId: newId(),
       quotas: config.QUOTAS,
     });
     const { jobId, run, containerId } = job;

@@ -1,7 +1,10 @@
 import { Redis } from '@upstash/redis/cloudflare';
+import { containerStart } from '@warmwind/shared/contract/commands/container-start';
+import { containerStop } from '@warmwind/shared/contract/commands/container-stop';
 import { keys } from '@warmwind/shared/keys';
 import { RateLimitsConfig } from '@warmwind/shared/limits';
 import { placeContainerScript } from '@warmwind/shared/lua/container.lua';
+import type { ChangedRecords } from '@warmwind/shared/records';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startGateway, type TestGateway, TOKEN } from '../../infra/gateway/testing.ts';
 import { Limiter } from '../limits/limiter.ts';
@@ -29,32 +32,38 @@ afterAll(() => gateway?.stop());
 beforeEach(() => gateway.redis.client.flushall());
 
 let ids = 0;
-const start = (over: Partial<Submission> = {}): NewJob =>
-  ({
-    action: 'start',
-    kind: 'container.start',
-    queue: 'containers',
-    userId: 'ada',
-    requestId: 'r',
-    scopes: ['user', 'containers.start'],
-    idempotency: undefined,
-    containerId: `c${ids++}`,
-    container: (id: string) => ({ id, name: 'n', spec: '{}' }),
-    quotas: { jobs: 100, desktops: 100 },
-    ...over,
-  }) as NewJob;
-const stop = (containerId: string, over: Partial<Submission> = {}): Submission =>
-  ({
-    action: 'stop',
-    kind: 'container.stop',
-    queue: 'containers',
-    userId: 'ada',
-    requestId: 'r',
-    scopes: ['user'],
-    idempotency: undefined,
-    containerId,
-    ...over,
-  }) as Submission;
+const common = {
+  userId: 'ada',
+  requestId: 'r',
+  idempotency: undefined,
+  quotas: { jobs: 100, desktops: 100 },
+};
+const start = (over: Partial<NewJob> = {}): NewJob => ({
+  ...common,
+  action: 'new',
+  command: containerStart,
+  lane: 'placements',
+  scopes: containerStart.limits,
+  containerId: '',
+  containers: [{ id: `c${ids++}`, name: 'n', spec: '{}' }],
+  input: '',
+  ...over,
+});
+const stop = (containerId: string, over: Partial<NewJob> = {}): NewJob => ({
+  ...common,
+  action: 'new',
+  command: containerStop,
+  lane: 'control',
+  scopes: containerStop.limits,
+  containerId,
+  containers: [],
+  input: '',
+  ...over,
+});
+const recordsOf = ({ records }: AcceptedJob): ChangedRecords => {
+  if (!records) throw new Error('no records');
+  return records;
+};
 const verdict = async (submission: Submission) => (await submissions.decide(submission)).verdict;
 const accepted = async (submission: Submission) => {
   const answer = await verdict(submission);
@@ -119,13 +128,13 @@ describe('a start', () => {
   test('that is withdrawn leaves nothing, and one that a worker has taken stays', async () => {
     const submission = start(key('k'));
     const job = await accepted(submission);
-    await submissions.withdraw(submission, job);
+    await submissions.withdraw(submission, job.jobId, recordsOf(job));
     const kept = (await gateway.redis.client.keys('*')).filter((name) => !name.includes(':limit:'));
     expect(kept).toEqual([]);
 
     const taken = await accepted(submission);
     await gateway.redis.client.hset(keys.job('ada', taken.jobId), 'fence', '1');
-    await submissions.withdraw(submission, taken);
+    await submissions.withdraw(submission, taken.jobId, recordsOf(taken));
     expect(await gateway.redis.client.exists(keys.job('ada', taken.jobId))).toBe(1);
     expect(await verdict(start(key('k')))).toMatchObject({ verdict: 'replayed', jobId: taken.jobId });
   });

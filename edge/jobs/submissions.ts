@@ -1,4 +1,5 @@
 import type { Redis } from '@upstash/redis/cloudflare';
+import { planOf, SUBMIT_PLANS } from '@warmwind/shared/contract/plan';
 import { newId } from '@warmwind/shared/ids';
 import { keys } from '@warmwind/shared/keys';
 import type { Restore } from '@warmwind/shared/ledger/restore';
@@ -8,8 +9,10 @@ import { submitScript } from '@warmwind/shared/lua/submit.lua';
 import { withdrawScript } from '@warmwind/shared/lua/withdraw.lua';
 import { JOB_DATA_VERSION, runOptions } from '@warmwind/shared/queues';
 import {
+  type ChangedRecords,
   ENDED_RECORD_TTL_MS,
   MAX_CHANGES,
+  MAX_JOB_CONTAINERS,
   OPEN_RECORD_TTL_MS,
   RESERVATION_MS,
   type SubmitRequest,
@@ -21,7 +24,7 @@ import type { Limiter } from '../limits/limiter.ts';
 import type { Queues } from '../queue/queues.ts';
 import { type RunScript, scriptOf } from '../redis/redis.ts';
 import type { Idempotency } from './idempotency.ts';
-import type { NewJob, QueuedRun, Submission } from './submission.ts';
+import type { NewJob, QueuedRun, Retry, Submission } from './submission.ts';
 
 /** From this length on an input takes its time on the way to Redis, characters. */
 const LARGE_INPUT = 32 * 1024;
@@ -60,7 +63,7 @@ export class Submissions {
 
   /** Tiers, idempotency, quotas and records, in one atomic step. Without scopes nothing is charged. */
   async decide(submission: Submission): Promise<{ decision: Decision; verdict: SubmitVerdict }> {
-    const { userId, idempotency, containerId } = submission;
+    const { userId, idempotency, quotas } = submission;
     const scopes = this.#limiter.scopes(submission.scopes);
     const jobId = submission.action === 'retry' ? submission.jobId : newId();
     const request: SubmitRequest = {
@@ -68,51 +71,28 @@ export class Submissions {
       scopes: scopesForLua(scopes),
       ...(idempotency ? { bodyHash: idempotency.requestHash } : {}),
       userId,
+      quotas,
       openTtlMs: OPEN_RECORD_TTL_MS,
       unconfirmedTtlMs: this.#unconfirmedTtlMs,
       reservationMs: RESERVATION_MS,
-      ...this.#askedOf(submission, jobId),
+      ...(submission.action === 'retry' ? this.#retryOf(submission) : newOf(submission, jobId)),
     };
-    const names = submitKeys(userId, submission.scopes, {
-      jobId,
-      containerId,
-      idempotencyHash: idempotency?.keyHash,
-    });
-    const input = submission.action === 'inference' ? submission.input : '';
+    const names = submitKeys(userId, submission.scopes, { jobId, idempotencyHash: idempotency?.keyHash });
+    const input = submission.action === 'new' ? submission.input : '';
     const decide = input.length < LARGE_INPUT ? this.#decide : this.#decideLarge;
     const answer = await decide(names, [JSON.stringify(request), input]);
     const [raw, verdict] = answer as [RawDecision, string];
     return { decision: readDecision(raw, scopes), verdict: JSON.parse(verdict) as SubmitVerdict };
   }
 
-  #askedOf(submission: Submission, id: string) {
-    const { requestId, containerId } = submission;
-    if (submission.action === 'retry') {
-      const { action, quotas } = submission;
-      const job = { id, requestId };
-      return {
-        action,
-        job,
-        containerId,
-        quotas,
-        maxChanges: this.#maxChanges,
-        keyTtlMs: ENDED_RECORD_TTL_MS,
-      };
-    }
-    const { kind, queue, webhookUrl } = submission;
-    const job = { id, kind, requestId, webhookUrl };
-    switch (submission.action) {
-      case 'start': {
-        const { action, container, quotas } = submission;
-        return { action, job, queue, container: container(containerId), quotas };
-      }
-      case 'stop':
-        return { action: submission.action, job, queue, containerId };
-      case 'inference': {
-        const { action, priorityClass, timeoutMs, quotas } = submission;
-        return { action, job: { ...job, priorityClass, timeoutMs }, queue, containerId, quotas };
-      }
-    }
+  #retryOf({ jobId, requestId }: Retry) {
+    return {
+      plans: SUBMIT_PLANS,
+      job: { id: jobId, requestId },
+      newIds: Array.from({ length: MAX_JOB_CONTAINERS }, newId),
+      maxChanges: this.#maxChanges,
+      keyTtlMs: ENDED_RECORD_TTL_MS,
+    };
   }
 
   /** Puts a run into its queue. Adding the same run again changes nothing while BullMQ still knows it. */
@@ -122,12 +102,15 @@ export class Submissions {
   }
 
   /** Takes back the records of a job that must not be, unless a worker has taken it; and its idempotency key. */
-  async withdraw(
-    { userId, action, idempotency }: NewJob,
-    { jobId, containerId }: { jobId: string; containerId: string },
-  ): Promise<void> {
-    const names = submitKeys(userId, [], { jobId, containerId, idempotencyHash: idempotency?.keyHash });
-    await this.#withdraw(names, [jobId, action === 'start' ? containerId : '']);
+  async withdraw({ userId, idempotency }: NewJob, jobId: string, records: ChangedRecords): Promise<void> {
+    const names = submitKeys(userId, [], { jobId, idempotencyHash: idempotency?.keyHash });
+    const made = (records.containers ?? []).flatMap(({ record }) => record.id ?? []);
+    await this.#withdraw(names, [jobId, ...made]);
+  }
+
+  /** Forgets a key that stands for a job which nothing knows. */
+  async forget(userId: string, { keyHash }: Idempotency): Promise<void> {
+    await this.#redis.del(keys.idempotency(userId, keyHash));
   }
 
   /** What the submit script would remember of a key that stands for this job. */
@@ -147,4 +130,14 @@ export class Submissions {
   async restoreInput(userId: string, jobId: string, input: string): Promise<void> {
     await this.#redis.set(keys.input(userId, jobId), input, { px: OPEN_RECORD_TTL_MS, nx: true });
   }
+}
+
+function newOf({ command, lane, requestId, containerId, containers, ...more }: NewJob, id: string) {
+  const { webhookUrl, priorityClass, timeoutMs } = more;
+  return {
+    plan: planOf(command, lane),
+    job: { id, kind: command.kind, requestId, webhookUrl, priorityClass, timeoutMs },
+    containerId,
+    ...(containers.length > 0 ? { containers } : {}),
+  };
 }

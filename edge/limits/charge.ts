@@ -19,7 +19,7 @@ export async function charge(
   c: Context<AppEnv>,
   limiter: Limiter,
   subject: string,
-  scopes: LimitScope[],
+  scopes: readonly LimitScope[],
   without: WithoutLimiter,
 ): Promise<void> {
   c.set('charged', true);
@@ -63,7 +63,7 @@ export const limited = (limiter: Limiter, without: WithoutLimiter) =>
  * that script was asked (its body is wrong, say) is charged here, so that it consumes as any other does; one whose body
  * takes its time is charged before it is complete.
  */
-export const limitedBySubmission = (limiter: Limiter, scopes: LimitScope[]) =>
+export const limitedBySubmission = (limiter: Limiter, scopes: readonly LimitScope[]) =>
   createMiddleware<AppEnv>(async (c, next) => {
     const chargeNow = async () => {
       if (c.get('charged')) return;

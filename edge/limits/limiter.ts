@@ -17,21 +17,21 @@ export class Limiter {
   }
 
   /** Counts one request of `subject` (a user or an address) against all tiers of `scopes`, or none when one is full. */
-  async charge(subject: string, scopes: LimitScope[]): Promise<Decision> {
+  async charge(subject: string, scopes: readonly LimitScope[]): Promise<Decision> {
     return decisionOf(await this.#ratelimit(scopes).limit(subject));
   }
 
   /** Where `subject` stands, without counting anything. */
-  async peek(subject: string, scopes: LimitScope[]): Promise<Decision> {
+  async peek(subject: string, scopes: readonly LimitScope[]): Promise<Decision> {
     return decisionOf(await this.#ratelimit(scopes).getRemaining(subject));
   }
 
   /** The tiers of `scopes`, for a script that decides them together with other things. */
-  scopes(scopes: LimitScope[]): Scope[] {
+  scopes(scopes: readonly LimitScope[]): Scope[] {
     return scopes.map((scope) => ({ scope, tiers: this.#limits[scope] }));
   }
 
-  #ratelimit(scopes: LimitScope[]): Ratelimit {
+  #ratelimit(scopes: readonly LimitScope[]): Ratelimit {
     const name = scopes.join();
     const known = this.#ratelimits.get(name);
     if (known) return known;

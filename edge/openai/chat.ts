@@ -1,12 +1,14 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { inference } from '@warmwind/shared/contract/commands/inference';
 import { type InferenceInput, OCR_MODEL } from '@warmwind/shared/inference';
 import { ChatRequest, type CompletionHead } from '@warmwind/shared/openai';
+import { prepare } from '../commands/prepare.ts';
 import { CHAT, COMPLETION } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { imageBody } from '../http/body.ts';
 import { json, security } from '../http/openapi.ts';
-import { INFERENCE_SCOPES, submitInference } from '../inference/submit.ts';
 import { idempotency, SubmitHeaders } from '../jobs/idempotency.ts';
+import { submit } from '../jobs/submit.ts';
 import { limitedBySubmission } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 import { Answer, type Step } from './answer.ts';
@@ -29,7 +31,7 @@ export function chatCompletions(app: App, services: Services): void {
     summary: 'Ask a model, as OpenAI is asked',
     description: 'The API key is the token. Closing the connection cancels the job.',
     security,
-    middleware: [limitedBySubmission(limiter, INFERENCE_SCOPES), imageBody] as const,
+    middleware: [limitedBySubmission(limiter, inference.limits), imageBody] as const,
     request: {
       headers: SubmitHeaders.pick({ 'idempotency-key': true }),
       body: json(ChatRequest, "OpenAI's, as far as it is text: what is not honoured is refused.", CHAT),
@@ -51,8 +53,8 @@ export function chatCompletions(app: App, services: Services): void {
   app.openapi(route, async (c) => {
     const request = c.req.valid('json');
     const { 'idempotency-key': key } = c.req.valid('header');
-    const job = await submitInference(c, services, {
-      input: inputOf(request),
+    const job = await submit(c, services, {
+      ...prepare(c, services, inference, inputOf(request)),
       idempotency: await idempotency(c, key, request),
     });
     const head: CompletionHead = {

@@ -25,6 +25,7 @@ const jobOf = (userId: string): JobRow => ({
   attemptsMade: 0,
   queue: 'containers',
   containerId: crypto.randomUUID(),
+  containerIds: null,
   requestId: crypto.randomUUID(),
   priority: 5,
   priorityClass: 5,
@@ -96,7 +97,9 @@ export async function measurePlacements({ redis, ledger, log }: Parts): Promise<
     for (const [name, records] of Object.entries(all)) {
       const job = jobOf('placed');
       const container = desktopOf(job);
-      await ledger.run((db) => recordSubmission(db, { job, container, idempotency: undefined }));
+      await ledger.run((db) =>
+        recordSubmission(db, { job, containers: [container], idempotency: undefined }),
+      );
       await redis.hset(keys.container(job.userId, container.id), containerRecord(container));
       const start = performance.now();
       const ref = { userId: job.userId, containerId: container.id };

@@ -3,7 +3,7 @@ import { isTerminalEvent, type StoredEvent } from '@warmwind/shared/events';
 import { isTerminal, type JobState, TERMINAL_JOB_STATES } from '@warmwind/shared/jobs';
 import { keys, roomKeys } from '@warmwind/shared/keys';
 import { readDepths } from '@warmwind/shared/node/depths';
-import { hostQueue, JOB_QUEUES } from '@warmwind/shared/queues';
+import { hostQueues, JOB_QUEUES } from '@warmwind/shared/queues';
 import type { Redis } from 'ioredis';
 import type { Ask } from './client.ts';
 import { type Effects, judgeEffects } from './effects.ts';
@@ -191,7 +191,7 @@ async function judgeRooms(
 
 /** Nothing is to be done any more, nor to be delivered. */
 async function queuesEmpty({ queue, workers }: World): Promise<boolean> {
-  const names = [...JOB_QUEUES, 'webhooks', ...workers.map(({ name }) => hostQueue(name))];
+  const names = [...JOB_QUEUES, 'webhooks', ...workers.flatMap(({ name }) => hostQueues(name))];
   const depths = await readDepths(queue.client, names, 1);
   return Object.values(depths).every(({ waiting, active }) => waiting + active === 0);
 }

@@ -56,6 +56,7 @@ function submissions(ledger: Ledger) {
           attemptsMade: 0,
           queue: 'containers',
           containerId: 'c',
+          containerIds: null,
           requestId: 'r',
           priority: 0,
           priorityClass: 5,
@@ -66,7 +67,7 @@ function submissions(ledger: Ledger) {
         },
         ...{ createdAt: new Date(), startedAt: null, finishedAt: null },
       };
-      await ledger.run((db) => recordSubmission(db, { job, container: undefined, idempotency: undefined }));
+      await ledger.run((db) => recordSubmission(db, { job, containers: [], idempotency: undefined }));
       acknowledged.push(id);
     }
   })();

@@ -2,6 +2,8 @@ import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { containerStart } from '@warmwind/shared/contract/commands/container-start';
+import { planOf } from '@warmwind/shared/contract/plan';
 import { newId } from '@warmwind/shared/ids';
 import { keys } from '@warmwind/shared/keys';
 import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
@@ -129,20 +131,19 @@ export async function startServers() {
       const spec = JSON.stringify({ image: 'desktop' });
       const container = { id: containerId, name: 'd', image: 'desktop', width: '800', height: '600', spec };
       const request: SubmitRequest = {
-        action: 'start',
+        plan: planOf(containerStart, 'placements'),
         nonce: newId(),
         scopes: [{ tiers: [[100, 60_000_000]] }],
         bodyHash: 'body',
         userId,
         job: { id: jobId, kind: 'container.start', requestId: 'r' },
-        queue: 'containers',
-        container: { ...container, userId },
+        containers: [{ ...container, userId }],
         quotas: { jobs: 1000, desktops: 1000 },
         openTtlMs: OPEN_RECORD_TTL_MS,
         unconfirmedTtlMs: { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS },
         reservationMs: RESERVATION_MS,
       };
-      const names = submitKeys(userId, ['user'], { jobId, containerId, idempotencyHash: jobId });
+      const names = submitKeys(userId, ['user'], { jobId, idempotencyHash: jobId });
       await queue.client.eval(submitScript, names.length, ...names, JSON.stringify(request), '');
       const [job, desktop] = await Promise.all([
         queue.client.hgetall(keys.job(userId, jobId)),
@@ -150,7 +151,7 @@ export async function startServers() {
       ]);
       const submission = {
         job: jobRow(userId, job),
-        container: containerRow(userId, desktop),
+        containers: [containerRow(userId, desktop)],
         idempotency: { keyHash: jobId, requestHash: 'body' },
       };
       await ledger.run((db) => recordSubmission(db, submission));

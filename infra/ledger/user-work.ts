@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasEnded } from '@warmwind/shared/containers';
+import { containerStop } from '@warmwind/shared/contract/commands/container-stop';
+import { planOf } from '@warmwind/shared/contract/plan';
+import { jobCommand } from '@warmwind/shared/contract/registry';
 import { newId } from '@warmwind/shared/ids';
 import { isTerminal, type Job, jobFromRecord } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
 import { submitScript } from '@warmwind/shared/lua/submit.lua';
 import type { DesktopRecord, JobRef, Records } from '@warmwind/shared/node/records';
-import { hostQueue, JOB_DATA_VERSION, QUEUES } from '@warmwind/shared/queues';
+import { hostQueues, JOB_DATA_VERSION, QUEUES } from '@warmwind/shared/queues';
 import {
   ENDED_RECORD_TTL_MS,
   OPEN_RECORD_TTL_MS,
@@ -81,7 +84,7 @@ export class UserWork {
     const { redis, queue, user } = this.#o;
     const hosts = await redis.zrange(keys.hosts(), '0', '-1');
     const found: BullJob[] = [];
-    for (const name of [...QUEUES, ...hosts.map(hostQueue)]) {
+    for (const name of [...QUEUES, ...hosts.flatMap(hostQueues)]) {
       for (let from = 0; ; from += AT_ONCE) {
         const jobs = await queue(name).getJobs(undefined, from, from + AT_ONCE - 1);
         found.push(...jobs.filter((job) => (job?.data as { userId?: unknown } | undefined)?.userId === user));
@@ -119,24 +122,24 @@ export class UserWork {
     const { redis, queue } = this.#o;
     const requestId = 'forget';
     const request: SubmitRequest = {
-      action: 'stop',
       nonce: newId(),
       scopes: [],
       userId,
-      job: { id: newId(), kind: 'container.stop', requestId },
-      queue: 'containers',
+      quotas: { jobs: 1, desktops: 1 },
+      plan: planOf(containerStop, 'control'),
+      job: { id: newId(), kind: containerStop.kind, requestId },
       containerId,
       openTtlMs: OPEN_RECORD_TTL_MS,
       unconfirmedTtlMs: { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS },
       reservationMs: RESERVATION_MS,
     };
-    const names = submitKeys(userId, [], { jobId: request.job.id, containerId });
+    const names = submitKeys(userId, [], { jobId: request.job.id });
     const answer = await redis.eval(submitScript, names.length, ...names, JSON.stringify(request), '');
     const verdict = JSON.parse((answer as [unknown, string])[1]) as SubmitVerdict;
     if (verdict.verdict !== 'accepted' && verdict.verdict !== 'replayed') return;
     if (verdict.state !== 'queued') return;
     const { jobId, run } = verdict;
-    const kind = 'container.stop';
+    const { kind } = containerStop;
     const data = { version: JOB_DATA_VERSION, kind, userId, jobId, run, containerId, requestId } as const;
     await enqueue(queue(verdict.queue), data, verdict.priority);
   }
@@ -146,7 +149,10 @@ export class UserWork {
     if (open.some((desktop) => desktop.containerId === containerId)) return;
     const ref: JobRef = { userId: this.#o.user, jobId, run, kind, containerId };
     const stopped = { state: 'completed', result: { containerId } } as const;
-    await this.#o.records.jobs.end(ref, kind === 'container.stop' ? stopped : { state: 'cancelled' });
+    await this.#o.records.jobs.end(
+      ref,
+      jobCommand(kind).onHostLost === 'completes' ? stopped : { state: 'cancelled' },
+    );
   }
 }
 

@@ -20,7 +20,7 @@ afterAll(() => Promise.all([world?.stop(), postgres?.stop()]));
 async function remembered(user: string, id: string, fields: Record<string, string>): Promise<void> {
   const record = { id, kind: 'container.start', createdAt: '1000', containerId: 'c', ...fields };
   const ledger = new Ledger(postgres.url, 'test', createLog('test'));
-  const submission = { job: jobRow(user, record), container: undefined, idempotency: undefined };
+  const submission = { job: jobRow(user, record), containers: [], idempotency: undefined };
   await ledger.run((db) => recordSubmission(db, submission));
   await ledger.close();
 }

@@ -51,6 +51,7 @@ const job = (id = 'j1', more: Partial<JobRow> = {}): JobRow => ({
   attemptsMade: 0,
   queue: 'containers',
   containerId: 'c1',
+  containerIds: null,
   requestId: 'r1',
   priority: 5,
   priorityClass: 5,
@@ -115,7 +116,7 @@ test('a record and its row are the same fact, both ways', () => {
 describe('a submission', () => {
   const key = { keyHash: 'k', requestHash: 'q' };
   const submit = (id = 'j1', idempotency: typeof key | undefined = key) =>
-    recordSubmission(db, { job: job(id), container: desktop({ id: `c-${id}`, jobId: id }), idempotency });
+    recordSubmission(db, { job: job(id), containers: [desktop({ id: `c-${id}`, jobId: id })], idempotency });
 
   test('is recorded once however often it is said, job, desktop and key', async () => {
     for (let i = 0; i < 3; i++) expect(await submit()).toBeUndefined();
@@ -149,15 +150,15 @@ describe('a submission', () => {
 });
 
 test('a desktop whose stop was accepted before it had a place never gets one, whatever Redis forgets', async () => {
-  await recordSubmission(db, { job: job(), container: desktop(), idempotency: undefined });
+  await recordSubmission(db, { job: job(), containers: [desktop()], idempotency: undefined });
   const stop = job('j2', { kind: 'container.stop' });
   await recordSubmission(db, {
     job: { ...stop, userId: 'bob' },
-    container: undefined,
+    containers: [],
     idempotency: undefined,
   });
   expect(await readContainer(db, USER, 'c1')).toMatchObject({ state: 'requested' });
-  await recordSubmission(db, { job: { ...stop, id: 'j3' }, container: undefined, idempotency: undefined });
+  await recordSubmission(db, { job: { ...stop, id: 'j3' }, containers: [], idempotency: undefined });
   expect(await placed(1)).toMatchObject({ state: 'stopping', host: '' });
 });
 
@@ -205,7 +206,7 @@ describe('changes', () => {
   });
 
   test('a desktop under an older placement changes nothing, and its spec is kept until it ends', async () => {
-    await recordSubmission(db, { job: job(), container: desktop(), idempotency: undefined });
+    await recordSubmission(db, { job: job(), containers: [desktop()], idempotency: undefined });
     expect(await placed(2)).toBeUndefined();
     const running = desktop({ state: 'running', host: 'a', boot: 'b1', fence: 2, spec: {} });
     const containers = [changeOf('1', desktop({ state: 'lost', fence: 1, endedAt: new Date(T0) }))];
@@ -237,7 +238,7 @@ describe('changes', () => {
 });
 
 describe('a placement', () => {
-  beforeEach(() => recordSubmission(db, { job: job(), container: desktop(), idempotency: undefined }));
+  beforeEach(() => recordSubmission(db, { job: job(), containers: [desktop()], idempotency: undefined }));
 
   test('a later fence wins; an earlier one, and any after the start, is told what stands against it', async () => {
     expect(await placed(1)).toBeUndefined();
@@ -283,7 +284,7 @@ test('pages walk all of a user\u2019s jobs once, newest first, also those of one
   const ids = Array.from({ length: 25 }, (_, i) => `j${`${i}`.padStart(2, '0')}`);
   for (const [i, id] of ids.entries()) {
     const row = job(id, { createdAt: new Date(T0 + Math.floor(i / 10)), containerId: '' });
-    await recordSubmission(db, { job: row, container: undefined, idempotency: undefined });
+    await recordSubmission(db, { job: row, containers: [], idempotency: undefined });
   }
   const seen: string[] = [];
   let before: { createdAt: Date; id: string } | undefined;
@@ -308,12 +309,12 @@ test('a retry that is recorded while the drain records the same run waits for it
   const at = new Date(T0 + 9000);
   const again = job('j1', { run: 2, fence: 2, containerId: 'c2' });
   const wanted = desktop({ id: 'c2', createdAt: at });
-  const retry = { at, seqs: { job: '2', container: '3' } };
+  const retry = { at, seqs: { job: '2', containers: ['3'] } };
   let recorded: Promise<unknown> = Promise.resolve();
   // As the drain does: the job's row first, then the desktop's.
   await db.transaction(async (drain) => {
     await drain.execute(drizzleSql`update jobs set queue = queue where id = 'j1'`);
-    recorded = recordSubmission(db, { job: again, container: wanted, retry, idempotency: undefined });
+    recorded = recordSubmission(db, { job: again, containers: [wanted], retry, idempotency: undefined });
     recorded.catch(() => undefined);
     await waitFor('the retry to wait', async () => {
       const [row] = await server.sql`select from pg_stat_activity where wait_event_type = 'Lock'`;

@@ -1,5 +1,6 @@
 import { and, desc, eq, gte, inArray, lt, or, sql } from 'drizzle-orm';
 import type { ContainerState } from '../containers.ts';
+import { ENDING_KINDS } from '../contract/registry.ts';
 import type { JobKind, JobState } from '../jobs.ts';
 import type { Db } from './db.ts';
 import type { ContainerRow, JobRow } from './rows.ts';
@@ -29,6 +30,12 @@ export async function readContainer(db: Db, userId: string, id: string): Promise
     .where(and(eq(containers.id, id), eq(containers.userId, userId)));
   return row;
 }
+
+export const readContainers = (db: Db, userId: string, ids: string[]): Promise<ContainerRow[]> =>
+  db
+    .select()
+    .from(containers)
+    .where(and(inArray(containers.id, ids), eq(containers.userId, userId)));
 
 export const listJobs = (
   db: Db,
@@ -187,7 +194,7 @@ export async function jobsOfDesktops(
         ),
         and(
           inArray(jobs.userId, distinct(desktops.map(({ userId }) => userId))),
-          eq(jobs.kind, 'container.stop'),
+          inArray(jobs.kind, ENDING_KINDS),
           inArray(
             jobs.containerId,
             desktops.map(({ id }) => id),
@@ -201,7 +208,7 @@ export async function jobsOfDesktops(
       id,
       {
         started: rows.find((row) => row.id === jobId && row.containerId === id),
-        stop: rows.findLast((row) => row.containerId === id && row.kind === 'container.stop'),
+        stop: rows.findLast((row) => row.containerId === id && ENDING_KINDS.includes(row.kind)),
       },
     ]),
   );

@@ -31,6 +31,7 @@ export function jobRow(userId: string, record: Fields): JobRow {
     timeoutMs: Number(record.timeoutMs ?? 0),
     webhookUrl: record.webhookUrl ?? '',
     containerId: record.containerId ?? '',
+    containerIds: json(record.containerIds) as string[] | null,
     requestId: record.requestId ?? '',
     result: json(record.result),
     error: json(record.error) as JobError | null,
@@ -57,6 +58,7 @@ export const jobRecord = (row: JobRow): Fields => ({
   timeoutMs: `${row.timeoutMs}`,
   webhookUrl: row.webhookUrl,
   requestId: row.requestId,
+  ...(row.containerIds === null ? {} : { containerIds: JSON.stringify(row.containerIds) }),
   ...(row.result === null ? {} : { result: JSON.stringify(row.result) }),
   ...(row.error === null ? {} : { error: JSON.stringify(row.error) }),
   ...(row.startedAt ? { startedAt: ms(row.startedAt) } : {}),
@@ -114,6 +116,10 @@ export const containerRecord = (row: ContainerRow): Fields => ({
 export const jobOf = (row: JobRow): Job => jobFromRecord(jobRecord(row)) as Job;
 export const containerOf = (row: ContainerRow): Container =>
   containerFromRecord(containerRecord(row)) as Container;
+
+/** The containers that a job creates or is about. */
+export const containersOf = ({ containerId, containerIds }: Pick<JobRow, 'containerId' | 'containerIds'>) =>
+  containerIds ?? (containerId ? [containerId] : []);
 
 const ms = (date: Date): string => `${date.getTime()}`;
 const dateOf = (text: string | undefined): Date | null => (text ? new Date(Number(text)) : null);

@@ -42,6 +42,8 @@ export const jobs = pgTable(
     webhookUrl: text('webhook_url').notNull().default(''),
     /** The desktop it is about; '' for work without one. */
     containerId: text('container_id').notNull(),
+    /** All that it creates, when they are several; the first of them is `containerId`. */
+    containerIds: json('container_ids').$type<string[]>(),
     requestId: text('request_id').notNull(),
     result: json('result').$type<unknown>(),
     error: json('error').$type<JobError>(),

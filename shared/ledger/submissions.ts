@@ -1,5 +1,6 @@
 import { and, eq, getTableColumns, gt, type SQL, sql } from 'drizzle-orm';
 import type { PgTable } from 'drizzle-orm/pg-core';
+import { jobCommand } from '../contract/registry.ts';
 import { ENDED_RECORD_TTL_MS } from '../records.ts';
 import type { Db } from './db.ts';
 import type { ContainerRow, JobRow } from './rows.ts';
@@ -11,9 +12,10 @@ import { containerChanges, containers, idempotencyKeys, jobChanges, jobInputs, j
  */
 export type Submission = {
   job: JobRow;
-  container: ContainerRow | undefined;
+  /** Those that it creates. */
+  containers: ContainerRow[];
   input?: string | undefined;
-  retry?: { at: Date; seqs: { job: string; container: string } } | undefined;
+  retry?: { at: Date; seqs: { job: string; containers: string[] } } | undefined;
   idempotency: { keyHash: string; requestHash: string } | undefined;
 };
 
@@ -97,7 +99,7 @@ export async function readKey(
  */
 function insertSubmission(
   db: Db,
-  { job, container, input, retry }: Submission,
+  { job, containers: made, input, retry }: Submission,
   take?: { getSQL: () => SQL },
 ): SQL {
   const { userId } = job;
@@ -123,28 +125,34 @@ function insertSubmission(
   const parts = [sql`job as (${run})`];
   // PostgreSQL runs what nothing refers to in an order of its own. Rows are locked as `recordChanges` locks them: the job,
   // the desktop, then their history.
-  const rows = container ? 'container' : 'job';
+  const names = made.map((_, i) => `container_${i}`);
+  const rows = names.at(-1) ?? 'job';
+  made.forEach((container, i) => {
+    const after = names[i - 1] ?? 'job';
+    parts.push(sql`${sql.identifier(names[i] ?? '')} as (${insert(containers, container, after)})`);
+  });
   if (retry?.seqs.job !== '') parts.push(sql`job_change as (${insert(jobChanges, change, rows)})`);
   if (input !== undefined) {
     parts.push(sql`input as (${insert(jobInputs, { jobId: job.id, userId, input }, rows)})`);
   }
-  if (container) {
+  made.forEach((container, i) => {
+    const seq = retry?.seqs.containers[i] ?? '';
+    if (retry && seq === '') return;
     const requested = {
       userId,
       fence: 0,
       at: container.createdAt,
-      seq: retry?.seqs.container ?? '',
+      seq,
       containerId: container.id,
       state: 'requested' as const,
       host: '',
     };
-    parts.splice(1, 0, sql`container as (${insert(containers, container, 'job')})`);
-    if (retry?.seqs.container !== '') {
-      parts.push(sql`container_change as (${insert(containerChanges, requested, rows)})`);
-    }
-  }
-  if (job.kind === 'container.stop') {
-    // As the submit script does: what has no place yet gets none any more, also when Redis forgets the stop.
+    const name = sql.identifier(`${names[i]}_change`);
+    parts.push(sql`${name} as (${insert(containerChanges, requested, rows)})`);
+  });
+  const { enters } = jobCommand(job.kind);
+  if (enters) {
+    // As the submit script does: what has no host yet gets none any more, also when Redis forgets the command.
     const unplaced = and(
       eq(containers.id, job.containerId),
       eq(containers.userId, userId),
@@ -153,9 +161,7 @@ function insertSubmission(
       take && sql`exists (select from key)`,
       done('job'),
     );
-    parts.push(
-      sql`stopping as (${db.update(containers).set({ state: 'stopping' }).where(unplaced).getSQL()})`,
-    );
+    parts.push(sql`entering as (${db.update(containers).set({ state: enters }).where(unplaced).getSQL()})`);
   }
   if (!take) return sql`with ${sql.join(parts, sql`, `)} select`;
   return sql`with key as (${take.getSQL()}), ${sql.join(parts, sql`, `)} select from key`;

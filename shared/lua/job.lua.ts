@@ -3,13 +3,14 @@ import { changesLua } from './changes.lua.ts';
 /**
  * A worker takes a run: the record becomes `active` under a new fence, and whoever held the old one is stale from here.
  * What was reserved for a moment counts as outstanding, if it still counts at all, and its records are kept.
- * KEYS: job, open jobs, changes, container, open containers, input. ARGV: run, now in ms, attempts made, open TTL in ms,
- * outstanding until in ms, bound of the changes, container id.
+ * KEYS: job, open jobs, changes, open containers, input. ARGV: run, now in ms, attempts made, open TTL in ms,
+ * outstanding until in ms, bound of the changes.
  * → {'ok', fence, time-out in ms ('' or 0: the usual), '1' when it has a webhook, how earlier runs ended} ·
  * {'ended', state} · {'stale', run} · {'gone'}.
  */
 export const claimJobScript = /* lua */ `${changesLua}
-local f = redis.call('HMGET', KEYS[1], 'state', 'run', 'startedAt', 'id', 'timeoutMs', 'webhookUrl', 'ends')
+local f = redis.call('HMGET', KEYS[1], 'state', 'run', 'startedAt', 'id', 'timeoutMs', 'webhookUrl', 'ends',
+  'containerId', 'containerIds')
 if not f[1] then return {'gone'} end
 if f[2] ~= ARGV[1] then return {'stale', f[2]} end
 if f[1] == 'completed' or f[1] == 'failed' or f[1] == 'cancelled' or f[1] == 'timed_out' then return {'ended', f[1]} end
@@ -17,9 +18,12 @@ local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
 redis.call('HSET', KEYS[1], 'state', 'active', 'attemptsMade', ARGV[3], 'startedAt', f[3] or ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[2], 'XX', ARGV[5], f[4])
-redis.call('ZADD', KEYS[5], 'XX', ARGV[5], ARGV[7])
-redis.call('PEXPIRE', KEYS[4], ARGV[4], 'GT')
-redis.call('PEXPIRE', KEYS[6], ARGV[4], 'GT')
+local container_prefix = string.match(KEYS[1], '^[^}]*}:') .. 'container:'
+for _, id in ipairs(f[9] and cjson.decode(f[9]) or {f[8] or ''}) do
+  redis.call('ZADD', KEYS[4], 'XX', ARGV[5], id)
+  redis.call('PEXPIRE', container_prefix .. id, ARGV[4], 'GT')
+end
+redis.call('PEXPIRE', KEYS[5], ARGV[4], 'GT')
 changed(KEYS[3], 'job', KEYS[1], ARGV[6])
 return {'ok', tostring(fence), f[5] or '', (f[6] and f[6] ~= '') and '1' or '', f[7] or ''}
 `;

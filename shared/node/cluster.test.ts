@@ -3,6 +3,8 @@ import { Cluster } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
+import { containerStart } from '../contract/commands/container-start.ts';
+import { CANCEL_PLANS, planOf, SUBMIT_PLANS } from '../contract/plan.ts';
 import { CANCELLED_CHANNEL, keys, roomKeys } from '../keys.ts';
 import { cancelScript } from '../lua/cancel.lua.ts';
 import { changeContainerScript, placeContainerScript, unplaceContainerScript } from '../lua/container.lua.ts';
@@ -34,21 +36,19 @@ afterAll(async () => {
 
 const user = 'auth0|u.1';
 const scopes = [keys.limit(user, 'user'), keys.limit(user, 'containers.start')];
-type Start = Extract<SubmitRequest, { action: 'start' }>;
-const request: Start = {
-  action: 'start',
+const request = {
+  plan: planOf(containerStart, 'placements'),
   nonce: 'n1',
   scopes: [{ tiers: [[10, 1_000_000]] }, { tiers: [[9, 1_000_000]] }],
   bodyHash: 'h',
   userId: user,
   job: { id: 'j1', kind: 'container.start', requestId: 'r1' },
-  queue: 'containers',
-  container: { id: 'c1', name: 'n', spec: '{"a":1}' },
+  containers: [{ id: 'c1', name: 'n', spec: '{"a":1}' }],
   quotas: { jobs: 5, desktops: 5 },
   openTtlMs: 60_000,
   unconfirmedTtlMs: { record: 60_000, key: 60_000 },
   reservationMs: 60_000,
-};
+} satisfies SubmitRequest;
 
 test('every script keeps to one slot of a Redis Cluster', async () => {
   const evaluate = (script: string, names: string[], args: (string | number)[]) =>
@@ -57,17 +57,17 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   const peek = { nonce: 'n0', consume: false, scopes: request.scopes };
   expect(await evaluate(limitScript, scopes, [JSON.stringify(peek)])).toHaveLength(4);
 
-  const submit = async (asked: SubmitRequest, containerId: string, input = '') => {
-    const of = { jobId: asked.job.id, containerId, idempotencyHash: asked.job.id };
+  const submit = async (asked: SubmitRequest, input = '') => {
+    const of = { jobId: asked.job.id, idempotencyHash: asked.job.id };
     const names = submitKeys(user, ['user', 'containers.start'], of);
     const [, verdict] = (await evaluate(submitScript, names, [JSON.stringify(asked), input])) as string[];
     return JSON.parse(verdict ?? '');
   };
-  expect(await submit(request, 'c1')).toMatchObject({ verdict: 'accepted', jobId: 'j1', containerId: 'c1' });
+  expect(await submit(request)).toMatchObject({ verdict: 'accepted', jobId: 'j1', containerId: 'c1' });
 
   const job = [keys.job(user, 'j1'), keys.openJobs(user), keys.changes(user)];
-  const desktop = [keys.container(user, 'c1'), keys.openContainers(user), keys.input(user, 'j1')];
-  const claim = ['1', 1, 0, 60_000, 2, 10, 'c1'];
+  const desktop = [keys.openContainers(user), keys.input(user, 'j1')];
+  const claim = ['1', 1, 0, 60_000, 2, 10];
   expect(await evaluate(claimJobScript, [...job, ...desktop], claim)).toEqual(['ok', '1', '0', '', '']);
   expect(await evaluate(placeContainerScript, [keys.container(user, 'c1')], ['0', 'h', 'b', 60_000])).toEqual(
     ['ok', '1'],
@@ -91,27 +91,27 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   const { openTtlMs, unconfirmedTtlMs, reservationMs, userId, quotas } = request;
   const common = { openTtlMs, unconfirmedTtlMs, reservationMs, userId, quotas, scopes: request.scopes };
   const again = { id: 'j1', requestId: 'r2' };
-  const retry = { ...common, action: 'retry' as const, nonce: 'n2', job: again, containerId: 'c2' };
-  expect(await submit({ ...retry, maxChanges: 10, keyTtlMs: 60_000, bodyHash: 'h2' }, 'c2')).toMatchObject({
+  const retry = { ...common, plans: SUBMIT_PLANS, nonce: 'n2', job: again, newIds: ['c2'] };
+  expect(await submit({ ...retry, maxChanges: 10, keyTtlMs: 60_000, bodyHash: 'h2' })).toMatchObject({
     verdict: 'mismatch',
   });
-  expect(await submit({ ...retry, nonce: 'n3', maxChanges: 10, keyTtlMs: 60_000 }, 'c2')).toMatchObject({
+  expect(await submit({ ...retry, nonce: 'n3', maxChanges: 10, keyTtlMs: 60_000 })).toMatchObject({
     verdict: 'accepted',
     run: 2,
     containerId: 'c2',
-    records: { container: { record: { state: 'requested', spec: '{"a":1}' } } },
+    records: { containers: [{ record: { state: 'requested', spec: '{"a":1}' } }] },
   });
-  const cancel = [user, 'j1', 60_000, 60_000, 10, CANCELLED_CHANNEL];
+  const cancel = [user, 'j1', 60_000, 60_000, 10, CANCELLED_CHANNEL, JSON.stringify(CANCEL_PLANS)];
   const cancelled = JSON.parse(String(await evaluate(cancelScript, cancelKeys(user, 'j1'), cancel)));
   expect(cancelled).toMatchObject({
     verdict: 'cancelled',
     job: { record: { state: 'cancelled', run: '2' } },
-    container: { record: { id: 'c2', state: 'stopping' } },
+    containers: [{ record: { id: 'c2', state: 'stopping' } }],
   });
 
   const lost = [keys.job(user, 'j2'), keys.jobs(user), keys.openJobs(user)];
   expect(await evaluate(restoreScript, lost, ['j2', 1, 1, 60_000, '', 'id', 'j2'])).toEqual(['restored']);
-  const records = submitKeys(user, [], { jobId: 'j1', containerId: 'c1' });
+  const records = submitKeys(user, [], { jobId: 'j1' });
   expect(await evaluate(withdrawScript, records, ['j1', 'c1'])).toEqual(['kept']);
   expect(
     await evaluate(listScript, [keys.jobs(user)], [keys.job(user, ''), 10, 100, '-inf', '+inf', '']),

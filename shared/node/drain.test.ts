@@ -61,7 +61,11 @@ async function submitted(recorded = true): Promise<void> {
   await connection.hset(keys.job(user, 'j1'), { ...job, queue: 'containers', requestId: 'r' });
   await connection.hset(keys.container(user, 'c1'), { ...container, width: '8', height: '6' });
   if (!recorded) return;
-  const rows = { job: jobRow(user, job), container: containerRow(user, container), idempotency: undefined };
+  const rows = {
+    job: jobRow(user, job),
+    containers: [containerRow(user, container)],
+    idempotency: undefined,
+  };
   await ledger.run((db) => recordSubmission(db, rows));
 }
 async function all(): Promise<void> {

@@ -11,12 +11,23 @@ import { readInput } from '../ledger/reads.ts';
 import { type JobRow, jobRecord } from '../ledger/rows.ts';
 import { changeJobScript, claimJobScript } from '../lua/job.lua.ts';
 import { type EarlierEnd, ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
+import type { ContainerRef } from './desktop-records.ts';
 import { type RecordStore, script } from './store.ts';
 import type { Teller } from './teller.ts';
 import type { UnpublishedEnds } from './unpublished.ts';
 
-/** One run of a job. */
-export type JobRef = { userId: string; jobId: string; run: number; kind: JobKind; containerId: string };
+/** One run of a job. `containerIds` are all that it creates, when they are several; the first is `containerId`. */
+export type JobRef = {
+  userId: string;
+  jobId: string;
+  run: number;
+  kind: JobKind;
+  containerId: string;
+  containerIds?: string[];
+};
+/** The containers that a run creates or is about. */
+export const containersOf = ({ userId, containerId, containerIds }: JobRef): ContainerRef[] =>
+  (containerIds ?? (containerId ? [containerId] : [])).map((id) => ({ userId, containerId: id }));
 /** How a run ended. */
 export type JobEnd =
   | { state: 'completed'; result?: unknown }
@@ -38,8 +49,16 @@ export type EndedRun = {
   attemptsMade: number;
 };
 
-/** Where a job stands: its latest run, the desktop of that run ('' without one), and the fence of who took it last. */
-export type Standing = { state: JobState; run: number; fence: number; containerId: string };
+/** A job's latest run: its container ('' without one), and the fence of its last holder. */
+export type Standing = {
+  kind: JobKind;
+  state: JobState;
+  run: number;
+  fence: number;
+  containerId: string;
+  /** All that it creates, when they are several. */
+  containerIds?: string[];
+};
 
 /** Who is told of runs beside their rooms; what it is told twice it must do once. */
 export type Notify = (news: RunNews) => Promise<void>;
@@ -81,15 +100,10 @@ export class JobRecords {
   async claim(ref: JobRef, attemptsMade: number): Promise<Claim> {
     const now = Date.now();
     const { maxChanges } = this.#store;
-    const { userId, jobId, containerId } = ref;
+    const { userId, jobId } = ref;
     const until = now + OUTSTANDING_MS;
-    const args = [ref.run, now, attemptsMade, OPEN_RECORD_TTL_MS, until, maxChanges, containerId];
-    const names = [
-      ...jobKeys(ref),
-      keys.container(userId, containerId),
-      keys.openContainers(userId),
-      keys.input(userId, jobId),
-    ];
+    const args = [ref.run, now, attemptsMade, OPEN_RECORD_TTL_MS, until, maxChanges];
+    const names = [...jobKeys(ref), keys.openContainers(userId), keys.input(userId, jobId)];
     const [verdict, value, timeoutMs, webhook, ends] = await this.#known(ref, () =>
       this.#store.change(userId, CLAIM, names, args),
     );
@@ -239,14 +253,17 @@ export class JobRecords {
   }
 
   /** What was reserved for a moment counts as outstanding, if it still counts at all, and its records are kept. */
-  async #confirm({ userId, jobId, containerId }: JobRef): Promise<void> {
+  async #confirm(ref: JobRef): Promise<void> {
     const until = Date.now() + OUTSTANDING_MS;
     const { redis } = this.#store;
+    const { userId, jobId } = ref;
     await Promise.all([
       redis.zadd(keys.openJobs(userId), 'XX', until, jobId),
-      redis.zadd(keys.openContainers(userId), 'XX', until, containerId),
       redis.pexpire(keys.job(userId, jobId), OPEN_RECORD_TTL_MS, 'GT'),
-      redis.pexpire(keys.container(userId, containerId), OPEN_RECORD_TTL_MS, 'GT'),
+      ...containersOf(ref).flatMap(({ containerId }) => [
+        redis.zadd(keys.openContainers(userId), 'XX', until, containerId),
+        redis.pexpire(keys.container(userId, containerId), OPEN_RECORD_TTL_MS, 'GT'),
+      ]),
     ]);
   }
 
@@ -295,35 +312,43 @@ export class JobRecords {
   }
 }
 
-const STANDING = ['state', 'run', 'fence', 'containerId'] as const;
+const STANDING = ['state', 'run', 'fence', 'containerId', 'kind', 'containerIds'] as const;
 
 function standingOf(fields: (string | null)[] | undefined): Standing | undefined {
-  const [state, run, fence, containerId] = fields ?? [];
+  const [state, run, fence, containerId, kind, containerIds] = fields ?? [];
   if (!state) return undefined;
-  return { state: state as JobState, run: Number(run), fence: Number(fence), containerId: containerId ?? '' };
+  return {
+    kind: kind as JobKind,
+    state: state as JobState,
+    run: Number(run),
+    fence: Number(fence),
+    containerId: containerId ?? '',
+    ...(containerIds ? { containerIds: JSON.parse(containerIds) as string[] } : {}),
+  };
 }
 
 /** What a job's record says of its runs that have ended, in their order. */
 function endedRuns(userId: string, record: Record<string, string>): EndedRun[] {
   const job = jobFromRecord(record);
   if (!job) return [];
-  const of = (run: number, containerId: string): JobRef => ({
+  const of = (run: number, containerId: string, containerIds: string | undefined): JobRef => ({
     userId,
     jobId: job.id,
     run,
     kind: job.kind,
     containerId,
+    ...(containerIds ? { containerIds: JSON.parse(containerIds) as string[] } : {}),
   });
   const earlier = JSON.parse(record.ends ?? '[]') as EarlierEnd[];
-  const runs = earlier.map(({ run, containerId, state, error, ...rest }): EndedRun => {
+  const runs = earlier.map(({ run, containerId, containerIds, state, error, ...rest }): EndedRun => {
     const end = { state, ...(error ? { error: JSON.parse(error) as JobError } : {}) };
-    return { ref: of(run, containerId), end, ...rest };
+    return { ref: of(run, containerId, containerIds), end, ...rest };
   });
   const { state, result, error, attemptsMade } = job;
   if (isTerminal(state)) {
     const end = state === 'completed' ? { state, result } : { state, ...(error ? { error } : {}) };
     const { fence, queue = '', finishedAt } = record;
-    const ref = of(job.run, job.containerId ?? '');
+    const ref = of(job.run, job.containerId ?? '', record.containerIds);
     runs.push({ ref, end, fence: Number(fence), queue, at: Number(finishedAt), attemptsMade });
   }
   return runs;

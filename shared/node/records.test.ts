@@ -1,6 +1,9 @@
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
+import { containerStart } from '../contract/commands/container-start.ts';
+import { containerStop } from '../contract/commands/container-stop.ts';
+import { planOf } from '../contract/plan.ts';
 import { keys, roomKeys } from '../keys.ts';
 import { submitScript } from '../lua/submit.lua.ts';
 import { submitKeys } from '../records.ts';
@@ -27,16 +30,18 @@ afterAll(async () => {
 
 const submit = async (action: 'start' | 'stop', jobId: string) => {
   const { containerId } = ref;
-  const names = submitKeys(user, [], { jobId, containerId, idempotencyHash: 'k' });
+  const names = submitKeys(user, [], { jobId, idempotencyHash: 'k' });
+  const container = { id: containerId, name: 'n', width: '1', height: '1' };
+  const about =
+    action === 'start'
+      ? { plan: planOf(containerStart, 'placements'), containers: [container] }
+      : { plan: planOf(containerStop, 'control'), containerId };
   const request = {
-    action,
+    ...about,
     nonce: jobId,
     scopes: [],
     userId: user,
     job: { id: jobId, kind: `container.${action}`, requestId: 'r' },
-    queue: 'containers',
-    containerId,
-    container: { id: containerId, name: 'n', width: '1', height: '1' },
     quotas: { jobs: 9, desktops: 9 },
     openTtlMs: 60_000,
     unconfirmedTtlMs: { record: 60_000, key: 60_000 },

@@ -1,9 +1,11 @@
 import type { EndReason } from '../containers.ts';
+import { createsContainers } from '../contract/registry.ts';
 import { type EventType, type StoredEvent, terminalEvent } from '../events.ts';
-import { iso, type JobError } from '../jobs.ts';
+import type { JobError } from '../jobs.ts';
+import { iso } from '../times.ts';
 import type { Append, Subject } from './events.ts';
 import type { Publisher } from './publisher.ts';
-import type { ContainerRef, JobEnd, JobRef } from './records.ts';
+import { type ContainerRef, containersOf, type JobEnd, type JobRef } from './records.ts';
 
 /** What is told of a desktop that entered a state; times in ms. */
 export type ContainerNews =
@@ -96,9 +98,14 @@ export class Teller {
     return this.#publisher.append(containerSubject(ref), [containerEnd(ref, end)]);
   }
 
-  /** A start's desktop is told of before anything else is told of it. */
+  /** A container is requested before anything else of it is published. */
   async #requested(ref: JobRef): Promise<void> {
-    if (ref.kind === 'container.start') await this.#container(ref, 'container.requested', 'requested', {});
+    if (!createsContainers(ref.kind)) return;
+    await Promise.all(
+      containersOf(ref).map((container) =>
+        this.#container(container, 'container.requested', 'requested', {}),
+      ),
+    );
   }
 
   async #job(ref: JobRef, events: Append[], fence?: number): Promise<void> {

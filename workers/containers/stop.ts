@@ -91,9 +91,9 @@ async function endStart(
 ): Promise<void> {
   const { userId, containerId, jobId, width, height } = record;
   const start = await records.jobs.standing(userId, jobId);
-  // By now the job may be at a later run, with a desktop of its own.
-  if (!start || isTerminal(start.state) || start.containerId !== containerId) return;
-  const ref: JobRef = { userId, containerId, jobId, run: start.run, kind: 'container.start' };
+  // By now the job may be at a later run, with a desktop of its own; one of several is its job's to miss.
+  if (!start || isTerminal(start.state) || start.containerId !== containerId || start.containerIds) return;
+  const ref: JobRef = { userId, containerId, jobId, run: start.run, kind: start.kind };
   const result = { containerId, width, height };
   await records.jobs.end(ref, wasUp ? { state: 'completed', result } : { state: 'cancelled' });
   // One that a worker holds can't be removed: that worker finds its run ended.

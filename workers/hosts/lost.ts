@@ -1,14 +1,16 @@
 import { hasEnded } from '@warmwind/shared/containers';
+import { findJobCommand } from '@warmwind/shared/contract/registry';
 import { isTerminal } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { ContainerRef, Records } from '@warmwind/shared/node/records';
-import { bullJobId, hostQueue, type JobData } from '@warmwind/shared/queues';
+import { bullJobId, hostQueues, type JobData } from '@warmwind/shared/queues';
 import { type Queue, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { forward } from '../containers/stop.ts';
 import { each } from '../each.ts';
-import { parseJobData } from '../jobs/data.ts';
+import { readAnyJobData } from '../jobs/data.ts';
+import { failure } from '../jobs/errors.ts';
 import { loop } from '../loop.ts';
 import type { Skip } from '../skip.ts';
 import type { Presence } from './presence.ts';
@@ -82,27 +84,32 @@ class LostHosts {
   }
 
   async #commands(host: string): Promise<void> {
-    const { records, queue } = this.#o;
-    const own = queue(hostQueue(host));
-    const end = async (data: JobData) => {
-      const record = await records.desktops.get(data);
-      if (record && record.host !== host && !hasEnded(record.state)) {
-        await forward(this.#o, data, record.host);
-      } else if (data.kind === 'container.stop' && (!record || hasEnded(record.state))) {
-        await records.jobs.end(data, { state: 'completed', result: { containerId: data.containerId } });
-      } else {
-        return;
-      }
-      await own.remove(bullJobId(data.jobId, data.run)).catch(() => undefined);
-    };
-    const jobs = await own.getJobs(['waiting', 'prioritized', 'delayed', 'active'], 0, MAX_COMMANDS);
-    const commands = jobs.map((job) => parseJobData(job?.data));
-    await each(
-      commands.filter((data) => data !== 'newer' && data !== 'invalid'),
-      1,
-      end,
-      this.#o.skip,
-    );
+    for (const name of hostQueues(host)) {
+      const own = this.#o.queue(name);
+      const jobs = await own.getJobs(['waiting', 'prioritized', 'delayed', 'active'], 0, MAX_COMMANDS);
+      const commands = jobs.flatMap((job) => readAnyJobData(job?.data) ?? []);
+      await each(commands, 1, (data) => this.#command(own, host, data), this.#o.skip);
+    }
+  }
+
+  /** A command moves to the host that has its container by now, or ends as its kind says; one of an unknown kind fails. */
+  async #command(own: Queue, host: string, data: JobData): Promise<void> {
+    const { records } = this.#o;
+    const record = await records.desktops.get(data);
+    const lost = !record || hasEnded(record.state);
+    if (record && record.host !== host && !lost) {
+      await forward(this.#o, data, record.host);
+    } else if (lost) {
+      const completes = findJobCommand(data.kind)?.onHostLost === 'completes';
+      const result = { containerId: data.containerId };
+      await records.jobs.end(
+        data,
+        completes ? { state: 'completed', result } : { state: 'failed', error: failure('host_lost') },
+      );
+    } else {
+      return;
+    }
+    await own.remove(bullJobId(data.jobId, data.run)).catch(() => undefined);
   }
 }
 

@@ -1,6 +1,7 @@
+import { inference } from '@warmwind/shared/contract/commands/inference';
 import { InferenceInput } from '@warmwind/shared/inference';
 import type { Records } from '@warmwind/shared/node/records';
-import { inferenceQueue, type QueueName } from '@warmwind/shared/queues';
+import { LANES, type QueueName } from '@warmwind/shared/queues';
 import type { Queue } from 'bullmq';
 import { enqueue } from '../jobs/enqueue.ts';
 import { JobFailure } from '../jobs/errors.ts';
@@ -23,7 +24,7 @@ export type InferenceOptions = {
 export function createInference({ records, name, queue, answer }: InferenceOptions): Handler {
   return async (job) => {
     const input = readInput(await records.jobs.input(job.data));
-    const proper = inferenceQueue(input.model);
+    const proper = LANES[inference.lane(input)].queue;
     if (proper === name) return answer(job, input);
     const priority = await records.jobs.priority(job.data);
     await records.jobs.handBack(job.data, undefined, proper);

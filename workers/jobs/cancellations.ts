@@ -3,7 +3,7 @@ import { JOB_KINDS } from '@warmwind/shared/jobs';
 import { CANCELLED_CHANNEL } from '@warmwind/shared/keys';
 import type { Logger } from '@warmwind/shared/node/log';
 import { disconnect } from '@warmwind/shared/node/redis';
-import type { Cancelled } from '@warmwind/shared/records';
+import { type Cancelled, MAX_JOB_CONTAINERS } from '@warmwind/shared/records';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 
@@ -13,6 +13,7 @@ const Message = z.object({
   run: z.number().int().min(1),
   kind: z.enum(JOB_KINDS),
   containerId: z.union([z.string().refine(isId), z.literal('')]),
+  containerIds: z.array(z.string().refine(isId)).max(MAX_JOB_CONTAINERS).optional(),
 });
 
 /**

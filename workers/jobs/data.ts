@@ -1,6 +1,7 @@
 import { isId, isUserId } from '@warmwind/shared/ids';
 import { JOB_KINDS } from '@warmwind/shared/jobs';
 import { JOB_DATA_VERSION, type JobData } from '@warmwind/shared/queues';
+import { MAX_JOB_CONTAINERS } from '@warmwind/shared/records';
 import { z } from 'zod';
 
 const Id = z.string().refine(isId);
@@ -11,15 +12,26 @@ const Data = z.object({
   jobId: Id,
   run: z.number().int().min(1),
   containerId: z.union([Id, z.literal('')]),
+  containerIds: z.array(Id).max(MAX_JOB_CONTAINERS).optional(),
   requestId: z.string().max(200),
 });
 
-/** What a BullMQ job carries → its data; `newer` when a later version wrote it, `invalid` when nothing can read it. */
+/** The same of a kind that this version may not know. */
+const AnyData = Data.extend({ kind: z.string().max(64), version: z.number().int().min(1) });
+
+/** A BullMQ job's data; `newer` when a later version wrote it or knows its kind, `invalid` when no version can read it. */
 export function parseJobData(value: unknown): JobData | 'newer' | 'invalid' {
-  const version = (value as { version?: unknown } | null)?.version;
-  if (typeof version === 'number' && version > JOB_DATA_VERSION) return 'newer';
   const parsed = Data.safeParse(value);
-  return parsed.success ? parsed.data : 'invalid';
+  if (parsed.success) return parsed.data;
+  const { version } = (value ?? {}) as { version?: unknown };
+  const newer = typeof version === 'number' && version > JOB_DATA_VERSION;
+  return newer || AnyData.safeParse(value).success ? 'newer' : 'invalid';
+}
+
+/** The data of a job whose kind need not be known; `undefined` when no version can read it. */
+export function readAnyJobData(value: unknown): JobData | undefined {
+  const parsed = AnyData.safeParse(value);
+  return parsed.success ? (parsed.data as JobData) : undefined;
 }
 
 /** The same of its text; `undefined` when this version can't read it. */

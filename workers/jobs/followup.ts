@@ -1,7 +1,8 @@
+import { createsContainers } from '@warmwind/shared/contract/registry';
 import { isTerminal } from '@warmwind/shared/jobs';
 import { CANCELLED_CHANNEL, keys } from '@warmwind/shared/keys';
 import type { Logger } from '@warmwind/shared/node/log';
-import type { EndedRun, JobRef, Records } from '@warmwind/shared/node/records';
+import { type ContainerRef, containersOf, type JobRef, type Records } from '@warmwind/shared/node/records';
 import { bullJobId } from '@warmwind/shared/queues';
 import type { Cancelled } from '@warmwind/shared/records';
 import type { Queue } from 'bullmq';
@@ -25,7 +26,7 @@ export type FollowUpOptions = {
   /** A queue by its name. */
   queue: (name: string) => Queue;
   /** Ends the desktop of a cancelled start that no host holds. */
-  endUnplaced: (desktop: JobRef) => Promise<void>;
+  endUnplaced: (container: ContainerRef) => Promise<void>;
   metrics?: Pick<Metrics, 'recordsSkipped'>;
   log: Logger;
 };
@@ -89,22 +90,25 @@ export class FollowUp {
       await queue(run.queue)
         .remove(bullJobId(jobId, run.ref.run))
         .catch(() => undefined);
-      open = !(await this.#desktopGone(run, again)) || open;
+      for (const container of created(run.ref)) {
+        open = !(await this.#containerGone(run.ref, container, again)) || open;
+      }
     }
     if (open) return 'open';
     return latest && isTerminal(latest.state) ? 'done' : 'nothing';
   }
 
-  async #desktopGone({ ref }: EndedRun, again: boolean): Promise<boolean> {
+  async #containerGone(run: JobRef, container: ContainerRef, again: boolean): Promise<boolean> {
     const { records, redis, endUnplaced } = this.#o;
-    if (ref.kind !== 'container.start') return true;
-    const desktop = await records.desktops.get(ref);
-    if (desktop?.state !== 'stopping') return true;
-    if (!desktop.host) {
-      await endUnplaced(ref);
+    const record = await records.desktops.get(container);
+    if (record?.state !== 'stopping') return true;
+    if (!record.host) {
+      await endUnplaced(container);
       return true;
     }
-    if (again) await redis.publish(CANCELLED_CHANNEL, JSON.stringify(ref satisfies Cancelled));
+    if (again) await redis.publish(CANCELLED_CHANNEL, JSON.stringify(run satisfies Cancelled));
     return false;
   }
 }
+
+const created = (run: JobRef): ContainerRef[] => (createsContainers(run.kind) ? containersOf(run) : []);

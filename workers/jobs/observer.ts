@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createsContainers } from '@warmwind/shared/contract/registry';
 import { isTerminal, type JobError } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
 import { LedgerAway } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
-import type { Records } from '@warmwind/shared/node/records';
-import { hostQueue, JOB_QUEUES, type JobData } from '@warmwind/shared/queues';
+import { containersOf, type Records } from '@warmwind/shared/node/records';
+import { hostQueues, JOB_QUEUES, type JobData } from '@warmwind/shared/queues';
 import type { Redis } from 'ioredis';
 import { apart } from '../each.ts';
 import { Leader } from '../hosts/leader.ts';
@@ -77,7 +78,7 @@ export class Observer {
     while (!signal.aborted) {
       const hosts = await this.#o.redis.zrange(keys.hosts(), '0', '-1').catch(() => undefined);
       if (hosts) {
-        const wanted = new Set<string>([...JOB_QUEUES, ...hosts.map(hostQueue)]);
+        const wanted = new Set<string>([...JOB_QUEUES, ...hosts.flatMap(hostQueues)]);
         for (const queue of wanted) {
           if (followed.has(queue)) continue;
           const stop = new AbortController();
@@ -149,8 +150,8 @@ export class Observer {
     const { records, log } = this.#o;
     const error = said ?? failure('worker_lost');
     log.error({ jobId: data.jobId, requestId: data.requestId, userId: data.userId }, 'job lost its workers');
-    if (data.kind === 'container.start') {
-      const record = await records.desktops.get(data);
+    for (const container of createsContainers(data.kind) ? containersOf(data) : []) {
+      const record = await records.desktops.get(container);
       if (record?.state === 'requested' || record?.state === 'starting') {
         await records.desktops.change(record, { to: 'failed', fence: record.fence, error });
       }

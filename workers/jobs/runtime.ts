@@ -1,4 +1,4 @@
-import type { JobKind } from '@warmwind/shared/jobs';
+import { createsContainers, type JobKind } from '@warmwind/shared/contract/registry';
 import { readLag } from '@warmwind/shared/ledger/reads';
 import { type Ledger, LedgerAway } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
@@ -126,9 +126,9 @@ export class Runtime {
   async #claim(job: Job, data: JobData): Promise<Claim | 'later'> {
     const { records, ledger } = this.#deps;
     try {
-      if (this.#ledgerAway && data.kind === 'container.start') await ledger?.run(readLag);
+      if (this.#ledgerAway && createsContainers(data.kind)) await ledger?.run(readLag);
       const claim = await records.jobs.claim(data, job.attemptsMade);
-      if (data.kind === 'container.start') this.#ledgerAway = false;
+      if (createsContainers(data.kind)) this.#ledgerAway = false;
       return claim;
     } catch (error) {
       if (!(error instanceof LedgerAway)) throw error;

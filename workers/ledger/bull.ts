@@ -1,5 +1,5 @@
 import { keys } from '@warmwind/shared/keys';
-import { hostQueue, JOB_QUEUES } from '@warmwind/shared/queues';
+import { hostQueues, JOB_QUEUES } from '@warmwind/shared/queues';
 import type { Redis } from 'ioredis';
 import { answers, PAGE } from './pages.ts';
 
@@ -25,7 +25,7 @@ export async function lookUp(redis: Redis, runs: { queue: string; id: string }[]
 /** The queues that there are. */
 export async function queueNames(redis: Redis): Promise<string[]> {
   const hosts = await redis.zrange(keys.hosts(), '0', '-1');
-  return [...JOB_QUEUES, ...hosts.map(hostQueue)];
+  return [...JOB_QUEUES, ...hosts.flatMap(hostQueues)];
 }
 
 /** A run in its queue: BullMQ's id, when it was added in ms, and its data as text. */

@@ -1,7 +1,7 @@
 import { keys } from '@warmwind/shared/keys';
 import { idempotencyKeysOf, openJobs } from '@warmwind/shared/ledger/reads';
 import { type JobRow, jobRow } from '@warmwind/shared/ledger/rows';
-import { bullJobId, hostQueue, JOB_DATA_VERSION } from '@warmwind/shared/queues';
+import { bullJobId, hostOfQueue, JOB_DATA_VERSION } from '@warmwind/shared/queues';
 import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
 import { each } from '../each.ts';
 import { enqueue } from '../jobs/enqueue.ts';
@@ -69,19 +69,17 @@ async function addLost(pass: Pass, open: JobRow[]): Promise<void> {
     return known === 'no' || (typeof known === 'number' && known < until);
   });
   const add = async (job: JobRow) => {
-    const { userId, id: jobId, run, kind, containerId, requestId, queue } = job;
+    const { userId, id: jobId, run, kind, containerId, containerIds, requestId, queue } = job;
     // Its end, or its move to another queue, comes before it leaves this one: read after that, the record tells.
     const now = await redis.hmget(keys.job(userId, jobId), 'run', 'queue', 'finishedAt');
     if (now[0] !== `${run}` || now[1] !== queue || now[2]) return;
-    const host = hostOf(queue);
+    const host = hostOfQueue(queue);
     // Should nobody serve that host's queue any more, the check for lost hosts must see it.
     if (host) await redis.zadd(keys.hosts(), 'NX', Date.now(), host);
-    const data = { version: JOB_DATA_VERSION, kind, userId, jobId, run, containerId, requestId };
+    const about = { containerId, ...(containerIds ? { containerIds } : {}) };
+    const data = { version: JOB_DATA_VERSION, kind, userId, jobId, run, ...about, requestId };
     await enqueue(pass.queue(queue), data, job.priority);
     count('reenqueued');
   };
   await each(missing, AT_ONCE, add, skip);
 }
-
-const OF_A_HOST = hostQueue('');
-const hostOf = (queue: string): string => (queue.startsWith(OF_A_HOST) ? queue.slice(OF_A_HOST.length) : '');

@@ -96,7 +96,9 @@ test('who writes does not wait for it, and it does not wait for who writes', asy
       const record = { id: 'j', state: 'queued', createdAt: `${Date.now()}`, kind: 'container.start' };
       const job = jobRow('ada', record);
       const container = containerRow('ada', { id: 'c', state: 'requested', createdAt: `${Date.now()}` });
-      await ledger.run((own) => recordSubmission(own, { job, container, idempotency: undefined }));
+      await ledger.run((own) =>
+        recordSubmission(own, { job, containers: [container], idempotency: undefined }),
+      );
     }),
   );
   expect(await left('jobs')).toEqual({ j: 1, new: 131, open: 230 });
@@ -115,7 +117,7 @@ test('submissions go on while it works, and two of it at once delete everything 
         createdAt: `${Date.now()}`,
       });
       const idempotency = { keyHash: `k${written}`, requestHash: 'q' };
-      await ledger.run((db) => recordSubmission(db, { job, container: undefined, idempotency }));
+      await ledger.run((db) => recordSubmission(db, { job, containers: [], idempotency }));
     }
   })();
   let pruned = 0;

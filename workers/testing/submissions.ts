@@ -1,4 +1,9 @@
 import { type Container, type ContainerSpec, containerFromRecord } from '@warmwind/shared/containers';
+import type { JobCommand } from '@warmwind/shared/contract/command';
+import { containerStart } from '@warmwind/shared/contract/commands/container-start';
+import { containerStop } from '@warmwind/shared/contract/commands/container-stop';
+import { inference } from '@warmwind/shared/contract/commands/inference';
+import { CANCEL_PLANS, planOf, SUBMIT_PLANS } from '@warmwind/shared/contract/plan';
 import type { StoredEvent } from '@warmwind/shared/events';
 import { newId } from '@warmwind/shared/ids';
 import type { InferenceInput } from '@warmwind/shared/inference';
@@ -9,13 +14,7 @@ import { recordSubmission } from '@warmwind/shared/ledger/submissions';
 import { cancelScript } from '@warmwind/shared/lua/cancel.lua';
 import { submitScript } from '@warmwind/shared/lua/submit.lua';
 import type { Ledger } from '@warmwind/shared/node/ledger';
-import {
-  inferenceQueue,
-  JOB_DATA_VERSION,
-  type JobData,
-  type QueueName,
-  runOptions,
-} from '@warmwind/shared/queues';
+import { JOB_DATA_VERSION, type JobData, runOptions } from '@warmwind/shared/queues';
 import {
   type CancelVerdict,
   cancelKeys,
@@ -42,7 +41,6 @@ export type SubmissionsOptions = {
   image: string;
 };
 
-const KIND_OF = { start: 'container.start', stop: 'container.stop', inference: 'inference' } as const;
 /** Enough for any test. */
 const QUOTAS = { jobs: 10_000, desktops: 10_000 };
 
@@ -58,20 +56,20 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
   const record = async (
     { userId, jobId, containerId }: Submitted,
     starts: boolean,
-    { input, retry }: { input?: string; retry?: { job: string; container: string } } = {},
+    { input, retry }: { input?: string; retry?: { job: string; containers: string[] } } = {},
   ) => {
     if (!ledger) return;
     const job = jobRow(userId, await client.hgetall(keys.job(userId, jobId)));
     const desktop = starts ? await client.hgetall(keys.container(userId, containerId)) : undefined;
-    const container = desktop && containerRow(userId, desktop);
+    const containers = desktop ? [containerRow(userId, desktop)] : [];
     const idempotency = retry ? undefined : { keyHash: jobId, requestHash: `body-${jobId}` };
     const again = retry && { at: new Date(), seqs: retry };
-    await ledger.run((db) => recordSubmission(db, { job, container, input, idempotency, retry: again }));
+    await ledger.run((db) => recordSubmission(db, { job, containers, input, idempotency, retry: again }));
   };
 
   const submitted = async (request: SubmitRequest, job: Submitted, kind: JobKind, input = '') => {
-    const { userId, jobId, containerId } = job;
-    const names = submitKeys(userId, [], { jobId, containerId, idempotencyHash: jobId });
+    const { userId, jobId } = job;
+    const names = submitKeys(userId, [], { jobId, idempotencyHash: jobId });
     const answer = (await client.eval(
       submitScript,
       names.length,
@@ -105,31 +103,30 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
 
   /** What the edge does: one script that writes the records, then the ledger and one `add`. */
   const submit = async (
-    request:
-      | { action: 'start'; container: Record<string, string> }
-      | { action: 'stop'; containerId: string }
-      | { action: 'inference' },
+    command: JobCommand<JobKind>,
     job: Submitted,
-    more: Partial<JobRequest> = {},
-    recorded = true,
-    input = '{}',
-    inference: QueueName = 'ai-inference',
+    about: { containerId?: string; containers?: Record<string, string>[] } = {},
+    {
+      more = {},
+      recorded = true,
+      input,
+    }: { more?: Partial<JobRequest>; recorded?: boolean; input?: object } = {},
   ) => {
     const { userId, jobId } = job;
-    const kind = KIND_OF[request.action];
+    const { kind } = command;
+    const kept = command.keepsInput ? JSON.stringify(input ?? {}) : '';
     const { verdict, data } = await submitted(
       {
         ...common(userId),
+        plan: planOf(command, command.lane(input ?? {})),
         job: { id: jobId, kind, requestId: `r-${jobId}`, ...more },
-        queue: kind === 'inference' ? inference : 'containers',
-        ...request,
+        ...about,
       },
       job,
       kind,
-      input,
+      kept,
     );
-    const asked = request.action === 'inference' ? { input } : {};
-    if (recorded) await record(job, request.action === 'start', asked);
+    if (recorded) await record(job, about.containers !== undefined, kept ? { input: kept } : {});
     await queue(verdict.queue).add(kind, data, runOptions(verdict));
     return { ...job, data, queue: verdict.queue };
   };
@@ -164,32 +161,34 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
         height: String(full.height),
         spec: JSON.stringify(full),
       };
-      return submit({ action: 'start', container }, { userId, jobId: newId(), containerId }, {}, recorded);
+      const job = { userId, jobId: newId(), containerId };
+      return submit(containerStart, job, { containers: [container] }, { recorded });
     },
     stopDesktop: ({ userId, containerId }: Submitted, recorded = true) =>
-      submit({ action: 'stop', containerId }, { userId, jobId: newId(), containerId }, {}, recorded),
+      submit(containerStop, { userId, jobId: newId(), containerId }, { containerId }, { recorded }),
     infer: (userId = `u-${newId().slice(0, 8)}`, more: Partial<JobRequest> = {}, recorded = false) =>
-      submit({ action: 'inference' }, { userId, jobId: newId(), containerId: '' }, more, recorded),
+      submit(inference, { userId, jobId: newId(), containerId: '' }, {}, { more, recorded }),
     /** Asks a model for what `input` says. */
     ask: (input: InferenceInput, userId = `u-${newId().slice(0, 8)}`, more: Partial<JobRequest> = {}) => {
       const job = { userId, jobId: newId(), containerId: '' };
-      const queue = inferenceQueue(input.model);
-      return submit({ action: 'inference' }, job, more, true, JSON.stringify(input), queue);
+      return submit(inference, job, {}, { more, input });
     },
     /** An ended job once more, as the edge does it. */
     retry: async (job: Submitted, kind: JobKind = 'container.start') => {
       const { userId, jobId } = job;
+      const containerId = newId();
       const request: SubmitRequest = {
         ...common(userId),
-        action: 'retry',
+        plans: SUBMIT_PLANS,
         job: { id: jobId, requestId: `r-${jobId}` },
-        containerId: newId(),
+        newIds: [containerId],
         maxChanges: MAX_CHANGES,
         keyTtlMs: ENDED_RECORD_TTL_MS,
       };
-      const again = { userId, jobId, containerId: request.containerId };
+      const again = { userId, jobId, containerId };
       const { verdict, data } = await submitted(request, again, kind);
-      const seqs = { job: verdict.records?.job.seq ?? '', container: verdict.records?.container?.seq ?? '' };
+      const { job: written, containers = [] } = verdict.records ?? { job: { seq: '' } };
+      const seqs = { job: written.seq, containers: containers.map(({ seq }) => seq) };
       await record(again, kind === 'container.start', { retry: seqs });
       await queue(verdict.queue).add(kind, data, runOptions(verdict));
       return { ...again, data, queue: verdict.queue };
@@ -200,7 +199,15 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
       const names = cancelKeys(userId, jobId);
       const channel = unheard ? 'unheard' : CANCELLED_CHANNEL;
       await client.zincrby(keys.changedUsers(), 1, userId);
-      const args = [userId, jobId, ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, MAX_CHANGES, channel];
+      const args = [
+        userId,
+        jobId,
+        ENDED_RECORD_TTL_MS,
+        OPEN_RECORD_TTL_MS,
+        MAX_CHANGES,
+        channel,
+        JSON.stringify(CANCEL_PLANS),
+      ];
       return JSON.parse(
         (await client.eval(cancelScript, names.length, ...names, ...args)) as string,
       ) as CancelVerdict;

@@ -1,4 +1,4 @@
-import { iso } from '@warmwind/shared/jobs';
+import { iso } from '@warmwind/shared/times';
 import type { WebhookEvent } from '@warmwind/shared/webhooks';
 import { type WebhookData, webhookId } from './data.ts';
 

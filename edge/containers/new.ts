@@ -1,0 +1,56 @@
+import { type ContainerSpec, StartContainer } from '@warmwind/shared/containers';
+import type { Issue } from '@warmwind/shared/errors';
+import { newId } from '@warmwind/shared/ids';
+import type { Fields } from '@warmwind/shared/ledger/rows';
+import type { Config } from '../config.ts';
+import { badRequest, notFound } from '../http/errors.ts';
+
+const NAMES = Object.keys(StartContainer.shape);
+
+/**
+ * The fields of a new container's record that its request decides, with a new id.
+ * @param input a request that has the fields of `StartContainer`, perhaps among others
+ * @throws ApiError for what this deployment does not offer
+ */
+export function newContainer(userId: string, input: object, config: Config): Fields {
+  const own = Object.fromEntries(Object.entries(input).filter(([name]) => NAMES.includes(name)));
+  const {
+    image = Object.keys(config.DESKTOP_IMAGES)[0] ?? '',
+    name,
+    snapshot,
+    ...rest
+  } = own as StartContainer;
+  const issues = offerIssues(image, rest, config);
+  if (issues.length > 0) throw badRequest(issues);
+  if (snapshot !== undefined) throw notFound('snapshot');
+
+  const { webhookUrl: _, ...wanted } = rest;
+  const spec: ContainerSpec = { ...wanted, image: config.DESKTOP_IMAGES[image] ?? '' };
+  const id = newId();
+  return {
+    id,
+    userId,
+    name: name ?? `desktop-${id.slice(0, 8)}`,
+    image,
+    width: `${spec.width}`,
+    height: `${spec.height}`,
+    spec: JSON.stringify(spec),
+  };
+}
+
+/** What this deployment does not offer. */
+function offerIssues(
+  image: string,
+  { network, gpus }: Pick<StartContainer, 'network' | 'gpus'>,
+  config: Config,
+): Issue[] {
+  const images = Object.keys(config.DESKTOP_IMAGES);
+  const networks = config.DESKTOP_NETWORKS;
+  return [
+    ...(images.includes(image) ? [] : [{ path: 'image', message: `use one of: ${images.join(', ')}` }]),
+    ...(networks.includes(network)
+      ? []
+      : [{ path: 'network', message: `use one of: ${networks.join(', ')}` }]),
+    ...(gpus <= config.MAX_GPUS ? [] : [{ path: 'gpus', message: `at most ${config.MAX_GPUS} here` }]),
+  ];
+}

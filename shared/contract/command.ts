@@ -1,0 +1,83 @@
+import type { z } from 'zod';
+import type { ContainerState } from '../containers.ts';
+import type { LimitScope } from '../limits.ts';
+
+/**
+ * How a request reaches what carries it out. `job`: durable, recorded, carried out at least once by a worker that takes
+ * it from a queue. `call`: answered now by the container's host. `session`: a stream of bytes in both directions.
+ */
+export type Delivery = 'job' | 'call' | 'session';
+
+/** A queue, and who takes from it. */
+export type Lane =
+  /** Any host that may take a new container. */
+  | 'placements'
+  /** The container's host, without waiting for other work on it; any host while the container has none. */
+  | 'control'
+  /** The container's host, in its own time. */
+  | 'work'
+  /** Any worker that serves models. */
+  | 'models'
+  /** Any worker: what takes its CPUs. */
+  | 'readings';
+
+/** A route of the edge, as the OpenAPI document names it. */
+export type CommandRoute = {
+  method: 'post';
+  /** With `{id}` for the container that the command is about. */
+  path: string;
+  operationId: string;
+  summary: string;
+  /** What the body says. */
+  body: string;
+};
+
+/** What one kind of job is: all that edge, scripts, ledger, workers and documents need to know of it. */
+export type JobCommand<
+  Kind extends string = string,
+  Input extends z.ZodType = z.ZodType,
+  Result extends z.ZodType = z.ZodType,
+> = {
+  kind: Kind;
+  delivery: 'job';
+  http: CommandRoute;
+  lane(input: z.output<Input>): Lane;
+  /** The body of its request; an unknown field is refused. */
+  input: Input;
+  /** The result of its job. */
+  result: Result;
+  /** A request as the document shows it. */
+  example: z.input<Input>;
+  /**
+   * The container that it is about: `path` (named by the route), `input` (perhaps named by the body), `creates` (as many
+   * new ones as {@link JobCommand.creates} says), or none.
+   */
+  container: 'path' | 'input' | 'creates' | 'none';
+  /** How many containers a request creates, 1 if left out; their quota is taken for all or none. */
+  creates?(input: z.output<Input>): number;
+  /** The states in which a container takes it; any that is not ended if left out. */
+  requires?: readonly ContainerState[];
+  /** The answer when its container has ended, with `{state}`, where the usual one does not fit. */
+  endedMessage?: string;
+  /** The state of a container that no host has, once this was accepted for it. */
+  enters?: ContainerState;
+  /** At most one at a time for a container: another request gets the job that is outstanding, named by this field. */
+  once?: 'stopJobId';
+  /** Its body may be as large as an image. */
+  large?: true;
+  /** Its input is kept for its worker, apart from its record. */
+  keepsInput: boolean;
+  /** It counts as outstanding, is limited by the quota of jobs, and waits its turn. */
+  counts: boolean;
+  cancellable: boolean;
+  retryable: boolean;
+  /** What becomes of it when the host of its container is lost. */
+  onHostLost: 'completes' | 'fails';
+  /** Rate limits that a request consumes. */
+  limits: readonly LimitScope[];
+};
+
+/** Checks a definition and keeps its literal types. */
+export const defineJob = <const Kind extends string, Input extends z.ZodType, Result extends z.ZodType>(
+  command: Omit<JobCommand<Kind, Input, Result>, 'delivery'>,
+): JobCommand<Kind, Input, Result> => ({ ...command, delivery: 'job' });

@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import { StartContainer } from '../../containers.ts';
+import { defineJob } from '../command.ts';
+
+/** Starts a container: a host takes it, creates it and waits for the first byte of its screen. */
+export const containerStart = defineJob({
+  kind: 'container.start',
+  http: {
+    method: 'post',
+    path: '/containers/start',
+    operationId: 'startContainer',
+    summary: 'Start a desktop',
+    body: 'All optional; an empty body starts the default.',
+  },
+  lane: () => 'placements',
+  input: StartContainer,
+  result: z.object({ containerId: z.string(), width: z.number().int(), height: z.number().int() }),
+  example: { width: 1280, height: 720, ttlSeconds: 600, name: 'My desk' },
+  container: 'creates',
+  keepsInput: false,
+  counts: true,
+  cancellable: true,
+  retryable: true,
+  onHostLost: 'fails',
+  limits: ['user', 'containers.start'],
+});

@@ -1,0 +1,28 @@
+import { z } from 'zod';
+import { GenerationResult, InferenceRequest, OCR_MODEL, ReadingResult } from '../../inference.ts';
+import { defineJob } from '../command.ts';
+
+/** Asks a language model, or reads the text on an image or on the screen of a container. */
+export const inference = defineJob({
+  kind: 'inference',
+  http: {
+    method: 'post',
+    path: '/inference',
+    operationId: 'infer',
+    summary: 'Ask a model',
+    body: 'A prompt or messages for a language model; for `ocr-eng` an image (base64), or the desktop to read.',
+  },
+  lane: ({ model }) => (model === OCR_MODEL ? 'readings' : 'models'),
+  input: InferenceRequest,
+  result: z.union([GenerationResult, ReadingResult]),
+  example: { model: 'desk-tiny', prompt: 'Hello' },
+  container: 'input',
+  requires: ['running'],
+  large: true,
+  keepsInput: true,
+  counts: true,
+  cancellable: true,
+  retryable: true,
+  onHostLost: 'fails',
+  limits: ['user'],
+});

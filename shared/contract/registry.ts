@@ -1,0 +1,36 @@
+import type { z } from 'zod';
+import type { JobCommand } from './command.ts';
+import { containerStart } from './commands/container-start.ts';
+import { containerStop } from './commands/container-stop.ts';
+import { inference } from './commands/inference.ts';
+
+/** Every command that becomes a job. A new one is its definition, a line here, and a handler in the workers. */
+const JOBS = [containerStart, containerStop, inference] as const;
+
+type Registered = (typeof JOBS)[number];
+export type JobKind = Registered['kind'];
+/** The result of a job by its kind. */
+export type JobResults = { [C in Registered as C['kind']]: z.output<C['result']> };
+
+export const JOB_KINDS = JOBS.map(({ kind }) => kind) as [JobKind, ...JobKind[]];
+export const JOB_COMMANDS: readonly JobCommand<JobKind>[] = JOBS;
+
+const byKind = new Map<string, JobCommand<JobKind>>(JOB_COMMANDS.map((command) => [command.kind, command]));
+
+/** The definition of a kind of job, `undefined` for one that this version does not know. */
+export const findJobCommand = (kind: string): JobCommand<JobKind> | undefined => byKind.get(kind);
+
+/** The definition of a kind of job. Throws for one that this version does not know. */
+export function jobCommand(kind: string): JobCommand<JobKind> {
+  const command = byKind.get(kind);
+  if (!command) throw new Error(`no command is of kind ${JSON.stringify(kind)}`);
+  return command;
+}
+
+/** The kinds whose jobs end the container that they are about. */
+export const ENDING_KINDS: JobKind[] = JOB_COMMANDS.filter(({ enters }) => enters === 'stopping').map(
+  ({ kind }) => kind,
+);
+
+/** Does a job of this kind create containers? */
+export const createsContainers = (kind: string): boolean => byKind.get(kind)?.container === 'creates';
