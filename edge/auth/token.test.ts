@@ -57,16 +57,22 @@ const issued = (key: CryptoKey, alg: string, kid: string) =>
 
 describe('an API token', () => {
   test('is good by either secret while they rotate', async () => {
-    expect(await verifier()(await signToken({ role: 'admin' }, SECRET))).toEqual({
+    const exp = Math.floor(Date.now() / 1000) + 60;
+    expect(await verifier()(await signToken({ role: 'admin', exp }, SECRET))).toEqual({
       id: 'ada',
       role: 'admin',
+      expiresAt: exp,
     });
-    expect(await verifier()(await signToken({ role: 'king' }, PREVIOUS))).toEqual({ id: 'ada' });
+    expect(await verifier()(await signToken({ role: 'king', exp }, PREVIOUS))).toEqual({
+      id: 'ada',
+      expiresAt: exp,
+    });
   });
 
   test("is good by the issuer's published keys", async () => {
-    expect(await verifier()(await issued(es256.privateKey, 'ES256', 'e'))).toEqual({ id: 'ada' });
-    expect(await verifier()(await issued(rs256.privateKey, 'RS256', 'r'))).toEqual({ id: 'ada' });
+    const ada = { id: 'ada', expiresAt: expect.any(Number) };
+    expect(await verifier()(await issued(es256.privateKey, 'ES256', 'e'))).toEqual(ada);
+    expect(await verifier()(await issued(rs256.privateKey, 'RS256', 'r'))).toEqual(ada);
   });
 
   test.each([

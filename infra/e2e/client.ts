@@ -45,18 +45,20 @@ export async function watch(stack: StackFile, relay: string): Promise<Watcher> {
   };
 }
 
-/** Does the relay accept a connection of a page of this origin. */
+/** Does the relay let a page of this origin in? What it refuses for another reason is let in. */
 export function connects(relay: string, origin: string): Promise<boolean> {
-  const { io: manager } = io(relay, {
+  const socket = io(relay, {
     transports: ['websocket'],
     extraHeaders: { origin },
     reconnection: false,
     forceNew: true,
   });
   return new Promise<boolean>((resolve) => {
-    manager.once('open', () => resolve(true));
-    manager.once('error', () => resolve(false));
-  }).finally(() => manager.engine.close());
+    socket.once('connect', () => resolve(true));
+    socket.once('connect_error', (error: Error & { data?: { code?: string } }) =>
+      resolve(error.data?.code === 'unauthenticated'),
+    );
+  }).finally(() => socket.disconnect());
 }
 
 export const getContainer = (stack: StackFile, id: string) =>

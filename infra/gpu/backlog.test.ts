@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { startTestEdge, type TestEdge } from '../edge/testing.ts';
+import { waitFor } from '../testing/wait.ts';
 import { backlogOf, handler } from './backlog.ts';
 
 let edge: TestEdge;
@@ -29,7 +30,10 @@ it('the backlog is what waits and runs in the queues of a real edge', async () =
   expect(await written(`${edge.url}/health/ready`)).toMatchObject({ Stage: 'dev', Ready: 1, Backlog: 0 });
   const { status } = await edge.call('ada', 'POST', '/containers/start');
   expect(status).toBe(202);
-  expect(await written(`${edge.url}/health/ready`)).toMatchObject({ Ready: 1, Backlog: 1 });
+  // The edge's answer is what it was for a moment longer.
+  const now = () => written(`${edge.url}/health/ready`);
+  await waitFor('the backlog', async () => (await now()).Backlog === 1);
+  expect(await now()).toMatchObject({ Ready: 1, Backlog: 1 });
 });
 
 it('an edge that is not there is not ready, and its backlog is not said to be none', async () => {
