@@ -184,7 +184,11 @@ export class Engine {
   }
 
   async #createFrom(containerId: string, options: Docker.ContainerCreateOptions): Promise<string> {
-    const create = () => this.#call('create', () => this.#docker.createContainer(options));
+    const create = () =>
+      this.#call('create', () => this.#docker.createContainer(options)).catch((error: unknown) => {
+        // Of a container's creation the engine answers so only for its image.
+        throw statusOf(error) === 404 ? new JobFailure('image_missing', error) : error;
+      });
     try {
       return (await create()).id;
     } catch (error) {

@@ -84,10 +84,13 @@ export const isFailureCode = (code: unknown): code is FailureCode =>
 /** What is told of a failure: never a path, an address or another host's words. */
 export const failure = (code: FailureCode): JobError => ({ code, ...FAILURES[code] });
 
-/** The failure that BullMQ was given as a job's end, by its words; `undefined` for BullMQ's own. */
-export function failureSaid(message: string | null): JobError | undefined {
-  const code = Object.keys(FAILURES).find((name) => FAILURES[name as FailureCode].message === message);
-  return code === undefined ? undefined : failure(code as FailureCode);
+/** What BullMQ keeps of a failure: the code, which {@link readFailedReason} reads back, and its message for the board. */
+export const failedReason = ({ code, message }: JobError): string => `${code}: ${message}`;
+
+/** The failure that BullMQ was given as a job's end; `undefined` for a reason of BullMQ's own. */
+export function readFailedReason(reason: string | null): JobError | undefined {
+  const code = reason?.slice(0, reason.indexOf(': '));
+  return isFailureCode(code) ? failure(code) : undefined;
 }
 
 /** A failure whose kind is known where it is thrown. `cause` is for logs only. */
@@ -106,15 +109,10 @@ const TRANSIENT = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETI
 /** Any error → what its owner is told, and whether another attempt may help. */
 export function classify(error: unknown): JobError {
   if (error instanceof JobFailure) return failure(error.code);
-  const { statusCode, code, message } = (error ?? {}) as {
-    statusCode?: unknown;
-    code?: unknown;
-    message?: unknown;
-  };
+  const { statusCode, code } = (error ?? {}) as { statusCode?: unknown; code?: unknown };
   if (typeof statusCode === 'number') {
-    const text = typeof message === 'string' ? message : '';
-    if (statusCode === 404) return failure(/no such image/i.test(text) ? 'image_missing' : 'engine_busy');
-    if (statusCode === 409) return failure('engine_busy');
+    // Something of the desktop has gone or is held by another call. That an image is missing is found where it is used.
+    if (statusCode === 404 || statusCode === 409) return failure('engine_busy');
     if (statusCode === 400) return failure('invalid_spec');
     return failure('engine_unavailable');
   }

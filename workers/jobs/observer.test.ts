@@ -10,7 +10,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { createMetrics } from '../metrics.ts';
 import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
-import { failure } from './errors.ts';
+import { failedReason, failure } from './errors.ts';
 import { Observer } from './observer.ts';
 
 const log = createLog('test');
@@ -102,7 +102,7 @@ test.each([
   async (code, state) => {
     observe();
     const job = await fleet.startDesktop();
-    failWithoutRecord(failure(code).message);
+    failWithoutRecord(failedReason(failure(code)));
     expect(await reached(fleet, job, state)).toMatchObject({ error: { code } });
   },
 );

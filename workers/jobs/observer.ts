@@ -12,7 +12,7 @@ import { Leader } from '../hosts/leader.ts';
 import type { Metrics } from '../metrics.ts';
 import { createSkip } from '../skip.ts';
 import { readJobData } from './data.ts';
-import { failure, failureSaid } from './errors.ts';
+import { failure, readFailedReason } from './errors.ts';
 
 const LOOK_FOR_HOSTS_MS = 1000;
 const BLOCK_MS = 5000;
@@ -139,7 +139,7 @@ export class Observer {
       return;
     }
     if (isTerminal(job.state)) return records.jobs.tellEndAgain(data);
-    await this.#lostRun(data, failureSaid(reason));
+    await this.#lostRun(data, readFailedReason(reason));
   }
 
   /**

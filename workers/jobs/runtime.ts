@@ -7,7 +7,7 @@ import { ATTEMPT_TIMEOUT_MS, JOB_OPTIONS, type JobData } from '@warmwind/shared/
 import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import type { Metrics } from '../metrics.ts';
 import { parseJobData } from './data.ts';
-import { classify, failure } from './errors.ts';
+import { classify, failedReason, failure } from './errors.ts';
 import { type AbortReason, Cancelled, Forwarded, HandBack, reasonOf } from './outcome.ts';
 
 /** A handler that has been told to stop gets this long, ms; then its job is settled without it. */
@@ -80,7 +80,7 @@ export class Runtime {
     const { records, metrics } = this.#deps;
     const data = parseJobData(job.data);
     if (data === 'newer') return this.handBack(delivery, NEWER_VERSION_DELAY_MS);
-    if (data === 'invalid') throw new UnrecoverableError(failure('invalid_job').message);
+    if (data === 'invalid') throw new UnrecoverableError(failedReason(failure('invalid_job')));
     delivery.data = data;
 
     const claim = await this.#claim(job, data);
@@ -203,13 +203,13 @@ export class Runtime {
       const delayMs = JOB_OPTIONS.backoff.delay * 2 ** (attempts - 1);
       const verdict = await records.jobs.retry(data, fence, attempts, told, delayMs);
       if (verdict === 'ended') return null;
-      throw new Error(told.message);
+      throw new Error(failedReason(told));
     }
     const state = reason === 'timed-out' ? 'timed_out' : 'failed';
     outcome(state);
     context.log.error({ err: error, code: told.code, attempts }, 'job failed');
     await records.jobs.end(data, { state, error: told }, fence, attempts);
-    throw new UnrecoverableError(told.message);
+    throw new UnrecoverableError(failedReason(told));
   }
 }
 

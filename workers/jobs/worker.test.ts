@@ -39,6 +39,11 @@ test('a failure that may pass is tried again, one that will not fails at once; e
   });
   const events = await told(line, job, `job:${job.jobId}`, 'job.failed');
   expect(types(events)).toEqual(['job.queued', 'job.active', 'job.retrying', 'job.active', 'job.failed']);
+  const kept = await waitFor('BullMQ to keep the failure', async () => {
+    const bull = await line.queue('containers').getJob(job.jobId);
+    return (await bull?.isFailed()) ? bull?.failedReason : undefined;
+  });
+  expect(kept).toMatch(/^image_missing: /);
 });
 
 test('an attempt that takes too long is stopped, and the last one ends the job timed_out', async () => {
@@ -68,13 +73,24 @@ test('no attempt takes longer than its queue allows, whatever its job says', asy
   await reached(line, await line.infer('u', { timeoutMs: 3_600_000 }), 'delayed');
 });
 
-test('a cancelled run ends cancelled and is not tried again', async () => {
+test('a cancelled run ends cancelled, and its queue holds nothing of it that could be tried again', async () => {
+  let attempts = 0;
   line.work(async () => {
+    attempts += 1;
     throw new Cancelled();
   });
   const job = await line.startDesktop();
   await reached(line, job, 'cancelled');
   await told(line, job, `job:${job.jobId}`, 'job.cancelled');
+  const queue = line.queue('containers');
+  await waitFor('the delivery to end', async () => (await queue.getJobState(job.jobId)) === 'completed');
+  expect(await queue.getJobCounts('waiting', 'prioritized', 'delayed', 'active')).toEqual({
+    waiting: 0,
+    prioritized: 0,
+    delayed: 0,
+    active: 0,
+  });
+  expect(attempts).toBe(1);
 });
 
 test('a run that is cancelled while it is worked on is told so at once, and ends once', async () => {
