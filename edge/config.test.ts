@@ -37,6 +37,7 @@ describe('the configuration', () => {
     ['QUOTAS', '{"desktops": 0}'],
     ['DESKTOP_IMAGES', '{}'],
     ['DESKTOP_NETWORKS', 'host'],
+    ['MAX_GPUS', '1'],
     ['CORS_ORIGINS', 'nonsense'],
     ['CORS_ORIGINS', 'https://console.test, console.test'],
     ['CORS_ORIGINS', 'https://console.test/page'],

@@ -79,7 +79,8 @@ export const Variables = z
         .refine((images) => Object.keys(images).length > 0, 'offer at least one image'),
     ).prefault('{"desktop":"warmwind/desktop:latest"}'),
     DESKTOP_NETWORKS: List.pipe(z.array(z.enum(['none', 'egress'])).min(1)).prefault('none'),
-    MAX_GPUS: z.coerce.number().int().min(0).max(8).default(0),
+    /** GPUs that one desktop may ask for. */
+    MAX_GPUS: z.coerce.number().int().min(0).max(0, 'no host gives desktops a GPU yet: set 0').default(0),
 
     /** Models whose jobs go before their owner's others. */
     PREMIUM_MODELS: List.prefault(''),

@@ -32,7 +32,7 @@ export const edge = new sst.cloudflare.Worker('Edge', {
     CORS_ORIGINS: `https://${hosts.edge}`,
     DESKTOP_IMAGES: JSON.stringify(desktopImages),
     DESKTOP_NETWORKS: 'none',
-    MAX_GPUS: '1',
+    MAX_GPUS: '0',
     ...(stage.jwksUrl ? { AUTH_JWKS_URL: stage.jwksUrl } : {}),
   },
   // Beside the data, not beside the caller: a request makes several trips to Redis and the ledger.

@@ -60,11 +60,22 @@ export const StartContainer = z.strictObject({
   height: z.number().int().min(240).max(2160).default(720),
   /** Seconds after which the desktop is stopped, counted from its start. */
   ttlSeconds: z.number().int().min(10).max(86_400).default(3600),
-  /** Seconds without a viewer after which the desktop may be stopped. */
-  idleSeconds: z.number().int().min(10).max(86_400).optional(),
+  idleSeconds: z
+    .number()
+    .int()
+    .min(10)
+    .max(86_400)
+    .optional()
+    .describe('Seconds without a viewer or a screenshot after which the desktop is stopped.'),
   memoryMb: z.number().int().min(128).max(16_384).default(512),
   cpus: z.number().min(0.1).max(16).default(1),
-  gpus: z.number().int().min(0).max(8).default(0),
+  gpus: z
+    .number()
+    .int()
+    .min(0)
+    .max(8)
+    .default(0)
+    .describe('No host gives desktops a GPU yet: more than 0 is answered 400.'),
   env: Env.default({}),
   network: z.enum(['none', 'egress']).default('none'),
   name: z
@@ -74,7 +85,12 @@ export const StartContainer = z.strictObject({
       'use 1-63 letters, digits, spaces, _ . or -, starting with a letter or digit',
     )
     .optional(),
-  snapshot: z.string().min(1).max(64).optional(),
+  snapshot: z
+    .string()
+    .min(1)
+    .max(64)
+    .optional()
+    .describe('No snapshots can be taken yet: every name is answered 404.'),
   webhookUrl: WebhookUrl.optional(),
 });
 export type StartContainer = z.infer<typeof StartContainer>;
@@ -88,7 +104,7 @@ export type ContainerSpec = Omit<StartContainer, 'image' | 'name' | 'snapshot' |
 export const Container = z.object({
   id: z.string(),
   name: z.string(),
-  state: z.enum(CONTAINER_STATES),
+  state: z.enum(CONTAINER_STATES).describe('`paused` does not occur yet.'),
   image: z.string(),
   width: z.number().int(),
   height: z.number().int(),

@@ -43,6 +43,18 @@ describe('every route of a user', () => {
     expect(answer.headers.get('WWW-Authenticate')).toContain('invalid_token');
   });
 
+  test('404 for what is another user’s, and for routes of operators, also with role admin', async () => {
+    const { containerId, jobId } = (await edge.call('ada', 'POST', '/containers/start')).body;
+    const operator = await signToken({ sub: 'operator', role: 'admin' });
+    const headers = { Authorization: `Bearer ${operator}` };
+    for (const path of [`/containers/${containerId}`, `/jobs/${jobId}`, '/admin/hosts', '/admin/users/ada']) {
+      const answer = await edge.call(undefined, 'GET', path, { headers });
+      expect([path, answer.status, answer.body.code]).toEqual([path, 404, 'not_found']);
+    }
+    const own = await edge.call(undefined, 'GET', '/containers', { headers });
+    expect([own.status, own.body.items]).toEqual([200, []]);
+  });
+
   test('429 for an address that keeps coming without a token; others and users are not touched', async () => {
     const attempt = () => edge.call(undefined, 'GET', '/jobs', from('198.51.100.7'));
     for (const remaining of ['2', '1', '0']) {

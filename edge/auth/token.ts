@@ -6,7 +6,7 @@ import type { Config } from '../config.ts';
 import { unavailable } from '../http/errors.ts';
 
 /** Who a valid API token speaks for, and until when, in seconds since 1970. */
-export type User = { id: string; role?: 'admin'; expiresAt: number };
+export type User = { id: string; expiresAt: number };
 
 /** A token → its user. Throws `unauthenticated` with what to do about it, or `unavailable` without the issuer's keys. */
 export type VerifyToken = (token: string) => Promise<User>;
@@ -66,9 +66,9 @@ function hmacKey(secret: string): () => Promise<CryptoKey> {
 const publishedKeys = (url: string): JWTVerifyGetKey =>
   createRemoteJWKSet(new URL(url), { timeoutDuration: 2000, cooldownDuration: 30_000, cacheMaxAge: 600_000 });
 
-function userOf({ sub, role, exp = 0 }: JWTPayload): User {
+function userOf({ sub, exp = 0 }: JWTPayload): User {
   if (!isUserId(sub)) throw rejected('names no user that can exist here');
-  return { id: sub, expiresAt: exp, ...(role === 'admin' ? { role } : {}) };
+  return { id: sub, expiresAt: exp };
 }
 
 const rejected = (why: string): ApiError =>

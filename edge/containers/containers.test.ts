@@ -113,9 +113,10 @@ describe('POST /containers/start', () => {
     [{ image: 'ubuntu' }, 'image'],
     [{ network: 'egress' }, 'network'],
     [{ gpus: 1 }, 'gpus'],
-  ])('400: %j is not offered here', async (body, path) => {
+  ])('400: %j is not offered here, and nothing is created', async (body, path) => {
     const answer = await start({ body });
     expect([answer.status, answer.body.issues]).toEqual([400, [expect.objectContaining({ path })]]);
+    expect((await edge.call('ada', 'GET', '/containers')).body.items).toEqual([]);
   });
 
   test.each(['{"width":', 'null', '[]', '"text"', '\ufffe\x00'])(
@@ -137,7 +138,10 @@ describe('POST /containers/start', () => {
   });
 
   test('404: there is no snapshot of this name', async () => {
-    expect((await start({ body: { snapshot: 'yesterday' } })).status).toBe(404);
+    const answer = await start({ body: { snapshot: 'yesterday' } });
+    expect([answer.status, answer.body.code]).toEqual([404, 'not_found']);
+    expect(answer.body.message).toContain('no such snapshot');
+    expect((await edge.call('ada', 'GET', '/containers')).body.items).toEqual([]);
   });
 
   test('409: the same key with another body', async () => {

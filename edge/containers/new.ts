@@ -51,6 +51,8 @@ function offerIssues(
     ...(networks.includes(network)
       ? []
       : [{ path: 'network', message: `use one of: ${networks.join(', ')}` }]),
-    ...(gpus <= config.MAX_GPUS ? [] : [{ path: 'gpus', message: `at most ${config.MAX_GPUS} here` }]),
+    ...(gpus <= config.MAX_GPUS
+      ? []
+      : [{ path: 'gpus', message: 'no host gives desktops a GPU: leave it out' }]),
   ];
 }

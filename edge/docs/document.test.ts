@@ -74,6 +74,13 @@ describe('in /openapi.json', () => {
     }
   });
 
+  test('fields and states that do nothing yet say so', () => {
+    const start = JSON.stringify(paths['/containers/start']?.post?.requestBody);
+    expect(start).toContain('No host gives desktops a GPU yet: more than 0 is answered 400.');
+    expect(start).toContain('No snapshots can be taken yet: every name is answered 404.');
+    expect(JSON.stringify(paths['/containers/{id}']?.get)).toContain('`paused` does not occur yet.');
+  });
+
   test('every answer has the headers that it comes with', () => {
     for (const [name, , { security, responses }] of operations) {
       for (const [status, { headers = {} }] of Object.entries(responses)) {

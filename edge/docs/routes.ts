@@ -56,6 +56,7 @@ export function docsRoutes(app: App): void {
     type: 'http',
     scheme: 'bearer',
     bearerFormat: 'JWT',
+    description: 'Opens what is its `sub`’s alone. A claim `role` opens nothing yet.',
   });
   const info = {
     title: 'Warmwind',
