@@ -108,6 +108,30 @@ test('a host that is lost: its desktops are lost once, its commands end, and it 
   await waitFor('the volume to be removed', async () => (await fleet.volumes()).length === 0);
 }, 60_000);
 
+test('a job of a kind that no worker knows waits, no attempt spent, and fails when its host is lost', async () => {
+  const first = fleet.process('a', { LOST_AFTER_MS: '4000' });
+  const start = await fleet.startDesktop();
+  await reached(fleet, start, 'completed');
+  const job = await fleet.submitUnknown(start);
+  expect(job.queue).toBe('containers-a.work');
+  const entry = () => fleet.queue(job.queue).getJob(bullJobId(job.jobId, 1));
+  await waitFor('it to be handed back', async () => (await entry())?.isDelayed());
+  expect((await entry())?.attemptsMade).toBe(0);
+  expect(await fleet.job(job)).toMatchObject({ state: 'queued', attemptsMade: 0 });
+  await told(fleet, job, `job:${job.jobId}`, 'job.queued');
+
+  await killed(first);
+  await fleet.worker('b', { LOST_AFTER_MS: '4000' });
+  expect(await reached(fleet, job, 'failed', 25_000)).toMatchObject({
+    kind: 'container.unheard-of',
+    error: { code: 'host_lost', retryable: false },
+  });
+  const log = await told(fleet, job, `job:${job.jobId}`, 'job.failed');
+  expect(types(log)).toEqual(['job.queued', 'job.failed']);
+  expect(log.at(-1)).toMatchObject({ run: 1, data: { error: { code: 'host_lost' } } });
+  await waitFor('it to leave its queue', async () => (await entry()) === undefined);
+}, 60_000);
+
 test('a worker that is back within the time has lost nothing', async () => {
   const first = fleet.process('a');
   const start = await fleet.startDesktop();

@@ -34,11 +34,10 @@ export function readAnyJobData(value: unknown): JobData | undefined {
   return parsed.success ? (parsed.data as JobData) : undefined;
 }
 
-/** The same of its text; `undefined` when this version can't read it. */
+/** The same of its text. */
 export function readJobData(text: string | null): JobData | undefined {
   try {
-    const data = parseJobData(JSON.parse(text ?? 'null'));
-    return data === 'newer' || data === 'invalid' ? undefined : data;
+    return readAnyJobData(JSON.parse(text ?? 'null'));
   } catch {
     return undefined;
   }

@@ -1,4 +1,5 @@
 import { createsContainers, type JobKind } from '@warmwind/shared/contract/registry';
+import { isTerminal } from '@warmwind/shared/jobs';
 import { readLag } from '@warmwind/shared/ledger/reads';
 import { type Ledger, LedgerAway } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
@@ -6,7 +7,7 @@ import type { Claim, Records } from '@warmwind/shared/node/records';
 import { ATTEMPT_TIMEOUT_MS, JOB_OPTIONS, type JobData } from '@warmwind/shared/queues';
 import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import type { Metrics } from '../metrics.ts';
-import { parseJobData } from './data.ts';
+import { parseJobData, readAnyJobData } from './data.ts';
 import { classify, failedReason, failure } from './errors.ts';
 import { type AbortReason, Cancelled, Forwarded, HandBack, reasonOf } from './outcome.ts';
 
@@ -79,7 +80,9 @@ export class Runtime {
     const { job, abort } = delivery;
     const { records, metrics } = this.#deps;
     const data = parseJobData(job.data);
-    if (data === 'newer') return this.handBack(delivery, NEWER_VERSION_DELAY_MS);
+    if (data === 'newer') {
+      return (await this.#hasEnded(job)) ? null : this.handBack(delivery, NEWER_VERSION_DELAY_MS);
+    }
     if (data === 'invalid') throw new UnrecoverableError(failedReason(failure('invalid_job')));
     delivery.data = data;
 
@@ -114,6 +117,14 @@ export class Runtime {
       clearTimeout(timer);
       stopTimer();
     }
+  }
+
+  /** Has a run ended that this version can't carry out? One of a lost host has, when its host is back. */
+  async #hasEnded(job: Job): Promise<boolean> {
+    const data = readAnyJobData(job.data);
+    if (!data) return false;
+    const now = await this.#deps.records.jobs.standing(data.userId, data.jobId).catch(unlessAway);
+    return now !== undefined && (now.run > data.run || (now.run === data.run && isTerminal(now.state)));
   }
 
   /** The delivery is another's to make, after `delayMs`: no attempt is spent. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CANCELLED_CHANNEL } from '@warmwind/shared/keys';
+import type { JobData } from '@warmwind/shared/queues';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { reached, told, types } from '../testing/fleet.ts';
@@ -189,6 +190,21 @@ test('a job of a later version is handed back, a malformed one fails', async () 
   await waitFor('both to be judged', async () => (await newer.getState()) === 'delayed' && broken.isFailed());
   expect(ran).toBe(0);
   expect((await queue.getJob(newer.id ?? ''))?.attemptsMade).toBe(0);
+});
+
+test('a job of an unknown kind is handed back while it is open, and leaves its queue once it has ended', async () => {
+  line.work(done);
+  const job = await line.startDesktop();
+  await reached(line, job, 'completed');
+  const other = await line.infer();
+  const queue = line.queue('containers');
+  const add = ({ data }: { data: JobData }, jobId: string) =>
+    queue.add('unheard-of', { ...data, kind: 'unheard-of' }, { jobId, attempts: 3 });
+  const [ended, open] = [await add(job, 'ended'), await add(other, 'open')];
+  await waitFor('both', async () => (await ended.isCompleted()) && (await open.isDelayed()));
+  expect((await queue.getJob('open'))?.attemptsMade).toBe(0);
+  expect(await line.job(job)).toMatchObject({ state: 'completed', result: { done: true } });
+  expect(await line.job(other)).toMatchObject({ state: 'queued' });
 });
 
 test('a realtime Redis that is away fails no job, and all of it is told when it is back', async () => {

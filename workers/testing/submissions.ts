@@ -166,6 +166,19 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
     },
     stopDesktop: ({ userId, containerId }: Submitted, recorded = true) =>
       submit(containerStop, { userId, jobId: newId(), containerId }, { containerId }, { recorded }),
+    /** A command on a desktop of a kind that this version does not know, as the edge of a later one submits it. */
+    submitUnknown: ({ userId, containerId }: Submitted) => {
+      const { enters: _, once: __, ...stop } = containerStop;
+      const command = {
+        ...stop,
+        kind: 'container.unheard-of' as JobKind,
+        lane: () => 'work' as const,
+        counts: true,
+      };
+      const job = { userId, jobId: newId(), containerId };
+      // The ledger's row is that edge's to write.
+      return submit(command, job, { containerId }, { recorded: false });
+    },
     infer: (userId = `u-${newId().slice(0, 8)}`, more: Partial<JobRequest> = {}, recorded = false) =>
       submit(inference, { userId, jobId: newId(), containerId: '' }, {}, { more, recorded }),
     /** Asks a model for what `input` says. */
