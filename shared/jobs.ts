@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { JOB_KINDS, type JobKind } from './contract/registry.ts';
+import { parseJson } from './json.ts';
 import { iso } from './times.ts';
 
 export { JOB_KINDS, type JobKind };
@@ -55,8 +56,8 @@ export function jobFromRecord(record: Record<string, string>): Job | undefined {
     progress: Number(record.progress ?? 0),
     run: Number(record.run ?? 1),
     attemptsMade: Number(record.attemptsMade ?? 0),
-    ...(record.result ? { result: JSON.parse(record.result) as unknown } : {}),
-    ...(record.error ? { error: JSON.parse(record.error) as JobError } : {}),
+    ...(record.result ? { result: parseJson(z.unknown(), record.result) } : {}),
+    ...(record.error ? { error: parseJson(JobError, record.error) } : {}),
     createdAt: iso(record.createdAt),
     ...(record.startedAt ? { startedAt: iso(record.startedAt) } : {}),
     ...(record.finishedAt ? { finishedAt: iso(record.finishedAt) } : {}),

@@ -1,5 +1,6 @@
+import { z } from 'zod';
 import type { SubmitPlan } from './contract/plan.ts';
-import type { JobKind, TerminalJobState } from './jobs.ts';
+import { type JobKind, TERMINAL_JOB_STATES } from './jobs.ts';
 import { keys } from './keys.ts';
 import type { LimitScope, Quotas } from './limits.ts';
 
@@ -73,37 +74,41 @@ type RetryRequest = {
 export const MAX_JOB_CONTAINERS = 10;
 
 /** A record as a script has left it; `seq` is that of its change for the ledger, '' when there is none. */
-export type ChangedRecord = { seq: string; record: Record<string, string> };
+const ChangedRecord = z.object({ seq: z.string(), record: z.record(z.string(), z.string()) });
+export type ChangedRecord = z.infer<typeof ChangedRecord>;
 /** `containers` are those that the job creates. */
-export type ChangedRecords = { job: ChangedRecord; containers?: ChangedRecord[] };
+const ChangedRecords = z.object({ job: ChangedRecord, containers: z.array(ChangedRecord).optional() });
+export type ChangedRecords = z.infer<typeof ChangedRecords>;
 
 /** Its answer, after the limiter's decision. */
-export type SubmitVerdict =
-  | { verdict: 'denied' | 'mismatch' | 'not_found' }
+export const SubmitVerdict = z.discriminatedUnion('verdict', [
+  z.object({ verdict: z.enum(['denied', 'mismatch', 'not_found']) }),
   /** The container has ended, or is in a state in which it does not take the command. */
-  | { verdict: 'ended' | 'unready'; state: string }
-  | { verdict: 'quota'; name: string; limit: number; used: number }
+  z.object({ verdict: z.enum(['ended', 'unready']), state: z.string() }),
+  z.object({ verdict: z.literal('quota'), name: z.string(), limit: z.number(), used: z.number() }),
   /** A retry of a job that has not ended, has completed, or is of a kind that is not retried. */
-  | { verdict: 'unretryable'; state: string }
+  z.object({ verdict: z.literal('unretryable'), state: z.string() }),
   /** A retry of a job of which Redis no longer has all. */
-  | { verdict: 'forgotten' }
+  z.object({ verdict: z.literal('forgotten') }),
   /** `state` is that of the job's record: while `queued`, adding it to `queue` again is safe and needed. */
-  | {
-      verdict: 'accepted' | 'replayed';
-      jobId: string;
-      /** The container that it is about, or the first that it creates; '' for none. */
-      containerId: string;
-      /** All that it creates, when they are several. */
-      containerIds?: string[];
-      queue: string;
-      state: string;
-      run: number;
-      priority: number;
-      /** When the job was created, ms of Redis. */
-      createdAt: number;
-      /** Left out when Redis knows only the key that stands for the job. */
-      records?: ChangedRecords;
-    };
+  z.object({
+    verdict: z.enum(['accepted', 'replayed']),
+    jobId: z.string(),
+    /** The container that it is about, or the first that it creates; '' for none. */
+    containerId: z.string(),
+    /** All that it creates, when they are several. */
+    containerIds: z.array(z.string()).optional(),
+    queue: z.string(),
+    state: z.string(),
+    run: z.number(),
+    priority: z.number(),
+    /** When the job was created, ms of Redis. */
+    createdAt: z.number(),
+    /** Left out when Redis knows only the key that stands for the job. */
+    records: ChangedRecords.optional(),
+  }),
+]);
+export type SubmitVerdict = z.infer<typeof SubmitVerdict>;
 
 /** The KEYS of the submit script, in its order. `idempotencyHash` is left out when the caller sent no key. */
 export const submitKeys = (
@@ -135,28 +140,30 @@ export type Cancelled = {
 };
 
 /** How an earlier run of a retried job ended, in the field `ends` of its record (JSON, the last five). */
-export type EarlierEnd = {
-  run: number;
-  state: Exclude<TerminalJobState, 'completed'>;
-  fence: number;
-  queue: string;
-  containerId: string;
+export const EarlierEnd = z.object({
+  run: z.number(),
+  state: z.enum(TERMINAL_JOB_STATES).exclude(['completed']),
+  fence: z.number(),
+  queue: z.string(),
+  containerId: z.string(),
   /** All that it created, as JSON, when they were several. */
-  containerIds?: string;
+  containerIds: z.string().optional(),
   /** `JobError` as JSON. */
-  error?: string;
+  error: z.string().optional(),
   /** When it ended, ms, and how many attempts had. */
-  at: number;
-  attemptsMade: number;
-};
+  at: z.number(),
+  attemptsMade: z.number(),
+});
 
 /** The cancel script's answer, as JSON. The containers that the job creates are stopping then. */
-export type CancelVerdict =
-  | { verdict: 'not_found' }
-  | { verdict: 'ended'; state: string }
+export const CancelVerdict = z.discriminatedUnion('verdict', [
+  z.object({ verdict: z.literal('not_found') }),
+  z.object({ verdict: z.literal('ended'), state: z.string() }),
   /** Its kind is not cancelled. */
-  | { verdict: 'uncancellable' }
-  | ({ verdict: 'cancelled' } & ChangedRecords);
+  z.object({ verdict: z.literal('uncancellable') }),
+  ChangedRecords.extend({ verdict: z.literal('cancelled') }),
+]);
+export type CancelVerdict = z.infer<typeof CancelVerdict>;
 
 /** The KEYS of the cancel script, in its order. */
 export const cancelKeys = (userId: string, jobId: string): string[] => [

@@ -4,11 +4,10 @@ import { recordChanges } from '@warmwind/shared/ledger/changes';
 import type { Db } from '@warmwind/shared/ledger/db';
 import { readJob } from '@warmwind/shared/ledger/reads';
 import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
-import { cancelScript } from '@warmwind/shared/lua/cancel.lua';
+import { cancelJob } from '@warmwind/shared/lua/cancel.lua';
 import {
   type CancelVerdict,
   type ChangedRecords,
-  cancelKeys,
   ENDED_RECORD_TTL_MS,
   MAX_CHANGES,
   OPEN_RECORD_TTL_MS,
@@ -26,18 +25,24 @@ export async function cancelRun(
   jobId: string,
 ): Promise<CancelVerdict> {
   const asked = { score: Date.now(), member: wish(userId, jobId) };
-  const bound = ledger ? `${MAX_CHANGES}` : '';
-  const args = [userId, jobId, `${ENDED_RECORD_TTL_MS}`, `${OPEN_RECORD_TTL_MS}`, bound];
+  const { keys: names, args } = cancelJob.call(
+    { userId, jobId },
+    {
+      userId,
+      jobId,
+      endedTtlMs: ENDED_RECORD_TTL_MS,
+      openTtlMs: OPEN_RECORD_TTL_MS,
+      maxChanges: ledger ? MAX_CHANGES : '',
+      channel: CANCELLED_CHANNEL,
+      plans: JSON.stringify(CANCEL_PLANS),
+    },
+  );
   const trip = redis.pipeline();
   trip.zadd(keys.cancellations(), asked);
   if (ledger) trip.zincrby(keys.changedUsers(), 1, userId);
-  trip.eval(cancelScript, cancelKeys(userId, jobId), [
-    ...args,
-    CANCELLED_CHANNEL,
-    JSON.stringify(CANCEL_PLANS),
-  ]);
+  trip.eval(cancelJob.lua, names, args);
   const answers = await trip.exec<unknown[]>();
-  return JSON.parse(String(answers.at(-1))) as CancelVerdict;
+  return cancelJob.read(answers.at(-1));
 }
 
 /** Nobody has to follow up a job that never was. Of one that was, a run that was cancelled before may still be. */

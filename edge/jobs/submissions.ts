@@ -4,9 +4,9 @@ import { newId } from '@warmwind/shared/ids';
 import { keys } from '@warmwind/shared/keys';
 import type { Restore } from '@warmwind/shared/ledger/restore';
 import type { Earlier } from '@warmwind/shared/ledger/submissions';
-import { restoreScript } from '@warmwind/shared/lua/restore.lua';
-import { submitScript } from '@warmwind/shared/lua/submit.lua';
-import { withdrawScript } from '@warmwind/shared/lua/withdraw.lua';
+import { restoreRecord } from '@warmwind/shared/lua/restore.lua';
+import { submitJob } from '@warmwind/shared/lua/submit.lua';
+import { withdrawJob } from '@warmwind/shared/lua/withdraw.lua';
 import { JOB_DATA_VERSION, runOptions } from '@warmwind/shared/queues';
 import {
   type ChangedRecords,
@@ -17,12 +17,11 @@ import {
   RESERVATION_MS,
   type SubmitRequest,
   type SubmitVerdict,
-  submitKeys,
 } from '@warmwind/shared/records';
-import { type Decision, type RawDecision, readDecision, scopesForLua } from '../limits/decision.ts';
+import { type Decision, readDecision, scopesForLua } from '../limits/decision.ts';
 import type { Limiter } from '../limits/limiter.ts';
 import type { Queues } from '../queue/queues.ts';
-import { type RunScript, scriptOf } from '../redis/redis.ts';
+import { type PreparedScript, prepareScript } from '../redis/redis.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { NewJob, QueuedRun, Retry, Submission } from './submission.ts';
 
@@ -34,10 +33,10 @@ export class Submissions {
   readonly #redis: Redis;
   readonly #limiter: Limiter;
   readonly #queues: Queues;
-  readonly #decide: RunScript;
-  readonly #decideLarge: RunScript;
-  readonly #withdraw: RunScript;
-  readonly #restore: RunScript;
+  readonly #decide: PreparedScript<typeof submitJob>;
+  readonly #decideLarge: PreparedScript<typeof submitJob>;
+  readonly #withdraw: PreparedScript<typeof withdrawJob>;
+  readonly #restore: PreparedScript<typeof restoreRecord>;
 
   readonly #unconfirmedTtlMs: SubmitRequest['unconfirmedTtlMs'];
   /** Bound of a user's changes, as the scripts take it. */
@@ -53,10 +52,10 @@ export class Submissions {
       : { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS };
     this.#maxChanges = remembered ? MAX_CHANGES : '';
     this.#redis = redis;
-    this.#decide = scriptOf(redis, submitScript);
-    this.#decideLarge = scriptOf(patient, submitScript);
-    this.#withdraw = scriptOf(redis, withdrawScript);
-    this.#restore = scriptOf(redis, restoreScript);
+    this.#decide = prepareScript(redis, submitJob);
+    this.#decideLarge = prepareScript(patient, submitJob);
+    this.#withdraw = prepareScript(redis, withdrawJob);
+    this.#restore = prepareScript(redis, restoreRecord);
     this.#limiter = limiter;
     this.#queues = queues;
   }
@@ -77,12 +76,11 @@ export class Submissions {
       reservationMs: RESERVATION_MS,
       ...(submission.action === 'retry' ? this.#retryOf(submission) : newOf(submission, jobId)),
     };
-    const names = submitKeys(userId, submission.scopes, { jobId, idempotencyHash: idempotency?.keyHash });
+    const of = { userId, scopes: submission.scopes, jobId, idempotencyHash: idempotency?.keyHash };
     const input = submission.action === 'new' ? submission.input : '';
     const decide = input.length < LARGE_INPUT ? this.#decide : this.#decideLarge;
-    const answer = await decide(names, [JSON.stringify(request), input]);
-    const [raw, verdict] = answer as [RawDecision, string];
-    return { decision: readDecision(raw, scopes), verdict: JSON.parse(verdict) as SubmitVerdict };
+    const [raw, verdict] = await decide(of, { request: JSON.stringify(request), input });
+    return { decision: readDecision(raw, scopes), verdict };
   }
 
   #retryOf({ jobId, requestId }: Retry) {
@@ -103,9 +101,9 @@ export class Submissions {
 
   /** Takes back the records of a job that must not be, unless a worker has taken it; and its idempotency key. */
   async withdraw({ userId, idempotency }: NewJob, jobId: string, records: ChangedRecords): Promise<void> {
-    const names = submitKeys(userId, [], { jobId, idempotencyHash: idempotency?.keyHash });
+    const of = { userId, jobId, idempotencyHash: idempotency?.keyHash };
     const made = (records.containers ?? []).flatMap(({ record }) => record.id ?? []);
-    await this.#withdraw(names, [jobId, ...made]);
+    await this.#withdraw(of, { jobId }, made);
   }
 
   /** Forgets a key that stands for a job which nothing knows. */
@@ -123,7 +121,7 @@ export class Submissions {
 
   /** Puts a record back that Redis has lost. */
   async restore(record: Restore): Promise<void> {
-    await this.#restore(record.keys, record.args);
+    await this.#restore(record.of, record.args, record.fields);
   }
 
   /** Puts back what a job works on. */

@@ -1,4 +1,5 @@
 import type { LimitScope, Tier } from '@warmwind/shared/limits';
+import type { RawDecision } from '@warmwind/shared/lua/limit.lua';
 
 /** A scope and the tiers that its one log of requests must satisfy. */
 export type Scope = { scope: LimitScope; tiers: Tier[] };
@@ -19,9 +20,6 @@ export type Decision = {
   nowUs: number;
   tiers: TierState[];
 };
-
-/** The Lua limiter's answer: allowed, first, tiers as [remaining, reset in µs], now in µs. */
-export type RawDecision = [number, number, [number, string][], string];
 
 /** Reads the Lua limiter's answer on `scopes`. */
 export function readDecision([allowed, first, states, now]: RawDecision, scopes: Scope[]): Decision {

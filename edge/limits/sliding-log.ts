@@ -2,16 +2,9 @@ import type { Ratelimit } from '@upstash/ratelimit';
 import { newId } from '@warmwind/shared/ids';
 import { keys } from '@warmwind/shared/keys';
 import type { LimitScope } from '@warmwind/shared/limits';
-import { limitScript } from '@warmwind/shared/lua/limit.lua';
-import { type RunScript, scriptOf } from '../redis/redis.ts';
-import {
-  type Decision,
-  type RawDecision,
-  readDecision,
-  type Scope,
-  scopesForLua,
-  tightest,
-} from './decision.ts';
+import { limitRequests } from '@warmwind/shared/lua/limit.lua';
+import { type PreparedScript, prepareScript } from '../redis/redis.ts';
+import { type Decision, readDecision, type Scope, scopesForLua, tightest } from './decision.ts';
 
 /** The subject of the scope `ip` is an address, of every other one a user: neither counts for the other. */
 const logOf = (subject: string, scope: LimitScope): string =>
@@ -30,14 +23,14 @@ type Context = Parameters<ReturnType<RegionAlgorithm>['limit']>[0];
  * new Ratelimit({ redis, limiter: slidingLog([{ scope: 'user', tiers }]), ephemeralCache: false, timeout: 0 })
  */
 export function slidingLog(scopes: Scope[]): RegionAlgorithm {
-  let run: RunScript | undefined;
+  let run: PreparedScript<typeof limitRequests> | undefined;
 
   const decide = async ({ redis, prefix }: Context, identifier: string, consume: boolean) => {
-    run ??= scriptOf(redis, limitScript);
+    run ??= prepareScript(redis, limitRequests);
     const subject = identifier.slice(prefix.length + 1);
     const request = { nonce: newId(), consume, scopes: scopesForLua(scopes) };
     const logs = scopes.map(({ scope }) => logOf(subject, scope));
-    return readDecision((await run(logs, [JSON.stringify(request)])) as RawDecision, scopes);
+    return readDecision(await run(logs, { request: JSON.stringify(request) }), scopes);
   };
   const summary = (decision: Decision) => {
     const { limit = 0, remaining = 0, resetUs = 0 } = tightest(decision) ?? {};

@@ -1,8 +1,8 @@
 import type { Redis } from '@upstash/redis/cloudflare';
 import type { Fields } from '@warmwind/shared/ledger/rows';
-import { listScript } from '@warmwind/shared/lua/list.lua';
+import { listRecords } from '@warmwind/shared/lua/list.lua';
 import { toRecord } from '../redis/record.ts';
-import { scriptOf } from '../redis/redis.ts';
+import { prepareScript } from '../redis/redis.ts';
 import type { Page } from './merge.ts';
 import type { PageRequest } from './query.ts';
 
@@ -17,7 +17,7 @@ export const matches = (record: Fields, where: Where): boolean =>
 
 /** A reader of pages of records, in one trip each. `index` is a sorted set of what stands behind `prefix` in their keys. */
 export function createRecordPages(redis: Redis) {
-  const run = scriptOf(redis, listScript);
+  const run = prepareScript(redis, listRecords);
   return async (
     { index, prefix }: { index: string; prefix: string },
     { limit, since, until, before }: PageRequest,
@@ -29,8 +29,8 @@ export function createRecordPages(redis: Redis) {
     const wanted = Object.entries(where).flatMap(([field, value]) =>
       value === undefined ? [] : [field, value],
     );
-    const args = [prefix, `${limit}`, `${MAX_SCAN}`, oldest, newest, after?.id ?? '', ...wanted];
-    const [time, id, records] = (await run([index], args)) as [string, string, string[][]];
+    const args = { prefix, limit, scan: MAX_SCAN, oldest, newest, after: after?.id ?? '' };
+    const [time, id, records] = await run({ index }, args, wanted);
     return {
       items: records.map(toRecord),
       horizon: time === '' ? undefined : { time: Number(time), id },

@@ -1,11 +1,11 @@
 import type { Redis } from '@upstash/redis/cloudflare';
 import { ApiError } from '@warmwind/shared/errors';
 import { keys } from '@warmwind/shared/keys';
-import { shareLinkScript } from '@warmwind/shared/lua/share-link.lua';
+import { addShareLink } from '@warmwind/shared/lua/share-link.lua';
 import { MAX_SHARE_LINKS, ShareLink } from '@warmwind/shared/realtime';
 import { log } from '../http/log.ts';
 import { needed, toRecord } from '../redis/record.ts';
-import { type RunScript, scriptOf } from '../redis/redis.ts';
+import { type PreparedScript, prepareScript } from '../redis/redis.ts';
 
 /**
  * The share links of users that have not expired, in the queue Redis. Tickets are verified by their signature alone: a
@@ -13,19 +13,24 @@ import { type RunScript, scriptOf } from '../redis/redis.ts';
  */
 export class ShareLinks {
   readonly #redis: Redis;
-  readonly #add: RunScript;
+  readonly #add: PreparedScript<typeof addShareLink>;
 
   constructor(redis: Redis) {
     this.#redis = redis;
-    this.#add = scriptOf(redis, shareLinkScript);
+    this.#add = prepareScript(redis, addShareLink);
   }
 
   /** @throws ApiError `quota_exceeded` when the user has too many, `unavailable` while Redis does not answer */
   async add(user: string, link: ShareLink): Promise<void> {
-    const expires = Date.parse(link.expiresAt);
-    const args = [link.id, JSON.stringify(link), expires, Date.now(), MAX_SHARE_LINKS].map(String);
-    const added = await needed(this.#add([keys.shareLinks(user)], args));
-    if (Number(added) === 1) return;
+    const args = {
+      id: link.id,
+      link: JSON.stringify(link),
+      expiresAt: Date.parse(link.expiresAt),
+      now: Date.now(),
+      maxLinks: MAX_SHARE_LINKS,
+    };
+    const added = await needed(this.#add({ userId: user }, args));
+    if (added === 1) return;
     throw new ApiError(
       'quota_exceeded',
       `You have ${MAX_SHARE_LINKS} share links: revoke some with DELETE /realtime/tokens/{id}, or let them expire.`,

@@ -1,4 +1,5 @@
 import { Redis } from '@upstash/redis/cloudflare';
+import type { Script } from '@warmwind/shared/script';
 import type { Config } from '../config.ts';
 
 /**
@@ -25,10 +26,19 @@ type Scriptable = {
 };
 
 /** Runs one script, in one trip once Redis knows it. Everything goes in as text. */
-export type RunScript = (keys: string[], args: string[]) => Promise<unknown>;
+export type PreparedScript<Of> =
+  Of extends Script<infer Subject, infer Args, infer Answer>
+    ? (subject: Subject, args: Args, rest?: string[]) => Promise<Answer>
+    : never;
 
-/** EVALSHA, and EVAL when Redis does not know the script yet. */
-export function scriptOf(redis: Scriptable, lua: string): RunScript {
-  const script = redis.createScript(lua);
-  return (keys, args) => script.exec(keys, args);
+/** A script on one connection: EVALSHA, and EVAL when Redis does not know it yet. */
+export function prepareScript<Subject, Args, Answer>(
+  redis: Scriptable,
+  script: Script<Subject, Args, Answer>,
+): (subject: Subject, args: Args, rest?: string[]) => Promise<Answer> {
+  const prepared = redis.createScript(script.lua);
+  return async (subject, args, rest) => {
+    const call = script.call(subject, args, rest);
+    return script.read(await prepared.exec(call.keys, call.args));
+  };
 }

@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto';
 import { compareEventIds, type Envelope, type Room, type StoredEvent } from '@warmwind/shared/events';
 import { roomKeys } from '@warmwind/shared/keys';
-import { pageScript } from '@warmwind/shared/lua/page.lua';
-import { evalScript } from '@warmwind/shared/node/events';
+import { readPage } from '@warmwind/shared/lua/page.lua';
+import { runScript } from '@warmwind/shared/node/script';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 
@@ -11,8 +10,6 @@ export type RoomId = { owner: string; room: Room };
 
 /** The position before every event. */
 export const START = '0-0';
-
-const SHA = createHash('sha1').update(pageScript).digest('hex');
 
 type Entry = { id: string; n: number; event: StoredEvent };
 
@@ -32,10 +29,12 @@ export type Page = {
  * the log's first event is not the first that was ever written to it. What remains and comes later is still handed out.
  */
 export async function readLog(redis: Redis, { owner, room }: RoomId, position: string): Promise<Page> {
-  const key = roomKeys.log(owner, room);
-  const args = [position === START ? '-' : position, LIMITS.pageEvents, LIMITS.pageBytes];
-  const answer = await evalScript(redis, pageScript, SHA, [key], args);
-  const [rows, maybeMore] = answer as [[string, string[]][], number];
+  const args = {
+    position: position === START ? '-' : position,
+    maxRows: LIMITS.pageEvents,
+    maxBytes: LIMITS.pageBytes,
+  };
+  const [rows, maybeMore] = await runScript(redis, readPage, { owner, room }, args);
   const entries = rows.map(parse);
   const more = maybeMore === 1;
   const first = entries[0];

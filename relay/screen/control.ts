@@ -1,13 +1,10 @@
-import { createHash } from 'node:crypto';
-import { controlScript } from '@warmwind/shared/lua/control.lua';
-import { evalScript } from '@warmwind/shared/node/events';
-import { CONTROL_TTL_MS, Control, screenKeys } from '@warmwind/shared/screen';
+import { moveControl } from '@warmwind/shared/lua/control.lua';
+import { runScript } from '@warmwind/shared/node/script';
+import { CONTROL_TTL_MS, type Control, screenKeys } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
 
 /** The control of one desktop as it is known to be: the last lease that there has been, and who holds it if anyone does. */
 export type ControlState = { lease: number; holder: Control | null };
-
-const SHA = createHash('sha1').update(controlScript).digest('hex');
 
 /**
  * Asks for, takes, gives back or looks at the control of a desktop; its holder renews it with each of them.
@@ -19,19 +16,16 @@ export async function actOnControl(
   action: 'look' | 'request' | 'take' | 'release',
   viewer: { id: string; userId: string; shared: boolean } = { id: '', userId: '', shared: false },
 ): Promise<ControlState & { changed: boolean }> {
-  const names = [screenKeys.control(containerId), screenKeys.leases(containerId)];
-  const args = [action, viewer.id, viewer.userId, CONTROL_TTL_MS, screenKeys.up(containerId)];
-  args.push(viewer.shared ? '1' : '');
-  const [changed, lease, holder] = (await evalScript(realtime, controlScript, SHA, names, args)) as [
-    number,
-    number,
-    string,
-  ];
-  return {
-    changed: changed === 1,
-    lease,
-    holder: holder === '' ? null : Control.parse(JSON.parse(holder)),
+  const args = {
+    action,
+    viewerId: viewer.id,
+    userId: viewer.userId,
+    ttlMs: CONTROL_TTL_MS,
+    channel: screenKeys.up(containerId),
+    shared: viewer.shared ? ('1' as const) : ('' as const),
   };
+  const [changed, lease, holder] = await runScript(realtime, moveControl, { containerId }, args);
+  return { changed: changed === 1, lease, holder: holder === '' ? null : holder };
 }
 
 /** Is `next` news to who knows `known`? Of one lease the end comes last; after a loss of Redis nothing is left. */

@@ -2,10 +2,15 @@ import { hasEnded } from '../containers.ts';
 import { isTerminal } from '../jobs.ts';
 import { keys } from '../keys.ts';
 import { ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
-import { type ContainerRow, containerRecord, type Fields, type JobRow, jobRecord } from './rows.ts';
+import { type ContainerRow, containerRecord, type JobRow, jobRecord } from './rows.ts';
 
-/** KEYS and ARGV of `restoreScript`. */
-export type Restore = { keys: string[]; args: string[] };
+/** A call of `restoreRecord`. */
+export type Restore = {
+  of: { record: string; all: string; open: string };
+  args: { id: string; createdAt: number; below: number; ttlMs: number; until: number | '' };
+  /** Pairs of field and value. */
+  fields: string[];
+};
 
 /** `below`: whatever Redis knows is overwritten. */
 export const WHATEVER = Number.MAX_SAFE_INTEGER;
@@ -15,8 +20,13 @@ export const WHATEVER = Number.MAX_SAFE_INTEGER;
  * @param below a record with a fence below this one is overwritten
  */
 export const restoreJob = (row: JobRow, now: number, below = row.fence): Restore => ({
-  keys: [keys.job(row.userId, row.id), keys.jobs(row.userId), keys.openJobs(row.userId)],
-  args: args(row, below, isTerminal(row.state), jobRecord(row), now),
+  of: {
+    record: keys.job(row.userId, row.id),
+    all: keys.jobs(row.userId),
+    open: keys.openJobs(row.userId),
+  },
+  args: args(row, below, isTerminal(row.state), now),
+  fields: Object.entries(jobRecord(row)).flat(),
 });
 
 /**
@@ -24,21 +34,24 @@ export const restoreJob = (row: JobRow, now: number, below = row.fence): Restore
  * @param below a record with a fence below this one is overwritten
  */
 export const restoreContainer = (row: ContainerRow, now: number, below = row.fence): Restore => ({
-  keys: [keys.container(row.userId, row.id), keys.containers(row.userId), keys.openContainers(row.userId)],
-  args: args(row, below, hasEnded(row.state), containerRecord(row), now),
+  of: {
+    record: keys.container(row.userId, row.id),
+    all: keys.containers(row.userId),
+    open: keys.openContainers(row.userId),
+  },
+  args: args(row, below, hasEnded(row.state), now),
+  fields: Object.entries(containerRecord(row)).flat(),
 });
 
 const args = (
   { id, createdAt }: { id: string; createdAt: Date },
   below: number,
   ended: boolean,
-  record: Fields,
   now: number,
-): string[] => [
+): Restore['args'] => ({
   id,
-  `${createdAt.getTime()}`,
-  `${below}`,
-  `${ended ? ENDED_RECORD_TTL_MS : OPEN_RECORD_TTL_MS}`,
-  ended ? '' : `${now + OUTSTANDING_MS}`,
-  ...Object.entries(record).flat(),
-];
+  createdAt: createdAt.getTime(),
+  below,
+  ttlMs: ended ? ENDED_RECORD_TTL_MS : OPEN_RECORD_TTL_MS,
+  until: ended ? '' : now + OUTSTANDING_MS,
+});

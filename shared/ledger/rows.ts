@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import {
   type Container,
   type ContainerState,
@@ -5,14 +6,16 @@ import {
   EndReason,
   hasEnded,
 } from '../containers.ts';
-import { isTerminal, type Job, type JobError, type JobKind, type JobState, jobFromRecord } from '../jobs.ts';
+import { isTerminal, type Job, JobError, type JobKind, type JobState, jobFromRecord } from '../jobs.ts';
+import { parseJson } from '../json.ts';
 import type { containers, jobs } from './schema.ts';
 
 export type JobRow = typeof jobs.$inferSelect;
 export type ContainerRow = typeof containers.$inferSelect;
 
 /** A Redis hash, as it is read or written: names and texts. */
-export type Fields = Record<string, string>;
+export const Fields = z.record(z.string(), z.string());
+export type Fields = z.infer<typeof Fields>;
 
 /** A job's Redis record → its row. */
 export function jobRow(userId: string, record: Fields): JobRow {
@@ -31,10 +34,10 @@ export function jobRow(userId: string, record: Fields): JobRow {
     timeoutMs: Number(record.timeoutMs ?? 0),
     webhookUrl: record.webhookUrl ?? '',
     containerId: record.containerId ?? '',
-    containerIds: json(record.containerIds) as string[] | null,
+    containerIds: json(z.array(z.string()), record.containerIds),
     requestId: record.requestId ?? '',
-    result: json(record.result),
-    error: json(record.error) as JobError | null,
+    result: json(z.unknown(), record.result),
+    error: json(JobError, record.error),
     createdAt: dateOf(record.createdAt) ?? new Date(0),
     startedAt: dateOf(record.startedAt),
     finishedAt: isTerminal(state) ? (dateOf(record.finishedAt) ?? new Date(0)) : null,
@@ -76,12 +79,12 @@ export function containerRow(userId: string, record: Fields): ContainerRow {
     image: record.image ?? '',
     width: Number(record.width ?? 0),
     height: Number(record.height ?? 0),
-    spec: json(record.spec) ?? {},
+    spec: json(z.unknown(), record.spec) ?? {},
     jobId: record.jobId ?? '',
     host: record.host ?? '',
     boot: record.boot ?? '',
     fence: Number(record.fence ?? 0),
-    error: json(record.error) as JobError | null,
+    error: json(JobError, record.error),
     createdAt: dateOf(record.createdAt) ?? new Date(0),
     startedAt: dateOf(record.startedAt),
     expiresAt: dateOf(record.expiresAt),
@@ -123,4 +126,5 @@ export const containersOf = ({ containerId, containerIds }: Pick<JobRow, 'contai
 
 const ms = (date: Date): string => `${date.getTime()}`;
 const dateOf = (text: string | undefined): Date | null => (text ? new Date(Number(text)) : null);
-const json = (text: string | undefined): unknown => (text ? JSON.parse(text) : null);
+const json = <Schema extends z.ZodType>(schema: Schema, text: string | undefined): z.output<Schema> | null =>
+  text ? parseJson(schema, text) : null;

@@ -1,3 +1,7 @@
+import { z } from 'zod';
+import { roomKeys } from '../keys.ts';
+import { defineScript } from '../script.ts';
+
 /**
  * Appends events to the log of a job or desktop and to its owner's log, and publishes each on both channels: one atomic
  * step, so that a log's order is its channel's order. A message names the id before it, so that a listener sees a gap.
@@ -11,7 +15,7 @@
  * ('' for who only sends tokens), then per event: token, seq, '1' to keep it out of the owner's log, event JSON.
  * → number of events appended.
  */
-export const appendScript = /* lua */ `
+const appendScript = /* lua */ `
 local meta, max, ttl, fence = KEYS[1], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
 local tails = {}
@@ -63,3 +67,20 @@ end
 redis.call('EXPIRE', meta, ttl)
 return appended
 `;
+
+export const appendToRoom = defineScript({
+  lua: appendScript,
+  keys: ({ userId, room }: { userId: string; room: string }) => [
+    roomKeys.meta(userId, room),
+    roomKeys.log(userId, room),
+    roomKeys.log(userId, `user:${userId}`),
+  ],
+  args: z.object({
+    channel: z.string(),
+    ownersChannel: z.string(),
+    maxEvents: z.number(),
+    ttlSeconds: z.number(),
+    fence: z.number().optional(),
+  }),
+  answer: z.number(),
+});

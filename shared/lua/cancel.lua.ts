@@ -1,3 +1,7 @@
+import { z } from 'zod';
+import { jsonText } from '../json.ts';
+import { CancelVerdict, cancelKeys } from '../records.ts';
+import { defineScript } from '../script.ts';
 import { changesLua } from './changes.lua.ts';
 
 /**
@@ -41,3 +45,18 @@ if f[5] then event.containerIds = cjson.decode(f[5]) end
 redis.call('PUBLISH', ARGV[6], cjson.encode(event))
 return cjson.encode(verdict)
 `;
+
+export const cancelJob = defineScript({
+  lua: cancelScript,
+  keys: ({ userId, jobId }: { userId: string; jobId: string }) => cancelKeys(userId, jobId),
+  args: z.object({
+    userId: z.string(),
+    jobId: z.string(),
+    endedTtlMs: z.number(),
+    openTtlMs: z.number(),
+    maxChanges: z.number().or(z.literal('')),
+    channel: z.string(),
+    plans: z.string(),
+  }),
+  answer: jsonText(CancelVerdict),
+});

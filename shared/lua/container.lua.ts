@@ -1,4 +1,11 @@
+import { z } from 'zod';
+import { CONTAINER_STATES } from '../containers.ts';
+import { keys } from '../keys.ts';
+import { defineScript } from '../script.ts';
 import { changesLua } from './changes.lua.ts';
+
+const State = z.enum(CONTAINER_STATES);
+type Container = { userId: string; containerId: string };
 
 /**
  * A host takes a desktop before it creates anything: compare-and-set on the fence, so that of two hosts one wins.
@@ -17,12 +24,23 @@ redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return {'ok', tostring(fence)}
 `;
 
+export const placeContainer = defineScript({
+  lua: placeContainerScript,
+  keys: ({ userId, containerId }: Container) => [keys.container(userId, containerId)],
+  args: z.object({ fence: z.number(), host: z.string(), boot: z.string(), ttlMs: z.number() }),
+  answer: z.union([
+    z.tuple([z.literal('ok'), z.string()]),
+    z.tuple([z.literal('taken'), State, z.string(), z.string(), z.string()]),
+    z.tuple([z.literal('gone')]),
+  ]),
+});
+
 /**
  * Takes a placement back that the ledger did not confirm: the record is as it was before, its fence too, so that no two
  * placements ever have the same one. Nothing is told and no change is kept: to the ledger it never was.
  * KEYS: container. ARGV: the placement's fence, its boot id. → {'ok'} · {'kept'}.
  */
-export const unplaceContainerScript = /* lua */ `
+const unplaceContainerScript = /* lua */ `
 local f = redis.call('HMGET', KEYS[1], 'state', 'boot', 'fence')
 if f[1] ~= 'starting' or f[2] ~= ARGV[2] or f[3] ~= ARGV[1] then return {'kept'} end
 redis.call('HINCRBY', KEYS[1], 'fence', -1)
@@ -30,13 +48,20 @@ redis.call('HSET', KEYS[1], 'state', 'requested', 'host', '', 'boot', '')
 return {'ok'}
 `;
 
+export const unplaceContainer = defineScript({
+  lua: unplaceContainerScript,
+  keys: ({ userId, containerId }: Container) => [keys.container(userId, containerId)],
+  args: z.object({ fence: z.number(), boot: z.string() }),
+  answer: z.tuple([z.enum(['ok', 'kept'])]),
+});
+
 /**
  * A desktop changes state under its placement's fence; an ended one never changes again.
  * KEYS: container, open containers, changes. ARGV: fence, states it may be in now (comma-separated, '' for any that is
  * not ended), TTL in ms, outstanding until in ms ('' once it has ended), bound of the changes, then pairs of field and
  * value (`state` among them when it changes). → {'ok'} · {'refused', state, fence} · {'gone'}.
  */
-export const changeContainerScript = /* lua */ `${changesLua}
+const changeContainerScript = /* lua */ `${changesLua}
 local f = redis.call('HMGET', KEYS[1], 'state', 'fence', 'id')
 if not f[1] then return {'gone'} end
 local ended = f[1] == 'stopped' or f[1] == 'failed' or f[1] == 'lost'
@@ -52,3 +77,24 @@ if ARGV[4] == '' then redis.call('ZREM', KEYS[2], f[3]) else redis.call('ZADD', 
 if new_state then changed(KEYS[3], 'container', KEYS[1], ARGV[5]) end
 return {'ok'}
 `;
+
+export const changeContainer = defineScript({
+  lua: changeContainerScript,
+  keys: ({ userId, containerId }: Container) => [
+    keys.container(userId, containerId),
+    keys.openContainers(userId),
+    keys.changes(userId),
+  ],
+  args: z.object({
+    fence: z.number(),
+    from: z.string(),
+    ttlMs: z.number(),
+    until: z.number().or(z.literal('')),
+    maxChanges: z.number().or(z.literal('')),
+  }),
+  answer: z.union([
+    z.tuple([z.literal('ok')]),
+    z.tuple([z.literal('refused'), State, z.string()]),
+    z.tuple([z.literal('gone')]),
+  ]),
+});

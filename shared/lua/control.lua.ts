@@ -1,3 +1,8 @@
+import { z } from 'zod';
+import { jsonText } from '../json.ts';
+import { Control, screenKeys } from '../screen.ts';
+import { defineScript } from '../script.ts';
+
 /**
  * Who may send input to a desktop: takes, renews or gives back the one lease of control, and tells the host when it
  * changed hands, in one step. Whoever holds it renews it with whatever action.
@@ -7,7 +12,7 @@
  * Actions: `look`; `request` takes it when it is free; `take` takes it from whoever holds it; `release`.
  * → whether it changed hands (1 or 0), the last lease that there has been, the present `Control` as JSON or ''.
  */
-export const controlScript = /* lua */ `
+const controlScript = /* lua */ `
 local action, viewer, user, ttl, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local present = redis.call('GET', KEYS[1])
 local holder = present and cjson.decode(present).viewerId
@@ -35,3 +40,20 @@ end
 if changed == 1 then redis.call('SPUBLISH', channel, '{"t":"control"}') end
 return { changed, lease, present or '' }
 `;
+
+export const moveControl = defineScript({
+  lua: controlScript,
+  keys: ({ containerId }: { containerId: string }) => [
+    screenKeys.control(containerId),
+    screenKeys.leases(containerId),
+  ],
+  args: z.object({
+    action: z.enum(['look', 'request', 'take', 'release']),
+    viewerId: z.string(),
+    userId: z.string(),
+    ttlMs: z.number(),
+    channel: z.string(),
+    shared: z.enum(['1', '']),
+  }),
+  answer: z.tuple([z.number(), z.number(), z.literal('').or(jsonText(Control))]),
+});

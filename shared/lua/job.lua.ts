@@ -1,4 +1,11 @@
+import { z } from 'zod';
+import { keys } from '../keys.ts';
+import { defineScript } from '../script.ts';
 import { changesLua } from './changes.lua.ts';
+
+/** Bound of a user's changes; '' without a ledger. */
+const MaxChanges = z.number().or(z.literal(''));
+type Job = { userId: string; jobId: string };
 
 /**
  * A worker takes a run: the record becomes `active` under a new fence, and whoever held the old one is stale from here.
@@ -8,7 +15,7 @@ import { changesLua } from './changes.lua.ts';
  * → {'ok', fence, time-out in ms ('' or 0: the usual), '1' when it has a webhook, how earlier runs ended} ·
  * {'ended', state} · {'stale', run} · {'gone'}.
  */
-export const claimJobScript = /* lua */ `${changesLua}
+const claimJobScript = /* lua */ `${changesLua}
 local f = redis.call('HMGET', KEYS[1], 'state', 'run', 'startedAt', 'id', 'timeoutMs', 'webhookUrl', 'ends',
   'containerId', 'containerIds')
 if not f[1] then return {'gone'} end
@@ -28,6 +35,30 @@ changed(KEYS[3], 'job', KEYS[1], ARGV[6])
 return {'ok', tostring(fence), f[5] or '', (f[6] and f[6] ~= '') and '1' or '', f[7] or ''}
 `;
 
+export const claimJob = defineScript({
+  lua: claimJobScript,
+  keys: ({ userId, jobId }: Job) => [
+    keys.job(userId, jobId),
+    keys.openJobs(userId),
+    keys.changes(userId),
+    keys.openContainers(userId),
+    keys.input(userId, jobId),
+  ],
+  args: z.object({
+    run: z.number(),
+    now: z.number(),
+    attemptsMade: z.number(),
+    openTtlMs: z.number(),
+    until: z.number(),
+    maxChanges: MaxChanges,
+  }),
+  answer: z.union([
+    z.tuple([z.literal('ok'), z.string(), z.string(), z.enum(['1', '']), z.string()]),
+    z.tuple([z.enum(['ended', 'stale']), z.string()]),
+    z.tuple([z.literal('gone')]),
+  ]),
+});
+
 /**
  * A run changes: progress, back to waiting, or its one end. The first terminal state stands. What a job worked on is kept
  * while it may be retried.
@@ -35,7 +66,7 @@ return {'ok', tostring(fence), f[5] or '', (f[6] and f[6] ~= '') and '1' or '', 
  * then pairs of field and value (`state` among them when it changes).
  * → {'ok', '1' when it has a webhook, fence, attempts made} · {'ended', state} · {'stale'} · {'gone'}.
  */
-export const changeJobScript = /* lua */ `${changesLua}
+const changeJobScript = /* lua */ `${changesLua}
 local f = redis.call('HMGET', KEYS[1], 'state', 'fence', 'run', 'id', 'webhookUrl')
 if not f[1] then return {'gone'} end
 if f[3] ~= ARGV[2] then return {'stale'} end
@@ -57,3 +88,24 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if new_state then changed(KEYS[3], 'job', KEYS[1], ARGV[4]) end
 return {'ok', (f[5] and f[5] ~= '') and '1' or '', f[2], redis.call('HGET', KEYS[1], 'attemptsMade') or '0'}
 `;
+
+export const changeJob = defineScript({
+  lua: changeJobScript,
+  keys: ({ userId, jobId }: Job) => [
+    keys.job(userId, jobId),
+    keys.openJobs(userId),
+    keys.changes(userId),
+    keys.input(userId, jobId),
+  ],
+  args: z.object({
+    fence: z.number().optional(),
+    run: z.number(),
+    ttlMs: z.number(),
+    maxChanges: MaxChanges,
+  }),
+  answer: z.union([
+    z.tuple([z.literal('ok'), z.enum(['1', '']), z.string(), z.string()]),
+    z.tuple([z.literal('ended'), z.string()]),
+    z.tuple([z.enum(['stale', 'gone'])]),
+  ]),
+});

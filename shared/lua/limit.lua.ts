@@ -1,3 +1,6 @@
+import { z } from 'zod';
+import { defineScript } from '../script.ts';
+
 /**
  * The exact sliding window, as a Lua function that other scripts include. A scope is one sorted set of admitted
  * requests (score: Redis time in µs); a window is half open, (now - window, now]. All tiers of all scopes are decided
@@ -69,3 +72,19 @@ local request = cjson.decode(ARGV[1])
 for i, scope in ipairs(request.scopes) do scope.key = KEYS[i] end
 return decide(request.scopes, request.nonce, request.consume)
 `;
+
+/** The answer of `decide`: allowed, first, tiers as [remaining, reset in µs], now in µs. */
+export const RawDecision = z.tuple([
+  z.number(),
+  z.number(),
+  z.array(z.tuple([z.number(), z.string()])),
+  z.string(),
+]);
+export type RawDecision = z.infer<typeof RawDecision>;
+
+export const limitRequests = defineScript({
+  lua: limitScript,
+  keys: (logs: string[]) => logs,
+  args: z.object({ request: z.string() }),
+  answer: RawDecision,
+});

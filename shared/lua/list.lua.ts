@@ -1,3 +1,6 @@
+import { z } from 'zod';
+import { defineScript } from '../script.ts';
+
 /**
  * One page of a user's jobs or desktops, newest first, from an index (sorted set: id by creation time) and the records
  * it names. At most `scan` entries are looked at, so a page may be short and still have a successor.
@@ -6,7 +9,7 @@
  * ZREVRANGEBYSCORE), id at the newest time after which the page begins ('' for its first), then pairs of field and wanted
  * value. → {next time, next id, list of records as flat field lists}; next is '' at the end.
  */
-export const listScript = /* lua */ `
+const listScript = /* lua */ `
 local index, prefix = KEYS[1], ARGV[1]
 local limit, scan = tonumber(ARGV[2]), tonumber(ARGV[3])
 local oldest, newest, after = ARGV[4], ARGV[5], ARGV[6]
@@ -39,3 +42,17 @@ while true do
   end
 end
 `;
+
+export const listRecords = defineScript({
+  lua: listScript,
+  keys: ({ index }: { index: string }) => [index],
+  args: z.object({
+    prefix: z.string(),
+    limit: z.number(),
+    scan: z.number(),
+    oldest: z.string(),
+    newest: z.string(),
+    after: z.string(),
+  }),
+  answer: z.tuple([z.string(), z.string(), z.array(z.array(z.string()))]),
+});

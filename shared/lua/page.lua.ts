@@ -1,3 +1,7 @@
+import { z } from 'zod';
+import { roomKeys } from '../keys.ts';
+import { defineScript } from '../script.ts';
+
 /**
  * Reads a piece of a log: rows from a position on, until they are enough in number or bytes. A row at the position itself
  * is not counted.
@@ -5,7 +9,7 @@
  * KEYS: log. ARGV: position (an id, or '-' for the beginning), most rows, most bytes.
  * → [rows as of XRANGE, 1 when there may be more].
  */
-export const pageScript = /* lua */ `
+const pageScript = /* lua */ `
 local position, most, most_bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local rows, counted, bytes, from, step = {}, 0, 0, position, 4
 while true do
@@ -21,3 +25,10 @@ while true do
   from, step = '(' .. part[#part][1], step * 2
 end
 `;
+
+export const readPage = defineScript({
+  lua: pageScript,
+  keys: ({ owner, room }: { owner: string; room: string }) => [roomKeys.log(owner, room)],
+  args: z.object({ position: z.string(), maxRows: z.number(), maxBytes: z.number() }),
+  answer: z.tuple([z.array(z.tuple([z.string(), z.array(z.string())])), z.number()]),
+});

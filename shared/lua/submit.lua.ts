@@ -1,5 +1,10 @@
+import { z } from 'zod';
+import { jsonText } from '../json.ts';
+import type { LimitScope } from '../limits.ts';
+import { SubmitVerdict, submitKeys } from '../records.ts';
+import { defineScript } from '../script.ts';
 import { changesLua } from './changes.lua.ts';
-import { limitLua } from './limit.lua.ts';
+import { limitLua, RawDecision } from './limit.lua.ts';
 
 /**
  * All that a submission must know before it is accepted, in one atomic step and one trip: every tier, the idempotency
@@ -194,3 +199,15 @@ if ids[1] then
 end
 return answer(accepted)
 `;
+
+export const submitJob = defineScript({
+  lua: submitScript,
+  keys: (of: {
+    userId: string;
+    scopes: readonly LimitScope[];
+    jobId: string;
+    idempotencyHash?: string | undefined;
+  }) => submitKeys(of.userId, of.scopes, of),
+  args: z.object({ request: z.string(), input: z.string() }),
+  answer: z.tuple([RawDecision, jsonText(SubmitVerdict)]),
+});

@@ -1,10 +1,14 @@
+import { z } from 'zod';
+import { submitKeys } from '../records.ts';
+import { defineScript } from '../script.ts';
+
 /**
  * Takes back the records that the submit script wrote a moment ago for a submission that turned out to repeat another, as
  * long as no worker has taken the job. The idempotency key is then forgotten too.
  * KEYS: as the submit script's after the limiter's scopes: idempotency, job, jobs, open jobs, containers, open
  * containers, input. ARGV: job id, then the ids of the containers that the job creates. Returns {'ok'} or {'kept'}.
  */
-export const withdrawScript = /* lua */ `
+const withdrawScript = /* lua */ `
 if redis.call('HGET', KEYS[2], 'fence') ~= '0' then return {'kept'} end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[7])
 redis.call('ZREM', KEYS[3], ARGV[1])
@@ -17,3 +21,11 @@ for i = 2, #ARGV do
 end
 return {'ok'}
 `;
+
+export const withdrawJob = defineScript({
+  lua: withdrawScript,
+  keys: (of: { userId: string; jobId: string; idempotencyHash?: string | undefined }) =>
+    submitKeys(of.userId, [], of),
+  args: z.object({ jobId: z.string() }),
+  answer: z.tuple([z.enum(['ok', 'kept'])]),
+});

@@ -7,13 +7,13 @@ import { containerStart } from '../contract/commands/container-start.ts';
 import { CANCEL_PLANS, planOf, SUBMIT_PLANS } from '../contract/plan.ts';
 import { CANCELLED_CHANNEL, keys, roomKeys } from '../keys.ts';
 import { cancelScript } from '../lua/cancel.lua.ts';
-import { changeContainerScript, placeContainerScript, unplaceContainerScript } from '../lua/container.lua.ts';
-import { changeJobScript, claimJobScript } from '../lua/job.lua.ts';
+import { changeContainer, placeContainer, unplaceContainer } from '../lua/container.lua.ts';
+import { changeJob, claimJob } from '../lua/job.lua.ts';
 import { limitScript } from '../lua/limit.lua.ts';
-import { listScript } from '../lua/list.lua.ts';
-import { restoreScript } from '../lua/restore.lua.ts';
+import { listRecords } from '../lua/list.lua.ts';
+import { restoreRecord } from '../lua/restore.lua.ts';
 import { submitScript } from '../lua/submit.lua.ts';
-import { withdrawScript } from '../lua/withdraw.lua.ts';
+import { withdrawJob } from '../lua/withdraw.lua.ts';
 import { QUEUES } from '../queues.ts';
 import { cancelKeys, type SubmitRequest, submitKeys } from '../records.ts';
 import { appendEvents } from './events.ts';
@@ -68,20 +68,21 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   const job = [keys.job(user, 'j1'), keys.openJobs(user), keys.changes(user)];
   const desktop = [keys.openContainers(user), keys.input(user, 'j1')];
   const claim = ['1', 1, 0, 60_000, 2, 10];
-  expect(await evaluate(claimJobScript, [...job, ...desktop], claim)).toEqual(['ok', '1', '0', '', '']);
-  expect(await evaluate(placeContainerScript, [keys.container(user, 'c1')], ['0', 'h', 'b', 60_000])).toEqual(
-    ['ok', '1'],
-  );
-  expect(await evaluate(unplaceContainerScript, [keys.container(user, 'c1')], ['1', 'other'])).toEqual([
+  expect(await evaluate(claimJob.lua, [...job, ...desktop], claim)).toEqual(['ok', '1', '0', '', '']);
+  expect(await evaluate(placeContainer.lua, [keys.container(user, 'c1')], ['0', 'h', 'b', 60_000])).toEqual([
+    'ok',
+    '1',
+  ]);
+  expect(await evaluate(unplaceContainer.lua, [keys.container(user, 'c1')], ['1', 'other'])).toEqual([
     'kept',
   ]);
   const change = [keys.container(user, 'c1'), keys.openContainers(user), keys.changes(user)];
   expect(
-    await evaluate(changeContainerScript, change, ['1', 'starting', 60_000, '', 10, 'state', 'stopped']),
+    await evaluate(changeContainer.lua, change, ['1', 'starting', 60_000, '', 10, 'state', 'stopped']),
   ).toEqual(['ok']);
   expect(
     await evaluate(
-      changeJobScript,
+      changeJob.lua,
       [...job, keys.input(user, 'j1')],
       ['1', '1', 60_000, 10, 'state', 'failed'],
     ),
@@ -110,11 +111,11 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   });
 
   const lost = [keys.job(user, 'j2'), keys.jobs(user), keys.openJobs(user)];
-  expect(await evaluate(restoreScript, lost, ['j2', 1, 1, 60_000, '', 'id', 'j2'])).toEqual(['restored']);
+  expect(await evaluate(restoreRecord.lua, lost, ['j2', 1, 1, 60_000, '', 'id', 'j2'])).toEqual(['restored']);
   const records = submitKeys(user, [], { jobId: 'j1' });
-  expect(await evaluate(withdrawScript, records, ['j1', 'c1'])).toEqual(['kept']);
+  expect(await evaluate(withdrawJob.lua, records, ['j1', 'c1'])).toEqual(['kept']);
   expect(
-    await evaluate(listScript, [keys.jobs(user)], [keys.job(user, ''), 10, 100, '-inf', '+inf', '']),
+    await evaluate(listRecords.lua, [keys.jobs(user)], [keys.job(user, ''), 10, 100, '-inf', '+inf', '']),
   ).toHaveLength(3);
 });
 

@@ -1,12 +1,14 @@
 import { type ContainerState, EndReason, hasEnded } from '../containers.ts';
-import type { JobError } from '../jobs.ts';
+import { JobError } from '../jobs.ts';
+import { parseJson } from '../json.ts';
 import { keys } from '../keys.ts';
 import { recordPlacement } from '../ledger/placements.ts';
 import { type ContainerRow, containerRow } from '../ledger/rows.ts';
-import { changeContainerScript, placeContainerScript, unplaceContainerScript } from '../lua/container.lua.ts';
+import { changeContainer, placeContainer, unplaceContainer } from '../lua/container.lua.ts';
 import { ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
 import { LedgerAway } from './ledger.ts';
-import { type RecordStore, script } from './store.ts';
+import { runScript } from './script.ts';
+import type { RecordStore } from './store.ts';
 import type { ContainerEnd, ContainerNews, Teller } from './teller.ts';
 import type { UnpublishedEnds } from './unpublished.ts';
 
@@ -48,10 +50,6 @@ export type ContainerChange = { fence: number; from?: ContainerState[] } & (
 );
 export type ContainerVerdict = 'ok' | 'refused' | 'gone';
 
-const PLACE = script(placeContainerScript);
-const UNPLACE = script(unplaceContainerScript);
-const CHANGE = script(changeContainerScript);
-
 /** What becomes of desktops: see `Records`. */
 export class DesktopRecords {
   readonly #store: RecordStore;
@@ -84,7 +82,7 @@ export class DesktopRecords {
       jobId: f.jobId ?? '',
       stopJobId: f.stopJobId ?? '',
       spec: f.spec ?? '',
-      error: f.error ? (JSON.parse(f.error) as JobError) : undefined,
+      error: f.error ? parseJson(JobError, f.error) : undefined,
       endReason: EndReason.safeParse(f.endReason).data,
     };
   }
@@ -98,20 +96,12 @@ export class DesktopRecords {
   async place(ref: ContainerRef, fence: number, host: string, boot: string): Promise<Placement> {
     const { redis } = this.#store;
     await this.#store.ofHost(host, (key) => redis.sadd(key, member(ref)));
-    const names = [keys.container(ref.userId, ref.containerId)];
-    const answer = await this.#known(ref, () =>
-      this.#store.eval(PLACE, names, [fence, host, boot, OPEN_RECORD_TTL_MS]),
-    );
+    const args = { fence, host, boot, ttlMs: OPEN_RECORD_TTL_MS };
+    const answer = await this.#known(ref, () => runScript(redis, placeContainer, ref, args));
     if (answer[0] === 'gone') return { verdict: 'gone' };
     if (answer[0] === 'taken') {
-      const [, state, takenHost = '', takenBoot = '', takenFence] = answer;
-      return {
-        verdict: 'taken',
-        state: state as ContainerState,
-        host: takenHost,
-        boot: takenBoot,
-        fence: Number(takenFence),
-      };
+      const [verdict, state, takenHost, takenBoot, takenFence] = answer;
+      return { verdict, state, host: takenHost, boot: takenBoot, fence: Number(takenFence) };
     }
     const placed = Number(answer[1]);
     const against = await this.#placeInLedger(ref, placed, boot);
@@ -205,7 +195,7 @@ export class DesktopRecords {
       const row = containerRow(ref.userId, record);
       return await ledger.run((db) => recordPlacement(db, row, new Date()));
     } catch (error) {
-      await this.#store.eval(UNPLACE, [keys.container(ref.userId, ref.containerId)], [fence, boot]);
+      await runScript(redis, unplaceContainer, ref, { fence, boot });
       throw error;
     }
   }
@@ -217,29 +207,26 @@ export class DesktopRecords {
     ended: boolean,
     fields: (string | number)[],
   ): Promise<ContainerVerdict> {
-    const { userId, containerId } = ref;
-    const args = [
+    const args = {
       fence,
-      from?.join(',') ?? '',
-      ended ? ENDED_RECORD_TTL_MS : OPEN_RECORD_TTL_MS,
-      ended ? '' : Date.now() + OUTSTANDING_MS,
-      this.#store.maxChanges,
-      ...fields,
-    ];
-    const names = [keys.container(userId, containerId), keys.openContainers(userId), keys.changes(userId)];
-    const change = () => this.#store.change(userId, CHANGE, names, args);
+      from: from?.join(',') ?? '',
+      ttlMs: ended ? ENDED_RECORD_TTL_MS : OPEN_RECORD_TTL_MS,
+      until: ended ? ('' as const) : Date.now() + OUTSTANDING_MS,
+      maxChanges: this.#store.maxChanges,
+    };
+    const change = () => this.#store.change(ref.userId, changeContainer, ref, args, fields);
     // A record with an older fence than the caller's has been forgotten in part.
     const [verdict] = await this.#known(ref, change, ([said, , known]) =>
       said === 'refused' ? Number(known) < fence : said === 'gone',
     );
-    return verdict as ContainerVerdict;
+    return verdict;
   }
 
-  async #known(
+  async #known<T extends [string, ...unknown[]]>(
     ref: ContainerRef,
-    work: () => Promise<string[]>,
-    forgotten = (answer: string[]): boolean => answer[0] === 'gone',
-  ): Promise<string[]> {
+    work: () => Promise<T>,
+    forgotten = (answer: T): boolean => answer[0] === 'gone',
+  ): Promise<T> {
     const answer = await work();
     if (!forgotten(answer) || !(await this.#store.recallContainer(ref))) return answer;
     return work();

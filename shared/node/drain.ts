@@ -1,23 +1,29 @@
 import type { Redis } from 'ioredis';
+import { z } from 'zod';
+import { parseJson } from '../json.ts';
 import { keys } from '../keys.ts';
 import { type ContainerChange, type JobChange, recordChanges } from '../ledger/changes.ts';
 import { containersById, jobsById } from '../ledger/reads.ts';
 import { restoreContainer, restoreJob, WHATEVER } from '../ledger/restore.ts';
-import { type ContainerRow, containerRow, type Fields, type JobRow, jobRow } from '../ledger/rows.ts';
-import { evalScript } from './events.ts';
+import { type ContainerRow, containerRow, Fields, type JobRow, jobRow } from '../ledger/rows.ts';
+import { restoreRecord } from '../lua/restore.lua.ts';
+import { defineScript } from '../script.ts';
 import { type Ledger, LedgerRefusal } from './ledger.ts';
 import type { Logger } from './log.ts';
 import { isRecordFault } from './record-fault.ts';
-import { RESTORE, script } from './store.ts';
+import { runScript } from './script.ts';
 
 /** Users looked at in one go, and changes taken of each. */
 const USERS = 50;
 const CHANGES = 100;
 
 /** A user is done with unless a change was marked since. KEYS: changed users. ARGV: user, mark. */
-const UNMARK = script(
-  `if redis.call('ZSCORE', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('ZREM', KEYS[1], ARGV[1]) end return 0`,
-);
+const unmarkUser = defineScript({
+  lua: `if redis.call('ZSCORE', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('ZREM', KEYS[1], ARGV[1]) end return 0`,
+  keys: () => [keys.changedUsers()],
+  args: z.object({ user: z.string(), mark: z.string() }),
+  answer: z.number(),
+});
 
 type Taken = { user: string; mark: string; ids: string[]; changes: Change[]; all: boolean };
 type Change = { job: JobChange } | { container: ContainerChange };
@@ -50,11 +56,10 @@ export class Drain {
     const changes = taken.flatMap((user) => user.changes);
     if (changes.length > 0) await this.#record(changes);
     const { redis } = this.#o;
-    const { source, sha } = UNMARK;
     await Promise.all(
       taken.map(async ({ user, mark, ids, all }) => {
         if (ids.length > 0) await redis.xdel(keys.changes(user), ...ids);
-        if (all) await evalScript(redis, source, sha, [keys.changedUsers()], [user, mark]);
+        if (all) await runScript(redis, unmarkUser, undefined, { user, mark });
       }),
     );
     return changes.length;
@@ -84,7 +89,7 @@ export class Drain {
     for (let i = 0; i + 1 < flat.length; i += 2) entry[flat[i] ?? ''] = flat[i + 1] ?? '';
     try {
       const at = new Date(Number(entry.t));
-      const record = JSON.parse(entry.r ?? '') as Fields;
+      const record = parseJson(Fields, entry.r ?? '');
       return entry.k === 'job'
         ? { job: { seq, at, job: jobRow(user, record) } }
         : { container: { seq, at, container: containerRow(user, record) } };
@@ -133,9 +138,8 @@ export class Drain {
         return row?.endedAt && row.state !== said.state ? restoreContainer(row, now, WHATEVER) : [];
       }),
     ];
-    const { source, sha } = RESTORE;
-    for (const { keys: names, args } of corrections) {
-      await this.#apart({ key: names[0] }, () => evalScript(redis, source, sha, names, args));
+    for (const { of, args, fields } of corrections) {
+      await this.#apart({ key: of.record }, () => runScript(redis, restoreRecord, of, args, fields));
     }
   }
 
@@ -149,7 +153,7 @@ export class Drain {
       const { userId, id } = container;
       await this.#apart({ userId, id }, async () => {
         const spec = await redis.hget(keys.container(userId, id), 'spec');
-        if (spec) container.spec = JSON.parse(spec) as unknown;
+        if (spec) container.spec = parseJson(z.unknown(), spec);
       });
     }
   }

@@ -1,10 +1,10 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import type { StoredEvent } from '../events.ts';
 import { roomKeys } from '../keys.ts';
-import { type Append, appendEvents, evalScript, type Subject } from './events.ts';
+import { type Append, appendEvents, type Subject } from './events.ts';
 
 let redis: TestRedis;
 
@@ -136,12 +136,4 @@ test('under concurrent producers the order of the channel is the order of the lo
     expect(seen).toEqual(ids.map((id, i) => ({ prev: ids[i - 1] ?? '0-0', id })));
   }
   for (const connection of [listener, ...producers]) connection.disconnect();
-});
-
-test('a script is sent again when Redis has forgotten it', async () => {
-  const script = `return '${randomUUID()}'`;
-  const sha = createHash('sha1').update(script).digest('hex');
-  const first = await evalScript(redis.client, script, sha, [], []);
-  await redis.client.script('FLUSH');
-  expect(await evalScript(redis.client, script, sha, [], [])).toBe(first);
 });

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { LOG_MAX_EVENTS, LOG_TTL_SECONDS, type StoredEvent } from '../events.ts';
 import { roomKeys } from '../keys.ts';
-import { appendScript } from '../lua/append.lua.ts';
+import { appendToRoom } from '../lua/append.lua.ts';
+import { runScript } from './script.ts';
 
 /** The job or desktop that events are about. */
 export type Subject = { userId: string; room: `job:${string}` | `container:${string}` };
@@ -13,8 +13,6 @@ export type Subject = { userId: string; room: `job:${string}` | `container:${str
  * `private` keeps it out of its owner's room.
  */
 export type Append = { event: StoredEvent; token?: string; seq?: number; private?: boolean };
-
-const SHA = createHash('sha1').update(appendScript).digest('hex');
 
 /**
  * Appends to the subject's and its owner's logs and publishes, atomically and in order.
@@ -28,36 +26,18 @@ export async function appendEvents(
   fence?: number,
 ): Promise<number> {
   const { userId, room } = subject;
-  const owner = `user:${userId}`;
-  const keys = [roomKeys.meta(userId, room), roomKeys.log(userId, room), roomKeys.log(userId, owner)];
-  const head = [
-    roomKeys.channel(userId, room),
-    roomKeys.channel(userId, owner),
-    LOG_MAX_EVENTS,
-    LOG_TTL_SECONDS,
-    fence ?? '',
-  ];
+  const args = {
+    channel: roomKeys.channel(userId, room),
+    ownersChannel: roomKeys.channel(userId, `user:${userId}`),
+    maxEvents: LOG_MAX_EVENTS,
+    ttlSeconds: LOG_TTL_SECONDS,
+    fence,
+  };
   const tail = events.flatMap((e) => [
     e.token ?? '',
     e.seq ?? 0,
     e.private ? '1' : '',
     JSON.stringify(e.event),
   ]);
-  return Number(await evalScript(redis, appendScript, SHA, keys, [...head, ...tail]));
-}
-
-/** EVALSHA, and EVAL when Redis does not know the script yet. */
-export async function evalScript(
-  redis: Redis,
-  script: string,
-  sha: string,
-  keys: string[],
-  args: (string | number)[],
-): Promise<unknown> {
-  try {
-    return await redis.evalsha(sha, keys.length, ...keys, ...args);
-  } catch (error) {
-    if (!(error instanceof Error) || !error.message.includes('NOSCRIPT')) throw error;
-    return redis.eval(script, keys.length, ...keys, ...args);
-  }
+  return runScript(redis, appendToRoom, subject, args, tail);
 }

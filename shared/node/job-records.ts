@@ -1,18 +1,20 @@
+import { z } from 'zod';
 import {
   isTerminal,
-  type JobError,
+  JobError,
   type JobKind,
   type JobState,
   jobFromRecord,
   type TerminalJobState,
 } from '../jobs.ts';
+import { parseJson } from '../json.ts';
 import { keys } from '../keys.ts';
 import { readInput } from '../ledger/reads.ts';
 import { type JobRow, jobRecord } from '../ledger/rows.ts';
-import { changeJobScript, claimJobScript } from '../lua/job.lua.ts';
-import { type EarlierEnd, ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
+import { changeJob, claimJob } from '../lua/job.lua.ts';
+import { EarlierEnd, ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
 import type { ContainerRef } from './desktop-records.ts';
-import { type RecordStore, script } from './store.ts';
+import type { RecordStore } from './store.ts';
 import type { Teller } from './teller.ts';
 import type { UnpublishedEnds } from './unpublished.ts';
 
@@ -73,9 +75,6 @@ export type RunNews = {
   end: JobEnd | undefined;
 };
 
-const CLAIM = script(claimJobScript);
-const CHANGE = script(changeJobScript);
-
 /** What becomes of jobs: see `Records`. */
 export class JobRecords {
   readonly #store: RecordStore;
@@ -100,14 +99,11 @@ export class JobRecords {
   async claim(ref: JobRef, attemptsMade: number): Promise<Claim> {
     const now = Date.now();
     const { maxChanges } = this.#store;
-    const { userId, jobId } = ref;
     const until = now + OUTSTANDING_MS;
-    const args = [ref.run, now, attemptsMade, OPEN_RECORD_TTL_MS, until, maxChanges];
-    const names = [...jobKeys(ref), keys.openContainers(userId), keys.input(userId, jobId)];
-    const [verdict, value, timeoutMs, webhook, ends] = await this.#known(ref, () =>
-      this.#store.change(userId, CLAIM, names, args),
-    );
-    if (verdict !== 'ok') return { verdict: verdict as 'ended' | 'stale' | 'gone' };
+    const args = { run: ref.run, now, attemptsMade, openTtlMs: OPEN_RECORD_TTL_MS, until, maxChanges };
+    const answer = await this.#known(ref, () => this.#store.change(ref.userId, claimJob, ref, args));
+    if (answer[0] !== 'ok') return { verdict: answer[0] };
+    const [, value, timeoutMs, webhook, ends] = answer;
     const fence = Number(value);
     if (ends) await this.#tellEnds(ref, ref.run - 1);
     // Nothing waits for this: what is told later comes after it, and a run that is taken again is told so again.
@@ -165,13 +161,14 @@ export class JobRecords {
     } else if (end.error) {
       fields.push('error', JSON.stringify(end.error));
     }
-    const [verdict, webhook, last, made] = await this.#change(ref, fence, ENDED_RECORD_TTL_MS, fields);
-    if (verdict === 'ok') {
+    const answer = await this.#change(ref, fence, ENDED_RECORD_TTL_MS, fields);
+    if (answer[0] === 'ok') {
+      const [, webhook, last, made] = answer;
       const ended = { ref, end, fence: Number(last), queue: '', at, attemptsMade: Number(made) };
       await this.#tellEnd(ended, webhook === '1');
     }
-    if (verdict === 'ended') await this.tellEndAgain(ref);
-    return verdict as JobChange;
+    if (answer[0] === 'ended') await this.tellEndAgain(ref);
+    return answer[0];
   }
 
   /** Publishes the recorded ends of this run and of those before it, which a retry may have overtaken. */
@@ -274,18 +271,12 @@ export class JobRecords {
     fields: (string | number)[],
   ): Promise<JobChange> {
     const [verdict] = await this.#change(ref, fence, ttlMs, fields);
-    return verdict as JobChange;
+    return verdict;
   }
 
-  #change(
-    ref: JobRef,
-    fence: number | undefined,
-    ttlMs: number,
-    fields: (string | number)[],
-  ): Promise<string[]> {
-    const args = [fence ?? '', ref.run, ttlMs, this.#store.maxChanges, ...fields];
-    const names = [...jobKeys(ref), keys.input(ref.userId, ref.jobId)];
-    return this.#known(ref, () => this.#store.change(ref.userId, CHANGE, names, args));
+  #change(ref: JobRef, fence: number | undefined, ttlMs: number, fields: (string | number)[]) {
+    const args = { fence, run: ref.run, ttlMs, maxChanges: this.#store.maxChanges };
+    return this.#known(ref, () => this.#store.change(ref.userId, changeJob, ref, args, fields));
   }
 
   async #tellEnd({ ref, end, fence, at, attemptsMade }: EndedRun, webhook: boolean): Promise<void> {
@@ -305,12 +296,17 @@ export class JobRecords {
   }
 
   /** Once more with the record from the ledger, when Redis has none. */
-  async #known({ userId, jobId }: JobRef, work: () => Promise<string[]>): Promise<string[]> {
+  async #known<T extends [string, ...unknown[]]>(
+    { userId, jobId }: JobRef,
+    work: () => Promise<T>,
+  ): Promise<T> {
     const answer = await work();
     if (answer[0] !== 'gone' || !(await this.#store.recallJob(userId, jobId))) return answer;
     return work();
   }
 }
+
+const Ids = z.array(z.string());
 
 const STANDING = ['state', 'run', 'fence', 'containerId', 'kind', 'containerIds'] as const;
 
@@ -323,7 +319,7 @@ function standingOf(fields: (string | null)[] | undefined): Standing | undefined
     run: Number(run),
     fence: Number(fence),
     containerId: containerId ?? '',
-    ...(containerIds ? { containerIds: JSON.parse(containerIds) as string[] } : {}),
+    ...(containerIds ? { containerIds: parseJson(Ids, containerIds) } : {}),
   };
 }
 
@@ -337,11 +333,11 @@ function endedRuns(userId: string, record: Record<string, string>): EndedRun[] {
     run,
     kind: job.kind,
     containerId,
-    ...(containerIds ? { containerIds: JSON.parse(containerIds) as string[] } : {}),
+    ...(containerIds ? { containerIds: parseJson(Ids, containerIds) } : {}),
   });
-  const earlier = JSON.parse(record.ends ?? '[]') as EarlierEnd[];
+  const earlier = parseJson(z.array(EarlierEnd), record.ends ?? '[]');
   const runs = earlier.map(({ run, containerId, containerIds, state, error, ...rest }): EndedRun => {
-    const end = { state, ...(error ? { error: JSON.parse(error) as JobError } : {}) };
+    const end = { state, ...(error ? { error: parseJson(JobError, error) } : {}) };
     return { ref: of(run, containerId, containerIds), end, ...rest };
   });
   const { state, result, error, attemptsMade } = job;
@@ -353,9 +349,3 @@ function endedRuns(userId: string, record: Record<string, string>): EndedRun[] {
   }
   return runs;
 }
-
-const jobKeys = ({ userId, jobId }: JobRef): string[] => [
-  keys.job(userId, jobId),
-  keys.openJobs(userId),
-  keys.changes(userId),
-];

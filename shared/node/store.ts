@@ -1,25 +1,16 @@
-import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { keys } from '../keys.ts';
 import { readContainer, readJob } from '../ledger/reads.ts';
 import { type Restore, restoreContainer, restoreJob } from '../ledger/restore.ts';
 import type { ContainerRow, JobRow } from '../ledger/rows.ts';
-import { restoreScript } from '../lua/restore.lua.ts';
+import { restoreRecord } from '../lua/restore.lua.ts';
 import { MAX_CHANGES } from '../records.ts';
-import { evalScript } from './events.ts';
+import type { Script } from '../script.ts';
 import type { Ledger } from './ledger.ts';
 import { moveOldKey } from './old-keys.ts';
 import { isRecordFault } from './record-fault.ts';
 import type { ContainerRef } from './records.ts';
-
-/** A Lua script as Redis knows it. */
-export type Script = { source: string; sha: string };
-export const script = (source: string): Script => ({
-  source,
-  sha: createHash('sha1').update(source).digest('hex'),
-});
-
-export const RESTORE = script(restoreScript);
+import { runScript } from './script.ts';
 
 /**
  * The queue Redis as it holds records, and the ledger behind it, from which a lost record comes back. A row may be older
@@ -37,13 +28,12 @@ export class RecordStore {
     this.maxChanges = ledger ? MAX_CHANGES : '';
   }
 
-  eval({ source, sha }: Script, names: string[], args: (string | number)[]): Promise<string[]> {
-    return evalScript(this.redis, source, sha, names, args) as Promise<string[]>;
-  }
-
   /** Runs a script that may have changed a record of this user, and lets the drain know. */
-  async change(user: string, change: Script, names: string[], args: (string | number)[]): Promise<string[]> {
-    const answer = await this.eval(change, names, args);
+  async change<Subject, Args, Answer extends [string, ...unknown[]]>(
+    user: string,
+    ...call: [script: Script<Subject, Args, Answer>, subject: Subject, args: Args, rest?: (string | number)[]]
+  ): Promise<Answer> {
+    const answer = await runScript(this.redis, ...call);
     if (this.ledger && answer[0] === 'ok') this.mark(user);
     return answer;
   }
@@ -101,8 +91,8 @@ export class RecordStore {
     return restored;
   }
 
-  async #restore({ keys: names, args }: Restore): Promise<boolean> {
-    const [verdict] = await this.eval(RESTORE, names, args);
+  async #restore({ of, args, fields }: Restore): Promise<boolean> {
+    const [verdict] = await runScript(this.redis, restoreRecord, of, args, fields);
     return verdict === 'restored';
   }
 }

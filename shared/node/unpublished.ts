@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis';
+import { z } from 'zod';
 import { LOG_TTL_SECONDS } from '../events.ts';
 import { keys } from '../keys.ts';
-import { evalScript } from './events.ts';
-import { script } from './store.ts';
+import { defineScript } from '../script.ts';
+import { runScript } from './script.ts';
 
 /** A job or container with a recorded end that its room may not have received. */
 export type Unpublished = { kind: 'job' | 'container'; userId: string; id: string };
@@ -10,9 +11,12 @@ export type Unpublished = { kind: 'job' | 'container'; userId: string; id: strin
 export type Noted = Unpublished & { notedAt: number };
 
 /** Removes a note unless it was made again since. KEYS: notes. ARGV: member, score as it was read. */
-const REMOVE = script(
-  `if redis.call('ZSCORE', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('ZREM', KEYS[1], ARGV[1]) end return 0`,
-);
+const removeNote = defineScript({
+  lua: `if redis.call('ZSCORE', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('ZREM', KEYS[1], ARGV[1]) end return 0`,
+  keys: () => [keys.unpublishedEnds()],
+  args: z.object({ member: z.string(), score: z.number() }),
+  answer: z.number(),
+});
 
 /**
  * Notes in the queue Redis which ends have yet to reach their rooms. A process keeps such an event in its memory and
@@ -44,8 +48,8 @@ export class UnpublishedEnds {
 
   /** Removes a note that was read, unless it was made again since. */
   async remove(note: Noted): Promise<void> {
-    const args = [memberOf(note), `${note.notedAt}`];
-    await evalScript(this.#redis, REMOVE.source, REMOVE.sha, [keys.unpublishedEnds()], args);
+    const args = { member: memberOf(note), score: note.notedAt };
+    await runScript(this.#redis, removeNote, undefined, args);
   }
 
   /** Removes notes of rooms whose logs have expired. */

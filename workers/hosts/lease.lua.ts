@@ -1,8 +1,11 @@
+import { defineScript } from '@warmwind/shared/script';
+import { z } from 'zod';
+
 /**
  * Takes a lease that nobody holds, or renews one's own.
  * KEYS: lease. ARGV: holder, time in ms. → the present holder.
  */
-export const holdLeaseScript = /* lua */ `
+const holdLeaseScript = /* lua */ `
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return holder end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -10,7 +13,23 @@ return ARGV[1]
 `;
 
 /** Gives one's own lease up. KEYS: lease. ARGV: holder. → 1 when it was held. */
-export const releaseLeaseScript = /* lua */ `
+const releaseLeaseScript = /* lua */ `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 `;
+
+const keys = ({ key }: { key: string }): string[] => [key];
+
+export const holdLease = defineScript({
+  lua: holdLeaseScript,
+  keys,
+  args: z.object({ holder: z.string(), ttlMs: z.number() }),
+  answer: z.string(),
+});
+
+export const releaseLease = defineScript({
+  lua: releaseLeaseScript,
+  keys,
+  args: z.object({ holder: z.string() }),
+  answer: z.number(),
+});

@@ -1,13 +1,8 @@
-import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { evalScript } from '@warmwind/shared/node/events';
 import type { Logger } from '@warmwind/shared/node/log';
+import { runScript } from '@warmwind/shared/node/script';
 import type { Redis } from 'ioredis';
-import { holdLeaseScript, releaseLeaseScript } from './lease.lua.ts';
-
-const sha = (script: string) => createHash('sha1').update(script).digest('hex');
-const HOLD_SHA = sha(holdLeaseScript);
-const RELEASE_SHA = sha(releaseLeaseScript);
+import { holdLease, releaseLease } from './lease.lua.ts';
 
 export type LeaseOptions = {
   /** A prompt connection: a late renewal is worth nothing. */
@@ -58,7 +53,7 @@ export class Lease {
     this.#tell();
     if (!held) return;
     const { redis, key, holder, log } = this.#o;
-    await evalScript(redis, releaseLeaseScript, RELEASE_SHA, [key], [holder]).catch((error: unknown) =>
+    await runScript(redis, releaseLease, { key }, { holder }).catch((error: unknown) =>
       log.warn({ err: error }, 'lease not released: it expires'),
     );
   }
@@ -78,7 +73,7 @@ export class Lease {
     const { redis, key, holder, ttlMs, log, onRenewed } = this.#o;
     const asked = performance.now();
     try {
-      const now = await evalScript(redis, holdLeaseScript, HOLD_SHA, [key], [holder, ttlMs]);
+      const now = await runScript(redis, holdLease, { key }, { holder, ttlMs });
       this.#validUntil = now === holder ? asked + ttlMs : 0;
       this.#tell();
       if (now === holder) await onRenewed?.();

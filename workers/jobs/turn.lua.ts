@@ -1,9 +1,12 @@
+import { defineScript } from '@warmwind/shared/script';
+import { z } from 'zod';
+
 /**
  * Counts a turn of BullMQ's limiter as a user's, or gives it back when the user has their share: at most as many as are
  * left to others in the window that runs. KEYS: the queue's limiter, a count that expires with its window; a hash of user
  * to turns in it. ARGV: user, turns in a window. → ms until the window ends when the turn was given back, else 0.
  */
-export const takeTurnScript = /* lua */ `
+const takeTurnScript = /* lua */ `
 local left = redis.call('PTTL', KEYS[1])
 if left <= 0 then return 0 end
 local others = tonumber(redis.call('GET', KEYS[1])) - 1
@@ -22,7 +25,7 @@ return 0
  * window in ms, how long ago the turn was taken in ms, the user whose it was ('' for a turn that was not counted).
  * → 1 when it did.
  */
-export const giveTurnBackScript = /* lua */ `
+const giveTurnBackScript = /* lua */ `
 local left = redis.call('PTTL', KEYS[1])
 if left <= 0 or tonumber(ARGV[1]) - left < tonumber(ARGV[2]) then return 0 end
 if tonumber(redis.call('GET', KEYS[1])) <= 0 then return 0 end
@@ -32,3 +35,19 @@ if ARGV[3] ~= '' and tonumber(redis.call('HGET', KEYS[2], ARGV[3]) or '0') > 0 t
 end
 return 1
 `;
+
+const keys = ({ limiter }: { limiter: string }): string[] => [limiter, `${limiter}:users`];
+
+export const takeTurn = defineScript({
+  lua: takeTurnScript,
+  keys,
+  args: z.object({ user: z.string(), max: z.number() }),
+  answer: z.number(),
+});
+
+export const returnTurn = defineScript({
+  lua: giveTurnBackScript,
+  keys,
+  args: z.object({ windowMs: z.number(), agoMs: z.number(), user: z.string() }),
+  answer: z.number(),
+});

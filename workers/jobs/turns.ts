@@ -1,19 +1,19 @@
 import { keys } from '@warmwind/shared/keys';
+import { runScript } from '@warmwind/shared/node/script';
 import type { RateLimiterOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { giveTurnBackScript, takeTurnScript } from './turn.lua.ts';
+import { returnTurn, takeTurn } from './turn.lua.ts';
 
 /** The turns that a queue's limiter gives: every delivery takes one, also one in which nothing could be done. */
 export class Turns {
   readonly #redis: Redis;
-  readonly #keys: [limiter: string, users: string];
+  readonly #key: { limiter: string };
   readonly #limiter: RateLimiterOptions;
 
   /** @param redis a connection to the queue Redis */
   constructor(redis: Redis, queue: string, limiter: RateLimiterOptions) {
     this.#redis = redis;
-    const key = `${keys.bull(queue)}:${queue}:limiter`;
-    this.#keys = [key, `${key}:users`];
+    this.#key = { limiter: `${keys.bull(queue)}:${queue}:limiter` };
     this.#limiter = limiter;
   }
 
@@ -22,8 +22,7 @@ export class Turns {
    * @returns 0, or how long the job must wait, ms, as its user has their share of this window; the turn is given back then
    */
   async take(user: string): Promise<number> {
-    const answer = this.#redis.eval(takeTurnScript, 2, ...this.#keys, user, this.#limiter.max);
-    return Number(await answer.catch(() => 0));
+    return runScript(this.#redis, takeTurn, this.#key, { user, max: this.#limiter.max }).catch(() => 0);
   }
 
   /**
@@ -32,8 +31,7 @@ export class Turns {
    */
   async giveBack(takenAt: number, user = ''): Promise<void> {
     const agoMs = Math.max(0, Date.now() - takenAt);
-    await this.#redis
-      .eval(giveTurnBackScript, 2, ...this.#keys, this.#limiter.duration, agoMs, user)
-      .catch(() => undefined);
+    const args = { windowMs: this.#limiter.duration, agoMs, user };
+    await runScript(this.#redis, returnTurn, this.#key, args).catch(() => undefined);
   }
 }

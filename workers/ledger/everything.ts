@@ -1,7 +1,9 @@
+import { parseJson } from '@warmwind/shared/json';
 import { readUserKey, userKeyPattern } from '@warmwind/shared/keys';
 import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
 import { recordIdempotencyKeys } from '@warmwind/shared/ledger/submissions';
 import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
+import { z } from 'zod';
 import { recordAhead } from './ahead.ts';
 import { allRecords, answers, answersApart, readable, scan } from './pages.ts';
 import type { Pass } from './reconcile.ts';
@@ -43,10 +45,12 @@ async function recordKeys(pass: Pass): Promise<void> {
 
 type Entry = { userId: string; keyHash: string; value: string | null | undefined; leftMs: number };
 
+const Used = z.object({ hash: z.string(), jobId: z.string(), containerId: z.string() }).partial();
+
 /** `undefined`: it is over, or of no submission. */
 function usedKey({ userId, keyHash, value, leftMs }: Entry) {
   if (typeof value !== 'string' || leftMs <= 0) return undefined;
-  const { hash: requestHash, jobId, containerId } = JSON.parse(value) as Record<string, string>;
+  const { hash: requestHash, jobId, containerId } = parseJson(Used, value);
   if (!requestHash || !jobId || containerId === undefined) return undefined;
   const createdAt = new Date(Date.now() - Math.max(0, ENDED_RECORD_TTL_MS - leftMs));
   return { userId, keyHash, requestHash, jobId, containerId, createdAt };

@@ -1,5 +1,7 @@
+import { parseJson } from '@warmwind/shared/json';
 import { iso } from '@warmwind/shared/times';
 import type { WebhookEvent } from '@warmwind/shared/webhooks';
+import { z } from 'zod';
 import { type WebhookData, webhookId } from './data.ts';
 
 /** A larger result is left out, bytes of JSON: `GET /jobs/:id` has it. */
@@ -32,5 +34,5 @@ export function webhookEvent(data: WebhookData, result: string | undefined): Web
 function bounded(result: string | undefined): Record<string, unknown> {
   if (result === undefined) return {};
   if (Buffer.byteLength(result) > MAX_RESULT_BYTES) return { truncated: true };
-  return { result: JSON.parse(result) as unknown };
+  return { result: parseJson(z.unknown(), result) };
 }
