@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { withTimeout } from './timeout.ts';
 
 const Indicator = z.looseObject({ status: z.enum(['up', 'down']), message: z.string().optional() });
 export type Indicator = z.infer<typeof Indicator>;
@@ -49,7 +50,7 @@ export async function checkHealth(
   const results = await Promise.all(
     Object.entries(checks).map(async ([name, check]): Promise<[string, Indicator]> => {
       try {
-        return [name, { status: 'up', ...(await bounded(check, timeoutMs)) }];
+        return [name, { status: 'up', ...(await withTimeout(check(), timeoutMs)) }];
       } catch (error) {
         return [name, { status: 'down', message: error instanceof Error ? error.message : 'check failed' }];
       }
@@ -59,13 +60,4 @@ export async function checkHealth(
   const error = pick('down');
   const status = Object.keys(error).length === 0 ? 'ok' : 'error';
   return { status, info: pick('up'), error, details: Object.fromEntries(results) };
-}
-
-function bounded<T>(check: () => Promise<T>, timeoutMs: number): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-    check()
-      .then(resolve, reject)
-      .finally(() => clearTimeout(timer));
-  });
 }

@@ -1,4 +1,5 @@
 import { ApiError } from '@warmwind/shared/errors';
+import { withTimeout } from '@warmwind/shared/timeout';
 import { createMiddleware } from 'hono/factory';
 import type { AppEnv } from '../env.ts';
 import { HeldBody } from './body-budget.ts';
@@ -26,21 +27,18 @@ export const drainBody = createMiddleware<AppEnv>(async (c, next) => {
 
 async function drain(body: ReadableStream<Uint8Array>): Promise<void> {
   const reader = body.getReader();
-  let timer: number | NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, DRAIN_MS);
-  });
-  try {
-    for (let bytes = 0; bytes < DRAIN_BYTES; ) {
-      const chunk = await Promise.race([reader.read(), late]);
-      if (!chunk || chunk.done) return;
-      bytes += chunk.value.byteLength;
+  let late = false;
+  const discard = async () => {
+    for (let bytes = 0; bytes < DRAIN_BYTES && !late; ) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      bytes += value.byteLength;
     }
-  } catch {
-    // The client is gone.
-  } finally {
-    clearTimeout(timer);
-  }
+  };
+  // A client that is gone has nothing to read.
+  await withTimeout(discard(), DRAIN_MS, () => {
+    late = true;
+  }).catch(() => undefined);
 }
 
 /** A body must be complete within this, and what is not complete so soon is charged before it is waited for, ms. */

@@ -1,4 +1,5 @@
 import { ApiError } from '@warmwind/shared/errors';
+import { withTimeout } from '@warmwind/shared/timeout';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { unavailable } from '../http/errors.ts';
@@ -6,7 +7,6 @@ import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
 import { applyDecision } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
-import { within } from '../within.ts';
 import { acknowledge } from './acknowledge.ts';
 import { refuseWhenFull } from './full.ts';
 import { reconsider } from './reconsider.ts';
@@ -31,7 +31,7 @@ export async function submit(
   const work = isAccepted(verdict)
     ? acknowledge(c, services, submission, verdict)
     : reconsider(c, services, submission, verdict);
-  const job = await orUnknown(c, submission, within(services.config.SUBMIT_TIMEOUT_MS, work));
+  const job = await orUnknown(c, submission, withTimeout(work, services.config.SUBMIT_TIMEOUT_MS));
   c.set('jobId', job.jobId);
   if (job.verdict === 'replayed') c.header('Idempotent-Replayed', 'true');
   return job;

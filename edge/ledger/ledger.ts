@@ -1,5 +1,6 @@
 import type { Db } from '@warmwind/shared/ledger/db';
 import { readLag } from '@warmwind/shared/ledger/reads';
+import { withTimeout } from '@warmwind/shared/timeout';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import type { Context } from 'hono';
 import postgres from 'postgres';
@@ -7,7 +8,6 @@ import type { Config } from '../config.ts';
 import type { AppEnv } from '../env.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
-import { within } from '../within.ts';
 
 /** A PostgreSQL as a Hyperdrive binding names it. The address is good inside of the request that reads it. */
 export type Database = { readonly connectionString: string };
@@ -75,7 +75,7 @@ async function connected<T>(
     onnotice: () => undefined,
   });
   try {
-    return await within(withinMs, work(drizzle(sql)));
+    return await withTimeout(work(drizzle(sql)), withinMs);
   } finally {
     c.executionCtx.waitUntil(sql.end({ timeout: 0 }).catch(() => undefined));
   }

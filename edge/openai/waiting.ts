@@ -1,4 +1,5 @@
 import { ApiError } from '@warmwind/shared/errors';
+import { withTimeout } from '@warmwind/shared/timeout';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { failureOf } from '../http/failure.ts';
@@ -52,17 +53,11 @@ export class Waiting {
 
   /** What `work` comes to, or `undefined` when it takes its time. Throws what an answer's status follows from. */
   async soon<T>(work: Promise<T>): Promise<T | undefined> {
-    let timer: number | NodeJS.Timeout | undefined;
-    const late = new Promise<undefined>((resolve) => {
-      timer = setTimeout(resolve, STATUS_WITHIN_MS);
-    });
     try {
-      return await Promise.race([work, late]);
+      return await withTimeout(work, STATUS_WITHIN_MS, () => undefined);
     } catch (error) {
       this.end();
       throw noAnswer(error);
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

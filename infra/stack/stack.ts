@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { withTimeout } from '@warmwind/shared/timeout';
 import { buildEdge } from '../../edge/build.ts';
 import { migrateLedger } from '../ledger/migrate.ts';
 import { recordStopped, removeDesktops } from './desktops.ts';
@@ -109,7 +109,7 @@ export class Stack {
     await this.#supervisor.stop(['relay-1', 'relay-2', 'gateway', 'model-server']);
     await this.#supervisor.stop(['nginx']);
     await this.#supervisor.stop(['redis-queue', 'redis-realtime', 'postgres']);
-    await bounded(this.#engine?.stop() ?? Promise.resolve(), 30_000).catch((error: Error) =>
+    await withTimeout(this.#engine?.stop() ?? Promise.resolve(), 30_000).catch((error: Error) =>
       this.#say('docker', `did not stop: ${error.message}`),
     );
     dir.remove('stack.json');
@@ -120,7 +120,7 @@ export class Stack {
   async #endDesktops({ socket }: StackEngine): Promise<void> {
     const { dir, settings } = this.#context;
     try {
-      const removed = await bounded(removeDesktops(socket, settings.FLEET ?? dir.fleet), 30_000);
+      const removed = await withTimeout(removeDesktops(socket, settings.FLEET ?? dir.fleet), 30_000);
       if (removed > 0) this.#say('desktops', `${removed} removed`);
     } catch (error) {
       this.#say('desktops', `not all could be removed: ${messageOf(error)}`);
@@ -178,12 +178,3 @@ const onEngine = (worker: Part, engine: StackEngine | undefined): Part =>
   engine ? worker : { ...worker, ready: () => answers(`${worker.url}/health/live`) };
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
-
-async function bounded<T>(work: Promise<T>, withinMs: number): Promise<T> {
-  const late = new AbortController();
-  const timeout = sleep(withinMs, undefined, { signal: late.signal }).then(() => {
-    throw new Error(`not done within ${withinMs} ms`);
-  });
-  timeout.catch(() => undefined);
-  return Promise.race([work, timeout]).finally(() => late.abort());
-}

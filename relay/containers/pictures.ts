@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '@warmwind/shared/errors';
 import { FairGate } from '@warmwind/shared/node/fair-gate';
 import type { Format, Screenshots } from '@warmwind/shared/node/screenshots';
 import { SCREENSHOT_MS } from '@warmwind/shared/screen';
+import { withTimeout } from '@warmwind/shared/timeout';
 import { LIMITS } from '../limits.ts';
 import { Budget, Holdings } from '../shares.ts';
 
@@ -30,16 +30,13 @@ export class Pictures {
   /** → the picture, and what is to be called once when it has been read. */
   async ask(request: PictureRequest): Promise<{ bytes: Buffer; read: () => void }> {
     const leave = this.#join(request.subject);
-    const over = new AbortController();
-    const late = sleep(SCREENSHOT_MS, undefined, { signal: over.signal }).then((): never => {
+    const tooLate = (): never => {
       throw new ApiError('upstream_timeout', "The desktop's host did not answer in time: ask again.");
-    });
-    late.catch(() => undefined);
+    };
     try {
-      const bytes = await Promise.race([this.#shared(request), late]);
+      const bytes = await withTimeout(this.#shared(request), SCREENSHOT_MS, tooLate);
       return { bytes, read: this.#unread.take(request.subject, bytes.length) };
     } finally {
-      over.abort();
       leave();
     }
   }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '@warmwind/shared/errors';
 import { compareEventIds, type Envelope } from '@warmwind/shared/events';
+import { withTimeout } from '@warmwind/shared/timeout';
 import { LIMITS } from '../limits.ts';
 import { Prebuilt } from '../sockets/prebuilt.ts';
 import { beginsLate, hasBegun, type OpenRoom } from './access.ts';
@@ -56,8 +57,7 @@ export class Subscription {
   /** Follows the room and looks at its log after `after`. → was something in between trimmed or lost? */
   async open(after = START): Promise<boolean> {
     this.#position = after;
-    const late = sleep(LIMITS.subscribeMs, undefined, { ref: false }).then(unavailable);
-    await Promise.race([this.#room.opened, late]).catch(unavailable);
+    await withTimeout(this.#room.opened, LIMITS.subscribeMs).catch(unavailable);
     await this.#reading(() => this.#read()).catch(unavailable);
     return this.#page.truncated;
   }

@@ -1,6 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '@warmwind/shared/errors';
 import { type ControlAction, type Holder, screenKeys } from '@warmwind/shared/screen';
+import { withTimeout } from '@warmwind/shared/timeout';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 import type { Known } from '../rooms/records.ts';
@@ -82,8 +82,7 @@ export class Screens {
       this.#forgetUnwatched(screen);
     };
     try {
-      const late = sleep(LIMITS.subscribeMs, undefined, { ref: false }).then(unavailable);
-      await Promise.race([screen.opened, late]).catch(unavailable);
+      await withTimeout(screen.opened, LIMITS.subscribeMs).catch(unavailable);
       await this.#lookAtControl(screen).catch(unavailable);
     } catch (error) {
       settle();

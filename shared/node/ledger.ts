@@ -4,6 +4,7 @@ import { drizzle } from 'drizzle-orm/postgres-js';
 import { migrate } from 'drizzle-orm/postgres-js/migrator';
 import postgres from 'postgres';
 import type { Db } from '../ledger/db.ts';
+import { withTimeout } from '../timeout.ts';
 import type { Logger } from './log.ts';
 import { withSafeTransactions } from './transactions.ts';
 
@@ -54,15 +55,13 @@ export class Ledger {
   /** Runs queries. Rejects with `LedgerAway` when there is no answer in time, or `LedgerRefusal`. */
   async run<T>(work: (db: Db) => Promise<T>, withinMs = this.#withinMs): Promise<T> {
     const pool = this.#pool;
-    const late = new AbortController();
-    const timeout = sleep(withinMs, undefined, { signal: late.signal }).then(() => {
+    const tooLate = () => {
       if (this.#pool === pool) this.#pool = this.#open();
       void pool.sql.end({ timeout: 0 }).catch(() => undefined);
       throw new LedgerAway(`no answer within ${withinMs} ms`);
-    });
-    timeout.catch(() => undefined);
+    };
     try {
-      const answer = await Promise.race([work(pool.db), timeout]);
+      const answer = await withTimeout(work(pool.db), withinMs, tooLate);
       this.#tell(true);
       return answer;
     } catch (error) {
@@ -73,8 +72,6 @@ export class Ledger {
       }
       // The driver's errors carry the query with its values.
       throw code === undefined ? error : new LedgerRefusal(code);
-    } finally {
-      late.abort();
     }
   }
 

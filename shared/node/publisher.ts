@@ -1,4 +1,5 @@
 import { type Redis, ReplyError } from 'ioredis';
+import { withTimeout } from '../timeout.ts';
 import { type Append, appendEvents, type Subject } from './events.ts';
 import type { Logger } from './log.ts';
 
@@ -71,10 +72,6 @@ export class Publisher {
   }
 
   async #send({ subject, events, fence }: Batch): Promise<Sent> {
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<Sent>((resolve) => {
-      timer = setTimeout(() => resolve('unanswered'), this.#waitMs);
-    });
     const sent = appendEvents(this.#redis, subject, events, fence).then(
       (): Sent => 'appended',
       (error: unknown): Sent => {
@@ -84,9 +81,7 @@ export class Publisher {
         return 'refused';
       },
     );
-    const outcome = await Promise.race([sent, timeout]);
-    clearTimeout(timer);
-    return outcome;
+    return withTimeout(sent, this.#waitMs, (): Sent => 'unanswered');
   }
 
   #keep(batch: Batch): void {

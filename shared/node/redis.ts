@@ -1,4 +1,5 @@
 import { Redis, type RedisOptions } from 'ioredis';
+import { withTimeout } from '../timeout.ts';
 import type { Logger } from './log.ts';
 
 const base = (name: string): RedisOptions => ({
@@ -72,9 +73,7 @@ function watch(redis: Redis, name: string, log: Logger): Redis {
 /** Closes politely within `withinMs`, then hard. Never rejects. */
 export async function disconnect(redis: Redis, withinMs = 1000): Promise<void> {
   if (redis.status === 'ready') {
-    const timer = setTimeout(() => redis.disconnect(), withinMs);
-    await redis.quit().catch(() => undefined);
-    clearTimeout(timer);
+    await withTimeout(redis.quit(), withinMs).catch(() => undefined);
   }
   redis.disconnect();
 }

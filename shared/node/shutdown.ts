@@ -1,3 +1,4 @@
+import { withTimeout } from '../timeout.ts';
 import type { Logger } from './log.ts';
 
 /** One step of a shutdown and how long it may take, ms. */
@@ -33,11 +34,4 @@ export function onShutdown(log: Logger, begin: () => void, steps: DrainStep[]): 
   process.on('SIGINT', shutdown);
 }
 
-function runStep({ name, withinMs, run }: DrainStep): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`${name} took more than ${withinMs} ms`)), withinMs);
-    run()
-      .then(resolve, reject)
-      .finally(() => clearTimeout(timer));
-  });
-}
+const runStep = async ({ withinMs, run }: DrainStep): Promise<unknown> => withTimeout(run(), withinMs);

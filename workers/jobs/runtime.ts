@@ -5,6 +5,7 @@ import { type Ledger, LedgerAway } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { Claim, Records } from '@warmwind/shared/node/records';
 import { ATTEMPT_TIMEOUT_MS, JOB_OPTIONS, type JobData } from '@warmwind/shared/queues';
+import { withTimeout } from '@warmwind/shared/timeout';
 import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import type { Metrics } from '../metrics.ts';
 import { parseJobData, readAnyJobData } from './data.ts';
@@ -239,19 +240,16 @@ const isLastAttempt = (job: Job): boolean => job.attemptsMade + 1 >= (job.opts.a
 
 /** The handler's answer, or an error when it does not come within `ABORT_GRACE_MS` of an abort. */
 async function withinGrace<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  let begin: () => void = () => {};
-  const late = new Promise<never>((_, reject) => {
-    begin = () => {
-      timer = setTimeout(() => reject(new Error('the handler did not stop when told')), ABORT_GRACE_MS);
-    };
-    if (signal.aborted) begin();
-    else signal.addEventListener('abort', begin, { once: true });
-  });
+  const { promise: aborted, resolve } = Promise.withResolvers<void>();
+  const begin = () => resolve();
+  if (signal.aborted) begin();
+  else signal.addEventListener('abort', begin, { once: true });
   try {
-    return await Promise.race([work, late]);
+    await Promise.race([work, aborted]);
+    return await withTimeout(work, ABORT_GRACE_MS, () => {
+      throw new Error('the handler did not stop when told');
+    });
   } finally {
-    clearTimeout(timer);
     signal.removeEventListener('abort', begin);
   }
 }
