@@ -1,4 +1,4 @@
-import type { TerminalJobState } from './jobs.ts';
+import { TERMINAL_JOB_STATES, type TerminalJobState } from './jobs.ts';
 
 /** The dotted names of recorded (replayable) events. */
 export const EVENT_TYPES = [
@@ -56,7 +56,7 @@ export const LOG_TTL_SECONDS = 86_400;
 
 export const terminalEvent = (state: TerminalJobState): EventType => `job.${state}`;
 export const isTerminalEvent = (type: string): boolean =>
-  type === 'job.completed' || type === 'job.failed' || type === 'job.cancelled' || type === 'job.timed_out';
+  TERMINAL_JOB_STATES.some((state) => type === terminalEvent(state));
 
 /** Redis stream ids (`<ms>-<n>`) in log order: negative when `a` comes before `b`. */
 export function compareEventIds(a: string, b: string): number {

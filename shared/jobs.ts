@@ -19,6 +19,8 @@ export type JobState = (typeof JOB_STATES)[number];
 /** States that a run never leaves. */
 export const TERMINAL_JOB_STATES = ['completed', 'failed', 'cancelled', 'timed_out'] as const;
 export type TerminalJobState = (typeof TERMINAL_JOB_STATES)[number];
+/** Terminal states from which a job may be retried. */
+export const UNSUCCESSFUL_JOB_STATES = TERMINAL_JOB_STATES.filter((state) => state !== 'completed');
 export const isTerminal = (state: JobState): state is TerminalJobState =>
   (TERMINAL_JOB_STATES as readonly string[]).includes(state);
 

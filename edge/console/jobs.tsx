@@ -4,8 +4,6 @@ import { ago, Empty, Progress, State, useNotice } from './parts.tsx';
 import { NotLoaded } from './retrying.tsx';
 import type { Store } from './store.ts';
 
-const RETRYABLE = ['failed', 'cancelled', 'timed_out'];
-
 /** The newest jobs, live: how far each is, why it failed, and what can be done about it. */
 export function Jobs({ store }: { store: Store }) {
   const jobs = [...store.jobs.value.values()];
@@ -56,7 +54,7 @@ function Row({ store, job }: { store: Store; job: Job }) {
             Cancel
           </button>
         )}
-        {RETRYABLE.includes(state) && (
+        {isTerminal(state) && state !== 'completed' && (
           <button type="button" disabled={pending} onClick={ask('POST', `/jobs/${id}/retry`)}>
             Retry
           </button>

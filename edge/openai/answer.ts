@@ -1,5 +1,5 @@
 import type { Envelope } from '@warmwind/shared/events';
-import { Job, type JobError } from '@warmwind/shared/jobs';
+import { isTerminal, Job, type JobError } from '@warmwind/shared/jobs';
 import { z } from 'zod';
 import { NoAnswer } from './errors.ts';
 
@@ -78,9 +78,7 @@ export class Answer {
     this.#torn = true;
     if (!job || job.run !== this.#run) return { text: '' };
     if (job.state === 'completed') return this.#whole(job.result);
-    if (job.state === 'failed' || job.state === 'timed_out' || job.state === 'cancelled') {
-      throw this.#failed(job.state, job.error);
-    }
+    if (isTerminal(job.state)) throw this.#failed(job.state, job.error);
     return { text: '' };
   }
 

@@ -12,14 +12,18 @@ import {
   timestamp,
   uniqueIndex,
 } from 'drizzle-orm/pg-core';
-import type { ContainerState, EndReason } from '../containers.ts';
-import type { JobError, JobKind, JobState } from '../jobs.ts';
+
+import { type ContainerState, ENDED_CONTAINER_STATES, type EndReason } from '../containers.ts';
+import { type JobError, type JobKind, type JobState, TERMINAL_JOB_STATES } from '../jobs.ts';
 
 /**
  * The ledger: what was acknowledged and what became of it, in PostgreSQL. Times have the milliseconds of Redis, so that
  * a record and its row are the same fact. There are no foreign keys: rows of one story may arrive in any order.
  */
 const time = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' });
+
+/** A list of states as SQL; an index can have no parameters. */
+const listed = (states: readonly string[]) => sql.raw(`(${states.map((state) => `'${state}'`).join(', ')})`);
 
 /** One row a job: its latest run. */
 export const jobs = pgTable(
@@ -84,7 +88,7 @@ export const jobChanges = pgTable(
     primaryKey({ columns: [t.jobId, t.run, t.seq] }),
     uniqueIndex('job_changes_one_end')
       .on(t.jobId, t.run)
-      .where(sql`${t.state} in ('completed', 'failed', 'cancelled', 'timed_out')`),
+      .where(sql`${t.state} in ${listed(TERMINAL_JOB_STATES)}`),
   ],
 );
 
@@ -139,7 +143,7 @@ export const containerChanges = pgTable(
     primaryKey({ columns: [t.containerId, t.seq] }),
     uniqueIndex('container_changes_one_end')
       .on(t.containerId)
-      .where(sql`${t.state} in ('stopped', 'failed', 'lost')`),
+      .where(sql`${t.state} in ${listed(ENDED_CONTAINER_STATES)}`),
   ],
 );
 

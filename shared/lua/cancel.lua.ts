@@ -3,6 +3,7 @@ import { jsonText } from '../json.ts';
 import { CancelVerdict, cancelKeys } from '../records.ts';
 import { defineScript } from '../script.ts';
 import { changesLua } from './changes.lua.ts';
+import { statesLua } from './states.lua.ts';
 
 /**
  * Cancels a run, whether it waits or is worked on: this is its end, in one step with the message to its workers. They
@@ -12,11 +13,11 @@ import { changesLua } from './changes.lua.ts';
  * KEYS: job, open jobs, changes, input. ARGV: user, job id, TTL of an ended record in ms, TTL of an open one, bound of the
  * changes, channel, `CANCEL_PLANS` as JSON. Returns `CancelVerdict` as JSON.
  */
-export const cancelScript = /* lua */ `${changesLua}
+export const cancelScript = /* lua */ `${changesLua}${statesLua}
 local f = redis.call('HMGET', KEYS[1], 'state', 'run', 'kind', 'containerId', 'containerIds')
 local state, run, kind, container_id = f[1], f[2], f[3], f[4] or ''
 if not state then return cjson.encode({verdict = 'not_found'}) end
-if state == 'completed' or state == 'failed' or state == 'cancelled' or state == 'timed_out' then
+if is_terminal(state) then
   return cjson.encode({verdict = 'ended', state = state})
 end
 local plan = cjson.decode(ARGV[7])[kind]
@@ -33,7 +34,7 @@ local stopping = {}
 for _, id in ipairs(made) do
   local container = string.match(KEYS[1], '^[^}]*}:') .. 'container:' .. id
   local was = redis.call('HGET', container, 'state')
-  if was and was ~= 'stopping' and was ~= 'stopped' and was ~= 'failed' and was ~= 'lost' then
+  if was and was ~= 'stopping' and not has_ended(was) then
     redis.call('HSET', container, 'state', 'stopping')
     redis.call('PEXPIRE', container, ARGV[4])
     stopping[#stopping + 1] = {seq = changed(KEYS[3], 'container', container, ARGV[5]), record = record_of(container)}

@@ -3,6 +3,7 @@ import { CONTAINER_STATES } from '../containers.ts';
 import { keys } from '../keys.ts';
 import { defineScript } from '../script.ts';
 import { changesLua } from './changes.lua.ts';
+import { statesLua } from './states.lua.ts';
 
 const State = z.enum(CONTAINER_STATES);
 type Container = { userId: string; containerId: string };
@@ -61,12 +62,11 @@ export const unplaceContainer = defineScript({
  * not ended), TTL in ms, outstanding until in ms ('' once it has ended), bound of the changes, then pairs of field and
  * value (`state` among them when it changes). → {'ok'} · {'refused', state, fence} · {'gone'}.
  */
-const changeContainerScript = /* lua */ `${changesLua}
+const changeContainerScript = /* lua */ `${changesLua}${statesLua}
 local f = redis.call('HMGET', KEYS[1], 'state', 'fence', 'id')
 if not f[1] then return {'gone'} end
-local ended = f[1] == 'stopped' or f[1] == 'failed' or f[1] == 'lost'
 local allowed = ARGV[2] == '' or string.find(',' .. ARGV[2] .. ',', ',' .. f[1] .. ',', 1, true)
-if ended or not allowed or f[2] ~= ARGV[1] then return {'refused', f[1], f[2]} end
+if has_ended(f[1]) or not allowed or f[2] ~= ARGV[1] then return {'refused', f[1], f[2]} end
 local new_state
 for i = 6, #ARGV, 2 do
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { keys } from '../keys.ts';
 import { defineScript } from '../script.ts';
 import { changesLua } from './changes.lua.ts';
+import { statesLua } from './states.lua.ts';
 
 /** Bound of a user's changes; '' without a ledger. */
 const MaxChanges = z.number().or(z.literal(''));
@@ -15,12 +16,12 @@ type Job = { userId: string; jobId: string };
  * → {'ok', fence, time-out in ms ('' or 0: the usual), '1' when it has a webhook, how earlier runs ended} ·
  * {'ended', state} · {'stale', run} · {'gone'}.
  */
-const claimJobScript = /* lua */ `${changesLua}
+const claimJobScript = /* lua */ `${changesLua}${statesLua}
 local f = redis.call('HMGET', KEYS[1], 'state', 'run', 'startedAt', 'id', 'timeoutMs', 'webhookUrl', 'ends',
   'containerId', 'containerIds')
 if not f[1] then return {'gone'} end
 if f[2] ~= ARGV[1] then return {'stale', f[2]} end
-if f[1] == 'completed' or f[1] == 'failed' or f[1] == 'cancelled' or f[1] == 'timed_out' then return {'ended', f[1]} end
+if is_terminal(f[1]) then return {'ended', f[1]} end
 local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
 redis.call('HSET', KEYS[1], 'state', 'active', 'attemptsMade', ARGV[3], 'startedAt', f[3] or ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
@@ -66,21 +67,18 @@ export const claimJob = defineScript({
  * then pairs of field and value (`state` among them when it changes).
  * → {'ok', '1' when it has a webhook, fence, attempts made} · {'ended', state} · {'stale'} · {'gone'}.
  */
-const changeJobScript = /* lua */ `${changesLua}
+const changeJobScript = /* lua */ `${changesLua}${statesLua}
 local f = redis.call('HMGET', KEYS[1], 'state', 'fence', 'run', 'id', 'webhookUrl')
 if not f[1] then return {'gone'} end
 if f[3] ~= ARGV[2] then return {'stale'} end
-local function ended(state)
-  return state == 'completed' or state == 'failed' or state == 'cancelled' or state == 'timed_out'
-end
-if ended(f[1]) then return {'ended', f[1]} end
+if is_terminal(f[1]) then return {'ended', f[1]} end
 if ARGV[1] ~= '' and ARGV[1] ~= f[2] then return {'stale'} end
 local new_state
 for i = 5, #ARGV, 2 do
   if ARGV[i] == 'state' then new_state = ARGV[i + 1] end
 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 5))
-if new_state and ended(new_state) then
+if is_terminal(new_state) then
   redis.call('ZREM', KEYS[2], f[4])
   if new_state == 'completed' then redis.call('UNLINK', KEYS[4]) else redis.call('PEXPIRE', KEYS[4], ARGV[3]) end
 end

@@ -5,6 +5,7 @@ import { SubmitVerdict, submitKeys } from '../records.ts';
 import { defineScript } from '../script.ts';
 import { changesLua } from './changes.lua.ts';
 import { limitLua, RawDecision } from './limit.lua.ts';
+import { statesLua } from './states.lua.ts';
 
 /**
  * All that a submission must know before it is accepted, in one atomic step and one trip: every tier, the idempotency
@@ -19,7 +20,7 @@ import { limitLua, RawDecision } from './limit.lua.ts';
  * KEYS: one a limiter scope, then idempotency, job, jobs, open jobs, containers, open containers, input, changes.
  * ARGV: `SubmitRequest` as JSON, the input. Returns the limiter's decision and `SubmitVerdict` as JSON.
  */
-export const submitScript = /* lua */ `${limitLua}${changesLua}
+export const submitScript = /* lua */ `${limitLua}${changesLua}${statesLua}
 local r = cjson.decode(ARGV[1])
 local n = #r.scopes
 for i, scope in ipairs(r.scopes) do scope.key = KEYS[i] end
@@ -85,8 +86,7 @@ local container_id = r.containerId or ''
 if retry then
   if not known.state then return answer({verdict = 'not_found'}) end
   plan = r.plans[known.kind]
-  local again = known.state == 'failed' or known.state == 'cancelled' or known.state == 'timed_out'
-  if not again or not plan or not plan.retryable then
+  if not is_unsuccessful(known.state) or not plan or not plan.retryable then
     return answer({verdict = 'unretryable', state = known.state})
   end
   container_id = known.containerId or ''
@@ -109,13 +109,13 @@ if container_id ~= '' and (plan.about == 'one' or (plan.about == 'maybe' and not
   local f = redis.call('HMGET', container, 'state', 'host', plan.once or 'state')
   local state, host, outstanding = f[1], f[2] or '', plan.once and f[3]
   if not state then return answer({verdict = retry and 'forgotten' or 'not_found'}) end
-  if state == 'stopped' or state == 'failed' or state == 'lost' then
+  if has_ended(state) then
     return answer({verdict = 'ended', state = state})
   end
   if plan.requires and not has(plan.requires, state) then return answer({verdict = 'unready', state = state}) end
   if outstanding and outstanding ~= r.job.id then
     local its_state = redis.call('HGET', prefix .. outstanding, 'state')
-    if its_state == 'queued' or its_state == 'delayed' or its_state == 'active' then
+    if its_state and not is_terminal(its_state) then
       if retry then return answer({verdict = 'unretryable', state = its_state}) end
       remember(outstanding, container_id)
       return answer(existing(outstanding, container_id))
