@@ -1,3 +1,4 @@
+import { newId } from '@warmwind/shared/ids';
 import { keys } from '@warmwind/shared/keys';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -350,7 +351,7 @@ test('what is well-formed and strange is accepted as it is or refused, and never
   );
   await fc.assert(
     fc.asyncProperty(request, jsonType, async ([path, body], type) => {
-      const user = `u${Math.random()}`;
+      const user = `u-${newId()}`;
       const headers = { 'Content-Type': type };
       const { status, body: told } = await edge.call(user, 'POST', path, { body, headers });
       expect(told.code).not.toBe('unsupported_media_type');

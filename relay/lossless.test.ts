@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '@warmwind/shared/client/client';
 import { compareEventIds, type Envelope } from '@warmwind/shared/events';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { plannedRandom } from '../infra/testing/random.ts';
 import { waitFor } from '../infra/testing/wait.ts';
 import { connected, percents, progress, subscribe, ticket, upTo, World } from './testing/world.ts';
 
@@ -27,6 +28,7 @@ async function produce(user: string, job: string, ms: number): Promise<void> {
 /** A stock client that keeps moving from node to node, resuming after the last id it has seen. */
 async function hop(urls: string[], token: string, room: string, k: number, done: () => boolean) {
   const seen: Envelope[] = [];
+  const random = plannedRandom(k);
   let hops = 0;
   let late = 0;
   for (let i = k; seen.at(-1)?.data.percent !== EVENTS && late < 20; i++) {
@@ -35,11 +37,11 @@ async function hop(urls: string[], token: string, room: string, k: number, done:
     socket.onAny((_type: string, event: Envelope) => seen.push(event));
     if ((await connected(socket)) === undefined) {
       await subscribe(socket, room, seen.at(-1)?.id).catch(() => undefined);
-      await sleep(30 + Math.random() * 250);
+      await sleep(random.int(30, 280));
       hops += 1;
     }
     socket.disconnect();
-    await sleep(Math.random() * 30);
+    await sleep(random.int(0, 30));
   }
   return { seen, hops };
 }

@@ -123,3 +123,62 @@ test('a list or snapshot that is older than an end does not bring a desktop or j
   const told = [event('container.starting', 6, { containerId: 'd1' }), jobEvent('job.active', 1, 6)];
   expect(withEvents(again, told)).toEqual(again);
 });
+
+const LATE = { createdAt: at(0), finishedAt: at(9), progress: 30, attemptsMade: 1, containerId: 'd2' };
+const ERROR = { code: 'x', message: 'm', retryable: false };
+
+/** What each event makes of a job that is active at 30 % and of a desktop that runs. */
+const EFFECTS: Record<EventType, [data: object, job: object, desktop: object]> = {
+  'job.queued': [{}, { state: 'queued' }, {}],
+  'job.active': [{ attempt: 1 }, { state: 'active' }, {}],
+  'job.progress': [{ percent: 70, message: 'nearly' }, { state: 'active', progress: 70 }, {}],
+  'job.output': [{ text: 'Once', attempt: 1 }, {}, {}],
+  'job.retrying': [{ error: ERROR, attemptsMade: 1, delayMs: 9 }, { state: 'delayed', error: ERROR }, {}],
+  'job.completed': [
+    { result: { text: 'Hi' } },
+    { state: 'completed', progress: 100, result: { text: 'Hi' }, finishedAt: at(5) },
+    {},
+  ],
+  'job.failed': [{ error: ERROR }, { state: 'failed', error: ERROR, finishedAt: at(5) }, {}],
+  'job.cancelled': [{}, { state: 'cancelled', finishedAt: at(5) }, {}],
+  'job.timed_out': [{ error: ERROR }, { state: 'timed_out', error: ERROR, finishedAt: at(5) }, {}],
+  'job.snapshot': [{ ...job(1, { state: 'timed_out' }), ...LATE }, { state: 'timed_out', ...LATE }, {}],
+  'container.requested': [{}, {}, { state: 'requested' }],
+  'container.starting': [{}, {}, { state: 'starting' }],
+  'container.started': [
+    { width: 800, height: 600, expiresAt: at(99) },
+    {},
+    { state: 'running', width: 800, height: 600, expiresAt: at(99) },
+  ],
+  'container.paused': [{}, {}, { state: 'paused' }],
+  'container.resumed': [{}, {}, { state: 'running' }],
+  'container.stopping': [{ reason: 'idle' }, {}, { state: 'stopping', endReason: 'idle' }],
+  'container.stopped': [
+    { reason: 'expired' },
+    {},
+    { state: 'stopped', endReason: 'expired', endedAt: at(5) },
+  ],
+  'container.failed': [{ error: ERROR }, {}, { state: 'failed', endedAt: at(5) }],
+  'container.lost': [{}, {}, { state: 'lost', endedAt: at(5) }],
+  'container.snapshot': [
+    desktop(1, { state: 'paused', name: 'Mine' }),
+    {},
+    { state: 'paused', name: 'Mine' },
+  ],
+};
+
+test.each(Object.keys(EFFECTS) as EventType[])('%s changes its job or desktop, and nothing else', (type) => {
+  const [data, jobAfter, desktopAfter] = EFFECTS[type];
+  const before = withJobs(
+    withDesktops(emptyInventory(), [desktop(1, { state: 'running' }), desktop(2, { state: 'running' })]),
+    [job(1, { state: 'active', progress: 30 }), job(2, { state: 'active', progress: 30 })],
+  );
+  const { desktops, jobs, messages, incomplete } = withEvents(before, [
+    type.startsWith('job.') ? jobEvent(type, 1, 5, data) : event(type, 5, { containerId: 'd1', ...data }),
+  ]);
+  expect(jobs.get('j1')).toMatchObject({ ...before.jobs.get('j1'), ...jobAfter });
+  expect(desktops.get('d1')).toMatchObject({ ...before.desktops.get('d1'), ...desktopAfter });
+  expect([jobs.get('j2'), desktops.get('d2')]).toEqual([before.jobs.get('j2'), before.desktops.get('d2')]);
+  expect([...messages]).toEqual(type === 'job.progress' ? [['j1', 'nearly']] : []);
+  expect(incomplete.size).toBe(0);
+});

@@ -5,6 +5,7 @@ import { keys, roomKeys } from '@warmwind/shared/keys';
 import { appendEvents } from '@warmwind/shared/node/events';
 import { jobEventsPath } from '@warmwind/shared/realtime';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { plannedRandom } from '../../infra/testing/random.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
 import { openStream, type TestStream } from '../testing/stream.ts';
@@ -72,11 +73,12 @@ test('a client that keeps reconnecting to another node misses nothing and sees n
     }
     produced = true;
   })();
+  const random = plannedRandom();
   const seen: TestStream['events'] = [];
   let hops = 0;
   while (!produced || percents(seen).at(-1) !== 400) {
     const stream = await follow(nodes[hops % 2]?.url ?? '', job, seen.at(-1)?.id);
-    await sleep(Math.random() * 60);
+    await sleep(random.next() * 60);
     stream.close();
     seen.push(...stream.events);
     hops += 1;

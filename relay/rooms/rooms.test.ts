@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { keys, roomKeys } from '@warmwind/shared/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { plannedRandom } from '../../infra/testing/random.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
 import {
@@ -275,11 +276,12 @@ test('sockets that join and leave at once leave no room behind and cut off nobod
   const sockets = await Promise.all(upTo(6).map(async () => world.client(node.url, await ticket('ann'))));
   await Promise.all(sockets.map(connected));
   const received = sockets.map(collect);
+  const random = plannedRandom();
   for (let round = 0; round < 15; round++) {
     await Promise.all(
       sockets.map(async (socket) => {
         const joining = subscribe(socket, room);
-        if (Math.random() < 0.5) await sleep(Math.random() * 4);
+        if (random.chance(0.5)) await sleep(random.next() * 4);
         socket.emit('unsubscribe', { room });
         await joining;
       }),

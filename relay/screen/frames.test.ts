@@ -87,7 +87,7 @@ test('who acknowledges nothing gets a key and one window, then nothing; then a k
   expect(reading.seen.filter(({ kind }) => kind === 'key')).toHaveLength(1);
 });
 
-test('acknowledging what was never read frees no memory', async () => {
+test('acknowledging frames that were never sent opens no window: frames beyond it are dropped', async () => {
   const { url, id, host } = await desktop();
   const liar = await watch(world, url, id, { acks: false });
   await waitFor('the key', () => liar.seen.length === 1);

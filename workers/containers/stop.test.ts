@@ -1,7 +1,9 @@
+import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
+import { LABELS } from './spec.ts';
 
 let fleet: Fleet;
 beforeEach(async () => {
@@ -9,7 +11,18 @@ beforeEach(async () => {
 }, ENGINE_WITHIN_MS);
 afterEach(() => fleet?.stop());
 
-test('a stop before placement: the start is cancelled and no container ever runs', async () => {
+/** What the engine has created of this fleet since `sinceS`, seconds since 1970. */
+async function creations(sinceS: number): Promise<string[]> {
+  const stream = await fleet.docker.getEvents({
+    since: sinceS,
+    until: Math.ceil(Date.now() / 1000),
+    filters: { type: ['container'], event: ['create'], label: [`${LABELS.fleet}=${fleet.fleet}`] },
+  });
+  return (await text(stream)).split('\n').filter(Boolean);
+}
+
+test('a stop before placement: the start is cancelled and the engine never creates a container', async () => {
+  const beganS = Math.floor(Date.now() / 1000);
   const start = await fleet.startDesktop();
   const stop = await fleet.stopDesktop(start);
   expect(stop.queue).toBe('containers');
@@ -21,10 +34,11 @@ test('a stop before placement: the start is cancelled and no container ever runs
   expect(types(room)).toEqual(['container.requested', 'container.stopping', 'container.stopped']);
   const log = await told(fleet, start, `job:${start.jobId}`, 'job.cancelled');
   expect(types(log).filter((type) => type === 'job.cancelled')).toHaveLength(1);
+  expect(await creations(beganS)).toEqual([]);
   expect(await fleet.containers()).toEqual([]);
 });
 
-test('a stop in the middle of a start ends both, and nothing is left', async () => {
+test('a stop in the middle of a start completes, the start ends too, and no container or volume is left', async () => {
   await fleet.worker('a');
   const start = await fleet.startDesktop();
   await waitFor('the placement', async () => (await fleet.container(start))?.state === 'starting');
@@ -42,7 +56,8 @@ test('a stop in the middle of a start ends both, and nothing is left', async () 
   expect(await fleet.volumes()).toEqual([]);
 });
 
-test('a stop that comes to the wrong host goes on to the one that has the desktop', async () => {
+test('a stop that comes to the wrong host removes the desktop of the right one, and completes once', async () => {
+  const beganS = Math.floor(Date.now() / 1000);
   await fleet.worker('a');
   const start = await fleet.startDesktop();
   await reached(fleet, start, 'completed');
@@ -53,6 +68,7 @@ test('a stop that comes to the wrong host goes on to the one that has the deskto
   await fleet.queue('containers-a').resume();
   await fleet.queue('containers-b').add('container.stop', stop.data, { jobId: stop.jobId });
   await reached(fleet, stop, 'completed');
+  expect(await creations(beganS)).toHaveLength(1);
   expect(await fleet.containers()).toEqual([]);
   const log = await told(fleet, stop, `job:${stop.jobId}`, 'job.completed');
   expect(types(log).filter((type) => type === 'job.completed')).toHaveLength(1);

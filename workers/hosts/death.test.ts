@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bullJobId } from '@warmwind/shared/queues';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { Random } from '../../infra/chaos/random.ts';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { LABELS } from '../containers/spec.ts';
@@ -19,20 +20,17 @@ const count = (events: { type: string }[], type: string) =>
 test.each([7, 42])(
   'kill -9 in the middle of starts (seed %i): each ends once, with exactly one container',
   async (seed) => {
-    const random = () => {
-      seed = (seed * 1103515245 + 12345) % 2 ** 31;
-      return seed / 2 ** 31;
-    };
+    const random = new Random(seed);
     const first = fleet.process('a');
     const starts = [];
     const opening = await fleet.startDesktop();
     await waitFor('work', async () => (await fleet.job(opening))?.state !== 'queued');
     starts.push(opening);
     for (let i = 0; i < 3; i++) {
-      await sleep(random() * 150);
+      await sleep(random.int(0, 150));
       starts.push(await fleet.startDesktop());
     }
-    await sleep(random() * 300);
+    await sleep(random.int(0, 300));
     await killed(first);
     fleet.process('b');
     fleet.process('a');
