@@ -1,5 +1,5 @@
 import { connect, type Refusal, type State } from '@warmwind/shared/client/client';
-import { type Envelope, PRESENT } from '@warmwind/shared/events';
+import { type AnyEnvelope, type Envelope, PRESENT, type StoredEvent } from '@warmwind/shared/events';
 import { keys } from '@warmwind/shared/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { waitFor } from '../infra/testing/wait.ts';
@@ -47,6 +47,26 @@ test('an expired ticket is replaced and the rooms go on where they were', async 
   expect(states).toEqual(['live', 'reconnecting', 'live']);
   expect([fetched, refusals]).toEqual([2, []]);
   expect(subscription.lastId).toBe(events[2]?.id);
+});
+
+test('an event of a later version reaches the client apart from the known ones, and is resumed after', async () => {
+  const node = await world.node();
+  const job = await world.job('ann');
+  const { connection } = client(node.url, await ticket('ann'));
+  const events: Envelope[] = [];
+  const unknown: AnyEnvelope[] = [];
+  const subscription = connection.subscribe(`job:${job}`, {
+    onEvent: (event) => events.push(event),
+    onUnknownEvent: (event) => unknown.push(event),
+  });
+  const later = { ...progress(2), type: 'job.explained', data: { why: 'x' } } as unknown as StoredEvent;
+  await world.append('ann', job, progress(1), later);
+  await waitFor('both events', () => events.length + unknown.length === 2);
+  expect(percents(events)).toEqual([1]);
+  expect(unknown).toEqual([expect.objectContaining({ type: 'job.explained', data: { why: 'x' } })]);
+  expect(subscription.lastId).toBe(unknown[0]?.id);
+  await world.append('ann', job, progress(3));
+  await waitFor('the event after it', () => events.length === 2);
 });
 
 test('a client that asks for the present alone gets no history, and all that happens from then on', async () => {

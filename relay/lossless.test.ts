@@ -31,7 +31,7 @@ async function hop(urls: string[], token: string, room: string, k: number, done:
   const random = plannedRandom(k);
   let hops = 0;
   let late = 0;
-  for (let i = k; seen.at(-1)?.data.percent !== EVENTS && late < 20; i++) {
+  for (let i = k; percents(seen).at(-1) !== EVENTS && late < 20; i++) {
     if (done()) late += 1;
     const socket = world.client(urls[i % urls.length] ?? '', token);
     socket.onAny((_type: string, event: Envelope) => seen.push(event));

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { FairGate } from '@warmwind/shared/node/fair-gate';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { storedEvent } from '../infra/testing/events.ts';
 import { waitFor } from '../infra/testing/wait.ts';
 import { LIMITS } from './limits.ts';
 import { Metrics } from './metrics.ts';
@@ -44,10 +45,7 @@ async function deaf(url: string, token: string, room: string): Promise<{ ws: Web
   return { ws, seen };
 }
 
-const large = (percent: number) => ({
-  ...progress(percent),
-  data: { percent, text: 'x'.repeat(EVENT_BYTES) },
-});
+const large = (percent: number) => storedEvent('job.progress', { percent, message: 'x'.repeat(EVENT_BYTES) });
 
 test('clients that do not read keep the memory of a node within its bound, and others miss nothing', async () => {
   const node = await world.process();

@@ -1,42 +1,6 @@
 import { TERMINAL_JOB_STATES, type TerminalJobState } from './jobs.ts';
 
-/** The dotted names of recorded (replayable) events. */
-export const EVENT_TYPES = [
-  'job.queued',
-  'job.active',
-  'job.progress',
-  'job.output',
-  'job.retrying',
-  'job.completed',
-  'job.failed',
-  'job.cancelled',
-  'job.timed_out',
-  'job.snapshot',
-  'container.requested',
-  'container.starting',
-  'container.started',
-  'container.paused',
-  'container.resumed',
-  'container.stopping',
-  'container.stopped',
-  'container.failed',
-  'container.lost',
-  'container.snapshot',
-] as const;
-export type EventType = (typeof EVENT_TYPES)[number];
-
-/** What is stored in a room's log: an event that does not know its id and room yet. */
-export type StoredEvent = {
-  type: EventType;
-  run?: number;
-  /** ISO 8601 in UTC, when it happened. */
-  time: string;
-  /** Always names its subject (`jobId` or `containerId`), so that it means something in the owner's room too. */
-  data: Record<string, unknown>;
-};
-
-/** What a client receives. `id` is opaque; hand the last one seen back as `after`. */
-export type Envelope = StoredEvent & { id: string; room: string };
+export type { AnyEnvelope, AnyEvent, Envelope, EventType, Snapshot, StoredEvent } from './contract/events.ts';
 
 export type Room = `job:${string}` | `container:${string}` | `user:${string}`;
 export type RoomKind = 'job' | 'container' | 'user';
@@ -54,7 +18,7 @@ export const LOG_MAX_EVENTS = 5000;
 /** A room's log is forgotten this long after its last event, seconds. */
 export const LOG_TTL_SECONDS = 86_400;
 
-export const terminalEvent = (state: TerminalJobState): EventType => `job.${state}`;
+export const terminalEvent = <State extends TerminalJobState>(state: State): `job.${State}` => `job.${state}`;
 export const isTerminalEvent = (type: string): boolean =>
   TERMINAL_JOB_STATES.some((state) => type === terminalEvent(state));
 

@@ -41,16 +41,6 @@ export const WebhookUrl = z
     return username === '' && password === '';
   }, 'leave user and password out: verify the signature instead');
 
-/** What is POSTed, as JSON. `id` is the same in each try, and in the header `Webhook-Id`. */
-export type WebhookEvent = {
-  id: string;
-  /** `job.active` or the terminal event; `alert.job_failed` for operators. */
-  type: string;
-  /** ISO 8601, when it happened. */
-  time: string;
-  data: Record<string, unknown>;
-};
-
 /** For this long a webhook that is not answered with 2xx is tried again, ms. */
 export const WEBHOOK_GIVE_UP_MS = 86_400_000;
 

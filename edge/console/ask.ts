@@ -1,7 +1,7 @@
 import type { Subscription } from '@warmwind/shared/client/client';
-import { isTerminalEvent } from '@warmwind/shared/events';
+import { isCompletion } from '@warmwind/shared/contract/results';
+import { type Envelope, isTerminalEvent } from '@warmwind/shared/events';
 import type { GenerationResult, ReadingResult } from '@warmwind/shared/inference';
-import type { JobError } from '@warmwind/shared/jobs';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { useAction } from './action.ts';
 import type { Store } from './store.ts';
@@ -28,9 +28,9 @@ export function useAsk(store: Store) {
       const { jobId } = await store.api.call<{ jobId: string }>('POST', '/inference', await body());
       const relay = await store.relay();
       following.current = relay.subscribe(`job:${jobId}`, {
-        onEvent: ({ type, data }) => {
-          setAnswer((now) => heard({ ...(now ?? { text: '', note: '', busy: true }), jobId }, type, data));
-          if (isTerminalEvent(type)) stop();
+        onEvent: (event) => {
+          setAnswer((now) => heard({ ...(now ?? { text: '', note: '', busy: true }), jobId }, event));
+          if (isTerminalEvent(event.type)) stop();
         },
       });
     } catch (error) {
@@ -48,20 +48,28 @@ export function useAsk(store: Store) {
 }
 
 /** What an event of the job makes of its answer. A new attempt begins anew. */
-function heard(now: Answer, type: string, data: Record<string, unknown>): Answer {
-  if (type === 'job.active') return { ...now, text: '', note: 'is worked on' };
-  if (type === 'job.output') return { ...now, text: now.text + String(data.text), note: 'writes' };
-  if (type === 'job.progress') return { ...now, note: String(data.message ?? `${data.percent} %`) };
-  if (type === 'job.retrying') return { ...now, note: 'is tried again' };
-  if (type === 'job.completed') {
-    const result = data.result as Result;
-    return { ...now, text: result.text ?? now.text, note: summary(result), busy: false, result };
+function heard(now: Answer, { type, data }: Envelope): Answer {
+  switch (type) {
+    case 'job.active':
+      return { ...now, text: '', note: 'is worked on' };
+    case 'job.output':
+      return { ...now, text: now.text + data.text, note: 'writes' };
+    case 'job.progress':
+      return { ...now, note: data.message ?? `${data.percent} %` };
+    case 'job.retrying':
+      return { ...now, note: 'is tried again' };
+    case 'job.completed': {
+      const result: Result = isCompletion(data) && data.kind === 'inference' ? data.result : {};
+      return { ...now, text: result.text ?? now.text, note: summary(result), busy: false, result };
+    }
+    case 'job.cancelled':
+      return { ...now, note: 'cancelled', busy: false };
+    case 'job.failed':
+    case 'job.timed_out':
+      return { ...now, note: data.error?.message ?? 'failed', busy: false };
+    default:
+      return now;
   }
-  if (type === 'job.cancelled') return { ...now, note: 'cancelled', busy: false };
-  if (type === 'job.failed' || type === 'job.timed_out') {
-    return { ...now, note: (data.error as JobError | undefined)?.message ?? 'failed', busy: false };
-  }
-  return now;
 }
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;

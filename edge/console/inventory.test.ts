@@ -2,6 +2,7 @@ import type { Container } from '@warmwind/shared/containers';
 import type { Envelope, EventType } from '@warmwind/shared/events';
 import type { Job } from '@warmwind/shared/jobs';
 import { expect, test } from 'vitest';
+import { envelopeOf } from '../../infra/testing/events.ts';
 import { emptyInventory, SHOWN, withDesktops, withEvents, withJobs } from './inventory.ts';
 
 const BEGIN = Date.UTC(2026, 0, 1);
@@ -27,16 +28,15 @@ const desktop = (n: number, over: Partial<Container> = {}): Container => ({
   jobId: `j${n}`,
   ...over,
 });
-const event = (type: EventType, second: number, data: Record<string, unknown>, run?: number): Envelope => ({
-  id: `${BEGIN + second * 1000}-0`,
-  room: 'user:ada',
-  type,
-  time: at(second),
-  data,
-  ...(run === undefined ? {} : { run }),
-});
+const event = (type: EventType, second: number, data: object, rest = {}): Envelope =>
+  envelopeOf(type, data, {
+    id: `${BEGIN + second * 1000}-0`,
+    room: 'user:ada',
+    time: at(second),
+    ...rest,
+  });
 const jobEvent = (type: EventType, n: number, second = n, data = {}, run = 1) =>
-  event(type, second, { jobId: `j${n}`, kind: 'inference', ...data }, run);
+  event(type, second, { jobId: `j${n}`, ...data }, { run });
 
 test('hundreds of replayed jobs are made from their events alone; the newest and the open ones stay', () => {
   const ids = Array.from({ length: 250 }, (_, n) => n);

@@ -1,6 +1,13 @@
-import { type Container, type ContainerState, type EndReason, hasEnded } from '@warmwind/shared/containers';
+import { type Container, hasEnded } from '@warmwind/shared/containers';
+import {
+  CONTAINER_STATE_AFTER,
+  type ContainerEvent,
+  isJobEvent,
+  JOB_STATE_AFTER,
+  type JobEvent,
+} from '@warmwind/shared/contract/states';
 import type { Envelope } from '@warmwind/shared/events';
-import { isTerminal, type Job, type JobKind, type JobState } from '@warmwind/shared/jobs';
+import { isTerminal, type Job } from '@warmwind/shared/jobs';
 
 /** Jobs and desktops that the lists show, at most; of older ones those that have not ended. */
 export const SHOWN = 50;
@@ -40,11 +47,10 @@ export function withJobs(inventory: Inventory, listed: Job[]): Inventory {
 export function withEvents(inventory: Inventory, events: readonly Envelope[]): Inventory {
   const next = copy(inventory);
   for (const event of events) {
-    const { type, data } = event;
-    if (type === 'container.snapshot') putDesktop(next, data as unknown as Container);
-    else if (type === 'job.snapshot') putJob(next, data as unknown as Job);
-    else if (type.startsWith('container.')) desktopBecame(next, event);
-    else jobBecame(next, event);
+    if (event.type === 'container.snapshot') putDesktop(next, event.data);
+    else if (event.type === 'job.snapshot') putJob(next, event.data);
+    else if (isJobEvent(event)) jobBecame(next, event);
+    else desktopBecame(next, event);
   }
   return trimmed(next);
 }
@@ -69,21 +75,27 @@ function putJob({ jobs }: Inventory, job: Job): void {
   jobs.set(job.id, job);
 }
 
-function desktopBecame(inventory: Inventory, { type, time, data }: Envelope): void {
-  const id = String(data.containerId);
+function desktopBecame(inventory: Inventory, event: ContainerEvent): void {
+  const { type, time } = event;
+  const id = event.data.containerId;
   const known = inventory.desktops.get(id);
   if (known && hasEnded(known.state)) return;
-  const named = type.slice('container.'.length);
-  const state = (named === 'started' || named === 'resumed' ? 'running' : named) as ContainerState;
+  const state = CONTAINER_STATE_AFTER[type];
   if (!known) inventory.incomplete.add(id);
   inventory.desktops.set(id, {
     ...(known ?? unnamed(inventory, id, type === 'container.requested' ? time : undefined)),
     state,
-    ...(data.width && data.height ? { width: Number(data.width), height: Number(data.height) } : {}),
-    ...(data.expiresAt ? { expiresAt: String(data.expiresAt) } : {}),
+    ...startOf(event),
     ...(hasEnded(state) ? { endedAt: time } : {}),
-    ...(data.reason ? { endReason: data.reason as EndReason } : {}),
+    ...('reason' in event.data && event.data.reason ? { endReason: event.data.reason } : {}),
   });
+}
+
+/** What the start of a desktop tells of it. */
+function startOf({ type, data }: ContainerEvent): Partial<Container> {
+  if (type !== 'container.started') return {};
+  const { width, height, expiresAt } = data;
+  return { width, height, expiresAt };
 }
 
 function unnamed({ desktops, jobs }: Inventory, id: string, requestedAt: string | undefined): Container {
@@ -94,50 +106,38 @@ function unnamed({ desktops, jobs }: Inventory, id: string, requestedAt: string 
   return { id, name, state: 'requested', image: '', width: 0, height: 0, createdAt, jobId: job?.id ?? '' };
 }
 
-const STATES: Partial<Record<string, JobState>> = {
-  'job.queued': 'queued',
-  'job.active': 'active',
-  'job.progress': 'active',
-  'job.retrying': 'delayed',
-  'job.completed': 'completed',
-  'job.failed': 'failed',
-  'job.cancelled': 'cancelled',
-  'job.timed_out': 'timed_out',
-};
-
-function jobBecame(inventory: Inventory, event: Envelope): void {
-  const { type, run, time, data } = event;
-  if (run === undefined) return;
-  const id = String(data.jobId);
+function jobBecame(inventory: Inventory, event: JobEvent): void {
+  const { type, run, time } = event;
+  const id = event.data.jobId;
   const known = inventory.jobs.get(id) ?? unlisted(inventory, event);
   if (run < known.run) return;
   if (run === known.run && isTerminal(known.state)) return;
-  const state = STATES[type] ?? known.state;
+  const state = JOB_STATE_AFTER[type] ?? known.state;
   const { error: _error, result: _result, finishedAt: _finishedAt, ...lasting } = known;
   inventory.jobs.set(id, {
     ...lasting,
     state,
     run,
     ...(run > known.run ? { progress: 0 } : {}),
-    ...(type === 'job.progress' ? { progress: Number(data.percent) } : {}),
-    ...(type === 'job.completed' ? { progress: 100, result: data.result } : {}),
+    ...(type === 'job.progress' ? { progress: event.data.percent } : {}),
+    ...(type === 'job.completed' ? { progress: 100, result: event.data.result } : {}),
     ...(isTerminal(state) ? { finishedAt: time } : {}),
-    ...(data.error ? { error: data.error as NonNullable<Job['error']> } : {}),
+    ...('error' in event.data && event.data.error ? { error: event.data.error } : {}),
   });
-  if (type === 'job.progress' && data.message) inventory.messages.set(id, String(data.message));
+  if (type === 'job.progress' && event.data.message) inventory.messages.set(id, event.data.message);
 }
 
 /** A job that no list has shown: a new one begins with its first `job.queued`, any other is older than what is listed. */
-function unlisted({ jobs }: Inventory, { type, run = 1, time, data }: Envelope): Job {
+function unlisted({ jobs }: Inventory, { type, run, time, data }: JobEvent): Job {
   return {
-    id: String(data.jobId),
-    kind: data.kind as JobKind,
+    id: data.jobId,
+    kind: data.kind,
     state: 'queued',
     progress: 0,
     run,
     attemptsMade: 0,
     createdAt: type === 'job.queued' && run === 1 ? time : beforeAll(jobs),
-    ...(data.containerId ? { containerId: String(data.containerId) } : {}),
+    ...(data.containerId ? { containerId: data.containerId } : {}),
   };
 }
 

@@ -1,22 +1,17 @@
-import type { Envelope, EventType } from '@warmwind/shared/events';
+import type { Envelope } from '@warmwind/shared/events';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { envelopeOf } from '../../infra/testing/events.ts';
 import { Answer } from './answer.ts';
 
-const event = (type: EventType, data: Envelope['data'] = {}, run = 1): Envelope => ({
-  id: '1-0',
-  room: 'job:j',
-  type,
-  run,
-  time: '',
-  data,
+const active = envelopeOf('job.active');
+const output = (text: string, run = 1) => envelopeOf('job.output', { text }, { run });
+const resultOf = (text: string) => ({
+  text,
+  finishReason: 'stop',
+  usage: { inputTokens: 1, outputTokens: 2 },
 });
-const active = event('job.active', { attempt: 1 });
-const output = (text: string) => event('job.output', { text, attempt: 1 });
-const completed = (text: string) =>
-  event('job.completed', {
-    result: { text, finishReason: 'stop', usage: { inputTokens: 1, outputTokens: 2 } },
-  });
+const completed = (text: string) => envelopeOf('job.completed', { result: resultOf(text) });
 
 /** All that is said of these events. */
 function said(...events: Envelope[]): string {
@@ -35,7 +30,7 @@ test('attempts that say the same are one answer, wherever each of them ends and 
         return [active, ...pieces];
       };
       const events = [...attempts.map((end) => Math.min(end, whole.length)), whole.length].flatMap(tell);
-      expect(said(event('job.queued'), ...events, completed(whole))).toBe(whole);
+      expect(said(envelopeOf('job.queued'), ...events, completed(whole))).toBe(whole);
     }),
   );
 });
@@ -54,28 +49,19 @@ test('the result says what no event did', () => {
 });
 
 test('after a log was trimmed, what has no place is left to the next attempt or the result', () => {
-  const snapshot = event('job.snapshot', {
-    id: 'j',
-    kind: 'inference',
-    state: 'active',
-    progress: 10,
-    run: 1,
-    attemptsMade: 0,
-    createdAt: new Date().toISOString(),
-  });
+  const record = { id: 'j', progress: 10, run: 1, attemptsMade: 0, createdAt: new Date().toISOString() };
+  const snapshot = envelopeOf('job.snapshot', { ...record, state: 'active' });
   expect(said(snapshot, output('a time'), completed('Once upon a time'))).toBe('Once upon a time');
   expect(said(active, output('Once'), snapshot, output('a'), active, output('Once upon'))).toBe('Once upon');
   const over = (state: string, more: object) =>
-    event('job.snapshot', { ...snapshot.data, state, progress: 100, ...more });
-  expect(said(over('completed', { result: completed('Once').data.result }))).toBe('Once');
+    envelopeOf('job.snapshot', { ...record, state, progress: 100, ...more });
+  expect(said(over('completed', { result: resultOf('Once') }))).toBe('Once');
   const error = { code: 'model_missing', message: 'No host serves it.', retryable: false };
   expect(() => said(over('failed', { error }))).toThrow('No host serves it.');
 });
 
 test('events of another run are not of this answer', () => {
-  expect(said(active, output('Once'), event('job.output', { text: 'x' }, 2), output(' upon'))).toBe(
-    'Once upon',
-  );
+  expect(said(active, output('Once'), output('x', 2), output(' upon'))).toBe('Once upon');
 });
 
 test.each([
@@ -85,7 +71,7 @@ test.each([
   ['timed_out', 504, 'timeout'],
   ['stream_idle', 503, 'stream_idle'],
 ])('a job that failed as %s is a %i %s', (code, status, known) => {
-  const failed = event('job.failed', { error: { code, message: 'why', retryable: false } });
+  const failed = envelopeOf('job.failed', { error: { code, message: 'why', retryable: false } });
   const take = () => new Answer('j', 1).take(failed);
   expect(take).toThrow(
     expect.objectContaining({ status, body: { error: expect.objectContaining({ code: known }) } }),

@@ -1,14 +1,11 @@
 import type { Envelope } from '@warmwind/shared/events';
-import { isTerminal, Job, type JobError } from '@warmwind/shared/jobs';
-import { z } from 'zod';
+import { GenerationResult } from '@warmwind/shared/inference';
+import { isTerminal, type Job, type JobError } from '@warmwind/shared/jobs';
+import type { z } from 'zod';
 import { NoAnswer } from './errors.ts';
 
 /** What of a job's result makes an answer. */
-const Result = z.object({
-  text: z.string(),
-  finishReason: z.string(),
-  usage: z.object({ inputTokens: z.number(), outputTokens: z.number() }),
-});
+const Result = GenerationResult.pick({ text: true, finishReason: true, usage: true });
 export type Result = z.infer<typeof Result>;
 
 /** A piece of the answer's text ('' for none), and with the last one what the whole became. */
@@ -33,23 +30,23 @@ export class Answer {
   }
 
   /** Throws `NoAnswer` when there is none, or when what was said can't be gone on with. */
-  take({ type, run, data }: Envelope): Step {
-    if (run !== undefined && run !== this.#run) return { text: '' };
-    switch (type) {
+  take(event: Envelope): Step {
+    if (!('run' in event) || event.run !== this.#run) return { text: '' };
+    switch (event.type) {
       case 'job.active':
         this.#confirmed = 0;
         this.#torn = false;
         return { text: '' };
       case 'job.output':
-        return { text: this.#torn ? '' : this.#goOn(String(data.text)) };
+        return { text: this.#torn ? '' : this.#goOn(event.data.text) };
       case 'job.completed':
-        return this.#whole(data.result);
+        return this.#whole(event.data.result);
       case 'job.failed':
       case 'job.timed_out':
       case 'job.cancelled':
-        throw this.#failed(type.slice('job.'.length), data.error as JobError | undefined);
+        throw this.#failed(event.type.slice('job.'.length), event.data.error);
       case 'job.snapshot':
-        return this.#caughtUp(Job.safeParse(data).data);
+        return this.#caughtUp(event.data);
       default:
         return { text: '' };
     }
@@ -74,9 +71,9 @@ export class Answer {
   }
 
   /** The log has lost its beginning: the record tells where the job is. */
-  #caughtUp(job: Job | undefined): Step {
+  #caughtUp(job: Job): Step {
     this.#torn = true;
-    if (!job || job.run !== this.#run) return { text: '' };
+    if (job.run !== this.#run) return { text: '' };
     if (job.state === 'completed') return this.#whole(job.result);
     if (isTerminal(job.state)) throw this.#failed(job.state, job.error);
     return { text: '' };

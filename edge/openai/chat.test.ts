@@ -1,7 +1,9 @@
+import type { EventType } from '@warmwind/shared/events';
 import { keys } from '@warmwind/shared/keys';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { signToken, startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+import { envelopeOf } from '../../infra/testing/events.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { startTestRelay, type TestRelay } from '../testing/relay.ts';
 import { emptyStores, waiting } from '../testing/stores.ts';
@@ -47,9 +49,9 @@ const asked = (streams = 1) =>
   );
 
 let sent = 0;
-const tell = (type: string, data: object = {}) => {
+const tell = (type: EventType, data: object = {}) => {
   sent += 1;
-  const event = { id: `1-${sent}`, room: 'job:j', type, run: 1, time: '', data };
+  const event = envelopeOf(type, data, { id: `1-${sent}` });
   relay.send(`id: ${event.id}\nevent: ${type}\ndata: ${JSON.stringify(event)}\n\n`);
 };
 const fail = (code: string, message: string) =>

@@ -1,3 +1,4 @@
+import { isEnvelope } from '@warmwind/shared/contract/events';
 import type { Envelope } from '@warmwind/shared/events';
 import { createParser } from 'eventsource-parser';
 import type { Relay } from '../realtime/relay.ts';
@@ -58,7 +59,11 @@ async function* open(
   const parsed: Envelope[] = [];
   const parser = createParser({
     maxBufferSize: MAX_EVENT,
-    onEvent: ({ data }) => parsed.push(JSON.parse(data) as Envelope),
+    onEvent: ({ data }) => {
+      const event: unknown = JSON.parse(data);
+      // One that a later version records tells nothing of an answer.
+      if (isEnvelope(event)) parsed.push(event);
+    },
   });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   const stop = () => void reader.cancel().catch(() => undefined);

@@ -1,6 +1,7 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { OPERATORS, type WebhookEvent, webhookSecret } from '@warmwind/shared/webhooks';
+import type { WebhookEvent } from '@warmwind/shared/contract/webhooks';
+import { OPERATORS, webhookSecret } from '@warmwind/shared/webhooks';
 import { Webhook } from 'standardwebhooks';
 import { WEBHOOK_SECRET } from '../edge/testing.ts';
 import { Random } from './random.ts';

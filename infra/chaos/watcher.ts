@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Envelope, isTerminalEvent } from '@warmwind/shared/events';
+import { isEnvelope } from '@warmwind/shared/contract/events';
+import { isContainerEvent, JOB_STATE_AFTER } from '@warmwind/shared/contract/states';
+import { isTerminalEvent } from '@warmwind/shared/events';
 import { isTerminal, type JobState } from '@warmwind/shared/jobs';
 import type { Client } from './client.ts';
 
@@ -60,12 +62,17 @@ export class Watcher {
 
   #take(block: string): void {
     const data = block.slice(block.indexOf('data: ') + 'data: '.length);
-    const { id, type, run = 0, data: said } = JSON.parse(data) as Envelope;
+    const event: unknown = JSON.parse(data);
+    if (!isEnvelope(event) || event.type === 'container.snapshot' || isContainerEvent(event)) {
+      throw new Error(`not an event of a job: ${data}`);
+    }
+    const { id, type, run } = event;
     this.#lastId = id;
     const snapshot = type === 'job.snapshot';
     if (this.#seen.has(id) && !snapshot) this.twice.push(`${type} ${id}`);
     this.#seen.add(id);
-    const state = snapshot ? (said.state as JobState) : (type.slice('job.'.length) as JobState);
+    const state = event.type === 'job.snapshot' ? event.data.state : JOB_STATE_AFTER[event.type];
+    if (state === undefined) return;
     const known = this.ends.some((end) => end.run === run && end.state === state);
     // Who was cut off after an end and comes back to a log that was lost is told the present state.
     if (isTerminalEvent(type) || (snapshot && isTerminal(state) && !known)) {

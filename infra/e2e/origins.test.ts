@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { TestHost } from '../../relay/testing/host.ts';
 import { SECRET, type TestNode, ticket, World } from '../../relay/testing/world.ts';
 import { signToken, startTestEdge, type TestEdge } from '../edge/testing.ts';
+import { storedEvent } from '../testing/events.ts';
 import { freePort } from '../testing/port.ts';
 import { waitFor } from '../testing/wait.ts';
 import { isLive, launch } from './browser.ts';
@@ -109,13 +110,7 @@ test('the stock openai client works in a page of a permitted origin, streams and
     const ids = await client.zrange(keys.jobs('ann'), '0', '-1');
     return ids.length > 0 && ids;
   });
-  const time = new Date().toISOString();
-  const event = (type: 'job.output' | 'job.completed', data: object) => ({
-    type,
-    run: 1,
-    time,
-    data: { jobId, ...data },
-  });
+  const event = (type: 'job.output' | 'job.completed', data: object) => storedEvent(type, { jobId, ...data });
   const result = { text: 'Hello!', finishReason: 'stop', usage: { inputTokens: 1, outputTokens: 1 } };
   await appendEvents(world.realtime.client, { userId: 'ann', room: `job:${jobId}` }, [
     { event: event('job.output', { attempt: 1, text: 'Hello!' }), token: 'a' },

@@ -1,9 +1,10 @@
-import type { StoredEvent } from '@warmwind/shared/events';
+import type { EventType } from '@warmwind/shared/events';
 import { keys } from '@warmwind/shared/keys';
 import { appendEvents } from '@warmwind/shared/node/events';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { launch, logIn } from '../e2e/browser.ts';
+import { storedEvent } from '../testing/events.ts';
 import { waitFor } from '../testing/wait.ts';
 import { signToken } from './testing.ts';
 import { type EdgeWithRelay, startEdgeWithRelay } from './with-relay.ts';
@@ -57,13 +58,9 @@ async function finishedJob(user: string, n: number): Promise<void> {
   const fields = { id: jobId, kind: 'inference', run: 1, attemptsMade: 1, createdAt };
   await queue().hset(keys.job(user, jobId), { ...fields, state: 'completed', finishedAt: createdAt + 900 });
   await queue().zadd(keys.jobs(user), createdAt, jobId);
-  const event = (type: StoredEvent['type'], data = {}): { event: StoredEvent; token: string } => ({
-    event: {
-      type,
-      run: 1,
-      time: new Date(createdAt).toISOString(),
-      data: { jobId, kind: 'inference', ...data },
-    },
+  const time = new Date(createdAt).toISOString();
+  const event = (type: EventType, data = {}) => ({
+    event: storedEvent(type, { jobId, ...data }, { time }),
     token: `${type}:1`,
   });
   const told = [

@@ -3,6 +3,7 @@ import { keys } from '@warmwind/shared/keys';
 import { appendEvents } from '@warmwind/shared/node/events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { launch } from '../e2e/browser.ts';
+import { storedEvent } from '../testing/events.ts';
 import type { TestRedis } from '../testing/redis.ts';
 import { waitFor } from '../testing/wait.ts';
 import { signToken, type TestEdge } from './testing.ts';
@@ -35,19 +36,14 @@ async function waited() {
 /** As a worker ends a run: the record, then the event. */
 async function end(jobId: string, run: number, state: 'completed' | 'failed'): Promise<void> {
   await edge.gateway.redis.client.hset(keys.job('ada', jobId), { state, run });
-  await tell(
-    jobId,
-    { type: `job.${state}`, run, time: new Date().toISOString(), data: { jobId } },
-    `end:${run}`,
-  );
+  await tell(jobId, storedEvent(`job.${state}`, { jobId }, { run }), `end:${run}`);
 }
 const tell = (jobId: string, event: StoredEvent, token: string) =>
   appendEvents(realtime.client, { userId: 'ada', room: `job:${jobId}` }, [{ event, token }]);
 
 test('events of a job come as they happen, go on after the last one known, and end with its latest run', async () => {
   const { jobId } = (await infer()).body as { jobId: string };
-  const active = { type: 'job.active' as const, run: 1, time: new Date().toISOString(), data: { jobId } };
-  await tell(jobId, active, 'active:1');
+  await tell(jobId, storedEvent('job.active', { jobId }), 'active:1');
   const answer = await edge.raw('ada', `/jobs/${jobId}/events`);
   expect(answer.status).toBe(200);
   let text = '';

@@ -8,6 +8,7 @@ import { TestHost } from '../../relay/testing/host.ts';
 import { World } from '../../relay/testing/world.ts';
 import { launch } from '../e2e/browser.ts';
 import { FILLED } from '../e2e/page.ts';
+import { storedEvent } from '../testing/events.ts';
 import { waitFor } from '../testing/wait.ts';
 import { signToken } from './testing.ts';
 import { type EdgeWithRelay, startEdgeWithRelay } from './with-relay.ts';
@@ -183,8 +184,7 @@ test('a desktop whose time to live is over says so to its owner and to guests, t
   const { user: userId, id: containerId } = shown;
   const record = { state: 'stopped', endedAt: Date.now() + 2000, endReason: 'expired' };
   await world.queue.client.hset(keys.container(userId, containerId), record);
-  const data = { containerId, reason: 'expired' };
-  const event = { type: 'container.stopped' as const, time: new Date().toISOString(), data };
+  const event = storedEvent('container.stopped', { containerId, reason: 'expired' });
   const append = { event, token: 'end:container' };
   await appendEvents(world.realtime.client, { userId, room: `container:${containerId}` }, [append]);
   for (const page of [owner, guest]) {

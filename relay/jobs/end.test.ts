@@ -1,8 +1,8 @@
-import type { StoredEvent } from '@warmwind/shared/events';
 import { Job } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
 import { jobEndPath } from '@warmwind/shared/realtime';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { storedEvent } from '../../infra/testing/events.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { metric, ticket, World } from '../testing/world.ts';
 
@@ -19,7 +19,7 @@ const ask = async (url: string, job: string, waitMs: number, signal: AbortSignal
     headers: { Authorization: `Bearer ${await ticket('ann')}` },
     signal,
   });
-const ended: StoredEvent = { type: 'job.failed', run: 1, time: new Date().toISOString(), data: {} };
+const ended = storedEvent('job.failed');
 const waiting = (url: string, count: number) =>
   waitFor('who waits', async () => (await metric(url, 'warmwind_relay_open_answers')) === count);
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '@warmwind/shared/errors';
-import { type Envelope, isTerminalEvent } from '@warmwind/shared/events';
+import { type AnyEnvelope, isTerminalEvent } from '@warmwind/shared/events';
 import { isTerminal } from '@warmwind/shared/jobs';
 import { MAX_WAIT_MS } from '@warmwind/shared/realtime';
 import { z } from 'zod';
@@ -35,7 +35,7 @@ export function jobEnd(http: Http, { known, rooms, answers }: JobsContext): void
 
     const room = rooms.acquire(open);
     let wake = Promise.withResolvers<void>();
-    const listener = ({ type }: Envelope) => {
+    const listener = ({ type }: AnyEnvelope) => {
       if (isTerminalEvent(type) || type === 'job.snapshot') wake.resolve();
       return false;
     };

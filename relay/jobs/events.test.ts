@@ -1,10 +1,10 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { StoredEvent } from '@warmwind/shared/events';
 import { keys, roomKeys } from '@warmwind/shared/keys';
 import { appendEvents } from '@warmwind/shared/node/events';
 import { jobEventsPath } from '@warmwind/shared/realtime';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { storedEvent } from '../../infra/testing/events.ts';
 import { plannedRandom } from '../../infra/testing/random.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
@@ -29,12 +29,7 @@ async function follow(url: string, job: string, lastEventId?: string): Promise<T
 /** Ends a run as workers do: the record first, then the event, whose token is remembered. */
 async function end(job: string, run = 1, state = 'completed'): Promise<void> {
   await world.queue.client.hset(keys.job('ann', job), { state, run });
-  const event: StoredEvent = {
-    type: 'job.completed',
-    run,
-    time: new Date().toISOString(),
-    data: { jobId: job, result: { run } },
-  };
+  const event = storedEvent('job.completed', { jobId: job, result: { run } }, { run });
   await appendEvents(world.realtime.client, { userId: 'ann', room: `job:${job}` }, [
     { event, token: `end:${run}` },
   ]);
@@ -95,7 +90,7 @@ test('a retried job goes on: the stream ends with the end of its latest run', as
   await retry(job, 2);
   const stream = await follow(url, job);
   await waitFor('the end of the first run', () => types(stream).includes('job.completed'));
-  await world.append('ann', job, { ...progress(50), run: 2 });
+  await world.append('ann', job, storedEvent('job.progress', { percent: 50 }, { run: 2 }));
   await waitFor('the second run', () => percents(stream.events).length === 1);
   expect(stream.over()).toBeUndefined();
   await end(job, 2);
@@ -194,7 +189,7 @@ test('an end that was told is not told again by a log that was lost meanwhile', 
   // Nobody can say whether this is the latest run: the stream stays open for a while.
   await world.queue.client.hset(keys.job('ann', job), { state: 'completed', run: 1 });
   await world.queue.kill();
-  const event: StoredEvent = { type: 'job.completed', run: 1, time: new Date().toISOString(), data: {} };
+  const event = storedEvent('job.completed', { jobId: job });
   const tell = () =>
     appendEvents(world.realtime.client, { userId: 'ann', room: `job:${job}` }, [{ event, token: 'end:1' }]);
   await tell();
@@ -269,12 +264,13 @@ test('who does not read is cut off with bounded memory, and the others go on', a
   socket.write(`GET ${jobEventsPath(job)} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer ${token}\r\n\r\n`);
   await waitFor('both streams', async () => (await metric(url, 'warmwind_relay_open_answers')) === 2);
   socket.pause();
-  const large = { ...progress(1), data: { percent: 1, text: 'x'.repeat(2 ** 19) } };
+  const message = 'x'.repeat(2 ** 19);
+  const large = storedEvent('job.progress', { percent: 1, message });
   const sent = 60;
   for (let n = 0; n < sent; n += 2) await world.append('ann', job, large, large);
   await waitFor('the reading one to be sent all, and little to wait', async () => {
     const waiting = await metric(url, 'warmwind_relay_outgoing_bytes{kind="events"}');
-    return reading.events.length === sent && waiting < LIMITS.socketBytes + 2 * large.data.text.length;
+    return reading.events.length === sent && waiting < LIMITS.socketBytes + 2 * message.length;
   });
   const cut = async () => (await metric(url, 'warmwind_relay_open_answers')) === 1;
   await waitFor('the one to be cut off', cut, 2 * LIMITS.slowMs);

@@ -1,7 +1,8 @@
 import { ApiError } from '@warmwind/shared/errors';
-import { isTerminal, type Job, jobFromRecord } from '@warmwind/shared/jobs';
+import { isTerminal, Job, jobFromRecord, TERMINAL_JOB_STATES } from '@warmwind/shared/jobs';
 import { roomKeys } from '@warmwind/shared/keys';
 import type { Redis } from 'ioredis';
+import { z } from 'zod';
 import { type Known, readRecord } from '../rooms/records.ts';
 
 /** A job as its owner sees it; `undefined` when nobody knows it any more. Rejects when who may know is away. */
@@ -39,6 +40,11 @@ export async function publishedEnd(
     });
   }
 }
+
+/** Of the snapshot of a job, of whatever kind, that has ended. */
+export const EndSnapshot = Job.pick({ finishedAt: true, createdAt: true }).extend({
+  state: z.enum(TERMINAL_JOB_STATES),
+});
 
 /**
  * The id in a stream of the snapshot by which a job that has ended is reported after events were lost. No log holds it, and

@@ -1,11 +1,10 @@
 import type { ServerResponse } from 'node:http';
-import { type Envelope, isTerminalEvent } from '@warmwind/shared/events';
-import { isTerminal, type Job, type JobState } from '@warmwind/shared/jobs';
+import { type AnyEnvelope, isTerminalEvent } from '@warmwind/shared/events';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Outgoing, Outlet } from '../outgoing.ts';
 import type { Listener } from '../rooms/listener.ts';
-import { endPosition } from './job.ts';
+import { EndSnapshot, endPosition } from './job.ts';
 
 const encoder = new TextEncoder();
 
@@ -54,15 +53,15 @@ export class EventStream implements Listener {
     });
   }
 
-  send(event: Envelope): void {
+  send(event: AnyEnvelope): void {
     // A log that was lost is followed by the present state, and perhaps by the end once more: that has been said.
     const said = this.#endedRun !== undefined && (event.run ?? 0) <= this.#endedRun;
     if (this.#closed || said) return;
-    const { type, run, data } = event;
-    const endSnapshot = type === 'job.snapshot' && isTerminal(data.state as JobState);
-    const end = endSnapshot || isTerminalEvent(type);
+    const { type, run } = event;
+    const endSnapshot = type === 'job.snapshot' ? EndSnapshot.safeParse(event.data).data : undefined;
+    const end = endSnapshot !== undefined || isTerminalEvent(type);
     // What is left of the log is not sent after it: the client must not resume there.
-    const id = endSnapshot ? endPosition(data as Job) : event.id;
+    const id = endSnapshot ? endPosition(endSnapshot) : event.id;
     this.#write(`id: ${id}\nevent: ${type}\ndata: ${JSON.stringify({ ...event, id })}\n\n`);
     if (end && run !== undefined) this.#ended(run);
   }

@@ -1,5 +1,5 @@
 import { ApiError } from '@warmwind/shared/errors';
-import { type Envelope, parseRoom } from '@warmwind/shared/events';
+import { parseRoom, type Snapshot } from '@warmwind/shared/events';
 import { isId } from '@warmwind/shared/ids';
 import { keys } from '@warmwind/shared/keys';
 import type { TicketClaims } from '@warmwind/shared/realtime';
@@ -48,10 +48,10 @@ export const beginsLate = ({ since }: OpenRoom, firstAt: number): boolean =>
   since !== undefined && firstAt - since > LATE_MS;
 
 /** Has something happened to the job or desktop of a snapshot that must have been an event? */
-export const hasBegun = ({ data }: Envelope): boolean =>
-  !['queued', 'delayed', 'requested'].includes(String(data.state)) ||
-  Number(data.run ?? 1) > 1 ||
-  Number(data.attemptsMade ?? 0) > 0;
+export const hasBegun = ({ type, data }: Snapshot): boolean =>
+  type === 'container.snapshot'
+    ? data.state !== 'requested'
+    : !['queued', 'delayed'].includes(data.state) || data.run > 1 || data.attemptsMade > 0;
 
 const uncheckable = (): never => {
   throw new ApiError('unavailable', 'The room cannot be checked now: subscribe again in a moment.');

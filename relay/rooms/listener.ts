@@ -1,4 +1,4 @@
-import type { Envelope } from '@warmwind/shared/events';
+import type { AnyEnvelope } from '@warmwind/shared/events';
 import type { Outlet } from '../outgoing.ts';
 import type { Prebuilt } from '../sockets/prebuilt.ts';
 import type { RelaySocket } from '../sockets/socket.ts';
@@ -8,7 +8,7 @@ export type Listener = {
   /** Bounds what it may be sent. */
   outlet: Outlet;
   /** Sends an event, which is the same as `prebuilt` for a socket. */
-  send: (event: Envelope, prebuilt: Prebuilt) => void;
+  send: (event: AnyEnvelope, prebuilt: Prebuilt) => void;
 };
 
 export const socketListener = ({ data: { outlet, wire } }: RelaySocket): Listener => ({

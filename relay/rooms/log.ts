@@ -1,4 +1,4 @@
-import { compareEventIds, type Envelope, type Room, type StoredEvent } from '@warmwind/shared/events';
+import { type AnyEnvelope, type AnyEvent, compareEventIds, type Room } from '@warmwind/shared/events';
 import { roomKeys } from '@warmwind/shared/keys';
 import { readPage } from '@warmwind/shared/lua/page.lua';
 import { runScript } from '@warmwind/shared/node/script';
@@ -11,7 +11,7 @@ export type RoomId = { owner: string; room: Room };
 /** The position before every event. */
 export const START = '0-0';
 
-type Entry = { id: string; n: number; event: StoredEvent };
+type Entry = { id: string; n: number; event: AnyEvent };
 
 /** A piece of a log. */
 export type Page = {
@@ -56,22 +56,22 @@ export async function readTail(redis: Redis, { owner, room }: RoomId): Promise<s
 }
 
 /** A channel's message: `<previous id>\n<id>\n<event JSON>`. */
-export function parseMessage(message: string): { prev: string; id: string; event: StoredEvent } {
+export function parseMessage(message: string): { prev: string; id: string; event: AnyEvent } {
   const first = message.indexOf('\n');
   const second = message.indexOf('\n', first + 1);
   return {
     prev: message.slice(0, first),
     id: message.slice(first + 1, second),
-    event: JSON.parse(message.slice(second + 1)) as StoredEvent,
+    event: JSON.parse(message.slice(second + 1)) as AnyEvent,
   };
 }
 
-export const envelope = ({ room }: RoomId, id: string, event: StoredEvent): Envelope => ({
+export const envelope = ({ room }: RoomId, id: string, event: AnyEvent): AnyEnvelope => ({
   id,
   room,
   ...event,
 });
 
 function parse([id, fields]: [id: string, fields: string[]]): Entry {
-  return { id, n: Number(fields[1]), event: JSON.parse(fields[3] ?? '') as StoredEvent };
+  return { id, n: Number(fields[1]), event: JSON.parse(fields[3] ?? '') as AnyEvent };
 }

@@ -1,4 +1,4 @@
-import { compareEventIds, type Envelope, type StoredEvent } from '@warmwind/shared/events';
+import { type AnyEnvelope, type AnyEvent, compareEventIds, type Snapshot } from '@warmwind/shared/events';
 import { roomKeys } from '@warmwind/shared/keys';
 import type { FairGate } from '@warmwind/shared/node/fair-gate';
 import type { Logger } from '@warmwind/shared/node/log';
@@ -12,7 +12,7 @@ export type RoomContext = {
   realtime: Redis;
   /** Bounds how many pieces of logs are in memory at once. */
   reading: FairGate;
-  snapshots: (id: RoomId, position: string) => Promise<Envelope[]>;
+  snapshots: (id: RoomId, position: string) => Promise<Snapshot[]>;
   metrics: Metrics;
   log: Logger;
 };
@@ -25,7 +25,7 @@ export class Room {
   readonly id: RoomId;
   readonly channel: string;
   /** Those that have caught up; each says whether it was sent the event. */
-  readonly listeners = new Set<(event: Envelope, prebuilt: Prebuilt) => boolean>();
+  readonly listeners = new Set<(event: AnyEnvelope, prebuilt: Prebuilt) => boolean>();
   /** Subscriptions that hold this room. */
   holders = 0;
   cursor = START;
@@ -125,13 +125,13 @@ export class Room {
     return page.more;
   }
 
-  #deliver(id: string, event: StoredEvent): void {
+  #deliver(id: string, event: AnyEvent): void {
     this.cursor = id;
     this.#context.metrics.delivered.inc({ way: 'live' }, this.#broadcast(envelope(this.id, id, event)));
   }
 
   /** → how many were sent it. */
-  #broadcast(event: Envelope): number {
+  #broadcast(event: AnyEnvelope): number {
     const prebuilt = new Prebuilt([event.type, event]);
     let sent = 0;
     for (const listener of this.listeners) if (listener(event, prebuilt)) sent += 1;

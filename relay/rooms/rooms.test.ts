@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Envelope, Snapshot } from '@warmwind/shared/events';
 import { keys, roomKeys } from '@warmwind/shared/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { plannedRandom } from '../../infra/testing/random.ts';
@@ -15,6 +16,8 @@ import {
   upTo,
   World,
 } from '../testing/world.ts';
+
+const isSnapshot = (event: Envelope): event is Snapshot => event.type.endsWith('.snapshot');
 
 let world: World;
 
@@ -210,7 +213,7 @@ test("who resumes in a user's room after its log was lost learns what has ended 
     await connected(late);
     expect(await subscribe(late, 'user:eve', after)).toEqual({ ok: true, truncated: true });
     await waitFor('both snapshots', () => events.length === 2);
-    expect(events.map(({ data }) => [data.containerId ?? data.jobId, data.state])).toEqual([
+    expect(events.filter(isSnapshot).map(({ data }) => [data.id, data.state])).toEqual([
       [container, 'stopped'],
       [job, 'completed'],
     ]);
@@ -227,10 +230,10 @@ test("a user's log that begins after a job that is known is a loss for who comes
   await connected(socket);
   expect(await subscribe(socket, 'user:finn')).toEqual({ ok: true, truncated: true });
   await waitFor('snapshots and event', () => events.length === 3);
-  expect(events.map(({ type, data }) => [type, data.jobId])).toEqual([
+  expect(events.map((event) => [event.type, isSnapshot(event) && event.data.id])).toEqual([
     ['job.snapshot', job],
     ['job.snapshot', old],
-    ['job.progress', undefined],
+    ['job.progress', false],
   ]);
 });
 
@@ -245,7 +248,7 @@ test("a user's snapshots leave out no open job for newer ones that ended, and ar
   const marker = await world.job('gus');
   await world.append('gus', marker, progress(1));
   await waitFor('the event that follows', () => percents(events).length === 1);
-  const jobs = events.filter(({ type }) => type === 'job.snapshot').map(({ data }) => data.jobId);
+  const jobs = events.filter(isSnapshot).map(({ data }) => data.id);
   expect(jobs[0]).toBe(open);
   expect(new Set(jobs).size).toBe(LIMITS.snapshotSubjects);
   expect(jobs.length).toBe(LIMITS.snapshotSubjects);

@@ -1,6 +1,6 @@
-import { type Container, containerFromRecord } from '@warmwind/shared/containers';
-import { type Envelope, parseRoom } from '@warmwind/shared/events';
-import { type Job, jobFromRecord } from '@warmwind/shared/jobs';
+import { containerFromRecord } from '@warmwind/shared/containers';
+import { parseRoom, type Snapshot } from '@warmwind/shared/events';
+import { jobFromRecord } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
 import { isRecordFault } from '@warmwind/shared/node/record-fault';
 import type { Redis } from 'ioredis';
@@ -13,7 +13,7 @@ import { type Known, readRecord } from './records.ts';
  * the open jobs and desktops and the newest that are still known, whose end may be what was missed. Each carries the position `id`: what is left of the log follows after it. Events
  * that follow with an earlier `time` than the snapshot's are history that its state already includes.
  */
-export async function readSnapshots(known: Known, { owner, room }: RoomId, id: string): Promise<Envelope[]> {
+export async function readSnapshots(known: Known, { owner, room }: RoomId, id: string): Promise<Snapshot[]> {
   const { queue } = known;
   const subject = parseRoom(room);
   if (!subject) return [];
@@ -29,13 +29,13 @@ export async function readSnapshots(known: Known, { owner, room }: RoomId, id: s
     ...jobs.map((job) => readable(known, 'job', owner, job)),
   ]);
   const base = { id, room, time: new Date().toISOString() };
-  return records.flatMap((record, i): Envelope[] => {
+  return records.flatMap((record, i): Snapshot[] => {
     if (i < containers.length) {
-      const container: Container | undefined = containerFromRecord(record);
+      const container = containerFromRecord(record);
       if (!container) return [];
       return [{ ...base, type: 'container.snapshot', data: { ...container, containerId: container.id } }];
     }
-    const job: Job | undefined = jobFromRecord(record);
+    const job = jobFromRecord(record);
     return job ? [{ ...base, type: 'job.snapshot', run: job.run, data: { ...job, jobId: job.id } }] : [];
   });
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ApiError } from '@warmwind/shared/errors';
-import { compareEventIds, type Envelope } from '@warmwind/shared/events';
+import { type AnyEnvelope, compareEventIds, type Snapshot } from '@warmwind/shared/events';
 import { withTimeout } from '@warmwind/shared/timeout';
 import { LIMITS } from '../limits.ts';
 import { Prebuilt } from '../sockets/prebuilt.ts';
@@ -35,7 +35,7 @@ export class Subscription {
   /** The listener has been sent, or had before, all up to here. */
   #position = START;
   #page = NOTHING;
-  #snapshots: Envelope[] = [];
+  #snapshots: Snapshot[] = [];
   #replaying: Promise<void> | undefined;
 
   /** @param onBroken is called when a replay fails: the listener must come back and resume after what it has */
@@ -88,7 +88,7 @@ export class Subscription {
   }
 
   /** An event of the room, while live. → was it sent? One that was not is read from the log later. */
-  readonly #deliver = (event: Envelope, prebuilt: Prebuilt): boolean => {
+  readonly #deliver = (event: AnyEnvelope, prebuilt: Prebuilt): boolean => {
     if (this.#listener.outlet.ready) {
       this.#position = event.id;
       this.#listener.send(event, prebuilt);
@@ -194,7 +194,7 @@ export class Subscription {
     return this.#join() ? 'live' : 'sent';
   }
 
-  #sendOne(event: Envelope): void {
+  #sendOne(event: AnyEnvelope): void {
     this.#listener.send(event, new Prebuilt([event.type, event]));
   }
 

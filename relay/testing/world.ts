@@ -13,6 +13,7 @@ import { createLog } from '@warmwind/shared/node/log';
 import { RELAY_AUDIENCE, type SubscribeAck } from '@warmwind/shared/realtime';
 import { SignJWT } from 'jose';
 import { io, type Socket } from 'socket.io-client';
+import { percentsOf, storedEvent } from '../../infra/testing/events.ts';
 import { freePort } from '../../infra/testing/port.ts';
 import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
@@ -167,12 +168,7 @@ export class World {
   }
 }
 
-export const progress = (percent: number): StoredEvent => ({
-  type: 'job.progress',
-  run: 1,
-  time: new Date().toISOString(),
-  data: { percent },
-});
+export const progress = (percent: number): StoredEvent => storedEvent('job.progress', { percent });
 
 /** A relay ticket for `sub`; `claims` and `expiresIn` (seconds) as a test needs them. */
 export async function ticket(
@@ -215,8 +211,7 @@ export function collect(socket: Socket): Envelope[] {
   return events;
 }
 
-export const percents = (events: Envelope[]): unknown[] =>
-  events.filter(({ type }) => type === 'job.progress').map(({ data }) => data.percent);
+export const percents = (events: Envelope[]): number[] => percentsOf(events);
 
 export const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
 

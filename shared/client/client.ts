@@ -1,6 +1,7 @@
 import { io, type Socket } from 'socket.io-client';
+import { isAnyEnvelope, isEnvelope } from '../contract/events.ts';
 import type { ErrorCode } from '../errors.ts';
-import { compareEventIds, type Envelope, type Room } from '../events.ts';
+import { type AnyEnvelope, compareEventIds, type Envelope, type Room } from '../events.ts';
 import type { SubscribeAck } from '../realtime.ts';
 import type { ControlRequest, Holder, InputDropped, Viewers } from '../screen.ts';
 import { backoff } from './backoff.ts';
@@ -27,6 +28,8 @@ export type SubscribeOptions = {
   after?: string;
   /** Each event once and in order. Snapshots tell the present state after events were lost. */
   onEvent: (event: Envelope) => void;
+  /** An event of a type, or with data, that this version does not know: a later one records it. */
+  onUnknownEvent?: (event: AnyEnvelope) => void;
   /** Events were lost: snapshots follow, then what is left of the log. */
   onTruncated?: () => void;
 };
@@ -190,14 +193,16 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
   socket.on('vnc:gone', (said: { containerId: string; reason: string }) =>
     screen(said.containerId)?.gone(said.reason),
   );
-  socket.onAny((type: string, event: Envelope | undefined) => {
-    const followed = rooms.get(event?.room ?? '');
+  socket.onAny((type: string, event: unknown) => {
+    if (!isAnyEnvelope(event)) return;
+    const followed = rooms.get(event.room);
     // What comes before the answer is from an earlier subscription to the same room.
-    if (!event || !followed?.granted) return;
+    if (!followed?.granted) return;
     const seen = followed.lastId !== undefined && compareEventIds(event.id, followed.lastId) <= 0;
     if (seen && !type.endsWith('.snapshot')) return;
     followed.lastId = event.id;
-    followed.onEvent(event);
+    if (isEnvelope(event)) followed.onEvent(event);
+    else followed.onUnknownEvent?.(event);
   });
 
   return {

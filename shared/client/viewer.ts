@@ -1,5 +1,5 @@
 import RFB from '@novnc/novnc';
-import { type ContainerState, EndReason } from '../containers.ts';
+import { CONTAINER_STATE_AFTER, isContainerEvent } from '../contract/states.ts';
 import type { ControlAction, Holder, ScreenInput } from '../screen.ts';
 import type { Connection } from './client.ts';
 import { ViewerClipboard } from './clipboard.ts';
@@ -156,11 +156,13 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     onRefused: ({ code, message }) => learn({ refused: code === 'unauthenticated' ? NO_TICKET : message }),
   });
   const room = relay.subscribe(`container:${containerId}`, {
-    onEvent: ({ type, data }) => {
-      const named = type === 'container.snapshot' ? String(data.state) : type.slice('container.'.length);
-      const runs = named === 'started' || named === 'resumed';
-      const { data: reason } = EndReason.safeParse(data.reason ?? data.endReason);
-      learn({ desktop: runs ? 'running' : (named as ContainerState), reason });
+    onEvent: (event) => {
+      if (event.type === 'container.snapshot') {
+        learn({ desktop: event.data.state, reason: event.data.endReason });
+      } else if (isContainerEvent(event)) {
+        const reason = 'reason' in event.data ? event.data.reason : undefined;
+        learn({ desktop: CONTAINER_STATE_AFTER[event.type], reason });
+      }
     },
   });
 

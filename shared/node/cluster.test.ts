@@ -124,7 +124,7 @@ test('events reach a job log and its owner log in one step, also in a Redis Clus
     type: 'job.queued' as const,
     run: 1,
     time: new Date().toISOString(),
-    data: { jobId: 'j1' },
+    data: { jobId: 'j1', kind: 'inference' as const },
   };
   const subject = { userId: user, room: 'job:j1' as const };
   // biome-ignore lint/suspicious/noExplicitAny: Cluster has the commands of Redis that this needs, without its type

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { percentsOf, storedEvent } from '../../infra/testing/events.ts';
 import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import type { StoredEvent } from '../events.ts';
@@ -14,11 +15,7 @@ beforeAll(async () => {
 afterAll(() => redis?.stop());
 
 const subject = (): Subject => ({ userId: `ann-${randomUUID()}`, room: `job:${randomUUID()}` });
-const progress = (percent: number): StoredEvent => ({
-  type: 'job.progress',
-  time: '2026-01-01T00:00:00.000Z',
-  data: { percent },
-});
+const progress = (percent: number): StoredEvent => storedEvent('job.progress', { percent });
 const send = (to: Subject, events: Append[], fence?: number) => appendEvents(redis.client, to, events, fence);
 
 /** What a log holds: the count and the percentage of each event, and its id. */
@@ -27,7 +24,7 @@ async function log({ userId }: Subject, room: string) {
   return rows.map(([id, [, n, , event]]) => ({
     id,
     n: Number(n),
-    percent: (JSON.parse(event ?? '') as StoredEvent).data.percent,
+    percent: percentsOf([JSON.parse(event ?? '')])[0],
   }));
 }
 const percents = async (of: Subject) => (await log(of, of.room)).map(({ percent }) => percent);

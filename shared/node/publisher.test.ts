@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { percentsOf, storedEvent } from '../../infra/testing/events.ts';
 import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import type { StoredEvent } from '../events.ts';
@@ -29,16 +30,11 @@ afterEach(async () => {
   await redis.stop();
 });
 
-const event = (n: number): StoredEvent => ({
-  type: 'job.progress',
-  run: 1,
-  time: new Date().toISOString(),
-  data: { n },
-});
+const event = (percent: number, more = {}): StoredEvent => storedEvent('job.progress', { percent, ...more });
 const progress = (seq: number): Append => ({ event: event(seq), seq });
 const inLog = async (): Promise<number[]> => {
   const rows = await redis.client.xrange(roomKeys.log('ada', 'job:j1'), '-', '+');
-  return rows.map(([, fields]) => (JSON.parse(fields[3] ?? '') as { data: { n: number } }).data.n);
+  return rows.map(([, fields]) => percentsOf([JSON.parse(fields[3] ?? '')])[0] ?? 0);
 };
 
 test.each<[string, () => Promise<void> | void, () => Promise<void> | void]>([
@@ -63,7 +59,7 @@ test.each<[string, () => Promise<void> | void, () => Promise<void> | void]>([
 
 test('events beyond the bound in bytes are dropped and counted, and their publisher is told that they are not in the log', async () => {
   await redis.kill();
-  const large = { ...event(0), data: { text: 'x'.repeat(1024 * 1024) } };
+  const large = event(0, { message: 'x'.repeat(1024 * 1024) });
   const published = await Promise.all(
     Array.from({ length: 20 }, (_, i) => publisher.publish(subject, [{ event: large, seq: i + 1 }], 1)),
   );

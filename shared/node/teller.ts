@@ -1,6 +1,6 @@
 import type { EndReason } from '../containers.ts';
 import { createsContainers } from '../contract/registry.ts';
-import { type EventType, type StoredEvent, terminalEvent } from '../events.ts';
+import { type StoredEvent, terminalEvent } from '../events.ts';
 import type { JobError } from '../jobs.ts';
 import { iso } from '../times.ts';
 import type { Append, Subject } from './events.ts';
@@ -12,7 +12,9 @@ export type ContainerNews =
   | { to: 'requested' }
   | { to: 'stopping'; reason?: EndReason | undefined }
   | { to: 'running'; expiresAt: number; width: number; height: number }
+  | { to: 'paused' | 'resumed'; at: number }
   | ContainerEnd;
+/** Only these end a room: their token is that of the end. */
 export type ContainerEnd =
   | { to: 'lost' }
   | { to: 'stopped'; reason?: EndReason | undefined }
@@ -35,19 +37,20 @@ export class Teller {
   }
 
   async active(ref: JobRef, fence: number, attempt: number): Promise<void> {
-    const active = { event: jobEvent(ref, 'job.active', { attempt }), token: `active:${ref.run}:${fence}` };
+    const event: StoredEvent = { type: 'job.active', ...now(ref), data: { ...ofJob(ref), attempt } };
+    const active = { event, token: `active:${ref.run}:${fence}` };
     await Promise.all([this.#job(ref, [queuedEvent(ref), active], fence), this.#requested(ref)]);
   }
 
   /** @param seq rises within the fence; an older one is dropped */
   progress(ref: JobRef, fence: number, seq: number, percent: number, message?: string): Promise<void> {
-    const event = jobEvent(ref, 'job.progress', { percent, ...(message ? { message } : {}) });
-    return this.#job(ref, [{ event, seq }], fence);
+    const data = { ...ofJob(ref), percent, ...(message ? { message } : {}) };
+    return this.#job(ref, [{ event: { type: 'job.progress', ...now(ref), data }, seq }], fence);
   }
 
   /** @param seq rises within the fence, with those of progress */
   output(ref: JobRef, fence: number, seq: number, text: string, attempt: number): Promise<void> {
-    const event = jobEvent(ref, 'job.output', { text, attempt });
+    const event: StoredEvent = { type: 'job.output', ...now(ref), data: { ...ofJob(ref), text, attempt } };
     return this.#job(ref, [{ event, seq, private: true }], fence);
   }
 
@@ -56,7 +59,7 @@ export class Teller {
     fence: number,
     data: { error: JobError; attemptsMade: number; delayMs: number },
   ): Promise<void> {
-    const event = jobEvent(ref, 'job.retrying', data);
+    const event: StoredEvent = { type: 'job.retrying', ...now(ref), data: { ...ofJob(ref), ...data } };
     return this.#job(ref, [{ event, token: `retrying:${ref.run}:${fence}` }], fence);
   }
 
@@ -75,7 +78,8 @@ export class Teller {
 
   /** A host has taken the desktop. */
   async placed(ref: ContainerRef, fence: number): Promise<void> {
-    await this.#container(ref, 'container.starting', `starting:${fence}`, {}, fence);
+    const event: StoredEvent = { type: 'container.starting', time: iso(Date.now()), data: ofContainer(ref) };
+    await this.#container(ref, event, `starting:${fence}`, fence);
   }
 
   /**
@@ -83,14 +87,29 @@ export class Teller {
    * @returns whether the room's log has it
    */
   async container(ref: ContainerRef, fence: number, news: ContainerNews): Promise<boolean> {
-    if (news.to === 'running') {
-      const { width, height, expiresAt } = news;
-      const data = { width, height, expiresAt: iso(expiresAt) };
-      return this.#container(ref, 'container.started', `started:${fence}`, data, fence);
+    const time = iso(Date.now());
+    const data = ofContainer(ref);
+    switch (news.to) {
+      case 'requested':
+        return true;
+      case 'running': {
+        const { width, height, expiresAt } = news;
+        const started = { ...data, width, height, expiresAt: iso(expiresAt) };
+        const event: StoredEvent = { type: 'container.started', time, data: started };
+        return this.#container(ref, event, `started:${fence}`, fence);
+      }
+      case 'stopping': {
+        const event: StoredEvent = { type: 'container.stopping', time, data: { ...data, ...because(news) } };
+        return this.#container(ref, event, 'stopping');
+      }
+      case 'paused':
+      case 'resumed': {
+        const event: StoredEvent = { type: `container.${news.to}`, time, data };
+        return this.#container(ref, event, `${news.to}:${fence}:${news.at}`, fence);
+      }
+      default:
+        return this.#publisher.publish(containerSubject(ref), [containerEnd(ref, news)]);
     }
-    if (news.to === 'stopping') return this.#container(ref, 'container.stopping', 'stopping', because(news));
-    if (news.to === 'requested') return true;
-    return this.#publisher.publish(containerSubject(ref), [containerEnd(ref, news)]);
   }
 
   /** The end of a desktop, of which nothing is kept for later. @returns whether the room's log has it */
@@ -102,9 +121,11 @@ export class Teller {
   async #requested(ref: JobRef): Promise<void> {
     if (!createsContainers(ref.kind)) return;
     await Promise.all(
-      containersOf(ref).map((container) =>
-        this.#container(container, 'container.requested', 'requested', {}),
-      ),
+      containersOf(ref).map((container) => {
+        const time = iso(Date.now());
+        const event: StoredEvent = { type: 'container.requested', time, data: ofContainer(container) };
+        return this.#container(container, event, 'requested');
+      }),
     );
   }
 
@@ -112,14 +133,7 @@ export class Teller {
     await this.#publisher.publish(subjectOf(ref), events, fence);
   }
 
-  #container(
-    ref: ContainerRef,
-    type: EventType,
-    token: string,
-    data: Record<string, unknown>,
-    fence?: number,
-  ): Promise<boolean> {
-    const event = containerEvent(ref, type, data);
+  #container(ref: ContainerRef, event: StoredEvent, token: string, fence?: number): Promise<boolean> {
     return this.#publisher.publish(containerSubject(ref), [{ event, token }], fence);
   }
 }
@@ -129,32 +143,42 @@ const containerSubject = ({ userId, containerId }: ContainerRef): Subject => ({
   room: `container:${containerId}`,
 });
 
-const containerEvent = (
-  { containerId }: ContainerRef,
-  type: EventType,
-  data: Record<string, unknown>,
-): StoredEvent => ({ type, time: new Date().toISOString(), data: { containerId, ...data } });
+const ofContainer = ({ containerId }: ContainerRef) => ({ containerId });
 
 const because = ({ reason }: { reason?: EndReason | undefined }) => (reason ? { reason } : {});
 
-const containerEnd = (ref: ContainerRef, end: ContainerEnd): Append => {
-  const data = end.to === 'failed' ? { error: end.error } : end.to === 'stopped' ? because(end) : {};
-  return { event: containerEvent(ref, `container.${end.to}`, data), token: 'end:container' };
-};
-
-const subjectOf = ({ userId, jobId }: JobRef): Subject => ({ userId, room: `job:${jobId}` });
-
-const endEvent = (ref: JobRef, end: JobEnd, fence: number): Append => {
-  const data = end.state === 'completed' ? { result: end.result ?? null } : { error: end.error };
-  return { event: jobEvent(ref, terminalEvent(end.state), data), token: `end:${ref.run}`, seq: fence };
-};
-
-const queuedEvent = (ref: JobRef): Append => ({
-  event: jobEvent(ref, 'job.queued'),
-  token: `queued:${ref.run}`,
+const containerEnd = (ref: ContainerRef, end: ContainerEnd): Append => ({
+  event: containerEndEvent(ref, end),
+  token: 'end:container',
 });
 
-function jobEvent(ref: JobRef, type: EventType, data: Record<string, unknown> = {}): StoredEvent {
-  const { jobId, kind, containerId, run } = ref;
-  return { type, run, time: new Date().toISOString(), data: { jobId, kind, containerId, ...data } };
+function containerEndEvent(ref: ContainerRef, end: ContainerEnd): StoredEvent {
+  const time = iso(Date.now());
+  const data = ofContainer(ref);
+  switch (end.to) {
+    case 'stopped':
+      return { type: 'container.stopped', time, data: { ...data, ...because(end) } };
+    case 'failed':
+      return { type: 'container.failed', time, data: { ...data, error: end.error } };
+    case 'lost':
+      return { type: 'container.lost', time, data };
+  }
 }
+
+const subjectOf = ({ userId, jobId }: JobRef): Subject => ({ userId, room: `job:${jobId}` });
+const now = ({ run }: JobRef) => ({ run, time: iso(Date.now()) });
+const ofJob = ({ jobId, kind, containerId }: JobRef) => ({ jobId, kind, containerId });
+
+const endEvent = (ref: JobRef, end: JobEnd, fence: number): Append => ({
+  event:
+    end.state === 'completed'
+      ? { type: 'job.completed', ...now(ref), data: { ...ofJob(ref), result: end.result ?? null } }
+      : { type: terminalEvent(end.state), ...now(ref), data: { ...ofJob(ref), error: end.error } },
+  token: `end:${ref.run}`,
+  seq: fence,
+});
+
+const queuedEvent = (ref: JobRef): Append => ({
+  event: { type: 'job.queued', ...now(ref), data: ofJob(ref) },
+  token: `queued:${ref.run}`,
+});

@@ -36,7 +36,9 @@ const running = async () => (await fleet.containers()).map(({ Labels }) => Label
 const states = (starts: Submitted[]) =>
   Promise.all(starts.map(async (start) => (await fleet.container(start))?.state));
 const messages = async ({ userId, jobId }: Submitted) =>
-  (await fleet.events(userId, `job:${jobId}`)).map(({ data }) => data.message);
+  (await fleet.events(userId, `job:${jobId}`)).map(({ type, data }) =>
+    type === 'job.progress' ? data.message : undefined,
+  );
 
 test('starts that do not fit on the machine wait without an attempt, whichever of its workers they meet', async () => {
   // Two workers of one fleet on one engine share its memory.

@@ -1,6 +1,7 @@
 import { keys } from '@warmwind/shared/keys';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
+import { percentsOf } from '../../infra/testing/events.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { enqueue } from '../jobs/enqueue.ts';
 import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
@@ -26,7 +27,7 @@ test('a start is told step by step, and its stop leaves nothing', async () => {
   const log = await told(fleet, start, `job:${jobId}`, 'job.completed');
   const progress = ['job.progress', 'job.progress', 'job.progress'];
   expect(types(log)).toEqual(['job.queued', 'job.active', ...progress, 'job.completed']);
-  expect(log.slice(2, 5).map((event) => event.data.percent)).toEqual([10, 30, 100]);
+  expect(percentsOf(log)).toEqual([10, 30, 100]);
 
   const running = await fleet.container(start);
   expect(running).toMatchObject({ state: 'running', host: 'a' });

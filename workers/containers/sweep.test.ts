@@ -75,7 +75,7 @@ test('a desktop whose time is up is stopped', async () => {
   await worker.sweep();
   expect(await fleet.container(start)).toMatchObject({ state: 'stopped' });
   const room = await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
-  expect(room.slice(-2).map(({ type, data }) => [type, data.reason])).toEqual([
+  expect(room.slice(-2).map(({ type, data }) => [type, 'reason' in data && data.reason])).toEqual([
     ['container.stopping', 'expired'],
     ['container.stopped', 'expired'],
   ]);

@@ -1,6 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { WebhookEvent } from '@warmwind/shared/webhooks';
+import type { WebhookEvent } from '@warmwind/shared/contract/webhooks';
 
 type Received = { path: string; headers: IncomingHttpHeaders; text: string; event: WebhookEvent };
 /** What a receiver does with the n-th request it gets, counted from 1; nothing: it never answers. */

@@ -1,6 +1,7 @@
+import type { WebhookEvent } from '@warmwind/shared/contract/webhooks';
+import { terminalEvent } from '@warmwind/shared/events';
 import { parseJson } from '@warmwind/shared/json';
 import { iso } from '@warmwind/shared/times';
-import type { WebhookEvent } from '@warmwind/shared/webhooks';
 import { z } from 'zod';
 import { type WebhookData, webhookId } from './data.ts';
 
@@ -13,25 +14,28 @@ export function webhookEvent(data: WebhookData, result: string | undefined): Web
   const failed = error ? { error } : {};
   const event = { id: webhookId(data), time: iso(at) };
   if (about === 'alert') {
-    return {
-      ...event,
-      type: 'alert.job_failed',
-      data: { jobId, kind, run, state, userId, attemptsMade, ...failed },
-    };
+    const type = 'alert.job_failed';
+    return { ...event, type, data: { jobId, kind, run, state, userId, attemptsMade, ...failed } };
   }
-  const desktop = containerId ? { containerId } : {};
-  const told = { jobId, kind, run, state, ...desktop };
-  if (about === 'active') {
-    return { ...event, type: 'job.active', data: { ...told, attempt: attemptsMade + 1 } };
+  const job = { jobId, kind, run, ...(containerId ? { containerId } : {}) };
+  if (about === 'active' || state === 'active') {
+    return { ...event, type: 'job.active', data: { ...job, state: 'active', attempt: attemptsMade + 1 } };
   }
-  return {
-    ...event,
-    type: `job.${state}`,
-    data: { ...told, attemptsMade, ...failed, ...(state === 'completed' ? bounded(result) : {}) },
-  };
+  if (state === 'completed') {
+    return { ...event, type: 'job.completed', data: { ...job, state, attemptsMade, ...bounded(result) } };
+  }
+  const ended = { attemptsMade, ...failed };
+  switch (state) {
+    case 'failed':
+      return { ...event, type: terminalEvent(state), data: { ...job, state, ...ended } };
+    case 'cancelled':
+      return { ...event, type: terminalEvent(state), data: { ...job, state, ...ended } };
+    case 'timed_out':
+      return { ...event, type: terminalEvent(state), data: { ...job, state, ...ended } };
+  }
 }
 
-function bounded(result: string | undefined): Record<string, unknown> {
+function bounded(result: string | undefined): { result?: unknown; truncated?: true } {
   if (result === undefined) return {};
   if (Buffer.byteLength(result) > MAX_RESULT_BYTES) return { truncated: true };
   return { result: parseJson(z.unknown(), result) };

@@ -74,6 +74,8 @@ export async function startSource(desktops = 1) {
       const some = on.map((n) => at(n));
       return pace(perSecond * some.length, seconds, (n) => {
         const { jobId } = at(n, some);
+        const kind = 'container.start' as const;
+        const data = { jobId, kind, percent: 50, sentAt: `${clock()}` };
         return appendEvents(realtime.client, { userId: USER, room: `job:${jobId}` }, [
           {
             token: randomUUID(),
@@ -81,7 +83,7 @@ export async function startSource(desktops = 1) {
               type: 'job.progress',
               run: 1,
               time: new Date().toISOString(),
-              data: { jobId, percent: 50, sentAt: `${clock()}` },
+              data,
             },
           },
         ]);

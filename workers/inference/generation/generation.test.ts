@@ -74,7 +74,7 @@ test('an answer is put out as it comes and is the result, with usage and times',
   ]);
   const events = await heard(job);
   expect(output(events)).toBe(result.text);
-  const outputs = events.filter(({ type }) => type === 'job.output');
+  const outputs = events.flatMap((event) => (event.type === 'job.output' ? [event] : []));
   expect(outputs.length).toBeGreaterThan(1);
   for (const { run, data } of outputs) expect([run, data.attempt]).toEqual([1, 1]);
   const percents = events.flatMap(({ type, data }) => (type === 'job.progress' ? [data.percent] : []));

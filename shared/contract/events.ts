@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import { Container, EndReason } from '../containers.ts';
+import { Job, JobError } from '../jobs.ts';
+import { JOB_KINDS } from './registry.ts';
+
+/** The job that an event is about, in its data: it means something in the owner's room too. */
+export const JobSubject = z.object({
+  jobId: z.string(),
+  kind: z.enum(JOB_KINDS),
+  containerId: z.string().optional().describe('The container that the job is about; empty for none.'),
+});
+const ContainerSubject = z.object({ containerId: z.string() });
+
+const time = z.iso.datetime().describe('When it happened, in UTC.');
+const run = z.number().int().min(1).describe('The run of the job, counted from 1; a retry is a new one.');
+
+const jobEvent = <const Type extends `job.${string}`, Data extends z.ZodRawShape>(type: Type, data: Data) =>
+  z.object({ type: z.literal(type), run, time, data: JobSubject.extend(data) });
+const containerEvent = <const Type extends `container.${string}`, Data extends z.ZodRawShape>(
+  type: Type,
+  data: Data,
+) => z.object({ type: z.literal(type), time, data: ContainerSubject.extend(data) });
+
+const failure = { error: JobError.optional() };
+const reason = {
+  reason: EndReason.optional().describe('Why it is stopped, where no request asked for that.'),
+};
+/** Pixels. */
+const size = { width: z.number().int(), height: z.number().int() };
+
+/** Every event that a room's log records, by its type, with its data. The result of a job is described by its kind. */
+export const StoredEvent = z.discriminatedUnion('type', [
+  jobEvent('job.queued', {}),
+  jobEvent('job.active', { attempt: z.number().int().min(1) }),
+  jobEvent('job.progress', { percent: z.number(), message: z.string().optional() }),
+  jobEvent('job.output', { text: z.string(), attempt: z.number().int() }),
+  jobEvent('job.retrying', { error: JobError, attemptsMade: z.number().int(), delayMs: z.number() }),
+  jobEvent('job.completed', { result: z.unknown() }),
+  jobEvent('job.failed', failure),
+  jobEvent('job.cancelled', failure),
+  jobEvent('job.timed_out', failure),
+  z.object({ type: z.literal('job.snapshot'), run, time, data: Job.extend({ jobId: z.string() }) }),
+  containerEvent('container.requested', {}),
+  containerEvent('container.starting', {}),
+  containerEvent('container.started', { ...size, expiresAt: z.iso.datetime() }),
+  containerEvent('container.paused', {}),
+  containerEvent('container.resumed', {}),
+  containerEvent('container.stopping', reason),
+  containerEvent('container.stopped', reason),
+  containerEvent('container.failed', failure),
+  containerEvent('container.lost', {}),
+  z.object({
+    type: z.literal('container.snapshot'),
+    time,
+    data: Container.extend({ containerId: z.string() }),
+  }),
+]);
+/** Events of containers have no `run`. */
+export type StoredEvent = z.infer<typeof StoredEvent> & { run?: number };
+export type EventType = StoredEvent['type'];
+
+/** What a room adds to an event: `id` is opaque, a client sends the last one it received as `after`. */
+export const Position = z.object({ id: z.string(), room: z.string() });
+/** An event as a client receives it. */
+export type Envelope = StoredEvent & z.infer<typeof Position>;
+/** The present state of a job or container, sent to a client that has missed events. */
+export type Snapshot = Extract<Envelope, { type: `${string}.snapshot` }>;
+
+/** An event of a type, or with data, that a later version records and this one passes on as it is. */
+const AnyEvent = z.object({
+  type: z.string(),
+  run: z.number().optional(),
+  time: z.string(),
+  data: z.unknown(),
+});
+export type AnyEvent = z.infer<typeof AnyEvent>;
+const AnyEnvelope = AnyEvent.extend(Position.shape);
+export type AnyEnvelope = z.infer<typeof AnyEnvelope>;
+
+/** Is it an event of a room, of this version or a later one? */
+export const isAnyEnvelope = (value: unknown): value is AnyEnvelope => AnyEnvelope.safeParse(value).success;
+
+/** Is it an event that this version knows, with the data of its type? Fields that a later version adds are permitted. */
+export const isEnvelope = (value: unknown): value is Envelope =>
+  Position.safeParse(value).success && StoredEvent.safeParse(value).success;

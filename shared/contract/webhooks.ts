@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import { JobError, TERMINAL_JOB_STATES } from '../jobs.ts';
+import { JobSubject } from './events.ts';
+
+const notice = { id: z.string(), time: z.iso.datetime().describe('When it happened, in UTC.') };
+const OfRun = JobSubject.extend({ run: z.number().int().min(1) });
+const failure = { error: JobError.optional() };
+
+const ended = <const State extends (typeof TERMINAL_JOB_STATES)[number], Data extends z.ZodRawShape>(
+  state: State,
+  data: Data,
+) =>
+  z.object({
+    ...notice,
+    type: z.literal(`job.${state}`),
+    data: OfRun.extend({ state: z.literal(state), attemptsMade: z.number().int(), ...data }),
+  });
+
+/** The request that a webhook receives, as JSON. `id` is the same in each try, and in the header `Webhook-Id`. */
+export const WebhookEvent = z.discriminatedUnion('type', [
+  z.object({
+    ...notice,
+    type: z.literal('job.active'),
+    data: OfRun.extend({ state: z.literal('active'), attempt: z.number().int() }),
+  }),
+  ended('completed', {
+    result: z.unknown().optional(),
+    truncated: z.literal(true).optional().describe('The result is too large: GET /jobs/{id} has it.'),
+  }),
+  ended('failed', failure),
+  ended('cancelled', failure),
+  ended('timed_out', failure),
+  z.object({
+    ...notice,
+    type: z.literal('alert.job_failed'),
+    data: OfRun.extend({
+      state: z.enum(['active', ...TERMINAL_JOB_STATES]),
+      userId: z.string(),
+      attemptsMade: z.number().int(),
+      ...failure,
+    }),
+  }),
+]);
+export type WebhookEvent = z.infer<typeof WebhookEvent>;
