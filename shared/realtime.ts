@@ -75,14 +75,14 @@ export const jobEndPath = (jobId: string, waitMs: number): string => `/jobs/${jo
 /** The longest `Prefer: wait`, ms. */
 export const MAX_WAIT_MS = 10_000;
 
-/** Client → relay `subscribe`. */
-export type Subscribe = { room: string; after?: string };
-
 /** Every acknowledgement of the relay. */
 export type Ack<T extends object = object> =
   | ({ ok: true } & T)
   | { ok: false; code: ErrorCode; message: string };
-export type SubscribeAck = Ack<{ truncated: boolean }>;
+/** `truncated`: events after `after` are lost, and snapshots of the present come first. */
+export const SubscribeAnswer = z.object({ truncated: z.boolean() });
+export type SubscribeAck = Ack<z.infer<typeof SubscribeAnswer>>;
 
 /** Relay → client before a planned shutdown: the socket will be closed within this time; reconnect then. */
-export type Draining = { withinMs: number };
+export const Draining = z.object({ withinMs: z.number() });
+export type Draining = z.infer<typeof Draining>;

@@ -98,15 +98,17 @@ export const Held = z.object({
 });
 
 /** The answer of `vnc:watch`; `viewerId` is the caller's own. Pixels. */
-export type WatchAck = Ack<{
-  mode: 'view' | 'control';
-  width: number;
-  height: number;
-  viewerId: string;
-  holder: Holder | null;
-}>;
+export const WatchAnswer = z.object({
+  mode: z.enum(['view', 'control']),
+  width: z.number(),
+  height: z.number(),
+  viewerId: z.string(),
+  holder: Holder.nullable(),
+});
+export type WatchAck = Ack<z.infer<typeof WatchAnswer>>;
 /** The answer of `vnc:control`: who holds it now, be it the caller or another. */
-export type ControlAck = Ack<{ holder: Holder | null }>;
+export const ControlAnswer = z.object({ holder: Holder.nullable() });
+export type ControlAck = Ack<z.infer<typeof ControlAnswer>>;
 
 /**
  * `request` takes control when it is free, and asks for it otherwise; `take` is for the owner, as is `grant`, which
@@ -116,7 +118,8 @@ export const ControlAction = z.enum(['request', 'release', 'take', 'grant']);
 export type ControlAction = z.infer<typeof ControlAction>;
 
 /** `vnc:request`, to the owner's viewers and to the holder: a viewer asks for control that another holds. */
-export type ControlRequest = { containerId: string; viewer: Holder };
+export const ControlRequest = z.object({ containerId: z.string(), viewer: Holder });
+export type ControlRequest = z.infer<typeof ControlRequest>;
 
 /** Why input did not reach the desktop, and what its viewer reads of it. */
 export const DROPPED = {
@@ -132,14 +135,14 @@ export const DROPPED = {
 export type DroppedReason = keyof typeof DROPPED;
 
 /** `vnc:dropped`: inputs of this viewer did not reach the desktop. About once a second for each reason. */
-export type InputDropped = {
-  containerId: string;
-  reason: DroppedReason;
-  /** Inputs since the last notice; moves of the pointer are not counted. */
-  count: number;
-  holder: Holder | null;
-  message: string;
-};
+export const InputDropped = z.object({
+  containerId: z.string(),
+  reason: z.enum(Object.keys(DROPPED) as DroppedReason[]),
+  count: z.number().int().describe('Inputs since the last notice; moves of the pointer are not counted.'),
+  holder: Holder.nullable(),
+  message: z.string(),
+});
+export type InputDropped = z.infer<typeof InputDropped>;
 
 /** The host's count of what it dropped of one viewer's input, as a frame of the kind `dropped`. */
 export const HostDropped = z.object({

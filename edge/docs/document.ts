@@ -1,3 +1,4 @@
+import { anyEventSchema, eventSchemas } from '@warmwind/shared/contract/event-schemas';
 import type { App } from '../env.ts';
 import { header } from '../http/openapi.ts';
 
@@ -42,5 +43,10 @@ export function document(app: App, info: Info): object {
       };
     }
   }
-  return { ...rest, paths, components: { ...components, headers: HEADERS } };
+  const schemas = {
+    ...components?.schemas,
+    ...eventSchemas('draft-2020-12'),
+    Event: anyEventSchema,
+  };
+  return { ...rest, paths, components: { ...components, schemas, headers: HEADERS } };
 }

@@ -122,7 +122,7 @@ export const UNHEALTHY: Health = {
 
 export const EVENTS = `id: 1764061200250-0
 event: job.active
-data: {"id":"1764061200250-0","room":"job:${JOB_ID}","type":"job.active","run":1,"time":"${STARTED}","data":{"jobId":"${JOB_ID}"}}
+data: {"id":"1764061200250-0","room":"job:${JOB_ID}","type":"job.active","run":1,"time":"${STARTED}","data":{"jobId":"${JOB_ID}","kind":"inference","attempt":1}}
 
 `;
 

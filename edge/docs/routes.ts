@@ -1,3 +1,4 @@
+import { asyncApiDocument } from '@warmwind/shared/contract/asyncapi';
 import type { App } from '../env.ts';
 import { StaticText } from '../http/static-text.ts';
 import { document } from './document.ts';
@@ -50,7 +51,7 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** `GET /openapi.json` (3.1) and its page, `GET /docs`. */
+/** `GET /openapi.json` (3.1) and its page, `GET /docs`; `GET /asyncapi.json` (3.0) of the relay. */
 export function docsRoutes(app: App): void {
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', {
     type: 'http',
@@ -67,6 +68,8 @@ export function docsRoutes(app: App): void {
   // Made once an isolate: however often it is asked for, it costs no more than its bytes.
   const openapi = new StaticText('application/json', () => JSON.stringify(document(app, info)));
   app.get('/openapi.json', (c) => openapi.respond(c, { 'Cache-Control': 'public, max-age=60' }));
+  const asyncapi = new StaticText('application/json', () => JSON.stringify(asyncApiDocument()));
+  app.get('/asyncapi.json', (c) => asyncapi.respond(c, { 'Cache-Control': 'public, max-age=60' }));
 
   const serve = (path: string, type: string, cache: string, load: () => Promise<string> | string) => {
     const text = new StaticText(`${type}; charset=utf-8`, load);

@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { schemaRef } from '@warmwind/shared/contract/event-schemas';
 import { isEventId } from '@warmwind/shared/events';
 import { isId } from '@warmwind/shared/ids';
 import { TICKET_MAX_SECONDS } from '@warmwind/shared/realtime';
@@ -13,6 +14,24 @@ import { limited } from '../limits/charge.ts';
 import { refusalOf } from '../realtime/relay.ts';
 import type { Services } from '../services.ts';
 import { findJob } from './find.ts';
+
+/** Each event of the stream has its envelope as `data`. */
+const STREAM_SCHEMA = {
+  type: 'string',
+  contentMediaType: 'text/event-stream',
+  contentSchema: {
+    type: 'object',
+    properties: {
+      id: { type: 'string' },
+      event: { type: 'string' },
+      data: {
+        type: 'string',
+        contentMediaType: 'application/json',
+        contentSchema: { $ref: schemaRef('Event') },
+      },
+    },
+  },
+} as const;
 
 /** Proxies in front must hand it on as it comes. */
 const STREAM = { 'Content-Type': 'text/event-stream; charset=utf-8', 'X-Accel-Buffering': 'no' };
@@ -42,7 +61,7 @@ export function jobEvents(app: App, services: Services): void {
     responses: {
       200: {
         description: 'The stream.',
-        content: { 'text/event-stream': { schema: z.string(), example: EVENTS } },
+        content: { 'text/event-stream': { schema: STREAM_SCHEMA, example: EVENTS } },
       },
       204: { description: 'The job has ended, and `Last-Event-ID` is its last event: do not reconnect.' },
       ...failures(400, 401, 404, 429, 503),

@@ -1,12 +1,7 @@
 import { hasEnded } from '@warmwind/shared/containers';
+import { CLIENT_EVENTS } from '@warmwind/shared/contract/socket';
 import { ApiError } from '@warmwind/shared/errors';
-import {
-  type ControlAck,
-  ControlAction,
-  ScreenInput,
-  type ViewersAck,
-  type WatchAck,
-} from '@warmwind/shared/screen';
+import { type ControlAck, ScreenInput, type ViewersAck, type WatchAck } from '@warmwind/shared/screen';
 import { z } from 'zod';
 import { subjectOf } from '../auth/ticket.ts';
 import { LIMITS } from '../limits.ts';
@@ -24,22 +19,8 @@ import { publicHolder, type Screen } from './screen.ts';
 import type { Screens } from './screens.ts';
 import { Viewer } from './viewer.ts';
 
-const ContainerId = z.string().max(64);
-const OfContainer = z.strictObject({ containerId: ContainerId });
-const ActOnControl = z
-  .strictObject({
-    containerId: ContainerId,
-    action: ControlAction,
-    /** The viewer that control is granted to. */
-    viewerId: z.string().max(64).optional(),
-  })
-  .refine(({ action, viewerId }) => (action === 'grant') === (viewerId !== undefined), {
-    path: ['viewerId'],
-    message: 'goes with the action "grant", and with no other',
-  });
-const Acknowledgement = z.object({ containerId: ContainerId, epoch: z.number(), seq: z.number() });
 /** Its input is checked later: its sender is notified of one that is none. */
-const SomeInput = z.strictObject({ containerId: ContainerId, input: z.unknown() });
+const SomeInput = CLIENT_EVENTS['vnc:input'].argument.extend({ input: z.unknown() });
 
 type Watched = { screen: Screen; viewer: Viewer; input: Input };
 
@@ -75,7 +56,7 @@ export function handleScreens(
     throw new ApiError('not_found', 'This screen is not watched here: send vnc:watch first.');
   };
 
-  inbound.on('vnc:watch', OfContainer, async ({ containerId }, reply) => {
+  inbound.on('vnc:watch', CLIENT_EVENTS['vnc:watch'].argument, async ({ containerId }, reply) => {
     const { ticket } = socket.data;
     const { mode } = ticket;
     lookups.take(subjectOf(ticket));
@@ -114,20 +95,20 @@ export function handleScreens(
     }
   });
 
-  inbound.on('vnc:unwatch', OfContainer, async ({ containerId }, reply) => {
+  inbound.on('vnc:unwatch', CLIENT_EVENTS['vnc:unwatch'].argument, async ({ containerId }, reply) => {
     unwatch(containerId);
     dropped.send();
     reply({ ok: true });
   });
 
-  inbound.on('vnc:refresh', OfContainer, async ({ containerId }, reply) => {
+  inbound.on('vnc:refresh', CLIENT_EVENTS['vnc:refresh'].argument, async ({ containerId }, reply) => {
     const { screen, viewer } = find(containerId);
     if (!viewer.refresh()) throw new ApiError('rate_limited', 'A key was asked for just now: wait a second.');
     screen.ask();
     reply({ ok: true });
   });
 
-  inbound.on('vnc:viewers', OfContainer, async ({ containerId }, reply) => {
+  inbound.on('vnc:viewers', CLIENT_EVENTS['vnc:viewers'].argument, async ({ containerId }, reply) => {
     const { screen, viewer } = find(containerId);
     if (viewer.shared) throw new ApiError('forbidden', "Only the desktop's owner sees its viewers.");
     const seen = await screens.presence.list(containerId).catch((): never => {
@@ -136,29 +117,33 @@ export function handleScreens(
     reply({ ok: true, ...viewersOf(seen, publicHolder(screen.control.holder)) } as ViewersAck);
   });
 
-  inbound.on('vnc:control', ActOnControl, async ({ containerId, action, viewerId }, reply) => {
-    const { screen, viewer } = find(containerId);
-    if (viewer.mode !== 'control') {
-      throw new ApiError('forbidden', 'This ticket may only view: ask for one with mode "control".');
-    }
-    if (action === 'take' && viewer.shared) {
-      throw new ApiError('forbidden', "Only the desktop's owner takes control: request it instead.");
-    }
-    if (action === 'grant' && viewer.shared) {
-      throw new ApiError('forbidden', "Only the desktop's owner grants control: release it instead.");
-    }
-    const acted =
-      action === 'grant' ? screens.grant(screen, viewerId ?? '') : screens.act(screen, action, viewer);
-    const done = await acted.catch((): never => {
-      throw new ApiError('unavailable', 'Control cannot be had now: try again in a moment.');
-    });
-    if (done === false) {
-      throw new ApiError('not_found', 'No such viewer with a ticket to control watches this desktop.');
-    }
-    const holder = publicHolder(screen.control.holder);
-    if (action === 'request' && holder?.viewerId !== viewer.id) screens.request(screen, viewer);
-    reply({ ok: true, holder } as ControlAck);
-  });
+  inbound.on(
+    'vnc:control',
+    CLIENT_EVENTS['vnc:control'].argument,
+    async ({ containerId, action, viewerId }, reply) => {
+      const { screen, viewer } = find(containerId);
+      if (viewer.mode !== 'control') {
+        throw new ApiError('forbidden', 'This ticket may only view: ask for one with mode "control".');
+      }
+      if (action === 'take' && viewer.shared) {
+        throw new ApiError('forbidden', "Only the desktop's owner takes control: request it instead.");
+      }
+      if (action === 'grant' && viewer.shared) {
+        throw new ApiError('forbidden', "Only the desktop's owner grants control: release it instead.");
+      }
+      const acted =
+        action === 'grant' ? screens.grant(screen, viewerId ?? '') : screens.act(screen, action, viewer);
+      const done = await acted.catch((): never => {
+        throw new ApiError('unavailable', 'Control cannot be had now: try again in a moment.');
+      });
+      if (done === false) {
+        throw new ApiError('not_found', 'No such viewer with a ticket to control watches this desktop.');
+      }
+      const holder = publicHolder(screen.control.holder);
+      if (action === 'request' && holder?.viewerId !== viewer.id) screens.request(screen, viewer);
+      reply({ ok: true, holder } as ControlAck);
+    },
+  );
 
   // Bounded where they wait: an event that is left out here would be missed by nobody.
   const inputs = new Bucket(LIMITS.packetsPerSecond, LIMITS.packetsBurst);
@@ -179,7 +164,7 @@ export function handleScreens(
 
   inbound.onOften(
     'vnc:ack',
-    Acknowledgement,
+    CLIENT_EVENTS['vnc:ack'].argument,
     ({ containerId, epoch, seq }) => {
       const held = watched.get(containerId);
       if (!held) return false;

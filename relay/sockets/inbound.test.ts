@@ -1,3 +1,4 @@
+import { CLIENT_EVENTS } from '@warmwind/shared/contract/socket';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -27,6 +28,18 @@ const alive = async () => {
   expect(await metric(node.url, 'warmwind_relay_handler_errors_total')).toBe(0);
   socket.disconnect();
 };
+
+test('every event of the contract is handled, and refuses an argument that is none of its', async () => {
+  const socket = await open();
+  for (const name of Object.keys(CLIENT_EVENTS)) {
+    const answer = await socket.timeout(8000).emitWithAck(name, {});
+    expect([name, answer]).toEqual([
+      name,
+      { ok: false, code: 'bad_request', message: expect.stringMatching(/^Correct /) },
+    ]);
+  }
+  socket.disconnect();
+});
 
 test('malformed arguments are answered bad_request', async () => {
   const socket = await open();

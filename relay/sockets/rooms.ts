@@ -1,7 +1,6 @@
+import { CLIENT_EVENTS } from '@warmwind/shared/contract/socket';
 import { ApiError } from '@warmwind/shared/errors';
-import { isEventId } from '@warmwind/shared/events';
-import type { Ack } from '@warmwind/shared/realtime';
-import { z } from 'zod';
+import type { Ack, SubscribeAck } from '@warmwind/shared/realtime';
 import { subjectOf } from '../auth/ticket.ts';
 import { LIMITS } from '../limits.ts';
 import { openRoom } from '../rooms/access.ts';
@@ -13,13 +12,6 @@ import { Subscription } from '../rooms/subscription.ts';
 import type { Holdings, Rates } from '../shares.ts';
 import type { Inbound } from './inbound.ts';
 import type { RelaySocket } from './socket.ts';
-
-const RoomName = z.string().max(200);
-const Subscribe = z.strictObject({
-  room: RoomName,
-  after: z.string().refine(isEventId, 'use the id of an event that you have received').nullish(),
-});
-const Unsubscribe = z.strictObject({ room: RoomName });
 
 /** A room that a socket holds. */
 type Place = { subscription?: Subscription; release: () => void };
@@ -71,7 +63,8 @@ export function handleRooms(
       place.subscription = subscription;
       const truncated = await subscription.open(after);
       if (!current()) throw superseded();
-      reply({ ok: true, truncated } as Ack<{ truncated: boolean }>);
+      const ack: SubscribeAck = { ok: true, truncated };
+      reply(ack);
       void subscription.run();
     } catch (error) {
       if (held.get(name) === place) drop(name);
@@ -79,13 +72,13 @@ export function handleRooms(
     }
   };
 
-  inbound.on('subscribe', Subscribe, ({ room, after }, reply) =>
+  inbound.on('subscribe', CLIENT_EVENTS.subscribe.argument, ({ room, after }, reply) =>
     subscribe(room, after ?? undefined, reply).catch((error: unknown) => {
       context.metrics.denied.inc({ code: error instanceof ApiError ? error.code : 'internal' });
       throw error;
     }),
   );
-  inbound.on('unsubscribe', Unsubscribe, async ({ room }, reply) => {
+  inbound.on('unsubscribe', CLIENT_EVENTS.unsubscribe.argument, async ({ room }, reply) => {
     drop(room);
     reply({ ok: true });
   });
