@@ -27,6 +27,13 @@ describe('the configuration', () => {
     });
   });
 
+  test('counts an empty variable as absent', () => {
+    const { RATE_LIMITS: _, ...rest } = readConfig(LEAST);
+    expect(
+      readConfig({ ...LEAST, RATE_LIMITS: '', MAX_GPUS: '', AUTH_JWKS_URL: '', LEDGER: '' }),
+    ).toMatchObject(rest);
+  });
+
   test.each([
     ['AUTH_SECRET', 'a-short-secret'],
     ['AUTH_SECRET_PREVIOUS', 'a-short-secret'],

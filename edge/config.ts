@@ -1,3 +1,5 @@
+import { readEnv } from '@warmwind/shared/env';
+import { jsonText } from '@warmwind/shared/json';
 import { QuotasConfig, RateLimitsConfig } from '@warmwind/shared/limits';
 import { Origins } from '@warmwind/shared/origins';
 import { BACKPRESSURE_ABOVE, MAX_WAITING } from '@warmwind/shared/queues';
@@ -14,20 +16,6 @@ const list = (text: string): string[] =>
     .filter((item) => item !== '');
 
 const List = z.string().transform(list);
-
-/** A variable that holds JSON, checked by `schema`. */
-const json = <T extends z.ZodType>(schema: T) =>
-  z
-    .string()
-    .transform((text, context): unknown => {
-      try {
-        return JSON.parse(text);
-      } catch {
-        context.addIssue('must be JSON');
-        return z.NEVER;
-      }
-    })
-    .pipe(schema);
 
 const Milliseconds = z.coerce.number().int().min(1).max(30_000);
 const Secret = secretText(32);
@@ -71,9 +59,9 @@ export const Variables = z
       'write ranges as 10.0.0.0/8',
     ).prefault(''),
 
-    RATE_LIMITS: json(RateLimitsConfig).prefault('{}'),
-    QUOTAS: json(QuotasConfig).prefault('{}'),
-    DESKTOP_IMAGES: json(
+    RATE_LIMITS: jsonText(RateLimitsConfig).prefault('{}'),
+    QUOTAS: jsonText(QuotasConfig).prefault('{}'),
+    DESKTOP_IMAGES: jsonText(
       z
         .record(z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/), z.string().min(1).max(255))
         .refine((images) => Object.keys(images).length > 0, 'offer at least one image'),
@@ -110,10 +98,6 @@ export const Variables = z
 /** The Worker's bindings, checked, with every default in place. */
 export type Config = z.output<typeof Variables>;
 
-/** Reads the Worker's bindings. Throws an error that names each variable that is missing or wrong, never its value. */
-export function readConfig(bindings: unknown): Config {
-  const parsed = Variables.safeParse(bindings);
-  if (parsed.success) return parsed.data;
-  const wrong = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-  throw new Error(`the edge's configuration is wrong: ${wrong.join('; ')}`);
-}
+/** Reads the Worker's bindings. @throws EnvironmentError */
+export const readConfig = (bindings: Readonly<Record<string, unknown>>): Config =>
+  readEnv(Variables, bindings);

@@ -14,7 +14,7 @@ export default {
     let app = apps.get(env);
     if (!app) {
       try {
-        app = createApp(readConfig(env));
+        app = createApp(readConfig({ ...env }));
       } catch (error) {
         return misconfigured(error);
       }

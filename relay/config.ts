@@ -1,3 +1,4 @@
+import { readEnv } from '@warmwind/shared/env';
 import { Origins, withLocalNames } from '@warmwind/shared/origins';
 import { BACKPRESSURE_ABOVE } from '@warmwind/shared/queues';
 import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared/secrets';
@@ -34,11 +35,5 @@ export const Config = z.object({
 });
 export type Config = z.infer<typeof Config>;
 
-/** Reads the environment; an empty variable counts as absent. Throws with the names of what is wrong, never values. */
-export function readConfig(env: Record<string, string | undefined>): Config {
-  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const config = Config.safeParse(present);
-  if (config.success) return config.data;
-  const issues = config.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-  throw new Error(`environment: ${issues.join('; ')}`);
-}
+/** Reads the environment. @throws EnvironmentError */
+export const readConfig = (env: NodeJS.ProcessEnv): Config => readEnv(Config, env);

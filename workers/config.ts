@@ -1,4 +1,5 @@
 import { totalmem } from 'node:os';
+import { readEnv } from '@warmwind/shared/env';
 import { TierText } from '@warmwind/shared/limits';
 import { BACKPRESSURE_ABOVE } from '@warmwind/shared/queues';
 import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared/secrets';
@@ -115,11 +116,5 @@ export const Config = z
   });
 export type Config = z.infer<typeof Config>;
 
-/** An empty variable counts as absent. Throws with one line a variable that is missing or wrong; never with a value. */
-export function readConfig(env: Record<string, string | undefined>): Config {
-  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const parsed = Config.safeParse(present);
-  if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-  throw new Error(`the environment is incomplete:\n${lines.join('\n')}`);
-}
+/** Reads the environment. @throws EnvironmentError */
+export const readConfig = (env: NodeJS.ProcessEnv): Config => readEnv(Config, env);

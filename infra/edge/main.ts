@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { givenVariables, readEnv } from '@warmwind/shared/env';
 import { createLog } from '@warmwind/shared/node/log';
 import { z } from 'zod';
 import { buildEdge, readBundle } from '../../edge/build.ts';
@@ -18,9 +19,8 @@ const Address = z.object({
   /** Where the runtime's configuration is written, which holds passwords; the bundle's folder by default. */
   EDGE_CONFIG_DIR: z.string().optional(),
 });
-/** An empty variable counts as absent. */
-const given = Object.fromEntries(Object.entries(process.env).filter(([, value]) => value !== ''));
-const { BIND: host, PORT: port, EDGE_BUNDLE: built, EDGE_CONFIG_DIR: configDir } = Address.parse(given);
+const given = givenVariables(process.env);
+const { BIND: host, PORT: port, EDGE_BUNDLE: built, EDGE_CONFIG_DIR: configDir } = readEnv(Address, given);
 const hyperdrives = hyperdriveUrls(given);
 const names = Object.keys(readConfig({ ...given, ...asBindings(hyperdrives) }));
 const bindings = Object.fromEntries(

@@ -1,7 +1,7 @@
 import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared/secrets';
 import { z } from 'zod';
 
-/** The gateway's environment. A bad one throws with the names of the variables and never with their values. */
+/** The gateway's environment. */
 export const Config = z.object({
   REDIS_URL: z
     .url({

@@ -1,3 +1,4 @@
+import { readEnv } from '@warmwind/shared/env';
 import { listen } from '@warmwind/shared/node/health';
 import { createLog } from '@warmwind/shared/node/log';
 import { disconnect } from '@warmwind/shared/node/redis';
@@ -12,7 +13,7 @@ import { EventStreams } from './streams.ts';
 const RECEIVE_MS = 15_000;
 const MAX_CONNECTIONS = 4096;
 
-const config = Config.parse(process.env);
+const config = readEnv(Config, process.env);
 const limits = DEFAULT_LIMITS;
 const log = createLog('gateway');
 const redis = connectRedis(config.REDIS_URL, log, limits);

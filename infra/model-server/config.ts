@@ -1,4 +1,5 @@
 import { basename, join } from 'node:path';
+import { readEnv } from '@warmwind/shared/env';
 import { ModelName } from '@warmwind/shared/inference';
 import { z } from 'zod';
 
@@ -27,9 +28,9 @@ const Environment = z.object({
 
 export type Config = z.infer<typeof Environment> & { MODEL_ID: string };
 
-/** Throws when a variable is wrong, with its name and never with its value. */
-export function readConfig(env: NodeJS.ProcessEnv | Record<string, string>): Config {
-  const config = Environment.parse(env);
+/** Reads the environment. @throws EnvironmentError */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  const config = readEnv(Environment, env);
   return { ...config, MODEL_ID: config.MODEL_ID ?? nameOf(config.MODEL_PATH) };
 }
 

@@ -1,5 +1,6 @@
 import { mkdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
+import { readEnv } from '@warmwind/shared/env';
 import { createLog } from '@warmwind/shared/node/log';
 import { secretText } from '@warmwind/shared/secrets';
 import { z } from 'zod';
@@ -16,7 +17,7 @@ const Config = z.object({
   DATA_DIR: z.string().startsWith('/', 'use an absolute path'),
   LEDGER_PASSWORD: secretText(1),
 });
-const { PORT: port, DATA_DIR, LEDGER_PASSWORD: password } = Config.parse(process.env);
+const { PORT: port, DATA_DIR, LEDGER_PASSWORD: password } = readEnv(Config, process.env);
 mkdirSync(DATA_DIR, { recursive: true, mode: 0o700 });
 const dir = join(realpathSync(DATA_DIR), 'data');
 

@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { givenVariables, readEnv } from '@warmwind/shared/env';
 import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared/secrets';
 import { z } from 'zod';
 import { type PortName, USUAL_PORTS } from './ports.ts';
@@ -95,16 +96,10 @@ const SECRETS = [
   'LEDGER_READ_URL',
 ];
 
-/** Reads the environment; an empty variable counts as unset. Throws with a line for each one that is wrong, never with a value. */
+/** Reads the environment. @throws EnvironmentError */
 export function readSettings(env: NodeJS.ProcessEnv, root: string): Settings {
-  const given = Object.fromEntries(
-    Object.entries(env).flatMap(([name, value]) => (value ? [[name, value] as const] : [])),
-  );
-  const { success, data, error } = Environment.safeParse(given);
-  if (!success) {
-    const lines = error.issues.map(({ path, message }) => `  ${path.join('.')}: ${message}`);
-    throw new Error(`the environment is wrong\n${lines.join('\n')}`);
-  }
+  const data = readEnv(Environment, env);
+  const given = givenVariables(env as Record<string, string>);
   const inherited = Object.fromEntries(Object.entries(given).filter(([name]) => !SECRETS.includes(name)));
   const { WARMWIND_DIR, ...settings } = data;
   const DOCKER_SOCKET = data.DOCKER_SOCKET ?? unixSocket(given.DOCKER_HOST) ?? USUAL_SOCKET;

@@ -8,7 +8,7 @@ const SECRETS = ['token', 'authorization', 'password', 'secret', 'authSecret', '
 /** Structured JSON lines on stdout. `LOG_LEVEL` chooses what is written (default `info`). */
 export function createLog(service: string, bindings: Record<string, unknown> = {}): Logger {
   return pino({
-    level: process.env.LOG_LEVEL ?? 'info',
+    level: process.env.LOG_LEVEL || 'info',
     base: { service, ...bindings },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (level) => ({ level }) },

@@ -1,10 +1,15 @@
+import { z } from 'zod';
+import { readEnv } from '../env.ts';
 import { withTimeout } from '../timeout.ts';
 import type { Logger } from './log.ts';
 
 /** One step of a shutdown and how long it may take, ms. */
 export type DrainStep = { name: string; withinMs: number; run: () => Promise<unknown> };
 
-const TOTAL_MS = Number(process.env.SHUTDOWN_TIMEOUT_MS ?? 25_000);
+const { SHUTDOWN_TIMEOUT_MS: TOTAL_MS } = readEnv(
+  z.object({ SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1000).default(25_000) }),
+  process.env,
+);
 
 /**
  * Runs `steps` one after another on SIGTERM or SIGINT and exits 0. A step that fails or passes its bound is logged and
