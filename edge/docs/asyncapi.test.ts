@@ -109,6 +109,8 @@ test('the OpenAPI document names the schema of every event, by which the stream 
   for (const name of Object.keys(document.components.schemas)) {
     if (name.endsWith('Event') || name.endsWith('Result')) expect(schemas[name]).toBeDefined();
   }
+  expect(body.webhooks).toMatchObject({ job: { post: { requestBody: expect.anything() } } });
+  expect(schemas.WebhookEvent).toMatchObject({ oneOf: expect.anything() });
   const stream = JSON.stringify((body.paths as Record<string, object>)['/jobs/{id}/events']);
   expect(stream).toContain('"$ref":"#/components/schemas/Event"');
   const [, example = ''] = /^data: (.+)$/m.exec(EVENTS) ?? [];

@@ -1,4 +1,5 @@
-import { anyEventSchema, eventSchemas } from '@warmwind/shared/contract/event-schemas';
+import { anyEventSchema, eventSchemas, schemaRef } from '@warmwind/shared/contract/event-schemas';
+import { WebhookEvent } from '@warmwind/shared/contract/webhooks';
 import type { App } from '../env.ts';
 import { header } from '../http/openapi.ts';
 
@@ -30,6 +31,19 @@ const referred = (headers: object): Headers =>
 const isLimited = ({ security, operationId }: Operation, status: string): boolean =>
   security !== undefined && status !== '500' && (operationId !== 'getLimits' || status === '401');
 
+/** The request that the owner of a job receives at the job's `webhookUrl`. */
+const WEBHOOKS = {
+  job: {
+    post: {
+      operationId: 'jobWebhook',
+      summary: 'A run of a job was taken or ended',
+      description: 'Sent to `webhookUrl` of the job, signed as Standard Webhooks by GET /webhooks/secret.',
+      requestBody: { content: { 'application/json': { schema: { $ref: schemaRef('WebhookEvent') } } } },
+      responses: { '2XX': { description: 'Received. Any other answer is followed by another try.' } },
+    },
+  },
+};
+
 /** The OpenAPI 3.1 document: what routes say of themselves, and the headers that all answers, or all limited ones, have. */
 export function document(app: App, info: Info): object {
   const { paths = {}, components, ...rest } = app.getOpenAPI31Document({ openapi: '3.1.0', info });
@@ -45,8 +59,8 @@ export function document(app: App, info: Info): object {
   }
   const schemas = {
     ...components?.schemas,
-    ...eventSchemas('draft-2020-12'),
+    ...eventSchemas('draft-2020-12', { WebhookEvent }),
     Event: anyEventSchema,
   };
-  return { ...rest, paths, components: { ...components, schemas, headers: HEADERS } };
+  return { ...rest, paths, webhooks: WEBHOOKS, components: { ...components, schemas, headers: HEADERS } };
 }

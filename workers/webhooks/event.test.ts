@@ -1,0 +1,57 @@
+import { WebhookEvent } from '@warmwind/shared/contract/webhooks';
+import { TERMINAL_JOB_STATES } from '@warmwind/shared/jobs';
+import { expect, test } from 'vitest';
+import { WEBHOOK_DATA_VERSION, type WebhookData } from './data.ts';
+import { webhookEvent } from './event.ts';
+
+const data: WebhookData = {
+  version: WEBHOOK_DATA_VERSION,
+  about: 'end',
+  userId: 'ada',
+  jobId: 'j1',
+  run: 2,
+  kind: 'inference',
+  containerId: '',
+  state: 'completed',
+  at: 1000,
+  attemptsMade: 1,
+};
+const error = { code: 'model_missing', message: 'No host serves it.', retryable: false };
+const ended = { jobId: 'j1', kind: 'inference', run: 2, attemptsMade: 1 };
+
+test('each notice is an event of the contract, with the data of its type', () => {
+  const failed = TERMINAL_JOB_STATES.filter((state) => state !== 'completed');
+  const cases: [WebhookData, string | undefined, string, object][] = [
+    [
+      { ...data, about: 'active', state: 'active', containerId: 'c1' },
+      undefined,
+      'job.active',
+      { jobId: 'j1', kind: 'inference', run: 2, containerId: 'c1', state: 'active', attempt: 2 },
+    ],
+    [data, '{"text":"yes"}', 'job.completed', { ...ended, state: 'completed', result: { text: 'yes' } }],
+    [data, undefined, 'job.completed', { ...ended, state: 'completed' }],
+    [
+      data,
+      JSON.stringify('x'.repeat(70_000)),
+      'job.completed',
+      { ...ended, state: 'completed', truncated: true },
+    ],
+    ...failed.map((state): (typeof cases)[number] => [
+      { ...data, state, error },
+      undefined,
+      `job.${state}`,
+      { ...ended, state, error },
+    ]),
+    [
+      { ...data, about: 'alert', state: 'failed', error },
+      undefined,
+      'alert.job_failed',
+      { ...ended, state: 'failed', userId: 'ada', error },
+    ],
+  ];
+  for (const [given, result, type, expected] of cases) {
+    const event = webhookEvent(given, result);
+    expect(event).toEqual({ id: `j1.2.${given.about}`, time: expect.any(String), type, data: expected });
+    expect(WebhookEvent.parse(event)).toEqual(event);
+  }
+});
