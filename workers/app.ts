@@ -18,6 +18,7 @@ import { createEndCancelled } from './containers/cancelled.ts';
 import { Engine } from './containers/engine.ts';
 import type { DesktopHost } from './containers/host.ts';
 import { Sweep } from './containers/sweep.ts';
+import { checkTerminals } from './containers/terminals.ts';
 import { Lease } from './hosts/lease.ts';
 import { scheduleLostHosts } from './hosts/lost.ts';
 import { Presence } from './hosts/presence.ts';
@@ -69,6 +70,7 @@ export function createApp(config: Config, log: Logger): App {
   const name = config.WORKER_HOST;
   const boot = newId();
   const capacity = { memoryMb: config.HOST_MEMORY_MB, desktops: config.HOST_DESKTOPS };
+  void checkTerminals(capacity.desktops, log);
   const engine = new Engine({
     socketPath: config.DOCKER_SOCKET,
     fleet: config.FLEET,

@@ -23,7 +23,7 @@ beforeAll(async () => {
   desktop = await fleet.startDesktop();
   await reached(fleet, desktop, 'completed');
   const { Mounts } = await container().inspect();
-  socketPath = `${Mounts.find(({ Type }) => Type === 'volume')?.Source}/s`;
+  socketPath = `${Mounts.find(({ Destination }) => Destination === '/run/rfb')?.Source}/s`;
   world = await World.start(fleet.queueRedis, fleet.realtime);
   nodes = [await world.node(), await world.node()];
 }, ENGINE_WITHIN_MS);

@@ -6,7 +6,7 @@ import Docker from 'dockerode';
 import { JobFailure } from '../jobs/errors.ts';
 import type { Metrics } from '../metrics.ts';
 import { type Capacity, Reservations, type Reserved } from './reservations.ts';
-import { createOptions, desktopName, LABELS, RFB_SOCKET } from './spec.ts';
+import { createOptions, desktopName, LABELS, RFB_DIRECTORY, RFB_SOCKET } from './spec.ts';
 
 /** A call to the engine that stays silent for this long has failed, ms. */
 const CALL_TIMEOUT_MS = 20_000;
@@ -89,7 +89,7 @@ export class Engine {
   /** The path of a desktop's RFB socket on this host. It lies in a directory that the desktop controls: see `rfb.ts`. */
   async socketPath(id: string): Promise<string> {
     const { Mounts } = await this.#call('inspect', () => this.#docker.getContainer(id).inspect());
-    const source = Mounts.find((mount) => mount.Type === 'volume')?.Source;
+    const source = Mounts.find(({ Destination }) => Destination === RFB_DIRECTORY)?.Source;
     if (!source) throw new JobFailure('engine_unavailable');
     return join(source, RFB_SOCKET);
   }

@@ -1,3 +1,5 @@
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import type Docker from 'dockerode';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
@@ -23,36 +25,37 @@ async function startDesktop(): Promise<Docker.Container> {
   return fleet.docker.getContainer(`ww-${fleet.fleet}-a-${start.containerId}`);
 }
 
-/** Runs a Perl program inside, which has the numbers of system calls. @returns what it writes */
-async function perl(container: Docker.Container, program: string): Promise<string> {
+/** Runs a Perl program inside, which has the numbers of system calls. It has no terminal: those may be used up. */
+async function run(container: Docker.Container, program: string): Promise<PassThrough> {
   const exec = await container.exec({
     Cmd: ['perl', '-e', `$| = 1; ${program}`],
-    Tty: true,
     AttachStdout: true,
+    AttachStderr: true,
   });
-  const stream = await exec.start({ Tty: true });
-  let text = '';
-  for await (const chunk of stream) text += chunk;
-  return text.trim();
+  const stream = await exec.start({});
+  const output = new PassThrough();
+  container.modem.demuxStream(stream, output, output);
+  stream.on('end', () => output.end());
+  return output;
 }
+
+/** @returns what a program writes */
+const perl = async (container: Docker.Container, program: string): Promise<string> =>
+  (await text(await run(container, program))).trim();
 
 /** Takes as much as it gets, says how much, and keeps it. */
 async function exhaust(container: Docker.Container, take: string): Promise<number> {
-  const exec = await container.exec({
-    Cmd: ['perl', '-e', `$| = 1; ${take}; print "$n\\n"; sleep 3600`],
-    Tty: true,
-    AttachStdout: true,
+  const output = await run(container, `${take}; print "$n\\n"; sleep 3600`);
+  let said = '';
+  output.on('data', (chunk: Buffer) => {
+    said += chunk;
   });
-  const stream = await exec.start({ Tty: true });
-  let text = '';
-  stream.on('data', (chunk: Buffer) => {
-    text += chunk;
-  });
-  return Number(await waitFor('all to be taken', () => /(\d+)\s/.exec(text)?.[1]));
+  return Number(await waitFor('all to be taken', () => /(\d+)\s/.exec(said)?.[1]));
 }
 
 const TAKE = {
   'inotify instances': '$n = 0; $n++ while syscall(294, 0) >= 0',
+  terminals: '$n = 0; while (open($f, "+<", "/dev/ptmx")) { push @f, $f; undef $f; $n++ }',
   timers: '$id = pack("q", 0); $n = 0; $n++ while syscall(222, 1, 0, $id) == 0',
   // Pages of pipes: those above the soft limit get one page where they had sixteen.
   'pages of pipes': `$n = 0; while ($n < 3000) {

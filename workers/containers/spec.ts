@@ -3,6 +3,7 @@ import type { ContainerCreateOptions } from 'dockerode';
 import { z } from 'zod';
 import { JobFailure } from '../jobs/errors.ts';
 import { SECCOMP } from './seccomp.ts';
+import { TERMINALS } from './terminals.ts';
 
 /** Labels that tell whose a container or volume is; `fleet` and `host` keep systems and hosts on one engine apart. */
 export const LABELS = {
@@ -16,7 +17,7 @@ export const LABELS = {
 } as const;
 
 /** Where the image serves RFB: a socket in a directory of its own. */
-const RFB_DIRECTORY = '/run/rfb';
+export const RFB_DIRECTORY = '/run/rfb';
 export const RFB_SOCKET = 's';
 
 const MIB = 2 ** 20;
@@ -108,6 +109,7 @@ export function createOptions(
         '/home/user': `rw,nosuid,nodev,mode=0700,uid=${uid},gid=${uid},size=128m`,
       },
       Mounts: [
+        TERMINALS,
         {
           Type: 'volume',
           Source: name,

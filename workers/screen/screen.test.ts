@@ -27,7 +27,7 @@ beforeAll(async () => {
   desktop = await fleet.startDesktop();
   await reached(fleet, desktop, 'completed');
   const { Mounts } = await container().inspect();
-  socketPath = `${Mounts.find(({ Type }) => Type === 'volume')?.Source}/s`;
+  socketPath = `${Mounts.find(({ Destination }) => Destination === '/run/rfb')?.Source}/s`;
 }, ENGINE_WITHIN_MS);
 const leave = async () => {
   for (const viewer of viewers.splice(0)) await viewer.stop();

@@ -63,7 +63,7 @@ export async function startDesktop(
   );
   await container.start();
   const { Mounts } = await container.inspect();
-  const socketPath = join(Mounts.find(({ Type }) => Type === 'volume')?.Source ?? '', 's');
+  const socketPath = join(Mounts.find(({ Destination }) => Destination === '/run/rfb')?.Source ?? '', 's');
   const stop = () => remove(docker, place.fleet);
   try {
     const look = () => readPicture(socketPath, new ScreenTurns().join('bench')).catch(() => undefined);
