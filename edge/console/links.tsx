@@ -2,6 +2,7 @@ import { copyText } from '@warmwind/shared/client/copy';
 import type { ShareLink, Ticket } from '@warmwind/shared/realtime';
 import { useState } from 'preact/hooks';
 import { useAction } from './action.ts';
+import { ConfirmButton } from './confirm.tsx';
 import { ago } from './parts.tsx';
 import type { Refresher } from './refresher.ts';
 import { NotLoaded } from './retrying.tsx';
@@ -91,16 +92,28 @@ type ListProps = Props & { links: ShareLink[]; refresher: Refresher };
 /** The links that still work, whether or not anyone remembers them. */
 export function LinkList({ store, links, refresher, onChange, onFailure }: ListProps) {
   const [pending, act] = useAction(onFailure);
-  const revoke = (id: string) => () =>
+  const revoke = (path: string) => () =>
     act(async () => {
-      await store.api.call('DELETE', `/realtime/tokens/${id}`);
+      await store.api.call('DELETE', path);
       onChange();
     });
   if (refresher.failure.value) return <NotLoaded what="The share links" refresher={refresher} />;
   if (links.length === 0) return null;
   return (
     <div class="watchers links">
-      <h2>{links.length === 1 ? '1 share link' : `${links.length} share links`}</h2>
+      <div class="line">
+        <h2>{links.length === 1 ? '1 share link' : `${links.length} share links`}</h2>
+        <span class="gap" />
+        <ConfirmButton
+          label="Revoke all links and sessions"
+          title="Revoke all links and sessions?"
+          warning="The share links of all your desktops stop working, and every client that is connected as you is disconnected. Those with your access token connect again."
+          keep="Keep them"
+          proceed="Revoke all"
+          disabled={pending}
+          onConfirm={revoke('/realtime/tokens')}
+        />
+      </div>
       <ul>
         {links.map(({ id, mode, createdAt, expiresAt }) => (
           <li key={id}>
@@ -108,7 +121,12 @@ export function LinkList({ store, links, refresher, onChange, onFailure }: ListP
             <small>made {ago(createdAt)}</small>
             <small>expires {ago(expiresAt)}</small>
             <span class="gap" />
-            <button type="button" class="danger" disabled={pending} onClick={revoke(id)}>
+            <button
+              type="button"
+              class="danger"
+              disabled={pending}
+              onClick={revoke(`/realtime/tokens/${id}`)}
+            >
               Revoke
             </button>
           </li>

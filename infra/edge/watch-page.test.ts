@@ -154,6 +154,29 @@ test('share links are listed after their panel is closed and the page reloaded, 
   await owner.locator('.links').waitFor({ state: 'detached' });
 });
 
+test('all links and sessions are revoked at once, after a question, by keyboard; the console connects again', async () => {
+  const owner = await openOwner(await desktop());
+  const guests = [await openGuest(owner, 'view'), await openGuest(owner, 'control')];
+  await owner.getByRole('heading', { name: '2 share links' }).waitFor();
+  const asked = () => owner.getByText('every client that is connected as you');
+  await button(owner, 'Revoke all links and sessions').focus();
+  await owner.keyboard.press('Enter');
+  await asked().waitFor();
+  expect(await owner.evaluate(() => document.activeElement?.textContent)).toBe('Keep them');
+  await owner.keyboard.press('Enter');
+  await asked().waitFor({ state: 'hidden' });
+  const remain = 'Revoke all links and sessions';
+  expect(await owner.evaluate(() => document.activeElement?.textContent)).toBe(remain);
+  await owner.keyboard.press('Enter');
+  await asked().waitFor();
+  await owner.keyboard.press('Tab');
+  await owner.keyboard.press('Enter');
+  for (const guest of guests) await guest.getByText('no longer works').waitFor();
+  await owner.locator('.links').waitFor({ state: 'detached' });
+  await owner.waitForSelector('header .state.live');
+  await isLive(owner);
+});
+
 test('Stop asks first, by pointer and by keyboard, in the list too', async () => {
   const shown = await desktop();
   const owner = await openOwner(shown);
