@@ -1,3 +1,4 @@
+import { isAddressRange } from '@warmwind/shared/address';
 import { readEnv } from '@warmwind/shared/env';
 import { jsonText } from '@warmwind/shared/json';
 import { QuotasConfig, RateLimitsConfig } from '@warmwind/shared/limits';
@@ -6,7 +7,6 @@ import { BACKPRESSURE_ABOVE, MAX_WAITING } from '@warmwind/shared/queues';
 import { secretText } from '@warmwind/shared/secrets';
 import { WebhookAllow } from '@warmwind/shared/webhooks';
 import { z } from 'zod';
-import { isAddressRange } from './http/address.ts';
 import type { Database } from './ledger/ledger.ts';
 
 const list = (text: string): string[] =>

@@ -1,7 +1,7 @@
+import { limitSubject } from '@warmwind/shared/address';
 import { ApiError } from '@warmwind/shared/errors';
 import { createMiddleware } from 'hono/factory';
 import type { AppEnv } from '../env.ts';
-import { limitSubject } from '../http/address.ts';
 import { clientIp } from '../http/client-ip.ts';
 import { charge } from '../limits/charge.ts';
 import type { Services } from '../services.ts';

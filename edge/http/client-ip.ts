@@ -1,4 +1,4 @@
-import { isInRanges } from './address.ts';
+import { isInRanges } from '@warmwind/shared/address';
 
 /** More hops than this in X-Forwarded-For are not looked at. */
 const MAX_HOPS = 32;

@@ -1,5 +1,5 @@
+import { isInRanges, isPublicAddress } from '@warmwind/shared/address';
 import type { Issue } from '@warmwind/shared/errors';
-import { isInCidrs, isPublicAddress } from '@warmwind/shared/webhooks';
 import type { Config } from '../config.ts';
 
 /** This machine, by the names that need no DNS. */
@@ -16,6 +16,6 @@ export function webhookIssues(
   if (url === undefined) return [];
   const { hostname } = new URL(url);
   const address = LOCAL_NAME.test(hostname) ? '127.0.0.1' : hostname;
-  if (isPublicAddress(address) !== false || isInCidrs(address, WEBHOOK_ALLOW)) return [];
+  if (isPublicAddress(address) !== false || isInRanges(address, WEBHOOK_ALLOW)) return [];
   return [{ path: 'webhookUrl', message: 'use a host on the public internet' }];
 }

@@ -1,6 +1,6 @@
 import { Resolver } from 'node:dns/promises';
 import { isIP, type LookupFunction } from 'node:net';
-import { isInCidrs, isPublicAddress } from '@warmwind/shared/webhooks';
+import { isInRanges, isPublicAddress } from '@warmwind/shared/address';
 
 /** Where a receiver may be: its addresses, after DNS. Rejects like `node:dns` when there are none. */
 export type Resolve = (host: string, signal: AbortSignal) => Promise<string[]>;
@@ -48,7 +48,7 @@ export async function judged(
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const addresses = isIP(host) ? [host] : await resolve(host, signal);
   for (const address of addresses) {
-    if (!isPublicAddress(address) && !isInCidrs(address, allow)) {
+    if (!isPublicAddress(address) && !isInRanges(address, allow)) {
       throw new Refused('its address is not a public one, and not in WEBHOOK_ALLOW');
     }
   }
