@@ -17,7 +17,9 @@ export const schemaRef = (name: string): string => `#/components/schemas/${name}
 const EVENTS = StoredEvent.options.map((event) => {
   const type = event.shape.type.value;
   const published = type === 'job.completed' ? event.extend({ data: Completion }) : event;
-  return { type, name: eventSchemaName(type), schema: published.extend(Position.shape) };
+  const schema = published.extend(Position.shape);
+  const { description } = event;
+  return { type, name: eventSchemaName(type), schema: description ? schema.describe(description) : schema };
 });
 
 /**
