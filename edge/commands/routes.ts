@@ -1,4 +1,5 @@
-import { createRoute, z } from '@hono/zod-openapi';
+import { createRoute } from '@hono/zod-openapi';
+import { Accepted, AcceptedContainers } from '@warmwind/shared/contract/answers';
 import type { JobCommand } from '@warmwind/shared/contract/command';
 import { JOB_COMMANDS, type JobKind } from '@warmwind/shared/contract/registry';
 import type { Context } from 'hono';
@@ -50,10 +51,3 @@ function commandRoute(app: App, services: Services, command: JobCommand<JobKind>
     return c.json({ jobId, containerId, ...(containerIds ? { containerIds } : {}) }, 202);
   });
 }
-
-const Accepted = z.object({ jobId: z.string() });
-const AcceptedContainers = z.object({
-  jobId: z.string(),
-  containerId: z.string(),
-  containerIds: z.array(z.string()).optional().describe('All of them, when the job creates several.'),
-});

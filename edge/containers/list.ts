@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { CONTAINER_STATES, Container, containerFromRecord, hasEnded } from '@warmwind/shared/containers';
+import { pageOf } from '@warmwind/shared/contract/answers';
 import { keys } from '@warmwind/shared/keys';
 import { listContainers as listRows } from '@warmwind/shared/ledger/reads';
 import { containerOf } from '@warmwind/shared/ledger/rows';
@@ -8,7 +9,7 @@ import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { queryOf } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
-import { createLister, listOf } from '../lists/list.ts';
+import { createLister } from '../lists/list.ts';
 import { PageShape, readPageRequest } from '../lists/query.ts';
 import type { Services } from '../services.ts';
 
@@ -34,7 +35,7 @@ export function listContainers(app: App, services: Services): void {
     middleware: [limited(services.limiter, 'open')] as const,
     request: { query: queryOf({ ...PageShape, ...Filters }) },
     responses: {
-      200: json(listOf(Container), 'One page.', { items: [DESKTOP], nextCursor: null }),
+      200: json(pageOf(Container), 'One page.', { items: [DESKTOP], nextCursor: null }),
       ...failures(400, 401, 429, 503),
     },
   });

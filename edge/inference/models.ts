@@ -1,4 +1,5 @@
-import { createRoute, z } from '@hono/zod-openapi';
+import { createRoute } from '@hono/zod-openapi';
+import { Models } from '@warmwind/shared/contract/answers';
 import { keys } from '@warmwind/shared/keys';
 import { MODELS } from '../docs/examples.ts';
 import type { App } from '../env.ts';
@@ -10,10 +11,6 @@ import type { Services } from '../services.ts';
 
 /** Pairs of host and model that are looked at, at most. */
 const MAX_SERVED = 10_000;
-
-const Models = z.object({
-  items: z.array(z.object({ id: z.string(), hosts: z.number().int().describe('How many hosts serve it.') })),
-});
 
 /** `GET /models` */
 export function listModels(app: App, { limiter, redis }: Services): void {

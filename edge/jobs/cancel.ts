@@ -1,5 +1,6 @@
-import { createRoute, z } from '@hono/zod-openapi';
+import { createRoute } from '@hono/zod-openapi';
 import { hasEnded } from '@warmwind/shared/containers';
+import { Accepted } from '@warmwind/shared/contract/answers';
 import { ApiError } from '@warmwind/shared/errors';
 import { isId } from '@warmwind/shared/ids';
 import { isTerminal } from '@warmwind/shared/jobs';
@@ -31,7 +32,7 @@ export function cancelJob(app: App, services: Services): void {
     middleware: [limited(services.limiter, 'closed'), noQuery] as const,
     request: { params: IdParam },
     responses: {
-      202: json(z.object({ jobId: z.string() }), 'It is cancelled; what runs of it is ended now.', ACCEPTED),
+      202: json(Accepted, 'It is cancelled; what runs of it is ended now.', ACCEPTED),
       ...failures(400, 401, 404, 409, 429, 503),
     },
   });

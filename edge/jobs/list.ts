@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { pageOf } from '@warmwind/shared/contract/answers';
 import { isTerminal, JOB_KINDS, JOB_STATES, Job, jobFromRecord } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
 import { listJobs as listRows } from '@warmwind/shared/ledger/reads';
@@ -8,7 +9,7 @@ import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { queryOf } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
-import { createLister, listOf } from '../lists/list.ts';
+import { createLister } from '../lists/list.ts';
 import { PageShape, readPageRequest } from '../lists/query.ts';
 import type { Services } from '../services.ts';
 
@@ -34,7 +35,7 @@ export function listJobs(app: App, services: Services): void {
     middleware: [limited(services.limiter, 'open')] as const,
     request: { query: queryOf({ ...PageShape, ...Filters }) },
     responses: {
-      200: json(listOf(Job), 'One page.', { items: [JOB], nextCursor: null }),
+      200: json(pageOf(Job), 'One page.', { items: [JOB], nextCursor: null }),
       ...failures(400, 401, 429, 503),
     },
   });

@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { AcceptedRetry } from '@warmwind/shared/contract/answers';
 import { isId } from '@warmwind/shared/ids';
 import type { LimitScope } from '@warmwind/shared/limits';
 import { ACCEPTED_RETRY } from '../docs/examples.ts';
@@ -32,10 +33,7 @@ export function retryJob(app: App, services: Services): void {
       body: json(z.strictObject({}), 'Nothing.', {}),
     },
     responses: {
-      ...submitted(
-        z.object({ jobId: z.string(), run: z.number().int(), containerId: z.string().optional() }),
-        ACCEPTED_RETRY,
-      ),
+      ...submitted(AcceptedRetry, ACCEPTED_RETRY),
       ...failures(400, 401, 404, 408, 409, 413, 415, 429, 503),
     },
   });

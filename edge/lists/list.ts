@@ -1,4 +1,3 @@
-import { z } from '@hono/zod-openapi';
 import type { Db } from '@warmwind/shared/ledger/db';
 import type { Page as LedgerPage } from '@warmwind/shared/ledger/reads';
 import type { Fields } from '@warmwind/shared/ledger/rows';
@@ -24,17 +23,6 @@ export type Source<T, W extends Where> = {
   /** Does a row know more than a record: an end that the record lacks. */
   outdates: (row: T, record: T) => boolean;
 };
-
-/** The answer of a list. */
-export const listOf = <T extends z.ZodType>(item: T) =>
-  z.object({
-    items: z.array(item),
-    nextCursor: z.string().nullable().describe('`null` on the last page.'),
-    incomplete: z
-      .literal(true)
-      .optional()
-      .describe('Only what is recent is listed: the history can not be read now. Ask again later.'),
-  });
 
 /**
  * A reader of lists from two sources, asked side by side: records are the present and exact, rows are all of the past.

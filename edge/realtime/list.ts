@@ -1,13 +1,11 @@
-import { createRoute, z } from '@hono/zod-openapi';
-import { MAX_SHARE_LINKS, ShareLink } from '@warmwind/shared/realtime';
+import { createRoute } from '@hono/zod-openapi';
+import { ShareLinkList } from '@warmwind/shared/contract/answers';
 import { SHARE_LINK } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { noQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
-
-const ShareLinkList = z.object({ items: z.array(ShareLink).max(MAX_SHARE_LINKS) });
 
 /** `GET /realtime/tokens` */
 export function listShareLinks(app: App, { limiter, shareLinks }: Services): void {

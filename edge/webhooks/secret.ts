@@ -1,4 +1,5 @@
-import { createRoute, z } from '@hono/zod-openapi';
+import { createRoute } from '@hono/zod-openapi';
+import { WebhookSecret } from '@warmwind/shared/contract/answers';
 import { webhookSecret } from '@warmwind/shared/webhooks';
 import { SECRET } from '../docs/examples.ts';
 import type { App } from '../env.ts';
@@ -19,7 +20,7 @@ export function getWebhookSecret(app: App, { config, limiter }: Services): void 
     security,
     middleware: [limited(limiter, 'open'), noQuery] as const,
     responses: {
-      200: json(z.object({ secret: z.string().regex(/^whsec_/) }), 'Your secret.', SECRET),
+      200: json(WebhookSecret, 'Your secret.', SECRET),
       ...failures(400, 401, 429),
     },
   });

@@ -22,25 +22,31 @@ export type Lane =
   | 'readings';
 
 /** A route of the edge, as the OpenAPI document names it. */
-export type CommandRoute = {
+export type CommandRoute<Operation extends string = string> = {
   method: 'post';
   /** With `{id}` for the container that the command is about. */
   path: string;
-  operationId: string;
+  /** Also the name of its method in the HTTP client. */
+  operationId: Operation;
   summary: string;
   /** What the body says. */
   body: string;
 };
+
+/** How a command is about a container: see {@link JobCommand.container}. */
+export type ContainerRole = 'path' | 'input' | 'creates' | 'none';
 
 /** What one kind of job is: all that edge, scripts, ledger, workers and documents need to know of it. */
 export type JobCommand<
   Kind extends string = string,
   Input extends z.ZodType = z.ZodType,
   Result extends z.ZodType = z.ZodType,
+  Role extends ContainerRole = ContainerRole,
+  Operation extends string = string,
 > = {
   kind: Kind;
   delivery: 'job';
-  http: CommandRoute;
+  http: CommandRoute<Operation>;
   lane(input: z.output<Input>): Lane;
   /** The body of its request; an unknown field is refused. */
   input: Input;
@@ -52,7 +58,7 @@ export type JobCommand<
    * The container that it is about: `path` (named by the route), `input` (perhaps named by the body), `creates` (as many
    * new ones as {@link JobCommand.creates} says), or none.
    */
-  container: 'path' | 'input' | 'creates' | 'none';
+  container: Role;
   /** How many containers a request creates, 1 if left out; their quota is taken for all or none. */
   creates?(input: z.output<Input>): number;
   /** The states in which a container takes it; any that is not ended if left out. */
@@ -78,6 +84,12 @@ export type JobCommand<
 };
 
 /** Checks a definition and keeps its literal types. */
-export const defineJob = <const Kind extends string, Input extends z.ZodType, Result extends z.ZodType>(
-  command: Omit<JobCommand<Kind, Input, Result>, 'delivery'>,
-): JobCommand<Kind, Input, Result> => ({ ...command, delivery: 'job' });
+export const defineJob = <
+  const Kind extends string,
+  Input extends z.ZodType,
+  Result extends z.ZodType,
+  const Role extends ContainerRole,
+  const Operation extends string,
+>(
+  command: Omit<JobCommand<Kind, Input, Result, Role, Operation>, 'delivery'>,
+): JobCommand<Kind, Input, Result, Role, Operation> => ({ ...command, delivery: 'job' });

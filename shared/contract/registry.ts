@@ -9,6 +9,8 @@ const JOBS = [containerStart, containerStop, inference] as const;
 
 type Registered = (typeof JOBS)[number];
 export type JobKind = Registered['kind'];
+/** The definition of a kind of job, with its own types. */
+export type JobDefinition<K extends JobKind> = Extract<Registered, { kind: K }>;
 /** The result of a job by its kind. */
 export type JobResults = { [C in Registered as C['kind']]: z.output<C['result']> };
 
