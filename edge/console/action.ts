@@ -1,5 +1,5 @@
+import type { RequestError } from '@warmwind/shared/client/http-errors';
 import { useRef, useState } from 'preact/hooks';
-import type { RequestError } from './failure.ts';
 
 /** How long after it has succeeded a further click belongs to the same intent, ms: as long as a double click may take. */
 const REST_MS = 1000;

@@ -1,6 +1,9 @@
 import { signal } from '@preact/signals';
 import { backoff } from '@warmwind/shared/client/backoff';
-import { isUnknownOutcome, type RequestError, refusal, unreachable } from './failure.ts';
+import { createEdgeClient, type EdgeClient } from '@warmwind/shared/client/http';
+import { RequestError } from '@warmwind/shared/client/http-errors';
+import type { CommandInput, Submission } from '@warmwind/shared/client/submission';
+import type { JobKind } from '@warmwind/shared/contract/registry';
 import { Intents } from './intents.ts';
 
 /** A refusal that passes this soon is waited for, ms: the user notices nothing. */
@@ -9,11 +12,11 @@ const ATTEMPTS = 3;
 /** How long an answer may take, ms. */
 const ANSWER_MS = 30_000;
 
-/** Calls the edge as the user of `token`. Everything rejects with `RequestError`. */
+/** The edge as the console's user calls it: one key for what is clicked again, and an eye on the connection. */
 export class Api {
   /** Did the last request reach the server? While it did not, the server is looked for. */
   readonly reachable = signal(true);
-  readonly #token: string;
+  readonly edge: EdgeClient;
   readonly #onUnauthenticated: () => void;
   readonly #intents = new Intents();
   /** When the user's rate limit has room again, ms since 1970. */
@@ -22,8 +25,14 @@ export class Api {
 
   /** @param onUnauthenticated the token is not (or no longer) accepted */
   constructor(token: string, onUnauthenticated: () => void) {
-    this.#token = token;
     this.#onUnauthenticated = onUnauthenticated;
+    this.edge = createEdgeClient({
+      url: '',
+      token,
+      timeoutMs: ANSWER_MS,
+      retries: { attempts: ATTEMPTS, maxPauseMs: SOON_MS, unanswered: false },
+      fetch: (url, init) => this.#fetch(url, init),
+    });
   }
 
   /** How long what is not urgent waits for the rate limit, ms. */
@@ -31,55 +40,38 @@ export class Api {
     return Math.max(0, this.#limitedUntil - Date.now());
   }
 
-  async call<T = Record<string, never>>(method: string, path: string, body?: unknown): Promise<T> {
-    const response = await this.#request(method, path, body);
-    const text = await response.text().catch(() => {
-      throw unreachable();
-    });
-    return (text ? JSON.parse(text) : {}) as T;
+  command<K extends JobKind>(kind: K, input: CommandInput<K>): Promise<Submission<K>> {
+    const intent = `${kind} ${JSON.stringify(input)}`;
+    return this.#once(intent, (idempotencyKey) => this.edge.command(kind, input, { idempotencyKey }));
   }
 
-  async blob(path: string): Promise<Blob> {
-    const response = await this.#request('GET', path);
-    return response.blob().catch(() => {
-      throw unreachable();
-    });
+  retryJob(id: string): Promise<unknown> {
+    return this.#once(`retry ${id}`, (idempotencyKey) => this.edge.retryJob(id, { idempotencyKey }));
   }
 
-  async #request(method: string, path: string, body?: unknown): Promise<Response> {
-    const content = body === undefined ? undefined : JSON.stringify(body);
-    const headers: Record<string, string> = { Authorization: `Bearer ${this.#token}` };
-    if (content !== undefined) headers['Content-Type'] = 'application/json';
-    const intent = method === 'POST' ? `${method} ${path} ${content}` : undefined;
-    if (intent) headers['Idempotency-Key'] = this.#intents.key(intent);
-
-    const init: RequestInit = { method, headers, ...(content === undefined ? {} : { body: content }) };
-    for (let attempt = 1; ; attempt++) {
-      const answer = await this.#send(path, init);
-      if (answer instanceof Response) {
-        if (intent) this.#intents.settle(intent);
-        return answer;
-      }
-      if (answer.status === 401) this.#onUnauthenticated();
-      const { status, retryAfterMs = Number.POSITIVE_INFINITY } = answer;
-      if (status === 429 && Number.isFinite(retryAfterMs)) this.#limitedUntil = Date.now() + retryAfterMs;
-      if (![429, 503].includes(status) || attempt >= ATTEMPTS || retryAfterMs > SOON_MS) {
-        if (intent && !isUnknownOutcome(answer)) this.#intents.settle(intent);
-        throw answer;
-      }
-      await new Promise((resolve) => setTimeout(resolve, retryAfterMs));
+  /** A submission has one key until its outcome is known, however often it is asked for. */
+  async #once<T>(intent: string, submit: (key: string) => Promise<T>): Promise<T> {
+    try {
+      const accepted = await submit(this.#intents.key(intent));
+      this.#intents.settle(intent);
+      return accepted;
+    } catch (error) {
+      if (error instanceof RequestError && !error.isOutcomeUnknown) this.#intents.settle(intent);
+      throw error;
     }
   }
 
-  async #send(path: string, init: RequestInit): Promise<Response | RequestError> {
-    const response = await this.#fetch(path, init);
-    if (!response) {
+  async #fetch(url: string, init: RequestInit): Promise<Response> {
+    const response = await fetch(url, init).catch((error: unknown) => {
       this.reachable.value = false;
       void this.#probe();
-      return unreachable();
-    }
+      throw error;
+    });
     this.reachable.value = true;
-    return response.ok ? response : refusal(response);
+    if (response.status === 401) this.#onUnauthenticated();
+    const limitedMs = Number(response.headers.get('Retry-After')) * 1000;
+    if (response.status === 429 && limitedMs > 0) this.#limitedUntil = Date.now() + limitedMs;
+    return response;
   }
 
   /** Looks for the server until it answers; this costs the user's limits nothing. */
@@ -89,12 +81,8 @@ export class Api {
     for (let attempt = 1; !this.reachable.value; attempt++) {
       await new Promise((resolve) => setTimeout(resolve, backoff(attempt)));
       if (this.reachable.value || document.visibilityState !== 'visible') continue;
-      if (await this.#fetch('/health/live', {})) this.reachable.value = true;
+      await this.edge.live({ retries: { attempts: 1 } }).catch(() => undefined);
     }
     this.#probing = false;
-  }
-
-  #fetch(path: string, init: RequestInit): Promise<Response | undefined> {
-    return fetch(path, { ...init, signal: AbortSignal.timeout(ANSWER_MS) }).catch(() => undefined);
   }
 }

@@ -1,4 +1,5 @@
 import type { Subscription } from '@warmwind/shared/client/client';
+import type { CommandInput } from '@warmwind/shared/client/submission';
 import { isCompletion } from '@warmwind/shared/contract/results';
 import { type Envelope, isTerminalEvent } from '@warmwind/shared/events';
 import type { GenerationResult, ReadingResult } from '@warmwind/shared/inference';
@@ -8,6 +9,8 @@ import type { Store } from './store.ts';
 
 type Result = Partial<GenerationResult & ReadingResult>;
 export type Answer = { text: string; note: string; busy: boolean; jobId?: string; result?: Result };
+
+type Question = CommandInput<'inference'>;
 
 /** Asks a model by `POST /inference` and follows its answer as it comes; a further question replaces the last one. */
 export function useAsk(store: Store) {
@@ -19,13 +22,13 @@ export function useAsk(store: Store) {
   const busy = useRef(false);
   const fail = (note: string) => setAnswer((now) => ({ text: '', ...now, note, busy: false }));
   const [cancelling, act] = useAction((note) => setAnswer((now) => now && { ...now, note }));
-  const ask = async (body: () => object | Promise<object>) => {
+  const ask = async (body: () => Question | Promise<Question>) => {
     if (busy.current) return;
     busy.current = true;
     stop();
     setAnswer({ text: '', note: 'waits', busy: true });
     try {
-      const { jobId } = await store.api.call<{ jobId: string }>('POST', '/inference', await body());
+      const { jobId } = await store.api.command('inference', await body());
       const relay = await store.relay();
       following.current = relay.subscribe(`job:${jobId}`, {
         onEvent: (event) => {
@@ -39,7 +42,7 @@ export function useAsk(store: Store) {
       busy.current = false;
     }
   };
-  const cancel = () => act(async () => answer?.jobId && store.api.call('DELETE', `/jobs/${answer.jobId}`));
+  const cancel = () => act(async () => answer?.jobId && store.api.edge.cancelJob(answer.jobId));
   const clear = () => {
     stop();
     setAnswer(undefined);

@@ -54,7 +54,7 @@ function StartForm({ store }: { store: Store }) {
     const body = { width, height, ttlSeconds, ...(name ? { name } : {}) };
     void act(async () => {
       setWrong('');
-      const started = await store.api.call<Started>('POST', '/containers/start', body);
+      const started = await store.api.command('container.start', body);
       store.add(requested(started, { name, width, height }));
       setName('');
     });

@@ -11,7 +11,7 @@ const LOOK_EVERY_MS = 5 * 60_000;
 /** Asks a model and shows its answer as it comes. */
 export function Inference({ store }: { store: Store }) {
   const read = async () => {
-    const { items } = await store.api.call<{ items: { id: string }[] }>('GET', '/models');
+    const { items } = await store.api.edge.listModels();
     return items.map(({ id }) => id);
   };
   const [models = [], refresher] = useRefresher(store.api, read, { everyMs: LOOK_EVERY_MS });

@@ -1,3 +1,5 @@
+import { newIdempotencyKey } from '@warmwind/shared/client/submission';
+
 /** How long a request whose outcome is unknown is remembered, ms: one that is sent again later is a new intent. */
 const REMEMBER_MS = 10 * 60_000;
 
@@ -14,7 +16,7 @@ export class Intents {
   key(request: string): string {
     const known = this.#open.get(request);
     if (known && Date.now() - known.at < REMEMBER_MS) return known.key;
-    const key = randomKey();
+    const key = newIdempotencyKey();
     this.#open.set(request, { key, at: Date.now() });
     return key;
   }
@@ -23,10 +25,4 @@ export class Intents {
   settle(request: string): void {
     this.#open.delete(request);
   }
-}
-
-/** 128 random bits. `crypto.randomUUID` is missing where a page comes over plain HTTP from another host than localhost. */
-function randomKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -29,7 +29,8 @@ function Row({ store, job }: { store: Store; job: Job }) {
   const { id, kind, state, progress, run, error, createdAt } = job;
   const [notice, say] = useNotice(state, run);
   const [pending, act] = useAction(say);
-  const ask = (method: string, path: string) => () => act(() => store.api.call(method, path));
+  const cancel = () => act(() => store.api.edge.cancelJob(id));
+  const retry = () => act(() => store.api.retryJob(id));
   return (
     <tr>
       <td title={id}>
@@ -50,12 +51,12 @@ function Row({ store, job }: { store: Store; job: Job }) {
       <td>{ago(createdAt)}</td>
       <td>
         {!isTerminal(state) && kind !== 'container.stop' && (
-          <button type="button" disabled={pending} onClick={ask('DELETE', `/jobs/${id}`)}>
+          <button type="button" disabled={pending} onClick={cancel}>
             Cancel
           </button>
         )}
         {isTerminal(state) && state !== 'completed' && (
-          <button type="button" disabled={pending} onClick={ask('POST', `/jobs/${id}/retry`)}>
+          <button type="button" disabled={pending} onClick={retry}>
             Retry
           </button>
         )}

@@ -1,5 +1,4 @@
 import { isTerminal } from '@warmwind/shared/jobs';
-import type { Limits } from '@warmwind/shared/limits';
 import { useEffect } from 'preact/hooks';
 import { NotLoaded } from './retrying.tsx';
 import type { Store } from './store.ts';
@@ -11,7 +10,7 @@ const SPACING_MS = 2000;
 
 /** What is left of one's rate limits and quotas. */
 export function LimitBars({ store }: { store: Store }) {
-  const read = () => store.api.call<Limits>('GET', '/limits');
+  const read = () => store.api.edge.getLimits();
   const [limits, refresher] = useRefresher(store.api, read, {
     everyMs: LOOK_EVERY_MS,
     spacingMs: SPACING_MS,

@@ -15,7 +15,7 @@ type Mode = 'view' | 'control';
 /** The share links of one desktop that still work; to be requested again after one was made or revoked. */
 export function useShareLinks(store: Store, id: string): [ShareLink[], Refresher] {
   const read = async () => {
-    const { items } = await store.api.call<{ items: ShareLink[] }>('GET', '/realtime/tokens');
+    const { items } = await store.api.edge.listShareLinks();
     return items.filter(({ containerId }) => containerId === id);
   };
   const [links = [], refresher] = useRefresher(store.api, read);
@@ -31,14 +31,14 @@ export function ShareLinks({ store, id, onChange, onFailure }: Props) {
 
   const share = (mode: Mode) => () =>
     act(async () => {
-      const ticket = await store.api.call<Ticket>('POST', '/realtime/token', { containerId: id, mode });
+      const ticket = await store.api.edge.createTicket({ containerId: id, mode });
       setLink({ ...ticket, mode, address: shareLink(id, ticket) });
       onChange();
     });
   const revoke = () =>
     act(async () => {
       if (!link) return;
-      await store.api.call('DELETE', `/realtime/tokens/${link.id}`);
+      await store.api.edge.revokeTicket(link.id);
       setLink(undefined);
       onChange();
     });
@@ -92,9 +92,9 @@ type ListProps = Props & { links: ShareLink[]; refresher: Refresher };
 /** The links that still work, whether or not anyone remembers them. */
 export function LinkList({ store, links, refresher, onChange, onFailure }: ListProps) {
   const [pending, act] = useAction(onFailure);
-  const revoke = (path: string) => () =>
+  const revoke = (id?: string) => () =>
     act(async () => {
-      await store.api.call('DELETE', path);
+      await (id === undefined ? store.api.edge.revokeAllTickets() : store.api.edge.revokeTicket(id));
       onChange();
     });
   if (refresher.failure.value) return <NotLoaded what="The share links" refresher={refresher} />;
@@ -111,7 +111,7 @@ export function LinkList({ store, links, refresher, onChange, onFailure }: ListP
           keep="Keep them"
           proceed="Revoke all"
           disabled={pending}
-          onConfirm={revoke('/realtime/tokens')}
+          onConfirm={revoke()}
         />
       </div>
       <ul>
@@ -121,12 +121,7 @@ export function LinkList({ store, links, refresher, onChange, onFailure }: ListP
             <small>made {ago(createdAt)}</small>
             <small>expires {ago(expiresAt)}</small>
             <span class="gap" />
-            <button
-              type="button"
-              class="danger"
-              disabled={pending}
-              onClick={revoke(`/realtime/tokens/${id}`)}
-            >
+            <button type="button" class="danger" disabled={pending} onClick={revoke(id)}>
               Revoke
             </button>
           </li>

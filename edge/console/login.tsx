@@ -1,6 +1,6 @@
+import { RequestError } from '@warmwind/shared/client/http-errors';
 import { useRef, useState } from 'preact/hooks';
 import { Api } from './api.ts';
-import { RequestError } from './failure.ts';
 import { Brand } from './parts.tsx';
 
 export function Login({ onToken }: { onToken: (token: string) => void }) {
@@ -17,7 +17,7 @@ export function Login({ onToken }: { onToken: (token: string) => void }) {
     setWrong('');
     setAsking(true);
     try {
-      await new Api(given, () => {}).call('GET', '/limits');
+      await new Api(given, () => {}).edge.getLimits();
       onToken(given);
     } catch (error) {
       const refused = error instanceof RequestError && error.status === 401;

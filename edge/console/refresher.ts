@@ -1,7 +1,7 @@
 import { type Signal, signal } from '@preact/signals';
 import { backoff } from '@warmwind/shared/client/backoff';
+import { RequestError } from '@warmwind/shared/client/http-errors';
 import type { Api } from './api.ts';
-import { RequestError } from './failure.ts';
 
 /** Why something could not be read; `retryAt` (ms since 1970) when it is read again. */
 export type ReadFailure = { error: Error; retryAt?: number };

@@ -9,7 +9,7 @@ type Props = { store: Store; desktop: Container; onFailure: (message: string) =>
 export function StopButton({ store, desktop, onFailure }: Props) {
   const { id, name, state } = desktop;
   const [pending, act] = useAction(onFailure);
-  const stop = () => void act(() => store.api.call('POST', `/containers/${id}/stop`));
+  const stop = () => void act(() => store.api.command('container.stop', { containerId: id }));
   const disabled = pending || state === 'stopping';
   if (state === 'running' || state === 'paused') {
     return (

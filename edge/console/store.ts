@@ -1,12 +1,12 @@
 import { batch, signal } from '@preact/signals';
 import { backoff } from '@warmwind/shared/client/backoff';
 import { type Connection, connect, type State } from '@warmwind/shared/client/client';
+import type { RequestError } from '@warmwind/shared/client/http-errors';
 import type { Container } from '@warmwind/shared/containers';
 import { type Envelope, PRESENT } from '@warmwind/shared/events';
 import type { Job } from '@warmwind/shared/jobs';
 import type { Ticket } from '@warmwind/shared/realtime';
 import type { Api } from './api.ts';
-import { RequestError } from './failure.ts';
 import { emptyInventory, type Inventory, SHOWN, withDesktops, withEvents, withJobs } from './inventory.ts';
 import { Refresher } from './refresher.ts';
 
@@ -73,7 +73,7 @@ export class Store {
 
   /** A desktop of one's own that the lists may have left out. Rejects when there is none. */
   findDesktop(id: string): Promise<Container> {
-    return this.api.call<Container>('GET', `/containers/${id}`);
+    return this.api.edge.getContainer(id);
   }
 
   async close(): Promise<void> {
@@ -86,21 +86,19 @@ export class Store {
 
   async #readDesktops(): Promise<void> {
     await this.#withEventsDuring(async () => {
-      const latest = await this.#list<Container>(`/containers?limit=${SHOWN}`);
+      const { edge } = this.api;
+      const { items: latest } = await edge.listContainers({ limit: SHOWN });
       const full = latest.length === SHOWN;
-      const older = full ? await this.#list<Container>(`/containers?limit=${SHOWN}&state=running`) : [];
+      const older = full ? (await edge.listContainers({ limit: SHOWN, state: 'running' })).items : [];
       this.#put(withDesktops(this.#inventory, [...older, ...latest]));
     });
   }
 
   async #readJobs(): Promise<void> {
     await this.#withEventsDuring(async () => {
-      this.#put(withJobs(this.#inventory, await this.#list<Job>(`/jobs?limit=${SHOWN}`)));
+      const { items } = await this.api.edge.listJobs({ limit: SHOWN });
+      this.#put(withJobs(this.#inventory, items));
     });
-  }
-
-  async #list<T>(path: string): Promise<T[]> {
-    return (await this.api.call<{ items: T[] }>('GET', path)).items;
   }
 
   /** A list may be older than the events that came while it was read. */
@@ -159,13 +157,13 @@ export class Store {
       const held = this.#ticket;
       if (held && Date.parse(held.expiresAt) - Date.now() > TICKET_LEFT_MS) return held;
       try {
-        this.#ticket = await this.api.call<Ticket>('POST', '/realtime/token', { mode: 'control' });
+        this.#ticket = await this.api.edge.createTicket({ mode: 'control' });
         return this.#ticket;
       } catch (error) {
         const { retryAfterMs = 0 } = error as RequestError;
         await new Promise((resolve) => setTimeout(resolve, Math.max(retryAfterMs, backoff(attempt))));
       }
     }
-    throw new RequestError(0, 'The console was left.');
+    throw new Error('The console was left.');
   }
 }

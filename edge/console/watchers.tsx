@@ -29,11 +29,16 @@ export function Watchers({ store, id, control, onRevoked }: Props) {
     return () => clearInterval(timer);
   }, [store, id, control?.viewerId, control?.holder?.viewerId]);
   const [pending, act] = useAction(say);
-  const drop = (path: string) => () =>
+  const disconnect = (viewerId: string) => () =>
     act(async () => {
-      await store.api.call('DELETE', path);
+      await store.api.edge.expelViewer(id, viewerId);
       void look();
-      if (path.startsWith('/realtime/')) onRevoked();
+    });
+  const revoke = (ticketId: string) => () =>
+    act(async () => {
+      await store.api.edge.revokeTicket(ticketId);
+      void look();
+      onRevoked();
     });
 
   return (
@@ -52,12 +57,12 @@ export function Watchers({ store, id, control, onRevoked }: Props) {
             <small>came {ago(one.since)}</small>
             <span class="gap" />
             {one.id !== control?.viewerId && (
-              <button type="button" disabled={pending} onClick={drop(`/containers/${id}/viewers/${one.id}`)}>
+              <button type="button" disabled={pending} onClick={disconnect(one.id)}>
                 Disconnect
               </button>
             )}
             {one.shared && (
-              <button type="button" disabled={pending} onClick={drop(`/realtime/tokens/${one.ticketId}`)}>
+              <button type="button" disabled={pending} onClick={revoke(one.ticketId)}>
                 Revoke the link
               </button>
             )}

@@ -171,7 +171,8 @@ test('a start whose answer was lost is the same start when it is tried again', a
     if (lost > 0) return route.continue();
     lost += 1;
     await route.fetch();
-    await route.fulfill({ status: 503, json: { code: 'unavailable', message: 'Try again.' } });
+    const json = { code: 'unavailable', message: 'Try again.', retryAfterMs: 60_000 };
+    await route.fulfill({ status: 503, json });
   });
   await seen.page.goto(origin);
   await logIn(seen.page, await signToken({ sub: user }));
