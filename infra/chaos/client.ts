@@ -1,16 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createEdgeClient, type EdgeClient } from '@warmwind/shared/client/http';
+import { ApiError, RequestError } from '@warmwind/shared/client/http-errors';
+import type { JobEventsOptions } from '@warmwind/shared/client/job-events';
+import type { CommandInput } from '@warmwind/shared/client/submission';
+import type { Envelope } from '@warmwind/shared/events';
 import type { Job } from '@warmwind/shared/jobs';
 import { signToken } from '../edge/testing.ts';
 
 /** How long a client goes on asking while the answer is "unknown", ms. */
 const ASK_WITHIN_MS = 120_000;
 const ANSWER_WITHIN_MS = 10_000;
+const ONCE = { attempts: 1 };
+/** Answers that leave open what became of a submission; 0: none. */
+const UNKNOWN = [0, 502, 503, 504];
 
 /** One submission, under its one `Idempotency-Key`, and what became of it. */
 export type Ask = {
   user: string;
   kind: 'start' | 'stop' | 'inference' | 'retry';
-  path: string;
+  /** The desktop to stop, or the job to retry. */
+  subject: string;
   key: string;
   body: Record<string, unknown>;
   outcome: 'asked' | 'acknowledged' | 'refused' | 'unknown';
@@ -38,12 +47,7 @@ export const ask = (
 ): Ask => ({
   user,
   kind,
-  path: {
-    start: '/containers/start',
-    stop: `/containers/${subject}/stop`,
-    inference: '/inference',
-    retry: `/jobs/${subject}/retry`,
-  }[kind],
+  subject,
   key,
   body: kind === 'start' ? { ...DESKTOP, ...body } : body,
   outcome: 'asked',
@@ -60,7 +64,7 @@ export type Look = Job | number;
 /** The edge's API as a patient client uses it: what is unknown is asked again with the same key. */
 export class Client {
   readonly #url: string;
-  readonly #tokens = new Map<string, Promise<string>>();
+  readonly #edges = new Map<string, EdgeClient>();
 
   constructor(url: string) {
     this.#url = url;
@@ -70,16 +74,18 @@ export class Client {
   async submit(asked: Ask, retryMs: () => number): Promise<void> {
     const deadline = Date.now() + ASK_WITHIN_MS;
     for (;;) {
-      const { status, body } = await this.#call(asked.user, 'POST', asked.path, asked);
-      asked.status = status;
-      asked.code = String(body.code ?? '');
-      if (status === 202) {
-        asked.jobIds.add(String(body.jobId));
-        if (asked.kind === 'start') asked.containerId = String(body.containerId);
+      const answer = await answerOf(this.#send(asked));
+      if (!(answer instanceof RequestError)) {
+        asked.status = 202;
+        asked.code = '';
+        asked.jobIds.add(answer.jobId);
+        if (asked.kind === 'start') asked.containerId = answer.containerId ?? '';
         asked.outcome = 'acknowledged';
         return;
       }
-      if (status !== 0 && status !== 503 && status !== 504) {
+      asked.status = answer.status;
+      asked.code = answer instanceof ApiError ? answer.code : '';
+      if (!UNKNOWN.includes(answer.status)) {
         // What was acknowledged stays so: a repetition that is refused is for the judge.
         if (asked.outcome !== 'acknowledged') asked.outcome = 'refused';
         return;
@@ -94,17 +100,17 @@ export class Client {
   }
 
   async job(user: string, id: string): Promise<Look> {
-    const { status, body } = await this.#call(user, 'GET', `/jobs/${id}`);
-    return status === 200 ? (body as unknown as Job) : status;
+    const answer = await answerOf(this.#edge(user).getJob(id));
+    return answer instanceof RequestError ? answer.status : answer;
   }
 
   /** Cancels until it is known what became of it. → did the run end by it? `undefined` when that stays unknown. */
   async cancel(user: string, id: string, retryMs: () => number): Promise<boolean | undefined> {
     const deadline = Date.now() + ASK_WITHIN_MS;
     while (Date.now() < deadline) {
-      const { status } = await this.#call(user, 'DELETE', `/jobs/${id}`);
-      if (status === 202) return true;
-      if (status === 409) {
+      const answer = await answerOf(this.#edge(user).cancelJob(id));
+      if (!(answer instanceof RequestError)) return true;
+      if (answer.status === 409) {
         // It has ended: perhaps by a try whose answer was lost.
         const job = await this.job(user, id);
         if (typeof job !== 'number') return job.state === 'cancelled';
@@ -114,47 +120,40 @@ export class Client {
     return undefined;
   }
 
-  /** A job's events as they come; rejects with the status of another answer. */
-  async events(user: string, id: string, after?: string): Promise<ReadableStream<Uint8Array>> {
-    const headers = {
-      Authorization: `Bearer ${await this.#token(user)}`,
-      ...(after ? { 'Last-Event-ID': after } : {}),
-    };
-    const response = await fetch(`${this.#url}/jobs/${id}/events`, { headers });
-    if (response.status === 200 && response.body) return response.body;
-    await response.body?.cancel();
-    throw new Error(`answered ${response.status}`);
+  /** A job's events as they come; rejects when the stream is cut off, or refused. */
+  events(user: string, id: string, options: JobEventsOptions): AsyncGenerator<Envelope, void> {
+    return this.#edge(user).jobEvents(id, { ...options, retries: ONCE });
   }
 
-  async #call(
-    user: string,
-    method: string,
-    path: string,
-    asked?: Ask,
-  ): Promise<{ status: number; body: Record<string, unknown> }> {
-    const headers = {
-      Authorization: `Bearer ${await this.#token(user)}`,
-      ...(asked ? { 'Idempotency-Key': asked.key, 'Content-Type': 'application/json' } : {}),
-    };
-    try {
-      const response = await fetch(this.#url + path, {
-        method,
-        headers,
-        ...(asked ? { body: JSON.stringify(asked.body) } : {}),
-        signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
-      });
-      const text = await response.text();
-      return { status: response.status, body: text ? (JSON.parse(text) as Record<string, unknown>) : {} };
-    } catch {
-      return { status: 0, body: {} };
+  #send({ user, kind, subject, key, body }: Ask): Promise<{ jobId: string; containerId?: string }> {
+    const edge = this.#edge(user);
+    const options = { idempotencyKey: key };
+    switch (kind) {
+      case 'start':
+        return edge.startContainer(body, options);
+      case 'stop':
+        return edge.stopContainer({ containerId: subject }, options);
+      case 'inference':
+        return edge.infer(body as CommandInput<'inference'>, options);
+      case 'retry':
+        return edge.retryJob(subject, options);
     }
   }
 
-  #token(user: string): Promise<string> {
-    const known = this.#tokens.get(user);
+  /** Each answer counts: nothing is sent again unseen. */
+  #edge(user: string): EdgeClient {
+    const known = this.#edges.get(user);
     if (known) return known;
-    const made = signToken({ sub: user, exp: Math.floor(Date.now() / 1000) + 86_400 });
-    this.#tokens.set(user, made);
-    return made;
+    const token = signToken({ sub: user, exp: Math.floor(Date.now() / 1000) + 86_400 });
+    const options = { url: this.#url, token: () => token, timeoutMs: ANSWER_WITHIN_MS, retries: ONCE };
+    const edge = createEdgeClient(options);
+    this.#edges.set(user, edge);
+    return edge;
   }
 }
+
+const answerOf = <T>(call: Promise<T>): Promise<T | RequestError> =>
+  call.catch((error: unknown) => {
+    if (error instanceof RequestError) return error;
+    throw error;
+  });

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isEnvelope } from '@warmwind/shared/contract/events';
 import { isContainerEvent, JOB_STATE_AFTER } from '@warmwind/shared/contract/states';
-import { isTerminalEvent } from '@warmwind/shared/events';
+import { type Envelope, isTerminalEvent } from '@warmwind/shared/events';
 import { isTerminal, type JobState } from '@warmwind/shared/jobs';
 import type { Client } from './client.ts';
 
@@ -32,9 +31,11 @@ export class Watcher {
     const deadline = Date.now() + withinMs;
     while (!this.over && Date.now() < deadline) {
       try {
-        const body = await client.events(this.user, this.jobId, this.#lastId);
-        const late = AbortSignal.timeout(deadline - Date.now());
-        await this.#read(body, late);
+        const signal = AbortSignal.timeout(deadline - Date.now());
+        const known = this.#lastId === undefined ? {} : { after: this.#lastId };
+        for await (const event of client.events(this.user, this.jobId, { ...known, signal })) {
+          this.#take(event);
+        }
         this.over = this.ends.length > 0;
       } catch {
         // Cut off, or not there for a moment.
@@ -45,26 +46,9 @@ export class Watcher {
     }
   }
 
-  async #read(body: ReadableStream<Uint8Array>, signal: AbortSignal): Promise<void> {
-    const decoder = new TextDecoder();
-    let text = '';
-    await body.pipeTo(
-      new WritableStream<Uint8Array>({
-        write: (chunk) => {
-          const blocks = (text + decoder.decode(chunk, { stream: true })).split('\n\n');
-          text = blocks.pop() ?? '';
-          for (const block of blocks) if (!block.startsWith(':')) this.#take(block);
-        },
-      }),
-      { signal },
-    );
-  }
-
-  #take(block: string): void {
-    const data = block.slice(block.indexOf('data: ') + 'data: '.length);
-    const event: unknown = JSON.parse(data);
-    if (!isEnvelope(event) || event.type === 'container.snapshot' || isContainerEvent(event)) {
-      throw new Error(`not an event of a job: ${data}`);
+  #take(event: Envelope): void {
+    if (event.type === 'container.snapshot' || isContainerEvent(event)) {
+      throw new Error(`not an event of a job: ${event.type}`);
     }
     const { id, type, run } = event;
     this.#lastId = id;

@@ -9,11 +9,11 @@ const BY_CODE: Record<string, string> = {
   ENOTFOUND: 'this name has no address. Is it spelt right, and its DNS record made?',
   EAI_AGAIN: 'this name can’t be looked up now. Does DNS work here?',
   ECONNRESET: 'the connection was cut. Is this https, where http is spoken, or the other way round?',
-  TimeoutError: 'no answer in time. Does a firewall or a proxy stand in between?',
+  RequestTimeoutError: 'no answer in time. Does a firewall or a proxy stand in between?',
 };
 const UNTRUSTED = /CERT|SELF_SIGNED|ISSUER/;
 
-/** Why nobody answered at `url`, of what `fetch` threw. */
+/** Why nobody answered at `url`: the cause of a `NetworkError`, or that itself. */
 export function unreachable(url: string, error: unknown): string {
   const { cause, name } = error as { cause?: { code?: string }; name?: string };
   const code = cause?.code ?? name ?? '';

@@ -5,15 +5,16 @@
  * behind the edge what only it can tell. Exits 1 when a check fails.
  */
 import { parseArgs } from 'node:util';
-import { tokenProblem } from './advice.ts';
-import { Api } from './api.ts';
+import { NetworkError } from '@warmwind/shared/client/http-errors';
+import { tokenProblem, unreachable } from './advice.ts';
+import { clientOf, routesOf } from './edge.ts';
 import { restChecks } from './rest.ts';
 import { type Check, mainTrace } from './trace.ts';
 
 const { values } = parseArgs({ options: { edge: { type: 'string' }, token: { type: 'string' } } });
-const edge = values.edge ?? process.env.WARMWIND_EDGE;
+const url = values.edge ?? process.env.WARMWIND_EDGE;
 const token = values.token ?? process.env.WARMWIND_TOKEN;
-if (!edge || !token || !URL.canParse(edge)) {
+if (!url || !token || !URL.canParse(url)) {
   console.error(
     'usage: npm run smoke -- --edge <URL> --token <API token>, or WARMWIND_EDGE and WARMWIND_TOKEN',
   );
@@ -26,9 +27,10 @@ if (problem) {
   process.exit(2);
 }
 
-const api = new Api(edge, token);
+const edge = clientOf(url, token);
+let routes: Set<string> | undefined;
 const { UPSTASH_REDIS_REST_URL: restUrl, UPSTASH_REDIS_REST_TOKEN: restToken } = process.env;
-const trace = mainTrace(api);
+const trace = mainTrace(url, edge);
 const rest = restUrl && restToken ? restChecks(restUrl, restToken) : undefined;
 
 let failed = 0;
@@ -48,7 +50,8 @@ process.exit(failed === 0 ? 0 : 1);
 async function passes({ what, needs, run }: Check): Promise<boolean> {
   const since = performance.now();
   try {
-    if (needs && !(await api.has(needs))) {
+    if (needs) routes ??= await routesOf(edge);
+    if (needs && !routes?.has(needs)) {
       console.log(`left out  ${what}: this edge has no ${needs}`);
       return true;
     }
@@ -57,7 +60,12 @@ async function passes({ what, needs, run }: Check): Promise<boolean> {
     console.log(`ok        ${what} (${[ms, detail].filter(Boolean).join(', ')})`);
     return true;
   } catch (error) {
-    console.log(`FAILED    ${what}: ${error instanceof Error ? error.message : String(error)}`);
+    console.log(`FAILED    ${what}: ${reasonOf(error)}`);
     return false;
   }
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof NetworkError) return unreachable(url ?? '', error.cause ?? error);
+  return error instanceof Error ? error.message : String(error);
 }

@@ -2,12 +2,10 @@ import { ok as holds } from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, connect } from '@warmwind/shared/client/client';
-import type { Container } from '@warmwind/shared/containers';
+import type { EdgeClient } from '@warmwind/shared/client/http';
 import type { Envelope, Room } from '@warmwind/shared/events';
-import type { Job } from '@warmwind/shared/jobs';
-import type { Ticket } from '@warmwind/shared/realtime';
 import { failed, notReady, stuck, tokenRefused } from './advice.ts';
-import type { Api } from './api.ts';
+import { clientOf, refusalOf } from './edge.ts';
 
 /** One thing that a user relies on. `needs`: the route, which an older edge may not have. */
 export type Check = { what: string; needs?: string; run: () => Promise<string> };
@@ -20,11 +18,13 @@ const SHORT_MS = Number(patience ?? 30_000);
 const READER = 'ocr-eng';
 const ENDED = ['job.completed', 'job.failed', 'job.cancelled', 'job.timed_out'];
 
+const START = { ttlSeconds: 300, name: 'smoke' };
+
 /**
  * The main trace, in order: who asks, start, watch, read, stop, cancel. Each check builds on those before it. `clean` stops
  * what was started, whatever came of it.
  */
-export function mainTrace(api: Api): { checks: Check[]; clean: () => Promise<void> } {
+export function mainTrace(url: string, edge: EdgeClient): { checks: Check[]; clean: () => Promise<void> } {
   const events: Envelope[] = [];
   const started: string[] = [];
   let relay: Connection | undefined;
@@ -47,25 +47,22 @@ export function mainTrace(api: Api): { checks: Check[]; clean: () => Promise<voi
   };
   const follow = (room: Room) =>
     relay?.subscribe(room, { onEvent: (event) => events.push({ ...event, room }) });
-  const start = async (headers = {}) => {
-    const answer = await api.call<typeof first>('POST', '/containers/start', {
-      body: { ttlSeconds: 300, name: 'smoke' },
-      headers,
-    });
-    if (answer.status === 202) started.push(answer.body.containerId);
+  const start = async (idempotencyKey: string = randomUUID()) => {
+    const answer = await edge.startContainer(START, { idempotencyKey });
+    started.push(answer.containerId);
     return answer;
   };
-  const is = (status: number, wanted: number, body: unknown) =>
-    holds(status === wanted, `${status} instead of ${wanted}: ${JSON.stringify(body).slice(0, 300)}`);
+  const stranger = clientOf(url);
 
   const checks: Check[] = [
     {
       what: 'lives and is ready',
       run: async () => {
-        for (const path of ['/health/live', '/health/ready']) {
-          const { status, body } = await api.call('GET', path, { token: undefined });
-          holds(status !== 503, notReady(body));
-          is(status, 200, body);
+        const once = { retries: { attempts: 1 } };
+        for (const check of [stranger.live(once), stranger.ready(once)]) {
+          const refusal = await refusalOf(check);
+          if (refusal?.status === 503) throw new Error(notReady(refusal.body));
+          holds(!refusal, refusal);
         }
         return '';
       },
@@ -73,7 +70,8 @@ export function mainTrace(api: Api): { checks: Check[]; clean: () => Promise<voi
     {
       what: 'describes itself',
       run: async () => {
-        const { body } = await api.call<{ openapi: string; paths: object }>('GET', '/openapi.json');
+        type Document = { openapi: string; paths: object };
+        const { body } = await edge.request<Document>('GET', '/openapi.json');
         holds(body.openapi.startsWith('3.1'), `openapi is ${body.openapi}`);
         return `${Object.keys(body.paths).length} paths`;
       },
@@ -81,35 +79,32 @@ export function mainTrace(api: Api): { checks: Check[]; clean: () => Promise<voi
     {
       what: 'knows who asks: no token is 401, nobody’s desktop is 404',
       run: async () => {
-        is((await api.call('GET', '/jobs', { token: undefined })).status, 401, 'GET /jobs');
-        const foreign = await api.call('GET', `/containers/${randomUUID()}`);
-        holds(foreign.status !== 401, tokenRefused);
-        is(foreign.status, 404, foreign.body);
+        holds((await refusalOf(stranger.listJobs()))?.status === 401, 'GET /jobs without a token is not 401');
+        const foreign = await refusalOf(edge.getContainer(randomUUID()));
+        holds(foreign?.status !== 401, tokenRefused);
+        holds(
+          foreign?.status === 404,
+          `a container that is not there: ${foreign?.message ?? 'it was found'}`,
+        );
         return '';
       },
     },
     {
       what: 'tells limits and says them on every answer',
       run: async () => {
-        const { status, body } = await api.call<{ tiers: object[]; quotas: object[] }>('GET', '/limits');
-        is(status, 200, body);
-        const { headers } = await api.call('GET', '/jobs?limit=1');
-        holds(body.tiers.length === 0 || headers.has('X-RateLimit-Remaining'), 'no X-RateLimit-Remaining');
-        return `${body.tiers.length} tiers, ${body.quotas.length} quotas`;
+        const { tiers, quotas } = await edge.getLimits();
+        const { headers } = await edge.request('GET', '/jobs', { query: { limit: 1 } });
+        holds(tiers.length === 0 || headers.has('X-RateLimit-Remaining'), 'no X-RateLimit-Remaining');
+        return `${tiers.length} tiers, ${quotas.length} quotas`;
       },
     },
     {
       what: 'lets a browser watch: ticket, socket, room',
       run: async () => {
-        const ticket = async () => {
-          const { status, body } = await api.call<Ticket>('POST', '/realtime/token', { body: {} });
-          holds(status === 200 || status === 201, `${status}: ${JSON.stringify(body)}`);
-          return body;
-        };
-        const { url } = await ticket();
+        const { url } = await edge.createTicket();
         relay = connect({
           url,
-          token: async () => (await ticket()).token,
+          token: async () => (await edge.createTicket()).token,
           onError: ({ code, message }) => {
             refused = `${code}: ${message}`;
           },
@@ -126,13 +121,11 @@ export function mainTrace(api: Api): { checks: Check[]; clean: () => Promise<voi
     {
       what: 'starts a desktop once, however often it is asked with one key',
       run: async () => {
-        const key = { 'Idempotency-Key': randomUUID() };
-        const { status, body } = await start(key);
-        is(status, 202, body);
-        first = body;
+        const key = randomUUID();
+        first = await start(key);
         const again = await start(key);
-        holds(again.body.jobId === first.jobId, 'the same key made another job');
-        holds(again.headers.get('Idempotent-Replayed') === 'true', 'a replay is not called one');
+        holds(again.jobId === first.jobId, 'the same key made another job');
+        holds(again.replayed, 'a replay is not called one');
         follow(`container:${first.containerId}`);
         follow(`job:${first.jobId}`);
         return first.containerId;
@@ -151,16 +144,16 @@ export function mainTrace(api: Api): { checks: Check[]; clean: () => Promise<voi
     {
       what: 'reads the same from its lists and records',
       run: async () => {
-        const { body: container } = await api.call<Container>('GET', `/containers/${first.containerId}`);
+        const container = await edge.getContainer(first.containerId);
         holds(container.state === 'running', `it is ${container.state}`);
-        const { body: job } = await api.call<Job>('GET', `/jobs/${first.jobId}`);
+        const job = await edge.getJob(first.jobId);
         holds(
           job.state === 'completed' && job.progress === 100,
           `its job is ${job.state}, ${job.progress} %`,
         );
-        const { body: list } = await api.call<{ items: Container[] }>('GET', '/containers?limit=50');
+        const { items } = await edge.listContainers({ limit: 50 });
         holds(
-          list.items.some(({ id }) => id === first.containerId),
+          items.some(({ id }) => id === first.containerId),
           'it is in no list',
         );
         return '';
@@ -170,34 +163,27 @@ export function mainTrace(api: Api): { checks: Check[]; clean: () => Promise<voi
       what: 'tells its events as a stream, to its end',
       needs: 'get /jobs/{id}/events',
       run: async () => {
-        const response = await api.fetch('GET', `/jobs/${first.jobId}/events`);
-        is(response.status, 200, response.headers.get('Content-Type'));
-        const text = await response.text();
-        holds(/^event: job\.completed$/m.test(text), `the stream ended without its end: ${text.slice(-300)}`);
-        return `${text.match(/^id:/gm)?.length ?? 0} events`;
+        const types: string[] = [];
+        for await (const { type } of edge.jobEvents(first.jobId)) types.push(type);
+        holds(types.at(-1) === 'job.completed', `the stream ended without its end: ${types.join(', ')}`);
+        return `${types.length} events`;
       },
     },
     {
       what: 'shows its screen',
       needs: 'get /containers/{id}/screenshot',
       run: async () => {
-        const response = await api.fetch('GET', `/containers/${first.containerId}/screenshot`);
-        const bytes = (await response.arrayBuffer()).byteLength;
-        is(response.status, 200, `${bytes} bytes`);
-        return `${bytes} bytes`;
+        return `${(await edge.screenshot(first.containerId)).size} bytes`;
       },
     },
     {
       what: 'reads what stands on it',
       needs: 'get /models',
       run: async () => {
-        const { body: models } = await api.call<object>('GET', '/models');
-        if (!JSON.stringify(models).includes(`"${READER}"`)) return `no worker serves ${READER}`;
-        const { status, body } = await api.call<{ jobId: string }>('POST', '/inference', {
-          body: { model: READER, containerId: first.containerId },
-        });
-        is(status, 202, body);
-        const room: Room = `job:${body.jobId}`;
+        const { items } = await edge.listModels();
+        if (!items.some(({ id }) => id === READER)) return `no worker serves ${READER}`;
+        const { jobId } = await edge.infer({ model: READER, containerId: first.containerId });
+        const room: Room = `job:${jobId}`;
         follow(room);
         const end = await seen(
           'end of the reading',
@@ -211,8 +197,7 @@ export function mainTrace(api: Api): { checks: Check[]; clean: () => Promise<voi
     {
       what: 'stops it, and says so',
       run: async () => {
-        const { status, body } = await api.call('POST', `/containers/${first.containerId}/stop`);
-        is(status, 202, body);
+        await edge.stopContainer({ containerId: first.containerId });
         await seen('container.stopped', ({ type }) => type === 'container.stopped', SHORT_MS);
         return '';
       },
@@ -221,14 +206,13 @@ export function mainTrace(api: Api): { checks: Check[]; clean: () => Promise<voi
       what: 'cancels a job, or says that it had ended',
       needs: 'delete /jobs/{id}',
       run: async () => {
-        const { status, body } = await start();
-        is(status, 202, body);
-        follow(`job:${body.jobId}`);
-        const cancel = await api.call('DELETE', `/jobs/${body.jobId}`);
-        holds([202, 409].includes(cancel.status), `${cancel.status}: ${JSON.stringify(cancel.body)}`);
+        const { jobId } = await start();
+        follow(`job:${jobId}`);
+        const refusal = await refusalOf(edge.cancelJob(jobId));
+        holds(!refusal || refusal.code === 'conflict', refusal);
         const end = await seen(
           'end of the cancelled job',
-          ({ type, room }) => room === `job:${body.jobId}` && ENDED.includes(type),
+          ({ type, room }) => room === `job:${jobId}` && ENDED.includes(type),
           DESKTOP_WITHIN_MS,
         );
         return end.type;
@@ -238,15 +222,15 @@ export function mainTrace(api: Api): { checks: Check[]; clean: () => Promise<voi
       what: 'accounts for it',
       needs: 'get /usage',
       run: async () => {
-        const { status, body } = await api.call('GET', '/usage');
-        holds(status === 200 || body.code === 'not_found', `${status}: ${JSON.stringify(body)}`);
-        return status === 200 ? '' : 'this edge has no ledger';
+        const refusal = await refusalOf(edge.getUsage());
+        holds(!refusal || refusal.code === 'not_found', refusal);
+        return refusal ? 'this edge has no ledger' : '';
       },
     },
   ];
   const clean = async () => {
     relay?.close();
-    for (const id of started) await api.call('POST', `/containers/${id}/stop`).catch(() => undefined);
+    for (const containerId of started) await edge.stopContainer({ containerId }).catch(() => undefined);
   };
   return { checks, clean };
 }

@@ -24,6 +24,8 @@ export class ApiError extends RequestError {
   readonly limit: number | undefined;
   readonly used: number | undefined;
   readonly headers: Headers;
+  /** The body as it came, {} where it is no JSON. */
+  readonly body: object;
 
   constructor({ status, headers }: Pick<Response, 'status' | 'headers'>, body: Partial<ErrorBody>) {
     super(messageOf(status, body));
@@ -35,6 +37,7 @@ export class ApiError extends RequestError {
     this.limit = body.limit;
     this.used = body.used;
     this.headers = headers;
+    this.body = body;
   }
 
   get isOutcomeUnknown(): boolean {

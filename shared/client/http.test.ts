@@ -2,12 +2,12 @@ import { createServer, connect as dial, type Socket } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { signToken } from '../../infra/edge/testing.ts';
 import { type EdgeWithRelay, startEdgeWithRelay } from '../../infra/edge/with-relay.ts';
+import { storedEvent } from '../../infra/testing/events.ts';
 import { freePort } from '../../infra/testing/port.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { Container } from '../containers.ts';
 import { Models, pageOf, ShareLinkList, WebhookSecret } from '../contract/answers.ts';
 import { JOB_COMMANDS, type JobKind } from '../contract/registry.ts';
-import type { StoredEvent } from '../events.ts';
 import { Job } from '../jobs.ts';
 import { keys } from '../keys.ts';
 import { Limits } from '../limits.ts';
@@ -244,10 +244,15 @@ async function endJob(user: string, jobId: string): Promise<void> {
   await world.edge.gateway.redis.client.hset(keys.job(user, jobId), { state: 'completed', run: 1 });
   await append(user, jobId, 'job.completed', 'end:1');
 }
-const append = (user: string, jobId: string, type: StoredEvent['type'], token: string = type) => {
-  const event = { type, run: 1, time: new Date().toISOString(), data: { jobId } };
-  return appendEvents(world.realtime.client, { userId: user, room: `job:${jobId}` }, [{ event, token }]);
-};
+const append = (
+  user: string,
+  jobId: string,
+  type: 'job.active' | 'job.progress' | 'job.completed',
+  token = '',
+) =>
+  appendEvents(world.realtime.client, { userId: user, room: `job:${jobId}` }, [
+    { event: storedEvent(type, { jobId, percent: 10 }), token: token || type },
+  ]);
 
 test('with waitMs a submission answers with the job as it ended', async () => {
   const client = clientOf('waits');

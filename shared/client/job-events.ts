@@ -1,5 +1,7 @@
 import { createParser } from 'eventsource-parser';
+import { type AnyEnvelope, isAnyEnvelope, isEnvelope } from '../contract/events.ts';
 import { type Envelope, isTerminalEvent } from '../events.ts';
+import { isTerminal } from '../jobs.ts';
 import { NetworkError, RequestError, RequestTimeoutError } from './http-errors.ts';
 import { pause } from './pause.ts';
 import { pauseBeforeRetry, RETRIES, type Retries } from './retries.ts';
@@ -43,8 +45,9 @@ export async function* readJobEvents(
       for await (const event of eventsOf(response.body, silence.renew)) {
         last = event.id;
         failures = 0;
-        ended = isTerminalEvent(event.type);
-        yield event;
+        ended = isEnd(event);
+        // A later edge may record events that this version does not know.
+        if (isEnvelope(event)) yield event;
       }
       if (ended) return;
       error = new NetworkError('The events of the job ended early. Follow them again after the last one.');
@@ -61,17 +64,25 @@ export async function* readJobEvents(
   }
 }
 
+/** An end that the log has lost is shown by the state of the job. */
+const isEnd = (event: AnyEnvelope): boolean =>
+  isTerminalEvent(event.type) ||
+  (isEnvelope(event) && event.type === 'job.snapshot' && isTerminal(event.data.state));
+
 const eventsPath = (jobId: string): string => `/jobs/${encodeURIComponent(jobId)}/events`;
 
 /** Parses a stream; `onBytes` is called for all that comes, comments too. */
 async function* eventsOf(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
   onBytes: () => void,
-): AsyncGenerator<Envelope> {
-  const parsed: Envelope[] = [];
+): AsyncGenerator<AnyEnvelope> {
+  const parsed: AnyEnvelope[] = [];
   const parser = createParser({
     maxBufferSize: MAX_EVENT,
-    onEvent: ({ data }) => parsed.push(JSON.parse(data) as Envelope),
+    onEvent: ({ data }) => {
+      const event: unknown = JSON.parse(data);
+      if (isAnyEnvelope(event)) parsed.push(event);
+    },
   });
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   try {
