@@ -14,5 +14,11 @@ export default defineConfig(({ mode }) => ({
     maxWorkers: 2,
     testTimeout: mode in SLOW ? 120_000 : 30_000,
     hookTimeout: 60_000,
+    coverage: {
+      provider: 'v8',
+      reporter: ['text-summary'],
+      include: ['{shared,edge,workers,relay}/**/*.{ts,tsx}'],
+      exclude: ['**/*.test.ts', '**/*.d.ts', '**/testing/**'],
+    },
   },
 }));
