@@ -40,7 +40,7 @@ async function resultOf(steps: AsyncGenerator<Step>): Promise<Result> {
 
 function afterBlanks(answer: Promise<object>, waiting: Waiting): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
-  let beat: number | NodeJS.Timeout | undefined;
+  let beat: ReturnType<typeof setInterval> | undefined;
   return new ReadableStream<Uint8Array>({
     start(controller) {
       const say = (text: string) => controller.enqueue(encoder.encode(text));
