@@ -1,57 +1,66 @@
-import { Agent, request } from 'node:http';
+import { Agent, type OutgoingHttpHeaders, request } from 'node:http';
+import { createEdgeClient, type JobQuery } from '@warmwind/shared/client/http';
+import type { PageOf } from '@warmwind/shared/contract/answers';
+import type { Job } from '@warmwind/shared/jobs';
 import { signToken } from '../edge/testing.ts';
 
 /** Node's plain client on kept connections: what is timed is the edge, not the client's own handling of headers. */
 const agent = new Agent({ keepAlive: true });
-const START = '{"width":1280,"height":720}';
+const START = { width: 1280, height: 720 };
 let users = 0;
 
-type Call = { url: string; method: string; headers: Record<string, string>; body?: string; expect: number };
+/** Sends a request and keeps how long its answer took to be read, ms. */
+class TimedFetch {
+  ms = 0;
 
-/** One request. → ms until its answer was read, and the answer */
-function call({ url, method, headers, body, expect }: Call): Promise<{ ms: number; text: string }> {
-  return new Promise((resolve, reject) => {
-    const start = performance.now();
-    const sent = request(url, { method, agent, headers }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk;
-      });
-      response.on('end', () => {
-        const ms = performance.now() - start;
-        if (response.statusCode === expect) resolve({ ms, text });
-        else reject(new Error(`${method} ${url} answered ${response.statusCode}: ${text.slice(0, 300)}`));
-      });
+  readonly fetch = (url: string, { method = 'GET', headers, body }: RequestInit): Promise<Response> =>
+    new Promise((resolve, reject) => {
+      const start = performance.now();
+      const length = typeof body === 'string' ? { 'Content-Length': `${Buffer.byteLength(body)}` } : {};
+      const sent = request(
+        url,
+        { method, agent, headers: { ...(headers as OutgoingHttpHeaders), ...length } },
+        (response) => {
+          let text = '';
+          response.setEncoding('utf8').on('data', (chunk: string) => {
+            text += chunk;
+          });
+          response.on('end', () => {
+            this.ms = performance.now() - start;
+            const { statusCode = 0 } = response;
+            resolve(new Response(text, { status: statusCode }));
+          });
+        },
+      );
+      sent.on('error', reject);
+      sent.end(body);
     });
-    sent.on('error', reject);
-    sent.end(body);
-  });
+}
+
+/** An edge by its typed client, over a connection of its own kind; each answer counts. */
+function timedEdge(url: string, token: string) {
+  const timed = new TimedFetch();
+  const edge = createEdgeClient({ url, token, fetch: timed.fetch, retries: { attempts: 1 } });
+  return { timed, edge };
 }
 
 /** `POST /containers/start` by this bearer; `keyed`: with an `Idempotency-Key` never used before. → ms */
 export async function submit(url: string, bearer: string, keyed = false): Promise<number> {
-  const { ms } = await call({
-    url: `${url}/containers/start`,
-    method: 'POST',
-    headers: {
-      Authorization: `Bearer ${bearer}`,
-      'Content-Type': 'application/json',
-      'Content-Length': `${START.length}`,
-      ...(keyed ? { 'Idempotency-Key': crypto.randomUUID() } : {}),
-    },
-    body: START,
-    expect: 202,
-  });
-  return ms;
+  const { timed, edge } = timedEdge(url, bearer);
+  if (keyed) await edge.startContainer(START);
+  else await edge.request('POST', '/containers/start', { body: START });
+  return timed.ms;
 }
 
-type Page = { items: { id: string; createdAt: string }[]; nextCursor: string | null };
-
-/** `GET` of a list. */
-export async function readPage(url: string, bearer: string): Promise<{ ms: number; page: Page }> {
-  const headers = { Authorization: `Bearer ${bearer}` };
-  const { ms, text } = await call({ url, method: 'GET', headers, expect: 200 });
-  return { ms, page: JSON.parse(text) as Page };
+/** A page of the jobs. */
+export async function readPage(
+  url: string,
+  bearer: string,
+  query: JobQuery,
+): Promise<{ ms: number; page: PageOf<Job> }> {
+  const { timed, edge } = timedEdge(url, bearer);
+  const page = await edge.listJobs(query);
+  return { ms: timed.ms, page };
 }
 
 /** Submissions, `inFlight` at once, by a new user so that no quota fills. → ms of each */

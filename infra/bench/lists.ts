@@ -1,3 +1,4 @@
+import type { JobQuery } from '@warmwind/shared/client/http';
 import { keys } from '@warmwind/shared/keys';
 import { type JobRow, jobRecord } from '@warmwind/shared/ledger/rows';
 import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
@@ -25,21 +26,20 @@ export async function remember(redis: Redis, rows: JobRow[]): Promise<void> {
 export async function measureLists(edge: string, times: number): Promise<Figure[]> {
   const bearer = await signToken({ sub: HEAVY });
   const ago = (days: number) => new Date(Date.now() - days * DAY_MS).toISOString();
-  const lists = {
-    'limit 20': 'limit=20',
-    'limit 100': 'limit=100',
-    'a rare state': `limit=20&state=${RARE_STATE}`,
-    'a kind': 'limit=20&kind=container.stop',
-    'a month': `limit=20&since=${ago(60)}&until=${ago(30)}`,
+  const lists: Record<string, JobQuery> = {
+    'limit 20': { limit: 20 },
+    'limit 100': { limit: 100 },
+    'a rare state': { limit: 20, state: RARE_STATE },
+    'a kind': { limit: 20, kind: 'container.stop' },
+    'a month': { limit: 20, since: ago(60), until: ago(30) },
   };
   const figures: Figure[] = [];
   for (const [name, query] of Object.entries(lists)) {
-    const first = `${edge}/jobs?${query}`;
-    const hundredth = `${first}&cursor=${await walk(first, bearer)}`;
+    const hundredth = { ...query, cursor: await walk(edge, bearer, query) };
     const seen = { first: [] as number[], hundredth: [] as number[] };
     for (let i = 0; i < times; i++) {
-      seen.first.push((await readPage(first, bearer)).ms);
-      seen.hundredth.push((await readPage(hundredth, bearer)).ms);
+      seen.first.push((await readPage(edge, bearer, query)).ms);
+      seen.hundredth.push((await readPage(edge, bearer, hundredth)).ms);
     }
     const [a, b] = [percentile(seen.first, 95), percentile(seen.hundredth, 95)];
     figures.push(
@@ -59,18 +59,19 @@ export async function measureLists(edge: string, times: number): Promise<Figure[
 }
 
 /** Goes from page to page, as a client does. → the cursor of the hundredth. Throws when something is out of order or comes twice. */
-async function walk(first: string, bearer: string): Promise<string> {
+async function walk(edge: string, bearer: string, first: JobQuery): Promise<string> {
   let cursor = '';
   let last = '￿';
   const ids = new Set<string>();
   for (let page = 1; page < DEEP; page++) {
-    const { items, nextCursor } = (await readPage(cursor ? `${first}&cursor=${cursor}` : first, bearer)).page;
+    const { items, nextCursor } = (await readPage(edge, bearer, cursor ? { ...first, cursor } : first)).page;
     for (const { id, createdAt } of items) {
-      if (createdAt > last || ids.has(id)) throw new Error(`${first}: page ${page} is out of order`);
+      if (createdAt > last || ids.has(id))
+        throw new Error(`${JSON.stringify(first)}: page ${page} is out of order`);
       ids.add(id);
       last = createdAt;
     }
-    if (!nextCursor) throw new Error(`${first} ends at page ${page}`);
+    if (!nextCursor) throw new Error(`${JSON.stringify(first)} ends at page ${page}`);
     cursor = nextCursor;
   }
   return cursor;

@@ -1,35 +1,19 @@
-import type { Container } from '@warmwind/shared/containers';
+import { createEdgeClient, type EdgeClient } from '@warmwind/shared/client/http';
 import type { Envelope } from '@warmwind/shared/events';
-import type { Ack, Ticket } from '@warmwind/shared/realtime';
+import type { Ack } from '@warmwind/shared/realtime';
 import { io, type Socket } from 'socket.io-client';
 import type { StackFile } from '../stack/state.ts';
 
-/** A call to the edge as any client makes it. Answers the status and the parsed body. */
-export async function call<T = Record<string, unknown>>(
-  stack: StackFile,
-  method: string,
-  path: string,
-  { token = stack.tokens.user, body }: { token?: string; body?: unknown } = {},
-): Promise<{ status: number; body: T }> {
-  const response = await fetch(`${stack.edge}${path}`, {
-    method,
-    headers: {
-      Authorization: `Bearer ${token}`,
-      ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    signal: AbortSignal.timeout(15_000),
-  });
-  const text = await response.text();
-  return { status: response.status, body: (text === '' ? {} : JSON.parse(text)) as T };
-}
+/** The edge of a stack as its user calls it. */
+export const edgeOf = ({ edge: url, tokens }: StackFile): EdgeClient =>
+  createEdgeClient({ url, token: tokens.user });
 
 /** A stock Socket.IO client at one relay (node), with all that it received. */
 export type Watcher = { socket: Socket; events: Envelope[]; subscribe: (room: string) => Promise<Ack> };
 
 export async function watch(stack: StackFile, relay: string): Promise<Watcher> {
-  const { body: ticket } = await call<Ticket>(stack, 'POST', '/realtime/token', { body: {} });
-  const socket = io(relay, { transports: ['websocket'], auth: { token: ticket.token } });
+  const { token } = await edgeOf(stack).createTicket();
+  const socket = io(relay, { transports: ['websocket'], auth: { token } });
   const events: Envelope[] = [];
   socket.onAny((type: string, envelope: Envelope) => {
     if (/^(job|container)\./.test(type)) events.push(envelope);
@@ -60,6 +44,3 @@ export function connects(relay: string, origin: string): Promise<boolean> {
     );
   }).finally(() => socket.disconnect());
 }
-
-export const getContainer = (stack: StackFile, id: string) =>
-  call<Container>(stack, 'GET', `/containers/${id}`);

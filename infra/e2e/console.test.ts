@@ -1,10 +1,9 @@
-import type { Ticket } from '@warmwind/shared/realtime';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startEngine } from '../testing/docker.ts';
 import { waitFor } from '../testing/wait.ts';
 import { isLive, launch, openConsole, samePicture, type } from './browser.ts';
-import { call, getContainer } from './client.ts';
+import { edgeOf } from './client.ts';
 import { createStack, killPart, type TestStack } from './stack.ts';
 
 let stack: TestStack;
@@ -23,10 +22,8 @@ afterAll(async () => {
 
 /** Lets someone else watch, by a link. */
 async function openLink(mode: 'view' | 'control'): Promise<Page> {
-  const { body } = await call<Ticket>(stack.file(), 'POST', '/realtime/token', {
-    body: { containerId: id, mode },
-  });
-  const said = new URLSearchParams({ watch: id, relay: body.url, ticket: body.token });
+  const { url, token } = await edgeOf(stack.file()).createTicket({ containerId: id, mode });
+  const said = new URLSearchParams({ watch: id, relay: url, ticket: token });
   const page = await browser.newPage({ viewport: { width: 1000, height: 700 } });
   await page.goto(`${stack.file().edge}/#${said}`);
   await isLive(page);
@@ -95,11 +92,11 @@ test('an early, a late and a fresh viewer see the same after relays and workers 
   await killPart(stack, 'relay-2');
   await Promise.all([isLive(owner), isLive(late)]);
   await owner.waitForSelector('text=you control');
-  const { body } = await getContainer(stack.file(), id);
+  const { host } = await edgeOf(stack.file()).getContainer(id);
   const marked = Promise.all([owner, late].map((page) => page.getByText('host is away').waitFor()));
   await owner.locator('.stage canvas').click();
   await owner.keyboard.down('Control');
-  const restarted = killPart(stack, body.host ?? '');
+  const restarted = killPart(stack, host ?? '');
   await marked;
   await owner.keyboard.up('Control');
   await type(owner, 'echo lost > ~/lost');

@@ -6,8 +6,6 @@ import { promisify } from 'node:util';
 import { connect } from '@warmwind/shared/client/client';
 import { compareEventIds, type Envelope } from '@warmwind/shared/events';
 import type { GenerationResult } from '@warmwind/shared/inference';
-import type { Job } from '@warmwind/shared/jobs';
-import type { Ticket } from '@warmwind/shared/realtime';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { openStream, type TestStream } from '../../relay/testing/stream.ts';
@@ -16,7 +14,7 @@ import { writeEndlessModel } from '../model-server/endless.ts';
 import { born } from '../stack/processes.ts';
 import { ENGINE_WITHIN_MS, startEngine } from '../testing/docker.ts';
 import { waitFor } from '../testing/wait.ts';
-import { call } from './client.ts';
+import { edgeOf } from './client.ts';
 import { createStack, killPart, type TestStack } from './stack.ts';
 
 const PATIENCE_MS = 120_000;
@@ -55,7 +53,7 @@ afterAll(async () => {
   rmSync(models, { recursive: true, force: true });
 }, 90_000);
 
-const jobOf = async (id: string) => (await call<Job>(stack.file(), 'GET', `/jobs/${id}`)).body;
+const jobOf = (id: string) => edgeOf(stack.file()).getJob(id);
 /** How many requests the model server answers and lets wait. */
 async function busy(): Promise<number> {
   const text = await (await fetch(`${stack.file().modelServer}/metrics`)).text();
@@ -119,8 +117,8 @@ it.each([true, false])(
     leave.abort();
     await answering;
     await waitFor('nothing to be generated', async () => (await busy()) === 0, PATIENCE_MS);
-    const jobs = await call<{ items: Job[] }>(stack.file(), 'GET', '/jobs?kind=inference&limit=1');
-    expect(jobs.body.items[0]).toMatchObject({ state: 'cancelled' });
+    const { items } = await edgeOf(stack.file()).listJobs({ kind: 'inference', limit: 1 });
+    expect(items[0]).toMatchObject({ state: 'cancelled' });
   },
   PATIENCE_MS,
 );
@@ -145,7 +143,7 @@ it('a stream watched through two relay restarts, a worker that goes down and a r
   const events: Envelope[] = [];
   const socket = connect({
     url: file.relay,
-    token: async () => (await call<Ticket>(file, 'POST', '/realtime/token', { body: {} })).body.token,
+    token: async () => (await edgeOf(file).createTicket()).token,
   });
   socket.subscribe(`job:${jobId}`, { onEvent: (event) => events.push(event) });
   const streams: TestStream[] = [];

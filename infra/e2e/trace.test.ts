@@ -1,6 +1,5 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Job } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
 import type Docker from 'dockerode';
 import { Redis } from 'ioredis';
@@ -9,7 +8,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { born } from '../stack/processes.ts';
 import { ENGINE_WITHIN_MS, startEngine } from '../testing/docker.ts';
 import { waitFor } from '../testing/wait.ts';
-import { call, connects, getContainer, type Watcher, watch } from './client.ts';
+import { connects, edgeOf, type Watcher, watch } from './client.ts';
 import { createStack, killPart, type TestStack } from './stack.ts';
 
 const PATIENCE_MS = 60_000;
@@ -50,9 +49,8 @@ function timeOf(part: string, message: string): number {
 /** Starts a desktop, sees it run, stops it, sees it stopped; watched at the relay node `relay` by a stock client. */
 async function walk(relay: string): Promise<void> {
   const file = stack.file();
-  const start = await call<{ jobId: string; containerId: string }>(file, 'POST', '/containers/start');
-  expect(start.status).toBe(202);
-  const { jobId, containerId } = start.body;
+  const edge = edgeOf(file);
+  const { jobId, containerId } = await edge.startContainer();
 
   const watcher = await watch(file, relay);
   const sees = (type: string) =>
@@ -73,16 +71,16 @@ async function walk(relay: string): Promise<void> {
     expect(await watcher.subscribe(`job:${jobId}`)).toMatchObject({ ok: true });
     await sees('container.started');
     await sees('job.completed');
-    expect((await getContainer(file, containerId)).body).toMatchObject({ id: containerId, state: 'running' });
-    expect((await call<Job>(file, 'GET', `/jobs/${jobId}`)).body).toMatchObject({
+    expect(await edge.getContainer(containerId)).toMatchObject({ id: containerId, state: 'running' });
+    expect(await edge.getJob(jobId)).toMatchObject({
       state: 'completed',
       progress: 100,
     });
     expect(await containersOf(containerId)).toHaveLength(1);
 
-    expect((await call(file, 'POST', `/containers/${containerId}/stop`)).status).toBe(202);
+    await edge.stopContainer({ containerId });
     await sees('container.stopped');
-    expect((await getContainer(file, containerId)).body.state).toBe('stopped');
+    expect((await edge.getContainer(containerId)).state).toBe('stopped');
     await waitFor('the container to be gone', async () => (await onEngine(containerId)).length === 0);
   } finally {
     watcher.socket.disconnect();
@@ -190,34 +188,34 @@ it('a queue Redis that has lost everything costs no desktop and no job', async (
       },
       PATIENCE_MS,
     );
-  const { body } = await call<{ jobId: string; containerId: string }>(file, 'POST', '/containers/start');
-  const state = async () => (await getContainer(file, body.containerId)).body.state;
+  const edge = edgeOf(file);
+  const first = await edge.startContainer();
+  const state = async () => (await edge.getContainer(first.containerId)).state;
   await waitFor('the desktop', async () => (await state()) === 'running', PATIENCE_MS);
-  const job = async () => (await call<Job>(file, 'GET', `/jobs/${body.jobId}`)).body;
+  const job = () => edge.getJob(first.jobId);
   await waitFor('the job', async () => (await job()).state === 'completed', PATIENCE_MS);
-  const [container] = await containersOf(body.containerId);
+  const [container] = await containersOf(first.containerId);
   const redis = new Redis(file.redis.queue);
   redis.on('error', () => undefined);
   // What is not in the ledger yet would happen again.
-  await recorded(body.jobId);
+  await recorded(first.jobId);
   await redis.flushall();
   await waitFor('the desktop, still', async () => (await state()) === 'running', PATIENCE_MS);
   await waitFor('the job, still', async () => (await job()).state === 'completed', PATIENCE_MS);
-  const next = await call<{ jobId: string; containerId: string }>(file, 'POST', '/containers/start');
-  expect(next.status).toBe(202);
-  const other = async () => (await getContainer(file, next.body.containerId)).body.state;
+  const next = await edge.startContainer();
+  const other = async () => (await edge.getContainer(next.containerId)).state;
   await waitFor('the next desktop', async () => (await other()) === 'running', PATIENCE_MS);
-  await recorded(next.body.jobId);
+  await recorded(next.jobId);
   await ledger.end();
-  await waitFor('the record', () => redis.exists(keys.container('user-1', body.containerId)), PATIENCE_MS);
+  await waitFor('the record', () => redis.exists(keys.container('user-1', first.containerId)), PATIENCE_MS);
   redis.disconnect();
-  expect(await containersOf(body.containerId)).toEqual([container]);
-  for (const id of [body.containerId, next.body.containerId]) {
-    expect((await call(file, 'POST', `/containers/${id}/stop`)).status).toBe(202);
-    const stopped = async () => (await getContainer(file, id)).body.state === 'stopped';
+  expect(await containersOf(first.containerId)).toEqual([container]);
+  for (const { containerId } of [first, next]) {
+    await edge.stopContainer({ containerId });
+    const stopped = async () => (await edge.getContainer(containerId)).state === 'stopped';
     await waitFor('the stop', stopped, PATIENCE_MS);
   }
-  const { items } = (await call<{ items: Job[] }>(file, 'GET', '/jobs?limit=100')).body;
+  const { items } = await edge.listJobs({ limit: 100 });
   expect(items.filter((item) => item.state !== 'completed')).toEqual([]);
 }, 240_000);
 
@@ -242,13 +240,13 @@ let last: { containerId: string; watcher: Watcher };
 
 it('SIGTERM leaves nothing of it: no process, no port, no container, no volume', async () => {
   const file = stack.file();
-  const { body } = await call<{ containerId: string }>(file, 'POST', '/containers/start');
+  const { containerId } = await edgeOf(file).startContainer();
   const watcher = await watch(file, file.relays[0] ?? '');
-  last = { containerId: body.containerId, watcher };
-  expect(await watcher.subscribe(`container:${body.containerId}`)).toMatchObject({ ok: true });
+  last = { containerId, watcher };
+  expect(await watcher.subscribe(`container:${containerId}`)).toMatchObject({ ok: true });
   const runs = () => watcher.events.some(({ type }) => type === 'container.started');
   await waitFor('the desktop', runs, PATIENCE_MS);
-  expect(await containersOf(body.containerId)).toHaveLength(1);
+  expect(await containersOf(containerId)).toHaveLength(1);
   stack.kill('SIGTERM');
   stack.kill('SIGINT');
   expect(await stack.ended()).toBe(0);
@@ -276,30 +274,25 @@ it('a stack that lost its Redis runs what it had accepted and never ran', async 
   await stack.start();
   const { pids } = stack.file();
   for (const name of ['worker-1', 'worker-2']) process.kill(pids[name] ?? 0, 'SIGSTOP');
-  const { body, status } = await call<{ jobId: string; containerId: string }>(
-    stack.file(),
-    'POST',
-    '/containers/start',
-  );
-  expect(status).toBe(202);
+  const { jobId, containerId } = await edgeOf(stack.file()).startContainer();
   stack.kill('SIGKILL');
   await stack.ended();
   process.kill(pids['redis-queue'] ?? 0, 'SIGKILL');
   await waitFor('Redis to be gone', () => born(pids['redis-queue'] ?? 0) === undefined);
   rmSync(join(stack.dir, 'redis-queue'), { recursive: true });
   await stack.start();
-  const job = async () => (await call<Job>(stack.file(), 'GET', `/jobs/${body.jobId}`)).body.state;
+  const job = async () => (await edgeOf(stack.file()).getJob(jobId)).state;
   await waitFor('the job', async () => (await job()) === 'completed', PATIENCE_MS);
-  expect(await containersOf(body.containerId)).toHaveLength(1);
+  expect(await containersOf(containerId)).toHaveLength(1);
   stack.kill('SIGTERM');
   expect(await stack.ended()).toBe(0);
 }, 240_000);
 
 it('what was promised outlives the stack: an accepted job is known after the next start', async () => {
   await stack.start();
-  const jobs = await call<{ items: Job[] }>(stack.file(), 'GET', '/jobs');
-  expect(jobs.body.items.length).toBeGreaterThan(0);
-  expect((await getContainer(stack.file(), last.containerId)).body.state).toBe('stopped');
+  const edge = edgeOf(stack.file());
+  expect((await edge.listJobs()).items.length).toBeGreaterThan(0);
+  expect((await edge.getContainer(last.containerId)).state).toBe('stopped');
   expect(readFileSync(join(stack.dir, 'logs/worker-1.log'), 'utf8')).not.toContain('ended by itself');
   expect(readFileSync(join(stack.dir, 'logs/worker-2.log'), 'utf8')).not.toContain('ended by itself');
 }, 120_000);
