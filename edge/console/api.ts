@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals';
-import { backoff } from '@warmwind/shared/client/backoff';
+import { backoff } from '@warmwind/shared/backoff';
 import { createEdgeClient, type EdgeClient } from '@warmwind/shared/client/http';
 import { RequestError } from '@warmwind/shared/client/http-errors';
 import type { CommandInput, Submission } from '@warmwind/shared/client/submission';

@@ -1,5 +1,5 @@
 import { type Signal, signal } from '@preact/signals';
-import { backoff } from '@warmwind/shared/client/backoff';
+import { backoff } from '@warmwind/shared/backoff';
 import { RequestError } from '@warmwind/shared/client/http-errors';
 import type { Api } from './api.ts';
 

@@ -1,5 +1,5 @@
 import { batch, signal } from '@preact/signals';
-import { backoff } from '@warmwind/shared/client/backoff';
+import { backoff } from '@warmwind/shared/backoff';
 import { type Connection, connect, type State } from '@warmwind/shared/client/client';
 import type { RequestError } from '@warmwind/shared/client/http-errors';
 import type { Container } from '@warmwind/shared/containers';

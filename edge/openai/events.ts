@@ -1,3 +1,4 @@
+import { backoff } from '@warmwind/shared/backoff';
 import { isEnvelope } from '@warmwind/shared/contract/events';
 import type { Envelope } from '@warmwind/shared/events';
 import { createParser } from 'eventsource-parser';
@@ -8,8 +9,7 @@ import { NoAnswer } from './errors.ts';
 const SILENT_MS = 40_000;
 /** How often in a row, and how far apart, a stream that broke off is taken up again. */
 const TRIES = 12;
-const FIRST_PAUSE_MS = 100;
-const LAST_PAUSE_MS = 2000;
+const PAUSES = { firstMs: 200, maxMs: 2000 };
 /** How long one stream of an answer may take, seconds: the next one goes on. */
 const TICKET_SECONDS = 600;
 /** What a stream may hold back without an end of an event, characters: as much as the largest event has. */
@@ -37,7 +37,7 @@ export async function* jobEvents(
     if (++tries > TRIES) {
       throw new NoAnswer(503, `The answer can not be read now: ask for the job ${jobId}.`, 'unavailable');
     }
-    await pause(Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (tries - 1)), signal);
+    await pause(backoff(tries, PAUSES), signal);
   }
 }
 

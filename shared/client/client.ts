@@ -1,10 +1,10 @@
 import { io, type Socket } from 'socket.io-client';
+import { backoff } from '../backoff.ts';
 import { isAnyEnvelope, isEnvelope } from '../contract/events.ts';
 import type { ErrorCode } from '../errors.ts';
 import { type AnyEnvelope, compareEventIds, type Envelope, type Room } from '../events.ts';
 import type { SubscribeAck } from '../realtime.ts';
 import type { ControlRequest, Holder, InputDropped, Viewers } from '../screen.ts';
-import { backoff } from './backoff.ts';
 import { DISCONNECTED, type Screen, WatchedScreen, type WatchOptions } from './screen.ts';
 
 /** `reconnecting` ends by itself; `closed` is final. */

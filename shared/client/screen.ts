@@ -1,4 +1,5 @@
 import type { Socket } from 'socket.io-client';
+import { backoff } from '../backoff.ts';
 import type { ErrorCode } from '../errors.ts';
 import {
   ACK_EVERY_BYTES,
@@ -15,7 +16,6 @@ import {
   type ViewersAck,
   type WatchAck,
 } from '../screen.ts';
-import { backoff } from './backoff.ts';
 
 export type ScreenMode = 'view' | 'control';
 

@@ -1,4 +1,5 @@
 import { Redis, type RedisOptions } from 'ioredis';
+import { backoff } from '../backoff.ts';
 import { withTimeout } from '../timeout.ts';
 import type { Logger } from './log.ts';
 
@@ -6,7 +7,7 @@ const base = (name: string): RedisOptions => ({
   connectionName: `warmwind-${name}`,
   connectTimeout: 5000,
   keepAlive: 10_000,
-  retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 6), 2000),
+  retryStrategy: (attempt) => backoff(attempt, { firstMs: 100, maxMs: 2000 }),
 });
 
 const SENTINEL = 'redis+sentinel:';
