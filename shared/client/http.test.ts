@@ -201,10 +201,15 @@ test('a submission whose answer is lost is sent again with the same key, and mak
 test('what must not be carried out twice is not sent again when its answer is lost', async () => {
   const client = clientOf('careful');
   const { jobId } = await client.startContainer();
-  const line = await startLine((_, socket) => socket.destroy());
+  const connections = new Set<Socket>();
+  const line = await startLine((_, socket) => {
+    connections.add(socket);
+    socket.destroy();
+  });
   const lost = await failureOf(clientOf('careful', { url: line.url }).cancelJob(jobId));
   expect(lost).toBeInstanceOf(NetworkError);
   expect(lost).toMatchObject({ status: 0, isOutcomeUnknown: true });
+  expect(connections.size).toBe(1);
   expect(await failureOf(client.cancelJob(jobId))).toMatchObject({ code: 'conflict' });
   line.stop();
 });
