@@ -1,4 +1,4 @@
-import type { JobKind } from '@warmwind/shared/contract/registry';
+import type { JobKind, JobResults } from '@warmwind/shared/contract/registry';
 import type { DesktopHost } from '../containers/host.ts';
 import { createStart } from '../containers/start.ts';
 import { createStop } from '../containers/stop.ts';
@@ -8,8 +8,10 @@ import type { Handler } from '../jobs/runtime.ts';
 /** What handlers work with: the containers of this host, and the models that it serves. */
 export type CommandContext = { host: DesktopHost; models: Models };
 
-/** The handler of every kind of job. */
-export const createHandlers = ({ host, models }: CommandContext): Record<JobKind, Handler> => ({
+type Handlers = { [Kind in JobKind]: Handler<JobResults[Kind]> };
+
+/** The handler of every kind of job, which returns the result of its kind. */
+export const createHandlers = ({ host, models }: CommandContext): Handlers => ({
   'container.start': createStart(host),
   'container.stop': createStop(host),
   inference: models.generation,

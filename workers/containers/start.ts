@@ -1,4 +1,5 @@
 import { hasEnded } from '@warmwind/shared/containers';
+import type { JobResults } from '@warmwind/shared/contract/registry';
 import { LedgerAway } from '@warmwind/shared/node/ledger';
 import type { DesktopRecord } from '@warmwind/shared/node/records';
 import { classify, type FailureCode, JobFailure } from '../jobs/errors.ts';
@@ -18,13 +19,13 @@ const LOOK_AGAIN_MS = 1000;
 /** How often one delivery decides anew after it lost a race. */
 const MAX_LOOKS = 5;
 
-type StartResult = { containerId: string; width: number; height: number };
+type StartResult = JobResults['container.start'];
 
 /**
  * `container.start`: exactly one container, however often it is delivered. The record says who may create (host, boot
  * and fence, before anything exists); whoever loses that place removes what it made.
  */
-export function createStart(host: DesktopHost): Handler {
+export function createStart(host: DesktopHost): Handler<StartResult> {
   return async (job): Promise<StartResult> => {
     const { containerId } = job.data;
     for (let look = 0; look < MAX_LOOKS; look++) {

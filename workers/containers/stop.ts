@@ -1,4 +1,5 @@
 import { type EndReason, hasEnded } from '@warmwind/shared/containers';
+import type { JobResults } from '@warmwind/shared/contract/registry';
 import { isTerminal } from '@warmwind/shared/jobs';
 import type { DesktopRecord, JobRef } from '@warmwind/shared/node/records';
 import { bullJobId, hostQueue, type JobData } from '@warmwind/shared/queues';
@@ -10,7 +11,7 @@ import type { DesktopHost } from './host.ts';
 const MAX_LOOKS = 5;
 
 /** `container.stop`: when it completes nothing of the desktop runs, whether it ever did or not. */
-export function createStop(host: DesktopHost): Handler {
+export function createStop(host: DesktopHost): Handler<JobResults['container.stop']> {
   return async (job) => {
     const { containerId } = job.data;
     await job.progress(10, 'taken by a host');

@@ -9,19 +9,24 @@ import { Forwarded } from '../jobs/outcome.ts';
 import type { Handler, JobContext } from '../jobs/runtime.ts';
 
 /** Answers one request with a model. */
-export type InferenceHandler = (job: JobContext, input: InferenceInput) => Promise<unknown>;
+export type InferenceHandler<Result> = (job: JobContext, input: InferenceInput) => Promise<Result>;
 
-export type InferenceOptions = {
+export type InferenceOptions<Result> = {
   records: Records;
   /** The queue that the handler serves. */
   name: QueueName;
   /** A queue by its name. */
   queue: (name: string) => Queue;
-  answer: InferenceHandler;
+  answer: InferenceHandler<Result>;
 };
 
 /** Answers the requests of one queue. One that another queue is for moves there. */
-export function createInference({ records, name, queue, answer }: InferenceOptions): Handler {
+export function createInference<Result>({
+  records,
+  name,
+  queue,
+  answer,
+}: InferenceOptions<Result>): Handler<Result> {
   return async (job) => {
     const input = readInput(await records.jobs.input(job.data));
     const proper = LANES[inference.lane(input)].queue;

@@ -1,4 +1,4 @@
-import { OCR_MODEL } from '@warmwind/shared/inference';
+import { type GenerationResult, OCR_MODEL, type ReadingResult } from '@warmwind/shared/inference';
 import type { Logger } from '@warmwind/shared/node/log';
 import { Screenshots } from '@warmwind/shared/node/screenshots';
 import type { Config } from '../config.ts';
@@ -17,9 +17,9 @@ import { Served } from './served.ts';
 /** The models of this worker: its model servers, the forks that read images, and what it tells the fleet of them. */
 export class Models {
   /** Answers requests to model servers. */
-  readonly generation: Handler;
+  readonly generation: Handler<GenerationResult>;
   /** Reads images. */
-  readonly reading: Handler;
+  readonly reading: Handler<ReadingResult>;
   readonly #readers: ReturnType<typeof createReaders>;
   readonly #servers: ModelServers;
   readonly #gpus: Gpus;
@@ -56,22 +56,19 @@ export class Models {
       log,
     );
     const { limit: max, windowMs: duration } = config.INFERENCE_LIMIT;
-    const answers = {
-      'ai-readings': createReading(this.#readers, createLook(records, screenshots)),
-      'ai-inference': createGeneration({
-        servers,
-        served,
-        records,
-        metrics,
-        turns: new Turns(promptRedis, 'ai-inference', { max, duration }),
-        idleMs: config.MODEL_IDLE_MS,
-        waitMs: config.MODEL_WAIT_MS,
-      }),
-    };
-    const handler = (name: keyof typeof answers) =>
-      createInference({ records, name, queue: stores.queue, answer: answers[name] });
-    this.reading = handler('ai-readings');
-    this.generation = handler('ai-inference');
+    const read = createReading(this.#readers, createLook(records, screenshots));
+    const generate = createGeneration({
+      servers,
+      served,
+      records,
+      metrics,
+      turns: new Turns(promptRedis, 'ai-inference', { max, duration }),
+      idleMs: config.MODEL_IDLE_MS,
+      waitMs: config.MODEL_WAIT_MS,
+    });
+    const { queue } = stores;
+    this.reading = createInference({ records, name: 'ai-readings', queue, answer: read });
+    this.generation = createInference({ records, name: 'ai-inference', queue, answer: generate });
   }
 
   start(): void {

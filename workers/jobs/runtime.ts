@@ -38,7 +38,7 @@ export type JobContext = {
 };
 
 /** Does the work of one kind. Its return value (small JSON) is the job's result; errors are told by `errors.ts`. */
-export type Handler = (job: JobContext) => Promise<unknown>;
+export type Handler<Result = unknown> = (job: JobContext) => Promise<Result>;
 
 export type RuntimeDeps = {
   records: Records;

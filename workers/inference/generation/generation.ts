@@ -29,7 +29,7 @@ export type GenerationOptions = {
 };
 
 /** A language model's answer, put out as it comes. */
-export function createGeneration(options: GenerationOptions): InferenceHandler {
+export function createGeneration(options: GenerationOptions): InferenceHandler<GenerationResult> {
   const { servers, metrics, idleMs } = options;
   return async (job, input) => {
     const startedAt = Date.now();

@@ -45,7 +45,7 @@ export function createReaders(size: number, memoryMb: number): Sandbox {
 export type Look = (ref: ContainerRef, signal: AbortSignal) => Promise<string>;
 
 /** `ocr-eng`: the text that stands on an image or a desktop's screen, and where. */
-export function createReading(readers: Sandbox, look: Look): InferenceHandler {
+export function createReading(readers: Sandbox, look: Look): InferenceHandler<ReadingResult> {
   return async ({ data, signal, progress, queuedAt }, input) => {
     const startedAt = Date.now();
     const { containerId } = input;
