@@ -14,6 +14,9 @@ export const MAX_IMAGE_BODY_BYTES = 1.5 * 2 ** 20;
 /** How much of a refused body is still taken, and for how long: bytes and ms. */
 const DRAIN_BYTES = 16 * 2 ** 20;
 const DRAIN_MS = 5000;
+/** How many refused bodies are taken at once; beyond it their connections are broken. */
+const MOST_DRAINS = 16;
+let drains = 0;
 
 /**
  * Takes what an answer left unread of its request, within bounds: a connection that is closed with bytes on their way
@@ -26,6 +29,11 @@ export const drainBody = createMiddleware<AppEnv>(async (c, next) => {
 });
 
 async function drain(body: ReadableStream<Uint8Array>): Promise<void> {
+  if (drains >= MOST_DRAINS) {
+    body.cancel().catch(() => undefined);
+    return;
+  }
+  drains += 1;
   const reader = body.getReader();
   let late = false;
   const discard = async () => {
@@ -38,7 +46,11 @@ async function drain(body: ReadableStream<Uint8Array>): Promise<void> {
   // A client that is gone has nothing to read.
   await withTimeout(discard(), DRAIN_MS, () => {
     late = true;
-  }).catch(() => undefined);
+  })
+    .catch(() => undefined)
+    .finally(() => {
+      drains -= 1;
+    });
 }
 
 /** A body must be complete within this, and what is not complete so soon is charged before it is waited for, ms. */

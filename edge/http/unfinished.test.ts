@@ -80,6 +80,22 @@ test("a user's bodies have a bounded part of the memory, and others' pass", asyn
   });
 });
 
+test('a flood of bodies that are refused for their user makes no trips, and others are answered', async () => {
+  edge.trips();
+  const begun = await Promise.all(Array.from({ length: 200 }, () => begin('flo')));
+  const over = ({ socket, answer }: (typeof begun)[number]) => answer().includes(' 429 ') || socket.destroyed;
+  await waitFor('those above the bound to be refused', () => begun.filter(over).length >= 192);
+  // Eight are waited for, and charged as they take their time.
+  await waitFor('the others to count', async () => (await used('flo')) === 8);
+  expect(edge.trips()).toBeLessThan(60);
+  const brokenOff = () => edge.lines.filter((line) => line.includes('broke off')).length;
+  edge.lines.length = 0;
+  for (const { socket } of begun) socket.destroy();
+  await waitFor('those that were waited for to end', () => brokenOff() === 8);
+  const { status } = await edge.call('gil', 'POST', '/inference', { body: { model: 'm', prompt: 'p' } });
+  expect(status).toBe(202);
+});
+
 test('a client that breaks off is no error of ours, and counts', async () => {
   edge.lines.length = 0;
   const { socket } = await begin('eve');

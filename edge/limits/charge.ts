@@ -74,5 +74,6 @@ export const limitedBySubmission = (limiter: Limiter, scopes: readonly LimitScop
     };
     c.set('chargeNow', chargeNow);
     await next();
-    await chargeNow();
+    // What a bound refused consumes nothing: a flood of refusals makes no trips.
+    if (c.res.status !== 429) await chargeNow();
   });
