@@ -1,3 +1,4 @@
+import { findJobCommand } from '@warmwind/shared/contract/registry';
 import { isTerminal, type Job } from '@warmwind/shared/jobs';
 import { useAction } from './action.ts';
 import { ago, Empty, Progress, State, useNotice } from './parts.tsx';
@@ -50,7 +51,7 @@ function Row({ store, job }: { store: Store; job: Job }) {
       </td>
       <td>{ago(createdAt)}</td>
       <td>
-        {!isTerminal(state) && kind !== 'container.stop' && (
+        {!isTerminal(state) && findJobCommand(kind)?.cancellable && (
           <button type="button" disabled={pending} onClick={cancel}>
             Cancel
           </button>

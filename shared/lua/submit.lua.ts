@@ -52,7 +52,7 @@ local function existing(id, fallback)
   local plan = r.plan or r.plans[record.kind]
   if record.state then
     found.records = {job = {seq = '', record = record}}
-    if plan and plan.creates then
+    if plan and plan.creates and ids_of(record)[1] then
       found.records.containers = {}
       for i, made in ipairs(ids_of(record)) do
         found.records.containers[i] = {seq = '', record = record_of(container_prefix .. made)}
