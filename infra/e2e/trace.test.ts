@@ -121,7 +121,7 @@ it('a setting that a part would refuse is named, and nothing starts', async () =
   const { code, output } = await wrong.startAgain();
   await wrong.remove();
   expect(code).toBe(1);
-  expect(output).toMatch(/^Nothing was started: .*RATE_LIMITS.*write a tier as "10\/s"/m);
+  expect(output).toMatch(/^Nothing was started: .*\n\s+RATE_LIMITS.*write a tier as "10\/s"/m);
 }, 30_000);
 
 it.each([

@@ -14,6 +14,8 @@ import { Turns } from './turns.ts';
 
 /** How often a worker looks at where its own runs stand, ms. */
 const LOOK_EVERY_MS = 1000;
+/** How often a worker whose fleet has no turn left looks for one that was given back, ms. */
+const TURNS_LOOK_MS = 1000;
 /** A worker with a free place, beside which jobs wait this long while it starts none, has gone silent, ms. */
 const SILENT_AFTER_MS = 30_000;
 
@@ -125,7 +127,8 @@ export class JobWorker {
       stalledInterval: stalledEveryMs,
       // A job whose workers die under it this often is poison: BullMQ fails it and the observer records so.
       maxStalledCount: 5,
-      ...(limiter ? { limiter } : {}),
+      // A turn that was given back is noticed so soon, though BullMQ has seen none left until the window's end.
+      ...(limiter ? { limiter, maximumRateLimitDelay: TURNS_LOOK_MS } : {}),
     });
     worker.on('error', (error) => this.#deps.log.warn({ queue, err: error }, 'queue worker'));
     // BullMQ goes on working on a job that it lost; then it would run twice.

@@ -7,6 +7,7 @@ import { startRedis } from '../../infra/testing/redis.ts';
 import type { Handler } from '../jobs/runtime.ts';
 import { JobWorker, type JobWorkerOptions } from '../jobs/worker.ts';
 import { createMetrics } from '../metrics.ts';
+import { forEveryKind } from './handlers.ts';
 import { createSubmissions } from './submissions.ts';
 
 /** Queues and those who work on them, without desktops: two real Redis servers, and workers whose jobs do what a test says. */
@@ -39,11 +40,7 @@ export async function createLine() {
     work: (handler: Handler, more: Partial<JobWorkerOptions> = {}): JobWorker => {
       const deps = { redis, records, ledger: undefined, metrics, log, queue: submissions.queue };
       const options = { queue: 'containers', concurrency: 4, handsBack: true, ...more };
-      const worker = new JobWorker(deps, options, {
-        'container.start': handler,
-        'container.stop': handler,
-        inference: handler,
-      });
+      const worker = new JobWorker(deps, options, forEveryKind(handler));
       workers.add(worker);
       worker.run();
       return worker;

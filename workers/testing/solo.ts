@@ -12,6 +12,7 @@ import { Observer } from '../jobs/observer.ts';
 import type { Handler } from '../jobs/runtime.ts';
 import { JobWorker } from '../jobs/worker.ts';
 import { createMetrics } from '../metrics.ts';
+import { forEveryKind } from './handlers.ts';
 
 /**
  * A worker process of the shipped runtime without desktops, for tests and benchmarks. Its jobs run until they are told to
@@ -49,7 +50,7 @@ const worker = new JobWorker(
     ...(LOCK_MS ? { lockMs: Number(LOCK_MS) } : {}),
     ...(STALLED_EVERY_MS ? { stalledEveryMs: Number(STALLED_EVERY_MS) } : {}),
   },
-  { inference: handler, 'container.start': handler, 'container.stop': handler },
+  forEveryKind(handler),
 );
 const followUp = new FollowUp({ redis, records, queue, log, endUnplaced: async () => {} });
 const cancellations = new Cancellations(redis, log, (cancelled) => {
