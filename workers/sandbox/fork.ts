@@ -1,9 +1,13 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { isFailureCode, JobFailure } from '../jobs/errors.ts';
 import { boundMemory, type MemoryBound } from './memory.ts';
 import { Said } from './protocol.ts';
+
+/** What computes gives way to what answers on the same machine. */
+const NICE = 10;
 
 /** A fork that is not ready by then is given up, ms. */
 const READY_WITHIN_MS = 30_000;
@@ -77,6 +81,7 @@ export class Fork {
     try {
       const said = await made.#answer();
       if (said?.type !== 'ready' || child.pid === undefined) throw await made.#failed(said);
+      setPriority(child.pid, NICE);
       const memory = await boundMemory(child.pid, memoryMb, () => {
         made.#exceeded = true;
         kill();

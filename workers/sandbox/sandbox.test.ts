@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { getPriority } from 'node:os';
 import { afterEach, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { Sandbox, type SandboxOptions } from './sandbox.ts';
@@ -31,6 +32,10 @@ const pidOf = async (sandbox: Sandbox): Promise<number> =>
 
 /** Lives, and is no zombie that nobody has waited for. */
 const lives = (pid: number): boolean => existsSync(`/proc/${pid}/fd/0`);
+
+test('a fork gives way to other processes of the machine', async () => {
+  expect(getPriority(await pidOf(create()))).toBe(10);
+});
 
 test.each(['heap', 'buffers'])('a job that takes too much memory (%s) fails alone', async (what) => {
   const sandbox = create();
