@@ -1,5 +1,6 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { isFailureCode, JobFailure } from '../jobs/errors.ts';
@@ -81,7 +82,7 @@ export class Fork {
     try {
       const said = await made.#answer();
       if (said?.type !== 'ready' || child.pid === undefined) throw await made.#failed(said);
-      setPriority(child.pid, NICE);
+      await giveWay(child.pid);
       const memory = await boundMemory(child.pid, memoryMb, () => {
         made.#exceeded = true;
         kill();
@@ -171,4 +172,10 @@ function launcher(): Promise<string[]> {
     () => [],
   );
   return launching;
+}
+
+/** The kernel weighs processes within a session, and sessions where it groups them: a fork has a session of its own. */
+async function giveWay(pid: number): Promise<void> {
+  setPriority(pid, NICE);
+  await writeFile(`/proc/${pid}/autogroup`, `${NICE}`).catch(() => undefined);
 }

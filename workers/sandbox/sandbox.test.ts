@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { getPriority } from 'node:os';
 import { afterEach, expect, test } from 'vitest';
@@ -34,7 +35,11 @@ const pidOf = async (sandbox: Sandbox): Promise<number> =>
 const lives = (pid: number): boolean => existsSync(`/proc/${pid}/fd/0`);
 
 test('a fork gives way to other processes of the machine', async () => {
-  expect(getPriority(await pidOf(create()))).toBe(10);
+  const pid = await pidOf(create());
+  expect(getPriority(pid)).toBe(10);
+  // Where the kernel groups processes by session, their group is what counts.
+  const group = await readFile(`/proc/${pid}/autogroup`, 'utf8').catch(() => ' nice 10\n');
+  expect(group).toMatch(/ nice 10\n$/);
 });
 
 test.each(['heap', 'buffers'])('a job that takes too much memory (%s) fails alone', async (what) => {
