@@ -3,6 +3,7 @@ import type { SubmitPlan } from './contract/plan.ts';
 import { type JobKind, TERMINAL_JOB_STATES } from './jobs.ts';
 import { keys } from './keys.ts';
 import type { LimitScope, Quotas } from './limits.ts';
+import type { JobRef } from './refs.ts';
 
 /** How long a record is kept after its last change while its job or desktop is open, ms. */
 export const OPEN_RECORD_TTL_MS = 7 * 86_400_000;
@@ -128,16 +129,7 @@ export const submitKeys = (
 ];
 
 /** A run that was cancelled, as it is published on `CANCELLED_CHANNEL`. */
-export type Cancelled = {
-  userId: string;
-  jobId: string;
-  run: number;
-  kind: JobKind;
-  /** '' for work without a container. */
-  containerId: string;
-  /** All that it creates, when they are several. */
-  containerIds?: string[];
-};
+export type Cancelled = JobRef;
 
 /** How an earlier run of a retried job ended, in the field `ends` of its record (JSON, the last five). */
 export const EarlierEnd = z.object({

@@ -6,8 +6,8 @@ import { isId } from '@warmwind/shared/ids';
 import { isTerminal } from '@warmwind/shared/jobs';
 import { readContainers, readJob } from '@warmwind/shared/ledger/reads';
 import { restoreContainer, restoreJob } from '@warmwind/shared/ledger/restore';
-import { containersOf } from '@warmwind/shared/ledger/rows';
 import type { CancelVerdict } from '@warmwind/shared/records';
+import { containerIdsOf } from '@warmwind/shared/refs';
 import type { Context } from 'hono';
 import { ACCEPTED } from '../docs/examples.ts';
 import type { App, AppEnv } from '../env.ts';
@@ -65,7 +65,7 @@ async function restore(c: Context<AppEnv>, { ledger, submissions }: Services, id
   const user = c.get('user').id;
   const known = await ledger?.run(c, async (db) => {
     const job = await readJob(db, user, id);
-    return job && { job, containers: await readContainers(db, user, containersOf(job)) };
+    return job && { job, containers: await readContainers(db, user, containerIdsOf(job)) };
   });
   if (!known) return false;
   const { job, containers } = known;

@@ -3,8 +3,9 @@ import { isTerminal } from '@warmwind/shared/jobs';
 import type { Db } from '@warmwind/shared/ledger/db';
 import { readContainers, readJob } from '@warmwind/shared/ledger/reads';
 import { restoreContainer, restoreJob } from '@warmwind/shared/ledger/restore';
-import { type ContainerRow, containersOf, type JobRow } from '@warmwind/shared/ledger/rows';
+import type { ContainerRow, JobRow } from '@warmwind/shared/ledger/rows';
 import type { Earlier } from '@warmwind/shared/ledger/submissions';
+import { containerIdsOf } from '@warmwind/shared/refs';
 import type { Services } from '../services.ts';
 import { refusal } from './refusal.ts';
 import { type AcceptedJob, runOfRow, type Submission } from './submission.ts';
@@ -14,7 +15,7 @@ export type EarlierJob = Earlier & { job: JobRow | undefined; containers: Contai
 
 export async function readEarlier(db: Db, userId: string, earlier: Earlier): Promise<EarlierJob> {
   const job = await readJob(db, userId, earlier.jobId);
-  const ids = job ? containersOf(job) : [earlier.containerId];
+  const ids = job ? containerIdsOf(job) : [earlier.containerId];
   return { ...earlier, job, containers: await readContainers(db, userId, ids) };
 }
 

@@ -3,8 +3,9 @@ import { jobCommand } from '@warmwind/shared/contract/registry';
 import type { Db } from '@warmwind/shared/ledger/db';
 import { readContainers, readInput, readJob } from '@warmwind/shared/ledger/reads';
 import { restoreContainer, restoreJob } from '@warmwind/shared/ledger/restore';
-import { type ContainerRow, containersOf, type JobRow } from '@warmwind/shared/ledger/rows';
+import type { ContainerRow, JobRow } from '@warmwind/shared/ledger/rows';
 import { readKey } from '@warmwind/shared/ledger/submissions';
+import { containerIdsOf } from '@warmwind/shared/refs';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import type { Services } from '../services.ts';
@@ -71,7 +72,7 @@ async function readKnown(db: Db, submission: Submission): Promise<Known | undefi
   const { container, keepsInput } = jobCommand(job.kind);
   const needed = container === 'creates' || container === 'path';
   const [containers, input] = await Promise.all([
-    needed ? readContainers(db, userId, containersOf(job)) : [],
+    needed ? readContainers(db, userId, containerIdsOf(job)) : [],
     keepsInput ? readInput(db, userId, job.id) : undefined,
   ]);
   return { job, containers, input };

@@ -120,10 +120,6 @@ export const jobOf = (row: JobRow): Job => jobFromRecord(jobRecord(row)) as Job;
 export const containerOf = (row: ContainerRow): Container =>
   containerFromRecord(containerRecord(row)) as Container;
 
-/** The containers that a job creates or is about. */
-export const containersOf = ({ containerId, containerIds }: Pick<JobRow, 'containerId' | 'containerIds'>) =>
-  containerIds ?? (containerId ? [containerId] : []);
-
 const ms = (date: Date): string => `${date.getTime()}`;
 const dateOf = (text: string | undefined): Date | null => (text ? new Date(Number(text)) : null);
 const json = <Schema extends z.ZodType>(schema: Schema, text: string | undefined): z.output<Schema> | null =>

@@ -6,13 +6,14 @@ import { recordPlacement } from '../ledger/placements.ts';
 import { type ContainerRow, containerRow } from '../ledger/rows.ts';
 import { changeContainer, placeContainer, unplaceContainer } from '../lua/container.lua.ts';
 import { ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
+import type { ContainerRef } from '../refs.ts';
 import { LedgerAway } from './ledger.ts';
 import { runScript } from './script.ts';
 import type { RecordStore } from './store.ts';
 import type { ContainerEnd, ContainerNews, Teller } from './teller.ts';
 import type { UnpublishedEnds } from './unpublished.ts';
 
-export type ContainerRef = { userId: string; containerId: string };
+export type { ContainerRef };
 
 /** A desktop's record as workers need it. `host` and `boot` are empty while it is not placed; times in ms. */
 export type DesktopRecord = {

@@ -13,23 +13,12 @@ import { readInput } from '../ledger/reads.ts';
 import { type JobRow, jobRecord } from '../ledger/rows.ts';
 import { changeJob, claimJob } from '../lua/job.lua.ts';
 import { EarlierEnd, ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
-import type { ContainerRef } from './desktop-records.ts';
+import { containersOf, type JobRef } from '../refs.ts';
 import type { RecordStore } from './store.ts';
 import type { Teller } from './teller.ts';
 import type { UnpublishedEnds } from './unpublished.ts';
 
-/** One run of a job. `containerIds` are all that it creates, when they are several; the first is `containerId`. */
-export type JobRef = {
-  userId: string;
-  jobId: string;
-  run: number;
-  kind: JobKind;
-  containerId: string;
-  containerIds?: string[];
-};
-/** The containers that a run creates or is about. */
-export const containersOf = ({ userId, containerId, containerIds }: JobRef): ContainerRef[] =>
-  (containerIds ?? (containerId ? [containerId] : [])).map((id) => ({ userId, containerId: id }));
+export type { JobRef };
 /** How a run ended. */
 export type JobEnd =
   | { state: 'completed'; result?: unknown }

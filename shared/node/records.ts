@@ -9,7 +9,6 @@ import { UnpublishedEnds } from './unpublished.ts';
 
 export type * from './desktop-records.ts';
 export type * from './job-records.ts';
-export { containersOf } from './job-records.ts';
 
 /**
  * The one module that records what becomes of jobs and desktops: first the record in the queue Redis, by a script that

@@ -2,10 +2,11 @@ import type { EndReason } from '../containers.ts';
 import { createsContainers } from '../contract/registry.ts';
 import { type StoredEvent, terminalEvent } from '../events.ts';
 import type { JobError } from '../jobs.ts';
+import { type ContainerRef, containersOf, type JobRef } from '../refs.ts';
 import { iso } from '../times.ts';
 import type { Append, Subject } from './events.ts';
 import type { Publisher } from './publisher.ts';
-import { type ContainerRef, containersOf, type JobEnd, type JobRef } from './records.ts';
+import type { JobEnd } from './records.ts';
 
 /** What is told of a desktop that entered a state; times in ms. */
 export type ContainerNews =
