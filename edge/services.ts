@@ -1,7 +1,7 @@
 import type { Redis } from '@upstash/redis/cloudflare';
+import { Submissions } from './admission/submissions.ts';
 import { createVerifier, type VerifyToken } from './auth/token.ts';
 import type { Config } from './config.ts';
-import { Submissions } from './jobs/submissions.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { Limiter } from './limits/limiter.ts';
 import { Queues } from './queue/queues.ts';

@@ -4,7 +4,7 @@ import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
-import { cancel } from '../jobs/cancel.ts';
+import { cancel } from '../routes/jobs/cancel.ts';
 import type { Services } from '../services.ts';
 import { noAnswer } from './errors.ts';
 

@@ -1,0 +1,77 @@
+import type { JobCommand } from '@warmwind/shared/contract/command';
+import type { JobKind } from '@warmwind/shared/contract/registry';
+import { isId } from '@warmwind/shared/ids';
+import { PRIORITY_CLASS } from '@warmwind/shared/queues';
+import { MAX_JOB_CONTAINERS } from '@warmwind/shared/records';
+import type { Context } from 'hono';
+import type { AppEnv } from '../env.ts';
+import { MAX_IMAGE_BODY_BYTES, tooLarge } from '../http/body.ts';
+import { badRequest, notFound } from '../http/errors.ts';
+import type { Services } from '../services.ts';
+import { newContainer } from './new-container.ts';
+import { pictureIssues } from './picture.ts';
+import type { NewJob } from './submission.ts';
+import { webhookIssues } from './webhook-url.ts';
+
+/** The fields of a body that mean the same to every command which has them. */
+type CommonInput = {
+  containerId?: string;
+  webhookUrl?: string;
+  timeoutMs?: number;
+  model?: string;
+  image?: string;
+};
+
+/**
+ * A request for a command, valid by its schema, as the job that it asks for.
+ * @throws ApiError for what this deployment does not offer, and for an id that no container can have
+ */
+export function prepare(
+  c: Context<AppEnv>,
+  { config }: Services,
+  command: JobCommand<JobKind>,
+  input: object,
+): Omit<NewJob, 'idempotency'> {
+  const { webhookUrl, timeoutMs, ...rest } = input as CommonInput;
+  const issues = [...webhookIssues(webhookUrl, config), ...(command.large ? pictureIssues(rest.image) : [])];
+  if (issues.length > 0) throw badRequest(issues);
+  const userId = c.get('user').id;
+  const premium = rest.model !== undefined && config.PREMIUM_MODELS.includes(rest.model);
+  return {
+    action: 'new',
+    command,
+    lane: command.lane(input),
+    userId,
+    requestId: c.get('requestId'),
+    scopes: command.limits,
+    quotas: config.QUOTAS,
+    containerId: namedBy(c, command, rest.containerId),
+    containers: Array.from({ length: created(command, input) }, () => newContainer(userId, input, config)),
+    input: command.keepsInput ? written(rest) : '',
+    priorityClass: premium ? PRIORITY_CLASS.premium : PRIORITY_CLASS.other,
+    timeoutMs,
+    webhookUrl,
+  };
+}
+
+/** The container that a request names, '' for none. */
+function namedBy(c: Context<AppEnv>, { container }: JobCommand, given: string | undefined): string {
+  const named = { path: c.req.param('id'), input: given, creates: undefined, none: undefined };
+  const id = named[container];
+  if (id !== undefined && !isId(id)) throw notFound('desktop');
+  return id ?? '';
+}
+
+function created(command: JobCommand, input: object): number {
+  if (command.container !== 'creates') return 0;
+  const count = command.creates?.(input) ?? 1;
+  if (count > MAX_JOB_CONTAINERS) throw badRequest([{ path: '', message: `at most ${MAX_JOB_CONTAINERS}` }]);
+  return count;
+}
+
+/** JSON that is no larger than a body may be. */
+function written(input: object): string {
+  const text = JSON.stringify(input);
+  if (new TextEncoder().encode(text).byteLength > MAX_IMAGE_BODY_BYTES) throw tooLarge(MAX_IMAGE_BODY_BYTES);
+  return text;
+}

@@ -1,0 +1,45 @@
+import type { Job } from '@warmwind/shared/jobs';
+import { MAX_WAIT_MS } from '@warmwind/shared/realtime';
+import type { Context } from 'hono';
+import type { AcceptedJob } from '../admission/submission.ts';
+import type { AppEnv } from '../env.ts';
+import { unquote } from '../http/media-type.ts';
+import type { Services } from '../services.ts';
+
+/** One of a list: commas within quotes do not end it. */
+const PREFERENCE = /(?:"(?:[^"\\]|\\.)*"|[^,])+/g;
+
+/**
+ * The seconds of `Prefer: wait=N` (RFC 7240): the first `wait` counts, more than the longest wait is that one, and what
+ * is no number of seconds is no preference. Names in any letter case; values plain or quoted; other preferences and
+ * parameters are passed over.
+ */
+export function waitSeconds(prefer: string | undefined): number | undefined {
+  for (const [preference] of (prefer ?? '').matchAll(PREFERENCE)) {
+    const [, name, value = ''] =
+      /^\s*([^\s=;"]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s;]*))?/.exec(preference) ?? [];
+    if (name?.toLowerCase() !== 'wait') continue;
+    const seconds = unquote(value).trim();
+    if (!/^\d{1,9}$/.test(seconds) || Number(seconds) === 0) return undefined;
+    return Math.min(Number(seconds), MAX_WAIT_MS / 1000);
+  }
+  return undefined;
+}
+
+/**
+ * The job as it ended, when its caller prefers to wait and it ends in time; `undefined` means to answer 202. The relay
+ * watches it: without one there is no waiting.
+ */
+export async function finished(
+  c: Context<AppEnv>,
+  { relay }: Services,
+  { jobId, run }: AcceptedJob,
+  prefer: string | undefined,
+): Promise<Job | undefined> {
+  const seconds = waitSeconds(prefer);
+  if (seconds === undefined) return undefined;
+  const job = await relay.ended(c.get('user').id, jobId, seconds * 1000);
+  if (!job || job.run < run) return undefined;
+  c.header('Preference-Applied', `wait=${seconds}`);
+  return job;
+}

@@ -1,0 +1,27 @@
+import { type Container, containerFromRecord } from '@warmwind/shared/containers';
+import { isId } from '@warmwind/shared/ids';
+import { keys } from '@warmwind/shared/keys';
+import { readContainer } from '@warmwind/shared/ledger/reads';
+import { containerOf } from '@warmwind/shared/ledger/rows';
+import type { Context } from 'hono';
+import type { AppEnv } from '../env.ts';
+import type { Services } from '../services.ts';
+import { readThrough } from './read-through.ts';
+
+/** One of the caller's desktops, live or remembered. */
+export async function findContainer(
+  c: Context<AppEnv>,
+  services: Services,
+  id: string,
+): Promise<Container | undefined> {
+  if (!isId(id)) return undefined;
+  const user = c.get('user').id;
+  return readThrough(c, services, {
+    key: keys.container(user, id),
+    fromRecord: containerFromRecord,
+    fromLedger: async (db) => {
+      const row = await readContainer(db, user, id);
+      return row && containerOf(row);
+    },
+  });
+}

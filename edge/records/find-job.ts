@@ -1,0 +1,23 @@
+import { isId } from '@warmwind/shared/ids';
+import { type Job, jobFromRecord } from '@warmwind/shared/jobs';
+import { keys } from '@warmwind/shared/keys';
+import { readJob } from '@warmwind/shared/ledger/reads';
+import { jobOf } from '@warmwind/shared/ledger/rows';
+import type { Context } from 'hono';
+import type { AppEnv } from '../env.ts';
+import type { Services } from '../services.ts';
+import { readThrough } from './read-through.ts';
+
+/** One of the caller's jobs, live or remembered. */
+export async function findJob(c: Context<AppEnv>, services: Services, id: string): Promise<Job | undefined> {
+  if (!isId(id)) return undefined;
+  const user = c.get('user').id;
+  return readThrough(c, services, {
+    key: keys.job(user, id),
+    fromRecord: jobFromRecord,
+    fromLedger: async (db) => {
+      const row = await readJob(db, user, id);
+      return row && jobOf(row);
+    },
+  });
+}

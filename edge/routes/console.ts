@@ -1,0 +1,60 @@
+import type { Config } from '../config.ts';
+import type { App } from '../env.ts';
+import { StaticText } from '../http/static-text.ts';
+
+const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#e8663c"/><path d="M5 12q5.5-5 11 0t11 0M5 21q5.5-5 11 0t11 0" fill="none" stroke="white" stroke-width="3" stroke-linecap="round"/></svg>
+`;
+/** Nothing here is for search engines. */
+const ROBOTS = 'User-agent: *\nDisallow: /\n';
+
+/** `GET /`: the console, its two files, and what browsers and crawlers ask of every site. It talks to this edge and to the relay, and to nothing else. */
+export function consoleRoutes(app: App, { RELAY_URL, CORS_ORIGINS }: Config): void {
+  const policy = policyFor(RELAY_URL, CORS_ORIGINS);
+  const headers = { 'Content-Security-Policy': policy, 'Cache-Control': 'no-cache' };
+  const serve = (path: string, name: 'page' | 'script' | 'style', type: string) => {
+    const text = new StaticText(
+      `${type}; charset=utf-8`,
+      async () => (await import('../console/files.ts'))[name],
+    );
+    app.get(path, (c) => text.respond(c, headers));
+  };
+  serve('/', 'page', 'text/html');
+  serve('/console.js', 'script', 'text/javascript');
+  serve('/console.css', 'style', 'text/css');
+
+  const still = (path: string, body: string, type: string) => {
+    const text = new StaticText(type, () => body);
+    app.get(path, (c) => text.respond(c, { 'Cache-Control': 'public, max-age=86400' }));
+  };
+  still('/favicon.ico', ICON, 'image/svg+xml');
+  still('/robots.txt', ROBOTS, 'text/plain; charset=utf-8');
+}
+
+/** Screens come as images that the page makes itself; noVNC and the console set styles of single elements. */
+function policyFor(relayUrl: string, framedBy: readonly string[]): string {
+  const relay = new URL(relayUrl);
+  const hosts = [relay, ...localTwin(relay)].flatMap(({ protocol, host }) => {
+    const secure = protocol === 'https:' || protocol === 'wss:';
+    return [`${secure ? 'https' : 'http'}://${host}`, `${secure ? 'wss' : 'ws'}://${host}`];
+  });
+  return [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data: blob:",
+    `connect-src 'self' ${hosts.join(' ')}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+    // Share links, by pages that may call the edge; the console itself shows nothing in a frame.
+    `frame-ancestors ${framedBy.length > 0 ? ["'self'", ...framedBy].join(' ') : "'none'"}`,
+  ].join('; ');
+}
+
+/** A relay on this machine may be reached by either of its names. */
+function localTwin(url: URL): URL[] {
+  const other = { '127.0.0.1': 'localhost', localhost: '127.0.0.1' }[url.hostname];
+  if (!other) return [];
+  const twin = new URL(url);
+  twin.hostname = other;
+  return [twin];
+}

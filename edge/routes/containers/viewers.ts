@@ -1,0 +1,63 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { isId } from '@warmwind/shared/ids';
+import { Viewers, viewerPath, viewersPath } from '@warmwind/shared/screen';
+import { VIEWERS } from '../../docs/examples.ts';
+import type { App } from '../../env.ts';
+import { notFound } from '../../http/errors.ts';
+import { failures, IdParam, json, security } from '../../http/openapi.ts';
+import { noQuery } from '../../http/query.ts';
+import { limited } from '../../limits/charge.ts';
+import { askRelay } from '../../realtime/ask.ts';
+import { findContainer } from '../../records/find-container.ts';
+import type { Services } from '../../services.ts';
+
+const ViewerParam = IdParam.extend({
+  viewerId: z.string().openapi({ param: { name: 'viewerId', in: 'path' } }),
+});
+
+/** `GET /containers/:id/viewers`: as the relay knows them. */
+export function listViewers(app: App, services: Services): void {
+  const { limiter, relay } = services;
+  const route = createRoute({
+    method: 'get',
+    path: '/containers/{id}/viewers',
+    operationId: 'listViewers',
+    summary: 'Who watches one of your desktops, and who controls it',
+    security,
+    middleware: [limited(limiter, 'open'), noQuery] as const,
+    request: { params: IdParam },
+    responses: { 200: json(Viewers, 'Who watches now.', VIEWERS), ...failures(400, 401, 404, 429, 503) },
+  });
+  app.openapi(route, async (c) => {
+    const { id } = c.req.valid('param');
+    if (!(await findContainer(c, services, id))) throw notFound('desktop');
+    const read = relay.answer(c.get('user').id, viewersPath(id)).then((answer) => answer.json());
+    const viewers = await askRelay(c, read.then(Viewers.parse), 'Viewers can not be told now: retry.');
+    return c.json(viewers, 200);
+  });
+}
+
+/** `DELETE /containers/:id/viewers/:viewerId` */
+export function expelViewer(app: App, services: Services): void {
+  const { limiter, relay } = services;
+  const route = createRoute({
+    method: 'delete',
+    path: '/containers/{id}/viewers/{viewerId}',
+    operationId: 'expelViewer',
+    summary: 'Disconnect a viewer',
+    description:
+      'It may come back as long as its ticket is good: revoke that with `DELETE /realtime/tokens/{id}`.',
+    security,
+    middleware: [limited(limiter, 'closed'), noQuery] as const,
+    request: { params: ViewerParam },
+    responses: { 204: { description: 'It is disconnected.' }, ...failures(400, 401, 404, 429, 503) },
+  });
+  app.openapi(route, async (c) => {
+    const { id, viewerId } = c.req.valid('param');
+    if (!(await findContainer(c, services, id))) throw notFound('desktop');
+    if (!isId(viewerId)) throw notFound('viewer');
+    const asked = relay.answer(c.get('user').id, viewerPath(id, viewerId), { method: 'DELETE' });
+    await askRelay(c, asked, 'It is unknown whether the viewer was disconnected: see who watches, or retry.');
+    return c.body(null, 204);
+  });
+}

@@ -1,0 +1,66 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { OCR_MODEL } from '@warmwind/shared/inference';
+import { modelEntry } from '@warmwind/shared/openai';
+import { MODEL_ENTRY } from '../../docs/examples.ts';
+import type { App } from '../../env.ts';
+import { json, security } from '../../http/openapi.ts';
+import { limited } from '../../limits/charge.ts';
+import { NoAnswer } from '../../openai/errors.ts';
+import { openAiFailures } from '../../openai/openapi.ts';
+import type { Services } from '../../services.ts';
+import { servedModels } from '../models.ts';
+
+const Entry = z.object({
+  id: z.string(),
+  object: z.literal('model'),
+  created: z.number().int(),
+  owned_by: z.string(),
+});
+
+/** `GET /v1/models`: those that answer in words. Nobody knows when they were made. */
+export function listOpenAiModels(app: App, { limiter, redis }: Services): void {
+  const route = createRoute({
+    method: 'get',
+    path: '/v1/models',
+    operationId: 'listOpenAiModels',
+    summary: 'The models that are served now, as OpenAI lists them',
+    security,
+    middleware: [limited(limiter, 'open')] as const,
+    responses: {
+      200: json(z.object({ object: z.literal('list'), data: z.array(Entry) }), 'By name.', {
+        object: 'list',
+        data: [MODEL_ENTRY],
+      }),
+      ...openAiFailures(401, 429, 503),
+    },
+  });
+  app.openapi(route, async (c) => {
+    const data = (await wordModels(redis)).map((id) => modelEntry(id, 0));
+    return c.json({ object: 'list' as const, data }, 200);
+  });
+}
+
+/** `GET /v1/models/:id`. Clients encode the slashes of a name. */
+export function getOpenAiModel(app: App, { limiter, redis }: Services): void {
+  const route = createRoute({
+    method: 'get',
+    path: '/v1/models/{id}',
+    operationId: 'getOpenAiModel',
+    summary: 'One model that is served now, as OpenAI describes it',
+    security,
+    middleware: [limited(limiter, 'open')] as const,
+    request: { params: z.object({ id: z.string().openapi({ param: { name: 'id', in: 'path' } }) }) },
+    responses: { 200: json(Entry, 'The model.', MODEL_ENTRY), ...openAiFailures(401, 404, 429, 503) },
+  });
+  app.openapi(route, async (c) => {
+    const { id } = c.req.valid('param');
+    const served = await wordModels(redis);
+    if (served.includes(id)) return c.json(modelEntry(id, 0), 200);
+    const message = 'No host serves this model now: see GET /v1/models for those that are served.';
+    throw new NoAnswer(404, message, 'model_not_found', 'model');
+  });
+}
+
+/** By name. */
+const wordModels = async (redis: Services['redis']): Promise<string[]> =>
+  [...(await servedModels(redis)).keys()].filter((id) => id !== OCR_MODEL).sort();
