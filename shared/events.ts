@@ -13,8 +13,10 @@ export function parseRoom(room: unknown): { kind: RoomKind; id: string; room: Ro
   return { kind: match[1] as RoomKind, id: match[2], room: room as Room };
 }
 
-/** Room logs keep at least this many events; older ones are trimmed, and who asks for them gets a snapshot. */
+/** Room logs keep at least this many events, within `LOG_MAX_BYTES`; a client that asks for trimmed ones gets a snapshot. */
 export const LOG_MAX_EVENTS = 5000;
+/** Room logs hold at most this many bytes of event JSON; the oldest events are trimmed, the newest one always stays. */
+export const LOG_MAX_BYTES = 4 * 1024 * 1024;
 /** A room's log is forgotten this long after its last event, seconds. */
 export const LOG_TTL_SECONDS = 86_400;
 

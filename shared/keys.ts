@@ -94,7 +94,7 @@ export const REVOKED_CHANNEL = 'ww:revoked';
 // ---- realtime Redis: rooms, and screens (`screenKeys`) -------------------------------------------------------------------------
 /** A room is `job:<id>`, `container:<id>` or `user:<id>`; its log and channel live in its owner's slot. */
 export const roomKeys = {
-  /** Stream, the room's log: fields `n` (count since the log began) and `e` (the event without id and room, JSON). */
+  /** Stream, the room's log: fields `n` (count since the log began), `e` (the event without id and room, JSON) and `b` (bytes of `e` since the log began, before this one). */
   log: (owner: string, room: string) => ofUser(owner, `log:${room}`),
   /** Hash, what the append script remembers of a job or container: fence, seq and the tokens of events that come once. */
   meta: (owner: string, room: string) => ofUser(owner, `meta:${room}`),

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Envelope, Snapshot } from '@warmwind/shared/events';
 import { keys, roomKeys } from '@warmwind/shared/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { storedEvent } from '../../infra/testing/events.ts';
 import { plannedRandom } from '../../infra/testing/random.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
@@ -102,6 +103,22 @@ test('who resumes after a trimmed event is told so, gets a snapshot and then wha
   expect(await subscribe(kept, room, events[6]?.id)).toEqual({ ok: true, truncated: false });
   await waitFor('what is left', () => received.length === 3);
   expect(percents(received)).toEqual([8, 9, 10]);
+});
+
+test('a reader of a log that outgrew its bytes gets a snapshot and then what is left', async () => {
+  const { node, job, room, events } = await watching('active');
+  const large = (n: number) => storedEvent('job.progress', { percent: n, message: 'x'.repeat(96 * 1024) });
+  for (const n of upTo(60)) await world.append('ann', job, large(n));
+  await waitFor('all events', () => events.length === 60);
+  const late = world.client(node.url, await ticket('ann'));
+  const received = collect(late);
+  await connected(late);
+  expect(await subscribe(late, room, events[2]?.id)).toEqual({ ok: true, truncated: true });
+  await waitFor('the newest event', () => percents(received).at(-1) === 60);
+  expect(received[0]).toMatchObject({ type: 'job.snapshot', data: { jobId: job } });
+  const left = percents(received);
+  expect(left.length).toBeLessThan(57);
+  expect(left).toEqual(upTo(60).slice(-left.length));
 });
 
 test('when the realtime Redis loses its data, watchers get a snapshot and every new event', async () => {

@@ -11,26 +11,46 @@ import { defineScript } from '../script.ts';
  * A token \`end:…\` comes with the fence of the run that ended as its \`seq\`: nothing without a token follows under that
  * fence or an older one, and a later run, which has a later fence, is not held up by an end that is told late.
  *
- * KEYS: meta, subject's log, owner's log. ARGV: subject's channel, owner's channel, max events, TTL in seconds, fence
- * ('' for who only sends tokens), then per event: token, seq, '1' to keep it out of the owner's log, event JSON.
- * → number of events appended.
+ * A log is bounded in events and in bytes of event JSON, each time an event is appended; the oldest events go, and the
+ * newest stays however large it is. Each entry has the bytes that were appended before it (`b`), so that the bytes held
+ * are a difference; an entry without that field counts as the log's beginning.
+ *
+ * KEYS: meta, subject's log, owner's log. ARGV: subject's channel, owner's channel, max events, max bytes, TTL in seconds,
+ * fence ('' for who only sends tokens), then per event: token, seq, '1' to keep it out of the owner's log, event JSON.
+ * Returns the number of events appended.
  */
 const appendScript = /* lua */ `
-local meta, max, ttl, fence = KEYS[1], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local meta, max, max_bytes, ttl, fence = KEYS[1], ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+
+local function trim(log, total, newest)
+  local from, step = '-', 2
+  while true do
+    local rows = redis.call('XRANGE', log, from, '+', 'COUNT', step)
+    for _, row in ipairs(rows) do
+      if row[1] == newest or total - tonumber(row[2][6] or '0') <= max_bytes then
+        redis.call('XTRIM', log, 'MINID', row[1])
+        return
+      end
+    end
+    from, step = '(' .. rows[#rows][1], step * 2
+  end
+end
 
 local tails = {}
 local function append(log, channel, event)
   local tail = tails[log]
   if not tail then
     local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
-    tail = last and {last[1], tonumber(last[2][2])} or {'0-0', 0}
+    tail = last and {last[1], tonumber(last[2][2]), tonumber(last[2][6] or '0') + #last[2][4]} or {'0-0', 0, 0}
     tails[log] = tail
     redis.call('EXPIRE', log, ttl)
   end
-  local id = redis.call('XADD', log, 'MAXLEN', '~', max, '*', 'n', tail[2] + 1, 'e', event)
+  local bytes = string.format('%.0f', tail[3])
+  local id = redis.call('XADD', log, 'MAXLEN', '~', max, '*', 'n', tail[2] + 1, 'e', event, 'b', bytes)
   if tail[2] == 0 then redis.call('EXPIRE', log, ttl) end
   redis.call('SPUBLISH', channel, tail[1] .. '\\n' .. id .. '\\n' .. event)
-  tail[1], tail[2] = id, tail[2] + 1
+  tail[1], tail[2], tail[3] = id, tail[2] + 1, tail[3] + #event
+  if tail[3] > max_bytes then trim(log, tail[3], id) end
 end
 
 local known = redis.call('HMGET', meta, 'fence', 'seq', 'ended')
@@ -42,7 +62,7 @@ if fence and fence > known_fence then
 end
 
 local appended = 0
-for i = 6, #ARGV, 4 do
+for i = 7, #ARGV, 4 do
   local token, seq, private, event = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]
   local fresh
   if token ~= '' then
@@ -79,6 +99,7 @@ export const appendToRoom = defineScript({
     channel: z.string(),
     ownersChannel: z.string(),
     maxEvents: z.number(),
+    maxBytes: z.number(),
     ttlSeconds: z.number(),
     fence: z.number().optional(),
   }),

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { percentsOf, storedEvent } from '../../infra/testing/events.ts';
 import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
-import type { StoredEvent } from '../events.ts';
+import { LOG_MAX_BYTES, type StoredEvent } from '../events.ts';
 import { roomKeys } from '../keys.ts';
 import { type Append, appendEvents, type Subject } from './events.ts';
 
@@ -98,6 +98,63 @@ test('a log is counted from 1 without holes, and forgotten only after its time',
   expect((await log(to, to.room)).map(({ n }) => n)).toEqual([1, 2, 3]);
   expect(await redis.client.ttl(roomKeys.log(to.userId, to.room))).toBeGreaterThan(86_000);
   expect(await redis.client.ttl(roomKeys.meta(to.userId, to.room))).toBeGreaterThan(86_000);
+});
+
+/** Output of 64 KB in half as many characters. */
+const large = (n: number): StoredEvent => storedEvent('job.output', { text: `${n} ${'é'.repeat(32_760)}` });
+const numberOf = (event: string | undefined) => Number.parseInt(JSON.parse(event ?? '').data.text, 10);
+
+test('a log is bounded in bytes: the oldest events go in the step that appends, the newest ones stay', async () => {
+  const to = subject();
+  for (let n = 1; n <= 200; n++) {
+    await send(to, [{ event: large(n), seq: n }], 1);
+    if (n % 50 !== 0) continue;
+    for (const room of [to.room, `user:${to.userId}`]) {
+      const key = roomKeys.log(to.userId, room);
+      const rows = await redis.client.xrange(key, '-', '+');
+      const bytes = rows.reduce((sum, [, fields]) => sum + Buffer.byteLength(fields[3] ?? ''), 0);
+      expect(bytes).toBeLessThanOrEqual(LOG_MAX_BYTES);
+      expect(rows.length).toBe(Math.min(n, Math.floor(LOG_MAX_BYTES / (bytes / rows.length))));
+      expect(numberOf(rows.at(-1)?.[1][3])).toBe(n);
+      // A node of the stream holds one such event: what Redis allocates is near to what the budget counts.
+      const used = Number(await redis.client.memory('USAGE', key, 'SAMPLES', 0));
+      expect(used).toBeLessThan(1.3 * LOG_MAX_BYTES);
+    }
+  }
+});
+
+test('one append of more than a log may hold leaves the newest events of it', async () => {
+  const to = subject();
+  const batch = Array.from({ length: 100 }, (_, i) => ({ event: large(i + 1), token: `${i + 1}` }));
+  expect(await send(to, batch)).toBe(100);
+  const rows = await redis.client.xrange(roomKeys.log(to.userId, to.room), '-', '+');
+  expect(rows.map(([, fields]) => Number(fields[1]))).toEqual(
+    Array.from({ length: rows.length }, (_, i) => 100 - rows.length + i + 1),
+  );
+  expect(rows.length).toBeGreaterThan(50);
+});
+
+test('the end of a job stays in its log, however large it or the output before it is', async () => {
+  const to = subject();
+  for (let n = 1; n <= 80; n++) await send(to, [{ event: large(n), seq: n, private: true }], 1);
+  const result = { text: 'x'.repeat(LOG_MAX_BYTES), finishReason: 'stop', usage: {} };
+  const end = storedEvent('job.completed', { result });
+  await send(to, [{ event: end, token: 'end:1', seq: 1 }]);
+  // Neither output under the fence that ended, nor what is appended once, displaces it.
+  await send(to, [{ event: large(81), seq: 81 }], 1);
+  await send(to, [{ event: end, token: 'end:1', seq: 1 }]);
+  const rows = await redis.client.xrange(roomKeys.log(to.userId, to.room), '-', '+');
+  expect(rows.map(([, fields]) => JSON.parse(fields[3] ?? '').type)).toEqual(['job.completed']);
+});
+
+test('a log whose entries do not count their bytes is bounded all the same', async () => {
+  const to = subject();
+  const key = roomKeys.log(to.userId, to.room);
+  for (let n = 1; n <= 70; n++) await redis.client.xadd(key, '*', 'n', n, 'e', JSON.stringify(large(n)));
+  for (let n = 71; n <= 140; n++) await send(to, [{ event: large(n), seq: n }], 1);
+  const rows = await redis.client.xrange(key, '-', '+');
+  expect(Number(rows[0]?.[1][1])).toBeGreaterThan(70);
+  expect(numberOf(rows.at(-1)?.[1][3])).toBe(140);
 });
 
 test('under concurrent producers the order of the channel is the order of the log, each message naming the one before', async () => {

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { LOG_MAX_EVENTS, LOG_TTL_SECONDS, type StoredEvent } from '../events.ts';
+import { LOG_MAX_BYTES, LOG_MAX_EVENTS, LOG_TTL_SECONDS, type StoredEvent } from '../events.ts';
 import { roomKeys } from '../keys.ts';
 import { appendToRoom } from '../lua/append.lua.ts';
 import { runScript } from './script.ts';
@@ -30,6 +30,7 @@ export async function appendEvents(
     channel: roomKeys.channel(userId, room),
     ownersChannel: roomKeys.channel(userId, `user:${userId}`),
     maxEvents: LOG_MAX_EVENTS,
+    maxBytes: LOG_MAX_BYTES,
     ttlSeconds: LOG_TTL_SECONDS,
     fence,
   };
