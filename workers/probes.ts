@@ -6,8 +6,8 @@ import { hostQueues, QUEUES } from '@warmwind/shared/queues';
 import type { Registry } from 'prom-client';
 import type { Config } from './config.ts';
 import type { Engine } from './containers/engine.ts';
-import type { Lease } from './hosts/lease.ts';
 import type { Models } from './inference/models.ts';
+import type { Lease } from './leader/lease.ts';
 import type { Metrics } from './metrics.ts';
 import type { Stores } from './stores.ts';
 

@@ -5,7 +5,7 @@ import { listJobs } from '@warmwind/shared/ledger/reads';
 import { Ledger } from '@warmwind/shared/node/ledger';
 import { createLog } from '@warmwind/shared/node/log';
 import { buildEdge } from '../../edge/build.ts';
-import { prune } from '../../workers/ledger/retention.ts';
+import { prune } from '../../workers/leader/retention.ts';
 import { startEdge } from '../edge/serve.ts';
 import { AUTH_SECRET, WEBHOOK_SECRET } from '../edge/testing.ts';
 import { startPostgres } from '../testing/postgres.ts';

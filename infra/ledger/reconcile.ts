@@ -1,7 +1,7 @@
 /** `npm run ledger:reconcile`: see README.md, Restore. */
 import { parseArgs } from 'node:util';
 import { Drain } from '@warmwind/shared/node/drain';
-import { type ReconciledCounts, Reconciler } from '../../workers/ledger/reconcile.ts';
+import { type ReconciledCounts, Reconciler } from '../../workers/reconciler/reconcile.ts';
 import { createSkip } from '../../workers/skip.ts';
 import { run, table } from './command.ts';
 import { type System, withSystem } from './system.ts';

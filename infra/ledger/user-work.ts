@@ -19,7 +19,7 @@ import {
 } from '@warmwind/shared/records';
 import type { Job as BullJob, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { enqueue } from '../../workers/jobs/enqueue.ts';
+import { enqueue } from '../../workers/runtime/enqueue.ts';
 import type { UserRows } from './user-rows.ts';
 
 const LOOK_AGAIN_MS = 500;

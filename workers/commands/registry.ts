@@ -3,7 +3,7 @@ import type { DesktopHost } from '../containers/host.ts';
 import { createStart } from '../containers/start.ts';
 import { createStop } from '../containers/stop.ts';
 import type { Models } from '../inference/models.ts';
-import type { Handler } from '../jobs/runtime.ts';
+import type { Handler } from '../runtime/delivery.ts';
 
 /** What handlers work with: the containers of this host, and the models that it serves. */
 export type CommandContext = { host: DesktopHost; models: Models };

@@ -1,9 +1,9 @@
 import { keys } from '@warmwind/shared/keys';
 import type { DesktopRecord } from '@warmwind/shared/node/records';
 import type { Redis } from 'ioredis';
-import { JobFailure } from '../jobs/errors.ts';
-import { HandBack } from '../jobs/outcome.ts';
-import type { JobContext } from '../jobs/runtime.ts';
+import type { JobContext } from '../runtime/delivery.ts';
+import { JobFailure } from '../runtime/failures.ts';
+import { HandBack } from '../runtime/outcome.ts';
 import type { Engine } from './engine.ts';
 import type { Capacity } from './reservations.ts';
 import { parseSpec } from './spec.ts';

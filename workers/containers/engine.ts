@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContainerSpec } from '@warmwind/shared/containers';
 import type { Logger } from '@warmwind/shared/node/log';
 import Docker from 'dockerode';
-import { JobFailure } from '../jobs/errors.ts';
 import type { Metrics } from '../metrics.ts';
+import { JobFailure } from '../runtime/failures.ts';
 import { type Capacity, Reservations, type Reserved } from './reservations.ts';
 import { createOptions, desktopName, LABELS, RFB_DIRECTORY, RFB_SOCKET } from './spec.ts';
 

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { JobFailure } from '../jobs/errors.ts';
+import { JobFailure } from '../runtime/failures.ts';
 
 /** Linux: a handle that names a file and opens nothing. Node has no constant for it. */
 const O_PATH = 0o10000000;

@@ -1,7 +1,7 @@
 import { type ContainerSpec, StartContainer } from '@warmwind/shared/containers';
 import type { ContainerCreateOptions } from 'dockerode';
 import { z } from 'zod';
-import { JobFailure } from '../jobs/errors.ts';
+import { JobFailure } from '../runtime/failures.ts';
 import { SECCOMP } from './seccomp.ts';
 import { TERMINALS } from './terminals.ts';
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { percentsOf } from '../../infra/testing/events.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
-import { enqueue } from '../jobs/enqueue.ts';
+import { enqueue } from '../runtime/enqueue.ts';
 import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
 import { UIDS } from './reservations.ts';
 import { SECCOMP } from './seccomp.ts';

@@ -3,9 +3,9 @@ import type { JobResults } from '@warmwind/shared/contract/registry';
 import { isTerminal } from '@warmwind/shared/jobs';
 import type { DesktopRecord, JobRef } from '@warmwind/shared/node/records';
 import { bullJobId, hostQueue, type JobData } from '@warmwind/shared/queues';
-import { enqueue } from '../jobs/enqueue.ts';
-import { Forwarded, HandBack } from '../jobs/outcome.ts';
-import type { Handler } from '../jobs/runtime.ts';
+import type { Handler } from '../runtime/delivery.ts';
+import { enqueue } from '../runtime/enqueue.ts';
+import { Forwarded, HandBack } from '../runtime/outcome.ts';
 import type { DesktopHost } from './host.ts';
 
 const MAX_LOOKS = 5;

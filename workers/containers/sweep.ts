@@ -6,7 +6,7 @@ import type { ContainerRow } from '@warmwind/shared/ledger/rows';
 import { LedgerAway } from '@warmwind/shared/node/ledger';
 import type { ContainerRef, DesktopRecord } from '@warmwind/shared/node/records';
 import { each } from '../each.ts';
-import { failure } from '../jobs/errors.ts';
+import { failure } from '../runtime/failures.ts';
 import { createSkip } from '../skip.ts';
 import type { Found } from './engine.ts';
 import type { DesktopHost } from './host.ts';

@@ -9,9 +9,9 @@ import { type Queue, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { forward } from '../containers/stop.ts';
 import { each } from '../each.ts';
-import { readAnyJobData } from '../jobs/data.ts';
-import { failure } from '../jobs/errors.ts';
 import { loop } from '../loop.ts';
+import { readAnyJobData } from '../runtime/data.ts';
+import { failure } from '../runtime/failures.ts';
 import type { Skip } from '../skip.ts';
 import type { Presence } from './presence.ts';
 

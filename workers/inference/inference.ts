@@ -3,10 +3,10 @@ import { InferenceInput } from '@warmwind/shared/inference';
 import type { Records } from '@warmwind/shared/node/records';
 import { LANES, type QueueName } from '@warmwind/shared/queues';
 import type { Queue } from 'bullmq';
-import { enqueue } from '../jobs/enqueue.ts';
-import { JobFailure } from '../jobs/errors.ts';
-import { Forwarded } from '../jobs/outcome.ts';
-import type { Handler, JobContext } from '../jobs/runtime.ts';
+import type { Handler, JobContext } from '../runtime/delivery.ts';
+import { enqueue } from '../runtime/enqueue.ts';
+import { JobFailure } from '../runtime/failures.ts';
+import { Forwarded } from '../runtime/outcome.ts';
 
 /** Answers one request with a model. */
 export type InferenceHandler<Result> = (job: JobContext, input: InferenceInput) => Promise<Result>;

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { isFailureCode, JobFailure } from '../jobs/errors.ts';
+import { isFailureCode, JobFailure } from '../runtime/failures.ts';
 import { boundMemory, type MemoryBound } from './memory.ts';
 import { Said } from './protocol.ts';
 
@@ -151,7 +151,7 @@ export class Fork {
 /** What `serve` needs. */
 const OWN = [
   './',
-  '../jobs/errors.ts',
+  '../runtime/failures.ts',
   '../package.json',
   '../../node_modules/@warmwind/shared',
   '../../shared/package.json',

@@ -6,7 +6,7 @@ export const Said = z.discriminatedUnion('type', [
   z.object({ type: z.literal('ready') }),
   z.object({ type: z.literal('progress'), percent: z.number().min(0).max(100) }),
   z.object({ type: z.literal('result'), result: z.unknown() }),
-  /** `code` is one of `jobs/errors.ts` when the fork knows why; `message` is for logs. */
+  /** `code` is one of `runtime/failures.ts` when the fork knows why; `message` is for logs. */
   z.object({ type: z.literal('failure'), code: z.string().optional(), message: z.string() }),
 ]);
 export type Said = z.infer<typeof Said>;

@@ -1,4 +1,4 @@
-import { JobFailure } from '../jobs/errors.ts';
+import { JobFailure } from '../runtime/failures.ts';
 import { Fork, type Program } from './fork.ts';
 
 /** A fork is replaced after this many jobs. */

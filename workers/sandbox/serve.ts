@@ -1,12 +1,12 @@
 import { setPriority } from 'node:os';
 import { cutText } from '@warmwind/shared/text';
-import { JobFailure } from '../jobs/errors.ts';
+import { JobFailure } from '../runtime/failures.ts';
 import type { Said } from './protocol.ts';
 
 /** How much less urgent than its worker a fork is, as `nice` counts. */
 const NICE = 10;
 
-/** Does one job; says how far it is, 0-100. What it throws is told by `jobs/errors.ts` if it is a `JobFailure`. */
+/** Does one job; says how far it is, 0-100. What it throws is told by `runtime/failures.ts` if it is a `JobFailure`. */
 export type Work = (input: unknown, progress: (percent: number) => void) => Promise<unknown>;
 
 /**

@@ -1,5 +1,5 @@
 import { JOB_KINDS, type JobKind } from '@warmwind/shared/contract/registry';
-import type { Handler } from '../jobs/runtime.ts';
+import type { Handler } from '../runtime/delivery.ts';
 
 /** The same handler for every kind of job. */
 export const forEveryKind = (handler: Handler): Record<JobKind, Handler> =>

@@ -4,9 +4,9 @@ import { Records } from '@warmwind/shared/node/records';
 import { connectPatient, disconnect } from '@warmwind/shared/node/redis';
 import { Registry } from 'prom-client';
 import { startRedis } from '../../infra/testing/redis.ts';
-import type { Handler } from '../jobs/runtime.ts';
-import { JobWorker, type JobWorkerOptions } from '../jobs/worker.ts';
 import { createMetrics } from '../metrics.ts';
+import type { Handler } from '../runtime/delivery.ts';
+import { JobWorker, type JobWorkerOptions } from '../runtime/worker.ts';
 import { forEveryKind } from './handlers.ts';
 import { createSubmissions } from './submissions.ts';
 

@@ -6,12 +6,12 @@ import { Records } from '@warmwind/shared/node/records';
 import { connectPatient, connectPrompt } from '@warmwind/shared/node/redis';
 import { Queue } from 'bullmq';
 import { Registry } from 'prom-client';
-import { Cancellations } from '../jobs/cancellations.ts';
-import { FollowUp } from '../jobs/followup.ts';
-import { Observer } from '../jobs/observer.ts';
-import type { Handler } from '../jobs/runtime.ts';
-import { JobWorker } from '../jobs/worker.ts';
+import { FollowUp } from '../cancellation/follow-up.ts';
+import { Cancellations } from '../cancellation/subscriber.ts';
+import { Observer } from '../leader/observer.ts';
 import { createMetrics } from '../metrics.ts';
+import type { Handler } from '../runtime/delivery.ts';
+import { JobWorker } from '../runtime/worker.ts';
 import { forEveryKind } from './handlers.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { APIConnectionError, APIError } from 'openai';
-import { JobFailure } from '../../jobs/errors.ts';
+import { JobFailure } from '../../runtime/failures.ts';
 import { LineTooLongError } from './bounded-lines.ts';
 
 /** How much of what a server says is looked at, characters. */

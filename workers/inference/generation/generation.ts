@@ -1,10 +1,10 @@
 import type { GenerationResult } from '@warmwind/shared/inference';
 import type { Records } from '@warmwind/shared/node/records';
-import { type FailureCode, JobFailure } from '../../jobs/errors.ts';
-import { HandBack } from '../../jobs/outcome.ts';
-import type { JobContext } from '../../jobs/runtime.ts';
-import type { Turns } from '../../jobs/turns.ts';
 import type { Metrics } from '../../metrics.ts';
+import type { JobContext } from '../../runtime/delivery.ts';
+import { type FailureCode, JobFailure } from '../../runtime/failures.ts';
+import { HandBack } from '../../runtime/outcome.ts';
+import type { Turns } from '../../runtime/turns.ts';
 import type { InferenceHandler } from '../inference.ts';
 import type { Served } from '../served.ts';
 import { ServerBusy } from './failures.ts';

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { waitFor } from '../../../infra/testing/wait.ts';
-import { classify } from '../../jobs/errors.ts';
+import { classify } from '../../runtime/failures.ts';
 import { type Script, startModelServer, type TestModelServer } from '../../testing/model-server.ts';
 import { ServerBusy } from './failures.ts';
 import { ModelServer } from './server.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { InferenceInput } from '@warmwind/shared/inference';
-import { JobFailure } from '../../jobs/errors.ts';
+import { JobFailure } from '../../runtime/failures.ts';
 import { modelFailure } from './failures.ts';
 import type { ModelServer } from './server.ts';
 

@@ -1,7 +1,7 @@
 import { hasEnded } from '@warmwind/shared/containers';
 import type { Records } from '@warmwind/shared/node/records';
 import type { Screenshots } from '@warmwind/shared/node/screenshots';
-import { JobFailure } from '../../jobs/errors.ts';
+import { JobFailure } from '../../runtime/failures.ts';
 import type { Look } from './reading.ts';
 
 /** Looks at the screen of one of the caller's desktops, whatever host it is on. */

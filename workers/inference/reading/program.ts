@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { cutText } from '@warmwind/shared/text';
 import { disableTypes, imageSize, types } from 'image-size';
 import { createWorker, OEM } from 'tesseract.js';
-import { JobFailure } from '../../jobs/errors.ts';
+import { JobFailure } from '../../runtime/failures.ts';
 import { serve } from '../../sandbox/serve.ts';
 import type { Reading, ReadingInput } from './reading.ts';
 

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, OCR_MODEL, type ReadingResult } from '@warmwind/shared/inference';
 import type { ContainerRef } from '@warmwind/shared/node/records';
 import { z } from 'zod';
-import { JobFailure } from '../../jobs/errors.ts';
+import { JobFailure } from '../../runtime/failures.ts';
 import { Sandbox } from '../../sandbox/sandbox.ts';
 import type { InferenceHandler } from '../inference.ts';
 

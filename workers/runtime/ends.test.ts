@@ -6,13 +6,13 @@ import { connectPrompt, disconnect } from '@warmwind/shared/node/redis';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
+import { FollowUp } from '../cancellation/follow-up.ts';
+import { Cancellations } from '../cancellation/subscriber.ts';
+import { Observer } from '../leader/observer.ts';
 import { createLine, type Line } from '../testing/line.ts';
 import type { Submitted } from '../testing/submissions.ts';
-import { Cancellations } from './cancellations.ts';
-import { JobFailure } from './errors.ts';
-import { FollowUp } from './followup.ts';
-import { Observer } from './observer.ts';
-import type { Handler } from './runtime.ts';
+import type { Handler } from './delivery.ts';
+import { JobFailure } from './failures.ts';
 import type { JobWorker } from './worker.ts';
 
 const QUEUE = 'ai-inference';

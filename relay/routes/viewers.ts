@@ -2,10 +2,10 @@ import { ApiError } from '@warmwind/shared/errors';
 import { isId } from '@warmwind/shared/ids';
 import type { Http } from '../http/http.ts';
 import { actOnControl } from '../screen/control.ts';
+import { away, ownedDesktop } from '../screen/owned.ts';
 import { viewersOf } from '../screen/presence.ts';
 import { publicHolder } from '../screen/screen.ts';
-import type { ContainersContext } from './context.ts';
-import { away, ownedDesktop } from './owned.ts';
+import type { ContainersContext } from './containers-context.ts';
 
 /** `GET /containers/:id/viewers`: who watches a desktop, on all nodes, and who controls it. */
 export function listViewers(http: Http, { known, screens, realtime }: ContainersContext): void {

@@ -9,11 +9,11 @@ import { hostQueues, JOB_QUEUES, type JobData } from '@warmwind/shared/queues';
 import { containersOf } from '@warmwind/shared/refs';
 import type { Redis } from 'ioredis';
 import { apart } from '../each.ts';
-import { Leader } from '../hosts/leader.ts';
 import type { Metrics } from '../metrics.ts';
+import { readJobData } from '../runtime/data.ts';
+import { failure, readFailedReason } from '../runtime/failures.ts';
 import { createSkip } from '../skip.ts';
-import { readJobData } from './data.ts';
-import { failure, readFailedReason } from './errors.ts';
+import { Leader } from './leader.ts';
 
 const LOOK_FOR_HOSTS_MS = 1000;
 const BLOCK_MS = 5000;

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { LIMITS } from '../limits.ts';
 import { Metrics } from '../metrics.ts';
 import { Outgoing } from '../outgoing.ts';
-import { EventStream } from './stream.ts';
+import { EventStream } from './event-stream.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();

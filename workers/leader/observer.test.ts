@@ -9,8 +9,8 @@ import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { createMetrics } from '../metrics.ts';
+import { failedReason, failure } from '../runtime/failures.ts';
 import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
-import { failedReason, failure } from './errors.ts';
 import { Observer } from './observer.ts';
 
 const log = createLog('test');

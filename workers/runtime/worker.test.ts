@@ -3,12 +3,12 @@ import { CANCELLED_CHANNEL } from '@warmwind/shared/keys';
 import type { JobData } from '@warmwind/shared/queues';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
+import { Cancellations } from '../cancellation/subscriber.ts';
 import { reached, told, types } from '../testing/fleet.ts';
 import { createLine, type Line } from '../testing/line.ts';
-import { Cancellations } from './cancellations.ts';
-import { JobFailure } from './errors.ts';
+import type { Handler } from './delivery.ts';
+import { JobFailure } from './failures.ts';
 import { Cancelled } from './outcome.ts';
-import type { Handler } from './runtime.ts';
 
 let line: Line;
 beforeEach(async () => {

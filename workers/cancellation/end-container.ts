@@ -1,6 +1,6 @@
 import type { ContainerRef } from '@warmwind/shared/node/records';
-import type { DesktopHost } from './host.ts';
-import { stopDesktop } from './stop.ts';
+import type { DesktopHost } from '../containers/host.ts';
+import { stopDesktop } from '../containers/stop.ts';
 
 /**
  * Ends the desktop of a cancelled start, if it is at `place`: this host's name, or '' for one that no host holds. Once

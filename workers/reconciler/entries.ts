@@ -5,7 +5,7 @@ import { containerRow, type JobRow, jobRow } from '@warmwind/shared/ledger/rows'
 import type { JobEnd } from '@warmwind/shared/node/records';
 import type { JobData } from '@warmwind/shared/queues';
 import { each } from '../each.ts';
-import { readJobData } from '../jobs/data.ts';
+import { readJobData } from '../runtime/data.ts';
 import { byId, recordAhead } from './ahead.ts';
 import { type Entry, entriesOf, queueNames } from './bull.ts';
 import { readRows } from './pages.ts';

@@ -4,7 +4,7 @@ import { type JobRow, jobRow } from '@warmwind/shared/ledger/rows';
 import { bullJobId, hostOfQueue, JOB_DATA_VERSION } from '@warmwind/shared/queues';
 import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
 import { each } from '../each.ts';
-import { enqueue } from '../jobs/enqueue.ts';
+import { enqueue } from '../runtime/enqueue.ts';
 import { jobIsAhead, recordAhead } from './ahead.ts';
 import { lookUp } from './bull.ts';
 import { answers, openRows, readRows } from './pages.ts';

@@ -3,8 +3,8 @@ import { type AnyEnvelope, isTerminalEvent } from '@warmwind/shared/events';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Outgoing, Outlet } from '../outgoing.ts';
-import type { Listener } from '../rooms/listener.ts';
 import { EndSnapshot, endPosition } from './job.ts';
+import type { Listener } from './listener.ts';
 
 const encoder = new TextEncoder();
 

@@ -7,9 +7,9 @@ import { Slots } from '@warmwind/shared/slots';
 import { type Job, type Queue, type RateLimiterOptions, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { loop } from '../loop.ts';
+import { type Delivery, type Handler, Runtime, type RuntimeDeps } from './delivery.ts';
 import type { AbortReason } from './outcome.ts';
 import { ParkedJobs } from './parked.ts';
-import { type Delivery, type Handler, Runtime, type RuntimeDeps } from './runtime.ts';
 import { Turns } from './turns.ts';
 
 /** How often a worker looks at where its own runs stand, ms. */

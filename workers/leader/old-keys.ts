@@ -1,7 +1,7 @@
 import type { Logger } from '@warmwind/shared/node/log';
 import { moveOldKeys } from '@warmwind/shared/node/old-keys';
 import type { Redis } from 'ioredis';
-import { loop } from './loop.ts';
+import { loop } from '../loop.ts';
 
 /** While releases overlap, an earlier one may still write keys under their former names. */
 const EVERY_MS = 3_600_000;

@@ -3,7 +3,7 @@ import { isTerminal, Job, jobFromRecord, TERMINAL_JOB_STATES } from '@warmwind/s
 import { roomKeys } from '@warmwind/shared/keys';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { type Known, readRecord } from '../rooms/records.ts';
+import { type Known, readRecord } from './records.ts';
 
 /** A job as its owner sees it; `undefined` when nobody knows it any more. Rejects when who may know is away. */
 export const readJob = async (known: Known, owner: string, id: string): Promise<Job | undefined> =>

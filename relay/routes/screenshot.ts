@@ -4,8 +4,8 @@ import { z } from 'zod';
 import { subjectOf } from '../auth/ticket.ts';
 import type { Http } from '../http/http.ts';
 import { LIMITS } from '../limits.ts';
-import type { ContainersContext } from './context.ts';
-import { ownedDesktop } from './owned.ts';
+import { ownedDesktop } from '../screen/owned.ts';
+import type { ContainersContext } from './containers-context.ts';
 
 const Format = z.enum(['png', 'jpeg']).default('png');
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { classify, failedReason, failure, JobFailure, readFailedReason } from './errors.ts';
+import { classify, failedReason, failure, JobFailure, readFailedReason } from './failures.ts';
 
 test.each(['image_missing', 'timed_out', 'worker_lost'] as const)(
   'BullMQ keeps the code of a failure, and the code alone decides what it is read as: %s',

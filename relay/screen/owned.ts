@@ -2,7 +2,7 @@ import type { Container } from '@warmwind/shared/containers';
 import { ApiError } from '@warmwind/shared/errors';
 import type { TicketClaims } from '@warmwind/shared/realtime';
 import type { Known } from '../rooms/records.ts';
-import { openDesktop } from '../screen/access.ts';
+import { openDesktop } from './access.ts';
 
 /** A desktop for its owner: who has a share link may watch it, and ask nothing of it here. */
 export async function ownedDesktop(known: Known, ticket: TicketClaims, id: string): Promise<Container> {

@@ -3,10 +3,10 @@ import { isEventId } from '@warmwind/shared/events';
 import { subjectOf } from '../auth/ticket.ts';
 import type { Http } from '../http/http.ts';
 import { openRoom } from '../rooms/access.ts';
+import { EventStream } from '../rooms/event-stream.ts';
+import { endPosition, isLatestEnd, publishedEnd } from '../rooms/job.ts';
 import { Subscription } from '../rooms/subscription.ts';
-import type { JobsContext } from './context.ts';
-import { endPosition, isLatestEnd, publishedEnd } from './job.ts';
-import { EventStream } from './stream.ts';
+import type { JobsContext } from './jobs-context.ts';
 
 const NOT_STORED = { 'Cache-Control': 'no-store' };
 const HEADERS = {

@@ -6,11 +6,11 @@ import type { Logger } from '@warmwind/shared/node/log';
 import type { Records } from '@warmwind/shared/node/records';
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { Leader } from '../hosts/leader.ts';
 import { loop } from '../loop.ts';
 import type { Metrics } from '../metrics.ts';
+import { Reconciler } from '../reconciler/reconcile.ts';
 import { createSkip } from '../skip.ts';
-import { Reconciler } from './reconcile.ts';
+import { Leader } from './leader.ts';
 import { prune } from './retention.ts';
 
 /** How long the drain rests when there is nothing to move, ms. */

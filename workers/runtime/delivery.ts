@@ -9,7 +9,7 @@ import { withTimeout } from '@warmwind/shared/timeout';
 import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import type { Metrics } from '../metrics.ts';
 import { parseJobData, readAnyJobData } from './data.ts';
-import { classify, failedReason, failure } from './errors.ts';
+import { classify, failedReason, failure } from './failures.ts';
 import { type AbortReason, Cancelled, Forwarded, HandBack, reasonOf } from './outcome.ts';
 
 /** A handler that has been told to stop gets this long, ms; then its job is settled without it. */

@@ -7,8 +7,8 @@ import { z } from 'zod';
 import type { Http } from '../http/http.ts';
 import { LIMITS } from '../limits.ts';
 import { openRoom } from '../rooms/access.ts';
-import type { JobsContext } from './context.ts';
-import { readJob } from './job.ts';
+import { readJob } from '../rooms/job.ts';
+import type { JobsContext } from './jobs-context.ts';
 
 const WaitMs = z
   .string()

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis';
 import type { OpenAnswers } from '../http/hold.ts';
 import type { Known } from '../rooms/records.ts';
+import type { Pictures } from '../screen/pictures.ts';
 import type { Screens } from '../screen/screens.ts';
-import type { Pictures } from './pictures.ts';
 
 /** What the routes of desktops are built on. */
 export type ContainersContext = {
