@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { isId, isUserId } from '../ids.ts';
+
+/**
+ * How often a container was placed on a host: the fence of its record. A request for one incarnation is refused by any
+ * other, which shows nothing of what the caller saw.
+ */
+export const Incarnation = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+
+/** SHA-256 in hexadecimal digits. */
+const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+/**
+ * What every call and every session carries to the host of its container. The edge and the relay vouch for it; the host
+ * checks all that it can check itself.
+ */
+export const RequestEnvelope = z.strictObject({
+  /** Names the call or session; made by whoever sends the request to the host. */
+  callId: z.string().refine(isId),
+  userId: z.string().refine(isUserId),
+  containerId: z.string().refine(isId),
+  incarnation: Incarnation,
+  /** The id of what authenticated the request, never the secret itself: `token:…`, `ticket:…` or `job:…`. */
+  credential: z.string().min(1).max(160),
+  /** When nobody waits for the answer any more, ms since 1970. */
+  deadline: z.number().int().min(0),
+  /** Of the input as JSON, exactly as it is sent. */
+  inputHash: Sha256,
+});
+export type RequestEnvelope = z.infer<typeof RequestEnvelope>;
+
+/**
+ * Reads `If-Match: "<incarnation>"`.
+ * @returns `undefined` for a value that names no incarnation
+ */
+export function readIncarnation(header: string): number | undefined {
+  const [, digits] = /^"(\d{1,15})"$/.exec(header.trim()) ?? [];
+  return digits === undefined ? undefined : Number(digits);
+}
