@@ -55,6 +55,7 @@ const OTHERS = {
   unpublishedEnds: [keys.unpublishedEnds],
   models: [keys.models],
   modelsLoading: [keys.modelsLoading],
+  waitingForModel: [keys.waitingForModel, ids],
   addressLimit: [keys.addressLimit, addresses, scopes],
   hostLease: [keys.hostLease, hosts],
   hostContainers: [keys.hostContainers, hosts],

@@ -47,6 +47,8 @@ export const keys = {
   models: () => ofFleet('models', 'served'),
   /** Sorted set: host by the time in ms until which one of its model servers is known to be loading. */
   modelsLoading: () => ofFleet('models', 'loading'),
+  /** Sorted set: BullMQ's id of a delayed job by the time in ms it was queued at, until a worker that serves `model` promotes it. */
+  waitingForModel: (model: string) => ofFleet('models', `waiting:${model}`),
   /** Sorted set: id of a relay ticket that was revoked by the time in ms at which it would have expired at the latest. */
   revoked: (user: string) => ofUser(user, 'revoked'),
   /** String: when all tickets of a user that there were then were revoked, ms. */

@@ -9,6 +9,7 @@ import { Turns } from '../runtime/turns.ts';
 import type { Stores } from '../stores.ts';
 import { createGeneration } from './generation/generation.ts';
 import { ModelServers } from './generation/servers.ts';
+import { WaitingJobs } from './generation/waiting.ts';
 import { createInference } from './inference.ts';
 import { createLook } from './reading/look.ts';
 import { createReaders, createReading } from './reading/reading.ts';
@@ -24,6 +25,7 @@ export class Models {
   readonly #servers: ModelServers;
   readonly #gpus: Gpus;
   readonly #served: Served;
+  readonly #waitingJobs: WaitingJobs;
   readonly #asked: boolean;
 
   constructor(config: Config, stores: Stores, metrics: Metrics, log: Logger) {
@@ -46,8 +48,15 @@ export class Models {
       loading: () => servers.loading(),
       log,
     });
+    const waitingJobs = new WaitingJobs({
+      redis: stores.queueRedis,
+      queue: stores.queue('ai-inference'),
+      models: () => servers.available(config.INFERENCE_CONCURRENCY),
+      log,
+    });
     this.#servers = servers;
     this.#served = served;
+    this.#waitingJobs = waitingJobs;
     this.#gpus = new Gpus(log, metrics);
     const screenshots = new Screenshots(
       stores.realtimePrompt,
@@ -60,6 +69,7 @@ export class Models {
     const generate = createGeneration({
       servers,
       served,
+      waitingJobs,
       records,
       metrics,
       turns: new Turns(promptRedis, 'ai-inference', { max, duration }),
@@ -75,6 +85,7 @@ export class Models {
     this.#servers.start();
     this.#gpus.start();
     this.#served.start();
+    this.#waitingJobs.start();
   }
 
   /** For the readiness probe. Throws when there are model servers and none answers. */
@@ -88,7 +99,7 @@ export class Models {
 
   /** The fleet is told that nothing is served here any more. */
   withdraw(): Promise<unknown> {
-    return this.#served.close();
+    return Promise.all([this.#served.close(), this.#waitingJobs.close()]);
   }
 
   async close(): Promise<void> {

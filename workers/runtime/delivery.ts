@@ -205,7 +205,9 @@ export class Runtime {
       this.#ledgerAway ||= error instanceof LedgerAway;
       // A record that only the ledger has is the reconciler's.
       const verdict = await records.jobs.handBack(data, fence).catch(unlessAway);
-      return verdict === 'ended' ? null : this.handBack(delivery, delayOf(error));
+      if (verdict === 'ended') return null;
+      const onDelayed = error instanceof HandBack ? error.onDelayed : undefined;
+      return await this.handBack(delivery, delayOf(error)).finally(() => onDelayed?.());
     }
     const told = reason === 'timed-out' ? failure('timed_out') : classify(error);
     const attempts = attemptsMade + 1;

@@ -10,3 +10,18 @@ export async function enqueue(queue: Queue, data: JobData, priority: number): Pr
   await queue.remove(bullJobId(data.jobId, data.run)).catch(() => undefined);
   await queue.add(data.kind, data, runOptions({ ...data, priority }));
 }
+
+/**
+ * Ends the delay of a job. Never rejects.
+ * @param jobId BullMQ's id
+ * @returns whether the job was delayed, and is not any more
+ */
+export async function promote(queue: Queue, jobId: string): Promise<boolean> {
+  try {
+    const job = await queue.getJob(jobId);
+    await job?.promote();
+    return job !== undefined;
+  } catch {
+    return false;
+  }
+}

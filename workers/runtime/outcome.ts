@@ -2,10 +2,13 @@
 export class HandBack extends Error {
   override name = 'HandBack';
   readonly delayMs: number;
+  /** Runs once the job is delayed; must not reject. */
+  readonly onDelayed: (() => Promise<void>) | undefined;
 
-  constructor(delayMs = 0) {
+  constructor(delayMs = 0, onDelayed?: () => Promise<void>) {
     super('handed back');
     this.delayMs = delayMs;
+    this.onDelayed = onDelayed;
   }
 }
 

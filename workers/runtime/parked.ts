@@ -1,4 +1,5 @@
 import type { Job, Queue } from 'bullmq';
+import { promote } from './enqueue.ts';
 
 /** A parked job is looked at again after this, ms, and after twice as long each time, up to the longest. */
 const FIRST_WAIT_MS = 250;
@@ -44,18 +45,7 @@ export class ParkedJobs {
       this.remove(user, jobId);
       // Its user goes behind the others.
       if (this.#jobs.delete(user)) this.#jobs.set(user, jobs);
-      if (await this.#promoted(jobId)) return;
-    }
-  }
-
-  /** Whether the job was still delayed, and is not any more. */
-  async #promoted(jobId: string): Promise<boolean> {
-    try {
-      const job = await this.#queue.getJob(jobId);
-      await job?.promote();
-      return job !== undefined;
-    } catch {
-      return false;
+      if (await promote(this.#queue, jobId)) return;
     }
   }
 }

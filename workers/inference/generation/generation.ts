@@ -1,5 +1,6 @@
 import type { GenerationResult } from '@warmwind/shared/inference';
 import type { Records } from '@warmwind/shared/node/records';
+import { bullJobId } from '@warmwind/shared/queues';
 import type { Metrics } from '../../metrics.ts';
 import type { JobContext } from '../../runtime/delivery.ts';
 import { type FailureCode, JobFailure } from '../../runtime/failures.ts';
@@ -11,6 +12,7 @@ import { ServerBusy } from './failures.ts';
 import { Output } from './output.ts';
 import type { ModelServers } from './servers.ts';
 import { stream } from './stream.ts';
+import type { WaitingJobs } from './waiting.ts';
 
 /** A job that must wait is handed back for half as long as it has waited, within these, ms. */
 const WAIT_AT_LEAST_MS = 250;
@@ -19,6 +21,7 @@ const WAIT_AT_MOST_MS = 15_000;
 export type GenerationOptions = {
   servers: ModelServers;
   served: Served;
+  waitingJobs: WaitingJobs;
   records: Records;
   metrics: Metrics;
   turns: Turns;
@@ -35,7 +38,7 @@ export function createGeneration(options: GenerationOptions): InferenceHandler<G
     const startedAt = Date.now();
     const { userId } = job.data;
     const server = await servers.choose(input.model, userId);
-    if (server === 'busy') return wait(options, job, startedAt, 'model_busy');
+    if (server === 'busy') return wait(options, job, startedAt, { code: 'model_busy' });
     if (!server) return waitElsewhere(options, job, startedAt, input.model);
     server.inFlight += 1;
     const output = new Output(firstThen(job));
@@ -73,7 +76,7 @@ export function createGeneration(options: GenerationOptions): InferenceHandler<G
       output.discard();
       if (!(error instanceof ServerBusy)) throw error;
       server.refusals.add(userId, error.retryAfterMs);
-      return wait(options, job, startedAt, 'model_busy', error.retryAfterMs);
+      return wait(options, job, startedAt, { code: 'model_busy', atLeastMs: error.retryAfterMs });
     } finally {
       server.inFlight -= 1;
     }
@@ -98,10 +101,20 @@ async function waitElsewhere(
   startedAt: number,
   model: string,
 ): Promise<never> {
-  const { servers, served } = options;
+  const { servers, served, waitingJobs } = options;
   if (!servers.loading() && !(await served.elsewhere(model))) throw new JobFailure('model_missing');
-  return wait(options, job, startedAt, 'model_unavailable');
+  const { jobId, run } = job.data;
+  const onDelayed = () => waitingJobs.add(model, bullJobId(jobId, run), job.queuedAt);
+  return wait(options, job, startedAt, { code: 'model_unavailable', onDelayed });
 }
+
+type WaitOptions = {
+  /** The job fails with this when it has waited too long. */
+  code: FailureCode;
+  atLeastMs?: number | undefined;
+  /** See `HandBack`. */
+  onDelayed?: () => Promise<void>;
+};
 
 /**
  * Hands the job back until it has waited too long. No attempt is spent and no turn of the queue's limiter, so that other
@@ -111,11 +124,11 @@ async function wait(
   { records, turns, waitMs }: GenerationOptions,
   { data }: JobContext,
   startedAt: number,
-  code: FailureCode,
-  atLeastMs = WAIT_AT_LEAST_MS,
+  { code, atLeastMs = WAIT_AT_LEAST_MS, onDelayed }: WaitOptions,
 ): Promise<never> {
   const waited = Date.now() - (await records.jobs.startedAt(data));
   if (waited > waitMs) throw new JobFailure(code);
   await turns.giveBack(startedAt, data.userId);
-  throw new HandBack(Math.max(atLeastMs, Math.min(WAIT_AT_MOST_MS, waited / 2)) * (1 + Math.random() / 4));
+  const delayMs = Math.max(atLeastMs, Math.min(WAIT_AT_MOST_MS, waited / 2)) * (1 + Math.random() / 4);
+  throw new HandBack(delayMs, onDelayed);
 }

@@ -23,10 +23,11 @@ export class ModelServer {
   models: ReadonlySet<string> = new Set();
   /** Requests of this worker that it answers now. */
   inFlight = 0;
+  /** Requests that wait in it, of all its clients. */
+  waiting = 0;
   readonly refusals = new Refusals();
   readonly #url: string;
   readonly #key: string | undefined;
-  #waiting = 0;
   #lastUp = Date.now();
 
   /** @param url without path; `key` is sent as a bearer token */
@@ -48,11 +49,11 @@ export class ModelServer {
 
   /** What stands before a new request. */
   get load(): number {
-    return this.#waiting + this.inFlight;
+    return this.waiting + this.inFlight;
   }
 
   takes(userId: string, maxWaiting: number): boolean {
-    return this.#waiting <= maxWaiting && this.refusals.allow(userId);
+    return this.waiting <= maxWaiting && this.refusals.allow(userId);
   }
 
   /** Asks how it is. Never rejects. */
@@ -63,7 +64,7 @@ export class ModelServer {
     const served = models?.status === 200 ? parseModels(models.text) : undefined;
     // Not all of them have a `/health`.
     const healthy = health?.status === 200 || health?.status === 404;
-    this.#waiting = metrics?.status === 200 ? readWaiting(metrics.text) : 0;
+    this.waiting = metrics?.status === 200 ? readWaiting(metrics.text) : 0;
     if (healthy && served) {
       this.state = 'up';
       this.models = served;

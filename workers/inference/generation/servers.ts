@@ -57,6 +57,16 @@ export class ModelServers {
   }
 
   /**
+   * The models that a new job can be answered with now.
+   * @param slots how many requests this worker makes at a time
+   */
+  available(slots: number): string[] {
+    if (this.#servers.reduce((sum, { inFlight }) => sum + inFlight, 0) >= slots) return [];
+    const free = this.#up().filter(({ waiting }) => waiting <= this.#o.maxWaiting);
+    return [...new Set(free.flatMap(({ models }) => [...models]))];
+  }
+
+  /**
    * The one with the least to do; `busy` when all that have the model have too much or refuse this user; `undefined` when
    * none has it.
    */
