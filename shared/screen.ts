@@ -77,19 +77,45 @@ export type ScreenInput = z.infer<typeof ScreenInput>;
 export const isOnLayout = (keysym: number): boolean =>
   keysym < 0x7f || (keysym >= 0xfe00 && keysym <= 0xffff);
 
-/** Who may send input. `lease` rises with every change of hands: input under an older one is dropped by the host as well. */
-export const Control = z.object({
+const UserId = z.string().max(128);
+/** A guest by a share link; `userId` is the owner who made the link. Relays before this release send no `type`. */
+const GuestHolder = z.object({
+  type: z.literal('guest').default('guest'),
   viewerId: z.string().max(64),
-  userId: z.string().max(128),
-  /** It came by a share link: `userId` is who made that. */
-  shared: z.literal(true).optional(),
-  lease: z.number().int().min(1),
+  userId: UserId,
+  shared: z.literal(true),
 });
+/** A viewer of the owner. */
+const ViewerHolder = z.object({
+  type: z.literal('viewer').default('viewer'),
+  viewerId: z.string().max(64),
+  userId: UserId,
+});
+/** A program that acts by calls and watches nothing; `credential` is the id of what it authenticates with, not a secret. */
+const AgentHolder = z.object({ type: z.literal('agent'), userId: UserId, credential: z.string().max(128) });
+
+const lease = z.number().int().min(1);
+/**
+ * The holder of control and its lease, which rises with every change of hands: the host drops input under an older one
+ * as well.
+ */
+export const Control = z.union([
+  GuestHolder.extend({ lease }),
+  ViewerHolder.extend({ lease }),
+  AgentHolder.extend({ lease }),
+]);
 export type Control = z.infer<typeof Control>;
 
-/** Who holds control, as every viewer may know it. */
-export const Holder = Control.omit({ lease: true });
+/** The holder of control as every viewer may see it: a viewer of the owner, a guest or an agent. */
+export const Holder = z.union([GuestHolder, ViewerHolder, AgentHolder]);
 export type Holder = z.infer<typeof Holder>;
+/** A viewer or guest that asks for control. */
+export const Requester = z.union([GuestHolder, ViewerHolder]);
+export type Requester = z.infer<typeof Requester>;
+
+/** @returns the viewer that holds control; `undefined` when an agent does, or nobody */
+export const holdingViewer = (holder: Holder | null): string | undefined =>
+  holder === null || holder.type === 'agent' ? undefined : holder.viewerId;
 
 /** Where a button of the pointer was pressed, pixels. */
 export const Held = z.object({
@@ -118,7 +144,7 @@ export const ControlAction = z.enum(['request', 'release', 'take', 'grant']);
 export type ControlAction = z.infer<typeof ControlAction>;
 
 /** `vnc:request`, to the owner's viewers and to the holder: a viewer asks for control that another holds. */
-export const ControlRequest = z.object({ containerId: z.string(), viewer: Holder });
+export const ControlRequest = z.object({ containerId: z.string(), viewer: Requester });
 export type ControlRequest = z.infer<typeof ControlRequest>;
 
 /** Why input did not reach the desktop, and what its viewer reads of it. */

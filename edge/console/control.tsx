@@ -1,5 +1,5 @@
 import type { ViewerControl } from '@warmwind/shared/client/viewer';
-import type { Holder } from '@warmwind/shared/screen';
+import { type Holder, holdingViewer, type Requester } from '@warmwind/shared/screen';
 import { useEffect, useState } from 'preact/hooks';
 import { nameOf } from './parts.tsx';
 
@@ -9,7 +9,10 @@ const REQUEST_MS = 60_000;
 export type Act = (action: 'request' | 'release' | 'take' | 'grant', viewerId?: string) => void;
 type Props = ViewerControl & { owner: boolean; act: Act };
 
-const holderName = ({ viewerId, ...holder }: Holder): string => nameOf({ id: viewerId, ...holder });
+const holderName = (holder: Holder): string =>
+  holder.type === 'agent'
+    ? `agent ${holder.credential.slice(0, 8)}`
+    : nameOf({ id: holder.viewerId, userId: holder.userId, shared: holder.type === 'guest' });
 
 export function Badge({ mode, holder, mine }: ViewerControl) {
   if (mode === 'view') return <span class="state view">view only</span>;
@@ -24,7 +27,7 @@ export function Badge({ mode, holder, mine }: ViewerControl) {
 /** The one button for control: it keeps the focus while what it does changes. */
 export function ControlButton({ mode, holder, mine, owner, act }: Props) {
   const [asked, setAsked] = useState<string>();
-  const waits = asked !== undefined && asked === holder?.viewerId;
+  const waits = asked !== undefined && asked === holdingViewer(holder);
   if (mode === 'view') return null;
   const [text, run]: [string, () => void] = mine
     ? ['Release', () => act('release')]
@@ -35,7 +38,7 @@ export function ControlButton({ mode, holder, mine, owner, act }: Props) {
         : [
             waits ? 'Request control again' : 'Request control',
             () => {
-              setAsked(holder.viewerId);
+              setAsked(holdingViewer(holder));
               act('request');
             },
           ];
@@ -46,8 +49,8 @@ export function ControlButton({ mode, holder, mine, owner, act }: Props) {
       </button>
       {waits && !mine && (
         <small role="status">
-          Requested: {holder && holderName(holder)} {holder?.shared && 'or the desktop’s owner '}can hand it
-          over.
+          Requested: {holder && holderName(holder)} {holder?.type === 'guest' && 'or the desktop’s owner '}can
+          hand it over.
         </small>
       )}
     </>
@@ -57,20 +60,21 @@ export function ControlButton({ mode, holder, mine, owner, act }: Props) {
 /** Viewers that ask for control, newest last; one that has got it, or has waited for long, asks no more. */
 export function useRequests(
   holder: Holder | null,
-): [Holder[], (viewer: Holder) => void, (id: string) => void] {
-  const [requests, setRequests] = useState<Holder[]>([]);
+): [Requester[], (viewer: Requester) => void, (id: string) => void] {
+  const [requests, setRequests] = useState<Requester[]>([]);
   const drop = (id: string) => setRequests((now) => now.filter(({ viewerId }) => viewerId !== id));
-  const add = (viewer: Holder) => {
+  const add = (viewer: Requester) => {
     setRequests((now) => [...now.filter(({ viewerId }) => viewerId !== viewer.viewerId), viewer]);
     setTimeout(() => drop(viewer.viewerId), REQUEST_MS);
   };
+  const holding = holdingViewer(holder);
   useEffect(() => {
-    if (holder) drop(holder.viewerId);
-  }, [holder?.viewerId]);
+    if (holding !== undefined) drop(holding);
+  }, [holding]);
   return [requests, add, drop];
 }
 
-type RequestsProps = { requests: Holder[]; owner: boolean; act: Act; onDismiss: (id: string) => void };
+type RequestsProps = { requests: Requester[]; owner: boolean; act: Act; onDismiss: (id: string) => void };
 
 /** The owner hands control over; a guest that holds it releases it. */
 export const Requests = ({ requests, owner, act, onDismiss }: RequestsProps) => (

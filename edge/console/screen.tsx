@@ -2,6 +2,7 @@ import type { Connection } from '@warmwind/shared/client/client';
 import { LEAVE_KEYS } from '@warmwind/shared/client/leave';
 import { createViewer, type Viewer, type ViewerControl } from '@warmwind/shared/client/viewer';
 import type { ReadingResult } from '@warmwind/shared/inference';
+import { holdingViewer } from '@warmwind/shared/screen';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ClipboardMenu } from './clipboard.tsx';
 import { type Act, Badge, ControlButton, Requests, useRequests } from './control.tsx';
@@ -68,7 +69,7 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
     viewer.current?.control(action, viewerId).then(
       (holder) => {
         const got = action === 'request' || action === 'take';
-        if (got && holder?.viewerId === control.viewerId) viewer.current?.focus();
+        if (got && holdingViewer(holder) === control.viewerId) viewer.current?.focus();
       },
       (error: Error) => say(error.message),
     );

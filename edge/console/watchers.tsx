@@ -1,5 +1,5 @@
 import type { ViewerControl } from '@warmwind/shared/client/viewer';
-import type { Viewer as Watcher } from '@warmwind/shared/screen';
+import { holdingViewer, type Viewer as Watcher } from '@warmwind/shared/screen';
 import { useEffect, useState } from 'preact/hooks';
 import { useAction } from './action.ts';
 import { ago, nameOf, State, useNotice } from './parts.tsx';
@@ -27,7 +27,7 @@ export function Watchers({ store, id, control, onRevoked }: Props) {
     void look();
     const timer = setInterval(look, LOOK_EVERY_MS);
     return () => clearInterval(timer);
-  }, [store, id, control?.viewerId, control?.holder?.viewerId]);
+  }, [store, id, control?.viewerId, holdingViewer(control?.holder ?? null)]);
   const [pending, act] = useAction(say);
   const disconnect = (viewerId: string) => () =>
     act(async () => {

@@ -69,7 +69,7 @@ export const VIEWERS: Viewers = {
       since: STARTED,
     },
   ],
-  control: { viewerId: VIEWER_ID, userId: 'user-1' },
+  control: { type: 'viewer', viewerId: VIEWER_ID, userId: 'user-1' },
 };
 
 export const MODELS = { items: [{ id: MODEL, hosts: 2 }] };

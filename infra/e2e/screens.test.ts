@@ -53,7 +53,7 @@ test('the edge lists the viewers of all links, and disconnects one of them', asy
     [own.viewerId, own.ticketId, true],
     [link.viewerId, link.ticketId, false],
   ]);
-  expect(control).toEqual({ viewerId: own.viewerId, userId: 'ada' });
+  expect(control).toEqual({ type: 'viewer', viewerId: own.viewerId, userId: 'ada' });
   const viewer = `/containers/${desktop}/viewers/${link.viewerId}`;
   expect((await edge.call('bob', 'DELETE', viewer)).status).toBe(404);
   expect((await edge.call('ada', 'DELETE', viewer)).status).toBe(204);

@@ -59,7 +59,7 @@ test('whichever node is asked, all viewers are listed, and who of them controls'
         control: false,
       },
     ]);
-    expect(control).toEqual({ viewerId: first.viewerId, userId: 'ann' });
+    expect(control).toEqual({ type: 'viewer', viewerId: first.viewerId, userId: 'ann' });
   }
   const lookup = (socket: Socket) => socket.emitWithAck('vnc:viewers', { containerId: id });
   expect(await lookup(first.socket)).toEqual({ ok: true, ...(await list(one)) });

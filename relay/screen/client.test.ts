@@ -8,8 +8,11 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
 
 const ID = 'd1';
-const ADA: Holder = { viewerId: 'v1', userId: 'ada' };
-const BOB: Holder = { viewerId: 'v9', userId: 'bob' };
+const ADA: Holder = { type: 'viewer', viewerId: 'v1', userId: 'ada' };
+const BOB: Holder = { type: 'viewer', viewerId: 'v9', userId: 'bob' };
+const AGENT: Holder = { type: 'agent', userId: 'ada', credential: 'v1' };
+const nameOf = (holder: Holder | null) =>
+  holder?.type === 'agent' ? `agent ${holder.credential}` : (holder?.viewerId ?? 'free');
 const bytes = (n: number) => Buffer.alloc(n);
 
 /** A server that speaks the relay's protocol and also does what a relay never should. */
@@ -53,7 +56,7 @@ async function watch(options: Partial<WatchOptions> = {}) {
     },
     onKey: ({ length }) => seen.push(`key of ${length}`),
     onFrame: ({ length }) => seen.push(`frame of ${length}`),
-    onControl: (holder, mine) => seen.push(`control: ${holder?.viewerId ?? 'free'}${mine ? ', mine' : ''}`),
+    onControl: (holder, mine) => seen.push(`control: ${nameOf(holder)}${mine ? ', mine' : ''}`),
     onGone: (reason) => seen.push(`gone: ${reason}`),
     ...options,
   });
@@ -91,6 +94,7 @@ test('a frame that comes twice is shown once, and asks for nothing', async () =>
 test.each([
   ['which is still in its name, is taken back', ADA, [{ containerId: ID, action: 'take' }]],
   ['which another has by now, is left to them', BOB, []],
+  ['which an agent has by now, is left to it', AGENT, []],
   ['which is free by now, is left free', null, []],
 ])('control that was held at a relay that died, %s', async (_, holder, expected) => {
   const { seen, joined } = await watch();
@@ -104,6 +108,18 @@ test.each([
   await waitFor('a later message', () => sentOf('vnc:ack').length > 0);
   expect(sentOf('vnc:control')).toEqual(expected);
   expect(seen).toContain(`gone: ${DISCONNECTED}`);
+});
+
+test('an agent in control is no viewer, whatever its credential is called', async () => {
+  const { seen } = await watch();
+  for (const holder of [ADA, AGENT]) relay?.emit('vnc:control', { containerId: ID, holder });
+  await waitFor('the loss', () => seen.at(-1) === 'control: agent v1');
+});
+
+test('a holder from a relay that names no types is read as before', async () => {
+  const { seen } = await watch();
+  relay?.emit('vnc:control', { containerId: ID, holder: { viewerId: 'v1', userId: 'ada' } });
+  await waitFor('control', () => seen.at(-1) === 'control: v1, mine');
 });
 
 test('a viewer from whom control is taken is told, and does not take it back by itself', async () => {

@@ -1,10 +1,17 @@
-import { CONTROL_IDLE_MS, CONTROL_TTL_MS, screenKeys } from '@warmwind/shared/screen';
+import {
+  CONTROL_IDLE_MS,
+  CONTROL_TTL_MS,
+  type Holder,
+  holdingViewer,
+  screenKeys,
+} from '@warmwind/shared/screen';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
 import { TestHost } from '../testing/host.ts';
 import { type Watcher, watch } from '../testing/watcher.ts';
 import { metric, upTo, World } from '../testing/world.ts';
+import { actOnControl } from './control.ts';
 
 let world: World;
 
@@ -27,6 +34,9 @@ const control = ({ socket }: Watcher, containerId: string, action: string, more:
   socket.timeout(5000).emitWithAck('vnc:control', { containerId, action, ...more });
 /** All that this client sent before has been dealt with. */
 const settled = ({ socket }: Watcher) => socket.timeout(5000).emitWithAck('unsubscribe', { room: 'job:x' });
+/** Has `watcher` received that `viewer` holds control? */
+const holds = (watcher: Watcher, viewer: Watcher) =>
+  holdingViewer(watcher.holders.at(-1) ?? null) === viewer.viewerId;
 const present = async (id: string) =>
   JSON.parse((await world.realtime.client.get(screenKeys.control(id))) ?? 'null');
 
@@ -76,7 +86,7 @@ test.each(tickets)(
     type(holder, id, key(1));
     await waitFor('the input', () => host.inputs().length === 1);
     const viewer = await watch(world, url, id, options);
-    const held = { viewerId: holder.viewerId, userId: 'ann' };
+    const held = { type: 'viewer', viewerId: holder.viewerId, userId: 'ann' };
     expect(viewer.answer).toMatchObject({ holder: held });
     for (const input of inputs) type(viewer, id, input);
     if (sends) expect(await control(viewer, id, 'request')).toEqual({ ok: true, holder: held });
@@ -201,7 +211,7 @@ test('a holder keeps control while it sends input, and loses it when it is idle'
   expect(performance.now() - last).toBeGreaterThan(CONTROL_IDLE_MS - 1000);
   expect([other.holders[1], holder.holders[1]]).toEqual([null, null]);
   type(other, id, key(3));
-  await waitFor('the other to hold it', () => holder.holders.at(-1)?.viewerId === other.viewerId);
+  await waitFor('the other to hold it', () => holds(holder, other));
 }, 90_000);
 
 test('a guest asks for control, its owner and the holder are notified on every node, and the owner grants it', async () => {
@@ -210,7 +220,7 @@ test('a guest asks for control, its owner and the holder are notified on every n
   const guest = await watch(world, urls[1] ?? '', id, { mode: 'control', shared: true });
   const owner = await watch(world, url, id, { mode: 'control' });
   const looking = [await watch(world, url, id), await watch(world, url, id, { shared: true })];
-  const named = ({ viewerId }: Watcher) => ({ viewerId, userId: 'ann', shared: true });
+  const named = ({ viewerId }: Watcher) => ({ type: 'guest', viewerId, userId: 'ann', shared: true });
 
   await control(holder, id, 'request');
   type(holder, id, key(1));
@@ -234,7 +244,7 @@ test('a guest asks for control, its owner and the holder are notified on every n
   }
   expect((await present(id)).viewerId).toBe(holder.viewerId);
   expect(await control(owner, id, 'grant', grant)).toEqual({ ok: true, holder: named(guest) });
-  await waitFor('the guest to know', () => guest.holders.at(-1)?.viewerId === guest.viewerId);
+  await waitFor('the guest to know', () => holds(guest, guest));
   type(holder, id, key(2));
   await settled(holder);
   type(guest, id, key(3));
@@ -242,6 +252,50 @@ test('a guest asks for control, its owner and the holder are notified on every n
   expect(host.inputs().map(({ input }) => input)).toEqual([key(1), key(3)]);
   expect([owner, holder].map(({ requests }) => requests.length)).toEqual([1, 1]);
   expect([guest, ...looking].flatMap(({ requests }) => requests)).toEqual([]);
+});
+
+test('an agent holds control until it expires or the owner takes it; viewers see it and reach nothing', async () => {
+  const { url, id, host } = await desktop();
+  const agent: Holder = { type: 'agent', userId: 'ann', credential: 'key-1' };
+  const owner = await watch(world, url, id, { mode: 'control' });
+  const guest = await watch(world, url, id, { mode: 'control', shared: true });
+  const act = (...asked: ['look' | 'request' | 'release', Holder]) =>
+    actOnControl(world.realtime.client, id, ...asked);
+  expect(await act('request', agent)).toMatchObject({ changed: true, holder: agent });
+  await waitFor('the viewers to know', () => [owner, guest].every(({ holders }) => holders.length === 1));
+  expect([...owner.holders, ...guest.holders]).toEqual([agent, agent]);
+  expect(await control(guest, id, 'request')).toEqual({ ok: true, holder: agent });
+  type(guest, id, key(1));
+  await waitFor('the notice', () => guest.dropped.length === 1);
+  expect(guest.dropped).toMatchObject([{ reason: 'not_holder', holder: agent }]);
+
+  // Renewed and released by the same credential of the same user alone.
+  await world.realtime.client.pexpire(screenKeys.control(id), 1000);
+  for (const other of [
+    { ...agent, credential: 'key-2' },
+    { ...agent, userId: 'bob' },
+  ]) {
+    expect(await act('release', other)).toMatchObject({ changed: false, holder: agent });
+  }
+  expect(await world.realtime.client.pttl(screenKeys.control(id))).toBeLessThanOrEqual(1000);
+  await act('look', agent);
+  expect(await world.realtime.client.pttl(screenKeys.control(id))).toBeGreaterThan(1000);
+
+  expect(await control(owner, id, 'take')).toMatchObject({ holder: { viewerId: owner.viewerId } });
+  expect(await act('release', agent)).toMatchObject({ changed: false });
+  type(owner, id, key(2));
+  await waitFor('the input', () => host.inputs().length === 1);
+});
+
+test('control that a relay without types has given is held, renewed and released as before', async () => {
+  const { url, id } = await desktop();
+  const viewer = await watch(world, url, id, { mode: 'control' });
+  const given = { viewerId: viewer.viewerId, userId: 'ann', lease: 5 };
+  await world.realtime.client.set(screenKeys.leases(id), given.lease);
+  await world.realtime.client.set(screenKeys.control(id), JSON.stringify(given), 'PX', 60_000);
+  const { lease: _, ...holder } = given;
+  expect(await control(viewer, id, 'request')).toEqual({ ok: true, holder: { type: 'viewer', ...holder } });
+  expect(await control(viewer, id, 'release')).toEqual({ ok: true, holder: null });
 });
 
 test('a viewer whose key or button reaches nothing is notified, with who holds control', async () => {
@@ -256,7 +310,7 @@ test('a viewer whose key or button reaches nothing is notified, with who holds c
   }
   await waitFor('the notices', () => [guest, viewing].every(({ dropped }) => dropped.length > 0));
   await Promise.all([settled(guest), settled(viewing)]);
-  const held = { viewerId: holder.viewerId, userId: 'ann' };
+  const held = { type: 'viewer', viewerId: holder.viewerId, userId: 'ann' };
   expect(guest.dropped).toMatchObject([{ containerId: id, reason: 'not_holder', holder: held }]);
   expect(viewing.dropped).toMatchObject([{ containerId: id, reason: 'view' }]);
   expect(guest.dropped[0]?.message).toContain('request');
@@ -270,7 +324,7 @@ test('every viewer on every node learns who holds control, and the host that it 
   const viewers = [first, second, await watch(world, urls[1] ?? '', id, { shared: true })];
   const told = (count: number) =>
     waitFor('all to be told', () => viewers.every(({ holders }) => holders.length === count));
-  const named = ({ viewerId }: Watcher) => ({ viewerId, userId: 'ann' });
+  const named = ({ viewerId }: Watcher) => ({ type: 'viewer', viewerId, userId: 'ann' });
 
   expect(await control(first, id, 'request')).toEqual({ ok: true, holder: named(first) });
   await told(1);
@@ -291,7 +345,7 @@ test('a guest who holds control is told from its host', async () => {
     await watch(world, url, id, { mode: 'control', shared: true }),
     await watch(world, url, id, { mode: 'control' }),
   ];
-  const holder = { viewerId: guest.viewerId, userId: 'ann', shared: true };
+  const holder = { type: 'guest', viewerId: guest.viewerId, userId: 'ann', shared: true };
   expect(await control(guest, id, 'request')).toEqual({ ok: true, holder });
   await waitFor('the owner to be told', () => owner.holders.length === 1);
   expect(owner.holders).toEqual([holder]);

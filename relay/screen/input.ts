@@ -1,4 +1,4 @@
-import { type DroppedReason, isOnLayout, type ScreenInput } from '@warmwind/shared/screen';
+import { type DroppedReason, holdingViewer, isOnLayout, type ScreenInput } from '@warmwind/shared/screen';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
 import { Bucket } from '../sockets/bucket.ts';
@@ -130,7 +130,7 @@ export class Input {
     this.#draining = undefined;
     for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
       const { holder } = this.#screen.control;
-      const mine = holder?.viewerId === this.#viewer.id;
+      const mine = holder !== null && holdingViewer(holder) === this.#viewer.id;
       if (!holder && next.asks) {
         this.#ask();
         return;

@@ -1,5 +1,11 @@
 import { newId } from '@warmwind/shared/ids';
-import { type Holder, Viewer as SeenViewer, screenKeys, type Viewers } from '@warmwind/shared/screen';
+import {
+  type Holder,
+  holdingViewer,
+  Viewer as SeenViewer,
+  screenKeys,
+  type Viewers,
+} from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
@@ -79,6 +85,6 @@ function read(value: string): Vouched | undefined {
 
 /** The viewers of a desktop as its owner sees them. */
 export const viewersOf = (seen: Omit<SeenViewer, 'control'>[], holder: Holder | null): Viewers => ({
-  items: seen.map((viewer) => ({ ...viewer, control: viewer.id === holder?.viewerId })),
+  items: seen.map((viewer) => ({ ...viewer, control: viewer.id === holdingViewer(holder) })),
   control: holder,
 });

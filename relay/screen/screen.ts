@@ -7,8 +7,10 @@ import {
   HOST_AWAY,
   Holder,
   HostDropped,
+  holdingViewer,
   MAX_CUT_TEXT,
   MAX_FRAME_BYTES,
+  type Requester,
   readFrameHead,
   screenKeys,
   type ToHost,
@@ -119,7 +121,7 @@ export class Screen {
   }
 
   /** A viewer asks for control: those of this node who can grant or release it are notified. */
-  requested(viewer: Holder): void {
+  requested(viewer: Requester): void {
     for (const other of this.viewers.values()) {
       if (other.id === viewer.viewerId || !(other.governs || other === this.holding)) continue;
       const { containerId } = this;
@@ -129,7 +131,7 @@ export class Screen {
 
   /** The viewer of this node that holds control. */
   get holding(): Viewer | undefined {
-    return this.viewers.get(this.control.holder?.viewerId ?? '');
+    return this.viewers.get(holdingViewer(this.control.holder) ?? '');
   }
 
   /** → how many have heard it, as far as Redis knows. Rejects while Redis is away. */

@@ -1,11 +1,11 @@
 import { ApiError } from '@warmwind/shared/errors';
-import { type ControlAction, type Holder, screenKeys } from '@warmwind/shared/screen';
+import { type ControlAction, holdingViewer, type Requester, screenKeys } from '@warmwind/shared/screen';
 import { withTimeout } from '@warmwind/shared/timeout';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 import type { Known } from '../rooms/records.ts';
 import { endedState } from './access.ts';
-import { actOnControl, type ControlState } from './control.ts';
+import { actOnControl, asHolder, type ControlState } from './control.ts';
 import { lookAtHosts } from './hosts.ts';
 import { Presence } from './presence.ts';
 import { Screen, type ScreenContext } from './screen.ts';
@@ -46,7 +46,7 @@ export class Screens {
     context.io.on(CONTROL, (containerId: string, state: ControlState) => {
       this.#find(containerId)?.learn(state);
     });
-    context.io.on(REQUEST, (containerId: string, viewer: Holder) => {
+    context.io.on(REQUEST, (containerId: string, viewer: Requester) => {
       this.#find(containerId)?.requested(viewer);
     });
     context.io.on(EXPEL, (containerId: string, viewerId: string) => this.#expel(containerId, viewerId));
@@ -101,7 +101,7 @@ export class Screens {
     if (!screen.viewers.delete(viewer.id)) return;
     this.presence.remove(viewer).catch(() => undefined);
     // Should this fail, control ends by itself soon.
-    if (screen.control.holder?.viewerId === viewer.id)
+    if (holdingViewer(screen.control.holder) === viewer.id)
       this.act(screen, 'release', viewer).catch(() => undefined);
     this.#forgetUnwatched(screen);
   }
@@ -110,17 +110,15 @@ export class Screens {
   async act(screen: Screen, action: Exclude<ControlAction, 'grant'>, viewer: Viewer): Promise<void> {
     if (action !== 'release') viewer.active();
     const state = await this.#change(screen, action, viewer.holder);
-    const left = !screen.viewers.has(viewer.id) && state.holder?.viewerId === viewer.id;
+    const left = !screen.viewers.has(viewer.id) && holdingViewer(state.holder) === viewer.id;
     if (left) await this.act(screen, 'release', viewer);
   }
 
   /** Passes on that a viewer asks for control which another holds. */
   request({ containerId }: Screen, viewer: Viewer): void {
     if (!viewer.requests()) return;
-    const { id: viewerId, userId, shared } = viewer.holder;
-    const asking: Holder = { viewerId, userId, ...(shared ? { shared } : {}) };
-    this.#find(containerId)?.requested(asking);
-    this.#context.io.serverSideEmit(REQUEST, containerId, asking);
+    this.#find(containerId)?.requested(viewer.holder);
+    this.#context.io.serverSideEmit(REQUEST, containerId, viewer.holder);
   }
 
   /**
@@ -130,7 +128,7 @@ export class Screens {
   async grant(screen: Screen, viewerId: string): Promise<boolean> {
     const viewers = await this.presence.list(screen.containerId);
     const viewer = viewers.find(({ id, mode }) => id === viewerId && mode === 'control');
-    if (viewer) await this.#change(screen, 'take', viewer);
+    if (viewer) await this.#change(screen, 'take', asHolder(viewer));
     return viewer !== undefined;
   }
 
@@ -152,10 +150,10 @@ export class Screens {
   async #change(
     screen: Screen,
     action: Exclude<ControlAction, 'grant'>,
-    viewer: Viewer['holder'],
+    holder: Requester,
   ): Promise<ControlState> {
     const { containerId } = screen;
-    const { changed, ...state } = await actOnControl(this.#context.realtime, containerId, action, viewer);
+    const { changed, ...state } = await actOnControl(this.#context.realtime, containerId, action, holder);
     screen.learn(state);
     if (changed) this.#context.io.serverSideEmit(CONTROL, containerId, state);
     return state;

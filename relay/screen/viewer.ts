@@ -4,6 +4,7 @@ import {
   CONTROL_REQUEST_EVERY_MS,
   type DroppedReason,
   type Holder,
+  type Requester,
   type Viewer as SeenViewer,
   VIEWER_WINDOW_BYTES,
 } from '@warmwind/shared/screen';
@@ -11,6 +12,7 @@ import { LIMITS } from '../limits.ts';
 import type { Prebuilt } from '../sockets/prebuilt.ts';
 import type { RelaySocket } from '../sockets/socket.ts';
 import type { Wire } from '../sockets/wire.ts';
+import { asHolder } from './control.ts';
 import type { Dropped } from './dropped.ts';
 import type { Frame } from './frame.ts';
 import { Window } from './window.ts';
@@ -57,8 +59,8 @@ export class Viewer {
   }
 
   /** Whose it is as everybody may see it. */
-  get holder(): { id: string; userId: string; shared: boolean } {
-    return { id: this.id, userId: this.socket.data.ticket.sub, shared: this.shared };
+  get holder(): Requester {
+    return asHolder({ id: this.id, userId: this.socket.data.ticket.sub, shared: this.shared });
   }
 
   /** It is the desktop's owner and may act: it takes control, and grants it. */

@@ -1,7 +1,13 @@
 import { hasEnded } from '@warmwind/shared/containers';
 import { CLIENT_EVENTS } from '@warmwind/shared/contract/socket';
 import { ApiError } from '@warmwind/shared/errors';
-import { type ControlAck, ScreenInput, type ViewersAck, type WatchAck } from '@warmwind/shared/screen';
+import {
+  type ControlAck,
+  holdingViewer,
+  ScreenInput,
+  type ViewersAck,
+  type WatchAck,
+} from '@warmwind/shared/screen';
 import { z } from 'zod';
 import { subjectOf } from '../auth/ticket.ts';
 import { LIMITS } from '../limits.ts';
@@ -140,7 +146,7 @@ export function handleScreens(
         throw new ApiError('not_found', 'No such viewer with a ticket to control watches this desktop.');
       }
       const holder = publicHolder(screen.control.holder);
-      if (action === 'request' && holder?.viewerId !== viewer.id) screens.request(screen, viewer);
+      if (action === 'request' && holdingViewer(holder) !== viewer.id) screens.request(screen, viewer);
       reply({ ok: true, holder } as ControlAck);
     },
   );

@@ -9,8 +9,10 @@ import {
   DROPPED,
   fitsClipboard,
   type Holder,
+  holdingViewer,
   type InputDropped,
   MAX_OFFER_BYTES,
+  type Requester,
   type ScreenInput,
   type Viewers,
   type ViewersAck,
@@ -40,7 +42,7 @@ export type WatchOptions = {
   onFrame: (bytes: Uint8Array) => void;
   onControl?: (holder: Holder | null, mine: boolean) => void;
   /** A viewer asks for control that another holds: the owner grants it by `control('grant', viewerId)`. */
-  onRequest?: (viewer: Holder) => void;
+  onRequest?: (viewer: Requester) => void;
   /** Input of this viewer did not reach the desktop: how much, and why. */
   onDropped?: (dropped: InputDropped) => void;
   /** The desktop's clipboard. */
@@ -152,7 +154,7 @@ export class WatchedScreen implements Screen {
     this.#options.onControl?.(holder, this.#held);
   }
 
-  requested(viewer: Holder): void {
+  requested(viewer: Requester): void {
     this.#options.onRequest?.(viewer);
   }
 
@@ -224,7 +226,7 @@ export class WatchedScreen implements Screen {
   }
 
   #isMine(holder: Holder | null): boolean {
-    return holder !== null && holder.viewerId === this.#viewerId;
+    return holder !== null && holdingViewer(holder) === this.#viewerId;
   }
 
   /** By time or by bytes, whichever comes first: one acknowledgement a frame would cost more than the frames. */

@@ -1,6 +1,12 @@
 import RFB from '@novnc/novnc';
 import { CONTAINER_STATE_AFTER, isContainerEvent } from '../contract/states.ts';
-import type { ControlAction, Holder, ScreenInput } from '../screen.ts';
+import {
+  type ControlAction,
+  type Holder,
+  holdingViewer,
+  type Requester,
+  type ScreenInput,
+} from '../screen.ts';
 import type { Connection } from './client.ts';
 import { ViewerClipboard } from './clipboard.ts';
 import { droppedText, NOT_HOLDER, VIEW_ONLY } from './dropped.ts';
@@ -33,7 +39,7 @@ export type ViewerOptions = {
   onState?: (state: ViewerState, text: string) => void;
   onControl?: (control: ViewerControl) => void;
   /** Another viewer asks for control: the owner grants it by `control('grant', viewerId)`, the holder releases it. */
-  onRequest?: (viewer: Holder) => void;
+  onRequest?: (viewer: Requester) => void;
   /** The user left the picture by Ctrl+Alt+Shift: give the focus to what comes next (default: to the end of the picture). */
   onLeave?: () => void;
 };
@@ -204,7 +210,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
   return {
     control: async (action, viewerId) => {
       const holder = await screen.control(action, viewerId);
-      decide({ holder, mine: holder?.viewerId === control.viewerId });
+      decide({ holder, mine: holdingViewer(holder) === control.viewerId });
       return holder;
     },
     shareClipboard: (shared) => clipboard.enable(shared),

@@ -275,6 +275,19 @@ describe('input', () => {
     ]);
   });
 
+  test('what one holds down is let go when an agent gets control, and no viewer reaches anything then', async () => {
+    const { screen, containerId, say, heard } = await controlled(60_000);
+    say('a', 1, key(0xffe1));
+    await heard({ t: 'key', keysym: 0xffe1, down: true });
+    const agent = { type: 'agent', userId: 'u', credential: 'a', lease: 2 };
+    await redis.set(screenKeys.control(containerId), JSON.stringify(agent), 'PX', 60_000);
+    const before = await dropped('not_holder');
+    screen.hear(JSON.stringify({ t: 'control' }));
+    say('a', 2, key(0x61));
+    await heard({ t: 'key', keysym: 0xffe1, down: false });
+    await waitFor('the input to be dropped', async () => (await dropped('not_holder')) === before + 1);
+  });
+
   test('what one holds down is let go when something may have been lost, and control stays', async () => {
     const { screen, say, heard, server } = await controlled(60_000);
     say('a', 1, key(0xffe1));

@@ -1,5 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Control, Held, type HostDropped, type ScreenInput, screenKeys } from '@warmwind/shared/screen';
+import {
+  Control,
+  Held,
+  type HostDropped,
+  holdingViewer,
+  type ScreenInput,
+  screenKeys,
+} from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
 import { Later } from './later.ts';
 
@@ -19,8 +26,8 @@ export type InputMessage = { viewerId: string; lease: number; input: ScreenInput
 export type InputTarget = { send: (input: ScreenInput) => boolean };
 
 type Pointer = Extract<ScreenInput, { t: 'ptr' }>;
-/** `until`: when that has to be asked again, by this process's clock. */
-type InControl = { viewerId: string; lease: number; until: number };
+/** `viewerId`: none while an agent is in control. `until`: when that has to be asked again, by this process's clock. */
+type InControl = { viewerId: string | undefined; lease: number; until: number };
 type Reason = HostDropped['reason'];
 
 export type InputOptions = {
@@ -120,8 +127,8 @@ export class InputGate {
     const answers = await redis.multi().get(key).pttl(key).exec();
     const [value, ttlMs] = (answers ?? []).map(([error, answer]) => (error ? undefined : answer));
     if (typeof value !== 'string' || typeof ttlMs !== 'number' || ttlMs <= 0) return undefined;
-    const { viewerId, lease } = Control.parse(JSON.parse(value));
-    return { viewerId, lease, until: asked + ttlMs };
+    const control = Control.parse(JSON.parse(value));
+    return { viewerId: holdingViewer(control), lease: control.lease, until: asked + ttlMs };
   }
 
   #become(control: InControl | undefined): void {
