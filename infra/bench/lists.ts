@@ -8,7 +8,6 @@ import { readPage } from './client.ts';
 import { HEAVY, RARE_STATE } from './fill.ts';
 import { type Figure, median, percentile } from './report.ts';
 
-const DEEP = 100;
 const DAY_MS = 86_400_000;
 
 /** Puts into Redis what it would still know of the heavy user: the jobs of the last day. */
@@ -22,8 +21,8 @@ export async function remember(redis: Redis, rows: JobRow[]): Promise<void> {
   await pipeline.exec();
 }
 
-/** The heavy user's lists: first and hundredth page in turn, `times` each. */
-export async function measureLists(edge: string, times: number): Promise<Figure[]> {
+/** The heavy user's lists: the first page and that of the number `deep` in turn, `times` each. */
+export async function measureLists(edge: string, times: number, deep: number): Promise<Figure[]> {
   const bearer = await signToken({ sub: HEAVY });
   const ago = (days: number) => new Date(Date.now() - days * DAY_MS).toISOString();
   const lists: Record<string, JobQuery> = {
@@ -35,18 +34,18 @@ export async function measureLists(edge: string, times: number): Promise<Figure[
   };
   const figures: Figure[] = [];
   for (const [name, query] of Object.entries(lists)) {
-    const hundredth = { ...query, cursor: await walk(edge, bearer, query) };
-    const seen = { first: [] as number[], hundredth: [] as number[] };
+    const later = { ...query, cursor: await walk(edge, bearer, query, deep) };
+    const seen = { first: [] as number[], later: [] as number[] };
     for (let i = 0; i < times; i++) {
       seen.first.push((await readPage(edge, bearer, query)).ms);
-      seen.hundredth.push((await readPage(edge, bearer, hundredth)).ms);
+      seen.later.push((await readPage(edge, bearer, later)).ms);
     }
-    const [a, b] = [percentile(seen.first, 95), percentile(seen.hundredth, 95)];
+    const [a, b] = [percentile(seen.first, 95), percentile(seen.later, 95)];
     figures.push(
       { name: `${name}: first page p50`, value: median(seen.first), unit: 'ms' },
       { name: `${name}: first page p95`, value: a, unit: 'ms' },
-      { name: `${name}: hundredth page p50`, value: median(seen.hundredth), unit: 'ms' },
-      { name: `${name}: hundredth page p95`, value: b, unit: 'ms' },
+      { name: `${name}: page ${deep} p50`, value: median(seen.later), unit: 'ms' },
+      { name: `${name}: page ${deep} p95`, value: b, unit: 'ms' },
       {
         name: `${name}: p95, slower / faster`,
         value: Math.max(a, b) / Math.min(a, b),
@@ -58,12 +57,12 @@ export async function measureLists(edge: string, times: number): Promise<Figure[
   return figures;
 }
 
-/** Goes from page to page, as a client does. → the cursor of the hundredth. Throws when something is out of order or comes twice. */
-async function walk(edge: string, bearer: string, first: JobQuery): Promise<string> {
+/** Goes from page to page, as a client does. → the cursor of page `deep`. Throws when something is out of order or comes twice. */
+async function walk(edge: string, bearer: string, first: JobQuery, deep: number): Promise<string> {
   let cursor = '';
   let last = '￿';
   const ids = new Set<string>();
-  for (let page = 1; page < DEEP; page++) {
+  for (let page = 1; page < deep; page++) {
     const { items, nextCursor } = (await readPage(edge, bearer, cursor ? { ...first, cursor } : first)).page;
     for (const { id, createdAt } of items) {
       if (createdAt > last || ids.has(id))

@@ -18,8 +18,9 @@ class Peer {
   readonly #said: Said[] = [];
 
   constructor({ queueRedis, realtime }: Line) {
-    const env = { PATH: process.env.PATH, QUEUE, QUEUE_REDIS: queueRedis.url, REALTIME_REDIS: realtime.url };
-    this.#child = fork(WORKER, { env });
+    const { PATH, LOCK_MS, STALLED_EVERY_MS } = process.env;
+    const servers = { QUEUE_REDIS: queueRedis.url, REALTIME_REDIS: realtime.url };
+    this.#child = fork(WORKER, { env: { PATH, LOCK_MS, STALLED_EVERY_MS, QUEUE, ...servers } });
     this.#child.on('message', (said: Said) => this.#said.push(said));
   }
 
@@ -52,14 +53,17 @@ async function hire(line: Line): Promise<Peer> {
   return peer;
 }
 
-/** How long jobs take to another worker when theirs is ended with `signal`. */
+/**
+ * How long jobs take to another worker when theirs is ended with `signal`. Each round has jobs of its own: one whose
+ * worker is killed again and again is ended as the cause of it.
+ */
 async function measureMoves(line: Line, signal: 'SIGKILL' | 'SIGTERM', rounds: number, jobs: number) {
   const taken: number[] = [];
   let holder = await hire(line);
-  const held: Submitted[] = [];
-  for (let i = 0; i < jobs; i++) held.push(await line.infer());
-  for (const { jobId } of held) await holder.when('begins', jobId);
   for (let round = 0; round < rounds; round++) {
+    const held: Submitted[] = [];
+    for (let i = 0; i < jobs; i++) held.push(await line.infer());
+    for (const { jobId } of held) await holder.when('begins', jobId);
     const peer = await hire(line);
     // Anywhere between two renewals of its locks and two looks for lost ones.
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 2000));
@@ -67,14 +71,20 @@ async function measureMoves(line: Line, signal: 'SIGKILL' | 'SIGTERM', rounds: n
     for (const { jobId } of held) taken.push((await peer.when('begins', jobId)) - at);
     await holder.gone();
     holder = peer;
+    await endAll(line, holder, held);
   }
-  for (const job of held)
-    if ((await line.job(job))?.attemptsMade !== 0) throw new Error('an attempt was spent');
-  for (const job of held) await line.cancel(job);
-  for (const { jobId } of held) await holder.when('stops', jobId);
   holder.end('SIGTERM');
   await holder.gone();
   return taken;
+}
+
+/** Cancels jobs that `holder` runs, none of which has spent an attempt by being moved. */
+async function endAll(line: Line, holder: Peer, held: Submitted[]): Promise<void> {
+  for (const job of held) {
+    if ((await line.job(job))?.attemptsMade !== 0) throw new Error('a moved job has spent an attempt');
+    await line.cancel(job);
+  }
+  for (const { jobId } of held) await holder.when('stops', jobId);
 }
 
 /** How long a cancellation takes until the end is told and nothing works on it, or it has left its queue. */

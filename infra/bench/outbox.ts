@@ -10,8 +10,6 @@ import type { Redis } from 'ioredis';
 import { type Figure, median, percentile } from './report.ts';
 
 const USERS = 200;
-const JOBS = 5000;
-const PLACEMENTS = 300;
 
 type Parts = { redis: Redis; ledger: Ledger; log: Logger };
 
@@ -58,10 +56,10 @@ const desktopOf = (job: JobRow): ContainerRow => ({
   endReason: null,
 });
 
-/** How fast one process moves changes into the ledger: the start and the end of jobs of many users. */
-export async function measureDrain({ redis, ledger, log }: Parts): Promise<Figure[]> {
+/** How fast one process moves changes into the ledger: the start and the end of `jobs` of many users. */
+export async function measureDrain({ redis, ledger, log }: Parts, jobs: number): Promise<Figure[]> {
   const pipeline = redis.pipeline();
-  for (let i = 0; i < JOBS; i++) {
+  for (let i = 0; i < jobs; i++) {
     const user = `drained-${i % USERS}`;
     const job = jobOf(user);
     const active: JobRow = { ...job, state: 'active', fence: 1, startedAt: new Date() };
@@ -76,7 +74,7 @@ export async function measureDrain({ redis, ledger, log }: Parts): Promise<Figur
   const drain = new Drain({ redis, ledger, log });
   const start = performance.now();
   let moved = 0;
-  while (moved < 2 * JOBS) {
+  while (moved < 2 * jobs) {
     const some = await drain.once();
     if (some === 0) throw new Error(`the drain stopped after ${moved} changes`);
     moved += some;
@@ -85,7 +83,10 @@ export async function measureDrain({ redis, ledger, log }: Parts): Promise<Figur
 }
 
 /** What a placement costs a worker, and how much of that is the ledger. */
-export async function measurePlacements({ redis, ledger, log }: Parts): Promise<Figure[]> {
+export async function measurePlacements(
+  { redis, ledger, log }: Parts,
+  placements: number,
+): Promise<Figure[]> {
   const publisher = new Publisher(redis, log);
   const all = {
     'placement with the ledger': new Records(redis, publisher, ledger),
@@ -93,7 +94,7 @@ export async function measurePlacements({ redis, ledger, log }: Parts): Promise<
   };
   const figures: Figure[] = [];
   const times = new Map(Object.keys(all).map((name) => [name, [] as number[]]));
-  for (let i = 0; i < PLACEMENTS; i++) {
+  for (let i = 0; i < placements; i++) {
     for (const [name, records] of Object.entries(all)) {
       const job = jobOf('placed');
       const container = desktopOf(job);

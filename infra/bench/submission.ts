@@ -20,7 +20,8 @@ import { type Statement, startWireRecorder } from './wire.ts';
 const ROUNDS = Number(process.env.ROUNDS ?? 10);
 /** Of one round. With the ledger each takes a connection to PostgreSQL, and so its time. */
 const REQUESTS = { on: Number(process.env.REQUESTS ?? 100), off: Number(process.env.REQUESTS ?? 400) };
-const WARM_UP = 8;
+/** Rounds of each before the first that counts. */
+const WARM_UP = Number(process.env.WARM_UP ?? 8);
 const TARGET = { atMost: 1.3 };
 
 const dir = await mkdtemp(join(tmpdir(), 'warmwind-bench-'));

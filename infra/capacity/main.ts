@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { releaseEngine } from '../engine/engine.ts';
 import { calibrate } from './calibrate.ts';
 import { check, errorOf, SIZES } from './check.ts';
 import { measureScreen } from './screens.ts';
@@ -17,7 +18,7 @@ const { values: asked } = parseArgs({
 const MOST = 0.15;
 
 if (asked.table) console.log(`${units()}\n\n${tables()}`);
-else if (asked.screens) await measureScreens();
+else if (asked.screens) await measureScreens().finally(() => releaseEngine(process.pid));
 else process.exitCode = (await simulate()) ? 0 : 1;
 // An engine's connections would keep it.
 process.exit();

@@ -10,7 +10,8 @@ gpgv gpgv the signatures of the packages in it
 /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring the keys of these signatures'
 
 # What only the tests need.
-test_packages='chromium chromium the console in a real browser'
+test_packages='chromium chromium the console in a real browser
+websockify websockify what the screen is measured against'
 
 policy=/usr/sbin/policy-rc.d
 

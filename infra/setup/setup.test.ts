@@ -1,8 +1,10 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { chmod, cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import manifest from '../../package.json' with { type: 'json' };
 
 type Result = { code: number; output: string };
 
@@ -16,10 +18,19 @@ function run(command: string, args: string[], cwd: string): Promise<Result> {
 
 describe('the setup', () => {
   it('does nothing and says nothing where all is installed', async () => {
-    for (const script of ['start.sh', 'test.sh']) {
-      const done = await run('sh', [join(import.meta.dirname, script)], tmpdir());
+    for (const script of [['start.sh'], ['test.sh'], ['node.sh'], ['tools.sh', 'websockify']]) {
+      const [file = '', ...more] = script;
+      const done = await run('sh', [join(import.meta.dirname, file), ...more], tmpdir());
       expect(done).toEqual({ code: 0, output: '' });
     }
+  });
+
+  it('comes before every script of package.json, and names the tools that only one of them needs', () => {
+    for (const [name, command] of Object.entries(manifest.scripts)) {
+      const file = /^sh infra\/setup\/(\w+\.sh)( [a-z]+)? && /.exec(command)?.[1] ?? 'none';
+      expect(existsSync(join(import.meta.dirname, file)), `${name}: ${command}`).toBe(true);
+    }
+    expect(manifest.scripts['bench:screen']).toContain('tools.sh websockify &&');
   });
 
   it('names the remedy where it may not install', async () => {

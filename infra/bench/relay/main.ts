@@ -12,7 +12,8 @@ import { startSource } from './source.ts';
 const VIEWERS = Number(process.env.VIEWERS ?? 500);
 const ROUNDS = Number(process.env.ROUNDS ?? 5);
 const SECONDS = Number(process.env.SECONDS ?? 4);
-const WARM_UPS = 2;
+/** Rounds before the first that counts: for the just-in-time compiler. */
+const WARM_UPS = Number(process.env.WARM_UPS ?? 2);
 const FRAME_BYTES = 20_000;
 const FPS = 15;
 const EVENTS_PER_SECOND = 30;
@@ -52,7 +53,6 @@ async function versus(
     const b = await round(plain, listening, () =>
       plain.broadcast(bare.bytes, Math.round((SECONDS * 1000) / bare.everyMs), bare.everyMs),
     );
-    // The first are for the just-in-time compiler.
     if (n >= 0) seen.push({ relay: a.us, bare: b.us, share: a.deliveries / wanted });
   }
   await Promise.all([relay, plain, watching, listening].map((child) => child.stop()));

@@ -17,13 +17,18 @@ import { cpuMs } from './desktop.ts';
  */
 const BYTES = 2700;
 const PER_SECOND = 30;
-const SECONDS = { warmUp: 30, measured: 10 };
+const SECONDS = {
+  warmUp: Number(process.env.WARM_UP_SECONDS ?? 30),
+  measured: Number(process.env.SECONDS ?? 10),
+};
 const CHANNEL = 'floor';
 
 const [role, where = '', port = ''] = process.argv.slice(2);
 const log = createLog('floor');
 if (role === 'bridge') {
   const redis = connectPrompt(where, 'bridge', log);
+  // Until then it refuses commands.
+  await once(redis, 'ready');
   dial(port).on('data', (bytes) => void redis.spublish(CHANNEL, bytes));
 } else if (role === 'relay') {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });

@@ -1,4 +1,5 @@
 import { loadavg } from 'node:os';
+import { releaseEngine } from '../../engine/engine.ts';
 import { type Figure, report } from '../report.ts';
 import { type Desktop, type Program, startDesktop } from './desktop.ts';
 import { type Cost, measure, perUpdate } from './measure.ts';
@@ -28,12 +29,20 @@ const LATENCY_TOLD_ABOVE = 50;
 let desktop: Desktop | undefined;
 // The engine would keep it.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => (desktop?.stop() ?? Promise.resolve()).finally(() => process.exit(1)));
+  process.once(signal, async () => {
+    await desktop?.stop().catch(() => undefined);
+    await releaseEngine(process.pid);
+    process.exit(1);
+  });
 }
 
 const figures: Figure[] = [];
 console.log(heading());
-for (const program of PROGRAMS) await compare(program);
+try {
+  for (const program of PROGRAMS) await compare(program);
+} finally {
+  await releaseEngine(process.pid);
+}
 const met = report('screen: one stream for all against one connection for each', figures);
 const loads = loadavg().map((load) => load.toFixed(1));
 console.log(`  load average over 1, 5 and 15 minutes: ${loads.join(', ')}`);
