@@ -34,60 +34,110 @@ const withoutSlash = (url: string): string => url.replace(/\/+$/, '');
 /** The Worker's variables and bindings. */
 export const Variables = z
   .object({
-    UPSTASH_REDIS_REST_URL: z.url({ protocol: /^https?$/ }).transform(withoutSlash),
-    UPSTASH_REDIS_REST_TOKEN: secretText(1),
+    UPSTASH_REDIS_REST_URL: z
+      .url({ protocol: /^https?$/ })
+      .transform(withoutSlash)
+      .describe('REST address of the queue Redis: Upstash, or the gateway.'),
+    UPSTASH_REDIS_REST_TOKEN: secretText(1).describe('Bearer token of that address.'),
 
-    AUTH_SECRET: Secret,
-    AUTH_SECRET_PREVIOUS: Secret.optional(),
-    AUTH_JWKS_URL: z.url({ protocol: /^https?$/ }).optional(),
+    AUTH_SECRET: Secret.describe('HS256 secret of API tokens and relay tickets.'),
+    AUTH_SECRET_PREVIOUS: Secret.optional().describe('Still accepted while AUTH_SECRET rotates.'),
+    AUTH_JWKS_URL: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe('JWKS of an issuer whose RS256 and ES256 tokens are accepted too.'),
 
-    /** The workers' own: from it each user's secret is derived that signs their webhooks. */
-    WEBHOOK_SECRET: Secret,
+    WEBHOOK_SECRET: Secret.describe(
+      'Secret from which the signing secret of each user is derived; the same for the edge and the workers.',
+    ),
 
-    /** Where browsers find the relay's Socket.IO, and the edge its HTTP. */
-    RELAY_URL: z.url({ protocol: /^(https?|wss?)$/ }).transform(withoutSlash),
-    /** Where the edge finds it, when that is another way than the browsers'. */
+    RELAY_URL: z
+      .url({ protocol: /^(https?|wss?)$/ })
+      .transform(withoutSlash)
+      .describe('Address of the relay for browsers.'),
     RELAY_INTERNAL_URL: z
       .url({ protocol: /^https?$/ })
       .transform(withoutSlash)
-      .optional(),
-    /** Origins whose pages may call; `*` is all of them. */
-    CORS_ORIGINS: Origins.prefault(''),
-    /** CIDR ranges of the proxies in front; set, the client's IP is taken from X-Forwarded-For. */
-    TRUSTED_PROXIES: List.refine(
-      (ranges) => ranges.every(isAddressRange),
-      'write ranges as 10.0.0.0/8',
-    ).prefault(''),
+      .optional()
+      .describe('Address of the relay for the edge; RELAY_URL if left out.'),
+    CORS_ORIGINS: Origins.prefault('').describe(
+      'Origins whose pages may call the edge and show share links in a frame, comma-separated; `*` is all.',
+    ),
+    TRUSTED_PROXIES: List.refine((ranges) => ranges.every(isAddressRange), 'write ranges as 10.0.0.0/8')
+      .prefault('')
+      .describe(
+        'CIDR ranges of the proxies in front, comma-separated. When set, the client address is the last ' +
+          'untrusted hop of X-Forwarded-For, otherwise CF-Connecting-IP.',
+      ),
 
-    RATE_LIMITS: jsonText(RateLimitsConfig).prefault('{}'),
-    QUOTAS: jsonText(QuotasConfig).prefault('{}'),
+    RATE_LIMITS: jsonText(RateLimitsConfig)
+      .prefault('{}')
+      .describe('Rate limits as JSON: scope to tiers. A scope left out keeps its default; `[]` lifts it.'),
+    QUOTAS: jsonText(QuotasConfig)
+      .prefault('{}')
+      .describe('Outstanding work of one user as JSON: `jobs` and `desktops`. It limits desktops per user.'),
     DESKTOP_IMAGES: jsonText(
       z
         .record(z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/), z.string().min(1).max(255))
         .refine((images) => Object.keys(images).length > 0, 'offer at least one image'),
-    ).prefault('{"desktop":"warmwind/desktop:latest"}'),
-    DESKTOP_NETWORKS: List.pipe(z.array(z.enum(['none', 'egress'])).min(1)).prefault('none'),
-    /** GPUs that one desktop may ask for. */
-    MAX_GPUS: z.coerce.number().int().min(0).max(0, 'no host gives desktops a GPU yet: set 0').default(0),
+    )
+      .prefault('{"desktop":"warmwind/desktop:latest"}')
+      .describe('Images that a request may name, as JSON: name to Docker image. The first is the default.'),
+    DESKTOP_NETWORKS: List.pipe(z.array(z.enum(['none', 'egress'])).min(1))
+      .prefault('none')
+      .describe('Networks that a request may name, comma-separated: `none`, `egress`.'),
+    MAX_GPUS: z.coerce
+      .number()
+      .int()
+      .min(0)
+      .max(0, 'no host gives desktops a GPU yet: set 0')
+      .default(0)
+      .describe('GPUs that one desktop may request.'),
 
-    /** Models whose jobs go before their owner's others. */
-    PREMIUM_MODELS: List.prefault(''),
-    /** CIDR ranges that webhooks may go to although they are not public. */
-    WEBHOOK_ALLOW: WebhookAllow.prefault(''),
-    /** How long a request waits for the limiter, and a submission for the script that decides it, if it is no large one. */
-    LIMITER_TIMEOUT_MS: Milliseconds.default(300),
-    /** How long a submission waits, once it is accepted, for its job to be in the queue and in the ledger; a large one for its acceptance too. */
-    SUBMIT_TIMEOUT_MS: Milliseconds.default(2000),
-    /** Jobs that wait in a queue from which on it takes no more, but for stops. */
-    MAX_WAITING: z.coerce.number().int().min(1).default(MAX_WAITING),
-    BACKPRESSURE_ABOVE: z.coerce.number().int().min(0).default(BACKPRESSURE_ABOVE),
+    PREMIUM_MODELS: List.prefault('').describe(
+      'Models whose jobs run before the other jobs of their owner, comma-separated.',
+    ),
+    WEBHOOK_ALLOW: WebhookAllow.prefault('').describe(
+      'CIDR ranges that webhooks may call although they are not public, comma-separated.',
+    ),
+    LIMITER_TIMEOUT_MS: Milliseconds.default(300).describe(
+      'How long a request waits for the rate limiter, and a small submission for the script that decides it.',
+    ),
+    SUBMIT_TIMEOUT_MS: Milliseconds.default(2000).describe(
+      'How long an accepted submission waits for queue and ledger; a large one for its acceptance too.',
+    ),
+    MAX_WAITING: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .default(MAX_WAITING)
+      .describe('Waiting jobs of a queue above which submissions are refused; stops always pass.'),
+    BACKPRESSURE_ABOVE: z.coerce
+      .number()
+      .int()
+      .min(0)
+      .default(BACKPRESSURE_ABOVE)
+      .describe('Waiting jobs of a queue above which health reports backpressure.'),
 
-    /** `off`: an acknowledged job lives in Redis alone, and is lost with it. */
-    LEDGER: z.enum(['on', 'off']).default('on'),
-    LEDGER_DB: DatabaseBinding.optional(),
-    /** A replica for lists and usage, used while it is not further behind than this. */
-    LEDGER_READ_DB: DatabaseBinding.optional(),
-    LEDGER_MAX_LAG_MS: z.coerce.number().int().min(1).max(3_600_000).default(2000),
+    LEDGER: z
+      .enum(['on', 'off'])
+      .default('on')
+      .describe('`off`: no PostgreSQL. An acknowledged job is then kept in Redis only, and is lost with it.'),
+    LEDGER_DB: DatabaseBinding.optional().meta({
+      description: 'Hyperdrive binding of the ledger; where there is no Cloudflare, LEDGER_URL.',
+      secret: true,
+    }),
+    LEDGER_READ_DB: DatabaseBinding.optional().meta({
+      description: 'The same of a replica for lists and usage; LEDGER_READ_URL.',
+      secret: true,
+    }),
+    LEDGER_MAX_LAG_MS: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(3_600_000)
+      .default(2000)
+      .describe('Age of the last heartbeat up to which the replica is used.'),
   })
   .refine(({ LEDGER, LEDGER_DB }) => LEDGER === 'off' || LEDGER_DB, {
     path: ['LEDGER_DB'],

@@ -94,9 +94,9 @@ export function createRelay(config: Config, log: Logger): Relay {
     log,
   };
   const rooms = new Rooms(room, subscriber);
-  metrics.count('rooms', 'Rooms that this node follows.', () => rooms.size);
+  metrics.count('rooms', () => rooms.size);
   const screens = new Screens({ io, realtime, metrics, log }, frames, known);
-  metrics.count('viewers', 'Who watches a screen on this node.', () => screens.viewers);
+  metrics.count('viewers', () => screens.viewers);
   const secrets = [config.AUTH_SECRET, config.AUTH_SECRET_PREVIOUS ?? []].flat();
   const connections = new Connections();
   const outgoing = new Outgoing(metrics);

@@ -7,31 +7,46 @@ import { z } from 'zod';
 const RedisUrl = z
   .string()
   .regex(/^(rediss?|redis\+sentinel):\/\//)
-  .refine(hasOwnPassword, PLACEHOLDER_REMEDY);
+  .refine(hasOwnPassword, PLACEHOLDER_REMEDY)
+  .meta({ secret: true });
 
 /** The environment of a relay node. */
 export const Config = z.object({
-  BIND: z.string().default('127.0.0.1'),
-  PORT: z.coerce.number().int().min(0).max(65_535).default(8788),
-  /** Names this node in logs and metrics. */
-  NODE_ID: z.string().min(1).max(64).default('relay'),
-  REDIS_QUEUE_URL: RedisUrl,
-  REDIS_REALTIME_URL: RedisUrl,
-  /** Asked for what the queue Redis has forgotten; without it such rooms are not found. */
+  BIND: z.string().default('127.0.0.1').describe('Address to listen on.'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8788).describe('Port to listen on.'),
+  NODE_ID: z.string().min(1).max(64).default('relay').describe('Name of this node in logs.'),
+  REDIS_QUEUE_URL: RedisUrl.describe('The queue Redis: redis://, rediss:// or redis+sentinel://.'),
+  REDIS_REALTIME_URL: RedisUrl.describe('The realtime Redis, likewise.'),
   LEDGER_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//)
     .refine(hasOwnPassword, PLACEHOLDER_REMEDY)
-    .optional(),
-  AUTH_SECRET: secretText(32),
-  /** Still accepted while secrets rotate. */
-  AUTH_SECRET_PREVIOUS: secretText(32).optional(),
-  /** Origins whose pages may connect; a client that sends no `Origin` is no browser and may. */
-  CORS_ORIGINS: Origins.prefault(''),
-  /** Where browsers find the edge: its console may connect whatever `CORS_ORIGINS` says. */
-  EDGE_ORIGINS: Origins.prefault('').transform(withLocalNames),
-  BACKPRESSURE_ABOVE: z.coerce.number().int().min(0).default(BACKPRESSURE_ABOVE),
-  SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1000).default(25_000),
+    .optional()
+    .meta({
+      description:
+        'The ledger, for records that the queue Redis has lost; without it their rooms are not found.',
+      secret: true,
+    }),
+  AUTH_SECRET: secretText(32).describe('HS256 secret of relay tickets: that of the edge.'),
+  AUTH_SECRET_PREVIOUS: secretText(32).optional().describe('Still accepted while AUTH_SECRET rotates.'),
+  CORS_ORIGINS: Origins.prefault('').describe(
+    'Origins whose pages may connect, comma-separated; `*` is all. A client without `Origin` may connect.',
+  ),
+  EDGE_ORIGINS: Origins.prefault('')
+    .transform(withLocalNames)
+    .describe('Origins of the edge, whose console may always connect, comma-separated.'),
+  BACKPRESSURE_ABOVE: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(BACKPRESSURE_ABOVE)
+    .describe('Waiting jobs of a queue above which health reports backpressure.'),
+  SHUTDOWN_TIMEOUT_MS: z.coerce
+    .number()
+    .int()
+    .min(1000)
+    .default(25_000)
+    .describe('How long this service may drain after SIGTERM.'),
 });
 export type Config = z.infer<typeof Config>;
 

@@ -3,6 +3,11 @@ import { Counter, Gauge, Registry } from 'prom-client';
 /** Why a room was read from its log instead of its channel. */
 export type CatchUpCause = 'gap' | 'reconnect' | 'tail' | 'join' | 'message';
 
+const FOLLOWED = {
+  rooms: 'Rooms that this node follows.',
+  viewers: 'Viewers of screens on this node.',
+};
+
 /** What a relay node counts, each worth a graph or an alert. */
 export class Metrics {
   readonly registry = new Registry();
@@ -96,10 +101,10 @@ export class Metrics {
   });
 
   /** Reports a count of what this node follows whenever metrics are read. */
-  count(name: 'rooms' | 'viewers', help: string, count: () => number): void {
+  count(name: keyof typeof FOLLOWED, count: () => number): void {
     new Gauge({
       name: `warmwind_relay_${name}`,
-      help,
+      help: FOLLOWED[name],
       ...this.#shared,
       collect() {
         this.set(count());

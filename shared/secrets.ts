@@ -17,7 +17,8 @@ export const secretText = (min: number) =>
   z
     .string()
     .min(min, `use at least ${min} characters`)
-    .refine((value) => !isPlaceholder(value), PLACEHOLDER_REMEDY);
+    .refine((value) => !isPlaceholder(value), PLACEHOLDER_REMEDY)
+    .meta({ secret: true });
 
 /** Is the password of a URL, if it has one, a secret of its own? */
 export function hasOwnPassword(url: string): boolean {

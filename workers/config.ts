@@ -12,6 +12,8 @@ const slots = (max: number) =>
   z.coerce.number().int().min(2, 'use at least 2: one stays free for another user').max(max);
 const Ms = z.coerce.number().int().min(100).max(86_400_000);
 
+const RedisUrl = z.url().refine(hasOwnPassword, PLACEHOLDER_REMEDY).meta({ secret: true });
+
 /** Addresses with commas between them → without a path: `/v1` is known. */
 const ModelServers = z
   .string()
@@ -39,72 +41,127 @@ const hostMemoryMb = (totalBytes: number): number => {
 /** What the environment says, read once. Times in ms. */
 export const Config = z
   .object({
-    BIND: z.string().default('127.0.0.1'),
-    PORT: z.coerce.number().int().min(0).max(65_535).default(0),
-    REDIS_QUEUE_URL: z.url().refine(hasOwnPassword, PLACEHOLDER_REMEDY),
-    REDIS_REALTIME_URL: z.url().refine(hasOwnPassword, PLACEHOLDER_REMEDY),
-    DOCKER_SOCKET: z.string().default('/var/run/docker.sock'),
-    /** This host's name in records; one live process holds it at a time. */
-    WORKER_HOST: Name,
-    /** Keeps systems that share a Docker Engine apart. */
-    FLEET: Name,
-    /**
-     * How many jobs of a queue this worker does at a time: starts, commands to its desktops, requests to model servers,
-     * images that are read (each takes a CPU and `SANDBOX_MEMORY_MB`).
-     */
-    CONTAINERS_CONCURRENCY: slots(64).default(4),
-    COMMANDS_CONCURRENCY: slots(64).default(4),
-    INFERENCE_CONCURRENCY: slots(256).default(4),
-    READING_CONCURRENCY: slots(64).default(2),
-    /** How many requests to model servers, and as many readings, the whole fleet begins in a time: `10/min`, `600/min`, `5/10s`. */
-    INFERENCE_LIMIT: TierText.prefault('10/min'),
-    /** How long a job stays a worker's own without a sign of life, and how often others look for such jobs. */
-    LOCK_MS: Ms.default(10_000),
-    STALLED_EVERY_MS: Ms.default(5000),
-    /** OpenAI-compatible servers of this worker, and what they are shown as a bearer token. */
-    MODEL_SERVERS: ModelServers,
-    MODEL_SERVER_KEY: secretText(1).max(1000).optional(),
-    /** A server in which more requests wait than this is given no more. */
-    MODEL_MAX_WAITING: z.coerce.number().int().min(0).max(10_000).default(8),
-    /** How long a model server may say nothing while it answers. */
-    MODEL_IDLE_MS: Ms.default(60_000),
-    /** How long a job waits for a model server that loads or is busy. */
-    MODEL_WAIT_MS: Ms.default(300_000),
-    /** How much memory a sandboxed job may take. */
-    SANDBOX_MEMORY_MB: z.coerce.number().int().min(16).max(65_536).default(512),
-    /** What the desktops of this fleet may take of this machine's memory in all, and how many may live on it. */
-    HOST_MEMORY_MB: z.coerce.number().int().min(128).default(hostMemoryMb(totalmem())),
-    HOST_DESKTOPS: z.coerce.number().int().min(1).max(10_000).default(100),
-    /** How long a start waits for a host with room. */
-    HOST_WAIT_MS: Ms.default(300_000),
-    /** How long a host keeps its name and desktops without renewing. */
-    LEASE_MS: Ms.default(10_000),
-    /** How long after its last renewal a host's desktops are given up. */
-    LOST_AFTER_MS: Ms.default(30_000),
-    /** The disk whose room decides readiness. */
-    DATA_DIR: z.string().default('/'),
-    BACKPRESSURE_ABOVE: z.coerce.number().int().min(1).default(BACKPRESSURE_ABOVE),
-    /** The Docker network of desktops that ask for `egress`; without it they are refused. */
-    EGRESS_NETWORK: z.string().min(1).max(128).optional(),
-    /** `off`: what was acknowledged lives in Redis alone. */
-    LEDGER: z.enum(['on', 'off']).default('on'),
+    BIND: z.string().default('127.0.0.1').describe('Address to listen on.'),
+    PORT: z.coerce
+      .number()
+      .int()
+      .min(0)
+      .max(65_535)
+      .default(0)
+      .describe('Port of health and metrics; 0 is any free one.'),
+    REDIS_QUEUE_URL: RedisUrl.describe('The queue Redis: redis://, rediss:// or redis+sentinel://.'),
+    REDIS_REALTIME_URL: RedisUrl.describe('The realtime Redis, likewise.'),
+    DOCKER_SOCKET: z.string().default('/var/run/docker.sock').describe('Socket of the Docker Engine.'),
+    WORKER_HOST: Name.describe('Name of this host in records; one live process holds it at a time.'),
+    FLEET: Name.describe('Name that keeps systems apart that share a Docker Engine.'),
+    CONTAINERS_CONCURRENCY: slots(64).default(4).describe('Starts that this worker runs at a time.'),
+    COMMANDS_CONCURRENCY: slots(64)
+      .default(4)
+      .describe('Commands to the desktops of this host that it runs at a time.'),
+    INFERENCE_CONCURRENCY: slots(256)
+      .default(4)
+      .describe('Requests to model servers that this worker runs at a time.'),
+    READING_CONCURRENCY: slots(64)
+      .default(2)
+      .describe('Images that this worker reads at a time; each takes a CPU and SANDBOX_MEMORY_MB.'),
+    INFERENCE_LIMIT: TierText.prefault('10/min').describe(
+      'Requests to model servers, and as many readings, that the whole fleet begins in a time: `10/min`, `5/10s`.',
+    ),
+    LOCK_MS: Ms.default(10_000).describe('How long a job stays with a worker that does not renew its lock.'),
+    STALLED_EVERY_MS: Ms.default(5000).describe('How often a worker looks for jobs whose lock expired.'),
+    MODEL_SERVERS: ModelServers.describe(
+      'OpenAI-compatible servers, comma-separated, without a path: vLLM, llama.cpp, Ollama.',
+    ),
+    MODEL_SERVER_KEY: secretText(1).max(1000).optional().describe('Bearer token for each of them.'),
+    MODEL_MAX_WAITING: z.coerce
+      .number()
+      .int()
+      .min(0)
+      .max(10_000)
+      .default(8)
+      .describe('Requests that wait in a model server above which it gets no more.'),
+    MODEL_IDLE_MS: Ms.default(60_000).describe(
+      'How long a model server may send nothing while it answers, the wait for its first token included.',
+    ),
+    MODEL_WAIT_MS: Ms.default(300_000).describe(
+      'How long a job waits for a model server that loads or is busy.',
+    ),
+    SANDBOX_MEMORY_MB: z.coerce
+      .number()
+      .int()
+      .min(16)
+      .max(65_536)
+      .default(512)
+      .describe('Memory of a sandboxed job; images of 16 megapixels took 130 to 550 MB.'),
+    HOST_MEMORY_MB: z.coerce.number().int().min(128).default(hostMemoryMb(totalmem())).meta({
+      description: 'Memory for all desktops of this fleet on this machine.',
+      usual: 'the machine’s memory less an eighth, which is at least 1 GB',
+    }),
+    HOST_DESKTOPS: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(10_000)
+      .default(100)
+      .describe('Desktops of this fleet on this machine, each with up to 256 processes.'),
+    HOST_WAIT_MS: Ms.default(300_000).describe('How long a start waits for a host with room.'),
+    LEASE_MS: Ms.default(10_000).describe('How long a host keeps its name without renewing its lease.'),
+    LOST_AFTER_MS: Ms.default(30_000).describe(
+      'How long after its last renewal a host counts as lost, and its desktops with it.',
+    ),
+    DATA_DIR: z.string().default('/').describe('Path on the disk whose free space decides readiness.'),
+    BACKPRESSURE_ABOVE: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .default(BACKPRESSURE_ABOVE)
+      .describe('Waiting jobs of a queue above which health and metrics report backpressure.'),
+    EGRESS_NETWORK: z
+      .string()
+      .min(1)
+      .max(128)
+      .optional()
+      .describe('Docker network of desktops that request `egress`; without it their starts fail.'),
+    LEDGER: z
+      .enum(['on', 'off'])
+      .default('on')
+      .describe('`off`: no PostgreSQL. An acknowledged job is then kept in Redis only, and is lost with it.'),
     LEDGER_URL: z
       .url({ protocol: /^postgres(ql)?$/, error: 'use postgres://…' })
       .refine(hasOwnPassword, PLACEHOLDER_REMEDY)
-      .optional(),
-    RECONCILE_EVERY_MS: Ms.default(5000),
-    /** What is younger than this is still on its way: the reconciler leaves it alone. */
-    RECONCILE_AFTER_MS: Ms.default(5000),
-    /** How long after its end a job or desktop is known. */
-    LEDGER_RETENTION_DAYS: z.coerce.number().int().min(1).max(36_500).default(90),
-    /** From which each user's secret is derived that signs their webhooks; the edge tells them theirs. */
-    WEBHOOK_SECRET: secretText(32),
-    WEBHOOK_ALLOW: WebhookAllow.prefault(''),
-    /** Where operators are told of every permanent failure; it may be private. */
-    ALERT_WEBHOOK_URL: WebhookUrl.optional(),
-    /** Where operators look into the queues, read-only; unset: nowhere. */
-    ADMIN_PORT: z.coerce.number().int().min(0).max(65_535).optional(),
-    ADMIN_PASSWORD: secretText(16).optional(),
+      .optional()
+      .meta({ description: 'The ledger; required unless LEDGER is off.', secret: true }),
+    RECONCILE_EVERY_MS: Ms.default(5000).describe('How often the leader reconciles.'),
+    RECONCILE_AFTER_MS: Ms.default(5000).describe(
+      'Age below which the reconciler leaves a record alone, because its change is still on its way.',
+    ),
+    LEDGER_RETENTION_DAYS: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(36_500)
+      .default(90)
+      .describe('How long ended jobs and desktops stay in the ledger; usage by day stays.'),
+    WEBHOOK_SECRET: secretText(32).describe(
+      'Secret from which the signing secret of each user is derived; the same for the edge and the workers.',
+    ),
+    WEBHOOK_ALLOW: WebhookAllow.prefault('').describe(
+      'CIDR ranges that webhooks may call although they are not public, comma-separated.',
+    ),
+    ALERT_WEBHOOK_URL: WebhookUrl.optional().meta({
+      description: 'Address that receives every permanent failure; it may be private.',
+      secret: true,
+    }),
+    ADMIN_PORT: z.coerce
+      .number()
+      .int()
+      .min(0)
+      .max(65_535)
+      .optional()
+      .describe('Port of Bull Board, read-only; left out: no board.'),
+    ADMIN_PASSWORD: secretText(16)
+      .optional()
+      .describe('Password of the user `admin` of Bull Board; required with ADMIN_PORT.'),
   })
   .refine(({ ADMIN_PORT, ADMIN_PASSWORD }) => ADMIN_PORT === undefined || ADMIN_PASSWORD, {
     path: ['ADMIN_PASSWORD'],

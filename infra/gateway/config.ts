@@ -8,10 +8,13 @@ export const Config = z.object({
       protocol: /^(rediss?|redis\+sentinel)$/,
       error: 'redis://, rediss:// or redis+sentinel:// URL expected',
     })
-    .refine(hasOwnPassword, PLACEHOLDER_REMEDY),
-  GATEWAY_TOKEN: secretText(16),
-  BIND: z.string().default('127.0.0.1'),
-  PORT: z.coerce.number().int().min(0).max(65_535).default(8079),
+    .refine(hasOwnPassword, PLACEHOLDER_REMEDY)
+    .meta({ description: 'The queue Redis.', secret: true }),
+  GATEWAY_TOKEN: secretText(16).describe(
+    'Bearer token of its clients: UPSTASH_REDIS_REST_TOKEN of the edge.',
+  ),
+  BIND: z.string().default('127.0.0.1').describe('Address to listen on.'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(8079).describe('Port to listen on.'),
 });
 
 /** What one request, and all of them together, may cost. */

@@ -5,11 +5,22 @@ import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared
 import { z } from 'zod';
 import { type PortName, USUAL_PORTS } from './ports.ts';
 
+/** `WORKER_1_ADMIN_PORT` as `worker 1 admin`. */
+const partOf = (name: string): string =>
+  name
+    .replace(/_PORT$/, '')
+    .replaceAll('_', ' ')
+    .toLowerCase();
+
+const MADE = 'made at the first start, kept in the state folder';
+
 const Port = z.coerce.number().int().min(1).max(65_535).optional();
-const ports = Object.fromEntries(Object.keys(USUAL_PORTS).map((name) => [name, Port])) as Record<
-  PortName,
-  typeof Port
->;
+const ports = Object.fromEntries(
+  Object.entries(USUAL_PORTS).map(([name, port]) => [
+    name,
+    Port.meta({ description: `Port of ${partOf(name)}.`, usual: `${port}, or a free one` }),
+  ]),
+) as Record<PortName, typeof Port>;
 /** The whole URL is a secret: it holds a password. */
 const PostgresUrl = z
   .url({ protocol: /^postgres(ql)?$/, error: 'use postgres://…' })
@@ -35,40 +46,82 @@ function isGguf(path: string): boolean {
   }
 }
 
-/** What the stack itself, or more than one part, takes from the environment; every part judges the rest itself. */
-const Environment = z.object({
+/** What the stack itself, or more than one part, takes from the environment; every part checks the rest itself. */
+export const Environment = z.object({
   ...ports,
-  /** Where state, secrets, logs and data live; another folder is another system. */
-  WARMWIND_DIR: z.string().optional(),
-  AUTH_SECRET: Secret,
-  AUTH_SECRET_PREVIOUS: Secret,
-  GATEWAY_TOKEN: secretText(16).optional(),
-  WEBHOOK_SECRET: Secret,
-  ADMIN_PASSWORD: secretText(16).optional(),
-  /** It may hold a key of the receiver's. */
-  ALERT_WEBHOOK_URL: z.url({ protocol: /^https?$/, error: 'use http:// or https://' }).optional(),
-  DOCKER_SOCKET: z.string().startsWith('/', 'use an absolute path').optional(),
+  WARMWIND_DIR: z.string().optional().meta({
+    description: 'Folder of state, secrets, logs and data; another folder is another system.',
+    usual: '`.warmwind` in the checkout',
+  }),
+  AUTH_SECRET: Secret.meta({ description: 'HS256 secret of API tokens and relay tickets.', usual: MADE }),
+  AUTH_SECRET_PREVIOUS: Secret.describe('Still accepted while AUTH_SECRET rotates.'),
+  GATEWAY_TOKEN: secretText(16).optional().meta({ description: 'Bearer token of the gateway.', usual: MADE }),
+  WEBHOOK_SECRET: Secret.meta({
+    description: 'Secret from which the signing secret of each user is derived.',
+    usual: MADE,
+  }),
+  ADMIN_PASSWORD: secretText(16)
+    .optional()
+    .meta({ description: 'Password of the user `admin` of Bull Board.', usual: MADE }),
+  ALERT_WEBHOOK_URL: z
+    .url({ protocol: /^https?$/, error: 'use http:// or https://' })
+    .optional()
+    .meta({
+      description: 'Address that receives every permanent failure; it may hold a key of the receiver.',
+      secret: true,
+    }),
+  DOCKER_SOCKET: z.string().startsWith('/', 'use an absolute path').optional().meta({
+    description: 'Socket of the Docker Engine.',
+    usual: 'that of `DOCKER_HOST`, else `/var/run/docker.sock`',
+  }),
   FLEET: z
     .string()
     .regex(/^[a-z0-9-]{1,40}$/, 'use 1-40 of a-z, 0-9 and -')
-    .optional(),
-  /** `off`: no PostgreSQL, an acknowledged job lives in the queue Redis alone. */
-  LEDGER: z.enum(['on', 'off']).default('on'),
-  /** A PostgreSQL to use instead of the stack's own. */
-  LEDGER_URL: PostgresUrl,
-  /** A replica that the edge reads from. */
-  LEDGER_READ_URL: PostgresUrl,
-  /** `off`: no model server of the stack's own; `MODEL_SERVERS` may name others. */
-  MODEL_SERVER: z.enum(['on', 'off']).default('on'),
-  /** The GGUF that it serves, instead of the demonstration model. */
+    .optional()
+    .meta({
+      description: 'Name that keeps systems apart that share a Docker Engine.',
+      usual: 'a name of this checkout',
+    }),
+  LEDGER: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe('`off`: no PostgreSQL. An acknowledged job is then kept in Redis only, and is lost with it.'),
+  LEDGER_URL: PostgresUrl.meta({
+    description: 'A PostgreSQL, 14 or later, to use instead of the embedded one.',
+    secret: true,
+    usual: 'the embedded PostgreSQL',
+  }),
+  LEDGER_READ_URL: PostgresUrl.meta({
+    description: 'A replica that the edge reads lists and usage from.',
+    secret: true,
+  }),
+  MODEL_SERVER: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe('`off`: no embedded model server; `MODEL_SERVERS` may name others.'),
   MODEL_PATH: z
     .string()
     .transform((path) => resolve(path))
     .refine(isGguf, 'there is no GGUF file: correct the path, or leave it out for the demonstration model')
-    .optional(),
-  SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1000).max(600_000).default(25_000),
-  HEALTH_HEAP_MB: z.coerce.number().int().min(16).optional(),
-  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).optional(),
+    .optional()
+    .meta({ description: 'The GGUF that the embedded model server serves.', usual: 'desk-tiny' }),
+  SHUTDOWN_TIMEOUT_MS: z.coerce
+    .number()
+    .int()
+    .min(1000)
+    .max(600_000)
+    .default(25_000)
+    .describe('How long a service may drain; the stack kills it 5 s later.'),
+  HEALTH_HEAP_MB: z.coerce
+    .number()
+    .int()
+    .min(16)
+    .optional()
+    .describe('JavaScript heap above which a service reports that it is not alive; 500 if left out.'),
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+    .optional()
+    .describe('Least level of the log lines that are written; `info` if left out.'),
 });
 
 export type Settings = Omit<z.infer<typeof Environment>, 'WARMWIND_DIR' | 'DOCKER_SOCKET'> & {

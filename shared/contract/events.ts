@@ -30,30 +30,46 @@ const size = { width: z.number().int(), height: z.number().int() };
 
 /** Every event that a room's log records, by its type, with its data. The result of a job is described by its kind. */
 export const StoredEvent = z.discriminatedUnion('type', [
-  jobEvent('job.queued', {}),
-  jobEvent('job.active', { attempt: z.number().int().min(1) }),
-  jobEvent('job.progress', { percent: z.number(), message: z.string().optional() }),
-  jobEvent('job.output', { text: z.string(), attempt: z.number().int() }),
-  jobEvent('job.retrying', { error: JobError, attemptsMade: z.number().int(), delayMs: z.number() }),
-  jobEvent('job.completed', { result: z.unknown() }),
-  jobEvent('job.failed', failure),
-  jobEvent('job.cancelled', failure),
-  jobEvent('job.timed_out', failure),
-  z.object({ type: z.literal('job.snapshot'), run, time, data: Job.extend({ jobId: z.string() }) }),
-  containerEvent('container.requested', {}),
-  containerEvent('container.starting', {}),
-  containerEvent('container.started', { ...size, expiresAt: z.iso.datetime() }),
+  jobEvent('job.queued', {}).describe('A run waits in its queue.'),
+  jobEvent('job.active', { attempt: z.number().int().min(1) }).describe(
+    'A worker took the run. The output of an earlier attempt is void: it starts again.',
+  ),
+  jobEvent('job.progress', { percent: z.number(), message: z.string().optional() }).describe(
+    'The run advanced, or waits for the reason in `message`.',
+  ),
+  jobEvent('job.output', { text: z.string(), attempt: z.number().int() }).describe(
+    'The next piece of a generated answer; all since the last `job.active`, joined, are the answer.',
+  ),
+  jobEvent('job.retrying', { error: JobError, attemptsMade: z.number().int(), delayMs: z.number() }).describe(
+    'An attempt failed; the next one follows after `delayMs`.',
+  ),
+  jobEvent('job.completed', { result: z.unknown() }).describe('The run succeeded.'),
+  jobEvent('job.failed', failure).describe('The run failed for good.'),
+  jobEvent('job.cancelled', failure).describe('The run was cancelled.'),
+  jobEvent('job.timed_out', failure).describe('The last attempt of the run took too long.'),
+  z
+    .object({ type: z.literal('job.snapshot'), run, time, data: Job.extend({ jobId: z.string() }) })
+    .describe('The present state of a job, sent to a client whose log no longer reaches back.'),
+  containerEvent('container.requested', {}).describe('A start was accepted.'),
+  containerEvent('container.starting', {}).describe('A host took the container and creates it.'),
+  containerEvent('container.started', { ...size, expiresAt: z.iso.datetime() }).describe(
+    'The container runs and its screen answers.',
+  ),
   containerEvent('container.paused', {}).describe('Not recorded yet: no container is paused.'),
   containerEvent('container.resumed', {}).describe('Not recorded yet: no container is paused.'),
-  containerEvent('container.stopping', reason),
-  containerEvent('container.stopped', reason),
-  containerEvent('container.failed', failure),
-  containerEvent('container.lost', {}),
-  z.object({
-    type: z.literal('container.snapshot'),
-    time,
-    data: Container.extend({ containerId: z.string() }),
-  }),
+  containerEvent('container.stopping', reason).describe(
+    'A stop was requested, or the time to live or idle time ended.',
+  ),
+  containerEvent('container.stopped', reason).describe('Nothing of the container runs.'),
+  containerEvent('container.failed', failure).describe('The container did not start, or ended unexpectedly.'),
+  containerEvent('container.lost', {}).describe('The host of the container is lost.'),
+  z
+    .object({
+      type: z.literal('container.snapshot'),
+      time,
+      data: Container.extend({ containerId: z.string() }),
+    })
+    .describe('The present state of a container, sent to a client whose log no longer reaches back.'),
 ]);
 /** Events of containers have no `run`. */
 export type StoredEvent = z.infer<typeof StoredEvent> & { run?: number };

@@ -18,27 +18,31 @@ const ended = <const State extends (typeof TERMINAL_JOB_STATES)[number], Data ex
 
 /** The request that a webhook receives, as JSON. `id` is the same in each try, and in the header `Webhook-Id`. */
 export const WebhookEvent = z.discriminatedUnion('type', [
-  z.object({
-    ...notice,
-    type: z.literal('job.active'),
-    data: OfRun.extend({ state: z.literal('active'), attempt: z.number().int() }),
-  }),
+  z
+    .object({
+      ...notice,
+      type: z.literal('job.active'),
+      data: OfRun.extend({ state: z.literal('active'), attempt: z.number().int() }),
+    })
+    .describe('A worker took the run for the first time.'),
   ended('completed', {
     result: z.unknown().optional(),
     truncated: z.literal(true).optional().describe('The result is too large: GET /jobs/{id} has it.'),
-  }),
-  ended('failed', failure),
-  ended('cancelled', failure),
-  ended('timed_out', failure),
-  z.object({
-    ...notice,
-    type: z.literal('alert.job_failed'),
-    data: OfRun.extend({
-      state: z.enum(['active', ...TERMINAL_JOB_STATES]),
-      userId: z.string(),
-      attemptsMade: z.number().int(),
-      ...failure,
-    }),
-  }),
+  }).describe('The run succeeded.'),
+  ended('failed', failure).describe('The run failed for good.'),
+  ended('cancelled', failure).describe('The run was cancelled.'),
+  ended('timed_out', failure).describe('The last attempt of the run took too long.'),
+  z
+    .object({
+      ...notice,
+      type: z.literal('alert.job_failed'),
+      data: OfRun.extend({
+        state: z.enum(['active', ...TERMINAL_JOB_STATES]),
+        userId: z.string(),
+        attemptsMade: z.number().int(),
+        ...failure,
+      }),
+    })
+    .describe('A run of any user failed for good or timed out; for operators.'),
 ]);
 export type WebhookEvent = z.infer<typeof WebhookEvent>;

@@ -5,14 +5,11 @@ import { serve } from '@hono/node-server';
 import { type Env, Hono } from 'hono';
 import type { Redis } from 'ioredis';
 import { collectDefaultMetrics, type Registry } from 'prom-client';
-import { z } from 'zod';
 import { readEnv } from '../env.ts';
 import { type Check, checkHealth, type Health } from '../health.ts';
+import { NodeSettings } from './settings.ts';
 
-const { HEALTH_HEAP_MB: HEAP_LIMIT_MB } = readEnv(
-  z.object({ HEALTH_HEAP_MB: z.coerce.number().int().min(16).default(500) }),
-  process.env,
-);
+const { HEALTH_HEAP_MB: HEAP_LIMIT_MB } = readEnv(NodeSettings.pick({ HEALTH_HEAP_MB: true }), process.env);
 const DISK_LIMIT = 0.9;
 const EVENT_LOOP_LIMIT_MS = 1000;
 

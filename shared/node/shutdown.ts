@@ -1,13 +1,13 @@
-import { z } from 'zod';
 import { readEnv } from '../env.ts';
 import { withTimeout } from '../timeout.ts';
 import type { Logger } from './log.ts';
+import { NodeSettings } from './settings.ts';
 
 /** One step of a shutdown and how long it may take, ms. */
 export type DrainStep = { name: string; withinMs: number; run: () => Promise<unknown> };
 
 const { SHUTDOWN_TIMEOUT_MS: TOTAL_MS } = readEnv(
-  z.object({ SHUTDOWN_TIMEOUT_MS: z.coerce.number().int().min(1000).default(25_000) }),
+  NodeSettings.pick({ SHUTDOWN_TIMEOUT_MS: true }),
   process.env,
 );
 

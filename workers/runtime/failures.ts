@@ -77,6 +77,7 @@ const FAILURES = {
   internal: { retryable: true, message: 'Something went wrong on our side. Try again.' },
 } as const satisfies Record<string, Omit<JobError, 'code'>>;
 export type FailureCode = keyof typeof FAILURES;
+export const FAILURE_CODES = Object.keys(FAILURES) as FailureCode[];
 
 export const isFailureCode = (code: unknown): code is FailureCode =>
   typeof code === 'string' && Object.hasOwn(FAILURES, code);

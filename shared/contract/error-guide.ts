@@ -1,0 +1,83 @@
+import type { ErrorCode } from '../errors.ts';
+
+/** What an error code tells a client. */
+type Guide = {
+  /** Whether the same request may succeed later without a change. */
+  retryable: boolean;
+  meaning: string;
+  remedy: string;
+};
+
+/** Every error code of the HTTP contract, explained for the reference. */
+export const ERROR_GUIDE: Record<ErrorCode, Guide> = {
+  bad_request: {
+    retryable: false,
+    meaning: 'The path, query, headers or body are invalid; `issues` names each place.',
+    remedy: 'Correct what `issues` names.',
+  },
+  unauthenticated: {
+    retryable: false,
+    meaning: 'The token is missing, expired, revoked or not signed by a known secret.',
+    remedy: 'Send a valid token as `Authorization: Bearer <token>`.',
+  },
+  forbidden: {
+    retryable: false,
+    meaning: 'The token is valid but does not permit this.',
+    remedy: 'Use a token or ticket of the owner, or one with the required mode.',
+  },
+  not_found: {
+    retryable: false,
+    meaning: 'There is no such resource, or it belongs to another user.',
+    remedy: 'Check the id; lists show what the caller owns.',
+  },
+  method_not_allowed: {
+    retryable: false,
+    meaning: 'The path exists, but not with this method.',
+    remedy: 'Use a method that the `Allow` header names.',
+  },
+  request_timeout: {
+    retryable: true,
+    meaning: 'The body was not complete within 20 s.',
+    remedy: 'Send the request again.',
+  },
+  conflict: {
+    retryable: false,
+    meaning: 'The state of the resource does not permit this, or the key was used for another request.',
+    remedy: 'Read the resource, then decide; use a new `Idempotency-Key` for another request.',
+  },
+  payload_too_large: {
+    retryable: false,
+    meaning: 'The body is larger than the route permits.',
+    remedy: 'Send less: 256 KB, or 1.5 MB with an image.',
+  },
+  unsupported_media_type: {
+    retryable: false,
+    meaning: 'The body is not JSON in UTF-8, or is compressed.',
+    remedy: 'Send `Content-Type: application/json` without `Content-Encoding`.',
+  },
+  rate_limited: {
+    retryable: true,
+    meaning: 'A rate limit is used up; nothing was consumed.',
+    remedy: 'Wait for `Retry-After`, then send the request again.',
+  },
+  quota_exceeded: {
+    retryable: true,
+    meaning: 'The user has as much outstanding work as the quota permits; see `limit` and `used`.',
+    remedy: 'Wait until a job ends, or stop a desktop.',
+  },
+  internal: {
+    retryable: true,
+    meaning: 'The service failed unexpectedly.',
+    remedy: 'Retry; if it stays, report `requestId`.',
+  },
+  unavailable: {
+    retryable: true,
+    meaning: 'A store, queue or relay does not answer. On a submission the outcome is unknown.',
+    remedy: 'Retry with the same `Idempotency-Key`, and it runs once; without one, read `GET /jobs` first.',
+  },
+  upstream_timeout: {
+    retryable: true,
+    meaning: 'The host of the desktop did not answer in time.',
+    remedy: 'Retry.',
+  },
+};
