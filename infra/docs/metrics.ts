@@ -37,7 +37,7 @@ function modelServer(): Registry {
 }
 
 /** The metrics of every service that has some, as their registries describe them. */
-export const METRICS: Record<string, Described[]> = {
+const METRICS: Record<string, Described[]> = {
   Worker: worker().getMetricsAsArray(),
   Relay: relay().getMetricsAsArray(),
   Gateway: gateway().getMetricsAsArray(),

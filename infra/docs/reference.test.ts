@@ -7,7 +7,6 @@ import { Config as Worker } from '../../workers/config.ts';
 import { Config as Gateway } from '../gateway/config.ts';
 import { Environment as ModelServer } from '../model-server/config.ts';
 import { Environment as Stack } from '../stack/settings.ts';
-import { METRICS } from './metrics.ts';
 import { ROOT, referencePages, referencePath } from './reference.ts';
 import { metadata } from './schema.ts';
 
@@ -40,12 +39,5 @@ it('every variable that holds a secret is marked as one, and none shows a defaul
     const [, , usual = '', values] = row.split('|');
     expect([row, values]).toEqual([row, expect.stringContaining('secret')]);
     expect(usual.trim()).toMatch(/^(required|made at the first start.*)?$/);
-  }
-});
-
-it('every metric of ours says what it counts', () => {
-  for (const [service, all] of Object.entries(METRICS)) {
-    expect(all.length, service).toBeGreaterThan(0);
-    for (const { name, help } of all) expect(help, name).toMatch(/\w{3}/);
   }
 });
