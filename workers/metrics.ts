@@ -5,14 +5,14 @@ import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 export type Metrics = ReturnType<typeof createMetrics>;
 
 /** @param refresh brings the queues' depths up to date before they are read; must not reject */
-export function createMetrics(registry: Registry, refresh: () => Promise<void>) {
+export function createMetrics(registry: Registry, refresh: () => Promise<unknown>) {
   const registers = [registry];
   const depth = new Gauge({
     name: 'warmwind_queue_jobs',
     help: 'Jobs in a queue by state; waiting counts waiting, prioritized and delayed ones.',
     labelNames: ['queue', 'state'],
     registers,
-    collect: refresh,
+    collect: async () => void (await refresh()),
   });
   const backpressure = new Gauge({
     name: 'warmwind_queue_backpressure',
@@ -21,142 +21,162 @@ export function createMetrics(registry: Registry, refresh: () => Promise<void>) 
     registers,
   });
   return {
-    jobs: new Counter({
-      name: 'warmwind_jobs_total',
-      help: 'Deliveries of jobs by how they ended.',
-      labelNames: ['kind', 'outcome'],
-      registers,
-    }),
-    jobSeconds: new Histogram({
-      name: 'warmwind_job_duration_seconds',
-      help: 'How long one delivery of a job took.',
-      labelNames: ['kind'],
-      buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
-      registers,
-    }),
-    silentWorkers: new Counter({
-      name: 'warmwind_queue_workers_replaced_total',
-      help: 'Queue workers that took nothing although jobs waited, and were replaced.',
-      labelNames: ['queue'],
-      registers,
-    }),
-    startSeconds: new Histogram({
-      name: 'warmwind_desktop_start_seconds',
-      help: 'From the placement of a desktop to its first RFB byte.',
-      buckets: [0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 15],
-      registers,
-    }),
-    desktops: new Gauge({
-      name: 'warmwind_desktops',
-      help: 'Desktops of this host by state, as of the last sweep.',
-      labelNames: ['state'],
-      registers,
-    }),
-    swept: new Counter({
-      name: 'warmwind_swept_total',
-      help: 'What the sweep put right, by what it was.',
-      labelNames: ['what'],
-      registers,
-    }),
-    engineErrors: new Counter({
-      name: 'warmwind_docker_errors_total',
-      help: 'Failed calls to the Docker Engine.',
-      labelNames: ['call'],
-      registers,
-    }),
-    tokens: new Counter({
-      name: 'warmwind_tokens_total',
-      help: 'Tokens that models answered with, as their servers count them.',
-      labelNames: ['model'],
-      registers,
-    }),
-    firstTokenSeconds: new Histogram({
-      name: 'warmwind_first_token_seconds',
-      help: 'From a request to a model server to its first token.',
-      buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
-      registers,
-    }),
-    modelServers: new Gauge({
-      name: 'warmwind_model_servers',
-      help: 'Model servers of this worker by state.',
-      labelNames: ['state'],
-      registers,
-    }),
-    gpuCelsius: new Gauge({
-      name: 'warmwind_gpu_temperature_celsius',
-      help: 'How warm a GPU is.',
-      labelNames: ['gpu'],
-      registers,
-    }),
-    gpuMemoryBytes: new Gauge({
-      name: 'warmwind_gpu_memory_bytes',
-      help: 'Memory of a GPU, used and total.',
-      labelNames: ['gpu', 'what'],
-      registers,
-    }),
-    gpuUtilization: new Gauge({
-      name: 'warmwind_gpu_utilization',
-      help: 'How busy a GPU is, 0-1.',
-      labelNames: ['gpu'],
-      registers,
-    }),
-    eventsDropped: new Counter({
-      name: 'warmwind_events_dropped_total',
-      help: 'Events that never reached the realtime Redis.',
-      registers,
-    }),
-    lease: new Gauge({
-      name: 'warmwind_host_lease_held',
-      help: '1 while this process holds its host name.',
-      registers,
-    }),
-    observer: new Gauge({
-      name: 'warmwind_observer_leader',
-      help: '1 in the one process that watches the queues.',
-      registers,
-    }),
-    ledgerLeader: new Gauge({
-      name: 'warmwind_ledger_leader',
-      help: '1 in the one process that keeps the ledger.',
-      registers,
-    }),
-    changes: new Counter({
-      name: 'warmwind_changes_total',
-      help: 'Changes that were moved from Redis into the ledger.',
-      registers,
-    }),
-    changesDropped: new Counter({
-      name: 'warmwind_changes_dropped_total',
-      help: 'Changes that the ledger refused.',
-      registers,
-    }),
-    recordsSkipped: new Counter({
-      name: 'warmwind_records_skipped_total',
-      help: 'Records that a part of the worker could not read, and left out.',
-      labelNames: ['part'],
-      registers,
-    }),
-    reconciled: new Counter({
-      name: 'warmwind_reconciled_total',
-      help: 'What the reconciler put right, by what it was.',
-      labelNames: ['what'],
-      registers,
-    }),
-    pruned: new Counter({
-      name: 'warmwind_pruned_total',
-      help: 'Rows that the ledger has forgotten, by what they were.',
-      labelNames: ['what'],
-      registers,
-    }),
-    webhooks: new Counter({
-      name: 'warmwind_webhooks_total',
-      help: 'Tries to send a webhook or alert by what came of them.',
-      labelNames: ['outcome'],
-      registers,
-    }),
+    ...jobMetrics(registers),
+    ...hostMetrics(registers),
+    ...modelMetrics(registers),
+    ...fleetMetrics(registers),
     depth: (queue: string, { backpressure: above, ...states }: QueueDepth) => {
       for (const [state, count] of Object.entries(states)) depth.set({ queue, state }, count);
       backpressure.set({ queue }, above ? 1 : 0);
     },
   };
 }
+
+/** Jobs, their queues and their webhooks. */
+const jobMetrics = (registers: Registry[]) => ({
+  jobs: new Counter({
+    name: 'warmwind_jobs_total',
+    help: 'Deliveries of jobs by how they ended.',
+    labelNames: ['kind', 'outcome'],
+    registers,
+  }),
+  jobSeconds: new Histogram({
+    name: 'warmwind_job_duration_seconds',
+    help: 'How long one delivery of a job took.',
+    labelNames: ['kind'],
+    buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
+    registers,
+  }),
+  silentWorkers: new Counter({
+    name: 'warmwind_queue_workers_replaced_total',
+    help: 'Queue workers that took nothing although jobs waited, and were replaced.',
+    labelNames: ['queue'],
+    registers,
+  }),
+  eventsDropped: new Counter({
+    name: 'warmwind_events_dropped_total',
+    help: 'Events that never reached the realtime Redis.',
+    registers,
+  }),
+  recordsSkipped: new Counter({
+    name: 'warmwind_records_skipped_total',
+    help: 'Records that a part of the worker could not read, and left out.',
+    labelNames: ['part'],
+    registers,
+  }),
+  webhooks: new Counter({
+    name: 'warmwind_webhooks_total',
+    help: 'Tries to send a webhook or alert by what came of them.',
+    labelNames: ['outcome'],
+    registers,
+  }),
+});
+
+/** A host and the containers on it. */
+const hostMetrics = (registers: Registry[]) => ({
+  lease: new Gauge({
+    name: 'warmwind_host_lease_held',
+    help: '1 while this process holds its host name.',
+    registers,
+  }),
+  startSeconds: new Histogram({
+    name: 'warmwind_desktop_start_seconds',
+    help: 'From the placement of a desktop to its first RFB byte.',
+    buckets: [0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 15],
+    registers,
+  }),
+  desktops: new Gauge({
+    name: 'warmwind_desktops',
+    help: 'Desktops of this host by state, as of the last sweep.',
+    labelNames: ['state'],
+    registers,
+  }),
+  swept: new Counter({
+    name: 'warmwind_swept_total',
+    help: 'What the sweep put right, by what it was.',
+    labelNames: ['what'],
+    registers,
+  }),
+  engineErrors: new Counter({
+    name: 'warmwind_docker_errors_total',
+    help: 'Failed calls to the Docker Engine.',
+    labelNames: ['call'],
+    registers,
+  }),
+});
+
+/** Models, their servers and GPUs. */
+const modelMetrics = (registers: Registry[]) => ({
+  tokens: new Counter({
+    name: 'warmwind_tokens_total',
+    help: 'Tokens that models answered with, as their servers count them.',
+    labelNames: ['model'],
+    registers,
+  }),
+  firstTokenSeconds: new Histogram({
+    name: 'warmwind_first_token_seconds',
+    help: 'From a request to a model server to its first token.',
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers,
+  }),
+  modelServers: new Gauge({
+    name: 'warmwind_model_servers',
+    help: 'Model servers of this worker by state.',
+    labelNames: ['state'],
+    registers,
+  }),
+  gpuCelsius: new Gauge({
+    name: 'warmwind_gpu_temperature_celsius',
+    help: 'How warm a GPU is.',
+    labelNames: ['gpu'],
+    registers,
+  }),
+  gpuMemoryBytes: new Gauge({
+    name: 'warmwind_gpu_memory_bytes',
+    help: 'Memory of a GPU, used and total.',
+    labelNames: ['gpu', 'what'],
+    registers,
+  }),
+  gpuUtilization: new Gauge({
+    name: 'warmwind_gpu_utilization',
+    help: 'How busy a GPU is, 0-1.',
+    labelNames: ['gpu'],
+    registers,
+  }),
+});
+
+/** The tasks of the fleet, of which the ledger is the most. */
+const fleetMetrics = (registers: Registry[]) => ({
+  observer: new Gauge({
+    name: 'warmwind_observer_leader',
+    help: '1 in the one process that watches the queues.',
+    registers,
+  }),
+  ledgerLeader: new Gauge({
+    name: 'warmwind_ledger_leader',
+    help: '1 in the one process that keeps the ledger.',
+    registers,
+  }),
+  changes: new Counter({
+    name: 'warmwind_changes_total',
+    help: 'Changes that were moved from Redis into the ledger.',
+    registers,
+  }),
+  changesDropped: new Counter({
+    name: 'warmwind_changes_dropped_total',
+    help: 'Changes that the ledger refused.',
+    registers,
+  }),
+  reconciled: new Counter({
+    name: 'warmwind_reconciled_total',
+    help: 'What the reconciler put right, by what it was.',
+    labelNames: ['what'],
+    registers,
+  }),
+  pruned: new Counter({
+    name: 'warmwind_pruned_total',
+    help: 'Rows that the ledger has forgotten, by what they were.',
+    labelNames: ['what'],
+    registers,
+  }),
+});

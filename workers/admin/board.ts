@@ -25,6 +25,12 @@ const POLICY = [
 /** The page's fonts come from a public host, which would learn who looks at it and when. */
 const FOREIGN_LINK = /<link\b[^>]*\bhref="(?:https?:)?\/\/[^>]*>/g;
 
+export type Board = ReturnType<typeof createBoard>;
+
+/** The board where a password is set for it. */
+export const openBoard = (names: string[], redis: Redis, password: string | undefined): Board | undefined =>
+  password === undefined ? undefined : createBoard(names, redis, password);
+
 /**
  * Bull Board behind a password, for looking only: what is done to a job past its record would be undone by the
  * reconciler, or its watchers would never hear of it.

@@ -3,10 +3,10 @@ import type { DesktopHost } from '../containers/host.ts';
 import { stopDesktop } from '../containers/stop.ts';
 
 /**
- * Ends the desktop of a cancelled start, if it is at `place`: this host's name, or '' for one that no host holds. Once
- * at a time however often it is asked for.
+ * Ends the container of a cancelled start if it is at `place`: this host's name, or '' for one that no host holds. Calls
+ * for a container that is being ended here do nothing.
  */
-export function createEndCancelled(host: DesktopHost): (ref: ContainerRef, place: string) => Promise<void> {
+export function createEndContainer(host: DesktopHost): (ref: ContainerRef, place: string) => Promise<void> {
   const ending = new Set<string>();
   return async (ref, place) => {
     const { containerId } = ref;

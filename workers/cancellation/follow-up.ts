@@ -9,71 +9,64 @@ import { type ContainerRef, containersOf, type JobRef } from '@warmwind/shared/r
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { each } from '../each.ts';
-import { loop } from '../loop.ts';
 import type { Metrics } from '../metrics.ts';
-import { createSkip } from '../skip.ts';
+import { createSkip, type Skip } from '../skip.ts';
 
-const EVERY_MS = 1000;
 /** How many cancellations are looked at in one go; the oldest first. */
 const MAX = 1000;
 const AT_ONCE = 8;
 /** How long a cancellation is waited for that was announced and is not in the record, ms. */
 const GIVEN_UP_AFTER_MS = 60_000;
 
-export type FollowUpOptions = {
+/** A member of `keys.cancellations()`, `<user>/<job>`, and when the cancellation was requested, ms since 1970. */
+type Marker = { key: string; askedAt: number };
+
+export type CancellationFollowUpOptions = {
   /** A patient connection to the queue Redis. */
   redis: Redis;
   records: Records;
   /** A queue by its name. */
   queue: (name: string) => Queue;
-  /** Ends the desktop of a cancelled start that no host holds. */
-  endUnplaced: (container: ContainerRef) => Promise<void>;
+  /** Ends the container of a cancelled start; at no place (`''`) while no host holds it. */
+  endContainer: (container: ContainerRef, place: string) => Promise<void>;
   metrics?: Pick<Metrics, 'recordsSkipped'>;
   log: Logger;
 };
 
 /**
- * Sees cancellations through, in one process of the fleet: their end is told, what waits leaves its queue, and the
- * desktops of cancelled starts are gone. A marker stands for each until all of that is so.
+ * Completes cancellations: their end is published, the runs that wait leave their queues, and the containers of cancelled
+ * starts are gone. A marker stands for each until all of that is so.
  */
-export class FollowUp {
-  readonly #o: FollowUpOptions;
-  #leading = false;
+export class CancellationFollowUp {
+  readonly #o: CancellationFollowUpOptions;
+  readonly #skip: Skip<Marker>;
 
-  constructor(options: FollowUpOptions) {
+  constructor(options: CancellationFollowUpOptions) {
     this.#o = options;
+    this.#skip = createSkip(options.log, 'cancellations', options.metrics);
   }
 
-  /** Looks at every marker, again and again. Never rejects. */
-  async lead(signal: AbortSignal): Promise<void> {
-    this.#leading = true;
-    const skip = createSkip(this.#o.log, 'cancellations', this.#o.metrics);
-    await loop('cancellations', this.#o.log, signal, async () => {
-      const { redis } = this.#o;
-      const markers = await redis.zrange(keys.cancellations(), '0', `${MAX - 1}`, 'WITHSCORES');
-      const wishes = markers.flatMap((key, i) =>
-        i % 2 === 0 ? { key, askedAt: Number(markers[i + 1]) } : [],
-      );
-      await each(wishes, AT_ONCE, ({ key, askedAt }) => this.#see(key, askedAt), skip);
-      return EVERY_MS;
-    });
-    this.#leading = false;
+  /** One look at every marker, and the removal of those that are done. */
+  async followAll(): Promise<void> {
+    const { redis } = this.#o;
+    const found = await redis.zrange(keys.cancellations(), '0', `${MAX - 1}`, 'WITHSCORES');
+    const markers = found.flatMap((key, i) => (i % 2 === 0 ? [{ key, askedAt: Number(found[i + 1]) }] : []));
+    await each(markers, AT_ONCE, (marker) => this.#followMarker(marker), this.#skip);
   }
 
-  /** One was heard of: if this process leads, it need not wait for the next look. Never rejects. */
-  async heard({ userId, jobId }: Cancelled): Promise<void> {
-    if (!this.#leading) return;
+  /** Follows one cancellation at once, ahead of the next look at its marker. Never rejects. */
+  async follow({ userId, jobId }: Cancelled): Promise<void> {
     await this.#follow(userId, jobId, false).catch((error: unknown) =>
       this.#o.log.warn({ jobId, err: error }, 'not followed up yet'),
     );
   }
 
-  async #see(member: string, askedAt: number): Promise<void> {
+  async #followMarker({ key, askedAt }: Marker): Promise<void> {
     const { redis } = this.#o;
-    const slash = member.lastIndexOf('/');
-    const verdict = await this.#follow(member.slice(0, slash), member.slice(slash + 1), true);
+    const slash = key.lastIndexOf('/');
+    const verdict = await this.#follow(key.slice(0, slash), key.slice(slash + 1), true);
     const over = verdict === 'nothing' ? Date.now() - askedAt > GIVEN_UP_AFTER_MS : verdict === 'done';
-    if (over) await redis.zrem(keys.cancellations(), member);
+    if (over) await redis.zrem(keys.cancellations(), key);
   }
 
   /**
@@ -100,11 +93,11 @@ export class FollowUp {
   }
 
   async #containerGone(run: JobRef, container: ContainerRef, again: boolean): Promise<boolean> {
-    const { records, redis, endUnplaced } = this.#o;
+    const { records, redis, endContainer } = this.#o;
     const record = await records.desktops.get(container);
     if (record?.state !== 'stopping') return true;
     if (!record.host) {
-      await endUnplaced(container);
+      await endContainer(container, '');
       return true;
     }
     if (again) await redis.publish(CANCELLED_CHANNEL, JSON.stringify(run satisfies Cancelled));

@@ -17,19 +17,19 @@ const Message = z.object({
 });
 
 /**
- * Hears of runs the moment they are cancelled. What is missed while its connection is away is made up for by the workers'
- * own looks, and by who follows cancellations up: it says them again until they are done.
+ * Receives the cancellations that `shared/lua/cancel.lua.ts` publishes. One that is missed while the connection is away is
+ * found by the workers' own checks of their runs, and published again by the follow-up until it is done.
  */
-export class Cancellations {
+export class CancellationSubscriber {
   readonly #redis: Redis;
   readonly #log: Logger;
-  readonly #hear: (cancelled: Cancelled) => void;
+  readonly #onCancelled: (cancelled: Cancelled) => void;
 
   /** @param redis a patient connection to the queue Redis, which is used as a model for one of its own */
-  constructor(redis: Redis, log: Logger, hear: (cancelled: Cancelled) => void) {
+  constructor(redis: Redis, log: Logger, onCancelled: (cancelled: Cancelled) => void) {
     this.#redis = redis.duplicate();
     this.#log = log;
-    this.#hear = hear;
+    this.#onCancelled = onCancelled;
     // The model tells of itself when Redis is away.
     this.#redis.on('error', () => undefined);
     this.#redis.on('message', (_, text) => this.#read(text));
@@ -39,7 +39,7 @@ export class Cancellations {
   start(): void {
     this.#redis
       .subscribe(CANCELLED_CHANNEL)
-      .catch((error: unknown) => this.#log.warn({ err: error }, 'cancellations are not heard'));
+      .catch((error: unknown) => this.#log.warn({ err: error }, 'cancellations are not received'));
   }
 
   async close(): Promise<void> {
@@ -54,6 +54,6 @@ export class Cancellations {
       return;
     }
     const cancelled = Message.safeParse(message);
-    if (cancelled.success) this.#hear(cancelled.data);
+    if (cancelled.success) this.#onCancelled(cancelled.data);
   }
 }

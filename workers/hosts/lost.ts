@@ -5,25 +5,20 @@ import { keys } from '@warmwind/shared/keys';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { ContainerRef, Records } from '@warmwind/shared/node/records';
 import { bullJobId, hostQueues, type JobData } from '@warmwind/shared/queues';
-import { type Queue, Worker } from 'bullmq';
+import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { forward } from '../containers/stop.ts';
 import { each } from '../each.ts';
-import { loop } from '../loop.ts';
 import { readAnyJobData } from '../runtime/data.ts';
 import { failure } from '../runtime/failures.ts';
 import type { Skip } from '../skip.ts';
 import type { Presence } from './presence.ts';
 
-const CHECK_EVERY_MS = 5000;
-/** How often the schedule is written again, ms: a Redis that has lost its data has lost it too. */
-const SCHEDULE_EVERY_MS = 5000;
 /** How many waiting commands of a lost host are ended in one go. */
 const MAX_COMMANDS = 1000;
-const SCHEDULER = 'lost-hosts';
 
 export type LostHostsOptions = {
-  /** A patient connection to the queue Redis. */
+  /** The queue Redis. */
   redis: Redis;
   records: Records;
   presence: Presence;
@@ -35,7 +30,7 @@ export type LostHostsOptions = {
 };
 
 /** Gives up the hosts that have been silent for `lostAfterMs`: their desktops are lost, their commands end. */
-class LostHosts {
+export class LostHosts {
   readonly #o: LostHostsOptions;
 
   constructor(options: LostHostsOptions) {
@@ -111,31 +106,4 @@ class LostHosts {
     }
     await own.remove(bullJobId(data.jobId, data.run)).catch(() => undefined);
   }
-}
-
-/** Makes the fleet check every few seconds, by whichever worker takes it. → ends this process's part in it */
-export function scheduleLostHosts(options: LostHostsOptions): () => Promise<unknown> {
-  const { redis, queue, log } = options;
-  const lost = new LostHosts(options);
-  const worker = new Worker('cleanup', () => lost.check(), {
-    connection: redis,
-    prefix: keys.bull('cleanup'),
-    lockDuration: 10_000,
-    stalledInterval: 5000,
-    maxStalledCount: 5,
-  });
-  worker.on('error', (error) => log.warn({ queue: 'cleanup', err: error }, 'queue worker'));
-  const stopped = new AbortController();
-  const scheduling = loop('schedule', log, stopped.signal, async () => {
-    await queue('cleanup').upsertJobScheduler(
-      SCHEDULER,
-      { every: CHECK_EVERY_MS },
-      { name: SCHEDULER, opts: { removeOnComplete: { count: 10 }, removeOnFail: { count: 10 } } },
-    );
-    return SCHEDULE_EVERY_MS;
-  });
-  return () => {
-    stopped.abort();
-    return Promise.all([worker.close(), scheduling]);
-  };
 }

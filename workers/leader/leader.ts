@@ -1,26 +1,41 @@
+import { loop } from '../loop.ts';
 import { Lease, type LeaseOptions } from './lease.ts';
 
-export type LeaderOptions = Omit<LeaseOptions, 'onRenewed'> & {
-  /** What the holder does until it is told to stop. Must not reject. */
-  lead: (signal: AbortSignal) => Promise<void>;
+/** A task of the whole fleet that only a leader runs. */
+export type LeaderTask = {
+  name: string;
+  /** The pause after a run, ms. */
+  everyMs: number;
+  /**
+   * One run. It ends soon after its signal is aborted. A run that rejects is repeated; one that resolves to `'more'` is
+   * followed by the next without a pause.
+   */
+  run: (signal: AbortSignal) => Promise<unknown>;
 };
 
-/** Work that one process of the fleet does at a time: the one that holds a lease, for as long as it holds it. */
+export type LeaderOptions = Omit<LeaseOptions, 'onRenewed'> & { tasks: LeaderTask[] };
+
+/** A candidate for a lease of the fleet: its holder runs the tasks, each for as long as the lease is held. */
 export class Leader {
   readonly #o: LeaderOptions;
   readonly #lease: Lease;
-  #term: { stop: AbortController; done: Promise<void> } | undefined;
+  #term: { stop: AbortController; done: Promise<unknown> } | undefined;
 
   constructor(options: LeaderOptions) {
     this.#o = options;
     this.#lease = new Lease({ ...options, onChange: (held) => this.#change(held) });
   }
 
+  /** Whether this process leads now. */
+  get leads(): boolean {
+    return this.#lease.held;
+  }
+
   start(): void {
     this.#lease.start();
   }
 
-  /** Never rejects. */
+  /** Resolves when no task runs here any more. Never rejects. */
   async close(): Promise<void> {
     await this.#lease.release();
     await this.#term?.done;
@@ -32,6 +47,16 @@ export class Leader {
     before?.stop.abort();
     const stop = new AbortController();
     const ready = before?.done ?? Promise.resolve();
-    this.#term = { stop, done: held ? ready.then(() => this.#o.lead(stop.signal)) : ready };
+    this.#term = { stop, done: held ? ready.then(() => this.#lead(stop.signal)) : ready };
+  }
+
+  /** Never rejects. */
+  #lead(signal: AbortSignal): Promise<unknown> {
+    const { tasks, log } = this.#o;
+    return Promise.all(
+      tasks.map(({ name, everyMs, run }) =>
+        loop(name, log, signal, async () => ((await run(signal)) === 'more' ? 0 : everyMs)),
+      ),
+    );
   }
 }

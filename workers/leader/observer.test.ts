@@ -11,6 +11,7 @@ import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { createMetrics } from '../metrics.ts';
 import { failedReason, failure } from '../runtime/failures.ts';
 import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
+import { Leader } from './leader.ts';
 import { Observer } from './observer.ts';
 
 const log = createLog('test');
@@ -26,19 +27,27 @@ afterEach(async () => {
   await fleet.stop();
 });
 
-const observe = (): Observer => {
+const observe = (): Leader => {
   const redis = connectPatient(fleet.queueRedis.url, 'test', log);
   const prompt = connectPrompt(fleet.queueRedis.url, 'test', log);
   const realtime = connectPatient(fleet.realtime.url, 'test', log);
   const records = new Records(redis, new Publisher(realtime, log));
   const metrics = createMetrics(new Registry(), async () => {});
-  const observer = new Observer({ redis, prompt, records, metrics, log, holder: newId(), leaseMs: 1500 });
+  const observer = new Observer({ redis, records, metrics, log });
+  const leader = new Leader({
+    redis: prompt,
+    key: keys.observerLease(),
+    holder: newId(),
+    ttlMs: 1500,
+    log,
+    tasks: [{ name: 'queue events', everyMs: 1000, run: (signal) => observer.watch(signal) }],
+  });
   closing.push(async () => {
-    await observer.close();
+    await leader.close();
     await Promise.all([redis, prompt, realtime].map((connection) => disconnect(connection)));
   });
-  observer.start();
-  return observer;
+  leader.start();
+  return leader;
 };
 
 test('a job that nobody takes is told as queued, with the desktop it asks for', async () => {

@@ -13,68 +13,36 @@ import type { Metrics } from '../metrics.ts';
 import { readJobData } from '../runtime/data.ts';
 import { failure, readFailedReason } from '../runtime/failures.ts';
 import { createSkip } from '../skip.ts';
-import { Leader } from './leader.ts';
 
 const LOOK_FOR_HOSTS_MS = 1000;
 const BLOCK_MS = 5000;
 const BATCH = 200;
 
 export type ObserverOptions = {
-  /** A patient connection to the queue Redis, and a prompt one for the lease. */
+  /** A patient connection to the queue Redis. */
   redis: Redis;
-  prompt: Redis;
   records: Records;
-  metrics: Metrics;
+  metrics: Pick<Metrics, 'recordsSkipped'>;
   log: Logger;
-  /** Unique to this process. */
-  holder: string;
-  leaseMs: number;
-  /** What the one process that observes does as well. Must not reject. */
-  beside?: (signal: AbortSignal) => Promise<unknown>;
 };
 
 type QueueEvent = { event: 'added' | 'failed'; jobId: string };
 
 /**
- * One process of the fleet reads BullMQ's event streams and says what nobody else can: that a job waits (the edge can't
- * reach the realtime Redis), and that a run ended whose workers died. It goes on where its predecessor stopped; what it
- * says twice is told once. It reads the streams itself: BullMQ's `QueueEvents` does not wait for its listeners, so
- * a cursor could pass what has not been said.
+ * Reads BullMQ's event streams and publishes what no other part can: that a job waits (the edge can't reach the realtime
+ * Redis), and that a run ended whose workers died. It continues where its predecessor stopped; what it publishes twice is
+ * stored once. It reads the streams itself: BullMQ's `QueueEvents` does not wait for its listeners, so a cursor could
+ * pass what has not been published.
  */
 export class Observer {
   readonly #o: ObserverOptions;
-  readonly #leader: Leader;
 
   constructor(options: ObserverOptions) {
     this.#o = options;
-    const { prompt, holder, leaseMs, metrics, log } = options;
-    this.#leader = new Leader({
-      redis: prompt,
-      key: keys.observerLease(),
-      holder,
-      ttlMs: leaseMs,
-      log,
-      onChange: (held) => {
-        metrics.observer.set(held ? 1 : 0);
-        log.info({ leader: held }, 'observer');
-      },
-      lead: async (signal) => {
-        await Promise.all([this.#watch(signal), options.beside?.(signal)]);
-      },
-    });
   }
 
-  start(): void {
-    this.#leader.start();
-  }
-
-  /** Never rejects. */
-  async close(): Promise<void> {
-    await this.#leader.close();
-  }
-
-  /** Follows every queue, those of new hosts as they appear. */
-  async #watch(signal: AbortSignal): Promise<void> {
+  /** Follows every queue, those of new hosts as they appear, until `signal` is aborted. */
+  async watch(signal: AbortSignal): Promise<void> {
     const followed = new Map<string, { stop: AbortController; done: Promise<void> }>();
     while (!signal.aborted) {
       const hosts = await this.#o.redis.zrange(keys.hosts(), '0', '-1').catch(() => undefined);

@@ -6,6 +6,7 @@ import { Records } from '@warmwind/shared/node/records';
 import { connectPatient, disconnect } from '@warmwind/shared/node/redis';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
+import { loop } from '../loop.ts';
 import { createLine, type Line } from '../testing/line.ts';
 import type { Submitted } from '../testing/submissions.ts';
 import { publishUnpublished } from './unpublished.ts';
@@ -38,7 +39,11 @@ function process() {
 function leader() {
   const { records, die } = process();
   const over = new AbortController();
-  const done = publishUnpublished({ records, log, afterMs: 0 }, over.signal);
+  const { signal } = over;
+  const done = loop('unpublished ends', log, signal, async () => {
+    await publishUnpublished({ records, log, afterMs: 0 }, signal);
+    return 100;
+  });
   closing.push(async () => {
     over.abort();
     await done;

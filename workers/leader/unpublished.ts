@@ -2,9 +2,7 @@ import type { Logger } from '@warmwind/shared/node/log';
 import type { Records } from '@warmwind/shared/node/records';
 import type { Noted } from '@warmwind/shared/node/unpublished';
 import { each } from '../each.ts';
-import { loop } from '../loop.ts';
 
-const EVERY_MS = 1000;
 /** A process that keeps the event sends what came before it first, and has this long to do so, ms. */
 const AFTER_MS = 5000;
 /** How many ends are published in one go; the oldest first. */
@@ -21,8 +19,8 @@ export type UnpublishedOptions = {
 };
 
 /**
- * Publishes, in one process of the fleet, the ends that were recorded and whose rooms may lack them: their event was
- * kept by a process that is gone, or given up while the realtime Redis was away. Never rejects.
+ * Publishes the ends that were recorded and whose rooms may lack them: their event was kept by a process that is gone, or
+ * given up while the realtime Redis was away. An end that can't be published now is left for the next call.
  */
 export async function publishUnpublished(
   { records, log, afterMs = AFTER_MS }: UnpublishedOptions,
@@ -36,18 +34,15 @@ export async function publishUnpublished(
     return outcome === 'published' || (outcome === 'open' && Date.now() - notedAt > OPEN_FOR_MS);
   };
 
-  await loop('unpublished ends', log, signal, async () => {
-    await unpublished.removeExpired();
-    const before = Date.now() - afterMs;
-    const due = (await unpublished.oldest(MAX)).filter(({ notedAt }) => notedAt <= before);
-    await each(due, AT_ONCE, async (note) => {
-      if (signal.aborted) return;
-      try {
-        if (await publish(note)) await unpublished.remove(note);
-      } catch (error) {
-        log.warn({ kind: note.kind, id: note.id, err: error }, 'end not published yet');
-      }
-    });
-    return EVERY_MS;
+  await unpublished.removeExpired();
+  const before = Date.now() - afterMs;
+  const due = (await unpublished.oldest(MAX)).filter(({ notedAt }) => notedAt <= before);
+  await each(due, AT_ONCE, async (note) => {
+    if (signal.aborted) return;
+    try {
+      if (await publish(note)) await unpublished.remove(note);
+    } catch (error) {
+      log.warn({ kind: note.kind, id: note.id, err: error }, 'end not published yet');
+    }
   });
 }

@@ -2,12 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isTerminalEvent, type StoredEvent } from '@warmwind/shared/events';
 import { newId } from '@warmwind/shared/ids';
 import { isTerminal } from '@warmwind/shared/jobs';
+import { keys } from '@warmwind/shared/keys';
 import { connectPrompt, disconnect } from '@warmwind/shared/node/redis';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
-import { FollowUp } from '../cancellation/follow-up.ts';
-import { Cancellations } from '../cancellation/subscriber.ts';
+import { CancellationFollowUp } from '../cancellation/follow-up.ts';
+import { CancellationSubscriber } from '../cancellation/subscriber.ts';
+import { Leader } from '../leader/leader.ts';
 import { Observer } from '../leader/observer.ts';
 import { createLine, type Line } from '../testing/line.ts';
 import type { Submitted } from '../testing/submissions.ts';
@@ -74,29 +76,30 @@ beforeAll(async () => {
   line = await createLine();
   const { redis, records, metrics, queue, log } = line;
   const prompt = connectPrompt(line.queueRedis.url, 'test', log);
-  const followUp = new FollowUp({ redis, records, queue, log, endUnplaced: async () => {} });
-  const beside = (signal: AbortSignal) => followUp.lead(signal);
-  const observer = new Observer({
-    redis,
-    prompt,
-    records,
-    metrics,
-    log,
+  const followUp = new CancellationFollowUp({ redis, records, queue, log, endContainer: async () => {} });
+  const observer = new Observer({ redis, records, metrics, log });
+  const leader = new Leader({
+    redis: prompt,
+    key: keys.observerLease(),
     holder: newId(),
-    leaseMs: 2000,
-    beside,
+    ttlMs: 2000,
+    log,
+    tasks: [
+      { name: 'queue events', everyMs: 1000, run: (signal) => observer.watch(signal) },
+      { name: 'cancellations', everyMs: 1000, run: () => followUp.followAll() },
+    ],
   });
-  const cancellations = new Cancellations(redis, log, (cancelled) => {
+  const cancellations = new CancellationSubscriber(redis, log, (cancelled) => {
     for (const worker of workers) worker.cancel(cancelled);
-    void followUp.heard(cancelled);
+    if (leader.leads) void followUp.follow(cancelled);
   });
   cancellations.start();
   await waitFor('the connection', () => prompt.status === 'ready');
-  observer.start();
+  leader.start();
   hire();
   hire();
   closing.push(async () => {
-    await Promise.all([observer.close(), cancellations.close()]);
+    await Promise.all([leader.close(), cancellations.close()]);
     await disconnect(prompt);
   });
 });

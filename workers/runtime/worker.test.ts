@@ -3,7 +3,7 @@ import { CANCELLED_CHANNEL } from '@warmwind/shared/keys';
 import type { JobData } from '@warmwind/shared/queues';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
-import { Cancellations } from '../cancellation/subscriber.ts';
+import { CancellationSubscriber } from '../cancellation/subscriber.ts';
 import { reached, told, types } from '../testing/fleet.ts';
 import { createLine, type Line } from '../testing/line.ts';
 import type { Handler } from './delivery.ts';
@@ -96,7 +96,9 @@ test('a cancelled run ends cancelled, and its queue holds nothing of it that cou
 
 test('a run that is cancelled while it is worked on is told so at once, and ends once', async () => {
   const worker = line.work(untilAborted);
-  const cancellations = new Cancellations(line.redis, line.log, (cancelled) => worker.cancel(cancelled));
+  const cancellations = new CancellationSubscriber(line.redis, line.log, (cancelled) =>
+    worker.cancel(cancelled),
+  );
   cancellations.start();
   const job = await line.startDesktop();
   await reached(line, job, 'active');

@@ -1,14 +1,13 @@
 import type { JobKind } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
-import type { Standing } from '@warmwind/shared/node/records';
 import type { JobData } from '@warmwind/shared/queues';
 import type { Cancelled } from '@warmwind/shared/records';
 import { Slots } from '@warmwind/shared/slots';
 import { type Job, type Queue, type RateLimiterOptions, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { loop } from '../loop.ts';
+import { ActiveDeliveries } from './active-deliveries.ts';
 import { type Delivery, type Handler, Runtime, type RuntimeDeps } from './delivery.ts';
-import type { AbortReason } from './outcome.ts';
 import { ParkedJobs } from './parked.ts';
 import { Turns } from './turns.ts';
 
@@ -48,7 +47,7 @@ export class JobWorker {
   readonly #deps: JobWorkerDeps;
   readonly #options: JobWorkerOptions;
   readonly #runtime: Runtime;
-  readonly #active = new Set<Delivery>();
+  readonly #active = new ActiveDeliveries();
   readonly #slots: Slots;
   readonly #parked: ParkedJobs;
   /** Where the queue has a limiter. */
@@ -80,7 +79,7 @@ export class JobWorker {
       this.#deps.log,
       this.#stopped.signal,
       async () => {
-        await this.#look();
+        await this.#active.checkRecords(this.#deps.records);
         await this.#watch();
         return LOOK_EVERY_MS;
       },
@@ -96,13 +95,9 @@ export class JobWorker {
     void this.#worker.pause(true);
   }
 
-  /** A run was cancelled: if it is worked on here, that ends now. */
-  cancel({ userId, jobId, run }: Pick<Cancelled, 'userId' | 'jobId' | 'run'>): void {
-    for (const { data, abort } of this.#active) {
-      if (data?.jobId === jobId && data.run === run && data.userId === userId) {
-        abort.abort('cancelled' satisfies AbortReason);
-      }
-    }
+  /** Aborts a run that was cancelled, if it is worked on here. */
+  cancel(cancelled: Pick<Cancelled, 'userId' | 'jobId' | 'run'>): void {
+    this.#active.cancel(cancelled);
   }
 
   /** Resolves when every active job has been handed back or has ended. */
@@ -110,9 +105,7 @@ export class JobWorker {
     if (this.#closing) return this.#closing;
     this.#stopped.abort();
     this.#closing = Promise.all([this.#worker.close(), ...this.#retired]);
-    if (this.#options.handsBack) {
-      for (const { abort } of this.#active) abort.abort('shutdown' satisfies AbortReason);
-    }
+    if (this.#options.handsBack) this.#active.shutDown();
     return this.#closing;
   }
 
@@ -132,11 +125,7 @@ export class JobWorker {
     });
     worker.on('error', (error) => this.#deps.log.warn({ queue, err: error }, 'queue worker'));
     // BullMQ goes on working on a job that it lost; then it would run twice.
-    worker.on('lockRenewalFailed', (ids) => {
-      for (const { job, abort } of this.#active) {
-        if (ids.includes(job.id ?? '')) abort.abort('lock-lost' satisfies AbortReason);
-      }
-    });
+    worker.on('lockRenewalFailed', (ids) => this.#active.loseLocks(ids));
     return worker;
   }
 
@@ -148,13 +137,13 @@ export class JobWorker {
     const release = this.#slots.take(user);
     if (!release) return this.#park(delivery, user);
     this.#parked.remove(user, job.id ?? '');
-    this.#active.add(delivery);
+    const remove = this.#active.add(delivery);
     try {
       const waitMs = (await this.#turns?.take(user)) ?? 0;
       if (waitMs > 0) return await this.#runtime.handBack(delivery, waitMs);
       return await this.#runtime.deliver(delivery);
     } finally {
-      this.#active.delete(delivery);
+      remove();
       release();
       void this.#parked.promote((parked) => this.#slots.admits(parked));
     }
@@ -168,19 +157,6 @@ export class JobWorker {
     } finally {
       this.#parked.add(user, delivery.job.id ?? '');
       void this.#parked.promote((parked) => this.#slots.admits(parked));
-    }
-  }
-
-  /** Runs that were cancelled, ended or taken by another without this worker hearing of it are let go. */
-  async #look(): Promise<void> {
-    const claimed = [...this.#active].flatMap(({ data, fence, abort }) =>
-      data && fence !== undefined && !abort.signal.aborted ? [{ data, fence, abort }] : [],
-    );
-    if (claimed.length === 0) return;
-    const standings = await this.#deps.records.jobs.standings(claimed.map(({ data }) => data));
-    for (const [i, { data, fence, abort }] of claimed.entries()) {
-      const reason = lossOf(data, fence, standings[i]);
-      if (reason) abort.abort(reason);
     }
   }
 
@@ -215,12 +191,4 @@ async function isDue(queue: Queue, { limiter }: JobWorkerOptions): Promise<boole
   const { waiting = 0, prioritized = 0 } = await queue.getJobCounts('waiting', 'prioritized');
   if (waiting + prioritized === 0 || (await queue.isPaused())) return false;
   return (await queue.getRateLimitTtl(limiter?.max)) <= 0;
-}
-
-/** Why this delivery must stop, if it must. */
-function lossOf(data: JobData, fence: number, now: Standing | undefined): AbortReason | undefined {
-  if (!now) return undefined;
-  if (now.run === data.run && now.state === 'cancelled') return 'cancelled';
-  if (now.run > data.run || now.fence > fence) return 'lock-lost';
-  return undefined;
 }

@@ -6,8 +6,9 @@ import { Records } from '@warmwind/shared/node/records';
 import { connectPatient, connectPrompt } from '@warmwind/shared/node/redis';
 import { Queue } from 'bullmq';
 import { Registry } from 'prom-client';
-import { FollowUp } from '../cancellation/follow-up.ts';
-import { Cancellations } from '../cancellation/subscriber.ts';
+import { CancellationFollowUp } from '../cancellation/follow-up.ts';
+import { CancellationSubscriber } from '../cancellation/subscriber.ts';
+import { Leader } from '../leader/leader.ts';
 import { Observer } from '../leader/observer.ts';
 import { createMetrics } from '../metrics.ts';
 import type { Handler } from '../runtime/delivery.ts';
@@ -52,21 +53,22 @@ const worker = new JobWorker(
   },
   forEveryKind(handler),
 );
-const followUp = new FollowUp({ redis, records, queue, log, endUnplaced: async () => {} });
-const cancellations = new Cancellations(redis, log, (cancelled) => {
-  worker.cancel(cancelled);
-  void followUp.heard(cancelled);
-});
-const beside = (signal: AbortSignal) => followUp.lead(signal);
-const observer = new Observer({
-  redis,
-  prompt,
-  records,
-  metrics,
-  log,
+const followUp = new CancellationFollowUp({ redis, records, queue, log, endContainer: async () => {} });
+const observer = new Observer({ redis, records, metrics, log });
+const leader = new Leader({
+  redis: prompt,
+  key: keys.observerLease(),
   holder: newId(),
-  leaseMs: 10_000,
-  beside,
+  ttlMs: 10_000,
+  log,
+  tasks: [
+    { name: 'queue events', everyMs: 1000, run: (signal) => observer.watch(signal) },
+    { name: 'cancellations', everyMs: 1000, run: () => followUp.followAll() },
+  ],
+});
+const cancellations = new CancellationSubscriber(redis, log, (cancelled) => {
+  worker.cancel(cancelled);
+  if (leader.leads) void followUp.follow(cancelled);
 });
 
 process.once('SIGTERM', async () => {
@@ -74,7 +76,7 @@ process.once('SIGTERM', async () => {
   process.exit();
 });
 cancellations.start();
-observer.start();
+leader.start();
 worker.run();
 // Its first look at the queue is over then.
 setTimeout(() => say('ready'), 300);

@@ -1,0 +1,38 @@
+import { createsContainers } from '@warmwind/shared/contract/registry';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { Cancelled } from '@warmwind/shared/records';
+import { type ContainerRef, containersOf } from '@warmwind/shared/refs';
+import type { Leader } from '../leader/leader.ts';
+import type { Lease } from '../leader/lease.ts';
+import type { JobWorker } from '../runtime/worker.ts';
+import type { CancellationFollowUp } from './follow-up.ts';
+
+export type OnCancelledOptions = {
+  workers: JobWorker[];
+  /** This process's host, and whether it may act for it. */
+  hostName: string;
+  hostLease: Lease;
+  endContainer: (ref: ContainerRef, place: string) => Promise<void>;
+  /** The follow-up is the task of one process of the fleet. */
+  leader: Leader;
+  followUp: CancellationFollowUp;
+  log: Logger;
+};
+
+/**
+ * A process's response to a cancelled run: it aborts the run if it runs here, follows it up if this process leads, and ends
+ * the containers that the run was creating on this host.
+ */
+export function createOnCancelled(options: OnCancelledOptions): (cancelled: Cancelled) => void {
+  const { workers, hostName, hostLease, endContainer, leader, followUp, log } = options;
+  return (cancelled) => {
+    for (const worker of workers) worker.cancel(cancelled);
+    if (leader.leads) void followUp.follow(cancelled);
+    if (!createsContainers(cancelled.kind) || !hostLease.held) return;
+    for (const container of containersOf(cancelled)) {
+      endContainer(container, hostName).catch((error: unknown) =>
+        log.warn({ jobId: cancelled.jobId, err: error }, 'not stopped yet'),
+      );
+    }
+  };
+}

@@ -1,0 +1,92 @@
+import { newId } from '@warmwind/shared/ids';
+import { keys } from '@warmwind/shared/keys';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { Registry } from 'prom-client';
+import type { Config } from '../config.ts';
+import { Admission } from '../containers/admission.ts';
+import { Engine } from '../containers/engine.ts';
+import type { DesktopHost } from '../containers/host.ts';
+import { Lease } from '../leader/lease.ts';
+import type { Metrics } from '../metrics.ts';
+import type { JobWorker } from '../runtime/worker.ts';
+import { ScreenHost } from '../screen/host.ts';
+import { createScreenMetrics } from '../screen/metrics.ts';
+import type { Stores } from '../stores.ts';
+import { Presence } from './presence.ts';
+
+export type HostOptions = {
+  config: Config;
+  stores: Stores;
+  registry: Registry;
+  metrics: Metrics;
+  log: Logger;
+};
+
+/** This process's host: its engine, the room on it, and its screens. */
+export function createHost({ config, stores, registry, metrics, log }: HostOptions): DesktopHost {
+  const { promptRedis, records, ledger, queue } = stores;
+  const name = config.WORKER_HOST;
+  const capacity = { memoryMb: config.HOST_MEMORY_MB, desktops: config.HOST_DESKTOPS };
+  const engine = new Engine({
+    socketPath: config.DOCKER_SOCKET,
+    fleet: config.FLEET,
+    host: name,
+    egressNetwork: config.EGRESS_NETWORK,
+    capacity,
+    metrics,
+    log,
+  });
+  return {
+    name,
+    boot: newId(),
+    engine,
+    admission: new Admission({ engine, redis: promptRedis, capacity, waitMs: config.HOST_WAIT_MS }),
+    records,
+    ledger,
+    metrics,
+    log,
+    presence: new Presence({
+      redis: promptRedis,
+      host: name,
+      memoryMb: capacity.memoryMb,
+      leaseMs: config.LEASE_MS,
+    }),
+    screens: new ScreenHost({
+      engine,
+      redis: stores.screenRedis,
+      subscriber: stores.screenSubscriber,
+      metrics: createScreenMetrics(registry),
+      log,
+    }),
+    queue,
+    starting: new Map(),
+    removing: new Set(),
+  };
+}
+
+export type HostLeaseOptions = {
+  config: Config;
+  stores: Stores;
+  host: DesktopHost;
+  /** Those that work on the host's containers: they take jobs only while the lease is held. */
+  workers: JobWorker[];
+};
+
+/** The lease of a host's name: its holder alone acts for the host. */
+export function createHostLease({ config, stores, host, workers }: HostLeaseOptions): Lease {
+  const { metrics, log, presence, screens } = host;
+  return new Lease({
+    redis: stores.promptRedis,
+    key: keys.hostLease(host.name),
+    holder: host.boot,
+    ttlMs: config.LEASE_MS,
+    log,
+    onRenewed: () => presence.renewed(),
+    onChange: (held) => {
+      metrics.lease.set(held ? 1 : 0);
+      log[held ? 'info' : 'warn']({ held }, 'host lease');
+      for (const worker of workers) held ? worker.run() : worker.pause();
+      if (!held) void screens.forgetAll();
+    },
+  });
+}

@@ -1,0 +1,53 @@
+import { keys } from '@warmwind/shared/keys';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { Config } from '../config.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Stores } from '../stores.ts';
+import { Leader } from './leader.ts';
+import { Schedule } from './schedule.ts';
+import type { FleetTasks } from './tasks.ts';
+
+export type LeadersOptions = {
+  config: Config;
+  stores: Stores;
+  /** Unique to this process. */
+  holder: string;
+  tasks: FleetTasks;
+  metrics: Metrics;
+  log: Logger;
+};
+
+/** This process's part in the tasks of the fleet: a candidate for each lease, and a worker of the queue `cleanup`. */
+export type Leaders = { observer: Leader; ledger: Leader | undefined; cleanup: Schedule };
+
+export function createLeaders({ config, stores, holder, tasks, metrics, log }: LeadersOptions): Leaders {
+  const candidate = { redis: stores.promptRedis, holder, ttlMs: config.LEASE_MS, log };
+  return {
+    observer: new Leader({
+      ...candidate,
+      key: keys.observerLease(),
+      tasks: tasks.observer,
+      onChange: (held) => {
+        metrics.observer.set(held ? 1 : 0);
+        log.info({ leader: held }, 'observer');
+      },
+    }),
+    ledger:
+      tasks.ledger &&
+      new Leader({
+        ...candidate,
+        key: keys.ledgerLease(),
+        tasks: tasks.ledger,
+        onChange: (held) => {
+          metrics.ledgerLeader.set(held ? 1 : 0);
+          log.info({ leader: held }, 'ledger');
+        },
+      }),
+    cleanup: new Schedule({
+      redis: stores.queueRedis,
+      queue: stores.queue,
+      task: tasks.cleanup,
+      log,
+    }),
+  };
+}

@@ -1,0 +1,55 @@
+import { keys } from '@warmwind/shared/keys';
+import type { Logger } from '@warmwind/shared/node/log';
+import { type Queue, Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import { loop } from '../loop.ts';
+import type { LeaderTask } from './leader.ts';
+
+const QUEUE = 'cleanup';
+/** How often the schedule is written again, ms: a Redis that has lost its data has lost it too. */
+const SCHEDULE_EVERY_MS = 5000;
+
+export type ScheduleOptions = {
+  /** A patient connection to the queue Redis. */
+  redis: Redis;
+  queue: (name: string) => Queue;
+  task: LeaderTask;
+  log: Logger;
+};
+
+/** A task of the fleet as a repeated job of the queue `cleanup`: each time any one worker runs it. */
+export class Schedule {
+  readonly #o: ScheduleOptions;
+  readonly #stopped = new AbortController();
+  #running: Promise<void> | undefined;
+  #worker: Worker | undefined;
+
+  constructor(options: ScheduleOptions) {
+    this.#o = options;
+  }
+
+  start(): void {
+    const { redis, queue, task, log } = this.#o;
+    const { name, everyMs: every, run } = task;
+    const { signal } = this.#stopped;
+    this.#worker = new Worker(QUEUE, () => run(signal).then(() => undefined), {
+      connection: redis,
+      prefix: keys.bull(QUEUE),
+      lockDuration: 10_000,
+      stalledInterval: 5000,
+      maxStalledCount: 5,
+    });
+    this.#worker.on('error', (error) => log.warn({ queue: QUEUE, err: error }, 'queue worker'));
+    this.#running = loop('schedule', log, signal, async () => {
+      const opts = { removeOnComplete: { count: 10 }, removeOnFail: { count: 10 } };
+      await queue(QUEUE).upsertJobScheduler(name, { every }, { name, opts });
+      return SCHEDULE_EVERY_MS;
+    });
+  }
+
+  /** Resolves when the task does not run here any more. */
+  async close(): Promise<void> {
+    this.#stopped.abort();
+    await Promise.all([this.#worker?.close(), this.#running]);
+  }
+}

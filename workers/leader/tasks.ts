@@ -1,0 +1,116 @@
+import { beat } from '@warmwind/shared/ledger/reads';
+import { Drain } from '@warmwind/shared/node/drain';
+import type { Ledger } from '@warmwind/shared/node/ledger';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { CancellationFollowUp } from '../cancellation/follow-up.ts';
+import type { Config } from '../config.ts';
+import { LostHosts } from '../hosts/lost.ts';
+import type { Presence } from '../hosts/presence.ts';
+import type { Metrics } from '../metrics.ts';
+import { Reconciler } from '../reconciler/reconcile.ts';
+import { createSkip } from '../skip.ts';
+import type { Stores } from '../stores.ts';
+import type { LeaderTask } from './leader.ts';
+import { Observer } from './observer.ts';
+import { renameOldKeys } from './old-keys.ts';
+import { prune } from './retention.ts';
+import { publishUnpublished } from './unpublished.ts';
+
+const HOUR_MS = 3_600_000;
+
+export type TaskContext = {
+  config: Config;
+  stores: Stores;
+  presence: Presence;
+  followUp: CancellationFollowUp;
+  metrics: Metrics;
+  log: Logger;
+};
+
+/** The tasks by who runs them: the holders of two leases, and whichever worker takes the job from `cleanup`. */
+export type FleetTasks = {
+  /** Under `keys.observerLease()`. */
+  observer: LeaderTask[];
+  /** Under `keys.ledgerLease()`; `undefined` without a ledger. */
+  ledger: LeaderTask[] | undefined;
+  /** As a repeated job of the queue `cleanup`. */
+  cleanup: LeaderTask;
+};
+
+/**
+ * Every task that one process does for the whole fleet, with its period. Should two processes run one for a moment,
+ * nothing happens twice. Tasks of a host are its own: its lease (`hosts/`) and its sweep (`containers/sweep.ts`).
+ */
+export function fleetTasks(context: TaskContext): FleetTasks {
+  const { config, stores, presence, followUp, metrics, log } = context;
+  const { queueRedis: redis, promptRedis, realtimePrompt, records, queue, ledger } = stores;
+  const observer = new Observer({ redis, records, metrics, log });
+  const lostHosts = new LostHosts({
+    redis,
+    records,
+    presence,
+    queue,
+    lostAfterMs: config.LOST_AFTER_MS,
+    skip: createSkip(log, 'lost-hosts', metrics),
+    log,
+  });
+  return {
+    observer: [
+      { name: 'queue events', everyMs: 1000, run: (signal) => observer.watch(signal) },
+      { name: 'cancellations', everyMs: 1000, run: () => followUp.followAll() },
+      {
+        name: 'unpublished ends',
+        everyMs: 1000,
+        run: (signal) => publishUnpublished({ records, log }, signal),
+      },
+      {
+        name: 'old keys',
+        everyMs: HOUR_MS,
+        run: (signal) => renameOldKeys([promptRedis, realtimePrompt], log, signal),
+      },
+    ],
+    ledger: ledger && ledgerTasks(context, ledger),
+    cleanup: { name: 'lost-hosts', everyMs: 5000, run: () => lostHosts.check() },
+  };
+}
+
+function ledgerTasks({ config, stores, metrics, log }: TaskContext, ledger: Ledger): LeaderTask[] {
+  const { promptRedis: redis, records, queue } = stores;
+  const drain = new Drain({
+    redis,
+    ledger,
+    log,
+    onDropped: () => metrics.changesDropped.inc(),
+    skip: createSkip(log, 'drain', metrics),
+  });
+  const reconciler = new Reconciler({
+    redis,
+    ledger,
+    records,
+    queue,
+    log,
+    afterMs: config.RECONCILE_AFTER_MS,
+    skip: createSkip(log, 'reconcile', metrics),
+    onReconciled: (what) => metrics.reconciled.inc({ what }),
+  });
+  const onPruned = (what: string, rows: number) => metrics.pruned.inc({ what }, rows);
+  const drained = async () => {
+    const moved = await drain.once();
+    metrics.changes.inc(moved);
+    return moved > 0 ? 'more' : undefined;
+  };
+  return [
+    { name: 'drain', everyMs: 50, run: drained },
+    { name: 'beat', everyMs: 1000, run: () => ledger.run(beat) },
+    {
+      name: 'reconcile',
+      everyMs: config.RECONCILE_EVERY_MS,
+      run: (signal) => reconciler.reconcile({ signal }),
+    },
+    {
+      name: 'retention',
+      everyMs: HOUR_MS,
+      run: (signal) => prune({ ledger, days: config.LEDGER_RETENTION_DAYS, onPruned }, signal),
+    },
+  ];
+}

@@ -1,0 +1,62 @@
+import { MAX_GENERATION_MS, MAX_READING_MS } from '@warmwind/shared/inference';
+import type { JobKind } from '@warmwind/shared/jobs';
+import type { Logger } from '@warmwind/shared/node/log';
+import { hostQueues } from '@warmwind/shared/queues';
+import type { Config } from '../config.ts';
+import type { Models } from '../inference/models.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Stores } from '../stores.ts';
+import type { Handler } from './delivery.ts';
+import { JobWorker, type JobWorkerOptions } from './worker.ts';
+
+export type WorkersOptions = {
+  config: Config;
+  stores: Stores;
+  handlers: Record<JobKind, Handler>;
+  models: Models;
+  metrics: Metrics;
+  log: Logger;
+};
+
+/** The workers of a process: those of its host's containers run while its lease is held, the others always. */
+export type Workers = { ofHost: JobWorker[]; ofAnyHost: JobWorker[]; all: JobWorker[] };
+
+/** A worker for every queue that this process serves. */
+export function createWorkers({ config, stores, handlers, models, metrics, log }: WorkersOptions): Workers {
+  const { queueRedis: redis, records, ledger, queue } = stores;
+  const deps = { redis, records, ledger, metrics, log, queue };
+  const { LOCK_MS: lockMs, STALLED_EVERY_MS: stalledEveryMs } = config;
+  const serve = (
+    {
+      handsBack = true,
+      ...options
+    }: Partial<JobWorkerOptions> & Pick<JobWorkerOptions, 'queue' | 'concurrency'>,
+    served = handlers,
+  ) => new JobWorker(deps, { lockMs, stalledEveryMs, handsBack, ...options }, served);
+
+  const { limit: max, windowMs: duration } = config.INFERENCE_LIMIT;
+  const limiter = { max, duration };
+  const placements = serve({ queue: 'containers', concurrency: config.CONTAINERS_CONCURRENCY });
+  const commands = hostQueues(config.WORKER_HOST).map((own) =>
+    serve({ queue: own, concurrency: config.COMMANDS_CONCURRENCY, handsBack: false }),
+  );
+  const inference = serve({
+    queue: 'ai-inference',
+    concurrency: config.INFERENCE_CONCURRENCY,
+    limiter,
+    maxAttemptTimeoutMs: MAX_GENERATION_MS,
+  });
+  const readings = serve(
+    {
+      queue: 'ai-readings',
+      concurrency: config.READING_CONCURRENCY,
+      limiter,
+      attemptTimeoutMs: MAX_READING_MS,
+      maxAttemptTimeoutMs: MAX_READING_MS,
+    },
+    { ...handlers, inference: models.reading },
+  );
+  const ofHost = [placements, ...commands];
+  const ofAnyHost = [inference, readings];
+  return { ofHost, ofAnyHost, all: [...ofHost, ...ofAnyHost] };
+}
