@@ -1,5 +1,5 @@
 import type { Redis } from '@upstash/redis/cloudflare';
-import { Submissions } from './admission/submissions.ts';
+import { SubmissionStore } from './admission/store.ts';
 import { createVerifier, type VerifyToken } from './auth/token.ts';
 import type { Config } from './config.ts';
 import { Ledger } from './ledger/ledger.ts';
@@ -18,7 +18,7 @@ export type Services = {
   redis: Redis;
   limiter: Limiter;
   queues: Queues;
-  submissions: Submissions;
+  submissions: SubmissionStore;
   /** `undefined` when LEDGER is off. */
   ledger: Ledger | undefined;
   relay: Relay;
@@ -42,7 +42,7 @@ export function createServices(config: Config): Services {
     redis,
     limiter,
     queues,
-    submissions: new Submissions(deciding, patient, limiter, queues, config.LEDGER === 'on'),
+    submissions: new SubmissionStore(deciding, patient, limiter, queues, config.LEDGER === 'on'),
     ledger: config.LEDGER === 'on' && config.LEDGER_DB ? new Ledger(config.LEDGER_DB, config) : undefined,
     relay: new Relay(config),
     shareLinks: new ShareLinks(redis),

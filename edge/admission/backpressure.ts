@@ -11,10 +11,14 @@ import type { Submission } from './submission.ts';
 const FULL_RETRY_MS = 5000;
 
 /**
- * Throws `unavailable` when a queue has no room for what is submitted. It stands before the script that would accept it,
- * so that nothing is written. What does not count as outstanding always passes: stops make room.
+ * Refuses a submission for which its queue has no room, before the script that would write its records. A job that does
+ * not count as outstanding always passes: stops make room.
+ * @throws ApiError `unavailable` when the queue is full
  */
-export async function refuseWhenFull({ queues, redis }: Services, submission: Submission): Promise<void> {
+export async function refuseUnderBackpressure(
+  { queues, redis }: Services,
+  submission: Submission,
+): Promise<void> {
   if (submission.action === 'new' && !submission.command.counts) return;
   const asked = submission.action === 'retry' ? JOB_QUEUES : [LANES[submission.lane].queue];
   const full = await needed(Promise.all(asked.map(async (name) => (await queues.isFull(name)) && name)));

@@ -1,83 +1,62 @@
 import { recordSubmission } from '@warmwind/shared/ledger/submissions';
+import type { ChangedRecords } from '@warmwind/shared/records';
 import type { Context } from 'hono';
-import { cancelRun } from '../cancellation/cancel-run.ts';
 import type { AppEnv } from '../env.ts';
 import type { Services } from '../services.ts';
-import { refusal } from './refusal.ts';
-import { answerEarlier, readEarlier } from './replay.ts';
-import { type AcceptedJob, isAccepted, rowsOf, runOf, type Submission } from './submission.ts';
+import { type OriginalJob, readOriginalJob } from './idempotent-replay.ts';
+import { rowsOf, runOf } from './rows.ts';
+import type { AcceptedJob, Submission } from './submission.ts';
+
+/** Why an admitted job was not committed. */
+export type CommitFailure =
+  /** Redis knows the key, and no longer the records of this run. */
+  | { reason: 'forgotten' }
+  /** The ledger knows the key for another job. */
+  | { reason: 'duplicate'; original: OriginalJob; records: ChangedRecords };
 
 /**
- * Puts an accepted job, new or accepted before, into its queue and into the ledger. With a key the ledger comes first: if
- * it knows the key for another job, nothing of this one may start.
- *
- * @returns the job, or the other job that the key stands for
+ * Puts an admitted job into its queue and into the ledger: acknowledged means recorded. Without a key both happen at
+ * once. With a key the ledger comes first: while it knows the key for another job, nothing of this one may start.
+ * @returns `undefined` once both have it
  */
-export async function acknowledge(
+export async function commit(
   c: Context<AppEnv>,
   services: Services,
   submission: Submission,
   job: AcceptedJob,
-): Promise<AcceptedJob> {
-  const { config, ledger, submissions } = services;
-  const { userId, idempotency } = submission;
+): Promise<CommitFailure | undefined> {
   const { records } = job;
-  // What has been retried was acknowledged before: a row of a new submission would be one of its later run.
-  const later = submission.action === 'new' && job.run > 1;
-  if (!records || later) return recall(c, services, submission, job);
-  const add = async () => {
-    // Once a worker has taken it there is nothing to add.
-    if (job.state === 'queued') await submissions.enqueue(runOf(submission, job, records));
+  // A job that has been retried since was acknowledged before: its records are those of the later run.
+  const retriedSince = submission.action === 'new' && job.run > 1;
+  if (!records || retriedSince) return { reason: 'forgotten' };
+  const enqueue = async () => {
+    // Once a worker has taken the run there is nothing to add.
+    if (job.state === 'queued') await services.submissions.enqueue(runOf(submission, job, records));
   };
-  const record = () =>
-    ledger?.run(
-      c,
-      async (db) => {
-        const earlier = await recordSubmission(db, rowsOf(submission, records));
-        return earlier && readEarlier(db, userId, earlier);
-      },
-      config.SUBMIT_TIMEOUT_MS,
-    );
-
-  if (!idempotency) {
-    await Promise.all([record(), add()]);
-    return job;
+  const original = record(c, services, submission, records);
+  if (!submission.idempotency) {
+    await Promise.all([original, enqueue()]);
+    return undefined;
   }
-  const earlier = await record();
-  if (!earlier) {
-    await add();
-    return job;
-  }
-  if (submission.action === 'retry') {
-    // The job was there before, and is cancelled: what is known of its run can't be undone.
-    await cancelRun(services, userId, job.jobId);
-  } else if (job.verdict === 'accepted' || !submission.command.once) {
-    // One that is outstanding already may be another request's: it is not taken back.
-    await submissions.withdraw(submission, job.jobId, records);
-  }
-  return answerEarlier(services, submission, earlier);
+  const found = await original;
+  if (found) return { reason: 'duplicate', original: found, records };
+  await enqueue();
+  return undefined;
 }
 
-/**
- * Answers for a job of which Redis knows the key, and not the records of this run: the ledger has them, if it is on. A
- * key that stands for nothing is forgotten, and the submission is decided once more without being charged again.
- */
-async function recall(
+/** @returns the job that the ledger has the key for, if that is another; `undefined` once this one is recorded */
+async function record(
   c: Context<AppEnv>,
-  services: Services,
+  { config, ledger }: Services,
   submission: Submission,
-  job: AcceptedJob,
-): Promise<AcceptedJob> {
-  const { config, ledger, submissions } = services;
-  const { userId, idempotency } = submission;
-  if (!ledger) return job;
-  const { jobId, containerId } = job;
-  const requestHash = idempotency?.requestHash ?? '';
-  const known = { jobId, containerId, requestHash, createdAt: new Date() };
-  const earlier = await ledger.run(c, (db) => readEarlier(db, userId, known), config.SUBMIT_TIMEOUT_MS);
-  if (earlier.job || !idempotency) return answerEarlier(services, submission, earlier);
-  await submissions.forget(userId, idempotency);
-  const { verdict } = await submissions.decide({ ...submission, scopes: [] });
-  if (!isAccepted(verdict)) throw refusal(verdict, submission);
-  return acknowledge(c, services, submission, verdict);
+  records: ChangedRecords,
+): Promise<OriginalJob | undefined> {
+  return ledger?.run(
+    c,
+    async (db) => {
+      const original = await recordSubmission(db, rowsOf(submission, records));
+      return original && readOriginalJob(db, submission.userId, original);
+    },
+    config.SUBMIT_TIMEOUT_MS,
+  );
 }

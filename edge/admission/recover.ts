@@ -7,61 +7,101 @@ import type { ContainerRow, JobRow } from '@warmwind/shared/ledger/rows';
 import { readKey } from '@warmwind/shared/ledger/submissions';
 import { containerIdsOf } from '@warmwind/shared/refs';
 import type { Context } from 'hono';
+import { cancelRun } from '../cancellation/cancel-run.ts';
 import type { AppEnv } from '../env.ts';
 import type { Services } from '../services.ts';
-import { acknowledge } from './commit.ts';
+import type { CommitFailure } from './commit.ts';
+import { idempotentReplay, type OriginalJob, readOriginalJob } from './idempotent-replay.ts';
 import { refusal } from './refusal.ts';
-import { answerEarlier, readEarlier } from './replay.ts';
-import { type AcceptedJob, isAccepted, type RefusedVerdict, type Submission } from './submission.ts';
+import type { AcceptedJob, RefusedVerdict, Submission } from './submission.ts';
 
 /**
- * Redis refuses, perhaps only because it has forgotten what the ledger knows: the key's job, the container that a job is
- * about, the job to retry. That goes back into Redis, and the script decides once more, without charging again.
+ * Recovers a job that was admitted and not committed. A duplicate is taken back, and the original job is the answer. A
+ * job of which Redis has only the key is read from the ledger.
+ * @returns the answer; `undefined` when the key stood for no job: it is deleted, and the submission is to be readmitted
  */
-export async function reconsider(
+export async function recoverFailure(
+  c: Context<AppEnv>,
+  services: Services,
+  submission: Submission,
+  { job, failure }: { job: AcceptedJob; failure: CommitFailure },
+): Promise<AcceptedJob | undefined> {
+  if (failure.reason === 'forgotten') return recall(c, services, submission, job);
+  await withdraw(services, submission, job, failure);
+  return idempotentReplay(services, submission, failure.original);
+}
+
+/** Takes back what the submit script wrote for a duplicate. */
+async function withdraw(
+  services: Services,
+  submission: Submission,
+  job: AcceptedJob,
+  { records }: Extract<CommitFailure, { reason: 'duplicate' }>,
+): Promise<void> {
+  if (submission.action === 'retry') {
+    // The job existed before, and its new run may be known already: it is cancelled.
+    await cancelRun(services, submission.userId, job.jobId);
+  } else if (job.verdict === 'accepted' || !submission.command.once) {
+    // A job that was outstanding already may belong to another request: it stays.
+    await services.submissions.withdraw(submission, job.jobId, records);
+  }
+}
+
+async function recall(
+  c: Context<AppEnv>,
+  services: Services,
+  submission: Submission,
+  job: AcceptedJob,
+): Promise<AcceptedJob | undefined> {
+  const { config, ledger, submissions } = services;
+  const { userId, idempotency } = submission;
+  if (!ledger) return job;
+  const { jobId, containerId } = job;
+  const requestHash = idempotency?.requestHash ?? '';
+  const key = { jobId, containerId, requestHash, createdAt: new Date() };
+  const original = await ledger.run(c, (db) => readOriginalJob(db, userId, key), config.SUBMIT_TIMEOUT_MS);
+  if (original.job || !idempotency) return idempotentReplay(services, submission, original);
+  await submissions.deleteKey(userId, idempotency);
+  return undefined;
+}
+
+/**
+ * Recovers a submission that Redis refused, perhaps only because it has lost what the ledger knows: the job of the key,
+ * the container that the job is about, the job to retry.
+ * @returns the job of the key; `undefined` once the lost records are back in Redis, and the submission is to be readmitted
+ * @throws ApiError the refusal, when the ledger knows nothing against it
+ */
+export async function recoverRefusal(
   c: Context<AppEnv>,
   services: Services,
   submission: Submission,
   verdict: RefusedVerdict,
-): Promise<AcceptedJob> {
-  const { config, ledger, submissions } = services;
+): Promise<AcceptedJob | undefined> {
+  const { config, ledger } = services;
   const { userId, idempotency } = submission;
-  const refused = refusal(verdict, submission);
   const final = verdict.verdict === 'denied' || verdict.verdict === 'mismatch';
   const forgotten = verdict.verdict === 'not_found' || verdict.verdict === 'forgotten';
-  if (!ledger || final || !(forgotten || idempotency)) throw refused;
+  if (!ledger || final || !(forgotten || idempotency)) throw refusal(verdict, submission);
 
-  const { earlier, known } = await ledger.run(
+  const { original, subject }: { original?: OriginalJob; subject?: Subject | undefined } = await ledger.run(
     c,
     async (db) => {
       const key = idempotency && (await readKey(db, userId, idempotency.keyHash, new Date()));
-      if (key) return { earlier: await readEarlier(db, userId, key) };
-      return forgotten ? { known: await readKnown(db, submission) } : {};
+      if (key) return { original: await readOriginalJob(db, userId, key) };
+      return forgotten ? { subject: await readSubject(db, submission) } : {};
     },
     config.SUBMIT_TIMEOUT_MS,
   );
-  if (earlier) return answerEarlier(services, submission, earlier);
-  if (!known) throw refused;
-
-  const { job, containers, input } = known;
-  const ended = containers.find(({ state }) => hasEnded(state));
-  if (submission.action === 'new' && ended)
-    throw refusal({ verdict: 'ended', state: ended.state }, submission);
-  const now = Date.now();
-  await Promise.all([
-    job && submissions.restore(restoreJob(job, now)),
-    ...containers.map((container) => submissions.restore(restoreContainer(container, now))),
-    job && input !== undefined && submissions.restoreInput(userId, job.id, input),
-  ]);
-  const { verdict: second } = await submissions.decide({ ...submission, scopes: [] });
-  if (!isAccepted(second)) throw refusal(second, submission);
-  return acknowledge(c, services, submission, second);
+  if (original) return idempotentReplay(services, submission, original);
+  if (!subject) throw refusal(verdict, submission);
+  await restore(services, submission, subject);
+  return undefined;
 }
 
-/** What the script needs to know of what there was before. */
-type Known = { job?: JobRow; containers: ContainerRow[]; input?: string | undefined };
+/** What a submission is about, as the ledger has it. */
+type Subject = { job?: JobRow; containers: ContainerRow[]; input?: string | undefined };
 
-async function readKnown(db: Db, submission: Submission): Promise<Known | undefined> {
+async function readSubject(db: Db, submission: Submission): Promise<Subject | undefined> {
   const { userId } = submission;
   if (submission.action === 'new') {
     const containers = await readContainers(db, userId, [submission.containerId]);
@@ -70,10 +110,28 @@ async function readKnown(db: Db, submission: Submission): Promise<Known | undefi
   const job = await readJob(db, userId, submission.jobId);
   if (!job) return undefined;
   const { container, keepsInput } = jobCommand(job.kind);
-  const needed = container === 'creates' || container === 'path';
+  const isAbout = container === 'creates' || container === 'path';
   const [containers, input] = await Promise.all([
-    needed ? readContainers(db, userId, containerIdsOf(job)) : [],
+    isAbout ? readContainers(db, userId, containerIdsOf(job)) : [],
     keepsInput ? readInput(db, userId, job.id) : undefined,
   ]);
   return { job, containers, input };
+}
+
+/** @throws ApiError `conflict` when the container of a new job has ended */
+async function restore(
+  { submissions }: Services,
+  submission: Submission,
+  { job, containers, input }: Subject,
+): Promise<void> {
+  const ended = containers.find(({ state }) => hasEnded(state));
+  if (submission.action === 'new' && ended) {
+    throw refusal({ verdict: 'ended', state: ended.state }, submission);
+  }
+  const now = Date.now();
+  await Promise.all([
+    job && submissions.restore(restoreJob(job, now)),
+    ...containers.map((container) => submissions.restore(restoreContainer(container, now))),
+    job && input !== undefined && submissions.restoreInput(submission.userId, job.id, input),
+  ]);
 }

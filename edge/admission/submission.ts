@@ -1,10 +1,9 @@
 import type { JobCommand, Lane } from '@warmwind/shared/contract/command';
 import type { JobKind } from '@warmwind/shared/contract/registry';
-import { containerRow, type Fields, type JobRow, jobRow } from '@warmwind/shared/ledger/rows';
-import type { Submission as LedgerSubmission } from '@warmwind/shared/ledger/submissions';
+import type { Fields } from '@warmwind/shared/ledger/rows';
 import type { LimitScope, Quotas } from '@warmwind/shared/limits';
 import type { JobData, PriorityClass } from '@warmwind/shared/queues';
-import type { ChangedRecords, SubmitVerdict } from '@warmwind/shared/records';
+import type { SubmitVerdict } from '@warmwind/shared/records';
 import type { Idempotency } from './idempotency.ts';
 
 type Request = {
@@ -47,65 +46,3 @@ export type RefusedVerdict = Exclude<SubmitVerdict, AcceptedJob>;
 
 export const isAccepted = (verdict: SubmitVerdict): verdict is AcceptedJob =>
   verdict.verdict === 'accepted' || verdict.verdict === 'replayed';
-
-/** The run of an accepted job, for its queue. */
-export function runOf(submission: Submission, job: AcceptedJob, { job: written }: ChangedRecords): QueuedRun {
-  const { userId, requestId } = submission;
-  const { queue, jobId, run, containerId, containerIds, priority } = job;
-  const kind = written.record.kind as JobKind;
-  const about = { containerId, ...(containerIds ? { containerIds } : {}) };
-  return { queue, kind, userId, jobId, run, ...about, requestId, priority };
-}
-
-/** The run of a job that only the ledger knows, for its queue. */
-export function runOfRow({ id: jobId, containerIds, ...row }: JobRow): QueuedRun {
-  const { userId, kind, run, containerId, requestId, queue, priority } = row;
-  const about = { containerId, ...(containerIds ? { containerIds } : {}) };
-  return { queue, kind, userId, jobId, run, ...about, requestId, priority };
-}
-
-/** The rows of an accepted job: the records that the script wrote, as they were then. */
-export function rowsOf(submission: Submission, { job, containers = [] }: ChangedRecords): LedgerSubmission {
-  const { userId, idempotency } = submission;
-  if (submission.action === 'new') {
-    const { input } = submission;
-    return {
-      job: jobRow(userId, { ...job.record, ...NEW_JOB }),
-      containers: containers.map(({ record }) => containerRow(userId, { ...record, ...NEW_CONTAINER })),
-      ...(input ? { input } : {}),
-      idempotency,
-    };
-  }
-  return {
-    job: jobRow(userId, job.record),
-    containers: containers.flatMap(({ record }) => (record.id ? [containerRow(userId, record)] : [])),
-    retry: { at: timeOf(job.seq), seqs: { job: job.seq, containers: containers.map(({ seq }) => seq) } },
-    idempotency,
-  };
-}
-
-/** A replay may find records that have changed since: a submission writes what they began with. */
-const NEW_JOB: Fields = {
-  state: 'queued',
-  run: '1',
-  fence: '0',
-  attemptsMade: '0',
-  result: '',
-  error: '',
-  startedAt: '',
-  finishedAt: '',
-};
-const NEW_CONTAINER: Fields = {
-  state: 'requested',
-  fence: '0',
-  host: '',
-  boot: '',
-  error: '',
-  startedAt: '',
-  expiresAt: '',
-  endedAt: '',
-  endReason: '',
-};
-
-/** When a change was made, by its `seq` (`<ms>-<n>`); without one, now. */
-export const timeOf = (seq: string): Date => (seq === '' ? new Date() : new Date(Number.parseInt(seq, 10)));

@@ -1,43 +1,61 @@
 import { ApiError } from '@warmwind/shared/errors';
+import type { SubmitVerdict } from '@warmwind/shared/records';
 import { withTimeout } from '@warmwind/shared/timeout';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { unavailable } from '../http/errors.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
-import { applyDecision } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
-import { refuseWhenFull } from './backpressure.ts';
-import { acknowledge } from './commit.ts';
-import { reconsider } from './recover.ts';
+import { admit, readmit } from './admit.ts';
+import { commit } from './commit.ts';
+import { recoverFailure, recoverRefusal } from './recover.ts';
 import { type AcceptedJob, isAccepted, type Submission } from './submission.ts';
 
 /**
- * Submits, and answers with the job, new or as it was accepted before, once it is in its queue and in the ledger. Throws
- * whatever speaks against it as the error its caller sees. When Redis or the ledger does not answer, nothing is known:
- * the same `Idempotency-Key` makes the retry safe.
+ * Submits in three steps: admit (may it be, and its records in Redis), commit (its queue and the ledger), and, where one
+ * of the two did not succeed, recover.
+ * @returns the job once it is acknowledged, new or as it was accepted before
+ * @throws ApiError that the caller receives. `unavailable` when Redis or the ledger did not answer: whether the job was
+ *   accepted is unknown then, and the same `Idempotency-Key` makes the retry safe.
  */
 export async function submit(
   c: Context<AppEnv>,
   services: Services,
   submission: Submission,
 ): Promise<AcceptedJob> {
-  await refuseWhenFull(services, submission);
-  const charged = c.get('charged');
-  c.set('charged', true);
-  const decided = services.submissions.decide(charged ? { ...submission, scopes: [] } : submission);
-  const { decision, verdict } = await orUnknown(c, submission, decided);
-  if (!charged) applyDecision(c, decision, submission.userId);
-  const work = isAccepted(verdict)
-    ? acknowledge(c, services, submission, verdict)
-    : reconsider(c, services, submission, verdict);
-  const job = await orUnknown(c, submission, withTimeout(work, services.config.SUBMIT_TIMEOUT_MS));
+  const verdict = await orUnavailable(c, submission, admit(c, services, submission));
+  const acknowledged = acknowledge(c, services, submission, verdict);
+  const { SUBMIT_TIMEOUT_MS } = services.config;
+  const job = await orUnavailable(c, submission, withTimeout(acknowledged, SUBMIT_TIMEOUT_MS));
   c.set('jobId', job.jobId);
   if (job.verdict === 'replayed') c.header('Idempotent-Replayed', 'true');
   return job;
 }
 
-async function orUnknown<T>(c: Context<AppEnv>, { idempotency }: Submission, step: Promise<T>): Promise<T> {
+/** Commits what was admitted. After a recovery that brought back what Redis had lost, the submission is admitted again. */
+async function acknowledge(
+  c: Context<AppEnv>,
+  services: Services,
+  submission: Submission,
+  verdict: SubmitVerdict,
+): Promise<AcceptedJob> {
+  let replayed: AcceptedJob | undefined;
+  if (isAccepted(verdict)) {
+    const failure = await commit(c, services, submission, verdict);
+    if (!failure) return verdict;
+    replayed = await recoverFailure(c, services, submission, { job: verdict, failure });
+  } else {
+    replayed = await recoverRefusal(c, services, submission, verdict);
+  }
+  return replayed ?? acknowledge(c, services, submission, await readmit(services, submission));
+}
+
+async function orUnavailable<T>(
+  c: Context<AppEnv>,
+  { idempotency }: Submission,
+  step: Promise<T>,
+): Promise<T> {
   try {
     return await step;
   } catch (error) {

@@ -16,7 +16,7 @@ export const noSuchRoute = (near: string[]): ApiError => {
   );
 };
 
-export const methodNotAllowed = (allowed: string): ApiError =>
+export const methodNotAllowedError = (allowed: string): ApiError =>
   new ApiError(
     'method_not_allowed',
     `This path has no such method: use ${allowed}. See /docs for what there is.`,

@@ -81,6 +81,17 @@ describe('405', () => {
     expect((await edge.call(undefined, 'POST', '/jobs')).status).toBe(401);
   });
 
+  test('has the headers of every limited answer, for pages of other origins too', async () => {
+    const { status, headers } = await edge.call('ada', 'PUT', '/jobs/x', {
+      headers: { Origin: 'https://app.test' },
+    });
+    expect(status).toBe(405);
+    for (const name of ['X-Request-Id', 'X-RateLimit-Remaining', 'Vary', 'X-Content-Type-Options']) {
+      expect([name, headers.get(name)]).toEqual([name, expect.any(String)]);
+    }
+    expect(headers.get('Content-Type')).toBe('application/json');
+  });
+
   test('is 404 for a path that has no route at all', async () => {
     const answer = await edge.call('ada', 'POST', '/nothing');
     expect([answer.status, answer.headers.get('Allow')]).toEqual([404, null]);

@@ -1,10 +1,10 @@
 import { ApiError } from '@warmwind/shared/errors';
 import { withTimeout } from '@warmwind/shared/timeout';
 import type { Context } from 'hono';
+import { cancelJob } from '../cancellation/cancel-job.ts';
 import type { AppEnv } from '../env.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
-import { cancel } from '../routes/jobs/cancel.ts';
 import type { Services } from '../services.ts';
 import { noAnswer } from './errors.ts';
 
@@ -24,7 +24,7 @@ export class Waiting {
   /** Cancels the job when its client goes away before `end`. */
   constructor(c: Context<AppEnv>, services: Services, jobId: string) {
     this.#cancel = () => {
-      const cancelled = cancel(c, services, jobId).catch((error: unknown) => {
+      const cancelled = cancelJob(c, services, jobId).catch((error: unknown) => {
         // It has ended meanwhile.
         if (error instanceof ApiError && error.code === 'conflict') return;
         log.warn('a job that nobody waits for was not cancelled', { jobId, ...failureOf(error) });

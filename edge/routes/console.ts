@@ -1,4 +1,5 @@
 import type { Config } from '../config.ts';
+import { contentPolicy } from '../console/policy.ts';
 import type { App } from '../env.ts';
 import { StaticText } from '../http/static-text.ts';
 
@@ -9,7 +10,7 @@ const ROBOTS = 'User-agent: *\nDisallow: /\n';
 
 /** `GET /`: the console, its two files, and what browsers and crawlers ask of every site. It talks to this edge and to the relay, and to nothing else. */
 export function consoleRoutes(app: App, { RELAY_URL, CORS_ORIGINS }: Config): void {
-  const policy = policyFor(RELAY_URL, CORS_ORIGINS);
+  const policy = contentPolicy(RELAY_URL, CORS_ORIGINS);
   const headers = { 'Content-Security-Policy': policy, 'Cache-Control': 'no-cache' };
   const serve = (path: string, name: 'page' | 'script' | 'style', type: string) => {
     const text = new StaticText(
@@ -28,33 +29,4 @@ export function consoleRoutes(app: App, { RELAY_URL, CORS_ORIGINS }: Config): vo
   };
   still('/favicon.ico', ICON, 'image/svg+xml');
   still('/robots.txt', ROBOTS, 'text/plain; charset=utf-8');
-}
-
-/** Screens come as images that the page makes itself; noVNC and the console set styles of single elements. */
-function policyFor(relayUrl: string, framedBy: readonly string[]): string {
-  const relay = new URL(relayUrl);
-  const hosts = [relay, ...localTwin(relay)].flatMap(({ protocol, host }) => {
-    const secure = protocol === 'https:' || protocol === 'wss:';
-    return [`${secure ? 'https' : 'http'}://${host}`, `${secure ? 'wss' : 'ws'}://${host}`];
-  });
-  return [
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self' 'unsafe-inline'",
-    "img-src 'self' data: blob:",
-    `connect-src 'self' ${hosts.join(' ')}`,
-    "base-uri 'none'",
-    "form-action 'none'",
-    // Share links, by pages that may call the edge; the console itself shows nothing in a frame.
-    `frame-ancestors ${framedBy.length > 0 ? ["'self'", ...framedBy].join(' ') : "'none'"}`,
-  ].join('; ');
-}
-
-/** A relay on this machine may be reached by either of its names. */
-function localTwin(url: URL): URL[] {
-  const other = { '127.0.0.1': 'localhost', localhost: '127.0.0.1' }[url.hostname];
-  if (!other) return [];
-  const twin = new URL(url);
-  twin.hostname = other;
-  return [twin];
 }

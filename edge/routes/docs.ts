@@ -1,55 +1,8 @@
 import { asyncApiDocument } from '@warmwind/shared/contract/asyncapi';
 import { document } from '../docs/document.ts';
+import { DESCRIPTION, PAGE, POLICY, START } from '../docs/page.ts';
 import type { App } from '../env.ts';
 import { StaticText } from '../http/static-text.ts';
-
-const PAGE = `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Warmwind API</title>
-<link rel="stylesheet" href="/docs/swagger-ui.css">
-</head>
-<body>
-<div id="swagger-ui"></div>
-<script src="/docs/swagger-ui-bundle.js"></script>
-<script src="/docs/start.js"></script>
-</body>
-</html>
-`;
-
-const START = `SwaggerUIBundle({ url: '/openapi.json', dom_id: '#swagger-ui', deepLinking: true, validatorUrl: null });
-`;
-
-const DESCRIPTION = `Desktops on demand: ask for one here, watch it live through the relay.
-
-Every answer carries \`X-Request-Id\` (yours is kept when it is up to 64 letters, digits, _ or -). Limited answers carry
-\`X-RateLimit-Limit\`, \`X-RateLimit-Remaining\` and \`X-RateLimit-Reset\` (epoch seconds) of the tightest tier, and
-\`RateLimit-Policy\` and \`RateLimit\` with all tiers; 429 and 503 carry \`Retry-After\`.
-
-A POST that submits takes an \`Idempotency-Key\`: the same key and body answer with the same job and
-\`Idempotent-Replayed: true\` for 24 hours. A 503 on a submission means that it is unknown whether it was accepted: send
-it again with the same key, and it runs once; without a key look at \`GET /jobs\` first. With \`Prefer: wait=N\` (10 seconds at most) it answers 200 with the
-finished job if it ends in time, and 202 otherwise. A queue that is full answers 503 and says so.
-
-A path that has no such method answers 405 with \`Allow\`, a query parameter that a route does not have 400 with those that
-it has (on \`/v1/\` it is ignored, as OpenAI's clients expect).
-
-Lists have all that is remembered, newest first: hand \`nextCursor\` back as \`cursor\` for the next page. While the history can
-not be read a list has only what is recent, and says \`incomplete: true\`.`;
-
-/** Nothing from elsewhere; Swagger UI writes inline styles and shows images it carries itself. */
-const POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self' 'unsafe-inline'",
-  "img-src 'self' data:",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
 
 /** `GET /openapi.json` (3.1) and its page, `GET /docs`; `GET /asyncapi.json` (3.0) of the relay. */
 export function docsRoutes(app: App): void {

@@ -1,12 +1,10 @@
 import { createRoute } from '@hono/zod-openapi';
-import { type Check, checkHealth, Health, queueDepth } from '@warmwind/shared/health';
-import { jobs } from '@warmwind/shared/ledger/schema';
-import { QUEUES } from '@warmwind/shared/queues';
+import { checkHealth, Health } from '@warmwind/shared/health';
 import type { Context } from 'hono';
 import { HEALTH, UNHEALTHY } from '../docs/examples.ts';
 import type { App, AppEnv } from '../env.ts';
+import { readyChecks } from '../health/checks.ts';
 import { recent } from '../health/recent.ts';
-import { failureOf } from '../http/failure.ts';
 import { json } from '../http/openapi.ts';
 import type { Services } from '../services.ts';
 
@@ -39,37 +37,3 @@ export function healthRoutes(app: App, services: Services): void {
     },
   );
 }
-
-/** The queue Redis answers, how deep each queue is, and the ledger answers, if there is to be one. */
-function readyChecks(c: Context<AppEnv>, { config, queues, redis, ledger }: Services): Record<string, Check> {
-  const depth = async (name: string) => {
-    const counts = await queues.get(name).getJobCounts();
-    return [name, queueDepth(counts, config.BACKPRESSURE_ABOVE)];
-  };
-  return {
-    redisQueue: plain(async () => {
-      await redis.ping();
-      return {};
-    }),
-    queues: plain(async () => Object.fromEntries(await Promise.all(QUEUES.map(depth)))),
-    ...(ledger
-      ? {
-          ledger: plain(async () => {
-            await ledger.run(c, (db) => db.select({ id: jobs.id }).from(jobs).limit(1));
-            return {};
-          }),
-        }
-      : {}),
-  };
-}
-
-/** A failure is shown without the command or query that failed. */
-const plain =
-  (check: Check): Check =>
-  async () => {
-    try {
-      return await check();
-    } catch (error) {
-      throw new Error(failureOf(error).error);
-    }
-  };

@@ -9,7 +9,7 @@ import { needed } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 
 /** `GET /limits`: looks without consuming, and is not limited itself. */
-export function getLimits(app: App, { config, limiter, redis }: Services): void {
+export function getLimitsRoute(app: App, { config, limiter, redis }: Services): void {
   const route = createRoute({
     method: 'get',
     path: '/limits',

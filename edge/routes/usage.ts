@@ -20,7 +20,7 @@ const Day = z.iso
   .refine((day) => day >= '1970', 'use a day since 1970');
 
 /** `GET /usage`: by day, from the ledger. */
-export function getUsage(app: App, { limiter, ledger }: Services): void {
+export function getUsageRoute(app: App, { limiter, ledger }: Services): void {
   const route = createRoute({
     method: 'get',
     path: '/usage',

@@ -9,7 +9,7 @@ import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 
 /** `GET /webhooks/secret`: derived, so it is nowhere kept. */
-export function getWebhookSecret(app: App, { config, limiter }: Services): void {
+export function getWebhookSecretRoute(app: App, { config, limiter }: Services): void {
   const route = createRoute({
     method: 'get',
     path: '/webhooks/secret',

@@ -10,7 +10,7 @@ import { findContainer } from '../../records/find-container.ts';
 import type { Services } from '../../services.ts';
 
 /** `GET /containers/:id` */
-export function getContainer(app: App, services: Services): void {
+export function getContainerRoute(app: App, services: Services): void {
   const route = createRoute({
     method: 'get',
     path: '/containers/{id}',

@@ -17,7 +17,7 @@ const Filters = { state: z.enum(CONTAINER_STATES).optional() };
 type Where = z.output<z.ZodObject<typeof Filters>>;
 
 /** `GET /containers` */
-export function listContainers(app: App, services: Services): void {
+export function listContainersRoute(app: App, services: Services): void {
   const list = createLister<Container, Where>(services, {
     index: keys.containers,
     key: keys.container,

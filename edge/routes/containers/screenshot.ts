@@ -14,7 +14,7 @@ const WITHIN_MS = SCREENSHOT_MS + 3000;
 const Picture = z.string().openapi({ format: 'binary' });
 
 /** `GET /containers/:id/screenshot?format=`: the relay's answer, passed on. */
-export function screenshot(app: App, services: Services): void {
+export function screenshotRoute(app: App, services: Services): void {
   const { limiter, relay } = services;
   const route = createRoute({
     method: 'get',

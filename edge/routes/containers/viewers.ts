@@ -16,7 +16,7 @@ const ViewerParam = IdParam.extend({
 });
 
 /** `GET /containers/:id/viewers`: as the relay knows them. */
-export function listViewers(app: App, services: Services): void {
+export function listViewersRoute(app: App, services: Services): void {
   const { limiter, relay } = services;
   const route = createRoute({
     method: 'get',
@@ -38,7 +38,7 @@ export function listViewers(app: App, services: Services): void {
 }
 
 /** `DELETE /containers/:id/viewers/:viewerId` */
-export function expelViewer(app: App, services: Services): void {
+export function expelViewerRoute(app: App, services: Services): void {
   const { limiter, relay } = services;
   const route = createRoute({
     method: 'delete',

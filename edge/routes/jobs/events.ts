@@ -37,7 +37,7 @@ const STREAM_SCHEMA = {
 const STREAM = { 'Content-Type': 'text/event-stream; charset=utf-8', 'X-Accel-Buffering': 'no' };
 
 /** `GET /jobs/:id/events`: the relay's stream, passed on. */
-export function jobEvents(app: App, services: Services): void {
+export function jobEventsRoute(app: App, services: Services): void {
   const { limiter, relay } = services;
   const route = createRoute({
     method: 'get',

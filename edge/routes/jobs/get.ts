@@ -10,7 +10,7 @@ import { findJob } from '../../records/find-job.ts';
 import type { Services } from '../../services.ts';
 
 /** `GET /jobs/:id` */
-export function getJob(app: App, services: Services): void {
+export function getJobRoute(app: App, services: Services): void {
   const route = createRoute({
     method: 'get',
     path: '/jobs/{id}',

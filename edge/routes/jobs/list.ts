@@ -17,7 +17,7 @@ const Filters = { state: z.enum(JOB_STATES).optional(), kind: z.enum(JOB_KINDS).
 type Where = z.output<z.ZodObject<typeof Filters>>;
 
 /** `GET /jobs` */
-export function listJobs(app: App, services: Services): void {
+export function listJobsRoute(app: App, services: Services): void {
   const list = createLister<Job, Where>(services, {
     index: keys.jobs,
     key: keys.job,

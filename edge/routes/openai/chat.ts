@@ -1,8 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { inference } from '@warmwind/shared/contract/commands/inference';
-import { type InferenceInput, OCR_MODEL } from '@warmwind/shared/inference';
 import { ChatRequest, type CompletionHead } from '@warmwind/shared/openai';
-import { idempotency, SubmitHeaders } from '../../admission/idempotency.ts';
+import { idempotencyOf } from '../../admission/idempotency.ts';
 import { prepare } from '../../admission/prepare.ts';
 import { submit } from '../../admission/submit.ts';
 import { CHAT, COMPLETION } from '../../docs/examples.ts';
@@ -10,19 +9,17 @@ import type { App } from '../../env.ts';
 import { imageBody } from '../../http/body.ts';
 import { json, security } from '../../http/openapi.ts';
 import { limitedBySubmission } from '../../limits/charge.ts';
-import { Answer, type Step } from '../../openai/answer.ts';
-import { NoAnswer } from '../../openai/errors.ts';
-import { jobEvents } from '../../openai/events.ts';
+import { inferenceInput } from '../../openai/input.ts';
 import { openAiFailures } from '../../openai/openapi.ts';
+import { answerSteps } from '../../openai/steps.ts';
 import { streamed } from '../../openai/stream.ts';
 import { Waiting } from '../../openai/waiting.ts';
 import { whole } from '../../openai/whole.ts';
 import type { Services } from '../../services.ts';
-
-const MAX_SEED = 2 ** 31;
+import { SubmitHeaders } from '../submitting.ts';
 
 /** `POST /v1/chat/completions`: a job, answered as OpenAI does. A client that goes away cancels it. */
-export function chatCompletions(app: App, services: Services): void {
+export function chatCompletionsRoute(app: App, services: Services): void {
   const { limiter } = services;
   const route = createRoute({
     method: 'post',
@@ -54,8 +51,8 @@ export function chatCompletions(app: App, services: Services): void {
     const request = c.req.valid('json');
     const { 'idempotency-key': key } = c.req.valid('header');
     const job = await submit(c, services, {
-      ...prepare(c, services, inference, inputOf(request)),
-      idempotency: await idempotency(c, key, request),
+      ...prepare(c, services, inference, inferenceInput(request)),
+      idempotency: await idempotencyOf(c, key, request),
     });
     const head: CompletionHead = {
       id: `chatcmpl-${job.jobId}`,
@@ -63,43 +60,10 @@ export function chatCompletions(app: App, services: Services): void {
       model: request.model,
     };
     const waiting = new Waiting(c, services, job.jobId);
-    const answering = steps(services, c.get('user').id, job, waiting.signal);
+    const answering = answerSteps(services, c.get('user').id, job, waiting.signal);
     const usage = request.stream_options?.include_usage ?? false;
     return request.stream
       ? streamed(c, answering, { head, usage, waiting })
       : whole(c, answering, { head, waiting });
   });
-}
-
-/** What a worker is given. Without a seed one is drawn here, so that an attempt that begins anew says the same. */
-function inputOf(request: ChatRequest): InferenceInput {
-  const { model, messages, temperature, seed, stop, top_p: topP } = request;
-  const maxTokens = request.max_completion_tokens ?? request.max_tokens;
-  if (model === OCR_MODEL) {
-    throw new NoAnswer(404, `${model} reads images: see POST /inference.`, 'model_not_found', 'model');
-  }
-  return {
-    model,
-    messages,
-    seed: Math.abs(seed ?? Math.floor(Math.random() * MAX_SEED)) % MAX_SEED,
-    ...(maxTokens == null ? {} : { maxTokens }),
-    ...(temperature == null ? {} : { temperature }),
-    ...(topP == null ? {} : { topP }),
-    ...(stop?.length ? { stop } : {}),
-  };
-}
-
-/** The answer as it comes; its last step has the result. */
-async function* steps(
-  { relay }: Services,
-  user: string,
-  { jobId, run }: { jobId: string; run: number },
-  signal: AbortSignal,
-): AsyncGenerator<Step> {
-  const answer = new Answer(jobId, run);
-  for await (const event of jobEvents(relay, user, jobId, signal)) {
-    const step = answer.take(event);
-    if (step.text || step.result) yield step;
-    if (step.result) return;
-  }
 }

@@ -7,8 +7,8 @@ import { json, security } from '../../http/openapi.ts';
 import { limited } from '../../limits/charge.ts';
 import { NoAnswer } from '../../openai/errors.ts';
 import { openAiFailures } from '../../openai/openapi.ts';
+import { servedModels } from '../../records/served-models.ts';
 import type { Services } from '../../services.ts';
-import { servedModels } from '../models.ts';
 
 const Entry = z.object({
   id: z.string(),
@@ -18,7 +18,7 @@ const Entry = z.object({
 });
 
 /** `GET /v1/models`: those that answer in words. Nobody knows when they were made. */
-export function listOpenAiModels(app: App, { limiter, redis }: Services): void {
+export function listOpenAiModelsRoute(app: App, { limiter, redis }: Services): void {
   const route = createRoute({
     method: 'get',
     path: '/v1/models',
@@ -41,7 +41,7 @@ export function listOpenAiModels(app: App, { limiter, redis }: Services): void {
 }
 
 /** `GET /v1/models/:id`. Clients encode the slashes of a name. */
-export function getOpenAiModel(app: App, { limiter, redis }: Services): void {
+export function getOpenAiModelRoute(app: App, { limiter, redis }: Services): void {
   const route = createRoute({
     method: 'get',
     path: '/v1/models/{id}',

@@ -12,7 +12,7 @@ import { findContainer } from '../../records/find-container.ts';
 import type { Services } from '../../services.ts';
 
 /** `POST /realtime/token` */
-export function createTicket(app: App, services: Services): void {
+export function createTicketRoute(app: App, services: Services): void {
   const { config, limiter, shareLinks } = services;
   const sign = createTickets(config.AUTH_SECRET);
   const route = createRoute({

@@ -8,7 +8,7 @@ import { limited } from '../../limits/charge.ts';
 import type { Services } from '../../services.ts';
 
 /** `GET /realtime/tokens` */
-export function listShareLinks(app: App, { limiter, shareLinks }: Services): void {
+export function listShareLinksRoute(app: App, { limiter, shareLinks }: Services): void {
   const route = createRoute({
     method: 'get',
     path: '/realtime/tokens',

@@ -9,7 +9,7 @@ import { publishRevoked, revoke } from '../../realtime/revoked.ts';
 import type { Services } from '../../services.ts';
 
 /** `DELETE /realtime/tokens` */
-export function revokeAllTickets(app: App, { limiter, redis }: Services): void {
+export function revokeAllTicketsRoute(app: App, { limiter, redis }: Services): void {
   const route = createRoute({
     method: 'delete',
     path: '/realtime/tokens',

@@ -10,7 +10,7 @@ import { publishRevoked, revoke } from '../../realtime/revoked.ts';
 import type { Services } from '../../services.ts';
 
 /** `DELETE /realtime/tokens/:id` */
-export function revokeTicket(app: App, { limiter, redis }: Services): void {
+export function revokeTicketRoute(app: App, { limiter, redis }: Services): void {
   const route = createRoute({
     method: 'delete',
     path: '/realtime/tokens/{id}',

@@ -9,11 +9,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startGateway, type TestGateway, TOKEN } from '../../infra/gateway/testing.ts';
 import { Limiter } from '../limits/limiter.ts';
 import { Queues } from '../queue/queues.ts';
+import { SubmissionStore } from './store.ts';
 import type { AcceptedJob, NewJob, Submission } from './submission.ts';
-import { Submissions } from './submissions.ts';
 
 let gateway: TestGateway;
-let submissions: Submissions;
+let submissions: SubmissionStore;
 let queues: Queues;
 
 beforeAll(async () => {
@@ -26,7 +26,7 @@ beforeAll(async () => {
   });
   const limits = RateLimitsConfig.parse({ user: ['40/min'], 'containers.start': [] });
   queues = new Queues({ url: gateway.url, token: TOKEN, timeoutMs: 5000 }, 1000);
-  submissions = new Submissions(redis, redis, new Limiter(redis, limits), queues, false);
+  submissions = new SubmissionStore(redis, redis, new Limiter(redis, limits), queues, false);
 });
 afterAll(() => gateway?.stop());
 beforeEach(() => gateway.redis.client.flushall());

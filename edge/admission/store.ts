@@ -28,8 +28,8 @@ import type { NewJob, QueuedRun, Retry, Submission } from './submission.ts';
 /** From this length on an input takes its time on the way to Redis, characters. */
 const LARGE_INPUT = 32 * 1024;
 
-/** What Redis does for a submission, each in one trip. Everything throws when Redis does not answer in time. */
-export class Submissions {
+/** The submissions in Redis. Each method is one trip, and rejects when Redis does not answer in time. */
+export class SubmissionStore {
   readonly #redis: Redis;
   readonly #limiter: Limiter;
   readonly #queues: Queues;
@@ -99,21 +99,21 @@ export class Submissions {
     await this.#queues.get(queue).add(data.kind, { version: JOB_DATA_VERSION, ...data }, options);
   }
 
-  /** Takes back the records of a job that must not be, unless a worker has taken it; and its idempotency key. */
+  /** Deletes the records of a duplicate and its idempotency key, unless a worker has taken the job. */
   async withdraw({ userId, idempotency }: NewJob, jobId: string, records: ChangedRecords): Promise<void> {
     const of = { userId, jobId, idempotencyHash: idempotency?.keyHash };
     const made = (records.containers ?? []).flatMap(({ record }) => record.id ?? []);
     await this.#withdraw(of, { jobId }, made);
   }
 
-  /** Forgets a key that stands for a job which nothing knows. */
-  async forget(userId: string, { keyHash }: Idempotency): Promise<void> {
+  /** Deletes a key that stands for no job. */
+  async deleteKey(userId: string, { keyHash }: Idempotency): Promise<void> {
     await this.#redis.del(keys.idempotency(userId, keyHash));
   }
 
-  /** What the submit script would remember of a key that stands for this job. */
-  async remember(userId: string, { keyHash, requestHash }: Idempotency, job: Earlier): Promise<void> {
-    const { jobId, containerId, createdAt } = job;
+  /** Sets a key as the submit script does. */
+  async rememberKey(userId: string, { keyHash, requestHash }: Idempotency, key: Earlier): Promise<void> {
+    const { jobId, containerId, createdAt } = key;
     const left = createdAt.getTime() + ENDED_RECORD_TTL_MS - Date.now();
     const value = JSON.stringify({ hash: requestHash, jobId, containerId });
     await this.#redis.set(keys.idempotency(userId, keyHash), value, { px: Math.max(1, left), nx: true });
@@ -124,7 +124,7 @@ export class Submissions {
     await this.#restore(record.of, record.args, record.fields);
   }
 
-  /** Puts back what a job works on. */
+  /** Puts the input of a job back that Redis has lost. */
   async restoreInput(userId: string, jobId: string, input: string): Promise<void> {
     await this.#redis.set(keys.input(userId, jobId), input, { px: OPEN_RECORD_TTL_MS, nx: true });
   }

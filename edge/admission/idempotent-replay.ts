@@ -8,25 +8,29 @@ import type { Earlier } from '@warmwind/shared/ledger/submissions';
 import { containerIdsOf } from '@warmwind/shared/refs';
 import type { Services } from '../services.ts';
 import { refusal } from './refusal.ts';
-import { type AcceptedJob, runOfRow, type Submission } from './submission.ts';
+import { runOfRow } from './rows.ts';
+import type { AcceptedJob, Submission } from './submission.ts';
 
 /** The job that an idempotency key stands for, and the containers that it names, as the ledger has them. */
-export type EarlierJob = Earlier & { job: JobRow | undefined; containers: ContainerRow[] };
+export type OriginalJob = Earlier & { job: JobRow | undefined; containers: ContainerRow[] };
 
-export async function readEarlier(db: Db, userId: string, earlier: Earlier): Promise<EarlierJob> {
-  const job = await readJob(db, userId, earlier.jobId);
-  const ids = job ? containerIdsOf(job) : [earlier.containerId];
-  return { ...earlier, job, containers: await readContainers(db, userId, ids) };
+export async function readOriginalJob(db: Db, userId: string, key: Earlier): Promise<OriginalJob> {
+  const job = await readJob(db, userId, key.jobId);
+  const ids = job ? containerIdsOf(job) : [key.containerId];
+  return { ...key, job, containers: await readContainers(db, userId, ids) };
 }
 
-/** Answers with the job that the key stands for, which goes back into Redis if it has not ended. */
-export async function answerEarlier(
+/**
+ * Answers with the job that an idempotency key stands for. While it has not ended, it goes back into Redis and its queue.
+ * @throws ApiError `conflict` when the key was used for another request
+ */
+export async function idempotentReplay(
   { submissions }: Services,
   submission: Submission,
-  { job, containers, ...earlier }: EarlierJob,
+  { job, containers, ...key }: OriginalJob,
 ): Promise<AcceptedJob> {
   const { userId, idempotency } = submission;
-  if (earlier.requestHash !== idempotency?.requestHash) throw refusal({ verdict: 'mismatch' }, submission);
+  if (key.requestHash !== idempotency?.requestHash) throw refusal({ verdict: 'mismatch' }, submission);
   if (job && !isTerminal(job.state)) {
     const now = Date.now();
     const open = containers.filter(({ state }) => !hasEnded(state));
@@ -36,16 +40,16 @@ export async function answerEarlier(
     ]);
     await submissions.enqueue(runOfRow(job));
   }
-  await submissions.remember(userId, idempotency, earlier);
+  await submissions.rememberKey(userId, idempotency, key);
   return {
     verdict: 'replayed',
-    jobId: earlier.jobId,
-    containerId: earlier.containerId,
+    jobId: key.jobId,
+    containerId: key.containerId,
     ...(job?.containerIds ? { containerIds: job.containerIds } : {}),
     queue: job?.queue ?? '',
     state: job?.state ?? 'completed',
     run: job?.run ?? 1,
     priority: job?.priority ?? 0,
-    createdAt: earlier.createdAt.getTime(),
+    createdAt: key.createdAt.getTime(),
   };
 }

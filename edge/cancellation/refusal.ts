@@ -1,0 +1,15 @@
+import { ApiError } from '@warmwind/shared/errors';
+import type { CancelVerdict } from '@warmwind/shared/records';
+import { notFound } from '../http/errors.ts';
+
+/** A verdict that cancels nothing, as the error that its caller receives. */
+export function refusal(verdict: Exclude<CancelVerdict, { verdict: 'cancelled' }>): ApiError {
+  switch (verdict.verdict) {
+    case 'not_found':
+      return notFound('job');
+    case 'ended':
+      return new ApiError('conflict', `The job is ${verdict.state} already: there is nothing to cancel.`);
+    case 'uncancellable':
+      return new ApiError('conflict', 'A stop is not taken back: start a new desktop instead.');
+  }
+}

@@ -1,0 +1,27 @@
+import { type InferenceInput, OCR_MODEL } from '@warmwind/shared/inference';
+import type { ChatRequest } from '@warmwind/shared/openai';
+import { NoAnswer } from './errors.ts';
+
+const MAX_SEED = 2 ** 31;
+
+/**
+ * A chat request as the input of an inference job. Without a seed one is drawn here, so that an attempt that begins again
+ * gives the same text.
+ * @throws NoAnswer for a model that reads images
+ */
+export function inferenceInput(request: ChatRequest): InferenceInput {
+  const { model, messages, temperature, seed, stop, top_p: topP } = request;
+  const maxTokens = request.max_completion_tokens ?? request.max_tokens;
+  if (model === OCR_MODEL) {
+    throw new NoAnswer(404, `${model} reads images: see POST /inference.`, 'model_not_found', 'model');
+  }
+  return {
+    model,
+    messages,
+    seed: Math.abs(seed ?? Math.floor(Math.random() * MAX_SEED)) % MAX_SEED,
+    ...(maxTokens == null ? {} : { maxTokens }),
+    ...(temperature == null ? {} : { temperature }),
+    ...(topP == null ? {} : { topP }),
+    ...(stop?.length ? { stop } : {}),
+  };
+}

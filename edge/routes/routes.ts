@@ -1,0 +1,58 @@
+import type { App } from '../env.ts';
+import type { Services } from '../services.ts';
+import { commandRoutes } from './commands.ts';
+import { consoleRoutes } from './console.ts';
+import { getContainerRoute } from './containers/get.ts';
+import { listContainersRoute } from './containers/list.ts';
+import { screenshotRoute } from './containers/screenshot.ts';
+import { expelViewerRoute, listViewersRoute } from './containers/viewers.ts';
+import { docsRoutes } from './docs.ts';
+import { healthRoutes } from './health.ts';
+import { cancelJobRoute } from './jobs/cancel.ts';
+import { jobEventsRoute } from './jobs/events.ts';
+import { getJobRoute } from './jobs/get.ts';
+import { listJobsRoute } from './jobs/list.ts';
+import { retryJobRoute } from './jobs/retry.ts';
+import { getLimitsRoute } from './limits.ts';
+import { listModelsRoute } from './models.ts';
+import { chatCompletionsRoute } from './openai/chat.ts';
+import { getOpenAiModelRoute, listOpenAiModelsRoute } from './openai/models.ts';
+import { createTicketRoute } from './realtime/create-ticket.ts';
+import { listShareLinksRoute } from './realtime/list-share-links.ts';
+import { revokeAllTicketsRoute } from './realtime/revoke-all-tickets.ts';
+import { revokeTicketRoute } from './realtime/revoke-ticket.ts';
+import { getUsageRoute } from './usage.ts';
+import { getWebhookSecretRoute } from './webhook-secret.ts';
+
+/** The routes that need no token. */
+export function openRoutes(app: App, services: Services): void {
+  consoleRoutes(app, services.config);
+  docsRoutes(app);
+  healthRoutes(app, services);
+}
+
+/** The routes that belong to a user, behind `authenticate`. */
+export function userRoutes(app: App, services: Services): void {
+  commandRoutes(app, services);
+  listContainersRoute(app, services);
+  getContainerRoute(app, services);
+  screenshotRoute(app, services);
+  listViewersRoute(app, services);
+  expelViewerRoute(app, services);
+  listModelsRoute(app, services);
+  chatCompletionsRoute(app, services);
+  listOpenAiModelsRoute(app, services);
+  getOpenAiModelRoute(app, services);
+  listJobsRoute(app, services);
+  getJobRoute(app, services);
+  cancelJobRoute(app, services);
+  retryJobRoute(app, services);
+  jobEventsRoute(app, services);
+  createTicketRoute(app, services);
+  listShareLinksRoute(app, services);
+  revokeTicketRoute(app, services);
+  revokeAllTicketsRoute(app, services);
+  getLimitsRoute(app, services);
+  getUsageRoute(app, services);
+  getWebhookSecretRoute(app, services);
+}
