@@ -79,7 +79,7 @@ export function handleConnections(io: RelayServer, context: ConnectionContext): 
     });
     const inbound = new Inbound(socket, metrics, log);
     handleRooms(socket, inbound, context.known, context.rooms, context.room, context);
-    handleScreens(socket, inbound, context.known, context.screens, metrics, context.lookups);
+    handleScreens(socket, inbound, context);
   });
 }
 

@@ -1,0 +1,28 @@
+import { readDepths } from '@warmwind/shared/node/depths';
+import { diskCheck, liveChecks, type Probes, redisCheck } from '@warmwind/shared/node/health';
+import { QUEUES } from '@warmwind/shared/queues';
+import type { Config } from './config.ts';
+import type { Metrics } from './metrics.ts';
+import type { Rooms } from './rooms/rooms.ts';
+import type { Stores } from './stores.ts';
+
+export type ProbedParts = { stores: Stores; rooms: Rooms; metrics: Metrics };
+
+/** Whether a node lives, and whether it can serve: both Redis roles, the queues' depths, its subscriptions, the disk. */
+export function createProbes(config: Config, { stores, rooms, metrics }: ProbedParts): Probes {
+  const { queue, realtime, subscriber } = stores;
+  return {
+    live: liveChecks(),
+    ready: {
+      redisQueue: redisCheck(queue),
+      redisRealtime: redisCheck(realtime),
+      queues: () => readDepths(queue, QUEUES, config.BACKPRESSURE_ABOVE),
+      subscriptions: async () => {
+        if (subscriber.status !== 'ready') throw new Error(`the subscriber is ${subscriber.status}`);
+        return { rooms: rooms.size };
+      },
+      disk: diskCheck('/'),
+    },
+    registry: metrics.registry,
+  };
+}

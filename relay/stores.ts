@@ -1,0 +1,50 @@
+import { FairGate } from '@warmwind/shared/node/fair-gate';
+import { Ledger } from '@warmwind/shared/node/ledger';
+import type { Logger } from '@warmwind/shared/node/log';
+import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import type { Redis } from 'ioredis';
+import type { Config } from './config.ts';
+import { LIMITS } from './limits.ts';
+import type { Metrics } from './metrics.ts';
+
+/** How long a subscription waits for the ledger, ms. */
+const LEDGER_WITHIN_MS = 1500;
+
+export type Stores = ReturnType<typeof createStores>;
+
+/**
+ * The connections of a node. A patient connection waits for its Redis to come back, a prompt one rejects while it is away.
+ */
+export function createStores(config: Config, metrics: Metrics, log: Logger) {
+  const queue = connectPrompt(config.REDIS_QUEUE_URL, 'relay-queue', log);
+  const realtime = connectPrompt(config.REDIS_REALTIME_URL, 'relay-realtime', log);
+  const subscriber = connectPatient(config.REDIS_REALTIME_URL, 'relay-rooms', log);
+  const nodes = quiet(connectPatient(config.REDIS_REALTIME_URL, 'relay-nodes', log));
+  const frames = connectPatient(config.REDIS_REALTIME_URL, 'relay-screens', log);
+  const revoked = connectPatient(config.REDIS_QUEUE_URL, 'relay-revoked', log);
+  const ledger = config.LEDGER_URL
+    ? new Ledger(config.LEDGER_URL, 'relay', log, LEDGER_WITHIN_MS)
+    : undefined;
+  const connections = { queue, realtime, subscriber, nodes, frames, revoked };
+  metrics.watchRedis(connections);
+  return {
+    ...connections,
+    /** Where records of jobs and containers are read. */
+    known: { queue, ledger, ledgerReads: new FairGate(LIMITS.ledgerReads) },
+    close: async () => {
+      await Promise.all(Object.values(connections).map((redis) => disconnect(redis)));
+      await ledger?.close();
+    },
+  };
+}
+
+/** The adapter leaves the promises of its subscriptions alone: one that fails at close must not end the process. */
+function quiet(redis: Redis): Redis {
+  const ssubscribe = redis.ssubscribe.bind(redis) as (...channels: string[]) => Promise<unknown>;
+  const sunsubscribe = redis.sunsubscribe.bind(redis) as (...channels: string[]) => Promise<unknown>;
+  const ignore = () => undefined;
+  return Object.assign(redis, {
+    ssubscribe: (...channels: string[]) => ssubscribe(...channels).catch(ignore),
+    sunsubscribe: (...channels: string[]) => sunsubscribe(...channels).catch(ignore),
+  });
+}
