@@ -11,6 +11,7 @@ import { nginxConfig } from '../nginx/config.ts';
 import { DATABASE } from '../postgres/cluster.ts';
 import type { Ports, ReservedPort } from './ports.ts';
 import { postgresAnswers } from './postgres.ts';
+import { listensOn } from './processes.ts';
 import { queueArgs, realtimeArgs, redisAnswers, writeRedisConfig } from './redis.ts';
 import type { Secrets } from './secrets.ts';
 import type { Settings } from './settings.ts';
@@ -107,7 +108,7 @@ export function planParts(context: PartsContext) {
       args: [join(root, main)],
       env,
       prepare: port.release,
-      ready: () => answers(`${url}/health/ready`),
+      ready: (pid) => answersFrom(pid, `${url}/health/ready`),
       readyWithinMs: READY_WITHIN_MS,
       stopSignal: 'SIGTERM',
       stopWithinMs: settings.SHUTDOWN_TIMEOUT_MS + KILL_GRACE_MS,
@@ -293,8 +294,12 @@ function nginxPart({ dir, ports, settings }: PartsContext, command: string): Par
   };
 }
 
+/** Does the address answer 2xx in time, and is it this process group and not another system's part. */
+export const answersFrom = async (group: number, url: string): Promise<boolean> =>
+  listensOn(group, Number(new URL(url).port)) && answers(url);
+
 /** Does the address answer 2xx in time. */
-export const answers = (url: string): Promise<boolean> =>
+const answers = (url: string): Promise<boolean> =>
   fetch(url, { signal: AbortSignal.timeout(3000) }).then(
     async (response) => {
       await response.body?.cancel();

@@ -19,6 +19,15 @@ it('two systems that start at the same time get different ports, kept until a pa
   (await occupy(second.EDGE_PORT.port))();
 });
 
+it('a port that its part has not taken yet, or has lost for a moment, goes to no other system', async () => {
+  const first = await reservePorts({});
+  await Promise.all(Object.values(first).map(({ release }) => release()));
+  const second = await reservePorts({});
+  const ports = Object.values(second).map(({ port }) => port);
+  for (const { port } of Object.values(first)) expect(ports).not.toContain(port);
+  await Promise.all(Object.values(second).map(({ release }) => release()));
+});
+
 it('a port that was asked for and is taken is an error that names it', async () => {
   const port = await freePort();
   const free = await occupy(port);

@@ -1,6 +1,9 @@
-import { createServer, type Server } from 'node:net';
+import { createServer, type ListenOptions, type Server } from 'node:net';
 
-/** A port that is kept for a part: nobody else gets it until `release`, which the part's start calls. */
+/**
+ * A port that is kept for a part: no other program gets it until `release`, which the part's start calls, and no other
+ * stack as long as this process lives.
+ */
 export type ReservedPort = { port: number; release: () => Promise<void> };
 
 /** Where a part usually listens, and the variable that chooses another port. */
@@ -52,13 +55,24 @@ async function reserve(name: PortName, chosen: number | undefined): Promise<Rese
   return port;
 }
 
-function hold(port: number): Promise<ReservedPort | undefined> {
+/** @returns `undefined` when another program has the port or another stack has claimed it */
+async function hold(port: number): Promise<ReservedPort | undefined> {
+  // Held from now on: a part that starts (again) leaves its port free for a while, and another stack would take it.
+  const claim = await listen({ path: `\0warmwind-port-${port}` });
+  if (!claim) return undefined;
+  const server = await listen({ port, host: '127.0.0.1' });
+  if (!server) {
+    claim.close();
+    return undefined;
+  }
+  return { port, release: () => new Promise((done) => server.close(() => done())) };
+}
+
+/** @param address a path that begins with a null byte is a name of Linux that ends with its process, without a file */
+function listen(address: ListenOptions): Promise<Server | undefined> {
   return new Promise((resolve) => {
-    const server: Server = createServer((socket) => socket.destroy());
+    const server = createServer((socket) => socket.destroy());
     server.once('error', () => resolve(undefined));
-    server.listen(port, '127.0.0.1', () => {
-      server.unref();
-      resolve({ port, release: () => new Promise((done) => server.close(() => done())) });
-    });
+    server.listen(address, () => resolve(server.unref()));
   });
 }

@@ -4,6 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** A process that no later one can be taken for: its pid, and when it was born (boot id and clock ticks since boot). */
 export type ProcessId = { pid: number; born: string };
 
+/** The state of a listening socket in `/proc/net/tcp`. */
+const LISTEN = '0A';
+
 type Stat = { state: string; parent: number; group: number; session: number; startTicks: string };
 
 function readStat(pid: number): Stat | undefined {
@@ -45,6 +48,36 @@ function members(group: number): number[] {
       const stat = readStat(pid);
       return stat !== undefined && stat.group === group && stat.state !== 'Z';
     });
+}
+
+/** Does a process of this group listen on 127.0.0.1:`port`? */
+export function listensOn(group: number, port: number): boolean {
+  const address = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const inodes = readFileSync('/proc/net/tcp', 'latin1')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, local, , state]) => local === address && state === LISTEN)
+    .map((fields) => `socket:[${fields[9]}]`);
+  return (
+    inodes.length > 0 && members(group).some((pid) => openFiles(pid).some((file) => inodes.includes(file)))
+  );
+}
+
+/** Where the descriptors of a process lead; none when it has ended. */
+function openFiles(pid: number): string[] {
+  const dir = `/proc/${pid}/fd`;
+  try {
+    return readdirSync(dir).flatMap((fd) => {
+      try {
+        return readlinkSync(`${dir}/${fd}`);
+      } catch {
+        // It was closed meanwhile.
+        return [];
+      }
+    });
+  } catch {
+    return [];
+  }
 }
 
 function signalGroup(group: number, signal: NodeJS.Signals): void {

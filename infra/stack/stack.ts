@@ -4,7 +4,7 @@ import { migrateLedger } from '../ledger/migrate.ts';
 import { recordStopped, removeDesktops } from './desktops.ts';
 import type { StackEngine } from './engine.ts';
 import { lastWords } from './logs.ts';
-import { answers, type PartsContext, planParts, stackUrls, WORKER_HOSTS } from './parts.ts';
+import { answersFrom, type PartsContext, planParts, stackUrls, WORKER_HOSTS } from './parts.ts';
 import { born, type ProcessId } from './processes.ts';
 import { makeTokens } from './secrets.ts';
 import type { RunFile, StackFile } from './state.ts';
@@ -175,6 +175,6 @@ export class Stack {
 
 /** A worker on this engine. Without one it runs too: its ready says why, and starts fail with `engine_unavailable`. */
 const onEngine = (worker: Part, engine: StackEngine | undefined): Part =>
-  engine ? worker : { ...worker, ready: () => answers(`${worker.url}/health/live`) };
+  engine ? worker : { ...worker, ready: (pid) => answersFrom(pid, `${worker.url}/health/live`) };
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

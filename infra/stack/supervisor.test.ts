@@ -1,11 +1,15 @@
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { freePort } from '../testing/port.ts';
 import { waitFor } from '../testing/wait.ts';
-import { born, endLeftovers, type ProcessId } from './processes.ts';
+import { answersFrom } from './parts.ts';
+import { born, endLeftovers, listensOn, type ProcessId } from './processes.ts';
 import { queueArgs, redisAnswers } from './redis.ts';
 import { type Part, Supervisor } from './supervisor.ts';
 import { findTool } from './tools.ts';
@@ -145,4 +149,22 @@ it('leftovers of a killed stack are ended, their orphans too, and a reused pid i
   expect(born(alive.pid)).toBe(alive.born);
   expect(await endLeftovers([alive], dir)).toBe(1);
   expect(born(alive.pid)).not.toBe(alive.born);
+});
+
+it('a part is not ready while another process answers on its port', async () => {
+  const stranger = createServer((_, response) => response.end()).listen(0, '127.0.0.1');
+  await once(stranger, 'listening');
+  const url = `http://127.0.0.1:${(stranger.address() as AddressInfo).port}/`;
+  const part = shell('a', 'sleep 60', { ready: (pid) => answersFrom(pid, url), readyWithinMs: 300 });
+  await expect(start(part)).rejects.toThrow('a does not start: not ready within 300 ms');
+  stranger.close();
+});
+
+it('a part is ready when a process of its group answers on its port', async () => {
+  const port = await freePort();
+  const script = `require('http').createServer((_, response) => response.end()).listen(${port}, '127.0.0.1')`;
+  const ready = (pid: number) => answersFrom(pid, `http://127.0.0.1:${port}/`);
+  // The shell stays and the server is its child.
+  await start(shell('a', `'${process.execPath}' -e "${script}"; true`, { ready }));
+  expect(listensOn(pidOf('a'), port)).toBe(true);
 });
