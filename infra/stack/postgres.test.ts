@@ -5,13 +5,14 @@ import postgres from 'postgres';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { waitFor } from '../testing/wait.ts';
 import { openLogs } from './logs.ts';
-import { planParts, stackUrls } from './parts.ts';
+import { planParts } from './parts.ts';
 import { reservePorts } from './ports.ts';
 import type { ProcessId } from './processes.ts';
 import { loadSecrets } from './secrets.ts';
 import { readSettings } from './settings.ts';
 import { openStateDir } from './state.ts';
 import { Supervisor } from './supervisor.ts';
+import { stackUrls } from './urls.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const WITHIN_MS = 120_000;

@@ -1,14 +1,17 @@
 import { withTimeout } from '@warmwind/shared/timeout';
 import { buildEdge } from '../../edge/build.ts';
 import { migrateLedger } from '../ledger/migrate.ts';
+import { answersFrom } from './answers.ts';
+import type { PartsContext } from './context.ts';
 import { recordStopped, removeDesktops } from './desktops.ts';
 import type { StackEngine } from './engine.ts';
 import { lastWords } from './logs.ts';
-import { answersFrom, type PartsContext, planParts, stackUrls, WORKER_HOSTS } from './parts.ts';
+import { type Parts, planParts, WORKER_HOSTS } from './parts.ts';
 import { born, type ProcessId } from './processes.ts';
 import { makeTokens } from './secrets.ts';
 import type { RunFile, StackFile } from './state.ts';
 import { type Part, Supervisor } from './supervisor.ts';
+import { stackUrls } from './urls.ts';
 
 /** How long the other parts wait for the ledger's tables. */
 const MIGRATED_WITHIN_MS = 10_000;
@@ -22,7 +25,7 @@ export class Stack {
   #engine: StackEngine | undefined;
   readonly #say: Say;
   readonly #supervisor: Supervisor;
-  readonly #parts: ReturnType<typeof planParts>;
+  readonly #parts: Parts;
   #file: Omit<StackFile, 'pids'> | undefined;
   #down: Promise<void> | undefined;
 
@@ -128,7 +131,7 @@ export class Stack {
     }
     const { redisQueue: queue, redisRealtime: realtime, ledger } = stackUrls(this.#context);
     try {
-      const { stopped, untold } = await recordStopped({ queue, realtime, ledger }, WORKER_HOSTS);
+      const { stopped, untold } = await recordStopped({ queue, realtime, ledger }, [...WORKER_HOSTS]);
       if (stopped > 0) this.#say('desktops', `${stopped} recorded as stopped`);
       if (untold > 0) this.#say('desktops', `realtime Redis is away: ${untold} events untold`);
     } catch (error) {

@@ -8,7 +8,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { freePort } from '../testing/port.ts';
 import { waitFor } from '../testing/wait.ts';
-import { answersFrom } from './parts.ts';
+import { answersFrom } from './answers.ts';
 import { born, endLeftovers, listensOn, type ProcessId } from './processes.ts';
 import { queueArgs, redisAnswers } from './redis.ts';
 import { type Part, Supervisor } from './supervisor.ts';

@@ -1,0 +1,16 @@
+import type { Ports } from './ports.ts';
+import type { Secrets } from './secrets.ts';
+import type { Settings } from './settings.ts';
+import type { StateDir } from './state.ts';
+
+/** What the parts of a stack are made of. */
+export type PartsContext = {
+  root: string;
+  dir: StateDir;
+  settings: Settings;
+  secrets: Secrets;
+  ports: Ports;
+  /** Paths of installed programs. */
+  redisServer: string;
+  nginx: string | undefined;
+};
