@@ -35,16 +35,16 @@ afterAll(async () => {
   await world?.stop();
 });
 
-/** What a page of one's own has before it does what the README says. */
+/** What a page of one's own has before it does what the guide says. */
 const PAGE = `<!doctype html><div id="screen" style="width: 640px; height: 360px"></div>
 <div id="other" style="width: 320px; height: 180px"></div><script type="module" src="/page.js"></script>`;
 
-/** The README's lines for a page of one's own, as they stand there; `given` is what they leave to the page. */
+/** The guide's lines for a page of one's own, as they stand there; `given` is what they leave to the page. */
 async function bundle(): Promise<string> {
-  const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
-  const blocks = [...readme.matchAll(/```ts\n(.*?)\n```/gs)].map(([, code]) => code);
+  const guide = await readFile(join(ROOT, 'docs/guides/embedding.md'), 'utf8');
+  const blocks = [...guide.matchAll(/```ts\n(.*?)\n```/gs)].map(([, code]) => code);
   const lines = blocks.find((code) => code?.includes('createViewer'));
-  if (!lines) throw new Error('the README shows no viewer');
+  if (!lines) throw new Error('the guide shows no viewer');
   return bundlePage(
     [
       'const { api, containerId, jobId } = await globalThis.given();',
@@ -118,7 +118,7 @@ const typed = () =>
     .flatMap(({ input }) => (input.t === 'key' && input.down ? String.fromCharCode(input.keysym) : []));
 const words = (page: Page, element = '#screen') => page.locator(`${element} [role=status]`).first();
 
-test('the README’s lines show a desktop that fits its element, is typed into, and is marked while its host is away', async () => {
+test('the guide’s lines show a desktop that fits its element, is typed into, and is marked while its host is away', async () => {
   const page = await open();
   const canvas = page.locator('#screen canvas');
   expect(await canvas.boundingBox()).toMatchObject({ width: 640, height: 360 });

@@ -11,7 +11,8 @@ gpgv gpgv the signatures of the packages in it
 
 # What only the tests need.
 test_packages='chromium chromium the console in a real browser
-websockify websockify what the screen is measured against'
+websockify websockify what the screen is measured against
+curl curl the commands of the guides'
 
 policy=/usr/sbin/policy-rc.d
 
