@@ -48,6 +48,7 @@ const desktopOf = (job: JobRow): ContainerRow => ({
   host: '',
   boot: '',
   fence: 0,
+  instanceId: '',
   error: null,
   createdAt: job.createdAt,
   startedAt: null,
@@ -104,7 +105,12 @@ export async function measurePlacements(
       await redis.hset(keys.container(job.userId, container.id), containerRecord(container));
       const start = performance.now();
       const ref = { userId: job.userId, containerId: container.id };
-      const { verdict } = await records.desktops.place(ref, 0, 'host-1', 'boot-1');
+      const { verdict } = await records.desktops.place(ref, {
+        fence: 0,
+        host: 'host-1',
+        boot: 'boot-1',
+        instanceId: 'i-boot-1',
+      });
       if (verdict !== 'ok') throw new Error(`a placement was ${verdict}`);
       times.get(name)?.push(performance.now() - start);
     }

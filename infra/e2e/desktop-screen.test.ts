@@ -22,7 +22,7 @@ beforeAll(async () => {
   await fleet.worker('a');
   desktop = await fleet.startDesktop();
   await reached(fleet, desktop, 'completed');
-  const { Mounts } = await container().inspect();
+  const { Mounts } = await (await container()).inspect();
   socketPath = `${Mounts.find(({ Destination }) => Destination === '/run/rfb')?.Source}/s`;
   world = await World.start(fleet.queueRedis, fleet.realtime);
   nodes = [await world.node(), await world.node()];
@@ -32,9 +32,9 @@ afterAll(async () => {
   await fleet?.stop();
 });
 
-const container = () => fleet.docker.getContainer(`ww-${fleet.fleet}-a-${desktop.containerId}`);
+const container = async () => fleet.docker.getContainer(await fleet.instance(desktop));
 const run = async (command: string): Promise<string> => {
-  const exec = await container().exec({
+  const exec = await (await container()).exec({
     Cmd: ['sh', '-c', command],
     Env: ['DISPLAY=:0'],
     AttachStdout: true,
@@ -80,9 +80,11 @@ test('what the owner types arrives and all see it, on whatever node; what a link
   await same(owner);
   await same(link);
   const shells = Number(await run('pgrep -c bash'));
-  container()
-    .exec({ Cmd: ['xterm', '-geometry', '60x10+100+100'], Env: ['DISPLAY=:0'] })
-    .then((exec) => exec.start({ Detach: true }));
+  const shell = await (await container()).exec({
+    Cmd: ['xterm', '-geometry', '60x10+100+100'],
+    Env: ['DISPLAY=:0'],
+  });
+  shell.start({ Detach: true });
   await waitFor('a shell', async () => Number(await run('pgrep -c bash')) > shells);
   for (const mask of [1, 0]) {
     const input = { t: 'ptr', x: 200, y: 160, mask };

@@ -30,9 +30,9 @@ afterAll(async () => {
   await fleet?.stop();
 });
 
-const container = () => fleet.docker.getContainer(`ww-${fleet.fleet}-a-${desktop.containerId}`);
-const exec = (command: string) =>
-  container().exec({
+const container = async () => fleet.docker.getContainer(await fleet.instance(desktop));
+const exec = async (command: string) =>
+  (await container()).exec({
     Cmd: ['sh', '-c', command],
     Env: ['DISPLAY=:0', 'XENVIRONMENT=/etc/warmwind/Xresources'],
     AttachStdout: true,

@@ -90,7 +90,7 @@ test('without --yes it says what there is and deletes nothing', async () => {
 test('a desktop whose host does not stop it in time keeps everything, and is named', async () => {
   const ref = await servers.start('ada');
   await servers.queue.client.zadd(keys.hosts(), Date.now(), 'gone');
-  await servers.records.desktops.place(ref, 0, 'gone', 'boot');
+  await servers.records.desktops.place(ref, { fence: 0, host: 'gone', boot: 'boot', instanceId: 'i-boot' });
   const { code, out } = await forget('ada', '--yes', '--within', '1');
   expect({ code, out }).toMatchObject({ code: 1, out: expect.stringContaining('Nothing was deleted') });
   expect(out).toContain(`desktop ${ref.containerId} starting gone`);

@@ -104,6 +104,7 @@ async function upsertContainers(db: Db, rows: ContainerRow[]): Promise<Set<strin
         host: sql`excluded.host`,
         boot: sql`excluded.boot`,
         fence: sql`excluded.fence`,
+        instanceId: sql`excluded.instance_id`,
         error: sql`excluded.error`,
         startedAt: sql`excluded.started_at`,
         expiresAt: sql`excluded.expires_at`,

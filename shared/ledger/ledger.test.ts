@@ -77,6 +77,7 @@ const desktop = (more: Partial<ContainerRow> = {}): ContainerRow => ({
   host: '',
   boot: '',
   fence: 0,
+  instanceId: '',
   error: null,
   createdAt: new Date(T0),
   startedAt: null,

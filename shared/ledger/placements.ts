@@ -7,22 +7,22 @@ import { containerChanges, containers } from './schema.ts';
  * Records that a host takes a desktop, before anything is created: what Redis decided stands only if the ledger knows of
  * no later placement and no later state. So a Redis that lost its last seconds can't make a second container.
  *
- * @param placed the desktop as Redis has it after the placement: host, boot and the new fence
- * → `undefined` when it stands, else the row that speaks against it
+ * @param placed the container as Redis has it after the placement: host, boot, instance and the new fence
+ * @returns `undefined` when it stands, else the row that speaks against it
  */
 export async function recordPlacement(
   db: Db,
   placed: ContainerRow,
   at: Date,
 ): Promise<ContainerRow | undefined> {
-  const { id, userId, host, boot, fence } = placed;
+  const { id, userId, host, boot, fence, instanceId } = placed;
   return db.transaction(async (tx) => {
     const [stands] = await tx
       .insert(containers)
       .values(placed)
       .onConflictDoUpdate({
         target: containers.id,
-        set: { state: 'starting', host, boot, fence },
+        set: { state: 'starting', host, boot, fence, instanceId },
         setWhere: and(inArray(containers.state, ['requested', 'starting']), lt(containers.fence, fence)),
       })
       .returning({ id: containers.id });

@@ -37,6 +37,13 @@ export const readContainers = (db: Db, userId: string, ids: string[]): Promise<C
     .from(containers)
     .where(and(inArray(containers.id, ids), eq(containers.userId, userId)));
 
+/** Containers that have not ended and are these instances of the engine; those of earlier releases have no row here. */
+export const containersOfInstances = (db: Db, instanceIds: string[]): Promise<ContainerRow[]> =>
+  db
+    .select()
+    .from(containers)
+    .where(and(inArray(containers.instanceId, instanceIds), sql`${containers.endedAt} is null`));
+
 export const listJobs = (
   db: Db,
   page: Page,

@@ -111,6 +111,8 @@ export const containers = pgTable(
     host: text('host').notNull(),
     boot: text('boot').notNull(),
     fence: integer('fence').notNull(),
+    /** The engine's container that it is, see `workers/containers/spec.ts`; '' while it has none. */
+    instanceId: text('instance_id').notNull().default(''),
     error: json('error').$type<JobError>(),
     createdAt: time('created_at').notNull(),
     startedAt: time('started_at'),
@@ -123,6 +125,7 @@ export const containers = pgTable(
     index('containers_by_user').on(t.userId, t.createdAt, t.id),
     index('containers_by_user_state').on(t.userId, t.state, t.createdAt, t.id),
     index('containers_open').on(t.createdAt, t.id).where(sql`${t.endedAt} is null`),
+    index('containers_by_instance').on(t.instanceId),
     index('containers_ended').on(t.endedAt).where(sql`${t.endedAt} is not null`),
   ],
 );

@@ -9,9 +9,10 @@ const State = z.enum(CONTAINER_STATES);
 type Container = { userId: string; containerId: string };
 
 /**
- * A host takes a desktop before it creates anything: compare-and-set on the fence, so that of two hosts one wins.
- * KEYS: container. ARGV: expected fence, host, its boot id, TTL in ms.
- * → {'ok', fence} · {'taken', state, host, boot, fence} (also when its stop was asked for) · {'gone'}.
+ * A host takes a container before it creates anything: compare-and-set on the fence, so that of two hosts one wins. The
+ * fence rises here and nowhere else: it is the container's incarnation.
+ * KEYS: container. ARGV: expected fence, host, its boot id, the engine's instance that it will be, TTL in ms.
+ * Returns {'ok', fence} · {'taken', state, host, boot, fence} (also when its stop was asked for) · {'gone'}.
  */
 export const placeContainerScript = /* lua */ `
 local f = redis.call('HMGET', KEYS[1], 'state', 'host', 'boot', 'fence')
@@ -20,15 +21,21 @@ if (f[1] ~= 'requested' and f[1] ~= 'starting') or f[4] ~= ARGV[1] then
   return {'taken', f[1], f[2] or '', f[3] or '', f[4]}
 end
 local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
-redis.call('HSET', KEYS[1], 'state', 'starting', 'host', ARGV[2], 'boot', ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('HSET', KEYS[1], 'state', 'starting', 'host', ARGV[2], 'boot', ARGV[3], 'instanceId', ARGV[4])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return {'ok', tostring(fence)}
 `;
 
 export const placeContainer = defineScript({
   lua: placeContainerScript,
   keys: ({ userId, containerId }: Container) => [keys.container(userId, containerId)],
-  args: z.object({ fence: z.number(), host: z.string(), boot: z.string(), ttlMs: z.number() }),
+  args: z.object({
+    fence: z.number(),
+    host: z.string(),
+    boot: z.string(),
+    instanceId: z.string(),
+    ttlMs: z.number(),
+  }),
   answer: z.union([
     z.tuple([z.literal('ok'), z.string()]),
     z.tuple([z.literal('taken'), State, z.string(), z.string(), z.string()]),
@@ -37,15 +44,15 @@ export const placeContainer = defineScript({
 });
 
 /**
- * Takes a placement back that the ledger did not confirm: the record is as it was before, its fence too, so that no two
- * placements ever have the same one. Nothing is told and no change is kept: to the ledger it never was.
- * KEYS: container. ARGV: the placement's fence, its boot id. → {'ok'} · {'kept'}.
+ * Takes a placement back that the ledger did not confirm: the record is as it was before, its fence too. Nothing was
+ * created under it, no event is published and no change is kept: to the ledger it never was, and the next placement has its fence.
+ * KEYS: container. ARGV: the placement's fence, its boot id. Returns {'ok'} · {'kept'}.
  */
 const unplaceContainerScript = /* lua */ `
 local f = redis.call('HMGET', KEYS[1], 'state', 'boot', 'fence')
 if f[1] ~= 'starting' or f[2] ~= ARGV[2] or f[3] ~= ARGV[1] then return {'kept'} end
 redis.call('HINCRBY', KEYS[1], 'fence', -1)
-redis.call('HSET', KEYS[1], 'state', 'requested', 'host', '', 'boot', '')
+redis.call('HSET', KEYS[1], 'state', 'requested', 'host', '', 'boot', '', 'instanceId', '')
 return {'ok'}
 `;
 

@@ -15,7 +15,10 @@ import type { UnpublishedEnds } from './unpublished.ts';
 
 export type { ContainerRef };
 
-/** A desktop's record as workers need it. `host` and `boot` are empty while it is not placed; times in ms. */
+/**
+ * A container's record as workers need it; times in ms. `host`, `boot` and `instanceId` are empty while it is not placed.
+ * `fence` is its incarnation: it rises with each placement, and stays while a new worker process of its host keeps it.
+ */
 export type DesktopRecord = {
   userId: string;
   containerId: string;
@@ -23,6 +26,8 @@ export type DesktopRecord = {
   fence: number;
   host: string;
   boot: string;
+  /** The engine's instance that it is: see `workers/containers/spec.ts`. Empty also when an earlier release placed it. */
+  instanceId: string;
   width: number;
   height: number;
   expiresAt: number | undefined;
@@ -36,6 +41,9 @@ export type DesktopRecord = {
   /** Why it is being stopped, or was, when nobody asked for that. */
   endReason: EndReason | undefined;
 };
+
+/** By whom and as what a container is placed; `fence` is the one that was read. */
+export type Placing = { fence: number; host: string; boot: string; instanceId: string };
 
 export type Placement =
   | { verdict: 'ok'; fence: number }
@@ -77,6 +85,7 @@ export class DesktopRecords {
       fence: Number(f.fence),
       host: f.host ?? '',
       boot: f.boot ?? '',
+      instanceId: f.instanceId ?? '',
       width: Number(f.width),
       height: Number(f.height),
       expiresAt: f.expiresAt ? Number(f.expiresAt) : undefined,
@@ -94,10 +103,11 @@ export class DesktopRecords {
    * then in the ledger, which knows of placements that Redis may have forgotten. Rejects with `LedgerAway`, the place
    * given up again, when the ledger does not say so in time.
    */
-  async place(ref: ContainerRef, fence: number, host: string, boot: string): Promise<Placement> {
+  async place(ref: ContainerRef, placing: Placing): Promise<Placement> {
+    const { host, boot } = placing;
     const { redis } = this.#store;
     await this.#store.ofHost(host, (key) => redis.sadd(key, member(ref)));
-    const args = { fence, host, boot, ttlMs: OPEN_RECORD_TTL_MS };
+    const args = { ...placing, ttlMs: OPEN_RECORD_TTL_MS };
     const answer = await this.#known(ref, () => runScript(redis, placeContainer, ref, args));
     if (answer[0] === 'gone') return { verdict: 'gone' };
     if (answer[0] === 'taken') {
@@ -127,7 +137,7 @@ export class DesktopRecords {
   ): Promise<ContainerVerdict> {
     const ended = hasEnded(change.to);
     const fields: (string | number)[] = ['state', change.to];
-    if (change.to === 'requested') fields.push('host', '', 'boot', '');
+    if (change.to === 'requested') fields.push('host', '', 'boot', '', 'instanceId', '');
     if (change.to === 'running') {
       fields.push('startedAt', change.startedAt, 'expiresAt', change.expiresAt);
     }

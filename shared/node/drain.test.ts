@@ -89,7 +89,7 @@ beforeEach(async () => {
 test('every change of a run and its desktop reaches the ledger once, and then nothing waits any more', async () => {
   await submitted();
   const fence = await claimed();
-  await records.desktops.place(desktop, 0, 'a', 'b1');
+  await records.desktops.place(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
   await records.desktops.change(desktop, { ...running, fence: 1 });
   await records.jobs.end(ref, { state: 'completed', result: { containerId: 'c1' } }, fence, 1);
   const again = new Drain({ redis: connection, ledger, log });
@@ -167,7 +167,7 @@ test('what waits for the ledger is bounded, the newest is kept', async () => {
 test('a run and a desktop that Redis has forgotten go on from the ledger', async () => {
   await submitted();
   const fence = await claimed();
-  await records.desktops.place(desktop, 0, 'a', 'b1');
+  await records.desktops.place(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
   await all();
   await connection.flushall();
   expect(await records.desktops.change(desktop, { ...running, fence: 1, from: ['starting'] })).toBe('ok');
@@ -185,7 +185,7 @@ test('a run and a desktop that Redis has forgotten go on from the ledger', async
 
 test('a Redis that forgot an end and came to another one is put right: the first stands', async () => {
   await submitted();
-  await records.desktops.place(desktop, 0, 'a', 'b1');
+  await records.desktops.place(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
   await records.desktops.change(desktop, { to: 'stopped', fence: 1 });
   await records.jobs.end(ref, { state: 'completed', result: { a: 1 } }, await claimed(), 1);
   await all();
@@ -206,9 +206,14 @@ test('a Redis that forgot an end and came to another one is put right: the first
 
 test('a placement that Redis has forgotten stands: no second host gets the desktop', async () => {
   await submitted();
-  await records.desktops.place(desktop, 0, 'a', 'b1');
+  await records.desktops.place(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
   await connection.hset(keys.container(user, 'c1'), { state: 'requested', fence: '0', host: '', boot: '' });
-  const second = await records.desktops.place(desktop, 0, 'b', 'b2');
+  const second = await records.desktops.place(desktop, {
+    fence: 0,
+    host: 'b',
+    boot: 'b2',
+    instanceId: 'i-b2',
+  });
   expect(second).toEqual({ verdict: 'taken', state: 'starting', host: 'a', boot: 'b1', fence: 1 });
   expect(await records.desktops.get(desktop)).toMatchObject({ state: 'starting', host: 'a', boot: 'b1' });
   expect(await records.desktops.change(desktop, { ...running, fence: 1 })).toBe('ok');
@@ -218,7 +223,9 @@ test('without the ledger nothing is placed, and nothing counts as not there', as
   await submitted();
   await postgres.kill();
   try {
-    await expect(records.desktops.place(desktop, 0, 'a', 'b1')).rejects.toThrow('not reachable');
+    await expect(
+      records.desktops.place(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' }),
+    ).rejects.toThrow('not reachable');
     expect(await records.desktops.get(desktop)).toMatchObject({ state: 'requested', host: '', fence: 0 });
     await expect(records.desktops.get({ ...desktop, containerId: 'c2' })).rejects.toThrow('not reachable');
     await connection.flushall();
@@ -227,5 +234,7 @@ test('without the ledger nothing is placed, and nothing counts as not there', as
     await postgres.restart();
   }
   expect(await claimed()).toBe(1);
-  expect(await records.desktops.place(desktop, 0, 'a', 'b1')).toMatchObject({ verdict: 'ok' });
+  expect(
+    await records.desktops.place(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' }),
+  ).toMatchObject({ verdict: 'ok' });
 });

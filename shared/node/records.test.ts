@@ -83,28 +83,42 @@ test('who was overtaken changes nothing and says nothing', async () => {
 });
 
 test('of two hosts one gets the desktop, and what it gave up another may take', async () => {
-  const first = await records.desktops.place(ref, 0, 'a', 'boot-a');
-  const second = await records.desktops.place(ref, 0, 'b', 'boot-b');
+  const first = await records.desktops.place(ref, {
+    fence: 0,
+    host: 'a',
+    boot: 'boot-a',
+    instanceId: 'i-boot-a',
+  });
+  const second = await records.desktops.place(ref, {
+    fence: 0,
+    host: 'b',
+    boot: 'boot-b',
+    instanceId: 'i-boot-b',
+  });
   expect(first).toEqual({ verdict: 'ok', fence: 1 });
   expect(second).toMatchObject({ verdict: 'taken', host: 'a', boot: 'boot-a', fence: 1 });
   expect(await records.desktops.change(ref, { to: 'requested', fence: 1 })).toBe('ok');
   expect(await records.desktops.get(ref)).toMatchObject({ state: 'requested', host: '', boot: '' });
-  expect(await records.desktops.place(ref, 1, 'b', 'boot-b')).toEqual({ verdict: 'ok', fence: 2 });
+  expect(
+    await records.desktops.place(ref, { fence: 1, host: 'b', boot: 'boot-b', instanceId: 'i-boot-b' }),
+  ).toEqual({ verdict: 'ok', fence: 2 });
   expect(await records.desktops.change(ref, { to: 'failed', fence: 1, error: undefined })).toBe('refused');
 });
 
 test('the stop of a desktop that gave its place up is an unplaced one: it is never placed again', async () => {
-  await records.desktops.place(ref, 0, 'a', 'boot-a');
+  await records.desktops.place(ref, { fence: 0, host: 'a', boot: 'boot-a', instanceId: 'i-boot-a' });
   await records.desktops.change(ref, { to: 'requested', fence: 1 });
   expect(await submit('stop', 'j2')).toMatchObject({ verdict: 'accepted', queue: 'containers' });
-  expect(await records.desktops.place(ref, 1, 'b', 'boot-b')).toMatchObject({
+  expect(
+    await records.desktops.place(ref, { fence: 1, host: 'b', boot: 'boot-b', instanceId: 'i-boot-b' }),
+  ).toMatchObject({
     verdict: 'taken',
     state: 'stopping',
   });
 });
 
 test('a desktop ends once, and its end frees its place in the quota', async () => {
-  await records.desktops.place(ref, 0, 'a', 'boot-a');
+  await records.desktops.place(ref, { fence: 0, host: 'a', boot: 'boot-a', instanceId: 'i-boot-a' });
   const running = { to: 'running' as const, startedAt: 1, expiresAt: 2, width: 1, height: 1 };
   await records.desktops.change(ref, { ...running, fence: 1 });
   expect(await records.desktops.change(ref, { to: 'stopping', fence: 1 })).toBe('ok');

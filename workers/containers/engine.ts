@@ -6,7 +6,7 @@ import Docker from 'dockerode';
 import type { Metrics } from '../metrics.ts';
 import { JobFailure } from '../runtime/failures.ts';
 import { type Capacity, Reservations, type Reserved } from './reservations.ts';
-import { createOptions, desktopName, LABELS, RFB_DIRECTORY, RFB_SOCKET } from './spec.ts';
+import { createOptions, type Instance, instanceName, LABELS, RFB_DIRECTORY, RFB_SOCKET } from './spec.ts';
 
 /** A call to the engine that stays silent for this long has failed, ms. */
 const CALL_TIMEOUT_MS = 20_000;
@@ -15,10 +15,12 @@ const REMOVAL_MS = 10_000;
 /** What a desktop gets between SIGTERM and SIGKILL, s. */
 const STOP_GRACE_S = 2;
 
-/** A container of this fleet and host as the engine knows it. `id` is the engine's. */
-export type Found = { id: string; containerId: string; fence: number; running: boolean };
+/** By its labels: `instanceId` is undefined for what an earlier release made, `containerId` for what was made for none. */
+export type Labelled = { instanceId: string | undefined; containerId: string | undefined; fence: number };
+/** An engine container of this fleet and host. `id` is the engine's. */
+export type Found = Labelled & { id: string; running: boolean };
 /** A volume of this fleet and host. */
-export type FoundVolume = { name: string; containerId: string };
+export type FoundVolume = Labelled & { name: string };
 
 export type EngineOptions = {
   socketPath: string;
@@ -56,24 +58,24 @@ export class Engine {
   }
 
   /**
-   * Creates a desktop and its volume under its one name. What stands there already is replaced when it is this host's,
-   * else the start fails.
+   * Creates an instance for a container, with its volume. What earlier placements on this host left of the container is
+   * removed first.
    * @returns the engine's id
    * @throws NoRoomError when the machine has no room for it; nothing is left of it then
    */
-  async create(containerId: string, fence: number, spec: ContainerSpec): Promise<string> {
+  async create(instance: Instance, spec: ContainerSpec): Promise<string> {
     const { fleet, host, egressNetwork } = this.#o;
+    const { containerId } = instance;
     const reservations = this.#reservations;
-    const place = { fleet, host, containerId, fence };
+    const place = { fleet, host, ...instance };
     const uid = await reservations.reserve(containerId, spec.memoryMb);
     try {
       const identity = { uid, gid: process.getgid?.() ?? 0, seccomp: await this.#hasSeccomp() };
       const options = createOptions(spec, place, identity, egressNetwork);
-      // A volume that an earlier placement left behind belongs to another uid.
-      if (fence > 1) await this.#clear(containerId);
-      const id = await this.#createFrom(containerId, options);
+      if (instance.fence > 1) await this.#removeEarlier(instance);
+      const id = await this.#createFrom(options);
       await reservations.confirm(containerId).catch(async (error: unknown) => {
-        await this.removePlacement(containerId, fence);
+        await this.removeInstance(instance);
         throw error;
       });
       return id;
@@ -104,26 +106,20 @@ export class Engine {
     }
   }
 
-  /** What stands under a desktop's name; `foreign` when it is not this host's. */
-  async find(containerId: string): Promise<Found | 'foreign' | undefined> {
-    const { fleet, host } = this.#o;
-    try {
-      const { Id, Config, State } = await this.#call('inspect', () =>
-        this.#docker.getContainer(desktopName(fleet, host, containerId)).inspect(),
-      );
-      const labels = Config.Labels ?? {};
-      if (labels[LABELS.fleet] !== fleet || labels[LABELS.host] !== host) return 'foreign';
-      return { id: Id, containerId, fence: Number(labels[LABELS.fence]), running: State.Running };
-    } catch (error) {
-      if (statusOf(error) === 404) return undefined;
-      throw error;
+  /** @returns the engine container that a container's record maps to; one of an earlier release goes by the container's name */
+  async find(instance: Instance): Promise<Found | undefined> {
+    const { containerId, instanceId } = instance;
+    for (const id of instanceId ? [instanceId, containerId] : [containerId]) {
+      const found = await this.#inspect(id);
+      if (found && isInstance(found, instance)) return found;
     }
+    return undefined;
   }
 
-  /** The container of exactly this placement, if it runs. */
-  async findRunning(containerId: string, fence: number): Promise<Found | undefined> {
-    const found = await this.find(containerId);
-    return found && found !== 'foreign' && found.running && found.fence === fence ? found : undefined;
+  /** @returns the same, if it runs */
+  async findRunning(instance: Instance): Promise<Found | undefined> {
+    const found = await this.find(instance);
+    return found?.running ? found : undefined;
   }
 
   /** Asks a desktop to end, then makes it. */
@@ -149,71 +145,82 @@ export class Engine {
     }
   }
 
-  /** Removes a desktop's volume; one that is in use stays. */
-  async removeVolume(containerId: string): Promise<void> {
-    const { fleet, host } = this.#o;
-    const volume = this.#docker.getVolume(desktopName(fleet, host, containerId));
+  /** Removes a volume by its name; one that is in use stays. */
+  async removeVolume(name: string): Promise<void> {
+    const volume = this.#docker.getVolume(name);
     await this.#call('remove volume', () => volume.remove()).catch(unless(404, 409));
   }
 
-  /** Removes what one placement of a desktop created, and nothing that another placement did. */
-  async removePlacement(containerId: string, fence: number): Promise<void> {
-    const found = await this.find(containerId);
-    if (found === 'foreign' || (found && found.fence > fence)) return;
+  /** Removes the engine container of one placement and its volume. */
+  async removeInstance(instance: Instance): Promise<void> {
+    const { fleet, host } = this.#o;
+    const found = await this.find(instance);
     if (found) await this.removeContainer(found.id);
-    await this.removeVolume(containerId);
+    const named = found ? found.instanceId : instance.instanceId;
+    await this.removeVolume(instanceName(fleet, host, named || instance.containerId));
   }
 
-  async list(): Promise<{ containers: Found[]; volumes: FoundVolume[] }> {
+  /** All that this host has on the engine; `of`: what was made for one container. */
+  async list(of?: string): Promise<{ containers: Found[]; volumes: FoundVolume[] }> {
     const { fleet, host } = this.#o;
-    const filters = { label: [`${LABELS.fleet}=${fleet}`, `${LABELS.host}=${host}`] };
+    const label = [`${LABELS.fleet}=${fleet}`, `${LABELS.host}=${host}`];
+    if (of !== undefined) label.push(`${LABELS.container}=${of}`);
+    const filters = { label };
     const containers = await this.#call('list', () => this.#docker.listContainers({ all: true, filters }));
     const volumes = await this.#call('list volumes', () => this.#docker.listVolumes({ filters }));
     return {
       containers: containers.map(({ Id, Labels, State }) => ({
         id: Id,
-        containerId: Labels[LABELS.container] ?? '',
-        fence: Number(Labels[LABELS.fence]),
+        ...readLabels(Labels),
         running: State === 'running' || State === 'paused',
       })),
-      volumes: (volumes.Volumes ?? []).map(({ Name, Labels }) => ({
-        name: Name,
-        containerId: Labels?.[LABELS.container] ?? '',
-      })),
+      volumes: (volumes.Volumes ?? []).map(({ Name, Labels }) => ({ name: Name, ...readLabels(Labels) })),
     };
   }
 
-  async #createFrom(containerId: string, options: Docker.ContainerCreateOptions): Promise<string> {
-    const create = () =>
-      this.#call('create', () => this.#docker.createContainer(options)).catch((error: unknown) => {
-        // Of a container's creation the engine answers so only for its image.
-        throw statusOf(error) === 404 ? new JobFailure('image_missing', error) : error;
-      });
+  /** What has the name of an instance, when it is this host's. */
+  async #inspect(instanceId: string): Promise<Found | undefined> {
+    const { fleet, host } = this.#o;
+    const container = this.#docker.getContainer(instanceName(fleet, host, instanceId));
     try {
-      return (await create()).id;
+      const { Id, Config, State } = await this.#call('inspect', () => container.inspect());
+      const labels = Config.Labels ?? {};
+      if (labels[LABELS.fleet] !== fleet || labels[LABELS.host] !== host) return undefined;
+      return { id: Id, ...readLabels(labels), running: State.Running };
     } catch (error) {
-      if (statusOf(error) !== 409) throw error;
+      if (statusOf(error) === 404) return undefined;
+      throw error;
     }
-    await this.#clear(containerId);
-    return (await create()).id;
   }
 
-  /** Removes whatever stands under a desktop's name. */
-  async #clear(containerId: string): Promise<void> {
-    const stale = await this.find(containerId);
-    if (stale === 'foreign') throw new JobFailure('name_taken');
-    if (stale) await this.removeContainer(stale.id);
-    await this.removeVolume(containerId);
+  async #createFrom(options: Docker.ContainerCreateOptions): Promise<string> {
+    try {
+      return (await this.#call('create', () => this.#docker.createContainer(options))).id;
+    } catch (error) {
+      // Of a container's creation the engine answers 404 only for its image.
+      if (statusOf(error) === 404) throw new JobFailure('image_missing', error);
+      throw statusOf(error) === 409 ? new JobFailure('name_taken', error) : error;
+    }
   }
 
-  /** What all desktops of this engine reserve, whichever fleet and host they are of. */
+  /** Removes what earlier placements on this host left of a container. */
+  async #removeEarlier({ containerId, instanceId }: Instance): Promise<void> {
+    const { containers, volumes } = await this.list(containerId);
+    for (const { id, instanceId: other } of containers) {
+      if (other !== instanceId) await this.removeContainer(id);
+    }
+    for (const { name, instanceId: other } of volumes)
+      if (other !== instanceId) await this.removeVolume(name);
+  }
+
+  /** What all instances of this engine reserve, whichever fleet and host they are of. */
   async #census(): Promise<Reserved[]> {
-    const filters = { label: [LABELS.container] };
+    const filters = { label: [LABELS.fleet] };
     const all = await this.#call('census', () => this.#docker.listContainers({ all: true, filters }));
     const live = all.filter(({ State }) => State !== 'exited' && State !== 'dead');
     return Promise.all(
       live.map(async ({ Id, Labels }) => ({
-        containerId: Labels[LABELS.container] ?? '',
+        containerId: Labels[LABELS.container] ?? Labels[LABELS.instance] ?? '',
         fleet: Labels[LABELS.fleet] ?? '',
         memoryMb: Number(Labels[LABELS.memoryMb] ?? (await this.#memoryMb(Id))),
         uid: Labels[LABELS.uid] === undefined ? undefined : Number(Labels[LABELS.uid]),
@@ -258,6 +265,18 @@ export class Engine {
     }
   }
 }
+
+const readLabels = (labels: Record<string, string> | null): Labelled => ({
+  instanceId: labels?.[LABELS.instance],
+  containerId: labels?.[LABELS.container],
+  fence: Number(labels?.[LABELS.fence]),
+});
+
+/** Is it what the record of a container maps to? */
+export const isInstance = (found: Labelled, { containerId, instanceId, fence }: Instance): boolean =>
+  found.instanceId === undefined
+    ? found.containerId === containerId && found.fence === fence
+    : found.instanceId === instanceId;
 
 const statusOf = (error: unknown): number | undefined =>
   (error as { statusCode?: number } | null)?.statusCode;

@@ -22,7 +22,7 @@ afterAll(() => fleet?.stop());
 async function startDesktop(): Promise<Docker.Container> {
   const start = await fleet.startDesktop();
   await reached(fleet, start, 'completed');
-  return fleet.docker.getContainer(`ww-${fleet.fleet}-a-${start.containerId}`);
+  return fleet.docker.getContainer(await fleet.instance(start));
 }
 
 /** Runs a Perl program inside, which has the numbers of system calls. It has no terminal: those may be used up. */

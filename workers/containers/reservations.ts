@@ -68,10 +68,8 @@ export class Reservations {
 
   /** Nothing may be awaited between the answer and a reservation that rests on it. */
   async #others(containerId: string): Promise<Reserved[]> {
-    const found = new Map((await this.#census()).map((one) => [one.containerId, one]));
-    for (const one of this.#pending.values()) found.set(one.containerId, one);
-    found.delete(containerId);
-    return [...found.values()];
+    const found = (await this.#census()).filter((one) => !this.#pending.has(one.containerId));
+    return [...found, ...this.#pending.values()].filter((one) => one.containerId !== containerId);
   }
 
   #fits(others: Reserved[], memoryMb: number): boolean {

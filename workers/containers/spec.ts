@@ -5,10 +5,15 @@ import { JobFailure } from '../runtime/failures.ts';
 import { SECCOMP } from './seccomp.ts';
 import { TERMINALS } from './terminals.ts';
 
-/** Labels that tell whose a container or volume is; `fleet` and `host` keep systems and hosts on one engine apart. */
+/**
+ * Labels of engine containers and volumes; `fleet` and `host` keep systems and hosts on one engine apart. Labels never
+ * change, so the record of a container names its `instance`. `container` and `fence` only say for which placement an
+ * instance was created, if for any; those of earlier releases have no `instance` and are found by these two.
+ */
 export const LABELS = {
   fleet: 'warmwind.fleet',
   host: 'warmwind.host',
+  instance: 'warmwind.instance',
   container: 'warmwind.container',
   fence: 'warmwind.fence',
   /** What it reserves of its machine: MB of memory, and the uid that it has alone. */
@@ -46,11 +51,13 @@ export function parseSpec(json: string): ContainerSpec {
   return parsed.data;
 }
 
-/** Where a desktop stands: the same for every delivery of its start on one host. Also its volume's name. */
-export const desktopName = (fleet: string, host: string, containerId: string): string =>
-  `ww-${fleet}-${host}-${containerId}`;
+/** The name of an instance's engine container and of its volume. In earlier releases the container's id was in its place. */
+export const instanceName = (fleet: string, host: string, instanceId: string): string =>
+  `ww-${fleet}-${host}-${instanceId}`;
 
-export type Place = { fleet: string; host: string; containerId: string; fence: number };
+/** What a record says of a container's instance; `instanceId` is empty for one that an earlier release placed. */
+export type Instance = { containerId: string; instanceId: string; fence: number };
+export type Place = Instance & { fleet: string; host: string };
 
 /** `uid`: the desktop's, also its group. `gid`: the worker's. `seccomp`: false where the kernel has none. */
 export type Identity = { uid: number; gid: number; seccomp: boolean };
@@ -69,10 +76,11 @@ export function createOptions(
   egressNetwork: string | undefined,
 ): ContainerCreateOptions {
   if (spec.network === 'egress' && !egressNetwork) throw new JobFailure('no_egress');
-  const name = desktopName(place.fleet, place.host, place.containerId);
+  const name = instanceName(place.fleet, place.host, place.instanceId);
   const labels = {
     [LABELS.fleet]: place.fleet,
     [LABELS.host]: place.host,
+    [LABELS.instance]: place.instanceId,
     [LABELS.container]: place.containerId,
     [LABELS.fence]: String(place.fence),
     [LABELS.memoryMb]: String(spec.memoryMb),

@@ -36,7 +36,7 @@ test('a start is told step by step, and its stop leaves nothing', async () => {
   expect(room.at(-1)?.data).toEqual({ containerId, width: 800, height: 600, expiresAt: running?.expiresAt });
   const [container, ...others] = await fleet.containers();
   expect(others).toEqual([]);
-  expect(container).toMatchObject({ State: 'running', Names: [`/ww-${fleet.fleet}-a-${containerId}`] });
+  expect(container).toMatchObject({ State: 'running', Names: [`/${await fleet.instance(start)}`] });
 
   const stop = await fleet.stopDesktop(start);
   expect(stop.queue).toBe('containers-a');
@@ -53,7 +53,7 @@ test('a start is told step by step, and its stop leaves nothing', async () => {
 test('a desktop runs without rights, network, swap or a log on the disk', async () => {
   const start = await fleet.startDesktop({ env: { EDITOR: 'vi' } });
   await reached(fleet, start, 'completed');
-  const name = `ww-${fleet.fleet}-a-${start.containerId}`;
+  const name = await fleet.instance(start);
   const { Config, HostConfig, NetworkSettings } = await fleet.docker.getContainer(name).inspect();
   const uid = Number(Config.Labels[LABELS.uid]);
   expect(uid).toBeGreaterThanOrEqual(UIDS.first);
@@ -95,23 +95,6 @@ test.each([
   ]);
   expect(await fleet.containers()).toEqual([]);
   expect(await fleet.volumes()).toEqual([]);
-});
-
-test('a container of somebody else under the name is left alone and the start fails', async () => {
-  const start = await fleet.startDesktop({ image: fleet.image }, 'u-conflict');
-  await reached(fleet, start, 'completed');
-  await reached(fleet, await fleet.stopDesktop(start), 'completed');
-
-  // A start whose name is taken before any worker sees it.
-  await Promise.all([fleet.queue('containers').pause()]);
-  const next = await fleet.startDesktop({}, 'u-conflict');
-  const name = `ww-${fleet.fleet}-a-${next.containerId}`;
-  const labels = { [LABELS.fleet]: fleet.fleet, [LABELS.host]: 'other' };
-  const foreign = await fleet.docker.createContainer({ name, Image: fleet.image, Labels: labels });
-  await fleet.queue('containers').resume();
-  expect(await reached(fleet, next, 'failed')).toMatchObject({ error: { code: 'name_taken' } });
-  expect((await foreign.inspect()).Id).toBe(foreign.id);
-  await foreign.remove({ force: true });
 });
 
 test('a start that is delivered twice at once, to two hosts, leaves exactly one container', async () => {

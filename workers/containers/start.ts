@@ -1,5 +1,6 @@
 import { hasEnded } from '@warmwind/shared/containers';
 import type { JobResults } from '@warmwind/shared/contract/registry';
+import { newId } from '@warmwind/shared/ids';
 import { LedgerAway } from '@warmwind/shared/node/ledger';
 import type { DesktopRecord } from '@warmwind/shared/node/records';
 import type { Handler, JobContext } from '../runtime/delivery.ts';
@@ -10,7 +11,7 @@ import type { DesktopHost } from './host.ts';
 import { NoRoomError } from './reservations.ts';
 import { waitForGreeting } from './rfb.ts';
 import { runningSince } from './running.ts';
-import { parseSpec } from './spec.ts';
+import { type Instance, parseSpec } from './spec.ts';
 
 /** How long a desktop may take from its start to its first RFB byte, ms. */
 const GREETING_WITHIN_MS = 15_000;
@@ -95,10 +96,19 @@ async function registered<T>(
  */
 async function ownContainer(
   { engine, name, boot }: DesktopHost,
-  { containerId, state, host, boot: placedBy, fence }: DesktopRecord,
+  record: DesktopRecord,
 ): Promise<Found | undefined> {
-  if (state !== 'starting' || host !== name || placedBy !== boot) return undefined;
-  return engine.findRunning(containerId, fence).catch(() => undefined);
+  if (record.state !== 'starting' || record.host !== name || record.boot !== boot) return undefined;
+  return engine.findRunning(record).catch(() => undefined);
+}
+
+/** Takes the container for this host, as an instance of its own. @returns `undefined` when another took it, or it is gone */
+async function place(host: DesktopHost, record: DesktopRecord): Promise<Instance | undefined> {
+  const { containerId, fence: before } = record;
+  const instanceId = newId();
+  const placing = { fence: before, host: host.name, boot: host.boot, instanceId };
+  const placed = await host.records.desktops.place(record, placing);
+  return placed.verdict === 'ok' ? { containerId, instanceId, fence: placed.fence } : undefined;
 }
 
 /** One placement, from its record to the first RFB byte. → `undefined` when the desktop is somebody else's by now. */
@@ -116,9 +126,9 @@ async function attempt(
     await job.progress(0, 'waiting: no host has room for it now');
     throw refusal;
   }
-  const placed = adopted ?? (await records.desktops.place(record, record.fence, host.name, host.boot));
-  if ('verdict' in placed && placed.verdict !== 'ok') return undefined;
-  const { fence } = placed;
+  const instance = adopted ? record : await place(host, record);
+  if (!instance) return undefined;
+  const { fence } = instance;
   const signal = AbortSignal.any([job.signal, stopped.signal]);
   // A call to the engine can't be taken back: an abort leaves it running, and what it made is removed after it.
   let calling: Promise<unknown> = Promise.resolve();
@@ -128,17 +138,20 @@ async function attempt(
   };
   const withdraw = async () => {
     await calling;
-    await engine.removePlacement(containerId, fence).catch((error: unknown) => {
+    await engine.removeInstance(instance).catch((error: unknown) => {
       job.log.warn({ err: error, containerId }, 'not removed: the sweep will');
     });
   };
   const stopTimer = metrics.startSeconds.startTimer();
-  job.log.info({ containerId, fence }, adopted ? 'desktop adopted' : 'desktop placed');
+  job.log.info(
+    { containerId, fence, instance: instance.instanceId },
+    adopted ? 'desktop adopted' : 'desktop placed',
+  );
   try {
     const spec = parseSpec(record.spec);
     if (refusal) throw refusal;
     await job.progress(10, 'placed on a host');
-    const id = adopted?.id ?? (await call(engine.create(containerId, fence, spec)));
+    const id = adopted?.id ?? (await call(engine.create(instance, spec)));
     await job.progress(30, 'container created');
     if (!adopted) await call(engine.start(id));
     await waitForGreeting(await engine.socketPath(id), {

@@ -71,12 +71,12 @@ export async function stopDesktop(
   await host.screens.ended(containerId, 'the desktop was stopped');
   let wasUp = false;
   if (record.host === host.name) {
-    const found = await engine.find(containerId);
+    const found = await engine.find(record);
     // Nobody works on its start and it runs: the start was done, perhaps told, and Redis has forgotten so.
     const forgotten = record.state === 'starting' && !start;
-    wasUp = forgotten && found !== undefined && found !== 'foreign' && found.running && found.fence === fence;
-    if (found && found !== 'foreign' && found.running) await engine.stop(found.id);
-    await engine.removePlacement(containerId, fence);
+    wasUp = forgotten && found?.running === true;
+    if (found?.running) await engine.stop(found.id);
+    await engine.removeInstance(record);
   }
   if ((await records.desktops.change(record, { to: 'stopped', fence, reason })) !== 'ok') return false;
   if (record.host) await records.desktops.forget(record.host, record);

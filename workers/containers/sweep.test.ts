@@ -55,7 +55,7 @@ test('a sweep that Redis does not answer removes nothing', async () => {
 
 test('a desktop that ends by itself is told of as failed, once, and cleared away', async () => {
   const start = await running();
-  await fleet.docker.getContainer(`ww-${fleet.fleet}-a-${start.containerId}`).kill();
+  await fleet.docker.getContainer(await fleet.instance(start)).kill();
   await worker.sweep();
   await worker.sweep();
   expect(await fleet.container(start)).toMatchObject({ state: 'failed' });
@@ -83,6 +83,9 @@ test('a desktop whose time is up is stopped', async () => {
 
 test('running desktops outlive their worker, and the next one keeps them', async () => {
   const start = await running();
+  const placement = () =>
+    fleet.queueRedis.client.hmget(keys.container(start.userId, start.containerId), 'fence', 'instanceId');
+  const before = await placement();
   await worker.stop();
   worker = await fleet.worker('a');
   await waitFor(
@@ -91,6 +94,7 @@ test('running desktops outlive their worker, and the next one keeps them', async
   );
   await worker.sweep();
   expect(await fleet.container(start)).toMatchObject({ state: 'running', host: 'a' });
+  expect(await placement()).toEqual(before);
   expect(
     await fleet.queueRedis.client.sismember(keys.hostContainers('a'), `${start.userId}/${start.containerId}`),
   ).toBe(1);
@@ -106,8 +110,9 @@ const forgotten = async () => {
     return row?.state === 'running';
   });
   const before = await fleet.container(start);
+  const instance = await fleet.instance(start);
   await fleet.queueRedis.client.del(keys.container(userId, containerId), keys.hostContainers('a'));
-  return { ...start, before };
+  return { ...start, before, instance };
 };
 const containerIds = async () => (await fleet.containers()).map(({ Labels }) => Labels[LABELS.container]);
 
@@ -127,9 +132,7 @@ test('for want of a record nothing is removed while the ledger can not be asked'
   await fleet.postgres.kill();
   await worker.sweep();
   expect(await containerIds()).toContain(start.containerId);
-  expect((await fleet.volumes()).map(({ Name }) => Name)).toContain(
-    `ww-${fleet.fleet}-a-${start.containerId}`,
-  );
+  expect((await fleet.volumes()).map(({ Name }) => Name)).toContain(start.instance);
   await fleet.postgres.restart();
   await waitFor('it to be known again', async () => {
     await worker.sweep();
@@ -139,7 +142,7 @@ test('for want of a record nothing is removed while the ledger can not be asked'
 });
 
 test.each([
-  ['another placement', { fence: 2 }],
+  ['another placement', { fence: 2, instance_id: 'another' }],
   ['another host', { host: 'b' }],
   ['its end', { state: 'stopped', ended_at: new Date() }],
 ])('a container is removed when Redis has no record and the ledger knows %s', async (_, row) => {

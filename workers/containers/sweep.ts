@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CONTAINER_STATES, hasEnded } from '@warmwind/shared/containers';
 import { isTerminal } from '@warmwind/shared/jobs';
-import { containersById, jobsOfDesktops } from '@warmwind/shared/ledger/reads';
+import { containersById, containersOfInstances, jobsOfDesktops } from '@warmwind/shared/ledger/reads';
 import type { ContainerRow } from '@warmwind/shared/ledger/rows';
 import { LedgerAway } from '@warmwind/shared/node/ledger';
 import type { ContainerRef, DesktopRecord } from '@warmwind/shared/node/records';
 import { each } from '../each.ts';
 import { failure } from '../runtime/failures.ts';
 import { createSkip } from '../skip.ts';
-import type { Found } from './engine.ts';
+import { type Found, isInstance, type Labelled } from './engine.ts';
 import type { DesktopHost } from './host.ts';
 import { runningSince } from './running.ts';
-import { parseSpec } from './spec.ts';
+import { type Instance, parseSpec } from './spec.ts';
 import { stopDesktop } from './stop.ts';
 
 const SWEEP_EVERY_MS = 10_000;
@@ -19,8 +19,10 @@ const UNTIL_ALLOWED_MS = 250;
 /** How many desktops are put right at a time. */
 const AT_ONCE = 4;
 
-/** Rows by container id; `away` when the ledger could not be asked. */
-type Rows = Map<string, ContainerRow> | 'away';
+/** The row of an instance's container; `away` when the ledger could not be asked. */
+type RowOf = ((found: Labelled) => ContainerRow | undefined) | 'away';
+/** What a record or row says of a container's instance. */
+type Spoken = Instance & Pick<DesktopRecord, 'state' | 'host' | 'boot'>;
 
 /**
  * Makes this host's engine and the records agree: what no record speaks for is removed, what ended by itself is told
@@ -78,24 +80,27 @@ export class Sweep {
       unread.add(ref.containerId);
       skip(error, ref);
     });
-    const isRead = ({ containerId }: { containerId: string }) => !unread.has(containerId);
-    const strangers = containers.filter(
-      (found) => isRead(found) && !this.#speaksFor(found, known.get(found.containerId)),
-    );
-    const bare = volumes.filter((volume) => isRead(volume) && !known.has(volume.containerId));
-    const rows = await this.#rows([...strangers, ...bare].map(({ containerId }) => containerId));
+    // An instance that was made for no container may be one of those.
+    const isRead = ({ containerId }: Labelled) =>
+      unread.size === 0 || (containerId !== undefined && !unread.has(containerId));
+    const recordOf = recordsByInstance([...known.values()]);
+    const strangers = containers.filter((found) => isRead(found) && !this.#speaksFor(found, recordOf(found)));
+    const bare = volumes.filter((volume) => isRead(volume) && !recordOf(volume));
+    const rowOf = await this.#rows([...strangers, ...bare]);
     await each(strangers, AT_ONCE, (found) =>
-      this.#apart(found.containerId, () => this.#judge(found, known.get(found.containerId), rows)),
+      this.#apart(found, () => this.#judge(found, recordOf(found), known, rowOf)),
     );
-    await each(bare, AT_ONCE, ({ containerId }) =>
-      this.#apart(containerId, async () => {
-        const row = rows === 'away' ? rows : rows.get(containerId);
+    await each(bare, AT_ONCE, (volume) =>
+      this.#apart(volume, async () => {
+        const row = rowOf === 'away' ? rowOf : rowOf(volume);
         if (row === 'away' || (row?.host === name && !row.endedAt)) return;
-        await this.#remove(containerId, () => engine.removeVolume(containerId));
+        await this.#remove(volume, () => engine.removeVolume(volume.name));
       }),
     );
-    await each(members.filter(isRead), AT_ONCE, (ref) =>
-      this.#apart(ref.containerId, () => this.#tend(ref, known.get(ref.containerId))),
+    await each(
+      members.filter(({ containerId }) => !unread.has(containerId)),
+      AT_ONCE,
+      (ref) => this.#apart(ref, () => this.#tend(ref, known.get(ref.containerId))),
     );
     for (const state of CONTAINER_STATES) {
       metrics.desktops.set({ state }, [...known.values()].filter((record) => record.state === state).length);
@@ -103,45 +108,52 @@ export class Sweep {
   }
 
   /** What fails for one desktop is tried again at the next sweep and holds up no other. */
-  async #apart(containerId: string, work: () => Promise<void>): Promise<void> {
-    await work().catch((error: unknown) => this.#host.log.warn({ err: error, containerId }, 'not swept'));
+  async #apart(of: Partial<Labelled>, work: () => Promise<void>): Promise<void> {
+    const { containerId, instanceId } = of;
+    await work().catch((err: unknown) => this.#host.log.warn({ err, containerId, instanceId }, 'not swept'));
   }
 
-  /** A container stays while its record, or row, speaks for this very placement. */
-  #speaksFor(
-    { fence, containerId }: Found,
-    record: Pick<DesktopRecord, 'state' | 'host' | 'boot' | 'fence'> | undefined,
-  ): boolean {
+  /** An instance stays while the record, or row, of its container speaks for it. */
+  #speaksFor(found: Found, record: Spoken | undefined): boolean {
     const { name, boot, starting } = this.#host;
-    if (!record || hasEnded(record.state) || record.host !== name || record.fence !== fence) return false;
-    return record.state !== 'starting' || record.boot === boot || starting.has(containerId);
+    if (!record || hasEnded(record.state) || record.host !== name || !isInstance(found, record)) return false;
+    return record.state !== 'starting' || record.boot === boot || starting.has(record.containerId);
   }
 
-  async #judge(found: Found, record: DesktopRecord | undefined, rows: Rows): Promise<void> {
-    const { engine, records, log, name } = this.#host;
-    const { id, containerId, fence } = found;
-    if (!record || record.fence <= fence) {
-      if (rows === 'away') return;
-      const row = rows.get(containerId);
-      if (row && this.#speaksFor(found, row)) {
-        if (await records.desktops.restore(row)) log.info({ containerId }, 'swept: Redis had forgotten it');
-        return;
-      }
+  async #judge(
+    found: Found,
+    record: DesktopRecord | undefined,
+    known: Map<string, DesktopRecord>,
+    rowOf: RowOf,
+  ): Promise<void> {
+    const { engine, records, screens, log } = this.#host;
+    // A row may know of a placement that this record has forgotten.
+    if (rowOf === 'away') return;
+    const row = rowOf(found);
+    if (row && this.#speaksFor(found, { ...row, containerId: row.id })) {
+      const restored = await records.desktops.restore(row);
+      if (restored) log.info({ containerId: row.id }, 'swept: Redis had forgotten it');
+      return;
     }
     // A start that is done by its job, and a record that does not know: the reconciler says so.
-    if (record?.state === 'starting' && record.host === name && record.fence === fence) {
+    if (record?.state === 'starting') {
       const start = await records.jobs.standing(record.userId, record.jobId);
-      if (start?.state === 'completed' && start.containerId === containerId) return;
+      if (start?.state === 'completed' && start.containerId === record.containerId) return;
     }
-    await this.#remove(containerId, () => engine.removeContainer(id));
-    if (!record) await this.#remove(containerId, () => engine.removeVolume(containerId));
+    await this.#remove(found, async () => {
+      const { containerId } = found;
+      // Another instance of the same container may run here.
+      const shown = containerId !== undefined && (record !== undefined || !known.has(containerId));
+      if (shown) await screens.ended(containerId, 'the desktop was removed');
+      await engine.removeContainer(found.id);
+    });
   }
 
   /** This process started it, nothing of that is under way, and it runs: Redis has forgotten that it was said. */
   async #sayAgain(record: DesktopRecord): Promise<void> {
     const { engine, records, log } = this.#host;
     const { containerId, fence } = record;
-    if (!(await engine.findRunning(containerId, fence))) return;
+    if (!(await engine.findRunning(record))) return;
     if (this.#host.starting.has(containerId)) return;
     const verdict = await records.desktops.change(
       record,
@@ -160,25 +172,30 @@ export class Sweep {
     return stop.finishedAt ? (stop.state === 'completed' ? 'completed' : undefined) : 'open';
   }
 
-  async #rows(ids: string[]): Promise<Rows> {
+  async #rows(found: Labelled[]): Promise<RowOf> {
     const { ledger } = this.#host;
-    if (!ledger || ids.length === 0) return new Map();
+    if (!ledger || found.length === 0) return () => undefined;
+    const instances = [...new Set(found.flatMap(({ instanceId }) => instanceId ?? []))];
+    const others = found.filter(({ instanceId }) => instanceId === undefined);
+    const ids = [...new Set(others.flatMap(({ containerId }) => containerId ?? []))];
     try {
-      const rows = await ledger.run((db) => containersById(db, [...new Set(ids)]));
-      return new Map(rows.map((row) => [row.id, row]));
+      const rows = await ledger.run(async (db) => [
+        ...(instances.length > 0 ? await containersOfInstances(db, instances) : []),
+        ...(ids.length > 0 ? await containersById(db, ids) : []),
+      ]);
+      return recordsByInstance(rows.map((row) => ({ ...row, containerId: row.id })));
     } catch (error) {
       unlessAway(error);
       return 'away';
     }
   }
 
-  /** Not while a start in this process works under that name: it clears its own way. */
-  async #remove(containerId: string, remove: () => Promise<void>): Promise<void> {
-    if (this.#host.starting.has(containerId) || !this.#allowed()) return;
-    await this.#host.screens.ended(containerId, 'the desktop was removed');
+  /** Not while a start in this process works for that container: it clears its own way. */
+  async #remove({ containerId, instanceId }: Labelled, remove: () => Promise<void>): Promise<void> {
+    if (!this.#allowed() || (containerId !== undefined && this.#host.starting.has(containerId))) return;
     await remove();
     this.#host.metrics.swept.inc({ what: 'orphan' });
-    this.#host.log.info({ containerId }, 'swept: no record speaks for it');
+    this.#host.log.info({ containerId, instanceId }, 'swept: no record speaks for it');
   }
 
   async #tend(ref: ContainerRef, record: DesktopRecord | undefined): Promise<void> {
@@ -199,8 +216,8 @@ export class Sweep {
     }
     if (state === 'starting' && record.boot === this.#host.boot) return this.#sayAgain(record);
     if (state !== 'running' && state !== 'paused') return;
-    const found = await engine.find(containerId);
-    if (!found || found === 'foreign' || !found.running) {
+    const found = await engine.find(record);
+    if (!found?.running) {
       const stop = await this.#stopOf(record);
       if (stop === 'open') return;
       if (stop !== 'completed') {
@@ -214,7 +231,7 @@ export class Sweep {
       const verdict = await records.desktops.change(record, { ...end, fence, from: [state] });
       if (verdict !== 'ok') return;
       await this.#host.screens.ended(containerId, 'the desktop ended by itself');
-      await engine.removePlacement(containerId, fence);
+      await engine.removeInstance(record);
       await records.desktops.forget(name, ref);
     } else if (expiresAt !== undefined && expiresAt <= Date.now()) {
       log.info({ containerId }, 'swept: the desktop has expired');
@@ -236,6 +253,17 @@ export class Sweep {
     const idleMs = this.#host.screens.idleMs(containerId);
     return idleSeconds !== undefined && idleMs !== undefined && idleMs > idleSeconds * 1000;
   }
+}
+
+/** Finds the record of an instance among these; one of an earlier release goes by its container. */
+function recordsByInstance<T extends Instance>(records: T[]): (found: Labelled) => T | undefined {
+  const byInstance = new Map(records.map((record) => [record.instanceId, record]));
+  const byContainer = new Map(records.map((record) => [record.containerId, record]));
+  return (found) => {
+    const { instanceId, containerId = '' } = found;
+    const record = instanceId === undefined ? byContainer.get(containerId) : byInstance.get(instanceId);
+    return record && isInstance(found, record) ? record : undefined;
+  };
 }
 
 /** Without the ledger nothing is known of what Redis does not have. */

@@ -84,7 +84,12 @@ const bull = (work: () => Promise<unknown>) => {
 /** A desktop that host `a` has placed, and the ledger knows so. */
 const placed = async () => {
   const start = await fleet.startDesktop();
-  const placement = await records.desktops.place(start, 0, 'a', 'boot');
+  const placement = await records.desktops.place(start, {
+    fence: 0,
+    host: 'a',
+    boot: 'boot',
+    instanceId: 'i1',
+  });
   if (placement.verdict !== 'ok') throw new Error('not placed');
   return { ...start, fence: placement.fence };
 };

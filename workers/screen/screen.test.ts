@@ -26,7 +26,7 @@ beforeAll(async () => {
   worker = await fleet.worker('a');
   desktop = await fleet.startDesktop();
   await reached(fleet, desktop, 'completed');
-  const { Mounts } = await container().inspect();
+  const { Mounts } = await (await container()).inspect();
   socketPath = `${Mounts.find(({ Destination }) => Destination === '/run/rfb')?.Source}/s`;
 }, ENGINE_WITHIN_MS);
 const leave = async () => {
@@ -41,9 +41,9 @@ const view = async ({ containerId } = desktop): Promise<TestViewer> => {
   await viewer.say({ t: 'key' });
   return viewer;
 };
-const container = () => fleet.docker.getContainer(`ww-${fleet.fleet}-a-${desktop.containerId}`);
-const run = (command: string) =>
-  container().exec({ Cmd: ['sh', '-c', command], Env: ['DISPLAY=:0'], AttachStdout: true });
+const container = async () => fleet.docker.getContainer(await fleet.instance(desktop));
+const run = async (command: string) =>
+  (await container()).exec({ Cmd: ['sh', '-c', command], Env: ['DISPLAY=:0'], AttachStdout: true });
 const launch = async (command: string): Promise<void> => {
   await (await run(command)).start({ Detach: true });
 };

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { StoredEvent } from '@warmwind/shared/events';
 import { newId } from '@warmwind/shared/ids';
 import type { Job, JobState } from '@warmwind/shared/jobs';
+import { keys } from '@warmwind/shared/keys';
 import { Ledger } from '@warmwind/shared/node/ledger';
 import { createLog } from '@warmwind/shared/node/log';
 import { startEngine } from '../../infra/testing/docker.ts';
@@ -11,7 +12,7 @@ import { startRedis } from '../../infra/testing/redis.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { type App, createApp } from '../app.ts';
 import { readConfig } from '../config.ts';
-import { LABELS } from '../containers/spec.ts';
+import { instanceName, LABELS } from '../containers/spec.ts';
 import { createSubmissions, type Submissions, type Submitted } from './submissions.ts';
 
 /** `LOG_LEVEL=debug npx vitest …` shows what the workers say. */
@@ -99,6 +100,12 @@ export async function createFleet() {
 
     /** What the engine holds of this fleet. */
     containers: () => docker.listContainers({ all: true, filters }),
+    /** The name of the engine's container that a running desktop is, and of its volume. */
+    instance: async ({ userId, containerId }: Submitted): Promise<string> => {
+      const key = keys.container(userId, containerId);
+      const [host = '', instanceId = ''] = await queueRedis.client.hmget(key, 'host', 'instanceId');
+      return instanceName(fleet, host ?? '', instanceId ?? '');
+    },
     volumes: async () => (await docker.listVolumes({ filters })).Volumes ?? [],
 
     stop: async () => {

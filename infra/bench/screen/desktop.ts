@@ -47,7 +47,9 @@ export async function startDesktop(
   { marked, ...room }: Options = CROWDED,
 ): Promise<Desktop> {
   const { docker, image } = await startEngine();
-  const place = { fleet: `bench-${process.pid}`, host: 'bench', containerId: `${Date.now()}`, fence: 1 };
+  const id = `${Date.now()}`;
+  const instance = { containerId: id, instanceId: id, fence: 1 };
+  const place = { fleet: `bench-${process.pid}`, host: 'bench', ...instance };
   const spec = {
     image,
     width: 1280,
