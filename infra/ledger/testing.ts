@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { containerStart } from '@warmwind/shared/contract/commands/container-start';
@@ -184,4 +184,12 @@ export async function redisContents({ client }: TestRedis): Promise<Map<string, 
   const names = (await client.keys('*')).sort();
   const values = await Promise.all(names.map((name) => client.dumpBuffer(name)));
   return new Map(names.map((name, i) => [name, `${values[i]?.toString('hex')}`]));
+}
+
+/** A `PATH` below `dir` in which there is nothing but Node. */
+export async function onlyNode(dir: string): Promise<string> {
+  const bin = join(dir, 'bin');
+  await mkdir(bin, { recursive: true });
+  await symlink(process.execPath, join(bin, 'node'));
+  return bin;
 }
