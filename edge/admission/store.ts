@@ -1,7 +1,7 @@
 import type { Redis } from '@upstash/redis/cloudflare';
 import { planOf, SUBMIT_PLANS } from '@warmwind/shared/contract/plan';
 import { newId } from '@warmwind/shared/ids';
-import { keys } from '@warmwind/shared/keys';
+import { keys, recordPrefixes } from '@warmwind/shared/keys';
 import type { Restore } from '@warmwind/shared/ledger/restore';
 import type { Earlier } from '@warmwind/shared/ledger/submissions';
 import { restoreRecord } from '@warmwind/shared/lua/restore.lua';
@@ -70,6 +70,7 @@ export class SubmissionStore {
       scopes: scopesForLua(scopes),
       ...(idempotency ? { bodyHash: idempotency.requestHash } : {}),
       userId,
+      prefixes: recordPrefixes(userId),
       quotas,
       openTtlMs: OPEN_RECORD_TTL_MS,
       unconfirmedTtlMs: this.#unconfirmedTtlMs,
@@ -103,7 +104,7 @@ export class SubmissionStore {
   async withdraw({ userId, idempotency }: NewJob, jobId: string, records: ChangedRecords): Promise<void> {
     const of = { userId, jobId, idempotencyHash: idempotency?.keyHash };
     const made = (records.containers ?? []).flatMap(({ record }) => record.id ?? []);
-    await this.#withdraw(of, { jobId }, made);
+    await this.#withdraw(of, { jobId, containerPrefix: recordPrefixes(userId).container }, made);
   }
 
   /** Deletes a key that stands for no job. */
