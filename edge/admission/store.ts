@@ -80,8 +80,11 @@ export class SubmissionStore {
     const of = { userId, scopes: submission.scopes, jobId, idempotencyHash: idempotency?.keyHash };
     const input = submission.action === 'new' ? submission.input : '';
     const decide = input.length < LARGE_INPUT ? this.#decide : this.#decideLarge;
+    const askedAt = Date.now();
     const [raw, verdict] = await decide(of, { request: JSON.stringify(request), input });
-    return { decision: readDecision(raw, scopes), verdict };
+    const decision = readDecision(raw, scopes);
+    this.#limiter.note(userId, submission.scopes, decision, askedAt);
+    return { decision, verdict };
   }
 
   #retryOf({ jobId, requestId }: Retry) {
