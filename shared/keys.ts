@@ -66,6 +66,10 @@ export const keys = {
   hostContainers: (host: string) => ofKind('host', host, 'containers'),
   /** Sorted set: host by the time in ms it last renewed its lease. */
   hosts: () => ofFleet('hosts', 'seen'),
+  /** Hash: host to what it gives to containers, `HostResources` as JSON. */
+  hostResources: () => ofFleet('hosts', 'resources'),
+  /** Hash: instance to what it takes of a machine, `Reservation` as JSON. */
+  reservations: (machine: string) => ofKind('host', machine, 'reservations'),
   /** Hash: host to the MB of memory that it gives to desktops. */
   hostMemory: () => ofFleet('hosts', 'memory'),
 

@@ -24,7 +24,7 @@ export type HostOptions = {
 
 /** This process's host: its engine, the room on it, and its screens. */
 export function createHost({ config, stores, registry, metrics, log }: HostOptions): DesktopHost {
-  const { promptRedis, records, ledger, queue } = stores;
+  const { promptRedis, records, reservations, ledger, queue } = stores;
   const name = config.WORKER_HOST;
   const capacity = { memoryMb: config.HOST_MEMORY_MB, desktops: config.HOST_DESKTOPS };
   const engine = new Engine({
@@ -36,11 +36,20 @@ export function createHost({ config, stores, registry, metrics, log }: HostOptio
     metrics,
     log,
   });
+  const admission = new Admission({
+    engine,
+    redis: promptRedis,
+    reservations,
+    host: name,
+    capacity,
+    waitMs: config.HOST_WAIT_MS,
+    log,
+  });
   return {
     name,
     boot: newId(),
     engine,
-    admission: new Admission({ engine, redis: promptRedis, capacity, waitMs: config.HOST_WAIT_MS }),
+    admission,
     records,
     ledger,
     metrics,
@@ -49,6 +58,7 @@ export function createHost({ config, stores, registry, metrics, log }: HostOptio
       redis: promptRedis,
       host: name,
       memoryMb: capacity.memoryMb,
+      resources: () => admission.resources,
       leaseMs: config.LEASE_MS,
     }),
     screens: new ScreenHost({
