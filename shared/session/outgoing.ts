@@ -1,0 +1,101 @@
+import { ByteQueue } from './bytes.ts';
+import { type SessionAck, type SessionFrame, SessionProtocolError, WINDOW_BYTES } from './frames.ts';
+
+/** What was sent so many ticks ago and has not arrived is sent again. */
+const PATIENCE_TICKS = 4;
+
+/** One direction of a session at its sender, who keeps what the peer has not read yet. */
+export class OutgoingBytes {
+  readonly #kept = new ByteQueue();
+  readonly #chunkBytes: number;
+  /** Position of the first byte that is kept, and of the one that is sent next. */
+  #base = 0;
+  #next = 0;
+  /** The highest position that was ever sent, and all before this one has arrived. */
+  #sent = 0;
+  #received = 0;
+  /** How many bytes there are, once that is known. */
+  #total: number | undefined;
+  #overdue = { at: 0, ticks: 0 };
+
+  constructor(chunkBytes: number) {
+    this.#chunkBytes = chunkBytes;
+  }
+
+  /** Bytes that may be written now. What is kept never exceeds the window, so all of it may be sent. */
+  get room(): number {
+    return this.#total === undefined ? WINDOW_BYTES - this.#kept.length : 0;
+  }
+
+  /** Memory for what is kept, bytes. */
+  get capacity(): number {
+    return this.#kept.capacity;
+  }
+
+  get isEnded(): boolean {
+    return this.#total !== undefined;
+  }
+
+  /** Has all of it, with its end, arrived at the peer? */
+  get isDelivered(): boolean {
+    return this.#total !== undefined && this.#received > this.#total;
+  }
+
+  /** @returns how many of the bytes were taken */
+  write(bytes: Uint8Array): number {
+    const taken = Math.min(this.room, bytes.length);
+    this.#kept.push(bytes.subarray(0, taken));
+    return taken;
+  }
+
+  end(): void {
+    this.#total ??= this.#base + this.#kept.length;
+  }
+
+  /** @returns what is sent next, if anything is left to send */
+  next(): SessionFrame | undefined {
+    const written = this.#base + this.#kept.length;
+    const offset = this.#next;
+    if (offset < written) {
+      const bytes = this.#kept.copy(offset - this.#base, this.#chunkBytes);
+      this.#advance(offset + bytes.length);
+      return { t: 'data', offset, bytes };
+    }
+    if (this.#total === undefined || offset > this.#total) return undefined;
+    this.#advance(offset + 1);
+    return { t: 'end', offset };
+  }
+
+  /** @throws SessionProtocolError when the peer acknowledges what was never sent */
+  acknowledge({ received, consumed, resend }: SessionAck): void {
+    if (consumed > received || received > this.#sent) {
+      throw new SessionProtocolError('It acknowledges bytes that were not sent.');
+    }
+    this.#received = Math.max(this.#received, received);
+    const read = Math.min(consumed, this.#base + this.#kept.length);
+    if (read > this.#base) {
+      this.#kept.drop(read - this.#base);
+      this.#base = read;
+    }
+    if (resend) this.resend();
+    this.#next = Math.max(this.#next, this.#received);
+  }
+
+  /** Sends again all that has not arrived. */
+  resend(): void {
+    this.#next = this.#received;
+    this.#overdue = { at: this.#received, ticks: 0 };
+  }
+
+  /** Called every {@link TICK_MS}: what stays without an acknowledgement for some ticks was lost on its way. */
+  tick(): void {
+    const waits = this.#received < this.#next && this.#received === this.#overdue.at;
+    this.#overdue = { at: this.#received, ticks: waits ? this.#overdue.ticks + 1 : 0 };
+    if (this.#overdue.ticks >= PATIENCE_TICKS) this.resend();
+  }
+
+  #advance(to: number): void {
+    this.#next = to;
+    this.#sent = Math.max(this.#sent, to);
+  }
+}

@@ -1,0 +1,44 @@
+import type { SessionFrame } from './frames.ts';
+import { IncomingBytes } from './incoming.ts';
+import { OutgoingBytes } from './outgoing.ts';
+
+/**
+ * One end of a session as a pure state machine: bytes in both directions, each with an offset, credit and an end of its
+ * own. Frames may be lost, come twice, or be sent again over another connection.
+ *
+ * @example
+ * stream.outgoing.write(bytes);
+ * for (let frame = stream.next(); frame; frame = stream.next()) send(frame);
+ */
+export class SessionStream {
+  readonly incoming = new IncomingBytes();
+  readonly outgoing: OutgoingBytes;
+
+  /** @param chunkBytes the largest chunk that its connection carries */
+  constructor(chunkBytes: number) {
+    this.outgoing = new OutgoingBytes(chunkBytes);
+  }
+
+  /** @throws SessionProtocolError when the peer breaks the protocol */
+  receive(frame: SessionFrame): void {
+    if (frame.t === 'data') this.incoming.data(frame.offset, frame.bytes);
+    else if (frame.t === 'end') this.incoming.end(frame.offset);
+    else this.outgoing.acknowledge(frame);
+  }
+
+  /** @returns what is sent next: an acknowledgement before data */
+  next(): SessionFrame | undefined {
+    return this.incoming.next() ?? this.outgoing.next();
+  }
+
+  /** The connection is another one, or frames may have been lost: both sides send again what has not arrived. */
+  resume(): void {
+    this.incoming.resume();
+    this.outgoing.resend();
+  }
+
+  tick(): void {
+    this.incoming.tick();
+    this.outgoing.tick();
+  }
+}
