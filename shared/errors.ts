@@ -7,6 +7,7 @@ export const ERROR_STATUS = {
   method_not_allowed: 405,
   request_timeout: 408,
   conflict: 409,
+  gone_incarnation: 409,
   payload_too_large: 413,
   unsupported_media_type: 415,
   rate_limited: 429,

@@ -3,13 +3,9 @@ import { z } from 'zod';
 /** The message of every issue about something that is not honoured. */
 export const UNSUPPORTED = 'is not supported here: leave it out';
 
-const NEUTRAL = 'Accepted only where it changes nothing.';
-const LABEL = 'A label; it changes nothing.';
-
-const only = (...values: (string | number | boolean)[]) =>
-  z.literal(values, UNSUPPORTED).nullish().describe(NEUTRAL);
-const empty = z.array(z.unknown()).max(0, UNSUPPORTED).nullish().describe(NEUTRAL);
-const never = z.null(UNSUPPORTED).optional().describe(NEUTRAL);
+const only = (...values: (string | number | boolean)[]) => z.literal(values, UNSUPPORTED).nullish();
+const empty = z.array(z.unknown()).max(0, UNSUPPORTED).nullish();
+const never = z.null(UNSUPPORTED).optional();
 
 /**
  * OpenAI's parameters that are not honoured, each with the values that change nothing. Any other value is refused, as the
@@ -22,21 +18,17 @@ export const NEUTRAL_PARAMETERS = {
   parallel_tool_calls: only(true),
   functions: empty,
   function_call: only('none'),
-  response_format: z
-    .strictObject({ type: z.literal('text', UNSUPPORTED).describe('Always `text`.') })
-    .nullish()
-    .describe(NEUTRAL),
+  response_format: z.strictObject({ type: z.literal('text', UNSUPPORTED) }).nullish(),
   logprobs: only(false),
   top_logprobs: only(0),
   logit_bias: z
     .record(z.string(), z.unknown())
     .refine((bias) => Object.keys(bias).length === 0, UNSUPPORTED)
-    .nullish()
-    .describe(NEUTRAL),
+    .nullish(),
   frequency_penalty: only(0),
   presence_penalty: only(0),
   repetition_penalty: only(1),
-  modalities: z.array(z.literal('text', UNSUPPORTED)).nullish().describe(NEUTRAL),
+  modalities: z.array(z.literal('text', UNSUPPORTED)).nullish(),
   audio: never,
   prediction: never,
   web_search_options: never,
@@ -46,7 +38,7 @@ export const NEUTRAL_PARAMETERS = {
   store: only(false),
 };
 
-const Label = z.string().max(512).nullish().describe(LABEL);
+const Label = z.string().max(512).nullish();
 
 /** OpenAI's parameters that say something about a request and nothing about its answer. */
 export const LABELS = {
@@ -57,8 +49,7 @@ export const LABELS = {
   metadata: z
     .record(z.string().max(64), z.string().max(512))
     .refine((labels) => Object.keys(labels).length <= 16, 'at most 16 pairs')
-    .nullish()
-    .describe(LABEL),
+    .nullish(),
 };
 
 /** The fields of a message that clients echo from an answer, empty as answers have them. */

@@ -7,8 +7,6 @@ import { Scripts } from './scripts.ts';
 import { type Command, RedisError, type Reply, type RestOptions, RestTransport } from './transport.ts';
 
 type Name = keyof typeof COMMANDS;
-/** Those that a client has outside of a transaction. */
-type Commands = Pick<IRedisClient, Extract<Name, keyof IRedisClient>>;
 type Build = (...args: unknown[]) => Command;
 
 const NAMES = Object.keys(COMMANDS) as Name[];
@@ -42,8 +40,8 @@ export function createRestClient(options: RestOptions, aside?: Aside): IRedisCli
       name,
       async (...args: unknown[]) => read(name, await transport.command(build(name, args))),
     ]),
-  ) as Commands;
-  const client: IRedisClient = Object.assign(events, commands, {
+  );
+  const client = Object.assign(events, commands, {
     status: 'ready',
     isCluster: false,
     options: {},
@@ -81,7 +79,7 @@ export function createRestClient(options: RestOptions, aside?: Aside): IRedisCli
     events.emit('close');
     events.emit('end');
   };
-  return client;
+  return client as unknown as IRedisClient;
 }
 
 /** Commands that go in one trip. A script comes whole the first time it is used in it: no cache is relied on. */

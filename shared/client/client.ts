@@ -1,11 +1,15 @@
-import { io, type Socket } from 'socket.io-client';
+import type { Socket } from 'socket.io-client';
 import { backoff } from '../backoff.ts';
 import { isAnyEnvelope, isEnvelope } from '../contract/events.ts';
+import type { SessionKind } from '../contract/sessions/registry.ts';
 import type { ErrorCode } from '../errors.ts';
 import { type AnyEnvelope, compareEventIds, type Envelope, type Room } from '../events.ts';
 import type { SubscribeAck } from '../realtime.ts';
 import type { ControlRequest, Holder, InputDropped, Viewers } from '../screen.ts';
 import { DISCONNECTED, type Screen, WatchedScreen, type WatchOptions } from './screen.ts';
+import type { ClientSession } from './session.ts';
+import { ClientSessions, type OpenSessionOptions } from './sessions.ts';
+import { openSocket, type SocketOptions } from './socket.ts';
 
 /** `reconnecting` ends by itself; `closed` is final. */
 export type State = 'connecting' | 'live' | 'reconnecting' | 'closed';
@@ -13,11 +17,7 @@ export type State = 'connecting' | 'live' | 'reconnecting' | 'closed';
 /** What the relay refused: the connection, or (with `room`) one subscription. */
 export type Refusal = { code: ErrorCode; message: string; room?: Room };
 
-export type ConnectOptions = {
-  /** Where the relay is, as `POST /realtime/token` says. */
-  url: string;
-  /** A relay ticket, or what fetches one: it is asked again at every reconnect, so the connection outlives its tickets. */
-  token: string | (() => string | Promise<string>);
+export type ConnectOptions = SocketOptions & {
   onState?: (state: State) => void;
   /** A refused page or ticket, a failed `token`, a refused subscription. What may pass is tried again meanwhile. */
   onError?: (refusal: Refusal) => void;
@@ -48,6 +48,18 @@ export type Connection = {
   watch: (containerId: string, options: WatchOptions) => Screen;
   /** The viewers of a desktop that is watched here, on all nodes of the relay. Rejects for guests, and while it is not watched. */
   viewers: (containerId: string) => Promise<Viewers>;
+  /**
+   * Opens a byte stream to a container, which goes on over reconnects. Rejects with a `SessionRefusedError`.
+   *
+   * @example
+   * const vnc = await relay.session('container.vnc', { containerId });
+   * vnc.readable.pipeTo(viewer.writable);
+   * viewer.readable.pipeTo(vnc.writable);
+   */
+  session: <Kind extends SessionKind>(
+    kind: Kind,
+    options: OpenSessionOptions<Kind>,
+  ) => Promise<ClientSession<Kind>>;
   close: () => void;
 };
 
@@ -87,20 +99,8 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
     onState?.(next);
   };
 
-  const socket: Socket = io(url, {
-    forceNew: true,
-    transports: ['websocket'],
-    reconnectionDelay: 250,
-    reconnectionDelayMax: 5000,
-    timeout: 10_000,
-    auth: (send) => {
-      const fetched = Promise.resolve().then(() => (typeof token === 'string' ? token : token()));
-      fetched.then(
-        (ticket) => send({ token: ticket }),
-        () => send({ token: '' }),
-      );
-    },
-  });
+  const socket: Socket = openSocket({ url, token });
+  const sessions = new ClientSessions({ url, token });
 
   const follow = (followed: Followed) => {
     const { room, lastId } = followed;
@@ -139,6 +139,7 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
   };
   const close = () => {
     rooms.clear();
+    sessions.close();
     for (const screen of screens.values()) screen.close();
     become('closed');
     socket.disconnect();
@@ -238,6 +239,7 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
       if (!watched) throw new Error(`not watching ${containerId}`);
       return watched.viewers();
     },
+    session: (kind, options) => sessions.open(kind, options),
     close,
   };
 }

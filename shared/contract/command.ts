@@ -93,3 +93,35 @@ export const defineJob = <
 >(
   command: Omit<JobCommand<Kind, Input, Result, Role, Operation>, 'delivery'>,
 ): JobCommand<Kind, Input, Result, Role, Operation> => ({ ...command, delivery: 'job' });
+
+/** What one kind of session is: all that relay, host, client and documents need to know of it. */
+export type SessionCommand<
+  Kind extends string = string,
+  Input extends z.ZodType = z.ZodType,
+  Result extends z.ZodType = z.ZodType,
+> = {
+  kind: Kind;
+  delivery: 'session';
+  summary: string;
+  /** What `session:open` gives it; an unknown field is refused. */
+  input: Input;
+  /** What `session:closed` has when it is complete. */
+  result: Result;
+  /** An input as the document shows it. */
+  example: z.input<Input>;
+  /** The states in which a container takes it. */
+  requires: readonly ContainerState[];
+  /** The mode of ticket that it takes. */
+  mode: 'view' | 'control';
+  /** How long it may last, ms. */
+  maxMs: number;
+  /** It ends when no byte has come in either direction for so long, ms. */
+  idleMs?: number;
+  /** Bytes that a client may send in all. */
+  maxInputBytes?: number;
+};
+
+/** Checks a definition and keeps its literal types. */
+export const defineSession = <const Kind extends string, Input extends z.ZodType, Result extends z.ZodType>(
+  command: Omit<SessionCommand<Kind, Input, Result>, 'delivery'>,
+): SessionCommand<Kind, Input, Result> => ({ ...command, delivery: 'session' });

@@ -45,6 +45,12 @@ export const ERROR_GUIDE: Record<ErrorCode, Guide> = {
     meaning: 'The state of the resource does not permit this, or the key was used for another request.',
     remedy: 'Read the resource, then decide; use a new `Idempotency-Key` for another request.',
   },
+  gone_incarnation: {
+    retryable: false,
+    meaning:
+      'The request was made for another incarnation of the desktop: it has been placed on a host since.',
+    remedy: 'Read the desktop again and look at it, then send its `incarnation` as `If-Match`.',
+  },
   payload_too_large: {
     retryable: false,
     meaning: 'The body is larger than the route permits.',

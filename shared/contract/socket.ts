@@ -11,6 +11,7 @@ import {
   Viewers,
   WatchAnswer,
 } from '../screen.ts';
+import { SESSION_CLIENT_EVENTS, SESSION_RELAY_EVENTS } from './sessions/events.ts';
 
 const RoomName = z.string().max(200).describe('`job:<id>`, `container:<id>` or `user:<own id>`.');
 const ContainerId = z.string().max(64);
@@ -75,6 +76,7 @@ export const CLIENT_EVENTS = {
     summary: 'Acknowledges all frames up to this one, at least every 100 ms or 128 KB.',
     argument: z.object({ containerId: ContainerId, epoch: z.number(), seq: z.number() }),
   },
+  ...SESSION_CLIENT_EVENTS,
 } as const satisfies Record<string, { summary: string; argument: z.ZodType; answer?: z.ZodType }>;
 
 const frame = [
@@ -121,4 +123,5 @@ export const RELAY_EVENTS = {
     summary: 'This node closes the connection within this time: reconnect then.',
     args: z.tuple([Draining]),
   },
+  ...SESSION_RELAY_EVENTS,
 } as const satisfies Record<string, { summary: string; args: z.ZodTuple }>;
