@@ -21,6 +21,7 @@ import { readSnapshots } from './rooms/snapshot.ts';
 import { ticketRoutes } from './routes/routes.ts';
 import { Pictures } from './screen/pictures.ts';
 import { Screens } from './screen/screens.ts';
+import { Sessions } from './sessions/sessions.ts';
 import { Holdings, Rates } from './shares.ts';
 import { handleConnections } from './sockets/connection.ts';
 import { guardFloods } from './sockets/guard.ts';
@@ -66,13 +67,15 @@ export function createRelay(config: Config, log: Logger): Relay {
   const screens = new Screens({ io, realtime, metrics, log }, stores.frames, known);
   metrics.count('rooms', () => rooms.size);
   metrics.count('viewers', () => screens.viewers);
+  const sessions = new Sessions(stores.sessionsUp, stores.sessionsDown, log);
+  metrics.count('sessions', () => sessions.size);
 
   const secrets = [config.AUTH_SECRET, config.AUTH_SECRET_PREVIOUS ?? []].flat();
   const revocations = new Revocations(stores.queue, stores.revoked, connections, log);
   const verify = unlessRevoked(ticketVerifier(secrets), (ticket) => revocations.includes(ticket));
   const origins = [...config.CORS_ORIGINS, ...config.EDGE_ORIGINS];
   const shared = { known, rooms, room, screens, connections, outgoing, lookups, verify, metrics, log };
-  handleConnections(io, { ...shared, origins, heldRooms });
+  handleConnections(io, { ...shared, sessions, origins, heldRooms });
 
   let draining = false;
   const isDraining = () => draining;
@@ -102,7 +105,7 @@ export function createRelay(config: Config, log: Logger): Relay {
     drain: () => drainConnections(io, connections, config.SHUTDOWN_TIMEOUT_MS * 0.4),
     close: async () => {
       await io.close();
-      for (const part of [outgoing, rooms, screens, revocations]) part.close();
+      for (const part of [outgoing, rooms, screens, sessions, revocations]) part.close();
       await stores.close();
     },
   };

@@ -87,6 +87,14 @@ export const LIMITS = {
   presenceMs: 5000,
   vouchMs: 15_000,
 
+  /** Sessions that a socket, a user and the node carry, and what a socket may have waiting before bytes of them are left out. */
+  sessionsPerSocket: 16,
+  sessionsPerUser: 64,
+  sessionsOnNode: 500,
+  sessionSocketBytes: 8 * 1024 * 1024,
+  /** How long a host may take to open a session or to attach to it. */
+  sessionOpenMs: 5000,
+
   /** Screenshots that are taken at once: by the node, for one user, and that wait for one user's turn. */
   pictures: { atOnce: 16, perSubject: 4, waiting: 32 },
   /** Requests of one user that wait for a screenshot. */

@@ -6,6 +6,7 @@ export type CatchUpCause = 'gap' | 'reconnect' | 'tail' | 'join' | 'message';
 const FOLLOWED = {
   rooms: 'Rooms that this node follows.',
   viewers: 'Viewers of screens on this node.',
+  sessions: 'Sessions that this node carries.',
 };
 
 /** What a relay node counts, each worth a graph or an alert. */

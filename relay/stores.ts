@@ -21,11 +21,13 @@ export function createStores(config: Config, metrics: Metrics, log: Logger) {
   const subscriber = connectPatient(config.REDIS_REALTIME_URL, 'relay-rooms', log);
   const nodes = quiet(connectPatient(config.REDIS_REALTIME_URL, 'relay-nodes', log));
   const frames = connectPatient(config.REDIS_REALTIME_URL, 'relay-screens', log);
+  const sessionsUp = connectPrompt(config.REDIS_REALTIME_URL, 'relay-sessions-up', log);
+  const sessionsDown = connectPatient(config.REDIS_REALTIME_URL, 'relay-sessions-down', log);
   const revoked = connectPatient(config.REDIS_QUEUE_URL, 'relay-revoked', log);
   const ledger = config.LEDGER_URL
     ? new Ledger(config.LEDGER_URL, 'relay', log, LEDGER_WITHIN_MS)
     : undefined;
-  const connections = { queue, realtime, subscriber, nodes, frames, revoked };
+  const connections = { queue, realtime, subscriber, nodes, frames, sessionsUp, sessionsDown, revoked };
   metrics.watchRedis(connections);
   return {
     ...connections,

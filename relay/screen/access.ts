@@ -9,17 +9,25 @@ import { type Known, readRecord } from '../rooms/records.ts';
  * link is not for; `unavailable` while what would know is away.
  */
 export async function openDesktop(known: Known, ticket: TicketClaims, id: string): Promise<Container> {
+  return (await openPlacement(known, ticket, id)).container;
+}
+
+/** The same with its incarnation: how often it was placed on a host. */
+export async function openPlacement(
+  known: Known,
+  ticket: TicketClaims,
+  id: string,
+): Promise<{ container: Container; incarnation: number }> {
   const closed = !isId(id) || (ticket.containerId !== undefined && ticket.containerId !== id);
   if (closed) throw notFound();
-  const container = containerFromRecord(
-    await readRecord(known, 'container', ticket.sub, id).catch((): never => {
-      throw new ApiError('unavailable', 'The desktop cannot be looked up now: try again in a moment.', {
-        retryAfterMs: 1000,
-      });
-    }),
-  );
+  const record = await readRecord(known, 'container', ticket.sub, id).catch((): never => {
+    throw new ApiError('unavailable', 'The desktop cannot be looked up now: try again in a moment.', {
+      retryAfterMs: 1000,
+    });
+  });
+  const container = containerFromRecord(record);
   if (!container) throw notFound();
-  return container;
+  return { container, incarnation: Number(record.fence ?? 0) };
 }
 
 /** How a desktop has ended, `undefined` when it has not. Rejects when what would know is away. */

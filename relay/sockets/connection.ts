@@ -11,6 +11,8 @@ import type { RoomContext } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Screens } from '../screen/screens.ts';
 import { handleScreens } from '../screen/watch.ts';
+import { handleSessions } from '../sessions/handle.ts';
+import type { Sessions } from '../sessions/sessions.ts';
 import type { Holdings, Rates } from '../shares.ts';
 import { Inbound } from './inbound.ts';
 import { handleRooms } from './rooms.ts';
@@ -29,6 +31,7 @@ export type ConnectionContext = {
   rooms: Rooms;
   room: RoomContext;
   screens: Screens;
+  sessions: Sessions;
   metrics: Metrics;
   log: Logger;
 };
@@ -80,6 +83,7 @@ export function handleConnections(io: RelayServer, context: ConnectionContext): 
     const inbound = new Inbound(socket, metrics, log);
     handleRooms(socket, inbound, context.known, context.rooms, context.room, context);
     handleScreens(socket, inbound, context);
+    handleSessions(socket, inbound, context);
   });
 }
 

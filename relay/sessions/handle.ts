@@ -1,0 +1,146 @@
+import { type Container, notRunning } from '@warmwind/shared/containers';
+import type { RequestEnvelope } from '@warmwind/shared/contract/envelope';
+import { findSessionCommand } from '@warmwind/shared/contract/sessions/registry';
+import { CLIENT_EVENTS } from '@warmwind/shared/contract/socket';
+import { ApiError } from '@warmwind/shared/errors';
+import { isId, newId } from '@warmwind/shared/ids';
+import { hashInput } from '@warmwind/shared/node/input-hash';
+import type { Ack, TicketClaims } from '@warmwind/shared/realtime';
+import type { ToSessionHost } from '@warmwind/shared/session/messages';
+import { LIMITS } from '../limits.ts';
+import type { Known } from '../rooms/records.ts';
+import { openDesktop, openPlacement } from '../screen/access.ts';
+import type { Rates } from '../shares.ts';
+import { Bucket } from '../sockets/bucket.ts';
+import type { Inbound } from '../sockets/inbound.ts';
+import type { RelaySocket } from '../sockets/socket.ts';
+import type { Link } from './link.ts';
+import { readSessionId, type SessionAddress, type Sessions, sessionIdOf } from './sessions.ts';
+
+/** The sessions that one socket carries. */
+export function handleSessions(
+  socket: RelaySocket,
+  inbound: Inbound,
+  { known, sessions, lookups }: { known: Known; sessions: Sessions; lookups: Rates },
+): void {
+  const { ticket } = socket.data;
+  const held = new Map<string, Link>();
+  let opening = 0;
+  socket.on('disconnect', () => {
+    for (const link of [...held.values()]) link.close();
+  });
+
+  const find = (sessionId: string): Link => {
+    const link = held.get(sessionId);
+    if (link) return link;
+    throw new ApiError('not_found', 'This connection carries no such session: send session:attach first.');
+  };
+
+  /** Attaches this socket, in place of what it had attached before. */
+  const attach = async (
+    address: SessionAddress,
+    head: Extract<ToSessionHost, { t: 'open' | 'attach' }>,
+    reply: (ack: Ack<object>) => void,
+  ): Promise<void> => {
+    const sessionId = sessionIdOf(address);
+    held.get(sessionId)?.close();
+    if (held.size + opening >= LIMITS.sessionsPerSocket) {
+      throw new ApiError(
+        'quota_exceeded',
+        `A socket may carry ${LIMITS.sessionsPerSocket} sessions: end one first.`,
+      );
+    }
+    opening += 1;
+    try {
+      const link = await sessions.link(address, socket, () => {
+        if (held.get(sessionId) === link) held.delete(sessionId);
+      });
+      // A frame of the host may follow its answer at once.
+      held.get(sessionId)?.close();
+      held.set(sessionId, link);
+      const { incarnation, expiresAt } = await link.request(head);
+      if (!socket.connected) return link.close();
+      const ack = { sessionId, incarnation, expiresAt: new Date(expiresAt).toISOString() };
+      reply({ ok: true, ...ack });
+      link.begin();
+    } finally {
+      opening -= 1;
+    }
+  };
+
+  inbound.on('session:open', CLIENT_EVENTS['session:open'].argument, async (argument, reply) => {
+    const { kind, containerId, incarnation: pinned, input } = argument;
+    lookups.take(ticket.sub);
+    const { container, incarnation } = await openPlacement(known, ticket, containerId);
+    checkRights(kind, ticket, container);
+    if (pinned !== undefined && pinned !== incarnation) {
+      throw new ApiError('gone_incarnation', 'The container is another one by now: look at it again.');
+    }
+    const address = { containerId, callId: newId() };
+    const text = JSON.stringify(input);
+    const envelope: RequestEnvelope = {
+      ...address,
+      userId: ticket.sub,
+      incarnation,
+      credential: `ticket:${ticket.jti}`,
+      deadline: Date.now() + LIMITS.sessionOpenMs,
+      inputHash: hashInput(text),
+    };
+    await attach(address, { t: 'open', envelope, kind, input: text }, reply);
+  });
+
+  inbound.on('session:attach', CLIENT_EVENTS['session:attach'].argument, async (argument, reply) => {
+    const address = readSessionId(argument.sessionId);
+    lookups.take(ticket.sub);
+    if (!address || !isId(address.callId) || ticket.containerId !== undefined) throw notFound();
+    await openDesktop(known, ticket, address.containerId).catch((error: unknown): never => {
+      throw error instanceof ApiError && error.code === 'not_found' ? notFound() : error;
+    });
+    const { received } = argument;
+    await attach(address, { t: 'attach', userId: ticket.sub, received }, reply);
+  });
+
+  // Bounded by credit, and by the packets of a connection: a frame that is left out here would only be sent again.
+  const frames = new Bucket(LIMITS.packetsPerSecond, LIMITS.packetsBurst);
+  inbound.on(
+    'session:data',
+    CLIENT_EVENTS['session:data'].argument,
+    async ({ sessionId, offset, bytes }) => find(sessionId).send({ t: 'data', offset }, bytes),
+    frames,
+  );
+  inbound.on(
+    'session:end',
+    CLIENT_EVENTS['session:end'].argument,
+    async ({ sessionId, offset }) => find(sessionId).send({ t: 'end', offset }),
+    frames,
+  );
+  inbound.on(
+    'session:ack',
+    CLIENT_EVENTS['session:ack'].argument,
+    async ({ sessionId, ...ack }) => find(sessionId).send({ t: 'ack', ...ack }),
+    frames,
+  );
+  inbound.on('session:abort', CLIENT_EVENTS['session:abort'].argument, async (argument, reply) => {
+    const { sessionId, message = 'The client aborted the session.' } = argument;
+    find(sessionId).send({ t: 'abort', message });
+    reply({ ok: true });
+  });
+}
+
+/** @throws ApiError `forbidden` or `conflict` */
+function checkRights(kind: string, ticket: TicketClaims, { state }: Container): void {
+  const command = findSessionCommand(kind);
+  if (!command) throw new ApiError('bad_request', 'There is no such kind of session: check its name.');
+  if (ticket.containerId !== undefined) {
+    throw new ApiError(
+      'forbidden',
+      "Only the container's owner opens sessions: use a ticket without containerId.",
+    );
+  }
+  if (command.mode === 'control' && ticket.mode !== 'control') {
+    throw new ApiError('forbidden', 'This ticket may only view: ask for one with mode "control".');
+  }
+  if (!command.requires.includes(state)) throw new ApiError('conflict', notRunning(state));
+}
+
+const notFound = () => new ApiError('not_found', 'There is no such session: open another one.');

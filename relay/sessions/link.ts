@@ -1,0 +1,142 @@
+import { ApiError } from '@warmwind/shared/errors';
+import { newId } from '@warmwind/shared/ids';
+import { WINDOW_BYTES } from '@warmwind/shared/session/frames';
+import type { FromSessionHost, ToSessionHost } from '@warmwind/shared/session/messages';
+import { withTimeout } from '@warmwind/shared/timeout';
+import { LIMITS } from '../limits.ts';
+import type { RelaySocket } from '../sockets/socket.ts';
+
+type Attached = Extract<FromSessionHost, { t: 'attached' }>;
+type Detached = 'host_away' | 'replaced' | 'overload';
+type Publish = (head: ToSessionHost, bytes?: Uint8Array) => Promise<number>;
+
+/** The attachment of one socket to one session: it carries frames, and keeps none. */
+export class Link {
+  readonly id = newId();
+  readonly sessionId: string;
+  readonly #socket: RelaySocket;
+  readonly #publish: Publish;
+  readonly #onClose: () => void;
+  readonly #answer = Promise.withResolvers<Attached>();
+  /** Bytes that Redis has not taken yet. */
+  #unsent = 0;
+  #closed = false;
+  /** What came before its client knew of the attachment. */
+  #early: (() => void)[] | undefined = [];
+
+  /** @param publish sends to the host; resolves with how many processes listen */
+  constructor(sessionId: string, socket: RelaySocket, publish: Publish, onClose: () => void) {
+    this.sessionId = sessionId;
+    this.#socket = socket;
+    this.#publish = publish;
+    this.#onClose = onClose;
+    this.#answer.promise.catch(() => undefined);
+  }
+
+  /**
+   * Opens the session, or attaches to it.
+   * @throws ApiError as the host refuses it, `unavailable` when it does not answer
+   */
+  async request(head: Extract<ToSessionHost, { t: 'open' | 'attach' }>): Promise<Attached> {
+    try {
+      if ((await this.#publish(head).catch(unavailable)) === 0) unavailable();
+      return await withTimeout(this.#answer.promise, LIMITS.sessionOpenMs, unavailable);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Sends a frame of the client, or its abort, to the host. */
+  send(head: ToSessionHost, bytes: Uint8Array = NONE): void {
+    if (this.#closed) return;
+    this.#unsent += bytes.length;
+    if (this.#unsent > WINDOW_BYTES) {
+      this.detach('overload');
+      return;
+    }
+    this.#publish(head, bytes).then(
+      (hosts) => {
+        this.#unsent -= bytes.length;
+        if (hosts === 0) this.detach('host_away');
+      },
+      () => this.detach('host_away'),
+    );
+  }
+
+  /** The client knows of the attachment: what came before is passed on. */
+  begin(): void {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const pass of early) pass();
+  }
+
+  /** What the host sends. */
+  receive(head: FromSessionHost, bytes: Uint8Array): void {
+    if (head.t === 'attached') this.#answer.resolve(head);
+    else if (head.t === 'refused') this.#answer.reject(new ApiError(head.code, head.message));
+    else if (this.#early) this.#early.push(() => this.#pass(head, bytes));
+    else this.#pass(head, bytes);
+  }
+
+  #pass(head: Exclude<FromSessionHost, { t: 'attached' | 'refused' }>, bytes: Uint8Array): void {
+    const { sessionId } = this;
+    if (this.#closed) return;
+    switch (head.t) {
+      case 'replaced':
+        this.detach('replaced');
+        break;
+      case 'closed': {
+        const { t: _, ...how } = head;
+        this.#socket.emit('session:closed', { sessionId, ...how });
+        this.#forget();
+        break;
+      }
+      case 'data':
+        // What is left out is sent again when the client misses it.
+        if (!this.#isCrowded) this.#socket.emit('session:data', { sessionId, offset: head.offset, bytes });
+        break;
+      default: {
+        const { t, ...frame } = head;
+        this.#socket.emit(`session:${t}`, { sessionId, ...frame });
+      }
+    }
+  }
+
+  /** The client's connection, or this node, goes: the session waits for the next attachment. */
+  close(): void {
+    if (this.#closed) return;
+    this.#publish({ t: 'detach' }).catch(() => undefined);
+    this.#forget();
+  }
+
+  /** The client is to attach again, unless it did already. */
+  detach(reason: Detached): void {
+    if (this.#closed) return;
+    this.#socket.emit('session:detached', { sessionId: this.sessionId, reason });
+    if (reason === 'overload') this.close();
+    else this.#forget();
+  }
+
+  /** Acknowledgements may lie: what the connection has not taken counts in any case. */
+  get #isCrowded(): boolean {
+    const { wire, outlet } = this.#socket.data;
+    return wire.unsentBytes > LIMITS.sessionSocketBytes || !outlet.takesFrames;
+  }
+
+  #forget(): void {
+    this.#closed = true;
+    this.#answer.reject(
+      new ApiError('conflict', 'The session was left before it was attached: attach again.'),
+    );
+    this.#onClose();
+  }
+}
+
+const NONE = new Uint8Array(0);
+
+const unavailable = (): never => {
+  throw new ApiError('unavailable', "The container's host does not answer now: try again in a moment.", {
+    retryAfterMs: 1000,
+  });
+};

@@ -1,0 +1,96 @@
+import { ApiError } from '@warmwind/shared/errors';
+import { sessionKeys } from '@warmwind/shared/keys';
+import type { Logger } from '@warmwind/shared/node/log';
+import {
+  packSessionMessage,
+  readFromSessionHost,
+  type ToSessionHost,
+} from '@warmwind/shared/session/messages';
+import { withTimeout } from '@warmwind/shared/timeout';
+import type { Redis } from 'ioredis';
+import { LIMITS } from '../limits.ts';
+import { Holdings } from '../shares.ts';
+import type { RelaySocket } from '../sockets/socket.ts';
+import { Link } from './link.ts';
+
+/** A session and where it is: its id names its container, so that any node finds the host. */
+export type SessionAddress = { containerId: string; callId: string };
+
+export const sessionIdOf = ({ containerId, callId }: SessionAddress): string => `${containerId}.${callId}`;
+
+/** @returns `undefined` for what is no session's id */
+export function readSessionId(id: string): SessionAddress | undefined {
+  const [containerId, callId, more] = id.split('.');
+  return containerId && callId && more === undefined ? { containerId, callId } : undefined;
+}
+
+/** The attachments of this node. They have connections to Redis of their own: what they carry delays nothing else. */
+export class Sessions {
+  /** By channel. */
+  readonly #links = new Map<string, Link>();
+  readonly #publisher: Redis;
+  readonly #subscriber: Redis;
+  readonly #held = new Holdings(LIMITS.sessionsPerUser, 'sessions');
+
+  /**
+   * @param publisher a prompt connection of its own
+   * @param subscriber a patient connection of its own; its subscriptions are restored here, not by ioredis
+   */
+  constructor(publisher: Redis, subscriber: Redis, log: Logger) {
+    this.#publisher = publisher;
+    this.#subscriber = subscriber;
+    subscriber.options.autoResubscribe = false;
+    subscriber.on('smessageBuffer', (channel: Buffer, message: Buffer) => {
+      const link = this.#links.get(channel.toString());
+      const read = link && readFromSessionHost(message);
+      if (read) link.receive(read.head, read.bytes);
+    });
+    // What was missed meanwhile is sent again: the ends of the session see that it is lacking.
+    subscriber.on('ready', () => {
+      Promise.all([...this.#links.keys()].map((channel) => subscriber.ssubscribe(channel))).catch(
+        (err: unknown) => log.warn({ err }, 'resubscribing failed'),
+      );
+    });
+  }
+
+  get size(): number {
+    return this.#links.size;
+  }
+
+  /**
+   * A new attachment, which listens to its host.
+   * @throws ApiError `quota_exceeded` or `unavailable`
+   */
+  async link(address: SessionAddress, socket: RelaySocket, onClose: () => void): Promise<Link> {
+    if (this.#links.size >= LIMITS.sessionsOnNode) {
+      throw new ApiError('unavailable', 'This node carries all sessions that it can: try again shortly.', {
+        retryAfterMs: 1000,
+      });
+    }
+    const release = this.#held.take(socket.data.ticket.sub);
+    const up = sessionKeys.up(address.containerId);
+    const publish = async (head: ToSessionHost, bytes?: Uint8Array): Promise<number> => {
+      const message = packSessionMessage({ ...head, session: address.callId, link: link.id }, bytes);
+      return Number(await this.#publisher.spublish(up, Buffer.from(message.buffer)));
+    };
+    const link = new Link(sessionIdOf(address), socket, publish, () => {
+      release();
+      this.#links.delete(down);
+      this.#subscriber.sunsubscribe(down).catch(() => undefined);
+      onClose();
+    });
+    const down = sessionKeys.down(link.id);
+    this.#links.set(down, link);
+    await withTimeout(this.#subscriber.ssubscribe(down), LIMITS.subscribeMs).catch((): never => {
+      link.close();
+      throw new ApiError('unavailable', 'The session can not be attached now: try again in a moment.', {
+        retryAfterMs: 1000,
+      });
+    });
+    return link;
+  }
+
+  close(): void {
+    for (const link of this.#links.values()) link.close();
+  }
+}
