@@ -14,13 +14,7 @@ declare module 'node:crypto' {
 declare module 'node:events' {
   export class EventEmitter {
     on(event: string, listener: (...args: never[]) => void): this;
-    once(event: string, listener: (...args: never[]) => void): this;
-    off(event: string, listener: (...args: never[]) => void): this;
-    removeListener(event: string, listener: (...args: never[]) => void): this;
-    removeAllListeners(event?: string | symbol): this;
-    emit(event: string | symbol, ...args: unknown[]): boolean;
-    setMaxListeners(count: number): this;
-    getMaxListeners(): number;
+    emit(event: string, ...args: unknown[]): boolean;
   }
 }
 declare module 'node:zlib' {

@@ -61,6 +61,7 @@ export function drainSteps(parts: Parts): DrainStep[] {
       withinMs: FINISH_WITHIN_MS,
       run: () =>
         Promise.all([
+          host.sessions.close(),
           models.withdraw(),
           ...workers.all.map((worker) => worker.close()),
           delivery.close(),

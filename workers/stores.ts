@@ -4,7 +4,6 @@ import type { Logger } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
 import { Records } from '@warmwind/shared/node/records';
 import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
-import { Reservations } from '@warmwind/shared/node/reservations';
 import { Queue } from 'bullmq';
 import type { Config } from './config.ts';
 import type { Metrics } from './metrics.ts';
@@ -26,7 +25,18 @@ export function createStores(config: Config, metrics: Metrics, log: Logger) {
   const realtimePrompt = connectPrompt(config.REDIS_REALTIME_URL, 'worker-realtime', log);
   const screenRedis = connectPrompt(config.REDIS_REALTIME_URL, 'worker-screens', log, SCREEN_WITHIN_MS);
   const screenSubscriber = connectPatient(config.REDIS_REALTIME_URL, 'worker-screens-up', log);
-  const connections = [queueRedis, promptRedis, realtimeRedis, realtimePrompt, screenRedis, screenSubscriber];
+  const sessionRedis = connectPrompt(config.REDIS_REALTIME_URL, 'worker-sessions', log, SCREEN_WITHIN_MS);
+  const sessionSubscriber = connectPatient(config.REDIS_REALTIME_URL, 'worker-sessions-up', log);
+  const ofQueue = [queueRedis, promptRedis];
+  const ofRealtime = [
+    realtimeRedis,
+    realtimePrompt,
+    screenRedis,
+    screenSubscriber,
+    sessionRedis,
+    sessionSubscriber,
+  ];
+  const connections = [...ofQueue, ...ofRealtime];
 
   const queues = new Map<string, Queue>();
   const queue = (name: string): Queue => {
@@ -50,11 +60,12 @@ export function createStores(config: Config, metrics: Metrics, log: Logger) {
     realtimePrompt,
     screenRedis,
     screenSubscriber,
+    sessionRedis,
+    sessionSubscriber,
     /** A queue by its name. */
     queue,
     ledger,
     records: new Records(queueRedis, publisher, ledger, notify),
-    reservations: new Reservations(queueRedis),
 
     /** What needs the ledger before it is there waits by itself. */
     migrate: () => ledger?.migrate(migrating.signal),

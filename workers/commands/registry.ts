@@ -1,9 +1,14 @@
 import type { JobKind, JobResults } from '@warmwind/shared/contract/registry';
+import type { SessionInputs, SessionKind, SessionResults } from '@warmwind/shared/contract/sessions/registry';
+import type { Redis } from 'ioredis';
 import type { DesktopHost } from '../containers/host.ts';
 import { createStart } from '../containers/start.ts';
 import { createStop } from '../containers/stop.ts';
 import type { Models } from '../inference/models.ts';
 import type { Handler } from '../runtime/delivery.ts';
+import type { ScreenHost } from '../screen/host.ts';
+import type { SessionHandler } from '../sessions/handler.ts';
+import { createVnc } from './container-vnc.ts';
 
 /** What handlers work with: the containers of this host, and the models that it serves. */
 export type CommandContext = { host: DesktopHost; models: Models };
@@ -15,4 +20,11 @@ export const createHandlers = ({ host, models }: CommandContext): Handlers => ({
   'container.start': createStart(host),
   'container.stop': createStop(host),
   inference: models.generation,
+});
+
+type SessionHandlers = { [Kind in SessionKind]: SessionHandler<SessionInputs[Kind], SessionResults[Kind]> };
+
+/** The handler of every kind of session. @param redis the realtime Redis, a prompt connection */
+export const createSessionHandlers = (screens: ScreenHost, redis: Redis): SessionHandlers => ({
+  'container.vnc': createVnc(screens, redis),
 });

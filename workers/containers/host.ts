@@ -5,6 +5,7 @@ import type { Queue } from 'bullmq';
 import type { Presence } from '../hosts/presence.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ScreenHost } from '../screen/host.ts';
+import type { SessionHost } from '../sessions/host.ts';
 import type { Admission } from './admission.ts';
 import type { Engine } from './engine.ts';
 
@@ -31,6 +32,8 @@ export type DesktopHost = {
   presence: Presence;
   /** Who shows the desktops that run here. */
   screens: ScreenHost;
+  /** The sessions of the desktops that run here. */
+  sessions: SessionHost;
   /** A queue by its name, to add to or remove from. */
   queue: (name: string) => Queue;
   /** By container id. */

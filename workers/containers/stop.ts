@@ -68,6 +68,7 @@ export async function stopDesktop(
     await now?.done;
   });
   if (stopping !== 'ok') return false;
+  host.sessions.ended(containerId);
   await host.screens.ended(containerId, 'the desktop was stopped');
   let wasUp = false;
   if (record.host === host.name) {
@@ -77,7 +78,6 @@ export async function stopDesktop(
     wasUp = forgotten && found?.running === true;
     if (found?.running) await engine.stop(found.id);
     await engine.removeInstance(record);
-    await host.admission.release(record);
   }
   if ((await records.desktops.change(record, { to: 'stopped', fence, reason })) !== 'ok') return false;
   if (record.host) await records.desktops.forget(record.host, record);

@@ -64,10 +64,9 @@ export class Sweep {
 
   /** One sweep. A Redis or a list that can't be read ends it: what is unknown is not absent. */
   async once(): Promise<void> {
-    const { engine, admission, records, metrics, log, name, starting } = this.#host;
+    const { engine, records, metrics, log, name } = this.#host;
     // The engine first: whatever it lists was recorded before it was created, so the records read after it know it.
     const { containers, volumes } = await engine.list();
-    const reserved = await admission.reserved();
     const known = new Map<string, DesktopRecord>();
     const members = await records.desktops.ofHost(name);
     // What can't be read is unknown, not absent: it is left alone.
@@ -81,9 +80,6 @@ export class Sweep {
       unread.add(ref.containerId);
       skip(error, ref);
     });
-    if (this.#allowed() && unread.size === 0) {
-      await admission.agree(reserved, [...known.values()], (containerId) => starting.has(containerId));
-    }
     // An instance that was made for no container may be one of those.
     const isRead = ({ containerId }: Labelled) =>
       unread.size === 0 || (containerId !== undefined && !unread.has(containerId));
@@ -130,7 +126,7 @@ export class Sweep {
     known: Map<string, DesktopRecord>,
     rowOf: RowOf,
   ): Promise<void> {
-    const { engine, records, screens, log } = this.#host;
+    const { engine, records, screens, sessions, log } = this.#host;
     // A row may know of a placement that this record has forgotten.
     if (rowOf === 'away') return;
     const row = rowOf(found);
@@ -148,7 +144,10 @@ export class Sweep {
       const { containerId } = found;
       // Another instance of the same container may run here.
       const shown = containerId !== undefined && (record !== undefined || !known.has(containerId));
-      if (shown) await screens.ended(containerId, 'the desktop was removed');
+      if (shown) {
+        sessions.ended(containerId);
+        await screens.ended(containerId, 'the desktop was removed');
+      }
       await engine.removeContainer(found.id);
     });
   }
@@ -234,9 +233,9 @@ export class Sweep {
           : { to: 'failed' as const, error: failure('desktop_exited') };
       const verdict = await records.desktops.change(record, { ...end, fence, from: [state] });
       if (verdict !== 'ok') return;
+      this.#host.sessions.ended(containerId);
       await this.#host.screens.ended(containerId, 'the desktop ended by itself');
       await engine.removeInstance(record);
-      await this.#host.admission.release(record);
       await records.desktops.forget(name, ref);
     } else if (expiresAt !== undefined && expiresAt <= Date.now()) {
       log.info({ containerId }, 'swept: the desktop has expired');
@@ -248,6 +247,7 @@ export class Sweep {
       await stopDesktop(this.#host, record, 'idle');
     } else {
       this.#host.screens.runs(ref, found.id);
+      this.#host.sessions.runs(ref, found.id, fence);
       await records.desktops.touch(record, fence);
     }
   }

@@ -2,6 +2,7 @@ import { newId } from '@warmwind/shared/ids';
 import { keys } from '@warmwind/shared/keys';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { Registry } from 'prom-client';
+import { createSessionHandlers } from '../commands/registry.ts';
 import type { Config } from '../config.ts';
 import { Admission } from '../containers/admission.ts';
 import { Engine } from '../containers/engine.ts';
@@ -11,6 +12,7 @@ import type { Metrics } from '../metrics.ts';
 import type { JobWorker } from '../runtime/worker.ts';
 import { ScreenHost } from '../screen/host.ts';
 import { createScreenMetrics } from '../screen/metrics.ts';
+import { SessionHost } from '../sessions/host.ts';
 import type { Stores } from '../stores.ts';
 import { Presence } from './presence.ts';
 
@@ -22,9 +24,9 @@ export type HostOptions = {
   log: Logger;
 };
 
-/** This process's host: its engine, the room on it, and its screens. */
+/** This process's host: its engine, the room on it, its screens and its sessions. */
 export function createHost({ config, stores, registry, metrics, log }: HostOptions): DesktopHost {
-  const { promptRedis, records, reservations, ledger, queue } = stores;
+  const { promptRedis, records, ledger, queue } = stores;
   const name = config.WORKER_HOST;
   const capacity = { memoryMb: config.HOST_MEMORY_MB, desktops: config.HOST_DESKTOPS };
   const engine = new Engine({
@@ -36,20 +38,18 @@ export function createHost({ config, stores, registry, metrics, log }: HostOptio
     metrics,
     log,
   });
-  const admission = new Admission({
+  const screens = new ScreenHost({
     engine,
-    redis: promptRedis,
-    reservations,
-    host: name,
-    capacity,
-    waitMs: config.HOST_WAIT_MS,
+    redis: stores.screenRedis,
+    subscriber: stores.screenSubscriber,
+    metrics: createScreenMetrics(registry),
     log,
   });
   return {
     name,
     boot: newId(),
     engine,
-    admission,
+    admission: new Admission({ engine, redis: promptRedis, capacity, waitMs: config.HOST_WAIT_MS }),
     records,
     ledger,
     metrics,
@@ -58,14 +58,15 @@ export function createHost({ config, stores, registry, metrics, log }: HostOptio
       redis: promptRedis,
       host: name,
       memoryMb: capacity.memoryMb,
-      resources: () => admission.resources,
       leaseMs: config.LEASE_MS,
     }),
-    screens: new ScreenHost({
+    screens,
+    sessions: new SessionHost({
       engine,
-      redis: stores.screenRedis,
-      subscriber: stores.screenSubscriber,
-      metrics: createScreenMetrics(registry),
+      redis: stores.sessionRedis,
+      subscriber: stores.sessionSubscriber,
+      handlers: createSessionHandlers(screens, stores.realtimePrompt),
+      onUse: (containerId) => screens.use(containerId),
       log,
     }),
     queue,
@@ -84,7 +85,7 @@ export type HostLeaseOptions = {
 
 /** The lease of a host's name: its holder alone acts for the host. */
 export function createHostLease({ config, stores, host, workers }: HostLeaseOptions): Lease {
-  const { metrics, log, presence, screens } = host;
+  const { metrics, log, presence, screens, sessions } = host;
   return new Lease({
     redis: stores.promptRedis,
     key: keys.hostLease(host.name),
@@ -96,7 +97,9 @@ export function createHostLease({ config, stores, host, workers }: HostLeaseOpti
       metrics.lease.set(held ? 1 : 0);
       log[held ? 'info' : 'warn']({ held }, 'host lease');
       for (const worker of workers) held ? worker.run() : worker.pause();
-      if (!held) void screens.forgetAll();
+      if (held) return;
+      void screens.forgetAll();
+      sessions.forgetAll();
     },
   });
 }

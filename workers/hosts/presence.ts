@@ -1,5 +1,4 @@
 import { keys } from '@warmwind/shared/keys';
-import type { HostResources } from '@warmwind/shared/resources';
 import type { Redis } from 'ioredis';
 
 export type PresenceOptions = {
@@ -9,8 +8,6 @@ export type PresenceOptions = {
   host: string;
   /** What it gives to desktops, MB of memory. */
   memoryMb: number;
-  /** All that it gives, once that is known. */
-  resources: () => HostResources | undefined;
   leaseMs: number;
 };
 
@@ -31,18 +28,16 @@ export class Presence {
 
   /** To be called with every renewal of this host's lease. */
   async renewed(): Promise<void> {
-    const { redis, host, memoryMb, resources } = this.#o;
-    const gives = resources();
+    const { redis, host, memoryMb } = this.#o;
     const now = Date.now();
     const before = this.#written;
     this.#written = now;
-    const trip = redis
+    const replies = await redis
       .multi()
       .zscore(keys.hosts(), host)
       .zadd(keys.hosts(), now, host)
-      .hset(keys.hostMemory(), host, memoryMb);
-    if (gives) trip.hset(keys.hostResources(), host, JSON.stringify(gives));
-    const replies = await trip.exec();
+      .hset(keys.hostMemory(), host, memoryMb)
+      .exec();
     this.#judge(before, replies?.[0]?.[1]);
   }
 

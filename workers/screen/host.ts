@@ -5,6 +5,7 @@ import { screenKeys } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
 import type { Engine } from '../containers/engine.ts';
 import { loop } from '../loop.ts';
+import type { InputGate } from './input.ts';
 import type { ScreenMetrics } from './metrics.ts';
 import type { Picture } from './picture.ts';
 import { Screen } from './screen.ts';
@@ -92,6 +93,22 @@ export class ScreenHost {
   /** How long nobody has watched a desktop or asked for its picture, ms; `undefined` when it is not known. */
   idleMs(containerId: string): number | undefined {
     return this.#shown.get(containerId)?.screen.idleMs;
+  }
+
+  /** It is in use, by another way than its picture. */
+  use(containerId: string): void {
+    this.#shown.get(containerId)?.screen.use();
+  }
+
+  /**
+   * Notifies a gate for input of every change of control.
+   * @returns to be called when the gate is closed
+   * @throws Error when the container is not shown here
+   */
+  addGate(containerId: string, gate: InputGate): () => void {
+    const shown = this.#shown.get(containerId);
+    if (!shown) throw new Error('the desktop does not run here');
+    return shown.screen.addGate(gate);
   }
 
   /** What a desktop of this host shows now. Rejects when it is not here, or does not show itself. */

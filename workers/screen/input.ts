@@ -61,13 +61,17 @@ export class InputGate {
     this.#o = options;
   }
 
-  /** Where input goes from now on. A desktop lets go of the keys of a connection that ended; not every VNC server does so with its buttons. */
-  attach(target: InputTarget | undefined): void {
+  /**
+   * Where input goes from now on. A desktop lets go of the keys of a connection that ended; not every VNC server does so
+   * with its buttons.
+   * @param releasesEarlier releases what an earlier process held pressed
+   */
+  attach(target: InputTarget | undefined, releasesEarlier = true): void {
     this.#target = target;
     this.#keys.clear();
     if (!target) return;
     if (this.#pointer) this.#letGo();
-    else void this.#letGoOfEarlier(target);
+    else if (releasesEarlier) void this.#letGoOfEarlier(target);
   }
 
   take(message: InputMessage): void {
@@ -88,9 +92,9 @@ export class InputGate {
   }
 
   /** Something may have been lost on its way, such as that a key was let go of. What waits came before. */
-  release(): void {
-    if (this.#looking) void this.#looking.then(() => this.#letGo());
-    else this.#letGo();
+  async release(): Promise<void> {
+    if (this.#looking) await this.#looking;
+    this.#letGo();
   }
 
   close(): void {

@@ -41,6 +41,8 @@ export class Screen {
   readonly #o: ScreenOptions;
   readonly #down: string;
   readonly #input: InputGate;
+  /** Gates of sessions, which have connections of their own to the desktop. */
+  readonly #gates = new Set<InputGate>();
   readonly #dropped = new Dropped((notice) => this.#publish('dropped', JSON.stringify(notice)));
   #stream: Stream | undefined;
   #showing: { stop: AbortController; done: Promise<void> } | undefined;
@@ -79,14 +81,26 @@ export class Screen {
     const message = parse(text);
     if (!message || this.#closed) return;
     if (message.t === 'input') this.#input.take(message);
-    else if (message.t === 'control') this.#input.changed();
-    else if (message.t === 'release') this.#input.release();
+    else if (message.t === 'control') {
+      for (const gate of [this.#input, ...this.#gates]) gate.changed();
+    } else if (message.t === 'release') void this.#input.release();
     else if (message.t === 'screenshot') void this.#screenshot(message.id, message.format);
     else {
       this.#usedAt = performance.now();
       this.#show();
       this.#stream?.key();
     }
+  }
+
+  /** Notifies a gate of every change of control, and of its end. @returns to be called when it is closed */
+  addGate(gate: InputGate): () => void {
+    this.#gates.add(gate);
+    return () => this.#gates.delete(gate);
+  }
+
+  /** It is in use, by another way than its picture. */
+  use(): void {
+    this.#usedAt = performance.now();
   }
 
   /** Shows it no more; `why` is told to who watches. Never rejects. */

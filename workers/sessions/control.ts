@@ -1,0 +1,78 @@
+import { moveControl } from '@warmwind/shared/lua/control.lua';
+import { runScript } from '@warmwind/shared/node/script';
+import {
+  CONTROL_IDLE_MS,
+  CONTROL_TTL_MS,
+  type Holder,
+  holdingViewer,
+  screenKeys,
+} from '@warmwind/shared/screen';
+import type { Redis } from 'ioredis';
+
+/** How often a lease is renewed, and how soon control is requested again that another held, ms. */
+const RENEW_MS = 2000;
+const REQUEST_EVERY_MS = 100;
+
+export type SessionControlOptions = {
+  /** The realtime Redis, a prompt connection. */
+  redis: Redis;
+  containerId: string;
+  userId: string;
+  /** Under which the session holds control. */
+  viewerId: string;
+};
+
+/** The control of a container as one session has it: requested by a key or a button, renewed while it is used. */
+export class SessionControl {
+  readonly #o: SessionControlOptions;
+  readonly #timer: NodeJS.Timeout;
+  #held: { lease: number; until: number } | undefined;
+  #usedAt = 0;
+  #requestedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: SessionControlOptions) {
+    this.#o = options;
+    this.#timer = setInterval(() => void this.#renew(), RENEW_MS).unref();
+  }
+
+  /**
+   * The lease under which input is sent now, 0 without control.
+   * @param presses a key or a button is pressed, which requests control while nobody holds it
+   */
+  async lease(presses: boolean): Promise<number> {
+    const now = performance.now();
+    if (this.#held && now < this.#held.until) {
+      this.#usedAt = now;
+      return this.#held.lease;
+    }
+    if (!presses || now - this.#requestedAt < REQUEST_EVERY_MS) return 0;
+    this.#requestedAt = now;
+    this.#usedAt = now;
+    await this.#act('request');
+    return this.#held?.lease ?? 0;
+  }
+
+  /** Gives control back. Never rejects. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    if (this.#held) await this.#act('release');
+  }
+
+  async #renew(): Promise<void> {
+    if (!this.#held) return;
+    await this.#act(performance.now() - this.#usedAt > CONTROL_IDLE_MS ? 'release' : 'look');
+  }
+
+  async #act(action: 'request' | 'release' | 'look'): Promise<void> {
+    const { redis, containerId, userId, viewerId } = this.#o;
+    const channel = screenKeys.up(containerId);
+    const caller = JSON.stringify({ type: 'viewer', viewerId, userId } satisfies Holder);
+    const args = { action, caller, ttlMs: CONTROL_TTL_MS, channel };
+    const askedAt = performance.now();
+    const answer = await runScript(redis, moveControl, { containerId }, args).catch(() => undefined);
+    if (!answer) return;
+    const [, , holder] = answer;
+    const mine = holder !== '' && holdingViewer(holder) === viewerId;
+    this.#held = mine ? { lease: holder.lease, until: askedAt + CONTROL_TTL_MS } : undefined;
+  }
+}

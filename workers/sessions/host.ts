@@ -1,0 +1,195 @@
+import type { SessionCommand } from '@warmwind/shared/contract/command';
+import { SESSION_GRACE_MS, type SessionCode } from '@warmwind/shared/contract/sessions/codes';
+import { findSessionCommand, type SessionKind } from '@warmwind/shared/contract/sessions/registry';
+import { ApiError, type ErrorCode } from '@warmwind/shared/errors';
+import { sessionKeys } from '@warmwind/shared/keys';
+import { hashInput } from '@warmwind/shared/node/input-hash';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { ContainerRef } from '@warmwind/shared/node/records';
+import { TICK_MS } from '@warmwind/shared/session/frames';
+import {
+  type FromSessionHost,
+  packSessionMessage,
+  readToSessionHost,
+  type ToSessionHost,
+} from '@warmwind/shared/session/messages';
+import type { Redis } from 'ioredis';
+import type { Engine } from '../containers/engine.ts';
+import type { SessionHandler } from './handler.ts';
+import { HostSession } from './session.ts';
+
+/** Sessions of one container, and of this process. */
+const MOST = { ofContainer: 32, ofHost: 500 };
+
+export type SessionHostOptions = {
+  engine: Pick<Engine, 'socketPath'>;
+  /** The realtime Redis, by connections of its own: a prompt one, and a patient one for subscriptions alone. */
+  redis: Redis;
+  subscriber: Redis;
+  handlers: Record<SessionKind, SessionHandler<never>>;
+  /** A session of the container lives: it is in use. */
+  onUse: (containerId: string) => void;
+  /** For tests: other kinds of sessions, and less patience, ms. */
+  findCommand?: (kind: string) => SessionCommand<SessionKind> | undefined;
+  graceMs?: number;
+  log: Logger;
+};
+
+/** `incarnation`: the fence of its placement. */
+type Here = { userId: string; engineId: string; incarnation: number };
+type Open = Extract<ToSessionHost, { t: 'open' }>;
+
+/** The sessions of all containers that run on this host. */
+export class SessionHost {
+  readonly #o: SessionHostOptions;
+  readonly #here = new Map<string, Here>();
+  readonly #sessions = new Map<string, HostSession>();
+  readonly #timer: NodeJS.Timeout;
+  #stopped = false;
+
+  constructor(options: SessionHostOptions) {
+    this.#o = options;
+    options.subscriber.on('smessageBuffer', (_channel: Buffer, message: Buffer) => this.#receive(message));
+    this.#timer = setInterval(() => this.#tick(), TICK_MS).unref();
+  }
+
+  /** Sessions that have not ended. */
+  get size(): number {
+    return this.#sessions.values().reduce((sum, { isClosed }) => sum + (isClosed ? 0 : 1), 0);
+  }
+
+  /** Memory for what waits in all sessions, bytes. */
+  get capacity(): number {
+    return this.#sessions.values().reduce((sum, { capacity }) => sum + capacity, 0);
+  }
+
+  /** A container of this user runs here. Said again and again. */
+  runs({ userId, containerId }: ContainerRef, engineId: string, incarnation: number): void {
+    const known = this.#here.get(containerId);
+    if (this.#stopped || (known?.engineId === engineId && known.incarnation === incarnation)) return;
+    if (known) this.#endAll('container_ended', CONTAINER_ENDED, containerId);
+    this.#here.set(containerId, { userId, engineId, incarnation });
+    this.#o.subscriber.ssubscribe(sessionKeys.up(containerId)).catch(() => undefined);
+  }
+
+  /** A container runs here no more. */
+  ended(containerId: string): void {
+    this.#forget(containerId);
+    this.#endAll('container_ended', CONTAINER_ENDED, containerId);
+  }
+
+  /** Another process may act for this host. */
+  forgetAll(): void {
+    for (const containerId of [...this.#here.keys()]) this.#forget(containerId);
+    this.#endAll('worker_stopping', "The container's worker stopped: open the session again.");
+  }
+
+  /** Ends all sessions; resolves when their handlers have returned. Never rejects. */
+  async close(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    this.forgetAll();
+    await Promise.all(this.#sessions.values().map(({ done }) => done));
+  }
+
+  #forget(containerId: string): void {
+    if (!this.#here.delete(containerId)) return;
+    this.#o.subscriber.sunsubscribe(sessionKeys.up(containerId)).catch(() => undefined);
+  }
+
+  #endAll(code: SessionCode, message: string, containerId?: string): void {
+    for (const session of this.#sessions.values()) {
+      if (containerId === undefined || session.containerId === containerId) session.end(code, message);
+    }
+  }
+
+  #tick(): void {
+    for (const [id, session] of this.#sessions) {
+      session.tick();
+      if (session.isForgotten) this.#sessions.delete(id);
+      else if (!session.isClosed) this.#o.onUse(session.containerId);
+    }
+  }
+
+  #receive(message: Buffer): void {
+    const read = readToSessionHost(message);
+    if (!read) return;
+    const { session: id, link, head, bytes } = read;
+    const session = this.#sessions.get(id);
+    if (head.t === 'open') this.#open(id, link, head);
+    else if (head.t === 'attach') {
+      if (session?.userId === head.userId) session.attach(link, head.received);
+      else this.#refuse(link, 'not_found', 'There is no such session: open another one.');
+    } else if (session) session.receive(link, head, bytes);
+    else if (head.t !== 'detach') this.#publish(link, GONE).catch(() => undefined);
+  }
+
+  #open(id: string, link: string, request: Open): void {
+    if (this.#sessions.has(id)) return;
+    try {
+      this.#sessions.set(id, this.#create(link, request));
+    } catch (error) {
+      if (error instanceof ApiError) this.#refuse(link, error.code, error.message);
+      else {
+        this.#o.log.error({ kind: request.kind, err: error }, 'a session was not opened');
+        this.#refuse(link, 'internal', 'Something failed here: try again.');
+      }
+    }
+  }
+
+  /** @throws ApiError why it is refused; nothing has happened then */
+  #create(link: string, { envelope, kind, input }: Open): HostSession {
+    const { engine, handlers, graceMs = SESSION_GRACE_MS, findCommand = findSessionCommand, log } = this.#o;
+    const { userId, containerId, incarnation, deadline, inputHash } = envelope;
+    const command = findCommand(kind);
+    const here = this.#here.get(containerId);
+    if (here?.userId !== userId || deadline < Date.now()) {
+      throw new ApiError('unavailable', 'The container does not run here now: try again.');
+    }
+    if (here.incarnation !== incarnation) {
+      throw new ApiError('gone_incarnation', 'The container is another one by now: look at it again.');
+    }
+    if (!command || hashInput(input) !== inputHash) {
+      throw new ApiError('bad_request', 'This host knows no such session: check its kind.');
+    }
+    const parsed = command.input.safeParse(JSON.parse(input));
+    if (!parsed.success) throw new ApiError('bad_request', 'Correct the input of the session.');
+    this.#checkRoom(containerId);
+    const options = {
+      command,
+      envelope,
+      handler: handlers[command.kind],
+      input: parsed.data,
+      socketPath: () => engine.socketPath(here.engineId),
+      publish: this.#publish,
+      graceMs,
+      log,
+    };
+    return new HostSession(options, link);
+  }
+
+  #checkRoom(containerId: string): void {
+    const open = [...this.#sessions.values()].filter(({ isClosed }) => !isClosed);
+    const used = open.filter((session) => session.containerId === containerId).length;
+    if (used < MOST.ofContainer && open.length < MOST.ofHost) return;
+    throw new ApiError('quota_exceeded', `The container has ${used} sessions open: end some first.`, {
+      used,
+    });
+  }
+
+  #refuse(link: string, code: ErrorCode, message: string): void {
+    this.#publish(link, { t: 'refused', code, message }).catch(() => undefined);
+  }
+
+  readonly #publish = async (link: string, head: FromSessionHost, bytes?: Uint8Array): Promise<number> => {
+    const message = packSessionMessage(head, bytes);
+    return Number(await this.#o.redis.spublish(sessionKeys.down(link), Buffer.from(message.buffer)));
+  };
+}
+
+const CONTAINER_ENDED = 'The container ended: start another one.';
+const GONE: FromSessionHost = {
+  t: 'closed',
+  code: 'lost',
+  message: 'The host does not know the session any more: open another one.',
+};
