@@ -72,7 +72,8 @@ export class Engine {
     try {
       const identity = { uid, gid: process.getgid?.() ?? 0, seccomp: await this.#hasSeccomp() };
       const options = createOptions(spec, place, identity, egressNetwork);
-      if (instance.fence > 1) await this.#removeEarlier(instance);
+      // Also before a first placement: a Redis that lost records may have forgotten one.
+      await this.#removeEarlier(instance);
       const id = await this.#createFrom(options);
       await reservations.confirm(containerId).catch(async (error: unknown) => {
         await this.removeInstance(instance);

@@ -54,6 +54,20 @@ async function runsAs(start: Submitted, { instanceId, fence }: Instance): Promis
   const row = { ...placed, started_at: new Date(), expires_at: new Date(until), instance_id: instanceId };
   await sql`update containers set ${sql(row)} where id = ${containerId}`;
 }
+/** Creates an instance as host `a` does. */
+function createOnA(instance: Instance): Promise<string> {
+  const engine = new Engine({
+    socketPath: fleet.env('a').DOCKER_SOCKET,
+    fleet: fleet.fleet,
+    host: 'a',
+    egressNetwork: undefined,
+    capacity: { memoryMb: 1000, desktops: 10 },
+    metrics: createMetrics(new Registry(), async () => {}),
+    log: createLog('test'),
+  });
+  const spec = { image: fleet.image, width: 800, height: 600, memoryMb: 256, cpus: 1, gpus: 0 };
+  return engine.create(instance, { ...spec, ttlSeconds: 600, env: {}, network: 'none' });
+}
 const engineIds = async () => (await fleet.containers()).map(({ Id }) => Id);
 
 test('the name, the volume and the labels of a container on the engine are those of its instance, which its record names', async () => {
@@ -124,22 +138,24 @@ test('an instance that was made for no container is the one whose record names i
   expect(await fleet.volumes()).toEqual([]);
 });
 
+test('an instance is created after those are removed that a forgotten placement made for the container', async () => {
+  const [old, other] = [
+    { instanceId: 'i1', fence: 1 },
+    { instanceId: 'i3', fence: 1 },
+  ];
+  await createWithout({ containerId: 'c1', ...old });
+  const kept = await createWithout({ containerId: 'c2', ...other });
+  const id = await createOnA({ containerId: 'c1', instanceId: 'i2', fence: 1 });
+  expect((await engineIds()).sort()).toEqual([id, kept].sort());
+  const names = (await fleet.volumes()).map(({ Name }) => Name);
+  expect(names.sort()).toEqual(['i2', 'i3'].map((instance) => instanceName(fleet.fleet, 'a', instance)));
+});
+
 test('a name that is taken on the engine fails the start, and what has it stays', async () => {
   const instance = { containerId: 'c1', instanceId: 'i1', fence: 1 };
   const labels = { [LABELS.fleet]: fleet.fleet, [LABELS.host]: 'other' };
   const name = instanceName(fleet.fleet, 'a', 'i1');
   const foreign = await fleet.docker.createContainer({ name, Image: fleet.image, Labels: labels });
-  const engine = new Engine({
-    socketPath: fleet.env('a').DOCKER_SOCKET,
-    fleet: fleet.fleet,
-    host: 'a',
-    egressNetwork: undefined,
-    capacity: { memoryMb: 1000, desktops: 10 },
-    metrics: createMetrics(new Registry(), async () => {}),
-    log: createLog('test'),
-  });
-  const spec = { image: fleet.image, width: 800, height: 600, memoryMb: 256, cpus: 1, gpus: 0 };
-  const created = engine.create(instance, { ...spec, ttlSeconds: 600, env: {}, network: 'none' });
-  await expect(created).rejects.toMatchObject({ code: 'name_taken' });
+  await expect(createOnA(instance)).rejects.toMatchObject({ code: 'name_taken' });
   expect((await foreign.inspect()).Id).toBe(foreign.id);
 });
