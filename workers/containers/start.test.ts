@@ -113,15 +113,18 @@ test('a start that is delivered twice at once, to two hosts, leaves exactly one 
     const log = await told(fleet, start, `job:${start.jobId}`, 'job.completed');
     expect(types(log).filter((type) => type === 'job.completed')).toHaveLength(1);
   }
-  await waitFor('both deliveries to end', async () => {
+  // A delivery that lost its run to the other one leaves its queue when its lock has expired: earlier it would take the
+  // run back.
+  const bothEnded = async () => {
     const { active = 0, delayed = 0, waiting = 0 } = await fleet.queue('containers').getJobCounts();
     return active + delayed + waiting === 0;
-  });
+  };
+  await waitFor('both deliveries to end', bothEnded, 25_000);
   const running = (await fleet.containers()).map(({ Labels }) => Labels[LABELS.container]);
   expect(running.sort()).toEqual(starts.map(({ containerId }) => containerId).sort());
   for (const start of starts) await reached(fleet, await fleet.stopDesktop(start), 'completed');
   await b.stop();
-});
+}, 60_000);
 
 test('a start whose own container of this placement runs already goes on with it and makes no other', async () => {
   const start = await fleet.startDesktop();
