@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { LOG_MAX_BYTES } from '@warmwind/shared/events';
 import { FairGate } from '@warmwind/shared/node/fair-gate';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
@@ -10,8 +11,11 @@ import { Outgoing } from './outgoing.ts';
 import { openStream } from './testing/stream.ts';
 import { collect, connected, percents, progress, subscribe, ticket, upTo, World } from './testing/world.ts';
 
-const EVENTS = 150;
 const EVENT_BYTES = 161 * 1024;
+/** As many large events as the log of a room holds. */
+const EVENTS = Math.floor(LOG_MAX_BYTES / (EVENT_BYTES + 1024));
+/** Rooms that hold more together than the kernel takes for a client that does not read. */
+const ROOMS = 6;
 const MB = 2 ** 20;
 let world: World;
 
@@ -21,17 +25,19 @@ beforeAll(async () => {
 afterEach(() => world.tidy());
 afterAll(() => world?.stop());
 
-/** A client that reads nothing once its subscription is accepted, until it is resumed. */
-async function deaf(url: string, token: string, room: string): Promise<{ ws: WebSocket; seen: unknown[] }> {
+/** A client that reads nothing once its first subscription is accepted, until it is resumed; what it sees by room. */
+async function deaf(url: string, token: string, rooms: string[]) {
   const ws = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
   world.onTidy(() => ws.terminate());
   ws.on('error', () => undefined);
   const packets = new EventEmitter();
-  const seen: unknown[] = [];
+  const seen: Record<string, unknown[]> = Object.fromEntries(rooms.map((room) => [room, []]));
   ws.on('message', (data) => {
     const text = data.toString();
-    if (text.startsWith('42')) seen.push(JSON.parse(text.slice(2))[1].data.percent);
-    else packets.emit(text.slice(0, 2));
+    if (text.startsWith('42')) {
+      const [, event] = JSON.parse(text.slice(2));
+      seen[event.room]?.push(event.data.percent);
+    } else packets.emit(text.slice(0, 2));
   });
   const next = (head: string) => new Promise((resolve) => packets.once(head, resolve));
   await new Promise((resolve) => ws.once('open', resolve));
@@ -40,7 +46,7 @@ async function deaf(url: string, token: string, room: string): Promise<{ ws: Web
   await opened;
   packets.once('43', () => ws.pause());
   const accepted = next('43');
-  ws.send(`420${JSON.stringify(['subscribe', { room }])}`);
+  for (const [n, room] of rooms.entries()) ws.send(`42${n}${JSON.stringify(['subscribe', { room }])}`);
   await accepted;
   return { ws, seen };
 }
@@ -49,11 +55,13 @@ const large = (percent: number) => storedEvent('job.progress', { percent, messag
 
 test('clients that do not read keep the memory of a node within its bound, and others miss nothing', async () => {
   const node = await world.process();
-  const jobs = await Promise.all(upTo(2).map(() => world.job('ann')));
-  for (const job of jobs) for (const n of upTo(EVENTS)) await world.append('ann', job, large(n));
+  const jobs = await Promise.all(upTo(ROOMS).map(() => world.job('ann')));
+  const half = Math.floor(EVENTS / 2);
+  for (const job of jobs) for (const n of upTo(half)) await world.append('ann', job, large(n));
   const before = await node.rss();
   const token = await ticket('ann');
-  for (const job of jobs) for (const _ of upTo(40)) await deaf(node.url, token, `job:${job}`);
+  const rooms = jobs.map((each) => `job:${each}`);
+  for (const _ of upTo(30)) await deaf(node.url, token, rooms);
   const [job = ''] = jobs;
   const sockets = await Promise.all(
     ['ann', 'bob'].map(async (user) => {
@@ -69,13 +77,13 @@ test('clients that do not read keep the memory of a node within its bound, and o
   const look = async () => {
     most = Math.max(most, (await node.rss()) - before);
   };
-  for (const n of upTo(20)) {
+  for (const n of upTo(half)) {
     await world.append('bob', sockets[1]?.own ?? '', progress(n));
-    for (const each of jobs) await world.append('ann', each, large(EVENTS + n));
+    for (const each of jobs) await world.append('ann', each, large(half + n));
     await look();
   }
   for (const { user, events } of sockets) {
-    const all = upTo(user === 'ann' ? EVENTS + 20 : 20);
+    const all = upTo(user === 'ann' ? 2 * half : half);
     await waitFor(`all events of ${user}`, async () => {
       await look();
       return events.length >= all.length;
@@ -83,28 +91,34 @@ test('clients that do not read keep the memory of a node within its bound, and o
     expect(percents(events)).toEqual(all);
   }
   console.log(`grew by ${Math.round(most / MB)} MB`);
-  expect(most).toBeLessThan(450 * MB);
+  expect(most).toBeLessThan(400 * MB);
 });
 
 test('a client that reads nothing for a while is sent every event once and in order when it reads again', async () => {
   const { url } = await world.node();
-  const job = await world.job('ann');
-  for (const n of upTo(60)) await world.append('ann', job, large(n));
-  const { ws, seen } = await deaf(url, await ticket('ann'), `job:${job}`);
-  for (const n of upTo(60)) await world.append('ann', job, large(60 + n));
+  const jobs = await Promise.all(upTo(ROOMS).map(() => world.job('ann')));
+  const half = Math.floor(EVENTS / 2);
+  for (const job of jobs) for (const n of upTo(half)) await world.append('ann', job, large(n));
+  const { ws, seen } = await deaf(
+    url,
+    await ticket('ann'),
+    jobs.map((job) => `job:${job}`),
+  );
+  for (const job of jobs) for (const n of upTo(half)) await world.append('ann', job, large(half + n));
   ws.resume();
-  await waitFor('all events', () => seen.length >= 120);
-  expect(seen).toEqual(upTo(120));
+  const all = upTo(2 * half);
+  await waitFor('all events', () => Object.values(seen).every((percents) => percents.length >= all.length));
+  for (const percents of Object.values(seen)) expect(percents).toEqual(all);
 });
 
 test('a stream is sent all of a log that is larger than what may wait', async () => {
   const { url } = await world.node();
   const job = await world.job('ann');
-  for (const n of upTo(60)) await world.append('ann', job, large(n));
+  for (const n of upTo(EVENTS)) await world.append('ann', job, large(n));
   const stream = await openStream(url, await ticket('ann'), job);
   world.onTidy(stream.close);
-  await waitFor('all events', () => stream.events.length >= 60);
-  expect(percents(stream.events)).toEqual(upTo(60));
+  await waitFor('all events', () => stream.events.length >= EVENTS);
+  expect(percents(stream.events)).toEqual(upTo(EVENTS));
 });
 
 test('what waits is bounded for each subject, and shared between those that have something waiting', () => {

@@ -53,46 +53,60 @@ const Env = z
  * The body of `POST /containers/start`. Everything is optional; an unknown field is refused. What this deployment
  * offers (images, networks, GPUs) is checked by the edge against its configuration.
  */
-export const StartContainer = z.strictObject({
-  image: z.string().min(1).max(64).optional(),
-  /** Pixels. */
-  width: z.number().int().min(320).max(3840).default(1280),
-  height: z.number().int().min(240).max(2160).default(720),
-  /** Seconds after which the desktop is stopped, counted from its start. */
-  ttlSeconds: z.number().int().min(10).max(86_400).default(3600),
-  idleSeconds: z
-    .number()
-    .int()
-    .min(10)
-    .max(86_400)
-    .optional()
-    .describe('Seconds without a viewer or a screenshot after which the desktop is stopped.'),
-  memoryMb: z.number().int().min(128).max(16_384).default(512),
-  cpus: z.number().min(0.1).max(16).default(1),
-  gpus: z
-    .number()
-    .int()
-    .min(0)
-    .max(8)
-    .default(0)
-    .describe('No host gives desktops a GPU yet: more than 0 is answered 400.'),
-  env: Env.default({}),
-  network: z.enum(['none', 'egress']).default('none'),
-  name: z
-    .string()
-    .regex(
-      /^[A-Za-z0-9][A-Za-z0-9 _.-]{0,62}$/,
-      'use 1-63 letters, digits, spaces, _ . or -, starting with a letter or digit',
-    )
-    .optional(),
-  snapshot: z
-    .string()
-    .min(1)
-    .max(64)
-    .optional()
-    .describe('No snapshots can be taken yet: every name is answered 404.'),
-  webhookUrl: WebhookUrl.optional(),
-});
+export const StartContainer = z
+  .strictObject({
+    image: z
+      .string()
+      .min(1)
+      .max(64)
+      .optional()
+      .describe('Name of an image that this deployment offers; its first one if left out.'),
+    /** Pixels. */
+    width: z.number().int().min(320).max(3840).default(1280).describe('Width of the screen, pixels.'),
+    height: z.number().int().min(240).max(2160).default(720).describe('Height of the screen, pixels.'),
+    /** Seconds after which the desktop is stopped, counted from its start. */
+    ttlSeconds: z
+      .number()
+      .int()
+      .min(10)
+      .max(86_400)
+      .default(3600)
+      .describe('Seconds after which the desktop is stopped, counted from its start.'),
+    idleSeconds: z
+      .number()
+      .int()
+      .min(10)
+      .max(86_400)
+      .optional()
+      .describe('Seconds without a viewer or a screenshot after which the desktop is stopped.'),
+    memoryMb: z.number().int().min(128).max(16_384).default(512).describe('Memory of the desktop, MB.'),
+    cpus: z.number().min(0.1).max(16).default(1).describe('CPUs that it may use.'),
+    gpus: z
+      .number()
+      .int()
+      .min(0)
+      .max(8)
+      .default(0)
+      .describe('No host gives desktops a GPU yet: more than 0 is answered 400.'),
+    env: Env.default({}).describe('Environment variables of its programs.'),
+    network: z.enum(['none', 'egress']).default('none').describe('`egress` where this deployment offers it.'),
+    name: z
+      .string()
+      .regex(
+        /^[A-Za-z0-9][A-Za-z0-9 _.-]{0,62}$/,
+        'use 1-63 letters, digits, spaces, _ . or -, starting with a letter or digit',
+      )
+      .optional()
+      .describe('A label; it need not be unique.'),
+    snapshot: z
+      .string()
+      .min(1)
+      .max(64)
+      .optional()
+      .describe('No snapshots can be taken yet: every name is answered 404.'),
+    webhookUrl: WebhookUrl.optional().describe('Address that is called when the run begins and ends.'),
+  })
+  .meta({ id: 'StartContainer' });
 export type StartContainer = z.infer<typeof StartContainer>;
 
 /** What the worker needs to create the desktop: a start request with the image resolved to a Docker reference. */
@@ -101,23 +115,25 @@ export type ContainerSpec = Omit<StartContainer, 'image' | 'name' | 'snapshot' |
 };
 
 /** A desktop as its owner sees it. Times are ISO 8601 in UTC. */
-export const Container = z.object({
-  id: z.string(),
-  name: z.string(),
-  state: z.enum(CONTAINER_STATES).describe('`paused` does not occur yet.'),
-  image: z.string(),
-  width: z.number().int(),
-  height: z.number().int(),
-  host: z.string().optional(),
-  createdAt: z.iso.datetime(),
-  startedAt: z.iso.datetime().optional(),
-  expiresAt: z.iso.datetime().optional(),
-  endedAt: z.iso.datetime().optional(),
-  /** Why it was stopped, when nobody asked for that. */
-  endReason: EndReason.optional(),
-  /** The job that started it. */
-  jobId: z.string(),
-});
+export const Container = z
+  .object({
+    id: z.string().describe('Id of the container.'),
+    name: z.string().describe('The label that its start gave.'),
+    state: z.enum(CONTAINER_STATES).describe('`paused` does not occur yet.'),
+    image: z.string().describe('Name of its image.'),
+    width: z.number().int().describe('Width of the screen, pixels.'),
+    height: z.number().int().describe('Height of the screen, pixels.'),
+    host: z.string().optional().describe('The host that it was assigned to.'),
+    createdAt: z.iso.datetime().describe('When its start was accepted, in UTC.'),
+    startedAt: z.iso.datetime().optional().describe('When it was running, in UTC.'),
+    expiresAt: z.iso.datetime().optional().describe('When its time to live ends, in UTC.'),
+    endedAt: z.iso.datetime().optional().describe('When it ended, in UTC.'),
+    /** Why it was stopped, when nobody asked for that. */
+    endReason: EndReason.optional().describe('Why it was stopped, where no request asked for that.'),
+    /** The job that started it. */
+    jobId: z.string().describe('The job that started it.'),
+  })
+  .meta({ id: 'Container' });
 export type Container = z.infer<typeof Container>;
 
 /** Redis hash → the owner's view. `undefined` when there is no such record. */

@@ -1,16 +1,23 @@
 import { z } from 'zod';
 import { withTimeout } from './timeout.ts';
 
-const Indicator = z.looseObject({ status: z.enum(['up', 'down']), message: z.string().optional() });
+const Indicator = z
+  .looseObject({
+    status: z.enum(['up', 'down']).describe('State of this part.'),
+    message: z.string().optional().describe('What is wrong, and what to do.'),
+  })
+  .meta({ id: 'HealthIndicator' });
 export type Indicator = z.infer<typeof Indicator>;
 
 /** The answer of `/health/live` and `/health/ready` in every service: 200 when `ok`, else 503. */
-export const Health = z.object({
-  status: z.enum(['ok', 'error', 'shutting_down']),
-  info: z.record(z.string(), Indicator),
-  error: z.record(z.string(), Indicator),
-  details: z.record(z.string(), Indicator),
-});
+export const Health = z
+  .object({
+    status: z.enum(['ok', 'error', 'shutting_down']).describe('`ok` when every part is up.'),
+    info: z.record(z.string(), Indicator).describe('Parts that are up.'),
+    error: z.record(z.string(), Indicator).describe('Parts that are down.'),
+    details: z.record(z.string(), Indicator).describe('All parts.'),
+  })
+  .meta({ id: 'Health' });
 export type Health = z.infer<typeof Health>;
 
 /** One question that a probe asks; throws, or answers with what is worth knowing. */

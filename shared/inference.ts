@@ -19,10 +19,12 @@ export const ModelName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/
 export const MAX_MESSAGES = 256;
 export const MAX_MESSAGE_CHARS = 200_000;
 
-const Message = z.strictObject({
-  role: z.enum(['system', 'user', 'assistant']),
-  content: z.string().max(MAX_MESSAGE_CHARS),
-});
+const Message = z
+  .strictObject({
+    role: z.enum(['system', 'user', 'assistant']).describe('The speaker.'),
+    content: z.string().max(MAX_MESSAGE_CHARS).describe('The text.'),
+  })
+  .meta({ id: 'Message' });
 
 /** Parameters of language models; a reading has no use for them. */
 const GENERATION_ONLY = ['maxTokens', 'temperature', 'seed', 'topP', 'stop'] as const;
@@ -33,24 +35,36 @@ const GENERATION_ONLY = ['maxTokens', 'temperature', 'seed', 'topP', 'stop'] as 
  */
 export const InferenceRequest = z
   .strictObject({
-    model: ModelName,
-    prompt: z.string().min(1).max(MAX_MESSAGE_CHARS).optional(),
-    messages: z.array(Message).min(1).max(MAX_MESSAGES).optional(),
+    model: ModelName.describe('Name of a model of GET /models.'),
+    prompt: z
+      .string()
+      .min(1)
+      .max(MAX_MESSAGE_CHARS)
+      .optional()
+      .describe('One message of the user; or give messages.'),
+    messages: z.array(Message).min(1).max(MAX_MESSAGES).optional().describe('The conversation.'),
     image: z
       .base64('use base64')
       .max(Math.ceil(MAX_IMAGE_BYTES / 3) * 4, 'at most 1 MB before base64')
-      .optional(),
-    containerId: z.string().min(1).max(64).optional(),
-    maxTokens: z.number().int().min(1).max(131_072).optional(),
-    temperature: z.number().min(0).max(2).optional(),
+      .optional()
+      .describe('The image that is read, in base64, for ocr-eng.'),
+    containerId: z
+      .string()
+      .min(1)
+      .max(64)
+      .optional()
+      .describe('The container whose screen is read, for ocr-eng.'),
+    maxTokens: z.number().int().min(1).max(131_072).optional().describe('Tokens of the answer at most.'),
+    temperature: z.number().min(0).max(2).optional().describe('Randomness of the answer.'),
     seed: z
       .number()
       .int()
       .min(0)
       .max(2 ** 31 - 1)
-      .optional(),
-    topP: z.number().gt(0).max(1).optional(),
-    stop: z.array(z.string().min(1).max(256)).max(4).optional(),
+      .optional()
+      .describe('The same seed gives the same answer, where the server honours it.'),
+    topP: z.number().gt(0).max(1).optional().describe('Share of the probability that is sampled.'),
+    stop: z.array(z.string().min(1).max(256)).max(4).optional().describe('Texts at which the answer ends.'),
     timeoutMs: z
       .number()
       .int()
@@ -60,7 +74,7 @@ export const InferenceRequest = z
       .describe(
         `Of an attempt, ms. At most ${MAX_READING_MS} for ${OCR_MODEL}, ${MAX_GENERATION_MS} for others.`,
       ),
-    webhookUrl: WebhookUrl.optional(),
+    webhookUrl: WebhookUrl.optional().describe('Address that is called when the run begins and ends.'),
   })
   .superRefine((request, context) => {
     const given = (['prompt', 'messages', 'image', 'containerId'] as const).filter(
@@ -89,7 +103,8 @@ export const InferenceRequest = z
     } else if (given.length !== 1 || given[0] === 'image' || given[0] === 'containerId') {
       context.addIssue({ code: 'custom', path: ['prompt'], message: 'give either prompt or messages' });
     }
-  });
+  })
+  .meta({ id: 'InferenceRequest' });
 export type InferenceRequest = z.infer<typeof InferenceRequest>;
 
 /** What a worker is given of it, as JSON under `keys.input`. */
@@ -111,37 +126,45 @@ export type InferenceInput = z.infer<typeof InferenceInput>;
  * The answer of a language model. Times in ms: from being queued to the start of the attempt that answered, from there to
  * the first token, and to the end. `usage` is 0 where the server does not report it.
  */
-export const GenerationResult = z.object({
-  model: z.string(),
-  text: z.string(),
-  finishReason: z.string(),
-  usage: z.object({ inputTokens: z.number().int(), outputTokens: z.number().int() }),
-  queueMs: z.number(),
-  firstTokenMs: z.number(),
-  runMs: z.number(),
-});
+export const GenerationResult = z
+  .object({
+    model: z.string().describe('Name of the model.'),
+    text: z.string().describe('The answer.'),
+    finishReason: z.string().describe('Why it ended: `stop`, `length`.'),
+    usage: z
+      .object({ inputTokens: z.number().int(), outputTokens: z.number().int() })
+      .describe('Tokens, 0 where the server does not report them.'),
+    queueMs: z.number().describe('From the submission to the start of the attempt, ms.'),
+    firstTokenMs: z.number().describe('From there to the first token, ms.'),
+    runMs: z.number().describe('From there to the end, ms.'),
+  })
+  .meta({ id: 'GenerationResult' });
 export type GenerationResult = z.infer<typeof GenerationResult>;
 
 /**
  * The text on an image: by lines, and its words with their boxes in pixels. `confidence` is 0-100. Times as in
  * {@link GenerationResult}.
  */
-export const ReadingResult = z.object({
-  model: z.string(),
-  text: z.string(),
-  width: z.number().int(),
-  height: z.number().int(),
-  boxes: z.array(
-    z.object({
-      text: z.string(),
-      confidence: z.number(),
-      x: z.number(),
-      y: z.number(),
-      width: z.number(),
-      height: z.number(),
-    }),
-  ),
-  queueMs: z.number(),
-  runMs: z.number(),
-});
+export const ReadingResult = z
+  .object({
+    model: z.string().describe('Name of the model.'),
+    text: z.string().describe('The text, by lines.'),
+    width: z.number().int().describe('Width of the image, pixels.'),
+    height: z.number().int().describe('Height of the image, pixels.'),
+    boxes: z
+      .array(
+        z.object({
+          text: z.string(),
+          confidence: z.number(),
+          x: z.number(),
+          y: z.number(),
+          width: z.number(),
+          height: z.number(),
+        }),
+      )
+      .describe('The words with their boxes, pixels; `confidence` is 0-100.'),
+    queueMs: z.number().describe('From the submission to the start of the attempt, ms.'),
+    runMs: z.number().describe('From there to the end, ms.'),
+  })
+  .meta({ id: 'ReadingResult' });
 export type ReadingResult = z.infer<typeof ReadingResult>;

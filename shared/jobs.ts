@@ -24,28 +24,32 @@ export const UNSUCCESSFUL_JOB_STATES = TERMINAL_JOB_STATES.filter((state) => sta
 export const isTerminal = (state: JobState): state is TerminalJobState =>
   (TERMINAL_JOB_STATES as readonly string[]).includes(state);
 
-export const JobError = z.object({
-  code: z.string(),
-  message: z.string(),
-  retryable: z.boolean(),
-});
+export const JobError = z
+  .object({
+    code: z.string().describe('Stable code of the failure.'),
+    message: z.string().describe('What to do next.'),
+    retryable: z.boolean().describe('Whether another run may succeed without a change.'),
+  })
+  .meta({ id: 'JobError' });
 export type JobError = z.infer<typeof JobError>;
 
 /** A job as its owner sees it. Times are ISO 8601 in UTC. */
-export const Job = z.object({
-  id: z.string(),
-  kind: z.enum(JOB_KINDS),
-  state: z.enum(JOB_STATES),
-  progress: z.number().int().min(0).max(100),
-  run: z.number().int().min(1),
-  attemptsMade: z.number().int().min(0),
-  result: z.unknown().optional(),
-  error: JobError.optional(),
-  createdAt: z.iso.datetime(),
-  startedAt: z.iso.datetime().optional(),
-  finishedAt: z.iso.datetime().optional(),
-  containerId: z.string().optional(),
-});
+export const Job = z
+  .object({
+    id: z.string().describe('Id of the job.'),
+    kind: z.enum(JOB_KINDS).describe('The command that it runs.'),
+    state: z.enum(JOB_STATES).describe('State of its latest run.'),
+    progress: z.number().int().min(0).max(100).describe('Percent.'),
+    run: z.number().int().min(1).describe('The latest run, counted from 1.'),
+    attemptsMade: z.number().int().min(0).describe('Attempts of the latest run.'),
+    result: z.unknown().optional().describe('The result of a completed run, by its kind.'),
+    error: JobError.optional().describe('Why the latest run did not complete.'),
+    createdAt: z.iso.datetime().describe('When it was submitted, in UTC.'),
+    startedAt: z.iso.datetime().optional().describe('When the latest run was taken, in UTC.'),
+    finishedAt: z.iso.datetime().optional().describe('When the latest run ended, in UTC.'),
+    containerId: z.string().optional().describe('The container that it is about.'),
+  })
+  .meta({ id: 'Job' });
 export type Job = z.infer<typeof Job>;
 
 /** Redis hash → the owner's view. `undefined` when there is no such record. */

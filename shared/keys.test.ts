@@ -61,6 +61,8 @@ const OTHERS = {
   hostContainers: [keys.hostContainers, hosts],
   hosts: [keys.hosts],
   hostMemory: [keys.hostMemory],
+  hostResources: [keys.hostResources],
+  reservations: [keys.reservations, hosts],
   observerLease: [keys.observerLease],
   observerCursor: [keys.observerCursor],
   ...Object.fromEntries(

@@ -66,6 +66,10 @@ export const keys = {
   hostContainers: (host: string) => ofKind('host', host, 'containers'),
   /** Sorted set: host by the time in ms it last renewed its lease. */
   hosts: () => ofFleet('hosts', 'seen'),
+  /** Hash: host to what it gives to containers, `HostResources` as JSON. */
+  hostResources: () => ofFleet('hosts', 'resources'),
+  /** Hash: instance to what it takes of a machine, `Reservation` as JSON. */
+  reservations: (machine: string) => ofKind('host', machine, 'reservations'),
   /** Hash: host to the MB of memory that it gives to desktops. */
   hostMemory: () => ofFleet('hosts', 'memory'),
 
@@ -75,10 +79,31 @@ export const keys = {
   observerCursor: () => ofFleet('observer', 'cursor'),
 };
 
+/** What comes before the id in the names of a user's records: for scripts, which read ids from records. */
+export const recordPrefixes = (user: string) => ({
+  job: keys.job(user, ''),
+  container: keys.container(user, ''),
+});
+
+/** What comes after the name of a log of requests in that of its marker, which exists while requests are denied. */
+export const DENIED_SUFFIX = ':denied';
+
+/** What comes before every name, as a pattern of SCAN. */
+export const ANY_KEY_PATTERN = 'ww:{*';
+
 /** Kinds of a user's keys that are looked for in all of Redis. */
 type Scanned = 'job' | 'container' | 'idem';
 /** A pattern, as SCAN takes it, of all users' keys of a kind. It may match others: see `readUserKey`. */
 export const userKeyPattern = (kind: Scanned): string => `ww:{*}:${kind}:*`;
+
+/** @returns the tag of a key and what follows it; `undefined` for a key that is not ours */
+export function splitKey(key: string): { tag: string; name: string } | undefined {
+  const [, tag, name] = /^ww:\{([^{}]+)\}:(.+)$/s.exec(key) ?? [];
+  return tag === undefined || name === undefined ? undefined : { tag, name };
+}
+
+/** The key of a user that has this name behind its tag. */
+export const userKey = (user: string, name: string): string => ofUser(user, name);
 
 /** A user's key → its owner, its kind and what follows; `undefined` for a key that is no user's. */
 export function readUserKey(key: string): { user: string; kind: string; id: string } | undefined {

@@ -39,16 +39,28 @@ export const QuotasConfig = z.strictObject({
 export type Quotas = z.infer<typeof QuotasConfig>;
 
 /** `GET /limits` */
-export const Limits = z.object({
-  tiers: z.array(
-    z.object({
-      name: z.string(),
-      limit: z.number().int(),
-      windowMs: z.number().int(),
-      remaining: z.number().int(),
-      resetAt: z.iso.datetime(),
-    }),
-  ),
-  quotas: z.array(z.object({ name: z.string(), limit: z.number().int(), used: z.number().int() })),
-});
+export const Limits = z
+  .object({
+    tiers: z
+      .array(
+        z.object({
+          name: z.string().describe('As it is configured: `10/s`.'),
+          limit: z.number().int().describe('Requests that it permits in its window.'),
+          windowMs: z.number().int().describe('Its window, ms.'),
+          remaining: z.number().int().describe('Requests that are left.'),
+          resetAt: z.iso.datetime().describe('When there are more, in UTC.'),
+        }),
+      )
+      .describe('The rate limits of the user.'),
+    quotas: z
+      .array(
+        z.object({
+          name: z.string().describe('`jobs` or `desktops`.'),
+          limit: z.number().int().describe('Outstanding ones at once.'),
+          used: z.number().int().describe('Outstanding ones now.'),
+        }),
+      )
+      .describe('Bounds of outstanding work.'),
+  })
+  .meta({ id: 'Limits' });
 export type Limits = z.infer<typeof Limits>;

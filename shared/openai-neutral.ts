@@ -3,9 +3,13 @@ import { z } from 'zod';
 /** The message of every issue about something that is not honoured. */
 export const UNSUPPORTED = 'is not supported here: leave it out';
 
-const only = (...values: (string | number | boolean)[]) => z.literal(values, UNSUPPORTED).nullish();
-const empty = z.array(z.unknown()).max(0, UNSUPPORTED).nullish();
-const never = z.null(UNSUPPORTED).optional();
+const NEUTRAL = 'Accepted only where it changes nothing.';
+const LABEL = 'A label; it changes nothing.';
+
+const only = (...values: (string | number | boolean)[]) =>
+  z.literal(values, UNSUPPORTED).nullish().describe(NEUTRAL);
+const empty = z.array(z.unknown()).max(0, UNSUPPORTED).nullish().describe(NEUTRAL);
+const never = z.null(UNSUPPORTED).optional().describe(NEUTRAL);
 
 /**
  * OpenAI's parameters that are not honoured, each with the values that change nothing. Any other value is refused, as the
@@ -18,17 +22,21 @@ export const NEUTRAL_PARAMETERS = {
   parallel_tool_calls: only(true),
   functions: empty,
   function_call: only('none'),
-  response_format: z.strictObject({ type: z.literal('text', UNSUPPORTED) }).nullish(),
+  response_format: z
+    .strictObject({ type: z.literal('text', UNSUPPORTED).describe('Always `text`.') })
+    .nullish()
+    .describe(NEUTRAL),
   logprobs: only(false),
   top_logprobs: only(0),
   logit_bias: z
     .record(z.string(), z.unknown())
     .refine((bias) => Object.keys(bias).length === 0, UNSUPPORTED)
-    .nullish(),
+    .nullish()
+    .describe(NEUTRAL),
   frequency_penalty: only(0),
   presence_penalty: only(0),
   repetition_penalty: only(1),
-  modalities: z.array(z.literal('text', UNSUPPORTED)).nullish(),
+  modalities: z.array(z.literal('text', UNSUPPORTED)).nullish().describe(NEUTRAL),
   audio: never,
   prediction: never,
   web_search_options: never,
@@ -38,7 +46,7 @@ export const NEUTRAL_PARAMETERS = {
   store: only(false),
 };
 
-const Label = z.string().max(512).nullish();
+const Label = z.string().max(512).nullish().describe(LABEL);
 
 /** OpenAI's parameters that say something about a request and nothing about its answer. */
 export const LABELS = {
@@ -49,7 +57,8 @@ export const LABELS = {
   metadata: z
     .record(z.string().max(64), z.string().max(512))
     .refine((labels) => Object.keys(labels).length <= 16, 'at most 16 pairs')
-    .nullish(),
+    .nullish()
+    .describe(LABEL),
 };
 
 /** The fields of a message that clients echo from an answer, empty as answers have them. */

@@ -11,7 +11,14 @@ const Content = z
   .union(
     [
       z.string().max(MAX_MESSAGE_CHARS),
-      z.array(strict({ type: z.literal('text'), text: z.string().max(MAX_MESSAGE_CHARS) })).max(64),
+      z
+        .array(
+          strict({
+            type: z.literal('text').describe('Always `text`.'),
+            text: z.string().max(MAX_MESSAGE_CHARS).describe('The text.'),
+          }),
+        )
+        .max(64),
     ],
     'send text: a string, or parts of type text',
   )
@@ -22,8 +29,9 @@ const Content = z
 const ChatMessage = strict({
   role: z
     .enum(['system', 'developer', 'user', 'assistant'], 'use system, user or assistant')
-    .transform((role) => (role === 'developer' ? 'system' : role)),
-  content: Content,
+    .transform((role) => (role === 'developer' ? 'system' : role))
+    .describe('The speaker; `developer` is `system`.'),
+  content: Content.describe('The text, or its parts.'),
   ...NEUTRAL_MESSAGE_FIELDS,
 }).transform(({ role, content }) => ({ role, content }));
 
@@ -31,25 +39,32 @@ const Tokens = z.number().int().min(1).max(131_072);
 
 /** The body of `POST /v1/chat/completions`. Fields that are not honoured are refused by name. */
 export const ChatRequest = strict({
-  model: ModelName,
-  messages: z.array(ChatMessage).min(1).max(MAX_MESSAGES),
-  max_tokens: Tokens.nullish(),
-  max_completion_tokens: Tokens.nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
-  top_p: z.number().gt(0).max(1).nullish(),
-  seed: z.number().int().nullish(),
+  model: ModelName.describe('Name of a model of GET /v1/models.'),
+  messages: z.array(ChatMessage).min(1).max(MAX_MESSAGES).describe('The conversation.'),
+  max_tokens: Tokens.nullish().describe('Tokens of the answer at most.'),
+  max_completion_tokens: Tokens.nullish().describe('The same under its newer name.'),
+  temperature: z.number().min(0).max(2).nullish().describe('Randomness of the answer.'),
+  top_p: z.number().gt(0).max(1).nullish().describe('Share of the probability that is sampled.'),
+  seed: z
+    .number()
+    .int()
+    .nullish()
+    .describe('The same seed gives the same answer, where the server honours it.'),
   stop: z
     .union([z.string().min(1).max(256), z.array(z.string().min(1).max(256)).max(4)])
     .transform((stop) => (typeof stop === 'string' ? [stop] : stop))
-    .nullish(),
-  stream: z.boolean().nullish(),
+    .nullish()
+    .describe('Texts at which the answer ends.'),
+  stream: z.boolean().nullish().describe('Answer with server-sent events.'),
   stream_options: strict({
-    include_usage: z.boolean().nullish(),
-    include_obfuscation: z.literal(false, UNSUPPORTED).nullish(),
-  }).nullish(),
+    include_usage: z.boolean().nullish().describe('Send a last chunk with the usage.'),
+    include_obfuscation: z.literal(false, UNSUPPORTED).nullish().describe('Not supported.'),
+  })
+    .nullish()
+    .describe('Of a stream.'),
   ...NEUTRAL_PARAMETERS,
   ...LABELS,
-});
+}).meta({ id: 'ChatCompletionRequest' });
 export type ChatRequest = z.infer<typeof ChatRequest>;
 export type ChatMessage = z.infer<typeof ChatMessage>;
 

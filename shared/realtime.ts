@@ -13,32 +13,49 @@ export const TICKET_DEFAULT_SECONDS = 3600;
 export const TICKET_MAX_SECONDS = 86_400;
 
 /** The body of `POST /realtime/token`: for oneself, or with `containerId` a share link to that one desktop. */
-export const TicketRequest = z.strictObject({
-  containerId: z.string().min(1).max(64).optional(),
-  mode: z.enum(['view', 'control']).default('view'),
-  ttlSeconds: z.number().int().min(10).max(TICKET_MAX_SECONDS).default(TICKET_DEFAULT_SECONDS),
-});
+export const TicketRequest = z
+  .strictObject({
+    containerId: z
+      .string()
+      .min(1)
+      .max(64)
+      .optional()
+      .describe('Makes a share link for this container; without it the ticket is your own.'),
+    mode: z.enum(['view', 'control']).default('view').describe('`control` permits input.'),
+    ttlSeconds: z
+      .number()
+      .int()
+      .min(10)
+      .max(TICKET_MAX_SECONDS)
+      .default(TICKET_DEFAULT_SECONDS)
+      .describe('Seconds for which it is valid.'),
+  })
+  .meta({ id: 'TicketRequest' });
 
 /** Its answer. `url` is where the relay's Socket.IO lives. */
-export const Ticket = z.object({
-  id: z.string(),
-  token: z.string(),
-  url: z.string(),
-  expiresAt: z.iso.datetime(),
-});
+export const Ticket = z
+  .object({
+    id: z.string().describe('Revokes it.'),
+    token: z.string().describe('The ticket: `auth.token` of the Socket.IO connection.'),
+    url: z.string().describe('Address of the relay.'),
+    expiresAt: z.iso.datetime().describe('When it expires, in UTC.'),
+  })
+  .meta({ id: 'Ticket' });
 export type Ticket = z.infer<typeof Ticket>;
 
 /** Share links of one user that work at the same time. */
 export const MAX_SHARE_LINKS = 200;
 
 /** A share link as `GET /realtime/tokens` lists it: `id` revokes it. */
-export const ShareLink = z.object({
-  id: z.string(),
-  containerId: z.string(),
-  mode: z.enum(['view', 'control']),
-  createdAt: z.iso.datetime(),
-  expiresAt: z.iso.datetime(),
-});
+export const ShareLink = z
+  .object({
+    id: z.string().describe('Revokes it.'),
+    containerId: z.string().describe('The container that it opens.'),
+    mode: z.enum(['view', 'control']).describe('`control` permits input.'),
+    createdAt: z.iso.datetime().describe('When it was made, in UTC.'),
+    expiresAt: z.iso.datetime().describe('When it expires, in UTC.'),
+  })
+  .meta({ id: 'ShareLink' });
 export type ShareLink = z.infer<typeof ShareLink>;
 
 /**

@@ -45,6 +45,8 @@ export type SubmitRequest = {
   /** SHA-256 of the body, when the caller sent an `Idempotency-Key`. */
   bodyHash?: string;
   userId: string;
+  /** See `recordPrefixes`. */
+  prefixes: { job: string; container: string };
   quotas: Quotas;
   openTtlMs: number;
   reservationMs: number;

@@ -179,25 +179,29 @@ export const HostDropped = z.object({
 export type HostDropped = z.infer<typeof HostDropped>;
 
 /** Who watches, as its owner sees it. `id` is unique to the socket and desktop. */
-export const Viewer = z.object({
-  id: z.string(),
-  userId: z.string(),
-  /** The ticket or share link by which it came. */
-  ticketId: z.string(),
-  /** It is a guest with a share link: `userId` is who made that. */
-  shared: z.boolean().default(false),
-  mode: z.enum(['view', 'control']),
-  control: z.boolean(),
-  /** ISO 8601, since when. */
-  since: z.iso.datetime(),
-});
+export const Viewer = z
+  .object({
+    id: z.string().describe('Unique to the socket and container.'),
+    userId: z.string().describe('The user, or of a guest the owner of its link.'),
+    /** The ticket or share link by which it came. */
+    ticketId: z.string().describe('The ticket or share link by which it came.'),
+    /** It is a guest with a share link: `userId` is who made that. */
+    shared: z.boolean().default(false).describe('It is a guest with a share link.'),
+    mode: z.enum(['view', 'control']).describe('What its ticket permits.'),
+    control: z.boolean().describe('It holds control.'),
+    /** ISO 8601, since when. */
+    since: z.iso.datetime().describe('Since when, in UTC.'),
+  })
+  .meta({ id: 'Viewer' });
 export type Viewer = z.infer<typeof Viewer>;
 
 /** The answer of `GET /containers/:id/viewers`. */
-export const Viewers = z.object({
-  items: z.array(Viewer),
-  control: Holder.nullable(),
-});
+export const Viewers = z
+  .object({
+    items: z.array(Viewer).describe('The viewers on all nodes, the first to come first.'),
+    control: Holder.nullable().describe('The holder of control.'),
+  })
+  .meta({ id: 'Viewers' });
 export type Viewers = z.infer<typeof Viewers>;
 
 /** The answer of `vnc:viewers`. */

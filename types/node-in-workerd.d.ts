@@ -14,7 +14,13 @@ declare module 'node:crypto' {
 declare module 'node:events' {
   export class EventEmitter {
     on(event: string, listener: (...args: never[]) => void): this;
-    emit(event: string, ...args: unknown[]): boolean;
+    once(event: string, listener: (...args: never[]) => void): this;
+    off(event: string, listener: (...args: never[]) => void): this;
+    removeListener(event: string, listener: (...args: never[]) => void): this;
+    removeAllListeners(event?: string | symbol): this;
+    emit(event: string | symbol, ...args: unknown[]): boolean;
+    setMaxListeners(count: number): this;
+    getMaxListeners(): number;
   }
 }
 declare module 'node:zlib' {

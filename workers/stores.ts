@@ -4,6 +4,7 @@ import type { Logger } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
 import { Records } from '@warmwind/shared/node/records';
 import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { Reservations } from '@warmwind/shared/node/reservations';
 import { Queue } from 'bullmq';
 import type { Config } from './config.ts';
 import type { Metrics } from './metrics.ts';
@@ -66,6 +67,7 @@ export function createStores(config: Config, metrics: Metrics, log: Logger) {
     queue,
     ledger,
     records: new Records(queueRedis, publisher, ledger, notify),
+    reservations: new Reservations(queueRedis),
 
     /** What needs the ledger before it is there waits by itself. */
     migrate: () => ledger?.migrate(migrating.signal),

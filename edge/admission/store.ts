@@ -1,7 +1,7 @@
 import type { Redis } from '@upstash/redis/cloudflare';
 import { planOf, SUBMIT_PLANS } from '@warmwind/shared/contract/plan';
 import { newId } from '@warmwind/shared/ids';
-import { keys } from '@warmwind/shared/keys';
+import { keys, recordPrefixes } from '@warmwind/shared/keys';
 import type { Restore } from '@warmwind/shared/ledger/restore';
 import type { Earlier } from '@warmwind/shared/ledger/submissions';
 import { restoreRecord } from '@warmwind/shared/lua/restore.lua';
@@ -70,6 +70,7 @@ export class SubmissionStore {
       scopes: scopesForLua(scopes),
       ...(idempotency ? { bodyHash: idempotency.requestHash } : {}),
       userId,
+      prefixes: recordPrefixes(userId),
       quotas,
       openTtlMs: OPEN_RECORD_TTL_MS,
       unconfirmedTtlMs: this.#unconfirmedTtlMs,
@@ -79,8 +80,11 @@ export class SubmissionStore {
     const of = { userId, scopes: submission.scopes, jobId, idempotencyHash: idempotency?.keyHash };
     const input = submission.action === 'new' ? submission.input : '';
     const decide = input.length < LARGE_INPUT ? this.#decide : this.#decideLarge;
+    const askedAt = Date.now();
     const [raw, verdict] = await decide(of, { request: JSON.stringify(request), input });
-    return { decision: readDecision(raw, scopes), verdict };
+    const decision = readDecision(raw, scopes);
+    this.#limiter.note(userId, submission.scopes, decision, askedAt);
+    return { decision, verdict };
   }
 
   #retryOf({ jobId, requestId }: Retry) {
@@ -103,7 +107,7 @@ export class SubmissionStore {
   async withdraw({ userId, idempotency }: NewJob, jobId: string, records: ChangedRecords): Promise<void> {
     const of = { userId, jobId, idempotencyHash: idempotency?.keyHash };
     const made = (records.containers ?? []).flatMap(({ record }) => record.id ?? []);
-    await this.#withdraw(of, { jobId }, made);
+    await this.#withdraw(of, { jobId, containerPrefix: recordPrefixes(userId).container }, made);
   }
 
   /** Deletes a key that stands for no job. */

@@ -3,7 +3,7 @@ import { inference } from '@warmwind/shared/contract/commands/inference';
 import { planOf, type SubmitPlan } from '@warmwind/shared/contract/plan';
 import type { JobKind } from '@warmwind/shared/contract/registry';
 import { newId } from '@warmwind/shared/ids';
-import { keys } from '@warmwind/shared/keys';
+import { keys, recordPrefixes } from '@warmwind/shared/keys';
 import { submitScript } from '@warmwind/shared/lua/submit.lua';
 import { type SubmitRequest, type SubmitVerdict, submitKeys } from '@warmwind/shared/records';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -52,6 +52,7 @@ const USER = 'ada';
 const BOUNDS = {
   scopes: [],
   userId: USER,
+  prefixes: recordPrefixes(USER),
   openTtlMs: 60_000,
   unconfirmedTtlMs: { record: 60_000, key: 60_000 },
   reservationMs: 60_000,

@@ -1,5 +1,5 @@
 import { CANCEL_PLANS } from '@warmwind/shared/contract/plan';
-import { CANCELLED_CHANNEL, keys } from '@warmwind/shared/keys';
+import { CANCELLED_CHANNEL, keys, recordPrefixes } from '@warmwind/shared/keys';
 import { cancelJob } from '@warmwind/shared/lua/cancel.lua';
 import {
   type CancelVerdict,
@@ -29,6 +29,7 @@ export async function cancelRun(
       maxChanges: ledger ? MAX_CHANGES : '',
       channel: CANCELLED_CHANNEL,
       plans: JSON.stringify(CANCEL_PLANS),
+      containerPrefix: recordPrefixes(userId).container,
     },
   );
   const trip = redis.pipeline();

@@ -14,11 +14,15 @@ type Operation = {
   requestBody?: { content: Content };
   responses: Record<string, Answer>;
 };
-type Document = { paths: Record<string, Record<string, Operation>>; components: { headers: object } };
+type Document = {
+  paths: Record<string, Record<string, Operation>>;
+  components: { headers: object; schemas: Record<string, Schema> };
+};
 
 let edge: TestEdge;
 let relay: TestRelay;
 let paths: Document['paths'];
+let schemas: Record<string, Schema>;
 let ajv: Ajv2020;
 let operations: [name: string, path: string, operation: Operation][];
 
@@ -30,6 +34,7 @@ beforeAll(async () => {
   });
   const document = (await edge.call(undefined, 'GET', '/openapi.json')).body as Document;
   ({ paths } = document);
+  ({ schemas } = document.components);
   ajv = new Ajv2020({ strict: false, validateFormats: false });
   ajv.addSchema(document, 'document');
   operations = Object.entries(paths).flatMap(([path, methods]) =>
@@ -53,10 +58,52 @@ function schemaAt(...place: string[]): ValidateFunction {
   return schema;
 }
 
+type Schema = {
+  $ref?: string;
+  allOf?: Schema[];
+  properties?: Record<string, Schema>;
+  items?: Schema;
+  description?: string;
+};
+
+/** The fields without a description below a schema; a reference to a named schema counts as one. */
+function undescribed(at: string, seen: Set<string>, schema: Schema = schemas[nameOf(at)] ?? {}): string[] {
+  if (seen.has(at)) return [];
+  seen.add(at);
+  const { properties = {}, items, allOf = [] } = schema;
+  const below = Object.entries(properties).flatMap(([name, field]) => [
+    ...(field.description || field.$ref || field.allOf ? [] : [`${at}.${name}`]),
+    ...undescribed(field.$ref ?? `${at}.${name}`, seen, field.$ref ? undefined : field),
+  ]);
+  const further = [...(items ? [items] : []), ...allOf].flatMap((part) =>
+    undescribed(part.$ref ?? `${at}[]`, seen, part.$ref ? undefined : part),
+  );
+  return [...below, ...further];
+}
+const nameOf = (ref: string): string => ref.replace('#/components/schemas/', '');
+
 const JSON_TYPE = 'application/json';
 const wrong = (schema: ValidateFunction, value: unknown) => (schema(value) ? [] : schema.errors);
 
 describe('in /openapi.json', () => {
+  test('every JSON body is a schema of the components, whose fields are described', () => {
+    const named = new Set<string>();
+    for (const [name, , { requestBody, responses }] of operations) {
+      for (const { content } of [requestBody ?? {}, ...Object.values(responses)]) {
+        const schema = content?.[JSON_TYPE]?.schema;
+        // The body of a command that takes nothing.
+        if (!schema || JSON.stringify((schema as Schema).properties) === '{}') continue;
+        expect([name, schema]).toEqual([
+          name,
+          { $ref: expect.stringMatching(/^#\/components\/schemas\/\w+$/) },
+        ]);
+        named.add((schema as { $ref: string }).$ref);
+      }
+    }
+    expect(named.size).toBeGreaterThan(15);
+    expect([...named].flatMap((ref) => undescribed(ref, new Set()))).toEqual([]);
+  });
+
   test('every operation has a name of its own, its path parameters, and the failures it shares with others', () => {
     const ids = operations.map(([, , { operationId }]) => operationId);
     expect(new Set(ids).size).toBe(ids.length);
@@ -75,10 +122,10 @@ describe('in /openapi.json', () => {
   });
 
   test('fields and states that do nothing yet say so', () => {
-    const start = JSON.stringify(paths['/containers/start']?.post?.requestBody);
+    const start = JSON.stringify(schemas.StartContainer);
     expect(start).toContain('No host gives desktops a GPU yet: more than 0 is answered 400.');
     expect(start).toContain('No snapshots can be taken yet: every name is answered 404.');
-    expect(JSON.stringify(paths['/containers/{id}']?.get)).toContain('`paused` does not occur yet.');
+    expect(JSON.stringify(schemas.Container)).toContain('`paused` does not occur yet.');
   });
 
   test('every answer has the headers that it comes with', () => {

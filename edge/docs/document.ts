@@ -58,8 +58,8 @@ export function document(app: App, info: Info): object {
     }
   }
   const schemas = {
-    ...components?.schemas,
     ...eventSchemas('draft-2020-12', { WebhookEvent }),
+    ...components?.schemas,
     Event: anyEventSchema,
   };
   return { ...rest, paths, webhooks: WEBHOOKS, components: { ...components, schemas, headers: HEADERS } };

@@ -21,7 +21,8 @@ export const DESCRIPTION = `Desktops on demand: ask for one here, watch it live 
 
 Every answer carries \`X-Request-Id\` (yours is kept when it is up to 64 letters, digits, _ or -). Limited answers carry
 \`X-RateLimit-Limit\`, \`X-RateLimit-Remaining\` and \`X-RateLimit-Reset\` (epoch seconds) of the tightest tier, and
-\`RateLimit-Policy\` and \`RateLimit\` with all tiers; 429 and 503 carry \`Retry-After\`.
+\`RateLimit-Policy\` and \`RateLimit\` with all tiers; 429 and 503 carry \`Retry-After\`. A client that
+does not wait so long is answered more slowly, by a second at most.
 
 A POST that submits takes an \`Idempotency-Key\`: the same key and body answer with the same job and
 \`Idempotent-Replayed: true\` for 24 hours. A 503 on a submission means that it is unknown whether it was accepted: send

@@ -29,9 +29,9 @@ export const noRoute =
     answerError(noSuchRoute(routesNear(app, c.req.path)), c);
 
 /** Ends the paths that have routes by now: their other methods have none, and need no token to be told so. */
-export function closeOpenPaths(app: App): void {
+export function closeOpenPaths(app: App, paced: MiddlewareHandler<AppEnv>): void {
   const open = new Set(app.routes.filter(({ method }) => method !== 'ALL').map(({ path }) => path));
-  for (const path of open) app.all(path, noRoute(app));
+  for (const path of open) app.all(path, paced, noRoute(app));
 }
 
 /** The routes that have the same first segment as a path, by name: `GET /v1/models`. */

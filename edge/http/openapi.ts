@@ -5,14 +5,22 @@ import { failed } from '../docs/examples.ts';
 /** The body of every failed answer, for the document. */
 const FailedAnswer = z
   .object({
-    statusCode: z.number().int(),
-    code: z.enum(Object.keys(ERROR_STATUS) as ErrorCode[]),
+    statusCode: z.number().int().describe('The HTTP status.'),
+    code: z.enum(Object.keys(ERROR_STATUS) as ErrorCode[]).describe('Stable; later versions add codes.'),
     message: z.string().describe('What to do next.'),
-    requestId: z.string(),
-    issues: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
-    retryAfterMs: z.number().int().optional(),
-    limit: z.number().int().optional(),
-    used: z.number().int().optional(),
+    requestId: z.string().describe('Names this request in our logs.'),
+    issues: z
+      .array(
+        z.object({
+          path: z.string().describe('Where: `width`, `messages.0.role`.'),
+          message: z.string().describe('What would be right.'),
+        }),
+      )
+      .optional()
+      .describe('Each thing that is wrong with the request.'),
+    retryAfterMs: z.number().int().optional().describe('Milliseconds after which the request may succeed.'),
+    limit: z.number().int().optional().describe('The quota.'),
+    used: z.number().int().optional().describe('How much of it is used.'),
   } satisfies Record<keyof ErrorBody, z.ZodType>)
   .openapi('Error');
 

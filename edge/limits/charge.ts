@@ -59,12 +59,15 @@ export const limited = (limiter: Limiter, without: WithoutLimiter) =>
   });
 
 /**
- * Limits a route that submits: its tiers are decided by the script that accepts the job. A request that ended before
+ * Limits a route that submits: its tiers are decided by the script that accepts the job. A user known to be over them is
+ * refused before the body is read. A request that ended before
  * that script was asked (its body is wrong, say) is charged here, so that it consumes as any other does; one whose body
  * takes its time is charged before it is complete.
  */
 export const limitedBySubmission = (limiter: Limiter, scopes: readonly LimitScope[]) =>
   createMiddleware<AppEnv>(async (c, next) => {
+    const denied = await limiter.deny(c.get('user').id, scopes);
+    if (denied) applyDecision(c, denied, c.get('user').id);
     const chargeNow = async () => {
       if (c.get('charged')) return;
       const charged = charge(c, limiter, c.get('user').id, scopes, 'closed');

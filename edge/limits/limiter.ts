@@ -2,13 +2,20 @@ import { Ratelimit } from '@upstash/ratelimit';
 import type { Redis } from '@upstash/redis/cloudflare';
 import type { LimitScope, RateLimits } from '@warmwind/shared/limits';
 import type { Decision, Scope } from './decision.ts';
+import { Denials } from './denials.ts';
+import { Pace } from './pace.ts';
 import { slidingLog } from './sliding-log.ts';
 
-/** The deployment's tiers on one Redis. Every question is one trip and throws when Redis does not answer in time. */
+/** How fast requests are refused that the limiter need not be asked about. */
+const REFUSALS = { perSecond: 10, burst: 10 };
+
+/** The deployment's tiers on one Redis. A question is one trip and throws when Redis does not answer in time. */
 export class Limiter {
   readonly #redis: Redis;
   readonly #limits: RateLimits;
   readonly #ratelimits = new Map<string, Ratelimit>();
+  readonly #denials = new Denials();
+  readonly #refusals = new Pace(REFUSALS);
 
   /** @param redis a client that bounds its trips itself; see `createRedis` */
   constructor(redis: Redis, limits: RateLimits) {
@@ -18,7 +25,32 @@ export class Limiter {
 
   /** Counts one request of `subject` (a user or an address) against all tiers of `scopes`, or none when one is full. */
   async charge(subject: string, scopes: readonly LimitScope[]): Promise<Decision> {
-    return decisionOf(await this.#ratelimit(scopes).limit(subject));
+    const denied = await this.deny(subject, scopes);
+    if (denied) return denied;
+    const askedAt = Date.now();
+    const decision = decisionOf(await this.#ratelimit(scopes).limit(subject));
+    this.note(subject, scopes, decision, askedAt);
+    return decision;
+  }
+
+  /**
+   * The limiter's denial where it is known without asking. A subject that goes on asking waits for it.
+   * @returns undefined when the limiter has to be asked
+   */
+  async deny(subject: string, scopes: readonly LimitScope[]): Promise<Decision | undefined> {
+    const key = keyOf(subject, scopes);
+    if (!this.#denials.find(key)) return undefined;
+    await this.#refusals.wait(key);
+    // The wait may have lasted longer than the denial.
+    return this.#denials.find(key);
+  }
+
+  /**
+   * Takes note of a decision that was made together with other things.
+   * @param askedAt when it was asked for, ms since 1970
+   */
+  note(subject: string, scopes: readonly LimitScope[], decision: Decision, askedAt: number): void {
+    this.#denials.note(keyOf(subject, scopes), decision, askedAt);
   }
 
   /** Where `subject` stands, without counting anything. */
@@ -48,6 +80,8 @@ export class Limiter {
     return created;
   }
 }
+
+const keyOf = (subject: string, scopes: readonly LimitScope[]): string => `${scopes.join()} ${subject}`;
 
 function decisionOf(answer: object): Decision {
   if ('decision' in answer) return answer.decision as Decision;

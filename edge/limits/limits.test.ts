@@ -1,8 +1,12 @@
 import { keys } from '@warmwind/shared/keys';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
 
 let edge: TestEdge;
+/** Another one in each test: what is emptied between them is not what the edge knows of a denial. */
+let user = 'ada';
+let users = 0;
 
 beforeAll(async () => {
   edge = await startTestEdge({ RATE_LIMITS: '{"user": ["6/min", "100/h"], "containers.start": ["2/min"]}' });
@@ -11,12 +15,12 @@ afterAll(() => edge?.stop());
 beforeEach(async () => {
   await edge.gateway.redis.client.flushall();
   edge.lines.length = 0;
+  user = `ada-${users++}`;
 });
 
-const get = (path: string) => edge.call('ada', 'GET', path);
-const post = (path: string, body?: unknown, headers = {}) =>
-  edge.call('ada', 'POST', path, { body, headers });
-const used = () => edge.gateway.redis.client.zcard(keys.limit('ada', 'user'));
+const get = (path: string) => edge.call(user, 'GET', path);
+const post = (path: string, body?: unknown, headers = {}) => edge.call(user, 'POST', path, { body, headers });
+const used = () => edge.gateway.redis.client.zcard(keys.limit(user, 'user'));
 
 describe('a limited answer', () => {
   test('carries the headers of the contract', async () => {
@@ -42,6 +46,36 @@ describe('a limited answer', () => {
   test('denials are logged once per user and window', async () => {
     for (let i = 0; i < 10; i += 1) await get('/jobs');
     expect(edge.lines.filter((line) => line.includes('"rate limited"'))).toHaveLength(1);
+  });
+
+  test('a user that goes on asking is refused without trips', async () => {
+    for (let i = 0; i < 7; i += 1) await get('/jobs');
+    expect((await post('/inference', { model: 'm', prompt: 'p' })).status).toBe(429);
+    edge.trips();
+    for (let i = 0; i < 8; i += 1) {
+      const denied = await get('/jobs');
+      expect([denied.status, denied.headers.get('X-RateLimit-Remaining')]).toEqual([429, '0']);
+      expect(Number(denied.body.retryAfterMs)).toBeGreaterThan(1000);
+    }
+    // It is asked again each second.
+    expect(edge.trips()).toBeLessThan(6);
+  });
+
+  test('a flood of refused requests waits, and other users are answered meanwhile', async () => {
+    for (let i = 0; i < 7; i += 1) await get('/jobs');
+    const order: number[] = [];
+    const ask = async (asked: Promise<{ status: number }>) => order.push((await asked).status);
+    const flood = Array.from({ length: 60 }, () => ask(get('/jobs')));
+    const other = ask(edge.call(`${user}-other`, 'GET', '/jobs'));
+    await Promise.all([...flood, other]);
+    expect(order.filter((status) => status === 429)).toHaveLength(60);
+    expect(order.indexOf(200)).toBeLessThan(60);
+  });
+
+  test('a denial that has been lost with the log of the limiter is not kept', async () => {
+    for (let i = 0; i < 7; i += 1) await get('/jobs');
+    await edge.gateway.redis.client.flushall();
+    await waitFor('the limiter to be asked again', async () => (await get('/jobs')).status === 200);
   });
 
   test('concurrent requests never get more than the limit', async () => {

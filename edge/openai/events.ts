@@ -1,19 +1,16 @@
 import { backoff } from '@warmwind/shared/backoff';
+import { readEventStream, Silence } from '@warmwind/shared/client/event-stream';
+import { pause } from '@warmwind/shared/client/pause';
 import { isEnvelope } from '@warmwind/shared/contract/events';
 import type { Envelope } from '@warmwind/shared/events';
-import { createParser } from 'eventsource-parser';
 import type { Relay } from '../realtime/relay.ts';
 import { NoAnswer } from './errors.ts';
 
-/** The relay says something every 15 s: a stream that says nothing for longer is dead. */
-const SILENT_MS = 40_000;
 /** How often in a row, and how far apart, a stream that broke off is taken up again. */
 const TRIES = 12;
 const PAUSES = { firstMs: 200, maxMs: 2000 };
 /** How long one stream of an answer may take, seconds: the next one goes on. */
 const TICKET_SECONDS = 600;
-/** What a stream may hold back without an end of an event, characters: as much as the largest event has. */
-const MAX_EVENT = 8 * 2 ** 20;
 
 /**
  * A job's events, each once and in order, from the first on. A stream that breaks off goes on at whichever relay node takes
@@ -41,7 +38,7 @@ export async function* jobEvents(
   }
 }
 
-/** What one stream of the relay brings until it ends, however that is. */
+/** The events of one stream of the relay until it ends, however that is. */
 async function* open(
   relay: Relay,
   user: string,
@@ -56,42 +53,12 @@ async function* open(
     await response?.body?.cancel();
     return;
   }
-  const parsed: Envelope[] = [];
-  const parser = createParser({
-    maxBufferSize: MAX_EVENT,
-    onEvent: ({ data }) => {
-      const event: unknown = JSON.parse(data);
-      // One that a later version records tells nothing of an answer.
-      if (isEnvelope(event)) parsed.push(event);
-    },
-  });
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  const stop = () => void reader.cancel().catch(() => undefined);
-  signal.addEventListener('abort', stop);
+  const silence = new Silence(signal);
   try {
-    for (;;) {
-      const silent = setTimeout(stop, SILENT_MS);
-      const { done, value } = await reader.read().finally(() => clearTimeout(silent));
-      if (done) return;
-      parser.feed(value);
-      yield* parsed.splice(0);
-    }
+    // An event that a later version records tells nothing of an answer.
+    for await (const event of readEventStream(response.body, silence)) if (isEnvelope(event)) yield event;
   } catch (error) {
-    // A relay that went away in mid-stream; a signal is its owner's.
+    // A relay that went away, or fell silent; a signal is its owner's.
     if (signal.aborted) throw error;
-  } finally {
-    signal.removeEventListener('abort', stop);
-    stop();
   }
 }
-
-const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-    function done() {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-  });

@@ -5,12 +5,14 @@ import { failures } from '../http/openapi.ts';
 /** The body of every failed answer in OpenAI's form, for the document. */
 const OpenAiError = z
   .object({
-    error: z.object({
-      message: z.string().describe('What to do next.'),
-      type: z.string(),
-      code: z.string().nullable(),
-      param: z.string().nullable(),
-    }),
+    error: z
+      .object({
+        message: z.string().describe('What to do next.'),
+        type: z.string().describe('The class of the error.'),
+        code: z.string().nullable().describe('The code of the error.'),
+        param: z.string().nullable().describe('The parameter that it is about.'),
+      })
+      .describe('The error.'),
   })
   .openapi('OpenAiError');
 

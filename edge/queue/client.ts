@@ -7,6 +7,8 @@ import { Scripts } from './scripts.ts';
 import { type Command, RedisError, type Reply, type RestOptions, RestTransport } from './transport.ts';
 
 type Name = keyof typeof COMMANDS;
+/** Those that a client has outside of a transaction. */
+type Commands = Pick<IRedisClient, Extract<Name, keyof IRedisClient>>;
 type Build = (...args: unknown[]) => Command;
 
 const NAMES = Object.keys(COMMANDS) as Name[];
@@ -40,8 +42,8 @@ export function createRestClient(options: RestOptions, aside?: Aside): IRedisCli
       name,
       async (...args: unknown[]) => read(name, await transport.command(build(name, args))),
     ]),
-  );
-  const client = Object.assign(events, commands, {
+  ) as Commands;
+  const client: IRedisClient = Object.assign(events, commands, {
     status: 'ready',
     isCluster: false,
     options: {},
@@ -79,7 +81,7 @@ export function createRestClient(options: RestOptions, aside?: Aside): IRedisCli
     events.emit('close');
     events.emit('end');
   };
-  return client as unknown as IRedisClient;
+  return client;
 }
 
 /** Commands that go in one trip. A script comes whole the first time it is used in it: no cache is relied on. */

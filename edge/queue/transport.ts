@@ -1,11 +1,15 @@
+import { parseJson } from '@warmwind/shared/json';
 import { cutText } from '@warmwind/shared/text';
+import { z } from 'zod';
 
 /** What Redis takes as an argument; bytes only as arguments of scripts (see `scripts.ts`). */
 type Argument = string | number;
 export type Command = Argument[];
 
 /** One command's answer in a batch. */
-export type Reply = { result?: unknown; error?: string };
+const Reply = z.object({ result: z.unknown().optional(), error: z.string().optional() });
+export type Reply = z.infer<typeof Reply>;
+const Replies = z.union([z.array(Reply), Reply]);
 
 export type RestOptions = { url: string; token: string; timeoutMs: number };
 
@@ -32,19 +36,23 @@ export class RestTransport {
 
   /** One command. */
   async command(command: Command): Promise<unknown> {
-    const { result, error } = await this.#post<Reply>('', command);
+    const { result, error } = await this.#post(Reply, '', command);
     if (error !== undefined) throw new RedisError(cutText(error, 200));
     return result;
   }
 
   /** Several commands in one trip: `/pipeline` one after another, `/multi-exec` as one transaction. */
   async batch(path: '/pipeline' | '/multi-exec', commands: Command[]): Promise<Reply[]> {
-    const replies = await this.#post<Reply[] | Reply>(path, commands);
+    const replies = await this.#post(Replies, path, commands);
     if (Array.isArray(replies)) return replies;
     throw new RedisError(cutText(replies.error ?? 'the batch was refused', 200));
   }
 
-  async #post<T>(path: string, body: unknown): Promise<T> {
+  async #post<Schema extends z.ZodType>(
+    schema: Schema,
+    path: string,
+    body: unknown,
+  ): Promise<z.output<Schema>> {
     const { url, token, timeoutMs } = this.#options;
     let status: number;
     let text: string;
@@ -66,9 +74,9 @@ export class RestTransport {
     if (status === 401 || status === 403) throw new QueueUnavailable('the queue refused our token');
     if (status >= 500) throw new QueueUnavailable(`the queue answered with HTTP ${status}`);
     try {
-      return JSON.parse(text) as T;
+      return parseJson(schema, text);
     } catch {
-      throw new QueueUnavailable(`the queue answered HTTP ${status} without JSON`);
+      throw new QueueUnavailable(`the queue answered HTTP ${status} with something else than a reply`);
     }
   }
 }

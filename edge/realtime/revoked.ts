@@ -1,19 +1,49 @@
-import type { Pipeline } from '@upstash/redis/cloudflare';
-import { REVOKED_CHANNEL } from '@warmwind/shared/keys';
-import type { Revoked } from '@warmwind/shared/realtime';
+import type { Pipeline, Redis } from '@upstash/redis/cloudflare';
+import { keys, REVOKED_CHANNEL } from '@warmwind/shared/keys';
+import { type Revoked, TICKET_MAX_SECONDS } from '@warmwind/shared/realtime';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { unavailable } from '../http/errors.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
 
-/** Adds the message to all relays, which close what is open, to the trip that records a revocation. */
-export const publishRevoked = (trip: Pipeline, revoked: Revoked): Pipeline =>
-  trip.publish(REVOKED_CHANNEL, JSON.stringify(revoked)) as unknown as Pipeline;
+/**
+ * Revokes one ticket or share link of the caller. The id is kept until no ticket can be valid that was issued before: when
+ * this one expires is not known.
+ * @throws ApiError `unavailable` when it is unknown whether the ticket was revoked
+ */
+export async function revokeTicket(c: Context<AppEnv>, redis: Redis, ticketId: string): Promise<void> {
+  const userId = c.get('user').id;
+  const key = keys.revoked(userId);
+  const now = Date.now();
+  const until = now + TICKET_MAX_SECONDS * 1000;
+  const trip = redis
+    .pipeline()
+    .zremrangebyscore(key, 0, now)
+    .zadd(key, { score: until, member: ticketId })
+    .pexpireat(key, until)
+    .hdel(keys.shareLinks(userId), ticketId);
+  await publish(c, trip, { userId, ticketId });
+}
 
-/** Makes the trip. @throws ApiError `unavailable` when it is unknown whether Redis did */
-export async function revoke(c: Context<AppEnv>, trip: Pipeline): Promise<void> {
+/**
+ * Revokes all tickets and share links of the caller that exist now.
+ * @throws ApiError `unavailable` when it is unknown whether they were revoked
+ */
+export async function revokeAllTickets(c: Context<AppEnv>, redis: Redis): Promise<void> {
+  const userId = c.get('user').id;
+  const before = Date.now();
+  const trip = redis
+    .pipeline()
+    .set(keys.revokedBefore(userId), `${before}`, { px: TICKET_MAX_SECONDS * 1000 })
+    .del(keys.shareLinks(userId));
+  await publish(c, trip, { userId, before });
+}
+
+/** Makes the trip that records a revocation, with the message to all relays, which close what is open. */
+async function publish(c: Context<AppEnv>, trip: Pipeline, revoked: Revoked): Promise<void> {
   try {
+    trip.publish(REVOKED_CHANNEL, JSON.stringify(revoked));
     await trip.exec();
   } catch (error) {
     log.warn('a revocation is unknown', { requestId: c.get('requestId'), ...failureOf(error) });

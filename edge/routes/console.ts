@@ -1,6 +1,7 @@
+import type { MiddlewareHandler } from 'hono';
 import type { Config } from '../config.ts';
 import { contentPolicy } from '../console/policy.ts';
-import type { App } from '../env.ts';
+import type { App, AppEnv } from '../env.ts';
 import { StaticText } from '../http/static-text.ts';
 
 const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#e8663c"/><path d="M5 12q5.5-5 11 0t11 0M5 21q5.5-5 11 0t11 0" fill="none" stroke="white" stroke-width="3" stroke-linecap="round"/></svg>
@@ -9,7 +10,11 @@ const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect 
 const ROBOTS = 'User-agent: *\nDisallow: /\n';
 
 /** `GET /`: the console, its two files, and what browsers and crawlers ask of every site. It talks to this edge and to the relay, and to nothing else. */
-export function consoleRoutes(app: App, { RELAY_URL, CORS_ORIGINS }: Config): void {
+export function consoleRoutes(
+  app: App,
+  { RELAY_URL, CORS_ORIGINS }: Config,
+  paced: MiddlewareHandler<AppEnv>,
+): void {
   const policy = contentPolicy(RELAY_URL, CORS_ORIGINS);
   const headers = { 'Content-Security-Policy': policy, 'Cache-Control': 'no-cache' };
   const serve = (path: string, name: 'page' | 'script' | 'style', type: string) => {
@@ -17,7 +22,7 @@ export function consoleRoutes(app: App, { RELAY_URL, CORS_ORIGINS }: Config): vo
       `${type}; charset=utf-8`,
       async () => (await import('../console/files.ts'))[name],
     );
-    app.get(path, (c) => text.respond(c, headers));
+    app.get(path, paced, (c) => text.respond(c, headers));
   };
   serve('/', 'page', 'text/html');
   serve('/console.js', 'script', 'text/javascript');
@@ -25,7 +30,7 @@ export function consoleRoutes(app: App, { RELAY_URL, CORS_ORIGINS }: Config): vo
 
   const still = (path: string, body: string, type: string) => {
     const text = new StaticText(type, () => body);
-    app.get(path, (c) => text.respond(c, { 'Cache-Control': 'public, max-age=86400' }));
+    app.get(path, paced, (c) => text.respond(c, { 'Cache-Control': 'public, max-age=86400' }));
   };
   still('/favicon.ico', ICON, 'image/svg+xml');
   still('/robots.txt', ROBOTS, 'text/plain; charset=utf-8');

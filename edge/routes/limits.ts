@@ -5,10 +5,11 @@ import { LIMITS } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { noQuery } from '../http/query.ts';
+import { pacedByUser } from '../limits/paced.ts';
 import { needed } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 
-/** `GET /limits`: looks without consuming, and is not limited itself. */
+/** `GET /limits`: looks without consuming, and is not limited itself; a user that looks all the time waits. */
 export function getLimitsRoute(app: App, { config, limiter, redis }: Services): void {
   const route = createRoute({
     method: 'get',
@@ -16,7 +17,7 @@ export function getLimitsRoute(app: App, { config, limiter, redis }: Services): 
     operationId: 'getLimits',
     summary: 'Your limits and what is left of them',
     security,
-    middleware: [noQuery] as const,
+    middleware: [pacedByUser(), noQuery] as const,
     responses: { 200: json(Limits, 'All tiers and quotas.', LIMITS), ...failures(400, 401, 429, 503) },
   });
   app.openapi(route, async (c) => {

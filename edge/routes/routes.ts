@@ -1,4 +1,5 @@
-import type { App } from '../env.ts';
+import type { MiddlewareHandler } from 'hono';
+import type { App, AppEnv } from '../env.ts';
 import type { Services } from '../services.ts';
 import { commandRoutes } from './commands.ts';
 import { consoleRoutes } from './console.ts';
@@ -24,10 +25,10 @@ import { revokeTicketRoute } from './realtime/revoke-ticket.ts';
 import { getUsageRoute } from './usage.ts';
 import { getWebhookSecretRoute } from './webhook-secret.ts';
 
-/** The routes that need no token. */
-export function openRoutes(app: App, services: Services): void {
-  consoleRoutes(app, services.config);
-  docsRoutes(app);
+/** The routes that need no token; `paced` bounds what one address takes of their files. */
+export function openRoutes(app: App, services: Services, paced: MiddlewareHandler<AppEnv>): void {
+  consoleRoutes(app, services.config, paced);
+  docsRoutes(app, paced);
   healthRoutes(app, services);
 }
 

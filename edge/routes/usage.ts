@@ -19,6 +19,8 @@ const Day = z.iso
   .date({ error: 'use a day as YYYY-MM-DD' })
   .refine((day) => day >= '1970', 'use a day since 1970');
 
+const Usage = z.object({ items: z.array(UsageDay).describe('Days with any use.') }).meta({ id: 'Usage' });
+
 /** `GET /usage`: by day, from the ledger. */
 export function getUsageRoute(app: App, { limiter, ledger }: Services): void {
   const route = createRoute({
@@ -36,7 +38,7 @@ export function getUsageRoute(app: App, { limiter, ledger }: Services): void {
       }),
     },
     responses: {
-      200: json(z.object({ items: z.array(UsageDay) }), 'The days.', USAGE),
+      200: json(Usage, 'The days.', USAGE),
       ...failures(400, 401, 404, 429, 503),
     },
   });

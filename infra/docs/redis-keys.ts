@@ -160,6 +160,18 @@ const QUEUE: Record<keyof typeof keys, Entry> = {
     writtenBy: 'workers',
     expires: 'members are removed once the host is lost',
   },
+  hostResources: {
+    type: 'hash',
+    holds: 'host → what it gives to containers, and the machine that it is on, JSON',
+    writtenBy: 'workers',
+    expires: 'fields are removed once the host is lost',
+  },
+  reservations: {
+    type: 'hash',
+    holds: 'of one machine: instance → what it takes, for which container, on which host, JSON',
+    writtenBy: 'workers',
+    expires: 'fields are removed with their container, all with OPEN_RECORD_TTL_MS',
+  },
   hostMemory: {
     type: 'hash',
     holds: 'MB that each host gives to desktops',

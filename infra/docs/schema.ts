@@ -3,19 +3,14 @@ import { z } from 'zod';
 type JsonSchema = {
   $ref?: string;
   type?: string;
-  const?: unknown;
   enum?: unknown[];
   minimum?: number;
   maximum?: number;
   minLength?: number;
   maxLength?: number;
-  maxItems?: number;
-  items?: JsonSchema | false;
   prefixItems?: JsonSchema[];
   properties?: Record<string, JsonSchema>;
   required?: string[];
-  anyOf?: JsonSchema[];
-  oneOf?: JsonSchema[];
   description?: string;
 };
 
@@ -54,23 +49,9 @@ export function bounds({ minimum, maximum, minLength, maxLength, enum: values }:
   return maxLength === undefined ? '' : `${maxLength} characters at most`;
 }
 
-/** The type of a value in a few words. */
-function typeName(schema: JsonSchema): string {
-  if ('const' in schema) return JSON.stringify(schema.const);
-  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(' | ');
-  const either = schema.anyOf ?? schema.oneOf;
-  if (either) return either.map(typeName).join(' | ');
-  if (schema.type === 'array') return schema.items ? `${typeName(schema.items)}[]` : 'array';
-  return schema.type ?? 'any';
-}
-
-/** The fields of an object in one line: `jobId, kind, result?`, each with its type in the long form. */
-export function fields(schema: JsonSchema, form: 'names' | 'types' = 'names'): string {
-  const { properties = {}, required = [] } = schema;
-  return Object.entries(properties)
-    .map(([name, value]) => {
-      const shown = required.includes(name) ? name : `${name}?`;
-      return form === 'names' ? `\`${shown}\`` : `\`${shown}: ${typeName(value)}\``;
-    })
+/** The fields of an object in one line, with a mark at those that may be missing. */
+export function fields({ properties = {}, required = [] }: JsonSchema): string {
+  return Object.keys(properties)
+    .map((name) => `\`${required.includes(name) ? name : `${name}?`}\``)
     .join(', ');
 }

@@ -118,6 +118,8 @@ test('at the rate limit nothing is shown as empty, and everything is loaded when
   await refused.waitFor();
 
   await queue().del(keys.limit(user, 'user'));
+  const admitted = async () => (await system.edge.call(user, 'GET', '/models')).status === 200;
+  await waitFor('the edge to ask the limiter again', admitted);
   await seen.page.clock.runFor(61_000);
   await seen.page.getByText('No desktop yet').waitFor();
   await seen.page.getByText('No worker serves a model now.').waitFor();

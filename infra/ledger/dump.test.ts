@@ -32,7 +32,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
-const dump = () => operate('dump', [file], { LEDGER_URL: from.url });
+const dump = () => operate('dump', [file, '--format', 'copy'], { LEDGER_URL: from.url });
 const restore = () => operate('restore', [file], { LEDGER_URL: into.url });
 
 describe('a dump', () => {

@@ -9,6 +9,7 @@ import type postgres from 'postgres';
 import { END_OF_ROWS, FORMAT, type Footer, type Header } from './archive.ts';
 import { Refused, run, table } from './command.ts';
 import { inTransaction } from './connection.ts';
+import { findPgDump, pgDump } from './pg-dump.ts';
 import { findServers } from './servers.ts';
 import { TABLES } from './tables.ts';
 
@@ -90,15 +91,34 @@ async function* copyOut(
 
 const line = (value: Header | Footer) => Buffer.from(`${JSON.stringify(value)}\n`);
 
-if (import.meta.main) {
-  await run(async (say) => {
-    const { positionals } = parseArgs({ allowPositionals: true });
-    const [file, ...more] = positionals;
-    if (!file || more.length > 0) throw new Refused('Usage: npm run ledger:dump -- <file>');
-    const stopped = new AbortController();
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stopped.abort());
-    const rows = await dumpLedger(findServers(['ledger']).ledger, file, stopped.signal);
-    say(`Dumped into ${file}:\n${table(rows)}`);
-    return true;
+const USAGE = 'Usage: npm run ledger:dump -- <file> [--format custom|copy]';
+
+/** Dumps by `pg_dump` where it can, else in the format of this project. */
+async function main(say: (text: string) => void): Promise<boolean> {
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: { format: { type: 'string' } },
   });
+  const [file, ...more] = positionals;
+  const { format } = values;
+  if (!file || more.length > 0) throw new Refused(USAGE);
+  if (format !== undefined && format !== 'custom' && format !== 'copy') throw new Refused(USAGE);
+  const stopped = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stopped.abort());
+  const { ledger: url } = findServers(['ledger']);
+  if (format !== 'copy') {
+    const found = await findPgDump(url);
+    if ('program' in found) {
+      await pgDump(found.program, url, file, stopped.signal);
+      say(`Dumped into ${file} by pg_dump ${found.program.major}, custom format.`);
+      return true;
+    }
+    if (format === 'custom') throw new Refused(`${found.missing} Or leave --format out.`);
+    say(`Not by pg_dump: ${found.missing}`);
+  }
+  const rows = await dumpLedger(url, file, stopped.signal);
+  say(`Dumped into ${file}:\n${table(rows)}`);
+  return true;
 }
+
+if (import.meta.main) await run(main);

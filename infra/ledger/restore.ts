@@ -11,6 +11,7 @@ import { Archive, type Footer, type Header } from './archive.ts';
 import { Refused, run, table } from './command.ts';
 import { inTransaction, withConnection } from './connection.ts';
 import { migrateLedger } from './migrate.ts';
+import { isPgDump, pgRestore } from './pg-restore.ts';
 import { findServers } from './servers.ts';
 
 export const MIGRATIONS = fileURLToPath(new URL('../../shared/ledger/migrations', import.meta.url));
@@ -46,6 +47,12 @@ export async function restoreLedger(
   } finally {
     await archive.close();
   }
+}
+
+/** Restores a file of `pg_dump`, and brings an older dump's schema up to date. */
+export async function restorePgDump(url: string, file: string, migrations = MIGRATIONS): Promise<void> {
+  await pgRestore(url, file, migrations);
+  await migrate(url, migrations);
 }
 
 /** Nobody else writes from here to the end; services that try wait, or count the ledger as away. */
@@ -140,8 +147,15 @@ if (import.meta.main) {
     const { positionals } = parseArgs({ allowPositionals: true });
     const [file, ...more] = positionals;
     if (!file || more.length > 0) throw new Refused('Usage: npm run ledger:restore -- <file>');
-    const rows = await restoreLedger(findServers(['ledger']).ledger, file);
-    say(`Restored:\n${table(rows)}\nNow run \`npm run ledger:reconcile\`: Redis may know of more.`);
+    const { ledger: url } = findServers(['ledger']);
+    const next = 'Now run `npm run ledger:reconcile`: Redis may know of more.';
+    if (await isPgDump(file)) {
+      await restorePgDump(url, file);
+      say(`Restored by pg_restore.\n${next}`);
+      return true;
+    }
+    const rows = await restoreLedger(url, file);
+    say(`Restored:\n${table(rows)}\n${next}`);
     return true;
   });
 }

@@ -1,26 +1,26 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { containerStart } from '@warmwind/shared/contract/commands/container-start';
 import { planOf } from '@warmwind/shared/contract/plan';
 import { newId } from '@warmwind/shared/ids';
-import { keys } from '@warmwind/shared/keys';
+import { keys, recordPrefixes } from '@warmwind/shared/keys';
 import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
 import { recordSubmission } from '@warmwind/shared/ledger/submissions';
-import { submitScript } from '@warmwind/shared/lua/submit.lua';
+import { submitJob } from '@warmwind/shared/lua/submit.lua';
 import { Drain } from '@warmwind/shared/node/drain';
 import { Ledger } from '@warmwind/shared/node/ledger';
 import { createLog } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
 import { type JobRef, Records } from '@warmwind/shared/node/records';
+import { runScript } from '@warmwind/shared/node/script';
 import { JOB_DATA_VERSION, JOB_OPTIONS } from '@warmwind/shared/queues';
 import {
   ENDED_RECORD_TTL_MS,
   OPEN_RECORD_TTL_MS,
   RESERVATION_MS,
   type SubmitRequest,
-  submitKeys,
 } from '@warmwind/shared/records';
 import { Queue } from 'bullmq';
 import type postgres from 'postgres';
@@ -136,6 +136,7 @@ export async function startServers() {
         scopes: [{ tiers: [[100, 60_000_000]] }],
         bodyHash: 'body',
         userId,
+        prefixes: recordPrefixes(userId),
         job: { id: jobId, kind: 'container.start', requestId: 'r' },
         containers: [{ ...container, userId }],
         quotas: { jobs: 1000, desktops: 1000 },
@@ -143,8 +144,8 @@ export async function startServers() {
         unconfirmedTtlMs: { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS },
         reservationMs: RESERVATION_MS,
       };
-      const names = submitKeys(userId, ['user'], { jobId, idempotencyHash: jobId });
-      await queue.client.eval(submitScript, names.length, ...names, JSON.stringify(request), '');
+      const of = { userId, scopes: ['user'] as const, jobId, idempotencyHash: jobId };
+      await runScript(queue.client, submitJob, of, { request: JSON.stringify(request), input: '' });
       const [job, desktop] = await Promise.all([
         queue.client.hgetall(keys.job(userId, jobId)),
         queue.client.hgetall(keys.container(userId, containerId)),
@@ -184,4 +185,12 @@ export async function redisContents({ client }: TestRedis): Promise<Map<string, 
   const names = (await client.keys('*')).sort();
   const values = await Promise.all(names.map((name) => client.dumpBuffer(name)));
   return new Map(names.map((name, i) => [name, `${values[i]?.toString('hex')}`]));
+}
+
+/** A `PATH` below `dir` in which there is nothing but Node. */
+export async function onlyNode(dir: string): Promise<string> {
+  const bin = join(dir, 'bin');
+  await mkdir(bin, { recursive: true });
+  await symlink(process.execPath, join(bin, 'node'));
+  return bin;
 }

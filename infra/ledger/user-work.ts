@@ -5,17 +5,16 @@ import { planOf } from '@warmwind/shared/contract/plan';
 import { jobCommand } from '@warmwind/shared/contract/registry';
 import { newId } from '@warmwind/shared/ids';
 import { isTerminal, type Job, jobFromRecord } from '@warmwind/shared/jobs';
-import { keys } from '@warmwind/shared/keys';
-import { submitScript } from '@warmwind/shared/lua/submit.lua';
+import { keys, recordPrefixes } from '@warmwind/shared/keys';
+import { submitJob } from '@warmwind/shared/lua/submit.lua';
 import type { DesktopRecord, JobRef, Records } from '@warmwind/shared/node/records';
+import { runScript } from '@warmwind/shared/node/script';
 import { hostQueues, JOB_DATA_VERSION, QUEUES } from '@warmwind/shared/queues';
 import {
   ENDED_RECORD_TTL_MS,
   OPEN_RECORD_TTL_MS,
   RESERVATION_MS,
   type SubmitRequest,
-  type SubmitVerdict,
-  submitKeys,
 } from '@warmwind/shared/records';
 import type { Job as BullJob, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -125,6 +124,7 @@ export class UserWork {
       nonce: newId(),
       scopes: [],
       userId,
+      prefixes: recordPrefixes(userId),
       quotas: { jobs: 1, desktops: 1 },
       plan: planOf(containerStop, 'control'),
       job: { id: newId(), kind: containerStop.kind, requestId },
@@ -133,9 +133,11 @@ export class UserWork {
       unconfirmedTtlMs: { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS },
       reservationMs: RESERVATION_MS,
     };
-    const names = submitKeys(userId, [], { jobId: request.job.id });
-    const answer = await redis.eval(submitScript, names.length, ...names, JSON.stringify(request), '');
-    const verdict = JSON.parse((answer as [unknown, string])[1]) as SubmitVerdict;
+    const of = { userId, scopes: [], jobId: request.job.id };
+    const [, verdict] = await runScript(redis, submitJob, of, {
+      request: JSON.stringify(request),
+      input: '',
+    });
     if (verdict.verdict !== 'accepted' && verdict.verdict !== 'replayed') return;
     if (verdict.state !== 'queued') return;
     const { jobId, run } = verdict;

@@ -1,5 +1,6 @@
 import { ok as holds } from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { keys } from '@warmwind/shared/keys';
 import { Queue } from 'bullmq';
 import { createRestClient } from '../../edge/queue/client.ts';
 import type { Check } from './trace.ts';
@@ -19,7 +20,7 @@ export function restChecks(url: string, token: string): { checks: Check[]; clean
   const name = `smoke-${randomUUID().slice(0, 8)}`;
   const queue = new Queue(name, {
     connection: createRestClient({ url, token, timeoutMs: TIMEOUT_MS }),
-    prefix: `ww:{${name}}`,
+    prefix: keys.bull(name),
     skipMetasUpdate: true,
   });
   const added: string[] = [];
@@ -64,11 +65,11 @@ export function restChecks(url: string, token: string): { checks: Check[]; clean
   const clean = async () => {
     for (const id of added) await queue.remove(id).catch(() => undefined);
     await queue.close();
-    const keys = LEFT_BEHIND.map((part) => `ww:{${name}}:${name}:${part}`);
+    const left = LEFT_BEHIND.map((part) => `${keys.bull(name)}:${name}:${part}`);
     await fetch(url, {
       method: 'POST',
       headers: { Authorization: `Bearer ${token}` },
-      body: JSON.stringify(['DEL', ...keys]),
+      body: JSON.stringify(['DEL', ...left]),
       signal: AbortSignal.timeout(TIMEOUT_MS),
     }).catch(() => undefined);
   };

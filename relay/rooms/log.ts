@@ -1,3 +1,4 @@
+import { parseEvent } from '@warmwind/shared/contract/events';
 import { type AnyEnvelope, type AnyEvent, compareEventIds, type Room } from '@warmwind/shared/events';
 import { roomKeys } from '@warmwind/shared/keys';
 import { readPage } from '@warmwind/shared/lua/page.lua';
@@ -62,7 +63,7 @@ export function parseMessage(message: string): { prev: string; id: string; event
   return {
     prev: message.slice(0, first),
     id: message.slice(first + 1, second),
-    event: JSON.parse(message.slice(second + 1)) as AnyEvent,
+    event: parseEvent(message.slice(second + 1)),
   };
 }
 
@@ -73,5 +74,5 @@ export const envelope = ({ room }: RoomId, id: string, event: AnyEvent): AnyEnve
 });
 
 function parse([id, fields]: [id: string, fields: string[]]): Entry {
-  return { id, n: Number(fields[1]), event: JSON.parse(fields[3] ?? '') as AnyEvent };
+  return { id, n: Number(fields[1]), event: parseEvent(fields[3] ?? '') };
 }

@@ -64,8 +64,10 @@ export class Subscription {
 
   /** Sends what `open` found and all that follows, then goes live. Resolves when it is live or has ended or broken. */
   run(): Promise<void> {
-    const sent = this.#send();
-    return sent === 'live' ? Promise.resolve() : this.#replay();
+    if (this.#send() === 'live') return Promise.resolve();
+    // It may be long until the listener takes more: the page is read again then.
+    this.#page = NOTHING;
+    return this.#replay();
   }
 
   /** Has the listener seen all that `open` found? */

@@ -25,6 +25,19 @@ type Connection = {
   };
 };
 
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null;
+
+/** Does a connection have what this file uses of it? */
+const isConnection = (conn: unknown): conn is Connection =>
+  isObject(conn) &&
+  Array.isArray(conn.writeBuffer) &&
+  typeof conn.write === 'function' &&
+  isObject(conn.transport) &&
+  isObject(conn.transport.socket) &&
+  isObject(conn.transport.socket._sender) &&
+  typeof conn.transport.socket._sender.sendFrame === 'function';
+
 /** A Socket.IO packet, and the WebSocket frames that it is sent in as one buffer. */
 export type Framed = { text: string; options: { wsPreEncodedFrame: [Buffer]; compress: false } };
 
@@ -38,8 +51,12 @@ export class Wire {
   readonly #conn: Connection;
   readonly #ws: Connection['transport']['socket'];
 
+  /** @throws TypeError when Engine.IO's connection is not what the pinned version has */
   constructor(conn: Socket['conn']) {
-    this.#conn = conn as unknown as Connection;
+    const internal: unknown = conn;
+    if (!isConnection(internal))
+      throw new TypeError('Engine.IO has another connection: see relay/sockets/wire.ts');
+    this.#conn = internal;
     this.#ws = this.#conn.transport.socket;
   }
 

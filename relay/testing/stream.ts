@@ -1,3 +1,4 @@
+import { isEnvelope } from '@warmwind/shared/contract/events';
 import type { Envelope } from '@warmwind/shared/events';
 import { jobEventsPath } from '@warmwind/shared/realtime';
 
@@ -59,7 +60,8 @@ function parse(block: string): Envelope {
   const fields = Object.fromEntries(
     block.split('\n').map((line) => [line.slice(0, line.indexOf(': ')), line.slice(line.indexOf(': ') + 2)]),
   );
-  const event = JSON.parse(fields.data ?? '') as Envelope;
+  const event: unknown = JSON.parse(fields.data ?? '');
+  if (!isEnvelope(event)) throw new Error(`not an event: ${block}`);
   if (fields.id !== event.id || fields.event !== event.type) throw new Error(`fields differ: ${block}`);
   return event;
 }

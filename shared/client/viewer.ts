@@ -130,7 +130,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
   const show = (width: number, height: number): RfbChannel => {
     if (shown) return shown.channel;
     const channel = new RfbChannel({ width, height, onInput: send });
-    const rfb = new RFB(stage, channel as unknown as WebSocket, { shared: true });
+    const rfb = new RFB(stage, channel, { shared: true });
     rfb.background = 'transparent';
     shown = { rfb, channel, canvas: labelled(stage) };
     apply();

@@ -22,6 +22,16 @@ const EVENTS = StoredEvent.options.map((event) => {
   return { type, name: eventSchemaName(type), schema: description ? schema.describe(description) : schema };
 });
 
+type JsonSchemas = Record<string, Record<string, unknown>>;
+const SHARED = '__shared';
+
+/** Schemas that have an id of their own are gathered by zod within one that has no place in a document: each gets its own. */
+function withShared({ [SHARED]: shared, ...schemas }: JsonSchemas): JsonSchemas {
+  const gathered = (shared?.definitions ?? shared?.$defs ?? {}) as JsonSchemas;
+  const refs = new RegExp(`${schemaRef(SHARED)}#/(?:definitions|\\$defs)/`, 'g');
+  return JSON.parse(JSON.stringify({ ...gathered, ...schemas }).replace(refs, schemaRef(''))) as JsonSchemas;
+}
+
 /**
  * The JSON Schemas of all events and of the results of jobs, as `components.schemas` of a document.
  *
@@ -38,7 +48,7 @@ export function eventSchemas(
   for (const [id, schema] of Object.entries(more)) named.add(schema, { id });
   const { schemas } = z.toJSONSchema(named, { target, io: 'input', uri: schemaRef });
   return Object.fromEntries(
-    Object.entries(schemas).map(([name, { $schema, $id, ...schema }]) => [name, schema]),
+    Object.entries(withShared(schemas)).map(([name, { $schema, $id, ...schema }]) => [name, schema]),
   );
 }
 

@@ -90,6 +90,22 @@ const AnyEvent = z.object({
   data: z.unknown(),
 });
 export type AnyEvent = z.infer<typeof AnyEvent>;
+
+/**
+ * Reads an event of this version or a later one, with all of its fields.
+ * @throws SyntaxError when `text` is no JSON
+ * @throws ZodError when it is no event
+ */
+export function parseEvent(text: string): AnyEvent {
+  const event: unknown = JSON.parse(text);
+  assertEvent(event);
+  return event;
+}
+
+function assertEvent(value: unknown): asserts value is AnyEvent {
+  AnyEvent.parse(value);
+}
+
 const AnyEnvelope = AnyEvent.extend(Position.shape);
 export type AnyEnvelope = z.infer<typeof AnyEnvelope>;
 

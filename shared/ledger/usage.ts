@@ -5,15 +5,17 @@ import type { ContainerRow, JobRow } from './rows.ts';
 import { containers, usageDays } from './schema.ts';
 
 /** What a user used on one day (UTC). Seconds are counted when a job or desktop ends; running desktops up to now. */
-export const UsageDay = z.object({
-  day: z.iso.date(),
-  jobs: z.number().int(),
-  queueSeconds: z.number(),
-  runSeconds: z.number(),
-  desktopSeconds: z.number(),
-  inputTokens: z.number().int(),
-  outputTokens: z.number().int(),
-});
+export const UsageDay = z
+  .object({
+    day: z.iso.date().describe('The day, in UTC.'),
+    jobs: z.number().int().describe('Jobs that ended.'),
+    queueSeconds: z.number().describe('Seconds that they waited.'),
+    runSeconds: z.number().describe('Seconds that they ran.'),
+    desktopSeconds: z.number().describe('Seconds that desktops ran.'),
+    inputTokens: z.number().int().describe('Tokens of prompts.'),
+    outputTokens: z.number().int().describe('Tokens of answers.'),
+  })
+  .meta({ id: 'UsageDay' });
 export type UsageDay = z.infer<typeof UsageDay>;
 
 const DAY_MS = 86_400_000;

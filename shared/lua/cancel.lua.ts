@@ -11,7 +11,7 @@ import { statesLua } from './states.lua.ts';
  * from here on.
  *
  * KEYS: job, open jobs, changes, input. ARGV: user, job id, TTL of an ended record in ms, TTL of an open one, bound of the
- * changes, channel, `CANCEL_PLANS` as JSON. Returns `CancelVerdict` as JSON.
+ * changes, channel, `CANCEL_PLANS` as JSON, prefix of containers. Returns `CancelVerdict` as JSON.
  */
 export const cancelScript = /* lua */ `${changesLua}${statesLua}
 local f = redis.call('HMGET', KEYS[1], 'state', 'run', 'kind', 'containerId', 'containerIds')
@@ -32,7 +32,7 @@ local verdict = {verdict = 'cancelled', job = {seq = changed(KEYS[3], 'job', KEY
 local made = plan.creates and (f[5] and cjson.decode(f[5]) or {container_id}) or {}
 local stopping = {}
 for _, id in ipairs(made) do
-  local container = string.match(KEYS[1], '^[^}]*}:') .. 'container:' .. id
+  local container = ARGV[8] .. id
   local was = redis.call('HGET', container, 'state')
   if was and was ~= 'stopping' and not has_ended(was) then
     redis.call('HSET', container, 'state', 'stopping')
@@ -58,6 +58,7 @@ export const cancelJob = defineScript({
     maxChanges: z.number().or(z.literal('')),
     channel: z.string(),
     plans: z.string(),
+    containerPrefix: z.string(),
   }),
   answer: jsonText(CancelVerdict),
 });

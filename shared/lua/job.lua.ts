@@ -12,7 +12,7 @@ type Job = { userId: string; jobId: string };
  * A worker takes a run: the record becomes `active` under a new fence, and whoever held the old one is stale from here.
  * What was reserved for a moment counts as outstanding, if it still counts at all, and its records are kept.
  * KEYS: job, open jobs, changes, open containers, input. ARGV: run, now in ms, attempts made, open TTL in ms,
- * outstanding until in ms, bound of the changes.
+ * outstanding until in ms, bound of the changes, prefix of containers.
  * → {'ok', fence, time-out in ms ('' or 0: the usual), '1' when it has a webhook, how earlier runs ended} ·
  * {'ended', state} · {'stale', run} · {'gone'}.
  */
@@ -26,10 +26,9 @@ local fence = redis.call('HINCRBY', KEYS[1], 'fence', 1)
 redis.call('HSET', KEYS[1], 'state', 'active', 'attemptsMade', ARGV[3], 'startedAt', f[3] or ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[2], 'XX', ARGV[5], f[4])
-local container_prefix = string.match(KEYS[1], '^[^}]*}:') .. 'container:'
 for _, id in ipairs(f[9] and cjson.decode(f[9]) or {f[8] or ''}) do
   redis.call('ZADD', KEYS[4], 'XX', ARGV[5], id)
-  redis.call('PEXPIRE', container_prefix .. id, ARGV[4], 'GT')
+  redis.call('PEXPIRE', ARGV[7] .. id, ARGV[4], 'GT')
 end
 redis.call('PEXPIRE', KEYS[5], ARGV[4], 'GT')
 changed(KEYS[3], 'job', KEYS[1], ARGV[6])
@@ -52,6 +51,7 @@ export const claimJob = defineScript({
     openTtlMs: z.number(),
     until: z.number(),
     maxChanges: MaxChanges,
+    containerPrefix: z.string(),
   }),
   answer: z.union([
     z.tuple([z.literal('ok'), z.string(), z.string(), z.enum(['1', '']), z.string()]),

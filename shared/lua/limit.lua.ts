@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DENIED_SUFFIX } from '../keys.ts';
 import { defineScript } from '../script.ts';
 
 /**
@@ -59,7 +60,7 @@ local function decide(scopes, nonce, consume)
       end
     end
   elseif consume and allowed == 0 then
-    local marker = scopes[1].key .. ':denied'
+    local marker = scopes[1].key .. '${DENIED_SUFFIX}'
     if redis.call('SET', marker, '1', 'NX', 'PX', math.max(1, math.ceil(wait / 1000))) then first = 1 end
   end
   return {allowed, first, tiers, string.format('%.0f', now_us)}

@@ -33,8 +33,7 @@ local decision = decide(r.scopes, r.nonce, true)
 local function answer(verdict) return {decision, cjson.encode(verdict)} end
 if decision[1] == 0 then return answer({verdict = 'denied'}) end
 
-local own = string.match(job, '^[^}]*}:')
-local prefix, container_prefix = own .. 'job:', own .. 'container:'
+local job_prefix, container_prefix = r.prefixes.job, r.prefixes.container
 local function has(list, value)
   for _, one in ipairs(list) do if one == value then return true end end
   return false
@@ -44,7 +43,7 @@ local function ids_of(record)
   return (record.containerId or '') ~= '' and {record.containerId} or {}
 end
 local function existing(id, fallback)
-  local record = record_of(prefix .. id)
+  local record = record_of(job_prefix .. id)
   local found = {verdict = 'replayed', jobId = id, containerId = record.containerId or fallback,
     queue = record.queue or '', state = record.state or 'completed', run = tonumber(record.run or '1'),
     createdAt = tonumber(record.createdAt or '0'), priority = tonumber(record.priority or '0')}
@@ -114,7 +113,7 @@ if container_id ~= '' and (plan.about == 'one' or (plan.about == 'maybe' and not
   end
   if plan.requires and not has(plan.requires, state) then return answer({verdict = 'unready', state = state}) end
   if outstanding and outstanding ~= r.job.id then
-    local its_state = redis.call('HGET', prefix .. outstanding, 'state')
+    local its_state = redis.call('HGET', job_prefix .. outstanding, 'state')
     if its_state and not is_terminal(its_state) then
       if retry then return answer({verdict = 'unretryable', state = its_state}) end
       remember(outstanding, container_id)

@@ -5,7 +5,7 @@ import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { containerStart } from '../contract/commands/container-start.ts';
 import { CANCEL_PLANS, planOf, SUBMIT_PLANS } from '../contract/plan.ts';
-import { CANCELLED_CHANNEL, keys, roomKeys } from '../keys.ts';
+import { CANCELLED_CHANNEL, keys, recordPrefixes, roomKeys } from '../keys.ts';
 import { cancelScript } from '../lua/cancel.lua.ts';
 import { changeContainer, placeContainer, unplaceContainer } from '../lua/container.lua.ts';
 import { changeJob, claimJob } from '../lua/job.lua.ts';
@@ -35,6 +35,7 @@ afterAll(async () => {
 });
 
 const user = 'auth0|u.1';
+const prefixes = recordPrefixes(user);
 const scopes = [keys.limit(user, 'user'), keys.limit(user, 'containers.start')];
 const request = {
   plan: planOf(containerStart, 'placements'),
@@ -48,6 +49,7 @@ const request = {
   openTtlMs: 60_000,
   unconfirmedTtlMs: { record: 60_000, key: 60_000 },
   reservationMs: 60_000,
+  prefixes,
 } satisfies SubmitRequest;
 
 test('every script keeps to one slot of a Redis Cluster', async () => {
@@ -67,12 +69,11 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
 
   const job = [keys.job(user, 'j1'), keys.openJobs(user), keys.changes(user)];
   const desktop = [keys.openContainers(user), keys.input(user, 'j1')];
-  const claim = ['1', 1, 0, 60_000, 2, 10];
+  const claim = ['1', 1, 0, 60_000, 2, 10, prefixes.container];
   expect(await evaluate(claimJob.lua, [...job, ...desktop], claim)).toEqual(['ok', '1', '0', '', '']);
-  expect(await evaluate(placeContainer.lua, [keys.container(user, 'c1')], ['0', 'h', 'b', 60_000])).toEqual([
-    'ok',
-    '1',
-  ]);
+  expect(
+    await evaluate(placeContainer.lua, [keys.container(user, 'c1')], ['0', 'h', 'b', 'i', 60_000]),
+  ).toEqual(['ok', '1']);
   expect(await evaluate(unplaceContainer.lua, [keys.container(user, 'c1')], ['1', 'other'])).toEqual([
     'kept',
   ]);
@@ -89,8 +90,8 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   ).toEqual(['ok', '', '1', '0']);
   expect(await cluster.xlen(keys.changes(user))).toBe(3);
 
-  const { openTtlMs, unconfirmedTtlMs, reservationMs, userId, quotas } = request;
-  const common = { openTtlMs, unconfirmedTtlMs, reservationMs, userId, quotas, scopes: request.scopes };
+  const { openTtlMs, unconfirmedTtlMs, reservationMs, userId, quotas, scopes: tiers } = request;
+  const common = { openTtlMs, unconfirmedTtlMs, reservationMs, userId, quotas, prefixes, scopes: tiers };
   const again = { id: 'j1', requestId: 'r2' };
   const retry = { ...common, plans: SUBMIT_PLANS, nonce: 'n2', job: again, newIds: ['c2'] };
   expect(await submit({ ...retry, maxChanges: 10, keyTtlMs: 60_000, bodyHash: 'h2' })).toMatchObject({
@@ -102,7 +103,16 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
     containerId: 'c2',
     records: { containers: [{ record: { state: 'requested', spec: '{"a":1}' } }] },
   });
-  const cancel = [user, 'j1', 60_000, 60_000, 10, CANCELLED_CHANNEL, JSON.stringify(CANCEL_PLANS)];
+  const cancel = [
+    user,
+    'j1',
+    60_000,
+    60_000,
+    10,
+    CANCELLED_CHANNEL,
+    JSON.stringify(CANCEL_PLANS),
+    prefixes.container,
+  ];
   const cancelled = JSON.parse(String(await evaluate(cancelScript, cancelKeys(user, 'j1'), cancel)));
   expect(cancelled).toMatchObject({
     verdict: 'cancelled',
@@ -113,7 +123,7 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   const lost = [keys.job(user, 'j2'), keys.jobs(user), keys.openJobs(user)];
   expect(await evaluate(restoreRecord.lua, lost, ['j2', 1, 1, 60_000, '', 'id', 'j2'])).toEqual(['restored']);
   const records = submitKeys(user, [], { jobId: 'j1' });
-  expect(await evaluate(withdrawJob.lua, records, ['j1', 'c1'])).toEqual(['kept']);
+  expect(await evaluate(withdrawJob.lua, records, ['j1', prefixes.container, 'c1'])).toEqual(['kept']);
   expect(
     await evaluate(listRecords.lua, [keys.jobs(user)], [keys.job(user, ''), 10, 100, '-inf', '+inf', '']),
   ).toHaveLength(3);

@@ -8,7 +8,7 @@ import {
   type TerminalJobState,
 } from '../jobs.ts';
 import { parseJson } from '../json.ts';
-import { keys } from '../keys.ts';
+import { keys, recordPrefixes } from '../keys.ts';
 import { readInput } from '../ledger/reads.ts';
 import { type JobRow, jobRecord } from '../ledger/rows.ts';
 import { changeJob, claimJob } from '../lua/job.lua.ts';
@@ -89,7 +89,15 @@ export class JobRecords {
     const now = Date.now();
     const { maxChanges } = this.#store;
     const until = now + OUTSTANDING_MS;
-    const args = { run: ref.run, now, attemptsMade, openTtlMs: OPEN_RECORD_TTL_MS, until, maxChanges };
+    const args = {
+      run: ref.run,
+      now,
+      attemptsMade,
+      openTtlMs: OPEN_RECORD_TTL_MS,
+      until,
+      maxChanges,
+      containerPrefix: recordPrefixes(ref.userId).container,
+    };
     const answer = await this.#known(ref, () => this.#store.change(ref.userId, claimJob, ref, args));
     if (answer[0] !== 'ok') return { verdict: answer[0] };
     const [, value, timeoutMs, webhook, ends] = answer;

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 import { isUserId } from '../ids.ts';
+import { ANY_KEY_PATTERN, splitKey, userKey } from '../keys.ts';
 import { userTag } from '../tags.ts';
 
 /** Keys looked at in one step of a scan, and members of a set moved in one. */
@@ -14,9 +15,9 @@ const KEPT =
  * host. The name that such a key has now, `undefined` for one that is named as it should be.
  */
 function presentName(key: string): string | undefined {
-  const [, tag, name] = /^ww:\{([^{}]+)\}:(.+)$/s.exec(key) ?? [];
-  if (!isUserId(tag) || userTag(tag) === tag || name === undefined || !KEPT.test(name)) return undefined;
-  return `ww:{${userTag(tag)}}:${name}`;
+  const { tag, name = '' } = splitKey(key) ?? {};
+  if (!isUserId(tag) || userTag(tag) === tag || !KEPT.test(name)) return undefined;
+  return userKey(tag, name);
 }
 
 /** Moves one key of an earlier release to its present name. → was it one? What stands under that name already is newer. */
@@ -45,7 +46,7 @@ export async function moveOldKeys(redis: Redis, signal: AbortSignal): Promise<nu
   let cursor = '0';
   let moved = 0;
   do {
-    const [next, names] = await redis.scan(cursor, 'MATCH', 'ww:{*', 'COUNT', STEP);
+    const [next, names] = await redis.scan(cursor, 'MATCH', ANY_KEY_PATTERN, 'COUNT', STEP);
     cursor = next;
     for (const name of names) if (await moveOldKey(redis, name)) moved += 1;
   } while (cursor !== '0' && !signal.aborted);

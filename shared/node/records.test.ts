@@ -3,9 +3,11 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
 import { containerStart } from '../contract/commands/container-start.ts';
 import { containerStop } from '../contract/commands/container-stop.ts';
+import { StoredEvent } from '../contract/events.ts';
 import { planOf } from '../contract/plan.ts';
-import { keys, roomKeys } from '../keys.ts';
-import { submitScript } from '../lua/submit.lua.ts';
+import { parseJson } from '../json.ts';
+import { keys, recordPrefixes, roomKeys } from '../keys.ts';
+import { submitJob } from '../lua/submit.lua.ts';
 import { submitKeys } from '../records.ts';
 import { createLog } from './log.ts';
 import { Publisher } from './publisher.ts';
@@ -41,21 +43,21 @@ const submit = async (action: 'start' | 'stop', jobId: string) => {
     nonce: jobId,
     scopes: [],
     userId: user,
+    prefixes: recordPrefixes(user),
     job: { id: jobId, kind: `container.${action}`, requestId: 'r' },
     quotas: { jobs: 9, desktops: 9 },
     openTtlMs: 60_000,
     unconfirmedTtlMs: { record: 60_000, key: 60_000 },
     reservationMs: 60_000,
   };
-  const answer = (await redis.client.eval(submitScript, names.length, ...names, JSON.stringify(request))) as [
-    unknown,
-    string,
-  ];
-  return JSON.parse(answer[1]) as { verdict: string; queue: string };
+  const [, verdict] = submitJob.read(
+    await redis.client.eval(submitJob.lua, names.length, ...names, JSON.stringify(request)),
+  );
+  return verdict;
 };
 const told = async (room: string): Promise<string[]> => {
   const entries = await redis.client.xrange(roomKeys.log(user, room), '-', '+');
-  return entries.map(([, fields]) => (JSON.parse(fields[3] ?? '{}') as { type: string }).type);
+  return entries.map(([, fields]) => parseJson(StoredEvent, fields[3] ?? '').type);
 };
 
 beforeEach(async () => {

@@ -1,42 +1,69 @@
+import type { ContainerSpec } from '@warmwind/shared/containers';
 import { keys } from '@warmwind/shared/keys';
+import type { Logger } from '@warmwind/shared/node/log';
 import type { DesktopRecord } from '@warmwind/shared/node/records';
+import type { Reservations } from '@warmwind/shared/node/reservations';
+import { type Capacity as CapacityVector, type HostResources, vectorOf } from '@warmwind/shared/resources';
 import type { Redis } from 'ioredis';
 import type { JobContext } from '../runtime/delivery.ts';
 import { JobFailure } from '../runtime/failures.ts';
 import { HandBack } from '../runtime/outcome.ts';
 import type { Engine } from './engine.ts';
 import type { Capacity } from './reservations.ts';
-import { parseSpec } from './spec.ts';
+import { type Instance, parseSpec } from './spec.ts';
 
 /** A start that waits for room is tried again after half of the time it has waited, within these bounds, ms. */
 const AGAIN_MS = { least: 500, most: 10_000 };
+/** A reservation that is older than this, ms, has a record, or a start in this process, or it is left over. */
+const PLACED_WITHIN_MS = 5000;
 
 export type AdmissionOptions = {
   engine: Engine;
   /** A connection to the queue Redis that fails fast. */
   redis: Redis;
+  reservations: Reservations;
+  /** This host. */
+  host: string;
   capacity: Capacity;
   /** How long a start waits for room, ms. */
   waitMs: number;
+  log: Logger;
 };
 
-/** Decides whether this host takes a start, by what its machine has left. */
+/** Decides whether this host takes a start, and keeps what its containers reserve of its machine. */
 export class Admission {
   readonly #o: AdmissionOptions;
+  readonly #capacity: CapacityVector;
 
   constructor(options: AdmissionOptions) {
     this.#o = options;
+    const { memoryMb, desktops: containers } = options.capacity;
+    this.#capacity = { memoryMb, containers };
+  }
+
+  /** What this host gives; `undefined` until its engine has said which machine it is. */
+  get resources(): HostResources | undefined {
+    const { machine } = this.#o.engine;
+    return machine === undefined ? undefined : { machine, capacity: this.#capacity };
   }
 
   /**
-   * @returns `undefined` when the host has room for the desktop; `HandBack` while the start is to wait, for this host or
-   * another; `JobFailure` when no host is large enough, or it has waited for too long
+   * Reserves room for an instance of the container.
+   * @returns `undefined` when the host has it; `HandBack` while the start is to wait, for this host or another;
+   * `JobFailure` when no host is large enough, or it has waited for too long
    */
-  async refusal(record: DesktopRecord, job: JobContext): Promise<HandBack | JobFailure | undefined> {
+  async refusal(
+    record: DesktopRecord,
+    instanceId: string,
+    job: JobContext,
+  ): Promise<HandBack | JobFailure | undefined> {
     const spec = specOf(record);
-    // An engine that does not answer fails the start where the desktop is created.
-    const room = spec && (await this.#o.engine.room(record.containerId, spec).catch(() => undefined));
-    return room === undefined || room === 'now' ? undefined : this.full(record, job);
+    // An engine that does not answer fails the start where the container is created.
+    const machine = spec && (await this.#o.engine.findMachine().catch(() => undefined));
+    if (!spec || !machine) return undefined;
+    const reserving = this.#reserving(machine, { ...record, instanceId }, spec);
+    const taken = await this.#o.reservations.take(reserving, this.#capacity);
+    return taken ? undefined : this.full(record, job);
   }
 
   /** The same for a start that has been found not to fit. */
@@ -49,6 +76,53 @@ export class Admission {
     return new HandBack(againMs * (1 + Math.random() / 4));
   }
 
+  /** Releases what an instance reserved; should that fail, the sweep does it. Never rejects. */
+  async release(instance: Pick<Instance, 'containerId' | 'instanceId'>): Promise<void> {
+    const { engine, reservations, log } = this.#o;
+    if (engine.machine === undefined) return;
+    await reservations.release(engine.machine, [nameOf(instance)]).catch((err: unknown) => {
+      log.warn({ err, containerId: instance.containerId }, 'reservation not released: the sweep will');
+    });
+  }
+
+  /** To be called before the records are read that `agree` gets. @returns what is reserved of this host's machine */
+  async reserved(): Promise<Reserved> {
+    const machine = await this.#o.engine.findMachine();
+    return { machine, at: Date.now(), all: await this.#o.reservations.list(machine) };
+  }
+
+  /**
+   * Makes the reservations agree with the records: what runs here without one, as Redis has forgotten it or an earlier
+   * release placed it, gets one; what is left over of a placement that came to nothing is released.
+   * @param isStarting does this process work on the container's start?
+   */
+  async agree(
+    { machine, at, all }: Reserved,
+    records: DesktopRecord[],
+    isStarting: (containerId: string) => boolean,
+  ): Promise<void> {
+    const { reservations, host } = this.#o;
+    const placed = new Map(records.map((record) => [nameOf(record), record]));
+    const left = [...all].flatMap(([instance, reservation]) => {
+      const old = reservation.host === host && reservation.at < at - PLACED_WITHIN_MS;
+      return old && !placed.has(instance) && !isStarting(reservation.containerId) ? [instance] : [];
+    });
+    for (const [instance, record] of placed) {
+      const spec = specOf(record);
+      const runs = record.state === 'running' || record.state === 'paused';
+      if (spec && runs && !all.has(instance)) {
+        await reservations.keep(this.#reserving(machine, record, spec));
+      }
+    }
+    await reservations.release(machine, left);
+  }
+
+  #reserving(machine: string, instance: Instance, spec: ContainerSpec) {
+    const { containerId } = instance;
+    const reservation = { containerId, host: this.#o.host, vector: vectorOf(spec), at: Date.now() };
+    return { machine, instance: nameOf(instance), reservation };
+  }
+
   /** What the largest live host gives to desktops; without an answer a larger one may exist. */
   async #greatestMb(): Promise<number> {
     const capacities = await this.#o.redis
@@ -57,6 +131,12 @@ export class Admission {
     return Math.max(this.#o.capacity.memoryMb, ...capacities.map(Number).filter((mb) => mb > 0));
   }
 }
+
+type Reserved = { machine: string; at: number; all: Awaited<ReturnType<Reservations['list']>> };
+
+/** One that an earlier release placed has no instance of its own. */
+const nameOf = ({ instanceId, containerId }: Pick<Instance, 'containerId' | 'instanceId'>): string =>
+  instanceId || containerId;
 
 /** A spec that can't be read is refused where the desktop is created. */
 function specOf(record: DesktopRecord): ReturnType<typeof parseSpec> | undefined {

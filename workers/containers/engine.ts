@@ -22,6 +22,8 @@ export type Found = Labelled & { id: string; running: boolean };
 /** A volume of this fleet and host. */
 export type FoundVolume = Labelled & { name: string };
 
+type EngineInfo = { machine: string; seccomp: boolean };
+
 export type EngineOptions = {
   socketPath: string;
   fleet: string;
@@ -37,7 +39,8 @@ export class Engine {
   readonly #docker: Docker;
   readonly #o: EngineOptions;
   readonly #reservations: Reservations;
-  #seccomp: Promise<boolean> | undefined;
+  #info: EngineInfo | undefined;
+  #asking: Promise<EngineInfo> | undefined;
 
   constructor(options: EngineOptions) {
     this.#o = options;
@@ -49,12 +52,14 @@ export class Engine {
     await this.#docker.ping();
   }
 
-  /** @returns whether this machine has room for a desktop now, and if it ever could. */
-  room(
-    containerId: string,
-    { memoryMb }: Pick<ContainerSpec, 'memoryMb'>,
-  ): Promise<'now' | 'later' | 'never'> {
-    return this.#reservations.room(containerId, memoryMb);
+  /** The engine's own id and the machine's name, once known: hosts on one machine share its room. */
+  get machine(): string | undefined {
+    return this.#info?.machine;
+  }
+
+  /** @returns the same, asked for if need be */
+  async findMachine(): Promise<string> {
+    return (await this.#ask()).machine;
   }
 
   /**
@@ -70,7 +75,7 @@ export class Engine {
     const place = { fleet, host, ...instance };
     const uid = await reservations.reserve(containerId, spec.memoryMb);
     try {
-      const identity = { uid, gid: process.getgid?.() ?? 0, seccomp: await this.#hasSeccomp() };
+      const identity = { uid, gid: process.getgid?.() ?? 0, seccomp: (await this.#ask()).seccomp };
       const options = createOptions(spec, place, identity, egressNetwork);
       // Also before a first placement: a Redis that lost records may have forgotten one.
       await this.#removeEarlier(instance);
@@ -241,19 +246,21 @@ export class Engine {
   }
 
   /** A kernel without seccomp can't filter system calls: desktops run there all the same. */
-  #hasSeccomp(): Promise<boolean> {
-    this.#seccomp ??= this.#call('info', () => this.#docker.info()).then(
-      ({ SecurityOptions = [] }: { SecurityOptions?: string[] }) => {
-        const has = SecurityOptions.some((option) => option.startsWith('name=seccomp'));
-        if (!has) this.#o.log.warn('the kernel has no seccomp: desktops may use every system call');
-        return has;
+  #ask(): Promise<EngineInfo> {
+    this.#asking ??= this.#call('info', () => this.#docker.info()).then(
+      ({ ID, Name, SecurityOptions = [] }: { ID: string; Name: string; SecurityOptions?: string[] }) => {
+        const seccomp = SecurityOptions.some((option) => option.startsWith('name=seccomp'));
+        if (!seccomp) this.#o.log.warn('the kernel has no seccomp: desktops may use every system call');
+        // Machines made from one image may have one engine's id.
+        this.#info = { machine: `${ID}@${Name}`, seccomp };
+        return this.#info;
       },
       (error: unknown) => {
-        this.#seccomp = undefined;
+        this.#asking = undefined;
         throw error;
       },
     );
-    return this.#seccomp;
+    return this.#asking;
   }
 
   async #call<T>(name: string, call: () => Promise<T>): Promise<T> {

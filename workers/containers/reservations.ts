@@ -13,8 +13,9 @@ export class NoRoomError extends Error {
 }
 
 /**
- * Reserves memory, a place and a uid for each desktop. The reservation is the engine container itself, by its labels: it
- * outlives the worker and ends with the container. Two processes may create at the same moment on one engine, so a
+ * Gives each desktop a uid of its own, and looks once more whether it fits: by the labels of what the engine really holds,
+ * as Redis may have forgotten a reservation (`shared/node/reservations.ts`), and uids are the machine's, whatever system
+ * uses it. Two processes may create at the same moment on one engine, so a
  * reservation counts once a look at the engine after its creation has confirmed it; of two that do not fit both give way.
  */
 export class Reservations {
@@ -29,12 +30,6 @@ export class Reservations {
     this.#fleet = fleet;
     this.#capacity = capacity;
     this.#census = census;
-  }
-
-  /** @returns whether the desktop would fit now, and if it ever could. */
-  async room(containerId: string, memoryMb: number): Promise<'now' | 'later' | 'never'> {
-    if (memoryMb > this.#capacity.memoryMb) return 'never';
-    return this.#fits(await this.#others(containerId), memoryMb) ? 'now' : 'later';
   }
 
   /**

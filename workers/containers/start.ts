@@ -103,12 +103,21 @@ async function ownContainer(
 }
 
 /** Takes the container for this host, as an instance of its own. @returns `undefined` when another took it, or it is gone */
-async function place(host: DesktopHost, record: DesktopRecord): Promise<Instance | undefined> {
+async function place(
+  { records, admission, name, boot }: DesktopHost,
+  record: DesktopRecord,
+  instanceId: string,
+): Promise<Instance | undefined> {
   const { containerId, fence: before } = record;
-  const instanceId = newId();
-  const placing = { fence: before, host: host.name, boot: host.boot, instanceId };
-  const placed = await host.records.desktops.place(record, placing);
-  return placed.verdict === 'ok' ? { containerId, instanceId, fence: placed.fence } : undefined;
+  const release = () => admission.release({ containerId, instanceId });
+  const placing = { fence: before, host: name, boot, instanceId };
+  const placed = await records.desktops.place(record, placing).catch(async (error: unknown) => {
+    await release();
+    throw error;
+  });
+  if (placed.verdict === 'ok') return { containerId, instanceId, fence: placed.fence };
+  await release();
+  return undefined;
 }
 
 /** One placement, from its record to the first RFB byte. → `undefined` when the desktop is somebody else's by now. */
@@ -121,12 +130,13 @@ async function attempt(
   const { engine, records, metrics } = host;
   const { containerId } = record;
   const adopted = await ownContainer(host, record);
-  const refusal = adopted ? undefined : await host.admission.refusal(record, job);
+  const instanceId = newId();
+  const refusal = adopted ? undefined : await host.admission.refusal(record, instanceId, job);
   if (refusal instanceof HandBack) {
     await job.progress(0, 'waiting: no host has room for it now');
     throw refusal;
   }
-  const instance = adopted ? record : await place(host, record);
+  const instance = adopted ? record : await place(host, record, instanceId);
   if (!instance) return undefined;
   const { fence } = instance;
   const signal = AbortSignal.any([job.signal, stopped.signal]);
@@ -138,9 +148,10 @@ async function attempt(
   };
   const withdraw = async () => {
     await calling;
-    await engine.removeInstance(instance).catch((error: unknown) => {
-      job.log.warn({ err: error, containerId }, 'not removed: the sweep will');
-    });
+    await engine.removeInstance(instance).then(
+      () => host.admission.release(instance),
+      (error: unknown) => job.log.warn({ err: error, containerId }, 'not removed: the sweep will'),
+    );
   };
   const stopTimer = metrics.startSeconds.startTimer();
   job.log.info(

@@ -78,6 +78,7 @@ export async function stopDesktop(
     wasUp = forgotten && found?.running === true;
     if (found?.running) await engine.stop(found.id);
     await engine.removeInstance(record);
+    await host.admission.release(record);
   }
   if ((await records.desktops.change(record, { to: 'stopped', fence, reason })) !== 'ok') return false;
   if (record.host) await records.desktops.forget(record.host, record);

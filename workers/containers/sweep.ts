@@ -64,9 +64,10 @@ export class Sweep {
 
   /** One sweep. A Redis or a list that can't be read ends it: what is unknown is not absent. */
   async once(): Promise<void> {
-    const { engine, records, metrics, log, name } = this.#host;
+    const { engine, admission, records, metrics, log, name, starting } = this.#host;
     // The engine first: whatever it lists was recorded before it was created, so the records read after it know it.
     const { containers, volumes } = await engine.list();
+    const reserved = await admission.reserved();
     const known = new Map<string, DesktopRecord>();
     const members = await records.desktops.ofHost(name);
     // What can't be read is unknown, not absent: it is left alone.
@@ -80,6 +81,9 @@ export class Sweep {
       unread.add(ref.containerId);
       skip(error, ref);
     });
+    if (this.#allowed() && unread.size === 0) {
+      await admission.agree(reserved, [...known.values()], (containerId) => starting.has(containerId));
+    }
     // An instance that was made for no container may be one of those.
     const isRead = ({ containerId }: Labelled) =>
       unread.size === 0 || (containerId !== undefined && !unread.has(containerId));
@@ -236,6 +240,7 @@ export class Sweep {
       this.#host.sessions.ended(containerId);
       await this.#host.screens.ended(containerId, 'the desktop ended by itself');
       await engine.removeInstance(record);
+      await this.#host.admission.release(record);
       await records.desktops.forget(name, ref);
     } else if (expiresAt !== undefined && expiresAt <= Date.now()) {
       log.info({ containerId }, 'swept: the desktop has expired');

@@ -26,7 +26,7 @@ export type HostOptions = {
 
 /** This process's host: its engine, the room on it, its screens and its sessions. */
 export function createHost({ config, stores, registry, metrics, log }: HostOptions): DesktopHost {
-  const { promptRedis, records, ledger, queue } = stores;
+  const { promptRedis, records, reservations, ledger, queue } = stores;
   const name = config.WORKER_HOST;
   const capacity = { memoryMb: config.HOST_MEMORY_MB, desktops: config.HOST_DESKTOPS };
   const engine = new Engine({
@@ -36,6 +36,15 @@ export function createHost({ config, stores, registry, metrics, log }: HostOptio
     egressNetwork: config.EGRESS_NETWORK,
     capacity,
     metrics,
+    log,
+  });
+  const admission = new Admission({
+    engine,
+    redis: promptRedis,
+    reservations,
+    host: name,
+    capacity,
+    waitMs: config.HOST_WAIT_MS,
     log,
   });
   const screens = new ScreenHost({
@@ -49,7 +58,7 @@ export function createHost({ config, stores, registry, metrics, log }: HostOptio
     name,
     boot: newId(),
     engine,
-    admission: new Admission({ engine, redis: promptRedis, capacity, waitMs: config.HOST_WAIT_MS }),
+    admission,
     records,
     ledger,
     metrics,
@@ -58,6 +67,7 @@ export function createHost({ config, stores, registry, metrics, log }: HostOptio
       redis: promptRedis,
       host: name,
       memoryMb: capacity.memoryMb,
+      resources: () => admission.resources,
       leaseMs: config.LEASE_MS,
     }),
     screens,

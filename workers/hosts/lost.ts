@@ -4,6 +4,7 @@ import { isTerminal } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { ContainerRef, Records } from '@warmwind/shared/node/records';
+import type { Reservations } from '@warmwind/shared/node/reservations';
 import { bullJobId, hostQueues, type JobData } from '@warmwind/shared/queues';
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -21,6 +22,7 @@ export type LostHostsOptions = {
   /** The queue Redis. */
   redis: Redis;
   records: Records;
+  reservations: Reservations;
   presence: Presence;
   queue: (name: string) => Queue;
   lostAfterMs: number;
@@ -49,6 +51,7 @@ export class LostHosts {
       await this.#commands(host);
       // The queue is watched, and this is done again, until nothing of the host is left.
       if (left === 0 && !(await redis.exists(keys.hostLease(host)))) {
+        await this.#o.reservations.forgetHost(host);
         await redis.multi().zrem(keys.hosts(), host).hdel(keys.hostMemory(), host).exec();
       }
     }

@@ -20,7 +20,13 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   await redis.client.flushall();
-  presence = new Presence({ redis: connection, host: 'b', memoryMb: 1024, leaseMs: 300 });
+  presence = new Presence({
+    redis: connection,
+    host: 'b',
+    memoryMb: 1024,
+    resources: () => undefined,
+    leaseMs: 300,
+  });
 });
 afterAll(async () => {
   await disconnect(connection);

@@ -1,4 +1,5 @@
 import { keys } from '@warmwind/shared/keys';
+import type { HostResources } from '@warmwind/shared/resources';
 import type { Redis } from 'ioredis';
 
 export type PresenceOptions = {
@@ -8,6 +9,8 @@ export type PresenceOptions = {
   host: string;
   /** What it gives to desktops, MB of memory. */
   memoryMb: number;
+  /** All that it gives, once that is known. */
+  resources: () => HostResources | undefined;
   leaseMs: number;
 };
 
@@ -28,16 +31,18 @@ export class Presence {
 
   /** To be called with every renewal of this host's lease. */
   async renewed(): Promise<void> {
-    const { redis, host, memoryMb } = this.#o;
+    const { redis, host, memoryMb, resources } = this.#o;
+    const gives = resources();
     const now = Date.now();
     const before = this.#written;
     this.#written = now;
-    const replies = await redis
+    const trip = redis
       .multi()
       .zscore(keys.hosts(), host)
       .zadd(keys.hosts(), now, host)
-      .hset(keys.hostMemory(), host, memoryMb)
-      .exec();
+      .hset(keys.hostMemory(), host, memoryMb);
+    if (gives) trip.hset(keys.hostResources(), host, JSON.stringify(gives));
+    const replies = await trip.exec();
     this.#judge(before, replies?.[0]?.[1]);
   }
 

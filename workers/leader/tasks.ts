@@ -43,11 +43,12 @@ export type FleetTasks = {
  */
 export function fleetTasks(context: TaskContext): FleetTasks {
   const { config, stores, presence, followUp, metrics, log } = context;
-  const { queueRedis: redis, promptRedis, realtimePrompt, records, queue, ledger } = stores;
+  const { queueRedis: redis, promptRedis, realtimePrompt, records, reservations, queue, ledger } = stores;
   const observer = new Observer({ redis, records, metrics, log });
   const lostHosts = new LostHosts({
     redis,
     records,
+    reservations,
     presence,
     queue,
     lostAfterMs: config.LOST_AFTER_MS,

@@ -1,6 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { WebhookEvent } from '@warmwind/shared/contract/webhooks';
+import { WebhookEvent } from '@warmwind/shared/contract/webhooks';
+import { parseJson } from '@warmwind/shared/json';
 
 type Received = { path: string; headers: IncomingHttpHeaders; text: string; event: WebhookEvent };
 /** What a receiver does with the n-th request it gets, counted from 1; nothing: it never answers. */
@@ -20,7 +21,7 @@ export async function startReceiver(answer: Answer = status(204), host = '127.0.
     request.on('end', () => {
       const text = Buffer.concat(chunks).toString();
       const { url: path = '', headers } = request;
-      const one = { path, headers, text, event: JSON.parse(text || '{}') as WebhookEvent };
+      const one = { path, headers, text, event: parseJson(WebhookEvent, text) };
       received.push(one);
       answer(response, received.length, one);
     });

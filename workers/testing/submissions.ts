@@ -3,29 +3,28 @@ import type { JobCommand } from '@warmwind/shared/contract/command';
 import { containerStart } from '@warmwind/shared/contract/commands/container-start';
 import { containerStop } from '@warmwind/shared/contract/commands/container-stop';
 import { inference } from '@warmwind/shared/contract/commands/inference';
+import { StoredEvent } from '@warmwind/shared/contract/events';
 import { CANCEL_PLANS, planOf, SUBMIT_PLANS } from '@warmwind/shared/contract/plan';
-import type { StoredEvent } from '@warmwind/shared/events';
 import { newId } from '@warmwind/shared/ids';
 import type { InferenceInput } from '@warmwind/shared/inference';
 import { type Job, type JobKind, jobFromRecord } from '@warmwind/shared/jobs';
-import { CANCELLED_CHANNEL, keys, roomKeys } from '@warmwind/shared/keys';
+import { parseJson } from '@warmwind/shared/json';
+import { CANCELLED_CHANNEL, keys, recordPrefixes, roomKeys } from '@warmwind/shared/keys';
 import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
 import { recordSubmission } from '@warmwind/shared/ledger/submissions';
-import { cancelScript } from '@warmwind/shared/lua/cancel.lua';
-import { submitScript } from '@warmwind/shared/lua/submit.lua';
+import { cancelJob } from '@warmwind/shared/lua/cancel.lua';
+import { submitJob } from '@warmwind/shared/lua/submit.lua';
 import type { Ledger } from '@warmwind/shared/node/ledger';
+import { runScript } from '@warmwind/shared/node/script';
 import { JOB_DATA_VERSION, type JobData, runOptions } from '@warmwind/shared/queues';
 import {
   type CancelVerdict,
-  cancelKeys,
   ENDED_RECORD_TTL_MS,
   type JobRequest,
   MAX_CHANGES,
   OPEN_RECORD_TTL_MS,
   RESERVATION_MS,
   type SubmitRequest,
-  type SubmitVerdict,
-  submitKeys,
 } from '@warmwind/shared/records';
 import { Queue } from 'bullmq';
 import type { TestRedis } from '../../infra/testing/redis.ts';
@@ -69,16 +68,9 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
 
   const submitted = async (request: SubmitRequest, job: Submitted, kind: JobKind, input = '') => {
     const { userId, jobId } = job;
-    const names = submitKeys(userId, [], { jobId, idempotencyHash: jobId });
-    const answer = (await client.eval(
-      submitScript,
-      names.length,
-      ...names,
-      JSON.stringify(request),
-      input,
-    )) as [unknown, string];
-    const verdict = JSON.parse(answer[1]) as SubmitVerdict;
-    if (verdict.verdict !== 'accepted') throw new Error(`not accepted: ${answer[1]}`);
+    const of = { userId, scopes: [], jobId, idempotencyHash: jobId };
+    const [, verdict] = await runScript(client, submitJob, of, { request: JSON.stringify(request), input });
+    if (verdict.verdict !== 'accepted') throw new Error(`not accepted: ${verdict.verdict}`);
     const data: JobData = {
       version: JOB_DATA_VERSION,
       kind,
@@ -95,6 +87,7 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
     nonce: newId(),
     scopes: [],
     userId,
+    prefixes: recordPrefixes(userId),
     quotas: QUOTAS,
     openTtlMs: OPEN_RECORD_TTL_MS,
     unconfirmedTtlMs: { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS },
@@ -209,21 +202,19 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
     /** What the edge does: the marker, then the script. `unheard`: nobody learns of it but by the marker and the record. */
     cancel: async ({ userId, jobId }: Submitted, { unheard = false } = {}): Promise<CancelVerdict> => {
       await client.zadd(keys.cancellations(), Date.now(), `${userId}/${jobId}`);
-      const names = cancelKeys(userId, jobId);
       const channel = unheard ? 'unheard' : CANCELLED_CHANNEL;
       await client.zincrby(keys.changedUsers(), 1, userId);
-      const args = [
+      const args = {
         userId,
         jobId,
-        ENDED_RECORD_TTL_MS,
-        OPEN_RECORD_TTL_MS,
-        MAX_CHANGES,
+        endedTtlMs: ENDED_RECORD_TTL_MS,
+        openTtlMs: OPEN_RECORD_TTL_MS,
+        maxChanges: MAX_CHANGES,
         channel,
-        JSON.stringify(CANCEL_PLANS),
-      ];
-      return JSON.parse(
-        (await client.eval(cancelScript, names.length, ...names, ...args)) as string,
-      ) as CancelVerdict;
+        plans: JSON.stringify(CANCEL_PLANS),
+        containerPrefix: recordPrefixes(userId).container,
+      };
+      return runScript(client, cancelJob, { userId, jobId }, args);
     },
 
     job: async ({ userId, jobId }: Submitted): Promise<Job | undefined> =>
@@ -233,7 +224,7 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
     /** The log of a room, oldest first. */
     events: async (userId: string, room: string): Promise<StoredEvent[]> => {
       const entries = await realtime.client.xrange(roomKeys.log(userId, room), '-', '+');
-      return entries.map(([, fields]) => JSON.parse(fields[3] ?? '{}') as StoredEvent);
+      return entries.map(([, fields]) => parseJson(StoredEvent, fields[3] ?? '{}'));
     },
     close: () => Promise.all([...queues.values()].map((made) => made.close())),
   };

@@ -13,6 +13,7 @@ import { createLister } from '../../lists/list.ts';
 import { PageShape, readPageRequest } from '../../lists/query.ts';
 import type { Services } from '../../services.ts';
 
+const Page = pageOf(Container).meta({ id: 'ContainerPage' });
 const Filters = { state: z.enum(CONTAINER_STATES).optional() };
 type Where = z.output<z.ZodObject<typeof Filters>>;
 
@@ -35,7 +36,7 @@ export function listContainersRoute(app: App, services: Services): void {
     middleware: [limited(services.limiter, 'open')] as const,
     request: { query: queryOf({ ...PageShape, ...Filters }) },
     responses: {
-      200: json(pageOf(Container), 'One page.', { items: [DESKTOP], nextCursor: null }),
+      200: json(Page, 'One page.', { items: [DESKTOP], nextCursor: null }),
       ...failures(400, 401, 429, 503),
     },
   });

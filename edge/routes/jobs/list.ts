@@ -13,6 +13,7 @@ import { createLister } from '../../lists/list.ts';
 import { PageShape, readPageRequest } from '../../lists/query.ts';
 import type { Services } from '../../services.ts';
 
+const Page = pageOf(Job).meta({ id: 'JobPage' });
 const Filters = { state: z.enum(JOB_STATES).optional(), kind: z.enum(JOB_KINDS).optional() };
 type Where = z.output<z.ZodObject<typeof Filters>>;
 
@@ -35,7 +36,7 @@ export function listJobsRoute(app: App, services: Services): void {
     middleware: [limited(services.limiter, 'open')] as const,
     request: { query: queryOf({ ...PageShape, ...Filters }) },
     responses: {
-      200: json(pageOf(Job), 'One page.', { items: [JOB], nextCursor: null }),
+      200: json(Page, 'One page.', { items: [JOB], nextCursor: null }),
       ...failures(400, 401, 429, 503),
     },
   });

@@ -18,6 +18,13 @@ import { whole } from '../../openai/whole.ts';
 import type { Services } from '../../services.ts';
 import { SubmitHeaders } from '../submitting.ts';
 
+const ChatCompletion = z
+  .looseObject({
+    id: z.string().describe('`chatcmpl-` and the id of the job.'),
+    object: z.string().describe('`chat.completion`.'),
+  })
+  .meta({ id: 'ChatCompletion' });
+
 /** `POST /v1/chat/completions`: a job, answered as OpenAI does. A client that goes away cancels it. */
 export function chatCompletionsRoute(app: App, services: Services): void {
   const { limiter } = services;
@@ -38,7 +45,7 @@ export function chatCompletionsRoute(app: App, services: Services): void {
         description: 'The answer, or with `stream` its chunks as server-sent events.',
         content: {
           'application/json': {
-            schema: z.looseObject({ id: z.string(), object: z.string() }),
+            schema: ChatCompletion,
             example: COMPLETION,
           },
           'text/event-stream': { schema: z.string() },

@@ -10,12 +10,20 @@ import { openAiFailures } from '../../openai/openapi.ts';
 import { servedModels } from '../../records/served-models.ts';
 import type { Services } from '../../services.ts';
 
-const Entry = z.object({
-  id: z.string(),
-  object: z.literal('model'),
-  created: z.number().int(),
-  owned_by: z.string(),
-});
+const Entry = z
+  .object({
+    id: z.string().describe('Name of the model.'),
+    object: z.literal('model').describe('Always `model`.'),
+    created: z.number().int().describe('Always 0: it is not known.'),
+    owned_by: z.string().describe('Always `warmwind`.'),
+  })
+  .meta({ id: 'OpenAiModel' });
+const Entries = z
+  .object({
+    object: z.literal('list').describe('Always `list`.'),
+    data: z.array(Entry).describe('By name.'),
+  })
+  .meta({ id: 'OpenAiModelList' });
 
 /** `GET /v1/models`: those that answer in words. Nobody knows when they were made. */
 export function listOpenAiModelsRoute(app: App, { limiter, redis }: Services): void {
@@ -27,7 +35,7 @@ export function listOpenAiModelsRoute(app: App, { limiter, redis }: Services): v
     security,
     middleware: [limited(limiter, 'open')] as const,
     responses: {
-      200: json(z.object({ object: z.literal('list'), data: z.array(Entry) }), 'By name.', {
+      200: json(Entries, 'By name.', {
         object: 'list',
         data: [MODEL_ENTRY],
       }),

@@ -1,0 +1,44 @@
+import { z } from 'zod';
+import type { ContainerSpec } from './containers.ts';
+
+const amount = z.number().min(0);
+
+/** What a container takes of a machine, or a machine gives: MB of memory and disk, CPUs, GPUs, and a number of containers. */
+export const ResourceVector = z.object({
+  memoryMb: amount,
+  cpus: amount,
+  diskMb: amount,
+  gpus: amount,
+  containers: amount,
+});
+export type ResourceVector = z.infer<typeof ResourceVector>;
+
+/** What a host gives in all; what it does not name it does not bound. */
+export const Capacity = ResourceVector.partial();
+export type Capacity = z.infer<typeof Capacity>;
+
+/** What a host publishes. Hosts of one `machine`, named by its engine's id and its name, share its room. */
+export const HostResources = z.object({ machine: z.string(), capacity: Capacity });
+export type HostResources = z.infer<typeof HostResources>;
+
+/** What one placement of a container takes of its host's machine; `at` in ms. */
+export const Reservation = z.object({
+  containerId: z.string(),
+  host: z.string(),
+  vector: ResourceVector,
+  at: z.number(),
+});
+export type Reservation = z.infer<typeof Reservation>;
+
+/** @returns what a container takes; its home is in memory, so no disk */
+export const vectorOf = ({
+  memoryMb,
+  cpus,
+  gpus,
+}: Pick<ContainerSpec, 'memoryMb' | 'cpus' | 'gpus'>): ResourceVector => ({
+  memoryMb,
+  cpus,
+  diskMb: 0,
+  gpus,
+  containers: 1,
+});
