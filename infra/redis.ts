@@ -50,7 +50,7 @@ const urlOf = ({ username, password, host, port }: sst.aws.Redis): $util.Output<
 export const queue: Addresses = stage.queue === 'upstash' ? upstashQueue() : elasticacheQueue();
 
 function upstashQueue(): Addresses {
-  // The provider can't choose a plan: choose a fixed one in Upstash's console, see README.md.
+  // The provider can't choose a plan: choose a fixed one in Upstash's console, see docs/operations/deploy.md.
   const database = new upstash.RedisDatabase('Queue', {
     databaseName: `warmwind-${$app.stage}`,
     region: 'global',

@@ -8,7 +8,7 @@ export const authSecretPrevious = new sst.Secret('AuthSecretPrevious', authSecre
 export const webhookSecret = new sst.Secret('WebhookSecret');
 /** Where operators are told of permanent failures; it may hold a key of the receiver's. Only where stage.ts wants it. */
 export const alertWebhook = stage.alertWebhook ? new sst.Secret('AlertWebhookUrl') : undefined;
-/** Of the user `admin`, who looks into the queues on a host: made here, read from Parameter Store, see README.md. */
+/** Of the user `admin`, who looks into the queues on a host: made here, read from Parameter Store, see docs/operations/monitor.md. */
 export const adminPassword = new random.RandomPassword('AdminPassword', { length: 32, special: false })
   .result;
 /** Who is told of alarms: an e-mail address. */

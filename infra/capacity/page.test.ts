@@ -4,7 +4,7 @@ import { tables } from './table.ts';
 import { units } from './units.ts';
 
 it('shows the tables that the model prints', async () => {
-  const page = await readFile(new URL('README.md', import.meta.url), 'utf8');
+  const page = await readFile(new URL('../../docs/operations/capacity.md', import.meta.url), 'utf8');
   expect(page, 'npm run capacity -- --table').toContain(tables());
   expect(page, 'npm run capacity -- --table').toContain(units());
 });

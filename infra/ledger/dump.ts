@@ -1,4 +1,4 @@
-/** `npm run ledger:dump -- <file>`: see README.md, Backup. */
+/** `npm run ledger:dump -- <file>`: see docs/operations/backup.md. */
 import { createWriteStream } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';

@@ -1,4 +1,4 @@
-/** `npm run ledger:forget -- <userId> --yes`: see README.md, Deletion. */
+/** `npm run ledger:forget -- <userId> --yes`: see docs/operations/backup.md. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { isUserId } from '@warmwind/shared/ids';

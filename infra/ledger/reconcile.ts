@@ -1,4 +1,4 @@
-/** `npm run ledger:reconcile`: see README.md, Restore. */
+/** `npm run ledger:reconcile`: see docs/operations/backup.md. */
 import { parseArgs } from 'node:util';
 import { Drain } from '@warmwind/shared/node/drain';
 import { type ReconciledCounts, Reconciler } from '../../workers/reconciler/reconcile.ts';

@@ -1,4 +1,4 @@
-/** `npm run ledger:restore -- <file>`: see README.md, Restore. */
+/** `npm run ledger:restore -- <file>`: see docs/operations/backup.md. */
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
