@@ -3,6 +3,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { StoredEvent } from '@warmwind/shared/contract/events';
 import { JOB_KINDS } from '@warmwind/shared/contract/registry';
+import { SESSION_COMMANDS } from '@warmwind/shared/contract/sessions/registry';
 import { CLIENT_EVENTS, RELAY_EVENTS } from '@warmwind/shared/contract/socket';
 import { WebhookEvent } from '@warmwind/shared/contract/webhooks';
 import { LIMIT_SCOPES } from '@warmwind/shared/limits';
@@ -40,6 +41,7 @@ const events = new Set<string>([
   ...Object.keys(CLIENT_EVENTS),
   ...Object.keys(RELAY_EVENTS),
   ...JOB_KINDS,
+  ...SESSION_COMMANDS.map(({ kind }) => kind),
   ...LIMIT_SCOPES,
 ]);
 const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
@@ -130,9 +132,9 @@ export function problemsOf(document: string, text: string): string[] {
     );
 }
 
-/** The sentences of a document that begin with a word that stands for no subject. */
+/** The sentences of a document, but questions, that begin with a word that stands for no subject. */
 export const vagueSentences = (text: string): string[] =>
   Array.from(
-    prose(text).matchAll(/(?:^|[.!?:] |^[-|] |\| )\**(?:What|Who|Whoever|Nobody) [^.|\n]*/gm),
+    prose(text).matchAll(/(?:^|[.!?:] |^[-|] |\| )\**(?:What|Who|Whoever|Nobody) [^.?|\n]*(?![^.|\n]*\?)/gm),
     ([sentence]) => sentence.trim(),
   );
