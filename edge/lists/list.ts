@@ -25,49 +25,98 @@ export type Source<T, W extends Where> = {
 };
 
 /**
- * A reader of lists from two sources, asked side by side: records are the present and exact, rows are all of the past.
- * Without history the list is `incomplete`; without records it is as the ledger last knew.
+ * Reads lists from two sources, asked at the same time: records are the present and exact, rows are all of the past.
+ * Without history a list is `incomplete`; without records it is as the ledger last knew.
  */
-export function createLister<T extends Listed, W extends Where>(
-  { redis, ledger }: Services,
-  source: Source<T, W>,
-) {
-  const recordPage = createRecordPages(redis);
+export class Lister<T extends Listed, W extends Where> {
+  readonly #redis: Services['redis'];
+  readonly #ledger: Services['ledger'];
+  readonly #source: Source<T, W>;
+  readonly #recordPage: ReturnType<typeof createRecordPages>;
 
-  const readRecent = async (user: string, request: PageRequest, where: W): Promise<Page<T>> => {
-    const place = { index: source.index(user), prefix: source.key(user, '') };
-    const { items, horizon } = await recordPage(place, request, where);
-    return { items: items.flatMap((record) => source.fromRecord(record) ?? []), horizon };
-  };
+  constructor({ redis, ledger }: Services, source: Source<T, W>) {
+    this.#redis = redis;
+    this.#ledger = ledger;
+    this.#source = source;
+    this.#recordPage = createRecordPages(redis);
+  }
 
-  const readHistory =
-    (user: string, { limit, since, until, before }: PageRequest, where: W) =>
-    async (db: Db): Promise<Page<T>> => {
-      const page: LedgerPage = {
-        userId: user,
-        since: since === undefined ? undefined : new Date(since),
-        until: until === undefined ? undefined : new Date(until),
-        before: before && { createdAt: new Date(before.time), id: before.id },
-        // One more than asked for, to know whether there are more.
-        limit: limit + 1,
-      };
-      const items = await source.fromLedger(db, page, where);
-      const last = items.at(-1);
-      return { items, horizon: last && items.length > limit ? positionOf(last) : undefined };
+  /** @throws ApiError `unavailable` when neither source answers */
+  async list(c: Context<AppEnv>, request: PageRequest, where: W) {
+    const [recent, history] = await this.#readBoth(c, request, where);
+    const pages = [recent, history].flatMap((page) => page ?? []);
+    if (pages.length === 0) throw unavailable('The state of jobs and desktops can not be read now: retry.');
+    const { items, next } = mergePages(pages, request.limit, (record, row) =>
+      this.#source.outdates(row, record) ? row : record,
+    );
+    return {
+      items,
+      nextCursor: next ? writeCursor(next) : null,
+      ...(this.#ledger && !history ? { incomplete: true as const } : {}),
     };
+  }
+
+  /** The pages of records and of rows, each `undefined` when its source does not answer. */
+  async #readBoth(
+    c: Context<AppEnv>,
+    request: PageRequest,
+    where: W,
+  ): Promise<[recent: Page<T> | undefined, history: Page<T> | undefined]> {
+    const user = c.get('user').id;
+    const ledger = this.#ledger;
+    const readRows = (db: Db) => this.#readRows(db, user, request, where);
+    const [recent, history] = await Promise.all([
+      orWithout(c, 'redis', this.#readRecords(user, request, where)),
+      ledger && orWithout(c, 'the ledger', ledger.read(c, readRows)),
+    ]);
+    if (ledger?.hasReplica && !recent) {
+      // A replica may not know yet what was just made, and there is no record to make up for it.
+      return [recent, await orWithout(c, 'the ledger', ledger.run(c, readRows))];
+    }
+    if (!recent || !history) return [recent, history];
+    const refreshed = await orWithout(c, 'redis', this.#refresh(user, history, { recent, where }));
+    return [recent, refreshed ?? history];
+  }
+
+  async #readRecords(user: string, request: PageRequest, where: W): Promise<Page<T>> {
+    const source = this.#source;
+    const place = { index: source.index(user), prefix: source.key(user, '') };
+    const { items, horizon } = await this.#recordPage(place, request, where);
+    return { items: items.flatMap((record) => source.fromRecord(record) ?? []), horizon };
+  }
+
+  async #readRows(db: Db, user: string, request: PageRequest, where: W): Promise<Page<T>> {
+    const { limit, since, until, before } = request;
+    const page: LedgerPage = {
+      userId: user,
+      since: since === undefined ? undefined : new Date(since),
+      until: until === undefined ? undefined : new Date(until),
+      before: before && { createdAt: new Date(before.time), id: before.id },
+      // One more than asked for, to know whether there are more.
+      limit: limit + 1,
+    };
+    const items = await this.#source.fromLedger(db, page, where);
+    const last = items.at(-1);
+    return { items, horizon: last && items.length > limit ? positionOf(last) : undefined };
+  }
 
   /**
    * Rows that are open may be behind their records, which then did not match or are beyond the index: each is looked up,
    * and is listed as its record is, or as the row is when there is no record.
    */
-  const refresh = async (user: string, history: Page<T>, recent: Page<T>, where: W): Promise<Page<T>> => {
+  async #refresh(
+    user: string,
+    history: Page<T>,
+    { recent, where }: { recent: Page<T>; where: W },
+  ): Promise<Page<T>> {
+    const source = this.#source;
     const listed = new Set(recent.items.map(({ id }) => id));
     const { horizon } = recent;
     const items = history.items.filter((item) => !horizon || newestFirst(positionOf(item), horizon) <= 0);
     const open = items.filter((item) => !source.hasEnded(item) && !listed.has(item.id));
     if (open.length === 0) return { ...history, items };
     const records = await readRecords(
-      redis,
+      this.#redis,
       open.map(({ id }) => source.key(user, id)),
     );
     const found = new Map(open.map(({ id }, i) => [id, records[i] ?? {}]));
@@ -78,37 +127,14 @@ export function createLister<T extends Listed, W extends Where>(
       return matches(record, where) ? [live] : [];
     });
     return { ...history, items: refreshed };
-  };
+  }
+}
 
-  return async (c: Context<AppEnv>, request: PageRequest, where: W) => {
-    const user = c.get('user').id;
-    const orWithout = <R>(what: string, answer: Promise<R>): Promise<R | undefined> =>
-      answer.catch((error: unknown) => {
-        log.warn(`${what} did not answer`, { requestId: c.get('requestId'), ...failureOf(error) });
-        return undefined;
-      });
-    const inLedger = readHistory(user, request, where);
-    const [recent, remembered] = await Promise.all([
-      orWithout('redis', readRecent(user, request, where)),
-      ledger && orWithout('the ledger', ledger.read(c, inLedger)),
-    ]);
-    let history = remembered;
-    if (ledger?.hasReplica && !recent) {
-      // A replica may not know yet what was just made, and there is no record to make up for it.
-      history = await orWithout('the ledger', ledger.run(c, inLedger));
-    } else if (recent && history) {
-      history = (await orWithout('redis', refresh(user, history, recent, where))) ?? history;
-    }
-    const pages = [recent, history].flatMap((page) => page ?? []);
-    if (pages.length === 0) throw unavailable('The state of jobs and desktops can not be read now: retry.');
-
-    const { items, next } = mergePages(pages, request.limit, (record, row) =>
-      source.outdates(row, record) ? row : record,
-    );
-    return {
-      items,
-      nextCursor: next ? writeCursor(next) : null,
-      ...(ledger && !history ? { incomplete: true as const } : {}),
-    };
-  };
+async function orWithout<T>(c: Context<AppEnv>, source: string, answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    log.warn(`${source} did not answer`, { requestId: c.get('requestId'), ...failureOf(error) });
+    return undefined;
+  }
 }

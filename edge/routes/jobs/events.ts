@@ -2,16 +2,13 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { schemaRef } from '@warmwind/shared/contract/event-schemas';
 import { isEventId } from '@warmwind/shared/events';
 import { isId } from '@warmwind/shared/ids';
-import { TICKET_MAX_SECONDS } from '@warmwind/shared/realtime';
 import { EVENTS } from '../../docs/examples.ts';
 import type { App } from '../../env.ts';
-import { notFound, unavailable } from '../../http/errors.ts';
-import { failureOf } from '../../http/failure.ts';
-import { log } from '../../http/log.ts';
+import { notFound } from '../../http/errors.ts';
 import { failures, IdParam, security } from '../../http/openapi.ts';
 import { noQuery } from '../../http/query.ts';
 import { limited } from '../../limits/charge.ts';
-import { refusalOf } from '../../realtime/relay.ts';
+import { openJobEvents } from '../../realtime/job-events.ts';
 import { findJob } from '../../records/find-job.ts';
 import type { Services } from '../../services.ts';
 
@@ -71,20 +68,8 @@ export function jobEventsRoute(app: App, services: Services): void {
     const { id } = c.req.valid('param');
     if (!isId(id) || !(await findJob(c, services, id))) throw notFound('job');
     if (c.req.method === 'HEAD') return c.body('', 200, STREAM);
-    const { id: user, expiresAt: notAfter } = c.get('user');
     const after = c.req.valid('header')['last-event-id'] || undefined;
-    const answer = await relay
-      .events(user, id, after, { ttlSeconds: TICKET_MAX_SECONDS, notAfter })
-      .catch((error: unknown) => {
-        log.warn('the relay did not answer', { requestId: c.get('requestId'), ...failureOf(error) });
-        throw unavailable('Events can not be read now: retry, or ask for the job.');
-      });
-    if (answer.status === 200) return c.body(answer.body ?? '', 200, STREAM);
-    if (answer.status === 429) throw await refusalOf(answer);
-    await answer.body?.cancel();
-    if (answer.status === 204) return c.body(null, 204);
-    if (answer.status === 404) throw notFound('job');
-    log.warn('the relay refused', { requestId: c.get('requestId'), status: answer.status });
-    throw unavailable('Events can not be read now: retry, or ask for the job.');
+    const stream = await openJobEvents(c, relay, id, after);
+    return stream ? c.body(stream, 200, STREAM) : c.body(null, 204);
   });
 }

@@ -1,0 +1,32 @@
+import { keys } from '@warmwind/shared/keys';
+import type { Limits } from '@warmwind/shared/limits';
+import { needed } from '../redis/record.ts';
+import type { Services } from '../services.ts';
+
+/**
+ * The tiers and quotas of a user and what is left of them. Nothing is consumed.
+ * @throws ApiError `unavailable` while Redis does not answer
+ */
+export async function currentLimits({ config, limiter, redis }: Services, user: string): Promise<Limits> {
+  const now = `(${Date.now()}`;
+  const [{ tiers }, [jobs = 0, desktops = 0]] = await needed(
+    Promise.all([
+      limiter.peek(user, ['user', 'containers.start']),
+      redis
+        .pipeline()
+        .zcount(keys.openJobs(user), now, '+inf')
+        .zcount(keys.openContainers(user), now, '+inf')
+        .exec<number[]>(),
+    ]),
+  );
+  return {
+    tiers: tiers.map(({ resetUs, ...tier }) => ({
+      ...tier,
+      resetAt: new Date(Math.ceil(resetUs / 1000)).toISOString(),
+    })),
+    quotas: [
+      { name: 'jobs', limit: config.QUOTAS.jobs, used: jobs },
+      { name: 'desktops', limit: config.QUOTAS.desktops, used: desktops },
+    ],
+  };
+}

@@ -1,0 +1,22 @@
+import { z } from '@hono/zod-openapi';
+import { CONTAINER_STATES, type Container, containerFromRecord, hasEnded } from '@warmwind/shared/containers';
+import { keys } from '@warmwind/shared/keys';
+import { listContainers } from '@warmwind/shared/ledger/reads';
+import { containerOf } from '@warmwind/shared/ledger/rows';
+import type { Services } from '../services.ts';
+import { Lister } from './list.ts';
+
+/** The filters of the list. */
+export const ContainerFilters = { state: z.enum(CONTAINER_STATES).optional() };
+type Where = z.output<z.ZodObject<typeof ContainerFilters>>;
+
+/** Lists the containers of the caller. */
+export const containerLister = (services: Services) =>
+  new Lister<Container, Where>(services, {
+    index: keys.containers,
+    key: keys.container,
+    fromRecord: containerFromRecord,
+    fromLedger: async (db, page, { state }) => (await listContainers(db, page, { state })).map(containerOf),
+    hasEnded: ({ state }) => hasEnded(state),
+    outdates: (row, record) => hasEnded(row.state) && !hasEnded(record.state),
+  });

@@ -1,0 +1,22 @@
+import { z } from '@hono/zod-openapi';
+import { isTerminal, JOB_KINDS, JOB_STATES, type Job, jobFromRecord } from '@warmwind/shared/jobs';
+import { keys } from '@warmwind/shared/keys';
+import { listJobs } from '@warmwind/shared/ledger/reads';
+import { jobOf } from '@warmwind/shared/ledger/rows';
+import type { Services } from '../services.ts';
+import { Lister } from './list.ts';
+
+/** The filters of the list. */
+export const JobFilters = { state: z.enum(JOB_STATES).optional(), kind: z.enum(JOB_KINDS).optional() };
+type Where = z.output<z.ZodObject<typeof JobFilters>>;
+
+/** Lists the jobs of the caller. */
+export const jobLister = (services: Services) =>
+  new Lister<Job, Where>(services, {
+    index: keys.jobs,
+    key: keys.job,
+    fromRecord: jobFromRecord,
+    fromLedger: async (db, page, { state, kind }) => (await listJobs(db, page, { state, kind })).map(jobOf),
+    hasEnded: ({ state }) => isTerminal(state),
+    outdates: (row, record) => isTerminal(row.state) && !isTerminal(record.state) && row.run >= record.run,
+  });
