@@ -1,6 +1,6 @@
 import { MAX_IMAGE_BYTES, OCR_MODEL } from '@warmwind/shared/inference';
 import { useState } from 'preact/hooks';
-import { useAsk } from './ask.ts';
+import { type Answer, useAsk } from './ask.ts';
 import { Empty } from './parts.tsx';
 import { NotLoaded } from './retrying.tsx';
 import type { Store } from './store.ts';
@@ -50,26 +50,7 @@ export function Inference({ store }: { store: Store }) {
           ))}
         </select>
         {reads && (
-          <select
-            aria-label="What to read"
-            value={source}
-            onChange={(event) => setDesktop(event.currentTarget.value)}
-          >
-            <option value="">an image file</option>
-            {running.map(({ id, name }) => (
-              <option key={id} value={id}>
-                the screen of {name}
-              </option>
-            ))}
-          </select>
-        )}
-        {reads && !source && (
-          <input
-            type="file"
-            aria-label="Image"
-            accept="image/png,image/jpeg"
-            onChange={(event) => setImage(event.currentTarget.files?.[0])}
-          />
+          <ReadingSource desktops={running} source={source} onSource={setDesktop} onImage={setImage} />
         )}
         {!reads && (
           <textarea
@@ -94,15 +75,53 @@ export function Inference({ store }: { store: Store }) {
           )}
         </div>
       </form>
-      {answer && (
-        <output class={answer.busy ? 'answer busy' : 'answer'}>
-          <p>{answer.text}</p>
-          <small>{answer.note}</small>
-        </output>
-      )}
+      {answer && <AnswerView answer={answer} />}
     </section>
   );
 }
+
+type ReadingSourceProps = {
+  desktops: { id: string; name: string }[];
+  /** The id of the desktop whose screen is read; '' for a file. */
+  source: string;
+  onSource: (source: string) => void;
+  onImage: (image: File | undefined) => void;
+};
+
+/** The choice of what is read: the screen of a desktop, or a file. */
+function ReadingSource({ desktops, source, onSource, onImage }: ReadingSourceProps) {
+  return (
+    <>
+      <select
+        aria-label="What to read"
+        value={source}
+        onChange={(event) => onSource(event.currentTarget.value)}
+      >
+        <option value="">an image file</option>
+        {desktops.map(({ id, name }) => (
+          <option key={id} value={id}>
+            the screen of {name}
+          </option>
+        ))}
+      </select>
+      {!source && (
+        <input
+          type="file"
+          aria-label="Image"
+          accept="image/png,image/jpeg"
+          onChange={(event) => onImage(event.currentTarget.files?.[0])}
+        />
+      )}
+    </>
+  );
+}
+
+const AnswerView = ({ answer: { busy, text, note } }: { answer: Answer }) => (
+  <output class={busy ? 'answer busy' : 'answer'}>
+    <p>{text}</p>
+    <small>{note}</small>
+  </output>
+);
 
 async function base64(file: File | undefined): Promise<string> {
   if (!file) throw new Error('Choose an image first.');

@@ -1,8 +1,14 @@
 import type { Connection } from '@warmwind/shared/client/client';
 import { LEAVE_KEYS } from '@warmwind/shared/client/leave';
-import { createViewer, type Viewer, type ViewerControl } from '@warmwind/shared/client/viewer';
+import {
+  createViewer,
+  type Viewer,
+  type ViewerControl,
+  type ViewerOptions,
+} from '@warmwind/shared/client/viewer';
 import type { ReadingResult } from '@warmwind/shared/inference';
 import { holdingViewer } from '@warmwind/shared/screen';
+import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ClipboardMenu } from './clipboard.tsx';
 import { type Act, Badge, ControlButton, Requests, useRequests } from './control.tsx';
@@ -27,39 +33,24 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
   const frame = useRef<HTMLDivElement>(null);
   const stage = useRef<HTMLDivElement>(null);
   const tools = useRef<HTMLDivElement>(null);
-  const viewer = useRef<Viewer>(undefined);
   const [scaling, setScaling] = useState<Scaling>('fit');
   const [control, setControl] = useState(NOBODY);
   const [state, setState] = useState('connecting');
   const [notice, say] = useNotice(state, control.holder);
   const [requests, addRequest, dropRequest] = useRequests(control.holder);
 
-  useEffect(() => {
-    let gone = false;
-    relay().then(
-      (connection) => {
-        if (gone || !stage.current) return;
-        viewer.current = createViewer(stage.current, {
-          relay: connection,
-          containerId,
-          clipboard: owner,
-          onState: setState,
-          onControl: (now) => {
-            setControl(now);
-            onControl?.(now);
-          },
-          onRequest: addRequest,
-          onLeave: () => tools.current?.querySelector<HTMLElement>('button, select')?.focus(),
-        });
-      },
-      (error: Error) => say(error.message),
-    );
-    return () => {
-      gone = true;
-      viewer.current?.close();
-      viewer.current = undefined;
-    };
-  }, [containerId]);
+  const viewer = useViewer(stage, relay, {
+    containerId,
+    clipboard: owner,
+    onState: setState,
+    onControl: (now) => {
+      setControl(now);
+      onControl?.(now);
+    },
+    onRequest: addRequest,
+    onLeave: () => tools.current?.querySelector<HTMLElement>('button, select')?.focus(),
+    onFailure: say,
+  });
 
   const scale = (next: Scaling) => {
     setScaling(next);
@@ -86,15 +77,7 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
           <small class="keys">{LEAVE_KEYS} leaves the screen</small>
         )}
         {mode === 'control' && <ClipboardMenu viewer={() => viewer.current} shared={owner} onFailure={say} />}
-        <select
-          aria-label="Scaling"
-          value={scaling}
-          onChange={(event) => scale(event.currentTarget.value as Scaling)}
-        >
-          <option value="fit">Fit</option>
-          <option value="none">Actual size</option>
-          {(mine || scaling === 'resize') && <option value="resize">Resize the desktop</option>}
-        </select>
+        <ScalingChoice scaling={scaling} mine={mine} onScale={scale} />
         <button type="button" onClick={() => frame.current?.requestFullscreen().catch(() => undefined)}>
           Full screen
         </button>
@@ -108,3 +91,42 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
     </div>
   );
 }
+
+type ViewerProps = Omit<ViewerOptions, 'relay'> & { onFailure: (message: string) => void };
+
+/** The viewer of a container in `stage`, as long as the component is shown. */
+function useViewer(stage: RefObject<HTMLDivElement | null>, relay: ScreenProps['relay'], props: ViewerProps) {
+  const viewer = useRef<Viewer>(undefined);
+  const { onFailure, ...options } = props;
+  useEffect(() => {
+    let gone = false;
+    relay().then(
+      (connection) => {
+        if (gone || !stage.current) return;
+        viewer.current = createViewer(stage.current, { ...options, relay: connection });
+      },
+      (error: Error) => onFailure(error.message),
+    );
+    return () => {
+      gone = true;
+      viewer.current?.close();
+      viewer.current = undefined;
+    };
+  }, [options.containerId]);
+  return viewer;
+}
+
+type ScalingChoiceProps = { scaling: Scaling; mine: boolean; onScale: (scaling: Scaling) => void };
+
+/** How the picture fits its frame. Only the holder of control resizes the desktop itself. */
+const ScalingChoice = ({ scaling, mine, onScale }: ScalingChoiceProps) => (
+  <select
+    aria-label="Scaling"
+    value={scaling}
+    onChange={(event) => onScale(event.currentTarget.value as Scaling)}
+  >
+    <option value="fit">Fit</option>
+    <option value="none">Actual size</option>
+    {(mine || scaling === 'resize') && <option value="resize">Resize the desktop</option>}
+  </select>
+);
