@@ -141,3 +141,20 @@ test('a start whose own container of this placement runs already goes on with it
   expect((await fleet.containers()).map(({ Id }) => Id)).toEqual([before?.Id]);
   await reached(fleet, await fleet.stopDesktop(start), 'completed');
 });
+
+test('a start that has completed is completed when Redis has forgotten so, also once its desktop was stopped', async () => {
+  const start = await fleet.startDesktop();
+  await reached(fleet, start, 'completed');
+  await reached(fleet, await fleet.stopDesktop(start), 'completed');
+  const { client } = fleet.queueRedis;
+  const key = keys.job(start.userId, start.jobId);
+  await client.hset(key, 'state', 'queued', 'fence', '0');
+  await enqueue(fleet.queue('containers'), start.data, 5);
+  await waitFor(
+    'its end',
+    async () =>
+      (await client.hget(key, 'state')) !== 'queued' && (await fleet.job(start))?.state !== 'active',
+  );
+  expect(await fleet.job(start)).toMatchObject({ state: 'completed' });
+  expect(await fleet.container(start)).toMatchObject({ state: 'stopped' });
+});

@@ -62,7 +62,11 @@ function finishedStart(record: DesktopRecord | undefined): DesktopRecord | undef
   if (!record) throw new JobFailure('not_found');
   const { state } = record;
   if (state === 'running' || state === 'paused') return record;
-  if (state === 'stopping' || state === 'stopped') throw new Cancelled();
+  if (state === 'stopping' || state === 'stopped') {
+    // One that ran has been started: its end was published, whatever a Redis that lost the end of the job says.
+    if (record.expiresAt !== undefined) return record;
+    throw new Cancelled();
+  }
   if (state === 'lost') throw new JobFailure('host_lost');
   if (hasEnded(state)) throw new JobFailure((record.error?.code as FailureCode | undefined) ?? 'internal');
   return undefined;
