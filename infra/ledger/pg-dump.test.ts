@@ -113,6 +113,14 @@ describe.skipIf(server === undefined)('with a server and programs of one version
     expect(refused).toMatchObject({ code: 2, err: expect.stringContaining('newer version') });
   });
 
+  test('a ledger that a service has migrated takes the dump as long as it has no rows', async () => {
+    await dump();
+    const into = await empty();
+    expect(await migrateLedger(into, 60_000)).toBe(true);
+    expect(await operate('restore', [file], { LEDGER_URL: into })).toMatchObject({ code: 0, err: '' });
+    expect(await contents(connect(into))).toEqual(await contents(sql));
+  });
+
   test('without pg_restore its dump is refused with how to install it', async () => {
     await dump();
     const refused = await operate('restore', [file], {

@@ -40,7 +40,7 @@ export const installRemedy = (major: number): string =>
 /**
  * Runs a program against the ledger. The password goes by the environment: arguments are visible to everybody.
  * @param onOutput receives what the program prints; without it that is not read
- * @throws Refused when the program fails, with what it printed; nothing of the connection is in that
+ * @throws Error when the program fails, with the end of its error output
  */
 export async function runProgram(
   { name }: Program,
