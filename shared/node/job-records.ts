@@ -1,55 +1,21 @@
-import { z } from 'zod';
-import {
-  isTerminal,
-  JobError,
-  type JobKind,
-  type JobState,
-  jobFromRecord,
-  type TerminalJobState,
-} from '../jobs.ts';
-import { parseJson } from '../json.ts';
+import type { JobError } from '../jobs.ts';
 import { keys, recordPrefixes } from '../keys.ts';
-import { readInput } from '../ledger/reads.ts';
 import { type JobRow, jobRecord } from '../ledger/rows.ts';
 import { changeJob, claimJob } from '../lua/job.lua.ts';
-import { EarlierEnd, ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
+import { ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
 import { containersOf, type JobRef } from '../refs.ts';
+import { type EndedRun, endedRuns, type JobEnd } from './ended-runs.ts';
+import { JobReader } from './job-reader.ts';
 import type { RecordStore } from './store.ts';
 import type { Teller } from './teller.ts';
 import type { UnpublishedEnds } from './unpublished.ts';
 
 export type { JobRef };
-/** How a run ended. */
-export type JobEnd =
-  | { state: 'completed'; result?: unknown }
-  | { state: Exclude<TerminalJobState, 'completed'>; error?: JobError };
-
 /** `timeoutMs`: how long an attempt may take, `undefined` for the usual. */
 export type Claim =
   | { verdict: 'ok'; fence: number; timeoutMs: number | undefined }
   | { verdict: 'ended' | 'stale' | 'gone' };
 export type JobChange = 'ok' | 'ended' | 'stale' | 'gone';
-
-/** A run that has ended, `at` ms. `fence` is that of who took it last, `queue` the one it was in. */
-export type EndedRun = {
-  ref: JobRef;
-  end: JobEnd;
-  fence: number;
-  queue: string;
-  at: number;
-  attemptsMade: number;
-};
-
-/** A job's latest run: its container ('' without one), and the fence of its last holder. */
-export type Standing = {
-  kind: JobKind;
-  state: JobState;
-  run: number;
-  fence: number;
-  containerId: string;
-  /** All that it creates, when they are several. */
-  containerIds?: string[];
-};
 
 /** Who is told of runs beside their rooms; what it is told twice it must do once. */
 export type Notify = (news: RunNews) => Promise<void>;
@@ -65,14 +31,13 @@ export type RunNews = {
 };
 
 /** What becomes of jobs: see `Records`. */
-export class JobRecords {
-  readonly #store: RecordStore;
+export class JobRecords extends JobReader {
   readonly #tell: Teller;
   readonly #unpublished: UnpublishedEnds;
   readonly #notify: Notify;
 
   constructor(store: RecordStore, tell: Teller, unpublished: UnpublishedEnds, notify: Notify) {
-    this.#store = store;
+    super(store);
     this.#tell = tell;
     this.#unpublished = unpublished;
     this.#notify = notify;
@@ -87,7 +52,7 @@ export class JobRecords {
   /** Takes a run: `active` under a new fence. `attemptsMade` counts the attempts that have ended. */
   async claim(ref: JobRef, attemptsMade: number): Promise<Claim> {
     const now = Date.now();
-    const { maxChanges } = this.#store;
+    const { maxChanges } = this.store;
     const until = now + OUTSTANDING_MS;
     const args = {
       run: ref.run,
@@ -98,7 +63,7 @@ export class JobRecords {
       maxChanges,
       containerPrefix: recordPrefixes(ref.userId).container,
     };
-    const answer = await this.#known(ref, () => this.#store.change(ref.userId, claimJob, ref, args));
+    const answer = await this.#known(ref, () => this.store.change(ref.userId, claimJob, ref, args));
     if (answer[0] !== 'ok') return { verdict: answer[0] };
     const [, value, timeoutMs, webhook, ends] = answer;
     const fence = Number(value);
@@ -193,63 +158,15 @@ export class JobRecords {
     }
   }
 
-  /** The runs of a job that have ended, as far as they are remembered; `undefined` when it is not known (any more). */
-  async endedRuns(userId: string, jobId: string): Promise<EndedRun[] | undefined> {
-    const read = () => this.#store.redis.hgetall(keys.job(userId, jobId));
-    let record = await read();
-    if (!record.state && (await this.#store.recallJob(userId, jobId))) record = await read();
-    return record.state ? endedRuns(userId, record) : undefined;
-  }
-
-  /** Where jobs stand by now, for who works on them; `undefined` for one that Redis does not know. */
-  async standings(refs: JobRef[]): Promise<(Standing | undefined)[]> {
-    const pipeline = this.#store.redis.pipeline();
-    for (const { userId, jobId } of refs) pipeline.hmget(keys.job(userId, jobId), ...STANDING);
-    const answers = (await pipeline.exec()) ?? [];
-    return refs.map((_, i) => standingOf(answers[i]?.[1] as (string | null)[] | undefined));
-  }
-
-  /** What the job works on, where that is kept apart from its record; `undefined` when nobody knows it any more. */
-  async input({ userId, jobId }: JobRef): Promise<string | undefined> {
-    const { redis, ledger } = this.#store;
-    const known = await redis.get(keys.input(userId, jobId));
-    return known ?? (await ledger?.run((db) => readInput(db, userId, jobId)));
-  }
-
-  /** Where its owner wants to be told of the job by webhook ('' for nowhere), and the job's result as JSON if it has one. */
-  async webhook({ userId, jobId }: JobRef): Promise<{ url: string; result: string | undefined }> {
-    const read = () => this.#store.redis.hmget(keys.job(userId, jobId), 'webhookUrl', 'result');
-    let [url, result] = await read();
-    if (typeof url !== 'string' && (await this.#store.recallJob(userId, jobId))) [url, result] = await read();
-    return { url: url ?? '', result: result ?? undefined };
-  }
-
-  /** The latest run's priority in its queue; 0 when nobody knows. */
-  async priority({ userId, jobId }: JobRef): Promise<number> {
-    return Number((await this.#store.redis.hget(keys.job(userId, jobId), 'priority')) ?? 0);
-  }
-
-  /** When work on the latest run first began, ms; now when nobody knows. */
-  async startedAt({ userId, jobId }: JobRef): Promise<number> {
-    return Number((await this.#store.redis.hget(keys.job(userId, jobId), 'startedAt')) ?? Date.now());
-  }
-
-  /** Where a job stands, `undefined` when it is not known (any more). */
-  async standing(userId: string, jobId: string): Promise<Standing | undefined> {
-    const read = async () => standingOf(await this.#store.redis.hmget(keys.job(userId, jobId), ...STANDING));
-    const known = await read();
-    return known ?? ((await this.#store.recallJob(userId, jobId)) ? read() : undefined);
-  }
-
   /** Puts a job's record back, unless Redis knows as much. → was it needed? */
   restore(row: JobRow): Promise<boolean> {
-    return this.#store.restoreJob(row);
+    return this.store.restoreJob(row);
   }
 
   /** What was reserved for a moment counts as outstanding, if it still counts at all, and its records are kept. */
   async #confirm(ref: JobRef): Promise<void> {
     const until = Date.now() + OUTSTANDING_MS;
-    const { redis } = this.#store;
+    const { redis } = this.store;
     const { userId, jobId } = ref;
     await Promise.all([
       redis.zadd(keys.openJobs(userId), 'XX', until, jobId),
@@ -272,8 +189,8 @@ export class JobRecords {
   }
 
   #change(ref: JobRef, fence: number | undefined, ttlMs: number, fields: (string | number)[]) {
-    const args = { fence, run: ref.run, ttlMs, maxChanges: this.#store.maxChanges };
-    return this.#known(ref, () => this.#store.change(ref.userId, changeJob, ref, args, fields));
+    const args = { fence, run: ref.run, ttlMs, maxChanges: this.store.maxChanges };
+    return this.#known(ref, () => this.store.change(ref.userId, changeJob, ref, args, fields));
   }
 
   async #tellEnd({ ref, end, fence, at, attemptsMade }: EndedRun, webhook: boolean): Promise<void> {
@@ -286,7 +203,7 @@ export class JobRecords {
 
   /** Publishes the recorded ends up to and including that of run `last`. */
   async #tellEnds({ userId, jobId }: JobRef, last: number): Promise<void> {
-    const record = await this.#store.redis.hgetall(keys.job(userId, jobId));
+    const record = await this.store.redis.hgetall(keys.job(userId, jobId));
     for (const ended of endedRuns(userId, record)) {
       if (ended.ref.run <= last) await this.#tellEnd(ended, Boolean(record.webhookUrl));
     }
@@ -298,51 +215,7 @@ export class JobRecords {
     work: () => Promise<T>,
   ): Promise<T> {
     const answer = await work();
-    if (answer[0] !== 'gone' || !(await this.#store.recallJob(userId, jobId))) return answer;
+    if (answer[0] !== 'gone' || !(await this.store.recallJob(userId, jobId))) return answer;
     return work();
   }
-}
-
-const Ids = z.array(z.string());
-
-const STANDING = ['state', 'run', 'fence', 'containerId', 'kind', 'containerIds'] as const;
-
-function standingOf(fields: (string | null)[] | undefined): Standing | undefined {
-  const [state, run, fence, containerId, kind, containerIds] = fields ?? [];
-  if (!state) return undefined;
-  return {
-    kind: kind as JobKind,
-    state: state as JobState,
-    run: Number(run),
-    fence: Number(fence),
-    containerId: containerId ?? '',
-    ...(containerIds ? { containerIds: parseJson(Ids, containerIds) } : {}),
-  };
-}
-
-/** What a job's record says of its runs that have ended, in their order. */
-function endedRuns(userId: string, record: Record<string, string>): EndedRun[] {
-  const job = jobFromRecord(record);
-  if (!job) return [];
-  const of = (run: number, containerId: string, containerIds: string | undefined): JobRef => ({
-    userId,
-    jobId: job.id,
-    run,
-    kind: job.kind,
-    containerId,
-    ...(containerIds ? { containerIds: parseJson(Ids, containerIds) } : {}),
-  });
-  const earlier = parseJson(z.array(EarlierEnd), record.ends ?? '[]');
-  const runs = earlier.map(({ run, containerId, containerIds, state, error, ...rest }): EndedRun => {
-    const end = { state, ...(error ? { error: parseJson(JobError, error) } : {}) };
-    return { ref: of(run, containerId, containerIds), end, ...rest };
-  });
-  const { state, result, error, attemptsMade } = job;
-  if (isTerminal(state)) {
-    const end = state === 'completed' ? { state, result } : { state, ...(error ? { error } : {}) };
-    const { fence, queue = '', finishedAt } = record;
-    const ref = of(job.run, job.containerId ?? '', record.containerIds);
-    runs.push({ ref, end, fence: Number(fence), queue, at: Number(finishedAt), attemptsMade });
-  }
-  return runs;
 }

@@ -8,7 +8,9 @@ import { Teller } from './teller.ts';
 import { UnpublishedEnds } from './unpublished.ts';
 
 export type * from './desktop-records.ts';
+export type * from './ended-runs.ts';
 export type * from './job-records.ts';
+export type * from './standing.ts';
 
 /**
  * The one module that records what becomes of jobs and desktops: first the record in the queue Redis, by a script that
