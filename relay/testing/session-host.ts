@@ -1,4 +1,5 @@
 import { findSessionCommand, type SessionKind } from '@warmwind/shared/contract/sessions/registry';
+import { sessionKeys } from '@warmwind/shared/keys';
 import { createLog } from '@warmwind/shared/node/log';
 import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
 import { waitFor } from '../../infra/testing/wait.ts';
@@ -39,7 +40,7 @@ export async function startSessionHost(
   await waitFor('Redis', () => redis.status === 'ready' && subscriber.status === 'ready');
   host.runs({ userId: USER, containerId }, 'engine', 3);
   await waitFor('the subscription', async () => {
-    const [, listeners] = (await redis.call('PUBSUB', 'SHARDNUMSUB', `ww:{session:${containerId}}:up`)) as [
+    const [, listeners] = (await redis.call('PUBSUB', 'SHARDNUMSUB', sessionKeys.up(containerId))) as [
       string,
       number,
     ];

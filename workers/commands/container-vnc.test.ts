@@ -1,8 +1,9 @@
+import { parseJson } from '@warmwind/shared/json';
 import { moveControl } from '@warmwind/shared/lua/control.lua';
 import { listen } from '@warmwind/shared/node/health';
 import { createLog } from '@warmwind/shared/node/log';
 import { runScript } from '@warmwind/shared/node/script';
-import { type Control, screenKeys } from '@warmwind/shared/screen';
+import { Control, screenKeys } from '@warmwind/shared/screen';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { freePort } from '../../infra/testing/port.ts';
@@ -99,7 +100,7 @@ async function readRaw(read: (count: number) => Promise<Buffer>): Promise<number
 const RAW = Buffer.from([2, 0, 0, 1, 0, 0, 0, 0]);
 const control = async (): Promise<Control | undefined> => {
   const value = await fleet.realtime.client.get(screenKeys.control(desktop.containerId));
-  return value ? (JSON.parse(value) as Control) : undefined;
+  return value ? parseJson(Control, value) : undefined;
 };
 /** Another viewer takes control, as the script of control does it. */
 const takeControl = async (viewerId: string): Promise<Control> => {
