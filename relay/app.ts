@@ -1,10 +1,13 @@
 import type { Server as HttpServer } from 'node:http';
+import type { CallCommand } from '@warmwind/shared/contract/command';
+import { CALL_COMMANDS } from '@warmwind/shared/contract/registry';
+import { Caller } from '@warmwind/shared/node/caller';
 import { FairGate } from '@warmwind/shared/node/fair-gate';
 import { probeRoutes } from '@warmwind/shared/node/health';
 import type { Logger } from '@warmwind/shared/node/log';
-import { Screenshots } from '@warmwind/shared/node/screenshots';
 import { Revocations } from './auth/revocations.ts';
 import { ticketVerifier, unlessRevoked } from './auth/ticket.ts';
+import { Calls } from './calls/calls.ts';
 import type { Config } from './config.ts';
 import { Connections } from './connections.ts';
 import { drainConnections } from './drain.ts';
@@ -19,7 +22,6 @@ import type { RoomContext } from './rooms/room.ts';
 import { Rooms } from './rooms/rooms.ts';
 import { readSnapshots } from './rooms/snapshot.ts';
 import { ticketRoutes } from './routes/routes.ts';
-import { Pictures } from './screen/pictures.ts';
 import { Screens } from './screen/screens.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { Holdings, Rates } from './shares.ts';
@@ -46,7 +48,12 @@ export type Relay = {
   close: () => Promise<void>;
 };
 
-export function createRelay(config: Config, log: Logger): Relay {
+/** @param commands the calls that it relays */
+export function createRelay(
+  config: Config,
+  log: Logger,
+  commands: readonly CallCommand[] = CALL_COMMANDS,
+): Relay {
   const metrics = new Metrics();
   const stores = createStores(config, metrics, log);
   const { known, realtime } = stores;
@@ -82,9 +89,10 @@ export function createRelay(config: Config, log: Logger): Relay {
   const http = createHttp(log);
   http.route('/', probeRoutes(createProbes(config, { stores, rooms, metrics }), isDraining));
   const answers = new OpenAnswers(connections, metrics);
-  const screenshots = new Screenshots(realtime, config.REDIS_REALTIME_URL, LIMITS.pictures.atOnce, log);
-  const pictures = new Pictures(screenshots);
-  ticketRoutes(http, { ...shared, realtime, answers, pictures, isDraining });
+  const { bulk, replies: subscriber } = stores;
+  const calls = new Calls(new Caller({ redis: realtime, bulk, subscriber, log }));
+  metrics.count('calls', () => calls.open);
+  ticketRoutes(http, { ...shared, realtime, answers, calls, commands, isDraining });
 
   let server: HttpServer | undefined;
   return {

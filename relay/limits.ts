@@ -95,13 +95,14 @@ export const LIMITS = {
   /** How long a host may take to open a session or to attach to it. */
   sessionOpenMs: 5000,
 
-  /** Screenshots that are taken at once: by the node, for one user, and that wait for one user's turn. */
-  pictures: { atOnce: 16, perSubject: 4, waiting: 32 },
-  /** Requests of one user that wait for a screenshot. */
-  pictureAskers: 32,
-  /** Screenshots that wait to be read by their clients, and how long they may. */
-  pictureBytes: { perSubject: 32 * 1024 * 1024, total: 128 * 1024 * 1024 },
-  pictureReadMs: 30_000,
+  /** Calls that are relayed at once: by the node, and for one subject. */
+  calls: 1024,
+  callsPerSubject: 32,
+  /** Reads of containers, screenshots among them, at once: by the node, for one user, and waiting for one user's turn. */
+  containerReads: { atOnce: 16, perSubject: 4, waiting: 32 },
+  /** Answers to calls that wait to be read by their clients, and how long they may. */
+  answerBytes: { perSubject: 32 * 1024 * 1024, total: 128 * 1024 * 1024 },
+  answerReadMs: 30_000,
   /** How often revocations are looked up that may have been missed, and for how many users in one trip. */
   revocationCheckMs: 1000,
   revocationBatch: 500,

@@ -4,6 +4,7 @@ import { Counter, Gauge, Registry } from 'prom-client';
 export type CatchUpCause = 'gap' | 'reconnect' | 'tail' | 'join' | 'message';
 
 const FOLLOWED = {
+  calls: 'Calls that this node waits for.',
   rooms: 'Rooms that this node follows.',
   viewers: 'Viewers of screens on this node.',
   sessions: 'Sessions that this node carries.',

@@ -91,8 +91,13 @@ export class Budget {
     if (this.#total > 0 && this.#total + bytes > total) {
       throw new ApiError('unavailable', 'Too many answers are not read yet: ask again shortly.', later);
     }
+    return this.add(subject, bytes);
+  }
+
+  /** As {@link take}, whatever is held already. */
+  add(subject: string, bytes: number): () => void {
     this.#total += bytes;
-    this.#held.set(subject, held + bytes);
+    this.#held.set(subject, (this.#held.get(subject) ?? 0) + bytes);
     return () => {
       this.#total -= bytes;
       const left = (this.#held.get(subject) ?? 0) - bytes;

@@ -9,6 +9,8 @@ import type { Metrics } from './metrics.ts';
 
 /** How long a subscription waits for the ledger, ms. */
 const LEDGER_WITHIN_MS = 1500;
+/** How long Redis may take for the answer to a call, which may be large, ms. */
+const ANSWER_WITHIN_MS = 4000;
 
 export type Stores = ReturnType<typeof createStores>;
 
@@ -23,11 +25,15 @@ export function createStores(config: Config, metrics: Metrics, log: Logger) {
   const frames = connectPatient(config.REDIS_REALTIME_URL, 'relay-screens', log);
   const sessionsUp = connectPrompt(config.REDIS_REALTIME_URL, 'relay-sessions-up', log);
   const sessionsDown = connectPatient(config.REDIS_REALTIME_URL, 'relay-sessions-down', log);
+  const replies = connectPatient(config.REDIS_REALTIME_URL, 'relay-replies', log);
+  const bulk = connectPrompt(config.REDIS_REALTIME_URL, 'relay-answers', log, ANSWER_WITHIN_MS);
   const revoked = connectPatient(config.REDIS_QUEUE_URL, 'relay-revoked', log);
   const ledger = config.LEDGER_URL
     ? new Ledger(config.LEDGER_URL, 'relay', log, LEDGER_WITHIN_MS)
     : undefined;
-  const connections = { queue, realtime, subscriber, nodes, frames, sessionsUp, sessionsDown, revoked };
+  const ofSessions = { sessionsUp, sessionsDown };
+  const ofCalls = { replies, bulk };
+  const connections = { queue, realtime, subscriber, nodes, frames, ...ofSessions, ...ofCalls, revoked };
   metrics.watchRedis(connections);
   return {
     ...connections,

@@ -78,7 +78,9 @@ export const StartContainer = z
       .min(10)
       .max(86_400)
       .optional()
-      .describe('Seconds without a viewer or a screenshot after which the desktop is stopped.'),
+      .describe(
+        'Seconds without a viewer or a call, such as a screenshot, after which the desktop is stopped.',
+      ),
     memoryMb: z.number().int().min(128).max(16_384).default(512).describe('Memory of the desktop, MB.'),
     cpus: z.number().min(0.1).max(16).default(1).describe('CPUs that it may use.'),
     gpus: z
@@ -124,6 +126,12 @@ export const Container = z
     width: z.number().int().describe('Width of the screen, pixels.'),
     height: z.number().int().describe('Height of the screen, pixels.'),
     host: z.string().optional().describe('The host that it was assigned to.'),
+    incarnation: z
+      .number()
+      .int()
+      .describe(
+        'How often it was assigned to a host: as `If-Match: "<incarnation>"` it names this one alone.',
+      ),
     createdAt: z.iso.datetime().describe('When its start was accepted, in UTC.'),
     startedAt: z.iso.datetime().optional().describe('When it was running, in UTC.'),
     expiresAt: z.iso.datetime().optional().describe('When its time to live ends, in UTC.'),
@@ -147,6 +155,7 @@ export function containerFromRecord(record: Record<string, string>): Container |
     width: Number(record.width),
     height: Number(record.height),
     ...(record.host ? { host: record.host } : {}),
+    incarnation: Number(record.fence ?? 0),
     createdAt: iso(record.createdAt),
     ...(record.startedAt ? { startedAt: iso(record.startedAt) } : {}),
     ...(record.expiresAt ? { expiresAt: iso(record.expiresAt) } : {}),

@@ -12,9 +12,11 @@ export const ERROR_STATUS = {
   unsupported_media_type: 415,
   rate_limited: 429,
   quota_exceeded: 429,
+  busy: 429,
   internal: 500,
   unavailable: 503,
   upstream_timeout: 504,
+  outcome_unknown: 504,
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_STATUS;
@@ -30,6 +32,10 @@ export type ErrorDetails = {
   limit?: number;
   used?: number;
 };
+
+/** Is this a code of this version's list? */
+export const isErrorCode = (code: unknown): code is ErrorCode =>
+  typeof code === 'string' && Object.hasOwn(ERROR_STATUS, code);
 
 /** The flat body that every failed HTTP answer has. */
 export type ErrorBody = ErrorDetails & {

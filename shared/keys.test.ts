@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { isUserId } from './ids.ts';
-import { keys, readUserKey, roomKeys } from './keys.ts';
+import { callKeys, keys, readUserKey, roomKeys } from './keys.ts';
 import { hostQueue, QUEUES } from './queues.ts';
 import { screenKeys } from './screen.ts';
 import { userOfTag, userTag } from './tags.ts';
@@ -65,10 +65,11 @@ const OTHERS = {
   reservations: [keys.reservations, hosts],
   observerLease: [keys.observerLease],
   observerCursor: [keys.observerCursor],
+  ...Object.fromEntries(Object.entries(screenKeys).map(([name, make]) => [`screen.${name}`, [make, ids]])),
   ...Object.fromEntries(
-    Object.entries(screenKeys).map(([name, make]) => [
-      `screen.${name}`,
-      [make, ids, ...(name === 'reply' ? [ids] : [])],
+    Object.entries(callKeys).map(([name, make]) => [
+      `call.${name}`,
+      [make, ids, ...(name === 'claim' || name === 'answer' ? [ids] : [])],
     ]),
   ),
 };
@@ -85,6 +86,7 @@ test('every maker of keys is looked at', () => {
     ...Object.keys(keys),
     ...Object.keys(roomKeys),
     ...Object.keys(screenKeys).map((name) => `screen.${name}`),
+    ...Object.keys(callKeys).map((name) => `call.${name}`),
   ];
   expect(Object.keys({ ...OF_USERS, ...OTHERS }).sort()).toEqual(of.sort());
 });

@@ -129,6 +129,20 @@ export const roomKeys = {
   channel: (owner: string, room: string) => ofUser(owner, `live:${room}`),
 };
 
+/** Calls: requests to the host of a container. */
+export const callKeys = {
+  /** Sharded channel, to the host of a container: `ToCallHost` as JSON. */
+  inbox: (containerId: string) => ofKind('container', containerId, 'calls'),
+  /** Hash, what became of a call with this `Idempotency-Key`: fields of `shared/lua/claim.lua.ts`. Expires by itself. */
+  claim: (containerId: string, hash: string) => ofKind('container', containerId, `claim:${hash}`),
+  /** String, exists while a process of a host lives that claims calls. */
+  holder: (holder: string) => ofKind('process', holder, 'alive'),
+  /** Sharded channel, to the process that sent a call: a `CallReply`. */
+  replies: (caller: string) => ofKind('process', caller, 'replies'),
+  /** String, an answer that is too large for the channel. Expires by itself. */
+  answer: (caller: string, callId: string) => ofKind('process', caller, `answer:${callId}`),
+};
+
 /** A key or channel of one desktop's screen: see `screenKeys`. */
 export const screenKey = (containerId: string, name: string): string => ofKind('screen', containerId, name);
 

@@ -70,6 +70,8 @@ export const TicketClaims = z.object({
   exp: z.number(),
   containerId: z.string().max(64).optional(),
   mode: z.enum(['view', 'control']),
+  /** The id of what authenticated the request that the edge sends with it. */
+  credential: z.string().min(1).max(160).optional(),
 });
 export type TicketClaims = z.infer<typeof TicketClaims>;
 

@@ -19,8 +19,6 @@ export const screenKeys = {
   held: (containerId: string) => screenKey(containerId, 'held'),
   /** Hash: `<node> <viewer id>` → `Viewer` as JSON with the time until which its node vouches for it. */
   viewers: (containerId: string) => screenKey(containerId, 'viewers'),
-  /** List with the one answer to a request of this id: for screenshots. Expires by itself. */
-  reply: (containerId: string, id: string) => screenKey(containerId, `reply:${id}`),
 };
 
 /** What a viewer may be owed at once, bytes: one that never acknowledges gets this much and then nothing. */
@@ -213,8 +211,6 @@ export const viewerPath = (containerId: string, viewerId: string): string =>
   `/containers/${containerId}/viewers/${viewerId}`;
 export const screenshotPath = (containerId: string, format: 'png' | 'jpeg'): string =>
   `/containers/${containerId}/screenshot?format=${format}`;
-/** How long a screenshot may take, ms. */
-export const SCREENSHOT_MS = 10_000;
 
 /** What relays tell a desktop's host. */
 export const ToHost = z.discriminatedUnion('t', [
@@ -230,8 +226,6 @@ export const ToHost = z.discriminatedUnion('t', [
     lease: z.number().int().min(1),
     input: ScreenInput,
   }),
-  /** Answer with the picture under `screenKeys.reply(…, id)`: one JSON `ScreenshotReply` header line, then the bytes. */
-  z.object({ t: z.literal('screenshot'), id: z.string().max(64), format: z.enum(['png', 'jpeg']) }),
 ]);
 export type ToHost = z.infer<typeof ToHost>;
 
@@ -276,10 +270,3 @@ export function readFrameHead(message: Uint8Array): FrameHead | undefined {
     seq: view.getUint32(16),
   };
 }
-
-/** The first line of a screenshot's reply; the image follows when `ok`. */
-export const ScreenshotReply = z.union([
-  z.object({ ok: z.literal(true), width: z.number(), height: z.number(), format: z.enum(['png', 'jpeg']) }),
-  z.object({ ok: z.literal(false), message: z.string().max(500) }),
-]);
-export type ScreenshotReply = z.infer<typeof ScreenshotReply>;

@@ -6,7 +6,7 @@ const FLEET_TAGS = ['cancellations', 'hosts', 'ledger', 'models', 'observer', 'u
 export type FleetTag = (typeof FLEET_TAGS)[number];
 
 /** Kinds of tags with a name behind a colon: `host:<name>`. No user's tag has a colon. */
-export type TagKind = 'address' | 'host' | 'screen' | 'session';
+export type TagKind = 'address' | 'container' | 'host' | 'process' | 'screen' | 'session';
 
 const RESERVED: ReadonlySet<string> = new Set([...FLEET_TAGS, ...QUEUES]);
 const isReserved = (name: string): boolean => RESERVED.has(name) || name.startsWith(hostQueue(''));

@@ -49,6 +49,7 @@ export async function startParts(parts: Parts): Promise<void> {
   sweep.start();
   delivery.start();
   host.screens.start();
+  host.calls.start();
   leaders.cleanup.start();
 }
 
@@ -63,6 +64,7 @@ export function drainSteps(parts: Parts): DrainStep[] {
         Promise.all([
           host.sessions.close(),
           models.withdraw(),
+          host.calls.close(),
           ...workers.all.map((worker) => worker.close()),
           delivery.close(),
           leaders.cleanup.close(),

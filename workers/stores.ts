@@ -1,4 +1,5 @@
 import { keys } from '@warmwind/shared/keys';
+import { Caller } from '@warmwind/shared/node/caller';
 import { Ledger } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
@@ -10,8 +11,8 @@ import type { Config } from './config.ts';
 import type { Metrics } from './metrics.ts';
 import { createNotify } from './webhooks/notify.ts';
 
-/** How long Redis may take for a frame: a key frame is large, ms. */
-const SCREEN_WITHIN_MS = 4000;
+/** How long Redis may take for a frame or the answer to a call: they may be large, ms. */
+const BULK_WITHIN_MS = 4000;
 
 export type Stores = ReturnType<typeof createStores>;
 
@@ -24,19 +25,18 @@ export function createStores(config: Config, metrics: Metrics, log: Logger) {
   const promptRedis = connectPrompt(config.REDIS_QUEUE_URL, 'worker-prompt', log);
   const realtimeRedis = connectPatient(config.REDIS_REALTIME_URL, 'worker-events', log);
   const realtimePrompt = connectPrompt(config.REDIS_REALTIME_URL, 'worker-realtime', log);
-  const screenRedis = connectPrompt(config.REDIS_REALTIME_URL, 'worker-screens', log, SCREEN_WITHIN_MS);
+  const screenRedis = connectPrompt(config.REDIS_REALTIME_URL, 'worker-screens', log, BULK_WITHIN_MS);
   const screenSubscriber = connectPatient(config.REDIS_REALTIME_URL, 'worker-screens-up', log);
-  const sessionRedis = connectPrompt(config.REDIS_REALTIME_URL, 'worker-sessions', log, SCREEN_WITHIN_MS);
+  const sessionRedis = connectPrompt(config.REDIS_REALTIME_URL, 'worker-sessions', log, BULK_WITHIN_MS);
   const sessionSubscriber = connectPatient(config.REDIS_REALTIME_URL, 'worker-sessions-up', log);
+  const callRedis = connectPrompt(config.REDIS_REALTIME_URL, 'worker-calls', log, BULK_WITHIN_MS);
+  const callSubscriber = connectPatient(config.REDIS_REALTIME_URL, 'worker-calls-in', log);
+  const replySubscriber = connectPatient(config.REDIS_REALTIME_URL, 'worker-replies', log);
   const ofQueue = [queueRedis, promptRedis];
-  const ofRealtime = [
-    realtimeRedis,
-    realtimePrompt,
-    screenRedis,
-    screenSubscriber,
-    sessionRedis,
-    sessionSubscriber,
-  ];
+  const ofScreens = [screenRedis, screenSubscriber];
+  const ofSessions = [sessionRedis, sessionSubscriber];
+  const ofCalls = [callRedis, callSubscriber, replySubscriber];
+  const ofRealtime = [realtimeRedis, realtimePrompt, ...ofScreens, ...ofSessions, ...ofCalls];
   const connections = [...ofQueue, ...ofRealtime];
 
   const queues = new Map<string, Queue>();
@@ -63,6 +63,10 @@ export function createStores(config: Config, metrics: Metrics, log: Logger) {
     screenSubscriber,
     sessionRedis,
     sessionSubscriber,
+    callRedis,
+    callSubscriber,
+    /** Sends calls to the hosts of containers. */
+    caller: new Caller({ redis: realtimePrompt, bulk: callRedis, subscriber: replySubscriber, log }),
     /** A queue by its name. */
     queue,
     ledger,

@@ -5,8 +5,10 @@ import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtV
 import type { Config } from '../config.ts';
 import { unavailable } from '../http/errors.ts';
 
-/** Who a valid API token speaks for, and until when, in seconds since 1970. */
-export type User = { id: string; expiresAt: number };
+/** Who a valid API token speaks for, and until when, in seconds since 1970; `tokenId` is the token's own `jti`. */
+export type User = { id: string; expiresAt: number; tokenId?: string };
+
+const TOKEN_ID = /^[\x21-\x7e]{1,128}$/;
 
 /** A token → its user. Throws `unauthenticated` with what to do about it, or `unavailable` without the issuer's keys. */
 export type VerifyToken = (token: string) => Promise<User>;
@@ -66,9 +68,9 @@ function hmacKey(secret: string): () => Promise<CryptoKey> {
 const publishedKeys = (url: string): JWTVerifyGetKey =>
   createRemoteJWKSet(new URL(url), { timeoutDuration: 2000, cooldownDuration: 30_000, cacheMaxAge: 600_000 });
 
-function userOf({ sub, exp = 0 }: JWTPayload): User {
+function userOf({ sub, exp = 0, jti }: JWTPayload): User {
   if (!isUserId(sub)) throw rejected('names no user that can exist here');
-  return { id: sub, expiresAt: exp };
+  return { id: sub, expiresAt: exp, ...(jti !== undefined && TOKEN_ID.test(jti) ? { tokenId: jti } : {}) };
 }
 
 const rejected = (why: string): ApiError =>

@@ -110,6 +110,7 @@ const requested = (
   name: name || `desktop-${containerId.slice(0, 8)}`,
   state: 'requested',
   image: '',
+  incarnation: 0,
   createdAt: new Date().toISOString(),
   jobId,
 });

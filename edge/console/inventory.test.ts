@@ -22,6 +22,7 @@ const desktop = (n: number, over: Partial<Container> = {}): Container => ({
   name: `desktop ${n}`,
   state: 'requested',
   image: 'desktop',
+  incarnation: 0,
   width: 1280,
   height: 720,
   createdAt: at(n),

@@ -103,7 +103,17 @@ function unnamed({ desktops, jobs }: Inventory, id: string, requestedAt: string 
   const createdAt = requestedAt ?? beforeAll(desktops);
   // As the edge names a desktop whose owner does not.
   const name = `desktop-${id.slice(0, 8)}`;
-  return { id, name, state: 'requested', image: '', width: 0, height: 0, createdAt, jobId: job?.id ?? '' };
+  return {
+    id,
+    name,
+    state: 'requested',
+    image: '',
+    width: 0,
+    height: 0,
+    incarnation: 0,
+    createdAt,
+    jobId: job?.id ?? '',
+  };
 }
 
 function jobBecame(inventory: Inventory, event: JobEvent): void {

@@ -14,7 +14,7 @@ export function Thumbnail({ store, id }: { store: Store; id: string }) {
   useEffect(() => {
     let shown = '';
     const look = async () => {
-      const image = await store.api.edge.screenshot(id, 'jpeg');
+      const image = await store.api.edge.screenshot({ containerId: id, format: 'jpeg' });
       URL.revokeObjectURL(shown);
       shown = URL.createObjectURL(image);
       setUrl(shown);

@@ -52,6 +52,7 @@ export const DESKTOP: Container = {
   width: 1280,
   height: 720,
   host: 'worker-1',
+  incarnation: 1,
   createdAt: CREATED,
   startedAt: STARTED,
   expiresAt: LATER,

@@ -3,16 +3,19 @@ import type { MiddlewareHandler } from 'hono';
 import { cors } from 'hono/cors';
 import type { Config } from '../config.ts';
 import type { AppEnv } from '../env.ts';
+import { CALL_HEADERS, CALL_METHODS } from '../routes/calls.ts';
 
 /** Headers that requests to this API use. */
 const HEADERS = [
   'Authorization',
   'Content-Type',
   'Idempotency-Key',
+  'If-Match',
   'Last-Event-ID',
   'Prefer',
   'X-Request-Id',
 ];
+const METHODS = [...new Set(['GET', 'HEAD', 'POST', 'DELETE', ...CALL_METHODS])];
 /** A name of a header; and how many more of them one preflight may ask for. */
 const NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/;
 const MAX_ASKED = 64;
@@ -24,7 +27,7 @@ const MAX_ASKED = 64;
 export const crossOrigin = ({ CORS_ORIGINS }: Config): MiddlewareHandler<AppEnv> => {
   const allow = cors({
     origin: (origin) => (isAllowedOrigin(origin, CORS_ORIGINS) ? origin : null),
-    allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
+    allowMethods: METHODS,
     allowHeaders: HEADERS,
     exposeHeaders: [
       'Allow',
@@ -42,6 +45,7 @@ export const crossOrigin = ({ CORS_ORIGINS }: Config): MiddlewareHandler<AppEnv>
       'X-RateLimit-Remaining',
       'X-RateLimit-Reset',
       'X-Request-Id',
+      ...CALL_HEADERS,
     ],
     maxAge: 600,
   });

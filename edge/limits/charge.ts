@@ -52,9 +52,13 @@ export function applyDecision(c: Context<AppEnv>, decision: Decision, subject: s
 }
 
 /** Limits a route by its user before anything else is looked at. */
-export const limited = (limiter: Limiter, without: WithoutLimiter) =>
+export const limited = (
+  limiter: Limiter,
+  without: WithoutLimiter,
+  scopes: readonly LimitScope[] = ['user'],
+) =>
   createMiddleware<AppEnv>(async (c, next) => {
-    await charge(c, limiter, c.get('user').id, ['user'], without);
+    await charge(c, limiter, c.get('user').id, scopes, without);
     await next();
   });
 

@@ -1,19 +1,37 @@
-import { ApiError, type ErrorBody, type ErrorCode } from '@warmwind/shared/errors';
+import { outcomeUnknown } from '@warmwind/shared/contract/call-refusal';
+import { callPath } from '@warmwind/shared/contract/call-wire';
+import type { CallCommand } from '@warmwind/shared/contract/command';
+import { ApiError, type ErrorBody, type ErrorCode, isErrorCode } from '@warmwind/shared/errors';
 import { isTerminal, Job } from '@warmwind/shared/jobs';
-import { jobEndPath, jobEventsPath } from '@warmwind/shared/realtime';
+import { jobEndPath, jobEventsPath, type TicketClaims } from '@warmwind/shared/realtime';
 import type { Config } from '../config.ts';
 import { createTickets, type SignedTicket, type TicketLifetime } from './ticket.ts';
 
 /** How long the relay may take to begin an answer, ms. */
 const CONNECT_MS = 3000;
-/** How long a ticket is good that the edge uses itself, seconds. */
-const TICKET_SECONDS = 60;
+/** How long a ticket is good that the edge uses itself. */
+const TICKET_LIFETIME: TicketLifetime = { ttlSeconds: 120 };
+const VIEW = { mode: 'view' } as const;
 
 type Asking = {
-  method?: 'GET' | 'DELETE';
+  method?: 'GET' | 'DELETE' | 'POST';
   signal: AbortSignal;
   headers?: Record<string, string>;
+  body?: string;
   lifetime?: TicketLifetime;
+  claims?: Pick<TicketClaims, 'mode' | 'credential'>;
+};
+
+/** A call to the host of a container; the relay finds the host. */
+export type RelayCall = {
+  command: CallCommand;
+  containerId: string;
+  incarnation: number;
+  /** Names what authenticated the request. */
+  credential: string;
+  /** Valid by the command's schema. */
+  input: object;
+  idempotencyKey?: string;
 };
 
 /**
@@ -22,7 +40,10 @@ type Asking = {
  */
 export class Relay {
   readonly #url: string;
-  readonly #sign: (claims: { sub: string; mode: 'view' }, lifetime: TicketLifetime) => Promise<SignedTicket>;
+  readonly #sign: (
+    claims: Pick<TicketClaims, 'sub' | 'mode' | 'credential'>,
+    lifetime: TicketLifetime,
+  ) => Promise<SignedTicket>;
 
   constructor({ RELAY_URL, RELAY_INTERNAL_URL = RELAY_URL, AUTH_SECRET }: Config) {
     this.#url = RELAY_INTERNAL_URL.replace(/^ws/, 'http');
@@ -81,15 +102,43 @@ export class Relay {
     throw await refusalOf(response);
   }
 
+  /**
+   * Sends a call to the host of a container. Its answer has begun when this resolves.
+   * @throws ApiError what the relay or the host refused, and `outcome_unknown` when a call with effects is not answered
+   */
+  async call(user: string, call: RelayCall): Promise<Response> {
+    const { command, containerId, incarnation, credential, input, idempotencyKey } = call;
+    const asking = {
+      method: 'POST',
+      signal: AbortSignal.timeout(command.timeoutMs + CONNECT_MS),
+      headers: {
+        'Content-Type': 'application/json',
+        'If-Match': `"${incarnation}"`,
+        ...(idempotencyKey === undefined ? {} : { 'Idempotency-Key': idempotencyKey }),
+      },
+      body: JSON.stringify(input),
+      claims: { mode: command.mode, credential },
+    } as const;
+    const lost = (error: unknown): never => {
+      throw command.claims ? outcomeUnknown() : error;
+    };
+    const response = await this.#ask(user, callPath(containerId, command.kind), asking).catch(lost);
+    if (response.ok) return response;
+    const refused = await refusalOf(response, isForCaller);
+    // A proxy that lost the relay answers as well, and so does a relay that failed.
+    throw refused instanceof ApiError ? refused : command.claims ? outcomeUnknown() : refused;
+  }
+
   async #ask(
     user: string,
     path: string,
-    { method = 'GET', signal, headers = {}, lifetime = { ttlSeconds: TICKET_SECONDS } }: Asking,
+    { method = 'GET', signal, headers = {}, body, lifetime = TICKET_LIFETIME, claims = VIEW }: Asking,
   ): Promise<Response> {
-    const { token } = await this.#sign({ sub: user, mode: 'view' }, lifetime);
+    const { token } = await this.#sign({ sub: user, ...claims }, lifetime);
     const Authorization = `Bearer ${token}`;
+    const content = body === undefined ? {} : { body };
     const init = { method, headers: { ...headers, Authorization }, redirect: 'manual', signal } as const;
-    return fetch(this.#url + path, init);
+    return fetch(this.#url + path, { ...init, ...content });
   }
 }
 
@@ -102,13 +151,22 @@ const PASSED_ON: readonly ErrorCode[] = [
   'upstream_timeout',
 ];
 
-/** Why the relay refused, as the caller may see it, or an error that only we may. */
-export async function refusalOf(response: Response): Promise<Error> {
+const isPassedOn = (code: ErrorCode): boolean => PASSED_ON.includes(code);
+
+/** What refuses the edge itself, or is said where the relay failed. */
+const NOT_OF_CALLS: readonly ErrorCode[] = ['unauthenticated', 'forbidden', 'method_not_allowed', 'internal'];
+/** A call is refused by its host in its own words. */
+const isForCaller = (code: ErrorCode): boolean => !NOT_OF_CALLS.includes(code);
+
+/** Why the relay refused, as the caller may see it, or an error that only we may. @param isShown which codes those are */
+export async function refusalOf(
+  response: Response,
+  isShown: (code: ErrorCode) => boolean = isPassedOn,
+): Promise<Error> {
   const body = (await response.json().catch(() => ({}))) as Partial<ErrorBody>;
-  const { code, message, limit, used, retryAfterMs } = body;
-  if (code === undefined || !PASSED_ON.includes(code))
-    return new Error(`the relay answered ${response.status}`);
+  const { code, message, issues, limit, used, retryAfterMs } = body;
+  if (!isErrorCode(code) || !isShown(code)) return new Error(`the relay answered ${response.status}`);
   const quota = limit === undefined || used === undefined ? {} : { limit, used };
   const retry = retryAfterMs === undefined ? {} : { retryAfterMs };
-  return new ApiError(code, String(message), { ...quota, ...retry });
+  return new ApiError(code, String(message), { ...(issues ? { issues } : {}), ...quota, ...retry });
 }

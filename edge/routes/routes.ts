@@ -1,11 +1,11 @@
 import type { MiddlewareHandler } from 'hono';
 import type { App, AppEnv } from '../env.ts';
 import type { Services } from '../services.ts';
+import { callRoutes } from './calls.ts';
 import { commandRoutes } from './commands.ts';
 import { consoleRoutes } from './console.ts';
 import { getContainerRoute } from './containers/get.ts';
 import { listContainersRoute } from './containers/list.ts';
-import { screenshotRoute } from './containers/screenshot.ts';
 import { expelViewerRoute, listViewersRoute } from './containers/viewers.ts';
 import { docsRoutes } from './docs.ts';
 import { healthRoutes } from './health.ts';
@@ -35,9 +35,9 @@ export function openRoutes(app: App, services: Services, paced: MiddlewareHandle
 /** The routes that belong to a user, behind `authenticate`. */
 export function userRoutes(app: App, services: Services): void {
   commandRoutes(app, services);
+  callRoutes(app, services);
   listContainersRoute(app, services);
   getContainerRoute(app, services);
-  screenshotRoute(app, services);
   listViewersRoute(app, services);
   expelViewerRoute(app, services);
   listModelsRoute(app, services);

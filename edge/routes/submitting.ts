@@ -14,13 +14,16 @@ import { limitedBySubmission } from '../limits/charge.ts';
 import { finished } from '../realtime/prefer-wait.ts';
 import type { Services } from '../services.ts';
 
+export const IdempotencyKey = z
+  .string()
+  .regex(/^(?!""$)[\x21-\x7e]{1,255}$/, 'use 1-255 visible ASCII characters')
+  .optional();
+
 /** The headers of every route that submits. */
 export const SubmitHeaders = z.object({
-  'idempotency-key': z
-    .string()
-    .regex(/^(?!""$)[\x21-\x7e]{1,255}$/, 'use 1-255 visible ASCII characters')
-    .optional()
-    .describe('Same key and request: the same job, once. Remembered for 24 hours.'),
+  'idempotency-key': IdempotencyKey.describe(
+    'Same key and request: the same job, once. Remembered for 24 hours.',
+  ),
   prefer: z
     .string()
     .optional()

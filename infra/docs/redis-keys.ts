@@ -1,4 +1,4 @@
-import { CANCELLED_CHANNEL, keys, REVOKED_CHANNEL, roomKeys } from '@warmwind/shared/keys';
+import { CANCELLED_CHANNEL, callKeys, keys, REVOKED_CHANNEL, roomKeys } from '@warmwind/shared/keys';
 import { screenKeys } from '@warmwind/shared/screen';
 import { code, page, table } from './markdown.ts';
 
@@ -230,11 +230,38 @@ const SCREENS: Record<keyof typeof screenKeys, Entry> = {
     writtenBy: 'relays',
     expires: '30 s, renewed; fields count for 15 s',
   },
-  reply: {
-    type: 'list',
-    holds: 'one screenshot',
+};
+
+const CALLS: Record<keyof typeof callKeys, Entry> = {
+  inbox: {
+    type: 'sharded channel',
+    holds: 'calls for the host of a container',
+    writtenBy: 'relays, workers',
+    expires: '',
+  },
+  claim: {
+    type: 'hash',
+    holds: 'what became of a call with an `Idempotency-Key`',
     writtenBy: 'workers',
-    expires: '30 s',
+    expires: '5 min',
+  },
+  holder: {
+    type: 'string',
+    holds: 'that a process which claims calls lives',
+    writtenBy: 'workers',
+    expires: '5 s, renewed',
+  },
+  replies: {
+    type: 'sharded channel',
+    holds: 'replies to the calls of a process, up to 64 KB each',
+    writtenBy: 'workers',
+    expires: '',
+  },
+  answer: {
+    type: 'string',
+    holds: 'the answer to a call that is larger than that',
+    writtenBy: 'workers',
+    expires: '15 s, or when it is fetched',
   },
 };
 
@@ -250,6 +277,10 @@ const PLACEHOLDERS: Record<string, string[]> = {
   log: ['USER', 'ROOM'],
   meta: ['USER', 'ROOM'],
   channel: ['USER', 'ROOM'],
+  claim: ['CONTAINER', 'HASH'],
+  holder: ['PROCESS'],
+  replies: ['PROCESS'],
+  answer: ['PROCESS', 'CALL'],
 };
 
 /** The pattern of a key, as its own function makes it. */
@@ -287,7 +318,8 @@ export const redisKeys = (): string =>
       'All of it may be lost: clients receive a snapshot and continue.',
       table(COLUMNS, [
         ...rows(roomKeys, ROOMS, ['USER', 'ROOM']),
-        ...rows(screenKeys, SCREENS, ['CONTAINER', 'ID']),
+        ...rows(screenKeys, SCREENS, ['CONTAINER']),
+        ...rows(callKeys, CALLS, ['CONTAINER']),
       ]),
     ],
   );

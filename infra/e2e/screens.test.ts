@@ -1,7 +1,9 @@
+import { containerScreenshot } from '@warmwind/shared/contract/commands/container-screenshot';
 import { keys } from '@warmwind/shared/keys';
 import { Viewers, type WatchAck } from '@warmwind/shared/screen';
 import type { Socket } from 'socket.io-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { picture, TestCallHost } from '../../relay/testing/call-host.ts';
 import { TestHost } from '../../relay/testing/host.ts';
 import { connected, World } from '../../relay/testing/world.ts';
 import { AUTH_SECRET, startTestEdge, type TestEdge } from '../edge/testing.ts';
@@ -11,7 +13,7 @@ import { waitFor } from '../testing/wait.ts';
 let edge: TestEdge;
 let world: World;
 let desktop: string;
-let host: TestHost;
+let calls: TestCallHost;
 
 beforeAll(async () => {
   const port = await freePort();
@@ -23,7 +25,9 @@ beforeAll(async () => {
   await world.node({ AUTH_SECRET }, port);
   desktop = String((await edge.call('ada', 'POST', '/containers/start')).body.containerId);
   await world.queue.client.hset(keys.container('ada', desktop), { state: 'running' });
-  host = await TestHost.start(world, desktop, 1000);
+  await TestHost.start(world, desktop, 1000);
+  calls = await TestCallHost.start(world, [containerScreenshot]);
+  calls.host.runs({ userId: 'ada', containerId: desktop }, 0);
 });
 afterAll(async () => {
   await world?.stop();
@@ -81,12 +85,21 @@ test('a link that is revoked at the edge is closed at the relay, and opens nothi
 test('a picture of the desktop comes through the edge as its host took it', async () => {
   const path = `/containers/${desktop}/screenshot`;
   const asking = edge.raw('ada', `${path}?format=jpeg`);
-  const request = await waitFor('the request', () => host.heard.find((said) => said.t === 'screenshot'));
-  const picture = Buffer.from([255, 216, 0, 10, 13]);
-  await host.reply(request.id, { ok: true, width: 1, height: 1, format: 'jpeg' }, picture);
+  const { call, answer: reply } = await waitFor('the call', () => calls.taken.at(0));
+  expect(call).toMatchObject({
+    userId: 'ada',
+    containerId: desktop,
+    credential: expect.stringMatching(/^token:[0-9a-f]{32}$/),
+  });
+  const bytes = Buffer.from([255, 216, 0, 10, 13]);
+  reply(picture(bytes, 'jpeg'));
   const answer = await asking;
   expect([answer.status, answer.headers.get('Content-Type')]).toEqual([200, 'image/jpeg']);
-  expect(Buffer.from(await answer.arrayBuffer())).toEqual(picture);
+  expect([answer.headers.get('X-Screen-Width'), answer.headers.get('X-Incarnation')]).toEqual(['4', '0']);
+  expect(Buffer.from(await answer.arrayBuffer())).toEqual(bytes);
+  const pinned = await edge.raw('ada', path, { headers: { 'If-Match': '"1"' } });
+  expect([pinned.status, (await pinned.json()).code]).toEqual([409, 'gone_incarnation']);
+  expect((await edge.raw('ada', path, { headers: { 'If-Match': '1' } })).status).toBe(400);
   expect((await edge.call('bob', 'GET', path)).status).toBe(404);
   expect((await edge.call('ada', 'GET', `${path}?format=gif`)).status).toBe(400);
   await world.queue.client.hset(keys.container('ada', desktop), { state: 'paused' });

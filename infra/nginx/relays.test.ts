@@ -1,9 +1,11 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
+import { containerScreenshot } from '@warmwind/shared/contract/commands/container-screenshot';
+import { ApiError } from '@warmwind/shared/errors';
 import { screenshotPath } from '@warmwind/shared/screen';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { TestHost } from '../../relay/testing/host.ts';
+import { TestCallHost } from '../../relay/testing/call-host.ts';
 import { connected, ticket, World } from '../../relay/testing/world.ts';
 import { waitFor } from '../testing/wait.ts';
 import { startNginx, type TestNginx } from './testing.ts';
@@ -104,16 +106,15 @@ it("a user's own failures take no node from anybody", async () => {
   const nodes = await Promise.all([world.node(), world.node()]);
   const { relay } = await before(nodes.map(({ url }) => url));
   const desktop = await world.container('ann', { state: 'running' });
-  const host = await TestHost.start(world, desktop);
+  const { host, taken } = await TestCallHost.start(world, [containerScreenshot]);
+  host.runs({ userId: 'ann', containerId: desktop }, 0);
   const headers = { Authorization: `Bearer ${await ticket('ann')}` };
   let failures = 0;
   const attack = async () => {
     for (let round = 1; round <= 30; round++) {
       const asking = fetch(relay + screenshotPath(desktop, 'png'), { headers });
-      const request = await waitFor('the request', () =>
-        host.heard.filter(({ t }) => t === 'screenshot').at(round - 1),
-      );
-      await host.reply((request as { id: string }).id, { ok: false, message: 'the display is gone' });
+      const call = await waitFor('the call', () => taken.at(round - 1));
+      call.fail(new ApiError('unavailable', 'The display is gone.'));
       if ((await asking).status === 503) failures += 1;
     }
   };

@@ -173,7 +173,7 @@ export function mainTrace(url: string, edge: EdgeClient): { checks: Check[]; cle
       what: 'shows its screen',
       needs: 'get /containers/{id}/screenshot',
       run: async () => {
-        return `${(await edge.screenshot(first.containerId)).size} bytes`;
+        return `${(await edge.screenshot({ containerId: first.containerId })).size} bytes`;
       },
     },
     {

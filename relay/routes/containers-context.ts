@@ -1,7 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { OpenAnswers } from '../http/hold.ts';
 import type { Known } from '../rooms/records.ts';
-import type { Pictures } from '../screen/pictures.ts';
 import type { Screens } from '../screen/screens.ts';
 
 /** What the routes of desktops are built on. */
@@ -9,6 +7,4 @@ export type ContainersContext = {
   known: Known;
   realtime: Redis;
   screens: Screens;
-  pictures: Pictures;
-  answers: OpenAnswers;
 };

@@ -1,9 +1,12 @@
+import type { CallCommand } from '@warmwind/shared/contract/command';
 import type { VerifyTicket } from '../auth/ticket.ts';
+import type { CallsContext } from '../calls/answer.ts';
 import { guard } from '../http/guard.ts';
 import type { Http } from '../http/http.ts';
 import { share } from '../http/share.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Rates } from '../shares.ts';
+import { callRoutes } from './calls.ts';
 import type { ContainersContext } from './containers-context.ts';
 import { jobEnd } from './job-end.ts';
 import { jobEvents } from './job-events.ts';
@@ -12,7 +15,10 @@ import { screenshot } from './screenshot.ts';
 import { expelViewer, listViewers } from './viewers.ts';
 
 export type RoutesContext = JobsContext &
-  ContainersContext & {
+  ContainersContext &
+  CallsContext & {
+    /** The calls that are relayed. */
+    commands: readonly CallCommand[];
     verify: VerifyTicket;
     isDraining: () => boolean;
     lookups: Rates;
@@ -30,5 +36,6 @@ export function ticketRoutes(http: Http, context: RoutesContext): void {
   jobEnd(http, context);
   listViewers(http, context);
   expelViewer(http, context);
+  callRoutes(http, context, context.commands);
   screenshot(http, context);
 }

@@ -1,8 +1,10 @@
+import { containerScreenshot } from '@warmwind/shared/contract/commands/container-screenshot';
+import { ApiError } from '@warmwind/shared/errors';
 import { screenshotPath } from '@warmwind/shared/screen';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
-import { TestHost } from '../testing/host.ts';
+import { picture, TestCallHost } from '../testing/call-host.ts';
 import { metric, ticket, upTo, World } from '../testing/world.ts';
 
 let world: World;
@@ -23,64 +25,75 @@ async function desktop(state = 'running') {
   return { url, id: await world.container('ann', { state }) };
 }
 
-/** The id of the `n`th request that the host has heard. */
-const asked = (host: TestHost, n = 1) =>
-  waitFor('the request', () => host.heard.filter((said) => said.t === 'screenshot').at(n - 1));
+const hostOf = async (id: string, userId = 'ann') => {
+  const host = await TestCallHost.start(world, [containerScreenshot]);
+  host.host.runs({ userId, containerId: id }, 0);
+  return host;
+};
+
+/** The `n`th call that the host has taken. */
+const asked = (host: TestCallHost, n = 1) => waitFor('the call', () => host.taken.at(n - 1));
 
 test('the picture that the host takes is handed on as it is', async () => {
   const { url, id } = await desktop();
-  const host = await TestHost.start(world, id);
+  const host = await hostOf(id);
   for (const [n, format] of (['png', 'jpeg'] as const).entries()) {
     const asking = ask(url, screenshotPath(id, format));
-    const request = await asked(host, n + 1);
-    expect(request.format).toBe(format);
-    const picture = Buffer.from(`\n{} of ${format}\n`);
-    await host.reply(request.id, { ok: true, width: 1, height: 1, format }, picture);
+    const { call, answer } = await asked(host, n + 1);
+    expect(call.input).toEqual({ format });
+    const bytes = Buffer.from(`\n{} of ${format}\n`.repeat(n === 0 ? 1 : 20_000));
+    answer(picture(bytes, format));
     const response = await asking;
     expect(response.status).toBe(200);
-    expect(response.headers.get('content-type')).toBe(`image/${format}`);
-    expect(Buffer.from(await response.arrayBuffer())).toEqual(picture);
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      'content-type': `image/${format}`,
+      'x-screen-width': '4',
+      'x-screen-height': '3',
+      'x-incarnation': '0',
+    });
+    expect(Buffer.from(await response.arrayBuffer())).toEqual(bytes);
   }
 });
 
 test('a host that only begins to listen is asked again', async () => {
   const { url, id } = await desktop();
   const asking = ask(url, screenshotPath(id, 'png'));
-  const host = await TestHost.start(world, id);
-  const { id: request } = await asked(host);
-  await host.reply(request, { ok: true, width: 1, height: 1, format: 'png' }, Buffer.from('x'));
+  await waitFor('it to be asked', async () => (await metric(url, 'warmwind_relay_calls')) === 1);
+  const host = await hostOf(id);
+  (await asked(host)).answer(picture(Buffer.from('x')));
   expect(await (await asking).text()).toBe('x');
 });
 
 test('a host that cannot, or answers nonsense, is unavailable; a silent one times out', async () => {
   const { url, id } = await desktop();
-  const host = await TestHost.start(world, id);
+  const host = await hostOf(id);
   const other = await world.container('ann', { state: 'running' });
-  const deaf = await TestHost.start(world, other);
+  const deaf = await hostOf(other);
   const silent = ask(url, screenshotPath(other, 'png'));
-  await asked(deaf, 1);
-  for (const [n, head] of [{ ok: false, message: 'the display is gone' }, { ok: 'maybe' }].entries()) {
-    const asking = ask(url, screenshotPath(id, 'png'));
-    await host.reply((await asked(host, n + 1)).id, head);
-    expect(await failure(await asking)).toEqual([503, 'unavailable']);
-  }
+  await asked(deaf);
+  const cannot = ask(url, screenshotPath(id, 'png'));
+  (await asked(host)).fail(new ApiError('unavailable', 'The display is gone.', { retryAfterMs: 1000 }));
+  const refused = await cannot;
+  expect(refused.headers.get('retry-after')).toBe('1');
+  expect(await refused.json()).toMatchObject({ code: 'unavailable', message: 'The display is gone.' });
+  const nonsense = ask(url, screenshotPath(id, 'png'));
+  (await asked(host, 2)).answer({ ...picture(Buffer.from('x')), type: 'text/html' });
+  expect(await failure(await nonsense)).toEqual([503, 'unavailable']);
   expect(await failure(await silent)).toEqual([504, 'upstream_timeout']);
 });
 
-const PNG = { ok: true, width: 1, height: 1, format: 'png' };
-
 test('all who ask while one is taken share the next, which is newer than their question', async () => {
   const { url, id } = await desktop();
-  const host = await TestHost.start(world, id);
+  const host = await hostOf(id);
   const first = ask(url, screenshotPath(id, 'png'));
   const one = await asked(host, 1);
   const later = upTo(20).map(() => ask(url, screenshotPath(id, 'png')));
   await waitFor('all to be looked up', async () => (await metric(url, 'warmwind_relay_open_answers')) === 21);
-  await host.reply(one.id, PNG, Buffer.from('before'));
-  await host.reply((await asked(host, 2)).id, PNG, Buffer.from('after'));
+  one.answer(picture(Buffer.from('before')));
+  (await asked(host, 2)).answer(picture(Buffer.from('after')));
   expect(await (await first).text()).toBe('before');
   for (const response of await Promise.all(later)) expect(await response.text()).toBe('after');
-  expect(host.heard.filter(({ t }) => t === 'screenshot')).toHaveLength(2);
+  expect(host.taken).toHaveLength(2);
 });
 
 test("stalled desktops and loops of one user leave others' screenshots as they are", async () => {
@@ -96,15 +109,15 @@ test("stalled desktops and loops of one user leave others' screenshots as they a
     }),
   );
   const own = await world.container('bob', { state: 'running' });
-  const host = await TestHost.start(world, own);
+  const host = await hostOf(own, 'bob');
   const asking = fetch(`${url}${screenshotPath(own, 'png')}`, {
     headers: { Authorization: `Bearer ${await ticket('bob')}` },
   });
-  await host.reply((await asked(host)).id, PNG, Buffer.from('x'));
+  (await asked(host)).answer(picture(Buffer.from('x')));
   expect((await asking).status).toBe(200);
   const statuses = await refusals;
-  expect(statuses.filter(([status]) => status === 429).length).toBe(63 - LIMITS.pictureAskers);
-  expect(statuses.filter(([status]) => status === 504).length).toBe(LIMITS.pictureAskers);
+  expect(statuses.filter(([status]) => status === 429).length).toBe(63 - LIMITS.callsPerSubject);
+  expect(statuses.filter(([status]) => status === 504).length).toBe(LIMITS.callsPerSubject);
   expect(statuses.find(([status]) => status === 429)).toEqual([429, '1']);
 });
 

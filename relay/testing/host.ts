@@ -67,13 +67,6 @@ export class TestHost {
     return Number(await this.#redis.spublish(channel, Buffer.concat([head, payload])));
   }
 
-  /** Answers a request for a screenshot. */
-  async reply(id: string, head: object, picture: Buffer = Buffer.alloc(0)): Promise<void> {
-    const key = screenKeys.reply(this.#containerId, id);
-    await this.#redis.rpush(key, Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), picture]));
-    await this.#redis.expire(key, 30);
-  }
-
   keysAsked(): number {
     return this.heard.filter(({ t }) => t === 'key').length;
   }

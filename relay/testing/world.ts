@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { ENDED_CONTAINER_STATES } from '@warmwind/shared/containers';
+import type { CallCommand } from '@warmwind/shared/contract/command';
 import type { Envelope, StoredEvent } from '@warmwind/shared/events';
 import { TERMINAL_JOB_STATES } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
@@ -79,9 +80,14 @@ export class World {
     };
   }
 
-  async node(env: Record<string, string> = {}, wanted = 0): Promise<TestNode> {
+  /** @param commands the calls that it relays; those that there are if left out */
+  async node(
+    env: Record<string, string> = {},
+    wanted = 0,
+    commands?: readonly CallCommand[],
+  ): Promise<TestNode> {
     process.env.LOG_LEVEL ??= 'silent';
-    const relay = createRelay(readConfig({ ...this.env(), ...env }), createLog('relay'));
+    const relay = createRelay(readConfig({ ...this.env(), ...env }), createLog('relay'), commands);
     const { server, port } = await listen(relay.http, '127.0.0.1', wanted);
     relay.attach(server);
     this.onTidy(relay.close);
@@ -177,6 +183,7 @@ export async function ticket(
     aud?: string;
     id?: string;
     containerId?: string;
+    credential?: string;
     mode?: 'view' | 'control';
     secret?: string;
     iat?: number | undefined;

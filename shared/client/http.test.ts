@@ -5,9 +5,11 @@ import { type EdgeWithRelay, startEdgeWithRelay } from '../../infra/edge/with-re
 import { storedEvent } from '../../infra/testing/events.ts';
 import { freePort } from '../../infra/testing/port.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
+import { picture, TestCallHost } from '../../relay/testing/call-host.ts';
 import { Container } from '../containers.ts';
 import { Models, pageOf, ShareLinkList, WebhookSecret } from '../contract/answers.ts';
-import { JOB_COMMANDS, type JobKind } from '../contract/registry.ts';
+import { containerScreenshot } from '../contract/commands/container-screenshot.ts';
+import { CALL_COMMANDS, JOB_COMMANDS, type JobKind } from '../contract/registry.ts';
 import { Job } from '../jobs.ts';
 import { keys } from '../keys.ts';
 import { Limits } from '../limits.ts';
@@ -74,6 +76,55 @@ test.each(JOB_COMMANDS.map((command) => [command.kind, command] as const))(
     expect((await client.command(kind, input as CommandInput<JobKind>)).jobId).toEqual(expect.any(String));
   },
 );
+
+test.each(CALL_COMMANDS.map((command) => [command.kind, command] as const))(
+  '%s has a method, which sends its example to the container that it names, in the incarnation that is meant',
+  async (kind, { http, example }) => {
+    const user = `call-${kind}`;
+    const client = clientOf(user);
+    const method = client[http.operationId as keyof EdgeClient] as (
+      input: object,
+      options?: object,
+    ) => Promise<unknown>;
+    const { containerId } = await client.startContainer();
+    const input = { ...(example as object), containerId };
+    // It does not run yet: the call came as far as its container.
+    expect(await failureOf(method(input, { ifMatch: 0 }))).toMatchObject({ status: 409, code: 'conflict' });
+    expect(await failureOf(method(input, { ifMatch: 1 }))).toMatchObject({
+      status: 409,
+      code: 'gone_incarnation',
+    });
+    expect(
+      await failureOf(clientOf('stranger-of-calls')[http.operationId as 'screenshot'](input)),
+    ).toMatchObject({
+      code: 'not_found',
+    });
+    const signal = AbortSignal.abort('enough');
+    expect(await failureOf(method(input, { signal }))).toBe('enough');
+  },
+);
+
+test('a picture comes through edge and relay as the host takes it', async () => {
+  const client = clientOf('looker');
+  const { containerId } = await client.startContainer();
+  await world.edge.gateway.redis.client.hset(keys.container('looker', containerId), {
+    state: 'running',
+    fence: 2,
+  });
+  expect((await client.getContainer(containerId)).incarnation).toBe(2);
+  const ends: (() => unknown)[] = [];
+  const { host, taken } = await TestCallHost.start(
+    { realtime: world.realtime, onTidy: (end) => ends.push(end) },
+    [containerScreenshot],
+  );
+  host.runs({ userId: 'looker', containerId }, 2);
+  const asking = client.screenshot({ containerId, format: 'jpeg' }, { ifMatch: 2 });
+  const { answer } = await waitFor('the call', () => taken.at(0));
+  answer(picture(Buffer.from('seen'), 'jpeg'));
+  const image = await asking;
+  expect([image.type, await image.text()]).toEqual(['image/jpeg', 'seen']);
+  for (const end of ends) await end();
+});
 
 test('the types of a command are those of its definition', () => {
   const accept = <K extends JobKind>(_kind: K, _input: CommandInput<K>) => undefined;

@@ -16,6 +16,7 @@ import type { UsageDay } from '../ledger/usage.ts';
 import type { Limits } from '../limits.ts';
 import type { Ticket, TicketRequest } from '../realtime.ts';
 import type { Viewers } from '../screen.ts';
+import { type CallMethods, callMethods } from './calls.ts';
 import { UnexpectedAnswerError } from './http-errors.ts';
 import { type JobEventsOptions, readJobEvents } from './job-events.ts';
 import {
@@ -42,8 +43,8 @@ export type JobQuery = PageQuery & { state?: JobState; kind?: JobKind };
 /** A successful answer. */
 export type Answer<T> = { status: number; headers: Headers; body: T };
 
-/** {@link HttpClient} with a method for each command: `startContainer`, `stopContainer`, `infer`, … */
-export type EdgeClient = HttpClient & CommandMethods;
+/** {@link HttpClient} with a method for each command: `startContainer`, `stopContainer`, `infer`, `screenshot`, … */
+export type EdgeClient = HttpClient & CommandMethods & CallMethods;
 
 /**
  * A client of the edge, for Node, browsers and workerd: it needs `fetch` alone.
@@ -52,15 +53,17 @@ export type EdgeClient = HttpClient & CommandMethods;
  * const edge = createEdgeClient({ url: 'https://api.example.com', token });
  * const { containerId, jobId } = await edge.startContainer({ width: 1280, height: 720 });
  * for await (const { type } of edge.jobEvents(jobId)) console.log(type);
+ * const picture = await edge.screenshot({ containerId, format: 'jpeg' });
  * await edge.stopContainer({ containerId });
  */
 export function createEdgeClient(options: TransportOptions): EdgeClient {
-  const client = new HttpClient(options);
+  const transport = new Transport(options);
+  const client = new HttpClient(transport);
   const methods = JOB_COMMANDS.map(({ kind, http }) => [
     http.operationId,
     (input: CommandInput<typeof kind>, submit?: SubmitOptions) => client.command(kind, input, submit),
   ]);
-  return Object.assign(client, Object.fromEntries(methods) as CommandMethods);
+  return Object.assign(client, Object.fromEntries(methods) as CommandMethods, callMethods(transport));
 }
 
 /**
@@ -70,8 +73,8 @@ export function createEdgeClient(options: TransportOptions): EdgeClient {
 export class HttpClient {
   readonly #transport: Transport;
 
-  constructor(options: TransportOptions) {
-    this.#transport = new Transport(options);
+  constructor(transport: Transport) {
+    this.#transport = transport;
   }
 
   /** Submits a command: answers with its job, and the containers that it creates. */
@@ -130,14 +133,6 @@ export class HttpClient {
   /** Every container of a list, read page by page. */
   eachContainer(query: ContainerQuery = {}, options?: CallOptions): AsyncGenerator<Container, void> {
     return eachOf((cursor) => this.listContainers({ ...query, ...cursor }, options));
-  }
-
-  /** The picture that the screen shows now. */
-  screenshot(id: string, format: 'png' | 'jpeg' = 'png', options?: CallOptions): Promise<Blob> {
-    const path = `/containers/${encodeURIComponent(id)}/screenshot`;
-    return this.#transport.send('GET', path, { ...options, query: { format } }, (response) =>
-      response.blob(),
-    );
   }
 
   listViewers(containerId: string, options?: CallOptions): Promise<Viewers> {

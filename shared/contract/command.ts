@@ -125,3 +125,66 @@ export type SessionCommand<
 export const defineSession = <const Kind extends string, Input extends z.ZodType, Result extends z.ZodType>(
   command: Omit<SessionCommand<Kind, Input, Result>, 'delivery'>,
 ): SessionCommand<Kind, Input, Result> => ({ ...command, delivery: 'session' });
+
+/** A route of the edge that is answered by a container's host. */
+export type CallRoute<Operation extends string = string> = {
+  method: 'get' | 'post' | 'put';
+  /** With `{id}` for the container. */
+  path: string;
+  /** Also the name of its method in the HTTP client. */
+  operationId: Operation;
+  summary: string;
+  description?: string;
+};
+
+/** What a call answers: JSON, or bytes of one of these media types. */
+export type CallOutput<Json extends z.ZodType = z.ZodType> =
+  | { description: string; json: Json; example: object }
+  | { description: string; media: readonly [string, ...string[]]; headers: Readonly<Record<string, string>> };
+
+/** What one kind of call is: all that edge, relay, host, client and documents need to know of it. */
+export type CallCommand<
+  Kind extends string = string,
+  Input extends z.ZodObject = z.ZodObject,
+  Output extends CallOutput = CallOutput,
+  Operation extends string = string,
+> = {
+  kind: Kind;
+  delivery: 'call';
+  http: CallRoute<Operation>;
+  /**
+   * The query of a `get`, the body of any other; an unknown field is refused. It takes what it has made of an input
+   * as well, and makes the same of it: edge, relay and host each check it.
+   */
+  input: Input;
+  /** A request as the document shows it. */
+  example: z.input<Input>;
+  output: Output;
+  /** The states in which a container takes it. */
+  requires: readonly ContainerState[];
+  /**
+   * It has effects: it is carried out at most once for each `Idempotency-Key`, one after the other on each container.
+   * A call without is a read: all who ask the same while one is being carried out share the next.
+   */
+  claims: boolean;
+  /** What a ticket must permit that is sent with it to the relay. */
+  mode: 'view' | 'control';
+  /** How long all of it may take, ms. */
+  timeoutMs: number;
+  /** The largest answer, bytes. */
+  maxResultBytes: number;
+  /** The largest answer that is kept for a request that is sent again, bytes; 64 KB if left out. */
+  maxKeptBytes?: number;
+  /** Rate limits that a request consumes. */
+  limits: readonly LimitScope[];
+};
+
+/** Checks a definition and keeps its literal types. */
+export const defineCall = <
+  const Kind extends string,
+  Input extends z.ZodObject,
+  const Output extends CallOutput,
+  const Operation extends string,
+>(
+  command: Omit<CallCommand<Kind, Input, Output, Operation>, 'delivery'>,
+): CallCommand<Kind, Input, Output, Operation> => ({ ...command, delivery: 'call' });

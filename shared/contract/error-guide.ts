@@ -71,6 +71,11 @@ export const ERROR_GUIDE: Record<ErrorCode, Guide> = {
     meaning: 'The user has as much outstanding work as the quota permits; see `limit` and `used`.',
     remedy: 'Wait until a job ends, or stop a desktop.',
   },
+  busy: {
+    retryable: true,
+    meaning: 'As many calls as may wait for the desktop already.',
+    remedy: 'Wait for the answers to earlier calls, then send it again.',
+  },
   internal: {
     retryable: true,
     meaning: 'The service failed unexpectedly.',
@@ -85,5 +90,10 @@ export const ERROR_GUIDE: Record<ErrorCode, Guide> = {
     retryable: true,
     meaning: 'The host of the desktop did not answer in time.',
     remedy: 'Retry.',
+  },
+  outcome_unknown: {
+    retryable: true,
+    meaning: 'A call with effects was begun, or may have been, and its answer is lost.',
+    remedy: 'Look at the desktop. Sent again with the same `Idempotency-Key` it is never carried out twice.',
   },
 };

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { LANES } from '../queues.ts';
-import { JOB_COMMANDS, jobCommand } from './registry.ts';
+import { CALL_COMMANDS, JOB_COMMANDS, jobCommand } from './registry.ts';
 
 test.each(JOB_COMMANDS.map((command) => [command.kind, command] as const))(
   '%s is a definition that the edge, the scripts and the documents can be derived from',
@@ -16,9 +16,32 @@ test.each(JOB_COMMANDS.map((command) => [command.kind, command] as const))(
   },
 );
 
+test.each(CALL_COMMANDS.map((command) => [command.kind, command] as const))(
+  '%s is a definition that edge, relay, host and documents can be derived from',
+  (_kind, { http, input, example, output, claims, requires, maxResultBytes, maxKeptBytes = 0, limits }) => {
+    // What has been checked is checked again on its way.
+    const once = input.parse(example);
+    expect(input.parse(once)).toEqual(once);
+    expect(input.safeParse({ ...(once as object), unheardOf: 1 }).success).toBe(false);
+    expect(http.path.startsWith('/containers/{id}/')).toBe(true);
+    expect(requires.length * limits.length).toBeGreaterThan(0);
+    expect(maxKeptBytes).toBeLessThanOrEqual(maxResultBytes);
+    // A GET may be sent twice by whoever it passes, and only JSON is kept for who sends a call again.
+    if (claims) expect([http.method === 'get', 'json' in output]).toEqual([false, true]);
+    if ('json' in output) output.json.parse(output.example);
+  },
+);
+
 test('each command has a kind, a path and an operation of its own', () => {
+  const commands = [...JOB_COMMANDS, ...CALL_COMMANDS];
   for (const of of ['kind', 'path', 'operationId'] as const) {
-    const names = JOB_COMMANDS.map((command) => (of === 'kind' ? command.kind : command.http[of]));
+    const names = commands.map((command) =>
+      of === 'kind'
+        ? command.kind
+        : of === 'path'
+          ? `${command.http.method} ${command.http.path}`
+          : command.http[of],
+    );
     expect(new Set(names).size).toBe(names.length);
   }
 });

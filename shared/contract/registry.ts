@@ -1,8 +1,19 @@
 import type { z } from 'zod';
-import type { JobCommand } from './command.ts';
+import type { CallCommand, JobCommand } from './command.ts';
+import { containerScreenshot } from './commands/container-screenshot.ts';
 import { containerStart } from './commands/container-start.ts';
 import { containerStop } from './commands/container-stop.ts';
 import { inference } from './commands/inference.ts';
+
+/** Every command that a container's host answers at once. A new one is its definition, a line here, and a handler. */
+const CALLS = [containerScreenshot] as const;
+
+type RegisteredCall = (typeof CALLS)[number];
+export type CallKind = RegisteredCall['kind'];
+/** The definition of a kind of call, with its own types. */
+export type CallDefinition<K extends CallKind> = Extract<RegisteredCall, { kind: K }>;
+
+export const CALL_COMMANDS: readonly CallCommand<CallKind>[] = CALLS;
 
 /** Every command that becomes a job. A new one is its definition, a line here, and a handler in the workers. */
 const JOBS = [containerStart, containerStop, inference] as const;

@@ -1,6 +1,7 @@
-import type { JobKind, JobResults } from '@warmwind/shared/contract/registry';
+import { CALL_COMMANDS, type JobKind, type JobResults } from '@warmwind/shared/contract/registry';
 import type { SessionInputs, SessionKind, SessionResults } from '@warmwind/shared/contract/sessions/registry';
 import type { Redis } from 'ioredis';
+import type { CallHandler, CallHandlers, CallRoute } from '../calls/call.ts';
 import type { DesktopHost } from '../containers/host.ts';
 import { createStart } from '../containers/start.ts';
 import { createStop } from '../containers/stop.ts';
@@ -9,6 +10,7 @@ import type { Handler } from '../runtime/delivery.ts';
 import type { ScreenHost } from '../screen/host.ts';
 import type { SessionHandler } from '../sessions/handler.ts';
 import { createVnc } from './container-vnc.ts';
+import { createScreenshot } from './screenshot.ts';
 
 /** What handlers work with: the containers of this host, and the models that it serves. */
 export type CommandContext = { host: DesktopHost; models: Models };
@@ -28,3 +30,17 @@ type SessionHandlers = { [Kind in SessionKind]: SessionHandler<SessionInputs[Kin
 export const createSessionHandlers = (screens: ScreenHost, redis: Redis): SessionHandlers => ({
   'container.vnc': createVnc(screens, redis),
 });
+
+/** What handlers of calls work with. */
+export type CallContext = { screens: ScreenHost };
+
+/** The handler of every kind of call. */
+const createCallHandlers = ({ screens }: CallContext): CallHandlers => ({
+  'container.screenshot': createScreenshot(screens),
+});
+
+/** Every call with its handler. */
+export function createCallRoutes(context: CallContext): CallRoute[] {
+  const handlers = createCallHandlers(context);
+  return CALL_COMMANDS.map((command) => ({ command, handle: handlers[command.kind] as CallHandler }));
+}

@@ -2,6 +2,7 @@ import type { Ledger } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { Records } from '@warmwind/shared/node/records';
 import type { Queue } from 'bullmq';
+import type { CallHost } from '../calls/host.ts';
 import type { Presence } from '../hosts/presence.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ScreenHost } from '../screen/host.ts';
@@ -34,6 +35,8 @@ export type DesktopHost = {
   screens: ScreenHost;
   /** The sessions of the desktops that run here. */
   sessions: SessionHost;
+  /** Who answers calls for them. */
+  calls: CallHost;
   /** A queue by its name, to add to or remove from. */
   queue: (name: string) => Queue;
   /** By container id. */

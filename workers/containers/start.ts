@@ -181,6 +181,7 @@ async function attempt(
     if (verdict === 'ok') {
       host.screens.runs(record, id);
       host.sessions.runs(record, id, fence);
+      host.calls.runs(record, fence);
       return { containerId, width: spec.width, height: spec.height };
     }
     await withdraw();

@@ -130,7 +130,7 @@ export class Sweep {
     known: Map<string, DesktopRecord>,
     rowOf: RowOf,
   ): Promise<void> {
-    const { engine, records, screens, sessions, log } = this.#host;
+    const { engine, records, screens, calls, sessions, log } = this.#host;
     // A row may know of a placement that this record has forgotten.
     if (rowOf === 'away') return;
     const row = rowOf(found);
@@ -150,6 +150,7 @@ export class Sweep {
       const shown = containerId !== undefined && (record !== undefined || !known.has(containerId));
       if (shown) {
         sessions.ended(containerId);
+        calls.ended(containerId);
         await screens.ended(containerId, 'the desktop was removed');
       }
       await engine.removeContainer(found.id);
@@ -238,6 +239,7 @@ export class Sweep {
       const verdict = await records.desktops.change(record, { ...end, fence, from: [state] });
       if (verdict !== 'ok') return;
       this.#host.sessions.ended(containerId);
+      this.#host.calls.ended(containerId);
       await this.#host.screens.ended(containerId, 'the desktop ended by itself');
       await engine.removeInstance(record);
       await this.#host.admission.release(record);
@@ -253,6 +255,7 @@ export class Sweep {
     } else {
       this.#host.screens.runs(ref, found.id);
       this.#host.sessions.runs(ref, found.id, fence);
+      this.#host.calls.runs(ref, fence);
       await records.desktops.touch(record, fence);
     }
   }

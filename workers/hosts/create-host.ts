@@ -2,7 +2,10 @@ import { newId } from '@warmwind/shared/ids';
 import { keys } from '@warmwind/shared/keys';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { Registry } from 'prom-client';
-import { createSessionHandlers } from '../commands/registry.ts';
+import { Claims } from '../calls/claims.ts';
+import { CallHost } from '../calls/host.ts';
+import { Replies } from '../calls/replies.ts';
+import { createCallRoutes, createSessionHandlers } from '../commands/registry.ts';
 import type { Config } from '../config.ts';
 import { Admission } from '../containers/admission.ts';
 import { Engine } from '../containers/engine.ts';
@@ -24,8 +27,21 @@ export type HostOptions = {
   log: Logger;
 };
 
-/** This process's host: its engine, the room on it, its screens and its sessions. */
-export function createHost({ config, stores, registry, metrics, log }: HostOptions): DesktopHost {
+/** Takes the calls for the containers of this host. */
+function createCallHost({ stores, log }: HostOptions, boot: string, screens: ScreenHost): CallHost {
+  return new CallHost({
+    routes: createCallRoutes({ screens }),
+    claims: new Claims({ redis: stores.realtimePrompt, holder: boot, log }),
+    replies: new Replies(stores.callRedis, log),
+    subscriber: stores.callSubscriber,
+    onCall: (containerId) => screens.use(containerId),
+    log,
+  });
+}
+
+/** This process's host: its engine, the room on it, its screens, calls and sessions. */
+export function createHost(options: HostOptions): DesktopHost {
+  const { config, stores, registry, metrics, log } = options;
   const { promptRedis, records, reservations, ledger, queue } = stores;
   const name = config.WORKER_HOST;
   const capacity = { memoryMb: config.HOST_MEMORY_MB, desktops: config.HOST_DESKTOPS };
@@ -47,6 +63,7 @@ export function createHost({ config, stores, registry, metrics, log }: HostOptio
     waitMs: config.HOST_WAIT_MS,
     log,
   });
+  const boot = newId();
   const screens = new ScreenHost({
     engine,
     redis: stores.screenRedis,
@@ -56,7 +73,7 @@ export function createHost({ config, stores, registry, metrics, log }: HostOptio
   });
   return {
     name,
-    boot: newId(),
+    boot,
     engine,
     admission,
     records,
@@ -79,6 +96,7 @@ export function createHost({ config, stores, registry, metrics, log }: HostOptio
       onUse: (containerId) => screens.use(containerId),
       log,
     }),
+    calls: createCallHost(options, boot, screens),
     queue,
     starting: new Map(),
     removing: new Set(),
@@ -95,7 +113,7 @@ export type HostLeaseOptions = {
 
 /** The lease of a host's name: its holder alone acts for the host. */
 export function createHostLease({ config, stores, host, workers }: HostLeaseOptions): Lease {
-  const { metrics, log, presence, screens, sessions } = host;
+  const { metrics, log, presence, screens, calls, sessions } = host;
   return new Lease({
     redis: stores.promptRedis,
     key: keys.hostLease(host.name),
@@ -110,6 +128,7 @@ export function createHostLease({ config, stores, host, workers }: HostLeaseOpti
       if (held) return;
       void screens.forgetAll();
       sessions.forgetAll();
+      calls.forgetAll();
     },
   });
 }

@@ -1,6 +1,5 @@
 import { type GenerationResult, OCR_MODEL, type ReadingResult } from '@warmwind/shared/inference';
 import type { Logger } from '@warmwind/shared/node/log';
-import { Screenshots } from '@warmwind/shared/node/screenshots';
 import type { Config } from '../config.ts';
 import { Gpus } from '../gpu/nvidia.ts';
 import type { Metrics } from '../metrics.ts';
@@ -58,14 +57,8 @@ export class Models {
     this.#served = served;
     this.#waitingJobs = waitingJobs;
     this.#gpus = new Gpus(log, metrics);
-    const screenshots = new Screenshots(
-      stores.realtimePrompt,
-      config.REDIS_REALTIME_URL,
-      config.READING_CONCURRENCY,
-      log,
-    );
     const { limit: max, windowMs: duration } = config.INFERENCE_LIMIT;
-    const read = createReading(this.#readers, createLook(records, screenshots));
+    const read = createReading(this.#readers, createLook(records, stores.caller));
     const generate = createGeneration({
       servers,
       served,

@@ -1,3 +1,5 @@
+import type { ScreenshotFormat } from '@warmwind/shared/contract/commands/container-screenshot';
+import { ApiError } from '@warmwind/shared/errors';
 import { countListeners } from '@warmwind/shared/node/listeners';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { ContainerRef } from '@warmwind/shared/node/records';
@@ -7,9 +9,8 @@ import type { Engine } from '../containers/engine.ts';
 import { loop } from '../loop.ts';
 import type { InputGate } from './input.ts';
 import type { ScreenMetrics } from './metrics.ts';
-import type { Picture } from './picture.ts';
 import { Screen } from './screen.ts';
-import { Screenshots } from './screenshot.ts';
+import { type Screenshot, Screenshots } from './screenshot.ts';
 import { ScreenTurns } from './turns.ts';
 
 /** How often it is asked who is watched, ms. */
@@ -90,7 +91,7 @@ export class ScreenHost {
     await this.#forget(containerId, why);
   }
 
-  /** How long nobody has watched a desktop or asked for its picture, ms; `undefined` when it is not known. */
+  /** How long nobody has watched or called a desktop, ms; `undefined` when it is not known. */
   idleMs(containerId: string): number | undefined {
     return this.#shown.get(containerId)?.screen.idleMs;
   }
@@ -111,11 +112,12 @@ export class ScreenHost {
     return shown.screen.addGate(gate);
   }
 
-  /** What a desktop of this host shows now. Rejects when it is not here, or does not show itself. */
-  async picture(containerId: string): Promise<Picture> {
+  /** An encoded picture of what a desktop of this host shows now. @throws ApiError `unavailable` */
+  async screenshot(containerId: string, format: ScreenshotFormat): Promise<Screenshot> {
     const shown = this.#shown.get(containerId);
-    if (!shown) throw new Error('the desktop does not run here');
-    return shown.screen.picture();
+    if (!shown)
+      throw new ApiError('unavailable', 'The desktop does not run here now: ask again in a moment.');
+    return shown.screen.screenshot(format);
   }
 
   /** Shows none any more: another process may speak for this host. Viewers wait for who does. */

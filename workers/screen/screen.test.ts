@@ -1,14 +1,10 @@
-import {
-  CONTROL_TTL_MS,
-  MAX_CUT_TEXT,
-  type ScreenInput,
-  ScreenshotReply,
-  screenKeys,
-} from '@warmwind/shared/screen';
+import { containerScreenshot } from '@warmwind/shared/contract/commands/container-screenshot';
+import { CONTROL_TTL_MS, MAX_CUT_TEXT, type ScreenInput, screenKeys } from '@warmwind/shared/screen';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
+import { createTestCaller } from '../testing/caller.ts';
 import { createFleet, type Fleet, reached, type Worker } from '../testing/fleet.ts';
 import type { Submitted } from '../testing/submissions.ts';
 import { Canvas, type TestViewer, watch } from '../testing/viewer.ts';
@@ -182,18 +178,23 @@ test('of a text that is too long to be told its viewers hear that there is one',
 });
 
 test.each(['png', 'jpeg'] as const)('a picture of the desktop can be asked for as %s', async (format) => {
-  const viewer = await view();
-  await viewer.say({ t: 'screenshot', id: format, format });
-  const key = screenKeys.reply(desktop.containerId, format);
-  const [, reply] = (await fleet.realtime.client.blpopBuffer(key, 20)) ?? [];
-  const line = reply?.indexOf('\n') ?? -1;
-  const head = ScreenshotReply.parse(JSON.parse(reply?.toString('utf8', 0, line) ?? ''));
-  expect(head).toEqual({ ok: true, width: 1000, height: 700, format });
-  const { data, info } = await sharp(reply?.subarray(line + 1))
-    .raw()
-    .toBuffer({ resolveWithObject: true });
+  const { caller, close } = createTestCaller(fleet.realtime.url);
+  const { type, headers, bytes } = await caller.call({
+    userId: desktop.userId,
+    containerId: desktop.containerId,
+    command: containerScreenshot,
+    incarnation: 1,
+    credential: 'token:t',
+    input: { format },
+  });
+  expect([type, headers]).toEqual([
+    `image/${format}`,
+    { 'X-Screen-Width': '1000', 'X-Screen-Height': '700' },
+  ]);
+  const { data, info } = await sharp(bytes).raw().toBuffer({ resolveWithObject: true });
   expect([info.width, info.height]).toEqual([1000, 700]);
   if (format === 'png') expect(data.equals((await raw()).rgb)).toBe(true);
+  await close();
 });
 
 test('nothing is streamed when nobody watches, and again when somebody does', async () => {

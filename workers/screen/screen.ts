@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ScreenshotFormat } from '@warmwind/shared/contract/commands/container-screenshot';
 import type { Logger } from '@warmwind/shared/node/log';
 import { screenKeys, ToHost } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
@@ -6,10 +7,9 @@ import { Dropped } from './dropped.ts';
 import { packText } from './frame.ts';
 import { InputGate } from './input.ts';
 import type { ScreenMetrics } from './metrics.ts';
-import type { Picture } from './picture.ts';
 import { nextEpoch } from './publisher.ts';
 import { Connection } from './rfb/connection.ts';
-import type { Screenshots } from './screenshot.ts';
+import type { Screenshot, Screenshots } from './screenshot.ts';
 import { Stream } from './stream.ts';
 import type { Turn } from './turns.ts';
 
@@ -19,8 +19,6 @@ const LINGER_MS = 4000;
 const AGAIN_MS = { least: 100, most: 10_000, lasted: 10_000 };
 /** A message of a relay is no longer: text for the clipboard, escaped. */
 const MAX_MESSAGE = 2 * 2 ** 20;
-/** How long the answer to a screenshot waits to be fetched, s. */
-const REPLY_S = 30;
 
 export type ScreenOptions = {
   containerId: string;
@@ -63,7 +61,7 @@ export class Screen {
     });
   }
 
-  /** How long nobody has watched it or asked for a picture, ms; since this process knows it. */
+  /** How long nobody has watched or called it, ms; since this process knows it. */
   get idleMs(): number {
     return performance.now() - this.#usedAt;
   }
@@ -84,7 +82,6 @@ export class Screen {
     else if (message.t === 'control') {
       for (const gate of [this.#input, ...this.#gates]) gate.changed();
     } else if (message.t === 'release') void this.#input.release();
-    else if (message.t === 'screenshot') void this.#screenshot(message.id, message.format);
     else {
       this.#usedAt = performance.now();
       this.#show();
@@ -119,9 +116,17 @@ export class Screen {
     await this.#o.redis.spublish(this.#down, packText(head, text)).catch(() => undefined);
   }
 
-  /** What the desktop shows now. Rejects when it does not show itself. */
-  picture(): Promise<Picture> {
-    return this.#o.screenshots.picture(this.#o);
+  /** An encoded picture of what the desktop shows now. @throws ApiError `unavailable` */
+  async screenshot(format: ScreenshotFormat): Promise<Screenshot> {
+    const { userId, screenshots, socketPath, turn, metrics } = this.#o;
+    try {
+      const taken = await screenshots.take({ userId, socketPath, turn }, format);
+      metrics.screenshots.inc({ outcome: 'sent' });
+      return taken;
+    } catch (error) {
+      metrics.screenshots.inc({ outcome: 'failed' });
+      throw error;
+    }
   }
 
   #show(): void {
@@ -166,20 +171,6 @@ export class Screen {
       this.#stream = undefined;
       this.#input.attach(undefined);
     }
-  }
-
-  async #screenshot(id: string, format: 'png' | 'jpeg'): Promise<void> {
-    const { containerId, userId, redis, screenshots, socketPath, turn, metrics, log } = this.#o;
-    this.#usedAt = performance.now();
-    const { ok, bytes } = await screenshots.reply({ userId, socketPath, turn }, format);
-    metrics.screenshots.inc({ outcome: ok ? 'sent' : 'failed' });
-    const key = screenKeys.reply(containerId, id);
-    await redis
-      .multi()
-      .rpush(key, bytes)
-      .expire(key, REPLY_S)
-      .exec()
-      .catch((error: unknown) => log.warn({ containerId, err: error }, 'a screenshot was not sent'));
   }
 }
 

@@ -1,4 +1,5 @@
-import type { ScreenshotReply } from '@warmwind/shared/screen';
+import type { ScreenshotFormat } from '@warmwind/shared/contract/commands/container-screenshot';
+import { ApiError } from '@warmwind/shared/errors';
 import { Slots } from '@warmwind/shared/slots';
 import sharp from 'sharp';
 import { type Picture, readPicture } from './picture.ts';
@@ -11,8 +12,6 @@ const ENCODE_WITHIN_S = 10;
 /** Fast, and a fifth larger than the smallest. */
 const PNG_LEVEL = 3;
 const JPEG_QUALITY = 85;
-
-type Format = 'png' | 'jpeg';
 
 /** The desktop of which a picture is wanted. `socketPath` finds its socket, and rejects when there is none. */
 type Source = { userId: string; socketPath: () => Promise<string>; turn: Turn };
@@ -48,24 +47,24 @@ export class Screenshots {
     }
   }
 
-  /** The reply to a request for one: a JSON line, then the image. Never rejects. */
-  async reply(source: Source, format: Format): Promise<{ ok: boolean; bytes: Buffer }> {
+  /** An encoded picture of what the desktop shows now. @throws ApiError `unavailable` */
+  async take(source: Source, format: ScreenshotFormat): Promise<Screenshot> {
     try {
       const picture = await this.picture(source);
-      const { width, height } = picture;
-      return {
-        ok: true,
-        bytes: replyBytes({ ok: true, width, height, format }, await encode(picture, format)),
-      };
+      return { width: picture.width, height: picture.height, bytes: await encode(picture, format) };
     } catch (error) {
-      const message =
-        error instanceof TooManyPicturesError
-          ? error.message
-          : 'the desktop does not show itself: see that it runs, and try again';
-      return { ok: false, bytes: replyBytes({ ok: false, message }) };
+      const why = error instanceof TooManyPicturesError ? error.message : NOT_SHOWN;
+      throw new ApiError('unavailable', `No picture could be taken (${why}): ask again.`, {
+        retryAfterMs: 1000,
+      });
     }
   }
 }
+
+/** An encoded picture, and the size of the screen in pixels. */
+export type Screenshot = { width: number; height: number; bytes: Buffer };
+
+const NOT_SHOWN = 'the desktop does not show itself: see that it runs';
 
 class TooManyPicturesError extends Error {
   override name = 'TooManyPicturesError';
@@ -75,11 +74,8 @@ class TooManyPicturesError extends Error {
   }
 }
 
-async function encode({ width, height, rgb }: Picture, format: Format): Promise<Buffer> {
+async function encode({ width, height, rgb }: Picture, format: ScreenshotFormat): Promise<Buffer> {
   const image = sharp(rgb, { raw: { width, height, channels: 3 } }).timeout({ seconds: ENCODE_WITHIN_S });
   if (format === 'png') return image.png({ compressionLevel: PNG_LEVEL }).toBuffer();
   return image.jpeg({ quality: JPEG_QUALITY, chromaSubsampling: '4:4:4' }).toBuffer();
 }
-
-const replyBytes = (head: ScreenshotReply, image: Buffer = Buffer.alloc(0)): Buffer =>
-  Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), image]);

@@ -1,20 +1,30 @@
 import { hasEnded } from '@warmwind/shared/containers';
+import { containerScreenshot } from '@warmwind/shared/contract/commands/container-screenshot';
+import type { Caller } from '@warmwind/shared/node/caller';
 import type { Records } from '@warmwind/shared/node/records';
-import type { Screenshots } from '@warmwind/shared/node/screenshots';
 import { JobFailure } from '../../runtime/failures.ts';
 import type { Look } from './reading.ts';
 
 /** Looks at the screen of one of the caller's desktops, whatever host it is on. */
 export const createLook =
-  (records: Records, screenshots: Screenshots): Look =>
-  async (ref, signal) => {
+  (records: Records, caller: Caller): Look =>
+  async ({ jobId, ...ref }, signal) => {
     const desktop = await records.desktops.get(ref);
     if (!desktop || hasEnded(desktop.state)) throw new JobFailure('not_found');
     if (desktop.state !== 'running') throw new JobFailure('screen_unavailable');
     signal.throwIfAborted();
+    const call = {
+      ...ref,
+      command: containerScreenshot,
+      incarnation: desktop.fence,
+      credential: `job:${jobId}`,
+      input: { format: 'png' },
+      signal,
+    };
     try {
-      return (await screenshots.take(ref.containerId, 'png')).toString('base64');
+      return (await caller.call(call)).bytes.toString('base64');
     } catch (error) {
+      signal.throwIfAborted();
       throw new JobFailure('screen_unavailable', error);
     }
   };

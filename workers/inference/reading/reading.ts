@@ -42,14 +42,16 @@ export function createReaders(size: number, memoryMb: number): Sandbox {
 }
 
 /** What is on a desktop's screen now, as an image in base64. */
-export type Look = (ref: ContainerRef, signal: AbortSignal) => Promise<string>;
+export type Look = (ref: ContainerRef & { jobId: string }, signal: AbortSignal) => Promise<string>;
 
 /** `ocr-eng`: the text that stands on an image or a desktop's screen, and where. */
 export function createReading(readers: Sandbox, look: Look): InferenceHandler<ReadingResult> {
   return async ({ data, signal, progress, queuedAt }, input) => {
     const startedAt = Date.now();
     const { containerId } = input;
-    const image = containerId ? await look({ userId: data.userId, containerId }, signal) : input.image;
+    const image = containerId
+      ? await look({ userId: data.userId, jobId: data.jobId, containerId }, signal)
+      : input.image;
     if (image === undefined) throw new JobFailure('input_missing');
     await progress(10, 'waits for a reader');
     let told = 0;

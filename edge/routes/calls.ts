@@ -1,0 +1,125 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { checkCall, outcomeUnknown } from '@warmwind/shared/contract/call-refusal';
+import type { CallCommand } from '@warmwind/shared/contract/command';
+import { readIncarnation } from '@warmwind/shared/contract/envelope';
+import { CALL_COMMANDS } from '@warmwind/shared/contract/registry';
+import { newId } from '@warmwind/shared/ids';
+import type { Context } from 'hono';
+import { credentialOf } from '../auth/credential.ts';
+import type { App, AppEnv } from '../env.ts';
+import { jsonBody } from '../http/body.ts';
+import { notFound } from '../http/errors.ts';
+import { unquote } from '../http/media-type.ts';
+import { failures, header, IdParam, json, security } from '../http/openapi.ts';
+import { noQuery, queryOf } from '../http/query.ts';
+import { limited } from '../limits/charge.ts';
+import { askRelay } from '../realtime/ask.ts';
+import { findContainer } from '../records/find-container.ts';
+import type { Services } from '../services.ts';
+import { IdempotencyKey } from './submitting.ts';
+
+const IfMatch = z
+  .string()
+  .refine((text) => readIncarnation(text) !== undefined, 'send an incarnation in quotes, such as "1"')
+  .optional()
+  .describe('`"<incarnation>"`: for this incarnation of the desktop alone, another is answered 409.');
+const ReadHeaders = z.object({ 'if-match': IfMatch });
+const ClaimHeaders = ReadHeaders.extend({
+  'idempotency-key': IdempotencyKey.describe(
+    'Same key and request: the same answer, carried out once. Remembered for 5 minutes.',
+  ),
+});
+const Bytes = z.string().openapi({ format: 'binary' });
+
+/** A route for every command that a container's host answers: `GET /containers/{id}/screenshot`, … */
+export function callRoutes(
+  app: App,
+  services: Services,
+  commands: readonly CallCommand[] = CALL_COMMANDS,
+): void {
+  for (const command of commands) callRoute(app, services, command);
+}
+
+function callRoute(app: App, services: Services, command: CallCommand): void {
+  const { http, input, claims, limits } = command;
+  const isQuery = http.method === 'get';
+  const charged = limited(services.limiter, claims ? 'closed' : 'open', limits);
+  const route = createRoute({
+    ...http,
+    security,
+    middleware: isQuery ? [charged] : [charged, noQuery, jsonBody],
+    request: {
+      params: IdParam,
+      headers: claims ? ClaimHeaders : ReadHeaders,
+      ...(isQuery
+        ? { query: queryOf(input.shape) }
+        : { body: json(input, 'What is asked for.', command.example) }),
+    },
+    responses: {
+      200: answered(command),
+      ...failures(400, 401, 404, 409, 429, 503, 504),
+      ...(isQuery ? {} : failures(408, 413, 415)),
+    },
+  });
+  app.openapi(route, async (c: Context<AppEnv>) => {
+    const id = c.req.param('id') ?? '';
+    const headers = c.req.valid('header' as never) as z.output<typeof ClaimHeaders>;
+    const container = await findContainer(c, services, id);
+    if (!container) throw notFound('desktop');
+    const pinned = headers['if-match'];
+    checkCall(command, container, pinned === undefined ? undefined : readIncarnation(pinned));
+    const given = headers['idempotency-key'];
+    // One of the edge's own where there is none: no proxy that repeats a request has it carried out twice.
+    const key = command.claims ? unquote(given ?? newId()) : undefined;
+    const asked = services.relay.call(c.get('user').id, {
+      command,
+      containerId: id,
+      incarnation: container.incarnation,
+      credential: await credentialOf(c),
+      input: c.req.valid((isQuery ? 'query' : 'json') as never) as object,
+      ...(key === undefined ? {} : { idempotencyKey: key }),
+    });
+    return passOn(c, command, await askRelay(c, asked, 'The desktop can not be asked now: retry.'));
+  });
+}
+
+/** The relay's answer; complete, where who is asked again would do it again. */
+async function passOn(c: Context<AppEnv>, command: CallCommand, answer: Response): Promise<Response> {
+  for (const name of answerHeaders(command)) {
+    const value = answer.headers.get(name);
+    if (value !== null) c.header(name, value);
+  }
+  const type = answer.headers.get('Content-Type') ?? 'application/octet-stream';
+  const body = command.claims
+    ? await answer.arrayBuffer().catch((): never => {
+        throw outcomeUnknown();
+      })
+    : answer.body;
+  return c.body(body ?? '', 200, { 'Content-Type': type });
+}
+
+const INCARNATION = { 'X-Incarnation': 'The incarnation of the desktop that answered.' };
+const REPLAYED = { 'Idempotent-Replayed': '`true` when the key was used before: this was answered then.' };
+
+const describedHeaders = ({ output, claims }: CallCommand): Record<string, string> => ({
+  ...INCARNATION,
+  ...(claims ? REPLAYED : {}),
+  ...('json' in output ? {} : output.headers),
+});
+const answerHeaders = (command: CallCommand): string[] => Object.keys(describedHeaders(command));
+
+/** The headers of calls' answers, for pages of other origins. */
+export const CALL_HEADERS: readonly string[] = [...new Set(CALL_COMMANDS.flatMap(answerHeaders))];
+
+/** The methods of calls. */
+export const CALL_METHODS: readonly string[] = CALL_COMMANDS.map(({ http }) => http.method.toUpperCase());
+
+function answered(command: CallCommand) {
+  const { output } = command;
+  const headers = Object.fromEntries(
+    Object.entries(describedHeaders(command)).map(([name, text]) => [name, header(text)]),
+  );
+  if ('json' in output) return { ...json(output.json, output.description, output.example), headers };
+  const content = Object.fromEntries(output.media.map((type) => [type, { schema: Bytes }]));
+  return { description: output.description, content, headers };
+}

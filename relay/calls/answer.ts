@@ -1,0 +1,86 @@
+import { checkCall } from '@warmwind/shared/contract/call-refusal';
+import type { CallCommand } from '@warmwind/shared/contract/command';
+import { readIncarnation } from '@warmwind/shared/contract/envelope';
+import { ApiError } from '@warmwind/shared/errors';
+import type { Context } from 'hono';
+import { subjectOf } from '../auth/ticket.ts';
+import type { OpenAnswers } from '../http/hold.ts';
+import type { HttpEnv } from '../http/http.ts';
+import { LIMITS } from '../limits.ts';
+import type { Known } from '../rooms/records.ts';
+import { ownedDesktop } from '../screen/owned.ts';
+import type { Calls } from './calls.ts';
+
+/** What the routes of calls are built on. */
+export type CallsContext = { known: Known; answers: OpenAnswers; calls: Calls };
+
+/** A request for a call; `given` is its input before it is checked. */
+type Asked = { command: CallCommand; containerId: string; given: unknown; keyHash?: string | undefined };
+
+/** Answers a request with what the container's host answers. A client that disconnects aborts its call. */
+export async function answerCall(
+  c: Context<HttpEnv>,
+  { known, answers, calls }: CallsContext,
+  { command, containerId, given, keyHash }: Asked,
+): Promise<Response> {
+  const { ticket } = c.var;
+  const input = inputOf(command, given);
+  const pinned = pinnedBy(c.req.header('If-Match'));
+  const container = await ownedDesktop(known, ticket, containerId);
+  if (command.mode === 'control' && ticket.mode !== 'control') {
+    throw new ApiError('forbidden', 'This ticket may only view: ask for one with mode "control".');
+  }
+  checkCall(command, container, pinned);
+  const gone = new AbortController();
+  answers.hold(c, () => undefined);
+  c.env.outgoing.once('close', () => gone.abort());
+  const { answer, read } = await calls.ask({
+    command,
+    userId: ticket.sub,
+    subject: subjectOf(ticket),
+    containerId,
+    incarnation: container.incarnation,
+    credential: ticket.credential ?? `ticket:${ticket.jti}`,
+    input,
+    keyHash,
+    signal: gone.signal,
+  });
+  const { outgoing } = c.env;
+  const late = setTimeout(() => outgoing.destroy(), LIMITS.answerReadMs).unref();
+  const end = () => {
+    clearTimeout(late);
+    read();
+  };
+  if (outgoing.closed) end();
+  else outgoing.once('close', end);
+  const { type, headers, bytes, replayed } = answer;
+  // A view, no copy: all who share an answer are sent the same bytes.
+  const view = new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length);
+  return c.body(view, 200, {
+    ...headers,
+    'Content-Type': type,
+    'X-Incarnation': `${container.incarnation}`,
+    ...(replayed ? { 'Idempotent-Replayed': 'true' } : {}),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  });
+}
+
+/** @throws ApiError `bad_request` */
+function inputOf({ input }: CallCommand, given: unknown): object {
+  const { data, error } = input.safeParse(given);
+  if (!error) return data;
+  const issues = error.issues.slice(0, 20).map(({ path, message }) => ({ path: path.join('.'), message }));
+  const text = issues.map(({ path, message }) => `${path}: ${message}`).join('; ');
+  throw new ApiError('bad_request', `Correct the input: ${text}`, { issues });
+}
+
+/** @throws ApiError `bad_request` */
+function pinnedBy(header: string | undefined): number | undefined {
+  if (header === undefined) return undefined;
+  const incarnation = readIncarnation(header);
+  if (incarnation !== undefined) return incarnation;
+  throw new ApiError('bad_request', 'Send an incarnation in quotes: If-Match: "1".', {
+    issues: [{ path: 'if-match', message: 'an incarnation in quotes' }],
+  });
+}

@@ -1,0 +1,81 @@
+import { callTimedOut } from '@warmwind/shared/contract/call-refusal';
+import { ApiError } from '@warmwind/shared/errors';
+import type { CallAnswer, Caller, CallRequest } from '@warmwind/shared/node/caller';
+import { withTimeout } from '@warmwind/shared/timeout';
+import { LIMITS } from '../limits.ts';
+import { Budget, Holdings } from '../shares.ts';
+import { SharedReads } from './shared-reads.ts';
+
+/** `subject`: whose share of this node it takes. */
+export type RelayedCall = CallRequest & { subject: string; signal: AbortSignal };
+
+/** Calls that are relayed to the hosts of containers, within what each user may have of this node. */
+export class Calls {
+  readonly #caller: Caller;
+  readonly #reads = new SharedReads();
+  readonly #asking = new Holdings(LIMITS.callsPerSubject, 'calls that are being answered');
+  readonly #unread = new Budget(LIMITS.answerBytes);
+  #open = 0;
+
+  constructor(caller: Caller) {
+    this.#caller = caller;
+  }
+
+  get open(): number {
+    return this.#open;
+  }
+
+  /**
+   * → the answer, and what is to be called once when it has been read.
+   * @throws ApiError, or the reason of the signal
+   */
+  async ask(call: RelayedCall): Promise<{ answer: CallAnswer; read: () => void }> {
+    const leave = this.#join(call.subject);
+    try {
+      const { subject, command } = call;
+      const answer = await (command.claims ? this.#caller.call(call) : this.#read(call));
+      // What has had an effect is answered: it was refused before if its user does not read.
+      const hold = command.claims ? this.#unread.add : this.#unread.take;
+      return { answer, read: hold.call(this.#unread, subject, answer.bytes.length) };
+    } finally {
+      leave();
+    }
+  }
+
+  /** @throws ApiError before anything is done */
+  #join(subject: string): () => void {
+    if (this.#open >= LIMITS.calls) {
+      const message = 'This node relays too many calls: ask again shortly.';
+      throw new ApiError('unavailable', message, { retryAfterMs: 1000 });
+    }
+    this.#unread.take(subject, 0)();
+    const leave = this.#take(subject);
+    this.#open += 1;
+    return () => {
+      this.#open -= 1;
+      leave();
+    };
+  }
+
+  #take(subject: string): () => void {
+    try {
+      return this.#asking.take(subject);
+    } catch {
+      const message = 'Too many of your calls are being answered: ask again in a second.';
+      throw new ApiError('rate_limited', message, { retryAfterMs: 1000 });
+    }
+  }
+
+  /** Whoever asks for the same at the same time shares an answer. */
+  #read({ signal, subject, ...call }: RelayedCall): Promise<CallAnswer> {
+    const { userId, containerId, incarnation, command, input } = call;
+    const key = JSON.stringify([userId, containerId, incarnation, command.kind, input]);
+    const late = (): never => {
+      throw callTimedOut();
+    };
+    const asked = this.#reads.ask({ key, subject, signal }, (shared) =>
+      this.#caller.call({ ...call, signal: shared }),
+    );
+    return withTimeout(asked, command.timeoutMs, late);
+  }
+}

@@ -1,0 +1,58 @@
+import type { CallFailure, CallOutcome } from '@warmwind/shared/contract/call-wire';
+import type { CallCommand } from '@warmwind/shared/contract/command';
+import type { RequestEnvelope } from '@warmwind/shared/contract/envelope';
+import type { CallDefinition, CallKind } from '@warmwind/shared/contract/registry';
+import { ApiError } from '@warmwind/shared/errors';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { z } from 'zod';
+
+/** A call that a handler carries out: its envelope, and its input as its schema made it. */
+export type Call<Input = unknown> = Omit<RequestEnvelope, 'inputHash'> & {
+  input: Input;
+  /** Aborted when the caller has gone, the deadline has passed, or the container is no longer this host's. */
+  signal: AbortSignal;
+  log: Logger;
+};
+
+/** An answer of bytes, with the media type and headers that its command has. */
+export type BinaryAnswer = { type: string; headers: Record<string, string>; bytes: Buffer };
+
+type AnswerOf<Output> = Output extends { json: infer Json extends z.ZodType }
+  ? z.input<Json> & object
+  : BinaryAnswer;
+
+/**
+ * Carries out calls of one kind. It stops when its signal is aborted. Throws an `ApiError` for what its caller may see.
+ */
+export type CallHandler<Input = unknown, Answer = object> = (call: Call<Input>) => Promise<Answer>;
+export type CallHandlers = {
+  [K in CallKind]: CallHandler<z.output<CallDefinition<K>['input']>, AnswerOf<CallDefinition<K>['output']>>;
+};
+
+/** A command with what carries it out. */
+export type CallRoute = { command: CallCommand; handle: CallHandler };
+
+/** What became of a call: the outcome, and the bytes of its answer. */
+export type Settled = { outcome: CallOutcome; bytes: Buffer };
+
+const NONE = Buffer.alloc(0);
+
+export const failed = ({ code, message, details }: ApiError): Settled => ({
+  outcome: { outcome: 'failed', failure: { code, message, ...details } as CallFailure },
+  bytes: NONE,
+});
+
+export const UNKNOWN: Settled = { outcome: { outcome: 'outcome_unknown' }, bytes: NONE };
+
+/** @param answer of the command's handler */
+export function done(command: CallCommand, answer: object): Settled {
+  const { type, headers, bytes } =
+    'json' in command.output
+      ? { type: 'application/json', headers: {}, bytes: Buffer.from(JSON.stringify(answer)) }
+      : (answer as BinaryAnswer);
+  if (bytes.length > command.maxResultBytes) {
+    const message = `The answer is larger than ${command.maxResultBytes} bytes: ask for less.`;
+    return failed(new ApiError('unavailable', message));
+  }
+  return { outcome: { outcome: 'done', type, headers }, bytes };
+}

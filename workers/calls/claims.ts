@@ -1,0 +1,158 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CallCommand } from '@warmwind/shared/contract/command';
+import { ApiError } from '@warmwind/shared/errors';
+import { callKeys } from '@warmwind/shared/keys';
+import { claimCall, settleCall } from '@warmwind/shared/lua/claim.lua';
+import type { Logger } from '@warmwind/shared/node/log';
+import { runScript } from '@warmwind/shared/node/script';
+import type { Redis } from 'ioredis';
+import { loop } from '../loop.ts';
+import { failed, type Settled, UNKNOWN } from './call.ts';
+
+/** How long a key is remembered, ms. */
+const KEPT_MS = 5 * 60_000;
+/** How long this process is taken to live without renewing its lease, and how often it does, ms. */
+const LEASE_MS = 5000;
+const RENEW_MS = 1500;
+/** How often it is asked what became of a call that another process holds, ms. */
+const LOOK_MS = 100;
+/** The largest answer that is kept unless a command says otherwise, bytes. */
+const MAX_KEPT_BYTES = 64 * 1024;
+
+/** A call that may be carried out once. */
+export type Claim = { containerId: string; claimHash: string; inputHash: string };
+
+type ClaimsOptions = {
+  /** Of the realtime Redis, prompt. */
+  redis: Redis;
+  /** This process, as no other was or will be called. */
+  holder: string;
+  log: Logger;
+};
+
+/**
+ * At most once for each key: a call is claimed in Redis before its first effect, and its outcome is kept for who sends it
+ * again. A claim without an outcome is waited for while its process holds its lease; without that its process is gone,
+ * and what it did is unknown.
+ */
+export class Claims {
+  readonly #o: ClaimsOptions;
+  readonly #stopped = new AbortController();
+  /** By Redis key: resolves when a call that this process claimed has been settled. */
+  readonly #running = new Map<string, Promise<void>>();
+  #renewedAt = Number.NEGATIVE_INFINITY;
+  #loop: Promise<void> | undefined;
+
+  constructor(options: ClaimsOptions) {
+    this.#o = options;
+  }
+
+  start(): void {
+    this.#loop ??= loop('calls', this.#o.log, this.#stopped.signal, async () => {
+      await this.#renew();
+      return RENEW_MS;
+    });
+  }
+
+  /** Gives the lease up: what has no outcome now will have none. Never rejects. */
+  async close(): Promise<void> {
+    this.#stopped.abort();
+    await this.#loop;
+    await this.#o.redis.del(callKeys.holder(this.#o.holder)).catch(() => undefined);
+  }
+
+  /**
+   * Runs `work` unless it was run under this claim before: then what became of it.
+   * @throws ApiError `unavailable` when it could not be claimed: `work` was not run
+   */
+  async once(
+    claim: Claim,
+    command: CallCommand,
+    signal: AbortSignal,
+    work: () => Promise<Settled>,
+  ): Promise<Settled & { replayed: boolean }> {
+    const held = await this.#claim(claim, signal);
+    if (held) return { ...held, replayed: true };
+    const key = callKeys.claim(claim.containerId, claim.claimHash);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#running.set(key, promise);
+    try {
+      const settled = await work();
+      await this.#settle(claim, command, settled);
+      return { ...settled, replayed: false };
+    } finally {
+      this.#running.delete(key);
+      resolve();
+    }
+  }
+
+  /** @returns what became of it, `undefined` when this process is to carry it out */
+  async #claim(claim: Claim, signal: AbortSignal): Promise<Settled | undefined> {
+    const { redis, holder } = this.#o;
+    if (performance.now() - this.#renewedAt > LEASE_MS - RENEW_MS) await this.#renew().catch(notClaimed);
+    for (let wasGone = false; ; ) {
+      const args = { inputHash: claim.inputHash, holder, ttlMs: KEPT_MS };
+      const answer = await runScript(redis, claimCall, claim, args).catch(notClaimed);
+      if (answer[0] === 'claimed') return undefined;
+      if (answer[0] === 'conflict') return failed(reused());
+      if (answer[0] === 'ended') return { outcome: answer[1], bytes: Buffer.from(answer[2]) };
+      if (wasGone || signal.aborted) return UNKNOWN;
+      wasGone = await this.#isGone(claim, answer[1], signal);
+    }
+  }
+
+  /** Waits a moment for who holds a claim. @returns whether that process has ended, so that no outcome will follow */
+  async #isGone({ containerId, claimHash }: Claim, holder: string, signal: AbortSignal): Promise<boolean> {
+    if (holder === this.#o.holder) {
+      await this.#running.get(callKeys.claim(containerId, claimHash));
+      return true;
+    }
+    if ((await this.#o.redis.exists(callKeys.holder(holder)).catch(notClaimed)) === 0) return true;
+    await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
+    return false;
+  }
+
+  /** Never rejects: what can't be kept now is unknown to who asks again. */
+  async #settle(claim: Claim, command: CallCommand, { outcome, bytes }: Settled): Promise<void> {
+    const { redis, holder, log } = this.#o;
+    const isKept = bytes.length <= (command.maxKeptBytes ?? MAX_KEPT_BYTES);
+    const kept = isKept ? { outcome, bytes } : failed(tooLargeToKeep());
+    const args = {
+      holder,
+      outcome: JSON.stringify(kept.outcome),
+      answer: kept.bytes.toString(),
+      ttlMs: KEPT_MS,
+    };
+    await runScript(redis, settleCall, claim, args).catch((error: unknown) =>
+      log.warn({ kind: command.kind, containerId: claim.containerId, err: error }, 'an outcome was not kept'),
+    );
+  }
+
+  async #renew(): Promise<void> {
+    await this.#o.redis.set(callKeys.holder(this.#o.holder), '1', 'PX', LEASE_MS);
+    this.#renewedAt = performance.now();
+  }
+}
+
+/** Names a claim: the same key of another user, or for another kind, is another. */
+export const claimHashOf = (userId: string, kind: string, keyHash: string): string =>
+  createHash('sha256')
+    .update(JSON.stringify([userId, kind, keyHash]))
+    .digest('hex');
+
+const notClaimed = (): never => {
+  throw new ApiError('unavailable', 'This could not be begun now, and nothing was done: send it again.', {
+    retryAfterMs: 1000,
+  });
+};
+const reused = () =>
+  new ApiError(
+    'conflict',
+    'This Idempotency-Key was used for another request: use a new key for a new request.',
+  );
+const tooLargeToKeep = () =>
+  new ApiError(
+    'conflict',
+    'This was carried out, and its answer is too large to be repeated: look at the desktop.',
+  );

@@ -1,0 +1,298 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { ToCallHost } from '@warmwind/shared/contract/call-wire';
+import type { CallCommand } from '@warmwind/shared/contract/command';
+import { ApiError } from '@warmwind/shared/errors';
+import { newId } from '@warmwind/shared/ids';
+import { callKeys } from '@warmwind/shared/keys';
+import type { Caller, CallRequest } from '@warmwind/shared/node/caller';
+import { hashInput } from '@warmwind/shared/node/input-hash';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
+import { waitFor } from '../../infra/testing/wait.ts';
+import { createTestCaller } from '../testing/caller.ts';
+import { killed } from '../testing/fleet.ts';
+import type { Call, CallHandler } from './call.ts';
+import type { CallHost } from './host.ts';
+import { peek, poke } from './testing/commands.ts';
+import { createTestHost } from './testing/host.ts';
+
+let redis: TestRedis;
+let caller: Caller;
+let closeCaller: () => Promise<void>;
+const closes: (() => Promise<unknown>)[] = [];
+
+beforeAll(async () => {
+  redis = await startRedis();
+  ({ caller, close: closeCaller } = createTestCaller(redis.url));
+});
+afterEach(async () => {
+  for (const close of closes.splice(0).reverse()) await close();
+});
+afterAll(async () => {
+  await closeCaller();
+  await redis.stop();
+});
+
+/** A call that came to a handler, which the test answers. */
+type Taken = Call<{ n: number }> & { answer: (answer: object) => void; fail: (error: Error) => void };
+
+/** A host that hands what it takes to the test. */
+function startHost(): { host: CallHost; taken: Taken[] } {
+  const taken: Taken[] = [];
+  const handle: CallHandler = (call) =>
+    new Promise((answer, fail) => {
+      taken.push({ ...(call as Call<{ n: number }>), answer, fail });
+      call.signal.addEventListener('abort', () => fail(new Error('aborted')));
+    });
+  const { host, close } = createTestHost(redis.url, [
+    { command: poke, handle },
+    { command: peek, handle },
+  ]);
+  closes.push(() => {
+    for (const { fail } of taken) fail(new Error('the test is over'));
+    return close();
+  });
+  return { host, taken };
+}
+
+const containerOf = (...hosts: CallHost[]): string => {
+  const containerId = newId();
+  for (const host of hosts) host.runs({ userId: 'ann', containerId }, 1);
+  return containerId;
+};
+
+const KEY = 'a'.repeat(64);
+const send = (containerId: string, more: Partial<CallRequest> & { command?: CallCommand } = {}) =>
+  caller.call({
+    command: poke,
+    userId: 'ann',
+    containerId,
+    incarnation: 1,
+    credential: 'token:t',
+    input: { n: 1 },
+    ...more,
+  });
+const json = async (answer: ReturnType<typeof send>) =>
+  JSON.parse((await answer).bytes.toString()) as unknown;
+const codeOf = (answer: Promise<unknown>): Promise<unknown> =>
+  answer.then(
+    () => 'answered',
+    (error: unknown) => (error instanceof ApiError ? error.code : error),
+  );
+/** The `n`th call that reached a handler. */
+const nth = (taken: Taken[], n = 1) => waitFor(`call ${n}`, () => taken.at(n - 1));
+
+test('a call reaches its handler with its envelope and input, and its answer comes back', async () => {
+  const { host, taken } = startHost();
+  const containerId = containerOf(host);
+  const answer = send(containerId, { input: { n: 7 } });
+  const call = await nth(taken);
+  expect(call).toMatchObject({
+    userId: 'ann',
+    containerId,
+    incarnation: 1,
+    credential: 'token:t',
+    input: { n: 7 },
+  });
+  expect(call.deadline - Date.now()).toBeLessThanOrEqual(poke.timeoutMs);
+  call.answer({ n: 8 });
+  expect(await answer).toMatchObject({ type: 'application/json', headers: {}, replayed: false });
+  expect(await json(answer)).toEqual({ n: 8 });
+  const failing = send(containerId);
+  (await nth(taken, 2)).fail(new ApiError('conflict', 'Not now.', { retryAfterMs: 5 }));
+  await expect(failing).rejects.toMatchObject({
+    code: 'conflict',
+    message: 'Not now.',
+    details: { retryAfterMs: 5 },
+  });
+});
+
+test('another incarnation, user or kind is refused before anything is done', async () => {
+  const { host, taken } = startHost();
+  const containerId = containerOf(host);
+  expect(await codeOf(send(containerId, { incarnation: 2 }))).toBe('gone_incarnation');
+  expect(await codeOf(send(containerId, { userId: 'bob' }))).toBe('not_found');
+  expect(await codeOf(send(containerId, { input: { n: 1, m: 2 } }))).toBe('bad_request');
+  const unknown = { ...poke, kind: 'test.unheard-of' };
+  expect(await codeOf(send(containerId, { command: unknown }))).toBe('unavailable');
+  host.runs({ userId: 'ann', containerId }, 2);
+  expect(await codeOf(send(containerId))).toBe('gone_incarnation');
+  expect(taken).toHaveLength(0);
+});
+
+test('what has no meaning, was damaged or comes too late is not carried out', async () => {
+  const { host, taken } = startHost();
+  const containerId = containerOf(host);
+  const input = '{"n":1}';
+  const envelope = {
+    callId: newId(),
+    userId: 'ann',
+    containerId,
+    incarnation: 1,
+    credential: 'token:t',
+    deadline: Date.now() + 5000,
+    inputHash: hashInput(input),
+  };
+  const message: ToCallHost = { t: 'call', envelope, kind: poke.kind, caller: newId(), input };
+  const others = [
+    { ...message, input: '{"n":2}' },
+    { ...message, envelope: { ...envelope, deadline: Date.now() - 1 } },
+    { ...message, envelope: { ...envelope, containerId: newId() } },
+    { ...message, envelope: { ...envelope, more: 1 } },
+    { ...message, caller: 'a b' },
+    { ...message, keyHash: 'short' },
+    { t: 'unheard-of' },
+    null,
+  ].map((other) => JSON.stringify(other));
+  const inbox = callKeys.inbox(containerId);
+  await waitFor('the host to listen', async () => Number(await redis.client.spublish(inbox, 'nonsense')) > 0);
+  for (const text of [...others, '{', `"${'x'.repeat(2 ** 20)}"`]) await redis.client.spublish(inbox, text);
+  // Replies to calls that nobody sent, and replies that are none.
+  const replies = (await redis.client.call('PUBSUB', 'SHARDCHANNELS', '*:replies')) as string[];
+  for (const channel of replies) {
+    for (const text of ['', '{}', '{}\n', `${JSON.stringify({ callId: newId() })}\n`, 'x'.repeat(2 ** 20)]) {
+      await redis.client.spublish(channel, text);
+    }
+  }
+  const answer = send(containerId, { input: { n: 3 } });
+  (await nth(taken)).answer({ n: 4 });
+  expect(await json(answer)).toEqual({ n: 4 });
+  expect(taken.map((call) => call.input)).toEqual([{ n: 3 }]);
+});
+
+test('the same key and input gets the same answer, another input a conflict', async () => {
+  const { host, taken } = startHost();
+  const containerId = containerOf(host);
+  const first = send(containerId, { keyHash: KEY });
+  (await nth(taken)).answer({ n: 2 });
+  expect((await first).replayed).toBe(false);
+  const again = send(containerId, { keyHash: KEY });
+  expect(await json(again)).toEqual({ n: 2 });
+  expect((await again).replayed).toBe(true);
+  expect(await codeOf(send(containerId, { keyHash: KEY, input: { n: 2 } }))).toBe('conflict');
+  const failing = send(containerId, { keyHash: 'b'.repeat(64) });
+  (await nth(taken, 2)).fail(new ApiError('bad_request', 'No.', { issues: [{ path: 'n', message: 'no' }] }));
+  const refused = {
+    code: 'bad_request',
+    message: 'No.',
+    details: { issues: [{ path: 'n', message: 'no' }] },
+  };
+  await expect(failing).rejects.toMatchObject(refused);
+  await expect(send(containerId, { keyHash: 'b'.repeat(64) })).rejects.toMatchObject(refused);
+  const [claim = ''] = await redis.client.keys(`*${containerId}*claim*`);
+  const ttlMs = await redis.client.pttl(claim);
+  expect(ttlMs > 200_000 && ttlMs <= 300_000).toBe(true);
+  expect(taken).toHaveLength(2);
+});
+
+test('an answer that is larger than is kept is given once, one that is larger than may be not at all', async () => {
+  const { host, taken } = startHost();
+  const containerId = containerOf(host);
+  const large = { n: 1, text: 'x'.repeat(100_000) };
+  const first = send(containerId, { keyHash: KEY });
+  (await nth(taken)).answer(large);
+  expect(await json(first)).toEqual(large);
+  expect(await codeOf(send(containerId, { keyHash: KEY }))).toBe('conflict');
+  const huge = send(containerId);
+  (await nth(taken, 2)).answer({ n: 1, text: 'x'.repeat(300_000) });
+  expect(await codeOf(huge)).toBe('unavailable');
+  expect(await redis.client.keys('*answer*')).toEqual([]);
+});
+
+test('calls with effects on one container are carried out one after the other; a tenth is refused', async () => {
+  const { host, taken } = startHost();
+  const containerId = containerOf(host);
+  const other = containerOf(host);
+  const calls = [1, 2, 3, 4, 5, 6, 7, 8, 9].map((n) => send(containerId, { input: { n } }));
+  expect(await codeOf(send(containerId, { input: { n: 10 } }))).toBe('busy');
+  await nth(taken);
+  expect(taken).toHaveLength(1);
+  const elsewhere = send(other, { input: { n: 0 } });
+  (await nth(taken, 2)).answer({ n: 0 });
+  await elsewhere;
+  (await nth(taken)).answer({ n: 1 });
+  for (let n = 2; n <= 9; n++) {
+    const call = await nth(taken, n + 1);
+    expect(taken).toHaveLength(n + 1);
+    call.answer({ n });
+  }
+  expect((await Promise.all(calls)).length).toBe(9);
+});
+
+test('a caller that has gone aborts its call, and one that waits for its turn is never begun', async () => {
+  const { host, taken } = startHost();
+  const containerId = containerOf(host);
+  const [first, second] = [new AbortController(), new AbortController()];
+  const running = codeOf(send(containerId, { signal: first.signal, keyHash: KEY }));
+  const call = await nth(taken);
+  const waiting = codeOf(send(containerId, { signal: second.signal, input: { n: 2 } }));
+  await waitFor('it to wait', () => caller.waiting === 2);
+  second.abort('gone');
+  expect(await waiting).toBe('gone');
+  first.abort('gone');
+  expect(await running).toBe('gone');
+  await waitFor('the handler to be aborted', () => call.signal.aborted);
+  // What it had done by then is unknown to who sends it again.
+  expect(await codeOf(send(containerId, { keyHash: KEY }))).toBe('outcome_unknown');
+  const next = send(containerId, { input: { n: 3 } });
+  (await nth(taken, 2)).answer({ n: 3 });
+  await next;
+  expect(taken.map(({ input }) => input.n)).toEqual([1, 3]);
+});
+
+test('a call that is not answered in time is unknown when it has effects, and has timed out when it has none', async () => {
+  const { host, taken } = startHost();
+  const containerId = containerOf(host);
+  const short = <C extends CallCommand>(command: C): C => ({ ...command, timeoutMs: 300 });
+  expect(await codeOf(send(containerId, { command: short(poke) }))).toBe('outcome_unknown');
+  expect(await codeOf(send(containerId, { command: short(peek) }))).toBe('upstream_timeout');
+  expect(taken).toHaveLength(2);
+  await waitFor('both to be aborted', () => taken.every(({ signal }) => signal.aborted));
+  // Nobody listens: nothing was done.
+  expect(await codeOf(send(newId(), { command: short(poke) }))).toBe('upstream_timeout');
+});
+
+test('of two processes that take the same call one carries it out, and both give its answer', async () => {
+  const [one, two] = [startHost(), startHost()];
+  const containerId = containerOf(one.host, two.host);
+  const inbox = callKeys.inbox(containerId);
+  await waitFor('both to listen', async () => Number(await redis.client.spublish(inbox, '')) === 2);
+  const first = send(containerId, { keyHash: KEY });
+  const call = await waitFor('one to begin', () => one.taken.at(0) ?? two.taken.at(0));
+  const again = send(containerId, { keyHash: KEY });
+  await waitFor('both to be sent', () => caller.waiting === 2);
+  call.answer({ n: 5 });
+  expect([await json(first), await json(again)]).toEqual([{ n: 5 }, { n: 5 }]);
+  expect(one.taken.length + two.taken.length).toBe(1);
+});
+
+test('a call whose process is killed after it was begun is unknown, and is never carried out again', async () => {
+  const containerId = newId();
+  const file = join(mkdtempSync(join(tmpdir(), 'calls-')), 'effects');
+  const program = fileURLToPath(new URL('testing/poker.ts', import.meta.url));
+  const child: ChildProcess = spawn(process.execPath, [program, redis.url, 'ann', containerId, file], {
+    stdio: 'inherit',
+  });
+  closes.push(() => killed(child));
+  const effects = () => {
+    try {
+      return readFileSync(file, 'utf8');
+    } catch {
+      return '';
+    }
+  };
+  const first = codeOf(send(containerId, { keyHash: KEY, command: { ...poke, timeoutMs: 8000 } }));
+  await waitFor('the effect', () => effects() !== '');
+  await killed(child);
+  const { host, taken } = startHost();
+  host.runs({ userId: 'ann', containerId }, 1);
+  for (let round = 0; round < 2; round++) {
+    expect(await codeOf(send(containerId, { keyHash: KEY }))).toBe('outcome_unknown');
+  }
+  expect(await first).toBe('outcome_unknown');
+  expect([effects(), taken.length]).toEqual(['begun\n', 0]);
+});

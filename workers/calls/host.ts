@@ -1,0 +1,223 @@
+import { callTimedOut, goneIncarnation } from '@warmwind/shared/contract/call-refusal';
+import { readToCallHost, type ToCallHost } from '@warmwind/shared/contract/call-wire';
+import { ApiError } from '@warmwind/shared/errors';
+import { jsonText } from '@warmwind/shared/json';
+import { callKeys } from '@warmwind/shared/keys';
+import { hashInput } from '@warmwind/shared/node/input-hash';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { ContainerRef } from '@warmwind/shared/node/records';
+import { withTimeout } from '@warmwind/shared/timeout';
+import type { Redis } from 'ioredis';
+import { type Call, type CallRoute, done, failed, type Settled, UNKNOWN } from './call.ts';
+import { type Claims, claimHashOf } from './claims.ts';
+import type { Replies } from './replies.ts';
+import { Turns } from './turns.ts';
+
+/** Calls with effects of one container that wait for their turn. */
+const MAX_WAITING = 8;
+/** Reads of one container at once. */
+const MAX_READS = 32;
+/** A deadline further ahead than its command allows is cut; clocks of hosts may differ by this, ms. */
+const CLOCK_SKEW_MS = 2000;
+/** How long a handler that does not heed its signal keeps others waiting, ms. */
+const STUCK_MS = 5000;
+/** How long calls may still take when this process ends, ms. */
+const FINISH_MS = 3000;
+
+export type CallHostOptions = {
+  routes: readonly CallRoute[];
+  claims: Claims;
+  replies: Replies;
+  /** Of the realtime Redis, patient, for calls alone. */
+  subscriber: Redis;
+  /** A call of this container has come. */
+  onCall: (containerId: string) => void;
+  log: Logger;
+};
+
+type Message = Extract<ToCallHost, { t: 'call' }>;
+/** A container that runs here. */
+type Served = ContainerRef & { incarnation: number; turns: Turns; reads: number };
+/** A call that is checked. */
+type Accepted = { message: Message; route: CallRoute; served: Served; call: Call };
+
+/** Takes the calls for all containers that run on this host. */
+export class CallHost {
+  readonly #o: CallHostOptions;
+  readonly #routes: ReadonlyMap<string, CallRoute>;
+  readonly #served = new Map<string, Served>();
+  /** By the id of a call that has come and not ended. */
+  readonly #open = new Map<string, { abort: AbortController; ended: Promise<void>; containerId: string }>();
+
+  #isClosed = false;
+
+  constructor(options: CallHostOptions) {
+    this.#o = options;
+    this.#routes = new Map(options.routes.map((route) => [route.command.kind, route]));
+    options.subscriber.on('smessage', (channel: string, text: string) => this.#receive(channel, text));
+  }
+
+  start(): void {
+    this.#o.claims.start();
+  }
+
+  /** A container of this user runs here; may be called any number of times. */
+  runs({ userId, containerId }: ContainerRef, incarnation: number): void {
+    const known = this.#served.get(containerId);
+    if (this.#isClosed) return;
+    if (known) {
+      known.incarnation = incarnation;
+      return;
+    }
+    const turns = new Turns(MAX_WAITING);
+    this.#served.set(containerId, { userId, containerId, incarnation, turns, reads: 0 });
+    this.#o.subscriber.ssubscribe(callKeys.inbox(containerId)).catch(() => undefined);
+  }
+
+  /** A container runs here no more: its calls are aborted. */
+  ended(containerId: string): void {
+    if (!this.#served.delete(containerId)) return;
+    this.#o.subscriber.sunsubscribe(callKeys.inbox(containerId)).catch(() => undefined);
+    for (const call of this.#open.values()) if (call.containerId === containerId) call.abort.abort();
+  }
+
+  /** Takes none any more: another process may speak for this host. */
+  forgetAll(): void {
+    for (const containerId of [...this.#served.keys()]) this.ended(containerId);
+  }
+
+  /** Takes no more calls, lets those that came end, and aborts what does not. Never rejects. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const containerId of this.#served.keys()) {
+      this.#o.subscriber.sunsubscribe(callKeys.inbox(containerId)).catch(() => undefined);
+    }
+    const ended = () => Promise.all([...this.#open.values()].map((call) => call.ended));
+    await withTimeout(ended(), FINISH_MS, () => undefined);
+    this.forgetAll();
+    await withTimeout(ended(), FINISH_MS, () => undefined);
+    await this.#o.claims.close();
+  }
+
+  #receive(channel: string, text: string): void {
+    const message = readToCallHost(text);
+    if (message?.t === 'abort') this.#open.get(message.callId)?.abort.abort();
+    if (message?.t !== 'call') return;
+    const { callId, containerId } = message.envelope;
+    const served = this.#served.get(containerId);
+    // A call comes once: by the channel of its container, to the process that speaks for it.
+    if (channel !== callKeys.inbox(containerId) || !served || this.#open.has(callId)) return;
+    const abort = new AbortController();
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    this.#open.set(callId, { abort, ended, containerId });
+    this.#o.onCall(containerId);
+    this.#answer(message, served, abort.signal)
+      .catch((error: unknown) => this.#o.log.error({ callId, err: error }, 'a call was not answered'))
+      .finally(() => {
+        this.#open.delete(callId);
+        resolve();
+      });
+  }
+
+  async #answer(message: Message, served: Served, aborted: AbortSignal): Promise<void> {
+    let accepted: Accepted;
+    try {
+      accepted = this.#accept(message, served, aborted);
+    } catch (error) {
+      return this.#reply(message, this.#failure(message, error));
+    }
+    if (accepted.route.command.claims) return served.turns.run(() => this.#claimed(accepted));
+    served.reads += 1;
+    try {
+      const settled = await this.#handle(accepted);
+      if (!aborted.aborted) await this.#reply(message, settled);
+    } finally {
+      served.reads -= 1;
+    }
+  }
+
+  /** @throws ApiError for what is refused before anything is done */
+  #accept(message: Message, served: Served, aborted: AbortSignal): Accepted {
+    const { envelope, kind, input } = message;
+    const { inputHash, ...given } = envelope;
+    const route = this.#routes.get(kind);
+    if (!route) throw new ApiError('unavailable', "The desktop's host does not know this call yet: retry.");
+    if (envelope.userId !== served.userId) throw new ApiError('not_found', 'There is no such desktop.');
+    if (envelope.incarnation !== served.incarnation) throw goneIncarnation();
+    if (hashInput(input) !== inputHash) throw damaged();
+    const { claims, timeoutMs } = route.command;
+    const leftMs = Math.min(envelope.deadline - Date.now(), timeoutMs + CLOCK_SKEW_MS);
+    if (leftMs <= 0) throw callTimedOut();
+    const parsed = parsedInput(route, input);
+    if (claims ? served.turns.isFull : served.reads >= MAX_READS) throw busy();
+    const signal = AbortSignal.any([aborted, AbortSignal.timeout(leftMs)]);
+    const { callId, containerId } = envelope;
+    const log = this.#o.log.child({ callId, containerId, kind });
+    return { message, route, served, call: { ...given, input: parsed, signal, log } };
+  }
+
+  /** Carries out a call with effects, in its turn: at most once for its key, or for itself. Never rejects. */
+  async #claimed(accepted: Accepted): Promise<void> {
+    const { message, route, served, call } = accepted;
+    const { envelope, keyHash } = message;
+    // What nobody waits for any more has not been begun.
+    if (call.signal.aborted) return this.#reply(message, failed(callTimedOut()));
+    try {
+      if (envelope.incarnation !== served.incarnation) throw goneIncarnation();
+      const claim = {
+        containerId: call.containerId,
+        inputHash: envelope.inputHash,
+        claimHash: claimHashOf(call.userId, message.kind, keyHash ?? call.callId),
+      };
+      const work = () => this.#handle(accepted);
+      const { replayed, ...settled } = await this.#o.claims.once(claim, route.command, call.signal, work);
+      await this.#reply(message, settled, replayed);
+    } catch (error) {
+      await this.#reply(message, this.#failure(message, error));
+    }
+  }
+
+  /** Never rejects. */
+  async #handle({ message, route, call }: Accepted): Promise<Settled> {
+    const { command, handle } = route;
+    const patienceMs = Math.max(0, call.deadline - Date.now()) + STUCK_MS;
+    const stuck = (): never => {
+      throw new Error('the handler did not end by its deadline');
+    };
+    try {
+      return done(command, await withTimeout(handle(call), patienceMs, stuck));
+    } catch (error) {
+      if (call.signal.aborted && !(error instanceof ApiError))
+        return command.claims ? UNKNOWN : failed(callTimedOut());
+      return this.#failure(message, error);
+    }
+  }
+
+  #failure({ kind }: Message, error: unknown): Settled {
+    if (error instanceof ApiError) return failed(error);
+    this.#o.log.error({ kind, err: error }, 'a call failed');
+    return failed(new ApiError('internal', 'Something failed on the desktop’s host: look, then try again.'));
+  }
+
+  #reply({ envelope, caller }: Message, settled: Settled, replayed = false): Promise<void> {
+    return this.#o.replies.send({ callId: envelope.callId, caller, replayed, ...settled });
+  }
+}
+
+/** @throws ApiError `bad_request` */
+function parsedInput({ command }: CallRoute, json: string): unknown {
+  const { data, error } = jsonText(command.input).safeParse(json);
+  if (!error) return data;
+  const issues = error.issues.slice(0, 20).map(({ path, message }) => ({ path: path.join('.'), message }));
+  throw new ApiError('bad_request', 'The request is not valid: see issues.', { issues });
+}
+
+const damaged = () => new ApiError('bad_request', 'The request was damaged on its way: send it again.');
+const busy = () =>
+  new ApiError(
+    'busy',
+    'Too many calls wait for this desktop: wait for their answers, then send this again.',
+    {
+      retryAfterMs: 1000,
+    },
+  );

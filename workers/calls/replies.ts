@@ -1,0 +1,36 @@
+import { MAX_INLINE_BYTES, type ReplyHead } from '@warmwind/shared/contract/call-wire';
+import { callKeys } from '@warmwind/shared/keys';
+import type { Logger } from '@warmwind/shared/node/log';
+import type { Redis } from 'ioredis';
+import type { Settled } from './call.ts';
+
+/** How long an answer waits to be fetched, ms. */
+const STORED_MS = 15_000;
+
+type Reply = Settled & { callId: string; caller: string; replayed: boolean };
+
+/** Sends the replies to calls: what is small through the caller's channel, what is large is left for it to fetch. */
+export class Replies {
+  readonly #redis: Redis;
+  readonly #log: Logger;
+
+  /** @param redis of the realtime Redis, prompt, for nothing else: an answer may be large */
+  constructor(redis: Redis, log: Logger) {
+    this.#redis = redis;
+    this.#log = log;
+  }
+
+  /** Never rejects: who waits for a reply that is lost reads that its outcome is unknown. */
+  async send({ callId, caller, outcome, bytes, replayed }: Reply): Promise<void> {
+    const stored = bytes.length > MAX_INLINE_BYTES;
+    const head: ReplyHead = { callId, outcome, replayed, bytes: bytes.length, stored };
+    const line = Buffer.from(`${JSON.stringify(head)}\n`);
+    try {
+      if (stored) await this.#redis.set(callKeys.answer(caller, callId), bytes, 'PX', STORED_MS);
+      const message = stored ? line : Buffer.concat([line, bytes]);
+      await this.#redis.spublish(callKeys.replies(caller), message);
+    } catch (error) {
+      this.#log.warn({ callId, err: error }, 'a reply was not sent');
+    }
+  }
+}

@@ -1,0 +1,35 @@
+import { defineCall } from '@warmwind/shared/contract/command';
+import { z } from 'zod';
+
+const common = {
+  example: { n: 1 },
+  requires: ['running'],
+  mode: 'control',
+  timeoutMs: 10_000,
+  limits: ['user'],
+} as const;
+const input = z.strictObject({ n: z.number().int().max(1_000_000) });
+const json = { description: 'What was made of it.', json: z.object({ n: z.number() }), example: { n: 1 } };
+
+/** A call with effects. */
+export const poke = defineCall({
+  ...common,
+  kind: 'test.poke',
+  http: { method: 'post', path: '/containers/{id}/poke', operationId: 'poke', summary: 'Poke' },
+  input,
+  output: json,
+  claims: true,
+  maxResultBytes: 200_000,
+});
+
+/** A read. */
+export const peek = defineCall({
+  ...common,
+  kind: 'test.peek',
+  http: { method: 'post', path: '/containers/{id}/peek', operationId: 'peek', summary: 'Peek' },
+  input,
+  output: json,
+  claims: false,
+  mode: 'view',
+  maxResultBytes: 200_000,
+});

@@ -1,0 +1,35 @@
+import { newId } from '@warmwind/shared/ids';
+import { createLog } from '@warmwind/shared/node/log';
+import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import type { CallRoute } from '../call.ts';
+import { Claims } from '../claims.ts';
+import { CallHost } from '../host.ts';
+import { Replies } from '../replies.ts';
+
+/** What takes calls in a worker, on its own connections. */
+export function createTestHost(
+  url: string,
+  routes: CallRoute[],
+): { host: CallHost; close: () => Promise<void> } {
+  const log = createLog('test-host');
+  log.level = 'silent';
+  const redis = connectPrompt(url, 'test-claims', log, 1500, { enableOfflineQueue: true });
+  const bulk = connectPrompt(url, 'test-bulk', log, 4000, { enableOfflineQueue: true });
+  const subscriber = connectPatient(url, 'test-calls', log);
+  const host = new CallHost({
+    routes,
+    claims: new Claims({ redis, holder: newId(), log }),
+    replies: new Replies(bulk, log),
+    subscriber,
+    onCall: () => undefined,
+    log,
+  });
+  host.start();
+  return {
+    host,
+    close: async () => {
+      await host.close();
+      await Promise.all([redis, bulk, subscriber].map((connection) => disconnect(connection)));
+    },
+  };
+}
