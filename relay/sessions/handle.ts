@@ -100,6 +100,11 @@ export function handleSessions(
     await attach(address, { t: 'attach', userId: ticket.sub, received }, reply);
   });
 
+  handleBytes(inbound, find);
+}
+
+/** The events by which a session that is attached moves its bytes, and is aborted. */
+function handleBytes(inbound: Inbound, find: (sessionId: string) => Link): void {
   // Bounded by credit, and by the packets of a connection: a frame that is left out here would only be sent again.
   const frames = new Bucket(LIMITS.packetsPerSecond, LIMITS.packetsBurst);
   inbound.on(
