@@ -1,4 +1,8 @@
-import { findSessionCommand, type SessionKind } from '@warmwind/shared/contract/sessions/registry';
+import {
+  findSessionCommand,
+  SESSION_COMMANDS,
+  type SessionKind,
+} from '@warmwind/shared/contract/sessions/registry';
 import { sessionKeys } from '@warmwind/shared/keys';
 import { createLog } from '@warmwind/shared/node/log';
 import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
@@ -27,11 +31,13 @@ export async function startSessionHost(
   log.level = process.env.LOG_LEVEL ?? 'silent';
   const redis = connectPrompt(world.realtime.url, 'test-sessions', log);
   const subscriber = connectPatient(world.realtime.url, 'test-sessions-up', log);
+  const handlers = {} as SessionHostOptions['handlers'];
+  for (const { kind } of SESSION_COMMANDS) handlers[kind] = handler;
   const host = new SessionHost({
     engine: { socketPath: async () => '/nowhere' },
     redis,
     subscriber,
-    handlers: { [KIND]: handler } as SessionHostOptions['handlers'],
+    handlers,
     onUse: () => undefined,
     log,
     ...options,
