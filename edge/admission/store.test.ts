@@ -3,7 +3,8 @@ import { containerStart } from '@warmwind/shared/contract/commands/container-sta
 import { containerStop } from '@warmwind/shared/contract/commands/container-stop';
 import { keys } from '@warmwind/shared/keys';
 import { RateLimitsConfig } from '@warmwind/shared/limits';
-import { placeContainerScript } from '@warmwind/shared/lua/container.lua';
+import { placeContainer } from '@warmwind/shared/lua/container.lua';
+import { runScript } from '@warmwind/shared/node/script';
 import type { ChangedRecords } from '@warmwind/shared/records';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startGateway, type TestGateway, TOKEN } from '../../infra/gateway/testing.ts';
@@ -182,21 +183,20 @@ describe('a stop', () => {
     expect(await accepted(stop(containerId))).toMatchObject({ verdict: 'accepted', queue: 'containers' });
     const record = keys.container('ada', containerId);
     expect(await gateway.redis.client.hget(record, 'state')).toBe('stopping');
-    const placed = await gateway.redis.client.eval(placeContainerScript, 1, record, '0', 'h', 'b', 60_000);
+    const place = { fence: 0, host: 'h', boot: 'b', instanceId: 'i', ttlMs: 60_000 };
+    const placed = await runScript(
+      gateway.redis.client,
+      placeContainer,
+      { userId: 'ada', containerId },
+      place,
+    );
     expect(placed).toEqual(['taken', 'stopping', '', '', '0']);
   });
 
   test('of a placed desktop goes to its host', async () => {
     const { containerId } = await accepted(start());
-    await gateway.redis.client.eval(
-      placeContainerScript,
-      1,
-      keys.container('ada', containerId),
-      '0',
-      'h7',
-      'b',
-      60_000,
-    );
+    const place = { fence: 0, host: 'h7', boot: 'b', instanceId: 'i', ttlMs: 60_000 };
+    await runScript(gateway.redis.client, placeContainer, { userId: 'ada', containerId }, place);
     expect(await accepted(stop(containerId))).toMatchObject({ queue: 'containers-h7' });
   });
 

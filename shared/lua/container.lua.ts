@@ -14,7 +14,7 @@ type Container = { userId: string; containerId: string };
  * KEYS: container. ARGV: expected fence, host, its boot id, the engine's instance that it will be, TTL in ms.
  * Returns {'ok', fence} · {'taken', state, host, boot, fence} (also when its stop was asked for) · {'gone'}.
  */
-export const placeContainerScript = /* lua */ `
+const placeContainerScript = /* lua */ `
 local f = redis.call('HMGET', KEYS[1], 'state', 'host', 'boot', 'fence')
 if not f[1] then return {'gone'} end
 if (f[1] ~= 'requested' and f[1] ~= 'starting') or f[4] ~= ARGV[1] then
