@@ -42,3 +42,6 @@ export const vectorOf = ({
   gpus,
   containers: 1,
 });
+
+/** The size of the file system that holds the socket of a container's screen. */
+export const SCREEN_VOLUME_BYTES = 2 ** 20;

@@ -38,7 +38,7 @@ afterAll(async () => {
 });
 beforeEach(
   () =>
-    server.sql`truncate jobs, job_changes, containers, container_changes, idempotency_keys, usage_days, heartbeat`,
+    server.sql`truncate jobs, job_changes, containers, container_changes, volumes, idempotency_keys, usage_days, heartbeat`,
 );
 
 const job = (id = 'j1', more: Partial<JobRow> = {}): JobRow => ({

@@ -2,6 +2,7 @@ import { and, eq, inArray, lt } from 'drizzle-orm';
 import type { Db } from './db.ts';
 import type { ContainerRow } from './rows.ts';
 import { containerChanges, containers } from './schema.ts';
+import { recordVolume } from './volumes.ts';
 
 /**
  * Records that a host takes a desktop, before anything is created: what Redis decided stands only if the ledger knows of
@@ -36,6 +37,7 @@ export async function recordPlacement(
       .insert(containerChanges)
       .values({ containerId: id, seq: `placed-${fence}`, userId, state: 'starting', host, fence, at })
       .onConflictDoNothing();
+    await recordVolume(tx, placed, at);
     return undefined;
   });
 }

@@ -1,6 +1,14 @@
 import { sql } from 'drizzle-orm';
 import type { Db } from './db.ts';
-import { containerChanges, containers, idempotencyKeys, jobChanges, jobInputs, jobs } from './schema.ts';
+import {
+  containerChanges,
+  containers,
+  idempotencyKeys,
+  jobChanges,
+  jobInputs,
+  jobs,
+  volumes,
+} from './schema.ts';
 
 /**
  * Deletes at most `limit` of what is older than `before`, the oldest first. Rows that somebody else has locked are left
@@ -34,6 +42,17 @@ export const pruneContainers: Prune = (db, before, limit) =>
       delete from ${containerChanges} where ${containerChanges.containerId} in (select id from doomed)
     )
     delete from ${containers} where ${containers.id} in (select id from doomed) returning 1`,
+  );
+
+/** Volumes that were removed. */
+export const pruneVolumes: Prune = (db, before, limit) =>
+  counted(
+    db,
+    sql`with doomed as materialized (
+      select ${volumes.id} from ${volumes} where ${volumes.removedAt} < ${at(before)}
+      order by ${volumes.removedAt} limit ${limit} for update skip locked
+    )
+    delete from ${volumes} where ${volumes.id} in (select id from doomed) returning 1`,
   );
 
 export const pruneIdempotencyKeys: Prune = (db, before, limit) =>

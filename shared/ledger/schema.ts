@@ -150,6 +150,36 @@ export const containerChanges = pgTable(
   ],
 );
 
+/** What a volume is for: `screen` holds the socket of a container's screen. */
+export type VolumeKind = 'screen';
+export type VolumeState = 'present' | 'removed';
+
+/**
+ * One row a volume on an engine, from before it is made until its host has removed it. A table of its own, as a volume may
+ * outlive its container, or have none: homes and snapshots will.
+ */
+export const volumes = pgTable(
+  'volumes',
+  {
+    /** That of the instance that it was made with. */
+    id: text('id').primaryKey(),
+    userId: text('user_id').notNull(),
+    /** '' for one that belongs to no container. */
+    containerId: text('container_id').notNull(),
+    host: text('host').notNull(),
+    kind: text('kind').$type<VolumeKind>().notNull(),
+    state: text('state').$type<VolumeState>().notNull(),
+    /** The most that it may hold. */
+    sizeBytes: bigint('size_bytes', { mode: 'number' }).notNull(),
+    createdAt: time('created_at').notNull(),
+    removedAt: time('removed_at'),
+  },
+  (t) => [
+    index('volumes_present_by_host').on(t.host).where(sql`${t.removedAt} is null`),
+    index('volumes_removed').on(t.removedAt).where(sql`${t.removedAt} is not null`),
+  ],
+);
+
 /** What an `Idempotency-Key` was used for, as SHA-256; remembered for `ENDED_RECORD_TTL_MS`. */
 export const idempotencyKeys = pgTable(
   'idempotency_keys',

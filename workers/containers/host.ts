@@ -9,6 +9,7 @@ import type { ScreenHost } from '../screen/host.ts';
 import type { SessionHost } from '../sessions/host.ts';
 import type { Admission } from './admission.ts';
 import type { Engine } from './engine.ts';
+import type { Volumes } from './volumes.ts';
 
 /** A start that this process is working on. */
 type Starting = {
@@ -25,6 +26,7 @@ export type DesktopHost = {
   boot: string;
   engine: Engine;
   admission: Admission;
+  volumes: Volumes;
   records: Records;
   /** `undefined`: there is none. */
   ledger: Ledger | undefined;

@@ -1,4 +1,5 @@
 import { type ContainerSpec, StartContainer } from '@warmwind/shared/containers';
+import { SCREEN_VOLUME_BYTES } from '@warmwind/shared/resources';
 import type { ContainerCreateOptions } from 'dockerode';
 import { z } from 'zod';
 import { JobFailure } from '../runtime/failures.ts';
@@ -130,7 +131,7 @@ export function createOptions(
               Options: {
                 type: 'tmpfs',
                 device: 'tmpfs',
-                o: `size=1m,uid=${uid},gid=${gid},mode=2710,nosuid,nodev,noexec`,
+                o: `size=${SCREEN_VOLUME_BYTES},uid=${uid},gid=${gid},mode=2710,nosuid,nodev,noexec`,
               },
             },
           },

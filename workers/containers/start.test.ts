@@ -73,7 +73,7 @@ test('a desktop runs without rights, network, swap or a log on the disk', async 
   });
   expect(Object.keys(NetworkSettings.Networks)).toEqual(['none']);
   const volume = await fleet.docker.getVolume(name).inspect();
-  expect(volume.Options).toMatchObject({ type: 'tmpfs', o: expect.stringContaining('size=1m') });
+  expect(volume.Options).toMatchObject({ type: 'tmpfs', o: expect.stringContaining('size=1048576,') });
   await reached(fleet, await fleet.stopDesktop(start), 'completed');
 });
 

@@ -153,7 +153,7 @@ async function attempt(
   const withdraw = async () => {
     await calling;
     await engine.removeInstance(instance).then(
-      () => host.admission.release(instance),
+      () => Promise.all([host.admission.release(instance), host.volumes.removed(instance.instanceId)]),
       (error: unknown) => job.log.warn({ err: error, containerId }, 'not removed: the sweep will'),
     );
   };

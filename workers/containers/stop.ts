@@ -79,7 +79,7 @@ export async function stopDesktop(
     wasUp = forgotten && found?.running === true;
     if (found?.running) await engine.stop(found.id);
     await engine.removeInstance(record);
-    await host.admission.release(record);
+    await Promise.all([host.admission.release(record), host.volumes.removed(record.instanceId)]);
   }
   if ((await records.desktops.change(record, { to: 'stopped', fence, reason })) !== 'ok') return false;
   if (record.host) await records.desktops.forget(record.host, record);

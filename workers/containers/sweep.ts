@@ -66,6 +66,7 @@ export class Sweep {
   async once(): Promise<void> {
     const { engine, admission, records, metrics, log, name, starting } = this.#host;
     // The engine first: whatever it lists was recorded before it was created, so the records read after it know it.
+    const listedAt = Date.now();
     const { containers, volumes } = await engine.list();
     const reserved = await admission.reserved();
     const known = new Map<string, DesktopRecord>();
@@ -91,6 +92,7 @@ export class Sweep {
     const strangers = containers.filter((found) => isRead(found) && !this.#speaksFor(found, recordOf(found)));
     const bare = volumes.filter((volume) => isRead(volume) && !recordOf(volume));
     const rowOf = await this.#rows([...strangers, ...bare]);
+    const kept = this.#allowed() ? await this.#host.volumes.agree(volumes, listedAt) : 'away';
     await each(strangers, AT_ONCE, (found) =>
       this.#apart(found, () => this.#judge(found, recordOf(found), known, rowOf)),
     );
@@ -98,6 +100,7 @@ export class Sweep {
       this.#apart(volume, async () => {
         const row = rowOf === 'away' ? rowOf : rowOf(volume);
         if (row === 'away' || (row?.host === name && !row.endedAt)) return;
+        if (kept === 'away' || kept.has(volume.instanceId ?? '')) return;
         await this.#remove(volume, () => engine.removeVolume(volume.name));
       }),
     );
@@ -243,6 +246,7 @@ export class Sweep {
       await this.#host.screens.ended(containerId, 'the desktop ended by itself');
       await engine.removeInstance(record);
       await this.#host.admission.release(record);
+      await this.#host.volumes.removed(record.instanceId);
       await records.desktops.forget(name, ref);
     } else if (expiresAt !== undefined && expiresAt <= Date.now()) {
       log.info({ containerId }, 'swept: the desktop has expired');

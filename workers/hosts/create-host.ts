@@ -10,6 +10,7 @@ import type { Config } from '../config.ts';
 import { Admission } from '../containers/admission.ts';
 import { Engine } from '../containers/engine.ts';
 import type { DesktopHost } from '../containers/host.ts';
+import { Volumes } from '../containers/volumes.ts';
 import { Lease } from '../leader/lease.ts';
 import type { Metrics } from '../metrics.ts';
 import type { JobWorker } from '../runtime/worker.ts';
@@ -76,6 +77,7 @@ export function createHost(options: HostOptions): DesktopHost {
     boot,
     engine,
     admission,
+    volumes: new Volumes({ ledger, host: name, log }),
     records,
     ledger,
     metrics,

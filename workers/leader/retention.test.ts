@@ -22,7 +22,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   const { sql } = postgres;
-  await sql`truncate jobs, job_changes, containers, container_changes, idempotency_keys, usage_days`;
+  await sql`truncate jobs, job_changes, containers, container_changes, volumes, idempotency_keys, usage_days`;
   // By their age in days: 100 and 10, ended, and 100, open.
   for (const [name, days, open] of [
     ['old', 100, false],

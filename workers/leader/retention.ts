@@ -4,6 +4,7 @@ import {
   pruneContainers,
   pruneIdempotencyKeys,
   pruneJobs,
+  pruneVolumes,
 } from '@warmwind/shared/ledger/retention';
 import type { Ledger } from '@warmwind/shared/node/ledger';
 import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
@@ -15,7 +16,7 @@ const PAUSE_MS = 200;
 /** A key is remembered this much longer than promised, so that who just read it as known still finds it. */
 const KEY_GRACE_MS = 3_600_000;
 
-type Pruned = 'jobs' | 'containers' | 'idempotency_keys';
+type Pruned = 'jobs' | 'containers' | 'volumes' | 'idempotency_keys';
 
 export type RetentionOptions = {
   ledger: Ledger;
@@ -36,6 +37,7 @@ export async function prune(
   const kinds: [Pruned, Prune, Date][] = [
     ['jobs', pruneJobs, ended],
     ['containers', pruneContainers, ended],
+    ['volumes', pruneVolumes, ended],
     ['idempotency_keys', pruneIdempotencyKeys, new Date(now - ENDED_RECORD_TTL_MS - KEY_GRACE_MS)],
   ];
   for (const [what, pruneSome, before] of kinds) {
