@@ -14,11 +14,11 @@ import {
 import { SESSION_CLIENT_EVENTS, SESSION_RELAY_EVENTS } from './sessions/events.ts';
 
 const RoomName = z.string().max(200).describe('`job:<id>`, `container:<id>` or `user:<own id>`.');
-const ContainerId = z.string().max(64);
+const ContainerId = z.string().max(64).describe('Id of the container.');
 const OfContainer = z.strictObject({ containerId: ContainerId });
 const Nothing = z.object({});
 /** Binary: Socket.IO sends it as an attachment. */
-const Bytes = z.unknown().meta({ type: 'string', format: 'binary' });
+const Bytes = z.unknown().meta({ type: 'string', format: 'binary', description: 'The RFB message.' });
 
 /**
  * The events that a client sends to the relay: each with one argument. `answer` is what a positive acknowledgement has
