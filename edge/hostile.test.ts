@@ -165,7 +165,7 @@ const hostileBody = (fields: string[]): fc.Arbitrary<string> => {
 };
 
 /** Bytes that are no UTF-8, and text of which half a character is left, within JSON. */
-const brokenText: fc.Arbitrary<string | Uint8Array<ArrayBuffer>> = fc.oneof(
+const malformedText: fc.Arbitrary<string | Uint8Array<ArrayBuffer>> = fc.oneof(
   fc
     .constantFrom(
       [0xff],
@@ -252,7 +252,7 @@ function attacks({ method, path, operation }: (typeof operations)[number]): fc.A
         .map((coding) => ({ headers: { ...json, 'Content-Encoding': coding }, body: '{}' })),
     );
     wrong.push(
-      fc.tuple(brokenText, jsonType).map(([body, type]) => ({ headers: { 'Content-Type': type }, body })),
+      fc.tuple(malformedText, jsonType).map(([body, type]) => ({ headers: { 'Content-Type': type }, body })),
     );
   }
   if (operation.security) {
@@ -278,14 +278,14 @@ test('whatever is wrong with a request is answered with a 4xx, and nothing of it
     await fc.assert(
       fc.asyncProperty(attacks(target), async (attack) => {
         const answer = await send(attack);
-        const told = await answer.text();
+        const text = await answer.text();
         if (answer.status < 400 || answer.status > 499)
-          throw new Error(`${answer.status} ${told.slice(0, 300)}`);
+          throw new Error(`${answer.status} ${text.slice(0, 300)}`);
         const code = expect.any(String);
         const form = attack.path.startsWith('/v1/')
           ? { error: { code } }
           : { statusCode: answer.status, code };
-        expect(JSON.parse(told)).toMatchObject(form);
+        expect(JSON.parse(text)).toMatchObject(form);
       }),
       { numRuns: 40 },
     );
@@ -353,12 +353,12 @@ test('what is well-formed and strange is accepted as it is or refused, and never
     fc.asyncProperty(request, jsonType, async ([path, body], type) => {
       const user = `u-${newId()}`;
       const headers = { 'Content-Type': type };
-      const { status, body: told } = await edge.call(user, 'POST', path, { body, headers });
-      expect(told.code).not.toBe('unsupported_media_type');
+      const { status, body: reply } = await edge.call(user, 'POST', path, { body, headers });
+      expect(reply.code).not.toBe('unsupported_media_type');
       if (status >= 400 && status < 500) return;
-      expect([status, told]).toEqual([202, expect.objectContaining({ jobId: expect.any(String) })]);
-      const job = await edge.gateway.redis.client.hgetall(keys.job(user, String(told.jobId)));
-      const [row] = await edge.postgres.sql`select webhook_url from jobs where id = ${String(told.jobId)}`;
+      expect([status, reply]).toEqual([202, expect.objectContaining({ jobId: expect.any(String) })]);
+      const job = await edge.gateway.redis.client.hgetall(keys.job(user, String(reply.jobId)));
+      const [row] = await edge.postgres.sql`select webhook_url from jobs where id = ${String(reply.jobId)}`;
       expect(row?.webhook_url).toBe(job.webhookUrl);
       expect(job.webhookUrl).toMatch(/^[\x21-\x7e]*$/);
     }),

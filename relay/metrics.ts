@@ -85,7 +85,7 @@ export class Metrics {
     help: 'Frames left out for one viewer, because it lacked a key or its window was full.',
     ...this.#shared,
   });
-  readonly keysAsked = new Counter({
+  readonly keyframesRequested = new Counter({
     name: 'warmwind_relay_keys_asked_total',
     help: 'Times that a host was asked for a key frame.',
     ...this.#shared,

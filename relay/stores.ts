@@ -1,7 +1,7 @@
 import { FairGate } from '@warmwind/shared/node/fair-gate';
 import { Ledger } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
-import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { connectQueueing, connectFailFast, disconnect } from '@warmwind/shared/node/redis';
 import type { Redis } from 'ioredis';
 import type { Config } from './config.ts';
 import { LIMITS } from './limits.ts';
@@ -18,16 +18,16 @@ export type Stores = ReturnType<typeof createStores>;
  * The connections of a node. A patient connection waits for its Redis to come back, a prompt one rejects while it is away.
  */
 export function createStores(config: Config, metrics: Metrics, log: Logger) {
-  const queue = connectPrompt(config.REDIS_QUEUE_URL, 'relay-queue', log);
-  const realtime = connectPrompt(config.REDIS_REALTIME_URL, 'relay-realtime', log);
-  const subscriber = connectPatient(config.REDIS_REALTIME_URL, 'relay-rooms', log);
-  const nodes = quiet(connectPatient(config.REDIS_REALTIME_URL, 'relay-nodes', log));
-  const frames = connectPatient(config.REDIS_REALTIME_URL, 'relay-screens', log);
-  const sessionsUp = connectPrompt(config.REDIS_REALTIME_URL, 'relay-sessions-up', log);
-  const sessionsDown = connectPatient(config.REDIS_REALTIME_URL, 'relay-sessions-down', log);
-  const replies = connectPatient(config.REDIS_REALTIME_URL, 'relay-replies', log);
-  const bulk = connectPrompt(config.REDIS_REALTIME_URL, 'relay-answers', log, ANSWER_WITHIN_MS);
-  const revoked = connectPatient(config.REDIS_QUEUE_URL, 'relay-revoked', log);
+  const queue = connectFailFast(config.REDIS_QUEUE_URL, 'relay-queue', log);
+  const realtime = connectFailFast(config.REDIS_REALTIME_URL, 'relay-realtime', log);
+  const subscriber = connectQueueing(config.REDIS_REALTIME_URL, 'relay-rooms', log);
+  const nodes = quiet(connectQueueing(config.REDIS_REALTIME_URL, 'relay-nodes', log));
+  const frames = connectQueueing(config.REDIS_REALTIME_URL, 'relay-screens', log);
+  const sessionsUp = connectFailFast(config.REDIS_REALTIME_URL, 'relay-sessions-up', log);
+  const sessionsDown = connectQueueing(config.REDIS_REALTIME_URL, 'relay-sessions-down', log);
+  const replies = connectQueueing(config.REDIS_REALTIME_URL, 'relay-replies', log);
+  const bulk = connectFailFast(config.REDIS_REALTIME_URL, 'relay-answers', log, ANSWER_WITHIN_MS);
+  const revoked = connectQueueing(config.REDIS_QUEUE_URL, 'relay-revoked', log);
   const ledger = config.LEDGER_URL
     ? new Ledger(config.LEDGER_URL, 'relay', log, LEDGER_WITHIN_MS)
     : undefined;

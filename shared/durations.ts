@@ -16,6 +16,6 @@ export function inWords(ms: number): string {
 }
 
 function counted(value: number, unit: string): string {
-  const whole = Math.max(1, Math.ceil(value));
-  return `${whole} ${unit}${whole === 1 ? '' : 's'}`;
+  const rounded = Math.max(1, Math.ceil(value));
+  return `${rounded} ${unit}${rounded === 1 ? '' : 's'}`;
 }

@@ -48,7 +48,7 @@ const OF_USERS = {
 } as const;
 /** And every other one. BullMQ appends the queue's name to its prefix. */
 const OTHERS = {
-  bull: [(queue: string, name: string) => `${keys.bull(queue)}:${queue}:${name}`, queues, ids],
+  bull: [(queue: string, name: string) => `${keys.bullmqPrefix(queue)}:${queue}:${name}`, queues, ids],
   changedUsers: [keys.changedUsers],
   ledgerLease: [keys.ledgerLease],
   cancellations: [keys.cancellations],
@@ -107,7 +107,7 @@ test('no two makers, and no two users, hosts or ids, have a key or channel in co
 test("a user who is called as a host, a queue or the fleet's own names are has none of their keys", () => {
   const others = new Set([
     keys.hostContainers(HOST),
-    keys.bull('containers'),
+    keys.bullmqPrefix('containers'),
     keys.models(),
     screenKeys.control(CONTAINER),
   ]);

@@ -12,7 +12,7 @@ const ofKind = (kind: TagKind, id: string, name: string): string => `ww:{${kind}
 // ---- queue Redis: registry and limits --------------------------------------------------------------------------
 export const keys = {
   /** BullMQ's `prefix` for a queue; BullMQ appends `:<queue>:…`. */
-  bull: (queue: string) => `ww:{${queue}}`,
+  bullmqPrefix: (queue: string) => `ww:{${queue}}`,
 
   /** Hash, one job's record. */
   job: (user: string, id: string) => ofUser(user, `job:${id}`),

@@ -75,11 +75,11 @@ export type JobData = {
 };
 
 /** The BullMQ id of one run: unique, without `:`, the same whenever the same run is added again. */
-export const bullJobId = (jobId: string, run: number): string => (run === 1 ? jobId : `${jobId}.${run}`);
+export const queueJobId = (jobId: string, run: number): string => (run === 1 ? jobId : `${jobId}.${run}`);
 
 /** BullMQ's options for one run. */
 export const runOptions = ({ jobId, run, priority }: { jobId: string; run: number; priority: number }) => ({
   ...JOB_OPTIONS,
-  jobId: bullJobId(jobId, run),
+  jobId: queueJobId(jobId, run),
   ...(priority > 0 ? { priority } : {}),
 });

@@ -134,7 +134,7 @@ export const submitKeys = (
 export type Cancelled = JobRef;
 
 /** How an earlier run of a retried job ended, in the field `ends` of its record (JSON, the last five). */
-export const EarlierEnd = z.object({
+export const PreviousEnd = z.object({
   run: z.number(),
   state: z.enum(TERMINAL_JOB_STATES).exclude(['completed']),
   fence: z.number(),

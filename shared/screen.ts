@@ -35,7 +35,7 @@ export const CONTROL_IDLE_MS = 30_000;
 /** How often a viewer's request for control is passed on to those who can grant it, ms. */
 export const CONTROL_REQUEST_EVERY_MS = 2000;
 /** The longest text of a desktop's clipboard that its viewers are told. */
-export const MAX_CUT_TEXT = 256 * 1024;
+export const MAX_CLIPBOARD_CHARS = 256 * 1024;
 /** The longest text that a viewer may put on it, bytes as JSON in UTF-8: a whole `vnc:input` fits into a message. */
 export const MAX_OFFER_BYTES = MAX_MESSAGE_BYTES - 2048;
 export const fitsClipboard = (text: string): boolean =>

@@ -8,7 +8,7 @@ export const endsWithinCharacter = (text: string): boolean => ENDS_WITHIN.test(t
  * The beginning of a text, without half a character at its end.
  * @param most its length at most, UTF-16 units
  */
-export function cutText(text: string, most: number): string {
+export function truncateText(text: string, most: number): string {
   if (text.length <= most) return text;
   const cut = text.slice(0, most);
   return endsWithinCharacter(cut) ? cut.slice(0, -1) : cut;

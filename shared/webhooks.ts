@@ -20,7 +20,7 @@ export const WebhookUrl = z
   }, 'leave user and password out: verify the signature instead');
 
 /** For this long a webhook that is not answered with 2xx is tried again, ms. */
-export const WEBHOOK_GIVE_UP_MS = 86_400_000;
+export const WEBHOOK_DEADLINE_MS = 86_400_000;
 
 /** Operators' alerts are signed as for this user: no token can name one with braces. */
 export const OPERATORS = '{alerts}';

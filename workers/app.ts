@@ -77,7 +77,7 @@ export function createApp(config: Config, log: Logger): App {
     allow: config.WEBHOOK_ALLOW,
     alertUrl: config.ALERT_WEBHOOK_URL,
   });
-  const board = openBoard(queuesOf(host.name), stores.promptRedis, config.ADMIN_PASSWORD);
+  const board = openBoard(queuesOf(host.name), stores.failFastRedis, config.ADMIN_PASSWORD);
   const parts: Parts = {
     stores,
     host,

@@ -35,10 +35,10 @@ export type Parts = {
 /** Starts every part. Work is taken once the host's lease is held. */
 export async function startParts(parts: Parts): Promise<void> {
   const { stores, host, lease, sweep, models, workers, leaders, cancellations, delivery } = parts;
-  const { promptRedis } = stores;
+  const { failFastRedis } = stores;
   // A prompt connection refuses what comes before it is up.
   const signal = AbortSignal.timeout(FIRST_CONTACT_MS);
-  if (promptRedis.status !== 'ready') await once(promptRedis, 'ready', { signal }).catch(() => undefined);
+  if (failFastRedis.status !== 'ready') await once(failFastRedis, 'ready', { signal }).catch(() => undefined);
   void stores.migrate();
   lease.start();
   models.start();

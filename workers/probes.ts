@@ -27,7 +27,7 @@ export const depthCheck =
   (config: Config, stores: Pick<Stores, 'promptRedis'>, metrics: Metrics): Check =>
   async () => {
     const queues = queuesOf(config.WORKER_HOST);
-    const found = await readDepths(stores.promptRedis, queues, config.BACKPRESSURE_ABOVE);
+    const found = await readDepths(stores.failFastRedis, queues, config.BACKPRESSURE_ABOVE);
     for (const [queue, depth] of Object.entries(found)) metrics.depth(queue, depth);
     return found;
   };
@@ -40,8 +40,8 @@ export function createProbes(config: Config, parts: ProbedParts, depths: Check):
     registry,
     live: liveChecks(),
     ready: {
-      redisQueue: redisCheck(stores.promptRedis),
-      redisRealtime: redisCheck(stores.realtimePrompt),
+      redisQueue: redisCheck(stores.failFastRedis),
+      redisRealtime: redisCheck(stores.realtimeFailFast),
       docker: async () => {
         await engine.ping();
         return {};

@@ -4,7 +4,7 @@ import { Ledger } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
 import { Records } from '@warmwind/shared/node/records';
-import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { connectQueueing, connectFailFast, disconnect } from '@warmwind/shared/node/redis';
 import { Reservations } from '@warmwind/shared/node/reservations';
 import { Queue } from 'bullmq';
 import type { Config } from './config.ts';
@@ -21,29 +21,29 @@ export type Stores = ReturnType<typeof createStores>;
  * one rejects while it is away.
  */
 export function createStores(config: Config, metrics: Metrics, log: Logger) {
-  const queueRedis = connectPatient(config.REDIS_QUEUE_URL, 'worker', log);
-  const promptRedis = connectPrompt(config.REDIS_QUEUE_URL, 'worker-prompt', log);
-  const realtimeRedis = connectPatient(config.REDIS_REALTIME_URL, 'worker-events', log);
-  const realtimePrompt = connectPrompt(config.REDIS_REALTIME_URL, 'worker-realtime', log);
-  const screenRedis = connectPrompt(config.REDIS_REALTIME_URL, 'worker-screens', log, BULK_WITHIN_MS);
-  const screenSubscriber = connectPatient(config.REDIS_REALTIME_URL, 'worker-screens-up', log);
-  const sessionRedis = connectPrompt(config.REDIS_REALTIME_URL, 'worker-sessions', log, BULK_WITHIN_MS);
-  const sessionSubscriber = connectPatient(config.REDIS_REALTIME_URL, 'worker-sessions-up', log);
-  const callRedis = connectPrompt(config.REDIS_REALTIME_URL, 'worker-calls', log, BULK_WITHIN_MS);
-  const callSubscriber = connectPatient(config.REDIS_REALTIME_URL, 'worker-calls-in', log);
-  const replySubscriber = connectPatient(config.REDIS_REALTIME_URL, 'worker-replies', log);
-  const ofQueue = [queueRedis, promptRedis];
+  const queueRedis = connectQueueing(config.REDIS_QUEUE_URL, 'worker', log);
+  const failFastRedis = connectFailFast(config.REDIS_QUEUE_URL, 'worker-prompt', log);
+  const realtimeRedis = connectQueueing(config.REDIS_REALTIME_URL, 'worker-events', log);
+  const realtimeFailFast = connectFailFast(config.REDIS_REALTIME_URL, 'worker-realtime', log);
+  const screenRedis = connectFailFast(config.REDIS_REALTIME_URL, 'worker-screens', log, BULK_WITHIN_MS);
+  const screenSubscriber = connectQueueing(config.REDIS_REALTIME_URL, 'worker-screens-up', log);
+  const sessionRedis = connectFailFast(config.REDIS_REALTIME_URL, 'worker-sessions', log, BULK_WITHIN_MS);
+  const sessionSubscriber = connectQueueing(config.REDIS_REALTIME_URL, 'worker-sessions-up', log);
+  const callRedis = connectFailFast(config.REDIS_REALTIME_URL, 'worker-calls', log, BULK_WITHIN_MS);
+  const callSubscriber = connectQueueing(config.REDIS_REALTIME_URL, 'worker-calls-in', log);
+  const replySubscriber = connectQueueing(config.REDIS_REALTIME_URL, 'worker-replies', log);
+  const ofQueue = [queueRedis, failFastRedis];
   const ofScreens = [screenRedis, screenSubscriber];
   const ofSessions = [sessionRedis, sessionSubscriber];
   const ofCalls = [callRedis, callSubscriber, replySubscriber];
-  const ofRealtime = [realtimeRedis, realtimePrompt, ...ofScreens, ...ofSessions, ...ofCalls];
+  const ofRealtime = [realtimeRedis, realtimeFailFast, ...ofScreens, ...ofSessions, ...ofCalls];
   const connections = [...ofQueue, ...ofRealtime];
 
   const queues = new Map<string, Queue>();
   const queue = (name: string): Queue => {
     const known = queues.get(name);
     if (known) return known;
-    const made = new Queue(name, { connection: queueRedis, prefix: keys.bull(name) });
+    const made = new Queue(name, { connection: queueRedis, prefix: keys.bullmqPrefix(name) });
     made.on('error', (error) => log.warn({ queue: name, err: error }, 'queue'));
     queues.set(name, made);
     return made;
@@ -57,8 +57,8 @@ export function createStores(config: Config, metrics: Metrics, log: Logger) {
 
   return {
     queueRedis,
-    promptRedis,
-    realtimePrompt,
+    failFastRedis,
+    realtimeFailFast,
     screenRedis,
     screenSubscriber,
     sessionRedis,
@@ -66,7 +66,7 @@ export function createStores(config: Config, metrics: Metrics, log: Logger) {
     callRedis,
     callSubscriber,
     /** Sends calls to the hosts of containers. */
-    caller: new Caller({ redis: realtimePrompt, bulk: callRedis, subscriber: replySubscriber, log }),
+    caller: new Caller({ redis: realtimeFailFast, bulk: callRedis, subscriber: replySubscriber, log }),
     /** A queue by its name. */
     queue,
     ledger,

@@ -26,7 +26,7 @@ beforeEach(async () => {
 const infer = (user: string, headers = {}) =>
   edge.call(user, 'POST', '/inference', { body: { model: 'm', prompt: 'p' }, headers });
 const redis = () => edge.gateway.redis.client;
-const list = (name: string) => `${keys.bull('ai-inference')}:ai-inference:${name}`;
+const list = (name: string) => `${keys.bullmqPrefix('ai-inference')}:ai-inference:${name}`;
 
 test('a queue that is full takes no more, and nothing is recorded; stops and other queues go on', async () => {
   const { jobId, containerId } = (await edge.call('ada', 'POST', '/containers/start')).body;

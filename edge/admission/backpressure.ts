@@ -3,7 +3,7 @@ import { inWords } from '@warmwind/shared/durations';
 import { ApiError } from '@warmwind/shared/errors';
 import { keys } from '@warmwind/shared/keys';
 import { JOB_QUEUES, LANES } from '@warmwind/shared/queues';
-import { needed } from '../redis/record.ts';
+import { orUnavailable } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 import type { Submission } from './submission.ts';
 
@@ -21,11 +21,11 @@ export async function refuseUnderBackpressure(
 ): Promise<void> {
   if (submission.action === 'new' && !submission.command.counts) return;
   const asked = submission.action === 'retry' ? JOB_QUEUES : [LANES[submission.lane].queue];
-  const full = await needed(Promise.all(asked.map(async (name) => (await queues.isFull(name)) && name)));
+  const full = await orUnavailable(Promise.all(asked.map(async (name) => (await queues.isFull(name)) && name)));
   if (full.every((name) => name === false)) return;
   if (submission.action === 'retry') {
     const { userId, jobId } = submission;
-    const [kind, queue] = await needed(
+    const [kind, queue] = await orUnavailable(
       redis.exec<(string | null)[]>(['HMGET', keys.job(userId, jobId), 'kind', 'queue']),
     );
     if (!findJobCommand(kind ?? '')?.counts || !full.some((name) => name === queue)) return;

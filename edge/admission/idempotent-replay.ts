@@ -4,7 +4,7 @@ import type { Db } from '@warmwind/shared/ledger/db';
 import { readContainers, readJob } from '@warmwind/shared/ledger/reads';
 import { restoreContainer, restoreJob } from '@warmwind/shared/ledger/restore';
 import type { ContainerRow, JobRow } from '@warmwind/shared/ledger/rows';
-import type { Earlier } from '@warmwind/shared/ledger/submissions';
+import type { RecordedKey } from '@warmwind/shared/ledger/submissions';
 import { containerIdsOf } from '@warmwind/shared/refs';
 import type { Services } from '../services.ts';
 import { refusal } from './refusal.ts';
@@ -12,9 +12,9 @@ import { runOfRow } from './rows.ts';
 import type { AcceptedJob, Submission } from './submission.ts';
 
 /** The job that an idempotency key stands for, and the containers that it names, as the ledger has them. */
-export type OriginalJob = Earlier & { job: JobRow | undefined; containers: ContainerRow[] };
+export type OriginalJob = RecordedKey & { job: JobRow | undefined; containers: ContainerRow[] };
 
-export async function readOriginalJob(db: Db, userId: string, key: Earlier): Promise<OriginalJob> {
+export async function readOriginalJob(db: Db, userId: string, key: RecordedKey): Promise<OriginalJob> {
   const job = await readJob(db, userId, key.jobId);
   const ids = job ? containerIdsOf(job) : [key.containerId];
   return { ...key, job, containers: await readContainers(db, userId, ids) };

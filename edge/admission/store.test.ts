@@ -3,7 +3,7 @@ import { containerStart } from '@warmwind/shared/contract/commands/container-sta
 import { containerStop } from '@warmwind/shared/contract/commands/container-stop';
 import { keys } from '@warmwind/shared/keys';
 import { RateLimitsConfig } from '@warmwind/shared/limits';
-import { placeContainer } from '@warmwind/shared/lua/container.lua';
+import { assignContainer } from '@warmwind/shared/lua/container.lua';
 import { runScript } from '@warmwind/shared/node/script';
 import type { ChangedRecords } from '@warmwind/shared/records';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -186,7 +186,7 @@ describe('a stop', () => {
     const place = { fence: 0, host: 'h', boot: 'b', instanceId: 'i', ttlMs: 60_000 };
     const placed = await runScript(
       gateway.redis.client,
-      placeContainer,
+      assignContainer,
       { userId: 'ada', containerId },
       place,
     );
@@ -196,7 +196,7 @@ describe('a stop', () => {
   test('of a placed desktop goes to its host', async () => {
     const { containerId } = await accepted(start());
     const place = { fence: 0, host: 'h7', boot: 'b', instanceId: 'i', ttlMs: 60_000 };
-    await runScript(gateway.redis.client, placeContainer, { userId: 'ada', containerId }, place);
+    await runScript(gateway.redis.client, assignContainer, { userId: 'ada', containerId }, place);
     expect(await accepted(stop(containerId))).toMatchObject({ queue: 'containers-h7' });
   });
 

@@ -3,7 +3,7 @@ import { planOf, SUBMIT_PLANS } from '@warmwind/shared/contract/plan';
 import { newId } from '@warmwind/shared/ids';
 import { keys, recordPrefixes } from '@warmwind/shared/keys';
 import type { Restore } from '@warmwind/shared/ledger/restore';
-import type { Earlier } from '@warmwind/shared/ledger/submissions';
+import type { RecordedKey } from '@warmwind/shared/ledger/submissions';
 import { restoreRecord } from '@warmwind/shared/lua/restore.lua';
 import { submitJob } from '@warmwind/shared/lua/submit.lua';
 import { withdrawJob } from '@warmwind/shared/lua/withdraw.lua';
@@ -43,17 +43,17 @@ export class SubmissionStore {
   readonly #maxChanges: number | '';
 
   /**
-   * @param patient the same Redis, given the time that a large input takes
+   * @param queueing the same Redis, given the time that a large input takes
    * @param remembered does the ledger remember what was acknowledged
    */
-  constructor(redis: Redis, patient: Redis, limiter: Limiter, queues: Queues, remembered: boolean) {
+  constructor(redis: Redis, queueing: Redis, limiter: Limiter, queues: Queues, remembered: boolean) {
     this.#unconfirmedTtlMs = remembered
       ? { record: RESERVATION_MS, key: RESERVATION_MS }
       : { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS };
     this.#maxChanges = remembered ? MAX_CHANGES : '';
     this.#redis = redis;
     this.#decide = prepareScript(redis, submitJob);
-    this.#decideLarge = prepareScript(patient, submitJob);
+    this.#decideLarge = prepareScript(queueing, submitJob);
     this.#withdraw = prepareScript(redis, withdrawJob);
     this.#restore = prepareScript(redis, restoreRecord);
     this.#limiter = limiter;
@@ -116,7 +116,7 @@ export class SubmissionStore {
   }
 
   /** Sets a key as the submit script does. */
-  async rememberKey(userId: string, { keyHash, requestHash }: Idempotency, key: Earlier): Promise<void> {
+  async rememberKey(userId: string, { keyHash, requestHash }: Idempotency, key: RecordedKey): Promise<void> {
     const { jobId, containerId, createdAt } = key;
     const left = createdAt.getTime() + ENDED_RECORD_TTL_MS - Date.now();
     const value = JSON.stringify({ hash: requestHash, jobId, containerId });

@@ -62,14 +62,14 @@ async function decide(
   request: Partial<SubmitRequest> & { job: { id: string } },
   idempotencyHash?: string,
 ): Promise<SubmitVerdict> {
-  const whole = { ...BOUNDS, nonce: newId(), quotas: { jobs: 9, desktops: 9 }, ...request };
-  const scopes = (whole.scopes as unknown[]).length > 0 ? (['user'] as const) : [];
+  const options = { ...BOUNDS, nonce: newId(), quotas: { jobs: 9, desktops: 9 }, ...request };
+  const scopes = (options.scopes as unknown[]).length > 0 ? (['user'] as const) : [];
   const names = submitKeys(USER, scopes, { jobId: request.job.id, idempotencyHash });
   const answer = await redis.client.eval(
     submitScript,
     names.length,
     ...names,
-    JSON.stringify(whole),
+    JSON.stringify(options),
     'input',
   );
   return JSON.parse((answer as [unknown, string])[1]) as SubmitVerdict;

@@ -31,14 +31,14 @@ const cancel = (id: unknown, user = 'ada') => edge.call(user, 'DELETE', `/jobs/$
 const job = async (id: unknown) => (await edge.call('ada', 'GET', `/jobs/${id}`)).body;
 const record = (id: unknown) => redis().hgetall(keys.job('ada', String(id)));
 const rows = () => drizzle(edge.postgres.sql).select().from(jobs);
-const wishes = () => redis().zrange(keys.cancellations(), '0', '-1');
+const markers = () => redis().zrange(keys.cancellations(), '0', '-1');
 
 describe('DELETE /jobs/:id', () => {
   test('202: it has ended, in Redis and in the ledger, and workers are told and can look it up', async () => {
     const { jobId = '', containerId = '' } = await start();
     const listener = new Redis(edge.gateway.redis.url);
-    const heard: string[] = [];
-    listener.on('message', (_channel, message) => heard.push(message));
+    const received: string[] = [];
+    listener.on('message', (_channel, message) => received.push(message));
     await listener.subscribe(CANCELLED_CHANNEL);
     const answer = await cancel(jobId);
     expect([answer.status, answer.body]).toEqual([202, { jobId }]);
@@ -47,9 +47,9 @@ describe('DELETE /jobs/:id', () => {
     const [desktop] = await drizzle(edge.postgres.sql).select().from(containers);
     expect(desktop).toEqual(containerRow('ada', await redis().hgetall(keys.container('ada', containerId))));
     expect(desktop?.state).toBe('stopping');
-    expect(await wishes()).toEqual([`ada/${jobId}`]);
-    await waitFor('the news', () => heard.length === 1);
-    expect(JSON.parse(heard[0] ?? '')).toEqual({
+    expect(await markers()).toEqual([`ada/${jobId}`]);
+    await waitFor('the news', () => received.length === 1);
+    expect(JSON.parse(received[0] ?? '')).toEqual({
       userId: 'ada',
       jobId,
       run: 1,
@@ -73,7 +73,7 @@ describe('DELETE /jobs/:id', () => {
     expect(answers.map(({ status }) => status).toSorted()).toEqual([202, ...Array(9).fill(409)]);
     const ends = await edge.postgres.sql`select * from job_changes where state = 'cancelled'`;
     expect(ends).toHaveLength(1);
-    expect(await wishes()).toEqual([`ada/${jobId}`]);
+    expect(await markers()).toEqual([`ada/${jobId}`]);
   });
 
   test('202: one that only the ledger knows, and it is known to workers again', async () => {
@@ -116,7 +116,7 @@ describe('DELETE /jobs/:id', () => {
     expect((await cancel('none')).status).toBe(404);
     expect((await cancel('a%7Db')).status).toBe(404);
     expect((await job(jobId)).state).toBe('queued');
-    await waitFor('no wish', async () => (await wishes()).length === 0);
+    await waitFor('no wish', async () => (await markers()).length === 0);
   });
 
   test.each([

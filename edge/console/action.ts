@@ -8,10 +8,10 @@ const REST_MS = 1000;
  * What one button or form does, once at a time: it is pending while its request is in flight and for a moment after that,
  * and what is clicked meanwhile does nothing.
  *
- * @param say shows why it failed, for as long as that is so
+ * @param notify shows why it failed, for as long as that is so
  */
 export function useAction(
-  say: (message: string) => void,
+  notify: (message: string) => void,
 ): [pending: boolean, act: (run: () => Promise<unknown>) => Promise<void>] {
   const [pending, setPending] = useState(false);
   const busy = useRef(false);
@@ -31,8 +31,8 @@ export function useAction(
     } catch (error) {
       end();
       const { message, retryAfterMs } = error as RequestError;
-      say(message);
-      if (retryAfterMs !== undefined) refusal.current = setTimeout(() => say(''), retryAfterMs);
+      notify(message);
+      if (retryAfterMs !== undefined) refusal.current = setTimeout(() => notify(''), retryAfterMs);
     }
   };
   return [pending, act];

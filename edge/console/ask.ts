@@ -32,7 +32,7 @@ export function useAsk(store: Store) {
       const relay = await store.relay();
       following.current = relay.subscribe(`job:${jobId}`, {
         onEvent: (event) => {
-          setAnswer((now) => heard({ ...(now ?? { text: '', note: '', busy: true }), jobId }, event));
+          setAnswer((now) => reduceEvent({ ...(now ?? { text: '', note: '', busy: true }), jobId }, event));
           if (isTerminalEvent(event.type)) stop();
         },
       });
@@ -51,7 +51,7 @@ export function useAsk(store: Store) {
 }
 
 /** What an event of the job makes of its answer. A new attempt begins anew. */
-function heard(now: Answer, { type, data }: Envelope): Answer {
+function reduceEvent(now: Answer, { type, data }: Envelope): Answer {
   switch (type) {
     case 'job.active':
       return { ...now, text: '', note: 'is worked on' };

@@ -117,7 +117,7 @@ const requested = (
 
 function Card({ store, desktop, thumbnail }: { store: Store; desktop: Container; thumbnail: boolean }) {
   const { id, name, state, width, height, jobId } = desktop;
-  const [notice, say] = useNotice(state);
+  const [notice, notify] = useNotice(state);
   const job = store.jobs.value.get(jobId);
   const starts = state === 'requested' || state === 'starting';
 
@@ -142,7 +142,7 @@ function Card({ store, desktop, thumbnail }: { store: Store; desktop: Container;
       <div class="line small">
         <span>{width > 0 && `${width}×${height}`}</span>
         <span>{age(desktop)}</span>
-        {!hasEnded(state) && <StopButton store={store} desktop={desktop} onFailure={say} />}
+        {!hasEnded(state) && <StopButton store={store} desktop={desktop} onFailure={notify} />}
       </div>
       {notice}
     </article>

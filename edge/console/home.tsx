@@ -4,7 +4,7 @@ import { Inference } from './inference.tsx';
 import { Jobs } from './jobs.tsx';
 import { LimitBars } from './limits.tsx';
 import { Brand, State } from './parts.tsx';
-import { HOME, placedDesktop } from './place.ts';
+import { HOME, desktopInAddress } from './place.ts';
 import type { Refresher } from './refresher.ts';
 import { NotLoaded, Unreachable } from './retrying.tsx';
 import type { Store } from './store.ts';
@@ -15,7 +15,7 @@ import { Watch } from './watch.tsx';
 export function Home({ store, onLeave }: { store: Store; onLeave: () => void }) {
   useEffect(() => store.load(), [store]);
 
-  const id = placedDesktop();
+  const id = desktopInAddress();
   const connection = store.connection.value;
   return (
     <>
@@ -45,7 +45,7 @@ export function Home({ store, onLeave }: { store: Store; onLeave: () => void }) 
         </p>
       )}
       {id ? (
-        <Place key={id} store={store} id={id} />
+        <DesktopPage key={id} store={store} id={id} />
       ) : (
         <div class="home">
           <Desktops store={store} />
@@ -61,7 +61,7 @@ export function Home({ store, onLeave }: { store: Store; onLeave: () => void }) 
 }
 
 /** The page of one desktop, be it in the lists or not. */
-function Place({ store, id }: { store: Store; id: string }) {
+function DesktopPage({ store, id }: { store: Store; id: string }) {
   const known = store.desktopList.loaded.value || store.desktops.value.has(id);
   return known ? <Found store={store} id={id} /> : <NotFound refresher={store.desktopList} />;
 }

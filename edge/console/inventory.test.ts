@@ -121,11 +121,11 @@ test('a list or snapshot that is older than an end does not bring a desktop or j
   ]);
   expect(again.desktops.get('d1')).toMatchObject({ state: 'stopped', endedAt: at(5) });
   expect(again.jobs.get('j1')?.state).toBe('completed');
-  const told = [event('container.starting', 6, { containerId: 'd1' }), jobEvent('job.active', 1, 6)];
-  expect(withEvents(again, told)).toEqual(again);
+  const events = [event('container.starting', 6, { containerId: 'd1' }), jobEvent('job.active', 1, 6)];
+  expect(withEvents(again, events)).toEqual(again);
 });
 
-const LATE = { createdAt: at(0), finishedAt: at(9), progress: 30, attemptsMade: 1, containerId: 'd2' };
+const FINISHED = { createdAt: at(0), finishedAt: at(9), progress: 30, attemptsMade: 1, containerId: 'd2' };
 const ERROR = { code: 'x', message: 'm', retryable: false };
 
 /** What each event makes of a job that is active at 30 % and of a desktop that runs. */
@@ -143,7 +143,7 @@ const EFFECTS: Record<EventType, [data: object, job: object, desktop: object]> =
   'job.failed': [{ error: ERROR }, { state: 'failed', error: ERROR, finishedAt: at(5) }, {}],
   'job.cancelled': [{}, { state: 'cancelled', finishedAt: at(5) }, {}],
   'job.timed_out': [{ error: ERROR }, { state: 'timed_out', error: ERROR, finishedAt: at(5) }, {}],
-  'job.snapshot': [{ ...job(1, { state: 'timed_out' }), ...LATE }, { state: 'timed_out', ...LATE }, {}],
+  'job.snapshot': [{ ...job(1, { state: 'timed_out' }), ...FINISHED }, { state: 'timed_out', ...FINISHED }, {}],
   'container.requested': [{}, {}, { state: 'requested' }],
   'container.starting': [{}, {}, { state: 'starting' }],
   'container.started': [

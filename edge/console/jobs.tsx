@@ -28,8 +28,8 @@ export function Jobs({ store }: { store: Store }) {
 
 function Row({ store, job }: { store: Store; job: Job }) {
   const { id, kind, state, progress, run, error, createdAt } = job;
-  const [notice, say] = useNotice(state, run);
-  const [pending, act] = useAction(say);
+  const [notice, notify] = useNotice(state, run);
+  const [pending, act] = useAction(notify);
   const cancel = () => act(() => store.api.edge.cancelJob(id));
   const retry = () => act(() => store.api.retryJob(id));
   return (

@@ -36,22 +36,22 @@ const NOTICE_MS = 12_000;
 
 /** A passing word: gone when one of `with_` changes, when it is dismissed, or by itself. */
 export function useNotice(...with_: unknown[]): [notice: ComponentChildren, say: (text: string) => void] {
-  const [text, say] = useState('');
-  useEffect(() => say(''), with_);
+  const [text, notify] = useState('');
+  useEffect(() => notify(''), with_);
   useEffect(() => {
     if (!text) return;
-    const timer = setTimeout(() => say(''), NOTICE_MS);
+    const timer = setTimeout(() => notify(''), NOTICE_MS);
     return () => clearTimeout(timer);
   }, [text]);
   const notice = text && (
     <p class="notice" role="alert">
       {text}
-      <button type="button" class="plain" aria-label="Dismiss" onClick={() => say('')}>
+      <button type="button" class="plain" aria-label="Dismiss" onClick={() => notify('')}>
         ×
       </button>
     </p>
   );
-  return [notice, say];
+  return [notice, notify];
 }
 
 /** Whose name to show: guests by a share link have their host's. */

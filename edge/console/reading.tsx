@@ -9,10 +9,10 @@ export function Reading({ answer, onClose }: { answer: Answer; onClose: () => vo
   const { text, note, busy, result } = answer;
   const panel = useRef<HTMLElement>(null);
   useEffect(() => panel.current?.scrollIntoView({ block: 'nearest' }), [result]);
-  const [notice, say] = useNotice(text);
+  const [notice, notify] = useNotice(text);
   const copy = async () => {
     const copied = await copyText(text);
-    say(copied ? 'Copied.' : 'The browser does not permit copying: select the text and copy it by keyboard.');
+    notify(copied ? 'Copied.' : 'The browser does not permit copying: select the text and copy it by keyboard.');
   };
   return (
     <section class="reading panel" aria-label="Text on the screen" ref={panel}>
@@ -36,11 +36,11 @@ export function Reading({ answer, onClose }: { answer: Answer; onClose: () => vo
   );
 }
 
-type Place = { left: number; top: number; width: number; height: number };
+type Position = { left: number; top: number; width: number; height: number };
 
 /** Where the words stand that were read, over the picture in `frame`. */
 export function Boxes({ frame, reading }: { frame: HTMLElement; reading: Partial<ReadingResult> }) {
-  const [place, setPlace] = useState<Place>();
+  const [place, setPlace] = useState<Position>();
   useEffect(() => {
     const canvas = frame.querySelector('canvas');
     if (!canvas) return;

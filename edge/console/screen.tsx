@@ -16,7 +16,7 @@ import { useNotice } from './parts.tsx';
 import { Boxes } from './reading.tsx';
 
 type Scaling = 'fit' | 'resize' | 'none';
-const NOBODY: ViewerControl = { mode: 'view', viewerId: '', holder: null, mine: false };
+const UNCONTROLLED: ViewerControl = { mode: 'view', viewerId: '', holder: null, mine: false };
 
 export type ScreenProps = {
   relay: () => Promise<Connection>;
@@ -34,9 +34,9 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
   const stage = useRef<HTMLDivElement>(null);
   const tools = useRef<HTMLDivElement>(null);
   const [scaling, setScaling] = useState<Scaling>('fit');
-  const [control, setControl] = useState(NOBODY);
+  const [control, setControl] = useState(UNCONTROLLED);
   const [state, setState] = useState('connecting');
-  const [notice, say] = useNotice(state, control.holder);
+  const [notice, notify] = useNotice(state, control.holder);
   const [requests, addRequest, dropRequest] = useRequests(control.holder);
 
   const viewer = useViewer(stage, relay, {
@@ -49,7 +49,7 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
     },
     onRequest: addRequest,
     onLeave: () => tools.current?.querySelector<HTMLElement>('button, select')?.focus(),
-    onFailure: say,
+    onFailure: notify,
   });
 
   const scale = (next: Scaling) => {
@@ -62,7 +62,7 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
         const got = action === 'request' || action === 'take';
         if (got && holdingViewer(holder) === control.viewerId) viewer.current?.focus();
       },
-      (error: Error) => say(error.message),
+      (error: Error) => notify(error.message),
     );
   };
   const { mode, holder, mine } = control;
@@ -76,7 +76,7 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
         {mode === 'control' && (mine || !holder) && (
           <small class="keys">{LEAVE_KEYS} leaves the screen</small>
         )}
-        {mode === 'control' && <ClipboardMenu viewer={() => viewer.current} shared={owner} onFailure={say} />}
+        {mode === 'control' && <ClipboardMenu viewer={() => viewer.current} shared={owner} onFailure={notify} />}
         <ScalingChoice scaling={scaling} mine={mine} onScale={scale} />
         <button type="button" onClick={() => frame.current?.requestFullscreen().catch(() => undefined)}>
           Full screen

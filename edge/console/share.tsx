@@ -11,8 +11,8 @@ export const shareLink = (containerId: string, { token, url }: Pick<Ticket, 'tok
   `${location.origin}/#${new URLSearchParams({ watch: containerId, relay: url, ticket: token })}`;
 
 export function readShare(): Share | undefined {
-  const said = new URLSearchParams(location.hash.slice(1));
-  const [containerId, url, token] = [said.get('watch'), said.get('relay'), said.get('ticket')];
+  const fragment = new URLSearchParams(location.hash.slice(1));
+  const [containerId, url, token] = [fragment.get('watch'), fragment.get('relay'), fragment.get('ticket')];
   return containerId && url && token ? { containerId, url, token } : undefined;
 }
 

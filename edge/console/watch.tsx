@@ -15,13 +15,13 @@ import { Watchers } from './watchers.tsx';
 /** One desktop, large, with all that its owner can do with it. */
 export function Watch({ store, desktop }: { store: Store; desktop: Container }) {
   const { id, name, state, expiresAt, endedAt } = desktop;
-  const [notice, say] = useNotice(state);
+  const [notice, notify] = useNotice(state);
   const [control, setControl] = useState<ViewerControl>();
   const reading = useAsk(store);
   const over = hasEnded(state);
   const [links, linkList] = useShareLinks(store, id);
   const refreshLinks = () => linkList.request();
-  const sharing = { store, id, onChange: refreshLinks, onFailure: say };
+  const sharing = { store, id, onChange: refreshLinks, onFailure: notify };
 
   return (
     <section class="watch">
@@ -46,7 +46,7 @@ export function Watch({ store, desktop }: { store: Store; desktop: Container }) 
               Read the text
             </button>
             <ShareLinks {...sharing} />
-            <StopButton store={store} desktop={desktop} onFailure={say} />
+            <StopButton store={store} desktop={desktop} onFailure={notify} />
           </>
         )}
       </div>

@@ -12,7 +12,7 @@ type Props = { store: Store; id: string; control: ViewerControl | undefined; onR
 /** Who watches; each can be sent away, and the link of a guest be made void. */
 export function Watchers({ store, id, control, onRevoked }: Props) {
   const [watchers, setWatchers] = useState<Watcher[]>([]);
-  const [notice, say] = useNotice();
+  const [notice, notify] = useNotice();
   // The relay is asked: a request to the edge would count against the user's rate limits.
   const look = async () => {
     if (document.visibilityState !== 'visible') return;
@@ -28,7 +28,7 @@ export function Watchers({ store, id, control, onRevoked }: Props) {
     const timer = setInterval(look, LOOK_EVERY_MS);
     return () => clearInterval(timer);
   }, [store, id, control?.viewerId, holdingViewer(control?.holder ?? null)]);
-  const [pending, act] = useAction(say);
+  const [pending, act] = useAction(notify);
   const disconnect = (viewerId: string) => () =>
     act(async () => {
       await store.api.edge.expelViewer(id, viewerId);

@@ -94,8 +94,8 @@ test('events that are not recorded yet say so', () => {
 test('a document that is no AsyncAPI is not taken for one', () => {
   const validate = specification();
   const [name = ''] = Object.keys(document.operations);
-  const broken = { ...document, operations: { [name]: { ...document.operations[name], action: 'tell' } } };
-  expect([validate({ ...document, info: {} }), validate(broken)]).toEqual([false, false]);
+  const invalid = { ...document, operations: { [name]: { ...document.operations[name], action: 'tell' } } };
+  expect([validate({ ...document, info: {} }), validate(invalid)]).toEqual([false, false]);
 });
 
 test('a message is as the schema of its type, and no other type, says', () => {

@@ -204,13 +204,13 @@ describe('every answer', () => {
 });
 
 test('a deployment that is misconfigured says so without details, and logs the variable', async () => {
-  const broken = await startTestEdge({ AUTH_SECRET: 'too-short' });
+  const invalid = await startTestEdge({ AUTH_SECRET: 'too-short' });
   try {
-    const { status, body } = await broken.call(undefined, 'GET', '/health/live');
+    const { status, body } = await invalid.call(undefined, 'GET', '/health/live');
     expect([status, body.code]).toEqual([500, 'internal']);
     expect(JSON.stringify(body)).not.toContain('AUTH_SECRET');
-    expect(broken.lines.join('\n')).toContain('AUTH_SECRET: use at least 32 characters');
+    expect(invalid.lines.join('\n')).toContain('AUTH_SECRET: use at least 32 characters');
   } finally {
-    await broken.stop();
+    await invalid.stop();
   }
 });

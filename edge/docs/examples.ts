@@ -18,7 +18,7 @@ const TICKET_ID = '5f0c7a52-8f0e-4c59-9b1f-0e9a6f1d7c33';
 const MODEL = 'desk-tiny';
 const CREATED = '2026-11-25T09:00:00.000Z';
 const STARTED = '2026-11-25T09:00:00.250Z';
-const LATER = '2026-11-25T10:00:00.250Z';
+const FINISHED_AT = '2026-11-25T10:00:00.250Z';
 
 export const JOB: Job = {
   id: JOB_ID,
@@ -55,7 +55,7 @@ export const DESKTOP: Container = {
   incarnation: 1,
   createdAt: CREATED,
   startedAt: STARTED,
-  expiresAt: LATER,
+  expiresAt: FINISHED_AT,
   jobId: JOB_ID,
 };
 export const VIEWERS: Viewers = {
@@ -81,13 +81,13 @@ export const SHARE_LINK: ShareLink = {
   containerId: CONTAINER_ID,
   mode: 'view',
   createdAt: STARTED,
-  expiresAt: LATER,
+  expiresAt: FINISHED_AT,
 };
 export const TICKET: Ticket = {
   id: TICKET_ID,
   token: 'eyJhbGciOiJIUzI1NiJ9.…',
   url: 'https://relay.example.com',
-  expiresAt: LATER,
+  expiresAt: FINISHED_AT,
 };
 
 export const LIMITS: Limits = {

@@ -1,4 +1,4 @@
-import { cutText } from '@warmwind/shared/text';
+import { truncateText } from '@warmwind/shared/text';
 import { createMiddleware } from 'hono/factory';
 import type { AppEnv } from '../env.ts';
 import { log } from './log.ts';
@@ -10,7 +10,7 @@ export const accessLog = createMiddleware<AppEnv>(async (c, next) => {
   log.info('request', {
     requestId: c.get('requestId'),
     method: c.req.method,
-    path: cutText(c.req.path, 200),
+    path: truncateText(c.req.path, 200),
     status: c.res.status,
     ms: Date.now() - started,
     userId: c.get('user')?.id,

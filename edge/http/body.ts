@@ -5,7 +5,7 @@ import type { AppEnv } from '../env.ts';
 import { HeldBody } from './body-budget.ts';
 import { badRequest } from './errors.ts';
 import { checkJson } from './media-type.ts';
-import { brokenTexts } from './text.ts';
+import { malformedTexts } from './text.ts';
 
 /** The largest body of a request, bytes; and of one that carries an image. */
 const MAX_BYTES = 256 * 1024;
@@ -150,8 +150,8 @@ function parse(bytes: Uint8Array): unknown {
   } catch {
     throw badRequest([{ path: '', message: 'the body is not valid JSON' }]);
   }
-  const broken = brokenTexts(text, value);
-  if (broken.length > 0) throw badRequest(broken);
+  const malformed = malformedTexts(text, value);
+  if (malformed.length > 0) throw badRequest(malformed);
   return value;
 }
 

@@ -1,5 +1,5 @@
 import { ApiError } from '@warmwind/shared/errors';
-import { cutText } from '@warmwind/shared/text';
+import { truncateText } from '@warmwind/shared/text';
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { z } from 'zod';
@@ -38,8 +38,8 @@ function toApiError(error: unknown, c: Context<AppEnv>): ApiError {
   }
   log.error('unexpected error', {
     requestId: c.get('requestId'),
-    path: cutText(c.req.path, 200),
-    error: error instanceof Error ? `${error.name}: ${cutText(error.message, 200)}` : typeof error,
+    path: truncateText(c.req.path, 200),
+    error: error instanceof Error ? `${error.name}: ${truncateText(error.message, 200)}` : typeof error,
     stack:
       error instanceof Error
         ? error.stack
@@ -62,7 +62,7 @@ export function onInvalid(result: { success: boolean; error?: z.core.$ZodError }
     if (issue.code !== 'unrecognized_keys') return [{ path: path.join('.'), message: issue.message }];
     return issue.keys
       .slice(0, 20)
-      .map((key) => ({ path: [...path, cutText(key, 64)].join('.'), message: issue.message }));
+      .map((key) => ({ path: [...path, truncateText(key, 64)].join('.'), message: issue.message }));
   });
   throw badRequest(issues);
 }

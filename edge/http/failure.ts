@@ -1,4 +1,4 @@
-import { cutText } from '@warmwind/shared/text';
+import { truncateText } from '@warmwind/shared/text';
 /**
  * Why Redis or the ledger failed, for the log and for probes. What their clients add stays out of it: the whole command,
  * or the query with its values.
@@ -9,5 +9,5 @@ export function failureOf(error: unknown): { error: string } {
   if (!(inner instanceof Error)) return { error: typeof inner };
   const [message = ''] = inner.message.split(', command was: ');
   const code = 'code' in inner && typeof inner.code === 'string' ? ` ${inner.code}` : '';
-  return { error: `${inner.name}${code}: ${cutText(message, 200)}` };
+  return { error: `${inner.name}${code}: ${truncateText(message, 200)}` };
 }

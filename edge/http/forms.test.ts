@@ -40,11 +40,11 @@ describe('a Content-Type means the same', () => {
       const answer = await post(path, path === '/realtime/token' ? ticket : '{"x":1}', {
         'Content-Type': type,
       });
-      const said = await answer.text();
-      expect([path, answer.status, said.length]).toEqual([
+      const text = await answer.text();
+      expect([path, answer.status, text.length]).toEqual([
         path,
         path === '/realtime/token' ? 200 : 400,
-        said.length,
+        text.length,
       ]);
     }
   });

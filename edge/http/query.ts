@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { cutText } from '@warmwind/shared/text';
+import { truncateText } from '@warmwind/shared/text';
 import type { MiddlewareHandler } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { badRequest } from './errors.ts';
@@ -18,5 +18,5 @@ export const noQuery: MiddlewareHandler<AppEnv> = (c, next) => {
   const names = Object.keys(c.req.queries()).slice(0, 20);
   if (names.length === 0) return next();
   const message = 'unknown parameter: this route has none';
-  throw badRequest(names.map((name) => ({ path: cutText(name, 64), message })));
+  throw badRequest(names.map((name) => ({ path: truncateText(name, 64), message })));
 };

@@ -59,10 +59,10 @@ describe('405', () => {
       const allowed = answer.headers.get('Allow') ?? '';
       expect([path, answer.status]).toEqual([path, 405]);
       expect(allowed.split(', ')).toEqual(expect.arrayContaining(has));
-      const told = path.startsWith('/v1/')
+      const message = path.startsWith('/v1/')
         ? { error: { code: 'method_not_allowed', message: expect.stringContaining(allowed) } }
         : { code: 'method_not_allowed', statusCode: 405, message: expect.stringContaining(allowed) };
-      expect(answer.body).toMatchObject(told);
+      expect(answer.body).toMatchObject(message);
     }
   });
 
@@ -124,8 +124,8 @@ describe('an issue', () => {
     ['/realtime/token', { mode: 'own' }, { mode: 'must be one of: view, control' }],
   ])('of %s %j says in plain words what would be right', async (path, body, issues) => {
     const answer = await edge.call('ada', 'POST', path, { body });
-    const told = answer.body.issues as { path: string; message: string }[];
-    expect([answer.status, Object.fromEntries(told.map((issue) => [issue.path, issue.message]))]).toEqual([
+    const message = answer.body.issues as { path: string; message: string }[];
+    expect([answer.status, Object.fromEntries(message.map((issue) => [issue.path, issue.message]))]).toEqual([
       400,
       issues,
     ]);

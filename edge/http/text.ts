@@ -9,7 +9,7 @@ const MESSAGE = 'has half a surrogate pair, which is no character: send whole ch
  * Finds strings and names that are no Unicode text. Only an escape can make one, for the bytes are UTF-8.
  * @param json what `value` was parsed from
  */
-export function brokenTexts(json: string, value: unknown): Issue[] {
+export function malformedTexts(json: string, value: unknown): Issue[] {
   if (!ESCAPED_SURROGATE.test(json)) return [];
   const issues: Issue[] = [];
   const left: { path: string; value: unknown }[] = [{ path: '', value }];

@@ -88,10 +88,10 @@ test('a flood of bodies that are refused for their user makes no trips, and othe
   // Eight are waited for, and charged as they take their time.
   await waitFor('the others to count', async () => (await used('flo')) === 8);
   expect(edge.trips()).toBeLessThan(60);
-  const brokenOff = () => edge.lines.filter((line) => line.includes('broke off')).length;
+  const interrupted = () => edge.lines.filter((line) => line.includes('broke off')).length;
   edge.lines.length = 0;
   for (const { socket } of begun) socket.destroy();
-  await waitFor('those that were waited for to end', () => brokenOff() === 8);
+  await waitFor('those that were waited for to end', () => interrupted() === 8);
   const { status } = await edge.call('gil', 'POST', '/inference', { body: { model: 'm', prompt: 'p' } });
   expect(status).toBe(202);
 });

@@ -1,6 +1,6 @@
 import { keys } from '@warmwind/shared/keys';
 import type { Limits } from '@warmwind/shared/limits';
-import { needed } from '../redis/record.ts';
+import { orUnavailable } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 
 /**
@@ -9,7 +9,7 @@ import type { Services } from '../services.ts';
  */
 export async function currentLimits({ config, limiter, redis }: Services, user: string): Promise<Limits> {
   const now = `(${Date.now()}`;
-  const [{ tiers }, [jobs = 0, desktops = 0]] = await needed(
+  const [{ tiers }, [jobs = 0, desktops = 0]] = await orUnavailable(
     Promise.all([
       limiter.peek(user, ['user', 'containers.start']),
       redis

@@ -3,7 +3,7 @@ import type { Redis } from '@upstash/redis/cloudflare';
 import type { LimitScope, RateLimits } from '@warmwind/shared/limits';
 import type { Decision, Scope } from './decision.ts';
 import { Denials } from './denials.ts';
-import { Pace } from './pace.ts';
+import { BandwidthController } from './pace.ts';
 import { slidingLog } from './sliding-log.ts';
 
 /** How fast requests are refused that the limiter need not be asked about. */
@@ -15,7 +15,7 @@ export class Limiter {
   readonly #limits: RateLimits;
   readonly #ratelimits = new Map<string, Ratelimit>();
   readonly #denials = new Denials();
-  readonly #refusals = new Pace(REFUSALS);
+  readonly #refusals = new BandwidthController(REFUSALS);
 
   /** @param redis a client that bounds its trips itself; see `createRedis` */
   constructor(redis: Redis, limits: RateLimits) {

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
-import { Pace } from './pace.ts';
+import { BandwidthController } from './pace.ts';
 
 describe('Pace', () => {
   test('lets a burst pass, spreads what is beyond it, and lets other subjects pass meanwhile', async () => {
-    const pace = new Pace({ perSecond: 20, burst: 5 });
+    const pace = new BandwidthController({ perSecond: 20, burst: 5 });
     const order: string[] = [];
     const ask = async (subject: string) => {
       expect(await pace.wait(subject)).toBe(true);
@@ -17,7 +17,7 @@ describe('Pace', () => {
   });
 
   test('lets a bounded number wait', async () => {
-    const pace = new Pace({ perSecond: 1, burst: 1 });
+    const pace = new BandwidthController({ perSecond: 1, burst: 1 });
     // More than may begin to wait in two seconds.
     const waited = await Promise.all(Array.from({ length: 2500 }, () => pace.wait('ada')));
     expect(waited.filter((one) => !one).length).toBeGreaterThanOrEqual(499);

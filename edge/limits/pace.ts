@@ -15,7 +15,7 @@ export type PaceOptions = {
  * Spreads the requests of each subject over time, within this isolate: a request beyond the pace waits, for a second at
  * most. A client that repeats its request as soon as it is answered thereby slows itself, and no other client.
  */
-export class Pace {
+export class BandwidthController {
   readonly #intervalMs: number;
   readonly #burst: number;
   /** When the last request of each subject is due, ms; the subjects of the latest requests are last. */

@@ -14,7 +14,7 @@ const resultOf = (text: string) => ({
 const completed = (text: string) => envelopeOf('job.completed', { result: resultOf(text) });
 
 /** All that is said of these events. */
-function said(...events: Envelope[]): string {
+function textOf(...events: Envelope[]): string {
   const answer = new Answer('j', 1);
   return events.map((each) => answer.take(each).text).join('');
 }
@@ -23,45 +23,45 @@ test('attempts that say the same are one answer, wherever each of them ends and 
   const text = fc.string({ minLength: 1, maxLength: 30 });
   const ends = fc.array(fc.nat(30), { maxLength: 4 });
   fc.assert(
-    fc.property(text, ends, fc.integer({ min: 1, max: 5 }), (whole, attempts, size) => {
-      const tell = (end: number) => {
+    fc.property(text, ends, fc.integer({ min: 1, max: 5 }), (answerText, attempts, size) => {
+      const endAs = (end: number) => {
         const pieces = [];
-        for (let at = 0; at < end; at += size) pieces.push(output(whole.slice(at, Math.min(end, at + size))));
+        for (let at = 0; at < end; at += size) pieces.push(output(answerText.slice(at, Math.min(end, at + size))));
         return [active, ...pieces];
       };
-      const events = [...attempts.map((end) => Math.min(end, whole.length)), whole.length].flatMap(tell);
-      expect(said(envelopeOf('job.queued'), ...events, completed(whole))).toBe(whole);
+      const events = [...attempts.map((end) => Math.min(end, answerText.length)), answerText.length].flatMap(endAs);
+      expect(textOf(envelopeOf('job.queued'), ...events, completed(answerText))).toBe(answerText);
     }),
   );
 });
 
 test('an attempt that says something else ends the answer, whether it is longer or shorter', () => {
-  expect(() => said(active, output('Once upon'), active, output('On'), output('ly'))).toThrow('differs');
-  expect(() => said(active, output('Once'), active, output('Once upon'), completed('Once more'))).toThrow(
+  expect(() => textOf(active, output('Once upon'), active, output('On'), output('ly'))).toThrow('differs');
+  expect(() => textOf(active, output('Once'), active, output('Once upon'), completed('Once more'))).toThrow(
     'differs',
   );
-  expect(() => said(active, output('Once upon'), active, completed('Once'))).toThrow('differs');
+  expect(() => textOf(active, output('Once upon'), active, completed('Once'))).toThrow('differs');
 });
 
 test('the result says what no event did', () => {
-  expect(said(active, output('Once '), completed('Once upon a time'))).toBe('Once upon a time');
-  expect(said(completed('Once'))).toBe('Once');
+  expect(textOf(active, output('Once '), completed('Once upon a time'))).toBe('Once upon a time');
+  expect(textOf(completed('Once'))).toBe('Once');
 });
 
 test('after a log was trimmed, what has no place is left to the next attempt or the result', () => {
   const record = { id: 'j', progress: 10, run: 1, attemptsMade: 0, createdAt: new Date().toISOString() };
   const snapshot = envelopeOf('job.snapshot', { ...record, state: 'active' });
-  expect(said(snapshot, output('a time'), completed('Once upon a time'))).toBe('Once upon a time');
-  expect(said(active, output('Once'), snapshot, output('a'), active, output('Once upon'))).toBe('Once upon');
+  expect(textOf(snapshot, output('a time'), completed('Once upon a time'))).toBe('Once upon a time');
+  expect(textOf(active, output('Once'), snapshot, output('a'), active, output('Once upon'))).toBe('Once upon');
   const over = (state: string, more: object) =>
     envelopeOf('job.snapshot', { ...record, state, progress: 100, ...more });
-  expect(said(over('completed', { result: resultOf('Once') }))).toBe('Once');
+  expect(textOf(over('completed', { result: resultOf('Once') }))).toBe('Once');
   const error = { code: 'model_missing', message: 'No host serves it.', retryable: false };
-  expect(() => said(over('failed', { error }))).toThrow('No host serves it.');
+  expect(() => textOf(over('failed', { error }))).toThrow('No host serves it.');
 });
 
 test('events of another run are not of this answer', () => {
-  expect(said(active, output('Once'), output('x', 2), output(' upon'))).toBe('Once upon');
+  expect(textOf(active, output('Once'), output('x', 2), output(' upon'))).toBe('Once upon');
 });
 
 test.each([

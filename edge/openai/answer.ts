@@ -2,7 +2,7 @@ import type { Envelope } from '@warmwind/shared/events';
 import { GenerationResult } from '@warmwind/shared/inference';
 import { isTerminal, type Job, type JobError } from '@warmwind/shared/jobs';
 import type { z } from 'zod';
-import { NoAnswer } from './errors.ts';
+import { NoAnswerError } from './errors.ts';
 
 /** What of a job's result makes an answer. */
 const Result = GenerationResult.pick({ text: true, finishReason: true, usage: true });
@@ -19,7 +19,7 @@ export class Answer {
   readonly #run: number;
   readonly #jobId: string;
   /** All that was said, and how much of it the present attempt has said as well. */
-  #said = '';
+  #emitted = '';
   #confirmed = 0;
   /** Some of the present attempt's text is lost: what follows it has no place. */
   #torn = false;
@@ -38,9 +38,9 @@ export class Answer {
         this.#torn = false;
         return { text: '' };
       case 'job.output':
-        return { text: this.#torn ? '' : this.#goOn(event.data.text) };
+        return { text: this.#torn ? '' : this.#resume(event.data.text) };
       case 'job.completed':
-        return this.#whole(event.data.result);
+        return this.#completed(event.data.result);
       case 'job.failed':
       case 'job.timed_out':
       case 'job.cancelled':
@@ -52,21 +52,21 @@ export class Answer {
     }
   }
 
-  #goOn(text: string): string {
-    const known = this.#said.slice(this.#confirmed, this.#confirmed + text.length);
+  #resume(text: string): string {
+    const known = this.#emitted.slice(this.#confirmed, this.#confirmed + text.length);
     if (!text.startsWith(known)) throw this.#differs();
     const fresh = text.slice(known.length);
     this.#confirmed += text.length;
-    this.#said += fresh;
+    this.#emitted += fresh;
     return fresh;
   }
 
-  #whole(value: unknown): Step {
+  #completed(value: unknown): Step {
     const { data: result } = Result.safeParse(value);
-    if (!result) throw new NoAnswer(503, 'The job has no answer in words.', 'unavailable');
-    if (!result.text.startsWith(this.#said)) throw this.#differs();
-    const text = result.text.slice(this.#said.length);
-    this.#said = result.text;
+    if (!result) throw new NoAnswerError(503, 'The job has no answer in words.', 'unavailable');
+    if (!result.text.startsWith(this.#emitted)) throw this.#differs();
+    const text = result.text.slice(this.#emitted.length);
+    this.#emitted = result.text;
     return { text, result };
   }
 
@@ -74,18 +74,18 @@ export class Answer {
   #caughtUp(job: Job): Step {
     this.#torn = true;
     if (job.run !== this.#run) return { text: '' };
-    if (job.state === 'completed') return this.#whole(job.result);
+    if (job.state === 'completed') return this.#completed(job.result);
     if (isTerminal(job.state)) throw this.#failed(job.state, job.error);
     return { text: '' };
   }
 
-  #failed(state: string, error: JobError | undefined): NoAnswer {
-    if (error) return NoAnswer.ofJob(error);
-    return new NoAnswer(409, `The job was ${state.replace('_', ' ')}.`, state);
+  #failed(state: string, error: JobError | undefined): NoAnswerError {
+    if (error) return NoAnswerError.ofJob(error);
+    return new NoAnswerError(409, `The job was ${state.replace('_', ' ')}.`, state);
   }
 
-  #differs(): NoAnswer {
-    return new NoAnswer(
+  #differs(): NoAnswerError {
+    return new NoAnswerError(
       503,
       `The answer was begun anew and differs from what was sent: ask again, or for the job ${this.#jobId}.`,
       'answer_restarted',

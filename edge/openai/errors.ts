@@ -11,7 +11,7 @@ export const isOpenAi = (path: string): boolean => path.startsWith('/v1/');
 
 /** Every failed answer of theirs. */
 export function openAiErrorResponse(error: unknown, c: Context<AppEnv>): Response {
-  if (!(error instanceof NoAnswer)) return errorResponse(error, c, openAiBody);
+  if (!(error instanceof NoAnswerError)) return errorResponse(error, c, openAiBody);
   if (error.status === 429 || error.status === 503) c.header('Retry-After', '1');
   return c.json(error.body, error.status);
 }
@@ -40,7 +40,7 @@ const REFUSED: Record<string, { code: string; status: 400 | 404 | 429 | 504; par
 };
 
 /** Why there is no answer, or no more of it. */
-export class NoAnswer extends Error {
+export class NoAnswerError extends Error {
   override name = 'NoAnswer';
   readonly status: ContentfulStatusCode;
   readonly body: OpenAiErrorBody;
@@ -51,15 +51,15 @@ export class NoAnswer extends Error {
     this.body = openAiError(status, message, code, param);
   }
 
-  static ofJob({ code, message }: JobError): NoAnswer {
+  static ofJob({ code, message }: JobError): NoAnswerError {
     const { status, code: known, param } = REFUSED[code] ?? { status: 503 as const, code };
-    return new NoAnswer(status, message, known, param);
+    return new NoAnswerError(status, message, known, param);
   }
 }
 
 /** The error that any failure while answering is told as. */
-export function noAnswer(error: unknown): NoAnswer {
-  if (error instanceof NoAnswer) return error;
-  if (error instanceof ApiError) return new NoAnswer(error.status, error.message, error.code);
-  return new NoAnswer(503, 'The answer can not be read now: ask again.', 'unavailable');
+export function noAnswer(error: unknown): NoAnswerError {
+  if (error instanceof NoAnswerError) return error;
+  if (error instanceof ApiError) return new NoAnswerError(error.status, error.message, error.code);
+  return new NoAnswerError(503, 'The answer can not be read now: ask again.', 'unavailable');
 }

@@ -4,7 +4,7 @@ import { pause } from '@warmwind/shared/client/pause';
 import { isEnvelope } from '@warmwind/shared/contract/events';
 import type { Envelope } from '@warmwind/shared/events';
 import type { Relay } from '../realtime/relay.ts';
-import { NoAnswer } from './errors.ts';
+import { NoAnswerError } from './errors.ts';
 
 /** How often in a row, and how far apart, a stream that broke off is taken up again. */
 const TRIES = 12;
@@ -32,7 +32,7 @@ export async function* jobEvents(
     }
     signal.throwIfAborted();
     if (++tries > TRIES) {
-      throw new NoAnswer(503, `The answer can not be read now: ask for the job ${jobId}.`, 'unavailable');
+      throw new NoAnswerError(503, `The answer can not be read now: ask for the job ${jobId}.`, 'unavailable');
     }
     await pause(backoff(tries, PAUSES), signal);
   }

@@ -1,6 +1,6 @@
 import { type InferenceInput, OCR_MODEL } from '@warmwind/shared/inference';
 import type { ChatRequest } from '@warmwind/shared/openai';
-import { NoAnswer } from './errors.ts';
+import { NoAnswerError } from './errors.ts';
 
 const MAX_SEED = 2 ** 31;
 
@@ -13,7 +13,7 @@ export function inferenceInput(request: ChatRequest): InferenceInput {
   const { model, messages, temperature, seed, stop, top_p: topP } = request;
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   if (model === OCR_MODEL) {
-    throw new NoAnswer(404, `${model} reads images: see POST /inference.`, 'model_not_found', 'model');
+    throw new NoAnswerError(404, `${model} reads images: see POST /inference.`, 'model_not_found', 'model');
   }
   return {
     model,

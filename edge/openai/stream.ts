@@ -9,7 +9,7 @@ import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import type { AppEnv } from '../env.ts';
 import type { Step } from './answer.ts';
-import { NoAnswer, noAnswer } from './errors.ts';
+import { NoAnswerError, noAnswer } from './errors.ts';
 import { BEAT_MS, type Waiting } from './waiting.ts';
 
 /** How long an answer may stream, ms. */
@@ -28,8 +28,8 @@ export async function streamed(
   return streamSSE(c, async (stream) => {
     stream.onAbort(() => waiting.leave());
     const beat = setInterval(() => void stream.write(': still here\n\n'), BEAT_MS);
-    const tooLate = new NoAnswer(504, 'The answer took too long.', 'timeout');
-    const late = setTimeout(() => waiting.leave(tooLate), STREAM_WITHIN_MS);
+    const timeoutError = new NoAnswerError(504, 'The answer took too long.', 'timeout');
+    const late = setTimeout(() => waiting.leave(timeoutError), STREAM_WITHIN_MS);
     const send = (data: object) => stream.writeSSE({ data: JSON.stringify(data) });
     try {
       await send(completionChunk(head, { role: 'assistant', content: '' }));

@@ -3,23 +3,23 @@ import { ATTEMPT_TIMEOUT_MS } from '@warmwind/shared/queues';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import type { Result, Step } from './answer.ts';
-import { NoAnswer, noAnswer } from './errors.ts';
+import { NoAnswerError, noAnswer } from './errors.ts';
 import { BEAT_MS, type Waiting } from './waiting.ts';
 
 /** How long a whole answer is waited for, ms. */
-const WHOLE_WITHIN_MS = ATTEMPT_TIMEOUT_MS;
+const COMPLETE_WITHIN_MS = ATTEMPT_TIMEOUT_MS;
 
 /**
  * The answer in one piece. One that takes its time begins with blanks, which are nothing to who reads JSON; when it fails
  * after that, what its client gets is the error and a connection that breaks.
  */
-export async function whole(
+export async function bufferedCompletion(
   c: Context<AppEnv>,
   steps: AsyncGenerator<Step>,
   { head, waiting }: { head: CompletionHead; waiting: Waiting },
 ): Promise<Response> {
-  const tooLate = new NoAnswer(504, 'The answer took too long: ask for a stream.', 'timeout');
-  const late = setTimeout(() => waiting.leave(tooLate), WHOLE_WITHIN_MS);
+  const timeoutError = new NoAnswerError(504, 'The answer took too long: ask for a stream.', 'timeout');
+  const late = setTimeout(() => waiting.leave(timeoutError), COMPLETE_WITHIN_MS);
   const answer = resultOf(steps).then(({ text, finishReason, usage }) =>
     completion(head, { text, finishReason, usage: usageOf(usage.inputTokens, usage.outputTokens) }),
   );
@@ -43,18 +43,18 @@ function afterBlanks(answer: Promise<object>, waiting: Waiting): ReadableStream<
   let beat: ReturnType<typeof setInterval> | undefined;
   return new ReadableStream<Uint8Array>({
     start(controller) {
-      const say = (text: string) => controller.enqueue(encoder.encode(text));
-      say(' ');
-      beat = setInterval(() => say(' '), BEAT_MS);
+      const enqueue = (text: string) => controller.enqueue(encoder.encode(text));
+      enqueue(' ');
+      beat = setInterval(() => enqueue(' '), BEAT_MS);
       answer
         .finally(() => clearInterval(beat))
         .then(
-          (whole) => {
-            say(JSON.stringify(whole));
+          (completed) => {
+            enqueue(JSON.stringify(completed));
             controller.close();
           },
           (error: unknown) => {
-            say(JSON.stringify(noAnswer(error).body));
+            enqueue(JSON.stringify(noAnswer(error).body));
             controller.error(error);
           },
         )

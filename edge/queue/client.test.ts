@@ -5,7 +5,7 @@ import { startCounter } from '../../infra/edge/counter.ts';
 import { startGateway, type TestGateway, TOKEN } from '../../infra/gateway/testing.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { createRestClient } from './client.ts';
-import { QueueUnavailable, RestTransport } from './transport.ts';
+import { QueueUnavailableError, RestTransport } from './transport.ts';
 
 let gateway: TestGateway;
 let counter: Awaited<ReturnType<typeof startCounter>>;
@@ -176,7 +176,7 @@ describe('a queue that can not be asked', () => {
     await prompt.add('n', {}, { jobId: 'before' });
     gateway.redis.freeze();
     try {
-      await expect(prompt.add('n', {}, { jobId: 'frozen' })).rejects.toThrow(QueueUnavailable);
+      await expect(prompt.add('n', {}, { jobId: 'frozen' })).rejects.toThrow(QueueUnavailableError);
     } finally {
       gateway.redis.thaw();
     }
@@ -192,7 +192,7 @@ describe('a queue that can not be asked', () => {
     const stranger = overRest({ token });
     open.push(stranger);
     const refused = await stranger.add('n', {}).catch((error: Error) => error);
-    expect(refused).toBeInstanceOf(QueueUnavailable);
+    expect(refused).toBeInstanceOf(QueueUnavailableError);
     expect(String(refused)).toBe('QueueUnavailable: the queue refused our token');
     expect(await stock.getJobCounts()).toMatchObject({ waiting: 0 });
   });

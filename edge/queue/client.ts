@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { cutText } from '@warmwind/shared/text';
+import { truncateText } from '@warmwind/shared/text';
 import type { IRedisClient, IRedisTransaction } from 'bullmq';
 import { toRecord } from '../redis/record.ts';
 import { COMMANDS } from './commands.ts';
@@ -17,7 +17,7 @@ const read = (name: Name, result: unknown): unknown =>
   name === 'hgetall' ? toRecord((result ?? []) as string[]) : result;
 
 /** Commands that go along with every script, in its trip, and who hears what they answer. */
-export type Aside = { commands: Command[]; heard: (results: unknown[]) => void };
+export type Aside = { commands: Command[]; onResults: (results: unknown[]) => void };
 
 /**
  * BullMQ's Redis client over the Upstash REST protocol, for producers: it adds, reads and removes jobs, each in one
@@ -34,7 +34,7 @@ export function createRestClient(options: RestOptions, aside?: Aside): IRedisCli
     const [reply, ...others] = await transport.batch('/pipeline', [script, ...aside.commands]);
     const [error, result] = toTuple(undefined, reply ?? { error: 'no answer' });
     if (error) throw error;
-    aside.heard(others.map((other) => other.result));
+    aside.onResults(others.map((other) => other.result));
     return result;
   };
   const commands = Object.fromEntries(
@@ -121,7 +121,7 @@ function createBatch(
 }
 
 function toTuple(name: Name | undefined, { result, error }: Reply): [Error | null, unknown] {
-  if (error !== undefined) return [new RedisError(cutText(error, 200)), null];
+  if (error !== undefined) return [new RedisError(truncateText(error, 200)), null];
   return [null, name ? read(name, result) : result];
 }
 

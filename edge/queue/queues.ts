@@ -15,7 +15,7 @@ export class Queues {
   readonly #options: RestOptions;
   readonly #maxWaiting: number;
   readonly #queues = new Map<string, Queue<JobData>>();
-  readonly #heard = new Map<string, { waiting: number; at: number }>();
+  readonly #lengths = new Map<string, { waiting: number; at: number }>();
 
   /** @param maxWaiting jobs that wait in a queue from which on it is full */
   constructor(options: RestOptions, maxWaiting: number) {
@@ -26,13 +26,13 @@ export class Queues {
   get(name: string): Queue<JobData> {
     const known = this.#queues.get(name);
     if (known) return known;
-    const heard = (lengths: unknown[]) => {
+    const onLengths = (lengths: unknown[]) => {
       const waiting = lengths.reduce<number>((sum, length) => sum + Number(length ?? 0), 0);
-      this.#heard.set(name, { waiting, at: Date.now() });
+      this.#lengths.set(name, { waiting, at: Date.now() });
     };
     const created = new Queue<JobData>(name, {
-      connection: createRestClient(this.#options, { commands: lengthsOf(name), heard }),
-      prefix: keys.bull(name),
+      connection: createRestClient(this.#options, { commands: lengthsOf(name), onResults: onLengths }),
+      prefix: keys.bullmqPrefix(name),
       // Workers write the queue's meta; here it would be a second trip.
       skipMetasUpdate: true,
     });
@@ -46,19 +46,19 @@ export class Queues {
    */
   async isFull(name: string): Promise<boolean> {
     if (!this.#wasFull(name)) return false;
-    const { at = 0 } = this.#heard.get(name) ?? {};
+    const { at = 0 } = this.#lengths.get(name) ?? {};
     if (Date.now() - at >= BELIEVED_MS) await this.get(name).getJobCounts();
     return this.#wasFull(name);
   }
 
   #wasFull(name: string): boolean {
-    return (this.#heard.get(name)?.waiting ?? 0) >= this.#maxWaiting;
+    return (this.#lengths.get(name)?.waiting ?? 0) >= this.#maxWaiting;
   }
 }
 
 /** What asks for the number of waiting, paused, prioritized and delayed jobs. */
 function lengthsOf(name: string): Command[] {
-  const key = (list: string) => `${keys.bull(name)}:${name}:${list}`;
+  const key = (list: string) => `${keys.bullmqPrefix(name)}:${name}:${list}`;
   return [
     ['LLEN', key('wait')],
     ['LLEN', key('paused')],

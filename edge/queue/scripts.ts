@@ -26,7 +26,7 @@ export class Scripts {
   }
 
   /** The command that runs `name` by its hash; with `whole` the one that also brings the script. */
-  command(name: string, args: unknown[], whole: boolean): Command {
+  command(name: string, args: unknown[], complete: boolean): Command {
     const script = this.#scripts.get(name);
     if (!script) throw new TypeError(`there is no script ${name}`);
     const values = args.length === 1 && Array.isArray(args[0]) ? (args[0] as unknown[]) : args;
@@ -37,7 +37,7 @@ export class Scripts {
       return toHex(value);
     });
     script.sha ??= createHash('sha1').update(script.lua).digest('hex');
-    const head = whole ? ['EVAL', script.lua] : ['EVALSHA', script.sha];
+    const head = complete ? ['EVAL', script.lua] : ['EVALSHA', script.sha];
     return [...head, script.keys, ...encoded, binary.join()];
   }
 }

@@ -1,5 +1,5 @@
 import { parseJson } from '@warmwind/shared/json';
-import { cutText } from '@warmwind/shared/text';
+import { truncateText } from '@warmwind/shared/text';
 import { z } from 'zod';
 
 /** What Redis takes as an argument; bytes only as arguments of scripts (see `scripts.ts`). */
@@ -14,7 +14,7 @@ const Replies = z.union([z.array(Reply), Reply]);
 export type RestOptions = { url: string; token: string; timeoutMs: number };
 
 /** The queue could not be asked, or did not answer in time: what was sent may or may not have happened. */
-export class QueueUnavailable extends Error {
+export class QueueUnavailableError extends Error {
   override name = 'QueueUnavailable';
 }
 
@@ -37,7 +37,7 @@ export class RestTransport {
   /** One command. */
   async command(command: Command): Promise<unknown> {
     const { result, error } = await this.#post(Reply, '', command);
-    if (error !== undefined) throw new RedisError(cutText(error, 200));
+    if (error !== undefined) throw new RedisError(truncateText(error, 200));
     return result;
   }
 
@@ -45,7 +45,7 @@ export class RestTransport {
   async batch(path: '/pipeline' | '/multi-exec', commands: Command[]): Promise<Reply[]> {
     const replies = await this.#post(Replies, path, commands);
     if (Array.isArray(replies)) return replies;
-    throw new RedisError(cutText(replies.error ?? 'the batch was refused', 200));
+    throw new RedisError(truncateText(replies.error ?? 'the batch was refused', 200));
   }
 
   async #post<Schema extends z.ZodType>(
@@ -67,16 +67,16 @@ export class RestTransport {
       text = await response.text();
     } catch (error) {
       const late = error instanceof Error && error.name === 'TimeoutError';
-      throw new QueueUnavailable(
+      throw new QueueUnavailableError(
         late ? `the queue did not answer within ${timeoutMs} ms` : 'the queue can not be reached',
       );
     }
-    if (status === 401 || status === 403) throw new QueueUnavailable('the queue refused our token');
-    if (status >= 500) throw new QueueUnavailable(`the queue answered with HTTP ${status}`);
+    if (status === 401 || status === 403) throw new QueueUnavailableError('the queue refused our token');
+    if (status >= 500) throw new QueueUnavailableError(`the queue answered with HTTP ${status}`);
     try {
       return parseJson(schema, text);
     } catch {
-      throw new QueueUnavailable(`the queue answered HTTP ${status} with something else than a reply`);
+      throw new QueueUnavailableError(`the queue answered HTTP ${status} with something else than a reply`);
     }
   }
 }

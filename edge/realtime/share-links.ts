@@ -4,7 +4,7 @@ import { keys } from '@warmwind/shared/keys';
 import { addShareLink } from '@warmwind/shared/lua/share-link.lua';
 import { MAX_SHARE_LINKS, ShareLink } from '@warmwind/shared/realtime';
 import { log } from '../http/log.ts';
-import { needed, toRecord } from '../redis/record.ts';
+import { orUnavailable, toRecord } from '../redis/record.ts';
 import { type PreparedScript, prepareScript } from '../redis/redis.ts';
 
 /**
@@ -29,7 +29,7 @@ export class ShareLinks {
       now: Date.now(),
       maxLinks: MAX_SHARE_LINKS,
     };
-    const added = await needed(this.#add({ userId: user }, args));
+    const added = await orUnavailable(this.#add({ userId: user }, args));
     if (added === 1) return;
     throw new ApiError(
       'quota_exceeded',
@@ -40,7 +40,7 @@ export class ShareLinks {
 
   /** Newest first. @throws ApiError `unavailable` while Redis does not answer */
   async list(user: string): Promise<ShareLink[]> {
-    const fields = await needed(this.#redis.exec<string[]>(['HGETALL', keys.shareLinks(user)]));
+    const fields = await orUnavailable(this.#redis.exec<string[]>(['HGETALL', keys.shareLinks(user)]));
     const now = Date.now();
     return Object.values(toRecord(fields))
       .flatMap((field) => read(field) ?? [])

@@ -1,5 +1,5 @@
 import { keys } from '@warmwind/shared/keys';
-import { needed } from '../redis/record.ts';
+import { orUnavailable } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 
 /** Pairs of host and model that are looked at, at most. */
@@ -8,7 +8,7 @@ const MAX_SERVED = 10_000;
 /** @returns the models that are served now, each with the number of its hosts */
 export async function servedModels(redis: Services['redis']): Promise<Map<string, number>> {
   const alive = ['ZRANGEBYSCORE', keys.models(), `(${Date.now()}`, '+inf', 'LIMIT', '0', `${MAX_SERVED}`];
-  const served = await needed(redis.exec<string[]>(alive as [string, ...string[]]));
+  const served = await orUnavailable(redis.exec<string[]>(alive as [string, ...string[]]));
   const hosts = new Map<string, number>();
   for (const pair of served) {
     const id = pair.slice(pair.indexOf(' ') + 1);

@@ -12,10 +12,10 @@ export function toRecord(flat: string[]): Record<string, string> {
 
 /** All fields of one record; empty when there is none. One trip. */
 export const readRecord = async (redis: Redis, key: string): Promise<Record<string, string>> =>
-  toRecord(await needed(redis.exec<string[]>(['HGETALL', key])));
+  toRecord(await orUnavailable(redis.exec<string[]>(['HGETALL', key])));
 
 /** Awaits what a request can't do without: a failure of Redis becomes 503 `unavailable`. */
-export async function needed<T>(answer: Promise<T>): Promise<T> {
+export async function orUnavailable<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (error) {

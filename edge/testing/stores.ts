@@ -13,7 +13,7 @@ export const forget = ({ gateway }: TestEdge) => gateway.redis.client.flushall()
 /** Ids of what waits in a queue, in the order in which it is taken. */
 export async function waiting({ gateway }: TestEdge, queue = 'containers'): Promise<string[]> {
   const { client } = gateway.redis;
-  const place = `${keys.bull(queue)}:${queue}`;
+  const place = `${keys.bullmqPrefix(queue)}:${queue}`;
   const first = await client.lrange(`${place}:wait`, 0, -1);
   return [...first.reverse(), ...(await client.zrange(`${place}:prioritized`, 0, '-1'))];
 }

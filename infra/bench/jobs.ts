@@ -10,6 +10,6 @@ const HAND_BACKS = Number(process.env.HAND_BACKS ?? 15);
 const CANCELS = Number(process.env.CANCELS ?? 40);
 
 const throughput = await measureThroughput({ rounds: ROUNDS, jobs: JOBS });
-const moves = await measureJobs({ kills: KILLS, handBacks: HAND_BACKS, cancels: CANCELS });
+const moves = await measureJobs({ kills: KILLS, requeues: HAND_BACKS, cancels: CANCELS });
 const met = [report('throughput', throughput), report('moves', moves)];
 process.exit(met.every(Boolean) ? 0 : 1);

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { isTerminalEvent } from '@warmwind/shared/events';
 import { createLine, type Line } from '../../workers/testing/line.ts';
-import type { Said } from '../../workers/testing/solo.ts';
+import type { ProcessMessage } from '../../workers/testing/solo.ts';
 import type { Submitted } from '../../workers/testing/submissions.ts';
 import { waitFor } from '../testing/wait.ts';
 import { type Figure, median, percentile } from './report.ts';
@@ -15,19 +15,19 @@ const WAITING = 50;
 /** A worker process and what it has said. */
 class Peer {
   readonly #child: ChildProcess;
-  readonly #said: Said[] = [];
+  readonly #messages: ProcessMessage[] = [];
 
   constructor({ queueRedis, realtime }: Line) {
     const { PATH, LOCK_MS, STALLED_EVERY_MS } = process.env;
     const servers = { QUEUE_REDIS: queueRedis.url, REALTIME_REDIS: realtime.url };
     this.#child = fork(WORKER, { env: { PATH, LOCK_MS, STALLED_EVERY_MS, QUEUE, ...servers } });
-    this.#child.on('message', (said: Said) => this.#said.push(said));
+    this.#child.on('message', (message: ProcessMessage) => this.#messages.push(message));
   }
 
   /** When it said so, the last time. */
-  async when(what: Said['what'], jobId = ''): Promise<number> {
-    const said = () => this.#said.findLast((one) => one.what === what && one.jobId === jobId);
-    return (await waitFor(`${what} ${jobId}`, said, 60_000)).at;
+  async when(what: ProcessMessage['what'], jobId = ''): Promise<number> {
+    const last = () => this.#messages.findLast((one) => one.what === what && one.jobId === jobId);
+    return (await waitFor(`${what} ${jobId}`, last, 60_000)).at;
   }
 
   /** → when it was sent. */
@@ -93,7 +93,7 @@ async function measureCancels(line: Line, rounds: number) {
   const running: number[] = [];
   const waiting: number[] = [];
   const now = () => performance.timeOrigin + performance.now();
-  const told = ({ userId, jobId }: Submitted) =>
+  const recordedEnd = ({ userId, jobId }: Submitted) =>
     waitFor('the end to be told', async () =>
       (await line.events(userId, `job:${jobId}`)).some(({ type }) => isTerminalEvent(type)),
     );
@@ -102,7 +102,7 @@ async function measureCancels(line: Line, rounds: number) {
     await peer.when('begins', job.jobId);
     const at = now();
     await line.cancel(job);
-    await told(job);
+    await recordedEnd(job);
     running.push(Math.max(await peer.when('stops', job.jobId), now()) - at);
   }
   await line.queue(QUEUE).pause();
@@ -110,7 +110,7 @@ async function measureCancels(line: Line, rounds: number) {
     const job = await line.infer();
     const at = now();
     await line.cancel(job);
-    await told(job);
+    await recordedEnd(job);
     await waitFor('it to leave', async () => !(await line.queue(QUEUE).getJob(job.jobId)));
     waiting.push(now() - at);
   }
@@ -120,10 +120,10 @@ async function measureCancels(line: Line, rounds: number) {
   return { running, waiting };
 }
 
-export type MovesOptions = { kills: number; handBacks: number; cancels: number };
+export type MovesOptions = { kills: number; requeues: number; cancels: number };
 
 /** How soon a job is with another worker, or with none. */
-export async function measureJobs({ kills, handBacks, cancels }: MovesOptions): Promise<Figure[]> {
+export async function measureJobs({ kills, requeues, cancels }: MovesOptions): Promise<Figure[]> {
   const line = await createLine();
   // Others wait, after all that is measured: the queue is one of priorities.
   await Promise.all(
@@ -132,7 +132,7 @@ export async function measureJobs({ kills, handBacks, cancels }: MovesOptions): 
     ),
   );
   const { running, waiting } = await measureCancels(line, cancels);
-  const handedBack = await measureMoves(line, 'SIGTERM', handBacks, 4);
+  const handedBack = await measureMoves(line, 'SIGTERM', requeues, 4);
   const killed = await measureMoves(line, 'SIGKILL', kills, 4);
   await line.stop();
   const figures = (

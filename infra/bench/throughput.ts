@@ -27,7 +27,7 @@ type Contender = {
 const bareWorker = (line: Line, queue: string, processor: (job: Job<JobData>) => Promise<unknown>) =>
   new Worker(queue, processor, {
     connection: line.redis,
-    prefix: keys.bull(queue),
+    prefix: keys.bullmqPrefix(queue),
     concurrency: CONCURRENCY,
   });
 

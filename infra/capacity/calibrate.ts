@@ -25,7 +25,7 @@ const LARGE_BYTES = 10_000;
 /** Desktops with some viewers and listeners each, one with a crowd of both; the last has none. */
 const SMALL = [0, 1, 2, 3, 4, 5, 6, 7];
 const CROWD = [8];
-const NOBODY = [9];
+const NO_VIEWER = [9];
 const SOME = 20;
 const VIEWERS = 240;
 const LISTENERS = 120;
@@ -57,17 +57,17 @@ const STEPS: Step[] = [
   { on: CROWD, of: VIEWERS, fps: 7, frameBytes: 60_000 },
   { on: SMALL, of: SOME, events: 20 },
   { on: CROWD, of: LISTENERS, events: 25 },
-  { on: NOBODY, of: 0, fps: 120, frameBytes: 1000, subscribers: 4 },
-  { on: NOBODY, of: 0, fps: 1000, frameBytes: 1000, subscribers: 1 },
-  { on: NOBODY, of: 0, fps: 1000, frameBytes: 1000, subscribers: 4 },
-  { on: NOBODY, of: 0, fps: 400, frameBytes: 20_000, subscribers: 4 },
+  { on: NO_VIEWER, of: 0, fps: 120, frameBytes: 1000, subscribers: 4 },
+  { on: NO_VIEWER, of: 0, fps: 1000, frameBytes: 1000, subscribers: 1 },
+  { on: NO_VIEWER, of: 0, fps: 1000, frameBytes: 1000, subscribers: 4 },
+  { on: NO_VIEWER, of: 0, fps: 400, frameBytes: 20_000, subscribers: 4 },
 ];
 
 type Point = { step: Step; load: Load; taken: Taken };
 
 /** Measures loads that differ in one thing after another, and finds the costs that explain them all. */
 export async function calibrate(): Promise<Calibration> {
-  const trial = await startTrial({ nodes: 1, desktops: SMALL.length + CROWD.length + NOBODY.length });
+  const trial = await startTrial({ nodes: 1, desktops: SMALL.length + CROWD.length + NO_VIEWER.length });
   const points: Point[] = [];
   const measure = async (step: Step, open: Pick<Load, 'sockets' | 'followed'>) => {
     points.push(await measureStep(trial, step, open));
@@ -85,7 +85,7 @@ export async function calibrate(): Promise<Calibration> {
     for (const step of STEPS) await measure(step, ALL);
     const most = Math.max(...points.flatMap(({ taken }) => taken.rssMb));
     const [held, { relayMs: before }] = [await memory(), await trial.usage()];
-    await trial.open('screen', MORE, NOBODY);
+    await trial.open('screen', MORE, NO_VIEWER);
     const { relayMs: after } = await trial.usage();
     const socketMb = ((await memory()) - held) / MORE;
     // A relay does nothing for subscribers that are none.

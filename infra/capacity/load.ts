@@ -94,20 +94,20 @@ export const NAPS = 100;
 /** What a workload is for so many nodes. */
 export function loadOf(workload: Workload, nodes: number, spread = anywhere): Load {
   const { viewers, desktops, fps, frameBytes, events } = workload;
-  const heard = desktops === 0 ? 0 : desktops * spread(nodes, viewers / desktops);
+  const receivedFrames = desktops === 0 ? 0 : desktops * spread(nodes, viewers / desktops);
   return {
     nodes,
     sockets: viewers,
-    followed: heard,
+    followed: receivedFrames,
     shards: 1,
     naps: Math.min(desktops * (fps + events), NAPS),
     published: desktops * fps,
     publishedBytes: desktops * fps * frameBytes,
     appended: desktops * events,
-    copies: heard * (fps + events),
-    frames: heard * fps,
-    frameBytes: heard * fps * frameBytes,
-    events: heard * events,
+    copies: receivedFrames * (fps + events),
+    frames: receivedFrames * fps,
+    frameBytes: receivedFrames * fps * frameBytes,
+    events: receivedFrames * events,
     deliveries: viewers * fps,
     deliveryBytes: viewers * fps * frameBytes,
     eventDeliveries: viewers * events,

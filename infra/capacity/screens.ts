@@ -41,9 +41,9 @@ export async function measureScreen(program: Program | undefined): Promise<Scree
       bytes += message.length - FRAME_HEAD_BYTES;
     });
     await viewer.ssubscribe(screenKeys.down(stores.containerId));
-    const askForKey = () =>
+    const requestKeyframe = () =>
       stores.realtime.client.spublish(screenKeys.up(stores.containerId), JSON.stringify({ t: 'key' }));
-    await askForKey();
+    await requestKeyframe();
     await waitFor('a key frame', () => keyBytes > 0);
     await sleep(SETTLE_MS);
     const usage = async () => ({
@@ -57,7 +57,7 @@ export async function measureScreen(program: Program | undefined): Promise<Scree
     const after = await usage();
     const took = (after.at - before.at) / 1000;
     const seen = { frames, bytes };
-    await askForKey();
+    await requestKeyframe();
     await sleep(500);
     return {
       fps: seen.frames / took,

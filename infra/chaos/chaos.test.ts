@@ -7,16 +7,16 @@ const SEED = Number(process.env.CHAOS_SEED ?? 7);
 const SUBMISSIONS = 40;
 
 const run = async (scenario: Scenario, kills: number, submissions = SUBMISSIONS): Promise<Report> => {
-  const said: string[] = [];
+  const output: string[] = [];
   const report = await runScenario({
     scenario,
     seed: SEED,
     submissions,
     kills,
-    say: (line) => said.push(line),
+    print: (line) => output.push(line),
   });
-  const broken = report.violations.length > 0;
-  if (broken) console.error([`seed ${SEED}`, ...said, ...report.explained.flat()].join('\n'));
+  const violate = report.violations.length > 0;
+  if (violate) console.error([`seed ${SEED}`, ...output, ...report.explained.flat()].join('\n'));
   return report;
 };
 
@@ -64,10 +64,10 @@ test(
 test(
   `workers and both Redis are killed: every job ends, once, and whoever should know is told once (seed ${SEED})`,
   async () => {
-    const { violations, told } = await run('jobs', 2, 150);
-    expect(told?.watchers).toBeGreaterThan(50);
-    expect(told?.webhooks).toBeGreaterThan(50);
-    expect(told?.alerts).toBeGreaterThan(50);
+    const { violations, received } = await run('jobs', 2, 150);
+    expect(received?.watchers).toBeGreaterThan(50);
+    expect(received?.webhooks).toBeGreaterThan(50);
+    expect(received?.alerts).toBeGreaterThan(50);
     expect(violations).toEqual([]);
   },
   RUN_WITHIN_MS,

@@ -31,7 +31,7 @@ export class DesktopLoad extends Load {
     this.#stories = plan(random, submissions);
   }
 
-  protected tell(): Promise<void> {
+  protected publishEnds(): Promise<void> {
     return playAll(this.#stories, AT_ONCE, (story, index) => this.#play(story, index));
   }
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { keys } from '@warmwind/shared/keys';
 import type { Redis } from 'ioredis';
 import { LABELS } from '../../workers/containers/spec.ts';
-import type { Broken } from './judge.ts';
+import type { Violate } from './judge.ts';
 import type { Load } from './load.ts';
 import type { EngineEvent } from './watch.ts';
 import type { World } from './world.ts';
@@ -13,7 +13,7 @@ const IN_FLIGHT_MS = 5000;
 const REMOVED_WITHIN_MS = 25_000;
 
 /** What there was of containers. */
-export type Effects = {
+export type ContainerCounts = {
   /** Desktops that run at the end. */
   running: Set<string>;
   /** Containers that were started, of all desktops. */
@@ -28,9 +28,9 @@ type Life = { id: string; host: string; fence: string; from: bigint; to: bigint 
 type DesktopRow = { id: string; user_id: string; state: string };
 
 /** Of each desktop at most one container runs at any moment, and at the end exactly those run that should. */
-export async function judgeEffects(world: World, load: Load, broken: Broken): Promise<Effects> {
+export async function checkContainerInvariants(world: World, load: Load, violate: Violate): Promise<ContainerCounts> {
   if (world.watch.ended())
-    broken('one desktop, one container', '', "the engine's events ended early: unknown");
+    violate('one desktop, one container', '', "the engine's events ended early: unknown");
   const stopped = load.gone;
   const starts = load.acknowledged.filter(({ kind }) => kind === 'start');
   const running = new Set(starts.map(({ containerId }) => containerId).filter((id) => !stopped.has(id)));
@@ -46,7 +46,7 @@ export async function judgeEffects(world: World, load: Load, broken: Broken): Pr
       if (!next || (life.to !== undefined && life.to <= next.from)) return;
       if (isOrphan(world, life, next)) orphans += 1;
       else
-        broken(
+        violate(
           'one desktop, one container',
           containerId,
           `two ran at once: ${describe(life)}; ${describe(next)}`,
@@ -60,34 +60,34 @@ export async function judgeEffects(world: World, load: Load, broken: Broken): Pr
     found.set(id, [...(found.get(id) ?? []), State]);
   }
   const rows = await world.postgres.sql<DesktopRow[]>`select id, user_id, state from containers`;
-  await judgeRecords(world.queue.client, rows, broken);
+  await checkRecords(world.queue.client, rows, violate);
   for (const { id, state } of rows) {
     const there = found.get(id) ?? [];
     if (running.has(id)) {
-      if (state !== 'running') broken('effects match', id, `should run, the ledger says ${state}`);
+      if (state !== 'running') violate('effects match', id, `should run, the ledger says ${state}`);
       if (there.length !== 1 || there[0] !== 'running') {
-        broken('effects match', id, `should run, the engine has ${there.join(', ') || 'none'}`);
+        violate('effects match', id, `should run, the engine has ${there.join(', ') || 'none'}`);
       }
     } else {
       if (stopped.has(id) && state !== 'stopped')
-        broken('effects match', id, `should be stopped, the ledger says ${state}`);
-      if (there.length > 0) broken('effects match', id, `should be gone, the engine has ${there.join(', ')}`);
+        violate('effects match', id, `should be stopped, the ledger says ${state}`);
+      if (there.length > 0) violate('effects match', id, `should be gone, the engine has ${there.join(', ')}`);
     }
   }
   const known = new Set(rows.map(({ id }) => id));
   for (const id of found.keys())
-    if (!known.has(id)) broken('effects match', id, 'runs and is not in the ledger');
+    if (!known.has(id)) violate('effects match', id, 'runs and is not in the ledger');
   return { running, started, again, orphans };
 }
 
 /** Where Redis has a record, it says what the ledger says. */
-async function judgeRecords(redis: Redis, rows: DesktopRow[], broken: Broken): Promise<void> {
+async function checkRecords(redis: Redis, rows: DesktopRow[], violate: Violate): Promise<void> {
   const pipeline = redis.pipeline();
   for (const { user_id, id } of rows) pipeline.hget(keys.container(user_id, id), 'state');
   const answers = (await pipeline.exec()) ?? [];
   rows.forEach(({ id, state }, i) => {
-    const said = answers[i]?.[1];
-    if (said && said !== state) broken('effects match', id, `ledger ${state}, Redis ${said}`);
+    const answer = answers[i]?.[1];
+    if (answer && answer !== state) violate('effects match', id, `ledger ${state}, Redis ${answer}`);
   });
 }
 

@@ -4,8 +4,8 @@ import type { World } from './world.ts';
 const MAX_LOG_LINES = 40;
 
 /** What is known of a job or desktop: its history in the ledger, and what services said of it. */
-export async function explain(world: World, { law, subject, detail }: Violation): Promise<string[]> {
-  const lines = [`${law}: ${subject} ${detail}`];
+export async function explain(world: World, { invariant, subject, detail }: Violation): Promise<string[]> {
+  const lines = [`${invariant}: ${subject} ${detail}`];
   if (!/^[0-9a-f-]{36}$/.test(subject)) return lines;
   const { sql } = world.postgres;
   const jobs = await sql<{ id: string; container_id: string; kind: string; state: string; error: unknown }[]>`
@@ -37,11 +37,11 @@ export async function explain(world: World, { law, subject, detail }: Violation)
     }
   }
   const sources = [
-    ...world.workers.map(({ name, lines: said }) => ({ name, said })),
-    { name: 'edge', said: world.edgeLines },
+    ...world.workers.map(({ name, lines: output }) => ({ name, output })),
+    { name: 'edge', output: world.edgeLines },
   ];
-  for (const { name, said } of sources) {
-    const own = said.filter((line) => !line.includes('"GET"') && [...ids].some((id) => line.includes(id)));
+  for (const { name, output } of sources) {
+    const own = output.filter((line) => !line.includes('"GET"') && [...ids].some((id) => line.includes(id)));
     for (const line of own.slice(-MAX_LOG_LINES)) lines.push(`    ${name}: ${line.slice(0, 500)}`);
   }
   return lines;

@@ -14,7 +14,7 @@ export type Scenario = (typeof SCENARIOS)[number];
 /** What was done to a world. */
 export type Faults = {
   /** One line each. */
-  told: string[];
+  recorded: string[];
   /** Records of acknowledged jobs that the queue Redis had and lost. */
   lost: number;
   workersKilled: number;
@@ -24,9 +24,9 @@ export type Faults = {
 };
 
 /** The Sentinels promote no replica that was cut off for ten times as long as a master may be silent. */
-const CUT_MS = 10_000;
+const PARTITION_MS = 10_000;
 
-type Context = { world: World; load: Load; random: Random; faults: Faults; say: (line: string) => void };
+type Context = { world: World; load: Load; random: Random; faults: Faults; report: (line: string) => void };
 /** Something that is done when `at` of all submissions are acknowledged. */
 type Fault = { at: number; run: (context: Context) => Promise<void> };
 
@@ -34,17 +34,17 @@ type Fault = { at: number; run: (context: Context) => Promise<void> };
 export async function inflict(
   scenario: Scenario,
   kills: number,
-  { world, load, random, say }: Omit<Context, 'faults'>,
+  { world, load, random, report }: Omit<Context, 'faults'>,
 ): Promise<Faults> {
-  const faults: Faults = { told: [], lost: 0, workersKilled: 0, roomsSince: 0, reconciled: new Counts() };
+  const faults: Faults = { recorded: [], lost: 0, workersKilled: 0, roomsSince: 0, reconciled: new Counts() };
   const context: Context = {
     world,
     load,
     random,
     faults,
-    say: (line) => {
-      faults.told.push(line);
-      say(line);
+    report: (line) => {
+      faults.recorded.push(line);
+      report(line);
     },
   };
   const ofWorkers = Array.from({ length: kills }, () => killWorker(random)).sort((a, b) => a.at - b.at);
@@ -82,87 +82,87 @@ const PLANS: Record<Scenario, (random: Random) => Fault[]> = {
   ],
 };
 
-async function flush({ world, load, faults, say }: Context): Promise<void> {
+async function flush({ world, load, faults, report }: Context): Promise<void> {
   const { client } = world.queue;
-  const before = await known(client, load.acknowledged);
+  const before = await keysOf(client, load.acknowledged);
   await client.flushall();
   faults.lost += before.size;
-  say(`FLUSHALL: ${before.size} records of acknowledged jobs are gone, ${openOf(before)} of them open`);
+  report(`FLUSHALL: ${before.size} records of acknowledged jobs are gone, ${openOf(before)} of them open`);
 }
 
 /** Its log is on disk: what it has answered it still knows. */
-async function crashQueue({ world, load, random, faults, say }: Context): Promise<void> {
+async function crashQueue({ world, load, random, faults, report }: Context): Promise<void> {
   const awayMs = random.int(0, 2500);
   const asked = load.acknowledged;
-  const before = await known(world.queue.client, asked);
+  const before = await keysOf(world.queue.client, asked);
   await world.queue.crash(awayMs);
-  const after = await known(world.queue.client, asked);
+  const after = await keysOf(world.queue.client, asked);
   const lost = [...before.keys()].filter((id) => !after.has(id)).length;
   faults.lost += lost;
-  say(
+  report(
     `the queue Redis was killed and is back after ${awayMs} ms: ${openOf(before)} jobs were open, ${lost} are lost`,
   );
 }
 
 /** It has no log: every room is empty. */
-async function crashRealtime({ world, random, faults, say }: Context): Promise<void> {
+async function crashRealtime({ world, random, faults, report }: Context): Promise<void> {
   const awayMs = random.int(0, 2500);
   await world.realtime.kill();
   await sleep(awayMs);
   await world.realtime.restart();
   faults.roomsSince = Date.now();
-  say(`the realtime Redis was killed and is back after ${awayMs} ms, with nothing`);
+  report(`the realtime Redis was killed and is back after ${awayMs} ms, with nothing`);
 }
 
 /** The replica stays behind for a while, and then is all there is. */
 async function failOver(context: Context, withPostgres: boolean): Promise<void> {
-  const { world, load, random, faults, say } = context;
+  const { world, load, random, faults, report } = context;
   const pair = world.queue.pair as Pair;
   const wanted = random.int(3, 12);
-  await pair.cut();
+  await pair.partition();
   const { had, left, missing } = await behind(world, load, pair, wanted);
   const postgres = withPostgres ? killPostgres(context) : undefined;
   const since = Date.now();
   await pair.failOver();
   const older = [...left].filter(([id, state]) => had.has(id) && had.get(id) !== state).length;
   faults.lost += missing;
-  say(
+  report(
     `the master was killed and its replica promoted within ${Date.now() - since} ms: it lacks ${missing} acknowledged jobs and has ${older} in an older state`,
   );
   await postgres;
   await sleep(random.int(500, 3000));
   await pair.rejoin();
-  say('the old master is back');
+  report('the old master is back');
 }
 
 /** Waits until the replica lacks `wanted` acknowledged jobs, for as long as the Sentinels would still promote it. */
 async function behind({ queue }: World, load: Load, { replica }: Pair, wanted: number) {
-  const deadline = Date.now() + CUT_MS;
+  const deadline = Date.now() + PARTITION_MS;
   for (;;) {
     const asked = load.acknowledged;
-    const [had, left] = await Promise.all([known(queue.client, asked), known(replica, asked)]);
+    const [had, left] = await Promise.all([keysOf(queue.client, asked), keysOf(replica, asked)]);
     const missing = [...had.keys()].filter((id) => !left.has(id)).length;
     if (missing >= wanted || load.done || Date.now() > deadline) return { had, left, missing };
     await sleep(100);
   }
 }
 
-async function killPostgres({ world, random, say }: Context): Promise<void> {
+async function killPostgres({ world, random, report }: Context): Promise<void> {
   const awayMs = random.int(1000, 5000);
-  say('PostgreSQL is killed');
+  report('PostgreSQL is killed');
   await world.postgres.kill();
   await sleep(awayMs);
   await world.postgres.restart();
-  say(`PostgreSQL is back after ${awayMs} ms`);
+  report(`PostgreSQL is back after ${awayMs} ms`);
 }
 
-async function freezePostgres({ world, random, say }: Context): Promise<void> {
+async function freezePostgres({ world, random, report }: Context): Promise<void> {
   const frozenMs = random.int(2000, 6000);
-  say('PostgreSQL is frozen');
+  report('PostgreSQL is frozen');
   world.postgres.freeze();
   await sleep(frozenMs);
   world.postgres.thaw();
-  say(`PostgreSQL goes on after ${frozenMs} ms`);
+  report(`PostgreSQL goes on after ${frozenMs} ms`);
 }
 
 function killWorker(random: Random): Fault {
@@ -171,22 +171,22 @@ function killWorker(random: Random): Fault {
   const awayMs = random.int(0, 2500);
   return {
     at: between(random, 0.1, 0.9),
-    run: async ({ world, faults, say }) => {
+    run: async ({ world, faults, report }) => {
       const worker = world.workers[Math.floor(which * world.workers.length)];
       if (!worker) return;
       await faults.reconciled.take(worker);
-      say(`${worker.name} gets ${signal}`);
+      report(`${worker.name} gets ${signal}`);
       await worker.end(signal);
       faults.workersKilled += 1;
       await sleep(awayMs);
       await worker.start();
-      say(`${worker.name} is back`);
+      report(`${worker.name} is back`);
     },
   };
 }
 
 /** Of these jobs, those that a Redis has a record of, and their states. */
-async function known(redis: Redis, asks: Ask[]): Promise<Map<string, string>> {
+async function keysOf(redis: Redis, asks: Ask[]): Promise<Map<string, string>> {
   const jobs = asks.flatMap(({ user, jobIds }) => [...jobIds].map((id) => ({ user, id })));
   const pipeline = redis.pipeline();
   for (const { user, id } of jobs) pipeline.hget(keys.job(user, id), 'state');

@@ -51,7 +51,7 @@ export class JobLoad extends Load {
     this.#receiver = receiver;
   }
 
-  protected async tell(): Promise<void> {
+  protected async publishEnds(): Promise<void> {
     await playAll(this.#stories, AT_ONCE, (story, index) => this.#play(story, index));
     await Promise.all(this.#watching);
   }
@@ -96,11 +96,11 @@ export class JobLoad extends Load {
   }
 
   #first({ user, work, webhook }: Story, index: number): Ask {
-    const told = webhook ? { webhookUrl: `${this.#receiver}/user/${user}` } : {};
-    if (work === 'desktop') return ask(user, 'start', `start-${index}`, '', told);
+    const webhookFields = webhook ? { webhookUrl: `${this.#receiver}/user/${user}` } : {};
+    if (work === 'desktop') return ask(user, 'start', `start-${index}`, '', webhookFields);
     const what =
       work === 'reading' ? { model: OCR_MODEL, image: IMAGE } : { model: MISSING, prompt: 'hello' };
-    return ask(user, 'inference', `infer-${index}`, '', { ...what, ...told });
+    return ask(user, 'inference', `infer-${index}`, '', { ...what, ...webhookFields });
   }
 
   async #stop(start: Ask, index: number, random: Random): Promise<void> {
@@ -115,8 +115,8 @@ export class JobLoad extends Load {
   async #cancel({ user, key }: Ask, jobId: string, random: Random): Promise<boolean> {
     const cancelled = await this.client.cancel(user, jobId, () => random.int(150, 700));
     if (cancelled === undefined) {
-      this.sights.push({
-        law: 'everything ends',
+      this.observations.push({
+        invariant: 'everything ends',
         subject: jobId,
         detail: `${key}: its cancellation stayed unknown`,
       });

@@ -12,12 +12,12 @@ const LOOK_EVERY_MS = 1000;
 export type EndedJob = { id: string; kind: string; state: JobState; error: { code?: string } | null };
 
 /** What clients saw that must not be. */
-export type Sight = { law: string; subject: string; detail: string };
+export type Observation = { invariant: string; subject: string; detail: string };
 
 /** Seeded clients against one edge, and all they know. */
 export abstract class Load {
   readonly asks: Ask[] = [];
-  readonly sights: Sight[] = [];
+  readonly observations: Observation[] = [];
   readonly submissions: number;
   protected readonly client: Client;
   #done = false;
@@ -28,7 +28,7 @@ export abstract class Load {
   }
 
   /** Every story, some at a time. */
-  protected abstract tell(): Promise<void>;
+  protected abstract publishEnds(): Promise<void>;
 
   /** Desktops that shall not run at the end. */
   get gone(): Set<string> {
@@ -52,7 +52,7 @@ export abstract class Load {
   }
 
   async run(): Promise<void> {
-    await this.tell();
+    await this.publishEnds();
     this.#done = true;
   }
 
@@ -76,11 +76,11 @@ export abstract class Load {
     await this.client.submit(asked, () => random.int(150, 700));
     const { status, code, kind, key, user } = asked;
     const subject = [...asked.jobIds][0] ?? asked.containerId;
-    const said = `${kind} ${key} of ${user}: ${status} ${code}`;
+    const summary = `${kind} ${key} of ${user}: ${status} ${code}`;
     if (known && status !== 202 && status !== 503 && status !== 0) {
-      this.sights.push({ law: 'one key, one job', subject, detail: `refused when repeated, ${said}` });
+      this.observations.push({ invariant: 'one key, one job', subject, detail: `refused when repeated, ${summary}` });
     } else if (asked.outcome === 'refused' && !(['stop', 'retry'].includes(kind) && status === 409)) {
-      this.sights.push({ law: 'acknowledged means recorded', subject, detail: said });
+      this.observations.push({ invariant: 'acknowledged means recorded', subject, detail: summary });
     }
   }
 
@@ -93,7 +93,7 @@ export abstract class Load {
       const job = await this.client.job(asked.user, jobId);
       if (job === 404) {
         const detail = `GET /jobs/:id answered 404 for an acknowledged job (${asked.kind} ${asked.key})`;
-        this.sights.push({ law: 'acknowledged means recorded', subject: jobId, detail });
+        this.observations.push({ invariant: 'acknowledged means recorded', subject: jobId, detail });
         return undefined;
       }
       if (typeof job !== 'number' && isTerminal(job.state)) return job.state;

@@ -35,7 +35,7 @@ if (values.help || scenarios.length === 0 || bad) {
   process.exit(values.help ? 0 : 2);
 }
 
-const say = (line: string) => process.stdout.write(`${new Date().toISOString().slice(11, 23)}  ${line}\n`);
+const print = (line: string) => process.stdout.write(`${new Date().toISOString().slice(11, 23)}  ${line}\n`);
 const teardown = setup();
 let world: World | undefined;
 let ending: Promise<never> | undefined;
@@ -67,25 +67,25 @@ async function end(): Promise<never> {
 }
 
 async function one(scenario: Scenario, own: number): Promise<Report> {
-  say(`scenario ${scenario}, seed ${own}, about ${submissions} submissions`);
+  print(`scenario ${scenario}, seed ${own}, about ${submissions} submissions`);
   const report = await runScenario({
     scenario,
     seed: own,
     submissions: Number(submissions),
     kills: Number(kills),
     logs: values.logs,
-    say: (line) => say(`  ${line}`),
+    print: (line) => print(`  ${line}`),
     onWorld: (made) => {
       world = made;
     },
   });
-  const { violations, explained, effects } = report;
-  for (const [containerId, lives] of effects.again) say(`  started more than once: ${containerId}: ${lives}`);
-  if (values.verbose) for (const lines of report.again) for (const line of lines) say(`    ${line}`);
-  say(`  ${violations.length} violations, ${report.seconds} s`);
-  for (const lines of explained) for (const line of lines) say(`    ${line}`);
-  for (const { law, subject, detail } of violations.slice(explained.length)) {
-    say(`    ${law}: ${subject} ${detail}`);
+  const { violations, explained, containers } = report;
+  for (const [containerId, lives] of containers.again) print(`  started more than once: ${containerId}: ${lives}`);
+  if (values.verbose) for (const lines of report.again) for (const line of lines) print(`    ${line}`);
+  print(`  ${violations.length} violations, ${report.seconds} s`);
+  for (const lines of explained) for (const line of lines) print(`    ${line}`);
+  for (const { invariant, subject, detail } of violations.slice(explained.length)) {
+    print(`    ${invariant}: ${subject} ${detail}`);
   }
   return report;
 }
@@ -126,14 +126,14 @@ function table(all: Report[]): string {
         .map(([what, count]) => `${what} ${count}`)
         .join(', ') || '-',
       report.faults.workersKilled,
-      report.effects.started,
-      report.effects.again.size,
-      report.effects.orphans,
-      report.told?.webhooks ?? '-',
-      report.told?.alerts ?? '-',
-      report.told?.redelivered ?? '-',
-      report.told
-        ? `${report.told.watchers}, cut ${report.told.cuts}, snapshots ${report.told.snapshots}`
+      report.containers.started,
+      report.containers.again.size,
+      report.containers.orphans,
+      report.received?.webhooks ?? '-',
+      report.received?.alerts ?? '-',
+      report.received?.redelivered ?? '-',
+      report.received
+        ? `${report.received.watchers}, cut ${report.received.interruptions}, snapshots ${report.received.snapshots}`
         : '-',
       report.violations.length,
       report.seconds,

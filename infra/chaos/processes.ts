@@ -38,7 +38,7 @@ export async function startService(
   const lines: string[] = [];
   let child: ChildProcess | undefined;
 
-  let told = false;
+  let reported = false;
 
   const service: Service = {
     name,
@@ -54,14 +54,14 @@ export async function startService(
         stdio: ['ignore', 'pipe', 'pipe'],
       });
       child = started;
-      told = false;
+      reported = false;
       for (const stream of [started.stdout, started.stderr]) {
         createInterface(stream).on('line', (line) => {
           if (lines.push(line) > MAX_LINES) lines.shift();
         });
       }
       started.once('close', (code, signal) => {
-        if (told) return;
+        if (reported) return;
         service.crashes.push(
           [
             `ended with ${signal ?? code}`,
@@ -86,7 +86,7 @@ export async function startService(
       if (last?.back === Number.POSITIVE_INFINITY) last.back = Date.now();
     },
     end: async (signal) => {
-      told = true;
+      reported = true;
       const ending = child;
       if (!ending || hasEnded(ending)) return;
       service.ends.push({ signal, at: Date.now(), back: Number.POSITIVE_INFINITY });

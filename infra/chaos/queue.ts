@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLog } from '@warmwind/shared/node/log';
-import { connectPatient } from '@warmwind/shared/node/redis';
+import { connectQueueing } from '@warmwind/shared/node/redis';
 import { Redis } from 'ioredis';
 import { freePort } from '../testing/port.ts';
 import { startRedis, type TestRedis } from '../testing/redis.ts';
@@ -27,7 +27,7 @@ export type Pair = {
   /** A connection to the replica itself, to see what it has when its master dies. */
   replica: Redis;
   /** Ends replication; both servers go on, and the Sentinels see both. */
-  cut: () => Promise<void>;
+  partition: () => Promise<void>;
   /** SIGKILL to the master; resolves when the replica is the master. */
   failOver: () => Promise<void>;
   /** The old master comes back, to be made a replica. */
@@ -75,7 +75,7 @@ export async function startWatchedQueue(): Promise<QueueRedis> {
     const known = await Promise.all(sentinels.map(({ look }) => masterOf(look)));
     return known.every((of) => of['num-other-sentinels'] === '2' && of['num-slaves'] === '1');
   });
-  const client = connectPatient(url, 'chaos', silent());
+  const client = connectQueueing(url, 'chaos', silent());
   return {
     url,
     client,
@@ -93,7 +93,7 @@ export async function startWatchedQueue(): Promise<QueueRedis> {
 function pairOf(master: TestRedis, replica: TestRedis, sentinels: Sentinel[]): Pair {
   return {
     replica: replica.client,
-    cut: async () => {
+    partition: async () => {
       await master.client.call('ACL', 'SETUSER', FOLLOWER, 'off');
       await master.client.call('CLIENT', 'KILL', 'TYPE', 'replica');
       await waitFor('replication to be cut', async () =>

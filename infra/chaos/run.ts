@@ -4,7 +4,7 @@ import { DesktopLoad } from './desktops.ts';
 import { explain } from './explain.ts';
 import { type Faults, inflict, SCENARIOS, type Scenario } from './faults.ts';
 import { JobLoad } from './jobs.ts';
-import { judge, untilQuiet, type Verdict } from './judge.ts';
+import { checkInvariants, untilQuiet, type Verdict } from './judge.ts';
 import type { Load } from './load.ts';
 import { Random } from './random.ts';
 import { startWorld, type World } from './world.ts';
@@ -22,7 +22,7 @@ export type RunOptions = {
   submissions: number;
   /** How many times a worker is killed or told to stop. */
   kills: number;
-  say: (line: string) => void;
+  print: (line: string) => void;
   /** A folder for all that the services say. */
   logs?: string | undefined;
   /** Told of a world as soon as there is one, so that whoever gives up can end it. */
@@ -47,7 +47,7 @@ export type Report = Verdict & {
 
 /** One scenario, once, in a world of its own. */
 export async function runScenario(options: RunOptions): Promise<Report> {
-  const { scenario, seed, submissions, kills, say } = options;
+  const { scenario, seed, submissions, kills, print: report } = options;
   const since = Date.now();
   const world = await startWorld({ seed, watched: scenario === 'failover' || scenario === 'both' });
   options.onWorld?.(world);
@@ -56,25 +56,25 @@ export async function runScenario(options: RunOptions): Promise<Report> {
     scenario === 'jobs'
       ? new JobLoad(world.url, random, submissions, world.receiver.url)
       : new DesktopLoad(world.url, random, submissions);
-  say(`a system of its own is up (fleet ${world.fleet})`);
-  const progress = setInterval(() => say(progressOf(load)), PROGRESS_EVERY_MS);
+  report(`a system of its own is up (fleet ${world.fleet})`);
+  const progress = setInterval(() => report(progressOf(load)), PROGRESS_EVERY_MS);
   try {
-    const [faults] = await Promise.all([inflict(scenario, kills, { world, load, random, say }), load.run()]);
-    say(progressOf(load));
+    const [faults] = await Promise.all([inflict(scenario, kills, { world, load, random, report }), load.run()]);
+    report(progressOf(load));
     clearInterval(progress);
     const quietMs = await untilQuiet(world, load);
     await load.repeat(random, REPEATED);
     await untilQuiet(world, load);
-    say(quietMs === undefined ? 'it did not become quiet' : `quiet ${quietMs} ms after the load`);
-    const verdict = await judge(world, load, faults.roomsSince, quietMs);
+    report(quietMs === undefined ? 'it did not become quiet' : `quiet ${quietMs} ms after the load`);
+    const verdict = await checkInvariants(world, load, faults.roomsSince, quietMs);
     for (const worker of world.workers) await faults.reconciled.take(worker);
     const explained: string[][] = [];
     for (const violation of verdict.violations.slice(0, MAX_EXPLAINED)) {
       explained.push(await explain(world, violation));
     }
     const again: string[][] = [];
-    for (const [subject, detail] of [...verdict.effects.again].slice(0, MAX_EXPLAINED)) {
-      again.push(await explain(world, { law: 'started again', subject, detail }));
+    for (const [subject, detail] of [...verdict.containers.again].slice(0, MAX_EXPLAINED)) {
+      again.push(await explain(world, { invariant: 'started again', subject, detail }));
     }
     return {
       ...verdict,

@@ -1,17 +1,17 @@
 import { OPERATORS } from '@warmwind/shared/webhooks';
 import type { JobLoad } from './jobs.ts';
-import type { Broken, EndRow, JobRow } from './judge.ts';
+import type { Violate, EndRow, JobRow } from './judge.ts';
 import type { World } from './world.ts';
 
 /** What owners, watchers and operators were told of runs. */
-export type Told = {
+export type ReceivedEvents = {
   webhooks: number;
   alerts: number;
   /** Deliveries of what had been delivered before. */
   redelivered: number;
   watchers: number;
   /** Times that a watcher was cut off and came back. */
-  cuts: number;
+  interruptions: number;
   /** Ends that a watcher learnt of from a snapshot. */
   snapshots: number;
 };
@@ -19,13 +19,13 @@ export type Told = {
 type StartedRow = { job_id: string; run: number };
 
 /** Each run was told to its owner, its watchers and, when it failed, to the operators: once, and as the ledger has it. */
-export async function judgeTold(
+export async function checkReceivedEvents(
   { receiver, postgres }: World,
   load: JobLoad,
   rows: JobRow[],
   ends: EndRow[],
-  broken: Broken,
-): Promise<Told> {
+  violate: Violate,
+): Promise<ReceivedEvents> {
   const started = await postgres.sql<StartedRow[]>`
     select distinct job_id, run from job_changes where state = 'active'`;
   const wanted = new Map<string, string | undefined>();
@@ -43,9 +43,9 @@ export async function judgeTold(
   for (const [id, type] of wanted) {
     const jobId = id.slice(0, id.indexOf('.'));
     const came = delivered.get(id);
-    if (!came) broken('each told once', jobId, `${type} was never delivered (${id})`);
+    if (!came) violate('each told once', jobId, `${type} was never delivered (${id})`);
     else if (came.event.type !== type)
-      broken('each told once', jobId, `${id} said ${came.event.type}, not ${type}`);
+      violate('each told once', jobId, `${id} said ${came.event.type}, not ${type}`);
   }
   let [alerts, redelivered] = [0, 0];
   for (const [id, { user, event, texts, times, verified }] of delivered) {
@@ -54,21 +54,21 @@ export async function judgeTold(
     redelivered += times - 1;
     // A run that was taken and cancelled between two looks of the drain has no such change.
     if (!wanted.has(id) && event.type !== 'job.active')
-      broken('each told once', jobId, `${event.type} unasked (${id})`);
-    if (!verified) broken('each told once', jobId, `${id} is not signed by us, or went to another`);
-    if (event.id !== id) broken('each told once', jobId, `${id} carries ${event.id}`);
+      violate('each told once', jobId, `${event.type} unasked (${id})`);
+    if (!verified) violate('each told once', jobId, `${id} is not signed by us, or went to another`);
+    if (event.id !== id) violate('each told once', jobId, `${id} carries ${event.id}`);
     if (texts.size > 1)
-      broken('each told once', jobId, `${id} came with ${texts.size} contents: ${[...texts].join(' ')}`);
+      violate('each told once', jobId, `${id} came with ${texts.size} contents: ${[...texts].join(' ')}`);
   }
 
   const ended = new Map(ends.map(({ job_id, run, state }) => [`${job_id}.${run}`, state]));
   for (const { jobId, ends: seen, over, twice } of load.watchers) {
-    for (const one of twice) broken('watchers see one end', jobId, `came twice: ${one}`);
-    if (!over) broken('watchers see one end', jobId, 'its stream did not end in time');
+    for (const one of twice) violate('watchers see one end', jobId, `came twice: ${one}`);
+    if (!over) violate('watchers see one end', jobId, 'its stream did not end in time');
     // What a snapshot said already may follow as the event that it is: it is earlier than the snapshot.
     const runs = seen.filter(({ snapshot }) => !snapshot).map(({ run }) => run);
     if (new Set(runs).size !== runs.length) {
-      broken(
+      violate(
         'watchers see one end',
         jobId,
         `ends seen: ${seen.map(({ run, state }) => `${run} ${state}`).join(', ')}`,
@@ -77,13 +77,13 @@ export async function judgeTold(
     for (const { run, state } of seen) {
       const right = ended.get(`${jobId}.${run}`);
       if (state !== right)
-        broken('watchers see one end', jobId, `run ${run}: saw ${state}, the ledger has ${right}`);
+        violate('watchers see one end', jobId, `run ${run}: saw ${state}, the ledger has ${right}`);
     }
   }
   for (const run of load.cancelled) {
     const state = ended.get(run);
     if (state !== 'cancelled') {
-      broken('a cancel stands', run.slice(0, run.lastIndexOf('.')), `answered 202, the ledger has ${state}`);
+      violate('a cancel stands', run.slice(0, run.lastIndexOf('.')), `answered 202, the ledger has ${state}`);
     }
   }
   return {
@@ -91,7 +91,7 @@ export async function judgeTold(
     alerts,
     redelivered,
     watchers: load.watchers.length,
-    cuts: load.watchers.reduce((sum, { cuts }) => sum + cuts, 0),
+    interruptions: load.watchers.reduce((sum, { interruptions }) => sum + interruptions, 0),
     snapshots: load.watchers.flatMap(({ ends: seen }) => seen).filter(({ snapshot }) => snapshot).length,
   };
 }

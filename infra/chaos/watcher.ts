@@ -13,7 +13,7 @@ export class Watcher {
   readonly jobId: string;
   readonly ends: SeenEnd[] = [];
   /** How often it had to come back. */
-  cuts = 0;
+  interruptions = 0;
   /** The stream said by itself that all is said. */
   over = false;
   #lastId: string | undefined;
@@ -41,7 +41,7 @@ export class Watcher {
         // Cut off, or not there for a moment.
       }
       if (this.over) return;
-      this.cuts += 1;
+      this.interruptions += 1;
       await sleep(300);
     }
   }

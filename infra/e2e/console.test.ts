@@ -23,9 +23,9 @@ afterAll(async () => {
 /** Lets someone else watch, by a link. */
 async function openLink(mode: 'view' | 'control'): Promise<Page> {
   const { url, token } = await edgeOf(stack.file()).createTicket({ containerId: id, mode });
-  const said = new URLSearchParams({ watch: id, relay: url, ticket: token });
+  const output = new URLSearchParams({ watch: id, relay: url, ticket: token });
   const page = await browser.newPage({ viewport: { width: 1000, height: 700 } });
-  await page.goto(`${stack.file().edge}/#${said}`);
+  await page.goto(`${stack.file().edge}/#${output}`);
   await isLive(page);
   return page;
 }
@@ -40,9 +40,9 @@ async function file(name: string): Promise<string> {
     .getContainer(found.Id)
     .exec({ Cmd: ['sh', '-c', `cat ~/${name} 2>/dev/null`], AttachStdout: true, Tty: true });
   const stream = await run.start({ Tty: true });
-  let said = '';
-  for await (const chunk of stream) said += chunk;
-  return said.trim();
+  let output = '';
+  for await (const chunk of stream) output += chunk;
+  return output.trim();
 }
 const holds = (name: string, text: string) =>
   waitFor(`${name} in the desktop`, async () => (await file(name)) === text);

@@ -103,7 +103,7 @@ const setClipboard = (page: Page, text: string) =>
 const clipboardOf = (page: Page) =>
   page.evaluate(() => Clipboard.prototype.readText.call(navigator.clipboard));
 const used = (page: Page) => page.evaluate(() => (globalThis as unknown as Globals).used);
-const cuts = () => host.inputs().flatMap(({ input }) => (input.t === 'cut' ? [input.text] : []));
+const clipboards = () => host.inputs().flatMap(({ input }) => (input.t === 'cut' ? [input.text] : []));
 const keys = () =>
   host.inputs().flatMap(({ input }) => (input.t === 'key' ? [[input.keysym, input.down]] : []));
 const offer = (page: Page) => page.getByRole('button', { name: 'Copy to this computer' });
@@ -129,12 +129,12 @@ test.each([true, false, undefined])(
     await waitFor('the key', () => keys().length === 2);
     expect(await offer(page).count()).toBe(clipboard ? 1 : 0);
     expect(await used(page)).toEqual([]);
-    expect(cuts()).toEqual([]);
+    expect(clipboards()).toEqual([]);
     expect(await clipboardOf(page)).toBe('of this computer');
     if (!clipboard) {
       await page.keyboard.press('Control+v');
       await waitFor('the keys', () => keys().length === 6);
-      expect(cuts()).toEqual([]);
+      expect(clipboards()).toEqual([]);
     }
   },
 );
@@ -153,7 +153,7 @@ test('Ctrl+V in the picture carries the text, then the keys; the desktop pastes 
   await setClipboard(page, '');
   await page.keyboard.press('Control+v');
   await waitFor('the keys', () => keys().filter(([key]) => key === 0x76).length === 4);
-  expect(cuts()).toEqual(['grüße 你好']);
+  expect(clipboards()).toEqual(['grüße 你好']);
 });
 
 test('a text that the user’s Ctrl+C copies reaches this computer; what the browser refuses is kept and offered', async () => {
@@ -212,10 +212,10 @@ test('over plain HTTP the keys, the offer and a field of the page carry texts bo
   await canvas.click();
   // The very text that came from there: what this computer's clipboard holds can be seen by nothing else here.
   await page.keyboard.press('Control+v');
-  await waitFor('the text', () => cuts().join() === 'from the desktop');
+  await waitFor('the text', () => clipboards().join() === 'from the desktop');
   const pasted = await page.evaluate(() => (globalThis as unknown as Globals).viewer.paste('by a field'));
   expect(pasted).toBe(true);
-  await waitFor('the text', () => cuts().at(-1) === 'by a field');
+  await waitFor('the text', () => clipboards().at(-1) === 'by a field');
 });
 
 test('Ctrl+Alt+Shift leaves the picture, with nothing held down there; AltGr and all other keys do not', async () => {

@@ -74,14 +74,14 @@ const inOrder = (events: Envelope[]): boolean =>
 
 it('what a stock client gets through the platform is what the model server says', async () => {
   const request = { model: MODEL, messages: MESSAGES, seed: 5, max_tokens: 60 };
-  const said = await direct.chat.completions.create(request);
-  const whole = await openai.chat.completions.create(request);
-  expect(whole.choices).toEqual(said.choices);
-  expect(whole.usage).toEqual(said.usage);
+  const output = await direct.chat.completions.create(request);
+  const completion = await openai.chat.completions.create(request);
+  expect(completion.choices).toEqual(output.choices);
+  expect(completion.usage).toEqual(output.usage);
   const stream = await openai.chat.completions.create({ ...request, stream: true });
   let text = '';
   for await (const { choices } of stream) text += choices[0]?.delta.content ?? '';
-  expect(text).toBe(said.choices[0]?.message.content);
+  expect(text).toBe(output.choices[0]?.message.content);
 });
 
 it('curl -N reads the same stream, from the edge and from the model server', async () => {
@@ -190,18 +190,18 @@ it('a stream watched through two relay restarts, a worker that goes down and a r
     socket.close();
     for (const stream of streams) stream.close();
   }
-  const whole = pieces.join('');
+  const completion = pieces.join('');
   const job = await jobOf(jobId);
   expect(job).toMatchObject({ state: 'completed', attemptsMade: 1 });
   // Compared first: a difference of texts this long is not to be printed.
-  const told = {
+  const totals = {
     result: (job.result as GenerationResult).text,
     openai: text,
     socket: textOf(events),
     sse: textOf(seen()),
   };
-  const wrong = Object.entries(told).filter(([, each]) => each !== whole);
-  expect(wrong.map(([name, { length }]) => `${name}: ${length} instead of ${whole.length}`)).toEqual([]);
+  const wrong = Object.entries(totals).filter(([, each]) => each !== completion);
+  expect(wrong.map(([name, { length }]) => `${name}: ${length} instead of ${completion.length}`)).toEqual([]);
   expect([inOrder(events), inOrder(seen())]).toEqual([true, true]);
   expect(streams.length).toBeGreaterThan(1);
 }, 300_000);

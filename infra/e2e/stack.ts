@@ -65,11 +65,11 @@ export function createStack(env: Record<string, string> = {}): TestStack {
       if (hasEnded()) throw new Error(`the stack did not start:\n${output}`);
     },
     startAgain: async () => {
-      let said = '';
+      let output = '';
       const { end } = run((text) => {
-        said += text;
+        output += text;
       });
-      return { code: await end, output: said };
+      return { code: await end, output };
     },
     kill: (signal) => child?.kill(signal),
     ended: () => exited,

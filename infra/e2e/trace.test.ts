@@ -262,8 +262,8 @@ it('SIGTERM leaves nothing of it: no process, no port, no container, no volume',
 
 it('a desktop that ran at SIGTERM is told stopped to who watches it, once and as the last word', () => {
   last.watcher.socket.disconnect();
-  const told = last.watcher.events.filter(({ room }) => room === `container:${last.containerId}`);
-  expect(told.map(({ type }) => type).slice(-3)).toEqual([
+  const received = last.watcher.events.filter(({ room }) => room === `container:${last.containerId}`);
+  expect(received.map(({ type }) => type).slice(-3)).toEqual([
     'container.started',
     'container.stopping',
     'container.stopped',

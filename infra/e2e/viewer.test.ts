@@ -137,7 +137,7 @@ test('the guide’s lines show a desktop that fits its element, is typed into, a
   await words(page).getByText('host is away').waitFor();
   await page.keyboard.type('b');
   await notice.getByText('A key or click').waitFor();
-  await host.hear();
+  await host.receive();
   await words(page).waitFor({ state: 'hidden' });
   await page.keyboard.type('c');
   await waitFor('the key', () => typed().length === 2);
@@ -187,8 +187,8 @@ test('a text that is too long for the desktop is refused in words; a viewer that
   await page.locator('#other').getByText('too long to be pasted here').waitFor();
   await paste('short enough');
   await waitFor('the text', () => host.inputs().some(({ input }) => input.t === 'cut'));
-  const cuts = host.inputs().flatMap(({ input }) => (input.t === 'cut' ? input.text : []));
-  expect(cuts).toEqual(['short enough']);
+  const clipboards = host.inputs().flatMap(({ input }) => (input.t === 'cut' ? input.text : []));
+  expect(clipboards).toEqual(['short enough']);
   await page.evaluate(() => (globalThis as unknown as Globals).close());
   await expect.poll(left, { timeout: 10_000 }).toEqual(before);
   expect(await page.locator('#other').evaluate((element) => element.outerHTML)).toBe(

@@ -63,12 +63,12 @@ async function finishedJob(user: string, n: number): Promise<void> {
     event: storedEvent(type, { jobId, ...data }, { time }),
     token: `${type}:1`,
   });
-  const told = [
+  const texts = [
     event('job.queued'),
     event('job.active'),
     event('job.completed', { result: { text: 'yes' } }),
   ];
-  await appendEvents(system.realtime.client, { userId: user, room: `job:${jobId}` }, told);
+  await appendEvents(system.realtime.client, { userId: user, room: `job:${jobId}` }, texts);
 }
 
 test('a user with hundreds of jobs opens the console at the price of its lists', async () => {
@@ -252,11 +252,11 @@ test('a server that can not be reached is said so, until it is reached again', a
   await isLive(page);
   await page.context().setOffline(true);
   await page.getByRole('button', { name: 'Start a desktop' }).click();
-  const told = page.getByText("The server can't be reached. Check the connection; trying again.");
-  await told.waitFor();
+  const texts = page.getByText("The server can't be reached. Check the connection; trying again.");
+  await texts.waitFor();
   expect(await page.getByText('Failed to fetch').count()).toBe(0);
   await page.context().setOffline(false);
-  await told.waitFor({ state: 'detached' });
+  await texts.waitFor({ state: 'detached' });
   await waitFor('no alert', async () => (await page.getByRole('alert').count()) === 0);
 });
 

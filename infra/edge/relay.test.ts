@@ -36,14 +36,14 @@ async function waited() {
 /** As a worker ends a run: the record, then the event. */
 async function end(jobId: string, run: number, state: 'completed' | 'failed'): Promise<void> {
   await edge.gateway.redis.client.hset(keys.job('ada', jobId), { state, run });
-  await tell(jobId, storedEvent(`job.${state}`, { jobId }, { run }), `end:${run}`);
+  await publish(jobId, storedEvent(`job.${state}`, { jobId }, { run }), `end:${run}`);
 }
-const tell = (jobId: string, event: StoredEvent, token: string) =>
+const publish = (jobId: string, event: StoredEvent, token: string) =>
   appendEvents(realtime.client, { userId: 'ada', room: `job:${jobId}` }, [{ event, token }]);
 
 test('events of a job come as they happen, go on after the last one known, and end with its latest run', async () => {
   const { jobId } = (await infer()).body as { jobId: string };
-  await tell(jobId, storedEvent('job.active', { jobId }), 'active:1');
+  await publish(jobId, storedEvent('job.active', { jobId }), 'active:1');
   const answer = await edge.raw('ada', `/jobs/${jobId}/events`);
   expect(answer.status).toBe(200);
   let text = '';

@@ -8,10 +8,10 @@ const START_WITHIN_MS = 60_000;
 const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Where a dockerd has its things; two on one machine share none of them. */
-export type Place = { socket: string; stateDir: string; dataRoot: string; execRoot: string; args: string[] };
+export type DaemonPaths = { socket: string; stateDir: string; dataRoot: string; execRoot: string; args: string[] };
 
 type Options = {
-  place: Place;
+  place: DaemonPaths;
   /** Path of the program. */
   dockerd: string;
   pidfile: string;
@@ -22,12 +22,12 @@ type Options = {
 /** What dockerd says when the kernel refuses something, and how to do without it. */
 const FALLBACKS = [
   {
-    says: /iptables|ip6tables|nf_tables|network controller|bridge|NAT chain/i,
+    pattern: /iptables|ip6tables|nf_tables|network controller|bridge|NAT chain/i,
     args: ['--iptables=false', '--ip6tables=false', '--bridge=none'],
     limit: 'the kernel refuses bridges or iptables: containers have no network',
   },
   {
-    says: /graphdriver|storage-driver|overlay|driver not supported/i,
+    pattern: /graphdriver|storage-driver|overlay|driver not supported/i,
     args: ['--storage-driver=vfs'],
     limit: 'the kernel refuses overlayfs: images are copied (vfs), which is slow and takes space',
   },
@@ -40,7 +40,7 @@ export async function startDaemon(options: Options): Promise<void> {
   for (;;) {
     const failure = await tryStart(options, extra);
     if (!failure) return;
-    const fallback = [...left].find(({ says }) => says.test(failure.lastWords));
+    const fallback = [...left].find(({ pattern }) => pattern.test(failure.lastWords));
     if (!fallback) throw new Error(`${failure.problem} (log: ${options.logPath}): ${failure.lastWords}`);
     left.delete(fallback);
     extra.push(...fallback.args);

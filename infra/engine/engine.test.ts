@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { born } from '../stack/processes.ts';
-import type { Place } from './daemon.ts';
+import type { DaemonPaths } from './daemon.ts';
 import { ensureEngine, releaseEngine } from './engine.ts';
 import { running } from './holders.ts';
 import { withLock } from './lock.ts';
@@ -14,7 +14,7 @@ import { ping } from './ping.ts';
 /** A dockerd of the test's own: it shares no file, bridge or rule with the machine's. */
 describe('the engine', () => {
   let folder: string;
-  let place: Place;
+  let place: DaemonPaths;
   const options = () => ({ place, socket: place.socket, logPath: join(folder, 'dockerd.log') });
 
   beforeAll(async () => {
@@ -67,14 +67,14 @@ describe('the engine', () => {
   });
 
   it('does without what the kernel refuses, and says so', async () => {
-    const said: string[] = [];
+    const printed: string[] = [];
     const refused = { ...place, args: [...place.args.slice(0, 3), '--storage-driver=none-such'] };
     const engine = await ensureEngine({
       ...options(),
       place: refused,
-      onProgress: (line) => said.push(line),
+      onProgress: (line) => printed.push(line),
     });
-    expect(said.join()).toContain('the kernel refuses overlayfs');
+    expect(printed.join()).toContain('the kernel refuses overlayfs');
     expect(await ping(place.socket)).toBe('ok');
     await engine.stop();
   });

@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ProcessId } from '../stack/processes.ts';
 import { findTool, installCommand } from '../stack/tools.ts';
-import { type Place, startDaemon } from './daemon.ts';
+import { type DaemonPaths, startDaemon } from './daemon.ts';
 import { Holders, running } from './holders.ts';
 import { withLock } from './lock.ts';
 import { ping } from './ping.ts';
 
 /** Docker's own defaults, so that a plain `docker ps` works and images stay. */
-const MACHINE: Place = {
+const MACHINE: DaemonPaths = {
   socket: '/var/run/docker.sock',
   stateDir: '/run/warmwind-engine',
   dataRoot: '/var/lib/docker',
@@ -36,7 +36,7 @@ type Options = {
   /** The process on whose behalf this is: for as long as it lives, the engine is in use. */
   holder?: number;
   /** Where a dockerd is started when none answers. */
-  place?: Place;
+  place?: DaemonPaths;
 };
 
 /**
@@ -63,11 +63,11 @@ export async function releaseEngine(holder: number, place = MACHINE): Promise<vo
   });
 }
 
-const lockName = (place: Place): string => `engine:${place.stateDir}`;
+const lockName = (place: DaemonPaths): string => `engine:${place.stateDir}`;
 
 async function findOrStart(
   socket: string,
-  place: Place,
+  place: DaemonPaths,
   holders: Holders,
   { logPath = '/var/log/warmwind-dockerd.log', onProgress }: Options,
 ): Promise<void> {

@@ -8,7 +8,7 @@ import { tokenCheck } from './auth.ts';
 import { type Command, parseCommand } from './command.ts';
 import type { Limits } from './config.ts';
 import { executeOne, executePipeline, executeTransaction } from './execute.ts';
-import { Failure, type Outcome } from './failure.ts';
+import { GatewayError, type Outcome } from './failure.ts';
 import { readForm, writeOne, writePipeline, writeTransaction } from './form.ts';
 import { createMetrics } from './metrics.ts';
 import { readRequest } from './request.ts';
@@ -68,12 +68,12 @@ export function buildApp(gateway: Gateway): Hono<GatewayEnv> {
     running += 1;
     try {
       if (!authorized(context.req.header('authorization')))
-        throw new Failure('unauthenticated', UNAUTHENTICATED);
+        throw new GatewayError('unauthenticated', UNAUTHENTICATED);
       if (running > limits.requests)
-        throw new Failure('overloaded', 'ERR too many requests at once; retry later');
+        throw new GatewayError('overloaded', 'ERR too many requests at once; retry later');
       body = await answer(context);
     } catch (error) {
-      const failure = error instanceof Failure ? error : new Failure('internal', 'ERR internal error');
+      const failure = error instanceof GatewayError ? error : new GatewayError('internal', 'ERR internal error');
       if (failure !== error) log.error({ err: error }, 'request failed');
       ({ outcome, status } = failure);
       body = JSON.stringify({ error: failure.message });
@@ -109,11 +109,11 @@ export function buildApp(gateway: Gateway): Hono<GatewayEnv> {
 const UNAUTHENTICATED = 'Unauthorized: send Authorization: Bearer <token>';
 
 /** In a pipeline a command that can't be sent takes the place of its answer, and the others run. */
-function attempt<T>(make: () => T): T | Failure {
+function attempt<T>(make: () => T): T | GatewayError {
   try {
     return make();
   } catch (error) {
-    if (error instanceof Failure) return error;
+    if (error instanceof GatewayError) return error;
     throw error;
   }
 }

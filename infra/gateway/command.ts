@@ -1,6 +1,6 @@
 import type { Limits } from './config.ts';
 import { denialOf } from './denied.ts';
-import { Failure } from './failure.ts';
+import { GatewayError } from './failure.ts';
 
 /** A command as Redis gets it. `name` is upper case: under a lower-case one ioredis reshapes some replies. */
 export type Command = {
@@ -41,6 +41,6 @@ function isInherited(name: string): boolean {
   return name.toLowerCase() in Object.prototype;
 }
 
-function refused(message: string): Failure {
-  return new Failure('refused', `ERR ${message}`);
+function refused(message: string): GatewayError {
+  return new GatewayError('refused', `ERR ${message}`);
 }

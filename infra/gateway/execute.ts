@@ -1,16 +1,16 @@
 import type { Logger } from '@warmwind/shared/node/log';
-import { connectPrompt } from '@warmwind/shared/node/redis';
+import { connectFailFast } from '@warmwind/shared/node/redis';
 import { type ChainableCommander, type Redis, ReplyError } from 'ioredis';
 import type { Command } from './command.ts';
 import type { Limits } from './config.ts';
-import { Failure } from './failure.ts';
+import { GatewayError } from './failure.ts';
 
 /**
  * The one connection that all requests share. RESP2, because its replies have the shapes that Upstash answers; integers
  * come as text, with all their digits.
  */
 export function connectRedis(url: string, log: Logger, limits: Limits): Redis {
-  return connectPrompt(url, 'gateway', log, limits.commandMs, { protocol: 2, stringNumbers: true });
+  return connectFailFast(url, 'gateway', log, limits.commandMs, { protocol: 2, stringNumbers: true });
 }
 
 /** What Redis answered to a command: its reply, or the error it reports for this command alone. */
@@ -23,11 +23,11 @@ export async function executeOne(redis: Redis, command: Command): Promise<unknow
 }
 
 /** Runs commands in order, in one write; others' commands may come between. Refused ones keep their place. */
-export async function executePipeline(redis: Redis, commands: (Command | Failure)[]): Promise<Replied[]> {
-  const accepted = commands.filter((command): command is Command => !(command instanceof Failure));
+export async function executePipeline(redis: Redis, commands: (Command | GatewayError)[]): Promise<Replied[]> {
+  const accepted = commands.filter((command): command is Command => !(command instanceof GatewayError));
   const outcomes = (await run(redis.pipeline(), accepted)).values();
   return commands.map((command) => {
-    if (command instanceof Failure) return { error: command.message };
+    if (command instanceof GatewayError) return { error: command.message };
     return outcomes.next().value ?? { error: 'ERR no answer' };
   });
 }
@@ -54,17 +54,17 @@ export function rethrow(error: unknown): never {
 }
 
 /** Whatever ioredis rejects with that is not Redis's own error means that Redis did not answer. */
-function failureOf(error: unknown): Failure {
+function failureOf(error: unknown): GatewayError {
   const message = error instanceof Error ? error.message : '';
   if (error instanceof Error && error instanceof ReplyError)
-    return new Failure('redis_error', withCause(error));
+    return new GatewayError('redis_error', withCause(error));
   if (message === 'Command timed out') {
-    return new Failure('timeout', 'ERR Redis did not answer in time; the command may still be executed');
+    return new GatewayError('timeout', 'ERR Redis did not answer in time; the command may still be executed');
   }
   if (message.startsWith("Stream isn't writeable") || message === 'Connection is closed.') {
-    return new Failure('unavailable', 'ERR Redis is unavailable; nothing was executed, retry later');
+    return new GatewayError('unavailable', 'ERR Redis is unavailable; nothing was executed, retry later');
   }
-  return new Failure('unavailable', 'ERR lost the connection to Redis; the command may have been executed');
+  return new GatewayError('unavailable', 'ERR lost the connection to Redis; the command may have been executed');
 }
 
 /** Redis discards a transaction without saying why; the reason stands in the error of the command it did not queue. */

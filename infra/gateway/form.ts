@@ -1,6 +1,6 @@
 import type { Command } from './command.ts';
 import type { Replied } from './execute.ts';
-import { Failure } from './failure.ts';
+import { GatewayError } from './failure.ts';
 import { type Answer, type Encoding, encodeReply } from './reply.ts';
 import { encodeResp2 } from './resp2.ts';
 
@@ -26,14 +26,14 @@ export function writeOne(form: Form, command: Command, reply: unknown): string |
 /** The answers to the commands of a pipeline, each in its place. */
 export function writePipeline(
   form: Form,
-  commands: (Command | Failure)[],
+  commands: (Command | GatewayError)[],
   replies: Replied[],
 ): string | Buffer {
   if (form !== 'resp2') return writeTransaction(form, replies);
   return encodeResp2(
     replies.map((replied, i) => {
       const command = commands[i];
-      return { command: command instanceof Failure ? undefined : command, replied };
+      return { command: command instanceof GatewayError ? undefined : command, replied };
     }),
   );
 }
@@ -48,4 +48,4 @@ export function writeTransaction(form: Form, replies: Replied[]): string {
   );
 }
 
-const refused = (message: string) => new Failure('refused', `ERR ${message}`);
+const refused = (message: string) => new GatewayError('refused', `ERR ${message}`);

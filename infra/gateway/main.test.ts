@@ -31,13 +31,13 @@ function startProcess(env: Record<string, string>) {
     });
   }
   const exit = new Promise<number | null>((resolve) => child.once('exit', resolve));
-  const said = (msg: string) => waitFor(`"${msg}"`, () => lines.find((line) => line.msg === msg));
-  return { child, exit, said, output: () => output };
+  const logged = (msg: string) => waitFor(`"${msg}"`, () => lines.find((line) => line.msg === msg));
+  return { child, exit, logged, output: () => output };
 }
 
 test('on SIGTERM no new request is taken, the one in flight is answered, streams end, and the process exits 0', async () => {
-  const { child, exit, said, output } = startProcess({ REDIS_URL: redis.url, GATEWAY_TOKEN: TOKEN });
-  const { port } = await said('listening');
+  const { child, exit, logged, output } = startProcess({ REDIS_URL: redis.url, GATEWAY_TOKEN: TOKEN });
+  const { port } = await logged('listening');
   const url = `http://127.0.0.1:${port}`;
   const set = (key: string) =>
     fetch(`${url}/set/${key}/1`, { headers: { Authorization: `Bearer ${TOKEN}` } });
@@ -52,7 +52,7 @@ test('on SIGTERM no new request is taken, the one in flight is answered, streams
   const inFlight = set('in-flight');
   await waitFor('the request to be in flight', async () => (await fetch(`${url}/health/live`)).ok);
   child.kill('SIGTERM');
-  await said('draining');
+  await logged('draining');
   await expect(set('late')).rejects.toThrow();
   redis.thaw();
   const answer = await inFlight;

@@ -1,5 +1,5 @@
 import type { Limits } from './config.ts';
-import { Failure } from './failure.ts';
+import { GatewayError } from './failure.ts';
 import { parseExact } from './json.ts';
 import type { Listening } from './streams.ts';
 
@@ -14,7 +14,7 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT'];
 /** Reads a request in any of Upstash's forms. Throws `Failure`. */
 export async function readRequest(request: Request, limits: Limits): Promise<Asked> {
   const { method } = request;
-  if (!METHODS.includes(method)) throw new Failure('refused', `ERR use ${METHODS.join(', ')}`, 405);
+  if (!METHODS.includes(method)) throw new GatewayError('refused', `ERR use ${METHODS.join(', ')}`, 405);
   const hasBody = method === 'POST' || method === 'PUT';
   const [path, query] = splitTarget(request.url);
 
@@ -35,11 +35,11 @@ export async function readRequest(request: Request, limits: Limits): Promise<Ask
 async function readBatch(request: Request, limits: Limits): Promise<unknown[]> {
   const commands = await readJson(request, limits);
   if (!Array.isArray(commands) || commands.length === 0) {
-    throw new Failure('refused', 'ERR a JSON array of commands is expected, such as [["GET", "key"]]');
+    throw new GatewayError('refused', 'ERR a JSON array of commands is expected, such as [["GET", "key"]]');
   }
   if (commands.length > limits.commands) {
     const message = `ERR ${commands.length} commands; at most ${limits.commands} are accepted in one request`;
-    throw new Failure('refused', message);
+    throw new GatewayError('refused', message);
   }
   return commands;
 }
@@ -49,7 +49,7 @@ async function readJson(request: Request, limits: Limits): Promise<unknown> {
   try {
     return parseExact(text);
   } catch {
-    throw new Failure('refused', 'ERR the body is not JSON');
+    throw new GatewayError('refused', 'ERR the body is not JSON');
   }
 }
 
@@ -79,8 +79,8 @@ function declaredLength(request: Request, maxBytes: number): number | undefined 
   return length;
 }
 
-function tooLarge(maxBytes: number): Failure {
-  return new Failure('too_large', `ERR the body is larger than ${maxBytes} bytes`);
+function tooLarge(maxBytes: number): GatewayError {
+  return new GatewayError('too_large', `ERR the body is larger than ${maxBytes} bytes`);
 }
 
 function splitTarget(url: string): [path: string, query: string] {
@@ -94,7 +94,7 @@ function decodePath(path: string): string[] {
   try {
     return path.slice(1).split('/').map(decodeURIComponent);
   } catch {
-    throw new Failure('refused', 'ERR the path is not percent-encoded UTF-8');
+    throw new GatewayError('refused', 'ERR the path is not percent-encoded UTF-8');
   }
 }
 
@@ -112,7 +112,7 @@ function decodeQuery(query: string): string[] {
   if (query === '') return [];
   const pairs = [...new URLSearchParams(query)];
   if (pairs.some(([name]) => name === '_token')) {
-    throw new Failure('refused', 'ERR a token in the URL is not accepted; send Authorization: Bearer');
+    throw new GatewayError('refused', 'ERR a token in the URL is not accepted; send Authorization: Bearer');
   }
   return pairs.flatMap(([name, value]) => (value === '' ? [name] : [name, value]));
 }

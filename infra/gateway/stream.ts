@@ -7,7 +7,7 @@ type EventStreamOptions = {
   /** The longest that the stream lives, ms. */
   lifeMs: number;
   /** Breaks its connection off. */
-  cut: () => void;
+  close: () => void;
   /** Called once, however it has ended. */
   onEnd: () => void;
 };
@@ -16,13 +16,13 @@ type EventStreamOptions = {
 export class EventStream {
   readonly body: ReadableStream<Uint8Array>;
   readonly #onEnd: () => void;
-  readonly #cut: () => void;
+  readonly #close: () => void;
   readonly #timers: NodeJS.Timeout[];
   #controller!: ReadableStreamDefaultController<Uint8Array>;
   #ended = false;
 
-  constructor({ backlogBytes, lifeMs, cut, onEnd }: EventStreamOptions) {
-    this.#cut = cut;
+  constructor({ backlogBytes, lifeMs, close, onEnd }: EventStreamOptions) {
+    this.#close = close;
     this.#onEnd = onEnd;
     const source = {
       start: (controller: ReadableStreamDefaultController<Uint8Array>) => {
@@ -60,7 +60,7 @@ export class EventStream {
       return;
     }
     this.close();
-    this.#cut();
+    this.#close();
   }
 
   #end(): void {

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Limits } from './config.ts';
 import { rethrow } from './execute.ts';
-import { Failure } from './failure.ts';
+import { GatewayError } from './failure.ts';
 import { EventStream } from './stream.ts';
 
 /** What a client may listen to, each with a connection to Redis of its own. */
@@ -31,8 +31,8 @@ export class EventStreams {
     return this.#open.size;
   }
 
-  /** Listens, and answers once Redis has confirmed it. Throws `Failure`. @param cut breaks the client's connection off */
-  async open(listening: Listening, cut: () => void): Promise<Response> {
+  /** Listens, and answers once Redis has confirmed it. Throws `Failure`. @param close breaks the client's connection off */
+  async open(listening: Listening, close: () => void): Promise<Response> {
     this.#check(listening);
     const connection = this.#redis.duplicate({
       lazyConnect: true,
@@ -48,7 +48,7 @@ export class EventStreams {
     const stream = new EventStream({
       backlogBytes: this.#limits.streamBytes,
       lifeMs: this.#limits.streamMs,
-      cut,
+      close,
       onEnd: () => {
         this.#open.delete(opened);
         connection.disconnect();
@@ -73,15 +73,15 @@ export class EventStreams {
   }
 
   #check({ kind, names }: Listening): void {
-    if (this.#closed) throw new Failure('unavailable', 'ERR the gateway is going down; ask again');
+    if (this.#closed) throw new GatewayError('unavailable', 'ERR the gateway is going down; ask again');
     const { streams, monitors, names: most } = this.#limits;
     if (kind === 'monitor' ? names.length > 0 : names.length === 0 || names.includes('')) {
-      throw new Failure('refused', `ERR wrong number of arguments for '${kind}'`);
+      throw new GatewayError('refused', `ERR wrong number of arguments for '${kind}'`);
     }
-    if (names.length > most) throw new Failure('refused', `ERR at most ${most} names are accepted`);
+    if (names.length > most) throw new GatewayError('refused', `ERR at most ${most} names are accepted`);
     const monitoring = [...this.#open].filter((open) => open.kind === 'monitor').length;
     if (this.#open.size >= streams || (kind === 'monitor' && monitoring >= monitors)) {
-      throw new Failure('overloaded', 'ERR too many streams at once; close one or retry later');
+      throw new GatewayError('overloaded', 'ERR too many streams at once; close one or retry later');
     }
   }
 }

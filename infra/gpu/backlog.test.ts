@@ -37,9 +37,9 @@ it('the backlog is what waits and runs in the queues of a real edge', async () =
 });
 
 it('an edge that is not there is not ready, and its backlog is not said to be none', async () => {
-  const said = await written(`http://127.0.0.1:1/health/ready`);
-  expect(said).toMatchObject({ Ready: 0 });
-  expect(said).not.toHaveProperty('Backlog');
+  const logged = await written(`http://127.0.0.1:1/health/ready`);
+  expect(logged).toMatchObject({ Ready: 0 });
+  expect(logged).not.toHaveProperty('Backlog');
 });
 
 it.each([undefined, null, 'text', {}, { details: {} }, { details: { queues: { status: 'down' } } }])(

@@ -12,7 +12,7 @@ let ended: Promise<number | null>;
 
 const at = (name: string) => join(dir, name);
 /** What this host is told by its metadata; absent: 404. */
-const tell = (name: string, text: string) => writeFileSync(at(`metadata-${name.replaceAll('/', '-')}`), text);
+const setMetadata = (name: string, text: string) => writeFileSync(at(`metadata-${name.replaceAll('/', '-')}`), text);
 const calls = () => (existsSync(at('calls')) ? readFileSync(at('calls'), 'utf8').trim().split('\n') : []);
 
 function program(name: string, body: string): void {
@@ -37,7 +37,7 @@ esac`,
   );
   program('docker', `[ ! -e ${dir}/desktop ] || echo id`);
   program('systemctl', `echo "$*" >>${dir}/calls`);
-  tell('instance-id', 'i-1');
+  setMetadata('instance-id', 'i-1');
   script = spawn('bash', [join(import.meta.dirname, 'lifecycle.sh')], {
     env: { PATH: `${dir}:${process.env.PATH}`, AWS_REGION: 'r', GROUP: 'g', FLEET: 'f', EVERY_S: '0.05' },
     stdio: 'ignore',
@@ -78,7 +78,7 @@ it.each([
 ])('when %s its worker drains first, then it leaves', async (_, name, text) => {
   writeFileSync(at('ready'), '');
   await waitFor('the host to join', () => calls().includes(JOINED));
-  tell(name, text);
+  setMetadata(name, text);
   expect(await ended).toBe(0);
   expect(calls().slice(-2)).toEqual(LEFT);
 });

@@ -39,8 +39,8 @@ export async function follow(
       if (!text.trim()) continue;
       const line = JSON.parse(text) as { error?: string; stream?: string; status?: string };
       if (line.error) throw new Error(line.error);
-      const said = (line.stream ?? line.status ?? '').trim();
-      if (said) onLine(said);
+      const message = (line.stream ?? line.status ?? '').trim();
+      if (message) onLine(message);
     }
     signal.throwIfAborted();
   } finally {

@@ -3,7 +3,7 @@ import { ensureEngine } from '../engine/engine.ts';
 import { ensureImage, SERVICES } from './build.ts';
 import { ensureDesktopImage } from './desktop/build.ts';
 
-const say = (name: string, text: string) => process.stdout.write(`${name.padEnd(10)} ${text}\n`);
+const print = (name: string, text: string) => process.stdout.write(`${name.padEnd(10)} ${text}\n`);
 
 const engine = await ensureEngine();
 try {
@@ -11,14 +11,14 @@ try {
     const since = Date.now();
     let last = '';
     const { image, bytes, built } = await ensureImage(engine.socket, service, (step) => {
-      if (step !== last) say(service, `${step}…`);
+      if (step !== last) print(service, `${step}…`);
       last = step;
     });
     const how = built ? `built in ${Math.round((Date.now() - since) / 1000)} s` : 'unchanged';
-    say(service, `${image}, ${Math.round(bytes / 1e6)} MB, ${how}`);
+    print(service, `${image}, ${Math.round(bytes / 1e6)} MB, ${how}`);
   }
   const { image, built } = await ensureDesktopImage({ socket: engine.socket });
-  say('desktop', `${image}, ${built ? 'built' : 'unchanged'}`);
+  print('desktop', `${image}, ${built ? 'built' : 'unchanged'}`);
 } finally {
   await engine.stop();
 }

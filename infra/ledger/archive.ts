@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { z } from 'zod';
-import { Refused } from './command.ts';
+import { CommandRefusedError } from './command.ts';
 
 /**
  * A dump: gzip of text. First the header (JSON, one line); then, for each of its tables, its rows as PostgreSQL's
@@ -116,9 +116,9 @@ async function json<T>(lines: AsyncGenerator<Buffer>, schema: z.ZodType<T>): Pro
 const isZlib = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && /^(Z_|ERR_ZLIB)/.test(`${error.code}`);
 
-const damaged = (reason?: unknown): Refused =>
+const damaged = (reason?: unknown): CommandRefusedError =>
   Object.assign(
-    new Refused('The file is no whole dump of a ledger: it is cut, damaged, or something else.'),
+    new CommandRefusedError('The file is no whole dump of a ledger: it is cut, damaged, or something else.'),
     {
       reason,
     },

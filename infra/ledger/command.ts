@@ -1,7 +1,7 @@
-import { LedgerAway } from '@warmwind/shared/node/ledger';
+import { LedgerUnavailableError } from '@warmwind/shared/node/ledger';
 
 /** Wrong use of a command, or a state that the operator has to change first: the message says what to do. */
-export class Refused extends Error {
+export class CommandRefusedError extends Error {
   override name = 'Refused';
 }
 
@@ -9,14 +9,14 @@ export class Refused extends Error {
  * Runs an operator's command to its exit code: 0 done, 1 failed or not everything is done, 2 refused. Only messages are
  * printed: what libraries attach to their errors may hold a password.
  */
-export async function run(work: (say: (text: string) => void) => Promise<boolean>): Promise<void> {
+export async function run(work: (report: (text: string) => void) => Promise<boolean>): Promise<void> {
   process.stdout.on('error', () => undefined);
   let code = 1;
   try {
     if (await work((text) => process.stdout.write(`${text}\n`))) code = 0;
   } catch (error) {
     process.stderr.write(`${messageOf(error)}\n`);
-    if (error instanceof Refused || isWrongCall(error)) code = 2;
+    if (error instanceof CommandRefusedError || isWrongCall(error)) code = 2;
   }
   // A connection that was given up half-way would keep the process.
   process.exit(code);
@@ -33,7 +33,7 @@ export function table(rows: Record<string, number>): string {
 /** What happened below drizzle's "failed query", which repeats the parameters. */
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (error instanceof LedgerAway) return `The ledger does not answer: ${error.message}`;
+  if (error instanceof LedgerUnavailableError) return `The ledger does not answer: ${error.message}`;
   return error.cause instanceof Error ? messageOf(error.cause) : error.message;
 }
 

@@ -137,13 +137,13 @@ describe('a restore', () => {
   test('of a file that was cut anywhere is refused, and nothing is restored', async () => {
     await fill(from.sql, 'ada', 2000);
     await dumpLedger(from.url, file);
-    const whole = await readFile(file);
+    const complete = await readFile(file);
     for (const part of [0, 0.001, 0.5, 0.99]) {
-      await writeFile(file, whole.subarray(0, Math.floor(whole.length * part)));
+      await writeFile(file, complete.subarray(0, Math.floor(complete.length * part)));
       await expect(restoreLedger(into.url, file)).rejects.toThrow('no whole dump');
     }
     // Cut at a line's end, and packed again: gzip finds no fault with it.
-    const lines = gunzipSync(whole).toString('utf8').split('\n');
+    const lines = gunzipSync(complete).toString('utf8').split('\n');
     for (const rest of [2, 4, lines.length - 1, lines.length]) {
       await writeFile(file, gzipSync(lines.slice(0, -rest).join('\n')));
       await expect(restoreLedger(into.url, file)).rejects.toThrow('no whole dump');

@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { createGzip } from 'node:zlib';
 import type postgres from 'postgres';
 import { END_OF_ROWS, FORMAT, type Footer, type Header } from './archive.ts';
-import { Refused, run, table } from './command.ts';
+import { CommandRefusedError, run, table } from './command.ts';
 import { inTransaction } from './connection.ts';
 import { findPgDump, pgDump } from './pg-dump.ts';
 import { findServers } from './servers.ts';
@@ -94,15 +94,15 @@ const line = (value: Header | Footer) => Buffer.from(`${JSON.stringify(value)}\n
 const USAGE = 'Usage: npm run ledger:dump -- <file> [--format custom|copy]';
 
 /** Dumps by `pg_dump` where it can, else in the format of this project. */
-async function main(say: (text: string) => void): Promise<boolean> {
+async function main(report: (text: string) => void): Promise<boolean> {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
     options: { format: { type: 'string' } },
   });
   const [file, ...more] = positionals;
   const { format } = values;
-  if (!file || more.length > 0) throw new Refused(USAGE);
-  if (format !== undefined && format !== 'custom' && format !== 'copy') throw new Refused(USAGE);
+  if (!file || more.length > 0) throw new CommandRefusedError(USAGE);
+  if (format !== undefined && format !== 'custom' && format !== 'copy') throw new CommandRefusedError(USAGE);
   const stopped = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stopped.abort());
   const { ledger: url } = findServers(['ledger']);
@@ -110,14 +110,14 @@ async function main(say: (text: string) => void): Promise<boolean> {
     const found = await findPgDump(url);
     if ('program' in found) {
       await pgDump(found.program, url, file, stopped.signal);
-      say(`Dumped into ${file} by pg_dump ${found.program.major}, custom format.`);
+      report(`Dumped into ${file} by pg_dump ${found.program.major}, custom format.`);
       return true;
     }
-    if (format === 'custom') throw new Refused(`${found.missing} Or leave --format out.`);
-    say(`Not by pg_dump: ${found.missing}`);
+    if (format === 'custom') throw new CommandRefusedError(`${found.missing} Or leave --format out.`);
+    report(`Not by pg_dump: ${found.missing}`);
   }
   const rows = await dumpLedger(url, file, stopped.signal);
-  say(`Dumped into ${file}:\n${table(rows)}`);
+  report(`Dumped into ${file}:\n${table(rows)}`);
   return true;
 }
 

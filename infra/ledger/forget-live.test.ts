@@ -1,7 +1,7 @@
 import { keys } from '@warmwind/shared/keys';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LABELS } from '../../workers/containers/spec.ts';
-import { createFleet, type Fleet, reached, told } from '../../workers/testing/fleet.ts';
+import { createFleet, type Fleet, reached, waitForEvents } from '../../workers/testing/fleet.ts';
 import { ENGINE_WITHIN_MS } from '../testing/docker.ts';
 import { waitFor } from '../testing/wait.ts';
 import { operate } from './testing.ts';
@@ -17,7 +17,7 @@ test('forgetting a user stops their desktop and what waits for a place, and nobo
   const [hers, his] = [await fleet.startDesktop({}, 'ada'), await fleet.startDesktop({}, 'bob')];
   await reached(fleet, hers, 'completed');
   await reached(fleet, his, 'completed');
-  await told(fleet, his, `job:${his.jobId}`, 'job.completed');
+  await waitForEvents(fleet, his, `job:${his.jobId}`, 'job.completed');
   const starting = await fleet.startDesktop({}, 'ada');
   const waiting = await fleet.startDesktop({}, 'ada');
   expect(await fleet.containers()).not.toHaveLength(0);

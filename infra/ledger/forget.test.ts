@@ -30,7 +30,7 @@ async function live(user: string): Promise<void> {
   await servers.notify({ ref: ended, webhook: true, at: Date.now(), attemptsMade: 1, end });
 }
 
-const everything = async () => ({
+const snapshot = async () => ({
   ledger: await contents(servers.postgres.sql),
   queue: await redisContents(servers.queue),
   realtime: await redisContents(servers.realtime),
@@ -44,7 +44,7 @@ test('forgetting a user leaves nothing of them, and everybody else as they were'
   const others = ['axb', 'a.b2', 'aa.b', 'containers', 'a'];
   for (const other of others) await live(other);
   while ((await servers.drain.once()) > 0);
-  const before = await everything();
+  const before = await snapshot();
   await live('a.b');
 
   expect(await forget('a.b', '--yes')).toMatchObject({
@@ -52,15 +52,15 @@ test('forgetting a user leaves nothing of them, and everybody else as they were'
     err: '',
     out: expect.stringMatching(/ {2}jobs +6\n[\s\S]*Nothing is left/),
   });
-  const after = await everything();
+  const after = await snapshot();
   expect(after.ledger).toEqual(before.ledger);
   expect(own(after.queue)).toEqual(own(before.queue));
   expect([...after.realtime]).toEqual([...before.realtime]);
-  const webhooks = await servers.bull('webhooks').getJobs();
+  const webhooks = await servers.queueOf('webhooks').getJobs();
   expect(webhooks.map(({ data }) => data.userId).sort()).toEqual(
     others.flatMap((user) => [user, user]).sort(),
   );
-  const entries = await servers.bull('containers').getJobs();
+  const entries = await servers.queueOf('containers').getJobs();
   expect(entries.map(({ data }) => data.userId).sort()).toEqual(
     others.flatMap((user) => [user, user, user]).sort(),
   );
@@ -70,33 +70,33 @@ test('a user who is called as a queue is forgotten, and the queue is not', async
   await live('containers');
   const waiting = await servers.start('bob');
   expect(await forget('containers', '--yes')).toMatchObject({ code: 0 });
-  expect(await servers.bull('containers').getJob(waiting.jobId)).toBeDefined();
+  expect(await servers.queueOf('containers').getJob(waiting.jobId)).toBeDefined();
   expect(await servers.queue.client.keys('ww:{containers}:container*')).toEqual(
     await servers.queue.client.keys('ww:{containers}:containers:*'),
   );
-  expect(await servers.bull('containers').getJobCounts()).toMatchObject({ waiting: 1 });
+  expect(await servers.queueOf('containers').getJobCounts()).toMatchObject({ waiting: 1 });
 });
 
 test('without --yes it says what there is and deletes nothing', async () => {
   await live('ada');
-  const before = await everything();
+  const before = await snapshot();
   expect(await forget('ada')).toMatchObject({
     code: 0,
     out: expect.stringMatching(/ {2}jobs +6\n[\s\S]*queue entries +5\n[\s\S]*Nothing was deleted: add --yes/),
   });
-  expect(await everything()).toEqual(before);
+  expect(await snapshot()).toEqual(before);
 });
 
 test('a desktop whose host does not stop it in time keeps everything, and is named', async () => {
   const ref = await servers.start('ada');
   await servers.queue.client.zadd(keys.hosts(), Date.now(), 'gone');
-  await servers.records.desktops.place(ref, { fence: 0, host: 'gone', boot: 'boot', instanceId: 'i-boot' });
+  await servers.records.desktops.assign(ref, { fence: 0, host: 'gone', boot: 'boot', instanceId: 'i-boot' });
   const { code, out } = await forget('ada', '--yes', '--within', '1');
   expect({ code, out }).toMatchObject({ code: 1, out: expect.stringContaining('Nothing was deleted') });
   expect(out).toContain(`desktop ${ref.containerId} starting gone`);
   expect((await contents(servers.postgres.sql)).containers).toHaveLength(1);
   // The wish stays: one stop, however often it was asked for.
-  expect(await servers.bull('containers-gone').getJobCounts()).toMatchObject({ waiting: 1 });
+  expect(await servers.queueOf('containers-gone').getJobCounts()).toMatchObject({ waiting: 1 });
 });
 
 test('what only the ledger knows is ended and deleted too', async () => {

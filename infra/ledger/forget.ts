@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { isUserId } from '@warmwind/shared/ids';
 import { keys } from '@warmwind/shared/keys';
 import { Drain } from '@warmwind/shared/node/drain';
-import { Refused, run, table } from './command.ts';
+import { CommandRefusedError, run, table } from './command.ts';
 import { type System, withSystem } from './system.ts';
 import { UserKeys } from './user-keys.ts';
 import { UserRows } from './user-rows.ts';
@@ -81,46 +81,46 @@ class Forget {
 const total = (counts: Counts): number => Object.values(counts).reduce((sum, count) => sum + count, 0);
 
 /** → is nothing left, or nothing wanted */
-async function forget(forgetting: Forget, user: string, yes: boolean, withinMs: number, say: Say) {
+async function forget(forgetting: Forget, user: string, yes: boolean, withinMs: number, report: Progress) {
   const found = await forgetting.count();
   if (!yes) {
-    say(`Of ${user} there is:\n${table(found)}\nNothing was deleted: add --yes to delete it.`);
+    report(`Of ${user} there is:\n${table(found)}\nNothing was deleted: add --yes to delete it.`);
     return true;
   }
   const { desktops, jobs } = await forgetting.end(withinMs);
   if (desktops.length > 0 || jobs.length > 0) {
-    say(
+    report(
       `Nothing was deleted: after ${withinMs / 1000} s these have not ended. Do workers run on their hosts?`,
     );
-    for (const { containerId, state, host } of desktops) say(`  desktop ${containerId} ${state} ${host}`);
-    for (const { id, state, kind } of jobs) say(`  job ${id} ${state} ${kind}`);
+    for (const { containerId, state, host } of desktops) report(`  desktop ${containerId} ${state} ${host}`);
+    for (const { id, state, kind } of jobs) report(`  job ${id} ${state} ${kind}`);
     return false;
   }
   const ended = await forgetting.count();
   const left = await forgetting.delete();
   if (total(left) > 0) {
-    say(`Not all is deleted: does ${user} still use the system? Left is:\n${table(left)}`);
+    report(`Not all is deleted: does ${user} still use the system? Left is:\n${table(left)}`);
     return false;
   }
-  say(`Deleted of ${user}:\n${table(ended)}\nNothing is left. Dumps and backups made before still have it.`);
+  report(`Deleted of ${user}:\n${table(ended)}\nNothing is left. Dumps and backups made before still have it.`);
   return true;
 }
-type Say = (text: string) => void;
+type Progress = (text: string) => void;
 
 const USAGE = 'Usage: npm run ledger:forget -- <userId> [--yes] [--within <seconds>]';
 
 if (import.meta.main) {
-  await run(async (say) => {
+  await run(async (report) => {
     const { positionals, values } = parseArgs({
       allowPositionals: true,
       options: { yes: { type: 'boolean', default: false }, within: { type: 'string', default: '60' } },
     });
     const [user, ...more] = positionals;
     const seconds = Number(values.within);
-    if (!user || more.length > 0 || !(seconds > 0 && seconds <= 3600)) throw new Refused(USAGE);
-    if (!isUserId(user)) throw new Refused(`No user can have this id. ${USAGE}`);
+    if (!user || more.length > 0 || !(seconds > 0 && seconds <= 3600)) throw new CommandRefusedError(USAGE);
+    if (!isUserId(user)) throw new CommandRefusedError(`No user can have this id. ${USAGE}`);
     return withSystem('forget', (system) =>
-      forget(new Forget(user, system), user, values.yes, seconds * 1000, say),
+      forget(new Forget(user, system), user, values.yes, seconds * 1000, report),
     );
   });
 }

@@ -1,7 +1,7 @@
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { Refused } from './command.ts';
+import { CommandRefusedError } from './command.ts';
 import { withConnection } from './connection.ts';
 import { findProgram, installRemedy, type Program, runProgram, serverMajor } from './programs.ts';
 import { TABLES } from './tables.ts';
@@ -32,7 +32,7 @@ export async function isPgDump(file: string): Promise<boolean> {
 export async function pgRestore(url: string, file: string, migrations: string): Promise<void> {
   const program = await findProgram('pg_restore');
   if (!program) {
-    throw new Refused(
+    throw new CommandRefusedError(
       `The file was made by pg_dump, and no pg_restore is here. ${installRemedy(await serverMajor(url))}`,
     );
   }
@@ -55,14 +55,14 @@ async function dumpedMigrations(program: Program, file: string): Promise<number>
   };
   await runProgram(program, args, { onOutput });
   const rows = /^COPY .*__drizzle_migrations.*\n([\s\S]*?)^\\\.$/m.exec(text)?.[1];
-  if (rows === undefined) throw new Refused('The dump is not of a ledger.');
+  if (rows === undefined) throw new CommandRefusedError('The dump is not of a ledger.');
   return rows.split('\n').length - 1;
 }
 
 async function refuseNewer(dumped: number, migrations: string): Promise<void> {
   const journal = Journal.parse(JSON.parse(await readFile(join(migrations, 'meta/_journal.json'), 'utf8')));
   if (dumped > journal.entries.length) {
-    throw new Refused('The dump was made by a newer version: restore it with that one or a later one.');
+    throw new CommandRefusedError('The dump was made by a newer version: restore it with that one or a later one.');
   }
 }
 
@@ -77,12 +77,12 @@ const hasNoTables = (url: string): Promise<boolean> =>
 const refuseFilled = (url: string, dumped: number): Promise<void> =>
   withConnection(url, 'restore', async (sql) => {
     const [ledger] = await sql`select to_regclass('drizzle.__drizzle_migrations') is not null as known`;
-    if (!ledger?.known) throw new Refused(`The database is not empty. ${REMEDY}`);
+    if (!ledger?.known) throw new CommandRefusedError(`The database is not empty. ${REMEDY}`);
     for (const { name } of TABLES) {
       const [first] = await sql`select from ${sql(name)} limit 1`;
-      if (first) throw new Refused(`The ledger is not empty: ${name} has rows. ${REMEDY}`);
+      if (first) throw new CommandRefusedError(`The ledger is not empty: ${name} has rows. ${REMEDY}`);
     }
     const [seen] = await sql`select count(*)::int as migrations from drizzle.__drizzle_migrations`;
     if (Number(seen?.migrations) === dumped) return;
-    throw new Refused(`The dump is of an older schema than this ledger has. ${REMEDY}`);
+    throw new CommandRefusedError(`The dump is of an older schema than this ledger has. ${REMEDY}`);
   });

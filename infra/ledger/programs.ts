@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { promisify } from 'node:util';
-import { Refused } from './command.ts';
+import { CommandRefusedError } from './command.ts';
 import { withConnection } from './connection.ts';
 
 /** PostgreSQL's own programs, which its packages for clients bring. */
@@ -69,7 +69,7 @@ function libpqEnvironment(url: string): Record<string, string> {
   const { hostname, port, username, password, pathname, searchParams } = new URL(url);
   const known = [...searchParams].flatMap(([key, value]) => {
     const name = PARAMETERS[key];
-    if (!name) throw new Refused(`PostgreSQL's programs do not know ${key} of LEDGER_URL: leave it out.`);
+    if (!name) throw new CommandRefusedError(`PostgreSQL's programs do not know ${key} of LEDGER_URL: leave it out.`);
     return [[name, value]];
   });
   return {

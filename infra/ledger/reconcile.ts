@@ -30,9 +30,9 @@ async function reconcile({ redis, ledger, records, queue, log }: System): Promis
 }
 
 if (import.meta.main) {
-  await run(async (say) => {
+  await run(async (report) => {
     parseArgs();
-    say(`Queue, records and ledger agree. Put right:\n${table(await withSystem('reconcile', reconcile))}`);
+    report(`Queue, records and ledger agree. Put right:\n${table(await withSystem('reconcile', reconcile))}`);
     return true;
   });
 }

@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import type postgres from 'postgres';
 import { z } from 'zod';
 import { Archive, type Footer, type Header } from './archive.ts';
-import { Refused, run, table } from './command.ts';
+import { CommandRefusedError, run, table } from './command.ts';
 import { inTransaction, withConnection } from './connection.ts';
 import { migrateLedger } from './migrate.ts';
 import { isPgDump, pgRestore } from './pg-restore.ts';
@@ -62,11 +62,11 @@ async function takeEmpty(tx: postgres.TransactionSql, { tables }: Header): Promi
     where table_schema = current_schema() and table_type = 'BASE TABLE'`;
   const known = new Set(found.map(({ name }) => String(name)));
   for (const { name } of tables) {
-    if (!known.has(name)) throw new Refused(`The dump has a table that is not of a ledger: ${name}`);
+    if (!known.has(name)) throw new CommandRefusedError(`The dump has a table that is not of a ledger: ${name}`);
     await tx`lock table ${tx(name)} in exclusive mode`;
     const [first] = await tx`select from ${tx(name)} limit 1`;
     if (first) {
-      throw new Refused(`The ledger is not empty: ${name} has rows. ${REMEDY}`);
+      throw new CommandRefusedError(`The ledger is not empty: ${name} has rows. ${REMEDY}`);
     }
   }
 }
@@ -109,7 +109,7 @@ async function copyIn(
   // The client never says that the server refused the last rows. The transaction knows: it takes no more queries then.
   await tx`select 1`.catch((error: unknown) => {
     if (!(error instanceof Error && 'code' in error && error.code === IN_FAILED_TRANSACTION)) throw error;
-    throw new Refused(`The server takes rows of ${name} for wrong: nothing was restored.`);
+    throw new CommandRefusedError(`The server takes rows of ${name} for wrong: nothing was restored.`);
   });
 }
 
@@ -119,7 +119,7 @@ const Journal = z.looseObject({ entries: z.array(z.unknown()) });
 async function migrateTo(url: string, count: number, migrations: string): Promise<void> {
   const journal = Journal.parse(JSON.parse(await readFile(join(migrations, 'meta/_journal.json'), 'utf8')));
   if (count > journal.entries.length) {
-    throw new Refused('The dump was made by a newer version: restore it with that one or a later one.');
+    throw new CommandRefusedError('The dump was made by a newer version: restore it with that one or a later one.');
   }
   const folder = await mkdtemp(join(tmpdir(), 'warmwind-migrations-'));
   try {
@@ -133,7 +133,7 @@ async function migrateTo(url: string, count: number, migrations: string): Promis
   await withConnection(url, 'restore', async (sql) => {
     const [seen] = await sql`select count(*)::int as migrations from drizzle.__drizzle_migrations`;
     if (Number(seen?.migrations) === count) return;
-    throw new Refused(`The dump is of an older schema than this ledger has. ${REMEDY}`);
+    throw new CommandRefusedError(`The dump is of an older schema than this ledger has. ${REMEDY}`);
   });
 }
 
@@ -143,19 +143,19 @@ async function migrate(url: string, folder: string): Promise<void> {
 }
 
 if (import.meta.main) {
-  await run(async (say) => {
+  await run(async (report) => {
     const { positionals } = parseArgs({ allowPositionals: true });
     const [file, ...more] = positionals;
-    if (!file || more.length > 0) throw new Refused('Usage: npm run ledger:restore -- <file>');
+    if (!file || more.length > 0) throw new CommandRefusedError('Usage: npm run ledger:restore -- <file>');
     const { ledger: url } = findServers(['ledger']);
     const next = 'Now run `npm run ledger:reconcile`: Redis may know of more.';
     if (await isPgDump(file)) {
       await restorePgDump(url, file);
-      say(`Restored by pg_restore.\n${next}`);
+      report(`Restored by pg_restore.\n${next}`);
       return true;
     }
     const rows = await restoreLedger(url, file);
-    say(`Restored:\n${table(rows)}\n${next}`);
+    report(`Restored:\n${table(rows)}\n${next}`);
     return true;
   });
 }

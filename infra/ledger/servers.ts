@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { Refused } from './command.ts';
+import { CommandRefusedError } from './command.ts';
 
 const VARIABLES = {
   ledger: 'LEDGER_URL',
@@ -29,9 +29,9 @@ export function findServers<S extends Server>(
   const stack = missing.length > 0 ? readStack(env) : undefined;
   const urls = names.map((name) => {
     const url = given(name) ?? stack?.[name];
-    if (!url) throw new Refused(`Set ${variables(missing)}, or run this where \`npm start\` runs.`);
+    if (!url) throw new CommandRefusedError(`Set ${variables(missing)}, or run this where \`npm start\` runs.`);
     if (stack && url !== stack[name]) {
-      throw new Refused(
+      throw new CommandRefusedError(
         `${VARIABLES[name]} is not that of the \`npm start\` which runs here: set ${variables(missing)} too.`,
       );
     }

@@ -3,7 +3,7 @@ import { Ledger } from '@warmwind/shared/node/ledger';
 import { createLog, type Logger } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
 import { Records } from '@warmwind/shared/node/records';
-import { connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { connectFailFast, disconnect } from '@warmwind/shared/node/redis';
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { findServers } from './servers.ts';
@@ -28,7 +28,7 @@ export async function withSystem<T>(name: string, work: (system: System) => Prom
   const log = createLog(name);
   log.level = 'silent';
   const open = (url: string): Redis =>
-    connectPrompt(url, name, log, ANSWERED_WITHIN_MS, {
+    connectFailFast(url, name, log, ANSWERED_WITHIN_MS, {
       lazyConnect: true,
       connectTimeout: CONNECTED_WITHIN_MS,
       retryStrategy: () => null,
@@ -43,7 +43,7 @@ export async function withSystem<T>(name: string, work: (system: System) => Prom
     if (known) return known;
     const made = new Queue(queueName, {
       connection: redis.queue,
-      prefix: keys.bull(queueName),
+      prefix: keys.bullmqPrefix(queueName),
       // What a queue says of itself is its services' to say.
       skipMetasUpdate: true,
     });

@@ -107,8 +107,8 @@ export async function startServers() {
   log.level = 'silent';
   const queues = new Map<string, Queue>();
   const publisher = new Publisher(realtime.client, log);
-  const bull = (name: string): Queue => {
-    const made = queues.get(name) ?? new Queue(name, { connection: queue.client, prefix: keys.bull(name) });
+  const queueOf = (name: string): Queue => {
+    const made = queues.get(name) ?? new Queue(name, { connection: queue.client, prefix: keys.bullmqPrefix(name) });
     queues.set(name, made);
     return made;
   };
@@ -118,10 +118,10 @@ export async function startServers() {
     queue,
     realtime,
     postgres,
-    bull,
+    queueOf,
     ledger,
     records,
-    notify: createNotify(() => bull('webhooks'), true),
+    notify: createNotify(() => queueOf('webhooks'), true),
     env: { LEDGER_URL: postgres.url, REDIS_QUEUE_URL: queue.url, REDIS_REALTIME_URL: realtime.url },
     drain: new Drain({ redis: queue.client, ledger, log }),
 
@@ -158,7 +158,7 @@ export async function startServers() {
       await ledger.run((db) => recordSubmission(db, submission));
       const ref = { kind: 'container.start', userId, jobId, run: 1, containerId } as const;
       const data = { version: JOB_DATA_VERSION, ...ref, requestId: 'r' };
-      await bull('containers').add(ref.kind, data, { ...JOB_OPTIONS, jobId });
+      await queueOf('containers').add(ref.kind, data, { ...JOB_OPTIONS, jobId });
       await records.jobs.queued(ref);
       return ref;
     },

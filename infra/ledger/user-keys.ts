@@ -6,7 +6,7 @@ const STEP = 1000;
 
 /** Every key of one user, in either Redis. */
 const ofUser = (user: string) => ({
-  whole: [
+  exact: [
     keys.jobs(user),
     keys.openJobs(user),
     keys.containers(user),
@@ -49,12 +49,12 @@ export class UserKeys {
   }
 
   async *#scan(): AsyncGenerator<string[]> {
-    const { whole, begin } = ofUser(this.#user);
+    const { exact, begin } = ofUser(this.#user);
     const pattern = `${literal(keys.jobs(this.#user).replace(/jobs$/, ''))}*`;
     let cursor = '0';
     do {
       const [next, names] = await this.#redis.scan(cursor, 'MATCH', pattern, 'COUNT', STEP);
-      yield names.filter((name) => whole.includes(name) || begin.some((start) => name.startsWith(start)));
+      yield names.filter((name) => exact.includes(name) || begin.some((start) => name.startsWith(start)));
       cursor = next;
     } while (cursor !== '0');
   }

@@ -57,7 +57,7 @@ export class UserWork {
     );
     const jobs = await each([...new Set([...known.jobs, ...jobIds])], async (jobId) => {
       // Brings a record back that only the ledger has.
-      if (!(await records.jobs.standing(userId, jobId))) return undefined;
+      if (!(await records.jobs.status(userId, jobId))) return undefined;
       return jobFromRecord(await redis.hgetall(keys.job(userId, jobId)));
     });
     return {

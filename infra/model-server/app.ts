@@ -7,7 +7,7 @@ import type { Registry } from 'prom-client';
 import { chatCompletions } from './chat.ts';
 import type { Loaded } from './loaded.ts';
 import { createMetrics } from './metrics.ts';
-import { Refusal, refuse, refuseForNow } from './refusal.ts';
+import { RequestRefusedError, refuse, refuseForNow } from './refusal.ts';
 
 /** The routes of the API, as a 404 names them. */
 const ROUTES = 'POST /v1/chat/completions, GET /v1/models, GET /v1/models/:id';
@@ -68,9 +68,9 @@ export function buildApp(server: ModelServer): Hono {
     c.json(openAiError(404, `There is no ${c.req.method} ${c.req.path}. Use ${ROUTES}.`), 404),
   );
   app.onError((error) => {
-    if (!(error instanceof Refusal)) log.error({ err: error }, 'request failed');
+    if (!(error instanceof RequestRefusedError)) log.error({ err: error }, 'request failed');
     const { status, body, headers } =
-      error instanceof Refusal ? error : refuse(500, 'The answer failed inside the server.', 'internal');
+      error instanceof RequestRefusedError ? error : refuse(500, 'The answer failed inside the server.', 'internal');
     return new Response(JSON.stringify(body), {
       status,
       headers: {
@@ -83,5 +83,5 @@ export function buildApp(server: ModelServer): Hono {
   return app;
 }
 
-const unknownModel = (served: string): Refusal =>
+const unknownModel = (served: string): RequestRefusedError =>
   refuse(404, `This server has no such model; it serves ${served}.`, 'model_not_found', 'model');

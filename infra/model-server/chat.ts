@@ -18,13 +18,13 @@ import type { Counter } from 'prom-client';
 import { generate } from './generate.ts';
 import type { Loaded } from './loaded.ts';
 import type { Model } from './model.ts';
-import { Busy, type Pool } from './pool.ts';
-import { Refusal, refuse, refuseForNow } from './refusal.ts';
+import { ModelBusyError, type Pool } from './pool.ts';
+import { RequestRefusedError, refuse, refuseForNow } from './refusal.ts';
 
 export type ChatRoute = {
   /** The model in memory; throws while there is none. */
   use: () => Loaded;
-  unknownModel: (served: string) => Refusal;
+  unknownModel: (served: string) => RequestRefusedError;
   metrics: { promptTokens: Counter; predictedTokens: Counter };
   over: AbortSignal;
   log: Logger;
@@ -93,12 +93,12 @@ export const chatCompletions = (route: ChatRoute) => async (c: Context) => {
 
 async function readRequest(c: Context): Promise<ChatRequest> {
   const body: unknown = await c.req.json().catch((error: unknown) => {
-    if (error instanceof Refusal) throw error;
+    if (error instanceof RequestRefusedError) throw error;
     throw refuse(400, 'The body is not JSON.', 'invalid_json');
   });
   const { success, data, error } = ChatRequest.safeParse(body);
   if (!success) {
-    throw new Refusal(400, chatRequestIssue(error.issues[0]));
+    throw new RequestRefusedError(400, chatRequestIssue(error.issues[0]));
   }
   return data;
 }
@@ -124,7 +124,7 @@ function promptOf(model: Model, { messages }: ChatRequest): Token[] {
   return prompt;
 }
 
-const tooLong = (contextSize: number, length: string): Refusal =>
+const tooLong = (contextSize: number, length: string): RequestRefusedError =>
   refuse(
     400,
     `This model's maximum context length is ${contextSize} tokens, and your messages have ${length}: send less.`,
@@ -140,7 +140,7 @@ async function turn(
   try {
     return await pool.take(signal, user);
   } catch (error) {
-    if (error instanceof Busy)
+    if (error instanceof ModelBusyError)
       throw refuseForNow(429, `The server is busy: ${error.message}. Ask again soon.`, 'rate_limit_exceeded');
     if (signal.aborted)
       throw refuseForNow(503, 'The server is shutting down: ask another one.', 'unavailable');

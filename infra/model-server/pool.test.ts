@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Busy, Pool } from './pool.ts';
+import { ModelBusyError, Pool } from './pool.ts';
 
 const never = () => new AbortController().signal;
 
@@ -9,7 +9,7 @@ it('who finds nothing free waits in line, and the line has an end', async () => 
   const order: string[] = [];
   const first = pool.take(never()).then((got) => order.push(`first ${got}`));
   const second = pool.take(never()).then((got) => order.push(`second ${got}`));
-  await expect(pool.take(never())).rejects.toThrow(Busy);
+  await expect(pool.take(never())).rejects.toThrow(ModelBusyError);
   expect([pool.taken, pool.waiting]).toEqual([1, 2]);
   pool.give(item);
   await first;

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Slots } from '@warmwind/shared/slots';
 
 /** No place in the line, or no turn within its time. */
-export class Busy extends Error {
+export class ModelBusyError extends Error {
   override name = 'Busy';
 }
 
@@ -45,7 +45,7 @@ export class Pool<T> {
     const item = this.#takeFor(user);
     if (item !== undefined) return item;
     const { waiting, withinMs } = this.#bounds;
-    if (this.#line.size >= waiting) throw new Busy(`${waiting} requests wait already`);
+    if (this.#line.size >= waiting) throw new ModelBusyError(`${waiting} requests wait already`);
     return new Promise((resolve, reject) => {
       const leave = () => {
         this.#line.delete(place);
@@ -53,7 +53,7 @@ export class Pool<T> {
         signal.removeEventListener('abort', gone);
       };
       const gone = () => place.reject(signal.reason as Error);
-      const late = setTimeout(() => place.reject(new Busy(`no turn within ${withinMs} ms`)), withinMs);
+      const late = setTimeout(() => place.reject(new ModelBusyError(`no turn within ${withinMs} ms`)), withinMs);
       const place: Waiting<T> = {
         user,
         resolve: (taken) => {
@@ -79,7 +79,7 @@ export class Pool<T> {
       const free = this.#takeFor(next.user);
       if (free !== undefined) next.resolve(free);
     }
-    if (this.taken === 0) for (const tell of this.#onIdle.splice(0)) tell();
+    if (this.taken === 0) for (const release of this.#onIdle.splice(0)) release();
   }
 
   #takeFor(user: string): T | undefined {

@@ -1,7 +1,7 @@
 import { type OpenAiErrorBody, openAiError } from '@warmwind/shared/openai';
 
 /** An answer other than 200, in OpenAI's form. */
-export class Refusal extends Error {
+export class RequestRefusedError extends Error {
   override name = 'Refusal';
   readonly status: number;
   readonly body: OpenAiErrorBody;
@@ -15,9 +15,9 @@ export class Refusal extends Error {
   }
 }
 
-export const refuse = (status: number, message: string, code?: string, param?: string): Refusal =>
-  new Refusal(status, openAiError(status, message, code, param));
+export const refuse = (status: number, message: string, code?: string, param?: string): RequestRefusedError =>
+  new RequestRefusedError(status, openAiError(status, message, code, param));
 
 /** The server can't take it now and soon can. */
-export const refuseForNow = (status: 429 | 503, message: string, code: string): Refusal =>
-  new Refusal(status, openAiError(status, message, code), { 'Retry-After': '1' });
+export const refuseForNow = (status: 429 | 503, message: string, code: string): RequestRefusedError =>
+  new RequestRefusedError(status, openAiError(status, message, code), { 'Retry-After': '1' });

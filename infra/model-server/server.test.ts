@@ -63,7 +63,7 @@ it('a stock client lists the model and has it answer', async () => {
 
 it('a streamed answer is the whole one in pieces, with its usage at the end', async () => {
   const request = { model: 'desk-tiny', messages: STORY, seed: 4 };
-  const whole = await openai.chat.completions.create(request);
+  const complete = await openai.chat.completions.create(request);
   const stream = await openai.chat.completions.create({
     ...request,
     stream: true,
@@ -72,10 +72,10 @@ it('a streamed answer is the whole one in pieces, with its usage at the end', as
   const chunks: OpenAI.ChatCompletionChunk[] = [];
   for await (const chunk of stream) chunks.push(chunk);
   const text = chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('');
-  expect(text).toBe(whole.choices[0]?.message.content);
+  expect(text).toBe(complete.choices[0]?.message.content);
   expect(chunks.length).toBeGreaterThan(20);
   expect(chunks.map(({ choices }) => choices[0]?.finish_reason).filter(Boolean)).toEqual(['stop']);
-  expect(chunks.at(-1)).toMatchObject({ choices: [], usage: whole.usage });
+  expect(chunks.at(-1)).toMatchObject({ choices: [], usage: complete.usage });
 });
 
 it('a seed gives the same answer, whatever else is being answered', async () => {

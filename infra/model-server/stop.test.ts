@@ -17,12 +17,12 @@ it('a text ends before the first stop word, however it is cut into pieces', () =
       const text = pieces.join('');
       // The first to be complete is the one that stops.
       const ends = words.flatMap((w) => (text.includes(w) ? [text.indexOf(w) + w.length] : []));
-      const cut = ends.length === 0 ? undefined : shown(pieces, words);
-      if (cut === undefined) expect(shown(pieces, words)).toBe(text);
+      const truncated = ends.length === 0 ? undefined : shown(pieces, words);
+      if (truncated === undefined) expect(shown(pieces, words)).toBe(text);
       else {
-        expect(text.startsWith(cut)).toBe(true);
-        for (const w of words) expect(cut).not.toContain(w);
-        expect(words.some((w) => text.startsWith(cut + w))).toBe(true);
+        expect(text.startsWith(truncated)).toBe(true);
+        for (const w of words) expect(truncated).not.toContain(w);
+        expect(words.some((w) => text.startsWith(truncated + w))).toBe(true);
       }
     }),
   );

@@ -118,9 +118,9 @@ async function smoke(url: string, env: Record<string, string> = {}): Promise<str
 }
 
 it('serves the main trace, by the command that is run after every deployment', async () => {
-  const said = await smoke(edge);
-  expect(said).toMatch(/^all is well$/m);
-  expect(said).toMatch(/^ok .*reads what stands on it .*ocr-eng/m);
+  const output = await smoke(edge);
+  expect(output).toMatch(/^all is well$/m);
+  expect(output).toMatch(/^ok .*reads what stands on it .*ocr-eng/m);
 });
 
 it('shows its metrics to a Prometheus on this machine', async () => {
@@ -166,9 +166,9 @@ it(
       EDGE_ORIGINS: at('api'),
     });
     await compose.run('up', '--detach');
-    const said = await smoke(at('api'), { NODE_EXTRA_CA_CERTS: join(dir, 'tls/tls.crt') });
-    expect(said).toMatch(/^all is well$/m);
-    expect(said).toContain(`relay.warmwind.test:${tlsPort}`);
+    const output = await smoke(at('api'), { NODE_EXTRA_CA_CERTS: join(dir, 'tls/tls.crt') });
+    expect(output).toMatch(/^all is well$/m);
+    expect(output).toContain(`relay.warmwind.test:${tlsPort}`);
     expect(await smoke(at('api'))).toMatch(/^FAILED .*not trusted here.*NODE_EXTRA_CA_CERTS/m);
   },
   WITHIN_MS,

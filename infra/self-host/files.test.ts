@@ -98,11 +98,11 @@ it('no manifest has a field that its kind does not know', async () => {
   try {
     await writeFile(join(folder, 'manifests.ts'), [...imports, ...values].join('\n'));
     const options = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext', '--target', 'esnext'];
-    const said = await new Promise<string>((done) => {
+    const output = await new Promise<string>((done) => {
       const args = [...options, '--ignoreConfig', join(folder, 'manifests.ts')];
       execFile(join(ROOT, 'node_modules/.bin/tsc'), args, (_, stdout) => done(stdout));
     });
-    expect(said).toBe('');
+    expect(output).toBe('');
   } finally {
     await rm(folder, { recursive: true });
   }

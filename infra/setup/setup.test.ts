@@ -39,9 +39,9 @@ describe('the setup', () => {
     await cp(import.meta.dirname, join(folder, 'infra/setup'), { recursive: true });
     const script =
       '. infra/setup/packages.sh; packages="no-such no-such-package a test"; install_debian_packages';
-    const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups'];
+    const unprivileged = ['--reuid=65534', '--regid=65534', '--clear-groups'];
     const asked =
-      process.getuid?.() === 0 ? ['setpriv', ...nobody, 'sh', '-c', script] : ['sh', '-c', script];
+      process.getuid?.() === 0 ? ['setpriv', ...unprivileged, 'sh', '-c', script] : ['sh', '-c', script];
     const { code, output } = await run(asked[0] ?? '', asked.slice(1), folder);
     await rm(folder, { recursive: true });
     expect(code).toBe(1);

@@ -20,7 +20,7 @@ export function restChecks(url: string, token: string): { checks: Check[]; clean
   const name = `smoke-${randomUUID().slice(0, 8)}`;
   const queue = new Queue(name, {
     connection: createRestClient({ url, token, timeoutMs: TIMEOUT_MS }),
-    prefix: keys.bull(name),
+    prefix: keys.bullmqPrefix(name),
     skipMetasUpdate: true,
   });
   const added: string[] = [];
@@ -65,7 +65,7 @@ export function restChecks(url: string, token: string): { checks: Check[]; clean
   const clean = async () => {
     for (const id of added) await queue.remove(id).catch(() => undefined);
     await queue.close();
-    const left = LEFT_BEHIND.map((part) => `${keys.bull(name)}:${name}:${part}`);
+    const left = LEFT_BEHIND.map((part) => `${keys.bullmqPrefix(name)}:${name}:${part}`);
     await fetch(url, {
       method: 'POST',
       headers: { Authorization: `Bearer ${token}` },

@@ -30,13 +30,13 @@ afterAll(async () => {
 async function smoke(
   env: Record<string, string>,
   ...args: string[]
-): Promise<{ code: number; said: string }> {
+): Promise<{ code: number; output: string }> {
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
       [join(import.meta.dirname, 'main.ts'), ...args],
       { env: { ...process.env, ...env }, timeout: 60_000 },
-      (_, stdout, stderr) => resolve({ code: child.exitCode ?? -1, said: stdout + stderr }),
+      (_, stdout, stderr) => resolve({ code: child.exitCode ?? -1, output: stdout + stderr }),
     );
   });
 }
@@ -48,12 +48,12 @@ it('asks Redis over REST and the edge, and stops at the first thing of the trace
     UPSTASH_REDIS_REST_TOKEN: TOKEN,
     SMOKE_PATIENCE_MS: '500',
   };
-  const { code, said } = await smoke(env, '--edge', edge.url);
-  const lines = said.split('\n').map((line) => line.replace(/[:(].*/, '').trim());
+  const { code, output } = await smoke(env, '--edge', edge.url);
+  const lines = output.split('\n').map((line) => line.replace(/[:(].*/, '').trim());
   expect(lines.filter((line) => line.startsWith('ok')).length).toBe(7);
-  expect(said).toMatch(/^FAILED {4}lets a browser watch/m);
-  expect(said).not.toContain('starts a desktop');
-  expect([code, said.includes(env.WARMWIND_TOKEN), said.includes(TOKEN)]).toEqual([1, false, false]);
+  expect(output).toMatch(/^FAILED {4}lets a browser watch/m);
+  expect(output).not.toContain('starts a desktop');
+  expect([code, output.includes(env.WARMWIND_TOKEN), output.includes(TOKEN)]).toEqual([1, false, false]);
   expect(await edge.gateway.redis.client.keys('ww:{smoke*')).toEqual([]);
 });
 
@@ -64,22 +64,22 @@ it('a Redis that refuses us is said to', async () => {
     UPSTASH_REDIS_REST_TOKEN: 'another-token-altogether',
     SMOKE_PATIENCE_MS: '500',
   };
-  const { code, said } = await smoke(env, '--edge', edge.url);
-  expect([code, said]).toEqual([1, expect.stringContaining('FAILED    Redis over REST takes our scripts')]);
+  const { code, output } = await smoke(env, '--edge', edge.url);
+  expect([code, output]).toEqual([1, expect.stringContaining('FAILED    Redis over REST takes our scripts')]);
 });
 
 it('without an edge or a token it says how to call it', async () => {
-  const { code, said } = await smoke({ WARMWIND_TOKEN: '', WARMWIND_EDGE: '' });
-  expect([code, said]).toEqual([2, expect.stringContaining('--edge <URL>')]);
+  const { code, output } = await smoke({ WARMWIND_TOKEN: '', WARMWIND_EDGE: '' });
+  expect([code, output]).toEqual([2, expect.stringContaining('--edge <URL>')]);
 });
 
 /** The lines of what failed. */
-const failures = (said: string) => said.split('\n').filter((line) => line.startsWith('FAILED'));
+const failures = (output: string) => output.split('\n').filter((line) => line.startsWith('FAILED'));
 
 it('an edge that is down is said to be, and what to look at', async () => {
   const url = `http://127.0.0.1:${await freePort()}`;
-  const { code, said } = await smoke({ WARMWIND_TOKEN: await signToken() }, '--edge', url);
-  expect([code, failures(said)]).toEqual([
+  const { code, output } = await smoke({ WARMWIND_TOKEN: await signToken() }, '--edge', url);
+  expect([code, failures(output)]).toEqual([
     1,
     [
       `FAILED    lives and is ready: ${url}: nothing listens there. Is it started, and is the port right? (ECONNREFUSED)`,
@@ -95,17 +95,17 @@ it.each([
     'the token is for "warmwind-relay" and not for the API: take tokens.user',
   ],
 ])('a token that is %s is not even tried', async (_, claims, words) => {
-  const { code, said } = await smoke({ WARMWIND_TOKEN: await signToken(claims) }, '--edge', edge.url);
-  expect([code, said]).toEqual([2, expect.stringContaining(words)]);
+  const { code, output } = await smoke({ WARMWIND_TOKEN: await signToken(claims) }, '--edge', edge.url);
+  expect([code, output]).toEqual([2, expect.stringContaining(words)]);
 });
 
 it('a token that another secret has signed: where to take a good one from', async () => {
   const token = await signToken({}, 'another-secret-0123456789-0123456789');
-  const { code, said } = await smoke({ WARMWIND_TOKEN: token }, '--edge', edge.url);
-  expect(failures(said)).toEqual([
+  const { code, output } = await smoke({ WARMWIND_TOKEN: token }, '--edge', edge.url);
+  expect(failures(output)).toEqual([
     expect.stringContaining('does not know this token’s signature: take tokens.user'),
   ]);
-  expect([code, said.includes(token)]).toEqual([1, false]);
+  expect([code, output.includes(token)]).toEqual([1, false]);
 });
 
 it('without a worker: that none took the job', async () => {
@@ -117,8 +117,8 @@ it('without a worker: that none took the job', async () => {
   relay.attach(server);
   try {
     const env = { WARMWIND_TOKEN: await signToken(), SMOKE_PATIENCE_MS: '3000' };
-    const { code, said } = await smoke(env, '--edge', edge.url);
-    expect([code, failures(said)]).toEqual([
+    const { code, output } = await smoke(env, '--edge', edge.url);
+    expect([code, failures(output)]).toEqual([
       1,
       [expect.stringMatching(/is seen to start, live: .*(no worker took it|no event came)/)],
     ]);

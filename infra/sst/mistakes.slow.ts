@@ -17,13 +17,13 @@ const OWN_QUEUE: Edit = {
 };
 
 /** Everything that the rules find wrong. */
-async function broken(edits: Edit[]): Promise<string[]> {
+async function violations(edits: Edit[]): Promise<string[]> {
   const deployed = await tree.diff('dev', edits);
-  return RULES.flatMap((rule) => rule.broken(deployed));
+  return RULES.flatMap((rule) => rule.violations(deployed));
 }
 
 it('with the queue Redis in our network every guarantee holds too', async () => {
-  expect(await broken([OWN_QUEUE])).toEqual([]);
+  expect(await violations([OWN_QUEUE])).toEqual([]);
 });
 
 type Mistake = { what: string; edits: Edit[]; caught: RegExp };
@@ -179,6 +179,6 @@ const MISTAKES: Mistake[] = [
 
 describe('a planted mistake is caught', () => {
   it.each(MISTAKES)('$what', async ({ edits, caught }) => {
-    expect((await broken(edits)).join('\n')).toMatch(caught);
+    expect((await violations(edits)).join('\n')).toMatch(caught);
   });
 });

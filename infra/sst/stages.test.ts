@@ -16,7 +16,7 @@ describe.each(['dev', 'production'])('the real `sst diff` of %s', (stage) => {
     deployed = await tree.diff(stage);
   });
 
-  it.each(RULES)('$guarantee', ({ broken }) => {
-    expect(broken(deployed)).toEqual([]);
+  it.each(RULES)('$guarantee', ({ violations }) => {
+    expect(violations(deployed)).toEqual([]);
   });
 });

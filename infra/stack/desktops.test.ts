@@ -21,7 +21,7 @@ async function desktop(id: string, state: string, host = HOST): Promise<void> {
   await queue.client.sadd(keys.hostContainers(HOST), `${USER}/${id}`);
 }
 const stateOf = (id: string) => queue.client.hget(keys.container(USER, id), 'state');
-const told = async (id: string) => {
+const eventsOf = async (id: string) => {
   const entries = await realtime.client.xrange(roomKeys.log(USER, `container:${id}`), '-', '+');
   return entries.map(([, fields]) => (JSON.parse(fields[3] ?? '{}') as { type: string }).type);
 };
@@ -34,7 +34,7 @@ it('every desktop with a place on the host has stopped, in its record and its lo
   expect(await record()).toEqual({ stopped: 4, untold: 0 });
   for (const id of states) {
     expect(await stateOf(id)).toBe('stopped');
-    expect(await told(id)).toEqual(['container.stopping', 'container.stopped']);
+    expect(await eventsOf(id)).toEqual(['container.stopping', 'container.stopped']);
   }
   expect(await queue.client.exists(keys.hostContainers(HOST))).toBe(0);
 });

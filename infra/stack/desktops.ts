@@ -4,7 +4,7 @@ import { Ledger } from '@warmwind/shared/node/ledger';
 import { createLog } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
 import { Records } from '@warmwind/shared/node/records';
-import { connectPrompt } from '@warmwind/shared/node/redis';
+import { connectFailFast } from '@warmwind/shared/node/redis';
 import Docker from 'dockerode';
 import { LABELS } from '../../workers/containers/spec.ts';
 
@@ -43,8 +43,8 @@ export async function recordStopped(
   // The caller has one line for people; a lost connection needs no second one.
   log.level = 'silent';
   const once = { lazyConnect: true, connectTimeout: 1000, retryStrategy: () => null };
-  const queue = connectPrompt(urls.queue, 'stack', log, 1500, once);
-  const realtime = connectPrompt(urls.realtime, 'stack', log, 1500, once);
+  const queue = connectFailFast(urls.queue, 'stack', log, 1500, once);
+  const realtime = connectFailFast(urls.realtime, 'stack', log, 1500, once);
   let stopped = 0;
   let untold = 0;
   const publisher = new Publisher(realtime, log, (events) => {

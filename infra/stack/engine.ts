@@ -18,18 +18,18 @@ const WATCH_MS = 1000;
 export async function findEngine(
   socket: string,
   logPath: string,
-  say: (name: string, text: string) => void,
+  report: (name: string, text: string) => void,
 ): Promise<StackEngine | undefined> {
   const begun = Date.now();
-  const ensure = () => ensureEngine({ socket, logPath, onProgress: (line) => say('docker', line) });
+  const ensure = () => ensureEngine({ socket, logPath, onProgress: (line) => report('docker', line) });
   let engine: Engine;
   try {
     engine = await ensure();
   } catch (error) {
-    say('docker', `no desktops, all else runs: ${messageOf(error)}`);
+    report('docker', `no desktops, all else runs: ${messageOf(error)}`);
     return undefined;
   }
-  say('docker', `${'Docker Engine'.padEnd(27)} ${engine.socket.padEnd(28)} ${Date.now() - begun} ms`);
+  report('docker', `${'Docker Engine'.padEnd(27)} ${engine.socket.padEnd(28)} ${Date.now() - begun} ms`);
 
   let listener = () => {};
   let busy = false;
@@ -37,13 +37,13 @@ export async function findEngine(
     const { process } = engine;
     if (busy || !process || born(process.pid) === process.born) return;
     busy = true;
-    say('docker', 'ended; starting it again');
+    report('docker', 'ended; starting it again');
     try {
       engine = await ensure();
       listener();
-      say('docker', `is back (pid ${engine.process?.pid})`);
+      report('docker', `is back (pid ${engine.process?.pid})`);
     } catch (error) {
-      say('docker', `does not start: ${messageOf(error)}`);
+      report('docker', `does not start: ${messageOf(error)}`);
     }
     busy = false;
   }, WATCH_MS);

@@ -20,7 +20,7 @@ import { findTool, installCommand } from './tools.ts';
 const ROOT = resolve(import.meta.dirname, '../..');
 
 /** One line a part. A terminal that is gone must not end the stack before it has been taken down. */
-const say = (name: string, text: string): void => {
+const report = (name: string, text: string): void => {
   process.stdout.write(`${name.padEnd(15)} ${text}\n`);
 };
 process.stdout.on('error', () => undefined);
@@ -36,9 +36,9 @@ async function stop(cause: string, exitCode: number): Promise<void> {
     process.stderr.write(`Nothing was started: ${cause}\n`);
     process.exit(exitCode);
   }
-  say('stack', `${cause}: taking everything down`);
+  report('stack', `${cause}: taking everything down`);
   await stack.down();
-  say('stack', 'down');
+  report('stack', 'down');
   process.exit(exitCode);
 }
 
@@ -46,28 +46,28 @@ async function main(): Promise<void> {
   const begun = Date.now();
   const settings = readSettings(process.env, ROOT);
   const dir = openStateDir(settings.stateDir);
-  if (!(await lock(dir))) return sayRunning(dir);
+  if (!(await lock(dir))) return printAlreadyRunning(dir);
 
   const redisServer = findTool('redis-server');
   if (!redisServer)
     throw new Error(`redis-server is missing, and nothing runs without it. ${remedy('redis-server')}`);
   const nginx = findTool('nginx');
-  if (!nginx) say('nginx', `missing: edge and relays answer on their own ports. ${remedy('nginx')}`);
+  if (!nginx) report('nginx', `missing: edge and relays answer on their own ports. ${remedy('nginx')}`);
 
   prepareLedger(settings);
 
   dir.remove('stack.json');
   const ended = await endLeftovers(readRun(dir), dir.path);
-  if (ended > 0) say('stack', `ended ${ended} parts that a killed stack had left running`);
+  if (ended > 0) report('stack', `ended ${ended} parts that a killed stack had left running`);
   openLogs(dir.file('logs'));
   boundLogs(dir.file('logs'));
 
   const ports = await reservePorts(settings);
   const secrets = loadSecrets(dir, settings);
-  stack = new Stack({ root: ROOT, dir, settings, secrets, ports, redisServer, nginx }, say);
-  const engine = await findEngine(settings.DOCKER_SOCKET, dir.file('logs/dockerd.log'), say);
+  stack = new Stack({ root: ROOT, dir, settings, secrets, ports, redisServer, nginx }, report);
+  const engine = await findEngine(settings.DOCKER_SOCKET, dir.file('logs/dockerd.log'), report);
   await Promise.all([stack.up(engine), engine && buildImage(engine.socket)]);
-  if (!stopping) sayReady(await stack.publish(), dir, Date.now() - begun);
+  if (!stopping) printReady(await stack.publish(), dir, Date.now() - begun);
 }
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
@@ -76,13 +76,13 @@ const remedy = (pkg: string) => `Remedy: ${installCommand(pkg)}`;
 /** Says which ledger it will be. Throws, with the remedy, when it is to be our own and can't. */
 function prepareLedger({ LEDGER, LEDGER_URL }: Settings): void {
   if (LEDGER === 'off') {
-    say('ledger', 'off: an acknowledged job lives in the queue Redis alone, and is lost with it');
+    report('ledger', 'off: an acknowledged job lives in the queue Redis alone, and is lost with it');
   } else if (LEDGER_URL) {
     const { hostname, port, pathname } = new URL(LEDGER_URL);
-    say('ledger', `the PostgreSQL at ${hostname}:${port || 5432}${pathname}`);
+    report('ledger', `the PostgreSQL at ${hostname}:${port || 5432}${pathname}`);
   } else {
     findBinaries();
-    ensureAccount((name) => say('postgres', `made the system user ${name}: PostgreSQL does not run as root`));
+    ensureAccount((name) => report('postgres', `made the system user ${name}: PostgreSQL does not run as root`));
   }
 }
 
@@ -93,14 +93,14 @@ async function buildImage(socket: string): Promise<void> {
   try {
     const { image, built } = await ensureDesktopImage({ socket, onProgress: progress.show });
     progress.clear();
-    say('desktop image', `${image} ${built ? 'built' : 'is there'}, ${Date.now() - begun} ms`);
+    report('desktop image', `${image} ${built ? 'built' : 'is there'}, ${Date.now() - begun} ms`);
   } catch (error) {
     progress.clear();
-    say('desktop image', `could not be built, no desktop can start: ${messageOf(error)}`);
+    report('desktop image', `could not be built, no desktop can start: ${messageOf(error)}`);
   }
 }
 
-function sayReady(stack: StackFile, dir: StateDir, ms: number): void {
+function printReady(stack: StackFile, dir: StateDir, ms: number): void {
   const file = relative(process.cwd(), dir.file('stack.json'));
   process.stdout.write(`
 Up after ${(ms / 1000).toFixed(1)} s; addresses and tokens are in ${file}. Ask for a desktop:
@@ -116,17 +116,17 @@ ready
 }
 
 /** A second start only says what the first is doing. */
-function sayRunning(dir: StateDir): void {
+function printAlreadyRunning(dir: StateDir): void {
   const running = dir.read('stack.json') as StackFile | undefined;
   if (!running) {
-    say('stack', `is being started or taken down by another process (${dir.path})`);
+    report('stack', `is being started or taken down by another process (${dir.path})`);
     return;
   }
-  say('stack', `runs already; ${dir.file('stack.json')} says how to use it`);
-  say('edge', running.edge);
-  say('relay', `${running.relay} (nodes ${running.relays.join(' ')})`);
-  for (const { host, url } of running.workers) say(host, url);
-  for (const [name, pid] of Object.entries(running.pids)) say(name, `pid ${pid}`);
+  report('stack', `runs already; ${dir.file('stack.json')} says how to use it`);
+  report('edge', running.edge);
+  report('relay', `${running.relay} (nodes ${running.relays.join(' ')})`);
+  for (const { host, url } of running.workers) report(host, url);
+  for (const [name, pid] of Object.entries(running.pids)) report(name, `pid ${pid}`);
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop(signal, 0));

@@ -41,13 +41,13 @@ async function plan(env: Record<string, string> = {}) {
 /** One life of the stack, as far as PostgreSQL goes. */
 async function up() {
   const { dir, parts, urls } = await plan();
-  const said: string[] = [];
+  const output: string[] = [];
   let processes: Record<string, ProcessId> = {};
   openLogs(dir.file('logs'));
   const supervisor = new Supervisor({
     cwd: dir.path,
     logs: dir.file('logs'),
-    say: (_, text) => said.push(text),
+    report: (_, text) => output.push(text),
     changed: (now) => {
       processes = now;
     },
@@ -66,7 +66,7 @@ async function up() {
   ends.push(down);
   await supervisor.start(part);
   const log = () => readFileSync(join(dir.file('logs'), 'postgres.log'), 'utf8');
-  return { dir, sql, notices, said, down, log, pid: () => processes.postgres?.pid ?? 0 };
+  return { dir, sql, notices, output, down, log, pid: () => processes.postgres?.pid ?? 0 };
 }
 
 it('what is in the ledger outlives the stack, and the loss of its secrets', {
@@ -91,7 +91,7 @@ it('what is in the ledger outlives the stack, and the loss of its secrets', {
 it('a killed PostgreSQL is back on its port with its data, a busy session notwithstanding', {
   timeout: WITHIN_MS,
 }, async () => {
-  const { sql, notices, said, pid, log } = await up();
+  const { sql, notices, output, pid, log } = await up();
   await sql`create table kept (at int)`;
   await sql`insert into kept values (7)`;
   const killed = pid();
@@ -99,7 +99,7 @@ it('a killed PostgreSQL is back on its port with its data, a busy session notwit
   const busy = sql`do $$ begin raise notice 'computes'; loop end loop; end $$`.catch(() => undefined);
   await waitFor('the session to compute', () => notices.includes('computes'));
   process.kill(killed, 'SIGKILL');
-  await waitFor('it to be back', () => said.some((line) => line.includes('is back')), 60_000);
+  await waitFor('it to be back', () => output.some((line) => line.includes('is back')), 60_000);
   expect(pid()).not.toBe(killed);
   await busy;
   expect(await sql`select at from kept`).toEqual([{ at: 7 }]);

@@ -17,27 +17,27 @@ import { stackUrls } from './urls.ts';
 const MIGRATED_WITHIN_MS = 10_000;
 
 /** Tells people what a part is doing: one line. */
-export type Say = (name: string, text: string) => void;
+export type Progress = (name: string, text: string) => void;
 
 /** The whole system, as one thing that goes up and comes down. */
 export class Stack {
   readonly #context: PartsContext;
   #engine: StackEngine | undefined;
-  readonly #say: Say;
+  readonly #report: Progress;
   readonly #supervisor: Supervisor;
   readonly #parts: Parts;
   #file: Omit<StackFile, 'pids'> | undefined;
   #down: Promise<void> | undefined;
 
   /** Throws when a part would refuse its environment; nothing has been started then. */
-  constructor(context: PartsContext, say: Say) {
+  constructor(context: PartsContext, report: Progress) {
     this.#context = context;
-    this.#say = say;
+    this.#report = report;
     this.#parts = planParts(context);
     this.#supervisor = new Supervisor({
       cwd: context.dir.path,
       logs: context.dir.file('logs'),
-      say,
+      report,
       changed: (processes) => this.#record(processes),
     });
   }
@@ -113,7 +113,7 @@ export class Stack {
     await this.#supervisor.stop(['nginx']);
     await this.#supervisor.stop(['redis-queue', 'redis-realtime', 'postgres']);
     await withTimeout(this.#engine?.stop() ?? Promise.resolve(), 30_000).catch((error: Error) =>
-      this.#say('docker', `did not stop: ${error.message}`),
+      this.#report('docker', `did not stop: ${error.message}`),
     );
     dir.remove('stack.json');
     dir.remove('run.json');
@@ -124,18 +124,18 @@ export class Stack {
     const { dir, settings } = this.#context;
     try {
       const removed = await withTimeout(removeDesktops(socket, settings.FLEET ?? dir.fleet), 30_000);
-      if (removed > 0) this.#say('desktops', `${removed} removed`);
+      if (removed > 0) this.#report('desktops', `${removed} removed`);
     } catch (error) {
-      this.#say('desktops', `not all could be removed: ${messageOf(error)}`);
+      this.#report('desktops', `not all could be removed: ${messageOf(error)}`);
       return;
     }
     const { redisQueue: queue, redisRealtime: realtime, ledger } = stackUrls(this.#context);
     try {
       const { stopped, untold } = await recordStopped({ queue, realtime, ledger }, [...WORKER_HOSTS]);
-      if (stopped > 0) this.#say('desktops', `${stopped} recorded as stopped`);
-      if (untold > 0) this.#say('desktops', `realtime Redis is away: ${untold} events untold`);
+      if (stopped > 0) this.#report('desktops', `${stopped} recorded as stopped`);
+      if (untold > 0) this.#report('desktops', `realtime Redis is away: ${untold} events untold`);
     } catch (error) {
-      this.#say('desktops', `not all could be recorded as stopped: ${messageOf(error)}`);
+      this.#report('desktops', `not all could be recorded as stopped: ${messageOf(error)}`);
     }
   }
 
@@ -145,7 +145,7 @@ export class Stack {
     this.#start(modelServer).catch((error: unknown) => {
       if (this.#down) return;
       const why = lastWords(this.#context.dir.file('logs/model-server.log')) ?? messageOf(error);
-      this.#say('model-server', `no language model, all else runs: ${why}`);
+      this.#report('model-server', `no language model, all else runs: ${why}`);
     });
   }
 
@@ -154,13 +154,13 @@ export class Stack {
     await this.#start(this.#parts.postgres);
     const { ledger } = stackUrls(this.#context);
     if (ledger === undefined || (await migrateLedger(ledger, MIGRATED_WITHIN_MS)) || this.#down) return;
-    this.#say('ledger', 'does not answer yet: submissions are refused until it does and has its tables');
+    this.#report('ledger', 'does not answer yet: submissions are refused until it does and has its tables');
   }
 
   async #start(part: Part | undefined): Promise<void> {
     if (!part) return;
     const ms = await this.#supervisor.start(part);
-    this.#say(part.name, `${part.what.padEnd(27)} ${part.url.padEnd(28)} ${ms} ms`);
+    this.#report(part.name, `${part.what.padEnd(27)} ${part.url.padEnd(28)} ${ms} ms`);
   }
 
   /** Every change of a pid reaches the files at once: `run.json` from the first process on, `stack.json` when all are up. */

@@ -15,19 +15,19 @@ import { type Part, Supervisor } from './supervisor.ts';
 import { findTool } from './tools.ts';
 
 let dir: string;
-let said: string[];
+let output: string[];
 let recorded: Record<string, ProcessId>;
 let supervisor: Supervisor;
 const started = new Set<string>();
 
 beforeEach(() => {
   dir = realpathSync(mkdtempSync(join(tmpdir(), 'warmwind-supervisor-')));
-  said = [];
+  output = [];
   recorded = {};
   supervisor = new Supervisor({
     cwd: dir,
     logs: dir,
-    say: (name, text) => said.push(`${name} ${text}`),
+    report: (name, text) => output.push(`${name} ${text}`),
     changed: (processes) => {
       recorded = processes;
     },
@@ -86,9 +86,9 @@ it('a part that is killed comes back on its port as another process, with its da
       (await client.info('persistence')).includes('aof_pending_bio_fsync:0'),
     );
     process.kill(first, 'SIGKILL');
-    await waitFor('it to be back', () => said.some((line) => line.includes('is back')));
+    await waitFor('it to be back', () => output.some((line) => line.includes('is back')));
     expect(pidOf(part.name)).not.toBe(first);
-    expect(said[0]).toContain('ended (SIGKILL)');
+    expect(output[0]).toContain('ended (SIGKILL)');
     expect(await client.get('kept')).toBe('yes');
   } finally {
     client.disconnect();
@@ -106,7 +106,7 @@ it('what a killed part leaves of its process group is ended before it starts aga
     }
   });
   process.kill(pidOf('parent'), 'SIGKILL');
-  await waitFor('the restart', () => said.some((line) => line.includes('is back')));
+  await waitFor('the restart', () => output.some((line) => line.includes('is back')));
   expect(born(leftover)).toBeUndefined();
 });
 
@@ -119,7 +119,7 @@ it('a part that never starts is given up with its reason and the end of its log'
 it('a part that says it cannot run here is not started again', async () => {
   const part = shell('elsewhere', 'echo not on this machine; exit 78', { ready: async () => false });
   await expect(start(part)).rejects.toThrow(/exit code 78[\s\S]*not on this machine/);
-  expect(said).toEqual([]);
+  expect(output).toEqual([]);
 });
 
 it('a part that is not ready in time is given up', async () => {
@@ -138,7 +138,7 @@ it('a part that was stopped is not started again, and a closed supervisor starts
   await start(shell('once', 'exec sleep 1000'));
   supervisor.close();
   await supervisor.stop(['once']);
-  expect(said).toEqual([]);
+  expect(output).toEqual([]);
   await expect(supervisor.start(shell('late', 'exec sleep 1000'))).rejects.toThrow('stopping');
 });
 

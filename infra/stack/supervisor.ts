@@ -28,7 +28,7 @@ export type SupervisorOptions = {
   /** Where every part works; see `endLeftovers`. */
   cwd: string;
   logs: string;
-  say: (name: string, text: string) => void;
+  report: (name: string, text: string) => void;
   /** A part has another process than before; one that is between two lives keeps the last. */
   changed: (processes: Record<string, ProcessId>) => void;
 };
@@ -134,7 +134,7 @@ class Supervised {
       const begun = Date.now();
       const cause = await this.#runOnce(() => {
         if (this.#wasReady)
-          this.#options.say(name, `is back (pid ${this.process?.pid}, ${Date.now() - begun} ms)`);
+          this.#options.report(name, `is back (pid ${this.process?.pid}, ${Date.now() - begun} ms)`);
         this.#wasReady = true;
         ready();
       });
@@ -144,7 +144,7 @@ class Supervised {
         return;
       }
       if (Date.now() - begun > SOUND_AFTER_MS) backoffMs = FIRST_BACKOFF_MS;
-      this.#options.say(name, `ended (${cause}); starting it again in ${backoffMs} ms`);
+      this.#options.report(name, `ended (${cause}); starting it again in ${backoffMs} ms`);
       await sleep(backoffMs, undefined, { signal }).catch(() => undefined);
       backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS);
     }

@@ -56,12 +56,12 @@ export async function runPostgres(dir: string, options: PostgresOptions): Promis
     const { file, args } = serverCommand(port, [...FAST, ...(options.args ?? [])], ['--pdeathsig', 'KILL']);
     const started = spawn(file, args, { cwd: join(dir, 'data'), stdio: ['ignore', 'ignore', 'pipe'] });
     child = started;
-    let said = '';
+    let output = '';
     started.stderr.setEncoding('utf8').on('data', (text: string) => {
-      said = (said + text).slice(-4000);
+      output = (output + text).slice(-4000);
     });
     await waitFor('PostgreSQL to answer', async () => {
-      if (hasEnded(started)) throw new Error(`PostgreSQL does not start:\n${said}`);
+      if (hasEnded(started)) throw new Error(`PostgreSQL does not start:\n${output}`);
       return answers(url);
     });
   };

@@ -22,11 +22,11 @@ const publishAll = (userId: string, before: number) =>
 /** What the edge writes, and what it publishes; each alone is enough to close what is open. */
 const write = (userId: string, ticketId: string) =>
   world.queue.client.zadd(keys.revoked(userId), Date.now() + 60_000, ticketId);
-const tell = (userId: string, ticketId: string) =>
+const publishRevocation = (userId: string, ticketId: string) =>
   world.queue.client.publish(REVOKED_CHANNEL, JSON.stringify({ userId, ticketId } satisfies Revoked));
 
 test.each([
-  ['published', tell],
+  ['published', publishRevocation],
   ['written, and whose message was missed,', write],
 ])('a revocation that is %s closes the sockets and streams of that ticket alone', async (_, revoke) => {
   const nodes = [await world.node(), await world.node()];
@@ -101,7 +101,7 @@ test("revoking under another user's name changes nothing", async () => {
   const socket = world.client(url, await ticket('ann', { id: 'mine' }));
   await connected(socket);
   await write('mallory', 'mine');
-  await tell('mallory', 'mine');
+  await publishRevocation('mallory', 'mine');
   await world.queue.client.publish(REVOKED_CHANNEL, 'nonsense');
   expect(await connected(world.client(url, await ticket('ann', { id: 'mine' })))).toBeUndefined();
   expect(socket.connected).toBe(true);

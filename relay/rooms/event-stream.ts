@@ -44,7 +44,7 @@ export class EventStream implements Listener {
     this.#metrics = metrics;
     this.outlet = held.open(subject, {
       heldBytes: () => this.#bytes + outgoing.writableLength,
-      close: () => this.cut(),
+      close: () => this.interrupt(),
     });
     this.#beat = setInterval(() => this.#heartbeat(), LIMITS.heartbeatMs);
     outgoing.once('close', () => {
@@ -55,8 +55,8 @@ export class EventStream implements Listener {
 
   send(event: AnyEnvelope): void {
     // A log that was lost is followed by the present state, and perhaps by the end once more: that has been said.
-    const said = this.#endedRun !== undefined && (event.run ?? 0) <= this.#endedRun;
-    if (this.#closed || said) return;
+    const published = this.#endedRun !== undefined && (event.run ?? 0) <= this.#endedRun;
+    if (this.#closed || published) return;
     const { type, run } = event;
     const endSnapshot = type === 'job.snapshot' ? EndSnapshot.safeParse(event.data).data : undefined;
     const end = endSnapshot !== undefined || isTerminalEvent(type);
@@ -77,14 +77,14 @@ export class EventStream implements Listener {
   }
 
   /** Ends at once: what waits for the client is dropped. */
-  cut(): void {
+  interrupt(): void {
     this.close();
     this.#outgoing.destroy();
   }
 
   #tooSlow(): void {
     if (!this.#closed) this.#metrics.slow.inc();
-    this.cut();
+    this.interrupt();
   }
 
   /** Closes when no later run is known. What can't be looked up now is asked again with the next heartbeat. */

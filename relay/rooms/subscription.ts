@@ -30,7 +30,7 @@ export class Subscription {
   readonly #rooms: Rooms;
   readonly #context: RoomContext;
   readonly #room: Room;
-  readonly #onBroken: (error: unknown) => void;
+  readonly #onInterrupted: (error: unknown) => void;
   #ended = false;
   /** The listener has been sent, or had before, all up to here. */
   #position = START;
@@ -38,19 +38,19 @@ export class Subscription {
   #snapshots: Snapshot[] = [];
   #replaying: Promise<void> | undefined;
 
-  /** @param onBroken is called when a replay fails: the listener must come back and resume after what it has */
+  /** @param onInterrupted is called when a replay fails: the listener must come back and resume after what it has */
   constructor(
     listener: Listener,
     id: OpenRoom,
     rooms: Rooms,
     context: RoomContext,
-    onBroken: (error: unknown) => void,
+    onInterrupted: (error: unknown) => void,
   ) {
     this.#listener = listener;
     this.#id = id;
     this.#rooms = rooms;
     this.#context = context;
-    this.#onBroken = onBroken;
+    this.#onInterrupted = onInterrupted;
     this.#room = rooms.acquire(id);
   }
 
@@ -105,7 +105,7 @@ export class Subscription {
   #replay(): Promise<void> {
     this.#replaying = this.#readUntilLive()
       .catch((error: unknown) => {
-        if (!this.#ended) this.#onBroken(error);
+        if (!this.#ended) this.#onInterrupted(error);
       })
       .finally(() => {
         this.#replaying = undefined;

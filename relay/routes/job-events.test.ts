@@ -190,14 +190,14 @@ test('an end that was told is not told again by a log that was lost meanwhile', 
   await world.queue.client.hset(keys.job('ann', job), { state: 'completed', run: 1 });
   await world.queue.kill();
   const event = storedEvent('job.completed', { jobId: job });
-  const tell = () =>
+  const publish = () =>
     appendEvents(world.realtime.client, { userId: 'ann', room: `job:${job}` }, [{ event, token: 'end:1' }]);
-  await tell();
+  await publish();
   await waitFor('the end', () => types(stream).at(-1) === 'job.completed');
   await world.realtime.client.flushall();
   await world.queue.restart();
   await waitFor('the node to be ready', async () => (await fetch(`${url}/health/ready`)).ok);
-  await tell();
+  await publish();
   const witness = await follow(url, job);
   await waitFor('who comes now to be told', () => witness.over() === 'ended');
   await retry(job, 2);
@@ -272,8 +272,8 @@ test('who does not read is cut off with bounded memory, and the others go on', a
     const waiting = await metric(url, 'warmwind_relay_outgoing_bytes{kind="events"}');
     return reading.events.length === sent && waiting < LIMITS.socketBytes + 2 * message.length;
   });
-  const cut = async () => (await metric(url, 'warmwind_relay_open_answers')) === 1;
-  await waitFor('the one to be cut off', cut, 2 * LIMITS.slowMs);
+  const interrupted = async () => (await metric(url, 'warmwind_relay_open_answers')) === 1;
+  await waitFor('the one to be cut off', interrupted, 2 * LIMITS.slowMs);
   // The reading one may have fallen behind for a moment, as a burst is larger than what may wait: it was sent all.
   expect(await metric(url, 'warmwind_relay_fell_behind_total')).toBeGreaterThanOrEqual(1);
   socket.resume();

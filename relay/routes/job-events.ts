@@ -40,11 +40,11 @@ export function jobEvents(
       held: outgoingBytes,
       subject: subjectOf(c.var.ticket),
     });
-    const broken = (err: unknown) => {
+    const invalid = (err: unknown) => {
       room.log.warn({ room: `job:${id}`, requestId: c.get('requestId'), err }, 'a stream was broken off');
-      stream.cut();
+      stream.interrupt();
     };
-    const subscription = new Subscription(stream, open, rooms, room, broken);
+    const subscription = new Subscription(stream, open, rooms, room, invalid);
     outgoing.once('close', () => subscription.end());
     await subscription.open(after);
     if (finished?.published && subscription.isCaughtUp()) {
@@ -58,7 +58,7 @@ export function jobEvents(
         await subscription.caughtUp();
         stream.close();
       })
-      .catch(broken);
+      .catch(invalid);
     return c.body(stream.body, 200, HEADERS);
   });
 }

@@ -147,7 +147,7 @@ test('the longest text for the clipboard is sent, and a longer one throws and se
 
 test('a text that was copied in the desktop is passed on, and one that is too long is named so', async () => {
   const texts: string[] = [];
-  await watch({ onCut: (text) => texts.push(text), onCutTooLong: () => texts.push('too long') });
+  await watch({ onClipboard: (text) => texts.push(text), onClipboardTooLarge: () => texts.push('too long') });
   relay?.emit('vnc:cut', { containerId: ID, text: 'copied' });
   relay?.emit('vnc:cut', { containerId: 'another', text: 'not ours' });
   relay?.emit('vnc:cutTooLong', { containerId: ID });
@@ -157,7 +157,7 @@ test('a text that was copied in the desktop is passed on, and one that is too lo
 
 test('input while the relay is not reached is reported as dropped, and is not sent later', async () => {
   const dropped: InputDropped[] = [];
-  const { screen, seen, joined } = await watch({ onDropped: (news) => dropped.push(news) });
+  const { screen, seen, joined } = await watch({ onDropped: (notice) => dropped.push(notice) });
   relay?.conn.close();
   await waitFor('the loss', () => seen.at(-1) === `gone: ${DISCONNECTED}`);
   screen.input({ t: 'key', keysym: 0x61, down: true });

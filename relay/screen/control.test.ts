@@ -322,21 +322,21 @@ test('every viewer on every node learns who holds control, and the host that it 
   const [first, second] = [await here, await there];
   if (!first || !second) throw new Error('no viewers');
   const viewers = [first, second, await watch(world, urls[1] ?? '', id, { shared: true })];
-  const told = (count: number) =>
+  const reports = (count: number) =>
     waitFor('all to be told', () => viewers.every(({ holders }) => holders.length === count));
   const named = ({ viewerId }: Watcher) => ({ type: 'viewer', viewerId, userId: 'ann' });
 
   expect(await control(first, id, 'request')).toEqual({ ok: true, holder: named(first) });
-  await told(1);
+  await reports(1);
   expect(await control(second, id, 'request')).toEqual({ ok: true, holder: named(first) });
   expect(await control(second, id, 'take')).toEqual({ ok: true, holder: named(second) });
-  await told(2);
+  await reports(2);
   expect(await control(first, id, 'release')).toEqual({ ok: true, holder: named(second) });
   second.socket.disconnect();
   await waitFor('the release', () => first.holders.length === 3);
   expect(first.holders).toEqual([named(first), named(second), null]);
   expect(viewers[2]?.holders).toEqual([named(first), named(second), null]);
-  expect(host.heard.filter(({ t }) => t === 'control')).toHaveLength(3);
+  expect(host.received.filter(({ t }) => t === 'control')).toHaveLength(3);
 });
 
 test('a guest who holds control is told from its host', async () => {

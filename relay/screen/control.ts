@@ -40,6 +40,6 @@ export const asHolder = (viewer: { id: string; userId: string; shared: boolean }
 };
 
 /** Is `next` news to who knows `known`? Of one lease the end comes last; after a loss of Redis nothing is left. */
-export const isNews = (known: ControlState, next: ControlState): boolean =>
+export const changesHolder = (known: ControlState, next: ControlState): boolean =>
   next.lease > known.lease ||
   (known.holder !== null && next.holder === null && (next.lease === known.lease || next.lease === 0));

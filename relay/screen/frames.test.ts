@@ -62,14 +62,14 @@ test('who watches before the desktop runs is sent the key when it does; its host
   expect(viewer.answer.ok).toBe(true);
   const host = await TestHost.start(world, id, KEY);
   await waitFor('the key', () => viewer.seen.length === 1);
-  expect(host.keysAsked()).toBe(1);
+  expect(host.keyframesRequested()).toBe(1);
 });
 
 test('who acknowledges nothing gets a key and one window, then nothing; then a key of its own', async () => {
   const { url, id, host } = await desktop();
   const [stalled, reading] = [await watch(world, url, id, { acks: false }), await watch(world, url, id)];
   await waitFor('both keys', () => stalled.seen.length === 1 && reading.seen.length === 1);
-  const asked = host.keysAsked();
+  const asked = host.keyframesRequested();
   for (const n of upTo(200)) {
     await host.delta(20_000);
     if (n % 10 === 0) await waitFor('the reader', () => reading.seen.length === n + 1);
@@ -77,7 +77,7 @@ test('who acknowledges nothing gets a key and one window, then nothing; then a k
   expect(reading.story()).toEqual(['key 0', ...upTo(200).map((n) => `frame ${n}`)]);
   expect(stalled.bytes()).toBeLessThanOrEqual(VIEWER_WINDOW_BYTES + KEY);
   expect(stalled.bytes()).toBeGreaterThan(VIEWER_WINDOW_BYTES - 20_000);
-  expect(host.keysAsked()).toBe(asked);
+  expect(host.keyframesRequested()).toBe(asked);
   const before = stalled.seen.length;
   stalled.ack();
   await waitFor('its key', () => stalled.seen.length > before);
@@ -149,8 +149,8 @@ test('keys are asked for at most three times a second however many lack one, and
   const viewers = await Promise.all(upTo(8).map(() => watch(world, url, id)));
   await sleep(1500);
   const seconds = (performance.now() - began) / 1000;
-  expect(host.keysAsked()).toBeGreaterThan(0);
-  expect(host.keysAsked()).toBeLessThanOrEqual(1 + Math.ceil(seconds * 3));
+  expect(host.keyframesRequested()).toBeGreaterThan(0);
+  expect(host.keyframesRequested()).toBeLessThanOrEqual(1 + Math.ceil(seconds * 3));
   host.answers = KEY;
   await waitFor('every key', () => viewers.every(({ seen }) => seen.length > 0));
   const [first, second] = viewers;
@@ -228,14 +228,14 @@ test("the desktop's clipboard reaches who may control it, not who has a link to 
   ];
   await host.publish('cut', Buffer.from('größe'));
   await host.delta(10);
-  await waitFor('the text', () => viewers[0]?.cuts.length === 1 && viewers[1]?.cuts.length === 1);
+  await waitFor('the text', () => viewers[0]?.clipboards.length === 1 && viewers[1]?.clipboards.length === 1);
   await waitFor('the frame', () => viewers[2]?.seen.length);
   const before = viewers[2]?.seen.length ?? 0;
   await host.publish('cutTooLong', Buffer.alloc(0));
   await host.delta(10);
-  await waitFor('word of a longer one', () => viewers[0]?.cuts.length === 2 && viewers[1]?.cuts.length === 2);
+  await waitFor('word of a longer one', () => viewers[0]?.clipboards.length === 2 && viewers[1]?.clipboards.length === 2);
   await waitFor('the frame', () => (viewers[2]?.seen.length ?? 0) > before);
-  expect(viewers.map(({ cuts }) => cuts)).toEqual([['größe', 'too long'], ['größe', 'too long'], []]);
+  expect(viewers.map(({ clipboards: texts }) => texts)).toEqual([['größe', 'too long'], ['größe', 'too long'], []]);
 });
 
 test('a desktop that ended while its host was silent is said to be gone, and is watched no longer', async () => {

@@ -81,11 +81,11 @@ test('nothing stays held down: a host that hears again is told to let go before 
   await host.deaf();
   press(viewer, id, 0xffe1, false);
   await frozen(viewer);
-  await host.hear();
+  await host.receive();
   await picture(viewer, 2);
   press(viewer, id, 0x61);
   await waitFor('the input', () => host.inputs().length === 2);
-  const story = host.heard.flatMap((said) => (said.t === 'input' || said.t === 'release' ? said.t : []));
+  const story = host.received.flatMap((message) => (message.t === 'input' || message.t === 'release' ? message.t : []));
   expect(story).toEqual(['input', 'release', 'input']);
 });
 

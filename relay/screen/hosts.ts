@@ -12,5 +12,5 @@ export async function lookAtHosts(realtime: Redis, screens: Screen[]): Promise<v
     realtime,
     screens.map(({ containerId }) => screenKeys.up(containerId)),
   );
-  for (const [index, screen] of screens.entries()) screen.heardBy(counts[index] ?? 0);
+  for (const [index, screen] of screens.entries()) screen.receivedBy(counts[index] ?? 0);
 }

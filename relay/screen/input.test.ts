@@ -66,7 +66,7 @@ test('input that is none, or for a screen that is not watched, or whose host is 
   await waitFor('the reports', () => reported(viewer, 'host_away') === 4);
   expect([reported(viewer, 'invalid'), reported(viewer, 'not_watching')]).toEqual([3, 2]);
   expect(viewer.dropped.find(({ reason }) => reason === 'not_watching')?.containerId).toBe('another');
-  await host.hear();
+  await host.receive();
   await host.settled();
   expect(host.inputs()).toEqual([]);
   const dropped = { viewerId: viewer.viewerId, reason: 'no_desktop', count: 7 };

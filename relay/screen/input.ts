@@ -174,14 +174,14 @@ export class Input {
     }
     if (input.t === 'key' && !isOnLayout(input.keysym)) this.#remember(input.keysym);
     const message = { t: 'input', viewerId: this.#viewer.id, lease, input } as const;
-    this.#screen.tell(message).then(
+    this.#screen.publish(message).then(
       (listeners) => {
         if (listeners > 0) this.#metrics.inputs.inc({ outcome: 'sent' });
         else this.#drop('host_away', moved);
       },
       () => {
         this.#drop('host_away', moved, 'unavailable');
-        this.#screen.heardBy(0);
+        this.#screen.receivedBy(0);
       },
     );
   }

@@ -51,8 +51,8 @@ export class Presence {
     const fields = Object.entries(await this.#realtime.hgetall(key));
     const now = Date.now();
     const known = fields.map(([field, value]) => ({ field, seen: read(value) }));
-    const stale = known.filter(({ seen }) => !seen || seen.until < now).map(({ field }) => field);
-    if (stale.length > 0) await this.#realtime.hdel(key, ...stale);
+    const expired = known.filter(({ seen }) => !seen || seen.until < now).map(({ field }) => field);
+    if (expired.length > 0) await this.#realtime.hdel(key, ...expired);
     return known
       .flatMap(({ seen }) => (seen && seen.until >= now ? [seen] : []))
       .sort((a, b) => a.since.localeCompare(b.since) || a.id.localeCompare(b.id))

@@ -8,20 +8,20 @@ import {
   Holder,
   HostDropped,
   holdingViewer,
-  MAX_CUT_TEXT,
+  MAX_CLIPBOARD_CHARS,
   MAX_FRAME_BYTES,
   type Requester,
   readFrameHead,
   screenKeys,
   type ToHost,
 } from '@warmwind/shared/screen';
-import { cutText } from '@warmwind/shared/text';
+import { truncateText } from '@warmwind/shared/text';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
 import { Prebuilt } from '../sockets/prebuilt.ts';
 import type { RelayServer } from '../sockets/socket.ts';
-import { type ControlState, isNews } from './control.ts';
+import { type ControlState, changesHolder } from './control.ts';
 import { Frame } from './frame.ts';
 import type { Viewer } from './viewer.ts';
 
@@ -67,7 +67,7 @@ export class Screen {
   }
 
   /** Does anyone here lack a key that could be sent now? */
-  get lacking(): boolean {
+  get needsKeyframe(): boolean {
     return this.#unsure || this.viewers.values().some((viewer) => viewer.waits);
   }
 
@@ -91,9 +91,9 @@ export class Screen {
     if (head.kind === 'delta') this.#delta(head, payload);
     else if (head.kind === 'key') this.#key(head, payload);
     else if (head.kind === 'cut') {
-      const text = cutText(payload.toString('utf8', 0, 4 * MAX_CUT_TEXT), MAX_CUT_TEXT);
-      this.#cut('vnc:cut', { text });
-    } else if (head.kind === 'cutTooLong') this.#cut('vnc:cutTooLong', {});
+      const text = truncateText(payload.toString('utf8', 0, 4 * MAX_CLIPBOARD_CHARS), MAX_CLIPBOARD_CHARS);
+      this.#emitClipboard('vnc:cut', { text });
+    } else if (head.kind === 'cutTooLong') this.#emitClipboard('vnc:cutTooLong', {});
     else if (head.kind === 'dropped') this.#dropped(payload.toString('utf8', 0, 1000));
     else this.#gone(payload.toString('utf8', 0, 1000));
   }
@@ -112,7 +112,7 @@ export class Screen {
 
   /** What has become known of the control; viewers are told what is news. */
   learn(next: ControlState): void {
-    if (!isNews(this.control, next)) return;
+    if (!changesHolder(this.control, next)) return;
     this.control = { lease: next.lease, holder: next.holder };
     this.holding?.active();
     for (const { socket } of this.viewers.values()) {
@@ -135,21 +135,21 @@ export class Screen {
   }
 
   /** → how many have heard it, as far as Redis knows. Rejects while Redis is away. */
-  async tell(message: ToHost): Promise<number> {
+  async publish(message: ToHost): Promise<number> {
     const { realtime } = this.#context;
     const count = Number(await realtime.spublish(screenKeys.up(this.containerId), JSON.stringify(message)));
-    this.heardBy(count);
+    this.receivedBy(count);
     return count;
   }
 
   /** How many hear what the host is told. While nobody does the picture stands still: viewers are told, and lack a key. */
-  heardBy(listeners: number): void {
+  receivedBy(listeners: number): void {
     const away = listeners === 0;
     if (this.away === away || this.viewers.size === 0) return;
     this.away = away;
     if (away) this.#gone(HOST_AWAY);
     // It may have missed that a key was let go of.
-    else if (this.holding) this.tell({ t: 'release' }).catch(() => undefined);
+    else if (this.holding) this.publish({ t: 'release' }).catch(() => undefined);
   }
 
   close(): void {
@@ -159,31 +159,31 @@ export class Screen {
   #delta(head: FrameHead, payload: Buffer): void {
     const frame = new Frame(head, ['vnc:frame', this.containerId, head.epoch, head.seq], payload);
     let sent = 0;
-    let lacking = false;
+    let needsKeyframe = false;
     for (const viewer of this.viewers.values()) {
       if (viewer.delta(frame)) sent += 1;
-      else lacking ||= viewer.waits;
+      else needsKeyframe ||= viewer.waits;
     }
     const { framesSent, framesDropped } = this.#context.metrics;
     framesSent.inc(sent);
     if (sent < this.viewers.size) framesDropped.inc(this.viewers.size - sent);
-    if (lacking) this.ask();
+    if (needsKeyframe) this.ask();
   }
 
   #key(head: FrameHead, payload: Buffer): void {
     const { epoch, seq, width, height } = head;
     const frame = new Frame(head, ['vnc:key', this.containerId, epoch, seq, width, height], payload);
     this.#unsure = false;
-    this.heardBy(1);
+    this.receivedBy(1);
     let sent = 0;
     for (const viewer of this.viewers.values()) if (viewer.key(frame)) sent += 1;
     this.#context.metrics.framesSent.inc(sent);
   }
 
-  #cut(name: 'vnc:cut' | 'vnc:cutTooLong', said: { text?: string }): void {
+  #emitClipboard(name: 'vnc:cut' | 'vnc:cutTooLong', message: { text?: string }): void {
     const { containerId } = this;
-    const event = new Prebuilt([name, { containerId, ...said }]);
-    for (const viewer of this.viewers.values()) viewer.cut(event);
+    const event = new Prebuilt([name, { containerId, ...message }]);
+    for (const viewer of this.viewers.values()) viewer.sendClipboard(event);
   }
 
   /** The host's count of what it dropped of one viewer's input. */
@@ -204,10 +204,10 @@ export class Screen {
     this.#asking = setTimeout(
       () => {
         this.#askAt = Number.POSITIVE_INFINITY;
-        if (!this.lacking) return;
+        if (!this.needsKeyframe) return;
         this.#askedAt = performance.now();
-        this.#context.metrics.keysAsked.inc();
-        this.tell({ t: 'key' }).catch(() => undefined);
+        this.#context.metrics.keyframesRequested.inc();
+        this.publish({ t: 'key' }).catch(() => undefined);
         this.#askAfter(this.#askedAt + LIMITS.keyRepeatMs);
       },
       Math.max(0, at - performance.now()),

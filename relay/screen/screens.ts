@@ -38,7 +38,7 @@ export class Screens {
     });
     // What comes down meanwhile is missed.
     subscriber.on('close', () => {
-      for (const screen of this.#screens.values()) screen.heardBy(0);
+      for (const screen of this.#screens.values()) screen.receivedBy(0);
     });
     subscriber.on('ready', () => {
       this.#resubscribe().catch((err: unknown) => context.log.warn({ err }, 'resubscribing failed'));
@@ -186,7 +186,7 @@ export class Screens {
 
   /** A host that died says nothing: who waits in vain is told what became of the desktop. */
   async #closeEnded(screen: Screen): Promise<void> {
-    if (!screen.lacking) return;
+    if (!screen.needsKeyframe) return;
     const state = await endedState(this.#known, screen.owner, screen.containerId);
     if (!state) return;
     for (const viewer of [...screen.viewers.values()]) {

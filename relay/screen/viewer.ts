@@ -37,7 +37,7 @@ export class Viewer {
   #epoch = 0;
   #seq = NONE;
   /** The newest clipboard that it has not been sent. */
-  #cut: Prebuilt | undefined;
+  #pendingClipboard: Prebuilt | undefined;
   #refreshedAt = Number.NEGATIVE_INFINITY;
   #activeAt = Number.NEGATIVE_INFINITY;
   #requestedAt = Number.NEGATIVE_INFINITY;
@@ -113,7 +113,7 @@ export class Viewer {
     const { epoch, seq } = frame.head;
     const follows = this.#seq !== NONE && this.#seq + 1 === seq && this.#epoch === epoch;
     if (!follows || !this.#takes(frame)) {
-      this.lose();
+      this.requireKeyframe();
       return false;
     }
     this.#seq = seq;
@@ -125,7 +125,7 @@ export class Viewer {
   key(frame: Frame): boolean {
     const { epoch, seq } = frame.head;
     if (this.#seq === seq && this.#epoch === epoch) return false;
-    this.lose();
+    this.requireKeyframe();
     if (!this.waits || this.#isUnread()) return false;
     [this.#epoch, this.#seq] = [epoch, seq];
     this.#send(frame);
@@ -134,13 +134,13 @@ export class Viewer {
 
   /** All up to this frame has arrived. → is that news? */
   ack(epoch: number, seq: number): boolean {
-    const news = this.#window.ack(epoch, seq, performance.now());
-    if (this.#cut !== undefined) this.cut(this.#cut);
-    return news;
+    const released = this.#window.ack(epoch, seq, performance.now());
+    if (this.#pendingClipboard !== undefined) this.sendClipboard(this.#pendingClipboard);
+    return released;
   }
 
   /** From here on it lacks a key. */
-  lose(): void {
+  requireKeyframe(): void {
     this.#seq = NONE;
   }
 
@@ -149,21 +149,21 @@ export class Viewer {
     const now = performance.now();
     if (now - this.#refreshedAt < LIMITS.refreshMs) return false;
     this.#refreshedAt = now;
-    this.lose();
+    this.requireKeyframe();
     return true;
   }
 
   /** The desktop's clipboard. Only the newest text matters, and whoever watches by a link to view is not told it. */
-  cut(event: Prebuilt): void {
+  sendClipboard(event: Prebuilt): void {
     if (this.shared && this.mode === 'view') return;
     const waits = this.#wire.unsentBytes > 0;
-    this.#cut = waits ? event : undefined;
+    this.#pendingClipboard = waits ? event : undefined;
     if (!waits) event.send(this.#wire);
   }
 
   /** The stream ended, or is watched no longer. */
   gone(reason: string): void {
-    this.lose();
+    this.requireKeyframe();
     this.socket.emit('vnc:gone', { containerId: this.containerId, reason });
   }
 

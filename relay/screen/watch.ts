@@ -56,9 +56,9 @@ function handleWatching(inbound: Inbound, watched: WatchedScreens, screens: Scre
     ({ containerId, epoch, seq }) => {
       const held = watched.get(containerId);
       if (!held) return false;
-      const news = held.viewer.ack(epoch, seq);
+      const released = held.viewer.ack(epoch, seq);
       if (held.viewer.waits) held.screen.ask();
-      return news;
+      return released;
     },
     new Bucket(LIMITS.acksPerSecond, LIMITS.acksBurst),
   );

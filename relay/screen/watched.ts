@@ -110,7 +110,7 @@ export class WatchedScreens {
     if (!again) this.unwatch(containerId);
     const viewer = again ? held.viewer : new Viewer(containerId, this.#socket, this.dropped);
     // Who watches again begins anew; what is on its way still counts.
-    viewer.lose();
+    viewer.requireKeyframe();
     reply({ ok: true, mode, ...size, viewerId: viewer.id, holder: publicHolder(screen.control.holder) });
     if (!again) {
       const request = () => screens.act(screen, 'request', viewer);

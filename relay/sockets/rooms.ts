@@ -54,12 +54,12 @@ export function handleRooms(
     try {
       const id = await openRoom(known, socket.data.ticket, name);
       if (!current()) throw superseded();
-      const broken = (err: unknown) => {
+      const invalid = (err: unknown) => {
         context.log.warn({ room: name, socket: socket.id, err }, 'a replay was broken off');
         // The client comes back and resumes after what it has.
         if (current()) socket.conn.close(true);
       };
-      const subscription = new Subscription(socketListener(socket), id, rooms, context, broken);
+      const subscription = new Subscription(socketListener(socket), id, rooms, context, invalid);
       place.subscription = subscription;
       const truncated = await subscription.open(after);
       if (!current()) throw superseded();

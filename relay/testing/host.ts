@@ -14,7 +14,7 @@ import type { World } from './world.ts';
 /** The host of one desktop, as far as the relay can tell: publishes frames, and hears what relays say. */
 export class TestHost {
   /** All that relays have said. */
-  readonly heard: ToHost[] = [];
+  readonly received: ToHost[] = [];
   /** The keys with which it answers, or how many bytes they have; null: it does not answer. */
   answers: number | Buffer | null = null;
   epoch = 1000;
@@ -41,9 +41,9 @@ export class TestHost {
     const host = new TestHost(containerId, redis, ears);
     host.answers = answers;
     ears.on('smessage', (_channel: string, message: string) => {
-      const said = ToHost.parse(JSON.parse(message));
-      host.heard.push(said);
-      if (said.t === 'key' && host.answers !== null) host.key(host.answers).catch(() => undefined);
+      const parsed = ToHost.parse(JSON.parse(message));
+      host.received.push(parsed);
+      if (parsed.t === 'key' && host.answers !== null) host.key(host.answers).catch(() => undefined);
     });
     await ears.ssubscribe(screenKeys.up(containerId));
     world.onTidy(() => host.stop());
@@ -67,12 +67,12 @@ export class TestHost {
     return Number(await this.#redis.spublish(channel, Buffer.concat([head, payload])));
   }
 
-  keysAsked(): number {
-    return this.heard.filter(({ t }) => t === 'key').length;
+  keyframesRequested(): number {
+    return this.received.filter(({ t }) => t === 'key').length;
   }
 
   inputs(): { viewerId: string; lease: number; input: ScreenInput }[] {
-    return this.heard.flatMap((said) => (said.t === 'input' ? [said] : []));
+    return this.received.flatMap((parsed) => (parsed.t === 'input' ? [parsed] : []));
   }
 
   /** Relay nodes that listen now. */
@@ -83,9 +83,9 @@ export class TestHost {
 
   /** All that was said before has been heard. */
   async settled(): Promise<void> {
-    const before = this.heard.length;
+    const before = this.received.length;
     await this.#redis.spublish(screenKeys.up(this.#containerId), JSON.stringify({ t: 'control' }));
-    await waitFor('what was said', () => this.heard.slice(before).some(({ t }) => t === 'control'));
+    await waitFor('what was said', () => this.received.slice(before).some(({ t }) => t === 'control'));
   }
 
   /** It goes on, and hears nothing. */
@@ -93,7 +93,7 @@ export class TestHost {
     await this.#ears.sunsubscribe(screenKeys.up(this.#containerId));
   }
 
-  async hear(): Promise<void> {
+  async receive(): Promise<void> {
     await this.#ears.ssubscribe(screenKeys.up(this.#containerId));
   }
 

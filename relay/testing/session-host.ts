@@ -5,7 +5,7 @@ import {
 } from '@warmwind/shared/contract/sessions/registry';
 import { sessionKeys } from '@warmwind/shared/keys';
 import { createLog } from '@warmwind/shared/node/log';
-import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { connectQueueing, connectFailFast, disconnect } from '@warmwind/shared/node/redis';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { connect } from '../../shared/client/client.ts';
 import type { SessionHandler } from '../../workers/sessions/handler.ts';
@@ -29,8 +29,8 @@ export async function startSessionHost(
 ) {
   const log = createLog('test');
   log.level = process.env.LOG_LEVEL ?? 'silent';
-  const redis = connectPrompt(world.realtime.url, 'test-sessions', log);
-  const subscriber = connectPatient(world.realtime.url, 'test-sessions-up', log);
+  const redis = connectFailFast(world.realtime.url, 'test-sessions', log);
+  const subscriber = connectQueueing(world.realtime.url, 'test-sessions-up', log);
   const handlers = {} as SessionHostOptions['handlers'];
   for (const { kind } of SESSION_COMMANDS) handlers[kind] = handler;
   const host = new SessionHost({

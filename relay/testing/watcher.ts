@@ -17,7 +17,7 @@ export type Watcher = {
   seen: Seen[];
   /** `<kind> <seq>` of all frames, in order. */
   story: () => string[];
-  cuts: string[];
+  clipboards: string[];
   gone: string[];
   holders: (Holder | null)[];
   /** Viewers that ask for control. */
@@ -52,7 +52,7 @@ export async function watch(
   });
   const socket = world.client(url, token);
   const seen: Seen[] = [];
-  const [cuts, gone, holders]: [string[], string[], (Holder | null)[]] = [[], [], []];
+  const [clipboards, gone, holders]: [string[], string[], (Holder | null)[]] = [[], [], []];
   const [requests, dropped]: [Holder[], InputDropped[]] = [[], []];
   const ack = () => {
     const last = seen.at(-1);
@@ -69,8 +69,8 @@ export async function watch(
     seen.push({ kind: 'frame', epoch, seq, bytes });
     if (acks) ack();
   });
-  socket.on('vnc:cut', ({ text }: { text: string }) => cuts.push(text));
-  socket.on('vnc:cutTooLong', () => cuts.push('too long'));
+  socket.on('vnc:cut', ({ text }: { text: string }) => clipboards.push(text));
+  socket.on('vnc:cutTooLong', () => clipboards.push('too long'));
   socket.on('vnc:gone', ({ reason }: { reason: string }) => gone.push(reason));
   socket.on('vnc:control', ({ holder }: { holder: Holder | null }) => holders.push(holder));
   socket.on('vnc:request', ({ viewer }: ControlRequest) => requests.push(viewer));
@@ -82,7 +82,7 @@ export async function watch(
     socket,
     seen,
     story: () => seen.map(({ kind, seq }) => `${kind} ${seq}`),
-    cuts,
+    clipboards,
     gone,
     holders,
     requests,

@@ -182,17 +182,17 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
     screen(id)?.key(epoch, seq, width, height, bytes);
   });
   socket.on('vnc:frame', (id, epoch, seq, bytes) => screen(id)?.frame(epoch, seq, bytes));
-  socket.on('vnc:control', (said: { containerId: string; holder: Holder | null }) =>
-    screen(said.containerId)?.controlled(said.holder),
+  socket.on('vnc:control', (message: { containerId: string; holder: Holder | null }) =>
+    screen(message.containerId)?.controlled(message.holder),
   );
-  socket.on('vnc:request', (said: ControlRequest) => screen(said.containerId)?.requested(said.viewer));
-  socket.on('vnc:dropped', (said: InputDropped) => screen(said.containerId)?.dropped(said));
-  socket.on('vnc:cut', (said: { containerId: string; text: string }) =>
-    screen(said.containerId)?.cut(said.text),
+  socket.on('vnc:request', (message: ControlRequest) => screen(message.containerId)?.requested(message.viewer));
+  socket.on('vnc:dropped', (message: InputDropped) => screen(message.containerId)?.dropped(message));
+  socket.on('vnc:cut', (message: { containerId: string; text: string }) =>
+    screen(message.containerId)?.clipboard(message.text),
   );
-  socket.on('vnc:cutTooLong', (said: { containerId: string }) => screen(said.containerId)?.cutTooLong());
-  socket.on('vnc:gone', (said: { containerId: string; reason: string }) =>
-    screen(said.containerId)?.gone(said.reason),
+  socket.on('vnc:cutTooLong', (message: { containerId: string }) => screen(message.containerId)?.clipboardTooLarge());
+  socket.on('vnc:gone', (message: { containerId: string; reason: string }) =>
+    screen(message.containerId)?.gone(message.reason),
   );
   socket.onAny((type: string, event: unknown) => {
     if (!isAnyEnvelope(event)) return;

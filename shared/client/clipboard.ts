@@ -1,6 +1,6 @@
-import { fitsClipboard, MAX_CUT_TEXT, MAX_OFFER_BYTES, type ScreenInput } from '../screen.ts';
+import { fitsClipboard, MAX_CLIPBOARD_CHARS, MAX_OFFER_BYTES, type ScreenInput } from '../screen.ts';
 import { copyText } from './copy.ts';
-import type { Veil } from './veil.ts';
+import type { StatusOverlay } from './veil.ts';
 
 /** How long a copying key of the user stands for the text that the desktop copies next, ms. */
 const GESTURE_MS = 2000;
@@ -12,7 +12,7 @@ type PastingKey = { keysym: number; meta: boolean };
 export type ViewerClipboardOptions = {
   /** Where the desktop is typed into. */
   stage: HTMLElement;
-  veil: Veil;
+  overlay: StatusOverlay;
   /** Does the desktop take this viewer's input now? */
   takesInput: () => boolean;
   send: (input: ScreenInput) => void;
@@ -64,8 +64,8 @@ export class ViewerClipboard {
     this.#kept = undefined;
     this.#show();
     if (!this.#enabled) return;
-    const most = Math.floor(MAX_CUT_TEXT / 1024);
-    this.#o.veil.notice(
+    const most = Math.floor(MAX_CLIPBOARD_CHARS / 1024);
+    this.#o.overlay.notice(
       `What was copied in the desktop is too long to be pasted here: at most ${most} K letters.`,
     );
   }
@@ -74,7 +74,7 @@ export class ViewerClipboard {
   put(text: string): boolean {
     if (!fitsClipboard(text)) {
       const most = Math.floor(MAX_OFFER_BYTES / 1024);
-      this.#o.veil.notice(
+      this.#o.overlay.notice(
         `What you have copied is too long to be pasted in the desktop: at most ${most} KB.`,
       );
       return false;
@@ -94,7 +94,7 @@ export class ViewerClipboard {
   #show(): void {
     const text = this.#kept;
     const offer = this.#enabled && text !== undefined;
-    this.#o.veil.offer(
+    this.#o.overlay.offer(
       offer
         ? {
             text: 'Copied in the desktop.',
@@ -116,7 +116,7 @@ export class ViewerClipboard {
     if (this.#kept !== text) return;
     if (copied) this.#kept = undefined;
     this.#show();
-    this.#o.veil.notice(
+    this.#o.overlay.notice(
       copied
         ? 'Copied to this computer.'
         : 'The browser did not permit the copy: press “Copy to this computer” again.',
@@ -154,7 +154,7 @@ export class ViewerClipboard {
     const text = event.clipboardData?.getData('text/plain') ?? '';
     if (text !== '' && !this.put(text)) return;
     if (key) this.#press(key);
-    else this.#o.veil.notice('The text is on the desktop’s clipboard: paste it there.');
+    else this.#o.overlay.notice('The text is on the desktop’s clipboard: paste it there.');
   };
 
   /** noVNC may not have sent yet that Ctrl is held; it sends a Mac's Cmd as Alt. */

@@ -319,10 +319,10 @@ test('with waitMs a submission answers with the job as it ended', async () => {
 });
 
 test('events of a job go on after a stream was cut, each once, and end with the job', async () => {
-  let cuts = 0;
+  let interruptions = 0;
   const line = await startLine((piece, socket) => {
     // The first event arrives, and its connection breaks with the second.
-    if (piece.includes('event: job.progress') && cuts++ === 0) socket.destroy();
+    if (piece.includes('event: job.progress') && interruptions++ === 0) socket.destroy();
   });
   const client = clientOf('follower', { url: line.url });
   const { jobId } = await client.infer({ model: 'm', prompt: 'p' });
@@ -336,7 +336,7 @@ test('events of a job go on after a stream was cut, each once, and end with the 
   await waitFor('the second event', () => events.some(({ type }) => type === 'job.progress'));
   await endJob('follower', jobId);
   await reading;
-  expect(cuts).toBe(2);
+  expect(interruptions).toBe(2);
   const types = events.map(({ type }) => type).filter((type) => type !== 'job.queued');
   expect(types).toEqual(['job.active', 'job.progress', 'job.completed']);
 

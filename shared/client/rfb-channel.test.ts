@@ -6,22 +6,22 @@ import { RfbChannel } from './rfb-channel.ts';
 /** A channel, and what its viewer was sent and did. */
 function open() {
   const input: ScreenInput[] = [];
-  const heard: Uint8Array[] = [];
+  const sent: Uint8Array[] = [];
   const channel = new RfbChannel({ width: 640, height: 480, onInput: (one) => input.push(one) });
-  channel.onmessage = ({ data }) => void heard.push(new Uint8Array(data));
-  return { channel, input, heard };
+  channel.onmessage = ({ data }) => void sent.push(new Uint8Array(data));
+  return { channel, input, sent };
 }
 const HANDSHAKE = [...new TextEncoder().encode('RFB 003.008\n'), 1, 1];
 const settle = () => new Promise((resolve) => setTimeout(resolve));
 
 test('a viewer is greeted, told the size, and shown what came while it shook hands', async () => {
-  const { channel, heard } = open();
+  const { channel, sent } = open();
   channel.key(Uint8Array.of(7, 7), 800, 600);
   channel.frame(Uint8Array.of(8));
-  await waitFor('the greeting', () => heard.length === 1);
+  await waitFor('the greeting', () => sent.length === 1);
   channel.send(Uint8Array.from(HANDSHAKE));
-  await waitFor('the picture', () => heard.at(-1)?.length === 1);
-  const [greeting, security, result, init, size, resized, key, frame] = heard;
+  await waitFor('the picture', () => sent.at(-1)?.length === 1);
+  const [greeting, security, result, init, size, resized, key, frame] = sent;
   expect(new TextDecoder().decode(greeting)).toBe('RFB 003.008\n');
   expect([security, result]).toEqual([Uint8Array.of(1, 1), new Uint8Array(4)]);
   expect(new DataView(init?.buffer as ArrayBuffer).getUint16(0)).toBe(640);
@@ -31,8 +31,8 @@ test('a viewer is greeted, told the size, and shown what came while it shook han
 });
 
 test('what a viewer does is told, in whatever pieces it comes, and what it only asks for is not', async () => {
-  const { channel, input, heard } = open();
-  const said = [
+  const { channel, input, sent } = open();
+  const expected = [
     ...HANDSHAKE,
     ...[2, 0, 0, 1, 0, 0, 0, 7],
     ...[3, 1, 0, 0, 0, 0, 2, 128, 1, 224],
@@ -41,12 +41,12 @@ test('what a viewer does is told, in whatever pieces it comes, and what it only 
     ...[6, 0, 0, 0, 0, 0, 0, 2, 104, 105],
     ...[251, 0, 4, 0, 3, 0, 1, 0, ...new Array(16).fill(0)],
   ];
-  for (const byte of said) channel.send(Uint8Array.of(byte));
+  for (const byte of expected) channel.send(Uint8Array.of(byte));
   await settle();
   expect(input).toEqual([
     { t: 'key', keysym: 0xff0d, down: true },
     { t: 'ptr', mask: 1, x: 10, y: 20 },
   ]);
   // Its request for a size is refused, and answered as its own: else it would wait for ever.
-  expect(heard.map((message) => `${[...message].slice(4, 8)}`)).toContain('0,1,0,1');
+  expect(sent.map((message) => `${[...message].slice(4, 8)}`)).toContain('0,1,0,1');
 });

@@ -64,7 +64,7 @@ export class RfbChannel {
   set onmessage(listener) {
     const first = this.#onmessage === null && listener !== null;
     this.#onmessage = listener;
-    if (first) setTimeout(() => this.#say(new TextEncoder().encode(GREETING)));
+    if (first) setTimeout(() => this.#send(new TextEncoder().encode(GREETING)));
   }
 
   /** The whole picture, perhaps in another size. */
@@ -72,16 +72,16 @@ export class RfbChannel {
     const show = () => {
       const same = width === this.#size.width && height === this.#size.height;
       this.#size = { width, height };
-      if (!same) this.#saySize();
-      this.#say(bytes);
+      if (!same) this.#sendDesktopSize();
+      this.#send(bytes);
     };
     if (this.#step === 'open') show();
     else this.#waiting = [show];
   }
 
   frame(bytes: Uint8Array): void {
-    if (this.#step === 'open') this.#say(bytes);
-    else if (this.#waiting.length > 0) this.#waiting.push(() => this.#say(bytes));
+    if (this.#step === 'open') this.#send(bytes);
+    else if (this.#waiting.length > 0) this.#waiting.push(() => this.#send(bytes));
   }
 
   /** noVNC's messages. Nothing is answered within: noVNC empties its buffer only after this returns. */
@@ -110,17 +110,17 @@ export class RfbChannel {
     switch (this.#step) {
       case 'greeting':
         if (!this.#take(GREETING.length)) return false;
-        this.#say(Uint8Array.of(1, NO_SECURITY));
+        this.#send(Uint8Array.of(1, NO_SECURITY));
         this.#step = 'security';
         return true;
       case 'security':
         if (!this.#take(1)) return false;
-        this.#say(new Uint8Array(4));
+        this.#send(new Uint8Array(4));
         this.#step = 'init';
         return true;
       case 'init':
         if (!this.#take(1)) return false;
-        this.#sayInit();
+        this.#sendServerInit();
         this.#step = 'open';
         queueMicrotask(() => this.#begin());
         return true;
@@ -130,7 +130,7 @@ export class RfbChannel {
   }
 
   #begin(): void {
-    this.#saySize();
+    this.#sendDesktopSize();
     for (const show of this.#waiting.splice(0)) show();
   }
 
@@ -152,7 +152,7 @@ export class RfbChannel {
         break;
       case CLIENT.setDesktopSize:
         // Sizes are asked for by whoever made this channel; noVNC waits for an answer to its own request.
-        this.#saySize(REQUESTED, PROHIBITED);
+        this.#sendDesktopSize(REQUESTED, PROHIBITED);
         break;
     }
     return true;
@@ -199,12 +199,12 @@ export class RfbChannel {
     return taken;
   }
 
-  #say(bytes: Uint8Array): void {
+  #send(bytes: Uint8Array): void {
     // noVNC reads whole buffers.
     this.#onmessage?.({ data: bytes.slice().buffer });
   }
 
-  #sayInit(): void {
+  #sendServerInit(): void {
     const name = new TextEncoder().encode('desktop');
     const message = new Uint8Array(24 + name.length);
     const view = new DataView(message.buffer);
@@ -213,11 +213,11 @@ export class RfbChannel {
     message.set(TRUE_COLOUR, 4);
     view.setUint32(20, name.length);
     message.set(name, 24);
-    this.#say(message);
+    this.#send(message);
   }
 
   /** A FramebufferUpdate of one rectangle that says the size, with one screen. @param reason of it, and how that went */
-  #saySize(reason = 0, status = 0): void {
+  #sendDesktopSize(reason = 0, status = 0): void {
     const { width, height } = this.#size;
     const view = new DataView(new ArrayBuffer(36));
     view.setUint16(2, 1);
@@ -229,6 +229,6 @@ export class RfbChannel {
     view.setUint8(16, 1);
     view.setUint16(28, width);
     view.setUint16(30, height);
-    this.#say(new Uint8Array(view.buffer));
+    this.#send(new Uint8Array(view.buffer));
   }
 }

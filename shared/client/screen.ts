@@ -46,9 +46,9 @@ export type WatchOptions = {
   /** Input of this viewer did not reach the desktop: how much, and why. */
   onDropped?: (dropped: InputDropped) => void;
   /** The desktop's clipboard. */
-  onCut?: (text: string) => void;
+  onClipboard?: (text: string) => void;
   /** What was copied in the desktop is longer than is told (`MAX_CUT_TEXT`): it can be pasted there alone. */
-  onCutTooLong?: () => void;
+  onClipboardTooLarge?: () => void;
   /** No picture comes, and no input is taken, until the next `onKey`. Reasons to tell apart: `HOST_AWAY`, `DISCONNECTED`. */
   onGone?: (reason: string) => void;
   /** The relay does not let this viewer watch, or not any more; what may pass is tried again. */
@@ -162,12 +162,12 @@ export class WatchedScreen implements Screen {
     this.#options.onDropped?.(dropped);
   }
 
-  cut(text: string): void {
-    this.#options.onCut?.(text);
+  clipboard(text: string): void {
+    this.#options.onClipboard?.(text);
   }
 
-  cutTooLong(): void {
-    this.#options.onCutTooLong?.();
+  clipboardTooLarge(): void {
+    this.#options.onClipboardTooLarge?.();
   }
 
   gone(reason: string): void {

@@ -6,7 +6,7 @@ import { DISCONNECTED } from './screen.ts';
 export type ViewerState = 'connecting' | 'starting' | 'live' | 'frozen' | 'ended' | 'refused';
 
 /** What a viewer knows. */
-export type Known = {
+export type ScreenStatus = {
   /** The relay lets it watch. */
   watching: boolean;
   /** It has a picture, however old. */
@@ -44,23 +44,23 @@ const FROZEN: Record<string, string> = {
 };
 
 /** What there is to say of it: the state, and a line of text for all but `live`. */
-export function statusOf(known: Known): { state: ViewerState; text: string } {
+export function statusOf(known: ScreenStatus): { state: ViewerState; text: string } {
   const { watching, picture, gone, refused, desktop = 'running', reason } = known;
-  const said = (state: ViewerState, text: string) => ({ state, text });
+  const status = (state: ViewerState, text: string) => ({ state, text });
   const stopped = desktop === 'stopped' && reason ? STOPPED[reason] : undefined;
   const [ended, starting, resting] = [stopped ?? ENDED[desktop], STARTING[desktop], RESTING[desktop]];
-  if (ended) return said('ended', ended);
-  if (refused) return said('refused', refused);
+  if (ended) return status('ended', ended);
+  if (refused) return status('refused', refused);
   if (!picture) {
-    if (!watching || gone === DISCONNECTED) return said('connecting', 'Connecting…');
-    if (starting) return said('starting', starting);
+    if (!watching || gone === DISCONNECTED) return status('connecting', 'Connecting…');
+    if (starting) return status('starting', starting);
     if (gone === HOST_AWAY) {
-      return said('starting', 'The desktop’s host is away: the picture comes as soon as it is back.');
+      return status('starting', 'The desktop’s host is away: the picture comes as soon as it is back.');
     }
-    return said('starting', resting ?? 'The picture is on its way.');
+    return status('starting', resting ?? 'The picture is on its way.');
   }
   if (gone !== undefined) {
-    return said('frozen', FROZEN[gone] ?? 'Frozen: the picture is interrupted. It goes on by itself.');
+    return status('frozen', FROZEN[gone] ?? 'Frozen: the picture is interrupted. It goes on by itself.');
   }
-  return resting ? said('frozen', resting) : said('live', '');
+  return resting ? status('frozen', resting) : status('live', '');
 }

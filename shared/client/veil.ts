@@ -2,7 +2,7 @@
 export type Offer = { text: string; action: string; onAction: () => void; onDismiss: () => void };
 
 /** Words over a picture: in its place, or beside it while it can still be read; short notices, and offers. */
-export class Veil {
+export class StatusOverlay {
   readonly #words = document.createElement('div');
   readonly #notice = document.createElement('div');
   readonly #offer = document.createElement('div');
@@ -28,10 +28,10 @@ export class Veil {
     element.append(this.#words, this.#dock);
   }
 
-  /** @param beside leaves what is under it readable */
-  show(text: string, beside: boolean): void {
+  /** @param inCorner leaves what is under it readable */
+  show(text: string, inCorner: boolean): void {
     this.#words.textContent = text;
-    Object.assign(this.#words.style, beside ? STRIP : COVER, { display: text ? 'grid' : 'none' });
+    Object.assign(this.#words.style, inCorner ? STRIP : COVER, { display: text ? 'grid' : 'none' });
   }
 
   /** For some seconds. */

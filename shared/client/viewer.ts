@@ -15,8 +15,8 @@ import { Pressed } from './pressed.ts';
 import { Resizer } from './resizer.ts';
 import { RfbChannel } from './rfb-channel.ts';
 import type { ScreenMode } from './screen.ts';
-import { type Known, statusOf, type ViewerState } from './status.ts';
-import { Veil } from './veil.ts';
+import { type ScreenStatus, statusOf, type ViewerState } from './status.ts';
+import { StatusOverlay } from './veil.ts';
 
 /** Who may do what; `viewerId` is this viewer's own. */
 export type ViewerControl = { mode: ScreenMode; viewerId: string; holder: Holder | null; mine: boolean };
@@ -78,30 +78,30 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
   if (getComputedStyle(element).position === 'static') element.style.position = 'relative';
   element.append(stage);
   const exit = addExit(element);
-  const veil = new Veil(element, exit);
+  const overlay = new StatusOverlay(element, exit);
   const pressed = new Pressed();
 
   let scaling = options.scaling ?? 'fit';
   let shown: { rfb: RFB; channel: RfbChannel; canvas: HTMLCanvasElement } | undefined;
-  let known: Known = { watching: false, picture: false };
+  let known: ScreenStatus = { watching: false, picture: false };
   let status = statusOf(known);
   let control: ViewerControl = { mode: 'view', viewerId: '', holder: null, mine: false };
   let closed = false;
   let hinted = false;
 
-  const tell = () => {
+  const notify = () => {
     const frozen = status.state === 'frozen';
-    veil.show(status.text, frozen);
+    overlay.show(status.text, frozen);
     stage.style.filter = frozen ? 'saturate(.4)' : '';
     onState?.(status.state, status.text);
   };
-  const learn = (news: Partial<Known>) => {
+  const learn = (change: Partial<ScreenStatus>) => {
     if (closed) return;
-    known = { ...known, ...news };
+    known = { ...known, ...change };
     const before = status;
     status = statusOf(known);
     follow();
-    if (status.text !== before.text || status.state !== before.state) tell();
+    if (status.text !== before.text || status.state !== before.state) notify();
   };
   const takesInput = () => !closed && status.state === 'live' && shown?.rfb.viewOnly === false;
   const follow = () => resizer.follow(scaling === 'resize' && control.mine && status.state === 'live');
@@ -117,15 +117,15 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     rfb.scaleViewport = scaling === 'fit' || (scaling === 'resize' && !control.mine);
     follow();
   };
-  const decide = (news: Partial<ViewerControl>) => {
-    control = { ...control, ...news };
+  const decide = (change: Partial<ViewerControl>) => {
+    control = { ...control, ...change };
     apply();
     onControl?.(control);
   };
   const send = (input: ScreenInput) => {
     pressed.note(input);
     if (status.state === 'live') screen.input(input);
-    else if (presses(input)) veil.notice(droppedText({ reason: 'no_desktop', count: 1 }));
+    else if (presses(input)) overlay.notice(droppedText({ reason: 'no_desktop', count: 1 }));
   };
   const show = (width: number, height: number): RfbChannel => {
     if (shown) return shown.channel;
@@ -140,7 +140,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
   const resizer = new Resizer({
     element: stage,
     ask: (w, h) => send({ t: 'resize', w, h }),
-    notice: (text) => veil.notice(text),
+    notice: (text) => overlay.notice(text),
   });
   const screen = relay.watch(containerId, {
     onWatching: ({ mode, viewerId, holder, mine }) => {
@@ -155,9 +155,9 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     onFrame: (bytes) => shown?.channel.frame(bytes),
     onControl: (holder, mine) => decide({ holder, mine }),
     onRequest: (viewer) => options.onRequest?.(viewer),
-    onDropped: (dropped) => veil.notice(droppedText(dropped)),
-    onCut: (text) => clipboard.copied(text),
-    onCutTooLong: () => clipboard.copiedTooLong(),
+    onDropped: (dropped) => overlay.notice(droppedText(dropped)),
+    onClipboard: (text) => clipboard.copied(text),
+    onClipboardTooLarge: () => clipboard.copiedTooLong(),
     onGone: (gone) => learn({ gone }),
     onRefused: ({ code, message }) => learn({ refused: code === 'unauthenticated' ? NO_TICKET : message }),
   });
@@ -177,13 +177,13 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     const { mode, holder, mine } = control;
     if (status.state !== 'live' || mine || (mode === 'control' && !holder)) return;
     if (event instanceof KeyboardEvent && /^(Tab|Control|Alt|Shift|Meta)/.test(event.key)) return;
-    veil.notice(mode === 'view' ? VIEW_ONLY : NOT_HOLDER);
+    overlay.notice(mode === 'view' ? VIEW_ONLY : NOT_HOLDER);
   };
   /** The way out is shown to each user once, and whenever the keyboard has led into the picture. */
   const entered = () => {
     if (!takesInput() || (hinted && !shown?.canvas.matches(':focus-visible'))) return;
     hinted = true;
-    veil.notice(`${LEAVE_KEYS} leaves the screen by keyboard.`);
+    overlay.notice(`${LEAVE_KEYS} leaves the screen by keyboard.`);
   };
   /** A key that is held down while the focus goes elsewhere would stay so. */
   const left = () => {
@@ -203,10 +203,10 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     exit.focus({ preventScroll: true });
     options.onLeave?.();
   });
-  const clipboard = new ViewerClipboard({ stage, veil, takesInput, send });
+  const clipboard = new ViewerClipboard({ stage, overlay, takesInput, send });
   clipboard.enable(options.clipboard ?? false);
 
-  tell();
+  notify();
   return {
     control: async (action, viewerId) => {
       const holder = await screen.control(action, viewerId);
@@ -234,7 +234,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
       shown?.rfb.disconnect();
       stage.remove();
       exit.remove();
-      veil.remove();
+      overlay.remove();
       element.style.position = position;
     },
   };

@@ -41,12 +41,12 @@ export async function recordChanges(
     }
     // After all rows are locked, as the rest of the history is: so that no two writers wait in a circle.
     const refusedJobs = ofJobs.filter((change) => change.job.finishedAt && !endedJobs.has(change));
-    for (const change of await writeEarlierEnds(tx, refusedJobs)) endedJobs.add(change);
-    const toldJobs = ofJobs.filter((change) => !change.job.finishedAt || endedJobs.has(change));
-    const toldContainers = ofContainers.filter(
+    for (const change of await writePreviousEnds(tx, refusedJobs)) endedJobs.add(change);
+    const reportedJobs = ofJobs.filter((change) => !change.job.finishedAt || endedJobs.has(change));
+    const reportedContainers = ofContainers.filter(
       (change) => !change.container.endedAt || endedContainers.has(change),
     );
-    await writeHistory(tx, toldJobs, toldContainers);
+    await writeHistory(tx, reportedJobs, reportedContainers);
     await addUsage(
       tx,
       [...endedJobs].map(({ job }) => job),
@@ -119,7 +119,7 @@ async function upsertContainers(db: Db, rows: ContainerRow[]): Promise<Set<strin
 }
 
 /** Ends that their rows did not take, as they are of a later run by now. → those that the history had no end for */
-async function writeEarlierEnds(db: Db, refused: JobChange[]): Promise<JobChange[]> {
+async function writePreviousEnds(db: Db, refused: JobChange[]): Promise<JobChange[]> {
   if (refused.length === 0) return [];
   const ids = [...new Set(refused.map(({ job }) => job.id))];
   const rows = await db.select({ id: jobs.id, run: jobs.run }).from(jobs).where(inArray(jobs.id, ids));

@@ -50,7 +50,7 @@ type Node = {
   'Rows Removed by Filter'?: number;
 };
 
-type Plan = { steps: string[]; blocks: number; inVain: number };
+type Plan = { steps: string[]; blocks: number; rowsRemovedByFilter: number };
 
 /** How PostgreSQL does what `ask` asks: its steps, how many blocks it looked at, and how many rows for nothing. */
 async function planOf(ask: () => Promise<unknown>): Promise<Plan> {
@@ -68,7 +68,7 @@ async function planOf(ask: () => Promise<unknown>): Promise<Plan> {
   return {
     steps: nodes.map((node) => node['Node Type']),
     blocks: plan['Shared Hit Blocks'] + plan['Shared Read Blocks'],
-    inVain: nodes.reduce((sum, node) => sum + (node['Rows Removed by Filter'] ?? 0), 0),
+    rowsRemovedByFilter: nodes.reduce((sum, node) => sum + (node['Rows Removed by Filter'] ?? 0), 0),
   };
 }
 
@@ -91,10 +91,10 @@ const deep = async (table: 'jobs' | 'containers') => {
 const ago = (days: number) => new Date(Date.now() - days * DAY_MS);
 
 describe('a page costs the same wherever it is: it is read from an index, in order', () => {
-  const expectStraight = ({ steps, blocks, inVain }: Plan) => {
+  const expectStraight = ({ steps, blocks, rowsRemovedByFilter }: Plan) => {
     expect(steps).toEqual(['Limit', 'Index Scan']);
     expect(blocks).toBeLessThan(BLOCKS(LIMIT));
-    expect(inVain).toBe(0);
+    expect(rowsRemovedByFilter).toBe(0);
   };
   const filters = {
     'without a filter': {},

@@ -20,13 +20,13 @@ export type Submission = {
 };
 
 /** What `(user, key)` stood for before: another job, perhaps of another request. */
-export type Earlier = { jobId: string; containerId: string; requestHash: string; createdAt: Date };
+export type RecordedKey = { jobId: string; containerId: string; requestHash: string; createdAt: Date };
 
 /**
  * Records a submission, once however often it is said, in one statement: all of it or nothing. → what the key was used
  * for, when that was another job; nothing is written then.
  */
-export async function recordSubmission(db: Db, submission: Submission): Promise<Earlier | undefined> {
+export async function recordSubmission(db: Db, submission: Submission): Promise<RecordedKey | undefined> {
   const { job, idempotency } = submission;
   if (!idempotency) {
     await db.execute(insertSubmission(db, submission));
@@ -78,7 +78,7 @@ export async function readKey(
   userId: string,
   keyHash: string,
   now: Date,
-): Promise<Earlier | undefined> {
+): Promise<RecordedKey | undefined> {
   const [earlier] = await db
     .select()
     .from(idempotencyKeys)

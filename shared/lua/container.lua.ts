@@ -14,7 +14,7 @@ type Container = { userId: string; containerId: string };
  * KEYS: container. ARGV: expected fence, host, its boot id, the engine's instance that it will be, TTL in ms.
  * Returns {'ok', fence} · {'taken', state, host, boot, fence} (also when its stop was asked for) · {'gone'}.
  */
-const placeContainerScript = /* lua */ `
+const assignContainerScript = /* lua */ `
 local f = redis.call('HMGET', KEYS[1], 'state', 'host', 'boot', 'fence')
 if not f[1] then return {'gone'} end
 if (f[1] ~= 'requested' and f[1] ~= 'starting') or f[4] ~= ARGV[1] then
@@ -26,8 +26,8 @@ redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return {'ok', tostring(fence)}
 `;
 
-export const placeContainer = defineScript({
-  lua: placeContainerScript,
+export const assignContainer = defineScript({
+  lua: assignContainerScript,
   keys: ({ userId, containerId }: Container) => [keys.container(userId, containerId)],
   args: z.object({
     fence: z.number(),
@@ -48,7 +48,7 @@ export const placeContainer = defineScript({
  * created under it, no event is published and no change is kept: to the ledger it never was, and the next placement has its fence.
  * KEYS: container. ARGV: the placement's fence, its boot id. Returns {'ok'} · {'kept'}.
  */
-const unplaceContainerScript = /* lua */ `
+const unassignContainerScript = /* lua */ `
 local f = redis.call('HMGET', KEYS[1], 'state', 'boot', 'fence')
 if f[1] ~= 'starting' or f[2] ~= ARGV[2] or f[3] ~= ARGV[1] then return {'kept'} end
 redis.call('HINCRBY', KEYS[1], 'fence', -1)
@@ -56,8 +56,8 @@ redis.call('HSET', KEYS[1], 'state', 'requested', 'host', '', 'boot', '', 'insta
 return {'ok'}
 `;
 
-export const unplaceContainer = defineScript({
-  lua: unplaceContainerScript,
+export const unassignContainer = defineScript({
+  lua: unassignContainerScript,
   keys: ({ userId, containerId }: Container) => [keys.container(userId, containerId)],
   args: z.object({ fence: z.number(), boot: z.string() }),
   answer: z.tuple([z.enum(['ok', 'kept'])]),

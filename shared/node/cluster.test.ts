@@ -7,7 +7,7 @@ import { containerStart } from '../contract/commands/container-start.ts';
 import { CANCEL_PLANS, planOf, SUBMIT_PLANS } from '../contract/plan.ts';
 import { CANCELLED_CHANNEL, keys, recordPrefixes, roomKeys } from '../keys.ts';
 import { cancelScript } from '../lua/cancel.lua.ts';
-import { changeContainer, placeContainer, unplaceContainer } from '../lua/container.lua.ts';
+import { changeContainer, assignContainer, unassignContainer } from '../lua/container.lua.ts';
 import { changeJob, claimJob } from '../lua/job.lua.ts';
 import { limitScript } from '../lua/limit.lua.ts';
 import { listRecords } from '../lua/list.lua.ts';
@@ -72,9 +72,9 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   const claim = ['1', 1, 0, 60_000, 2, 10, prefixes.container];
   expect(await evaluate(claimJob.lua, [...job, ...desktop], claim)).toEqual(['ok', '1', '0', '', '']);
   expect(
-    await evaluate(placeContainer.lua, [keys.container(user, 'c1')], ['0', 'h', 'b', 'i', 60_000]),
+    await evaluate(assignContainer.lua, [keys.container(user, 'c1')], ['0', 'h', 'b', 'i', 60_000]),
   ).toEqual(['ok', '1']);
-  expect(await evaluate(unplaceContainer.lua, [keys.container(user, 'c1')], ['1', 'other'])).toEqual([
+  expect(await evaluate(unassignContainer.lua, [keys.container(user, 'c1')], ['1', 'other'])).toEqual([
     'kept',
   ]);
   const change = [keys.container(user, 'c1'), keys.openContainers(user), keys.changes(user)];
@@ -144,7 +144,7 @@ test('events reach a job log and its owner log in one step, also in a Redis Clus
 
 test('every queue keeps to one slot of its own', async () => {
   for (const name of QUEUES) {
-    const queue = new Queue(name, { connection: cluster, prefix: keys.bull(name) });
+    const queue = new Queue(name, { connection: cluster, prefix: keys.bullmqPrefix(name) });
     await queue.add('x', {}, { priority: 1 });
     expect(await queue.getJobCountByTypes('prioritized')).toBe(1);
     await queue.close();

@@ -14,8 +14,8 @@ export async function readDepths(
 ): Promise<Record<string, QueueDepth>> {
   const pipeline = redis.pipeline();
   for (const name of names) {
-    for (const state of LISTS) pipeline.llen(`${keys.bull(name)}:${name}:${state}`);
-    for (const state of SORTED_SETS) pipeline.zcard(`${keys.bull(name)}:${name}:${state}`);
+    for (const state of LISTS) pipeline.llen(`${keys.bullmqPrefix(name)}:${name}:${state}`);
+    for (const state of SORTED_SETS) pipeline.zcard(`${keys.bullmqPrefix(name)}:${name}:${state}`);
   }
   const replies = (await pipeline.exec()) ?? [];
   const counts = replies.map(([error, count]) => {

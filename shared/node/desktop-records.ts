@@ -4,13 +4,13 @@ import { parseJson } from '../json.ts';
 import { keys } from '../keys.ts';
 import { recordPlacement } from '../ledger/placements.ts';
 import { type ContainerRow, containerRow } from '../ledger/rows.ts';
-import { changeContainer, placeContainer, unplaceContainer } from '../lua/container.lua.ts';
+import { changeContainer, assignContainer, unassignContainer } from '../lua/container.lua.ts';
 import { ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
 import type { ContainerRef } from '../refs.ts';
-import { LedgerAway } from './ledger.ts';
+import { LedgerUnavailableError } from './ledger.ts';
 import { runScript } from './script.ts';
 import type { RecordStore } from './store.ts';
-import type { ContainerEnd, ContainerNews, Teller } from './teller.ts';
+import type { ContainerEnd, ContainerUpdate, JobEvents } from './teller.ts';
 import type { UnpublishedEnds } from './unpublished.ts';
 
 export type { ContainerRef };
@@ -62,12 +62,12 @@ export type ContainerVerdict = 'ok' | 'refused' | 'gone';
 /** What becomes of desktops: see `Records`. */
 export class DesktopRecords {
   readonly #store: RecordStore;
-  readonly #tell: Teller;
+  readonly #events: JobEvents;
   readonly #unpublished: UnpublishedEnds;
 
-  constructor(store: RecordStore, tell: Teller, unpublished: UnpublishedEnds) {
+  constructor(store: RecordStore, events: JobEvents, unpublished: UnpublishedEnds) {
     this.#store = store;
-    this.#tell = tell;
+    this.#events = events;
     this.#unpublished = unpublished;
   }
 
@@ -103,26 +103,26 @@ export class DesktopRecords {
    * then in the ledger, which knows of placements that Redis may have forgotten. Rejects with `LedgerAway`, the place
    * given up again, when the ledger does not say so in time.
    */
-  async place(ref: ContainerRef, placing: Placing): Promise<Placement> {
+  async assign(ref: ContainerRef, placing: Placing): Promise<Placement> {
     const { host, boot } = placing;
     const { redis } = this.#store;
     await this.#store.ofHost(host, (key) => redis.sadd(key, member(ref)));
     const args = { ...placing, ttlMs: OPEN_RECORD_TTL_MS };
-    const answer = await this.#known(ref, () => runScript(redis, placeContainer, ref, args));
+    const answer = await this.#known(ref, () => runScript(redis, assignContainer, ref, args));
     if (answer[0] === 'gone') return { verdict: 'gone' };
     if (answer[0] === 'taken') {
       const [verdict, state, takenHost, takenBoot, takenFence] = answer;
       return { verdict, state, host: takenHost, boot: takenBoot, fence: Number(takenFence) };
     }
-    const placed = Number(answer[1]);
-    const against = await this.#placeInLedger(ref, placed, boot);
+    const assigned = Number(answer[1]);
+    const against = await this.#recordAssignment(ref, assigned, boot);
     if (against) {
-      await this.#store.restoreContainer(against, Math.max(placed, against.fence) + 1);
+      await this.#store.restoreContainer(against, Math.max(assigned, against.fence) + 1);
       const { state, host: knownHost, boot: knownBoot, fence: knownFence } = against;
       return { verdict: 'taken', state, host: knownHost, boot: knownBoot, fence: knownFence };
     }
-    await this.#tell.placed(ref, placed);
-    return { verdict: 'ok', fence: placed };
+    await this.#events.starting(ref, assigned);
+    return { verdict: 'ok', fence: assigned };
   }
 
   /**
@@ -150,7 +150,7 @@ export class DesktopRecords {
     // One that had ended before may still be unpublished: its note stays.
     if (verdict !== 'ok') return verdict;
     await before?.();
-    const published = await this.#tell.container(ref, change.fence, change);
+    const published = await this.#events.container(ref, change.fence, change);
     if (note && published) await this.#unpublished.remove(note);
     return verdict;
   }
@@ -164,13 +164,13 @@ export class DesktopRecords {
     if (!record) return 'published';
     const end = endOf(record);
     if (!end) return 'open';
-    return (await this.#tell.containerEndedNow(ref, end)) ? 'published' : 'unpublished';
+    return (await this.#events.containerEndedNow(ref, end)) ? 'published' : 'unpublished';
   }
 
   /** Says again what a lost worker may not have said: a running desktop has started, an ended one has ended. */
-  async tellAgain(record: DesktopRecord): Promise<void> {
-    const news = newsOf(record);
-    if (news) await this.#tell.container(record, record.fence, news);
+  async republish(record: DesktopRecord): Promise<void> {
+    const update = updateOf(record);
+    if (update) await this.#events.container(record, record.fence, update);
   }
 
   /** A live desktop counts against its owner's quota, and its record is kept, as long as this is said. */
@@ -197,16 +197,16 @@ export class DesktopRecords {
   }
 
   /** → the row that speaks against the placement */
-  async #placeInLedger(ref: ContainerRef, fence: number, boot: string): Promise<ContainerRow | undefined> {
+  async #recordAssignment(ref: ContainerRef, fence: number, boot: string): Promise<ContainerRow | undefined> {
     const { ledger, redis } = this.#store;
     if (!ledger) return undefined;
     try {
       const record = await redis.hgetall(keys.container(ref.userId, ref.containerId));
-      if (record.fence !== `${fence}`) throw new LedgerAway('the placement is forgotten or over');
+      if (record.fence !== `${fence}`) throw new LedgerUnavailableError('the placement is forgotten or over');
       const row = containerRow(ref.userId, record);
       return await ledger.run((db) => recordPlacement(db, row, new Date()));
     } catch (error) {
-      await runScript(redis, unplaceContainer, ref, { fence, boot });
+      await runScript(redis, unassignContainer, ref, { fence, boot });
       throw error;
     }
   }
@@ -227,8 +227,8 @@ export class DesktopRecords {
     };
     const change = () => this.#store.change(ref.userId, changeContainer, ref, args, fields);
     // A record with an older fence than the caller's has been forgotten in part.
-    const [verdict] = await this.#known(ref, change, ([said, , known]) =>
-      said === 'refused' ? Number(known) < fence : said === 'gone',
+    const [verdict] = await this.#known(ref, change, ([answer, , known]) =>
+      answer === 'refused' ? Number(known) < fence : answer === 'gone',
     );
     return verdict;
   }
@@ -245,7 +245,7 @@ export class DesktopRecords {
 }
 
 /** What its state says of a desktop, if there is something that watchers must have heard. */
-function newsOf(record: DesktopRecord): ContainerNews | undefined {
+function updateOf(record: DesktopRecord): ContainerUpdate | undefined {
   const { state, width, height, expiresAt = 0 } = record;
   return state === 'running' ? { to: state, expiresAt, width, height } : endOf(record);
 }

@@ -89,7 +89,7 @@ beforeEach(async () => {
 test('every change of a run and its desktop reaches the ledger once, and then nothing waits any more', async () => {
   await submitted();
   const fence = await claimed();
-  await records.desktops.place(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
+  await records.desktops.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
   await records.desktops.change(desktop, { ...running, fence: 1 });
   await records.jobs.end(ref, { state: 'completed', result: { containerId: 'c1' } }, fence, 1);
   const again = new Drain({ redis: connection, ledger, log });
@@ -167,7 +167,7 @@ test('what waits for the ledger is bounded, the newest is kept', async () => {
 test('a run and a desktop that Redis has forgotten go on from the ledger', async () => {
   await submitted();
   const fence = await claimed();
-  await records.desktops.place(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
+  await records.desktops.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
   await all();
   await connection.flushall();
   expect(await records.desktops.change(desktop, { ...running, fence: 1, from: ['starting'] })).toBe('ok');
@@ -180,12 +180,12 @@ test('a run and a desktop that Redis has forgotten go on from the ledger', async
   });
   expect(await connection.smembers(keys.hostContainers('a'))).toEqual(['u1/c1']);
   await connection.flushall();
-  expect(await records.jobs.standing(user, 'j1')).toMatchObject({ state: 'active', run: 1 });
+  expect(await records.jobs.status(user, 'j1')).toMatchObject({ state: 'active', run: 1 });
 });
 
 test('a Redis that forgot an end and came to another one is put right: the first stands', async () => {
   await submitted();
-  await records.desktops.place(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
+  await records.desktops.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
   await records.desktops.change(desktop, { to: 'stopped', fence: 1 });
   await records.jobs.end(ref, { state: 'completed', result: { a: 1 } }, await claimed(), 1);
   await all();
@@ -206,9 +206,9 @@ test('a Redis that forgot an end and came to another one is put right: the first
 
 test('a placement that Redis has forgotten stands: no second host gets the desktop', async () => {
   await submitted();
-  await records.desktops.place(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
+  await records.desktops.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
   await connection.hset(keys.container(user, 'c1'), { state: 'requested', fence: '0', host: '', boot: '' });
-  const second = await records.desktops.place(desktop, {
+  const second = await records.desktops.assign(desktop, {
     fence: 0,
     host: 'b',
     boot: 'b2',
@@ -224,7 +224,7 @@ test('without the ledger nothing is placed, and nothing counts as not there', as
   await postgres.kill();
   try {
     await expect(
-      records.desktops.place(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' }),
+      records.desktops.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' }),
     ).rejects.toThrow('not reachable');
     expect(await records.desktops.get(desktop)).toMatchObject({ state: 'requested', host: '', fence: 0 });
     await expect(records.desktops.get({ ...desktop, containerId: 'c2' })).rejects.toThrow('not reachable');
@@ -235,6 +235,6 @@ test('without the ledger nothing is placed, and nothing counts as not there', as
   }
   expect(await claimed()).toBe(1);
   expect(
-    await records.desktops.place(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' }),
+    await records.desktops.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' }),
   ).toMatchObject({ verdict: 'ok' });
 });

@@ -8,7 +8,7 @@ import { restoreContainer, restoreJob, WHATEVER } from '../ledger/restore.ts';
 import { type ContainerRow, containerRow, Fields, type JobRow, jobRow } from '../ledger/rows.ts';
 import { restoreRecord } from '../lua/restore.lua.ts';
 import { defineScript } from '../script.ts';
-import { type Ledger, LedgerRefusal } from './ledger.ts';
+import { type Ledger, LedgerRefusalError } from './ledger.ts';
 import type { Logger } from './log.ts';
 import { isRecordFault } from './record-fault.ts';
 import { runScript } from './script.ts';
@@ -128,14 +128,14 @@ export class Drain {
     );
     const now = Date.now();
     const corrections = [
-      ...refused.jobs.flatMap((said) => {
-        const row = jobs.find(({ id }) => id === said.id);
-        const differs = row?.finishedAt && row.run === said.run && row.state !== said.state;
+      ...refused.jobs.flatMap((refusedChange) => {
+        const row = jobs.find(({ id }) => id === refusedChange.id);
+        const differs = row?.finishedAt && row.run === refusedChange.run && row.state !== refusedChange.state;
         return differs ? restoreJob(row, now, WHATEVER) : [];
       }),
-      ...refused.containers.flatMap((said) => {
-        const row = containers.find(({ id }) => id === said.id);
-        return row?.endedAt && row.state !== said.state ? restoreContainer(row, now, WHATEVER) : [];
+      ...refused.containers.flatMap((refusedChange) => {
+        const row = containers.find(({ id }) => id === refusedChange.id);
+        return row?.endedAt && row.state !== refusedChange.state ? restoreContainer(row, now, WHATEVER) : [];
       }),
     ];
     for (const { of, args, fields } of corrections) {
@@ -177,6 +177,6 @@ export class Drain {
 
 /** Is it this data that PostgreSQL will never take? */
 const isRefusal = (error: unknown): boolean =>
-  (error instanceof LedgerRefusal && /^(22|23)/.test(error.code)) ||
+  (error instanceof LedgerRefusalError && /^(22|23)/.test(error.code)) ||
   error instanceof TypeError ||
   error instanceof RangeError;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { isTerminal, JobError, jobFromRecord, type TerminalJobState } from '../jobs.ts';
 import { parseJson } from '../json.ts';
-import { EarlierEnd } from '../records.ts';
+import { PreviousEnd } from '../records.ts';
 import type { JobRef } from '../refs.ts';
 
 /** How a run ended. */
@@ -33,7 +33,7 @@ export function endedRuns(userId: string, record: Record<string, string>): Ended
     containerId,
     ...(containerIds ? { containerIds: parseJson(Ids, containerIds) } : {}),
   });
-  const earlier = parseJson(z.array(EarlierEnd), record.ends ?? '[]');
+  const earlier = parseJson(z.array(PreviousEnd), record.ends ?? '[]');
   const runs = earlier.map(({ run, containerId, containerIds, state, error, ...rest }): EndedRun => {
     const end = { state, ...(error ? { error: parseJson(JobError, error) } : {}) };
     return { ref: of(run, containerId, containerIds), end, ...rest };

@@ -5,7 +5,7 @@ import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
 import { newId } from '../ids.ts';
 import { keys } from '../keys.ts';
 import { type ContainerRow, containerRow } from '../ledger/rows.ts';
-import { unplaceContainer } from '../lua/container.lua.ts';
+import { unassignContainer } from '../lua/container.lua.ts';
 import { createLog } from './log.ts';
 import { Publisher } from './publisher.ts';
 import { Records } from './records.ts';
@@ -57,7 +57,7 @@ class Subject {
     this.#rows.push(row);
     const place = async (host: string, by: number) => {
       const placing = { fence: by, host, boot: `boot of ${host}`, instanceId: newId() };
-      const { verdict } = await records.desktops.place(ref, placing);
+      const { verdict } = await records.desktops.assign(ref, placing);
       return verdict === 'ok' ? fence + 1 : fence;
     };
     const startedAt = Date.now();
@@ -73,7 +73,7 @@ class Subject {
         await records.desktops.change(ref, { to: 'requested', fence, from: ['starting'] });
         return fence;
       case 'take the placement back': {
-        const [verdict] = await runScript(connection, unplaceContainer, ref, { fence, boot });
+        const [verdict] = await runScript(connection, unassignContainer, ref, { fence, boot });
         return verdict === 'ok' ? fence - 1 : fence;
       }
       case 'run': {

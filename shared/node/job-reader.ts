@@ -2,7 +2,7 @@ import { keys } from '../keys.ts';
 import { readInput } from '../ledger/reads.ts';
 import type { JobRef } from '../refs.ts';
 import { type EndedRun, endedRuns } from './ended-runs.ts';
-import { STANDING, type Standing, standingOf } from './standing.ts';
+import { STATUS_FIELDS, type RunStatus, statusFromRecord } from './standing.ts';
 import type { RecordStore } from './store.ts';
 
 /** Reads of the records of jobs. A record that Redis has lost is read from the ledger where that is said. */
@@ -22,16 +22,16 @@ export class JobReader {
   }
 
   /** The standings of jobs that are worked on; `undefined` for one that Redis does not know. */
-  async standings(refs: JobRef[]): Promise<(Standing | undefined)[]> {
+  async statuses(refs: JobRef[]): Promise<(RunStatus | undefined)[]> {
     const pipeline = this.store.redis.pipeline();
-    for (const { userId, jobId } of refs) pipeline.hmget(keys.job(userId, jobId), ...STANDING);
+    for (const { userId, jobId } of refs) pipeline.hmget(keys.job(userId, jobId), ...STATUS_FIELDS);
     const answers = (await pipeline.exec()) ?? [];
-    return refs.map((_, i) => standingOf(answers[i]?.[1] as (string | null)[] | undefined));
+    return refs.map((_, i) => statusFromRecord(answers[i]?.[1] as (string | null)[] | undefined));
   }
 
   /** The standing of a job; `undefined` when neither Redis nor the ledger knows it. */
-  async standing(userId: string, jobId: string): Promise<Standing | undefined> {
-    const read = async () => standingOf(await this.store.redis.hmget(keys.job(userId, jobId), ...STANDING));
+  async status(userId: string, jobId: string): Promise<RunStatus | undefined> {
+    const read = async () => statusFromRecord(await this.store.redis.hmget(keys.job(userId, jobId), ...STATUS_FIELDS));
     const known = await read();
     return known ?? ((await this.store.recallJob(userId, jobId)) ? read() : undefined);
   }

@@ -7,7 +7,7 @@ import { containersOf, type JobRef } from '../refs.ts';
 import { type EndedRun, endedRuns, type JobEnd } from './ended-runs.ts';
 import { JobReader } from './job-reader.ts';
 import type { RecordStore } from './store.ts';
-import type { Teller } from './teller.ts';
+import type { JobEvents } from './teller.ts';
 import type { UnpublishedEnds } from './unpublished.ts';
 
 export type { JobRef };
@@ -18,8 +18,8 @@ export type Claim =
 export type JobChange = 'ok' | 'ended' | 'stale' | 'gone';
 
 /** Who is told of runs beside their rooms; what it is told twice it must do once. */
-export type Notify = (news: RunNews) => Promise<void>;
-export type RunNews = {
+export type Notify = (update: RunUpdate) => Promise<void>;
+export type RunUpdate = {
   ref: JobRef;
   /** Its owner wants to be told by webhook. */
   webhook: boolean;
@@ -32,21 +32,21 @@ export type RunNews = {
 
 /** What becomes of jobs: see `Records`. */
 export class JobRecords extends JobReader {
-  readonly #tell: Teller;
+  readonly #events: JobEvents;
   readonly #unpublished: UnpublishedEnds;
   readonly #notify: Notify;
 
-  constructor(store: RecordStore, tell: Teller, unpublished: UnpublishedEnds, notify: Notify) {
+  constructor(store: RecordStore, events: JobEvents, unpublished: UnpublishedEnds, notify: Notify) {
     super(store);
-    this.#tell = tell;
+    this.#events = events;
     this.#unpublished = unpublished;
     this.#notify = notify;
   }
 
   /** A run was seen in its queue: what its submission reserved counts from now on, and it is told that it waits. */
   async queued(ref: JobRef): Promise<void> {
-    if (ref.run > 1) await this.#tellEnds(ref, ref.run - 1);
-    await Promise.all([this.#confirm(ref), this.#tell.queued(ref)]);
+    if (ref.run > 1) await this.#publishEndsUpTo(ref, ref.run - 1);
+    await Promise.all([this.#confirm(ref), this.#events.queued(ref)]);
   }
 
   /** Takes a run: `active` under a new fence. `attemptsMade` counts the attempts that have ended. */
@@ -67,9 +67,9 @@ export class JobRecords extends JobReader {
     if (answer[0] !== 'ok') return { verdict: answer[0] };
     const [, value, timeoutMs, webhook, ends] = answer;
     const fence = Number(value);
-    if (ends) await this.#tellEnds(ref, ref.run - 1);
+    if (ends) await this.#publishEndsUpTo(ref, ref.run - 1);
     // Nothing waits for this: what is told later comes after it, and a run that is taken again is told so again.
-    void this.#tell.active(ref, fence, attemptsMade + 1);
+    void this.#events.active(ref, fence, attemptsMade + 1);
     await this.#notify({ ref, webhook: webhook === '1', at: now, attemptsMade, end: undefined });
     return { verdict: 'ok', fence, timeoutMs: Number(timeoutMs) || undefined };
   }
@@ -83,13 +83,13 @@ export class JobRecords extends JobReader {
     message?: string,
   ): Promise<JobChange> {
     const verdict = await this.#changed(ref, fence, OPEN_RECORD_TTL_MS, ['progress', percent]);
-    if (verdict === 'ok') await this.#tell.progress(ref, fence, seq, percent, message);
+    if (verdict === 'ok') await this.#events.progress(ref, fence, seq, percent, message);
     return verdict;
   }
 
   /** A piece of a run's output. `seq` is counted with that of `progress`; `attempt` counts from 1. */
   async output(ref: JobRef, fence: number, seq: number, text: string, attempt: number): Promise<void> {
-    await this.#tell.output(ref, fence, seq, text, attempt);
+    await this.#events.output(ref, fence, seq, text, attempt);
   }
 
   /** An attempt failed and another follows after `delayMs` or so. */
@@ -102,12 +102,12 @@ export class JobRecords extends JobReader {
   ): Promise<JobChange> {
     const fields = ['state', 'delayed', 'attemptsMade', attemptsMade];
     const verdict = await this.#changed(ref, fence, OPEN_RECORD_TTL_MS, fields);
-    if (verdict === 'ok') await this.#tell.retrying(ref, fence, { error, attemptsMade, delayMs });
+    if (verdict === 'ok') await this.#events.retrying(ref, fence, { error, attemptsMade, delayMs });
     return verdict;
   }
 
   /** The run waits again, no attempt spent; `queue` when it has moved to another one. */
-  async handBack(ref: JobRef, fence: number | undefined, queue?: string): Promise<JobChange> {
+  async requeue(ref: JobRef, fence: number | undefined, queue?: string): Promise<JobChange> {
     const fields = ['state', 'queued', ...(queue ? ['queue', queue] : [])];
     return this.#changed(ref, fence, OPEN_RECORD_TTL_MS, fields);
   }
@@ -127,34 +127,34 @@ export class JobRecords extends JobReader {
     if (answer[0] === 'ok') {
       const [, webhook, last, made] = answer;
       const ended = { ref, end, fence: Number(last), queue: '', at, attemptsMade: Number(made) };
-      await this.#tellEnd(ended, webhook === '1');
+      await this.#publishEnd(ended, webhook === '1');
     }
-    if (answer[0] === 'ended') await this.tellEndAgain(ref);
+    if (answer[0] === 'ended') await this.republishEnds(ref);
     return answer[0];
   }
 
   /** Publishes the recorded ends of this run and of those before it, which a retry may have overtaken. */
-  async tellEndAgain(ref: JobRef): Promise<void> {
-    await this.#tellEnds(ref, ref.run);
+  async republishEnds(ref: JobRef): Promise<void> {
+    await this.#publishEndsUpTo(ref, ref.run);
   }
 
   /** Publishes every recorded end of a job, as far as the realtime Redis answers now. @returns whether its room has them */
   async publishEnds(userId: string, jobId: string): Promise<boolean> {
     for (const { ref, end, fence } of (await this.endedRuns(userId, jobId)) ?? []) {
-      if (!(await this.#tell.endedNow(ref, end, fence))) return false;
+      if (!(await this.#events.endedNow(ref, end, fence))) return false;
     }
     return true;
   }
 
   /** Makes sure that what the ledger has of an ended run was told, whatever Redis has forgotten of it. */
-  async tellEndOf(row: JobRow): Promise<void> {
+  async publishRecordedEnds(row: JobRow): Promise<void> {
     const webhook = row.webhookUrl !== '';
     for (const run of endedRuns(row.userId, jobRecord(row))) {
       if (row.startedAt) {
         const at = row.startedAt.getTime();
         await this.#notify({ ref: run.ref, webhook, at, attemptsMade: 0, end: undefined });
       }
-      await this.#tellEnd(run, webhook);
+      await this.#publishEnd(run, webhook);
     }
   }
 
@@ -193,19 +193,19 @@ export class JobRecords extends JobReader {
     return this.#known(ref, () => this.store.change(ref.userId, changeJob, ref, args, fields));
   }
 
-  async #tellEnd({ ref, end, fence, at, attemptsMade }: EndedRun, webhook: boolean): Promise<void> {
+  async #publishEnd({ ref, end, fence, at, attemptsMade }: EndedRun, webhook: boolean): Promise<void> {
     const [published] = await Promise.all([
-      this.#tell.ended(ref, end, fence),
+      this.#events.ended(ref, end, fence),
       this.#notify({ ref, webhook, at, attemptsMade, end }),
     ]);
     if (!published) await this.#unpublished.add({ kind: 'job', userId: ref.userId, id: ref.jobId });
   }
 
   /** Publishes the recorded ends up to and including that of run `last`. */
-  async #tellEnds({ userId, jobId }: JobRef, last: number): Promise<void> {
+  async #publishEndsUpTo({ userId, jobId }: JobRef, last: number): Promise<void> {
     const record = await this.store.redis.hgetall(keys.job(userId, jobId));
     for (const ended of endedRuns(userId, record)) {
-      if (ended.ref.run <= last) await this.#tellEnd(ended, Boolean(record.webhookUrl));
+      if (ended.ref.run <= last) await this.#publishEnd(ended, Boolean(record.webhookUrl));
     }
   }
 

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startPostgres, type TestPostgres } from '../../infra/testing/postgres.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
-import { Ledger, LedgerAway } from './ledger.ts';
+import { Ledger, LedgerUnavailableError } from './ledger.ts';
 import { createLog } from './log.ts';
 
 let postgres: TestPostgres;
@@ -44,7 +44,7 @@ test.each(['between two statements', 'under a statement'])(
         await tx.execute(sql`create table astray (id int)`);
       }),
     );
-    await expect(work).rejects.toThrow(LedgerAway);
+    await expect(work).rejects.toThrow(LedgerUnavailableError);
     await postgres.restart();
     await isBack();
     const found = await ledger.run((db) => db.execute(sql`select to_regclass('astray') as name`));

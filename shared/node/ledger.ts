@@ -16,12 +16,12 @@ const LOCK_TIMEOUT_MS = 2000;
 const MIGRATE_AGAIN_MS = 1000;
 
 /** The ledger did not do its part in time: it is away, or too slow. What was asked may have been done. */
-export class LedgerAway extends Error {
+export class LedgerUnavailableError extends Error {
   override name = 'LedgerAway';
 }
 
 /** The ledger refused what it was asked. Says by its SQLSTATE why, and nothing of the data. */
-export class LedgerRefusal extends Error {
+export class LedgerRefusalError extends Error {
   override name = 'LedgerRefusal';
   readonly code: string;
 
@@ -55,23 +55,23 @@ export class Ledger {
   /** Runs queries. Rejects with `LedgerAway` when there is no answer in time, or `LedgerRefusal`. */
   async run<T>(work: (db: Db) => Promise<T>, withinMs = this.#withinMs): Promise<T> {
     const pool = this.#pool;
-    const tooLate = () => {
+    const timeoutError = () => {
       if (this.#pool === pool) this.#pool = this.#open();
       void pool.sql.end({ timeout: 0 }).catch(() => undefined);
-      throw new LedgerAway(`no answer within ${withinMs} ms`);
+      throw new LedgerUnavailableError(`no answer within ${withinMs} ms`);
     };
     try {
-      const answer = await withTimeout(work(pool.db), withinMs, tooLate);
-      this.#tell(true);
+      const answer = await withTimeout(work(pool.db), withinMs, timeoutError);
+      this.#reportState(true);
       return answer;
     } catch (error) {
       const code = codeOf(error);
-      if (error instanceof LedgerAway || (code !== undefined && AWAY.test(code))) {
-        this.#tell(false, code ?? 'silent');
-        throw error instanceof LedgerAway ? error : new LedgerAway(`not reachable (${code})`);
+      if (error instanceof LedgerUnavailableError || (code !== undefined && AWAY.test(code))) {
+        this.#reportState(false, code ?? 'silent');
+        throw error instanceof LedgerUnavailableError ? error : new LedgerUnavailableError(`not reachable (${code})`);
       }
       // The driver's errors carry the query with its values.
-      throw code === undefined ? error : new LedgerRefusal(code);
+      throw code === undefined ? error : new LedgerRefusalError(code);
     }
   }
 
@@ -117,7 +117,7 @@ export class Ledger {
   }
 
   /** One line for each loss and each return is enough. */
-  #tell(up: boolean, reason = ''): void {
+  #reportState(up: boolean, reason = ''): void {
     if (up === this.#up) return;
     this.#up = up;
     if (up) this.#log.info({ ledger: this.#name }, 'ledger is back');

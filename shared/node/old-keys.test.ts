@@ -69,7 +69,7 @@ test("a host whose set is another's key takes desktops, lists and forgets them",
   await redis.hset(keys.container('ada', 'c2'), { id: 'c2', state: 'requested', fence: '0' });
   const ref = { userId: 'ada', containerId: 'c2' };
   expect(
-    await records.desktops.place(ref, { fence: 0, host: 'worker-1', boot: 'boot', instanceId: 'i-boot' }),
+    await records.desktops.assign(ref, { fence: 0, host: 'worker-1', boot: 'boot', instanceId: 'i-boot' }),
   ).toEqual({ verdict: 'ok', fence: 1 });
   expect(await records.desktops.ofHost('worker-1')).toEqual([ref]);
   await records.desktops.forget('worker-1', ref);

@@ -7,20 +7,20 @@ import { roomKeys } from '../keys.ts';
 import type { Append, Subject } from './events.ts';
 import { createLog } from './log.ts';
 import { Publisher } from './publisher.ts';
-import { connectPatient, disconnect } from './redis.ts';
+import { connectQueueing, disconnect } from './redis.ts';
 
 const subject: Subject = { userId: 'ada', room: 'job:j1' };
 const log = createLog('publisher-test');
 log.level = 'silent';
 
 let redis: TestRedis;
-let connection: ReturnType<typeof connectPatient>;
+let connection: ReturnType<typeof connectQueueing>;
 let publisher: Publisher;
 let dropped: number;
 
 beforeEach(async () => {
   redis = await startRedis();
-  connection = connectPatient(redis.url, 'publisher-test', log);
+  connection = connectQueueing(redis.url, 'publisher-test', log);
   dropped = 0;
   publisher = new Publisher(connection, log, (events) => (dropped += events), 200);
 });

@@ -55,7 +55,7 @@ const submit = async (action: 'start' | 'stop', jobId: string) => {
   );
   return verdict;
 };
-const told = async (room: string): Promise<string[]> => {
+const eventsOf = async (room: string): Promise<string[]> => {
   const entries = await redis.client.xrange(roomKeys.log(user, room), '-', '+');
   return entries.map(([, fields]) => parseJson(StoredEvent, fields[3] ?? '').type);
 };
@@ -70,8 +70,8 @@ test('the first end stands and is told once, whoever else says one', async () =>
   if (claim.verdict !== 'ok') throw new Error('not claimed');
   expect(await records.jobs.end(ref, { state: 'cancelled' })).toBe('ok');
   expect(await records.jobs.end(ref, { state: 'completed', result: {} }, claim.fence, 1)).toBe('ended');
-  expect(await records.jobs.standing(user, 'j1')).toMatchObject({ state: 'cancelled', run: 1 });
-  expect(await told('job:j1')).toEqual(['job.queued', 'job.active', 'job.cancelled']);
+  expect(await records.jobs.status(user, 'j1')).toMatchObject({ state: 'cancelled', run: 1 });
+  expect(await eventsOf('job:j1')).toEqual(['job.queued', 'job.active', 'job.cancelled']);
 });
 
 test('who was overtaken changes nothing and says nothing', async () => {
@@ -81,17 +81,17 @@ test('who was overtaken changes nothing and says nothing', async () => {
   expect(await records.jobs.progress(ref, old.fence, 1, 50)).toBe('stale');
   expect(await records.jobs.end(ref, { state: 'completed' }, old.fence)).toBe('stale');
   expect(await records.jobs.progress(ref, next.fence, 1, 10)).toBe('ok');
-  expect(await told('job:j1')).toEqual(['job.queued', 'job.active', 'job.active', 'job.progress']);
+  expect(await eventsOf('job:j1')).toEqual(['job.queued', 'job.active', 'job.active', 'job.progress']);
 });
 
 test('of two hosts one gets the desktop, and what it gave up another may take', async () => {
-  const first = await records.desktops.place(ref, {
+  const first = await records.desktops.assign(ref, {
     fence: 0,
     host: 'a',
     boot: 'boot-a',
     instanceId: 'i-boot-a',
   });
-  const second = await records.desktops.place(ref, {
+  const second = await records.desktops.assign(ref, {
     fence: 0,
     host: 'b',
     boot: 'boot-b',
@@ -102,17 +102,17 @@ test('of two hosts one gets the desktop, and what it gave up another may take', 
   expect(await records.desktops.change(ref, { to: 'requested', fence: 1 })).toBe('ok');
   expect(await records.desktops.get(ref)).toMatchObject({ state: 'requested', host: '', boot: '' });
   expect(
-    await records.desktops.place(ref, { fence: 1, host: 'b', boot: 'boot-b', instanceId: 'i-boot-b' }),
+    await records.desktops.assign(ref, { fence: 1, host: 'b', boot: 'boot-b', instanceId: 'i-boot-b' }),
   ).toEqual({ verdict: 'ok', fence: 2 });
   expect(await records.desktops.change(ref, { to: 'failed', fence: 1, error: undefined })).toBe('refused');
 });
 
 test('the stop of a desktop that gave its place up is an unplaced one: it is never placed again', async () => {
-  await records.desktops.place(ref, { fence: 0, host: 'a', boot: 'boot-a', instanceId: 'i-boot-a' });
+  await records.desktops.assign(ref, { fence: 0, host: 'a', boot: 'boot-a', instanceId: 'i-boot-a' });
   await records.desktops.change(ref, { to: 'requested', fence: 1 });
   expect(await submit('stop', 'j2')).toMatchObject({ verdict: 'accepted', queue: 'containers' });
   expect(
-    await records.desktops.place(ref, { fence: 1, host: 'b', boot: 'boot-b', instanceId: 'i-boot-b' }),
+    await records.desktops.assign(ref, { fence: 1, host: 'b', boot: 'boot-b', instanceId: 'i-boot-b' }),
   ).toMatchObject({
     verdict: 'taken',
     state: 'stopping',
@@ -120,7 +120,7 @@ test('the stop of a desktop that gave its place up is an unplaced one: it is nev
 });
 
 test('a desktop ends once, and its end frees its place in the quota', async () => {
-  await records.desktops.place(ref, { fence: 0, host: 'a', boot: 'boot-a', instanceId: 'i-boot-a' });
+  await records.desktops.assign(ref, { fence: 0, host: 'a', boot: 'boot-a', instanceId: 'i-boot-a' });
   const running = { to: 'running' as const, startedAt: 1, expiresAt: 2, width: 1, height: 1 };
   await records.desktops.change(ref, { ...running, fence: 1 });
   expect(await records.desktops.change(ref, { to: 'stopping', fence: 1 })).toBe('ok');
@@ -128,7 +128,7 @@ test('a desktop ends once, and its end frees its place in the quota', async () =
   expect(await records.desktops.change(ref, { to: 'stopped', fence: 1 })).toBe('ok');
   expect(await records.desktops.change(ref, { to: 'lost', fence: 1 })).toBe('refused');
   expect(await redis.client.zcard(keys.openContainers(user))).toBe(0);
-  expect(await told('container:c1')).toEqual([
+  expect(await eventsOf('container:c1')).toEqual([
     'container.starting',
     'container.started',
     'container.stopping',

@@ -4,7 +4,7 @@ import { JobRecords, type Notify } from './job-records.ts';
 import type { Ledger } from './ledger.ts';
 import type { Publisher } from './publisher.ts';
 import { RecordStore } from './store.ts';
-import { Teller } from './teller.ts';
+import { JobEvents } from './teller.ts';
 import { UnpublishedEnds } from './unpublished.ts';
 
 export type * from './desktop-records.ts';
@@ -29,9 +29,9 @@ export class Records {
    */
   constructor(redis: Redis, publisher: Publisher, ledger?: Ledger, notify: Notify = async () => {}) {
     const store = new RecordStore(redis, ledger);
-    const tell = new Teller(publisher);
+    const events = new JobEvents(publisher);
     this.unpublished = new UnpublishedEnds(redis);
-    this.jobs = new JobRecords(store, tell, this.unpublished, notify);
-    this.desktops = new DesktopRecords(store, tell, this.unpublished);
+    this.jobs = new JobRecords(store, events, this.unpublished, notify);
+    this.desktops = new DesktopRecords(store, events, this.unpublished);
   }
 }

@@ -40,7 +40,7 @@ function open(url: string, options: RedisOptions): Redis {
  * that someone waits for. A peer that has gone silent is left and dialled anew, so that given-up commands do not pile
  * up behind it.
  */
-export function connectPrompt(
+export function connectFailFast(
   url: string,
   name: string,
   log: Logger,
@@ -53,7 +53,7 @@ export function connectPrompt(
 }
 
 /** A connection whose commands wait until Redis is back: for BullMQ's workers, subscribers, and what must be said. */
-export function connectPatient(url: string, name: string, log: Logger): Redis {
+export function connectQueueing(url: string, name: string, log: Logger): Redis {
   return watch(open(url, { ...base(name), maxRetriesPerRequest: null }), name, log);
 }
 

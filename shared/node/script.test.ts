@@ -49,14 +49,14 @@ test('an answer of another shape is refused', async () => {
 });
 
 test('an answer in JSON is read and checked', async () => {
-  const told = (json: string) =>
+  const parsed = (json: string) =>
     defineScript({
       lua: `return '${json}'`,
       keys: () => [],
       args: z.object({}),
       answer: jsonText(z.object({ verdict: z.literal('ok') })),
     });
-  const run = (json: string) => runScript(redis.client, told(json), undefined, {});
+  const run = (json: string) => runScript(redis.client, parsed(json), undefined, {});
   expect(await run('{"verdict":"ok"}')).toEqual({ verdict: 'ok' });
   await expect(run('{"verdict":"no"}')).rejects.toBeInstanceOf(ZodError);
   await expect(run('{')).rejects.toBeInstanceOf(ZodError);

@@ -3,7 +3,7 @@ import type { JobKind, JobState } from '../jobs.ts';
 import { parseJson } from '../json.ts';
 
 /** A job's latest run: its container ('' without one), and the fence of its last holder. */
-export type Standing = {
+export type RunStatus = {
   kind: JobKind;
   state: JobState;
   run: number;
@@ -14,10 +14,10 @@ export type Standing = {
 };
 
 /** The fields of a job's record that tell its standing. */
-export const STANDING = ['state', 'run', 'fence', 'containerId', 'kind', 'containerIds'] as const;
+export const STATUS_FIELDS = ['state', 'run', 'fence', 'containerId', 'kind', 'containerIds'] as const;
 
 /** A standing from those fields; `undefined` when there is no record. */
-export function standingOf(fields: (string | null)[] | undefined): Standing | undefined {
+export function statusFromRecord(fields: (string | null)[] | undefined): RunStatus | undefined {
   const [state, run, fence, containerId, kind, containerIds] = fields ?? [];
   if (!state) return undefined;
   return {

@@ -6,16 +6,16 @@ import { StoredEvent } from '../contract/events.ts';
 import { roomKeys } from '../keys.ts';
 import { createLog } from './log.ts';
 import { Publisher } from './publisher.ts';
-import { type ContainerNews, Teller } from './teller.ts';
+import { type ContainerUpdate, JobEvents } from './teller.ts';
 
 let redis: TestRedis;
 let publisher: Publisher;
-let tell: Teller;
+let jobEvents: JobEvents;
 
 beforeAll(async () => {
   redis = await startRedis();
   publisher = new Publisher(redis.client, createLog('test'));
-  tell = new Teller(publisher);
+  jobEvents = new JobEvents(publisher);
 });
 afterAll(async () => {
   publisher?.close();
@@ -25,9 +25,9 @@ afterAll(async () => {
 const error = { code: 'image_missing', message: 'Pull it.', retryable: false };
 
 /** The tokens and the events that a container's room holds after its news. */
-async function roomAfter(...news: ContainerNews[]) {
+async function roomAfter(...updates: ContainerUpdate[]) {
   const ref = { userId: 'ada', containerId: randomUUID() };
-  for (const each of news) await tell.container(ref, 3, each);
+  for (const each of updates) await jobEvents.container(ref, 3, each);
   const room = `container:${ref.containerId}` as const;
   const rows = await redis.client.xrange(roomKeys.log(ref.userId, room), '-', '+');
   const meta = Object.keys(await redis.client.hgetall(roomKeys.meta(ref.userId, room)));
@@ -39,7 +39,7 @@ async function roomAfter(...news: ContainerNews[]) {
 
 test('only stopped, failed and lost are filed as the end of a container', async () => {
   const running = { to: 'running', expiresAt: 9, width: 800, height: 600 } as const;
-  const open: ContainerNews[] = [
+  const open: ContainerUpdate[] = [
     running,
     { to: 'paused', at: 1 },
     { to: 'resumed', at: 2 },
@@ -71,11 +71,11 @@ test('a container that was paused ends with an event of its own', async () => {
 test('every event of a job is in its log with the data of its type', async () => {
   const kind = 'inference' as const;
   const ref = { userId: 'ada', jobId: randomUUID(), run: 1, kind, containerId: '' };
-  await tell.active(ref, 1, 1);
-  await tell.progress(ref, 1, 1, 40, 'reads');
-  await tell.output(ref, 1, 2, 'Hello', 1);
-  await tell.retrying(ref, 1, { error, attemptsMade: 1, delayMs: 5 });
-  await tell.ended(ref, { state: 'timed_out', error }, 1);
+  await jobEvents.active(ref, 1, 1);
+  await jobEvents.progress(ref, 1, 1, 40, 'reads');
+  await jobEvents.output(ref, 1, 2, 'Hello', 1);
+  await jobEvents.retrying(ref, 1, { error, attemptsMade: 1, delayMs: 5 });
+  await jobEvents.ended(ref, { state: 'timed_out', error }, 1);
   const rows = await redis.client.xrange(roomKeys.log('ada', `job:${ref.jobId}`), '-', '+');
   const subject = { jobId: ref.jobId, kind, containerId: '' };
   expect(rows.map(([, fields]) => StoredEvent.parse(JSON.parse(fields[3] ?? '')))).toEqual([

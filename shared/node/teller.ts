@@ -9,7 +9,7 @@ import type { Publisher } from './publisher.ts';
 import type { JobEnd } from './records.ts';
 
 /** What is told of a desktop that entered a state; times in ms. */
-export type ContainerNews =
+export type ContainerUpdate =
   | { to: 'requested' }
   | { to: 'stopping'; reason?: EndReason | undefined }
   | { to: 'running'; expiresAt: number; width: number; height: number }
@@ -25,7 +25,7 @@ export type ContainerEnd =
  * Tells rooms what the records say. Every event that matters comes once by its token, so saying it again is harmless: who
  * dies between a record and its event is made up for by whoever meets the run next.
  */
-export class Teller {
+export class JobEvents {
   readonly #publisher: Publisher;
 
   constructor(publisher: Publisher) {
@@ -78,7 +78,7 @@ export class Teller {
   }
 
   /** A host has taken the desktop. */
-  async placed(ref: ContainerRef, fence: number): Promise<void> {
+  async starting(ref: ContainerRef, fence: number): Promise<void> {
     const event: StoredEvent = { type: 'container.starting', time: iso(Date.now()), data: ofContainer(ref) };
     await this.#container(ref, event, `starting:${fence}`, fence);
   }
@@ -87,29 +87,29 @@ export class Teller {
    * A desktop that gives its place up (`requested`) does so without an event.
    * @returns whether the room's log has it
    */
-  async container(ref: ContainerRef, fence: number, news: ContainerNews): Promise<boolean> {
+  async container(ref: ContainerRef, fence: number, update: ContainerUpdate): Promise<boolean> {
     const time = iso(Date.now());
     const data = ofContainer(ref);
-    switch (news.to) {
+    switch (update.to) {
       case 'requested':
         return true;
       case 'running': {
-        const { width, height, expiresAt } = news;
+        const { width, height, expiresAt } = update;
         const started = { ...data, width, height, expiresAt: iso(expiresAt) };
         const event: StoredEvent = { type: 'container.started', time, data: started };
         return this.#container(ref, event, `started:${fence}`, fence);
       }
       case 'stopping': {
-        const event: StoredEvent = { type: 'container.stopping', time, data: { ...data, ...because(news) } };
+        const event: StoredEvent = { type: 'container.stopping', time, data: { ...data, ...because(update) } };
         return this.#container(ref, event, 'stopping');
       }
       case 'paused':
       case 'resumed': {
-        const event: StoredEvent = { type: `container.${news.to}`, time, data };
-        return this.#container(ref, event, `${news.to}:${fence}:${news.at}`, fence);
+        const event: StoredEvent = { type: `container.${update.to}`, time, data };
+        return this.#container(ref, event, `${update.to}:${fence}:${update.at}`, fence);
       }
       default:
-        return this.#publisher.publish(containerSubject(ref), [containerEnd(ref, news)]);
+        return this.#publisher.publish(containerSubject(ref), [containerEnd(ref, update)]);
     }
   }
 

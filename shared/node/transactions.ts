@@ -11,12 +11,12 @@ export function withSafeTransactions(sql: postgres.Sql): postgres.Sql {
   const begin = sql.begin.bind(sql) as Begin;
   const safely: Begin = (work) => {
     let gone = false;
-    const whole = begin(async (tx) => {
+    const transaction = begin(async (tx) => {
       try {
         return await work(
           new Proxy(tx, {
             get: (target, name) => {
-              if (gone) throw new ConnectionGone();
+              if (gone) throw new ConnectionLostError();
               return Reflect.get(target, name) as unknown;
             },
           }),
@@ -27,15 +27,15 @@ export function withSafeTransactions(sql: postgres.Sql): postgres.Sql {
         throw error;
       }
     });
-    whole.catch(() => {
+    transaction.catch(() => {
       gone = true;
     });
-    return whole;
+    return transaction;
   };
   return Object.assign(sql, { begin: safely as typeof sql.begin });
 }
 
-class ConnectionGone extends Error {
+class ConnectionLostError extends Error {
   readonly code = 'CONNECTION_CLOSED';
 }
 

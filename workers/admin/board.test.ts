@@ -1,7 +1,7 @@
 import { appRoutes } from '@bull-board/api/dist/routes.js';
 import { keys } from '@warmwind/shared/keys';
 import { createLog } from '@warmwind/shared/node/log';
-import { connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { connectFailFast, disconnect } from '@warmwind/shared/node/redis';
 import { QUEUES } from '@warmwind/shared/queues';
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -20,9 +20,9 @@ let board: ReturnType<typeof createBoard>;
 
 beforeAll(async () => {
   redis = await startRedis();
-  prompt = connectPrompt(redis.url, 'test', log);
+  prompt = connectFailFast(redis.url, 'test', log);
   await waitFor('a connection', () => prompt.status === 'ready');
-  queue = new Queue('ai-inference', { connection: redis.client, prefix: keys.bull('ai-inference') });
+  queue = new Queue('ai-inference', { connection: redis.client, prefix: keys.bullmqPrefix('ai-inference') });
   await queue.add('inference', { jobId: 'one' }, { jobId: 'one' });
   board = createBoard([...QUEUES, 'containers-a'], prompt, PASSWORD);
 });

@@ -38,7 +38,7 @@ export const openBoard = (names: string[], redis: Redis, password: string | unde
  */
 export function createBoard(names: string[], redis: Redis, password: string) {
   const queues = names.map(
-    (name) => new Queue(name, { connection: redis, prefix: keys.bull(name), skipMetasUpdate: true }),
+    (name) => new Queue(name, { connection: redis, prefix: keys.bullmqPrefix(name), skipMetasUpdate: true }),
   );
   const adapters = queues.map((queue) => {
     queue.on('error', () => undefined);

@@ -2,7 +2,7 @@ import { keys } from '@warmwind/shared/keys';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
-import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
+import { createFleet, type Fleet, reached, waitForEvents, types } from '../testing/fleet.ts';
 import type { Submitted } from '../testing/submissions.ts';
 
 let fleet: Fleet;
@@ -15,8 +15,8 @@ afterAll(() => fleet?.stop());
 /** The run ended cancelled, was told so once, and nothing of it is left anywhere. */
 async function nothingIsLeft(start: Submitted): Promise<void> {
   const { client } = fleet.queueRedis;
-  const events = await told(fleet, start, `job:${start.jobId}`, 'job.cancelled');
-  await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
+  const events = await waitForEvents(fleet, start, `job:${start.jobId}`, 'job.cancelled');
+  await waitForEvents(fleet, start, `container:${start.containerId}`, 'container.stopped');
   await waitFor('the follow-up to be over', async () => (await client.zcard(keys.cancellations())) === 0);
   expect(types(events).filter((type) => type === 'job.cancelled')).toHaveLength(1);
   expect(await fleet.job(start)).toMatchObject({ state: 'cancelled' });
@@ -96,8 +96,8 @@ test('a cancelled start is retried with a new desktop; each run ends once and is
   expect(second.data.run).toBe(2);
   await fleet.queue('containers').resume();
   await reached(fleet, second, 'completed');
-  await told(fleet, first, `container:${first.containerId}`, 'container.stopped');
-  const events = await told(fleet, second, `job:${second.jobId}`, 'job.completed');
+  await waitForEvents(fleet, first, `container:${first.containerId}`, 'container.stopped');
+  const events = await waitForEvents(fleet, second, `job:${second.jobId}`, 'job.completed');
   const ends = events.filter(({ type }) => type === 'job.cancelled' || type === 'job.completed');
   expect(ends.map(({ type, run }) => [type, run])).toEqual([
     ['job.cancelled', 1],
@@ -122,7 +122,7 @@ test('a failed start is retried with a new desktop that runs; each run ends once
     attemptsMade: 1,
     containerId: second.containerId,
   });
-  const events = await told(fleet, second, `job:${second.jobId}`, 'job.completed');
+  const events = await waitForEvents(fleet, second, `job:${second.jobId}`, 'job.completed');
   const perRun = (run: number) => types(events.filter((event) => event.run === run));
   const progress = ['job.progress', 'job.progress', 'job.progress'];
   expect(perRun(1)).toEqual(['job.queued', 'job.active', 'job.failed']);

@@ -3,7 +3,7 @@ import { isTerminal } from '@warmwind/shared/jobs';
 import { CANCELLED_CHANNEL, keys } from '@warmwind/shared/keys';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { Records } from '@warmwind/shared/node/records';
-import { bullJobId } from '@warmwind/shared/queues';
+import { queueJobId } from '@warmwind/shared/queues';
 import type { Cancelled } from '@warmwind/shared/records';
 import { type ContainerRef, containersOf, type JobRef } from '@warmwind/shared/refs';
 import type { Queue } from 'bullmq';
@@ -16,7 +16,7 @@ import { createSkip, type Skip } from '../skip.ts';
 const MAX = 1000;
 const AT_ONCE = 8;
 /** How long a cancellation is waited for that was announced and is not in the record, ms. */
-const GIVEN_UP_AFTER_MS = 60_000;
+const ABANDONED_AFTER_MS = 60_000;
 
 /** A member of `keys.cancellations()`, `<user>/<job>`, and when the cancellation was requested, ms since 1970. */
 type Marker = { key: string; askedAt: number };
@@ -65,7 +65,7 @@ export class CancellationFollowUp {
     const { redis } = this.#o;
     const slash = key.lastIndexOf('/');
     const verdict = await this.#follow(key.slice(0, slash), key.slice(slash + 1), true);
-    const over = verdict === 'nothing' ? Date.now() - askedAt > GIVEN_UP_AFTER_MS : verdict === 'done';
+    const over = verdict === 'nothing' ? Date.now() - askedAt > ABANDONED_AFTER_MS : verdict === 'done';
     if (over) await redis.zrem(keys.cancellations(), key);
   }
 
@@ -75,14 +75,14 @@ export class CancellationFollowUp {
    */
   async #follow(userId: string, jobId: string, again: boolean): Promise<'done' | 'open' | 'nothing'> {
     const { records, queue } = this.#o;
-    const latest = await records.jobs.standing(userId, jobId);
+    const latest = await records.jobs.status(userId, jobId);
     const ended = (await records.jobs.endedRuns(userId, jobId)) ?? [];
     let open = false;
     for (const run of ended.filter(({ end }) => end.state === 'cancelled')) {
-      await records.jobs.tellEndAgain(run.ref);
+      await records.jobs.republishEnds(run.ref);
       // One that a worker holds can't be removed: that worker has been told.
       await queue(run.queue)
-        .remove(bullJobId(jobId, run.ref.run))
+        .remove(queueJobId(jobId, run.ref.run))
         .catch(() => undefined);
       for (const container of created(run.ref)) {
         open = !(await this.#containerGone(run.ref, container, again)) || open;

@@ -50,9 +50,9 @@ test('starts that do not fit on the machine wait without an attempt, whichever o
     const now = await states(starts);
     const waiting = starts.filter((_, index) => now[index] === 'requested');
     const up = starts.filter((_, index) => now[index] === 'running');
-    const said = await Promise.all(waiting.map(messages));
-    const told = said.every((texts) => texts.includes('waiting: no host has room for it now'));
-    return up.length === 2 && waiting.length === 3 && told && up;
+    const received = await Promise.all(waiting.map(messages));
+    const reported = received.every((texts) => texts.includes('waiting: no host has room for it now'));
+    return up.length === 2 && waiting.length === 3 && reported && up;
   });
   expect((await running()).sort()).toEqual(up.map(({ containerId }) => containerId).sort());
 

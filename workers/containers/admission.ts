@@ -6,8 +6,8 @@ import type { Reservations } from '@warmwind/shared/node/reservations';
 import { type Capacity as CapacityVector, type HostResources, vectorOf } from '@warmwind/shared/resources';
 import type { Redis } from 'ioredis';
 import type { JobContext } from '../runtime/delivery.ts';
-import { JobFailure } from '../runtime/failures.ts';
-import { HandBack } from '../runtime/outcome.ts';
+import { JobFailureError } from '../runtime/failures.ts';
+import { RequeueError } from '../runtime/outcome.ts';
 import type { Engine } from './engine.ts';
 import type { Capacity } from './reservations.ts';
 import { type Instance, parseSpec } from './spec.ts';
@@ -56,24 +56,24 @@ export class Admission {
     record: DesktopRecord,
     instanceId: string,
     job: JobContext,
-  ): Promise<HandBack | JobFailure | undefined> {
+  ): Promise<RequeueError | JobFailureError | undefined> {
     const spec = specOf(record);
     // An engine that does not answer fails the start where the container is created.
     const machine = spec && (await this.#o.engine.findMachine().catch(() => undefined));
     if (!spec || !machine) return undefined;
     const reserving = this.#reserving(machine, { ...record, instanceId }, spec);
     const taken = await this.#o.reservations.take(reserving, this.#capacity);
-    return taken ? undefined : this.full(record, job);
+    return taken ? undefined : this.admitOrWait(record, job);
   }
 
   /** The same for a start that has been found not to fit. */
-  async full(record: DesktopRecord, job: JobContext): Promise<HandBack | JobFailure> {
+  async admitOrWait(record: DesktopRecord, job: JobContext): Promise<RequeueError | JobFailureError> {
     const memoryMb = specOf(record)?.memoryMb ?? 0;
-    if (memoryMb > (await this.#greatestMb())) return new JobFailure('desktop_too_large');
+    if (memoryMb > (await this.#greatestMb())) return new JobFailureError('desktop_too_large');
     const waitedMs = Date.now() - job.queuedAt;
-    if (waitedMs > this.#o.waitMs) return new JobFailure('no_room');
+    if (waitedMs > this.#o.waitMs) return new JobFailureError('no_room');
     const againMs = Math.max(AGAIN_MS.least, Math.min(AGAIN_MS.most, waitedMs / 2));
-    return new HandBack(againMs * (1 + Math.random() / 4));
+    return new RequeueError(againMs * (1 + Math.random() / 4));
   }
 
   /** Releases what an instance reserved; should that fail, the sweep does it. Never rejects. */

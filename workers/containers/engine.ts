@@ -4,7 +4,7 @@ import type { ContainerSpec } from '@warmwind/shared/containers';
 import type { Logger } from '@warmwind/shared/node/log';
 import Docker from 'dockerode';
 import type { Metrics } from '../metrics.ts';
-import { JobFailure } from '../runtime/failures.ts';
+import { JobFailureError } from '../runtime/failures.ts';
 import { type Capacity, Reservations, type Reserved } from './reservations.ts';
 import { createOptions, type Instance, instanceName, LABELS, RFB_DIRECTORY, RFB_SOCKET } from './spec.ts';
 
@@ -98,7 +98,7 @@ export class Engine {
   async socketPath(id: string): Promise<string> {
     const { Mounts } = await this.#call('inspect', () => this.#docker.getContainer(id).inspect());
     const source = Mounts.find(({ Destination }) => Destination === RFB_DIRECTORY)?.Source;
-    if (!source) throw new JobFailure('engine_unavailable');
+    if (!source) throw new JobFailureError('engine_unavailable');
     return join(source, RFB_SOCKET);
   }
 
@@ -204,8 +204,8 @@ export class Engine {
       return (await this.#call('create', () => this.#docker.createContainer(options))).id;
     } catch (error) {
       // Of a container's creation the engine answers 404 only for its image.
-      if (statusOf(error) === 404) throw new JobFailure('image_missing', error);
-      throw statusOf(error) === 409 ? new JobFailure('name_taken', error) : error;
+      if (statusOf(error) === 404) throw new JobFailureError('image_missing', error);
+      throw statusOf(error) === 409 ? new JobFailureError('name_taken', error) : error;
     }
   }
 

@@ -46,11 +46,11 @@ const perl = async (container: Docker.Container, program: string): Promise<strin
 /** Takes as much as it gets, says how much, and keeps it. */
 async function exhaust(container: Docker.Container, take: string): Promise<number> {
   const output = await run(container, `${take}; print "$n\\n"; sleep 3600`);
-  let said = '';
+  let text = '';
   output.on('data', (chunk: Buffer) => {
-    said += chunk;
+    text += chunk;
   });
-  return Number(await waitFor('all to be taken', () => /(\d+)\s/.exec(said)?.[1]));
+  return Number(await waitFor('all to be taken', () => /(\d+)\s/.exec(text)?.[1]));
 }
 
 const TAKE = {

@@ -7,10 +7,10 @@ import { readGreeting, waitForGreeting } from './rfb.ts';
 
 let dir: string;
 const servers: Server[] = [];
-const serve = async (name: string, says: string) => {
+const serve = async (name: string, greeting: string) => {
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
-    socket.write(says);
+    socket.write(greeting);
   });
   servers.push(server);
   const path = join(dir, name);

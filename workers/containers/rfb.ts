@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { JobFailure } from '../runtime/failures.ts';
+import { JobFailureError } from '../runtime/failures.ts';
 
 /** Linux: a handle that names a file and opens nothing. Node has no constant for it. */
 const O_PATH = 0o10000000;
@@ -86,9 +86,9 @@ export async function waitForGreeting(
       () => false,
     );
     if (greeted) return;
-    if (Date.now() > deadline) throw new JobFailure('desktop_silent');
+    if (Date.now() > deadline) throw new JobFailureError('desktop_silent');
     if (Date.now() - asked > 500) {
-      if (!(await alive())) throw new JobFailure('desktop_exited');
+      if (!(await alive())) throw new JobFailureError('desktop_exited');
       asked = Date.now();
     }
     await sleep(RETRY_MS, undefined, { signal });

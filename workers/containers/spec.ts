@@ -2,7 +2,7 @@ import { type ContainerSpec, StartContainer } from '@warmwind/shared/containers'
 import { SCREEN_VOLUME_BYTES } from '@warmwind/shared/resources';
 import type { ContainerCreateOptions } from 'dockerode';
 import { z } from 'zod';
-import { JobFailure } from '../runtime/failures.ts';
+import { JobFailureError } from '../runtime/failures.ts';
 import { SECCOMP } from './seccomp.ts';
 import { TERMINALS } from './terminals.ts';
 
@@ -44,11 +44,11 @@ export function parseSpec(json: string): ContainerSpec {
   try {
     value = JSON.parse(json);
   } catch (error) {
-    throw new JobFailure('invalid_spec', error);
+    throw new JobFailureError('invalid_spec', error);
   }
   const parsed = Spec.safeParse(value);
-  if (!parsed.success) throw new JobFailure('invalid_spec', parsed.error);
-  if (parsed.data.gpus > 0) throw new JobFailure('no_gpu');
+  if (!parsed.success) throw new JobFailureError('invalid_spec', parsed.error);
+  if (parsed.data.gpus > 0) throw new JobFailureError('no_gpu');
   return parsed.data;
 }
 
@@ -58,7 +58,7 @@ export const instanceName = (fleet: string, host: string, instanceId: string): s
 
 /** What a record says of a container's instance; `instanceId` is empty for one that an earlier release placed. */
 export type Instance = { containerId: string; instanceId: string; fence: number };
-export type Place = Instance & { fleet: string; host: string };
+export type InstanceLabels = Instance & { fleet: string; host: string };
 
 /** `uid`: the desktop's, also its group. `gid`: the worker's. `seccomp`: false where the kernel has none. */
 export type Identity = { uid: number; gid: number; seccomp: boolean };
@@ -72,11 +72,11 @@ export type Identity = { uid: number; gid: number; seccomp: boolean };
  */
 export function createOptions(
   spec: ContainerSpec,
-  place: Place,
+  place: InstanceLabels,
   { uid, gid, seccomp }: Identity,
   egressNetwork: string | undefined,
 ): ContainerCreateOptions {
-  if (spec.network === 'egress' && !egressNetwork) throw new JobFailure('no_egress');
+  if (spec.network === 'egress' && !egressNetwork) throw new JobFailureError('no_egress');
   const name = instanceName(place.fleet, place.host, place.instanceId);
   const labels = {
     [LABELS.fleet]: place.fleet,

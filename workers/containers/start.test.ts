@@ -4,7 +4,7 @@ import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { percentsOf } from '../../infra/testing/events.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { enqueue } from '../runtime/enqueue.ts';
-import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
+import { createFleet, type Fleet, reached, waitForEvents, types } from '../testing/fleet.ts';
 import { UIDS } from './reservations.ts';
 import { SECCOMP } from './seccomp.ts';
 import { LABELS } from './spec.ts';
@@ -24,7 +24,7 @@ test('a start is told step by step, and its stop leaves nothing', async () => {
     attemptsMade: 1,
     result: { containerId, width: 800, height: 600 },
   });
-  const log = await told(fleet, start, `job:${jobId}`, 'job.completed');
+  const log = await waitForEvents(fleet, start, `job:${jobId}`, 'job.completed');
   const progress = ['job.progress', 'job.progress', 'job.progress'];
   expect(types(log)).toEqual(['job.queued', 'job.active', ...progress, 'job.completed']);
   expect(percentsOf(log)).toEqual([10, 30, 100]);
@@ -44,7 +44,7 @@ test('a start is told step by step, and its stop leaves nothing', async () => {
   expect(await fleet.container(start)).toMatchObject({ state: 'stopped' });
   expect(await fleet.containers()).toEqual([]);
   expect(await fleet.volumes()).toEqual([]);
-  const end = await told(fleet, start, `container:${containerId}`, 'container.stopped');
+  const end = await waitForEvents(fleet, start, `container:${containerId}`, 'container.stopped');
   expect(types(end).slice(3)).toEqual(['container.stopping', 'container.stopped']);
   expect(await fleet.queueRedis.client.zcard(`ww:{${userId}}:open-containers`)).toBe(0);
   expect(await fleet.queueRedis.client.zcard(`ww:{${userId}}:open-jobs`)).toBe(0);
@@ -86,7 +86,7 @@ test.each([
   const start = await fleet.startDesktop(spec);
   const { userId, jobId, containerId } = start;
   expect(await reached(fleet, start, 'failed')).toMatchObject({ attemptsMade: 1, error: { code } });
-  await told(fleet, start, `job:${jobId}`, 'job.failed');
+  await waitForEvents(fleet, start, `job:${jobId}`, 'job.failed');
   expect(await fleet.container(start)).toMatchObject({ state: 'failed' });
   expect(types(await fleet.events(userId, `container:${containerId}`))).toEqual([
     'container.requested',
@@ -108,9 +108,9 @@ test('a start that is delivered twice at once, to two hosts, leaves exactly one 
   );
   for (const start of starts) {
     await reached(fleet, start, 'completed');
-    const room = await told(fleet, start, `container:${start.containerId}`, 'container.started');
+    const room = await waitForEvents(fleet, start, `container:${start.containerId}`, 'container.started');
     expect(types(room).filter((type) => type === 'container.started')).toHaveLength(1);
-    const log = await told(fleet, start, `job:${start.jobId}`, 'job.completed');
+    const log = await waitForEvents(fleet, start, `job:${start.jobId}`, 'job.completed');
     expect(types(log).filter((type) => type === 'job.completed')).toHaveLength(1);
   }
   // A delivery that lost its run to the other one leaves its queue when its lock has expired: earlier it would take the

@@ -1,11 +1,11 @@
 import { hasEnded } from '@warmwind/shared/containers';
 import type { JobResults } from '@warmwind/shared/contract/registry';
 import { newId } from '@warmwind/shared/ids';
-import { LedgerAway } from '@warmwind/shared/node/ledger';
+import { LedgerUnavailableError } from '@warmwind/shared/node/ledger';
 import type { DesktopRecord } from '@warmwind/shared/node/records';
 import type { Handler, JobContext } from '../runtime/delivery.ts';
-import { classify, type FailureCode, JobFailure } from '../runtime/failures.ts';
-import { Cancelled, HandBack, reasonOf } from '../runtime/outcome.ts';
+import { classify, type FailureCode, JobFailureError } from '../runtime/failures.ts';
+import { CancelledError, RequeueError, reasonOf } from '../runtime/outcome.ts';
 import type { Found } from './engine.ts';
 import type { DesktopHost } from './host.ts';
 import { NoRoomError } from './reservations.ts';
@@ -33,7 +33,7 @@ export function createStart(host: DesktopHost): Handler<StartResult> {
       const record = await host.records.desktops.get(job.data);
       const finished = finishedStart(record);
       if (finished) {
-        await host.records.desktops.tellAgain(finished);
+        await host.records.desktops.republish(finished);
         return resultOf(finished);
       }
       if (!record) break;
@@ -42,7 +42,7 @@ export function createStart(host: DesktopHost): Handler<StartResult> {
         record.host !== host.name &&
         (await host.presence.mayLive(record.host, record.boot))
       ) {
-        throw new HandBack(LOOK_AGAIN_MS);
+        throw new RequeueError(LOOK_AGAIN_MS);
       }
       // Nothing may be awaited between this look and the registration.
       const joined = host.starting.get(containerId);
@@ -53,22 +53,22 @@ export function createStart(host: DesktopHost): Handler<StartResult> {
       const result = await registered(host, containerId, (abort) => attempt(host, job, record, abort));
       if (result) return result;
     }
-    throw new HandBack(LOOK_AGAIN_MS);
+    throw new RequeueError(LOOK_AGAIN_MS);
   };
 }
 
 /** The record of a start that is done; throws when it can't be done any more; `undefined` when there is work to do. */
 function finishedStart(record: DesktopRecord | undefined): DesktopRecord | undefined {
-  if (!record) throw new JobFailure('not_found');
+  if (!record) throw new JobFailureError('not_found');
   const { state } = record;
   if (state === 'running' || state === 'paused') return record;
   if (state === 'stopping' || state === 'stopped') {
     // One that ran has been started: its end was published, whatever a Redis that lost the end of the job says.
     if (record.expiresAt !== undefined) return record;
-    throw new Cancelled();
+    throw new CancelledError();
   }
-  if (state === 'lost') throw new JobFailure('host_lost');
-  if (hasEnded(state)) throw new JobFailure((record.error?.code as FailureCode | undefined) ?? 'internal');
+  if (state === 'lost') throw new JobFailureError('host_lost');
+  if (hasEnded(state)) throw new JobFailureError((record.error?.code as FailureCode | undefined) ?? 'internal');
   return undefined;
 }
 
@@ -115,7 +115,7 @@ async function place(
   const { containerId, fence: before } = record;
   const release = () => admission.release({ containerId, instanceId });
   const placing = { fence: before, host: name, boot, instanceId };
-  const placed = await records.desktops.place(record, placing).catch(async (error: unknown) => {
+  const placed = await records.desktops.assign(record, placing).catch(async (error: unknown) => {
     await release();
     throw error;
   });
@@ -136,7 +136,7 @@ async function attempt(
   const adopted = await ownContainer(host, record);
   const instanceId = newId();
   const refusal = adopted ? undefined : await host.admission.refusal(record, instanceId, job);
-  if (refusal instanceof HandBack) {
+  if (refusal instanceof RequeueError) {
     await job.progress(0, 'waiting: no host has room for it now');
     throw refusal;
   }
@@ -187,9 +187,9 @@ async function attempt(
     await withdraw();
     return undefined;
   } catch (thrown) {
-    const error = thrown instanceof NoRoomError ? await host.admission.full(record, job) : thrown;
+    const error = thrown instanceof NoRoomError ? await host.admission.admitOrWait(record, job) : thrown;
     // What runs stays: the next delivery here adopts it, when the record is known again.
-    if (error instanceof LedgerAway && !stopped.signal.aborted) throw error;
+    if (error instanceof LedgerUnavailableError && !stopped.signal.aborted) throw error;
     const handedBack = reasonOf(job.signal) === 'shutdown' && !stopped.signal.aborted;
     if (!handedBack) await withdraw();
     if (stopped.signal.aborted) return undefined;

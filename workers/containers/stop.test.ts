@@ -2,7 +2,7 @@ import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
-import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
+import { createFleet, type Fleet, reached, waitForEvents, types } from '../testing/fleet.ts';
 import { LABELS } from './spec.ts';
 
 let fleet: Fleet;
@@ -30,9 +30,9 @@ test('a stop before placement: the start is cancelled and the engine never creat
   await reached(fleet, stop, 'completed');
   await reached(fleet, start, 'cancelled');
   expect(await fleet.container(start)).toMatchObject({ state: 'stopped' });
-  const room = await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
+  const room = await waitForEvents(fleet, start, `container:${start.containerId}`, 'container.stopped');
   expect(types(room)).toEqual(['container.requested', 'container.stopping', 'container.stopped']);
-  const log = await told(fleet, start, `job:${start.jobId}`, 'job.cancelled');
+  const log = await waitForEvents(fleet, start, `job:${start.jobId}`, 'job.cancelled');
   expect(types(log).filter((type) => type === 'job.cancelled')).toHaveLength(1);
   expect(await creations(beganS)).toEqual([]);
   expect(await fleet.containers()).toEqual([]);
@@ -50,7 +50,7 @@ test('a stop in the middle of a start completes, the start ends too, and no cont
   });
   expect(['cancelled', 'completed']).toContain(end.state);
   expect(await fleet.container(start)).toMatchObject({ state: 'stopped' });
-  const room = await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
+  const room = await waitForEvents(fleet, start, `container:${start.containerId}`, 'container.stopped');
   expect(types(room).slice(-2)).toEqual(['container.stopping', 'container.stopped']);
   expect(await fleet.containers()).toEqual([]);
   expect(await fleet.volumes()).toEqual([]);
@@ -70,6 +70,6 @@ test('a stop that comes to the wrong host removes the desktop of the right one, 
   await reached(fleet, stop, 'completed');
   expect(await creations(beganS)).toHaveLength(1);
   expect(await fleet.containers()).toEqual([]);
-  const log = await told(fleet, stop, `job:${stop.jobId}`, 'job.completed');
+  const log = await waitForEvents(fleet, stop, `job:${stop.jobId}`, 'job.completed');
   expect(types(log).filter((type) => type === 'job.completed')).toHaveLength(1);
 });

@@ -2,10 +2,10 @@ import { type EndReason, hasEnded } from '@warmwind/shared/containers';
 import type { JobResults } from '@warmwind/shared/contract/registry';
 import { isTerminal } from '@warmwind/shared/jobs';
 import type { DesktopRecord, JobRef } from '@warmwind/shared/node/records';
-import { bullJobId, hostQueue, type JobData } from '@warmwind/shared/queues';
+import { queueJobId, hostQueue, type JobData } from '@warmwind/shared/queues';
 import type { Handler } from '../runtime/delivery.ts';
 import { enqueue } from '../runtime/enqueue.ts';
-import { Forwarded, HandBack } from '../runtime/outcome.ts';
+import { ForwardedError, RequeueError } from '../runtime/outcome.ts';
 import type { DesktopHost } from './host.ts';
 
 const MAX_LOOKS = 5;
@@ -19,12 +19,12 @@ export function createStop(host: DesktopHost): Handler<JobResults['container.sto
       const record = await host.records.desktops.get(job.data);
       if (!record) return { containerId };
       if (hasEnded(record.state)) {
-        await host.records.desktops.tellAgain(record);
+        await host.records.desktops.republish(record);
         return { containerId };
       }
       if (record.host && record.host !== host.name) {
         await forward(host, job.data, record.host);
-        throw new Forwarded();
+        throw new ForwardedError();
       }
       await job.progress(30, 'desktop found');
       if (await stopDesktop(host, record)) {
@@ -32,7 +32,7 @@ export function createStop(host: DesktopHost): Handler<JobResults['container.sto
         return { containerId };
       }
     }
-    throw new HandBack(1000);
+    throw new RequeueError(1000);
   };
 }
 
@@ -43,7 +43,7 @@ export async function forward(
   host: string,
 ): Promise<void> {
   const name = host ? hostQueue(host) : 'containers';
-  await records.jobs.handBack(data, undefined, name);
+  await records.jobs.requeue(data, undefined, name);
   // Commands go before all that waits for a place.
   await enqueue(queue(name), data, 0);
 }
@@ -94,7 +94,7 @@ async function endStart(
   wasUp: boolean,
 ): Promise<void> {
   const { userId, containerId, jobId, width, height } = record;
-  const start = await records.jobs.standing(userId, jobId);
+  const start = await records.jobs.status(userId, jobId);
   // By now the job may be at a later run, with a desktop of its own; one of several is its job's to miss.
   if (!start || isTerminal(start.state) || start.containerId !== containerId || start.containerIds) return;
   const ref: JobRef = { userId, containerId, jobId, run: start.run, kind: start.kind };
@@ -102,6 +102,6 @@ async function endStart(
   await records.jobs.end(ref, wasUp ? { state: 'completed', result } : { state: 'cancelled' });
   // One that a worker holds can't be removed: that worker finds its run ended.
   await queue('containers')
-    .remove(bullJobId(jobId, start.run))
+    .remove(queueJobId(jobId, start.run))
     .catch(() => undefined);
 }

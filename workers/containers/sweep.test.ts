@@ -3,7 +3,7 @@ import { readContainer } from '@warmwind/shared/ledger/reads';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
-import { createFleet, type Fleet, reached, told, type Worker } from '../testing/fleet.ts';
+import { createFleet, type Fleet, reached, waitForEvents, type Worker } from '../testing/fleet.ts';
 import { LABELS } from './spec.ts';
 
 let fleet: Fleet;
@@ -59,7 +59,7 @@ test('a desktop that ends by itself is told of as failed, once, and cleared away
   await worker.sweep();
   await worker.sweep();
   expect(await fleet.container(start)).toMatchObject({ state: 'failed' });
-  const room = await told(fleet, start, `container:${start.containerId}`, 'container.failed');
+  const room = await waitForEvents(fleet, start, `container:${start.containerId}`, 'container.failed');
   expect(room.filter(({ type }) => type === 'container.failed')).toHaveLength(1);
   const left = (await fleet.containers()).map(({ Labels }) => Labels[LABELS.container]);
   expect(left).not.toContain(start.containerId);
@@ -74,7 +74,7 @@ test('a desktop whose time is up is stopped', async () => {
   );
   await worker.sweep();
   expect(await fleet.container(start)).toMatchObject({ state: 'stopped' });
-  const room = await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
+  const room = await waitForEvents(fleet, start, `container:${start.containerId}`, 'container.stopped');
   expect(room.slice(-2).map(({ type, data }) => [type, 'reason' in data && data.reason])).toEqual([
     ['container.stopping', 'expired'],
     ['container.stopped', 'expired'],

@@ -3,7 +3,7 @@ import { CONTAINER_STATES, hasEnded } from '@warmwind/shared/containers';
 import { isTerminal } from '@warmwind/shared/jobs';
 import { containersById, containersOfInstances, jobsOfDesktops } from '@warmwind/shared/ledger/reads';
 import type { ContainerRow } from '@warmwind/shared/ledger/rows';
-import { LedgerAway } from '@warmwind/shared/node/ledger';
+import { LedgerUnavailableError } from '@warmwind/shared/node/ledger';
 import type { ContainerRef, DesktopRecord } from '@warmwind/shared/node/records';
 import { each } from '../each.ts';
 import { failure } from '../runtime/failures.ts';
@@ -94,7 +94,7 @@ export class Sweep {
     const rowOf = await this.#rows([...strangers, ...bare]);
     const kept = this.#allowed() ? await this.#host.volumes.agree(volumes, listedAt) : 'away';
     await each(strangers, AT_ONCE, (found) =>
-      this.#apart(found, () => this.#judge(found, recordOf(found), known, rowOf)),
+      this.#apart(found, () => this.#reconcileOne(found, recordOf(found), known, rowOf)),
     );
     await each(bare, AT_ONCE, (volume) =>
       this.#apart(volume, async () => {
@@ -127,7 +127,7 @@ export class Sweep {
     return record.state !== 'starting' || record.boot === boot || starting.has(record.containerId);
   }
 
-  async #judge(
+  async #reconcileOne(
     found: Found,
     record: DesktopRecord | undefined,
     known: Map<string, DesktopRecord>,
@@ -144,7 +144,7 @@ export class Sweep {
     }
     // A start that is done by its job, and a record that does not know: the reconciler says so.
     if (record?.state === 'starting') {
-      const start = await records.jobs.standing(record.userId, record.jobId);
+      const start = await records.jobs.status(record.userId, record.jobId);
       if (start?.state === 'completed' && start.containerId === record.containerId) return;
     }
     await this.#remove(found, async () => {
@@ -161,7 +161,7 @@ export class Sweep {
   }
 
   /** This process started it, nothing of that is under way, and it runs: Redis has forgotten that it was said. */
-  async #sayAgain(record: DesktopRecord): Promise<void> {
+  async #republish(record: DesktopRecord): Promise<void> {
     const { engine, records, log } = this.#host;
     const { containerId, fence } = record;
     if (!(await engine.findRunning(record))) return;
@@ -175,10 +175,10 @@ export class Sweep {
 
   /** What became of a desktop's stop, of which Redis may not know. Rejects when the ledger is away. */
   async #stopOf(record: DesktopRecord): Promise<'open' | 'completed' | undefined> {
-    const told = await this.#host.ledger?.run((db) =>
+    const recordedEnds = await this.#host.ledger?.run((db) =>
       jobsOfDesktops(db, [{ id: record.containerId, userId: record.userId, jobId: record.jobId }]),
     );
-    const stop = told?.get(record.containerId)?.stop;
+    const stop = recordedEnds?.get(record.containerId)?.stop;
     if (!stop) return undefined;
     return stop.finishedAt ? (stop.state === 'completed' ? 'completed' : undefined) : 'open';
   }
@@ -221,11 +221,11 @@ export class Sweep {
     }
     const { fence, state, expiresAt } = record;
     if (state === 'stopping') {
-      const stop = await records.jobs.standing(record.userId, record.stopJobId);
+      const stop = await records.jobs.status(record.userId, record.stopJobId);
       if (!stop || isTerminal(stop.state)) await stopDesktop(this.#host, record);
       return;
     }
-    if (state === 'starting' && record.boot === this.#host.boot) return this.#sayAgain(record);
+    if (state === 'starting' && record.boot === this.#host.boot) return this.#republish(record);
     if (state !== 'running' && state !== 'paused') return;
     const found = await engine.find(record);
     if (!found?.running) {
@@ -285,5 +285,5 @@ function recordsByInstance<T extends Instance>(records: T[]): (found: Labelled) 
 
 /** Without the ledger nothing is known of what Redis does not have. */
 function unlessAway(error: unknown): undefined {
-  if (!(error instanceof LedgerAway)) throw error;
+  if (!(error instanceof LedgerUnavailableError)) throw error;
 }

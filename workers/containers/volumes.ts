@@ -1,5 +1,5 @@
 import { presentVolumes, recordVolumesRemoved } from '@warmwind/shared/ledger/volumes';
-import { type Ledger, LedgerAway } from '@warmwind/shared/node/ledger';
+import { type Ledger, LedgerUnavailableError } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { FoundVolume } from './engine.ts';
 
@@ -44,7 +44,7 @@ export class Volumes {
       if (ids.length > 0) log.info({ volumes: ids }, 'swept: volumes that are gone');
       return new Set(rows.flatMap(({ id, containerId }) => (containerId === '' ? [id] : [])));
     } catch (error) {
-      if (error instanceof LedgerAway) return 'away';
+      if (error instanceof LedgerUnavailableError) return 'away';
       throw error;
     }
   }

@@ -9,9 +9,9 @@ import { createMetrics } from '../metrics.ts';
 import { Gpus, parseGpus } from './nvidia.ts';
 
 /** A stand-in for the vendor's program, which only runs on the vendor's hardware. */
-const standIn = (says: string): string => {
+const standIn = (output: string): string => {
   const dir = mkdtempSync(join(tmpdir(), 'nvidia-'));
-  writeFileSync(join(dir, 'nvidia-smi'), `#!/bin/sh\n${says}\n`);
+  writeFileSync(join(dir, 'nvidia-smi'), `#!/bin/sh\n${output}\n`);
   chmodSync(join(dir, 'nvidia-smi'), 0o755);
   return dir;
 };

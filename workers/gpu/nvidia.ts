@@ -71,12 +71,12 @@ export class Gpus {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       this.#stop.abort();
     } finally {
-      this.#tell();
+      this.#report();
     }
     return READ_EVERY_MS;
   }
 
-  #tell(): void {
+  #report(): void {
     const { gpuCelsius, gpuMemoryBytes, gpuUtilization } = this.#metrics;
     for (const gauge of [gpuCelsius, gpuMemoryBytes, gpuUtilization]) gauge.reset();
     for (const { index, temperatureC, memoryUsedMb, memoryTotalMb, utilizationPercent } of this.#gpus) {

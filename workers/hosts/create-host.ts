@@ -32,7 +32,7 @@ export type HostOptions = {
 function createCallHost({ stores, log }: HostOptions, boot: string, screens: ScreenHost): CallHost {
   return new CallHost({
     routes: createCallRoutes({ screens }),
-    claims: new Claims({ redis: stores.realtimePrompt, holder: boot, log }),
+    claims: new Claims({ redis: stores.realtimeFailFast, holder: boot, log }),
     replies: new Replies(stores.callRedis, log),
     subscriber: stores.callSubscriber,
     onCall: (containerId) => screens.use(containerId),
@@ -43,7 +43,7 @@ function createCallHost({ stores, log }: HostOptions, boot: string, screens: Scr
 /** This process's host: its engine, the room on it, its screens, calls and sessions. */
 export function createHost(options: HostOptions): DesktopHost {
   const { config, stores, registry, metrics, log } = options;
-  const { promptRedis, records, reservations, ledger, queue } = stores;
+  const { failFastRedis, records, reservations, ledger, queue } = stores;
   const name = config.WORKER_HOST;
   const capacity = { memoryMb: config.HOST_MEMORY_MB, desktops: config.HOST_DESKTOPS };
   const engine = new Engine({
@@ -57,7 +57,7 @@ export function createHost(options: HostOptions): DesktopHost {
   });
   const admission = new Admission({
     engine,
-    redis: promptRedis,
+    redis: failFastRedis,
     reservations,
     host: name,
     capacity,
@@ -83,7 +83,7 @@ export function createHost(options: HostOptions): DesktopHost {
     metrics,
     log,
     presence: new Presence({
-      redis: promptRedis,
+      redis: failFastRedis,
       host: name,
       memoryMb: capacity.memoryMb,
       resources: () => admission.resources,
@@ -94,7 +94,7 @@ export function createHost(options: HostOptions): DesktopHost {
       engine,
       redis: stores.sessionRedis,
       subscriber: stores.sessionSubscriber,
-      handlers: createSessionHandlers(screens, stores.realtimePrompt),
+      handlers: createSessionHandlers(screens, stores.realtimeFailFast),
       onUse: (containerId) => screens.use(containerId),
       log,
     }),
@@ -117,7 +117,7 @@ export type HostLeaseOptions = {
 export function createHostLease({ config, stores, host, workers }: HostLeaseOptions): Lease {
   const { metrics, log, presence, screens, calls, sessions } = host;
   return new Lease({
-    redis: stores.promptRedis,
+    redis: stores.failFastRedis,
     key: keys.hostLease(host.name),
     holder: host.boot,
     ttlMs: config.LEASE_MS,

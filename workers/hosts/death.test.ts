@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { bullJobId } from '@warmwind/shared/queues';
+import { queueJobId } from '@warmwind/shared/queues';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
 import { Random } from '../../infra/chaos/random.ts';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { LABELS } from '../containers/spec.ts';
-import { createFleet, type Fleet, killed, reached, told, types, type Worker } from '../testing/fleet.ts';
+import { createFleet, type Fleet, killed, reached, waitForEvents, types, type Worker } from '../testing/fleet.ts';
 
 let fleet: Fleet;
 beforeEach(async () => {
@@ -37,9 +37,9 @@ test.each([7, 42])(
 
     for (const start of starts) {
       await reached(fleet, start, 'completed', 45_000);
-      const log = await told(fleet, start, `job:${start.jobId}`, 'job.completed');
+      const log = await waitForEvents(fleet, start, `job:${start.jobId}`, 'job.completed');
       expect(count(log, 'job.completed')).toBe(1);
-      const room = await told(fleet, start, `container:${start.containerId}`, 'container.started');
+      const room = await waitForEvents(fleet, start, `container:${start.containerId}`, 'container.started');
       expect(count(room, 'container.started')).toBe(1);
     }
     const wanted = starts.map(({ containerId }) => containerId).sort();
@@ -80,7 +80,7 @@ test('SIGTERM in the middle of a start: a peer takes it over, no attempt is spen
   await waitFor('the peer to have it', () => runningOn('b'));
   expect(await runningOn('a')).toBe(false);
   expect(await fleet.job(start)).toMatchObject({ state: 'active', attemptsMade: 0 });
-  const job = await fleet.queue('containers').getJob(bullJobId(start.jobId, 1));
+  const job = await fleet.queue('containers').getJob(queueJobId(start.jobId, 1));
   expect(job?.attemptsMade).toBe(0);
 
   await reached(fleet, await fleet.stopDesktop(start), 'completed');
@@ -97,7 +97,7 @@ test('a host that is lost: its desktops are lost once, its commands end, and it 
   expect(stop.queue).toBe('containers-a');
   await fleet.worker('b', { LOST_AFTER_MS: '4000' });
   await reached(fleet, stop, 'completed', 25_000);
-  const room = await told(fleet, start, `container:${start.containerId}`, 'container.lost');
+  const room = await waitForEvents(fleet, start, `container:${start.containerId}`, 'container.lost');
   expect(count(room, 'container.lost')).toBe(1);
   expect(await fleet.container(start)).toMatchObject({ state: 'lost' });
   expect(await fleet.containers()).toHaveLength(1);
@@ -112,11 +112,11 @@ test('a job of a kind that no worker knows waits, no attempt spent, and fails wh
   await reached(fleet, start, 'completed');
   const job = await fleet.submitUnknown(start);
   expect(job.queue).toBe('containers-a.work');
-  const entry = () => fleet.queue(job.queue).getJob(bullJobId(job.jobId, 1));
+  const entry = () => fleet.queue(job.queue).getJob(queueJobId(job.jobId, 1));
   await waitFor('it to be handed back', async () => (await entry())?.isDelayed());
   expect((await entry())?.attemptsMade).toBe(0);
   expect(await fleet.job(job)).toMatchObject({ state: 'queued', attemptsMade: 0 });
-  await told(fleet, job, `job:${job.jobId}`, 'job.queued');
+  await waitForEvents(fleet, job, `job:${job.jobId}`, 'job.queued');
 
   await killed(first);
   await fleet.worker('b', { LOST_AFTER_MS: '4000' });
@@ -124,7 +124,7 @@ test('a job of a kind that no worker knows waits, no attempt spent, and fails wh
     kind: 'container.unheard-of',
     error: { code: 'host_lost', retryable: false },
   });
-  const log = await told(fleet, job, `job:${job.jobId}`, 'job.failed');
+  const log = await waitForEvents(fleet, job, `job:${job.jobId}`, 'job.failed');
   expect(types(log)).toEqual(['job.queued', 'job.failed']);
   expect(log.at(-1)).toMatchObject({ run: 1, data: { error: { code: 'host_lost' } } });
   await waitFor('it to leave its queue', async () => (await entry()) === undefined);
@@ -174,13 +174,13 @@ test('an engine that is away costs attempts, then the desktop fails, once', asyn
   const start = await fleet.startDesktop();
   expect(await reached(fleet, start, 'delayed')).toMatchObject({ attemptsMade: 1 });
   expect(await fleet.container(start)).toMatchObject({ state: 'requested' });
-  const bull = await fleet.queue('containers').getJob(start.jobId);
+  const queued = await fleet.queue('containers').getJob(start.jobId);
   await waitFor('the last attempt', async () => {
-    await bull?.promote().catch(() => undefined);
+    await queued?.promote().catch(() => undefined);
     return (await fleet.job(start))?.state === 'failed';
   });
   expect(await fleet.job(start)).toMatchObject({ attemptsMade: 3, error: { code: 'engine_unavailable' } });
-  const room = await told(fleet, start, `container:${start.containerId}`, 'container.failed');
+  const room = await waitForEvents(fleet, start, `container:${start.containerId}`, 'container.failed');
   expect(count(room, 'container.failed')).toBe(1);
   expect(count(room, 'container.starting')).toBe(3);
 });

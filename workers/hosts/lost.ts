@@ -5,7 +5,7 @@ import { keys } from '@warmwind/shared/keys';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { ContainerRef, Records } from '@warmwind/shared/node/records';
 import type { Reservations } from '@warmwind/shared/node/reservations';
-import { bullJobId, hostQueues, type JobData } from '@warmwind/shared/queues';
+import { queueJobId, hostQueues, type JobData } from '@warmwind/shared/queues';
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { forward } from '../containers/stop.ts';
@@ -64,7 +64,7 @@ export class LostHosts {
     const end = async (ref: ContainerRef) => {
       const record = await records.desktops.get(ref);
       if (record && record.host === host && !hasEnded(record.state)) {
-        const start = await records.jobs.standing(ref.userId, record.jobId);
+        const start = await records.jobs.status(ref.userId, record.jobId);
         const starting = start && !isTerminal(start.state) && start.containerId === ref.containerId;
         if (record.state === 'starting' && starting) {
           left += 1;
@@ -107,6 +107,6 @@ export class LostHosts {
     } else {
       return;
     }
-    await own.remove(bullJobId(data.jobId, data.run)).catch(() => undefined);
+    await own.remove(queueJobId(data.jobId, data.run)).catch(() => undefined);
   }
 }

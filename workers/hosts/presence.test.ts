@@ -1,6 +1,6 @@
 import { keys } from '@warmwind/shared/keys';
 import { createLog } from '@warmwind/shared/node/log';
-import { connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { connectFailFast, disconnect } from '@warmwind/shared/node/redis';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
@@ -15,7 +15,7 @@ let presence: Presence;
 
 beforeAll(async () => {
   redis = await startRedis();
-  connection = connectPrompt(redis.url, 'test', log, 300);
+  connection = connectFailFast(redis.url, 'test', log, 300);
   await waitFor('the connection', () => connection.status === 'ready');
 });
 beforeEach(async () => {

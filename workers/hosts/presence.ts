@@ -43,7 +43,7 @@ export class Presence {
       .hset(keys.hostMemory(), host, memoryMb);
     if (gives) trip.hset(keys.hostResources(), host, JSON.stringify(gives));
     const replies = await trip.exec();
-    this.#judge(before, replies?.[0]?.[1]);
+    this.#evaluate(before, replies?.[0]?.[1]);
   }
 
   /** Does Redis know what this host said, and has it for long enough? */
@@ -51,7 +51,7 @@ export class Presence {
     const { redis, host } = this.#o;
     const written = this.#written;
     try {
-      this.#judge(written, await redis.zscore(keys.hosts(), host));
+      this.#evaluate(written, await redis.zscore(keys.hosts(), host));
     } catch {
       return false;
     }
@@ -64,7 +64,7 @@ export class Presence {
     return holder === null ? !(await this.remembered()) : holder === boot;
   }
 
-  #judge(written: number | undefined, found: unknown): void {
+  #evaluate(written: number | undefined, found: unknown): void {
     const same = written !== undefined && Number(found) === written;
     if (!same) this.#believedFrom = performance.now() + this.#o.leaseMs;
   }

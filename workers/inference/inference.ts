@@ -5,8 +5,8 @@ import { LANES, type QueueName } from '@warmwind/shared/queues';
 import type { Queue } from 'bullmq';
 import type { Handler, JobContext } from '../runtime/delivery.ts';
 import { enqueue } from '../runtime/enqueue.ts';
-import { JobFailure } from '../runtime/failures.ts';
-import { Forwarded } from '../runtime/outcome.ts';
+import { JobFailureError } from '../runtime/failures.ts';
+import { ForwardedError } from '../runtime/outcome.ts';
 
 /** Answers one request with a model. */
 export type InferenceHandler<Result> = (job: JobContext, input: InferenceInput) => Promise<Result>;
@@ -32,17 +32,17 @@ export function createInference<Result>({
     const proper = LANES[inference.lane(input)].queue;
     if (proper === name) return answer(job, input);
     const priority = await records.jobs.priority(job.data);
-    await records.jobs.handBack(job.data, undefined, proper);
+    await records.jobs.requeue(job.data, undefined, proper);
     await enqueue(queue(proper), job.data, priority);
-    throw new Forwarded();
+    throw new ForwardedError();
   };
 }
 
 function readInput(text: string | undefined): InferenceInput {
-  if (text === undefined) throw new JobFailure('input_missing');
+  if (text === undefined) throw new JobFailureError('input_missing');
   try {
     return InferenceInput.parse(JSON.parse(text));
   } catch (error) {
-    throw new JobFailure('invalid_job', error);
+    throw new JobFailureError('invalid_job', error);
   }
 }

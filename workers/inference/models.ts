@@ -28,7 +28,7 @@ export class Models {
   readonly #asked: boolean;
 
   constructor(config: Config, stores: Stores, metrics: Metrics, log: Logger) {
-    const { promptRedis, records } = stores;
+    const { failFastRedis, records } = stores;
     this.#asked = config.MODEL_SERVERS.length > 0;
     this.#readers = createReaders(config.READING_CONCURRENCY, config.SANDBOX_MEMORY_MB);
     const servers = new ModelServers({
@@ -41,7 +41,7 @@ export class Models {
       },
     });
     const served = new Served({
-      redis: promptRedis,
+      redis: failFastRedis,
       host: config.WORKER_HOST,
       models: () => [OCR_MODEL, ...servers.models()],
       loading: () => servers.loading(),
@@ -65,7 +65,7 @@ export class Models {
       waitingJobs,
       records,
       metrics,
-      turns: new Turns(promptRedis, 'ai-inference', { max, duration }),
+      turns: new Turns(failFastRedis, 'ai-inference', { max, duration }),
       idleMs: config.MODEL_IDLE_MS,
       waitMs: config.MODEL_WAIT_MS,
     });

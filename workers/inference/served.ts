@@ -3,7 +3,7 @@ import type { Logger } from '@warmwind/shared/node/log';
 import type { Redis } from 'ioredis';
 import { loop } from '../loop.ts';
 
-const SAY_EVERY_MS = 5000;
+const PUBLISH_EVERY_MS = 5000;
 /** How long what a worker said holds, ms: a few that are late, or lost, matter not. */
 const HOLDS_MS = 15_000;
 
@@ -22,7 +22,7 @@ export type ServedOptions = {
 export class Served {
   readonly #o: ServedOptions;
   readonly #stop = new AbortController();
-  #saying: Promise<void> | undefined;
+  #publishing: Promise<void> | undefined;
 
   constructor(options: ServedOptions) {
     this.#o = options;
@@ -30,9 +30,9 @@ export class Served {
 
   start(): void {
     const { log, models, loading } = this.#o;
-    this.#saying ??= loop('served models', log, this.#stop.signal, async () => {
-      await this.#say(models(), loading());
-      return SAY_EVERY_MS;
+    this.#publishing ??= loop('served models', log, this.#stop.signal, async () => {
+      await this.#publish(models(), loading());
+      return PUBLISH_EVERY_MS;
     });
   }
 
@@ -55,21 +55,21 @@ export class Served {
   /** Takes back what was said. Never rejects: what stays is over soon. */
   async close(): Promise<void> {
     this.#stop.abort();
-    await this.#saying;
-    await this.#say([], false).catch(() => undefined);
+    await this.#publishing;
+    await this.#publish([], false).catch(() => undefined);
   }
 
-  async #say(models: string[], loading: boolean): Promise<void> {
+  async #publish(models: string[], loading: boolean): Promise<void> {
     const { redis, host } = this.#o;
     const now = Date.now();
-    const said = await redis.zrange(keys.models(), '0', '-1');
-    const gone = said.filter((member) => hostOf(member) === host && !models.includes(modelOf(member)));
-    const say = redis.multi().zremrangebyscore(keys.models(), '-inf', now);
-    if (gone.length > 0) say.zrem(keys.models(), ...gone);
-    for (const model of models) say.zadd(keys.models(), now + HOLDS_MS, `${host} ${model}`);
-    if (loading) say.zadd(keys.modelsLoading(), now + HOLDS_MS, host);
-    else say.zrem(keys.modelsLoading(), host);
-    await say.exec();
+    const published = await redis.zrange(keys.models(), '0', '-1');
+    const gone = published.filter((member) => hostOf(member) === host && !models.includes(modelOf(member)));
+    const update = redis.multi().zremrangebyscore(keys.models(), '-inf', now);
+    if (gone.length > 0) update.zrem(keys.models(), ...gone);
+    for (const model of models) update.zadd(keys.models(), now + HOLDS_MS, `${host} ${model}`);
+    if (loading) update.zadd(keys.modelsLoading(), now + HOLDS_MS, host);
+    else update.zrem(keys.modelsLoading(), host);
+    await update.exec();
   }
 }
 

@@ -21,7 +21,7 @@ export type LeadersOptions = {
 export type Leaders = { observer: Leader; ledger: Leader | undefined; cleanup: Schedule };
 
 export function createLeaders({ config, stores, holder, tasks, metrics, log }: LeadersOptions): Leaders {
-  const candidate = { redis: stores.promptRedis, holder, ttlMs: config.LEASE_MS, log };
+  const candidate = { redis: stores.failFastRedis, holder, ttlMs: config.LEASE_MS, log };
   return {
     observer: new Leader({
       ...candidate,

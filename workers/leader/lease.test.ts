@@ -1,6 +1,6 @@
 import { keys } from '@warmwind/shared/keys';
 import { createLog } from '@warmwind/shared/node/log';
-import { connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { connectFailFast, disconnect } from '@warmwind/shared/node/redis';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
@@ -15,7 +15,7 @@ let connection: Redis;
 
 beforeAll(async () => {
   redis = await startRedis();
-  connection = connectPrompt(redis.url, 'test', log, 300);
+  connection = connectFailFast(redis.url, 'test', log, 300);
   await waitFor('the connection', () => connection.status === 'ready');
 });
 beforeEach(() => redis.client.flushall());
@@ -24,8 +24,8 @@ afterAll(async () => {
   await redis.stop();
 });
 
-const lease = (holder: string, told: boolean[] = []) =>
-  new Lease({ redis: connection, key, holder, ttlMs: 900, log, onChange: (held) => told.push(held) });
+const lease = (holder: string, reported: boolean[] = []) =>
+  new Lease({ redis: connection, key, holder, ttlMs: 900, log, onChange: (held) => reported.push(held) });
 
 test('one process holds a name at a time; who waits for it gets it when it is given up', async () => {
   const first = lease('one');
@@ -44,14 +44,14 @@ test('one process holds a name at a time; who waits for it gets it when it is gi
 });
 
 test('a holder whose Redis stalls stops believing before anybody else can hold the name', async () => {
-  const told: boolean[] = [];
-  const held = lease('one', told);
+  const reported: boolean[] = [];
+  const held = lease('one', reported);
   held.start();
   await waitFor('it to be held', () => held.held);
   redis.freeze();
   await waitFor('it to be given up', () => !held.held);
-  await waitFor('the change to be told', () => told.length >= 2);
-  expect(told).toEqual([true, false]);
+  await waitFor('the change to be told', () => reported.length >= 2);
+  expect(reported).toEqual([true, false]);
   redis.thaw();
   await held.release();
 });

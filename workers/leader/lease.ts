@@ -25,7 +25,7 @@ export type LeaseOptions = {
 export class Lease {
   readonly #o: LeaseOptions;
   #validUntil = 0;
-  #told = false;
+  #reported = false;
   #stopped = new AbortController();
   #loop: Promise<void> | undefined;
   #expiry: NodeJS.Timeout | undefined;
@@ -50,7 +50,7 @@ export class Lease {
     clearTimeout(this.#expiry);
     const held = this.held;
     this.#validUntil = 0;
-    this.#tell();
+    this.#report();
     if (!held) return;
     const { redis, key, holder, log } = this.#o;
     await runScript(redis, releaseLease, { key }, { holder }).catch((error: unknown) =>
@@ -75,7 +75,7 @@ export class Lease {
     try {
       const now = await runScript(redis, holdLease, { key }, { holder, ttlMs });
       this.#validUntil = now === holder ? asked + ttlMs : 0;
-      this.#tell();
+      this.#report();
       if (now === holder) await onRenewed?.();
     } catch (error) {
       log.warn({ err: error }, 'lease not renewed');
@@ -83,14 +83,14 @@ export class Lease {
     return this.held;
   }
 
-  #tell(): void {
+  #report(): void {
     clearTimeout(this.#expiry);
     if (this.held) {
-      this.#expiry = setTimeout(() => this.#tell(), this.#validUntil - performance.now() + 1);
+      this.#expiry = setTimeout(() => this.#report(), this.#validUntil - performance.now() + 1);
       this.#expiry.unref();
     }
-    if (this.held === this.#told) return;
-    this.#told = this.held;
+    if (this.held === this.#reported) return;
+    this.#reported = this.held;
     this.#o.onChange?.(this.held);
   }
 }

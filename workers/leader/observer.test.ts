@@ -3,14 +3,14 @@ import { keys } from '@warmwind/shared/keys';
 import { createLog } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
 import { Records } from '@warmwind/shared/node/records';
-import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { connectQueueing, connectFailFast, disconnect } from '@warmwind/shared/node/redis';
 import { UnrecoverableError, Worker } from 'bullmq';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { createMetrics } from '../metrics.ts';
 import { failedReason, failure } from '../runtime/failures.ts';
-import { createFleet, type Fleet, reached, told, types } from '../testing/fleet.ts';
+import { createFleet, type Fleet, reached, waitForEvents, types } from '../testing/fleet.ts';
 import { Leader } from './leader.ts';
 import { Observer } from './observer.ts';
 
@@ -28,9 +28,9 @@ afterEach(async () => {
 });
 
 const observe = (): Leader => {
-  const redis = connectPatient(fleet.queueRedis.url, 'test', log);
-  const prompt = connectPrompt(fleet.queueRedis.url, 'test', log);
-  const realtime = connectPatient(fleet.realtime.url, 'test', log);
+  const redis = connectQueueing(fleet.queueRedis.url, 'test', log);
+  const prompt = connectFailFast(fleet.queueRedis.url, 'test', log);
+  const realtime = connectQueueing(fleet.realtime.url, 'test', log);
   const records = new Records(redis, new Publisher(realtime, log));
   const metrics = createMetrics(new Registry(), async () => {});
   const observer = new Observer({ redis, records, metrics, log });
@@ -53,21 +53,21 @@ const observe = (): Leader => {
 test('a job that nobody takes is told as queued, with the desktop it asks for', async () => {
   observe();
   const job = await fleet.startDesktop();
-  await told(fleet, job, `job:${job.jobId}`, 'job.queued');
-  await told(fleet, job, `container:${job.containerId}`, 'container.requested');
+  await waitForEvents(fleet, job, `job:${job.jobId}`, 'job.queued');
+  await waitForEvents(fleet, job, `container:${job.containerId}`, 'container.requested');
 });
 
 test('a successor goes on where its predecessor stopped and says nothing twice', async () => {
   const first = observe();
   const before = await fleet.startDesktop({}, 'u1');
-  await told(fleet, before, `job:${before.jobId}`, 'job.queued');
+  await waitForEvents(fleet, before, `job:${before.jobId}`, 'job.queued');
   await first.close();
   const between = await fleet.startDesktop({}, 'u1');
   observe();
   observe();
-  await told(fleet, between, `job:${between.jobId}`, 'job.queued');
+  await waitForEvents(fleet, between, `job:${between.jobId}`, 'job.queued');
   const after = await fleet.startDesktop({}, 'u1');
-  await told(fleet, after, `job:${after.jobId}`, 'job.queued');
+  await waitForEvents(fleet, after, `job:${after.jobId}`, 'job.queued');
   const all = types(await fleet.events('u1', 'user:u1'));
   expect(all.filter((type) => type === 'job.queued')).toHaveLength(3);
 });
@@ -75,27 +75,27 @@ test('a successor goes on where its predecessor stopped and says nothing twice',
 test('it goes on after a restart of Redis, also for the queue of a host that appears', async () => {
   observe();
   const job = await fleet.startDesktop();
-  await told(fleet, job, `job:${job.jobId}`, 'job.queued');
+  await waitForEvents(fleet, job, `job:${job.jobId}`, 'job.queued');
   await fleet.queueRedis.kill();
   await fleet.queueRedis.restart();
   const next = await fleet.startDesktop();
-  await told(fleet, next, `job:${next.jobId}`, 'job.queued');
+  await waitForEvents(fleet, next, `job:${next.jobId}`, 'job.queued');
   await fleet.queueRedis.client.zadd(keys.hosts(), Date.now(), 'h');
   await fleet.queueRedis.client.hset(keys.container(next.userId, next.containerId), 'host', 'h');
   const stop = await fleet.stopDesktop(next);
   expect(stop.queue).toBe('containers-h');
-  await told(fleet, stop, `job:${stop.jobId}`, 'job.queued');
+  await waitForEvents(fleet, stop, `job:${stop.jobId}`, 'job.queued');
 });
 
 /** BullMQ is told that its jobs failed, and nobody else is. */
 const failWithoutRecord = (reason: string) => {
-  const connection = connectPatient(fleet.queueRedis.url, 'test', log);
+  const connection = connectQueueing(fleet.queueRedis.url, 'test', log);
   const worker = new Worker(
     'containers',
     async () => {
       throw new UnrecoverableError(reason);
     },
-    { connection, prefix: keys.bull('containers') },
+    { connection, prefix: keys.bullmqPrefix('containers') },
   );
   closing.push(async () => {
     await worker.close();
@@ -123,8 +123,8 @@ test('a run whose workers all died ends failed, once, and so does its desktop', 
   expect(await reached(fleet, job, 'failed')).toMatchObject({
     error: { code: 'worker_lost', retryable: true },
   });
-  const events = await told(fleet, job, `job:${job.jobId}`, 'job.failed');
+  const events = await waitForEvents(fleet, job, `job:${job.jobId}`, 'job.failed');
   expect(types(events)).toEqual(['job.queued', 'job.failed']);
-  await told(fleet, job, `container:${job.containerId}`, 'container.failed');
+  await waitForEvents(fleet, job, `container:${job.containerId}`, 'container.failed');
   expect(await fleet.container(job)).toMatchObject({ state: 'failed' });
 });

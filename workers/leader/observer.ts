@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createsContainers } from '@warmwind/shared/contract/registry';
 import { isTerminal, type JobError } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
-import { LedgerAway } from '@warmwind/shared/node/ledger';
+import { LedgerUnavailableError } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { Records } from '@warmwind/shared/node/records';
 import { hostQueues, JOB_QUEUES, type JobData } from '@warmwind/shared/queues';
@@ -74,7 +74,7 @@ export class Observer {
     while (!signal.aborted) {
       try {
         const cursor = (await redis.hget(keys.observerCursor(), queue)) ?? '0-0';
-        const stream = `${keys.bull(queue)}:${queue}:events`;
+        const stream = `${keys.bullmqPrefix(queue)}:${queue}:events`;
         const read = await reader.xread('COUNT', BATCH, 'BLOCK', BLOCK_MS, 'STREAMS', stream, cursor);
         const entries = read?.[0]?.[1] ?? [];
         const last = entries.at(-1)?.[0];
@@ -87,7 +87,7 @@ export class Observer {
       } catch (error) {
         if (signal.aborted) break;
         // The ledger tells of itself when it is away.
-        if (!(error instanceof LedgerAway)) log.warn({ queue, err: error }, 'observer');
+        if (!(error instanceof LedgerUnavailableError)) log.warn({ queue, err: error }, 'observer');
         await sleep(1000, undefined, { signal }).catch(() => undefined);
       }
     }
@@ -97,17 +97,17 @@ export class Observer {
 
   async #handle(queue: string, { event, jobId }: QueueEvent): Promise<void> {
     const { redis, records } = this.#o;
-    const entry = `${keys.bull(queue)}:${queue}:${jobId}`;
+    const entry = `${keys.bullmqPrefix(queue)}:${queue}:${jobId}`;
     const [text = null, reason = null] = await redis.hmget(entry, 'data', 'failedReason');
     const data = readJobData(text);
     if (!data) return;
-    const job = await records.jobs.standing(data.userId, data.jobId);
+    const job = await records.jobs.status(data.userId, data.jobId);
     if (!job || job.run !== data.run) return;
     if (event === 'added') {
       if (!isTerminal(job.state)) await records.jobs.queued(data);
       return;
     }
-    if (isTerminal(job.state)) return records.jobs.tellEndAgain(data);
+    if (isTerminal(job.state)) return records.jobs.republishEnds(data);
     await this.#lostRun(data, readFailedReason(reason));
   }
 
@@ -115,9 +115,9 @@ export class Observer {
    * BullMQ gave the run up and its record does not know: its workers all died under it, or a Redis that was killed forgot
    * what the worker had said there and not what it then told BullMQ.
    */
-  async #lostRun(data: JobData, said: JobError | undefined): Promise<void> {
+  async #lostRun(data: JobData, reason: JobError | undefined): Promise<void> {
     const { records, log } = this.#o;
-    const error = said ?? failure('worker_lost');
+    const error = reason ?? failure('worker_lost');
     log.error({ jobId: data.jobId, requestId: data.requestId, userId: data.userId }, 'job lost its workers');
     for (const container of createsContainers(data.kind) ? containersOf(data) : []) {
       const record = await records.desktops.get(container);

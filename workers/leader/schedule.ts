@@ -34,7 +34,7 @@ export class Schedule {
     const { signal } = this.#stopped;
     this.#worker = new Worker(QUEUE, () => run(signal).then(() => undefined), {
       connection: redis,
-      prefix: keys.bull(QUEUE),
+      prefix: keys.bullmqPrefix(QUEUE),
       lockDuration: 10_000,
       stalledInterval: 5000,
       maxStalledCount: 5,

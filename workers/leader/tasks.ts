@@ -43,7 +43,7 @@ export type FleetTasks = {
  */
 export function fleetTasks(context: TaskContext): FleetTasks {
   const { config, stores, presence, followUp, metrics, log } = context;
-  const { queueRedis: redis, promptRedis, realtimePrompt, records, reservations, queue, ledger } = stores;
+  const { queueRedis: redis, failFastRedis, realtimeFailFast, records, reservations, queue, ledger } = stores;
   const observer = new Observer({ redis, records, metrics, log });
   const lostHosts = new LostHosts({
     redis,
@@ -67,7 +67,7 @@ export function fleetTasks(context: TaskContext): FleetTasks {
       {
         name: 'old keys',
         everyMs: HOUR_MS,
-        run: (signal) => renameOldKeys([promptRedis, realtimePrompt], log, signal),
+        run: (signal) => renameOldKeys([failFastRedis, realtimeFailFast], log, signal),
       },
     ],
     ledger: ledger && ledgerTasks(context, ledger),
@@ -76,7 +76,7 @@ export function fleetTasks(context: TaskContext): FleetTasks {
 }
 
 function ledgerTasks({ config, stores, metrics, log }: TaskContext, ledger: Ledger): LeaderTask[] {
-  const { promptRedis: redis, records, queue } = stores;
+  const { failFastRedis: redis, records, queue } = stores;
   const drain = new Drain({
     redis,
     ledger,

@@ -3,7 +3,7 @@ import { keys } from '@warmwind/shared/keys';
 import { createLog } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
 import { Records } from '@warmwind/shared/node/records';
-import { connectPatient, disconnect } from '@warmwind/shared/node/redis';
+import { connectQueueing, disconnect } from '@warmwind/shared/node/redis';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { loop } from '../loop.ts';
@@ -27,7 +27,7 @@ afterEach(async () => {
 
 /** What a process of its own has: `die` takes what it kept in memory with it. */
 function process() {
-  const events = connectPatient(line.realtime.url, 'test', log);
+  const events = connectQueueing(line.realtime.url, 'test', log);
   const publisher = new Publisher(events, log, () => {}, WAIT_MS);
   const die = async () => {
     publisher.close();
@@ -72,7 +72,7 @@ test('an end that a retry and a cancellation overtook reaches its room with the 
 
   const second = process();
   closing.push(second.die);
-  await second.records.jobs.tellEndAgain({ ...job.data, run: 2 });
+  await second.records.jobs.republishEnds({ ...job.data, run: 2 });
   const room = `job:${job.jobId}`;
   await waitFor('both ends', async () => (await ends(job, room)).length >= 2);
   expect((await ends(job, room)).toSorted()).toEqual(['job.cancelled 2', 'job.failed 1']);

@@ -3,15 +3,15 @@ import { keys } from '@warmwind/shared/keys';
 import { recordChanges } from '@warmwind/shared/ledger/changes';
 import { containersById, jobsById } from '@warmwind/shared/ledger/reads';
 import type { ContainerRow, JobRow } from '@warmwind/shared/ledger/rows';
-import { LedgerRefusal } from '@warmwind/shared/node/ledger';
+import { LedgerRefusalError } from '@warmwind/shared/node/ledger';
 import { answersApart } from './pages.ts';
-import type { Pass } from './reconcile.ts';
+import type { ReconcileContext } from './reconcile.ts';
 
 /** Records as rows. */
-export type Told = { jobs: JobRow[]; containers: ContainerRow[] };
+export type RecordRows = { jobs: JobRow[]; containers: ContainerRow[] };
 
 /** Does the record say more of the job than its row? */
-export function jobIsAhead(record: JobRow, row: JobRow | undefined): boolean {
+export function isNewerJob(record: JobRow, row: JobRow | undefined): boolean {
   if (!row || record.run !== row.run) return !row || record.run > row.run;
   if (row.finishedAt) return false;
   if (record.finishedAt) return true;
@@ -31,7 +31,7 @@ const RANK: Record<ContainerState, number> = {
 };
 
 /** Does the record say more of the desktop than its row? */
-export function containerIsAhead(record: ContainerRow, row: ContainerRow | undefined): boolean {
+export function isNewerContainer(record: ContainerRow, row: ContainerRow | undefined): boolean {
   if (!row) return true;
   if (row.endedAt || record.fence !== row.fence) return !row.endedAt && record.fence > row.fence;
   return record.state !== row.state && RANK[record.state] >= RANK[row.state];
@@ -41,27 +41,27 @@ export function containerIsAhead(record: ContainerRow, row: ContainerRow | undef
  * Records what the ledger should have learned by changes and did not. A row whose user's changes still wait is left to the
  * drain, which brings all of its history.
  */
-export async function recordAhead(pass: Pass, told: Told): Promise<void> {
-  const { redis, ledger } = pass;
-  const users = [...new Set([...told.jobs, ...told.containers].map(({ userId }) => userId))];
+export async function recordNewer(context: ReconcileContext, records: RecordRows): Promise<void> {
+  const { redis, ledger } = context;
+  const users = [...new Set([...records.jobs, ...records.containers].map(({ userId }) => userId))];
   if (users.length === 0) return;
   const lengths = redis.pipeline();
   for (const user of users) lengths.xlen(keys.changes(user));
-  const waiting = await answersApart<number>(pass, users.map(keys.changes), lengths.exec());
+  const waiting = await answersApart<number>(context, users.map(keys.changes), lengths.exec());
   const undrained = new Set(users.filter((_, i) => (waiting[i] ?? 0) > 0));
   // The mark that sends the drain to them may be what was lost.
   for (const user of undrained) await redis.zincrby(keys.changedUsers(), 1, user);
   // A change leaves Redis after the ledger has it: only now the rows tell whether it is lost.
-  const jobs = byId(await ledger.run((db) => jobsById(db, idsOf(told.jobs))));
-  const containers = byId(await ledger.run((db) => containersById(db, idsOf(told.containers))));
-  await record(pass, {
-    jobs: told.jobs.filter((job) => {
+  const jobs = byId(await ledger.run((db) => jobsById(db, idsOf(records.jobs))));
+  const containers = byId(await ledger.run((db) => containersById(db, idsOf(records.containers))));
+  await record(context, {
+    jobs: records.jobs.filter((job) => {
       const row = jobs.get(job.id);
-      return jobIsAhead(job, row) && !(row && undrained.has(job.userId));
+      return isNewerJob(job, row) && !(row && undrained.has(job.userId));
     }),
-    containers: told.containers.filter((desktop) => {
+    containers: records.containers.filter((desktop) => {
       const row = containers.get(desktop.id);
-      return containerIsAhead(desktop, row) && !(row && undrained.has(desktop.userId));
+      return isNewerContainer(desktop, row) && !(row && undrained.has(desktop.userId));
     }),
   });
 }
@@ -70,8 +70,8 @@ export const byId = <R extends { id: string }>(rows: R[]): Map<string, R> =>
   new Map(rows.map((row) => [row.id, row]));
 export const idsOf = (rows: { id: string }[]): string[] => rows.map(({ id }) => id);
 
-async function record(pass: Pass, { jobs, containers }: Told): Promise<void> {
-  const { ledger, log } = pass;
+async function record(context: ReconcileContext, { jobs, containers }: RecordRows): Promise<void> {
+  const { ledger, log } = context;
   if (jobs.length + containers.length === 0) return;
   try {
     await ledger.run((db) =>
@@ -85,18 +85,18 @@ async function record(pass: Pass, { jobs, containers }: Told): Promise<void> {
       }),
     );
   } catch (error) {
-    if (!(error instanceof LedgerRefusal)) throw error;
+    if (!(error instanceof LedgerRefusalError)) throw error;
     if (jobs.length + containers.length === 1) {
       log.error({ err: error, id: jobs[0]?.id ?? containers[0]?.id }, 'the ledger refuses a record');
       return;
     }
     // One of them is at fault: the others must not wait for it.
-    for (const job of jobs) await record(pass, { jobs: [job], containers: [] });
-    for (const container of containers) await record(pass, { jobs: [], containers: [container] });
+    for (const job of jobs) await record(context, { jobs: [job], containers: [] });
+    for (const container of containers) await record(context, { jobs: [], containers: [container] });
     return;
   }
-  for (const { finishedAt } of jobs) pass.count(finishedAt ? 'closed' : 'recorded');
-  for (const { endedAt } of containers) pass.count(endedAt ? 'closed' : 'recorded');
+  for (const { finishedAt } of jobs) context.count(finishedAt ? 'closed' : 'recorded');
+  for (const { endedAt } of containers) context.count(endedAt ? 'closed' : 'recorded');
 }
 
 /** The same each time the same state is found; a submission's own is the empty one. */

@@ -4,7 +4,7 @@ import { readUsage } from '@warmwind/shared/ledger/usage';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
-import { createFleet, type Fleet, killed, reached, told, types, type Worker } from '../testing/fleet.ts';
+import { createFleet, type Fleet, killed, reached, waitForEvents, types, type Worker } from '../testing/fleet.ts';
 import type { Submitted } from '../testing/submissions.ts';
 
 let fleet: Fleet;
@@ -53,7 +53,7 @@ test.each(['gone', 'silent'])(
     await waitFor('the end in the ledger', async () => (await desktop(stopped))?.state === 'stopped');
     await waitFor('the desktop in the ledger', async () => (await desktop(waits))?.state === 'running');
     expect((await desktop(waits))?.spec).toMatchObject({ memoryMb: 256 });
-    const ends = types(await told(fleet, waits, `job:${waits.jobId}`, 'job.completed'));
+    const ends = types(await waitForEvents(fleet, waits, `job:${waits.jobId}`, 'job.completed'));
     expect(ends.filter((type) => type === 'job.retrying')).toEqual([]);
     expect(await fleet.containers()).toHaveLength(2);
   },

@@ -8,11 +8,11 @@ const LISTS = ['wait', 'paused', 'active'] as const;
 const SORTED_SETS = ['prioritized', 'delayed'] as const;
 
 /** What BullMQ knows of a run: nothing; that it waits or runs; or when it finished, ms. */
-export type Known = 'no' | 'held' | number;
+export type QueuedRun = 'no' | 'held' | number;
 
-const place = (queue: string, name: string): string => `${keys.bull(queue)}:${queue}:${name}`;
+const place = (queue: string, name: string): string => `${keys.bullmqPrefix(queue)}:${queue}:${name}`;
 
-export async function lookUp(redis: Redis, runs: { queue: string; id: string }[]): Promise<Known[]> {
+export async function lookUp(redis: Redis, runs: { queue: string; id: string }[]): Promise<QueuedRun[]> {
   const pipeline = redis.pipeline();
   for (const { queue, id } of runs) pipeline.hmget(place(queue, id), 'timestamp', 'finishedOn');
   const found = await answers<(string | null)[]>(pipeline.exec());

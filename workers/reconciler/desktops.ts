@@ -5,9 +5,9 @@ import { type ContainerRow, containerRow } from '@warmwind/shared/ledger/rows';
 import { runningSince } from '../containers/running.ts';
 import { parseSpec } from '../containers/spec.ts';
 import { each } from '../each.ts';
-import { containerIsAhead, recordAhead } from './ahead.ts';
+import { isNewerContainer, recordNewer } from './ahead.ts';
 import { openRows, PAGE, readRows } from './pages.ts';
-import type { Pass } from './reconcile.ts';
+import type { ReconcileContext } from './reconcile.ts';
 
 const AT_ONCE = 8;
 
@@ -15,29 +15,29 @@ const AT_ONCE = 8;
  * Desktops that the ledger holds open: one that Redis has forgotten, or knows under an older placement, comes back; one
  * that has ended is closed. And those that hosts hold although the ledger knows their end.
  */
-export async function reconcileDesktops(pass: Pass): Promise<void> {
-  const { records, skip, count } = pass;
-  for await (const rows of openRows(pass, openContainers)) {
+export async function reconcileDesktops(context: ReconcileContext): Promise<void> {
+  const { records, skip, count } = context;
+  for await (const rows of openRows(context, openContainers)) {
     const asked = rows.map(({ userId, id }) => ({ key: keys.container(userId, id), userId }));
-    const known = await readRows(pass, asked, containerRow);
+    const known = await readRows(context, asked, containerRow);
     const compared = rows.map((row, i) => ({ containerId: row.id, row, record: known[i] }));
     const restore = async ({ row, record }: (typeof compared)[number]) => {
       if (!record || record.fence < row.fence) {
         if (await records.desktops.restore(row)) count('restored');
       } else if (record.state === 'starting' && row.state === 'running' && record.fence === row.fence) {
-        if (await saysRunning(pass, row)) count('restored');
+        if (await isRunningByRecord(context, row)) count('restored');
       }
     };
     await each(compared, AT_ONCE, restore, skip);
-    const ahead = known.filter((record, i) => record !== undefined && containerIsAhead(record, rows[i]));
-    await recordAhead(pass, { jobs: [], containers: ahead.filter((record) => record !== undefined) });
-    await followJobs(pass, rows);
+    const newer = known.filter((record, i) => record !== undefined && isNewerContainer(record, rows[i]));
+    await recordNewer(context, { jobs: [], containers: newer.filter((record) => record !== undefined) });
+    await followJobs(context, rows);
   }
-  await closeEnded(pass);
+  await closeEnded(context);
 }
 
 /** A Redis that lost its last seconds does not know that the start was done. */
-async function saysRunning({ records }: Pass, row: ContainerRow): Promise<boolean> {
+async function isRunningByRecord({ records }: ReconcileContext, row: ContainerRow): Promise<boolean> {
   const { userId, id: containerId, fence, width, height, startedAt, expiresAt } = row;
   if (!startedAt || !expiresAt) return false;
   const times = { startedAt: startedAt.getTime(), expiresAt: expiresAt.getTime() };
@@ -49,10 +49,10 @@ async function saysRunning({ records }: Pass, row: ContainerRow): Promise<boolea
  * A start or stop that is done by the ledger, and a desktop that does not know so: the desktop's own change was lost between
  * the two. And one on its way out that no host holds and no stop is after: its start was cancelled, and the follow-up lost.
  */
-async function followJobs({ ledger, records, skip, count }: Pass, rows: ContainerRow[]): Promise<void> {
-  const told = await ledger.run((db) => jobsOfDesktops(db, rows));
+async function followJobs({ ledger, records, skip, count }: ReconcileContext, rows: ContainerRow[]): Promise<void> {
+  const jobsOf = await ledger.run((db) => jobsOfDesktops(db, rows));
   const follow = async ({ userId, id: containerId, state, host }: ContainerRow) => {
-    const { started, stop } = told.get(containerId) ?? {};
+    const { started, stop } = jobsOf.get(containerId) ?? {};
     const abandoned = state === 'stopping' && !host && (!stop || stop.finishedAt !== null);
     const stopped = stop?.state === 'completed' || abandoned;
     if (!started?.finishedAt && !stopped) return;
@@ -70,20 +70,20 @@ async function followJobs({ ledger, records, skip, count }: Pass, rows: Containe
 }
 
 /** What a host holds although the ledger knows that it ended: Redis has forgotten the end. */
-async function closeEnded(pass: Pass): Promise<void> {
-  const { redis, ledger, records, signal } = pass;
+async function closeEnded(context: ReconcileContext): Promise<void> {
+  const { redis, ledger, records, signal } = context;
   for (const host of await redis.zrange(keys.hosts(), '0', '-1')) {
     const members = await records.desktops.ofHost(host);
     for (let from = 0; from < members.length && !signal.aborted; from += PAGE) {
       const ids = members.slice(from, from + PAGE).map(({ containerId }) => containerId);
       const rows = (await ledger.run((db) => containersById(db, ids))).filter((row) => row.endedAt);
-      await each(rows, AT_ONCE, (row) => closeDesktop(pass, row), pass.skip);
+      await each(rows, AT_ONCE, (row) => closeDesktop(context, row), context.skip);
     }
   }
 }
 
 /** Tells Redis of an end that the ledger knows. */
-export async function closeDesktop({ records, count }: Pass, row: ContainerRow): Promise<void> {
+export async function closeDesktop({ records, count }: ReconcileContext, row: ContainerRow): Promise<void> {
   const { userId, id: containerId, state: to, error, endReason } = row;
   const record = await records.desktops.get({ userId, containerId });
   if (!record || hasEnded(record.state)) return;

@@ -6,10 +6,10 @@ import type { JobEnd } from '@warmwind/shared/node/records';
 import type { JobData } from '@warmwind/shared/queues';
 import { each } from '../each.ts';
 import { readJobData } from '../runtime/data.ts';
-import { byId, recordAhead } from './ahead.ts';
+import { byId, recordNewer } from './ahead.ts';
 import { type Entry, entriesOf, queueNames } from './bull.ts';
 import { readRows } from './pages.ts';
-import type { Pass } from './reconcile.ts';
+import type { ReconcileContext } from './reconcile.ts';
 
 const AT_ONCE = 8;
 
@@ -17,23 +17,23 @@ const AT_ONCE = 8;
  * What waits or runs in the queues: a job that the ledger does not know is recorded, a run that has ended by the ledger
  * is closed and leaves its queue.
  */
-export async function reconcileEntries(pass: Pass): Promise<void> {
-  for (const queue of await queueNames(pass.redis)) {
-    for await (const entries of entriesOf(pass.redis, queue)) {
-      if (pass.signal.aborted) return;
-      const runs = entries.flatMap((entry) => runOf(entry, pass.until) ?? []);
+export async function reconcileEntries(context: ReconcileContext): Promise<void> {
+  for (const queue of await queueNames(context.redis)) {
+    for await (const entries of entriesOf(context.redis, queue)) {
+      if (context.signal.aborted) return;
+      const runs = entries.flatMap((entry) => runOf(entry, context.until) ?? []);
       if (runs.length === 0) continue;
       const ids = runs.map(({ data }) => data.jobId);
-      const rows = byId(await pass.ledger.run((db) => jobsById(db, ids)));
+      const rows = byId(await context.ledger.run((db) => jobsById(db, ids)));
       await recordUnknown(
-        pass,
+        context,
         runs.filter(({ data }) => !rows.has(data.jobId)).map(({ data }) => data),
       );
       const closed = async ({ id, data }: Run) => {
         const row = rows.get(data.jobId);
-        if (row?.finishedAt && row.run === data.run) await close(pass, queue, id, data, row);
+        if (row?.finishedAt && row.run === data.run) await close(context, queue, id, data, row);
       };
-      await each(runs, AT_ONCE, closed, pass.skip);
+      await each(runs, AT_ONCE, closed, context.skip);
     }
   }
 }
@@ -46,28 +46,28 @@ function runOf({ id, timestamp, data: text }: Entry, until: number): Run | undef
   return data && { id, data };
 }
 
-async function recordUnknown(pass: Pass, unknown: JobData[]): Promise<void> {
+async function recordUnknown(context: ReconcileContext, unknown: JobData[]): Promise<void> {
   if (unknown.length === 0) return;
   const jobs = await readRows(
-    pass,
+    context,
     unknown.map(({ userId, jobId }) => ({ key: keys.job(userId, jobId), userId })),
     jobRow,
   );
   const desktops = await readRows(
-    pass,
+    context,
     unknown.map(({ userId, containerId }) => ({ key: keys.container(userId, containerId), userId })),
     containerRow,
   );
   // Without a record it was withdrawn.
   const known = jobs.flatMap((job, i) => (job ? { job, container: desktops[i] } : []));
-  await recordAhead(pass, {
+  await recordNewer(context, {
     jobs: known.map(({ job }) => job),
     containers: known.flatMap(({ container }) => container ?? []),
   });
 }
 
 async function close(
-  { records, queue, count }: Pass,
+  { records, queue, count }: ReconcileContext,
   name: string,
   id: string,
   data: JobData,

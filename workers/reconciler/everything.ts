@@ -4,27 +4,27 @@ import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
 import { recordIdempotencyKeys } from '@warmwind/shared/ledger/submissions';
 import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
 import { z } from 'zod';
-import { recordAhead } from './ahead.ts';
+import { recordNewer } from './ahead.ts';
 import { allRecords, answers, answersApart, readable, scan } from './pages.ts';
-import type { Pass } from './reconcile.ts';
+import type { ReconcileContext } from './reconcile.ts';
 
 /** Records every job, desktop and idempotency key that Redis knows and the ledger does not, or knows less of. */
-export async function recordEverything(pass: Pass): Promise<void> {
-  await recordKeys(pass);
-  for await (const found of allRecords(pass, 'job')) {
-    const jobs = readable(pass, found, ({ user, record }) => jobRow(user, record));
-    await recordAhead(pass, { jobs, containers: [] });
+export async function recordAll(context: ReconcileContext): Promise<void> {
+  await recordKeys(context);
+  for await (const found of allRecords(context, 'job')) {
+    const jobs = readable(context, found, ({ user, record }) => jobRow(user, record));
+    await recordNewer(context, { jobs, containers: [] });
   }
-  for await (const found of allRecords(pass, 'container')) {
-    const containers = readable(pass, found, ({ user, record }) => containerRow(user, record));
-    await recordAhead(pass, { jobs: [], containers });
+  for await (const found of allRecords(context, 'container')) {
+    const containers = readable(context, found, ({ user, record }) => containerRow(user, record));
+    await recordNewer(context, { jobs: [], containers });
   }
 }
 
 /** Records what idempotency keys were used for, as far as Redis remembers it and the ledger does not. */
-async function recordKeys(pass: Pass): Promise<void> {
-  const { redis, ledger, count } = pass;
-  for await (const names of scan(pass, userKeyPattern('idem'))) {
+async function recordKeys(context: ReconcileContext): Promise<void> {
+  const { redis, ledger, count } = context;
+  for await (const names of scan(context, userKeyPattern('idem'))) {
     const owned = names.flatMap((key) => {
       const read = readUserKey(key);
       return read?.kind === 'idem' ? { key, userId: read.user, keyHash: read.id } : [];
@@ -34,10 +34,10 @@ async function recordKeys(pass: Pass): Promise<void> {
     const left = redis.pipeline();
     for (const { key } of owned) left.pttl(key);
     const asked = owned.map(({ key }) => key);
-    const found = await answersApart<string | null>(pass, asked, values.exec());
+    const found = await answersApart<string | null>(context, asked, values.exec());
     const leftMs = await answers<number>(left.exec());
     const entries = owned.map((entry, i) => ({ ...entry, value: found[i], leftMs: leftMs[i] ?? 0 }));
-    const used = readable(pass, entries, usedKey).flatMap((key) => key ?? []);
+    const used = readable(context, entries, usedKey).flatMap((key) => key ?? []);
     const recorded = used.length > 0 ? await ledger.run((db) => recordIdempotencyKeys(db, used)) : 0;
     for (let i = 0; i < recorded; i++) count('recorded');
   }

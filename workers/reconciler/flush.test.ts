@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { LABELS } from '../containers/spec.ts';
-import { createFleet, type Fleet, killed, reached, told, types } from '../testing/fleet.ts';
+import { createFleet, type Fleet, killed, reached, waitForEvents, types } from '../testing/fleet.ts';
 
 let fleet: Fleet;
 beforeEach(async () => {
@@ -61,7 +61,7 @@ test.each([3, 17])(
       return JSON.stringify(await containerIds()) === JSON.stringify(wanted);
     });
     for (const start of load) {
-      const room = await told(fleet, start, `container:${start.containerId}`, 'container.started');
+      const room = await waitForEvents(fleet, start, `container:${start.containerId}`, 'container.started');
       expect(types(room).filter((type) => type === 'container.started')).toHaveLength(1);
     }
 
@@ -69,7 +69,7 @@ test.each([3, 17])(
     await waitFor('the schedule', () => fleet.queue('cleanup').getJobScheduler('lost-hosts'));
     const stop = await fleet.stopDesktop(running[0] as (typeof running)[0]);
     await reached(fleet, stop, 'completed');
-    await told(fleet, stop, `job:${stop.jobId}`, 'job.completed');
+    await waitForEvents(fleet, stop, `job:${stop.jobId}`, 'job.completed');
     expect(await doubleEnds()).toEqual([]);
   },
   90_000,
@@ -85,7 +85,7 @@ test('a host that dies while Redis is wiped is given up all the same', async () 
   await killed(first);
   await fleet.queueRedis.client.flushall();
   await waitFor('it to be lost', async () => (await fleet.container(start))?.state === 'lost', 30_000);
-  const room = await told(fleet, start, `container:${start.containerId}`, 'container.lost');
+  const room = await waitForEvents(fleet, start, `container:${start.containerId}`, 'container.lost');
   expect(types(room).filter((type) => type === 'container.lost')).toHaveLength(1);
   await waitFor('the host to be forgotten', async () => {
     return (await fleet.queueRedis.client.zscore(keys.hosts(), 'a')) === null;

@@ -1,14 +1,14 @@
 import { keys } from '@warmwind/shared/keys';
 import { idempotencyKeysOf, openJobs } from '@warmwind/shared/ledger/reads';
 import { type JobRow, jobRow } from '@warmwind/shared/ledger/rows';
-import { bullJobId, hostOfQueue, JOB_DATA_VERSION } from '@warmwind/shared/queues';
+import { queueJobId, hostOfQueue, JOB_DATA_VERSION } from '@warmwind/shared/queues';
 import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
 import { each } from '../each.ts';
 import { enqueue } from '../runtime/enqueue.ts';
-import { jobIsAhead, recordAhead } from './ahead.ts';
+import { isNewerJob, recordNewer } from './ahead.ts';
 import { lookUp } from './bull.ts';
 import { answers, openRows, readRows } from './pages.ts';
-import type { Pass } from './reconcile.ts';
+import type { ReconcileContext } from './reconcile.ts';
 
 const AT_ONCE = 8;
 
@@ -16,17 +16,17 @@ const AT_ONCE = 8;
  * Jobs that the ledger holds open: one that Redis has forgotten comes back, one that has ended is closed, and one that
  * its queue does not hold is added again.
  */
-export async function reconcileJobs(pass: Pass): Promise<void> {
-  for await (const rows of openRows(pass, openJobs)) {
+export async function reconcileJobs(context: ReconcileContext): Promise<void> {
+  for await (const rows of openRows(context, openJobs)) {
     const asked = rows.map(({ userId, id }) => ({ key: keys.job(userId, id), userId }));
-    const records = await readRows(pass, asked, jobRow);
+    const records = await readRows(context, asked, jobRow);
     const lost = rows.filter((row, i) => isBehind(records[i], row));
-    await restore(pass, lost);
+    await restore(context, lost);
     const known = rows.map((row, i) => (lost.includes(row) ? row : (records[i] ?? row)));
-    const ahead = known.filter((record, i) => record !== rows[i] && jobIsAhead(record, rows[i]));
-    await recordAhead(pass, { jobs: ahead, containers: [] });
+    const newer = known.filter((record, i) => record !== rows[i] && isNewerJob(record, rows[i]));
+    await recordNewer(context, { jobs: newer, containers: [] });
     await addLost(
-      pass,
+      context,
       known.filter(({ finishedAt }) => !finishedAt),
     );
   }
@@ -36,7 +36,7 @@ export async function reconcileJobs(pass: Pass): Promise<void> {
 const isBehind = (record: JobRow | undefined, row: JobRow): boolean =>
   !record || record.run < row.run || (record.run === row.run && record.fence < row.fence);
 
-async function restore({ redis, ledger, records, skip, count }: Pass, rows: JobRow[]): Promise<void> {
+async function restore({ redis, ledger, records, skip, count }: ReconcileContext, rows: JobRow[]): Promise<void> {
   if (rows.length === 0) return;
   const restored = async (row: JobRow) => {
     if (await records.jobs.restore(row)) count('restored');
@@ -58,11 +58,11 @@ async function restore({ redis, ledger, records, skip, count }: Pass, rows: JobR
 }
 
 /** Adds those that their queue does not hold. One that it finished a moment ago is about to be told of: it is left alone. */
-async function addLost(pass: Pass, open: JobRow[]): Promise<void> {
-  const { redis, until, skip, count } = pass;
+async function addLost(context: ReconcileContext, open: JobRow[]): Promise<void> {
+  const { redis, until, skip, count } = context;
   const found = await lookUp(
     redis,
-    open.map(({ queue, id, run }) => ({ queue, id: bullJobId(id, run) })),
+    open.map(({ queue, id, run }) => ({ queue, id: queueJobId(id, run) })),
   );
   const missing = open.filter((_, i) => {
     const known = found[i];
@@ -78,7 +78,7 @@ async function addLost(pass: Pass, open: JobRow[]): Promise<void> {
     if (host) await redis.zadd(keys.hosts(), 'NX', Date.now(), host);
     const about = { containerId, ...(containerIds ? { containerIds } : {}) };
     const data = { version: JOB_DATA_VERSION, kind, userId, jobId, run, ...about, requestId };
-    await enqueue(pass.queue(queue), data, job.priority);
+    await enqueue(context.queue(queue), data, job.priority);
     count('reenqueued');
   };
   await each(missing, AT_ONCE, add, skip);

@@ -2,7 +2,7 @@ import { readUserKey, userKeyPattern } from '@warmwind/shared/keys';
 import type { Db } from '@warmwind/shared/ledger/db';
 import type { Fields } from '@warmwind/shared/ledger/rows';
 import { isRecordFault } from '@warmwind/shared/node/record-fault';
-import type { Pass } from './reconcile.ts';
+import type { ReconcileContext } from './reconcile.ts';
 
 /** Rows, records or queue entries looked at in one go. */
 export const PAGE = 200;
@@ -12,7 +12,7 @@ type ReadOpen<R> = (db: Db, until: Date, after: Cursor | undefined, limit: numbe
 
 /** All open rows that are old enough, the oldest first, a page at a time. */
 export async function* openRows<R extends Cursor>(
-  { ledger, until, signal }: Pass,
+  { ledger, until, signal }: ReconcileContext,
   read: ReadOpen<R>,
 ): AsyncGenerator<R[]> {
   let after: Cursor | undefined;
@@ -25,7 +25,7 @@ export async function* openRows<R extends Cursor>(
 }
 
 /** The keys that look like `pattern`, a page at a time. What comes or goes meanwhile may be missed, or seen twice. */
-export async function* scan({ redis, signal }: Pass, pattern: string): AsyncGenerator<string[]> {
+export async function* scan({ redis, signal }: ReconcileContext, pattern: string): AsyncGenerator<string[]> {
   let cursor = '0';
   do {
     const [next, names] = await redis.scan(cursor, 'MATCH', pattern, 'COUNT', PAGE);
@@ -36,39 +36,39 @@ export async function* scan({ redis, signal }: Pass, pattern: string): AsyncGene
 
 /** Every record of a kind that Redis has, with its owner, a page at a time. */
 export async function* allRecords(
-  pass: Pass,
+  context: ReconcileContext,
   kind: 'job' | 'container',
 ): AsyncGenerator<{ user: string; record: Fields }[]> {
-  for await (const names of scan(pass, userKeyPattern(kind))) {
+  for await (const names of scan(context, userKeyPattern(kind))) {
     const owned = names.flatMap((name) => {
       const key = readUserKey(name);
       return key?.kind === kind ? { name, user: key.user } : [];
     });
     const asked = owned.map(({ name: key, user: userId }) => ({ key, userId }));
-    const found = await readRows(pass, asked, (user, record) => ({ user, record }));
+    const found = await readRows(context, asked, (user, record) => ({ user, record }));
     yield found.flatMap((record) => record ?? []);
   }
 }
 
 /** What `make` makes of the records behind keys; `undefined` where there is none, or none that can be read. */
 export async function readRows<R>(
-  pass: Pick<Pass, 'redis' | 'skip'>,
+  context: Pick<ReconcileContext, 'redis' | 'skip'>,
   records: { key: string; userId: string }[],
   make: (userId: string, record: Fields) => R,
 ): Promise<(R | undefined)[]> {
-  const pipeline = pass.redis.pipeline();
+  const pipeline = context.redis.pipeline();
   for (const { key } of records) pipeline.hgetall(key);
   const names = records.map(({ key }) => key);
-  const found = await answersApart<Fields>(pass, names, pipeline.exec());
+  const found = await answersApart<Fields>(context, names, pipeline.exec());
   return records.map((asked, i) => {
     const record = found[i];
-    return record?.state ? readable(pass, [asked], ({ userId }) => make(userId, record))[0] : undefined;
+    return record?.state ? readable(context, [asked], ({ userId }) => make(userId, record))[0] : undefined;
   });
 }
 
 /** What `make` makes of each item; those that it throws for are left out. */
 export function readable<T extends object, R>(
-  { skip }: Pick<Pass, 'skip'>,
+  { skip }: Pick<ReconcileContext, 'skip'>,
   items: T[],
   make: (item: T) => R,
 ): R[] {
@@ -92,7 +92,7 @@ export async function answers<T>(reply: Promise<[Error | null, unknown][] | null
 
 /** A pipeline's answers, one a key; `undefined` for a key that can't be read. Rejects with any other error. */
 export async function answersApart<T>(
-  { skip }: Pick<Pass, 'skip'>,
+  { skip }: Pick<ReconcileContext, 'skip'>,
   names: string[],
   reply: Promise<[Error | null, unknown][] | null>,
 ): Promise<(T | undefined)[]> {

@@ -7,15 +7,15 @@ import { readUsage } from '@warmwind/shared/ledger/usage';
 import { Drain } from '@warmwind/shared/node/drain';
 import { createLog } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
-import { Records, type RunNews } from '@warmwind/shared/node/records';
-import { connectPatient, disconnect } from '@warmwind/shared/node/redis';
+import { Records, type RunUpdate } from '@warmwind/shared/node/records';
+import { connectQueueing, disconnect } from '@warmwind/shared/node/redis';
 import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
 import { Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
-import { createFleet, type Fleet, told } from '../testing/fleet.ts';
+import { createFleet, type Fleet, waitForEvents } from '../testing/fleet.ts';
 import type { Submitted } from '../testing/submissions.ts';
 import { Reconciler, type ReconcilerOptions } from './reconcile.ts';
 
@@ -31,8 +31,8 @@ const workers: Worker[] = [];
 
 beforeAll(async () => {
   fleet = await createFleet();
-  redis = connectPatient(fleet.queueRedis.url, 'test', log);
-  realtime = connectPatient(fleet.realtime.url, 'test', log);
+  redis = connectQueueing(fleet.queueRedis.url, 'test', log);
+  realtime = connectQueueing(fleet.realtime.url, 'test', log);
   records = new Records(redis, new Publisher(realtime, log), fleet.ledger);
   drain = new Drain({ redis, ledger: fleet.ledger, log });
 }, ENGINE_WITHIN_MS);
@@ -77,14 +77,14 @@ const drained = async () => {
 const forgetChanges = ({ userId }: Submitted) => redis.del(keys.changes(userId), keys.changedUsers());
 
 /** A BullMQ worker that knows nothing of records. */
-const bull = (work: () => Promise<unknown>) => {
-  const options = { connection: redis, prefix: keys.bull('containers') };
+const losingQueue = (work: () => Promise<unknown>) => {
+  const options = { connection: redis, prefix: keys.bullmqPrefix('containers') };
   workers.push(new Worker('containers', work, options));
 };
 /** A desktop that host `a` has placed, and the ledger knows so. */
 const placed = async () => {
   const start = await fleet.startDesktop();
-  const placement = await records.desktops.place(start, {
+  const placement = await records.desktops.assign(start, {
     fence: 0,
     host: 'a',
     boot: 'boot',
@@ -105,9 +105,9 @@ test('what agrees is left alone', async () => {
 });
 
 test('what ended lately is told again once Redis was another process, as it may have forgotten what was to be told', async () => {
-  const news: RunNews[] = [];
+  const updates: RunUpdate[] = [];
   const publisher = new Publisher(realtime, log);
-  const telling = new Records(redis, publisher, fleet.ledger, async (one) => void news.push(one));
+  const telling = new Records(redis, publisher, fleet.ledger, async (one) => void updates.push(one));
   const start = await fleet.startDesktop();
   await redis.hset(keys.job(start.userId, start.jobId), 'webhookUrl', 'http://hooks.test/');
   await fleet.postgres.sql`update jobs set webhook_url = 'http://hooks.test/'`;
@@ -120,13 +120,13 @@ test('what ended lately is told again once Redis was another process, as it may 
   const row = await rowOf(start);
   const ref = { userId: start.userId, jobId: start.jobId, run: 1 };
   // Its entry in the queue, which has ended, was told of before.
-  const before = news.length;
-  expect(news.slice(-2)).toMatchObject([
+  const before = updates.length;
+  expect(updates.slice(-2)).toMatchObject([
     { ref, webhook: true, at: row?.startedAt?.getTime(), attemptsMade: 0, end: undefined },
     { ref, webhook: true, at: row?.finishedAt?.getTime(), end: { state: 'cancelled' } },
   ]);
   await ours.reconcile();
-  expect(news).toHaveLength(before);
+  expect(updates).toHaveLength(before);
   publisher.close();
 });
 
@@ -181,7 +181,7 @@ describe('a job that the ledger holds open', () => {
     const start = await fleet.startDesktop();
     const entry = await fleet.queue('containers').getJob(start.jobId);
     await redis.hset(`ww:{containers}:containers:${start.jobId}`, 'opts', JSON.stringify({ attempts: 1 }));
-    bull(work);
+    losingQueue(work);
     await waitFor('it to be finished', async () => (await entry?.getState()) === state);
     await workers.splice(0)[0]?.close();
     await fleet.postgres.sql`update jobs set created_at = created_at - interval '1 hour'`;
@@ -199,7 +199,7 @@ describe('a job that the ledger holds open', () => {
     const until = new Promise<void>((resolve) => {
       release = resolve;
     });
-    bull(() => until);
+    losingQueue(() => until);
     await waitFor('it to be held', async () => (await fleet.queue('containers').getActiveCount()) === 1);
     expect(await reconcile()).toEqual(NOTHING);
     expect(await waiting()).not.toContain(held.jobId);
@@ -281,7 +281,7 @@ describe('an entry of a queue', () => {
     expect(await reconcile()).toMatchObject({ closed: 1 });
     expect(await fleet.job(start)).toMatchObject({ state: 'failed', error });
     expect(await waiting()).toEqual([]);
-    await told(fleet, start, `job:${start.jobId}`, 'job.failed');
+    await waitForEvents(fleet, start, `job:${start.jobId}`, 'job.failed');
     expect(await reconcile()).toMatchObject({ closed: 0, reenqueued: 0 });
   });
 
@@ -341,7 +341,7 @@ describe('a desktop', () => {
     await fleet.realtime.client.flushall();
     expect(await reconcile()).toMatchObject({ closed: 1 });
     expect(await desktopRecord(start)).toMatchObject({ state: 'stopped' });
-    await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
+    await waitForEvents(fleet, start, `container:${start.containerId}`, 'container.stopped');
     await drained();
     expect(await reconcile()).toEqual(NOTHING);
   });
@@ -367,7 +367,7 @@ describe('a desktop', () => {
     await redis.zadd(keys.hosts(), Date.now(), 'a');
     expect(await reconcile()).toMatchObject({ closed: 1 });
     expect(await desktopRecord(start)).toMatchObject({ state: 'stopped', endReason: 'idle' });
-    const events = await told(fleet, start, `container:${start.containerId}`, 'container.stopped');
+    const events = await waitForEvents(fleet, start, `container:${start.containerId}`, 'container.stopped');
     expect(events.at(-1)?.data).toMatchObject({ reason: 'idle' });
   });
 });

@@ -6,10 +6,10 @@ import type { Redis } from 'ioredis';
 import type { Skip } from '../skip.ts';
 import { reconcileDesktops } from './desktops.ts';
 import { reconcileEntries } from './entries.ts';
-import { recordEverything } from './everything.ts';
+import { recordAll } from './everything.ts';
 import { reconcileJobs } from './jobs.ts';
-import { closeStale } from './stale.ts';
-import { tellEnded } from './told.ts';
+import { closeStaleRecords } from './stale.ts';
+import { republishRecentEnds } from './told.ts';
 
 /**
  * What was put right: a run that its queue had lost was added again, a record that Redis had lost came back, an end that
@@ -35,7 +35,7 @@ export type ReconcilerOptions = {
 };
 
 /** One pass: what its parts share. */
-export type Pass = Omit<ReconcilerOptions, 'onReconciled'> & {
+export type ReconcileContext = Omit<ReconcilerOptions, 'onReconciled'> & {
   /** What was created, or finished in its queue, after this is left alone, ms. */
   until: number;
   signal: AbortSignal;
@@ -68,7 +68,7 @@ export class Reconciler {
   } = {}): Promise<ReconciledCounts> {
     const counts: ReconciledCounts = { reenqueued: 0, restored: 0, closed: 0, recorded: 0 };
     const { onReconciled, ...options } = this.#o;
-    const pass: Pass = {
+    const pass: ReconcileContext = {
       ...options,
       until: Date.now() - options.afterMs,
       signal,
@@ -79,8 +79,8 @@ export class Reconciler {
     };
     const server = /run_id:(\w+)/.exec(await pass.redis.info('server'))?.[1];
     const steps = [reconcileDesktops, reconcileJobs, reconcileEntries];
-    if (full) steps.unshift(recordEverything);
-    if (server !== this.#seen) steps.push(closeStale, tellEnded);
+    if (full) steps.unshift(recordAll);
+    if (server !== this.#seen) steps.push(closeStaleRecords, republishRecentEnds);
     for (const step of steps) {
       if (!signal.aborted) await step(pass);
     }

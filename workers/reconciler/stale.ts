@@ -5,16 +5,16 @@ import { byId, idsOf } from './ahead.ts';
 import { closeDesktop } from './desktops.ts';
 import { endOf } from './entries.ts';
 import { allRecords, readable } from './pages.ts';
-import type { Pass } from './reconcile.ts';
+import type { ReconcileContext } from './reconcile.ts';
 
 /**
  * What Redis holds open and the ledger knows to have ended, wherever it is: a Redis that lost its last seconds has such
  * records, and nothing else leads to them.
  */
-export async function closeStale(pass: Pass): Promise<void> {
-  const { ledger, records, skip, count } = pass;
-  for await (const found of allRecords(pass, 'job')) {
-    const open = readable(pass, found, ({ user, record }) => jobRow(user, record)).filter(
+export async function closeStaleRecords(context: ReconcileContext): Promise<void> {
+  const { ledger, records, skip, count } = context;
+  for await (const found of allRecords(context, 'job')) {
+    const open = readable(context, found, ({ user, record }) => jobRow(user, record)).filter(
       (job) => !job.finishedAt,
     );
     if (open.length === 0) continue;
@@ -27,13 +27,13 @@ export async function closeStale(pass: Pass): Promise<void> {
     };
     await each(open, 1, close, skip);
   }
-  for await (const found of allRecords(pass, 'container')) {
-    const open = readable(pass, found, ({ user, record }) => containerRow(user, record)).filter(
+  for await (const found of allRecords(context, 'container')) {
+    const open = readable(context, found, ({ user, record }) => containerRow(user, record)).filter(
       (one) => !one.endedAt,
     );
     if (open.length === 0) continue;
     const rows = await ledger.run((db) => containersById(db, idsOf(open)));
     const ended = rows.filter((row) => row.endedAt);
-    await each(ended, 1, (row) => closeDesktop(pass, row), skip);
+    await each(ended, 1, (row) => closeDesktop(context, row), skip);
   }
 }

@@ -1,4 +1,4 @@
-import type { Records, Standing } from '@warmwind/shared/node/records';
+import type { Records, RunStatus } from '@warmwind/shared/node/records';
 import type { JobData } from '@warmwind/shared/queues';
 import type { Cancelled } from '@warmwind/shared/records';
 import type { Delivery } from './delivery.ts';
@@ -40,9 +40,9 @@ export class ActiveDeliveries {
       data && fence !== undefined && !abort.signal.aborted ? [{ data, fence, abort }] : [],
     );
     if (claimed.length === 0) return;
-    const standings = await records.jobs.standings(claimed.map(({ data }) => data));
+    const statuses = await records.jobs.statuses(claimed.map(({ data }) => data));
     for (const [i, { data, fence, abort }] of claimed.entries()) {
-      const reason = abortReason(data, fence, standings[i]);
+      const reason = abortReason(data, fence, statuses[i]);
       if (reason) abort.abort(reason);
     }
   }
@@ -55,7 +55,7 @@ export class ActiveDeliveries {
 }
 
 /** Why a claimed run must stop, if it must. */
-function abortReason(data: JobData, fence: number, now: Standing | undefined): AbortReason | undefined {
+function abortReason(data: JobData, fence: number, now: RunStatus | undefined): AbortReason | undefined {
   if (!now) return undefined;
   if (now.run === data.run && now.state === 'cancelled') return 'cancelled';
   if (now.run > data.run || now.fence > fence) return 'lock-lost';

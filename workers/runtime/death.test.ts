@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { reached, told, types } from '../testing/fleet.ts';
+import { reached, waitForEvents, types } from '../testing/fleet.ts';
 import { createLine, type Line } from '../testing/line.ts';
 
 const SOLO = fileURLToPath(import.meta.resolve('../testing/solo.ts'));
@@ -44,7 +44,7 @@ test('a job under which every worker dies ends failed after a few of them, is to
   expect(await reached(line, job, 'failed', 40_000)).toMatchObject({
     error: { code: 'worker_lost', retryable: true },
   });
-  const events = await told(line, job, `job:${job.jobId}`, 'job.failed');
+  const events = await waitForEvents(line, job, `job:${job.jobId}`, 'job.failed');
   expect(types(events).filter((type) => type === 'job.failed')).toHaveLength(1);
   const { active, waiting, prioritized, delayed } = await line.queue(QUEUE).getJobCounts();
   expect({ active, waiting, prioritized, delayed }).toEqual({

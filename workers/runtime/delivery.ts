@@ -1,7 +1,7 @@
 import { createsContainers, type JobKind } from '@warmwind/shared/contract/registry';
 import { isTerminal } from '@warmwind/shared/jobs';
 import { readLag } from '@warmwind/shared/ledger/reads';
-import { type Ledger, LedgerAway } from '@warmwind/shared/node/ledger';
+import { type Ledger, LedgerUnavailableError } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { Claim, Records } from '@warmwind/shared/node/records';
 import { ATTEMPT_TIMEOUT_MS, JOB_OPTIONS, type JobData } from '@warmwind/shared/queues';
@@ -10,7 +10,7 @@ import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import type { Metrics } from '../metrics.ts';
 import { parseJobData, readAnyJobData } from './data.ts';
 import { classify, failedReason, failure } from './failures.ts';
-import { type AbortReason, Cancelled, Forwarded, HandBack, reasonOf } from './outcome.ts';
+import { type AbortReason, CancelledError, ForwardedError, RequeueError, reasonOf } from './outcome.ts';
 
 /** A handler that has been told to stop gets this long, ms; then its job is settled without it. */
 const ABORT_GRACE_MS = 20_000;
@@ -82,15 +82,15 @@ export class Runtime {
     const { records, metrics } = this.#deps;
     const data = parseJobData(job.data);
     if (data === 'newer') {
-      return (await this.#hasEnded(job)) ? null : this.handBack(delivery, NEWER_VERSION_DELAY_MS);
+      return (await this.#hasEnded(job)) ? null : this.requeue(delivery, NEWER_VERSION_DELAY_MS);
     }
     if (data === 'invalid') throw new UnrecoverableError(failedReason(failure('invalid_job')));
     delivery.data = data;
 
     const claim = await this.#claim(job, data);
-    if (claim === 'later') return this.handBack(delivery, LEDGER_AWAY_DELAY_MS);
+    if (claim === 'later') return this.requeue(delivery, LEDGER_AWAY_DELAY_MS);
     if (claim.verdict !== 'ok') {
-      await records.jobs.tellEndAgain(data);
+      await records.jobs.republishEnds(data);
       return null;
     }
     const { fence } = claim;
@@ -124,12 +124,12 @@ export class Runtime {
   async #hasEnded(job: Job): Promise<boolean> {
     const data = readAnyJobData(job.data);
     if (!data) return false;
-    const now = await this.#deps.records.jobs.standing(data.userId, data.jobId).catch(unlessAway);
+    const now = await this.#deps.records.jobs.status(data.userId, data.jobId).catch(unlessAway);
     return now !== undefined && (now.run > data.run || (now.run === data.run && isTerminal(now.state)));
   }
 
   /** The delivery is another's to make, after `delayMs`: no attempt is spent. */
-  async handBack({ job, token }: Delivery, delayMs = 0): Promise<never> {
+  async requeue({ job, token }: Delivery, delayMs = 0): Promise<never> {
     await job.moveToDelayed(Date.now() + delayMs, token);
     throw new DelayedError();
   }
@@ -143,7 +143,7 @@ export class Runtime {
       if (createsContainers(data.kind)) this.#ledgerAway = false;
       return claim;
     } catch (error) {
-      if (!(error instanceof LedgerAway)) throw error;
+      if (!(error instanceof LedgerUnavailableError)) throw error;
       this.#ledgerAway = true;
       return 'later';
     }
@@ -186,11 +186,11 @@ export class Runtime {
     const { attemptsMade } = delivery.job;
     const outcome = (name: string) => metrics.jobs.inc({ kind: data.kind, outcome: name });
     const reason = reasonOf(signal);
-    if (error instanceof Forwarded) {
+    if (error instanceof ForwardedError) {
       outcome('forwarded');
       return null;
     }
-    if (error instanceof Cancelled || reason === 'cancelled') {
+    if (error instanceof CancelledError || reason === 'cancelled') {
       outcome('cancelled');
       await records.jobs.end(data, { state: 'cancelled' }, fence, attemptsMade);
       return null;
@@ -202,40 +202,40 @@ export class Runtime {
     }
     if (reason === 'shutdown' || isHandBack(error)) {
       outcome('handed_back');
-      this.#ledgerAway ||= error instanceof LedgerAway;
+      this.#ledgerAway ||= error instanceof LedgerUnavailableError;
       // A record that only the ledger has is the reconciler's.
-      const verdict = await records.jobs.handBack(data, fence).catch(unlessAway);
+      const verdict = await records.jobs.requeue(data, fence).catch(unlessAway);
       if (verdict === 'ended') return null;
-      const onDelayed = error instanceof HandBack ? error.onDelayed : undefined;
-      return await this.handBack(delivery, delayOf(error)).finally(() => onDelayed?.());
+      const onDelayed = error instanceof RequeueError ? error.onDelayed : undefined;
+      return await this.requeue(delivery, delayOf(error)).finally(() => onDelayed?.());
     }
-    const told = reason === 'timed-out' ? failure('timed_out') : classify(error);
+    const jobError = reason === 'timed-out' ? failure('timed_out') : classify(error);
     const attempts = attemptsMade + 1;
     if (willRetry(error)) {
       outcome('retried');
-      context.log.warn({ err: error, code: told.code, attempts }, 'attempt failed');
+      context.log.warn({ err: error, code: jobError.code, attempts }, 'attempt failed');
       const delayMs = JOB_OPTIONS.backoff.delay * 2 ** (attempts - 1);
-      const verdict = await records.jobs.retry(data, fence, attempts, told, delayMs);
+      const verdict = await records.jobs.retry(data, fence, attempts, jobError, delayMs);
       if (verdict === 'ended') return null;
-      throw new Error(failedReason(told));
+      throw new Error(failedReason(jobError));
     }
     const state = reason === 'timed-out' ? 'timed_out' : 'failed';
     outcome(state);
-    context.log.error({ err: error, code: told.code, attempts }, 'job failed');
-    await records.jobs.end(data, { state, error: told }, fence, attempts);
-    throw new UnrecoverableError(failedReason(told));
+    context.log.error({ err: error, code: jobError.code, attempts }, 'job failed');
+    await records.jobs.end(data, { state, error: jobError }, fence, attempts);
+    throw new UnrecoverableError(failedReason(jobError));
   }
 }
 
-const isHandBack = (error: unknown): boolean => error instanceof HandBack || error instanceof LedgerAway;
+const isHandBack = (error: unknown): boolean => error instanceof RequeueError || error instanceof LedgerUnavailableError;
 
 function delayOf(error: unknown): number {
-  if (error instanceof LedgerAway) return LEDGER_AWAY_DELAY_MS;
-  return error instanceof HandBack ? error.delayMs : 0;
+  if (error instanceof LedgerUnavailableError) return LEDGER_AWAY_DELAY_MS;
+  return error instanceof RequeueError ? error.delayMs : 0;
 }
 
 function unlessAway(error: unknown): undefined {
-  if (!(error instanceof LedgerAway)) throw error;
+  if (!(error instanceof LedgerUnavailableError)) throw error;
 }
 
 const isLastAttempt = (job: Job): boolean => job.attemptsMade + 1 >= (job.opts.attempts ?? 1);

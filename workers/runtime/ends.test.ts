@@ -3,7 +3,7 @@ import { isTerminalEvent, type StoredEvent } from '@warmwind/shared/events';
 import { newId } from '@warmwind/shared/ids';
 import { isTerminal } from '@warmwind/shared/jobs';
 import { keys } from '@warmwind/shared/keys';
-import { connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { connectFailFast, disconnect } from '@warmwind/shared/node/redis';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
@@ -14,7 +14,7 @@ import { Observer } from '../leader/observer.ts';
 import { createLine, type Line } from '../testing/line.ts';
 import type { Submitted } from '../testing/submissions.ts';
 import type { Handler } from './delivery.ts';
-import { JobFailure } from './failures.ts';
+import { JobFailureError } from './failures.ts';
 import type { JobWorker } from './worker.ts';
 
 const QUEUE = 'ai-inference';
@@ -56,7 +56,7 @@ const handler: Handler = async ({ data, signal, progress }) => {
     await sleep(4);
   }
   if (plan.does === 'fails' || (plan.does === 'fails once' && data.run === 1)) {
-    throw new JobFailure(plan.deaf ? 'internal' : 'model_missing');
+    throw new JobFailureError(plan.deaf ? 'internal' : 'model_missing');
   }
   return { run: data.run };
 };
@@ -75,7 +75,7 @@ const hire = (): JobWorker => {
 beforeAll(async () => {
   line = await createLine();
   const { redis, records, metrics, queue, log } = line;
-  const prompt = connectPrompt(line.queueRedis.url, 'test', log);
+  const prompt = connectFailFast(line.queueRedis.url, 'test', log);
   const followUp = new CancellationFollowUp({ redis, records, queue, log, endContainer: async () => {} });
   const observer = new Observer({ redis, records, metrics, log });
   const leader = new Leader({
@@ -139,7 +139,7 @@ async function settled(job: Submitted): Promise<StoredEvent[]> {
 }
 
 /** Each run ended once, in the log as in the record, and said nothing after it. */
-async function judge(job: Submitted, events: StoredEvent[]): Promise<void> {
+async function checkEnd(job: Submitted, events: StoredEvent[]): Promise<void> {
   const record = await line.job(job);
   for (let run = 1; run <= (record?.run ?? 0); run++) {
     const own = events.filter((event) => event.run === run);
@@ -167,7 +167,7 @@ test('whatever happens at once to a job, each of its runs ends once, in record a
       for (const job of jobs) {
         await settled(job);
         await sleep(100);
-        await judge(job, await settled(job));
+        await checkEnd(job, await settled(job));
       }
     }),
     { seed: SEED, numRuns: RUNS, endOnFailure: true },

@@ -1,4 +1,4 @@
-import { bullJobId, type JobData, runOptions } from '@warmwind/shared/queues';
+import { queueJobId, type JobData, runOptions } from '@warmwind/shared/queues';
 import type { Queue } from 'bullmq';
 
 /**
@@ -7,7 +7,7 @@ import type { Queue } from 'bullmq';
  * @param priority as its record has it
  */
 export async function enqueue(queue: Queue, data: JobData, priority: number): Promise<void> {
-  await queue.remove(bullJobId(data.jobId, data.run)).catch(() => undefined);
+  await queue.remove(queueJobId(data.jobId, data.run)).catch(() => undefined);
   await queue.add(data.kind, data, runOptions({ ...data, priority }));
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { classify, failedReason, failure, JobFailure, readFailedReason } from './failures.ts';
+import { classify, failedReason, failure, JobFailureError, readFailedReason } from './failures.ts';
 
 test.each(['image_missing', 'timed_out', 'worker_lost'] as const)(
   'BullMQ keeps the code of a failure, and the code alone decides what it is read as: %s',
@@ -27,7 +27,7 @@ test.each([
   [{ statusCode: 500, message: 'timed_out' }, 'engine_unavailable'],
   [{ code: 'ECONNREFUSED', message: 'no such image' }, 'engine_unavailable'],
   [new Error('image_missing'), 'internal'],
-  [new JobFailure('image_missing', new Error('engine_busy')), 'image_missing'],
+  [new JobFailureError('image_missing', new Error('engine_busy')), 'image_missing'],
 ])('an error is classified by its status or code, never by its text: %o', (error, code) => {
   expect(classify(error)).toEqual(failure(code as Parameters<typeof failure>[0]));
 });

@@ -95,7 +95,7 @@ export function readFailedReason(reason: string | null): JobError | undefined {
 }
 
 /** A failure whose kind is known where it is thrown. `cause` is for logs only. */
-export class JobFailure extends Error {
+export class JobFailureError extends Error {
   override name = 'JobFailure';
   readonly code: FailureCode;
 
@@ -109,7 +109,7 @@ const TRANSIENT = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETI
 
 /** Any error → what its owner is told, and whether another attempt may help. */
 export function classify(error: unknown): JobError {
-  if (error instanceof JobFailure) return failure(error.code);
+  if (error instanceof JobFailureError) return failure(error.code);
   const { statusCode, code } = (error ?? {}) as { statusCode?: unknown; code?: unknown };
   if (typeof statusCode === 'number') {
     // Something of the desktop has gone or is held by another call. That an image is missing is found where it is used.

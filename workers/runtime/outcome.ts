@@ -1,5 +1,5 @@
 /** Thrown by a handler: the job waits again for `delayMs`, no attempt is spent. */
-export class HandBack extends Error {
+export class RequeueError extends Error {
   override name = 'HandBack';
   readonly delayMs: number;
   /** Runs once the job is delayed; must not reject. */
@@ -13,12 +13,12 @@ export class HandBack extends Error {
 }
 
 /** Thrown by a handler: the run ends `cancelled`. */
-export class Cancelled extends Error {
+export class CancelledError extends Error {
   override name = 'Cancelled';
 }
 
 /** Thrown by a handler: the run goes on in another queue, this delivery is done. */
-export class Forwarded extends Error {
+export class ForwardedError extends Error {
   override name = 'Forwarded';
 }
 

@@ -25,7 +25,7 @@ return 0
  * window in ms, how long ago the turn was taken in ms, the user whose it was ('' for a turn that was not counted).
  * → 1 when it did.
  */
-const giveTurnBackScript = /* lua */ `
+const releaseTurnScript = /* lua */ `
 local left = redis.call('PTTL', KEYS[1])
 if left <= 0 or tonumber(ARGV[1]) - left < tonumber(ARGV[2]) then return 0 end
 if tonumber(redis.call('GET', KEYS[1])) <= 0 then return 0 end
@@ -46,7 +46,7 @@ export const takeTurn = defineScript({
 });
 
 export const returnTurn = defineScript({
-  lua: giveTurnBackScript,
+  lua: releaseTurnScript,
   keys,
   args: z.object({ windowMs: z.number(), agoMs: z.number(), user: z.string() }),
   answer: z.number(),

@@ -13,7 +13,7 @@ export class Turns {
   /** @param redis a connection to the queue Redis */
   constructor(redis: Redis, queue: string, limiter: RateLimiterOptions) {
     this.#redis = redis;
-    this.#key = { limiter: `${keys.bull(queue)}:${queue}:limiter` };
+    this.#key = { limiter: `${keys.bullmqPrefix(queue)}:${queue}:limiter` };
     this.#limiter = limiter;
   }
 
@@ -29,7 +29,7 @@ export class Turns {
    * A turn that was taken at `takenAt` (ms since 1970) was for nothing: another job may have it. Never rejects.
    * @param user whose it was counted as, if it was
    */
-  async giveBack(takenAt: number, user = ''): Promise<void> {
+  async release(takenAt: number, user = ''): Promise<void> {
     const agoMs = Math.max(0, Date.now() - takenAt);
     const args = { windowMs: this.#limiter.duration, agoMs, user };
     await runScript(this.#redis, returnTurn, this.#key, args).catch(() => undefined);

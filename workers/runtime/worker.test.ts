@@ -4,11 +4,11 @@ import type { JobData } from '@warmwind/shared/queues';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { CancellationSubscriber } from '../cancellation/subscriber.ts';
-import { reached, told, types } from '../testing/fleet.ts';
+import { reached, waitForEvents, types } from '../testing/fleet.ts';
 import { createLine, type Line } from '../testing/line.ts';
 import type { Handler } from './delivery.ts';
-import { JobFailure } from './failures.ts';
-import { Cancelled } from './outcome.ts';
+import { JobFailureError } from './failures.ts';
+import { CancelledError } from './outcome.ts';
 
 let line: Line;
 beforeEach(async () => {
@@ -29,8 +29,8 @@ test('a failure that may pass is tried again, one that will not fails at once; e
   let attempts = 0;
   line.work(async () => {
     attempts += 1;
-    if (attempts === 1) throw new JobFailure('engine_unavailable');
-    throw new JobFailure('image_missing');
+    if (attempts === 1) throw new JobFailureError('engine_unavailable');
+    throw new JobFailureError('image_missing');
   });
   const job = await line.startDesktop();
   expect(await reached(line, job, 'delayed')).toMatchObject({ attemptsMade: 1 });
@@ -38,11 +38,11 @@ test('a failure that may pass is tried again, one that will not fails at once; e
     attemptsMade: 2,
     error: { code: 'image_missing', retryable: false },
   });
-  const events = await told(line, job, `job:${job.jobId}`, 'job.failed');
+  const events = await waitForEvents(line, job, `job:${job.jobId}`, 'job.failed');
   expect(types(events)).toEqual(['job.queued', 'job.active', 'job.retrying', 'job.active', 'job.failed']);
   const kept = await waitFor('BullMQ to keep the failure', async () => {
-    const bull = await line.queue('containers').getJob(job.jobId);
-    return (await bull?.isFailed()) ? bull?.failedReason : undefined;
+    const queued = await line.queue('containers').getJob(job.jobId);
+    return (await queued?.isFailed()) ? queued?.failedReason : undefined;
   });
   expect(kept).toMatch(/^image_missing: /);
 });
@@ -51,13 +51,13 @@ test('an attempt that takes too long is stopped, and the last one ends the job t
   line.work(untilAborted, { attemptTimeoutMs: 100 });
   const job = await line.startDesktop();
   await reached(line, job, 'delayed');
-  const bull = await line.queue('containers').getJob(job.jobId);
+  const queued = await line.queue('containers').getJob(job.jobId);
   await waitFor('the second attempt', async () => {
-    await bull?.promote().catch(() => undefined);
+    await queued?.promote().catch(() => undefined);
     return (await line.job(job))?.attemptsMade === 2;
   });
   await waitFor('the end', async () => {
-    await bull?.promote().catch(() => undefined);
+    await queued?.promote().catch(() => undefined);
     return (await line.job(job))?.state === 'timed_out';
   });
   expect(await line.job(job)).toMatchObject({ attemptsMade: 3, error: { code: 'timed_out' } });
@@ -78,11 +78,11 @@ test('a cancelled run ends cancelled, and its queue holds nothing of it that cou
   let attempts = 0;
   line.work(async () => {
     attempts += 1;
-    throw new Cancelled();
+    throw new CancelledError();
   });
   const job = await line.startDesktop();
   await reached(line, job, 'cancelled');
-  await told(line, job, `job:${job.jobId}`, 'job.cancelled');
+  await waitForEvents(line, job, `job:${job.jobId}`, 'job.cancelled');
   const queue = line.queue('containers');
   await waitFor('the delivery to end', async () => (await queue.getJobState(job.jobId)) === 'completed');
   expect(await queue.getJobCounts('waiting', 'prioritized', 'delayed', 'active')).toEqual({
@@ -108,7 +108,7 @@ test('a run that is cancelled while it is worked on is told so at once, and ends
   });
   await line.cancel(job);
   await waitFor('the delivery to end', async () => (await line.queue('containers').getActiveCount()) === 0);
-  const events = await told(line, job, `job:${job.jobId}`, 'job.cancelled');
+  const events = await waitForEvents(line, job, `job:${job.jobId}`, 'job.cancelled');
   expect(types(events)).toEqual(['job.queued', 'job.active', 'job.cancelled']);
   expect(await line.registry.getSingleMetricAsString('warmwind_jobs_total')).toContain(
     'outcome="cancelled"} 1',
@@ -122,7 +122,7 @@ test('a run that was cancelled without its worker hearing of it is let go', asyn
   await reached(line, job, 'active');
   await line.cancel(job, { unheard: true });
   await waitFor('the delivery to end', async () => (await line.queue('containers').getActiveCount()) === 0);
-  await told(line, job, `job:${job.jobId}`, 'job.cancelled');
+  await waitForEvents(line, job, `job:${job.jobId}`, 'job.cancelled');
 });
 
 test('a run that another took is let go, and its record is left to that one', async () => {
@@ -162,7 +162,7 @@ test('a worker that lost its lock is told so, and the run ends once, by its succ
   await line.queueRedis.client.del(`ww:{containers}:containers:${job.jobId}:lock`);
   expect(await reached(line, job, 'completed')).toMatchObject({ result: { by: 'successor' } });
   expect(lost).toBe(1);
-  const events = await told(line, job, `job:${job.jobId}`, 'job.completed');
+  const events = await waitForEvents(line, job, `job:${job.jobId}`, 'job.completed');
   expect(types(events).filter((type) => type === 'job.completed')).toHaveLength(1);
 });
 
@@ -175,7 +175,7 @@ test('a run that has ended is not run again, and its end is told even if nobody 
   line.work(async () => {
     ran = true;
   });
-  await told(line, job, `job:${job.jobId}`, 'job.cancelled');
+  await waitForEvents(line, job, `job:${job.jobId}`, 'job.cancelled');
   await waitFor('the delivery to end', async () => (await line.queue('containers').getActiveCount()) === 0);
   expect(ran).toBe(false);
   expect(await line.job(job)).toMatchObject({ state: 'cancelled' });
@@ -188,8 +188,8 @@ test('a job of a later version is handed back, a malformed one fails', async () 
   });
   const queue = line.queue('containers');
   const newer = await queue.add('container.start', { version: 99 }, { attempts: 3 });
-  const broken = await queue.add('container.start', { version: 1, jobId: '../..' }, { attempts: 3 });
-  await waitFor('both to be judged', async () => (await newer.getState()) === 'delayed' && broken.isFailed());
+  const invalid = await queue.add('container.start', { version: 1, jobId: '../..' }, { attempts: 3 });
+  await waitFor('both to be judged', async () => (await newer.getState()) === 'delayed' && invalid.isFailed());
   expect(ran).toBe(0);
   expect((await queue.getJob(newer.id ?? ''))?.attemptsMade).toBe(0);
 });
@@ -218,7 +218,7 @@ test('a realtime Redis that is away fails no job, and all of it is told when it 
   const job = await line.startDesktop();
   await reached(line, job, 'completed');
   await line.realtime.restart();
-  const events = await told(line, job, `job:${job.jobId}`, 'job.completed');
+  const events = await waitForEvents(line, job, `job:${job.jobId}`, 'job.completed');
   const progress = Array.from({ length: 20 }, () => 'job.progress');
   expect(types(events)).toEqual(['job.queued', 'job.active', ...progress, 'job.completed']);
   expect(line.dropped()).toBe(0);

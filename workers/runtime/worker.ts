@@ -113,7 +113,7 @@ export class JobWorker {
     const { queue, concurrency, limiter, lockMs = 10_000, stalledEveryMs = 5000 } = this.#options;
     const worker = new Worker(queue, (job, token) => this.#process({ job, token: token ?? '' }), {
       connection: this.#deps.redis,
-      prefix: keys.bull(queue),
+      prefix: keys.bullmqPrefix(queue),
       concurrency,
       autorun: false,
       lockDuration: lockMs,
@@ -132,7 +132,7 @@ export class JobWorker {
   async #process({ job, token }: Pick<Delivery, 'job' | 'token'>): Promise<unknown> {
     const delivery: Delivery = { job, token, abort: new AbortController() };
     this.#silentSince = undefined;
-    if (this.#closing && this.#options.handsBack) return this.#runtime.handBack(delivery);
+    if (this.#closing && this.#options.handsBack) return this.#runtime.requeue(delivery);
     const user = userOf(job);
     const release = this.#slots.take(user);
     if (!release) return this.#park(delivery, user);
@@ -140,7 +140,7 @@ export class JobWorker {
     const remove = this.#active.add(delivery);
     try {
       const waitMs = (await this.#turns?.take(user)) ?? 0;
-      if (waitMs > 0) return await this.#runtime.handBack(delivery, waitMs);
+      if (waitMs > 0) return await this.#runtime.requeue(delivery, waitMs);
       return await this.#runtime.deliver(delivery);
     } finally {
       remove();
@@ -151,9 +151,9 @@ export class JobWorker {
 
   /** The job's user has their share of slots: it waits, no attempt and no turn is spent, and others go on. */
   async #park(delivery: Delivery, user: string): Promise<never> {
-    await this.#turns?.giveBack(Date.now());
+    await this.#turns?.release(Date.now());
     try {
-      return await this.#runtime.handBack(delivery, ParkedJobs.delayMs(delivery.job));
+      return await this.#runtime.requeue(delivery, ParkedJobs.delayMs(delivery.job));
     } finally {
       this.#parked.add(user, delivery.job.id ?? '');
       void this.#parked.promote((parked) => this.#slots.admits(parked));

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { isFailureCode, JobFailure } from '../runtime/failures.ts';
+import { isFailureCode, JobFailureError } from '../runtime/failures.ts';
 import { boundMemory, type MemoryBound } from './memory.ts';
-import { Said } from './protocol.ts';
+import { ChildMessage } from './protocol.ts';
 
 /** What computes gives way to what answers on the same machine. */
 const NICE = 10;
@@ -80,9 +80,9 @@ export class Fork {
     const timer = setTimeout(kill, READY_WITHIN_MS);
     signal.addEventListener('abort', kill, { once: true });
     try {
-      const said = await made.#answer();
-      if (said?.type !== 'ready' || child.pid === undefined) throw await made.#failed(said);
-      await giveWay(child.pid);
+      const reply = await made.#answer();
+      if (reply?.type !== 'ready' || child.pid === undefined) throw await made.#failed(reply);
+      await lowerPriority(child.pid);
       const memory = await boundMemory(child.pid, memoryMb, () => {
         made.#exceeded = true;
         kill();
@@ -104,11 +104,11 @@ export class Fork {
   async run(input: unknown, onProgress: (percent: number) => void): Promise<unknown> {
     const answer = this.#answer(onProgress);
     if (this.#child.connected) this.#child.send({ input }, () => undefined);
-    const said = await answer;
+    const reply = await answer;
     // Work that goes on after an allocation failed has lost something on its way.
-    if (said?.type !== 'result' || NO_MEMORY.test(this.#stderr)) throw await this.#failed(said);
+    if (reply?.type !== 'result' || NO_MEMORY.test(this.#stderr)) throw await this.#failed(reply);
     this.served += 1;
-    return said.result;
+    return reply.result;
   }
 
   /** At once, with all its threads. Resolves when it is gone. */
@@ -118,33 +118,33 @@ export class Fork {
   }
 
   /** What it says next that is no progress; `undefined` when it dies, or says what nobody understands. */
-  #answer(onProgress: (percent: number) => void = () => undefined): Promise<Said | undefined> {
+  #answer(onProgress: (percent: number) => void = () => undefined): Promise<ChildMessage | undefined> {
     return new Promise((resolve) => {
-      const hear = (message: unknown) => {
-        const said = Said.safeParse(message).data;
-        if (said?.type === 'progress') return onProgress(said.percent);
-        this.#child.off('message', hear);
-        resolve(said);
+      const onMessage = (message: unknown) => {
+        const reply = ChildMessage.safeParse(message).data;
+        if (reply?.type === 'progress') return onProgress(reply.percent);
+        this.#child.off('message', onMessage);
+        resolve(reply);
       };
-      this.#child.on('message', hear);
+      this.#child.on('message', onMessage);
       void this.gone.then(() => {
-        this.#child.off('message', hear);
+        this.#child.off('message', onMessage);
         resolve(undefined);
       });
     });
   }
 
-  async #failed(said: Said | undefined): Promise<JobFailure> {
+  async #failed(answer: ChildMessage | undefined): Promise<JobFailureError> {
     const full = ((await this.#memory?.taken()) ?? 0) > FULL;
     await this.kill();
-    const message = said?.type === 'failure' ? said.message : '';
+    const message = answer?.type === 'failure' ? answer.message : '';
     const { exitCode, signalCode } = this.#child;
     const cause = new Error(`${message || 'the fork died'} (${signalCode ?? exitCode}): ${this.#stderr}`);
     if (full || this.#exceeded || NO_MEMORY.test(message) || NO_MEMORY.test(this.#stderr)) {
-      return new JobFailure('out_of_memory', cause);
+      return new JobFailureError('out_of_memory', cause);
     }
-    if (said?.type === 'failure' && isFailureCode(said.code)) return new JobFailure(said.code, cause);
-    return new JobFailure('sandbox_crashed', cause);
+    if (answer?.type === 'failure' && isFailureCode(answer.code)) return new JobFailureError(answer.code, cause);
+    return new JobFailureError('sandbox_crashed', cause);
   }
 }
 
@@ -175,7 +175,7 @@ function launcher(): Promise<string[]> {
 }
 
 /** The kernel weighs processes within a session, and sessions where it groups them: a fork has a session of its own. */
-async function giveWay(pid: number): Promise<void> {
+async function lowerPriority(pid: number): Promise<void> {
   setPriority(pid, NICE);
   await writeFile(`/proc/${pid}/autogroup`, `${NICE}`).catch(() => undefined);
 }

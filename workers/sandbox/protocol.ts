@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** What a fork says to its worker, one job at a time; it is told a job's input as `{ input }`. */
-export const Said = z.discriminatedUnion('type', [
+export const ChildMessage = z.discriminatedUnion('type', [
   /** It may be given a job. */
   z.object({ type: z.literal('ready') }),
   z.object({ type: z.literal('progress'), percent: z.number().min(0).max(100) }),
@@ -9,4 +9,4 @@ export const Said = z.discriminatedUnion('type', [
   /** `code` is one of `runtime/failures.ts` when the fork knows why; `message` is for logs. */
   z.object({ type: z.literal('failure'), code: z.string().optional(), message: z.string() }),
 ]);
-export type Said = z.infer<typeof Said>;
+export type ChildMessage = z.infer<typeof ChildMessage>;

@@ -1,4 +1,4 @@
-import { JobFailure } from '../runtime/failures.ts';
+import { JobFailureError } from '../runtime/failures.ts';
 import { Fork, type Program } from './fork.ts';
 
 /** A fork is replaced after this many jobs. */
@@ -125,4 +125,4 @@ export class Sandbox {
 }
 
 const isLoss = (error: unknown): boolean =>
-  error instanceof JobFailure && (error.code === 'out_of_memory' || error.code === 'sandbox_crashed');
+  error instanceof JobFailureError && (error.code === 'out_of_memory' || error.code === 'sandbox_crashed');

@@ -1,7 +1,7 @@
 import { setPriority } from 'node:os';
-import { cutText } from '@warmwind/shared/text';
-import { JobFailure } from '../runtime/failures.ts';
-import type { Said } from './protocol.ts';
+import { truncateText } from '@warmwind/shared/text';
+import { JobFailureError } from '../runtime/failures.ts';
+import type { ChildMessage } from './protocol.ts';
 
 /** How much less urgent than its worker a fork is, as `nice` counts. */
 const NICE = 10;
@@ -14,18 +14,18 @@ export type Work = (input: unknown, progress: (percent: number) => void) => Prom
  * ends with its worker.
  */
 export function serve(prepare: () => Promise<Work>): void {
-  const say = (said: Said) => process.send?.(said);
+  const send = (message: ChildMessage) => process.send?.(message);
   process.on('disconnect', () => process.exit());
   setPriority(NICE);
   const ready = prepare();
   process.on('message', async ({ input }: { input: unknown }) => {
     try {
       const work = await ready;
-      say({ type: 'result', result: await work(input, (percent) => say({ type: 'progress', percent })) });
+      send({ type: 'result', result: await work(input, (percent) => send({ type: 'progress', percent })) });
     } catch (error) {
-      const code = error instanceof JobFailure ? { code: error.code } : {};
-      say({ type: 'failure', ...code, message: cutText(String(error), 500) });
+      const code = error instanceof JobFailureError ? { code: error.code } : {};
+      send({ type: 'failure', ...code, message: truncateText(String(error), 500) });
     }
   });
-  ready.then(() => say({ type: 'ready' }));
+  ready.then(() => send({ type: 'ready' }));
 }

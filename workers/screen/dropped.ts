@@ -1,5 +1,5 @@
 import type { HostDropped } from '@warmwind/shared/screen';
-import { Later } from './later.ts';
+import { Throttle } from './later.ts';
 
 /** How long counts are gathered before relays are notified, ms. */
 const GATHER_MS = 250;
@@ -10,7 +10,7 @@ const MAX_WAITING = 64;
 export class Dropped {
   readonly #publish: (notice: HostDropped) => void;
   readonly #notices = new Map<string, HostDropped>();
-  readonly #later = new Later();
+  readonly #throttle = new Throttle();
 
   constructor(publish: (notice: HostDropped) => void) {
     this.#publish = publish;
@@ -21,12 +21,12 @@ export class Dropped {
     if (this.#notices.size >= MAX_WAITING && !this.#notices.has(name)) this.send();
     const count = (this.#notices.get(name)?.count ?? 0) + 1;
     this.#notices.set(name, { viewerId, reason, count });
-    this.#later.run(GATHER_MS, () => this.send());
+    this.#throttle.run(GATHER_MS, () => this.send());
   }
 
   /** Publishes what has been counted so far. */
   send(): void {
-    this.#later.clear();
+    this.#throttle.clear();
     for (const notice of this.#notices.values()) this.#publish(notice);
     this.#notices.clear();
   }

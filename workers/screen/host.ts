@@ -42,7 +42,7 @@ export class ScreenHost {
   constructor(options: ScreenHostOptions) {
     this.#o = options;
     options.subscriber.on('smessage', (channel: string, message: string) => {
-      this.#channels.get(channel)?.hear(message);
+      this.#channels.get(channel)?.receive(message);
     });
   }
 

@@ -5,14 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { constants, deflateSync } from 'node:zlib';
 import { createLog } from '@warmwind/shared/node/log';
-import { connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { connectFailFast, disconnect } from '@warmwind/shared/node/redis';
 import { type ScreenInput, screenKeys } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
 import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
 import { waitFor } from '../../infra/testing/wait.ts';
-import { filled, type RfbServer, type Said, serveRfb } from '../testing/rfb-server.ts';
+import { filled, type RfbServer, type ClientMessage, serveRfb } from '../testing/rfb-server.ts';
 import { type TestViewer, watch } from '../testing/viewer.ts';
 import { createScreenMetrics } from './metrics.ts';
 import { Screen } from './screen.ts';
@@ -35,7 +35,7 @@ beforeAll(async () => {
   await mkdir(root, { recursive: true });
   dir = await mkdtemp(join(root, 'screen-'));
   realtime = await startRedis();
-  redis = connectPrompt(realtime.url, 'test', log);
+  redis = connectFailFast(realtime.url, 'test', log);
   await waitFor('redis', () => redis.status === 'ready');
 });
 afterEach(async () => {
@@ -204,12 +204,12 @@ test('a stream that breaks off goes on with a new epoch that begins with a key f
 });
 
 test('a screen of too many small changes is asked for as a whole, and who watches does not notice', async () => {
-  let whole = 0;
+  let count = 0;
   let at = 0;
   const { viewer } = await serve({
     onRequest: (socket, incremental) => {
-      if (!incremental) whole++;
-      if (!incremental || whole > 1) return void socket.write(filled(64, 48, whole));
+      if (!incremental) count++;
+      if (!incremental || count > 1) return void socket.write(filled(64, 48, count));
       const dots = Array.from({ length: 100 }, () => {
         const dot = rect(at % 64, Math.floor(at / 64) % 48, 1, 1, 7, Buffer.of(0x80, 1, 2, 3));
         at++;
@@ -218,7 +218,7 @@ test('a screen of too many small changes is asked for as a whole, and who watche
       socket.write(Buffer.concat([Buffer.of(0, 0, 0, dots.length), ...dots]));
     },
   });
-  await waitFor('the second time', () => whole > 1);
+  await waitFor('the second time', () => count > 1);
   await waitFor('its picture', async () => {
     await viewer.settled();
     return viewer.canvas.rgb.every((value) => value === 2);
@@ -229,16 +229,16 @@ test('a screen of too many small changes is asked for as a whole, and who watche
 test('a stream that Redis does not take stops asking, and goes on when Redis is back', async () => {
   const { viewer, screen } = await honest();
   await waitFor('a picture', () => viewer.seen.keys === 1);
-  const before = await brokenOff();
+  const before = await interrupted();
   await realtime.kill();
-  await waitFor('it to break off', async () => (await brokenOff()) > before);
+  await waitFor('it to break off', async () => (await interrupted()) > before);
   await realtime.restart();
   await waitFor('a new epoch', () => {
     screen.watched(1);
     return viewer.seen.epochs.length >= 2;
   });
 });
-const brokenOff = async () => (await metrics.broken.get()).values[0]?.value ?? 0;
+const interrupted = async () => (await metrics.malformed.get()).values[0]?.value ?? 0;
 
 describe('input', () => {
   const key = (keysym: number, down = true): ScreenInput => ({ t: 'key', keysym, down });
@@ -251,25 +251,25 @@ describe('input', () => {
     const { screen, containerId, viewer, server } = served;
     await waitFor('a picture', () => viewer.seen.keys === 1);
     await hold(containerId, 'a', 1, ttlMs);
-    const say = (viewerId: string, lease: number, input: ScreenInput) =>
-      screen.hear(JSON.stringify({ t: 'input', viewerId, lease, input }));
-    const heard = (what: Said) =>
+    const sendInput = (viewerId: string, lease: number, input: ScreenInput) =>
+      screen.receive(JSON.stringify({ t: 'input', viewerId, lease, input }));
+    const received = (what: ClientMessage) =>
       waitFor(JSON.stringify(what), () =>
-        server.said.some((said) => JSON.stringify(said) === JSON.stringify(what)),
+        server.messages.some((said) => JSON.stringify(said) === JSON.stringify(what)),
       );
-    return { ...served, say, heard };
+    return { ...served, sendInput, received };
   };
 
   test('what one holds down is let go when control changes hands, before the next one types', async () => {
-    const { screen, containerId, say, heard, server } = await controlled(60_000);
-    say('a', 1, key(0xffe1));
-    say('a', 1, { t: 'ptr', x: 5, y: 6, mask: 1 });
-    await heard({ t: 'ptr', x: 5, y: 6, mask: 1 });
+    const { screen, containerId, sendInput, received, server } = await controlled(60_000);
+    sendInput('a', 1, key(0xffe1));
+    sendInput('a', 1, { t: 'ptr', x: 5, y: 6, mask: 1 });
+    await received({ t: 'ptr', x: 5, y: 6, mask: 1 });
     await hold(containerId, 'b', 2, 60_000);
-    screen.hear(JSON.stringify({ t: 'control' }));
-    say('b', 2, key(0x62));
-    await heard({ t: 'key', keysym: 0x62, down: true });
-    expect(server.said.slice(2)).toEqual([
+    screen.receive(JSON.stringify({ t: 'control' }));
+    sendInput('b', 2, key(0x62));
+    await received({ t: 'key', keysym: 0x62, down: true });
+    expect(server.messages.slice(2)).toEqual([
       { t: 'key', keysym: 0xffe1, down: false },
       { t: 'ptr', x: 5, y: 6, mask: 0 },
       { t: 'key', keysym: 0x62, down: true },
@@ -277,73 +277,73 @@ describe('input', () => {
   });
 
   test('what one holds down is let go when an agent gets control, and no viewer reaches anything then', async () => {
-    const { screen, containerId, say, heard } = await controlled(60_000);
-    say('a', 1, key(0xffe1));
-    await heard({ t: 'key', keysym: 0xffe1, down: true });
+    const { screen, containerId, sendInput, received } = await controlled(60_000);
+    sendInput('a', 1, key(0xffe1));
+    await received({ t: 'key', keysym: 0xffe1, down: true });
     const agent = { type: 'agent', userId: 'u', credential: 'a', lease: 2 };
     await redis.set(screenKeys.control(containerId), JSON.stringify(agent), 'PX', 60_000);
     const before = await dropped('not_holder');
-    screen.hear(JSON.stringify({ t: 'control' }));
-    say('a', 2, key(0x61));
-    await heard({ t: 'key', keysym: 0xffe1, down: false });
+    screen.receive(JSON.stringify({ t: 'control' }));
+    sendInput('a', 2, key(0x61));
+    await received({ t: 'key', keysym: 0xffe1, down: false });
     await waitFor('the input to be dropped', async () => (await dropped('not_holder')) === before + 1);
   });
 
   test('what one holds down is let go when something may have been lost, and control stays', async () => {
-    const { screen, say, heard, server } = await controlled(60_000);
-    say('a', 1, key(0xffe1));
-    await heard({ t: 'key', keysym: 0xffe1, down: true });
-    screen.hear(JSON.stringify({ t: 'release' }));
-    say('a', 1, key(0x61));
-    await heard({ t: 'key', keysym: 0x61, down: true });
-    expect(server.said.slice(1)).toEqual([
+    const { screen, sendInput, received, server } = await controlled(60_000);
+    sendInput('a', 1, key(0xffe1));
+    await received({ t: 'key', keysym: 0xffe1, down: true });
+    screen.receive(JSON.stringify({ t: 'release' }));
+    sendInput('a', 1, key(0x61));
+    await received({ t: 'key', keysym: 0x61, down: true });
+    expect(server.messages.slice(1)).toEqual([
       { t: 'key', keysym: 0xffe1, down: false },
       { t: 'key', keysym: 0x61, down: true },
     ]);
   });
 
   test('what one holds down is let go when control runs out, and kept while it is renewed', async () => {
-    const { containerId, say, heard, server } = await controlled(300);
-    say('a', 1, key(0xffe1));
-    await heard({ t: 'key', keysym: 0xffe1, down: true });
+    const { containerId, sendInput, received, server } = await controlled(300);
+    sendInput('a', 1, key(0xffe1));
+    await received({ t: 'key', keysym: 0xffe1, down: true });
     await redis.pexpire(screenKeys.control(containerId), 700);
-    await heard({ t: 'key', keysym: 0xffe1, down: false });
+    await received({ t: 'key', keysym: 0xffe1, down: false });
     expect(await redis.exists(screenKeys.control(containerId))).toBe(0);
-    expect(server.said).toHaveLength(2);
+    expect(server.messages).toHaveLength(2);
   });
 
   test('keys are forgotten with the connection on which they were held down, and a button is let go of on the next', async () => {
-    const { say, heard, server, viewer } = await controlled(60_000);
-    say('a', 1, key(0xffe1));
-    say('a', 1, { t: 'ptr', x: 5, y: 6, mask: 1 });
-    await heard({ t: 'ptr', x: 5, y: 6, mask: 1 });
+    const { sendInput, received, server, viewer } = await controlled(60_000);
+    sendInput('a', 1, key(0xffe1));
+    sendInput('a', 1, { t: 'ptr', x: 5, y: 6, mask: 1 });
+    await received({ t: 'ptr', x: 5, y: 6, mask: 1 });
     server.hangUp();
     await waitFor('a new epoch', () => viewer.seen.epochs.length === 2);
-    say('a', 1, key(0x61));
-    await heard({ t: 'key', keysym: 0x61, down: true });
-    expect(server.said.slice(2)).toEqual([
+    sendInput('a', 1, key(0x61));
+    await received({ t: 'key', keysym: 0x61, down: true });
+    expect(server.messages.slice(2)).toEqual([
       { t: 'ptr', x: 5, y: 6, mask: 0 },
       { t: 'key', keysym: 0x61, down: true },
     ]);
   });
 
   test('of others, of old leases, of none and of no sense reaches nobody, and is counted and reported', async () => {
-    const { screen, containerId, say, heard, server, viewer } = await controlled(60_000);
+    const { screen, containerId, sendInput, received, server, viewer } = await controlled(60_000);
     const before = await dropped('not_holder');
-    say('b', 1, key(1));
-    say('a', 2, key(2));
-    screen.hear('{"t":"input","viewerId":"a","lease":1,"input":{"t":"key","keysym":-1,"down":true}}');
-    screen.hear('{"t":"input","viewerId":"a","lease":1,"input":{"t":"reboot"}}');
-    screen.hear('nonsense');
+    sendInput('b', 1, key(1));
+    sendInput('a', 2, key(2));
+    screen.receive('{"t":"input","viewerId":"a","lease":1,"input":{"t":"key","keysym":-1,"down":true}}');
+    screen.receive('{"t":"input","viewerId":"a","lease":1,"input":{"t":"reboot"}}');
+    screen.receive('nonsense');
     await redis.del(screenKeys.control(containerId));
-    screen.hear(JSON.stringify({ t: 'control' }));
-    say('a', 1, key(3));
+    screen.receive(JSON.stringify({ t: 'control' }));
+    sendInput('a', 1, key(3));
     await hold(containerId, 'b', 3, 60_000);
-    screen.hear(JSON.stringify({ t: 'control' }));
-    say('a', 1, key(4));
-    say('b', 3, key(5));
-    await heard({ t: 'key', keysym: 5, down: true });
-    expect(server.said).toHaveLength(1);
+    screen.receive(JSON.stringify({ t: 'control' }));
+    sendInput('a', 1, key(4));
+    sendInput('b', 3, key(5));
+    await received({ t: 'key', keysym: 5, down: true });
+    expect(server.messages).toHaveLength(1);
     expect((await dropped('not_holder')) - before).toBe(4);
     await waitFor('the notices', () => viewer.seen.dropped.length === 2);
     expect(viewer.seen.dropped).toEqual([

@@ -8,7 +8,7 @@ import {
   screenKeys,
 } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
-import { Later } from './later.ts';
+import { Throttle } from './later.ts';
 
 /** Input that waits for Redis to say who is in control, and its texts together, letters; more is dropped. */
 const MAX_WAITING = 1024;
@@ -44,7 +44,7 @@ export type InputOptions = {
  */
 export class InputGate {
   readonly #o: InputOptions;
-  readonly #expiry = new Later();
+  readonly #expiry = new Throttle();
   #target: InputTarget | undefined;
   #control: InControl | undefined;
   #keys = new Set<number>();
@@ -70,8 +70,8 @@ export class InputGate {
     this.#target = target;
     this.#keys.clear();
     if (!target) return;
-    if (this.#pointer) this.#letGo();
-    else if (releasesEarlier) void this.#letGoOfEarlier(target);
+    if (this.#pointer) this.#releaseKeys();
+    else if (releasesEarlier) void this.#releasePreviousPointer(target);
   }
 
   take(message: InputMessage): void {
@@ -94,7 +94,7 @@ export class InputGate {
   /** Something may have been lost on its way, such as that a key was let go of. What waits came before. */
   async release(): Promise<void> {
     if (this.#looking) await this.#looking;
-    this.#letGo();
+    this.#releaseKeys();
   }
 
   close(): void {
@@ -138,7 +138,7 @@ export class InputGate {
   #become(control: InControl | undefined): void {
     if (this.#closed) return;
     const before = this.#control;
-    if (before && (control?.lease !== before.lease || control.viewerId !== before.viewerId)) this.#letGo();
+    if (before && (control?.lease !== before.lease || control.viewerId !== before.viewerId)) this.#releaseKeys();
     this.#control = control;
     this.#expiry.clear();
     if (control) this.#expiry.run(Math.max(1, control.until - performance.now()), () => this.changed());
@@ -167,7 +167,7 @@ export class InputGate {
     this.#o.onDropped(viewerId, reason, input.t === 'ptr' && input.mask === (this.#pointer?.mask ?? 0));
   }
 
-  #letGo(): void {
+  #releaseKeys(): void {
     for (const keysym of this.#keys) this.#target?.send({ t: 'key', keysym, down: false });
     this.#keys.clear();
     if (!this.#pointer?.mask) return;
@@ -183,12 +183,12 @@ export class InputGate {
     if (before && presses === (before.mask !== 0)) return;
     const { redis, containerId } = this.#o;
     const key = screenKeys.held(containerId);
-    const told = presses ? redis.set(key, JSON.stringify(Held.parse(pointer)), 'EX', HELD_S) : redis.del(key);
-    told.catch(() => undefined);
+    const saved = presses ? redis.set(key, JSON.stringify(Held.parse(pointer)), 'EX', HELD_S) : redis.del(key);
+    saved.catch(() => undefined);
   }
 
   /** Lets go of what an earlier process held pressed, where it pressed it: what was dragged stays where it was. */
-  async #letGoOfEarlier(target: InputTarget): Promise<void> {
+  async #releasePreviousPointer(target: InputTarget): Promise<void> {
     const { redis, containerId } = this.#o;
     const key = screenKeys.held(containerId);
     try {

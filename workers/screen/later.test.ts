@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Later } from './later.ts';
+import { Throttle } from './later.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -9,9 +9,9 @@ afterEach(() => {
 });
 
 test('what is done as soon as may be is done at once, and from then on no more often than it may', () => {
-  const later = new Later();
+  const throttle = new Throttle();
   const done: number[] = [];
-  const ask = () => later.soonest(33, () => done.push(performance.now()));
+  const ask = () => throttle.soonest(33, () => done.push(performance.now()));
   const begun = performance.now();
   for (let ms = 0; ms < 330; ms += 5) {
     ask();
@@ -23,14 +23,14 @@ test('what is done as soon as may be is done at once, and from then on no more o
 });
 
 test('somebody in a hurry does not wait, and does nothing twice', () => {
-  const later = new Later();
+  const throttle = new Throttle();
   let done = 0;
-  const ask = () => later.soonest(33, () => done++);
+  const ask = () => throttle.soonest(33, () => done++);
   ask();
   ask();
-  later.hurry();
+  throttle.hurry();
   expect(done).toBe(2);
-  later.hurry();
+  throttle.hurry();
   vi.advanceTimersByTime(100);
   expect(done).toBe(2);
 });

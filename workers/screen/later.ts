@@ -1,5 +1,5 @@
 /** One piece of work that is to be done a little later, at most once at a time. */
-export class Later {
+export class Throttle {
   #timer: NodeJS.Timeout | undefined;
   #work: () => void = () => undefined;
   #doneAt = Number.NEGATIVE_INFINITY;

@@ -33,7 +33,7 @@ export function createScreenMetrics(registry: Registry) {
       labelNames: ['to'],
       registers,
     }),
-    broken: new Counter({
+    malformed: new Counter({
       name: 'warmwind_screen_broken_total',
       help: 'Streams that ended while somebody watched: the desktop misbehaved, or the realtime Redis was away.',
       registers,

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Pace } from './pace.ts';
+import { BandwidthController } from './pace.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance'] });
@@ -10,7 +10,7 @@ afterEach(() => {
 const MIB = 2 ** 20;
 
 test('what fits the budget is lossless and waits for nothing', () => {
-  const pace = new Pace(false);
+  const pace = new BandwidthController(false);
   for (let second = 0; second < 10; second++) {
     expect(pace.sent(MIB / 2)).toBe(0);
     expect(pace.reconsider()).toBe(false);
@@ -20,7 +20,7 @@ test('what fits the budget is lossless and waits for nothing', () => {
 });
 
 test('what does not fit waits until it does, and becomes lossy; at rest it is lossless again', () => {
-  const pace = new Pace(false);
+  const pace = new BandwidthController(false);
   const waitMs = pace.sent(4 * MIB);
   expect(waitMs).toBeGreaterThan(1500);
   expect(pace.reconsider()).toBe(true);
@@ -31,7 +31,7 @@ test('what does not fit waits until it does, and becomes lossy; at rest it is lo
 });
 
 test('lossless that is too much at once is tried less and less often', () => {
-  const pace = new Pace(false);
+  const pace = new BandwidthController(false);
   const waits: number[] = [];
   for (let round = 0; round < 6; round++) {
     pace.sent(4 * MIB);
@@ -47,7 +47,7 @@ test('lossless that is too much at once is tried less and less often', () => {
 });
 
 test('a flood of nothing waits as well', () => {
-  const pace = new Pace(false);
+  const pace = new BandwidthController(false);
   for (let update = 0; update < 2000; update++) pace.sent(0);
   expect(pace.sent(0)).toBeGreaterThan(0);
 });

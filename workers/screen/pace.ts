@@ -13,7 +13,7 @@ const LOSSY_MS = { least: 3000, most: 30_000, soon: 10_000 };
  * How fast and how well a desktop is shown. RFB is pull: what changes while the next update is not asked for comes as
  * one. Lossless while that fits, JPEG when it does not, and lossless again after a while.
  */
-export class Pace {
+export class BandwidthController {
   readonly #bytes = new Budget(BYTES_PER_MS, BURST_BYTES);
   #lossy: boolean;
   #changedAt = performance.now();

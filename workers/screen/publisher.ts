@@ -30,7 +30,7 @@ export class Publisher {
   }
 
   /** A key that Redis has not taken yet. */
-  get keyOnItsWay(): boolean {
+  get keyframePending(): boolean {
     return this.#keys > 0;
   }
 
@@ -73,7 +73,7 @@ export class Publisher {
   }
 
   /** The desktop's clipboard; `undefined`: a text that is longer than is told. */
-  async cut(text: string | undefined): Promise<void> {
+  async clipboard(text: string | undefined): Promise<void> {
     const kind = text === undefined ? 'cutTooLong' : 'cut';
     await this.#out(kind, packText(this.#head(kind), text ?? ''));
   }

@@ -1,5 +1,5 @@
 import { containerScreenshot } from '@warmwind/shared/contract/commands/container-screenshot';
-import { CONTROL_TTL_MS, MAX_CUT_TEXT, type ScreenInput, screenKeys } from '@warmwind/shared/screen';
+import { CONTROL_TTL_MS, MAX_CLIPBOARD_CHARS, type ScreenInput, screenKeys } from '@warmwind/shared/screen';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
@@ -34,7 +34,7 @@ afterAll(() => fleet?.stop());
 const view = async ({ containerId } = desktop): Promise<TestViewer> => {
   const viewer = await watch(fleet.realtime.url, containerId);
   viewers.push(viewer);
-  await viewer.say({ t: 'key' });
+  await viewer.send({ t: 'key' });
   return viewer;
 };
 const container = async () => fleet.docker.getContainer(await fleet.instance(desktop));
@@ -107,12 +107,12 @@ test('only who is in control reaches the desktop, and what they type arrives', a
       const keysym = char === '\n' ? 0xff0d : char.charCodeAt(0);
       for (const down of [true, false]) {
         const input: ScreenInput = { t: 'key', keysym, down };
-        await viewer.say({ t: 'input', viewerId, lease, input });
+        await viewer.send({ t: 'input', viewerId, lease, input });
       }
     }
   };
   await takeControl('alice', 1);
-  await viewer.say({ t: 'control' });
+  await viewer.send({ t: 'control' });
   await launch('xterm -bg "#123456" -geometry 60x10+100+100');
   await waitFor('its window', async () => {
     await viewer.settled();
@@ -120,8 +120,8 @@ test('only who is in control reaches the desktop, and what they type arrives', a
   });
   const before = await metric('warmwind_screen_input_dropped_total');
   const input: ScreenInput = { t: 'ptr', x: 200, y: 160, mask: 1 };
-  await viewer.say({ t: 'input', viewerId: 'alice', lease: 1, input });
-  await viewer.say({ t: 'input', viewerId: 'alice', lease: 1, input: { ...input, mask: 0 } });
+  await viewer.send({ t: 'input', viewerId: 'alice', lease: 1, input });
+  await viewer.send({ t: 'input', viewerId: 'alice', lease: 1, input: { ...input, mask: 0 } });
   await type('mallory', 1, 'a');
   await type('alice', 2, 'b');
   await type('alice', 1, 'echo yes>/tmp/typed\n');
@@ -141,7 +141,7 @@ test('a new size begins a new epoch, and all see the same again', async () => {
   await same(viewer);
   const epochs = viewer.seen.epochs.length;
   await takeControl('alice', 3);
-  await viewer.say({ t: 'input', viewerId: 'alice', lease: 3, input: { t: 'resize', w: 1000, h: 700 } });
+  await viewer.send({ t: 'input', viewerId: 'alice', lease: 3, input: { t: 'resize', w: 1000, h: 700 } });
   await waitFor('the new size', () => viewer.canvas.width === 1000 && viewer.canvas.height === 700);
   await same(viewer);
   await waitFor(
@@ -160,21 +160,21 @@ test('text goes from and to the desktop’s clipboard, whatever its letters', as
   await same(viewer);
   const text = 'naïve 🌬 wind\nsecond line';
   await takeControl('alice', 4);
-  await viewer.say({ t: 'input', viewerId: 'alice', lease: 4, input: { t: 'cut', text } });
+  await viewer.send({ t: 'input', viewerId: 'alice', lease: 4, input: { t: 'cut', text } });
   await waitFor('the text', async () => (await inside('timeout 2 xclip -o -selection clipboard')) === text);
   await launch('printf "grüße 你好" | xclip -i -selection clipboard');
-  await waitFor('the desktop’s text', () => viewer.seen.cuts.includes('grüße 你好'));
+  await waitFor('the desktop’s text', () => viewer.seen.clipboards.includes('grüße 你好'));
 });
 
 test('of a text that is too long to be told its viewers hear that there is one', async () => {
   const viewer = await view();
   await same(viewer);
-  await launch(`head -c ${MAX_CUT_TEXT} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`);
-  await waitFor('all of it', () => viewer.seen.cuts.at(-1)?.length === MAX_CUT_TEXT);
-  await launch(`head -c ${MAX_CUT_TEXT + 1} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`);
-  await waitFor('word of it', () => viewer.seen.cutsTooLong === 1);
-  await launch(`head -c ${3 * MAX_CUT_TEXT + 1} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`);
-  await waitFor('word of it', () => viewer.seen.cutsTooLong === 2);
+  await launch(`head -c ${MAX_CLIPBOARD_CHARS} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`);
+  await waitFor('all of it', () => viewer.seen.clipboards.at(-1)?.length === MAX_CLIPBOARD_CHARS);
+  await launch(`head -c ${MAX_CLIPBOARD_CHARS + 1} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`);
+  await waitFor('word of it', () => viewer.seen.clipboardsTooLarge === 1);
+  await launch(`head -c ${3 * MAX_CLIPBOARD_CHARS + 1} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`);
+  await waitFor('word of it', () => viewer.seen.clipboardsTooLarge === 2);
 });
 
 test.each(['png', 'jpeg'] as const)('a picture of the desktop can be asked for as %s', async (format) => {
@@ -233,20 +233,20 @@ test('a button and a key that were held down when the host’s process ended are
     return pixel(viewer, 300, 200) === 0x654321;
   });
   await takeControl('alice', 5, 60_000);
-  const say = (input: ScreenInput) => viewer.say({ t: 'input', viewerId: 'alice', lease: 5, input });
-  await say({ t: 'ptr', x: 300, y: 200, mask: 1 });
+  const sendInput = (input: ScreenInput) => viewer.send({ t: 'input', viewerId: 'alice', lease: 5, input });
+  await sendInput({ t: 'ptr', x: 300, y: 200, mask: 1 });
   // The release may come with Control: `3`, else `#`.
   const [pressed, released] = [/^\^\[\[M /, /^\^\[\[M .*\^\[\[M[#3]/];
   await waitFor('the press', async () => pressed.test(await inside('cat -v /tmp/mouse')));
-  await say({ t: 'key', keysym: CONTROL, down: true });
-  await say({ t: 'key', keysym: 0x61, down: true });
+  await sendInput({ t: 'key', keysym: CONTROL, down: true });
+  await sendInput({ t: 'key', keysym: 0x61, down: true });
   await waitFor('the key', async () => /\^A$/.test(await inside('cat -v /tmp/mouse')));
   const [epoch = 0] = viewer.seen.epochs.slice(-1);
   await worker.stop();
   worker = await fleet.worker('a');
   await waitFor('its release', async () => released.test(await inside('cat -v /tmp/mouse')));
   await waitFor('a new epoch', () => (viewer.seen.epochs.at(-1) ?? 0) > epoch);
-  await say({ t: 'key', keysym: 0x62, down: true });
+  await sendInput({ t: 'key', keysym: 0x62, down: true });
   await waitFor('a key without Control', async () => /[^^]b$/.test(await inside('cat -v /tmp/mouse')));
   expect(await fleet.realtime.client.exists(screenKeys.held(desktop.containerId))).toBe(0);
 });

@@ -75,7 +75,7 @@ export class Screen {
   }
 
   /** What a relay says; anything else is ignored. */
-  hear(text: string): void {
+  receive(text: string): void {
     const message = parse(text);
     if (!message || this.#closed) return;
     if (message.t === 'input') this.#input.take(message);
@@ -148,7 +148,7 @@ export class Screen {
       const begun = performance.now();
       await this.#once(signal).catch((error: unknown) => {
         if (signal.aborted) return;
-        metrics.broken.inc();
+        metrics.malformed.inc();
         // Once in a row is enough.
         log[againMs === AGAIN_MS.least ? 'warn' : 'debug']({ containerId, err: error }, 'screen broke off');
       });

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MAX_FRAME_BYTES, type ScreenInput } from '@warmwind/shared/screen';
-import { Later } from './later.ts';
+import { Throttle } from './later.ts';
 import type { ScreenMetrics } from './metrics.ts';
 import { Outbox } from './outbox.ts';
-import { Pace } from './pace.ts';
+import { BandwidthController } from './pace.ts';
 import { Publisher } from './publisher.ts';
 import { Clipboard } from './rfb/clipboard.ts';
 import type { Connection } from './rfb/connection.ts';
@@ -17,14 +17,14 @@ import { VisibleRects } from './visible.ts';
 
 /** Key frames, the clipboard and changes of size come no more often than this, ms. */
 const KEY_EVERY_MS = 200;
-const CUT_EVERY_MS = 200;
+const CLIPBOARD_EVERY_MS = 200;
 const RESIZE_EVERY_MS = 250;
 /** Programs miss a button that is released sooner than this after it was pressed, ms: jwm's panel for one. */
 const CLICK_MS = 20;
 /** A screen that changes all the time is shown so often, ms: 30 times a second. */
 const FRAME_MS = 33;
 /** How long a desktop may take to show all of its screen, ms. */
-const WHOLE_WITHIN_MS = 10_000;
+const COMPLETE_WITHIN_MS = 10_000;
 /** What a rectangle counts beyond its bytes: as much memory goes through the garbage collector for the smallest. */
 const RECT_BYTES = 256;
 /** A larger screen begins with JPEG: without it one frame may not hold it. */
@@ -53,14 +53,14 @@ export class Stream {
   readonly #outbox = new Outbox();
   #mask = 0;
   readonly #timers = {
-    ask: new Later(),
-    key: new Later(),
-    cut: new Later(),
-    resize: new Later(),
-    whole: new Later(),
-    calm: new Later(),
+    ask: new Throttle(),
+    key: new Throttle(),
+    clipboard: new Throttle(),
+    resize: new Throttle(),
+    complete: new Throttle(),
+    calm: new Throttle(),
   };
-  #pace = new Pace(false);
+  #bandwidth = new BandwidthController(false);
   #signal = AbortSignal.abort();
   #size: Size = { width: 0, height: 0 };
   #screenId: number | undefined;
@@ -69,7 +69,7 @@ export class Stream {
   #bytes = 0;
   /** All of the screen was asked for in this epoch, and has come. */
   #asked = false;
-  #whole = false;
+  #complete = false;
   /** All of it was asked for anew. */
   #refreshing = false;
   /** An update is published in part; a key frame is to follow it. */
@@ -81,7 +81,7 @@ export class Stream {
     this.#publisher = new Publisher(options.publish, options.metrics);
     this.#clipboard = new Clipboard(
       (bytes) => this.#send(bytes),
-      (text) => this.#timers.cut.run(CUT_EVERY_MS, () => this.#publisher.cut(text).catch(() => undefined)),
+      (text) => this.#timers.clipboard.run(CLIPBOARD_EVERY_MS, () => this.#publisher.clipboard(text).catch(() => undefined)),
     );
   }
 
@@ -100,7 +100,7 @@ export class Stream {
   key(): void {
     this.#timers.key.soonest(KEY_EVERY_MS, () => {
       // Until all is there, and while Redis is slow to take one, the next is on its way already.
-      if (!this.#whole || this.#publisher.keyOnItsWay) return;
+      if (!this.#complete || this.#publisher.keyframePending) return;
       this.#keyInTurn().catch(() => this.#o.connection.fail('a frame was not published'));
     });
   }
@@ -127,8 +127,8 @@ export class Stream {
   }
 
   *#speak(size: Size): Parser<void> {
-    this.#pace = new Pace(size.width * size.height > LOSSLESS_PIXELS);
-    this.#send(streamEncodings(this.#pace.lossy));
+    this.#bandwidth = new BandwidthController(size.width * size.height > LOSSLESS_PIXELS);
+    this.#send(streamEncodings(this.#bandwidth.lossy));
     this.#begin(size);
     this.#ask();
     this.#o.onOpen();
@@ -153,7 +153,7 @@ export class Stream {
     this.#screenId = screenId ?? this.#screenId;
     if (!size) return this.#publish(rects, bytes);
     this.#begin(size);
-    return this.#goOn(bytes);
+    return this.#resume(bytes);
   }
 
   #begin(size: Size): void {
@@ -161,7 +161,7 @@ export class Stream {
     this.#seen.clear(size);
     this.#publisher.begin(size);
     this.#asked = false;
-    this.#whole = false;
+    this.#complete = false;
     this.#refreshing = false;
   }
 
@@ -173,19 +173,19 @@ export class Stream {
       from = this.#add(rects, from);
     }
     if (rects.length > 0) {
-      if (!this.#whole || this.#refreshing) {
-        this.#timers.whole.clear();
+      if (!this.#complete || this.#refreshing) {
+        this.#timers.complete.clear();
         this.#refreshing = false;
         this.#seen.settled();
       }
-      if (this.#whole) await this.#publisher.deltas(rects, turn);
+      if (this.#complete) await this.#publisher.deltas(rects, turn);
       else this.#keyAfter = true;
-      this.#whole = true;
+      this.#complete = true;
       metrics.updates.inc();
     }
     this.#publishing = false;
     if (this.#keyAfter) await this.#publishKey();
-    await this.#goOn(bytes + rects.length * RECT_BYTES);
+    await this.#resume(bytes + rects.length * RECT_BYTES);
   }
 
   /** Notes rectangles from an index on, for no longer than a turn. @returns the index of the first that is left */
@@ -212,7 +212,7 @@ export class Stream {
       this.#keyAfter = true;
       return;
     }
-    if (!this.#whole || this.#publisher.keyOnItsWay) return;
+    if (!this.#complete || this.#publisher.keyframePending) return;
     const since = performance.now();
     const sent = this.#publishKey();
     turn.spent(performance.now() - since);
@@ -220,8 +220,8 @@ export class Stream {
   }
 
   /** Asks for what comes next, as soon as that is due. */
-  async #goOn(bytes: number): Promise<void> {
-    const waitMs = Math.max(this.#pace.sent(bytes), this.#o.turn.sent(bytes));
+  async #resume(bytes: number): Promise<void> {
+    const waitMs = Math.max(this.#bandwidth.sent(bytes), this.#o.turn.sent(bytes));
     this.#reconsider();
     if (waitMs > 1) await sleep(waitMs, undefined, { signal: this.#signal });
     this.#timers.ask.soonest(FRAME_MS, () => this.#ask());
@@ -229,11 +229,11 @@ export class Stream {
 
   /** Changes the quality when it is time to; a screen that has come to rest is lossless again as well. */
   #reconsider(): void {
-    if (this.#pace.reconsider()) {
-      this.#send(streamEncodings(this.#pace.lossy));
-      this.#o.metrics.switches.inc({ to: this.#pace.lossy ? 'jpeg' : 'lossless' });
+    if (this.#bandwidth.reconsider()) {
+      this.#send(streamEncodings(this.#bandwidth.lossy));
+      this.#o.metrics.switches.inc({ to: this.#bandwidth.lossy ? 'jpeg' : 'lossless' });
     }
-    if (this.#pace.lossy) this.#timers.calm.run(this.#pace.lossyMs, () => this.#reconsider());
+    if (this.#bandwidth.lossy) this.#timers.calm.run(this.#bandwidth.lossyMs, () => this.#reconsider());
   }
 
   /** Asked for all of its screen a server may first tell its layout: all is asked for once, changes from then on. */
@@ -242,7 +242,7 @@ export class Stream {
     if (all) {
       this.#refreshing = this.#asked;
       this.#asked = true;
-      this.#timers.whole.run(WHOLE_WITHIN_MS, () => this.#o.connection.fail('no picture in time'));
+      this.#timers.complete.run(COMPLETE_WITHIN_MS, () => this.#o.connection.fail('no picture in time'));
     }
     this.#send(updateRequest(this.#size, !all));
   }

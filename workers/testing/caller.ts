@@ -1,14 +1,14 @@
 import { Caller } from '@warmwind/shared/node/caller';
 import { createLog } from '@warmwind/shared/node/log';
-import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { connectQueueing, connectFailFast, disconnect } from '@warmwind/shared/node/redis';
 
 /** Sends calls as a relay node does. */
 export function createTestCaller(url: string): { caller: Caller; close: () => Promise<void> } {
   const log = createLog('test-caller');
   log.level = 'silent';
-  const redis = connectPrompt(url, 'test-caller', log, 1500, { enableOfflineQueue: true });
-  const bulk = connectPrompt(url, 'test-answers', log, 4000, { enableOfflineQueue: true });
-  const subscriber = connectPatient(url, 'test-replies', log);
+  const redis = connectFailFast(url, 'test-caller', log, 1500, { enableOfflineQueue: true });
+  const bulk = connectFailFast(url, 'test-answers', log, 4000, { enableOfflineQueue: true });
+  const subscriber = connectQueueing(url, 'test-replies', log);
   return {
     caller: new Caller({ redis, bulk, subscriber, log }),
     close: async () => {

@@ -151,7 +151,7 @@ export const reached = (
   );
 
 /** Waits until a room's last event is of this type, and gives all of them. */
-export const told = (
+export const waitForEvents = (
   fleet: Pick<Submissions, 'events'>,
   { userId }: Submitted,
   room: string,

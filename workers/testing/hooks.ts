@@ -3,7 +3,7 @@ import { keys } from '@warmwind/shared/keys';
 import { createLog } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
 import { type JobEnd, type JobRef, Records } from '@warmwind/shared/node/records';
-import { connectPatient, disconnect } from '@warmwind/shared/node/redis';
+import { connectQueueing, disconnect } from '@warmwind/shared/node/redis';
 import { Queue } from 'bullmq';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
@@ -21,8 +21,8 @@ export async function createHooks() {
   silent.level = 'silent';
   const lines: string[] = [];
   const log = pino({}, { write: (line: string) => void lines.push(line) });
-  const connection = connectPatient(redis.url, 'test', silent);
-  const queue = new Queue('webhooks', { connection, prefix: keys.bull('webhooks') });
+  const connection = connectQueueing(redis.url, 'test', silent);
+  const queue = new Queue('webhooks', { connection, prefix: keys.bullmqPrefix('webhooks') });
   const publisher = new Publisher(connection, silent);
   const recordsOf = (alerts: boolean) =>
     new Records(

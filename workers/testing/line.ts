@@ -1,7 +1,7 @@
 import { createLog } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
 import { Records } from '@warmwind/shared/node/records';
-import { connectPatient, disconnect } from '@warmwind/shared/node/redis';
+import { connectQueueing, disconnect } from '@warmwind/shared/node/redis';
 import { Registry } from 'prom-client';
 import { startRedis } from '../../infra/testing/redis.ts';
 import { createMetrics } from '../metrics.ts';
@@ -15,8 +15,8 @@ export async function createLine() {
   const log = createLog('test');
   log.level = process.env.LOG_LEVEL ?? 'silent';
   const [queueRedis, realtime] = await Promise.all([startRedis(), startRedis()]);
-  const redis = connectPatient(queueRedis.url, 'test', log);
-  const events = connectPatient(realtime.url, 'test', log);
+  const redis = connectQueueing(queueRedis.url, 'test', log);
+  const events = connectQueueing(realtime.url, 'test', log);
   const registry = new Registry();
   const metrics = createMetrics(registry, async () => {});
   let dropped = 0;

@@ -41,9 +41,9 @@ export async function startModelServer(models: string[]) {
 
   const answer = async (asked: Asked, script: Script, response: ServerResponse) => {
     const { pieces = ['Hello', ', ', 'world', '.'], everyMs = 1, end = 'whole', usage = true } = script;
-    const say = (data: unknown) => response.write(`data: ${JSON.stringify(data)}\n\n`);
+    const send = (data: unknown) => response.write(`data: ${JSON.stringify(data)}\n\n`);
     const chunk = (delta: object, reason: string | null = null) =>
-      say({
+      send({
         id: 'c',
         object: 'chat.completion.chunk',
         model: asked.body.model,
@@ -60,10 +60,10 @@ export async function startModelServer(models: string[]) {
     if (end === 'stall') return;
     if (end === 'broken') return response.destroy();
     if (end === 'nonsense') response.write('data: {"choices": [\n\n');
-    if (end === 'error') say({ error: { message: script.error ?? 'the engine died', type: 'server_error' } });
+    if (end === 'error') send({ error: { message: script.error ?? 'the engine died', type: 'server_error' } });
     if (end === 'whole') {
       chunk({}, 'stop');
-      if (usage) say({ choices: [], usage: { prompt_tokens: 7, completion_tokens: pieces.length } });
+      if (usage) send({ choices: [], usage: { prompt_tokens: 7, completion_tokens: pieces.length } });
       response.write('data: [DONE]\n\n');
     }
     response.end();

@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 
 /** What a client said, as far as it matters here. */
-export type Said =
+export type ClientMessage =
   | { t: 'key'; keysym: number; down: boolean }
   | { t: 'ptr'; x: number; y: number; mask: number }
   | { t: 'cut'; text: string };
@@ -12,7 +12,7 @@ export type RfbServer = {
   /** How often it was connected to. */
   connections: () => number;
   /** Keys, the pointer and Latin-1 text that clients sent, in order. */
-  said: Said[];
+  messages: ClientMessage[];
   /** Ends every connection. */
   hangUp: () => void;
   stop: () => Promise<void>;
@@ -48,16 +48,16 @@ export async function serveRfb(
   } = {},
 ): Promise<RfbServer> {
   const sockets = new Set<Socket>();
-  const said: Said[] = [];
+  const messages: ClientMessage[] = [];
   let connections = 0;
 
-  const hear = (message: Buffer, socket: Socket) => {
+  const onMessage = (message: Buffer, socket: Socket) => {
     const type = message[0];
     if (type === 3) onRequest(socket, message[1] === 1);
-    else if (type === 4) said.push({ t: 'key', keysym: message.readUInt32BE(4), down: message[1] === 1 });
+    else if (type === 4) messages.push({ t: 'key', keysym: message.readUInt32BE(4), down: message[1] === 1 });
     else if (type === 5) {
-      said.push({ t: 'ptr', x: message.readUInt16BE(2), y: message.readUInt16BE(4), mask: message[1] ?? 0 });
-    } else if (type === 6) said.push({ t: 'cut', text: message.toString('latin1', 8) });
+      messages.push({ t: 'ptr', x: message.readUInt16BE(2), y: message.readUInt16BE(4), mask: message[1] ?? 0 });
+    } else if (type === 6) messages.push({ t: 'cut', text: message.toString('latin1', 8) });
   };
 
   const server: Server = createServer((socket) => {
@@ -83,7 +83,7 @@ export async function serveRfb(
         if (received.length < length) return;
         const message = received.subarray(0, length);
         received = received.subarray(length);
-        if (question === undefined) hear(message, socket);
+        if (question === undefined) onMessage(message, socket);
         else {
           questions.shift();
           socket.write(answers.shift() ?? '');
@@ -100,7 +100,7 @@ export async function serveRfb(
   return {
     path,
     connections: () => connections,
-    said,
+    messages,
     hangUp,
     stop: async () => {
       const closed = new Promise((resolve) => server.close(resolve));

@@ -3,7 +3,7 @@ import { keys } from '@warmwind/shared/keys';
 import { createLog } from '@warmwind/shared/node/log';
 import { Publisher } from '@warmwind/shared/node/publisher';
 import { Records } from '@warmwind/shared/node/records';
-import { connectPatient, connectPrompt } from '@warmwind/shared/node/redis';
+import { connectQueueing, connectFailFast } from '@warmwind/shared/node/redis';
 import { Queue } from 'bullmq';
 import { Registry } from 'prom-client';
 import { CancellationFollowUp } from '../cancellation/follow-up.ts';
@@ -21,23 +21,23 @@ import { forEveryKind } from './handlers.ts';
  */
 const { QUEUE = '', QUEUE_REDIS = '', REALTIME_REDIS = '', DIES, LOCK_MS, STALLED_EVERY_MS } = process.env;
 /** What it says, with the time in ms as other processes of this machine have it. */
-export type Said = { what: 'ready' | 'begins' | 'stops'; jobId: string; at: number };
-const say = (what: Said['what'], jobId = '') =>
-  process.send?.({ what, jobId, at: performance.timeOrigin + performance.now() } satisfies Said);
+export type ProcessMessage = { what: 'ready' | 'begins' | 'stops'; jobId: string; at: number };
+const send = (what: ProcessMessage['what'], jobId = '') =>
+  process.send?.({ what, jobId, at: performance.timeOrigin + performance.now() } satisfies ProcessMessage);
 
 const log = createLog('bench');
 log.level = 'silent';
-const redis = connectPatient(QUEUE_REDIS, 'bench', log);
-const prompt = connectPrompt(QUEUE_REDIS, 'bench', log);
-const records = new Records(redis, new Publisher(connectPatient(REALTIME_REDIS, 'bench', log), log));
+const redis = connectQueueing(QUEUE_REDIS, 'bench', log);
+const failFast = connectFailFast(QUEUE_REDIS, 'bench', log);
+const records = new Records(redis, new Publisher(connectQueueing(REALTIME_REDIS, 'bench', log), log));
 const metrics = createMetrics(new Registry(), async () => {});
-const queue = (name: string) => new Queue(name, { connection: redis, prefix: keys.bull(name) });
+const queue = (name: string) => new Queue(name, { connection: redis, prefix: keys.bullmqPrefix(name) });
 const handler: Handler = ({ data, signal }) => {
-  say('begins', data.jobId);
+  send('begins', data.jobId);
   if (DIES) process.kill(process.pid, 'SIGKILL');
   return new Promise((_, reject) => {
     signal.addEventListener('abort', () => {
-      say('stops', data.jobId);
+      send('stops', data.jobId);
       reject(new Error('aborted'));
     });
   });
@@ -56,7 +56,7 @@ const worker = new JobWorker(
 const followUp = new CancellationFollowUp({ redis, records, queue, log, endContainer: async () => {} });
 const observer = new Observer({ redis, records, metrics, log });
 const leader = new Leader({
-  redis: prompt,
+  redis: failFast,
   key: keys.observerLease(),
   holder: newId(),
   ttlMs: 10_000,
@@ -79,4 +79,4 @@ cancellations.start();
 leader.start();
 worker.run();
 // Its first look at the queue is over then.
-setTimeout(() => say('ready'), 300);
+setTimeout(() => send('ready'), 300);

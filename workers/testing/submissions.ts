@@ -47,7 +47,7 @@ const QUOTAS = { jobs: 10_000, desktops: 10_000 };
 export function createSubmissions({ queueRedis: { client }, realtime, ledger, image }: SubmissionsOptions) {
   const queues = new Map<string, Queue>();
   const queue = (name: string): Queue => {
-    const made = queues.get(name) ?? new Queue(name, { connection: client, prefix: keys.bull(name) });
+    const made = queues.get(name) ?? new Queue(name, { connection: client, prefix: keys.bullmqPrefix(name) });
     queues.set(name, made);
     return made;
   };

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { inflateSync } from 'node:zlib';
 import { createLog } from '@warmwind/shared/node/log';
-import { connectPatient, disconnect } from '@warmwind/shared/node/redis';
+import { connectQueueing, disconnect } from '@warmwind/shared/node/redis';
 import {
   FRAME_HEAD_BYTES,
   HostDropped,
@@ -153,8 +153,8 @@ export async function watch(
 ) {
   const log = createLog('test');
   log.level = 'silent';
-  const subscriber = connectPatient(redisUrl, 'viewer', log);
-  const redis = connectPatient(redisUrl, 'viewer-up', log);
+  const subscriber = connectQueueing(redisUrl, 'viewer', log);
+  const redis = connectQueueing(redisUrl, 'viewer-up', log);
   const canvas = new Canvas();
   const seen = {
     frames: 0,
@@ -163,15 +163,15 @@ export async function watch(
     bytes: 0,
     epochs: [] as number[],
     dropped: [] as HostDropped[],
-    cuts: [] as string[],
-    cutsTooLong: 0,
+    clipboards: [] as string[],
+    clipboardsTooLarge: 0,
     gone: '',
   };
   let seq: number | undefined;
   let failed: unknown;
   let drawing: Promise<void> = Promise.resolve();
 
-  const hear = async (frame: Buffer, at: number) => {
+  const onMessage = async (frame: Buffer, at: number) => {
     const head = readFrameHead(frame);
     if (!head) throw new Error('not a frame');
     const { kind, epoch, width, height } = head;
@@ -179,9 +179,9 @@ export async function watch(
     seen.frames++;
     seen.bytes += frame.length;
     if (!draws) return;
-    if (kind === 'cut') return void seen.cuts.push(body.toString());
+    if (kind === 'cut') return void seen.clipboards.push(body.toString());
     if (kind === 'dropped') return void seen.dropped.push(HostDropped.parse(JSON.parse(body.toString())));
-    if (kind === 'cutTooLong') return void seen.cutsTooLong++;
+    if (kind === 'cutTooLong') return void seen.clipboardsTooLarge++;
     if (kind === 'gone') {
       seen.gone = body.toString();
       return;
@@ -208,18 +208,18 @@ export async function watch(
   subscriber.on('smessageBuffer', (_channel: Buffer, frame: Buffer) => {
     const at = performance.timeOrigin + performance.now();
     drawing = drawing
-      .then(() => hear(frame, at))
+      .then(() => onMessage(frame, at))
       .catch((error: unknown) => {
         failed ??= error;
       });
   });
   await subscriber.ssubscribe(screenKeys.down(containerId));
-  const say = (message: ToHost) => redis.spublish(screenKeys.up(containerId), JSON.stringify(message));
+  const send = (message: ToHost) => redis.spublish(screenKeys.up(containerId), JSON.stringify(message));
 
   return {
     canvas,
     seen,
-    say,
+    send,
     redis,
     /** Everything that was heard is drawn; rejects when something could not be. */
     settled: async () => {

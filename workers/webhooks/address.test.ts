@@ -2,10 +2,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { waitFor } from '../../infra/testing/wait.ts';
 import { createHooks, type Hooks } from '../testing/hooks.ts';
 import { type Receiver, startReceiver } from '../testing/receiver.ts';
-import { judged, Refused, type Resolve, resolvePublic } from './address.ts';
+import { judged, AddressRefusedError, type Resolve, resolvePublic } from './address.ts';
 
 const never = new AbortController().signal;
-const judge = (url: string, resolve: Resolve = resolvePublic, allow: string[] = []) =>
+const check = (url: string, resolve: Resolve = resolvePublic, allow: string[] = []) =>
   judged(new URL(url), allow, resolve, never);
 
 describe('a receiver is refused', () => {
@@ -42,29 +42,29 @@ describe('a receiver is refused', () => {
     'https://LOCALHOST./',
     'https://any.localhost/',
   ])('at %s', async (url) => {
-    await expect(judge(url)).rejects.toThrow(Refused);
+    await expect(check(url)).rejects.toThrow(AddressRefusedError);
   });
 
   test.each([[['10.0.0.1']], [['8.8.8.8', '192.168.0.1']], [['2606:4700::1111', '::1']]])(
     'whose name leads to %j',
     async (addresses) => {
-      await expect(judge('https://hooks.test/', async () => addresses)).rejects.toThrow(Refused);
+      await expect(check('https://hooks.test/', async () => addresses)).rejects.toThrow(AddressRefusedError);
     },
   );
 
   test('in the neighbourhood of what is allowed', async () => {
     const allow = ['127.0.0.1/32', 'fd00::/8'];
     for (const url of ['http://127.0.0.1/', 'http://[::ffff:127.0.0.1]/', 'http://[fd12::1]/']) {
-      await expect(judge(url, resolvePublic, allow)).resolves.toBeTypeOf('function');
+      await expect(check(url, resolvePublic, allow)).resolves.toBeTypeOf('function');
     }
-    await expect(judge('http://127.0.0.2/', resolvePublic, allow)).rejects.toThrow(Refused);
-    await expect(judge('http://[fe80::1]/', resolvePublic, allow)).rejects.toThrow(Refused);
+    await expect(check('http://127.0.0.2/', resolvePublic, allow)).rejects.toThrow(AddressRefusedError);
+    await expect(check('http://[fe80::1]/', resolvePublic, allow)).rejects.toThrow(AddressRefusedError);
   });
 });
 
 test('public ones pass', async () => {
-  await expect(judge('https://8.8.8.8/')).resolves.toBeTypeOf('function');
-  await expect(judge('https://hooks.test/', async () => ['8.8.8.8', '2606:4700::1'])).resolves.toBeTypeOf(
+  await expect(check('https://8.8.8.8/')).resolves.toBeTypeOf('function');
+  await expect(check('https://hooks.test/', async () => ['8.8.8.8', '2606:4700::1'])).resolves.toBeTypeOf(
     'function',
   );
 });
@@ -86,7 +86,7 @@ describe('in the delivery', () => {
     await receiver?.stop();
     await hooks?.stop();
   });
-  const told = async (url: string) => {
+  const refusalOf = async (url: string) => {
     const ref = await hooks.job(url);
     await hooks.run(hooks.records, ref, { state: 'completed' });
   };
@@ -98,7 +98,7 @@ describe('in the delivery', () => {
         allow: [],
         resolve: async (name, signal) => (name === 'name.test' ? ['127.0.0.1'] : resolvePublic(name, signal)),
       });
-      await told(`http://${host}:${receiver.port}/secret-path?secret-query`);
+      await refusalOf(`http://${host}:${receiver.port}/secret-path?secret-query`);
       await waitFor('both to be dropped', async () => (await hooks.queue.getFailedCount()) === 2);
       expect(receiver.received).toHaveLength(0);
       expect(hooks.lines.filter((line) => line.includes('"why":"refused"'))).toHaveLength(2);

@@ -6,7 +6,7 @@ import { isInRanges, isPublicAddress } from '@warmwind/shared/address';
 export type Resolve = (host: string, signal: AbortSignal) => Promise<string[]>;
 
 /** The receiver is where no webhook may go. */
-export class Refused extends Error {
+export class AddressRefusedError extends Error {
   override name = 'Refused';
 }
 
@@ -49,7 +49,7 @@ export async function judged(
   const addresses = isIP(host) ? [host] : await resolve(host, signal);
   for (const address of addresses) {
     if (!isPublicAddress(address) && !isInRanges(address, allow)) {
-      throw new Refused('its address is not a public one, and not in WEBHOOK_ALLOW');
+      throw new AddressRefusedError('its address is not a public one, and not in WEBHOOK_ALLOW');
     }
   }
   const all = addresses.map((address) => ({ address, family: isIP(address) }));

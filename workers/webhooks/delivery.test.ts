@@ -70,9 +70,9 @@ test('what is told again, by whomever and also after it was sent, is sent once',
   const ref = await hooks.job(url);
   await hooks.run(hooks.records, ref, { state: 'failed', error: ERROR });
   await idle();
-  await hooks.records.jobs.tellEndAgain(ref);
+  await hooks.records.jobs.republishEnds(ref);
   expect(await hooks.records.jobs.end(ref, { state: 'cancelled' })).toBe('ended');
-  await hooks.records.jobs.tellEndAgain(ref);
+  await hooks.records.jobs.republishEnds(ref);
   await idle();
   expect(ids().sort()).toEqual([`${ref.jobId}.1.active`, `${ref.jobId}.1.end`]);
 });
@@ -178,9 +178,9 @@ test.each(['failed', 'timed_out'] as const)(
     hooks.deliver({ alertUrl: url, allow: [] });
     const ref = await hooks.job('', 'ada');
     await hooks.run(hooks.alerting, ref, { state, error: ERROR });
-    await hooks.alerting.jobs.tellEndAgain(ref);
+    await hooks.alerting.jobs.republishEnds(ref);
     await idle();
-    await hooks.alerting.jobs.tellEndAgain(ref);
+    await hooks.alerting.jobs.republishEnds(ref);
     await idle();
     expect(received.map(({ event }) => event)).toEqual([
       {

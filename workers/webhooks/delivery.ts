@@ -1,13 +1,13 @@
 import { keys } from '@warmwind/shared/keys';
-import { LedgerAway } from '@warmwind/shared/node/ledger';
+import { LedgerUnavailableError } from '@warmwind/shared/node/ledger';
 import type { Logger } from '@warmwind/shared/node/log';
 import type { Records } from '@warmwind/shared/node/records';
-import { OPERATORS, WEBHOOK_GIVE_UP_MS, webhookSecret } from '@warmwind/shared/webhooks';
+import { OPERATORS, WEBHOOK_DEADLINE_MS, webhookSecret } from '@warmwind/shared/webhooks';
 import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { Webhook } from 'standardwebhooks';
 import type { Metrics } from '../metrics.ts';
-import { judged, Refused, type Resolve, resolvePublic } from './address.ts';
+import { judged, AddressRefusedError, type Resolve, resolvePublic } from './address.ts';
 import { WebhookData, webhookId } from './data.ts';
 import { webhookEvent } from './event.ts';
 import { InFlight } from './in-flight.ts';
@@ -67,7 +67,7 @@ export class Delivery {
     const { redis, log } = options;
     this.#worker = new Worker('webhooks', (job, token, signal) => this.#process(job, token ?? '', signal), {
       connection: redis,
-      prefix: keys.bull('webhooks'),
+      prefix: keys.bullmqPrefix('webhooks'),
       concurrency: CONCURRENCY,
       autorun: false,
       lockDuration: 2 * ANSWER_WITHIN_MS,
@@ -116,7 +116,7 @@ export class Delivery {
   async #target(data: WebhookData): Promise<{ url: string; result: string | undefined } | 'later'> {
     if (data.about === 'alert') return { url: this.#o.alertUrl ?? '', result: undefined };
     return this.#o.records.jobs.webhook(data).catch((error: unknown) => {
-      if (error instanceof LedgerAway) return 'later';
+      if (error instanceof LedgerUnavailableError) return 'later';
       throw error;
     });
   }
@@ -145,12 +145,12 @@ export class Delivery {
       if (status === 410) return this.#drop(data, target.host, 'gone');
       answer = `answered ${status}`;
     } catch (error) {
-      if (error instanceof Refused) return this.#drop(data, target.host, 'refused');
+      if (error instanceof AddressRefusedError) return this.#drop(data, target.host, 'refused');
       if (error instanceof UnrecoverableError || shutdown?.aborted) throw error;
       answer = late.aborted ? 'no answer in time' : ((error as NodeJS.ErrnoException).code ?? 'no answer');
     }
     const next = Date.now() + this.#pause(job.attemptsMade + 1);
-    if (next - job.timestamp > (this.#o.giveUpMs ?? WEBHOOK_GIVE_UP_MS)) {
+    if (next - job.timestamp > (this.#o.giveUpMs ?? WEBHOOK_DEADLINE_MS)) {
       return this.#drop(data, target.host, 'given up', answer);
     }
     metrics.webhooks.inc({ outcome: 'retried' });

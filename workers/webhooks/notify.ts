@@ -1,6 +1,6 @@
 import type { Notify } from '@warmwind/shared/node/records';
 import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
-import { WEBHOOK_GIVE_UP_MS } from '@warmwind/shared/webhooks';
+import { WEBHOOK_DEADLINE_MS } from '@warmwind/shared/webhooks';
 import type { Queue } from 'bullmq';
 import { type About, WEBHOOK_DATA_VERSION, type WebhookData, webhookId } from './data.ts';
 
@@ -17,12 +17,12 @@ const KEPT = { age: ENDED_RECORD_TTL_MS / 1000, count: 50_000 };
 export const createNotify =
   (queue: () => Queue, alerts: boolean): Notify =>
   async ({ ref, webhook, at, attemptsMade, end }) => {
-    const told: About[] = [];
-    if (webhook) told.push(end ? 'end' : 'active');
-    if (alerts && (end?.state === 'failed' || end?.state === 'timed_out')) told.push('alert');
+    const notified: About[] = [];
+    if (webhook) notified.push(end ? 'end' : 'active');
+    if (alerts && (end?.state === 'failed' || end?.state === 'timed_out')) notified.push('alert');
     const { userId, jobId, run, kind, containerId } = ref;
     await Promise.all(
-      told.map((about) => {
+      notified.map((about) => {
         const data: WebhookData = {
           version: WEBHOOK_DATA_VERSION,
           about,
@@ -41,7 +41,7 @@ export const createNotify =
           attempts: ATTEMPTS,
           backoff: { type: 'webhook' },
           removeOnComplete: KEPT,
-          removeOnFail: { ...KEPT, age: WEBHOOK_GIVE_UP_MS / 1000 },
+          removeOnFail: { ...KEPT, age: WEBHOOK_DEADLINE_MS / 1000 },
         });
       }),
     );

@@ -36,7 +36,7 @@ describe('POST /containers/start', () => {
       height: 720,
     });
     const data = await edge.gateway.redis.client.hget(
-      `${keys.bull('containers')}:containers:${jobId}`,
+      `${keys.bullmqPrefix('containers')}:containers:${jobId}`,
       'data',
     );
     expect(JSON.parse(data ?? '')).toEqual({

@@ -40,8 +40,8 @@ async function end(id: unknown, state = 'failed', desktop?: string) {
   const error = '{"code":"x","message":"y","retryable":true}';
   await redis().hset(keys.job('ada', String(id)), { state, finishedAt: Date.now(), error });
   await redis().zrem(keys.openJobs('ada'), String(id));
-  await redis().del(`${keys.bull('ai-inference')}:ai-inference:${id}`);
-  await redis().zrem(`${keys.bull('ai-inference')}:ai-inference:prioritized`, String(id));
+  await redis().del(`${keys.bullmqPrefix('ai-inference')}:ai-inference:${id}`);
+  await redis().zrem(`${keys.bullmqPrefix('ai-inference')}:ai-inference:prioritized`, String(id));
   await edge.postgres
     .sql`update jobs set state = ${state}, finished_at = now(), error = ${error} where id = ${String(id)}`;
   if (!desktop) return;
@@ -129,8 +129,8 @@ describe('POST /jobs/:id/retry', () => {
     const { jobId } = await infer();
     await end(jobId);
     const first = await retry(jobId, 'k');
-    for (const lose of [async () => undefined, () => forget(edge)]) {
-      await lose();
+    for (const forgetting of [async () => undefined, () => forget(edge)]) {
+      await forgetting();
       const again = await retry(jobId, 'k');
       expect([again.status, again.body]).toEqual([202, first.body]);
       expect(again.headers.get('Idempotent-Replayed')).toBe('true');

@@ -49,13 +49,13 @@ const asked = (streams = 1) =>
   );
 
 let sent = 0;
-const tell = (type: EventType, data: object = {}) => {
+const publish = (type: EventType, data: object = {}) => {
   sent += 1;
   const event = envelopeOf(type, data, { id: `1-${sent}` });
   relay.send(`id: ${event.id}\nevent: ${type}\ndata: ${JSON.stringify(event)}\n\n`);
 };
 const fail = (code: string, message: string) =>
-  tell('job.failed', { error: { code, message, retryable: false } });
+  publish('job.failed', { error: { code, message, retryable: false } });
 
 async function errorOf(request: Promise<unknown>) {
   const error = await request.then(
@@ -88,8 +88,8 @@ describe('POST /v1/chat/completions', () => {
       stop: ['\n'],
       seed: expect.any(Number),
     });
-    tell('job.output', { text: 'Once' });
-    tell('job.completed', { result: RESULT });
+    publish('job.output', { text: 'Once' });
+    publish('job.completed', { result: RESULT });
     const { data, response } = await answering;
     expect(data).toMatchObject({
       id: `chatcmpl-${id}`,
@@ -108,9 +108,9 @@ describe('POST /v1/chat/completions', () => {
       stream_options: { include_usage: true },
     });
     await asked();
-    tell('job.active');
-    for (const text of ['Once', ' upon', ' a time']) tell('job.output', { text });
-    tell('job.completed', { result: RESULT });
+    publish('job.active');
+    for (const text of ['Once', ' upon', ' a time']) publish('job.output', { text });
+    publish('job.completed', { result: RESULT });
     const { chunks, text } = await read(await streaming);
     expect(text).toBe(RESULT.text);
     expect(chunks.map(({ choices }) => choices[0]?.finish_reason).filter(Boolean)).toEqual(['stop']);
@@ -120,13 +120,13 @@ describe('POST /v1/chat/completions', () => {
   test('200: a relay that breaks off is asked again after the last event, and nothing comes twice', async () => {
     const streaming = openai.chat.completions.create({ ...ASK, stream: true });
     await asked();
-    tell('job.output', { text: 'Once' });
+    publish('job.output', { text: 'Once' });
     const reading = read(await streaming);
     relay.finish();
     await asked(2);
     expect(relay.asked.at(-1)?.lastEventId).toBe(`1-${sent}`);
-    tell('job.output', { text: ' upon a time' });
-    tell('job.completed', { result: RESULT });
+    publish('job.output', { text: ' upon a time' });
+    publish('job.completed', { result: RESULT });
     expect((await reading).text).toBe(RESULT.text);
   });
 
@@ -169,7 +169,7 @@ describe('POST /v1/chat/completions', () => {
     const id = await asked();
     both.push(ask());
     expect(await asked(2)).toBe(id);
-    tell('job.completed', { result: RESULT });
+    publish('job.completed', { result: RESULT });
     expect((await Promise.all(both)).map((answer) => answer.id)).toEqual([
       `chatcmpl-${id}`,
       `chatcmpl-${id}`,
@@ -186,7 +186,7 @@ describe('POST /v1/chat/completions', () => {
       })
       .catch(() => undefined);
     const id = await asked();
-    tell('job.output', { text: 'Once' });
+    publish('job.output', { text: 'Once' });
     leave.abort();
     await answering;
     await waitFor('the job to be cancelled', async () => {
@@ -278,7 +278,7 @@ describe('POST /v1/chat/completions', () => {
   test('a job that fails in mid-stream ends it with an error', async () => {
     const streaming = openai.chat.completions.create({ ...ASK, stream: true });
     await asked();
-    tell('job.output', { text: 'Once' });
+    publish('job.output', { text: 'Once' });
     const reading = errorOf(read(await streaming));
     fail('stream_truncated', 'The answer broke off.');
     expect((await reading).message).toContain('The answer broke off.');

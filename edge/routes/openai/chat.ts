@@ -14,7 +14,7 @@ import { openAiFailures } from '../../openai/openapi.ts';
 import { answerSteps } from '../../openai/steps.ts';
 import { streamed } from '../../openai/stream.ts';
 import { Waiting } from '../../openai/waiting.ts';
-import { whole } from '../../openai/whole.ts';
+import { bufferedCompletion } from '../../openai/whole.ts';
 import type { Services } from '../../services.ts';
 import { SubmitHeaders } from '../submitting.ts';
 
@@ -71,6 +71,6 @@ export function chatCompletionsRoute(app: App, services: Services): void {
     const usage = request.stream_options?.include_usage ?? false;
     return request.stream
       ? streamed(c, answering, { head, usage, waiting })
-      : whole(c, answering, { head, waiting });
+      : bufferedCompletion(c, answering, { head, waiting });
   });
 }

@@ -5,7 +5,7 @@ import { MODEL_ENTRY } from '../../docs/examples.ts';
 import type { App } from '../../env.ts';
 import { json, security } from '../../http/openapi.ts';
 import { limited } from '../../limits/charge.ts';
-import { NoAnswer } from '../../openai/errors.ts';
+import { NoAnswerError } from '../../openai/errors.ts';
 import { openAiFailures } from '../../openai/openapi.ts';
 import { servedModels } from '../../records/served-models.ts';
 import type { Services } from '../../services.ts';
@@ -65,7 +65,7 @@ export function getOpenAiModelRoute(app: App, { limiter, redis }: Services): voi
     const served = await wordModels(redis);
     if (served.includes(id)) return c.json(modelEntry(id, 0), 200);
     const message = 'No host serves this model now: see GET /v1/models for those that are served.';
-    throw new NoAnswer(404, message, 'model_not_found', 'model');
+    throw new NoAnswerError(404, message, 'model_not_found', 'model');
   });
 }
 

@@ -100,29 +100,29 @@ async function slowOnes(): Promise<void> {
   const without = await phase();
   await slow.open({ ...open, bytesPerSecond: 1e6 }, 1);
   await stalled.open({ ...open, acks: false, bytesPerSecond: 0 }, 1);
-  const beside = [await phase(), await phase()].at(-1) ?? without;
+  const alongside = [await phase(), await phase()].at(-1) ?? without;
   await Promise.all([relay, others, slow, stalled].map((child) => child.stop()));
   figures.push(
     {
       name: 'frame age of the viewer at 1 MB/s, p50',
-      value: beside.slow.p50,
+      value: alongside.slow.p50,
       unit: 'ms',
       target: { atMost: 500 },
     },
-    { name: 'frame age of the viewer at 1 MB/s, p99', value: beside.slow.p99, unit: 'ms' },
-    { name: 'its frames a second', value: beside.slow.deliveries / (2 * SECONDS), unit: '' },
-    { name: 'its keys a second', value: beside.slow.keys / (2 * SECONDS), unit: '' },
+    { name: 'frame age of the viewer at 1 MB/s, p99', value: alongside.slow.p99, unit: 'ms' },
+    { name: 'its frames a second', value: alongside.slow.deliveries / (2 * SECONDS), unit: '' },
+    { name: 'its keys a second', value: alongside.slow.keys / (2 * SECONDS), unit: '' },
     { name: 'frame age of the others, p99, without the two', value: without.others.p99, unit: 'ms' },
-    { name: 'frame age of the others, p99, beside them', value: beside.others.p99, unit: 'ms' },
+    { name: 'frame age of the others, p99, beside them', value: alongside.others.p99, unit: 'ms' },
     {
       name: 'frames of the others, beside / without',
-      value: beside.others.deliveries / without.others.deliveries,
+      value: alongside.others.deliveries / without.others.deliveries,
       unit: '×',
       target: { atLeast: 0.98 },
     },
     {
       name: 'memory, growth with the two',
-      value: beside.rss - without.rss,
+      value: alongside.rss - without.rss,
       unit: 'MB',
       target: { atMost: 32 },
     },

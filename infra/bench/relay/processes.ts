@@ -18,9 +18,9 @@ function next<T>(child: ChildProcess): Promise<T> {
   return new Promise((resolve, reject) => {
     const ended = () => reject(new Error('a process of the benchmark ended early'));
     child.once('exit', ended);
-    child.once('message', (said) => {
+    child.once('message', (message) => {
       child.off('exit', ended);
-      resolve(said as T);
+      resolve(message as T);
     });
   });
 }

@@ -1,6 +1,6 @@
 import { countListeners } from '@warmwind/shared/node/listeners';
 import { createLog } from '@warmwind/shared/node/log';
-import { connectPatient, connectPrompt } from '@warmwind/shared/node/redis';
+import { connectQueueing, connectFailFast } from '@warmwind/shared/node/redis';
 import { screenKeys } from '@warmwind/shared/screen';
 import { Registry } from 'prom-client';
 import { createScreenMetrics } from '../../../workers/screen/metrics.ts';
@@ -11,8 +11,8 @@ import { ScreenTurns } from '../../../workers/screen/turns.ts';
 /** The screen bridge of one desktop in a process of its own, so that its CPU time is its own: `node bridge.ts <socket> <redis> <id>`. */
 const [socketPath = '', redisUrl = '', containerId = ''] = process.argv.slice(2);
 const log = createLog('bridge');
-const redis = connectPrompt(redisUrl, 'bridge', log);
-const subscriber = connectPatient(redisUrl, 'bridge-up', log);
+const redis = connectFailFast(redisUrl, 'bridge', log);
+const subscriber = connectQueueing(redisUrl, 'bridge-up', log);
 const screen = new Screen({
   containerId,
   socketPath: async () => socketPath,
@@ -23,7 +23,7 @@ const screen = new Screen({
   metrics: createScreenMetrics(new Registry()),
   log,
 });
-subscriber.on('smessage', (_channel: string, message: string) => screen.hear(message));
+subscriber.on('smessage', (_channel: string, message: string) => screen.receive(message));
 await subscriber.ssubscribe(screenKeys.up(containerId));
 setInterval(async () => {
   const [relays = 0] = await countListeners(redis, [screenKeys.down(containerId)]).catch(() => []);

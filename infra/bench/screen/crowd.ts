@@ -81,9 +81,9 @@ function ask<T>(child: ChildProcess, message: ViewersMessage): Promise<T> {
   return new Promise((resolve, reject) => {
     const ended = () => reject(new Error('a process of viewers ended early'));
     child.once('exit', ended);
-    child.once('message', (said) => {
+    child.once('message', (message) => {
       child.off('exit', ended);
-      resolve(said as T);
+      resolve(message as T);
     });
     child.send(message);
   });

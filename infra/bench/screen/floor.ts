@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLog } from '@warmwind/shared/node/log';
-import { connectPatient, connectPrompt } from '@warmwind/shared/node/redis';
+import { connectQueueing, connectFailFast } from '@warmwind/shared/node/redis';
 import { WebSocket, WebSocketServer } from 'ws';
 import { startRedis } from '../../testing/redis.ts';
 import { cpuMs } from './desktop.ts';
@@ -26,14 +26,14 @@ const CHANNEL = 'floor';
 const [role, where = '', port = ''] = process.argv.slice(2);
 const log = createLog('floor');
 if (role === 'bridge') {
-  const redis = connectPrompt(where, 'bridge', log);
+  const redis = connectFailFast(where, 'bridge', log);
   // Until then it refuses commands.
   await once(redis, 'ready');
   dial(port).on('data', (bytes) => void redis.spublish(CHANNEL, bytes));
 } else if (role === 'relay') {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0 });
   await once(server, 'listening');
-  const redis = connectPatient(where, 'relay', log);
+  const redis = connectQueueing(where, 'relay', log);
   redis.on('smessageBuffer', (_channel: Buffer, bytes: Buffer) => {
     for (const socket of server.clients) socket.send(bytes);
   });

@@ -24,7 +24,7 @@ const TARGETS: Record<Program, Record<number, number>> = {
 };
 
 /** With more, what is late on a machine of few processors is the viewers themselves. */
-const LATENCY_TOLD_ABOVE = 50;
+const LATENCY_TARGET_UP_TO = 50;
 
 let desktop: Desktop | undefined;
 // The engine would keep it.
@@ -63,7 +63,7 @@ async function compare(program: Program): Promise<void> {
         if (theirs) console.log(line(program, 'websockify', theirs));
         const cost = await measure(ours, desktop, viewers, SECONDS);
         console.log(line(program, 'ours', cost));
-        judge(program, cost, theirs ?? undefined);
+        printVerdict(program, cost, theirs ?? undefined);
       }
     } finally {
       await ours.stop();
@@ -73,7 +73,7 @@ async function compare(program: Program): Promise<void> {
   }
 }
 
-function judge(program: Program, ours: Cost, theirs: Cost | undefined): void {
+function printVerdict(program: Program, ours: Cost, theirs: Cost | undefined): void {
   const name = `${program}, ${ours.viewers} viewers`;
   const atMost = TARGETS[program][ours.viewers];
   if (theirs) {
@@ -91,7 +91,7 @@ function judge(program: Program, ours: Cost, theirs: Cost | undefined): void {
       },
     );
   }
-  const within = (atMost: number) => (ours.viewers > LATENCY_TOLD_ABOVE ? {} : { target: { atMost } });
+  const within = (atMost: number) => (ours.viewers > LATENCY_TARGET_UP_TO ? {} : { target: { atMost } });
   figures.push(
     { name: `${name}: X change → socket, p50`, value: ours.p50, unit: 'ms', ...within(30) },
     { name: `${name}: X change → socket, p95`, value: ours.p95, unit: 'ms', ...within(60) },

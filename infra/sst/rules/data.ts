@@ -6,7 +6,7 @@ const policy = (parameters: { name: string; value: string }[]) =>
 export const dataRules: Rule[] = [
   {
     guarantee: 'the queue Redis never evicts',
-    broken: (deployed) => {
+    violations: (deployed) => {
       if (deployed.has(':RedisDatabase', 'Queue')) {
         const { eviction, tls } = deployed.one(':RedisDatabase', 'Queue');
         return failing({ 'Upstash may evict': eviction === false, 'Upstash without TLS': tls === true });
@@ -18,7 +18,7 @@ export const dataRules: Rule[] = [
   {
     guarantee:
       'a Redis in our network is private, encrypted, behind a password, in two zones, and no cluster',
-    broken: (deployed) =>
+    violations: (deployed) =>
       deployed.all(':ReplicationGroup').flatMap(({ name, inputs }) =>
         failing({
           [`${name} is a cluster: scripts would cross slots`]: inputs.clusterMode === 'disabled',
@@ -33,7 +33,7 @@ export const dataRules: Rule[] = [
   },
   {
     guarantee: 'the ledger and its replica are private, encrypted, speak TLS only, and are backed up',
-    broken: (deployed) => {
+    violations: (deployed) => {
       const instance = (name: string) => deployed.one('rds/instance:Instance', name);
       const [primary, replica] = [instance('LedgerInstance'), instance('LedgerReplica')];
       const { parameters } = deployed.one('rds/parameterGroup:ParameterGroup', 'LedgerParameterGroup');
@@ -60,7 +60,7 @@ export const dataRules: Rule[] = [
   },
   {
     guarantee: 'Hyperdrive caches nothing and comes through Access',
-    broken: (deployed) => {
+    violations: (deployed) => {
       const found = deployed.all(':HyperdriveConfig');
       return [
         ...failing({ 'two bindings': found.length === 2 }),

@@ -8,7 +8,7 @@ const DATABASES = ['LedgerDb', 'LedgerReadDb'];
 export const edgeRules: Rule[] = [
   {
     guarantee: 'every link that the Worker reads is there, and resolved',
-    broken: (deployed) => [
+    violations: (deployed) => [
       ...LINKS.filter((name) => !JSON.parse(textOf(deployed, `SST_RESOURCE_${name}`) || '{}').value).map(
         (name) => `${name} is not linked`,
       ),
@@ -23,7 +23,7 @@ export const edgeRules: Rule[] = [
   },
   {
     guarantee: 'no log of the platform holds the address of a request: its query may hold a secret',
-    broken: (deployed) =>
+    violations: (deployed) =>
       deployed
         .all('cloudflare:index/workersScript:WorkersScript')
         .filter(
@@ -34,7 +34,7 @@ export const edgeRules: Rule[] = [
   },
   {
     guarantee: 'a stage answers under its own name, which the relay lets in',
-    broken: (deployed) => {
+    violations: (deployed) => {
       const { hostname } = deployed.one(':WorkersCustomDomain', 'EdgeDomain');
       const suffix = deployed.stage === 'production' ? '' : `-${deployed.stage}`;
       const certificate = deployed.one('acm/certificate:Certificate', 'RelayBalancerSslCertificate');

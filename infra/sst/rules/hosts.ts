@@ -5,7 +5,7 @@ import { failing, type Rule } from './rule.ts';
 export const hostRules: Rule[] = [
   {
     guarantee: 'a GPU host hands its credentials to nobody one hop away, and its disks are encrypted',
-    broken: (deployed) => {
+    violations: (deployed) => {
       const { metadataOptions, blockDeviceMappings, vpcSecurityGroupIds } = deployed.one(
         ':LaunchTemplate',
         'GpuTemplate',
@@ -22,7 +22,7 @@ export const hostRules: Rule[] = [
   },
   {
     guarantee: 'nobody may open a connection to a GPU host',
-    broken: (deployed) =>
+    violations: (deployed) =>
       deployed
         .all('SecurityGroupIngressRule')
         .filter(({ inputs }) => inputs.securityGroupId === 'WorkerGroup-id')
@@ -30,7 +30,7 @@ export const hostRules: Rule[] = [
   },
   {
     guarantee: 'a host joins when it is ready and leaves when it has drained',
-    broken: (deployed) => {
+    violations: (deployed) => {
       const { initialLifecycleHooks, instanceRefresh } = deployed.one('autoscaling/group:Group', 'Gpu');
       const hook = (transition: string) =>
         initialLifecycleHooks.find((found: { lifecycleTransition: string }) =>
@@ -45,7 +45,7 @@ export const hostRules: Rule[] = [
   },
   {
     guarantee: 'user data fits, is a script that parses, and stops a worker later than its own bound ends',
-    broken: (deployed) => {
+    violations: (deployed) => {
       const script = bootScript(deployed);
       const value = (name: string) => Number(new RegExp(`^${name}=(\\d+)$`, 'm').exec(script)?.[1]);
       return failing({
@@ -58,7 +58,7 @@ export const hostRules: Rule[] = [
   },
   {
     guarantee: 'the workers’ board is for the host itself, behind a password',
-    broken: (deployed) => {
+    violations: (deployed) => {
       const script = bootScript(deployed);
       const { BIND, ADMIN_PASSWORD = '' } = ofHost(deployed);
       return failing({
@@ -69,7 +69,7 @@ export const hostRules: Rule[] = [
   },
   {
     guarantee: 'a worker sees the GPUs of its host, and has no other right to it than the engine’s socket',
-    broken: (deployed) => {
+    violations: (deployed) => {
       const run =
         /docker run [^\n]*--name warmwind-worker(?:.*\\\n)*.*/.exec(bootScript(deployed))?.[0] ?? '';
       return failing({
@@ -83,7 +83,7 @@ export const hostRules: Rule[] = [
   },
   {
     guarantee: 'the fleet scales by backlog per host in service',
-    broken: (deployed) => {
+    violations: (deployed) => {
       const { targetTrackingConfiguration } = deployed.one('autoscaling/policy:Policy', 'GpuBacklog');
       const { metrics } = targetTrackingConfiguration.customizedMetricSpecification;
       const returned = metrics.filter(({ returnData }: { returnData: boolean }) => returnData);

@@ -56,7 +56,7 @@ function expected(deployed: Recorded): string[] {
 export const networkRules: Rule[] = [
   {
     guarantee: 'who must talk to each other may, and nobody else',
-    broken: (deployed) => {
+    violations: (deployed) => {
       const found = edges(deployed).map(text);
       const wanted = expected(deployed);
       return [
@@ -67,7 +67,7 @@ export const networkRules: Rule[] = [
   },
   {
     guarantee: 'nothing is open to the world but a balancer’s 443',
-    broken: (deployed) => [
+    violations: (deployed) => [
       ...deployed
         .all('SecurityGroupIngressRule')
         .filter(({ inputs }) => ANYWHERE.includes(inputs.cidrIpv4 ?? inputs.cidrIpv6))
@@ -86,7 +86,7 @@ export const networkRules: Rule[] = [
   },
   {
     guarantee: 'services reach the internet on few ports, tunnels on Cloudflare’s addresses only',
-    broken: (deployed) =>
+    violations: (deployed) =>
       deployed
         .all('SecurityGroupEgressRule')
         .filter(({ inputs }) => inputs.cidrIpv4)
@@ -99,7 +99,7 @@ export const networkRules: Rule[] = [
   },
   {
     guarantee: 'services, hosts and data stand in private subnets, with groups of their own',
-    broken: (deployed) => {
+    violations: (deployed) => {
       const isPrivate = (subnets: string[] = []) =>
         subnets.length > 1 && subnets.every((id) => id.includes('PrivateSubnet'));
       return [

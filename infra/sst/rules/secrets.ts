@@ -40,14 +40,14 @@ function plain(deployed: Recorded): Variable[] {
 export const secretRules: Rule[] = [
   {
     guarantee: 'no secret stands in a plain environment, in user data or in a command',
-    broken: (deployed) =>
+    violations: (deployed) =>
       plain(deployed)
         .filter(({ value }) => value.includes(MARK) || /-----BEGIN|:\/\/[^/@\s]+:[^/@\s]+@/.test(value))
         .map(({ where, name }) => `${where}: ${name}`),
   },
   {
     guarantee: 'parameters that hold secrets are encrypted',
-    broken: (deployed) =>
+    violations: (deployed) =>
       deployed
         .all('ssm/parameter:Parameter')
         .filter(({ inputs }) => inputs.type !== 'SecureString')
@@ -55,7 +55,7 @@ export const secretRules: Rule[] = [
   },
   {
     guarantee: 'what a container reads as a secret is a parameter of its own path',
-    broken: (deployed) => {
+    violations: (deployed) => {
       const names = deployed.all('ssm/parameter:Parameter').map(({ inputs }) => inputs.name as string);
       return containers(deployed).flatMap(({ service, container }) =>
         (container.secrets as { name: string; valueFrom: string }[])
@@ -69,7 +69,7 @@ export const secretRules: Rule[] = [
   },
   {
     guarantee: 'a GPU host may read its own parameters and no others',
-    broken: (deployed) => {
+    violations: (deployed) => {
       const role = JSON.stringify(deployed.one('iam/role:Role', 'GpuHost'));
       const paths = [...role.matchAll(/parameter(\/[^"\\]*|\*)/g)].map(([, path]) => path);
       const own = `/warmwind/${deployed.stage}/worker`;

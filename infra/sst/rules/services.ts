@@ -11,7 +11,7 @@ const own = (deployed: Recorded) => containers(deployed).filter(({ service }) =>
 export const serviceRules: Rule[] = [
   {
     guarantee: 'a deployment leaves the scale of a service to its autoscaler',
-    broken: (deployed) =>
+    violations: (deployed) =>
       deployed
         .all('appautoscaling/target:Target')
         .filter(({ inputs }) => inputs.minCapacity < inputs.maxCapacity)
@@ -24,7 +24,7 @@ export const serviceRules: Rule[] = [
   },
   {
     guarantee: 'a container is killed later than its service’s own bound ends, and not before 30 s',
-    broken: (deployed) =>
+    violations: (deployed) =>
       containers(deployed).flatMap(({ service, container }) => {
         const drain =
           container.environment.find(({ name }: Inputs) => name === 'SHUTDOWN_TIMEOUT_MS')?.value ?? 0;
@@ -37,7 +37,7 @@ export const serviceRules: Rule[] = [
   },
   {
     guarantee: 'balancers ask whether a task is ready, the orchestrator whether it lives',
-    broken: (deployed) => [
+    violations: (deployed) => [
       ...deployed.all(':TargetGroup').flatMap(({ name, inputs: { healthCheck } }) =>
         failing({
           [`${name} asks ${healthCheck.path}`]: healthCheck.path === READY && healthCheck.interval === 10,
@@ -55,7 +55,7 @@ export const serviceRules: Rule[] = [
   {
     guarantee:
       'containers run without rights: no root, no capabilities, no writable disk, one port, no shell',
-    broken: (deployed) => [
+    violations: (deployed) => [
       ...containers(deployed).flatMap(({ service, container }) =>
         failing({
           [`${service} runs as root`]: /^[1-9]\d*:[1-9]\d*$/.test(container.user ?? ''),
@@ -75,7 +75,7 @@ export const serviceRules: Rule[] = [
   },
   {
     guarantee: 'a task can be reached by its balancer',
-    broken: (deployed) =>
+    violations: (deployed) =>
       own(deployed).flatMap(({ service, container }) =>
         failing({ [`${service} listens to nobody`]: ofTask(deployed, container).BIND === '0.0.0.0' }),
       ),
@@ -83,7 +83,7 @@ export const serviceRules: Rule[] = [
   {
     guarantee:
       'balancers carry sockets: fewest requests first, idle longer than pings, drained quickly, TLS of today',
-    broken: (deployed) => [
+    violations: (deployed) => [
       ...deployed.all('lb/loadBalancer:LoadBalancer').flatMap(({ name, inputs }) =>
         failing({
           [`${name} cuts idle sockets off`]: inputs.idleTimeout > 45,
@@ -114,7 +114,7 @@ export const serviceRules: Rule[] = [
   },
   {
     guarantee: 'services and hosts scale within bounds: at least two relays, never one alone',
-    broken: (deployed) => {
+    violations: (deployed) => {
       const targets = deployed.all('appautoscaling/target:Target');
       const { minSize, maxSize } = deployed.one('autoscaling/group:Group', 'Gpu');
       const live = deployed.stage === 'production';

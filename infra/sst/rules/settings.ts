@@ -47,7 +47,7 @@ const variables = (env: Environment): string[] =>
 export const settingRules: Rule[] = [
   {
     guarantee: 'every service accepts the environment that it gets',
-    broken: (deployed) =>
+    violations: (deployed) =>
       environments(deployed).flatMap(([service, env]) => {
         try {
           READ[service](env);
@@ -59,14 +59,14 @@ export const settingRules: Rule[] = [
   },
   {
     guarantee: 'it gets each variable that has no default, and none that it does not read',
-    broken: (deployed) =>
+    violations: (deployed) =>
       environments(deployed).flatMap(([service, env]) =>
         misplaced(service, variables(env), leftOut(service, env, deployed.stage)),
       ),
   },
   {
     guarantee: 'every image that the edge offers is pulled by hosts, under the name that it offers',
-    broken: (deployed) => {
+    violations: (deployed) => {
       const offered = JSON.parse(ofEdge(deployed).DESKTOP_IMAGES ?? '{}') as Record<string, string>;
       const pulled = /^DESKTOP_IMAGES=(.*)$/m.exec(bootScript(deployed))?.[1]?.split(',') ?? [];
       const names = pulled.map((named) => `warmwind/${named.split('=')[0]}:latest`);

@@ -1,6 +1,6 @@
 import { newId } from '@warmwind/shared/ids';
 import { createLog } from '@warmwind/shared/node/log';
-import { connectPatient, connectPrompt, disconnect } from '@warmwind/shared/node/redis';
+import { connectQueueing, connectFailFast, disconnect } from '@warmwind/shared/node/redis';
 import type { CallRoute } from '../call.ts';
 import { Claims } from '../claims.ts';
 import { CallHost } from '../host.ts';
@@ -13,9 +13,9 @@ export function createTestHost(
 ): { host: CallHost; close: () => Promise<void> } {
   const log = createLog('test-host');
   log.level = 'silent';
-  const redis = connectPrompt(url, 'test-claims', log, 1500, { enableOfflineQueue: true });
-  const bulk = connectPrompt(url, 'test-bulk', log, 4000, { enableOfflineQueue: true });
-  const subscriber = connectPatient(url, 'test-calls', log);
+  const redis = connectFailFast(url, 'test-claims', log, 1500, { enableOfflineQueue: true });
+  const bulk = connectFailFast(url, 'test-bulk', log, 4000, { enableOfflineQueue: true });
+  const subscriber = connectQueueing(url, 'test-calls', log);
   const host = new CallHost({
     routes,
     claims: new Claims({ redis, holder: newId(), log }),

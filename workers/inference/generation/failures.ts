@@ -1,5 +1,5 @@
 import { APIConnectionError, APIError } from 'openai';
-import { JobFailure } from '../../runtime/failures.ts';
+import { JobFailureError } from '../../runtime/failures.ts';
 import { LineTooLongError } from './bounded-lines.ts';
 
 /** How much of what a server says is looked at, characters. */
@@ -9,7 +9,7 @@ const OUT_OF_MEMORY = /out of memory|outofmemory/i;
 const CONTEXT = /context.{0,20}(length|size|window|exceed)|exceed.{0,40}context|max_model_len/i;
 
 /** The server wants no requests for now. */
-export class ServerBusy extends Error {
+export class ServerBusyError extends Error {
   override name = 'ServerBusy';
   readonly retryAfterMs: number;
 
@@ -20,22 +20,22 @@ export class ServerBusy extends Error {
 }
 
 /** What went wrong with a model server → why the job fails, or that the server is to be left alone for a while. */
-export function modelFailure(error: unknown): JobFailure | ServerBusy {
-  if (isTooLong(error)) return new JobFailure('answer_too_long', error);
+export function modelFailure(error: unknown): JobFailureError | ServerBusyError {
+  if (isTooLong(error)) return new JobFailureError('answer_too_long', error);
   if (error instanceof APIConnectionError || !(error instanceof APIError)) {
-    return new JobFailure('model_unavailable', error);
+    return new JobFailureError('model_unavailable', error);
   }
   const { status, code, message, headers } = error;
   const text = `${code ?? ''} ${message}`.slice(0, LOOKED_AT);
   // vLLM reports it as 400: its words come first.
-  if (OUT_OF_MEMORY.test(text)) return new JobFailure('model_out_of_memory', error);
-  if (CONTEXT.test(text)) return new JobFailure('context_exceeded', error);
+  if (OUT_OF_MEMORY.test(text)) return new JobFailureError('model_out_of_memory', error);
+  if (CONTEXT.test(text)) return new JobFailureError('context_exceeded', error);
   if (status === 429 || status === 503) {
-    return new ServerBusy(retryAfter(headers?.get('retry-after')), error);
+    return new ServerBusyError(retryAfter(headers?.get('retry-after')), error);
   }
-  if (status === 401 || status === 403) return new JobFailure('model_server_denied', error);
-  if (status === 400 || status === 413 || status === 422) return new JobFailure('request_refused', error);
-  return new JobFailure('model_unavailable', error);
+  if (status === 401 || status === 403) return new JobFailureError('model_server_denied', error);
+  if (status === 400 || status === 413 || status === 422) return new JobFailureError('request_refused', error);
+  return new JobFailureError('model_unavailable', error);
 }
 
 function isTooLong(error: unknown): boolean {

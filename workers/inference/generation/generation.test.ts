@@ -4,7 +4,7 @@ import { keys } from '@warmwind/shared/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../../infra/testing/docker.ts';
 import { waitFor } from '../../../infra/testing/wait.ts';
-import { createFleet, type Fleet, reached, told, type Worker } from '../../testing/fleet.ts';
+import { createFleet, type Fleet, reached, waitForEvents, type Worker } from '../../testing/fleet.ts';
 import { startModelServer, type TestModelServer } from '../../testing/model-server.ts';
 import type { Submitted } from '../../testing/submissions.ts';
 
@@ -40,7 +40,7 @@ const promote = async ({ jobId }: Submitted) =>
 const completed = async (job: Submitted) =>
   (await reached(fleet, job, 'completed')).result as GenerationResult;
 /** All that a job's room heard, once it is over. */
-const heard = (job: Submitted) => told(fleet, job, `job:${job.jobId}`, 'job.completed');
+const eventsOf = (job: Submitted) => waitForEvents(fleet, job, `job:${job.jobId}`, 'job.completed');
 /** What was put out since the last `job.active`. */
 const output = (events: StoredEvent[]): string =>
   events
@@ -72,7 +72,7 @@ test('an answer is put out as it comes and is the result, with usage and times',
       body: expect.objectContaining({ messages, max_tokens: 9, temperature: 0, seed: 5 }),
     },
   ]);
-  const events = await heard(job);
+  const events = await eventsOf(job);
   expect(output(events)).toBe(result.text);
   const outputs = events.flatMap((event) => (event.type === 'job.output' ? [event] : []));
   expect(outputs.length).toBeGreaterThan(1);
@@ -95,7 +95,7 @@ test('an answer that breaks off is asked for again, and what is heard since is t
     await promote(job);
     return (await fleet.job(job))?.state === 'completed';
   });
-  const events = await heard(job);
+  const events = await eventsOf(job);
   expect(output(events)).toBe((await completed(job)).text);
   const attempts = events.flatMap(({ type, data }) => (type === 'job.output' ? [data.attempt] : []));
   expect([...new Set(attempts)]).toEqual([1, 2, 3]);
@@ -130,7 +130,7 @@ test('a worker that is told to stop gives its answer to a peer: the same attempt
   await first.stop();
   await waitFor('the request to be ended', () => held.open === 0 && held.left === 1);
   expect(await completed(job)).toMatchObject({ text: 'All of it' });
-  const events = await heard(job);
+  const events = await eventsOf(job);
   expect(output(events)).toBe('All of it');
   const attempts = events.flatMap(({ type, data }) => (type === 'job.active' ? [data.attempt] : []));
   expect(attempts).toEqual([1, 1]);
@@ -144,7 +144,7 @@ test('a cancelled job ends its request at the server', async () => {
   await waitFor('the answer to begin', () => server.open === 1);
   await fleet.cancel(job);
   await waitFor('the request to be ended', () => server.open === 0 && server.left === 1);
-  const events = await told(fleet, job, `job:${job.jobId}`, 'job.cancelled');
+  const events = await waitForEvents(fleet, job, `job:${job.jobId}`, 'job.cancelled');
   expect(events.filter(({ type }) => type === 'job.cancelled')).toHaveLength(1);
 });
 
@@ -159,8 +159,8 @@ test('a model that nobody has fails at once; one that loads, here or elsewhere, 
   const loading = await serve('late');
   loading.health = 503;
   await work('b', [loading]);
-  const said = () => fleet.queueRedis.client.zrange(keys.modelsLoading(), '0', '-1');
-  await waitFor('it to be said', async () => (await said()).includes('b'));
+  const published = () => fleet.queueRedis.client.zrange(keys.modelsLoading(), '0', '-1');
+  await waitFor('it to be said', async () => (await published()).includes('b'));
   const job = await ask('late');
   await waitFor('it to be handed back', async () => (await deliveries(job)) >= 3);
   expect(await fleet.job(job)).toMatchObject({ attemptsMade: 0 });
@@ -265,9 +265,9 @@ test('a job goes to the worker that has its model, no attempt spent on the way',
   const [m, n] = [await serve('m'), await serve('n')];
   await work('a', [m]);
   await work('b', [n]);
-  const said = () => fleet.queueRedis.client.zrange(keys.models(), '0', '-1');
+  const published = () => fleet.queueRedis.client.zrange(keys.models(), '0', '-1');
   await waitFor('both to be said', async () => {
-    const models = await said();
+    const models = await published();
     return models.includes('a m') && models.includes('b n');
   });
   const jobs = await Promise.all(['m', 'n', 'm', 'n', 'm', 'n'].map((model) => ask(model)));

@@ -1,14 +1,14 @@
 import type { GenerationResult } from '@warmwind/shared/inference';
 import type { Records } from '@warmwind/shared/node/records';
-import { bullJobId } from '@warmwind/shared/queues';
+import { queueJobId } from '@warmwind/shared/queues';
 import type { Metrics } from '../../metrics.ts';
 import type { JobContext } from '../../runtime/delivery.ts';
-import { type FailureCode, JobFailure } from '../../runtime/failures.ts';
-import { HandBack } from '../../runtime/outcome.ts';
+import { type FailureCode, JobFailureError } from '../../runtime/failures.ts';
+import { RequeueError } from '../../runtime/outcome.ts';
 import type { Turns } from '../../runtime/turns.ts';
 import type { InferenceHandler } from '../inference.ts';
 import type { Served } from '../served.ts';
-import { ServerBusy } from './failures.ts';
+import { ServerBusyError } from './failures.ts';
 import { Output } from './output.ts';
 import type { ModelServers } from './servers.ts';
 import { stream } from './stream.ts';
@@ -74,7 +74,7 @@ export function createGeneration(options: GenerationOptions): InferenceHandler<G
       return result;
     } catch (error) {
       output.discard();
-      if (!(error instanceof ServerBusy)) throw error;
+      if (!(error instanceof ServerBusyError)) throw error;
       server.refusals.add(userId, error.retryAfterMs);
       return wait(options, job, startedAt, { code: 'model_busy', atLeastMs: error.retryAfterMs });
     } finally {
@@ -102,9 +102,9 @@ async function waitElsewhere(
   model: string,
 ): Promise<never> {
   const { servers, served, waitingJobs } = options;
-  if (!servers.loading() && !(await served.elsewhere(model))) throw new JobFailure('model_missing');
+  if (!servers.loading() && !(await served.elsewhere(model))) throw new JobFailureError('model_missing');
   const { jobId, run } = job.data;
-  const onDelayed = () => waitingJobs.add(model, bullJobId(jobId, run), job.queuedAt);
+  const onDelayed = () => waitingJobs.add(model, queueJobId(jobId, run), job.queuedAt);
   return wait(options, job, startedAt, { code: 'model_unavailable', onDelayed });
 }
 
@@ -127,8 +127,8 @@ async function wait(
   { code, atLeastMs = WAIT_AT_LEAST_MS, onDelayed }: WaitOptions,
 ): Promise<never> {
   const waited = Date.now() - (await records.jobs.startedAt(data));
-  if (waited > waitMs) throw new JobFailure(code);
-  await turns.giveBack(startedAt, data.userId);
+  if (waited > waitMs) throw new JobFailureError(code);
+  await turns.release(startedAt, data.userId);
   const delayMs = Math.max(atLeastMs, Math.min(WAIT_AT_MOST_MS, waited / 2)) * (1 + Math.random() / 4);
-  throw new HandBack(delayMs, onDelayed);
+  throw new RequeueError(delayMs, onDelayed);
 }

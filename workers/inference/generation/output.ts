@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cutText, endsWithinCharacter } from '@warmwind/shared/text';
+import { truncateText, endsWithinCharacter } from '@warmwind/shared/text';
 
 /** Text that comes within so long goes out as one piece, ms. */
 const EVERY_MS = 40;
@@ -22,7 +22,7 @@ export class Output {
 
   add(text: string): void {
     this.#text += text;
-    if (this.#writing || !this.#whole) return;
+    if (this.#writing || !this.#assembled) return;
     this.#writing = this.#drain();
     // `end` says so.
     this.#writing.catch(() => undefined);
@@ -44,13 +44,13 @@ export class Output {
   }
 
   /** What may go out as one piece. */
-  get #whole(): string {
+  get #assembled(): string {
     const text = endsWithinCharacter(this.#text) ? this.#text.slice(0, -1) : this.#text;
-    return cutText(text, MAX_PIECE);
+    return truncateText(text, MAX_PIECE);
   }
 
   async #drain(): Promise<void> {
-    for (let piece = this.#whole; piece; piece = this.#whole) {
+    for (let piece = this.#assembled; piece; piece = this.#assembled) {
       this.#text = this.#text.slice(piece.length);
       await this.#write(piece.toWellFormed());
       await sleep(EVERY_MS, undefined, { signal: this.#ended.signal }).catch(() => undefined);

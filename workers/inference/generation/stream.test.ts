@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { waitFor } from '../../../infra/testing/wait.ts';
 import { classify } from '../../runtime/failures.ts';
 import { type Script, startModelServer, type TestModelServer } from '../../testing/model-server.ts';
-import { ServerBusy } from './failures.ts';
+import { ServerBusyError } from './failures.ts';
 import { ModelServer } from './server.ts';
 import { stream } from './stream.ts';
 
@@ -26,7 +26,7 @@ const ask = async (script: Script, { idleMs = 30_000, signal = new AbortControll
       text += piece;
     },
   );
-  return asked.then((answer) => ({ ...answer, heard: text }));
+  return asked.then((answer) => ({ ...answer, streamed: text }));
 };
 const refusal = (status: number, message: string, headers?: Record<string, string>): Script => ({
   refuse: { status, body: { error: { message } }, ...(headers ? { headers } : {}) },
@@ -35,7 +35,7 @@ const refusal = (status: number, message: string, headers?: Record<string, strin
 test('an answer is whole when it says why it ended; what was heard is what it says', async () => {
   expect(await ask({ pieces: ['Grüße', ' 👋', '\n'] })).toMatchObject({
     text: 'Grüße 👋\n',
-    heard: 'Grüße 👋\n',
+    streamed: 'Grüße 👋\n',
     finishReason: 'stop',
     usage: { inputTokens: 7, outputTokens: 3 },
   });
@@ -105,7 +105,7 @@ test.each([
     const error = await ask(refusal(status, 'busy', value ? { 'Retry-After': value } : undefined)).catch(
       (thrown: unknown) => thrown,
     );
-    expect(error).toBeInstanceOf(ServerBusy);
+    expect(error).toBeInstanceOf(ServerBusyError);
     expect(error).toMatchObject({ retryAfterMs: ms });
   },
 );

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { InferenceInput } from '@warmwind/shared/inference';
-import { JobFailure } from '../../runtime/failures.ts';
+import { JobFailureError } from '../../runtime/failures.ts';
 import { modelFailure } from './failures.ts';
 import type { ModelServer } from './server.ts';
 
@@ -50,7 +50,7 @@ export async function stream(
       if (typeof text === 'string' && text) {
         answer.firstTokenAt ||= Date.now();
         answer.text += text;
-        if (answer.text.length > MAX_TEXT) throw new JobFailure('answer_too_long');
+        if (answer.text.length > MAX_TEXT) throw new JobFailureError('answer_too_long');
         onText(text);
       }
       if (typeof choice?.finish_reason === 'string') answer.finishReason = choice.finish_reason;
@@ -63,13 +63,13 @@ export async function stream(
     }
   } catch (error) {
     if (!signal.aborted && !idle.signal.aborted) {
-      throw error instanceof JobFailure ? error : modelFailure(error);
+      throw error instanceof JobFailureError ? error : modelFailure(error);
     }
   } finally {
     clearTimeout(timer);
   }
   signal.throwIfAborted();
-  if (!answer.finishReason) throw new JobFailure(idle.signal.aborted ? 'stream_idle' : 'stream_truncated');
+  if (!answer.finishReason) throw new JobFailureError(idle.signal.aborted ? 'stream_idle' : 'stream_truncated');
   return { ...answer, text: answer.text.toWellFormed() };
 }
 
@@ -79,7 +79,7 @@ const pseudonym = (userId: string): string =>
 
 /** A prompt is one message of a user. `max_tokens` is the name that every server knows. */
 function request({ model, prompt, messages, maxTokens, temperature, seed, topP, stop }: InferenceInput) {
-  if (prompt === undefined && messages === undefined) throw new JobFailure('input_missing');
+  if (prompt === undefined && messages === undefined) throw new JobFailureError('input_missing');
   return {
     model,
     messages: messages ?? [{ role: 'user' as const, content: prompt ?? '' }],

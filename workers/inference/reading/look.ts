@@ -2,7 +2,7 @@ import { hasEnded } from '@warmwind/shared/containers';
 import { containerScreenshot } from '@warmwind/shared/contract/commands/container-screenshot';
 import type { Caller } from '@warmwind/shared/node/caller';
 import type { Records } from '@warmwind/shared/node/records';
-import { JobFailure } from '../../runtime/failures.ts';
+import { JobFailureError } from '../../runtime/failures.ts';
 import type { Look } from './reading.ts';
 
 /** Looks at the screen of one of the caller's desktops, whatever host it is on. */
@@ -10,8 +10,8 @@ export const createLook =
   (records: Records, caller: Caller): Look =>
   async ({ jobId, ...ref }, signal) => {
     const desktop = await records.desktops.get(ref);
-    if (!desktop || hasEnded(desktop.state)) throw new JobFailure('not_found');
-    if (desktop.state !== 'running') throw new JobFailure('screen_unavailable');
+    if (!desktop || hasEnded(desktop.state)) throw new JobFailureError('not_found');
+    if (desktop.state !== 'running') throw new JobFailureError('screen_unavailable');
     signal.throwIfAborted();
     const call = {
       ...ref,
@@ -25,6 +25,6 @@ export const createLook =
       return (await caller.call(call)).bytes.toString('base64');
     } catch (error) {
       signal.throwIfAborted();
-      throw new JobFailure('screen_unavailable', error);
+      throw new JobFailureError('screen_unavailable', error);
     }
   };

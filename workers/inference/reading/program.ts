@@ -1,9 +1,9 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { cutText } from '@warmwind/shared/text';
+import { truncateText } from '@warmwind/shared/text';
 import { disableTypes, imageSize, types } from 'image-size';
 import { createWorker, OEM } from 'tesseract.js';
-import { JobFailure } from '../../runtime/failures.ts';
+import { JobFailureError } from '../../runtime/failures.ts';
 import { serve } from '../../sandbox/serve.ts';
 import type { Reading, ReadingInput } from './reading.ts';
 
@@ -38,16 +38,16 @@ serve(async () => {
     report = progress;
     progress(0);
     const { data } = await tesseract.recognize(image, {}, { text: true, blocks: true }).catch((error) => {
-      throw MEMORY.test(String(error)) ? error : new JobFailure('invalid_image', error);
+      throw MEMORY.test(String(error)) ? error : new JobFailureError('invalid_image', error);
     });
     const words = (data.blocks ?? []).flatMap(({ paragraphs }) =>
       paragraphs.flatMap(({ lines }) => lines.flatMap((line) => line.words)),
     );
     return {
-      text: cutText(data.text.trimEnd(), MAX_TEXT),
+      text: truncateText(data.text.trimEnd(), MAX_TEXT),
       ...size,
       boxes: words.slice(0, MAX_BOXES).map(({ text, confidence, bbox: { x0, y0, x1, y1 } }) => ({
-        text: cutText(text, MAX_WORD),
+        text: truncateText(text, MAX_WORD),
         confidence: Math.round(confidence),
         x: x0,
         y: y0,
@@ -64,11 +64,11 @@ function measure(image: Buffer, most: ReadingInput['most']): { width: number; he
   try {
     size = imageSize(image);
   } catch (error) {
-    throw new JobFailure('invalid_image', error);
+    throw new JobFailureError('invalid_image', error);
   }
   const { width, height, orientation = 1 } = size;
   const readable =
     Math.min(width, height) > 0 && Math.max(width, height) <= most.side && width * height <= most.pixels;
-  if (!readable) throw new JobFailure('invalid_image');
+  if (!readable) throw new JobFailureError('invalid_image');
   return orientation >= 5 ? { width: height, height: width } : { width, height };
 }

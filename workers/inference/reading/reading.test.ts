@@ -4,7 +4,7 @@ import { keys } from '@warmwind/shared/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../../infra/testing/docker.ts';
 import { waitFor } from '../../../infra/testing/wait.ts';
-import { createFleet, type Fleet, killed, reached, told, type Worker } from '../../testing/fleet.ts';
+import { createFleet, type Fleet, killed, reached, waitForEvents, type Worker } from '../../testing/fleet.ts';
 import { startModelServer } from '../../testing/model-server.ts';
 import type { Submitted } from '../../testing/submissions.ts';
 import { bmp, bomb, noisePng, png } from './testing/png.ts';
@@ -73,7 +73,7 @@ test('what stands on an image is read, with boxes, while progress is told', asyn
   expect([x, y + height].map((pixels) => Math.round(pixels / 10))).toEqual([2, 9]);
   expect(result.queueMs).toBeGreaterThanOrEqual(0);
   expect(result.runMs).toBeGreaterThan(0);
-  const events = await told(fleet, job, `job:${job.jobId}`, 'job.completed');
+  const events = await waitForEvents(fleet, job, `job:${job.jobId}`, 'job.completed');
   const percents = events.flatMap(({ type, data }) =>
     type === 'job.progress' ? [Number(data.percent)] : [],
   );

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, OCR_MODEL, type ReadingResult } from '@warmwind/shared/inference';
 import type { ContainerRef } from '@warmwind/shared/node/records';
 import { z } from 'zod';
-import { JobFailure } from '../../runtime/failures.ts';
+import { JobFailureError } from '../../runtime/failures.ts';
 import { Sandbox } from '../../sandbox/sandbox.ts';
 import type { InferenceHandler } from '../inference.ts';
 
@@ -52,13 +52,13 @@ export function createReading(readers: Sandbox, look: Look): InferenceHandler<Re
     const image = containerId
       ? await look({ userId: data.userId, jobId: data.jobId, containerId }, signal)
       : input.image;
-    if (image === undefined) throw new JobFailure('input_missing');
+    if (image === undefined) throw new JobFailureError('input_missing');
     await progress(10, 'waits for a reader');
-    let told = 0;
+    let reported = 0;
     const found = await readers.run({ image, most: MOST } satisfies ReadingInput, signal, (percent) => {
       const now = 30 + Math.floor((percent * 69) / 100);
-      if (now < told + 5) return;
-      told = now;
+      if (now < reported + 5) return;
+      reported = now;
       // What is refused is of no use to anybody by then.
       progress(now, 'reads').catch(() => undefined);
     });

@@ -1,5 +1,5 @@
 import { constants, deflateSync, inflateSync } from 'node:zlib';
-import { MAX_CUT_TEXT } from '@warmwind/shared/screen';
+import { MAX_CLIPBOARD_CHARS } from '@warmwind/shared/screen';
 import { ProtocolError } from './feed.ts';
 import { cutText } from './messages.ts';
 
@@ -10,7 +10,7 @@ const REQUEST = 1 << 25;
 const NOTIFY = 1 << 27;
 const PROVIDE = 1 << 28;
 /** UTF-8 takes up to three bytes for what counts one in a string. */
-const MAX_BYTES = MAX_CUT_TEXT * 3;
+const MAX_BYTES = MAX_CLIPBOARD_CHARS * 3;
 const SIZE_BYTES = 4;
 
 /** The longest message about the clipboard that is looked at; what is longer is read past. */
@@ -40,7 +40,7 @@ export class Clipboard {
 
   /** The server's text in Latin-1. */
   takeLatin1(bytes: Buffer): void {
-    this.#onText(bytes.length <= MAX_CUT_TEXT ? bytes.toString('latin1') : undefined);
+    this.#onText(bytes.length <= MAX_CLIPBOARD_CHARS ? bytes.toString('latin1') : undefined);
   }
 
   /** A message that is too long to be looked at. */
@@ -55,7 +55,7 @@ export class Clipboard {
     if (flags & CAPS) {
       this.#extended = true;
       const most = Buffer.alloc(SIZE_BYTES);
-      most.writeUInt32BE(MAX_CUT_TEXT);
+      most.writeUInt32BE(MAX_CLIPBOARD_CHARS);
       this.#send(message(CAPS | REQUEST | NOTIFY | PROVIDE | TEXT, most));
     } else if (flags & NOTIFY) {
       if (flags & TEXT) this.#send(message(REQUEST | TEXT));
@@ -99,5 +99,5 @@ function readProvided(packed: Buffer): string | undefined {
     .toString('utf8')
     .replace(/\0$/, '')
     .replaceAll('\r\n', '\n');
-  return text.length <= MAX_CUT_TEXT ? text : undefined;
+  return text.length <= MAX_CLIPBOARD_CHARS ? text : undefined;
 }

@@ -33,7 +33,7 @@ export class Connection {
     signal.addEventListener('abort', stop, { once: true });
     const late = setTimeout(() => socket.destroy(new ProtocolError('no handshake in time')), HANDSHAKE_MS);
     const send = (bytes: Buffer) => this.send(bytes);
-    function* whole(): Parser<T> {
+    function* readComplete(): Parser<T> {
       const size = yield* handshake(send);
       clearTimeout(late);
       send(pixelFormat());
@@ -41,7 +41,7 @@ export class Connection {
     }
     try {
       signal.throwIfAborted();
-      return await feed(socket, whole(), turn);
+      return await feed(socket, readComplete(), turn);
     } finally {
       clearTimeout(late);
       signal.removeEventListener('abort', stop);

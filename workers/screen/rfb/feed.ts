@@ -27,7 +27,7 @@ export async function feed<T>(source: Readable, parser: Parser<T>, turn: Turn): 
   let size = 0;
   let waiting = false;
   /** It has broken off: what it has said so far does not count. */
-  let broken = false;
+  let failed = false;
   let closed = false;
   const gone = () => reject(new ProtocolError('the desktop closed the connection'));
 
@@ -64,11 +64,11 @@ export async function feed<T>(source: Readable, parser: Parser<T>, turn: Turn): 
     for (;;) {
       const turns = turn.take();
       if (turns) await waitFor(turns);
-      if (broken) return;
+      if (failed) return;
       const waits = run();
       if (waits.length === 0) break;
       await waitFor(Promise.all(waits));
-      if (broken) return;
+      if (failed) return;
       if (!step.done && typeof step.value !== 'number') step = parser.next(EMPTY);
     }
     if (step.done) resolve(step.value);
@@ -83,7 +83,7 @@ export async function feed<T>(source: Readable, parser: Parser<T>, turn: Turn): 
     else go().catch(reject);
   });
   source.once('error', (error) => {
-    broken = true;
+    failed = true;
     reject(error);
   });
   source.once('close', () => {

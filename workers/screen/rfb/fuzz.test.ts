@@ -18,15 +18,15 @@ import type { Rect } from './update.ts';
 const capture = await readFile(new URL('../../testing/xvnc.rfb', import.meta.url));
 const greeting = capture.subarray(0, 12 + 2 + 4 + 24 + capture.readUInt32BE(12 + 2 + 4 + 20));
 
-type Told = { size: Size; updates: Rect[][]; texts: string[]; error: unknown };
+type Parsed = { size: Size; updates: Rect[][]; texts: string[]; error: unknown };
 
 /** Everything of the bridge that looks at a server's bytes. Resolves when they are used up or refused. */
-async function read(chunks: Buffer[]): Promise<Told> {
-  const told: Told = { size: { width: 0, height: 0 }, updates: [], texts: [], error: undefined };
+async function read(chunks: Buffer[]): Promise<Parsed> {
+  const parsed: Parsed = { size: { width: 0, height: 0 }, updates: [], texts: [], error: undefined };
   const seen = new VisibleRects();
   let rects: Rect[] = [];
   const become = (size: Size) => {
-    told.size = size;
+    parsed.size = size;
     seen.clear(size);
   };
   function* session(): Parser<void> {
@@ -39,13 +39,13 @@ async function read(chunks: Buffer[]): Promise<Told> {
       update: ({ size: next }) => {
         if (next) become(next);
         else for (const rect of rects) seen.add(rect);
-        if (!next) told.updates.push(rects);
+        if (!next) parsed.updates.push(rects);
         rects = [];
         return undefined;
       },
       clipboard: new Clipboard(
         () => true,
-        (text) => told.texts.push(text ?? ''),
+        (text) => parsed.texts.push(text ?? ''),
       ),
     });
   }
@@ -53,9 +53,9 @@ async function read(chunks: Buffer[]): Promise<Told> {
     yield* chunks;
   }
   await feed(Readable.from(source()), session(), new ScreenTurns().join('ada')).catch((error: unknown) => {
-    told.error = error;
+    parsed.error = error;
   });
-  return told;
+  return parsed;
 }
 
 /** Ended by its source or refused in so many words; nothing else may come of it. */
@@ -78,15 +78,15 @@ const i32 = (value: number) => {
 };
 
 test('what Xvnc says is read the same however it is cut into pieces', async () => {
-  const whole = await read([capture]);
-  expect(whole.updates.flat().length).toBeGreaterThan(100);
-  expect(whole.error).toMatchObject({ message: 'the desktop closed the connection' });
-  const cuts = fc.array(fc.integer({ min: 0, max: capture.length }), { maxLength: 200 });
+  const complete = await read([capture]);
+  expect(complete.updates.flat().length).toBeGreaterThan(100);
+  expect(complete.error).toMatchObject({ message: 'the desktop closed the connection' });
+  const splits = fc.array(fc.integer({ min: 0, max: capture.length }), { maxLength: 200 });
   await fc.assert(
-    fc.asyncProperty(cuts, async (at) => {
+    fc.asyncProperty(splits, async (at) => {
       const points = [0, ...at, capture.length].sort((a, b) => a - b);
       const pieces = points.slice(1).map((end, index) => capture.subarray(points[index], end));
-      expect((await read(pieces)).updates).toEqual(whole.updates);
+      expect((await read(pieces)).updates).toEqual(complete.updates);
     }),
     { numRuns: 20 },
   );
