@@ -1,6 +1,6 @@
 /// <reference path="./.sst/platform/config.d.ts" />
 
-/** What `sst deploy --stage <stage>` makes. Settings by stage: infra/stage.ts. Proof without a cloud: infra/sst. */
+/** What `sst deploy --stage <stage>` makes. Settings by stage: infra/cloud/stage.ts. Proof without a cloud: infra/cloud/sst. */
 export default $config({
   app({ stage }) {
     const production = stage === 'production';
@@ -25,15 +25,15 @@ export default $config({
   },
   async run() {
     if ($dev) {
-      await import('./infra/dev.ts');
+      await import('./infra/cloud/dev.ts');
       return {};
     }
-    const { hosts } = await import('./infra/dns.ts');
-    await import('./infra/relay.ts');
-    await import('./infra/edge.ts');
-    await import('./infra/gpu.ts');
-    await import('./infra/scaling.ts');
-    await import('./infra/alarms.ts');
+    const { hosts } = await import('./infra/cloud/dns.ts');
+    await import('./infra/cloud/relay.ts');
+    await import('./infra/cloud/edge.ts');
+    await import('./infra/cloud/gpu.ts');
+    await import('./infra/cloud/scaling.ts');
+    await import('./infra/cloud/alarms.ts');
     return { edge: `https://${hosts.edge}`, relay: `https://${hosts.relay}` };
   },
 });

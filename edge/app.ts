@@ -1,5 +1,5 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
-import { newId } from '@warmwind/shared/ids';
+import { newId } from '@warmwind/shared/contract/ids';
 import { requestId } from 'hono/request-id';
 import { authenticate } from './auth/authenticate.ts';
 import type { Config } from './config.ts';

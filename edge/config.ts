@@ -1,11 +1,11 @@
-import { isAddressRange } from '@warmwind/shared/address';
-import { readEnv } from '@warmwind/shared/env';
-import { jsonText } from '@warmwind/shared/json';
-import { QuotasConfig, RateLimitsConfig } from '@warmwind/shared/limits';
-import { Origins } from '@warmwind/shared/origins';
-import { BACKPRESSURE_ABOVE, MAX_WAITING } from '@warmwind/shared/queues';
-import { secretText } from '@warmwind/shared/secrets';
-import { WebhookAllow } from '@warmwind/shared/webhooks';
+import { QuotasConfig, RateLimitsConfig } from '@warmwind/shared/contract/limits';
+import { WebhookAllow } from '@warmwind/shared/contract/webhook-target';
+import { BACKPRESSURE_ABOVE, MAX_WAITING } from '@warmwind/shared/engine/queues';
+import { isAddressRange } from '@warmwind/shared/runtime/address';
+import { readEnv } from '@warmwind/shared/runtime/env';
+import { jsonText } from '@warmwind/shared/runtime/json';
+import { Origins } from '@warmwind/shared/runtime/origins';
+import { secretText } from '@warmwind/shared/runtime/secrets';
 import { z } from 'zod';
 import type { Database } from './ledger/ledger.ts';
 

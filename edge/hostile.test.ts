@@ -1,9 +1,9 @@
-import { newId } from '@warmwind/shared/ids';
-import { keys } from '@warmwind/shared/keys';
+import { newId } from '@warmwind/shared/contract/ids';
+import { keys } from '@warmwind/shared/engine/keys';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startTestEdge, type TestEdge } from '../infra/edge/testing.ts';
-import { waitFor } from '../infra/testing/wait.ts';
+import { startTestEdge, type TestEdge } from '../infra/local/edge/testing.ts';
+import { waitFor } from '../infra/quality/testing/wait.ts';
 import { startTestRelay, type TestRelay } from './testing/relay.ts';
 import { waiting } from './testing/stores.ts';
 

@@ -1,5 +1,5 @@
-import { ApiError } from '@warmwind/shared/errors';
-import { newId } from '@warmwind/shared/ids';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { newId } from '@warmwind/shared/contract/ids';
 import type { ExecutionContext } from 'hono';
 import { createApp } from './app.ts';
 import { readConfig } from './config.ts';

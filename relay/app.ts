@@ -1,10 +1,10 @@
 import type { Server as HttpServer } from 'node:http';
 import type { CallCommand } from '@warmwind/shared/contract/command';
 import { CALL_COMMANDS } from '@warmwind/shared/contract/registry';
-import { Caller } from '@warmwind/shared/node/caller';
-import { FairGate } from '@warmwind/shared/node/fair-gate';
-import { probeRoutes } from '@warmwind/shared/node/health';
-import type { Logger } from '@warmwind/shared/node/log';
+import { Caller } from '@warmwind/shared/engine/node/caller';
+import { FairGate } from '@warmwind/shared/runtime/node/fair-gate';
+import { probeRoutes } from '@warmwind/shared/runtime/node/health';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { Revocations } from './auth/revocations.ts';
 import { ticketVerifier, unlessRevoked } from './auth/ticket.ts';
 import { Calls } from './calls/calls.ts';

@@ -1,8 +1,8 @@
 import { connect, type Refusal, type State } from '@warmwind/shared/client/client';
-import { type AnyEnvelope, type Envelope, PRESENT, type StoredEvent } from '@warmwind/shared/events';
-import { keys } from '@warmwind/shared/keys';
+import { type AnyEnvelope, type Envelope, PRESENT, type StoredEvent } from '@warmwind/shared/contract/rooms';
+import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { waitFor } from '../infra/testing/wait.ts';
+import { waitFor } from '../infra/quality/testing/wait.ts';
 import { percents, progress, ticket, upTo, World } from './testing/world.ts';
 
 let world: World;

@@ -1,7 +1,7 @@
-import { readEnv } from '@warmwind/shared/env';
-import { Origins, withLocalNames } from '@warmwind/shared/origins';
-import { BACKPRESSURE_ABOVE } from '@warmwind/shared/queues';
-import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared/secrets';
+import { BACKPRESSURE_ABOVE } from '@warmwind/shared/engine/queues';
+import { readEnv } from '@warmwind/shared/runtime/env';
+import { Origins, withLocalNames } from '@warmwind/shared/runtime/origins';
+import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared/runtime/secrets';
 import { z } from 'zod';
 
 const RedisUrl = z

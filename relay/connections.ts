@@ -1,4 +1,4 @@
-import type { TicketClaims } from '@warmwind/shared/realtime';
+import type { TicketClaims } from '@warmwind/shared/contract/tickets';
 import { subjectOf } from './auth/ticket.ts';
 import { LIMITS } from './limits.ts';
 

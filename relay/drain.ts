@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Draining } from '@warmwind/shared/realtime';
+import type { Draining } from '@warmwind/shared/contract/tickets';
 import type { Connections } from './connections.ts';
 import { LIMITS } from './limits.ts';
 import type { RelayServer } from './sockets/socket.ts';

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { ApiError } from '@warmwind/shared/errors';
+import { ApiError } from '@warmwind/shared/contract/errors';
 import type { Context } from 'hono';
 import type { HttpEnv } from './http/http.ts';
 

@@ -1,4 +1,4 @@
-import { MAX_MESSAGE_BYTES } from '@warmwind/shared/realtime';
+import { MAX_MESSAGE_BYTES } from '@warmwind/shared/contract/tickets';
 
 /** What one socket, user or room may cost a node. Times in ms, sizes in bytes. */
 export const LIMITS = {

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '@warmwind/shared/client/client';
-import { compareEventIds, type Envelope } from '@warmwind/shared/events';
+import { compareEventIds, type Envelope } from '@warmwind/shared/contract/rooms';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { plannedRandom } from '../infra/testing/random.ts';
-import { waitFor } from '../infra/testing/wait.ts';
+import { plannedRandom } from '../infra/quality/testing/random.ts';
+import { waitFor } from '../infra/quality/testing/wait.ts';
 import { connected, percents, progress, subscribe, ticket, upTo, World } from './testing/world.ts';
 
 const SUBSCRIBERS = 20;

@@ -1,6 +1,6 @@
-import { listen } from '@warmwind/shared/node/health';
-import { createLog } from '@warmwind/shared/node/log';
-import { onShutdown } from '@warmwind/shared/node/shutdown';
+import { listen } from '@warmwind/shared/runtime/node/health';
+import { createLog } from '@warmwind/shared/runtime/node/log';
+import { onShutdown } from '@warmwind/shared/runtime/node/shutdown';
 import { createRelay } from './app.ts';
 import { readConfig } from './config.ts';
 

@@ -1,10 +1,10 @@
 import { EventEmitter } from 'node:events';
-import { LOG_MAX_BYTES } from '@warmwind/shared/events';
-import { FairGate } from '@warmwind/shared/node/fair-gate';
+import { LOG_MAX_BYTES } from '@warmwind/shared/contract/rooms';
+import { FairGate } from '@warmwind/shared/runtime/node/fair-gate';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { storedEvent } from '../infra/testing/events.ts';
-import { waitFor } from '../infra/testing/wait.ts';
+import { storedEvent } from '../infra/quality/testing/events.ts';
+import { waitFor } from '../infra/quality/testing/wait.ts';
 import { LIMITS } from './limits.ts';
 import { Metrics } from './metrics.ts';
 import { Outgoing } from './outgoing.ts';

@@ -1,6 +1,6 @@
-import { readDepths } from '@warmwind/shared/node/depths';
-import { diskCheck, liveChecks, type Probes, redisCheck } from '@warmwind/shared/node/health';
-import { QUEUES } from '@warmwind/shared/queues';
+import { readDepths } from '@warmwind/shared/engine/node/depths';
+import { QUEUES } from '@warmwind/shared/engine/queues';
+import { diskCheck, liveChecks, type Probes, redisCheck } from '@warmwind/shared/runtime/node/health';
 import type { Config } from './config.ts';
 import type { Metrics } from './metrics.ts';
 import type { Rooms } from './rooms/rooms.ts';

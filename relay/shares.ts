@@ -1,4 +1,4 @@
-import { ApiError } from '@warmwind/shared/errors';
+import { ApiError } from '@warmwind/shared/contract/errors';
 import { Bucket } from './sockets/bucket.ts';
 
 /** Subjects whose rate is remembered; of more, the ones that asked longest ago are forgotten. */

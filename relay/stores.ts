@@ -1,7 +1,7 @@
-import { FairGate } from '@warmwind/shared/node/fair-gate';
-import { Ledger } from '@warmwind/shared/node/ledger';
-import type { Logger } from '@warmwind/shared/node/log';
-import { connectQueueing, connectFailFast, disconnect } from '@warmwind/shared/node/redis';
+import { Ledger } from '@warmwind/shared/engine/node/ledger';
+import { FairGate } from '@warmwind/shared/runtime/node/fair-gate';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
+import { connectFailFast, connectQueueing, disconnect } from '@warmwind/shared/runtime/node/redis';
 import type { Redis } from 'ioredis';
 import type { Config } from './config.ts';
 import { LIMITS } from './limits.ts';

@@ -1,6 +1,6 @@
-import type { Probes } from '@warmwind/shared/node/health';
-import type { Logger } from '@warmwind/shared/node/log';
-import type { DrainStep } from '@warmwind/shared/node/shutdown';
+import type { Probes } from '@warmwind/shared/runtime/node/health';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
+import type { DrainStep } from '@warmwind/shared/runtime/node/shutdown';
 import type { Hono } from 'hono';
 import { Registry } from 'prom-client';
 import { openBoard } from './admin/board.ts';

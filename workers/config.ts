@@ -1,9 +1,9 @@
 import { totalmem } from 'node:os';
-import { readEnv } from '@warmwind/shared/env';
-import { TierText } from '@warmwind/shared/limits';
-import { BACKPRESSURE_ABOVE } from '@warmwind/shared/queues';
-import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared/secrets';
-import { WebhookAllow, WebhookUrl } from '@warmwind/shared/webhooks';
+import { TierText } from '@warmwind/shared/contract/limits';
+import { WebhookAllow, WebhookUrl } from '@warmwind/shared/contract/webhook-target';
+import { BACKPRESSURE_ABOVE } from '@warmwind/shared/engine/queues';
+import { readEnv } from '@warmwind/shared/runtime/env';
+import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared/runtime/secrets';
 import { z } from 'zod';
 
 const Name = z.string().regex(/^[a-z0-9-]{1,40}$/, 'use 1-40 of a-z, 0-9 and -');

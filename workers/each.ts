@@ -1,4 +1,4 @@
-import { isRecordFault } from '@warmwind/shared/node/record-fault';
+import { isRecordFault } from '@warmwind/shared/engine/node/record-fault';
 import type { Skip } from './skip.ts';
 
 /**

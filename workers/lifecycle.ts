@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import type { Logger } from '@warmwind/shared/node/log';
-import type { DrainStep } from '@warmwind/shared/node/shutdown';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
+import type { DrainStep } from '@warmwind/shared/runtime/node/shutdown';
 import type { Board } from './admin/board.ts';
 import type { CancellationSubscriber } from './cancellation/subscriber.ts';
 import type { DesktopHost } from './containers/host.ts';

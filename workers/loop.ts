@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from '@warmwind/shared/node/log';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 
 /** What failed is tried again after this, ms. */
 const RETRY_MS = 1000;

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../infra/testing/docker.ts';
-import { freePort } from '../infra/testing/port.ts';
-import { waitFor } from '../infra/testing/wait.ts';
+import { ENGINE_WITHIN_MS } from '../infra/quality/testing/docker.ts';
+import { freePort } from '../infra/quality/testing/port.ts';
+import { waitFor } from '../infra/quality/testing/wait.ts';
 import { createFleet, type Fleet, reached } from './testing/fleet.ts';
 
 let fleet: Fleet;

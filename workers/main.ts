@@ -1,6 +1,6 @@
-import { listen, probeRoutes } from '@warmwind/shared/node/health';
-import { createLog } from '@warmwind/shared/node/log';
-import { onShutdown } from '@warmwind/shared/node/shutdown';
+import { listen, probeRoutes } from '@warmwind/shared/runtime/node/health';
+import { createLog } from '@warmwind/shared/runtime/node/log';
+import { onShutdown } from '@warmwind/shared/runtime/node/shutdown';
 import { createApp } from './app.ts';
 import { readConfig } from './config.ts';
 

@@ -1,4 +1,4 @@
-import type { QueueDepth } from '@warmwind/shared/health';
+import type { QueueDepth } from '@warmwind/shared/runtime/health';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 /** What a worker counts. Alerts worth having: jobs failed, backpressure 1, lease 0, engine errors, events dropped, changes dropped. */

@@ -1,8 +1,8 @@
-import type { Check } from '@warmwind/shared/health';
-import { readLag } from '@warmwind/shared/ledger/reads';
-import { readDepths } from '@warmwind/shared/node/depths';
-import { diskCheck, liveChecks, type Probes, redisCheck } from '@warmwind/shared/node/health';
-import { hostQueues, QUEUES } from '@warmwind/shared/queues';
+import { readLag } from '@warmwind/shared/engine/ledger/reads';
+import { readDepths } from '@warmwind/shared/engine/node/depths';
+import { hostQueues, QUEUES } from '@warmwind/shared/engine/queues';
+import type { Check } from '@warmwind/shared/runtime/health';
+import { diskCheck, liveChecks, type Probes, redisCheck } from '@warmwind/shared/runtime/node/health';
 import type { Registry } from 'prom-client';
 import type { Config } from './config.ts';
 import type { Engine } from './containers/engine.ts';
@@ -24,7 +24,7 @@ export const queuesOf = (host: string): string[] => [...QUEUES, ...hostQueues(ho
 
 /** Reads how deep the queues are, and keeps the metrics up to date with it. */
 export const depthCheck =
-  (config: Config, stores: Pick<Stores, 'promptRedis'>, metrics: Metrics): Check =>
+  (config: Config, stores: Pick<Stores, 'failFastRedis'>, metrics: Metrics): Check =>
   async () => {
     const queues = queuesOf(config.WORKER_HOST);
     const found = await readDepths(stores.failFastRedis, queues, config.BACKPRESSURE_ABOVE);

@@ -1,4 +1,4 @@
-import type { Logger } from '@warmwind/shared/node/log';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Metrics } from './metrics.ts';
 
 /** Takes the error of a record that can't be read, and what names the record. */

@@ -1,4 +1,4 @@
-import type { SubmitVerdict } from '@warmwind/shared/records';
+import type { SubmitVerdict } from '@warmwind/shared/engine/records';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { applyDecision } from '../limits/charge.ts';

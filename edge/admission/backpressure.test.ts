@@ -1,7 +1,7 @@
-import { keys } from '@warmwind/shared/keys';
+import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { emptyStores, waiting } from '../testing/stores.ts';
 
 const MAX_WAITING = 4;

@@ -1,8 +1,8 @@
+import { ApiError } from '@warmwind/shared/contract/errors';
 import { findJobCommand } from '@warmwind/shared/contract/registry';
-import { inWords } from '@warmwind/shared/durations';
-import { ApiError } from '@warmwind/shared/errors';
-import { keys } from '@warmwind/shared/keys';
-import { JOB_QUEUES, LANES } from '@warmwind/shared/queues';
+import { keys } from '@warmwind/shared/engine/keys';
+import { JOB_QUEUES, LANES } from '@warmwind/shared/engine/queues';
+import { inWords } from '@warmwind/shared/runtime/durations';
 import { orUnavailable } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 import type { Submission } from './submission.ts';
@@ -21,7 +21,9 @@ export async function refuseUnderBackpressure(
 ): Promise<void> {
   if (submission.action === 'new' && !submission.command.counts) return;
   const asked = submission.action === 'retry' ? JOB_QUEUES : [LANES[submission.lane].queue];
-  const full = await orUnavailable(Promise.all(asked.map(async (name) => (await queues.isFull(name)) && name)));
+  const full = await orUnavailable(
+    Promise.all(asked.map(async (name) => (await queues.isFull(name)) && name)),
+  );
   if (full.every((name) => name === false)) return;
   if (submission.action === 'retry') {
     const { userId, jobId } = submission;

@@ -1,11 +1,11 @@
-import { keys } from '@warmwind/shared/keys';
-import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
-import { containers, jobs } from '@warmwind/shared/ledger/schema';
-import { RESERVATION_MS } from '@warmwind/shared/records';
+import { keys } from '@warmwind/shared/engine/keys';
+import { containerRow, jobRow } from '@warmwind/shared/engine/ledger/rows';
+import { containers, jobs } from '@warmwind/shared/engine/ledger/schema';
+import { RESERVATION_MS } from '@warmwind/shared/engine/records';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type CallInit, startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { type CallInit, startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { emptyStores, forget, waiting } from '../testing/stores.ts';
 
 let edge: TestEdge;

@@ -1,5 +1,5 @@
-import { recordSubmission } from '@warmwind/shared/ledger/submissions';
-import type { ChangedRecords } from '@warmwind/shared/records';
+import { recordSubmission } from '@warmwind/shared/engine/ledger/submissions';
+import type { ChangedRecords } from '@warmwind/shared/engine/records';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import type { Services } from '../services.ts';

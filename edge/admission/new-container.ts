@@ -1,7 +1,7 @@
-import { type ContainerSpec, StartContainer } from '@warmwind/shared/containers';
-import type { Issue } from '@warmwind/shared/errors';
-import { newId } from '@warmwind/shared/ids';
-import type { Fields } from '@warmwind/shared/ledger/rows';
+import { type ContainerSpec, StartContainer } from '@warmwind/shared/contract/containers';
+import type { Issue } from '@warmwind/shared/contract/errors';
+import { newId } from '@warmwind/shared/contract/ids';
+import type { Fields } from '@warmwind/shared/engine/ledger/rows';
 import type { Config } from '../config.ts';
 import { badRequest, notFound } from '../http/errors.ts';
 

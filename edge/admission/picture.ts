@@ -1,5 +1,5 @@
-import type { ErrorDetails } from '@warmwind/shared/errors';
-import { MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE } from '@warmwind/shared/inference';
+import type { ErrorDetails } from '@warmwind/shared/contract/errors';
+import { MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE } from '@warmwind/shared/contract/inference';
 import { disableTypes, imageSize, types } from 'image-size';
 
 /** How much of a picture is looked at, characters of base64: headers stand at its beginning. */

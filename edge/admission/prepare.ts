@@ -1,8 +1,8 @@
 import type { JobCommand } from '@warmwind/shared/contract/command';
+import { isId } from '@warmwind/shared/contract/ids';
 import type { JobKind } from '@warmwind/shared/contract/registry';
-import { isId } from '@warmwind/shared/ids';
-import { PRIORITY_CLASS } from '@warmwind/shared/queues';
-import { MAX_JOB_CONTAINERS } from '@warmwind/shared/records';
+import { PRIORITY_CLASS } from '@warmwind/shared/engine/queues';
+import { MAX_JOB_CONTAINERS } from '@warmwind/shared/engine/records';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { MAX_IMAGE_BODY_BYTES, tooLarge } from '../http/body.ts';

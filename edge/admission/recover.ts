@@ -1,11 +1,11 @@
-import { hasEnded } from '@warmwind/shared/containers';
+import { hasEnded } from '@warmwind/shared/contract/containers';
 import { jobCommand } from '@warmwind/shared/contract/registry';
-import type { Db } from '@warmwind/shared/ledger/db';
-import { readContainers, readInput, readJob } from '@warmwind/shared/ledger/reads';
-import { restoreContainer, restoreJob } from '@warmwind/shared/ledger/restore';
-import type { ContainerRow, JobRow } from '@warmwind/shared/ledger/rows';
-import { readKey } from '@warmwind/shared/ledger/submissions';
-import { containerIdsOf } from '@warmwind/shared/refs';
+import type { Db } from '@warmwind/shared/engine/ledger/db';
+import { readContainers, readInput, readJob } from '@warmwind/shared/engine/ledger/reads';
+import { restoreContainer, restoreJob } from '@warmwind/shared/engine/ledger/restore';
+import type { ContainerRow, JobRow } from '@warmwind/shared/engine/ledger/rows';
+import { readKey } from '@warmwind/shared/engine/ledger/submissions';
+import { containerIdsOf } from '@warmwind/shared/engine/refs';
 import type { Context } from 'hono';
 import { cancelRun } from '../cancellation/cancel-run.ts';
 import type { AppEnv } from '../env.ts';

@@ -1,5 +1,5 @@
-import { type ContainerState, notRunning } from '@warmwind/shared/containers';
-import { ApiError } from '@warmwind/shared/errors';
+import { type ContainerState, notRunning } from '@warmwind/shared/contract/containers';
+import { ApiError } from '@warmwind/shared/contract/errors';
 import { notFound } from '../http/errors.ts';
 import type { RefusedVerdict, Submission } from './submission.ts';
 

@@ -1,7 +1,7 @@
 import type { JobKind } from '@warmwind/shared/contract/registry';
-import { containerRow, type Fields, type JobRow, jobRow } from '@warmwind/shared/ledger/rows';
-import type { Submission as LedgerSubmission } from '@warmwind/shared/ledger/submissions';
-import type { ChangedRecords } from '@warmwind/shared/records';
+import { containerRow, type Fields, type JobRow, jobRow } from '@warmwind/shared/engine/ledger/rows';
+import type { Submission as LedgerSubmission } from '@warmwind/shared/engine/ledger/submissions';
+import type { ChangedRecords } from '@warmwind/shared/engine/records';
 import { timeOfSeq } from '../ledger/seq.ts';
 import type { AcceptedJob, QueuedRun, Submission } from './submission.ts';
 

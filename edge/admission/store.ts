@@ -1,13 +1,10 @@
 import type { Redis } from '@upstash/redis/cloudflare';
+import { newId } from '@warmwind/shared/contract/ids';
 import { planOf, SUBMIT_PLANS } from '@warmwind/shared/contract/plan';
-import { newId } from '@warmwind/shared/ids';
-import { keys, recordPrefixes } from '@warmwind/shared/keys';
-import type { Restore } from '@warmwind/shared/ledger/restore';
-import type { RecordedKey } from '@warmwind/shared/ledger/submissions';
-import { restoreRecord } from '@warmwind/shared/lua/restore.lua';
-import { submitJob } from '@warmwind/shared/lua/submit.lua';
-import { withdrawJob } from '@warmwind/shared/lua/withdraw.lua';
-import { JOB_DATA_VERSION, runOptions } from '@warmwind/shared/queues';
+import { keys, recordPrefixes } from '@warmwind/shared/engine/keys';
+import type { Restore } from '@warmwind/shared/engine/ledger/restore';
+import type { RecordedKey } from '@warmwind/shared/engine/ledger/submissions';
+import { JOB_DATA_VERSION, runOptions } from '@warmwind/shared/engine/queues';
 import {
   type ChangedRecords,
   ENDED_RECORD_TTL_MS,
@@ -17,7 +14,10 @@ import {
   RESERVATION_MS,
   type SubmitRequest,
   type SubmitVerdict,
-} from '@warmwind/shared/records';
+} from '@warmwind/shared/engine/records';
+import { restoreRecord } from '@warmwind/shared/engine/scripts/restore.lua';
+import { submitJob } from '@warmwind/shared/engine/scripts/submit.lua';
+import { withdrawJob } from '@warmwind/shared/engine/scripts/withdraw.lua';
 import { type Decision, readDecision, scopesForLua } from '../limits/decision.ts';
 import type { Limiter } from '../limits/limiter.ts';
 import type { Queues } from '../queue/queues.ts';

@@ -1,9 +1,9 @@
 import type { JobCommand, Lane } from '@warmwind/shared/contract/command';
+import type { LimitScope, Quotas } from '@warmwind/shared/contract/limits';
 import type { JobKind } from '@warmwind/shared/contract/registry';
-import type { Fields } from '@warmwind/shared/ledger/rows';
-import type { LimitScope, Quotas } from '@warmwind/shared/limits';
-import type { JobData, PriorityClass } from '@warmwind/shared/queues';
-import type { SubmitVerdict } from '@warmwind/shared/records';
+import type { Fields } from '@warmwind/shared/engine/ledger/rows';
+import type { JobData, PriorityClass } from '@warmwind/shared/engine/queues';
+import type { SubmitVerdict } from '@warmwind/shared/engine/records';
 import type { Idempotency } from './idempotency.ts';
 
 type Request = {

@@ -1,6 +1,6 @@
-import { ApiError } from '@warmwind/shared/errors';
-import type { SubmitVerdict } from '@warmwind/shared/records';
-import { withTimeout } from '@warmwind/shared/timeout';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import type { SubmitVerdict } from '@warmwind/shared/engine/records';
+import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { unavailable } from '../http/errors.ts';

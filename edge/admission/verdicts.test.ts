@@ -1,13 +1,13 @@
 import type { JobCommand } from '@warmwind/shared/contract/command';
 import { inference } from '@warmwind/shared/contract/commands/inference';
+import { newId } from '@warmwind/shared/contract/ids';
 import { planOf, type SubmitPlan } from '@warmwind/shared/contract/plan';
 import type { JobKind } from '@warmwind/shared/contract/registry';
-import { newId } from '@warmwind/shared/ids';
-import { keys, recordPrefixes } from '@warmwind/shared/keys';
-import { submitScript } from '@warmwind/shared/lua/submit.lua';
-import { type SubmitRequest, type SubmitVerdict, submitKeys } from '@warmwind/shared/records';
+import { keys, recordPrefixes } from '@warmwind/shared/engine/keys';
+import { type SubmitRequest, type SubmitVerdict, submitKeys } from '@warmwind/shared/engine/records';
+import { submitScript } from '@warmwind/shared/engine/scripts/submit.lua';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
+import { startRedis, type TestRedis } from '../../infra/quality/testing/redis.ts';
 
 /** Kinds that no version has: the script decides by plans alone. */
 const command = (kind: string, more: Partial<JobCommand>): JobCommand => ({

@@ -1,5 +1,5 @@
-import { isInRanges, isPublicAddress } from '@warmwind/shared/address';
-import type { Issue } from '@warmwind/shared/errors';
+import type { Issue } from '@warmwind/shared/contract/errors';
+import { isInRanges, isPublicAddress } from '@warmwind/shared/runtime/address';
 import type { Config } from '../config.ts';
 
 /** This machine, by the names that need no DNS. */

@@ -1,5 +1,5 @@
-import { limitSubject } from '@warmwind/shared/address';
-import { ApiError } from '@warmwind/shared/errors';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { limitSubject } from '@warmwind/shared/runtime/address';
 import { createMiddleware } from 'hono/factory';
 import type { AppEnv } from '../env.ts';
 import { clientIp } from '../http/client-ip.ts';

@@ -1,9 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { ApiError } from '@warmwind/shared/errors';
+import type { ApiError } from '@warmwind/shared/contract/errors';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { signToken } from '../../infra/edge/testing.ts';
+import { signToken } from '../../infra/local/edge/testing.ts';
 import { readConfig } from '../config.ts';
 import { createVerifier } from './token.ts';
 

@@ -1,6 +1,6 @@
-import { ApiError } from '@warmwind/shared/errors';
-import { isUserId } from '@warmwind/shared/ids';
-import { API_AUDIENCE } from '@warmwind/shared/realtime';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { isUserId } from '@warmwind/shared/contract/ids';
+import { API_AUDIENCE } from '@warmwind/shared/contract/tickets';
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { Config } from '../config.ts';
 import { unavailable } from '../http/errors.ts';

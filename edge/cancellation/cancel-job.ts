@@ -1,9 +1,9 @@
-import { hasEnded } from '@warmwind/shared/containers';
-import { ApiError } from '@warmwind/shared/errors';
-import { isTerminal } from '@warmwind/shared/jobs';
-import { readContainers, readJob } from '@warmwind/shared/ledger/reads';
-import { restoreContainer, restoreJob } from '@warmwind/shared/ledger/restore';
-import { containerIdsOf } from '@warmwind/shared/refs';
+import { hasEnded } from '@warmwind/shared/contract/containers';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { isTerminal } from '@warmwind/shared/contract/jobs';
+import { readContainers, readJob } from '@warmwind/shared/engine/ledger/reads';
+import { restoreContainer, restoreJob } from '@warmwind/shared/engine/ledger/restore';
+import { containerIdsOf } from '@warmwind/shared/engine/refs';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { unavailable } from '../http/errors.ts';

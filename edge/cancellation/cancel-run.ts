@@ -1,12 +1,12 @@
 import { CANCEL_PLANS } from '@warmwind/shared/contract/plan';
-import { CANCELLED_CHANNEL, keys, recordPrefixes } from '@warmwind/shared/keys';
-import { cancelJob } from '@warmwind/shared/lua/cancel.lua';
+import { CANCELLED_CHANNEL, keys, recordPrefixes } from '@warmwind/shared/engine/keys';
 import {
   type CancelVerdict,
   ENDED_RECORD_TTL_MS,
   MAX_CHANGES,
   OPEN_RECORD_TTL_MS,
-} from '@warmwind/shared/records';
+} from '@warmwind/shared/engine/records';
+import { cancelJob } from '@warmwind/shared/engine/scripts/cancel.lua';
 import type { Services } from '../services.ts';
 
 /**

@@ -1,12 +1,12 @@
-import { CANCELLED_CHANNEL, keys } from '@warmwind/shared/keys';
-import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
-import { containers, jobs } from '@warmwind/shared/ledger/schema';
+import { CANCELLED_CHANNEL, keys } from '@warmwind/shared/engine/keys';
+import { containerRow, jobRow } from '@warmwind/shared/engine/ledger/rows';
+import { containers, jobs } from '@warmwind/shared/engine/ledger/schema';
 
 import { drizzle } from 'drizzle-orm/postgres-js';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { emptyStores, forget } from '../testing/stores.ts';
 
 let edge: TestEdge;

@@ -1,8 +1,8 @@
-import { recordChanges } from '@warmwind/shared/ledger/changes';
-import type { Db } from '@warmwind/shared/ledger/db';
-import { readJob } from '@warmwind/shared/ledger/reads';
-import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
-import type { ChangedRecords } from '@warmwind/shared/records';
+import { recordChanges } from '@warmwind/shared/engine/ledger/changes';
+import type { Db } from '@warmwind/shared/engine/ledger/db';
+import { readJob } from '@warmwind/shared/engine/ledger/reads';
+import { containerRow, jobRow } from '@warmwind/shared/engine/ledger/rows';
+import type { ChangedRecords } from '@warmwind/shared/engine/records';
 import { timeOfSeq } from '../ledger/seq.ts';
 
 /**

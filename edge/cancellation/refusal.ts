@@ -1,5 +1,5 @@
-import { ApiError } from '@warmwind/shared/errors';
-import type { CancelVerdict } from '@warmwind/shared/records';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import type { CancelVerdict } from '@warmwind/shared/engine/records';
 import { notFound } from '../http/errors.ts';
 
 /** A verdict that cancels nothing, as the error that its caller receives. */

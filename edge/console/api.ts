@@ -1,9 +1,9 @@
 import { signal } from '@preact/signals';
-import { backoff } from '@warmwind/shared/backoff';
 import { createEdgeClient, type EdgeClient } from '@warmwind/shared/client/http';
 import { RequestError } from '@warmwind/shared/client/http-errors';
 import type { CommandInput, Submission } from '@warmwind/shared/client/submission';
 import type { JobKind } from '@warmwind/shared/contract/registry';
+import { backoff } from '@warmwind/shared/runtime/backoff';
 import { Intents } from './intents.ts';
 
 /** A refusal that passes this soon is waited for, ms: the user notices nothing. */

@@ -1,8 +1,8 @@
 import type { Subscription } from '@warmwind/shared/client/client';
 import type { CommandInput } from '@warmwind/shared/client/submission';
+import type { GenerationResult, ReadingResult } from '@warmwind/shared/contract/inference';
 import { isCompletion } from '@warmwind/shared/contract/results';
-import { type Envelope, isTerminalEvent } from '@warmwind/shared/events';
-import type { GenerationResult, ReadingResult } from '@warmwind/shared/inference';
+import { type Envelope, isTerminalEvent } from '@warmwind/shared/contract/rooms';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { useAction } from './action.ts';
 import type { Store } from './store.ts';

@@ -1,5 +1,5 @@
 import type { ViewerControl } from '@warmwind/shared/client/viewer';
-import { type Holder, holdingViewer, type Requester } from '@warmwind/shared/screen';
+import { type Holder, holdingViewer, type Requester } from '@warmwind/shared/contract/screen';
 import { useEffect, useState } from 'preact/hooks';
 import { nameOf } from './parts.tsx';
 

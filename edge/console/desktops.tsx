@@ -1,5 +1,5 @@
-import { type Container, hasEnded } from '@warmwind/shared/containers';
-import { isTerminal } from '@warmwind/shared/jobs';
+import { type Container, hasEnded } from '@warmwind/shared/contract/containers';
+import { isTerminal } from '@warmwind/shared/contract/jobs';
 import { useEffect, useState } from 'preact/hooks';
 import { useAction } from './action.ts';
 import { ago, Empty, endOf, Progress, State, useNotice } from './parts.tsx';

@@ -4,7 +4,7 @@ import { Inference } from './inference.tsx';
 import { Jobs } from './jobs.tsx';
 import { LimitBars } from './limits.tsx';
 import { Brand, State } from './parts.tsx';
-import { HOME, desktopInAddress } from './place.ts';
+import { desktopInAddress, HOME } from './place.ts';
 import type { Refresher } from './refresher.ts';
 import { NotLoaded, Unreachable } from './retrying.tsx';
 import type { Store } from './store.ts';

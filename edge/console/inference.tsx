@@ -1,4 +1,4 @@
-import { MAX_IMAGE_BYTES, OCR_MODEL } from '@warmwind/shared/inference';
+import { MAX_IMAGE_BYTES, OCR_MODEL } from '@warmwind/shared/contract/inference';
 import { useState } from 'preact/hooks';
 import { type Answer, useAsk } from './ask.ts';
 import { Empty } from './parts.tsx';

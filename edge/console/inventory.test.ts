@@ -1,8 +1,8 @@
-import type { Container } from '@warmwind/shared/containers';
-import type { Envelope, EventType } from '@warmwind/shared/events';
-import type { Job } from '@warmwind/shared/jobs';
+import type { Container } from '@warmwind/shared/contract/containers';
+import type { Job } from '@warmwind/shared/contract/jobs';
+import type { Envelope, EventType } from '@warmwind/shared/contract/rooms';
 import { expect, test } from 'vitest';
-import { envelopeOf } from '../../infra/testing/events.ts';
+import { envelopeOf } from '../../infra/quality/testing/events.ts';
 import { emptyInventory, SHOWN, withDesktops, withEvents, withJobs } from './inventory.ts';
 
 const BEGIN = Date.UTC(2026, 0, 1);
@@ -143,7 +143,11 @@ const EFFECTS: Record<EventType, [data: object, job: object, desktop: object]> =
   'job.failed': [{ error: ERROR }, { state: 'failed', error: ERROR, finishedAt: at(5) }, {}],
   'job.cancelled': [{}, { state: 'cancelled', finishedAt: at(5) }, {}],
   'job.timed_out': [{ error: ERROR }, { state: 'timed_out', error: ERROR, finishedAt: at(5) }, {}],
-  'job.snapshot': [{ ...job(1, { state: 'timed_out' }), ...FINISHED }, { state: 'timed_out', ...FINISHED }, {}],
+  'job.snapshot': [
+    { ...job(1, { state: 'timed_out' }), ...FINISHED },
+    { state: 'timed_out', ...FINISHED },
+    {},
+  ],
   'container.requested': [{}, {}, { state: 'requested' }],
   'container.starting': [{}, {}, { state: 'starting' }],
   'container.started': [

@@ -1,4 +1,6 @@
-import { type Container, hasEnded } from '@warmwind/shared/containers';
+import { type Container, hasEnded } from '@warmwind/shared/contract/containers';
+import { isTerminal, type Job } from '@warmwind/shared/contract/jobs';
+import type { Envelope } from '@warmwind/shared/contract/rooms';
 import {
   CONTAINER_STATE_AFTER,
   type ContainerEvent,
@@ -6,8 +8,6 @@ import {
   JOB_STATE_AFTER,
   type JobEvent,
 } from '@warmwind/shared/contract/states';
-import type { Envelope } from '@warmwind/shared/events';
-import { isTerminal, type Job } from '@warmwind/shared/jobs';
 
 /** Jobs and desktops that the lists show, at most; of older ones those that have not ended. */
 export const SHOWN = 50;

@@ -1,5 +1,5 @@
+import { isTerminal, type Job } from '@warmwind/shared/contract/jobs';
 import { findJobCommand } from '@warmwind/shared/contract/registry';
-import { isTerminal, type Job } from '@warmwind/shared/jobs';
 import { useAction } from './action.ts';
 import { ago, Empty, Progress, State, useNotice } from './parts.tsx';
 import { NotLoaded } from './retrying.tsx';

@@ -1,4 +1,4 @@
-import { isTerminal } from '@warmwind/shared/jobs';
+import { isTerminal } from '@warmwind/shared/contract/jobs';
 import { useEffect } from 'preact/hooks';
 import { NotLoaded } from './retrying.tsx';
 import type { Store } from './store.ts';

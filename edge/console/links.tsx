@@ -1,5 +1,5 @@
 import { copyText } from '@warmwind/shared/client/copy';
-import type { ShareLink, Ticket } from '@warmwind/shared/realtime';
+import type { ShareLink, Ticket } from '@warmwind/shared/contract/tickets';
 import { useState } from 'preact/hooks';
 import { useAction } from './action.ts';
 import { ConfirmButton } from './confirm.tsx';

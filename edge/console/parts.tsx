@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals';
-import type { Container } from '@warmwind/shared/containers';
+import type { Container } from '@warmwind/shared/contract/containers';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 

@@ -10,4 +10,5 @@ export const HOME = '#/';
 export const desktopAddress = (id: string): string => `#/desktops/${id}`;
 
 /** The desktop whose page this is. */
-export const desktopInAddress = (): string | undefined => /^#\/desktops\/([\w-]{1,64})$/.exec(hash.value)?.[1];
+export const desktopInAddress = (): string | undefined =>
+  /^#\/desktops\/([\w-]{1,64})$/.exec(hash.value)?.[1];

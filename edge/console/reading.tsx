@@ -1,5 +1,5 @@
 import { copyText } from '@warmwind/shared/client/copy';
-import type { ReadingResult } from '@warmwind/shared/inference';
+import type { ReadingResult } from '@warmwind/shared/contract/inference';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Answer } from './ask.ts';
 import { useNotice } from './parts.tsx';
@@ -12,7 +12,9 @@ export function Reading({ answer, onClose }: { answer: Answer; onClose: () => vo
   const [notice, notify] = useNotice(text);
   const copy = async () => {
     const copied = await copyText(text);
-    notify(copied ? 'Copied.' : 'The browser does not permit copying: select the text and copy it by keyboard.');
+    notify(
+      copied ? 'Copied.' : 'The browser does not permit copying: select the text and copy it by keyboard.',
+    );
   };
   return (
     <section class="reading panel" aria-label="Text on the screen" ref={panel}>

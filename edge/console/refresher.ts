@@ -1,6 +1,6 @@
 import { type Signal, signal } from '@preact/signals';
-import { backoff } from '@warmwind/shared/backoff';
 import { RequestError } from '@warmwind/shared/client/http-errors';
+import { backoff } from '@warmwind/shared/runtime/backoff';
 import type { Api } from './api.ts';
 
 /** Why something could not be read; `retryAt` (ms since 1970) when it is read again. */

@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals';
 import { RequestError } from '@warmwind/shared/client/http-errors';
-import { inWords } from '@warmwind/shared/durations';
+import { inWords } from '@warmwind/shared/runtime/durations';
 import { Empty } from './parts.tsx';
 import type { ReadFailure, Refresher } from './refresher.ts';
 

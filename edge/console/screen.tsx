@@ -6,8 +6,8 @@ import {
   type ViewerControl,
   type ViewerOptions,
 } from '@warmwind/shared/client/viewer';
-import type { ReadingResult } from '@warmwind/shared/inference';
-import { holdingViewer } from '@warmwind/shared/screen';
+import type { ReadingResult } from '@warmwind/shared/contract/inference';
+import { holdingViewer } from '@warmwind/shared/contract/screen';
 import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ClipboardMenu } from './clipboard.tsx';
@@ -76,7 +76,9 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
         {mode === 'control' && (mine || !holder) && (
           <small class="keys">{LEAVE_KEYS} leaves the screen</small>
         )}
-        {mode === 'control' && <ClipboardMenu viewer={() => viewer.current} shared={owner} onFailure={notify} />}
+        {mode === 'control' && (
+          <ClipboardMenu viewer={() => viewer.current} shared={owner} onFailure={notify} />
+        )}
         <ScalingChoice scaling={scaling} mine={mine} onScale={scale} />
         <button type="button" onClick={() => frame.current?.requestFullscreen().catch(() => undefined)}>
           Full screen

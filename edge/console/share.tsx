@@ -1,5 +1,5 @@
 import { connect } from '@warmwind/shared/client/client';
-import type { Ticket } from '@warmwind/shared/realtime';
+import type { Ticket } from '@warmwind/shared/contract/tickets';
 import { useEffect, useRef } from 'preact/hooks';
 import { Brand } from './parts.tsx';
 import { ScreenView } from './screen.tsx';

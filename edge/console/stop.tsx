@@ -1,4 +1,4 @@
-import type { Container } from '@warmwind/shared/containers';
+import type { Container } from '@warmwind/shared/contract/containers';
 import { useAction } from './action.ts';
 import { ConfirmButton } from './confirm.tsx';
 import type { Store } from './store.ts';

@@ -1,11 +1,11 @@
 import { batch, signal } from '@preact/signals';
-import { backoff } from '@warmwind/shared/backoff';
 import { type Connection, connect, type State } from '@warmwind/shared/client/client';
 import type { RequestError } from '@warmwind/shared/client/http-errors';
-import type { Container } from '@warmwind/shared/containers';
-import { type Envelope, PRESENT } from '@warmwind/shared/events';
-import type { Job } from '@warmwind/shared/jobs';
-import type { Ticket } from '@warmwind/shared/realtime';
+import type { Container } from '@warmwind/shared/contract/containers';
+import type { Job } from '@warmwind/shared/contract/jobs';
+import { type Envelope, PRESENT } from '@warmwind/shared/contract/rooms';
+import type { Ticket } from '@warmwind/shared/contract/tickets';
+import { backoff } from '@warmwind/shared/runtime/backoff';
 import type { Api } from './api.ts';
 import { emptyInventory, type Inventory, SHOWN, withDesktops, withEvents, withJobs } from './inventory.ts';
 import { Refresher } from './refresher.ts';

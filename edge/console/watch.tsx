@@ -1,6 +1,6 @@
 import type { ViewerControl } from '@warmwind/shared/client/viewer';
-import { type Container, hasEnded } from '@warmwind/shared/containers';
-import { OCR_MODEL } from '@warmwind/shared/inference';
+import { type Container, hasEnded } from '@warmwind/shared/contract/containers';
+import { OCR_MODEL } from '@warmwind/shared/contract/inference';
 import { useState } from 'preact/hooks';
 import { useAsk } from './ask.ts';
 import { LinkList, ShareLinks, useShareLinks } from './links.tsx';

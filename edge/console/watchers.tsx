@@ -1,5 +1,5 @@
 import type { ViewerControl } from '@warmwind/shared/client/viewer';
-import { holdingViewer, type Viewer as Watcher } from '@warmwind/shared/screen';
+import { holdingViewer, type Viewer as Watcher } from '@warmwind/shared/contract/screen';
 import { useEffect, useState } from 'preact/hooks';
 import { useAction } from './action.ts';
 import { ago, nameOf, State, useNotice } from './parts.tsx';

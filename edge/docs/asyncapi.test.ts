@@ -4,8 +4,8 @@ import { isEnvelope, StoredEvent } from '@warmwind/shared/contract/events';
 import { CLIENT_EVENTS, RELAY_EVENTS } from '@warmwind/shared/contract/socket';
 import { Ajv } from 'ajv';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
-import { envelopeOf } from '../../infra/testing/events.ts';
+import { startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
+import { envelopeOf } from '../../infra/quality/testing/events.ts';
 import { EVENTS } from './examples.ts';
 
 type Ref = { $ref: string };

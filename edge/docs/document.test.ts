@@ -1,7 +1,7 @@
-import { keys } from '@warmwind/shared/keys';
+import { keys } from '@warmwind/shared/engine/keys';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+import { startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
 import { startTestRelay, type TestRelay } from '../testing/relay.ts';
 
 type Content = Record<string, { schema: object; example?: unknown }>;

@@ -1,5 +1,5 @@
 import { anyEventSchema, eventSchemas, schemaRef } from '@warmwind/shared/contract/event-schemas';
-import { WebhookEvent } from '@warmwind/shared/contract/webhooks';
+import { WebhookEvent } from '@warmwind/shared/contract/webhook-events';
 import type { App } from '../env.ts';
 import { header } from '../http/openapi.ts';
 

@@ -1,13 +1,13 @@
-import type { Container } from '@warmwind/shared/containers';
-import type { ErrorBody, ErrorCode } from '@warmwind/shared/errors';
-import type { Health } from '@warmwind/shared/health';
-import type { GenerationResult } from '@warmwind/shared/inference';
-import type { Job } from '@warmwind/shared/jobs';
-import type { UsageDay } from '@warmwind/shared/ledger/usage';
-import type { Limits } from '@warmwind/shared/limits';
-import { completion, modelEntry, openAiError, usageOf } from '@warmwind/shared/openai';
-import type { ShareLink, Ticket } from '@warmwind/shared/realtime';
-import type { Viewers } from '@warmwind/shared/screen';
+import type { Container } from '@warmwind/shared/contract/containers';
+import type { ErrorBody, ErrorCode } from '@warmwind/shared/contract/errors';
+import type { GenerationResult } from '@warmwind/shared/contract/inference';
+import type { Job } from '@warmwind/shared/contract/jobs';
+import type { Limits } from '@warmwind/shared/contract/limits';
+import { completion, modelEntry, openAiError, usageOf } from '@warmwind/shared/contract/openai';
+import type { Viewers } from '@warmwind/shared/contract/screen';
+import type { ShareLink, Ticket } from '@warmwind/shared/contract/tickets';
+import type { UsageDay } from '@warmwind/shared/engine/ledger/usage';
+import type { Health } from '@warmwind/shared/runtime/health';
 
 /** What the document shows. */
 

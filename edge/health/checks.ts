@@ -1,6 +1,6 @@
-import { type Check, queueDepth } from '@warmwind/shared/health';
-import { jobs } from '@warmwind/shared/ledger/schema';
-import { QUEUES } from '@warmwind/shared/queues';
+import { jobs } from '@warmwind/shared/engine/ledger/schema';
+import { QUEUES } from '@warmwind/shared/engine/queues';
+import { type Check, queueDepth } from '@warmwind/shared/runtime/health';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { failureOf } from '../http/failure.ts';

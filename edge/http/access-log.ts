@@ -1,4 +1,4 @@
-import { truncateText } from '@warmwind/shared/text';
+import { truncateText } from '@warmwind/shared/runtime/text';
 import { createMiddleware } from 'hono/factory';
 import type { AppEnv } from '../env.ts';
 import { log } from './log.ts';

@@ -1,4 +1,4 @@
-import { ApiError } from '@warmwind/shared/errors';
+import { ApiError } from '@warmwind/shared/contract/errors';
 import { unavailable } from './errors.ts';
 
 /** Bytes of bodies that are in memory until their requests are answered: in this isolate, and of one user. */

@@ -1,5 +1,5 @@
-import { ApiError } from '@warmwind/shared/errors';
-import { withTimeout } from '@warmwind/shared/timeout';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import { createMiddleware } from 'hono/factory';
 import type { AppEnv } from '../env.ts';
 import { HeldBody } from './body-budget.ts';

@@ -1,4 +1,4 @@
-import { isInRanges } from '@warmwind/shared/address';
+import { isInRanges } from '@warmwind/shared/runtime/address';
 
 /** More hops than this in X-Forwarded-For are not looked at. */
 const MAX_HOPS = 32;

@@ -1,4 +1,4 @@
-import { isAllowedOrigin } from '@warmwind/shared/origins';
+import { isAllowedOrigin } from '@warmwind/shared/runtime/origins';
 import type { MiddlewareHandler } from 'hono';
 import { cors } from 'hono/cors';
 import type { Config } from '../config.ts';

@@ -1,5 +1,5 @@
-import { ApiError } from '@warmwind/shared/errors';
-import { truncateText } from '@warmwind/shared/text';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { truncateText } from '@warmwind/shared/runtime/text';
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import type { z } from 'zod';

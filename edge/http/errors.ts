@@ -1,4 +1,4 @@
-import { ApiError, type ErrorDetails } from '@warmwind/shared/errors';
+import { ApiError, type ErrorDetails } from '@warmwind/shared/contract/errors';
 
 /** Redis, or what stands in front of it, did not do its part in time. */
 export const unavailable = (message: string): ApiError =>

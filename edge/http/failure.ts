@@ -1,4 +1,4 @@
-import { truncateText } from '@warmwind/shared/text';
+import { truncateText } from '@warmwind/shared/runtime/text';
 /**
  * Why Redis or the ledger failed, for the log and for probes. What their clients add stays out of it: the whole command,
  * or the query with its values.

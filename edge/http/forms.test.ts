@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { signToken, startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+import { signToken, startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
 
 let edge: TestEdge;
 

@@ -1,4 +1,4 @@
-import { ApiError } from '@warmwind/shared/errors';
+import { ApiError } from '@warmwind/shared/contract/errors';
 
 /** Charsets whose bytes are UTF-8. */
 const UTF8 = ['utf-8', 'utf8', 'us-ascii'];

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { ERROR_STATUS, type ErrorBody, type ErrorCode } from '@warmwind/shared/errors';
+import { ERROR_STATUS, type ErrorBody, type ErrorCode } from '@warmwind/shared/contract/errors';
 import { failed } from '../docs/examples.ts';
 
 /** The body of every failed answer, for the document. */

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { truncateText } from '@warmwind/shared/text';
+import { truncateText } from '@warmwind/shared/runtime/text';
 import type { MiddlewareHandler } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { badRequest } from './errors.ts';

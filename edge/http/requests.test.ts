@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+import { startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
 
 type Operation = { security?: object[]; parameters?: { name: string; in: string }[] };
 

@@ -2,8 +2,8 @@ import { request } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type RunningEdge, startEdge } from '../../infra/edge/serve.ts';
-import { AUTH_SECRET, bundleOnce, WEBHOOK_SECRET } from '../../infra/edge/testing.ts';
+import { type RunningEdge, startEdge } from '../../infra/local/edge/serve.ts';
+import { AUTH_SECRET, bundleOnce, WEBHOOK_SECRET } from '../../infra/local/edge/testing.ts';
 import { acceptsGzip } from './static-text.ts';
 
 /** In workerd alone: Cloudflare, and so Miniflare, packs and unpacks what a Worker answers. */

@@ -1,4 +1,4 @@
-import type { Issue } from '@warmwind/shared/errors';
+import type { Issue } from '@warmwind/shared/contract/errors';
 
 /** How JSON writes half a surrogate pair, and a whole one. */
 const ESCAPED_SURROGATE = /\\u[dD][89a-fA-F]/;

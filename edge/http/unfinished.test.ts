@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { signToken, startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { signToken, startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 
 const LIMIT = 1000;
 const BODY = 1.5 * 2 ** 20;

@@ -1,6 +1,6 @@
-import type { Db } from '@warmwind/shared/ledger/db';
-import { readLag } from '@warmwind/shared/ledger/reads';
-import { withTimeout } from '@warmwind/shared/timeout';
+import type { Db } from '@warmwind/shared/engine/ledger/db';
+import { readLag } from '@warmwind/shared/engine/ledger/reads';
+import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import type { Context } from 'hono';
 import postgres from 'postgres';

@@ -1,6 +1,6 @@
-import { keys } from '@warmwind/shared/keys';
+import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+import { startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
 import { waiting } from '../testing/stores.ts';
 
 let edge: TestEdge;

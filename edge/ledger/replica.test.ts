@@ -1,8 +1,8 @@
-import { beat } from '@warmwind/shared/ledger/reads';
+import { beat } from '@warmwind/shared/engine/ledger/reads';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
-import { startPostgres, type TestPostgres } from '../../infra/testing/postgres.ts';
+import { startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
+import { startPostgres, type TestPostgres } from '../../infra/quality/testing/postgres.ts';
 import { emptyStores, forget } from '../testing/stores.ts';
 
 /** A server of its own stands for the replica: it knows just what this test tells it, however long ago. */

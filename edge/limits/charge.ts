@@ -1,6 +1,6 @@
-import { inWords } from '@warmwind/shared/durations';
-import { ApiError } from '@warmwind/shared/errors';
-import type { LimitScope } from '@warmwind/shared/limits';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import type { LimitScope } from '@warmwind/shared/contract/limits';
+import { inWords } from '@warmwind/shared/runtime/durations';
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import type { AppEnv } from '../env.ts';

@@ -1,5 +1,5 @@
-import { keys } from '@warmwind/shared/keys';
-import type { Limits } from '@warmwind/shared/limits';
+import type { Limits } from '@warmwind/shared/contract/limits';
+import { keys } from '@warmwind/shared/engine/keys';
 import { orUnavailable } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 

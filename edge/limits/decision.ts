@@ -1,5 +1,5 @@
-import type { LimitScope, Tier } from '@warmwind/shared/limits';
-import type { RawDecision } from '@warmwind/shared/lua/limit.lua';
+import type { LimitScope, Tier } from '@warmwind/shared/contract/limits';
+import type { RawDecision } from '@warmwind/shared/engine/scripts/limit.lua';
 
 /** A scope and the tiers that its one log of requests must satisfy. */
 export type Scope = { scope: LimitScope; tiers: Tier[] };

@@ -1,6 +1,6 @@
 import { Ratelimit } from '@upstash/ratelimit';
 import type { Redis } from '@upstash/redis/cloudflare';
-import type { LimitScope, RateLimits } from '@warmwind/shared/limits';
+import type { LimitScope, RateLimits } from '@warmwind/shared/contract/limits';
 import type { Decision, Scope } from './decision.ts';
 import { Denials } from './denials.ts';
 import { BandwidthController } from './pace.ts';

@@ -1,10 +1,10 @@
 import { Ratelimit } from '@upstash/ratelimit';
 import { Redis } from '@upstash/redis/cloudflare';
-import { keys } from '@warmwind/shared/keys';
-import { limitScript } from '@warmwind/shared/lua/limit.lua';
+import { keys } from '@warmwind/shared/engine/keys';
+import { limitScript } from '@warmwind/shared/engine/scripts/limit.lua';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { startGateway, type TestGateway, TOKEN } from '../../infra/gateway/testing.ts';
+import { startGateway, type TestGateway, TOKEN } from '../../infra/local/gateway/testing.ts';
 import type { Decision, Scope } from './decision.ts';
 import { Limiter } from './limiter.ts';
 import { slidingLog } from './sliding-log.ts';

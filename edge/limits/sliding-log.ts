@@ -1,8 +1,8 @@
 import type { Ratelimit } from '@upstash/ratelimit';
-import { newId } from '@warmwind/shared/ids';
-import { keys } from '@warmwind/shared/keys';
-import type { LimitScope } from '@warmwind/shared/limits';
-import { limitRequests } from '@warmwind/shared/lua/limit.lua';
+import { newId } from '@warmwind/shared/contract/ids';
+import type { LimitScope } from '@warmwind/shared/contract/limits';
+import { keys } from '@warmwind/shared/engine/keys';
+import { limitRequests } from '@warmwind/shared/engine/scripts/limit.lua';
 import { type PreparedScript, prepareScript } from '../redis/redis.ts';
 import { type Decision, readDecision, type Scope, scopesForLua, tightest } from './decision.ts';
 

@@ -1,8 +1,13 @@
 import { z } from '@hono/zod-openapi';
-import { CONTAINER_STATES, type Container, containerFromRecord, hasEnded } from '@warmwind/shared/containers';
-import { keys } from '@warmwind/shared/keys';
-import { listContainers } from '@warmwind/shared/ledger/reads';
-import { containerOf } from '@warmwind/shared/ledger/rows';
+import {
+  CONTAINER_STATES,
+  type Container,
+  containerFromRecord,
+  hasEnded,
+} from '@warmwind/shared/contract/containers';
+import { keys } from '@warmwind/shared/engine/keys';
+import { listContainers } from '@warmwind/shared/engine/ledger/reads';
+import { containerOf } from '@warmwind/shared/engine/ledger/rows';
 import type { Services } from '../services.ts';
 import { Lister } from './list.ts';
 

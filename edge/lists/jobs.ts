@@ -1,8 +1,8 @@
 import { z } from '@hono/zod-openapi';
-import { isTerminal, JOB_KINDS, JOB_STATES, type Job, jobFromRecord } from '@warmwind/shared/jobs';
-import { keys } from '@warmwind/shared/keys';
-import { listJobs } from '@warmwind/shared/ledger/reads';
-import { jobOf } from '@warmwind/shared/ledger/rows';
+import { isTerminal, JOB_KINDS, JOB_STATES, type Job, jobFromRecord } from '@warmwind/shared/contract/jobs';
+import { keys } from '@warmwind/shared/engine/keys';
+import { listJobs } from '@warmwind/shared/engine/ledger/reads';
+import { jobOf } from '@warmwind/shared/engine/ledger/rows';
 import type { Services } from '../services.ts';
 import { Lister } from './list.ts';
 

@@ -1,8 +1,8 @@
-import { newId } from '@warmwind/shared/ids';
-import { keys } from '@warmwind/shared/keys';
+import { newId } from '@warmwind/shared/contract/ids';
+import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { emptyStores, forget } from '../testing/stores.ts';
 
 let edge: TestEdge;

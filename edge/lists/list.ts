@@ -1,6 +1,6 @@
-import type { Db } from '@warmwind/shared/ledger/db';
-import type { Page as LedgerPage } from '@warmwind/shared/ledger/reads';
-import type { Fields } from '@warmwind/shared/ledger/rows';
+import type { Db } from '@warmwind/shared/engine/ledger/db';
+import type { Page as LedgerPage } from '@warmwind/shared/engine/ledger/reads';
+import type { Fields } from '@warmwind/shared/engine/ledger/rows';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { unavailable } from '../http/errors.ts';

@@ -1,6 +1,6 @@
 import type { Redis } from '@upstash/redis/cloudflare';
-import type { Fields } from '@warmwind/shared/ledger/rows';
-import { listRecords } from '@warmwind/shared/lua/list.lua';
+import type { Fields } from '@warmwind/shared/engine/ledger/rows';
+import { listRecords } from '@warmwind/shared/engine/scripts/list.lua';
 import { toRecord } from '../redis/record.ts';
 import { prepareScript } from '../redis/redis.ts';
 import type { Page } from './merge.ts';

@@ -1,7 +1,7 @@
-import type { Envelope } from '@warmwind/shared/events';
+import type { Envelope } from '@warmwind/shared/contract/rooms';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { envelopeOf } from '../../infra/testing/events.ts';
+import { envelopeOf } from '../../infra/quality/testing/events.ts';
 import { Answer } from './answer.ts';
 
 const active = envelopeOf('job.active');
@@ -26,10 +26,13 @@ test('attempts that say the same are one answer, wherever each of them ends and 
     fc.property(text, ends, fc.integer({ min: 1, max: 5 }), (answerText, attempts, size) => {
       const endAs = (end: number) => {
         const pieces = [];
-        for (let at = 0; at < end; at += size) pieces.push(output(answerText.slice(at, Math.min(end, at + size))));
+        for (let at = 0; at < end; at += size)
+          pieces.push(output(answerText.slice(at, Math.min(end, at + size))));
         return [active, ...pieces];
       };
-      const events = [...attempts.map((end) => Math.min(end, answerText.length)), answerText.length].flatMap(endAs);
+      const events = [...attempts.map((end) => Math.min(end, answerText.length)), answerText.length].flatMap(
+        endAs,
+      );
       expect(textOf(envelopeOf('job.queued'), ...events, completed(answerText))).toBe(answerText);
     }),
   );
@@ -52,7 +55,9 @@ test('after a log was trimmed, what has no place is left to the next attempt or 
   const record = { id: 'j', progress: 10, run: 1, attemptsMade: 0, createdAt: new Date().toISOString() };
   const snapshot = envelopeOf('job.snapshot', { ...record, state: 'active' });
   expect(textOf(snapshot, output('a time'), completed('Once upon a time'))).toBe('Once upon a time');
-  expect(textOf(active, output('Once'), snapshot, output('a'), active, output('Once upon'))).toBe('Once upon');
+  expect(textOf(active, output('Once'), snapshot, output('a'), active, output('Once upon'))).toBe(
+    'Once upon',
+  );
   const over = (state: string, more: object) =>
     envelopeOf('job.snapshot', { ...record, state, progress: 100, ...more });
   expect(textOf(over('completed', { result: resultOf('Once') }))).toBe('Once');

@@ -1,6 +1,6 @@
-import type { Envelope } from '@warmwind/shared/events';
-import { GenerationResult } from '@warmwind/shared/inference';
-import { isTerminal, type Job, type JobError } from '@warmwind/shared/jobs';
+import { GenerationResult } from '@warmwind/shared/contract/inference';
+import { isTerminal, type Job, type JobError } from '@warmwind/shared/contract/jobs';
+import type { Envelope } from '@warmwind/shared/contract/rooms';
 import type { z } from 'zod';
 import { NoAnswerError } from './errors.ts';
 

@@ -1,6 +1,6 @@
-import { ApiError, type ErrorCode } from '@warmwind/shared/errors';
-import type { JobError } from '@warmwind/shared/jobs';
-import { chatRequestError, type OpenAiErrorBody, openAiError } from '@warmwind/shared/openai';
+import { ApiError, type ErrorCode } from '@warmwind/shared/contract/errors';
+import type { JobError } from '@warmwind/shared/contract/jobs';
+import { chatRequestError, type OpenAiErrorBody, openAiError } from '@warmwind/shared/contract/openai';
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { AppEnv } from '../env.ts';

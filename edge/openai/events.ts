@@ -1,8 +1,8 @@
-import { backoff } from '@warmwind/shared/backoff';
 import { readEventStream, Silence } from '@warmwind/shared/client/event-stream';
 import { pause } from '@warmwind/shared/client/pause';
 import { isEnvelope } from '@warmwind/shared/contract/events';
-import type { Envelope } from '@warmwind/shared/events';
+import type { Envelope } from '@warmwind/shared/contract/rooms';
+import { backoff } from '@warmwind/shared/runtime/backoff';
 import type { Relay } from '../realtime/relay.ts';
 import { NoAnswerError } from './errors.ts';
 
@@ -32,7 +32,11 @@ export async function* jobEvents(
     }
     signal.throwIfAborted();
     if (++tries > TRIES) {
-      throw new NoAnswerError(503, `The answer can not be read now: ask for the job ${jobId}.`, 'unavailable');
+      throw new NoAnswerError(
+        503,
+        `The answer can not be read now: ask for the job ${jobId}.`,
+        'unavailable',
+      );
     }
     await pause(backoff(tries, PAUSES), signal);
   }

@@ -1,5 +1,5 @@
-import { type InferenceInput, OCR_MODEL } from '@warmwind/shared/inference';
-import type { ChatRequest } from '@warmwind/shared/openai';
+import { type InferenceInput, OCR_MODEL } from '@warmwind/shared/contract/inference';
+import type { ChatRequest } from '@warmwind/shared/contract/openai';
 import { NoAnswerError } from './errors.ts';
 
 const MAX_SEED = 2 ** 31;

@@ -4,7 +4,7 @@ import {
   STREAM_DONE,
   usageChunk,
   usageOf,
-} from '@warmwind/shared/openai';
+} from '@warmwind/shared/contract/openai';
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import type { AppEnv } from '../env.ts';

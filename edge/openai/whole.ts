@@ -1,5 +1,5 @@
-import { type CompletionHead, completion, usageOf } from '@warmwind/shared/openai';
-import { ATTEMPT_TIMEOUT_MS } from '@warmwind/shared/queues';
+import { type CompletionHead, completion, usageOf } from '@warmwind/shared/contract/openai';
+import { ATTEMPT_TIMEOUT_MS } from '@warmwind/shared/engine/queues';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import type { Result, Step } from './answer.ts';

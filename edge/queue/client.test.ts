@@ -1,9 +1,9 @@
 import { type JobsOptions, Queue, QueueEvents, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { startCounter } from '../../infra/edge/counter.ts';
-import { startGateway, type TestGateway, TOKEN } from '../../infra/gateway/testing.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { startCounter } from '../../infra/local/edge/counter.ts';
+import { startGateway, type TestGateway, TOKEN } from '../../infra/local/gateway/testing.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createRestClient } from './client.ts';
 import { QueueUnavailableError, RestTransport } from './transport.ts';
 

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { truncateText } from '@warmwind/shared/text';
+import { truncateText } from '@warmwind/shared/runtime/text';
 import type { IRedisClient, IRedisTransaction } from 'bullmq';
 import { toRecord } from '../redis/record.ts';
 import { COMMANDS } from './commands.ts';

@@ -1,5 +1,5 @@
-import { keys } from '@warmwind/shared/keys';
-import type { JobData } from '@warmwind/shared/queues';
+import { keys } from '@warmwind/shared/engine/keys';
+import type { JobData } from '@warmwind/shared/engine/queues';
 import { Queue } from 'bullmq';
 import { createRestClient } from './client.ts';
 import type { Command, RestOptions } from './transport.ts';

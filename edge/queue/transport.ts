@@ -1,5 +1,5 @@
-import { parseJson } from '@warmwind/shared/json';
-import { truncateText } from '@warmwind/shared/text';
+import { parseJson } from '@warmwind/shared/runtime/json';
+import { truncateText } from '@warmwind/shared/runtime/text';
 import { z } from 'zod';
 
 /** What Redis takes as an argument; bytes only as arguments of scripts (see `scripts.ts`). */

@@ -1,4 +1,4 @@
-import { ApiError } from '@warmwind/shared/errors';
+import { ApiError } from '@warmwind/shared/contract/errors';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { unavailable } from '../http/errors.ts';

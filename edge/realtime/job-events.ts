@@ -1,4 +1,4 @@
-import { TICKET_MAX_SECONDS } from '@warmwind/shared/realtime';
+import { TICKET_MAX_SECONDS } from '@warmwind/shared/contract/tickets';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { notFound, unavailable } from '../http/errors.ts';

@@ -1,5 +1,5 @@
-import type { Job } from '@warmwind/shared/jobs';
-import { MAX_WAIT_MS } from '@warmwind/shared/realtime';
+import type { Job } from '@warmwind/shared/contract/jobs';
+import { MAX_WAIT_MS } from '@warmwind/shared/contract/tickets';
 import type { Context } from 'hono';
 import type { AcceptedJob } from '../admission/submission.ts';
 import type { AppEnv } from '../env.ts';

@@ -1,9 +1,9 @@
 import { outcomeUnknown } from '@warmwind/shared/contract/call-refusal';
 import { callPath } from '@warmwind/shared/contract/call-wire';
 import type { CallCommand } from '@warmwind/shared/contract/command';
-import { ApiError, type ErrorBody, type ErrorCode, isErrorCode } from '@warmwind/shared/errors';
-import { isTerminal, Job } from '@warmwind/shared/jobs';
-import { jobEndPath, jobEventsPath, type TicketClaims } from '@warmwind/shared/realtime';
+import { ApiError, type ErrorBody, type ErrorCode, isErrorCode } from '@warmwind/shared/contract/errors';
+import { isTerminal, Job } from '@warmwind/shared/contract/jobs';
+import { jobEndPath, jobEventsPath, type TicketClaims } from '@warmwind/shared/contract/tickets';
 import type { Config } from '../config.ts';
 import { createTickets, type SignedTicket, type TicketLifetime } from './ticket.ts';
 

@@ -1,6 +1,6 @@
 import type { Pipeline, Redis } from '@upstash/redis/cloudflare';
-import { keys, REVOKED_CHANNEL } from '@warmwind/shared/keys';
-import { type Revoked, TICKET_MAX_SECONDS } from '@warmwind/shared/realtime';
+import { type Revoked, TICKET_MAX_SECONDS } from '@warmwind/shared/contract/tickets';
+import { keys, REVOKED_CHANNEL } from '@warmwind/shared/engine/keys';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { unavailable } from '../http/errors.ts';

@@ -1,8 +1,8 @@
 import type { Redis } from '@upstash/redis/cloudflare';
-import { ApiError } from '@warmwind/shared/errors';
-import { keys } from '@warmwind/shared/keys';
-import { addShareLink } from '@warmwind/shared/lua/share-link.lua';
-import { MAX_SHARE_LINKS, ShareLink } from '@warmwind/shared/realtime';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { MAX_SHARE_LINKS, ShareLink } from '@warmwind/shared/contract/tickets';
+import { keys } from '@warmwind/shared/engine/keys';
+import { addShareLink } from '@warmwind/shared/engine/scripts/share-link.lua';
 import { log } from '../http/log.ts';
 import { orUnavailable, toRecord } from '../redis/record.ts';
 import { type PreparedScript, prepareScript } from '../redis/redis.ts';

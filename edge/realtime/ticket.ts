@@ -1,5 +1,5 @@
-import { newId } from '@warmwind/shared/ids';
-import { RELAY_AUDIENCE, type TicketClaims } from '@warmwind/shared/realtime';
+import { newId } from '@warmwind/shared/contract/ids';
+import { RELAY_AUDIENCE, type TicketClaims } from '@warmwind/shared/contract/tickets';
 import { SignJWT } from 'jose';
 
 /** A ticket as the relay takes it; `exp` in seconds since 1970. */

@@ -1,8 +1,8 @@
-import { type Container, containerFromRecord } from '@warmwind/shared/containers';
-import { isId } from '@warmwind/shared/ids';
-import { keys } from '@warmwind/shared/keys';
-import { readContainer } from '@warmwind/shared/ledger/reads';
-import { containerOf } from '@warmwind/shared/ledger/rows';
+import { type Container, containerFromRecord } from '@warmwind/shared/contract/containers';
+import { isId } from '@warmwind/shared/contract/ids';
+import { keys } from '@warmwind/shared/engine/keys';
+import { readContainer } from '@warmwind/shared/engine/ledger/reads';
+import { containerOf } from '@warmwind/shared/engine/ledger/rows';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import type { Services } from '../services.ts';

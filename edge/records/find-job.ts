@@ -1,8 +1,8 @@
-import { isId } from '@warmwind/shared/ids';
-import { type Job, jobFromRecord } from '@warmwind/shared/jobs';
-import { keys } from '@warmwind/shared/keys';
-import { readJob } from '@warmwind/shared/ledger/reads';
-import { jobOf } from '@warmwind/shared/ledger/rows';
+import { isId } from '@warmwind/shared/contract/ids';
+import { type Job, jobFromRecord } from '@warmwind/shared/contract/jobs';
+import { keys } from '@warmwind/shared/engine/keys';
+import { readJob } from '@warmwind/shared/engine/ledger/reads';
+import { jobOf } from '@warmwind/shared/engine/ledger/rows';
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 import type { Services } from '../services.ts';

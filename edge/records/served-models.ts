@@ -1,4 +1,4 @@
-import { keys } from '@warmwind/shared/keys';
+import { keys } from '@warmwind/shared/engine/keys';
 import { orUnavailable } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 

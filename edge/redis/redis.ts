@@ -1,5 +1,5 @@
 import { Redis } from '@upstash/redis/cloudflare';
-import type { Script } from '@warmwind/shared/script';
+import type { Script } from '@warmwind/shared/engine/script';
 import type { Config } from '../config.ts';
 
 /**

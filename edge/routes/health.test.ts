@@ -1,7 +1,7 @@
-import { Health } from '@warmwind/shared/health';
+import { Health } from '@warmwind/shared/runtime/health';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 
 let edge: TestEdge;
 

@@ -1,5 +1,5 @@
 import { createRoute } from '@hono/zod-openapi';
-import { checkHealth, Health } from '@warmwind/shared/health';
+import { checkHealth, Health } from '@warmwind/shared/runtime/health';
 import type { Context } from 'hono';
 import { HEALTH, UNHEALTHY } from '../docs/examples.ts';
 import type { App, AppEnv } from '../env.ts';

@@ -1,11 +1,11 @@
-import { MAX_GENERATION_MS, MAX_READING_MS } from '@warmwind/shared/inference';
-import { keys } from '@warmwind/shared/keys';
-import { jobRow } from '@warmwind/shared/ledger/rows';
-import { jobInputs, jobs } from '@warmwind/shared/ledger/schema';
+import { MAX_GENERATION_MS, MAX_READING_MS } from '@warmwind/shared/contract/inference';
+import { keys } from '@warmwind/shared/engine/keys';
+import { jobRow } from '@warmwind/shared/engine/ledger/rows';
+import { jobInputs, jobs } from '@warmwind/shared/engine/ledger/schema';
 import { eq } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+import { startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
 import { emptyStores, forget, waiting } from '../testing/stores.ts';
 
 /** The beginning of a PNG, as base64. */

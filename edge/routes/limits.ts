@@ -1,5 +1,5 @@
 import { createRoute } from '@hono/zod-openapi';
-import { Limits } from '@warmwind/shared/limits';
+import { Limits } from '@warmwind/shared/contract/limits';
 import { LIMITS } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';

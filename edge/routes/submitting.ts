@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { Job } from '@warmwind/shared/jobs';
-import type { LimitScope } from '@warmwind/shared/limits';
+import { Job } from '@warmwind/shared/contract/jobs';
+import type { LimitScope } from '@warmwind/shared/contract/limits';
 import type { Context } from 'hono';
 import { idempotencyOf } from '../admission/idempotency.ts';
 import type { AcceptedJob, NewJob, Retry } from '../admission/submission.ts';

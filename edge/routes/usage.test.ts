@@ -1,6 +1,6 @@
-import { UsageDay } from '@warmwind/shared/ledger/usage';
+import { UsageDay } from '@warmwind/shared/engine/ledger/usage';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { startTestEdge, type TestEdge } from '../../infra/edge/testing.ts';
+import { startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
 import { emptyStores } from '../testing/stores.ts';
 
 let edge: TestEdge;

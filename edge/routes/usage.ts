@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { ApiError } from '@warmwind/shared/errors';
-import { readUsage, UsageDay } from '@warmwind/shared/ledger/usage';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { readUsage, UsageDay } from '@warmwind/shared/engine/ledger/usage';
 import { USAGE } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { badRequest, unavailable } from '../http/errors.ts';

@@ -1,6 +1,6 @@
-import { OPERATORS, webhookSecret } from '@warmwind/shared/webhooks';
+import { OPERATORS, webhookSecret } from '@warmwind/shared/contract/webhook-target';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { signToken, startTestEdge, type TestEdge, WEBHOOK_SECRET } from '../../infra/edge/testing.ts';
+import { signToken, startTestEdge, type TestEdge, WEBHOOK_SECRET } from '../../infra/local/edge/testing.ts';
 
 let edge: TestEdge;
 beforeAll(async () => {

@@ -1,6 +1,6 @@
 import { createRoute } from '@hono/zod-openapi';
 import { WebhookSecret } from '@warmwind/shared/contract/answers';
-import { webhookSecret } from '@warmwind/shared/webhooks';
+import { webhookSecret } from '@warmwind/shared/contract/webhook-target';
 import { SECRET } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';

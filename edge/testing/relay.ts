@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Job } from '@warmwind/shared/jobs';
-import { RELAY_AUDIENCE } from '@warmwind/shared/realtime';
+import type { Job } from '@warmwind/shared/contract/jobs';
+import { RELAY_AUDIENCE } from '@warmwind/shared/contract/tickets';
 import { jwtVerify } from 'jose';
-import { AUTH_SECRET } from '../../infra/edge/testing.ts';
+import { AUTH_SECRET } from '../../infra/local/edge/testing.ts';
 
 /** What a test's relay was asked, and whether whoever asked is still there. */
 type Asked = { path: string; user: string; lastEventId: string | undefined; exp: number; gone: boolean };

@@ -1,5 +1,5 @@
-import { keys } from '@warmwind/shared/keys';
-import type { TestEdge } from '../../infra/edge/testing.ts';
+import { keys } from '@warmwind/shared/engine/keys';
+import type { TestEdge } from '../../infra/local/edge/testing.ts';
 
 /** Redis and ledger as they are before the first request. */
 export async function emptyStores({ gateway, postgres }: TestEdge): Promise<void> {

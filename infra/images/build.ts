@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import Docker from 'dockerode';
-import { withLock } from '../engine/lock.ts';
+import { withLock } from '../local/engine/lock.ts';
 import { nodeImage, type Report } from './base.ts';
 import { follow } from './docker.ts';
 

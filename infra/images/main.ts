@@ -1,5 +1,5 @@
 /** `npm run images`: builds every image that is not of the sources as they are, and says how large each is. */
-import { ensureEngine } from '../engine/engine.ts';
+import { ensureEngine } from '../local/engine/engine.ts';
 import { ensureImage, SERVICES } from './build.ts';
 import { ensureDesktopImage } from './desktop/build.ts';
 

@@ -1,12 +1,12 @@
 import { stat } from 'node:fs/promises';
 import type Docker from 'dockerode';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { AUTH_SECRET } from '../edge/testing.ts';
-import { startGateway, type TestGateway, TOKEN } from '../gateway/testing.ts';
-import { ENGINE_WITHIN_MS, startEngine, type TestEngine } from '../testing/docker.ts';
-import { freePort } from '../testing/port.ts';
-import { startRedis, type TestRedis } from '../testing/redis.ts';
-import { waitFor } from '../testing/wait.ts';
+import { AUTH_SECRET } from '../local/edge/testing.ts';
+import { startGateway, type TestGateway, TOKEN } from '../local/gateway/testing.ts';
+import { ENGINE_WITHIN_MS, startEngine, type TestEngine } from '../quality/testing/docker.ts';
+import { freePort } from '../quality/testing/port.ts';
+import { startRedis, type TestRedis } from '../quality/testing/redis.ts';
+import { waitFor } from '../quality/testing/wait.ts';
 import { ensureImage, SERVICES, type Service } from './build.ts';
 
 const BUILD_WITHIN_MS = 20 * 60_000;

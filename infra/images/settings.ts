@@ -2,15 +2,15 @@ import type { z } from 'zod';
 import { Variables as Edge } from '../../edge/config.ts';
 import { Config as Relay } from '../../relay/config.ts';
 import { Config as Worker } from '../../workers/config.ts';
-import { Config as Gateway } from '../gateway/config.ts';
+import { Config as Gateway } from '../local/gateway/config.ts';
 import type { Service } from './build.ts';
 
 type Shape = Record<string, z.core.$ZodType>;
 
-/** What every Node process reads where it needs it: shared/node, and Node itself. */
+/** What every Node process reads where it needs it: shared/engine/node, and Node itself. */
 const OF_ALL = ['BIND', 'PORT', 'LOG_LEVEL', 'SHUTDOWN_TIMEOUT_MS', 'HEALTH_HEAP_MB'];
 
-/** infra/edge/main.ts takes URLs and makes the Worker's bindings of them. */
+/** infra/local/edge/main.ts takes URLs and makes the Worker's bindings of them. */
 const { LEDGER_DB: LEDGER_URL, LEDGER_READ_DB: LEDGER_READ_URL, ...ofTheWorker } = Edge.shape;
 
 const SHAPES: Record<Service, Shape> = {

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ensureImage, SERVICES } from '../images/build.ts';
-import { makeTokens } from '../stack/secrets.ts';
-import { ENGINE_WITHIN_MS, startEngine, type TestEngine } from '../testing/docker.ts';
-import { freePort } from '../testing/port.ts';
+import { makeTokens } from '../local/stack/secrets.ts';
+import { ENGINE_WITHIN_MS, startEngine, type TestEngine } from '../quality/testing/docker.ts';
+import { freePort } from '../quality/testing/port.ts';
 import { Compose, foreignImages } from './compose.ts';
 
 const WITHIN_MS = 20 * 60_000;
@@ -110,7 +110,7 @@ async function smoke(url: string, env: Record<string, string> = {}): Promise<str
   return new Promise((resolve) => {
     execFile(
       process.execPath,
-      [...names, join(import.meta.dirname, '../smoke/main.ts'), '--edge', url],
+      [...names, join(import.meta.dirname, '../operations/smoke/main.ts'), '--edge', url],
       { env: { ...process.env, WARMWIND_TOKEN: user, ...env } },
       (_, stdout) => resolve(stdout),
     );

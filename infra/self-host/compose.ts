@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import type Docker from 'dockerode';
 import { debian } from '../images/base.ts';
 import { exists, follow, pull } from '../images/docker.ts';
-import { installCommand } from '../stack/tools.ts';
+import { installCommand } from '../local/stack/tools.ts';
 
 const run = promisify(execFile);
 const STAND_INS = join(import.meta.dirname, 'stand-ins');

@@ -13,9 +13,9 @@ import { parse, parseAllDocuments } from 'yaml';
 import { readConfig as readEdgeConfig } from '../../edge/config.ts';
 import { readConfig as readRelayConfig } from '../../relay/config.ts';
 import { readConfig as readWorkerConfig } from '../../workers/config.ts';
-import { Config as GatewayConfig } from '../gateway/config.ts';
 import { SERVICES, type Service } from '../images/build.ts';
 import { misplaced } from '../images/settings.ts';
+import { Config as GatewayConfig } from '../local/gateway/config.ts';
 import { CONFIGS } from './nginx.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -61,7 +61,7 @@ it('compose.yaml keeps to the specification', async () => {
   expect(validate.errors ?? []).toEqual([]);
 });
 
-it("nginx's configurations are those of infra/nginx", async () => {
+it("nginx's configurations are those of infra/local/nginx", async () => {
   for (const [name, content] of Object.entries(CONFIGS)) expect(await text(name)).toBe(content);
 });
 

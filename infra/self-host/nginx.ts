@@ -1,7 +1,7 @@
 /** `node infra/self-host/nginx.ts`: writes nginx's configurations for compose.yaml, the same that the local stack runs. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { nginxConfig } from '../nginx/config.ts';
+import { nginxConfig } from '../local/nginx/config.ts';
 
 const DIR = '/tmp/nginx';
 const common = { dir: DIR, logs: DIR, bind: '*', edge: 'edge:8787', relays: ['relay:8788'] };

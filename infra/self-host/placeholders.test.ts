@@ -1,15 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isPlaceholder, PLACEHOLDER_REMEDY } from '@warmwind/shared/secrets';
+import { isPlaceholder, PLACEHOLDER_REMEDY } from '@warmwind/shared/runtime/secrets';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { readConfig as readEdgeConfig } from '../../edge/config.ts';
 import { readConfig as readRelayConfig } from '../../relay/config.ts';
 import { readConfig as readWorkerConfig } from '../../workers/config.ts';
-import { parseHyperdrive } from '../edge/hyperdrive.ts';
-import { Config as GatewayConfig } from '../gateway/config.ts';
-import { readSettings } from '../stack/settings.ts';
+import { parseHyperdrive } from '../local/edge/hyperdrive.ts';
+import { Config as GatewayConfig } from '../local/gateway/config.ts';
+import { readSettings } from '../local/stack/settings.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 /** Files that are handed to operators, and not the code and the tests of the project. */

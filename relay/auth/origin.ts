@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { isAllowedOrigin } from '@warmwind/shared/origins';
+import { isAllowedOrigin } from '@warmwind/shared/runtime/origins';
 
 /**
  * May this handshake's page connect? CORS does not protect WebSockets: the `Origin` that every browser sends is checked

@@ -1,7 +1,7 @@
-import { keys, REVOKED_CHANNEL } from '@warmwind/shared/keys';
-import { jobEventsPath, type Revoked } from '@warmwind/shared/realtime';
+import { jobEventsPath, type Revoked } from '@warmwind/shared/contract/tickets';
+import { keys, REVOKED_CHANNEL } from '@warmwind/shared/engine/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { openStream } from '../testing/stream.ts';
 import { connected, ticket, World } from '../testing/world.ts';
 

@@ -1,6 +1,6 @@
-import { keys, REVOKED_CHANNEL } from '@warmwind/shared/keys';
-import type { Logger } from '@warmwind/shared/node/log';
-import { Revoked, type TicketClaims } from '@warmwind/shared/realtime';
+import { Revoked, type TicketClaims } from '@warmwind/shared/contract/tickets';
+import { keys, REVOKED_CHANNEL } from '@warmwind/shared/engine/keys';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Redis } from 'ioredis';
 import type { Connections } from '../connections.ts';
 import { LIMITS } from '../limits.ts';

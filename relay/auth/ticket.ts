@@ -1,4 +1,4 @@
-import { RELAY_AUDIENCE, TicketClaims } from '@warmwind/shared/realtime';
+import { RELAY_AUDIENCE, TicketClaims } from '@warmwind/shared/contract/tickets';
 import { type JWTPayload, jwtVerify } from 'jose';
 import { LIMITS } from '../limits.ts';
 

@@ -1,7 +1,7 @@
 import { checkCall } from '@warmwind/shared/contract/call-refusal';
 import type { CallCommand } from '@warmwind/shared/contract/command';
 import { readIncarnation } from '@warmwind/shared/contract/envelope';
-import { ApiError } from '@warmwind/shared/errors';
+import { ApiError } from '@warmwind/shared/contract/errors';
 import type { Context } from 'hono';
 import { subjectOf } from '../auth/ticket.ts';
 import type { OpenAnswers } from '../http/hold.ts';

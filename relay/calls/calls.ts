@@ -1,7 +1,7 @@
 import { callTimedOut } from '@warmwind/shared/contract/call-refusal';
-import { ApiError } from '@warmwind/shared/errors';
-import type { CallAnswer, Caller, CallRequest } from '@warmwind/shared/node/caller';
-import { withTimeout } from '@warmwind/shared/timeout';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import type { CallAnswer, Caller, CallRequest } from '@warmwind/shared/engine/node/caller';
+import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import { LIMITS } from '../limits.ts';
 import { Budget, Holdings } from '../shares.ts';
 import { SharedReads } from './shared-reads.ts';

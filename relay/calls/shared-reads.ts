@@ -1,5 +1,5 @@
-import type { CallAnswer } from '@warmwind/shared/node/caller';
-import { FairGate } from '@warmwind/shared/node/fair-gate';
+import type { CallAnswer } from '@warmwind/shared/engine/node/caller';
+import { FairGate } from '@warmwind/shared/runtime/node/fair-gate';
 import { LIMITS } from '../limits.ts';
 
 /** A read that several may share. */

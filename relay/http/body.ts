@@ -1,5 +1,5 @@
-import { ApiError } from '@warmwind/shared/errors';
-import { withTimeout } from '@warmwind/shared/timeout';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { withTimeout } from '@warmwind/shared/runtime/timeout';
 
 /** How much of a refused body is still taken, bytes: a connection that is closed before it was read is reset. */
 const DRAIN_BYTES = 4 * 2 ** 20;

@@ -1,4 +1,4 @@
-import { ApiError } from '@warmwind/shared/errors';
+import { ApiError } from '@warmwind/shared/contract/errors';
 import { createMiddleware } from 'hono/factory';
 import type { VerifyTicket } from '../auth/ticket.ts';
 import { refuseRequest } from '../draining.ts';

@@ -1,4 +1,4 @@
-import { ApiError } from '@warmwind/shared/errors';
+import { ApiError } from '@warmwind/shared/contract/errors';
 import type { Context } from 'hono';
 import { subjectOf } from '../auth/ticket.ts';
 import type { Connections } from '../connections.ts';

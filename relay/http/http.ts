@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
-import { ApiError } from '@warmwind/shared/errors';
-import { newId } from '@warmwind/shared/ids';
-import type { Logger } from '@warmwind/shared/node/log';
-import type { TicketClaims } from '@warmwind/shared/realtime';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { newId } from '@warmwind/shared/contract/ids';
+import type { TicketClaims } from '@warmwind/shared/contract/tickets';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { type Context, Hono } from 'hono';
 import { requestId } from 'hono/request-id';
 

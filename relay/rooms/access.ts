@@ -1,8 +1,8 @@
-import { ApiError } from '@warmwind/shared/errors';
-import { parseRoom, type Snapshot } from '@warmwind/shared/events';
-import { isId } from '@warmwind/shared/ids';
-import { keys } from '@warmwind/shared/keys';
-import type { TicketClaims } from '@warmwind/shared/realtime';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { isId } from '@warmwind/shared/contract/ids';
+import { parseRoom, type Snapshot } from '@warmwind/shared/contract/rooms';
+import type { TicketClaims } from '@warmwind/shared/contract/tickets';
+import { keys } from '@warmwind/shared/engine/keys';
 import type { RoomId } from './log.ts';
 import { type Known, readRecord } from './records.ts';
 

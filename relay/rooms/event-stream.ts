@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { type AnyEnvelope, isTerminalEvent } from '@warmwind/shared/events';
+import { type AnyEnvelope, isTerminalEvent } from '@warmwind/shared/contract/rooms';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Outgoing, Outlet } from '../outgoing.ts';

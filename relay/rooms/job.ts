@@ -1,6 +1,6 @@
-import { ApiError } from '@warmwind/shared/errors';
-import { isTerminal, Job, jobFromRecord, TERMINAL_JOB_STATES } from '@warmwind/shared/jobs';
-import { roomKeys } from '@warmwind/shared/keys';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { isTerminal, Job, jobFromRecord, TERMINAL_JOB_STATES } from '@warmwind/shared/contract/jobs';
+import { roomKeys } from '@warmwind/shared/engine/keys';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { type Known, readRecord } from './records.ts';

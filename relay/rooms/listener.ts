@@ -1,4 +1,4 @@
-import type { AnyEnvelope } from '@warmwind/shared/events';
+import type { AnyEnvelope } from '@warmwind/shared/contract/rooms';
 import type { Outlet } from '../outgoing.ts';
 import type { Prebuilt } from '../sockets/prebuilt.ts';
 import type { RelaySocket } from '../sockets/socket.ts';

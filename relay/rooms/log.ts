@@ -1,8 +1,8 @@
 import { parseEvent } from '@warmwind/shared/contract/events';
-import { type AnyEnvelope, type AnyEvent, compareEventIds, type Room } from '@warmwind/shared/events';
-import { roomKeys } from '@warmwind/shared/keys';
-import { readPage } from '@warmwind/shared/lua/page.lua';
-import { runScript } from '@warmwind/shared/node/script';
+import { type AnyEnvelope, type AnyEvent, compareEventIds, type Room } from '@warmwind/shared/contract/rooms';
+import { roomKeys } from '@warmwind/shared/engine/keys';
+import { readPage } from '@warmwind/shared/engine/scripts/page.lua';
+import { runScript } from '@warmwind/shared/runtime/node/script';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 

@@ -1,10 +1,10 @@
-import { jobRow } from '@warmwind/shared/ledger/rows';
-import { recordSubmission } from '@warmwind/shared/ledger/submissions';
-import { Ledger } from '@warmwind/shared/node/ledger';
-import { createLog } from '@warmwind/shared/node/log';
+import { jobRow } from '@warmwind/shared/engine/ledger/rows';
+import { recordSubmission } from '@warmwind/shared/engine/ledger/submissions';
+import { Ledger } from '@warmwind/shared/engine/node/ledger';
+import { createLog } from '@warmwind/shared/runtime/node/log';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { startPostgres, type TestPostgres } from '../../infra/testing/postgres.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { startPostgres, type TestPostgres } from '../../infra/quality/testing/postgres.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { collect, connected, subscribe, ticket, World } from '../testing/world.ts';
 
 let world: World;

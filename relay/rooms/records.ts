@@ -1,8 +1,8 @@
-import { keys } from '@warmwind/shared/keys';
-import { readContainer, readJob } from '@warmwind/shared/ledger/reads';
-import { containerRecord, type Fields, jobRecord } from '@warmwind/shared/ledger/rows';
-import type { FairGate } from '@warmwind/shared/node/fair-gate';
-import type { Ledger } from '@warmwind/shared/node/ledger';
+import { keys } from '@warmwind/shared/engine/keys';
+import { readContainer, readJob } from '@warmwind/shared/engine/ledger/reads';
+import { containerRecord, type Fields, jobRecord } from '@warmwind/shared/engine/ledger/rows';
+import type { Ledger } from '@warmwind/shared/engine/node/ledger';
+import type { FairGate } from '@warmwind/shared/runtime/node/fair-gate';
 import type { Redis } from 'ioredis';
 
 /** What is known of jobs and desktops: the queue Redis, and the ledger for what it has forgotten. Read only. */

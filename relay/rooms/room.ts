@@ -1,7 +1,12 @@
-import { type AnyEnvelope, type AnyEvent, compareEventIds, type Snapshot } from '@warmwind/shared/events';
-import { roomKeys } from '@warmwind/shared/keys';
-import type { FairGate } from '@warmwind/shared/node/fair-gate';
-import type { Logger } from '@warmwind/shared/node/log';
+import {
+  type AnyEnvelope,
+  type AnyEvent,
+  compareEventIds,
+  type Snapshot,
+} from '@warmwind/shared/contract/rooms';
+import { roomKeys } from '@warmwind/shared/engine/keys';
+import type { FairGate } from '@warmwind/shared/runtime/node/fair-gate';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Redis } from 'ioredis';
 import type { CatchUpCause, Metrics } from '../metrics.ts';
 import { Prebuilt } from '../sockets/prebuilt.ts';

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Envelope, Snapshot } from '@warmwind/shared/events';
-import { keys, roomKeys } from '@warmwind/shared/keys';
+import type { Envelope, Snapshot } from '@warmwind/shared/contract/rooms';
+import { keys, roomKeys } from '@warmwind/shared/engine/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { storedEvent } from '../../infra/testing/events.ts';
-import { plannedRandom } from '../../infra/testing/random.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { storedEvent } from '../../infra/quality/testing/events.ts';
+import { plannedRandom } from '../../infra/quality/testing/random.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
 import {
   collect,

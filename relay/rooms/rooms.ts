@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { roomKeys } from '@warmwind/shared/keys';
+import { roomKeys } from '@warmwind/shared/engine/keys';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 import type { CatchUpCause } from '../metrics.ts';

@@ -1,8 +1,8 @@
-import { containerFromRecord } from '@warmwind/shared/containers';
-import { parseRoom, type Snapshot } from '@warmwind/shared/events';
-import { jobFromRecord } from '@warmwind/shared/jobs';
-import { keys } from '@warmwind/shared/keys';
-import { isRecordFault } from '@warmwind/shared/node/record-fault';
+import { containerFromRecord } from '@warmwind/shared/contract/containers';
+import { jobFromRecord } from '@warmwind/shared/contract/jobs';
+import { parseRoom, type Snapshot } from '@warmwind/shared/contract/rooms';
+import { keys } from '@warmwind/shared/engine/keys';
+import { isRecordFault } from '@warmwind/shared/engine/node/record-fault';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 import type { RoomId } from './log.ts';

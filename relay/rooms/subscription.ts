@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ApiError } from '@warmwind/shared/errors';
-import { type AnyEnvelope, compareEventIds, type Snapshot } from '@warmwind/shared/events';
-import { withTimeout } from '@warmwind/shared/timeout';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { type AnyEnvelope, compareEventIds, type Snapshot } from '@warmwind/shared/contract/rooms';
+import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import { LIMITS } from '../limits.ts';
 import { Prebuilt } from '../sockets/prebuilt.ts';
 import { beginsLate, hasBegun, type OpenRoom } from './access.ts';

@@ -1,7 +1,7 @@
 import { containerScreenshot } from '@warmwind/shared/contract/commands/container-screenshot';
-import { ApiError } from '@warmwind/shared/errors';
+import { ApiError } from '@warmwind/shared/contract/errors';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { peek, poke } from '../../workers/calls/testing/commands.ts';
 import { LIMITS } from '../limits.ts';
 import { TestCallHost } from '../testing/call-host.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { MAX_CALL_INPUT } from '@warmwind/shared/contract/call-wire';
 import type { CallCommand } from '@warmwind/shared/contract/command';
-import { ApiError } from '@warmwind/shared/errors';
+import { ApiError } from '@warmwind/shared/contract/errors';
 import { answerCall, type CallsContext } from '../calls/answer.ts';
 import { readJson } from '../http/body.ts';
 import type { Http } from '../http/http.ts';

@@ -1,9 +1,9 @@
-import { Job } from '@warmwind/shared/jobs';
-import { keys } from '@warmwind/shared/keys';
-import { jobEndPath } from '@warmwind/shared/realtime';
+import { Job } from '@warmwind/shared/contract/jobs';
+import { jobEndPath } from '@warmwind/shared/contract/tickets';
+import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { storedEvent } from '../../infra/testing/events.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { storedEvent } from '../../infra/quality/testing/events.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { metric, ticket, World } from '../testing/world.ts';
 
 let world: World;

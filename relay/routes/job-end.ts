@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ApiError } from '@warmwind/shared/errors';
-import { type AnyEnvelope, isTerminalEvent } from '@warmwind/shared/events';
-import { isTerminal } from '@warmwind/shared/jobs';
-import { MAX_WAIT_MS } from '@warmwind/shared/realtime';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { isTerminal } from '@warmwind/shared/contract/jobs';
+import { type AnyEnvelope, isTerminalEvent } from '@warmwind/shared/contract/rooms';
+import { MAX_WAIT_MS } from '@warmwind/shared/contract/tickets';
 import { z } from 'zod';
 import type { Http } from '../http/http.ts';
 import { LIMITS } from '../limits.ts';

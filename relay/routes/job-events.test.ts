@@ -1,12 +1,12 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { keys, roomKeys } from '@warmwind/shared/keys';
-import { appendEvents } from '@warmwind/shared/node/events';
-import { jobEventsPath } from '@warmwind/shared/realtime';
+import { jobEventsPath } from '@warmwind/shared/contract/tickets';
+import { keys, roomKeys } from '@warmwind/shared/engine/keys';
+import { appendEvents } from '@warmwind/shared/engine/node/event-log';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { storedEvent } from '../../infra/testing/events.ts';
-import { plannedRandom } from '../../infra/testing/random.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { storedEvent } from '../../infra/quality/testing/events.ts';
+import { plannedRandom } from '../../infra/quality/testing/random.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
 import { openStream, type TestStream } from '../testing/stream.ts';
 import { connected, metric, percents, progress, ticket, upTo, World } from '../testing/world.ts';

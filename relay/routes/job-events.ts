@@ -1,5 +1,5 @@
-import { ApiError } from '@warmwind/shared/errors';
-import { isEventId } from '@warmwind/shared/events';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { isEventId } from '@warmwind/shared/contract/rooms';
 import { subjectOf } from '../auth/ticket.ts';
 import type { Http } from '../http/http.ts';
 import { openRoom } from '../rooms/access.ts';

@@ -1,8 +1,8 @@
 import { containerScreenshot } from '@warmwind/shared/contract/commands/container-screenshot';
-import { ApiError } from '@warmwind/shared/errors';
-import { screenshotPath } from '@warmwind/shared/screen';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { screenshotPath } from '@warmwind/shared/contract/screen';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
 import { picture, TestCallHost } from '../testing/call-host.ts';
 import { metric, ticket, upTo, World } from '../testing/world.ts';

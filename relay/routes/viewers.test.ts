@@ -1,7 +1,7 @@
-import { Viewers, viewerPath, viewersPath } from '@warmwind/shared/screen';
+import { Viewers, viewerPath, viewersPath } from '@warmwind/shared/contract/screen';
 import type { Socket } from 'socket.io-client';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { TestHost } from '../testing/host.ts';
 import { watch } from '../testing/watcher.ts';
 import { ticket, World } from '../testing/world.ts';

@@ -1,5 +1,5 @@
-import { ApiError } from '@warmwind/shared/errors';
-import { isId } from '@warmwind/shared/ids';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { isId } from '@warmwind/shared/contract/ids';
 import type { Http } from '../http/http.ts';
 import { actOnControl } from '../screen/control.ts';
 import { away, ownedDesktop } from '../screen/owned.ts';

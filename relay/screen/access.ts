@@ -1,7 +1,7 @@
-import { type Container, containerFromRecord, hasEnded } from '@warmwind/shared/containers';
-import { ApiError } from '@warmwind/shared/errors';
-import { isId } from '@warmwind/shared/ids';
-import type { TicketClaims } from '@warmwind/shared/realtime';
+import { type Container, containerFromRecord, hasEnded } from '@warmwind/shared/contract/containers';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { isId } from '@warmwind/shared/contract/ids';
+import type { TicketClaims } from '@warmwind/shared/contract/tickets';
 import { type Known, readRecord } from '../rooms/records.ts';
 
 /**

@@ -2,10 +2,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Connection, connect } from '@warmwind/shared/client/client';
 import { DISCONNECTED, type Screen, type WatchOptions } from '@warmwind/shared/client/screen';
-import { type Holder, type InputDropped, MAX_OFFER_BYTES } from '@warmwind/shared/screen';
+import { type Holder, type InputDropped, MAX_OFFER_BYTES } from '@warmwind/shared/contract/screen';
 import { Server, type Socket } from 'socket.io';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 
 const ID = 'd1';
 const ADA: Holder = { type: 'viewer', viewerId: 'v1', userId: 'ada' };

@@ -4,9 +4,9 @@ import {
   type Holder,
   holdingViewer,
   screenKeys,
-} from '@warmwind/shared/screen';
+} from '@warmwind/shared/contract/screen';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
 import { TestHost } from '../testing/host.ts';
 import { type Watcher, watch } from '../testing/watcher.ts';

@@ -1,12 +1,12 @@
-import { moveControl } from '@warmwind/shared/lua/control.lua';
-import { runScript } from '@warmwind/shared/node/script';
 import {
   CONTROL_TTL_MS,
   type Control,
   type Holder,
   type Requester,
   screenKeys,
-} from '@warmwind/shared/screen';
+} from '@warmwind/shared/contract/screen';
+import { moveControl } from '@warmwind/shared/engine/scripts/control.lua';
+import { runScript } from '@warmwind/shared/runtime/node/script';
 import type { Redis } from 'ioredis';
 
 /** The control of one desktop as it is known to be: the last lease that there has been, and who holds it if anyone does. */

@@ -1,4 +1,9 @@
-import { DROPPED, type DroppedReason, type Holder, type InputDropped } from '@warmwind/shared/screen';
+import {
+  DROPPED,
+  type DroppedReason,
+  type Holder,
+  type InputDropped,
+} from '@warmwind/shared/contract/screen';
 import { LIMITS } from '../limits.ts';
 import type { RelaySocket } from '../sockets/socket.ts';
 

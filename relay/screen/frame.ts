@@ -1,4 +1,4 @@
-import type { FrameHead } from '@warmwind/shared/screen';
+import type { FrameHead } from '@warmwind/shared/contract/screen';
 import { Prebuilt } from '../sockets/prebuilt.ts';
 import type { Wire } from '../sockets/wire.ts';
 

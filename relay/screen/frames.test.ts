@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { keys } from '@warmwind/shared/keys';
-import { VIEWER_WINDOW_BYTES } from '@warmwind/shared/screen';
+import { VIEWER_WINDOW_BYTES } from '@warmwind/shared/contract/screen';
+import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
 import { TestHost } from '../testing/host.ts';
 import { watch } from '../testing/watcher.ts';
@@ -233,9 +233,16 @@ test("the desktop's clipboard reaches who may control it, not who has a link to 
   const before = viewers[2]?.seen.length ?? 0;
   await host.publish('cutTooLong', Buffer.alloc(0));
   await host.delta(10);
-  await waitFor('word of a longer one', () => viewers[0]?.clipboards.length === 2 && viewers[1]?.clipboards.length === 2);
+  await waitFor(
+    'word of a longer one',
+    () => viewers[0]?.clipboards.length === 2 && viewers[1]?.clipboards.length === 2,
+  );
   await waitFor('the frame', () => (viewers[2]?.seen.length ?? 0) > before);
-  expect(viewers.map(({ clipboards: texts }) => texts)).toEqual([['größe', 'too long'], ['größe', 'too long'], []]);
+  expect(viewers.map(({ clipboards: texts }) => texts)).toEqual([
+    ['größe', 'too long'],
+    ['größe', 'too long'],
+    [],
+  ]);
 });
 
 test('a desktop that ended while its host was silent is said to be gone, and is watched no longer', async () => {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HOST_AWAY, screenKeys } from '@warmwind/shared/screen';
+import { HOST_AWAY, screenKeys } from '@warmwind/shared/contract/screen';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
 import { TestHost } from '../testing/host.ts';
 import { type Watcher, watch } from '../testing/watcher.ts';
@@ -85,7 +85,9 @@ test('nothing stays held down: a host that hears again is told to let go before 
   await picture(viewer, 2);
   press(viewer, id, 0x61);
   await waitFor('the input', () => host.inputs().length === 2);
-  const story = host.received.flatMap((message) => (message.t === 'input' || message.t === 'release' ? message.t : []));
+  const story = host.received.flatMap((message) =>
+    message.t === 'input' || message.t === 'release' ? message.t : [],
+  );
   expect(story).toEqual(['input', 'release', 'input']);
 });
 

@@ -1,5 +1,5 @@
-import { countListeners } from '@warmwind/shared/node/listeners';
-import { screenKeys } from '@warmwind/shared/screen';
+import { screenKeys } from '@warmwind/shared/contract/screen';
+import { countListeners } from '@warmwind/shared/runtime/node/listeners';
 import type { Redis } from 'ioredis';
 import type { Screen } from './screen.ts';
 

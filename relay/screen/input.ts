@@ -1,4 +1,9 @@
-import { type DroppedReason, holdingViewer, isOnLayout, type ScreenInput } from '@warmwind/shared/screen';
+import {
+  type DroppedReason,
+  holdingViewer,
+  isOnLayout,
+  type ScreenInput,
+} from '@warmwind/shared/contract/screen';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
 import { Bucket } from '../sockets/bucket.ts';

@@ -1,6 +1,6 @@
-import type { Container } from '@warmwind/shared/containers';
-import { ApiError } from '@warmwind/shared/errors';
-import type { TicketClaims } from '@warmwind/shared/realtime';
+import type { Container } from '@warmwind/shared/contract/containers';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import type { TicketClaims } from '@warmwind/shared/contract/tickets';
 import type { Known } from '../rooms/records.ts';
 import { openDesktop } from './access.ts';
 

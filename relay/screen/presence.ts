@@ -1,11 +1,11 @@
-import { newId } from '@warmwind/shared/ids';
+import { newId } from '@warmwind/shared/contract/ids';
 import {
   type Holder,
   holdingViewer,
   Viewer as SeenViewer,
   screenKeys,
   type Viewers,
-} from '@warmwind/shared/screen';
+} from '@warmwind/shared/contract/screen';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';

@@ -1,4 +1,3 @@
-import type { Logger } from '@warmwind/shared/node/log';
 import {
   type Control,
   type ControlRequest,
@@ -14,8 +13,9 @@ import {
   readFrameHead,
   screenKeys,
   type ToHost,
-} from '@warmwind/shared/screen';
-import { truncateText } from '@warmwind/shared/text';
+} from '@warmwind/shared/contract/screen';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
+import { truncateText } from '@warmwind/shared/runtime/text';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';

@@ -1,6 +1,11 @@
-import { ApiError } from '@warmwind/shared/errors';
-import { type ControlAction, holdingViewer, type Requester, screenKeys } from '@warmwind/shared/screen';
-import { withTimeout } from '@warmwind/shared/timeout';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import {
+  type ControlAction,
+  holdingViewer,
+  type Requester,
+  screenKeys,
+} from '@warmwind/shared/contract/screen';
+import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 import type { Known } from '../rooms/records.ts';

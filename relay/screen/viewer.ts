@@ -1,4 +1,4 @@
-import { newId } from '@warmwind/shared/ids';
+import { newId } from '@warmwind/shared/contract/ids';
 import {
   CONTROL_IDLE_MS,
   CONTROL_REQUEST_EVERY_MS,
@@ -7,7 +7,7 @@ import {
   type Requester,
   type Viewer as SeenViewer,
   VIEWER_WINDOW_BYTES,
-} from '@warmwind/shared/screen';
+} from '@warmwind/shared/contract/screen';
 import { LIMITS } from '../limits.ts';
 import type { Prebuilt } from '../sockets/prebuilt.ts';
 import type { RelaySocket } from '../sockets/socket.ts';

@@ -1,6 +1,11 @@
+import { ApiError } from '@warmwind/shared/contract/errors';
+import {
+  type ControlAck,
+  holdingViewer,
+  ScreenInput,
+  type ViewersAck,
+} from '@warmwind/shared/contract/screen';
 import { CLIENT_EVENTS } from '@warmwind/shared/contract/socket';
-import { ApiError } from '@warmwind/shared/errors';
-import { type ControlAck, holdingViewer, ScreenInput, type ViewersAck } from '@warmwind/shared/screen';
 import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';

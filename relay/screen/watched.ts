@@ -1,6 +1,6 @@
-import { hasEnded } from '@warmwind/shared/containers';
-import { ApiError } from '@warmwind/shared/errors';
-import type { WatchAck } from '@warmwind/shared/screen';
+import { hasEnded } from '@warmwind/shared/contract/containers';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import type { WatchAck } from '@warmwind/shared/contract/screen';
 import { subjectOf } from '../auth/ticket.ts';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';

@@ -1,4 +1,4 @@
-import { ACK_EVERY_BYTES, ACK_EVERY_MS, VIEWER_WINDOW_BYTES } from '@warmwind/shared/screen';
+import { ACK_EVERY_BYTES, ACK_EVERY_MS, VIEWER_WINDOW_BYTES } from '@warmwind/shared/contract/screen';
 import { expect, test } from 'vitest';
 import { Window } from './window.ts';
 

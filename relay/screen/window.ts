@@ -1,4 +1,4 @@
-import { ACK_EVERY_BYTES, type FrameHead, VIEWER_WINDOW_BYTES } from '@warmwind/shared/screen';
+import { ACK_EVERY_BYTES, type FrameHead, VIEWER_WINDOW_BYTES } from '@warmwind/shared/contract/screen';
 
 /** How much of what it is sent may wait on the way to a viewer, once its speed is known, ms of its own speed. */
 const QUEUE_MS = 250;

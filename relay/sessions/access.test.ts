@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { SESSION_COMMANDS } from '@warmwind/shared/contract/sessions/registry';
-import { WINDOW_BYTES } from '@warmwind/shared/session/frames';
+import { WINDOW_BYTES } from '@warmwind/shared/runtime/session/frames';
 import * as fc from 'fast-check';
 import type { Socket } from 'socket.io-client';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import type { SessionHandler } from '../../workers/sessions/handler.ts';
 import { LIMITS } from '../limits.ts';
 import { bytesOf, echo, KIND, startSessionHost, USER } from '../testing/session-host.ts';

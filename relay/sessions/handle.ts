@@ -1,12 +1,12 @@
-import { type Container, notRunning } from '@warmwind/shared/containers';
+import { type Container, notRunning } from '@warmwind/shared/contract/containers';
 import type { RequestEnvelope } from '@warmwind/shared/contract/envelope';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { isId, newId } from '@warmwind/shared/contract/ids';
 import { findSessionCommand } from '@warmwind/shared/contract/sessions/registry';
 import { CLIENT_EVENTS } from '@warmwind/shared/contract/socket';
-import { ApiError } from '@warmwind/shared/errors';
-import { isId, newId } from '@warmwind/shared/ids';
-import { hashInput } from '@warmwind/shared/node/input-hash';
-import type { Ack, TicketClaims } from '@warmwind/shared/realtime';
-import type { ToSessionHost } from '@warmwind/shared/session/messages';
+import type { Ack, TicketClaims } from '@warmwind/shared/contract/tickets';
+import { hashInput } from '@warmwind/shared/engine/node/input-hash';
+import type { ToSessionHost } from '@warmwind/shared/runtime/session/messages';
 import { LIMITS } from '../limits.ts';
 import type { Known } from '../rooms/records.ts';
 import { openDesktop, openPlacement } from '../screen/access.ts';

@@ -1,8 +1,8 @@
-import { ApiError } from '@warmwind/shared/errors';
-import { newId } from '@warmwind/shared/ids';
-import { WINDOW_BYTES } from '@warmwind/shared/session/frames';
-import type { FromSessionHost, ToSessionHost } from '@warmwind/shared/session/messages';
-import { withTimeout } from '@warmwind/shared/timeout';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { newId } from '@warmwind/shared/contract/ids';
+import { WINDOW_BYTES } from '@warmwind/shared/runtime/session/frames';
+import type { FromSessionHost, ToSessionHost } from '@warmwind/shared/runtime/session/messages';
+import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import { LIMITS } from '../limits.ts';
 import type { RelaySocket } from '../sockets/socket.ts';
 

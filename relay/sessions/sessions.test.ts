@@ -1,6 +1,6 @@
-import { WINDOW_BYTES } from '@warmwind/shared/session/frames';
+import { WINDOW_BYTES } from '@warmwind/shared/runtime/session/frames';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { SessionEndedError, type SessionHandler } from '../../workers/sessions/handler.ts';
 import {
   bounded,

@@ -1,12 +1,12 @@
-import { ApiError } from '@warmwind/shared/errors';
-import { sessionKeys } from '@warmwind/shared/keys';
-import type { Logger } from '@warmwind/shared/node/log';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { sessionKeys } from '@warmwind/shared/engine/keys';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import {
   packSessionMessage,
   readFromSessionHost,
   type ToSessionHost,
-} from '@warmwind/shared/session/messages';
-import { withTimeout } from '@warmwind/shared/timeout';
+} from '@warmwind/shared/runtime/session/messages';
+import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 import { Holdings } from '../shares.ts';

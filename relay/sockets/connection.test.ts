@@ -1,6 +1,6 @@
-import { API_AUDIENCE } from '@warmwind/shared/realtime';
+import { API_AUDIENCE } from '@warmwind/shared/contract/tickets';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { collect, connected, metric, ORIGIN, SECRET, subscribe, ticket, World } from '../testing/world.ts';
 
 const PREVIOUS = 'the-secret-before-of-thirty-two-characters';

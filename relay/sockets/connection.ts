@@ -1,5 +1,5 @@
-import type { ErrorCode } from '@warmwind/shared/errors';
-import type { Logger } from '@warmwind/shared/node/log';
+import type { ErrorCode } from '@warmwind/shared/contract/errors';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { originRefusal } from '../auth/origin.ts';
 import { subjectOf, type VerifyTicket } from '../auth/ticket.ts';
 import type { Connections } from '../connections.ts';

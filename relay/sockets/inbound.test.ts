@@ -2,7 +2,7 @@ import { CLIENT_EVENTS } from '@warmwind/shared/contract/socket';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
 import { connected, metric, subscribe, type TestNode, ticket, upTo, World } from '../testing/world.ts';
 

@@ -1,6 +1,6 @@
-import { ApiError } from '@warmwind/shared/errors';
-import type { Logger } from '@warmwind/shared/node/log';
-import type { Ack } from '@warmwind/shared/realtime';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import type { Ack } from '@warmwind/shared/contract/tickets';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { z } from 'zod';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';

@@ -1,6 +1,6 @@
+import { ApiError } from '@warmwind/shared/contract/errors';
 import { CLIENT_EVENTS } from '@warmwind/shared/contract/socket';
-import { ApiError } from '@warmwind/shared/errors';
-import type { Ack, SubscribeAck } from '@warmwind/shared/realtime';
+import type { Ack, SubscribeAck } from '@warmwind/shared/contract/tickets';
 import { subjectOf } from '../auth/ticket.ts';
 import { LIMITS } from '../limits.ts';
 import { openRoom } from '../rooms/access.ts';

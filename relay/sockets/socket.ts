@@ -1,4 +1,4 @@
-import type { TicketClaims } from '@warmwind/shared/realtime';
+import type { TicketClaims } from '@warmwind/shared/contract/tickets';
 import type { DefaultEventsMap, Server, Socket } from 'socket.io';
 import type { Outlet } from '../outgoing.ts';
 import type { Wire } from './wire.ts';

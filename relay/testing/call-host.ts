@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { createLog } from '@warmwind/shared/node/log';
-import { disconnect } from '@warmwind/shared/node/redis';
+import { createLog } from '@warmwind/shared/runtime/node/log';
+import { disconnect } from '@warmwind/shared/runtime/node/redis';
 import { Redis } from 'ioredis';
 import type { BinaryAnswer, Call, CallHandler, CallRoute } from '../../workers/calls/call.ts';
 import { Claims } from '../../workers/calls/claims.ts';

@@ -1,4 +1,3 @@
-import { countListeners } from '@warmwind/shared/node/listeners';
 import {
   FRAME_HEAD_BYTES,
   type FrameKind,
@@ -6,9 +5,10 @@ import {
   screenKeys,
   ToHost,
   writeFrameHead,
-} from '@warmwind/shared/screen';
+} from '@warmwind/shared/contract/screen';
+import { countListeners } from '@warmwind/shared/runtime/node/listeners';
 import { Redis } from 'ioredis';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import type { World } from './world.ts';
 
 /** The host of one desktop, as far as the relay can tell: publishes frames, and hears what relays say. */

@@ -3,10 +3,10 @@ import {
   SESSION_COMMANDS,
   type SessionKind,
 } from '@warmwind/shared/contract/sessions/registry';
-import { sessionKeys } from '@warmwind/shared/keys';
-import { createLog } from '@warmwind/shared/node/log';
-import { connectQueueing, connectFailFast, disconnect } from '@warmwind/shared/node/redis';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { sessionKeys } from '@warmwind/shared/engine/keys';
+import { createLog } from '@warmwind/shared/runtime/node/log';
+import { connectFailFast, connectQueueing, disconnect } from '@warmwind/shared/runtime/node/redis';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { connect } from '../../shared/client/client.ts';
 import type { SessionHandler } from '../../workers/sessions/handler.ts';
 import { SessionHost, type SessionHostOptions } from '../../workers/sessions/host.ts';

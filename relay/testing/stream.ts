@@ -1,6 +1,6 @@
 import { isEnvelope } from '@warmwind/shared/contract/events';
-import type { Envelope } from '@warmwind/shared/events';
-import { jobEventsPath } from '@warmwind/shared/realtime';
+import type { Envelope } from '@warmwind/shared/contract/rooms';
+import { jobEventsPath } from '@warmwind/shared/contract/tickets';
 
 /** A client of a job's event stream, as it was when it was opened. */
 export type TestStream = {

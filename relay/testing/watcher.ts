@@ -1,4 +1,4 @@
-import type { ControlRequest, Holder, InputDropped, WatchAck } from '@warmwind/shared/screen';
+import type { ControlRequest, Holder, InputDropped, WatchAck } from '@warmwind/shared/contract/screen';
 import type { Socket } from 'socket.io-client';
 import { connected, ticket, type World } from './world.ts';
 

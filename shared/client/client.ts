@@ -1,11 +1,11 @@
 import type { Socket } from 'socket.io-client';
-import { backoff } from '../backoff.ts';
+import type { ErrorCode } from '../contract/errors.ts';
 import { isAnyEnvelope, isEnvelope } from '../contract/events.ts';
+import { type AnyEnvelope, compareEventIds, type Envelope, type Room } from '../contract/rooms.ts';
+import type { ControlRequest, Holder, InputDropped, Viewers } from '../contract/screen.ts';
 import type { SessionKind } from '../contract/sessions/registry.ts';
-import type { ErrorCode } from '../errors.ts';
-import { type AnyEnvelope, compareEventIds, type Envelope, type Room } from '../events.ts';
-import type { SubscribeAck } from '../realtime.ts';
-import type { ControlRequest, Holder, InputDropped, Viewers } from '../screen.ts';
+import type { SubscribeAck } from '../contract/tickets.ts';
+import { backoff } from '../runtime/backoff.ts';
 import { DISCONNECTED, type Screen, WatchedScreen, type WatchOptions } from './screen.ts';
 import type { ClientSession } from './session.ts';
 import { ClientSessions, type OpenSessionOptions } from './sessions.ts';
@@ -185,12 +185,16 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
   socket.on('vnc:control', (message: { containerId: string; holder: Holder | null }) =>
     screen(message.containerId)?.controlled(message.holder),
   );
-  socket.on('vnc:request', (message: ControlRequest) => screen(message.containerId)?.requested(message.viewer));
+  socket.on('vnc:request', (message: ControlRequest) =>
+    screen(message.containerId)?.requested(message.viewer),
+  );
   socket.on('vnc:dropped', (message: InputDropped) => screen(message.containerId)?.dropped(message));
   socket.on('vnc:cut', (message: { containerId: string; text: string }) =>
     screen(message.containerId)?.clipboard(message.text),
   );
-  socket.on('vnc:cutTooLong', (message: { containerId: string }) => screen(message.containerId)?.clipboardTooLarge());
+  socket.on('vnc:cutTooLong', (message: { containerId: string }) =>
+    screen(message.containerId)?.clipboardTooLarge(),
+  );
   socket.on('vnc:gone', (message: { containerId: string; reason: string }) =>
     screen(message.containerId)?.gone(message.reason),
   );

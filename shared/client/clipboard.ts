@@ -1,6 +1,6 @@
-import { fitsClipboard, MAX_CLIPBOARD_CHARS, MAX_OFFER_BYTES, type ScreenInput } from '../screen.ts';
+import { fitsClipboard, MAX_CLIPBOARD_CHARS, MAX_OFFER_BYTES, type ScreenInput } from '../contract/screen.ts';
 import { copyText } from './copy.ts';
-import type { StatusOverlay } from './veil.ts';
+import type { StatusOverlay } from './status-overlay.ts';
 
 /** How long a copying key of the user stands for the text that the desktop copies next, ms. */
 const GESTURE_MS = 2000;

@@ -1,4 +1,4 @@
-import type { DroppedReason, InputDropped } from '../screen.ts';
+import type { DroppedReason, InputDropped } from '../contract/screen.ts';
 
 export const NOT_HOLDER = 'Another viewer controls this desktop: ask for control to type and click here.';
 export const VIEW_ONLY = 'This link or ticket may only view.';

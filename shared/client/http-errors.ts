@@ -1,4 +1,4 @@
-import { ERROR_STATUS, type ErrorBody, type ErrorCode, type Issue } from '../errors.ts';
+import { ERROR_STATUS, type ErrorBody, type ErrorCode, type Issue } from '../contract/errors.ts';
 
 /** Any failure of a call to the edge, except its caller's own abort, which rejects with the reason of the signal. */
 export abstract class RequestError extends Error {

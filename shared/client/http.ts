@@ -1,5 +1,4 @@
 import type { z } from 'zod';
-import type { Container, ContainerState } from '../containers.ts';
 import type {
   Accepted,
   AcceptedRetry,
@@ -8,14 +7,15 @@ import type {
   ShareLinkList,
   WebhookSecret,
 } from '../contract/answers.ts';
+import type { Container, ContainerState } from '../contract/containers.ts';
+import type { Job, JobState } from '../contract/jobs.ts';
+import type { Limits } from '../contract/limits.ts';
 import { JOB_COMMANDS, type JobKind } from '../contract/registry.ts';
-import type { Envelope } from '../events.ts';
-import type { Health } from '../health.ts';
-import type { Job, JobState } from '../jobs.ts';
-import type { UsageDay } from '../ledger/usage.ts';
-import type { Limits } from '../limits.ts';
-import type { Ticket, TicketRequest } from '../realtime.ts';
-import type { Viewers } from '../screen.ts';
+import type { Envelope } from '../contract/rooms.ts';
+import type { Viewers } from '../contract/screen.ts';
+import type { Ticket, TicketRequest } from '../contract/tickets.ts';
+import type { UsageDay } from '../engine/ledger/usage.ts';
+import type { Health } from '../runtime/health.ts';
 import { type CallMethods, callMethods } from './calls.ts';
 import { UnexpectedAnswerError } from './http-errors.ts';
 import { type JobEventsOptions, readJobEvents } from './job-events.ts';

@@ -1,6 +1,6 @@
 import { type AnyEnvelope, isEnvelope } from '../contract/events.ts';
-import { type Envelope, isTerminalEvent } from '../events.ts';
-import { isTerminal } from '../jobs.ts';
+import { isTerminal } from '../contract/jobs.ts';
+import { type Envelope, isTerminalEvent } from '../contract/rooms.ts';
 import { readEventStream, Silence } from './event-stream.ts';
 import { NetworkError, RequestError } from './http-errors.ts';
 import { pause } from './pause.ts';

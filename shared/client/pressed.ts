@@ -1,4 +1,4 @@
-import type { ScreenInput } from '../screen.ts';
+import type { ScreenInput } from '../contract/screen.ts';
 
 /** The keys and buttons that a viewer holds down. */
 export class Pressed {

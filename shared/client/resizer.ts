@@ -1,4 +1,4 @@
-import { SIZES } from '../screen.ts';
+import { SIZES } from '../contract/screen.ts';
 
 /** The element has had its size for so long: its window is not being dragged any more, ms. */
 const REST_MS = 200;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { ErrorCode } from '../errors.ts';
+import type { ErrorCode } from '../contract/errors.ts';
 import { ApiError, NetworkError, UnexpectedAnswerError } from './http-errors.ts';
 import { pauseBeforeRetry, RETRIES } from './retries.ts';
 

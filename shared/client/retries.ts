@@ -1,4 +1,4 @@
-import { backoff } from '../backoff.ts';
+import { backoff } from '../runtime/backoff.ts';
 import { ApiError, NetworkError } from './http-errors.ts';
 
 /** How a call that failed is sent again. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
-import type { ScreenInput } from '../screen.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
+import type { ScreenInput } from '../contract/screen.ts';
 import { RfbChannel } from './rfb-channel.ts';
 
 /** A channel, and what its viewer was sent and did. */

@@ -1,4 +1,4 @@
-import type { ScreenInput } from '../screen.ts';
+import type { ScreenInput } from '../contract/screen.ts';
 
 /** RFB's numbers, as far as a viewer's messages and a change of size need them (RFC 6143 and its registry). */
 const EXTENDED_DESKTOP_SIZE = -308;

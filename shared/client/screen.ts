@@ -1,6 +1,5 @@
 import type { Socket } from 'socket.io-client';
-import { backoff } from '../backoff.ts';
-import type { ErrorCode } from '../errors.ts';
+import type { ErrorCode } from '../contract/errors.ts';
 import {
   ACK_EVERY_BYTES,
   ACK_EVERY_MS,
@@ -17,7 +16,8 @@ import {
   type Viewers,
   type ViewersAck,
   type WatchAck,
-} from '../screen.ts';
+} from '../contract/screen.ts';
+import { backoff } from '../runtime/backoff.ts';
 
 export type ScreenMode = 'view' | 'control';
 

@@ -1,11 +1,15 @@
 import type { Socket } from 'socket.io-client';
-import { backoff } from '../backoff.ts';
+import type { ErrorCode } from '../contract/errors.ts';
 import { SESSION_GRACE_MS, SESSION_SILENT_MS, type SessionCode } from '../contract/sessions/codes.ts';
 import type { SessionKind, SessionResults } from '../contract/sessions/registry.ts';
-import type { ErrorCode } from '../errors.ts';
-import type { Ack } from '../realtime.ts';
-import { MAX_UPLOAD_CHUNK_BYTES, type SessionFrame, SessionProtocolError } from '../session/frames.ts';
-import { SessionPair } from '../session/pair.ts';
+import type { Ack } from '../contract/tickets.ts';
+import { backoff } from '../runtime/backoff.ts';
+import {
+  MAX_UPLOAD_CHUNK_BYTES,
+  type SessionFrame,
+  SessionProtocolError,
+} from '../runtime/session/frames.ts';
+import { SessionPair } from '../runtime/session/pair.ts';
 
 const ACK_MS = 10_000;
 /** Refusals that pass: attaching is tried again. */

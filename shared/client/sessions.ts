@@ -1,8 +1,8 @@
 import type { Socket } from 'socket.io-client';
-import { backoff } from '../backoff.ts';
 import type { SessionInputs, SessionKind } from '../contract/sessions/registry.ts';
-import type { Ack } from '../realtime.ts';
-import { type SessionFrame, TICK_MS } from '../session/frames.ts';
+import type { Ack } from '../contract/tickets.ts';
+import { backoff } from '../runtime/backoff.ts';
+import { type SessionFrame, TICK_MS } from '../runtime/session/frames.ts';
 import {
   type Attached,
   AttachedSession,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { fitsClipboard, HOST_AWAY, MAX_OFFER_BYTES, ScreenInput } from '../screen.ts';
+import { fitsClipboard, HOST_AWAY, MAX_OFFER_BYTES, ScreenInput } from '../contract/screen.ts';
 import { DISCONNECTED } from './screen.ts';
 import { statusOf } from './status.ts';
 

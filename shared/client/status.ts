@@ -1,5 +1,5 @@
-import type { ContainerState, EndReason } from '../containers.ts';
-import { HOST_AWAY } from '../screen.ts';
+import type { ContainerState, EndReason } from '../contract/containers.ts';
+import { HOST_AWAY } from '../contract/screen.ts';
 import { DISCONNECTED } from './screen.ts';
 
 /** What a viewer shows: `live` the picture as it is; `frozen` as it was, and input is not taken; else words in its place. */

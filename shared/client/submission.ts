@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import type { AcceptedContainers } from '../contract/answers.ts';
+import type { Job } from '../contract/jobs.ts';
 import { type JobDefinition, type JobKind, type JobResults, jobCommand } from '../contract/registry.ts';
-import type { Job } from '../jobs.ts';
 import type { CallOptions } from './transport.ts';
 
 type Body<K extends JobKind> = z.input<JobDefinition<K>['input']>;

@@ -1,12 +1,12 @@
 import RFB from '@novnc/novnc';
-import { CONTAINER_STATE_AFTER, isContainerEvent } from '../contract/states.ts';
 import {
   type ControlAction,
   type Holder,
   holdingViewer,
   type Requester,
   type ScreenInput,
-} from '../screen.ts';
+} from '../contract/screen.ts';
+import { CONTAINER_STATE_AFTER, isContainerEvent } from '../contract/states.ts';
 import type { Connection } from './client.ts';
 import { ViewerClipboard } from './clipboard.ts';
 import { droppedText, NOT_HOLDER, VIEW_ONLY } from './dropped.ts';
@@ -16,7 +16,7 @@ import { Resizer } from './resizer.ts';
 import { RfbChannel } from './rfb-channel.ts';
 import type { ScreenMode } from './screen.ts';
 import { type ScreenStatus, statusOf, type ViewerState } from './status.ts';
-import { StatusOverlay } from './veil.ts';
+import { StatusOverlay } from './status-overlay.ts';
 
 /** Who may do what; `viewerId` is this viewer's own. */
 export type ViewerControl = { mode: ScreenMode; viewerId: string; holder: Holder | null; mine: boolean };

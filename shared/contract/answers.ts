@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MAX_SHARE_LINKS, ShareLink } from '../realtime.ts';
+import { MAX_SHARE_LINKS, ShareLink } from './tickets.ts';
 
 /** The `202` of a command. */
 export const Accepted = z

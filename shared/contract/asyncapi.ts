@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ERROR_STATUS, type ErrorCode } from '../errors.ts';
+import { ERROR_STATUS, type ErrorCode } from './errors.ts';
 import { eventSchemaName, eventSchemas, pascal, schemaRef } from './event-schemas.ts';
 import { StoredEvent } from './events.ts';
 import { CLIENT_EVENTS, RELAY_EVENTS } from './socket.ts';

@@ -1,6 +1,6 @@
-import { type Container, notRunning } from '../containers.ts';
-import { ApiError } from '../errors.ts';
 import type { CallCommand } from './command.ts';
+import { type Container, notRunning } from './containers.ts';
+import { ApiError } from './errors.ts';
 
 /** A request for another incarnation of a container than there is. */
 export const goneIncarnation = (): ApiError =>

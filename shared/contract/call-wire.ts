@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { isErrorCode } from '../errors.ts';
-import { isId } from '../ids.ts';
-import { jsonText } from '../json.ts';
+import { jsonText } from '../runtime/json.ts';
 import { RequestEnvelope } from './envelope.ts';
+import { isErrorCode } from './errors.ts';
+import { isId } from './ids.ts';
 
 /** How a call travels between who sends it (a relay node, a worker that reads a screen) and its container's host. */
 

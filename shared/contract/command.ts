@@ -1,6 +1,6 @@
 import type { z } from 'zod';
-import type { ContainerState } from '../containers.ts';
-import type { LimitScope } from '../limits.ts';
+import type { ContainerState } from './containers.ts';
+import type { LimitScope } from './limits.ts';
 
 /**
  * How a request reaches what carries it out. `job`: durable, recorded, carried out at least once by a worker that takes

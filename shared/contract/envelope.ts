@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { isId, isUserId } from '../ids.ts';
+import { isId, isUserId } from './ids.ts';
 
 /**
  * How often a container was placed on a host: the fence of its record. A request for one incarnation is refused by any

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { envelopeOf } from '../../infra/testing/events.ts';
+import { envelopeOf } from '../../infra/quality/testing/events.ts';
 import { anyEventSchema, eventSchemaName, eventSchemas } from './event-schemas.ts';
 import { isAnyEnvelope, isEnvelope, StoredEvent } from './events.ts';
 import { JOB_COMMANDS } from './registry.ts';

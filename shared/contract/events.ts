@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { Container, EndReason } from '../containers.ts';
-import { Job, JobError } from '../jobs.ts';
+import { Container, EndReason } from './containers.ts';
+import { Job, JobError } from './jobs.ts';
 import { JOB_KINDS } from './registry.ts';
 
 /** The job that an event is about, in its data: it means something in the owner's room too. */

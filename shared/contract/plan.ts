@@ -1,4 +1,4 @@
-import { HOST_QUEUES, LANES } from '../queues.ts';
+import { HOST_QUEUES, LANES } from '../engine/queues.ts';
 import type { JobCommand, Lane } from './command.ts';
 import { JOB_COMMANDS } from './registry.ts';
 

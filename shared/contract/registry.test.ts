@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { LANES } from '../queues.ts';
+import { LANES } from '../engine/queues.ts';
 import { CALL_COMMANDS, JOB_COMMANDS, jobCommand } from './registry.ts';
 
 test.each(JOB_COMMANDS.map((command) => [command.kind, command] as const))(

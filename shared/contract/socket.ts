@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { isEventId } from '../events.ts';
-import { Draining, SubscribeAnswer } from '../realtime.ts';
+import { isEventId } from './rooms.ts';
 import {
   ControlAction,
   ControlAnswer,
@@ -10,8 +9,9 @@ import {
   ScreenInput,
   Viewers,
   WatchAnswer,
-} from '../screen.ts';
+} from './screen.ts';
 import { SESSION_CLIENT_EVENTS, SESSION_RELAY_EVENTS } from './sessions/events.ts';
+import { Draining, SubscribeAnswer } from './tickets.ts';
 
 const RoomName = z.string().max(200).describe('`job:<id>`, `container:<id>` or `user:<own id>`.');
 const ContainerId = z.string().max(64).describe('Id of the container.');

@@ -1,6 +1,6 @@
-import type { ContainerState } from '../containers.ts';
-import type { JobState } from '../jobs.ts';
+import type { ContainerState } from './containers.ts';
 import type { Envelope, Snapshot } from './events.ts';
+import type { JobState } from './jobs.ts';
 
 export type JobEvent = Exclude<Extract<Envelope, { type: `job.${string}` }>, Snapshot>;
 export type ContainerEvent = Exclude<Extract<Envelope, { type: `container.${string}` }>, Snapshot>;

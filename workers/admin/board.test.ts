@@ -1,13 +1,13 @@
 import { appRoutes } from '@bull-board/api/dist/routes.js';
-import { keys } from '@warmwind/shared/keys';
-import { createLog } from '@warmwind/shared/node/log';
-import { connectFailFast, disconnect } from '@warmwind/shared/node/redis';
-import { QUEUES } from '@warmwind/shared/queues';
+import { keys } from '@warmwind/shared/engine/keys';
+import { QUEUES } from '@warmwind/shared/engine/queues';
+import { createLog } from '@warmwind/shared/runtime/node/log';
+import { connectFailFast, disconnect } from '@warmwind/shared/runtime/node/redis';
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { startRedis, type TestRedis } from '../../infra/quality/testing/redis.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createBoard } from './board.ts';
 
 const PASSWORD = 'looks-into-queues-0123';

@@ -1,9 +1,9 @@
 import type { CallFailure, CallOutcome } from '@warmwind/shared/contract/call-wire';
 import type { CallCommand } from '@warmwind/shared/contract/command';
 import type { RequestEnvelope } from '@warmwind/shared/contract/envelope';
+import { ApiError } from '@warmwind/shared/contract/errors';
 import type { CallDefinition, CallKind } from '@warmwind/shared/contract/registry';
-import { ApiError } from '@warmwind/shared/errors';
-import type { Logger } from '@warmwind/shared/node/log';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { z } from 'zod';
 
 /** A call that a handler carries out: its envelope, and its input as its schema made it. */

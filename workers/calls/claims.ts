@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CallCommand } from '@warmwind/shared/contract/command';
-import { ApiError } from '@warmwind/shared/errors';
-import { callKeys } from '@warmwind/shared/keys';
-import { claimCall, settleCall } from '@warmwind/shared/lua/claim.lua';
-import type { Logger } from '@warmwind/shared/node/log';
-import { runScript } from '@warmwind/shared/node/script';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { callKeys } from '@warmwind/shared/engine/keys';
+import { claimCall, settleCall } from '@warmwind/shared/engine/scripts/claim.lua';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
+import { runScript } from '@warmwind/shared/runtime/node/script';
 import type { Redis } from 'ioredis';
 import { loop } from '../loop.ts';
 import { failed, type Settled, UNKNOWN } from './call.ts';

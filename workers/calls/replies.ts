@@ -1,6 +1,6 @@
 import { MAX_INLINE_BYTES, type ReplyHead } from '@warmwind/shared/contract/call-wire';
-import { callKeys } from '@warmwind/shared/keys';
-import type { Logger } from '@warmwind/shared/node/log';
+import { callKeys } from '@warmwind/shared/engine/keys';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Redis } from 'ioredis';
 import type { Settled } from './call.ts';
 

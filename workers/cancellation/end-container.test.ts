@@ -1,8 +1,8 @@
-import { keys } from '@warmwind/shared/keys';
+import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
-import { createFleet, type Fleet, reached, waitForEvents, types } from '../testing/fleet.ts';
+import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
+import { createFleet, type Fleet, reached, types, waitForEvents } from '../testing/fleet.ts';
 import type { Submitted } from '../testing/submissions.ts';
 
 let fleet: Fleet;

@@ -1,4 +1,4 @@
-import type { ContainerRef } from '@warmwind/shared/node/records';
+import type { ContainerRef } from '@warmwind/shared/engine/node/records';
 import type { DesktopHost } from '../containers/host.ts';
 import { stopDesktop } from '../containers/stop.ts';
 

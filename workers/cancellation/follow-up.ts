@@ -1,11 +1,11 @@
+import { isTerminal } from '@warmwind/shared/contract/jobs';
 import { createsContainers } from '@warmwind/shared/contract/registry';
-import { isTerminal } from '@warmwind/shared/jobs';
-import { CANCELLED_CHANNEL, keys } from '@warmwind/shared/keys';
-import type { Logger } from '@warmwind/shared/node/log';
-import type { Records } from '@warmwind/shared/node/records';
-import { queueJobId } from '@warmwind/shared/queues';
-import type { Cancelled } from '@warmwind/shared/records';
-import { type ContainerRef, containersOf, type JobRef } from '@warmwind/shared/refs';
+import { CANCELLED_CHANNEL, keys } from '@warmwind/shared/engine/keys';
+import type { Records } from '@warmwind/shared/engine/node/records';
+import { queueJobId } from '@warmwind/shared/engine/queues';
+import type { Cancelled } from '@warmwind/shared/engine/records';
+import { type ContainerRef, containersOf, type JobRef } from '@warmwind/shared/engine/refs';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { each } from '../each.ts';

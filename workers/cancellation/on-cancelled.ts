@@ -1,7 +1,7 @@
 import { createsContainers } from '@warmwind/shared/contract/registry';
-import type { Logger } from '@warmwind/shared/node/log';
-import type { Cancelled } from '@warmwind/shared/records';
-import { type ContainerRef, containersOf } from '@warmwind/shared/refs';
+import type { Cancelled } from '@warmwind/shared/engine/records';
+import { type ContainerRef, containersOf } from '@warmwind/shared/engine/refs';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Leader } from '../leader/leader.ts';
 import type { Lease } from '../leader/lease.ts';
 import type { JobWorker } from '../runtime/worker.ts';

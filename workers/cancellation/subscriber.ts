@@ -1,9 +1,9 @@
-import { isId, isUserId } from '@warmwind/shared/ids';
-import { JOB_KINDS } from '@warmwind/shared/jobs';
-import { CANCELLED_CHANNEL } from '@warmwind/shared/keys';
-import type { Logger } from '@warmwind/shared/node/log';
-import { disconnect } from '@warmwind/shared/node/redis';
-import { type Cancelled, MAX_JOB_CONTAINERS } from '@warmwind/shared/records';
+import { isId, isUserId } from '@warmwind/shared/contract/ids';
+import { JOB_KINDS } from '@warmwind/shared/contract/jobs';
+import { CANCELLED_CHANNEL } from '@warmwind/shared/engine/keys';
+import { type Cancelled, MAX_JOB_CONTAINERS } from '@warmwind/shared/engine/records';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
+import { disconnect } from '@warmwind/shared/runtime/node/redis';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 
@@ -17,7 +17,7 @@ const Message = z.object({
 });
 
 /**
- * Receives the cancellations that `shared/lua/cancel.lua.ts` publishes. One that is missed while the connection is away is
+ * Receives the cancellations that `shared/engine/scripts/cancel.lua.ts` publishes. One that is missed while the connection is away is
  * found by the workers' own checks of their runs, and published again by the follow-up until it is done.
  */
 export class CancellationSubscriber {

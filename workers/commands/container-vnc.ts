@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
+import type { ScreenInput } from '@warmwind/shared/contract/screen';
 import type { SessionResults } from '@warmwind/shared/contract/sessions/registry';
-import type { ScreenInput } from '@warmwind/shared/screen';
 import type { Redis } from 'ioredis';
 import { openSocket } from '../containers/rfb.ts';
 import type { ScreenHost } from '../screen/host.ts';

@@ -1,7 +1,7 @@
-import { hasEnded } from '@warmwind/shared/containers';
+import { hasEnded } from '@warmwind/shared/contract/containers';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createFleet, type Fleet, reached, types, type Worker } from '../testing/fleet.ts';
 import type { Submitted } from '../testing/submissions.ts';
 import { LABELS } from './spec.ts';

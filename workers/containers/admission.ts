@@ -1,9 +1,13 @@
-import type { ContainerSpec } from '@warmwind/shared/containers';
-import { keys } from '@warmwind/shared/keys';
-import type { Logger } from '@warmwind/shared/node/log';
-import type { DesktopRecord } from '@warmwind/shared/node/records';
-import type { Reservations } from '@warmwind/shared/node/reservations';
-import { type Capacity as CapacityVector, type HostResources, vectorOf } from '@warmwind/shared/resources';
+import type { ContainerSpec } from '@warmwind/shared/contract/containers';
+import {
+  type Capacity as CapacityVector,
+  type HostResources,
+  vectorOf,
+} from '@warmwind/shared/contract/resources';
+import { keys } from '@warmwind/shared/engine/keys';
+import type { DesktopRecord } from '@warmwind/shared/engine/node/records';
+import type { Reservations } from '@warmwind/shared/engine/node/reservations';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Redis } from 'ioredis';
 import type { JobContext } from '../runtime/delivery.ts';
 import { JobFailureError } from '../runtime/failures.ts';

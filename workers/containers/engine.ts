@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ContainerSpec } from '@warmwind/shared/containers';
-import type { Logger } from '@warmwind/shared/node/log';
+import type { ContainerSpec } from '@warmwind/shared/contract/containers';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import Docker from 'dockerode';
 import type { Metrics } from '../metrics.ts';
 import { JobFailureError } from '../runtime/failures.ts';

@@ -1,6 +1,6 @@
-import type { Ledger } from '@warmwind/shared/node/ledger';
-import type { Logger } from '@warmwind/shared/node/log';
-import type { Records } from '@warmwind/shared/node/records';
+import type { Ledger } from '@warmwind/shared/engine/node/ledger';
+import type { Records } from '@warmwind/shared/engine/node/records';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Queue } from 'bullmq';
 import type { CallHost } from '../calls/host.ts';
 import type { Presence } from '../hosts/presence.ts';

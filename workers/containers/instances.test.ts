@@ -1,10 +1,10 @@
-import { keys } from '@warmwind/shared/keys';
-import { readContainer } from '@warmwind/shared/ledger/reads';
-import { createLog } from '@warmwind/shared/node/log';
+import { keys } from '@warmwind/shared/engine/keys';
+import { readContainer } from '@warmwind/shared/engine/ledger/reads';
+import { createLog } from '@warmwind/shared/runtime/node/log';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createMetrics } from '../metrics.ts';
 import { createFleet, type Fleet, reached } from '../testing/fleet.ts';
 import type { Submitted } from '../testing/submissions.ts';

@@ -14,7 +14,7 @@ export class NoRoomError extends Error {
 
 /**
  * Gives each desktop a uid of its own, and looks once more whether it fits: by the labels of what the engine really holds,
- * as Redis may have forgotten a reservation (`shared/node/reservations.ts`), and uids are the machine's, whatever system
+ * as Redis may have forgotten a reservation (`shared/engine/node/reservations.ts`), and uids are the machine's, whatever system
  * uses it. Two processes may create at the same moment on one engine, so a
  * reservation counts once a look at the engine after its creation has confirmed it; of two that do not fit both give way.
  */

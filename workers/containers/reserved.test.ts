@@ -1,9 +1,9 @@
-import { keys } from '@warmwind/shared/keys';
-import { Reservations } from '@warmwind/shared/node/reservations';
-import { HostResources } from '@warmwind/shared/resources';
+import { HostResources } from '@warmwind/shared/contract/resources';
+import { keys } from '@warmwind/shared/engine/keys';
+import { Reservations } from '@warmwind/shared/engine/node/reservations';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createFleet, type Fleet, killed, reached, type Worker } from '../testing/fleet.ts';
 
 let fleet: Fleet;

@@ -1,5 +1,5 @@
-import type { ContainerSpec } from '@warmwind/shared/containers';
-import type { ContainerChange } from '@warmwind/shared/node/records';
+import type { ContainerSpec } from '@warmwind/shared/contract/containers';
+import type { ContainerChange } from '@warmwind/shared/engine/node/records';
 
 /** The change that says of a desktop which is starting, placed under `fence`, that it has been up since `startedAt`, ms. */
 export function runningSince(spec: ContainerSpec, fence: number, startedAt: number): ContainerChange {

@@ -1,5 +1,5 @@
-import { type ContainerSpec, StartContainer } from '@warmwind/shared/containers';
-import { SCREEN_VOLUME_BYTES } from '@warmwind/shared/resources';
+import { type ContainerSpec, StartContainer } from '@warmwind/shared/contract/containers';
+import { SCREEN_VOLUME_BYTES } from '@warmwind/shared/contract/resources';
 import type { ContainerCreateOptions } from 'dockerode';
 import { z } from 'zod';
 import { JobFailureError } from '../runtime/failures.ts';

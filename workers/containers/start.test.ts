@@ -1,10 +1,10 @@
-import { keys } from '@warmwind/shared/keys';
+import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
-import { percentsOf } from '../../infra/testing/events.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
+import { percentsOf } from '../../infra/quality/testing/events.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { enqueue } from '../runtime/enqueue.ts';
-import { createFleet, type Fleet, reached, waitForEvents, types } from '../testing/fleet.ts';
+import { createFleet, type Fleet, reached, types, waitForEvents } from '../testing/fleet.ts';
 import { UIDS } from './reservations.ts';
 import { SECCOMP } from './seccomp.ts';
 import { LABELS } from './spec.ts';

@@ -1,8 +1,8 @@
-import { hasEnded } from '@warmwind/shared/containers';
+import { hasEnded } from '@warmwind/shared/contract/containers';
+import { newId } from '@warmwind/shared/contract/ids';
 import type { JobResults } from '@warmwind/shared/contract/registry';
-import { newId } from '@warmwind/shared/ids';
-import { LedgerUnavailableError } from '@warmwind/shared/node/ledger';
-import type { DesktopRecord } from '@warmwind/shared/node/records';
+import { LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
+import type { DesktopRecord } from '@warmwind/shared/engine/node/records';
 import type { Handler, JobContext } from '../runtime/delivery.ts';
 import { classify, type FailureCode, JobFailureError } from '../runtime/failures.ts';
 import { CancelledError, RequeueError, reasonOf } from '../runtime/outcome.ts';
@@ -68,7 +68,8 @@ function finishedStart(record: DesktopRecord | undefined): DesktopRecord | undef
     throw new CancelledError();
   }
   if (state === 'lost') throw new JobFailureError('host_lost');
-  if (hasEnded(state)) throw new JobFailureError((record.error?.code as FailureCode | undefined) ?? 'internal');
+  if (hasEnded(state))
+    throw new JobFailureError((record.error?.code as FailureCode | undefined) ?? 'internal');
   return undefined;
 }
 

@@ -1,8 +1,8 @@
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
-import { createFleet, type Fleet, reached, waitForEvents, types } from '../testing/fleet.ts';
+import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
+import { createFleet, type Fleet, reached, types, waitForEvents } from '../testing/fleet.ts';
 import { LABELS } from './spec.ts';
 
 let fleet: Fleet;

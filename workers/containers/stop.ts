@@ -1,8 +1,8 @@
-import { type EndReason, hasEnded } from '@warmwind/shared/containers';
+import { type EndReason, hasEnded } from '@warmwind/shared/contract/containers';
+import { isTerminal } from '@warmwind/shared/contract/jobs';
 import type { JobResults } from '@warmwind/shared/contract/registry';
-import { isTerminal } from '@warmwind/shared/jobs';
-import type { DesktopRecord, JobRef } from '@warmwind/shared/node/records';
-import { queueJobId, hostQueue, type JobData } from '@warmwind/shared/queues';
+import type { DesktopRecord, JobRef } from '@warmwind/shared/engine/node/records';
+import { hostQueue, type JobData, queueJobId } from '@warmwind/shared/engine/queues';
 import type { Handler } from '../runtime/delivery.ts';
 import { enqueue } from '../runtime/enqueue.ts';
 import { ForwardedError, RequeueError } from '../runtime/outcome.ts';

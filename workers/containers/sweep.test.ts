@@ -1,9 +1,9 @@
-import { keys } from '@warmwind/shared/keys';
-import { readContainer } from '@warmwind/shared/ledger/reads';
+import { keys } from '@warmwind/shared/engine/keys';
+import { readContainer } from '@warmwind/shared/engine/ledger/reads';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
-import { createFleet, type Fleet, reached, waitForEvents, type Worker } from '../testing/fleet.ts';
+import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
+import { createFleet, type Fleet, reached, type Worker, waitForEvents } from '../testing/fleet.ts';
 import { LABELS } from './spec.ts';
 
 let fleet: Fleet;

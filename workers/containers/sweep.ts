@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CONTAINER_STATES, hasEnded } from '@warmwind/shared/containers';
-import { isTerminal } from '@warmwind/shared/jobs';
-import { containersById, containersOfInstances, jobsOfDesktops } from '@warmwind/shared/ledger/reads';
-import type { ContainerRow } from '@warmwind/shared/ledger/rows';
-import { LedgerUnavailableError } from '@warmwind/shared/node/ledger';
-import type { ContainerRef, DesktopRecord } from '@warmwind/shared/node/records';
+import { CONTAINER_STATES, hasEnded } from '@warmwind/shared/contract/containers';
+import { isTerminal } from '@warmwind/shared/contract/jobs';
+import { containersById, containersOfInstances, jobsOfDesktops } from '@warmwind/shared/engine/ledger/reads';
+import type { ContainerRow } from '@warmwind/shared/engine/ledger/rows';
+import { LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
+import type { ContainerRef, DesktopRecord } from '@warmwind/shared/engine/node/records';
 import { each } from '../each.ts';
 import { failure } from '../runtime/failures.ts';
 import { createSkip } from '../skip.ts';

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createLog } from '@warmwind/shared/node/log';
+import { createLog } from '@warmwind/shared/runtime/node/log';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { checkTerminals, MAX_TERMINALS } from './terminals.ts';
 

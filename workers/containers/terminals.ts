@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Logger } from '@warmwind/shared/node/log';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { MountSettings } from 'dockerode';
 
 /** How many terminals a desktop may have open. */

@@ -1,6 +1,6 @@
-import { presentVolumes, recordVolumesRemoved } from '@warmwind/shared/ledger/volumes';
-import { type Ledger, LedgerUnavailableError } from '@warmwind/shared/node/ledger';
-import type { Logger } from '@warmwind/shared/node/log';
+import { presentVolumes, recordVolumesRemoved } from '@warmwind/shared/engine/ledger/volumes';
+import { type Ledger, LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { FoundVolume } from './engine.ts';
 
 /** A volume is recorded before it is made: one that is younger than this, ms, may be on its way. */

@@ -1,10 +1,10 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createLog } from '@warmwind/shared/node/log';
+import { createLog } from '@warmwind/shared/runtime/node/log';
 import { Registry } from 'prom-client';
 import { afterEach, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createMetrics } from '../metrics.ts';
 import { Gpus, parseGpus } from './nvidia.ts';
 

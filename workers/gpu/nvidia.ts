@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import type { Logger } from '@warmwind/shared/node/log';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { z } from 'zod';
 import { loop } from '../loop.ts';
 import type { Metrics } from '../metrics.ts';

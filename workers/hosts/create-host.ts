@@ -1,6 +1,6 @@
-import { newId } from '@warmwind/shared/ids';
-import { keys } from '@warmwind/shared/keys';
-import type { Logger } from '@warmwind/shared/node/log';
+import { newId } from '@warmwind/shared/contract/ids';
+import { keys } from '@warmwind/shared/engine/keys';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Registry } from 'prom-client';
 import { Claims } from '../calls/claims.ts';
 import { CallHost } from '../calls/host.ts';

@@ -1,12 +1,20 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { queueJobId } from '@warmwind/shared/queues';
+import { queueJobId } from '@warmwind/shared/engine/queues';
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
-import { Random } from '../../infra/chaos/random.ts';
-import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { Random } from '../../infra/quality/chaos/random.ts';
+import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { LABELS } from '../containers/spec.ts';
-import { createFleet, type Fleet, killed, reached, waitForEvents, types, type Worker } from '../testing/fleet.ts';
+import {
+  createFleet,
+  type Fleet,
+  killed,
+  reached,
+  types,
+  type Worker,
+  waitForEvents,
+} from '../testing/fleet.ts';
 
 let fleet: Fleet;
 beforeEach(async () => {

@@ -1,11 +1,11 @@
-import { hasEnded } from '@warmwind/shared/containers';
+import { hasEnded } from '@warmwind/shared/contract/containers';
+import { isTerminal } from '@warmwind/shared/contract/jobs';
 import { findJobCommand } from '@warmwind/shared/contract/registry';
-import { isTerminal } from '@warmwind/shared/jobs';
-import { keys } from '@warmwind/shared/keys';
-import type { Logger } from '@warmwind/shared/node/log';
-import type { ContainerRef, Records } from '@warmwind/shared/node/records';
-import type { Reservations } from '@warmwind/shared/node/reservations';
-import { queueJobId, hostQueues, type JobData } from '@warmwind/shared/queues';
+import { keys } from '@warmwind/shared/engine/keys';
+import type { ContainerRef, Records } from '@warmwind/shared/engine/node/records';
+import type { Reservations } from '@warmwind/shared/engine/node/reservations';
+import { hostQueues, type JobData, queueJobId } from '@warmwind/shared/engine/queues';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { forward } from '../containers/stop.ts';

@@ -1,8 +1,8 @@
-import { keys } from '@warmwind/shared/keys';
-import { readJob } from '@warmwind/shared/ledger/reads';
+import { keys } from '@warmwind/shared/engine/keys';
+import { readJob } from '@warmwind/shared/engine/ledger/reads';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { LABELS } from '../containers/spec.ts';
 import { createFleet, type Fleet, reached } from '../testing/fleet.ts';
 

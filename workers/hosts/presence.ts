@@ -1,5 +1,5 @@
-import { keys } from '@warmwind/shared/keys';
-import type { HostResources } from '@warmwind/shared/resources';
+import type { HostResources } from '@warmwind/shared/contract/resources';
+import { keys } from '@warmwind/shared/engine/keys';
 import type { Redis } from 'ioredis';
 
 export type PresenceOptions = {

@@ -1,7 +1,7 @@
 import { inference } from '@warmwind/shared/contract/commands/inference';
-import { InferenceInput } from '@warmwind/shared/inference';
-import type { Records } from '@warmwind/shared/node/records';
-import { LANES, type QueueName } from '@warmwind/shared/queues';
+import { InferenceInput } from '@warmwind/shared/contract/inference';
+import type { Records } from '@warmwind/shared/engine/node/records';
+import { LANES, type QueueName } from '@warmwind/shared/engine/queues';
 import type { Queue } from 'bullmq';
 import type { Handler, JobContext } from '../runtime/delivery.ts';
 import { enqueue } from '../runtime/enqueue.ts';

@@ -1,5 +1,5 @@
-import { type GenerationResult, OCR_MODEL, type ReadingResult } from '@warmwind/shared/inference';
-import type { Logger } from '@warmwind/shared/node/log';
+import { type GenerationResult, OCR_MODEL, type ReadingResult } from '@warmwind/shared/contract/inference';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Config } from '../config.ts';
 import { Gpus } from '../gpu/nvidia.ts';
 import type { Metrics } from '../metrics.ts';

@@ -1,5 +1,5 @@
-import { keys } from '@warmwind/shared/keys';
-import type { Logger } from '@warmwind/shared/node/log';
+import { keys } from '@warmwind/shared/engine/keys';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Config } from '../config.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Stores } from '../stores.ts';

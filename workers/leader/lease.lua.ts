@@ -1,4 +1,4 @@
-import { defineScript } from '@warmwind/shared/script';
+import { defineScript } from '@warmwind/shared/engine/script';
 import { z } from 'zod';
 
 /**

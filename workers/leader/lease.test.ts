@@ -1,10 +1,10 @@
-import { keys } from '@warmwind/shared/keys';
-import { createLog } from '@warmwind/shared/node/log';
-import { connectFailFast, disconnect } from '@warmwind/shared/node/redis';
+import { keys } from '@warmwind/shared/engine/keys';
+import { createLog } from '@warmwind/shared/runtime/node/log';
+import { connectFailFast, disconnect } from '@warmwind/shared/runtime/node/redis';
 import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { startRedis, type TestRedis } from '../../infra/testing/redis.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { startRedis, type TestRedis } from '../../infra/quality/testing/redis.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { Lease } from './lease.ts';
 
 const log = createLog('test');

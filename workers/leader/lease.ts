@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Logger } from '@warmwind/shared/node/log';
-import { runScript } from '@warmwind/shared/node/script';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
+import { runScript } from '@warmwind/shared/runtime/node/script';
 import type { Redis } from 'ioredis';
 import { holdLease, releaseLease } from './lease.lua.ts';
 

@@ -1,16 +1,16 @@
-import { newId } from '@warmwind/shared/ids';
-import { keys } from '@warmwind/shared/keys';
-import { createLog } from '@warmwind/shared/node/log';
-import { Publisher } from '@warmwind/shared/node/publisher';
-import { Records } from '@warmwind/shared/node/records';
-import { connectQueueing, connectFailFast, disconnect } from '@warmwind/shared/node/redis';
+import { newId } from '@warmwind/shared/contract/ids';
+import { keys } from '@warmwind/shared/engine/keys';
+import { Publisher } from '@warmwind/shared/engine/node/publisher';
+import { Records } from '@warmwind/shared/engine/node/records';
+import { createLog } from '@warmwind/shared/runtime/node/log';
+import { connectFailFast, connectQueueing, disconnect } from '@warmwind/shared/runtime/node/redis';
 import { UnrecoverableError, Worker } from 'bullmq';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
+import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
 import { createMetrics } from '../metrics.ts';
 import { failedReason, failure } from '../runtime/failures.ts';
-import { createFleet, type Fleet, reached, waitForEvents, types } from '../testing/fleet.ts';
+import { createFleet, type Fleet, reached, types, waitForEvents } from '../testing/fleet.ts';
 import { Leader } from './leader.ts';
 import { Observer } from './observer.ts';
 

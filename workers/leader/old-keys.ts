@@ -1,5 +1,5 @@
-import type { Logger } from '@warmwind/shared/node/log';
-import { moveOldKeys } from '@warmwind/shared/node/old-keys';
+import { moveOldKeys } from '@warmwind/shared/engine/node/old-keys';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Redis } from 'ioredis';
 
 /** Moves users' keys of earlier releases to their present names: while releases overlap, an earlier one may write more. */

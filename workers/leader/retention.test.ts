@@ -1,10 +1,10 @@
-import { pruneJobs } from '@warmwind/shared/ledger/retention';
-import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
-import { recordSubmission } from '@warmwind/shared/ledger/submissions';
-import { Ledger } from '@warmwind/shared/node/ledger';
-import { createLog } from '@warmwind/shared/node/log';
+import { pruneJobs } from '@warmwind/shared/engine/ledger/retention';
+import { containerRow, jobRow } from '@warmwind/shared/engine/ledger/rows';
+import { recordSubmission } from '@warmwind/shared/engine/ledger/submissions';
+import { Ledger } from '@warmwind/shared/engine/node/ledger';
+import { createLog } from '@warmwind/shared/runtime/node/log';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { startPostgres, type TestPostgres } from '../../infra/testing/postgres.ts';
+import { startPostgres, type TestPostgres } from '../../infra/quality/testing/postgres.ts';
 import { prune } from './retention.ts';
 
 const log = createLog('test');

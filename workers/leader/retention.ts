@@ -5,9 +5,9 @@ import {
   pruneIdempotencyKeys,
   pruneJobs,
   pruneVolumes,
-} from '@warmwind/shared/ledger/retention';
-import type { Ledger } from '@warmwind/shared/node/ledger';
-import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
+} from '@warmwind/shared/engine/ledger/retention';
+import type { Ledger } from '@warmwind/shared/engine/node/ledger';
+import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/engine/records';
 
 const DAY_MS = 86_400_000;
 const BATCH = 1000;

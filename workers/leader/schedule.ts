@@ -1,5 +1,5 @@
-import { keys } from '@warmwind/shared/keys';
-import type { Logger } from '@warmwind/shared/node/log';
+import { keys } from '@warmwind/shared/engine/keys';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { type Queue, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { loop } from '../loop.ts';

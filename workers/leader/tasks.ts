@@ -1,7 +1,7 @@
-import { beat } from '@warmwind/shared/ledger/reads';
-import { Drain } from '@warmwind/shared/node/drain';
-import type { Ledger } from '@warmwind/shared/node/ledger';
-import type { Logger } from '@warmwind/shared/node/log';
+import { beat } from '@warmwind/shared/engine/ledger/reads';
+import { Drain } from '@warmwind/shared/engine/node/drain';
+import type { Ledger } from '@warmwind/shared/engine/node/ledger';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { CancellationFollowUp } from '../cancellation/follow-up.ts';
 import type { Config } from '../config.ts';
 import { LostHosts } from '../hosts/lost.ts';

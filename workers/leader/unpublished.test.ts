@@ -1,11 +1,11 @@
-import { isTerminalEvent } from '@warmwind/shared/events';
-import { keys } from '@warmwind/shared/keys';
-import { createLog } from '@warmwind/shared/node/log';
-import { Publisher } from '@warmwind/shared/node/publisher';
-import { Records } from '@warmwind/shared/node/records';
-import { connectQueueing, disconnect } from '@warmwind/shared/node/redis';
+import { isTerminalEvent } from '@warmwind/shared/contract/rooms';
+import { keys } from '@warmwind/shared/engine/keys';
+import { Publisher } from '@warmwind/shared/engine/node/publisher';
+import { Records } from '@warmwind/shared/engine/node/records';
+import { createLog } from '@warmwind/shared/runtime/node/log';
+import { connectQueueing, disconnect } from '@warmwind/shared/runtime/node/redis';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { loop } from '../loop.ts';
 import { createLine, type Line } from '../testing/line.ts';
 import type { Submitted } from '../testing/submissions.ts';

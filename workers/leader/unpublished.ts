@@ -1,6 +1,6 @@
-import type { Logger } from '@warmwind/shared/node/log';
-import type { Records } from '@warmwind/shared/node/records';
-import type { Noted } from '@warmwind/shared/node/unpublished';
+import type { Records } from '@warmwind/shared/engine/node/records';
+import type { Noted } from '@warmwind/shared/engine/node/unpublished';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { each } from '../each.ts';
 
 /** A process that keeps the event sends what came before it first, and has this long to do so, ms. */

@@ -1,10 +1,18 @@
-import { checkHealth } from '@warmwind/shared/health';
-import { readContainer, readJob } from '@warmwind/shared/ledger/reads';
-import { readUsage } from '@warmwind/shared/ledger/usage';
+import { readContainer, readJob } from '@warmwind/shared/engine/ledger/reads';
+import { readUsage } from '@warmwind/shared/engine/ledger/usage';
+import { checkHealth } from '@warmwind/shared/runtime/health';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
-import { createFleet, type Fleet, killed, reached, waitForEvents, types, type Worker } from '../testing/fleet.ts';
+import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
+import {
+  createFleet,
+  type Fleet,
+  killed,
+  reached,
+  types,
+  type Worker,
+  waitForEvents,
+} from '../testing/fleet.ts';
 import type { Submitted } from '../testing/submissions.ts';
 
 let fleet: Fleet;

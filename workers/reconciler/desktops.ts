@@ -1,11 +1,11 @@
-import { hasEnded } from '@warmwind/shared/containers';
-import { keys } from '@warmwind/shared/keys';
-import { containersById, jobsOfDesktops, openContainers } from '@warmwind/shared/ledger/reads';
-import { type ContainerRow, containerRow } from '@warmwind/shared/ledger/rows';
+import { hasEnded } from '@warmwind/shared/contract/containers';
+import { keys } from '@warmwind/shared/engine/keys';
+import { containersById, jobsOfDesktops, openContainers } from '@warmwind/shared/engine/ledger/reads';
+import { type ContainerRow, containerRow } from '@warmwind/shared/engine/ledger/rows';
 import { runningSince } from '../containers/running.ts';
 import { parseSpec } from '../containers/spec.ts';
 import { each } from '../each.ts';
-import { isNewerContainer, recordNewer } from './ahead.ts';
+import { isNewerContainer, recordNewer } from './newer.ts';
 import { openRows, PAGE, readRows } from './pages.ts';
 import type { ReconcileContext } from './reconcile.ts';
 
@@ -49,7 +49,10 @@ async function isRunningByRecord({ records }: ReconcileContext, row: ContainerRo
  * A start or stop that is done by the ledger, and a desktop that does not know so: the desktop's own change was lost between
  * the two. And one on its way out that no host holds and no stop is after: its start was cancelled, and the follow-up lost.
  */
-async function followJobs({ ledger, records, skip, count }: ReconcileContext, rows: ContainerRow[]): Promise<void> {
+async function followJobs(
+  { ledger, records, skip, count }: ReconcileContext,
+  rows: ContainerRow[],
+): Promise<void> {
   const jobsOf = await ledger.run((db) => jobsOfDesktops(db, rows));
   const follow = async ({ userId, id: containerId, state, host }: ContainerRow) => {
     const { started, stop } = jobsOf.get(containerId) ?? {};

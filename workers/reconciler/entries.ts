@@ -1,14 +1,14 @@
-import { isTerminal } from '@warmwind/shared/jobs';
-import { keys } from '@warmwind/shared/keys';
-import { jobsById } from '@warmwind/shared/ledger/reads';
-import { containerRow, type JobRow, jobRow } from '@warmwind/shared/ledger/rows';
-import type { JobEnd } from '@warmwind/shared/node/records';
-import type { JobData } from '@warmwind/shared/queues';
+import { isTerminal } from '@warmwind/shared/contract/jobs';
+import { keys } from '@warmwind/shared/engine/keys';
+import { jobsById } from '@warmwind/shared/engine/ledger/reads';
+import { containerRow, type JobRow, jobRow } from '@warmwind/shared/engine/ledger/rows';
+import type { JobEnd } from '@warmwind/shared/engine/node/records';
+import type { JobData } from '@warmwind/shared/engine/queues';
 import { each } from '../each.ts';
 import { readJobData } from '../runtime/data.ts';
-import { byId, recordNewer } from './ahead.ts';
-import { type Entry, entriesOf, queueNames } from './bull.ts';
+import { byId, recordNewer } from './newer.ts';
 import { readRows } from './pages.ts';
+import { type Entry, entriesOf, queueNames } from './queued-runs.ts';
 import type { ReconcileContext } from './reconcile.ts';
 
 const AT_ONCE = 8;

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { keys } from '@warmwind/shared/keys';
-import { readContainer, readJob } from '@warmwind/shared/ledger/reads';
+import { keys } from '@warmwind/shared/engine/keys';
+import { readContainer, readJob } from '@warmwind/shared/engine/ledger/reads';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { LABELS } from '../containers/spec.ts';
-import { createFleet, type Fleet, killed, reached, waitForEvents, types } from '../testing/fleet.ts';
+import { createFleet, type Fleet, killed, reached, types, waitForEvents } from '../testing/fleet.ts';
 
 let fleet: Fleet;
 beforeEach(async () => {

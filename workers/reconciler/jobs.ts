@@ -1,13 +1,13 @@
-import { keys } from '@warmwind/shared/keys';
-import { idempotencyKeysOf, openJobs } from '@warmwind/shared/ledger/reads';
-import { type JobRow, jobRow } from '@warmwind/shared/ledger/rows';
-import { queueJobId, hostOfQueue, JOB_DATA_VERSION } from '@warmwind/shared/queues';
-import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
+import { keys } from '@warmwind/shared/engine/keys';
+import { idempotencyKeysOf, openJobs } from '@warmwind/shared/engine/ledger/reads';
+import { type JobRow, jobRow } from '@warmwind/shared/engine/ledger/rows';
+import { hostOfQueue, JOB_DATA_VERSION, queueJobId } from '@warmwind/shared/engine/queues';
+import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/engine/records';
 import { each } from '../each.ts';
 import { enqueue } from '../runtime/enqueue.ts';
-import { isNewerJob, recordNewer } from './ahead.ts';
-import { lookUp } from './bull.ts';
+import { isNewerJob, recordNewer } from './newer.ts';
 import { answers, openRows, readRows } from './pages.ts';
+import { lookUp } from './queued-runs.ts';
 import type { ReconcileContext } from './reconcile.ts';
 
 const AT_ONCE = 8;
@@ -36,7 +36,10 @@ export async function reconcileJobs(context: ReconcileContext): Promise<void> {
 const isBehind = (record: JobRow | undefined, row: JobRow): boolean =>
   !record || record.run < row.run || (record.run === row.run && record.fence < row.fence);
 
-async function restore({ redis, ledger, records, skip, count }: ReconcileContext, rows: JobRow[]): Promise<void> {
+async function restore(
+  { redis, ledger, records, skip, count }: ReconcileContext,
+  rows: JobRow[],
+): Promise<void> {
   if (rows.length === 0) return;
   const restored = async (row: JobRow) => {
     if (await records.jobs.restore(row)) count('restored');

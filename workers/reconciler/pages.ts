@@ -1,7 +1,7 @@
-import { readUserKey, userKeyPattern } from '@warmwind/shared/keys';
-import type { Db } from '@warmwind/shared/ledger/db';
-import type { Fields } from '@warmwind/shared/ledger/rows';
-import { isRecordFault } from '@warmwind/shared/node/record-fault';
+import { readUserKey, userKeyPattern } from '@warmwind/shared/engine/keys';
+import type { Db } from '@warmwind/shared/engine/ledger/db';
+import type { Fields } from '@warmwind/shared/engine/ledger/rows';
+import { isRecordFault } from '@warmwind/shared/engine/node/record-fault';
 import type { ReconcileContext } from './reconcile.ts';
 
 /** Rows, records or queue entries looked at in one go. */

@@ -1,15 +1,15 @@
-import type { Ledger } from '@warmwind/shared/node/ledger';
-import type { Logger } from '@warmwind/shared/node/log';
-import type { Records } from '@warmwind/shared/node/records';
+import type { Ledger } from '@warmwind/shared/engine/node/ledger';
+import type { Records } from '@warmwind/shared/engine/node/records';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Skip } from '../skip.ts';
 import { reconcileDesktops } from './desktops.ts';
 import { reconcileEntries } from './entries.ts';
-import { recordAll } from './everything.ts';
+import { recordAll } from './full-scan.ts';
 import { reconcileJobs } from './jobs.ts';
-import { closeStaleRecords } from './stale.ts';
-import { republishRecentEnds } from './told.ts';
+import { closeStaleRecords } from './outdated.ts';
+import { republishRecentEnds } from './recent-ends.ts';
 
 /**
  * What was put right: a run that its queue had lost was added again, a record that Redis had lost came back, an end that

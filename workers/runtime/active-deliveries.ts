@@ -1,6 +1,6 @@
-import type { Records, RunStatus } from '@warmwind/shared/node/records';
-import type { JobData } from '@warmwind/shared/queues';
-import type { Cancelled } from '@warmwind/shared/records';
+import type { Records, RunStatus } from '@warmwind/shared/engine/node/records';
+import type { JobData } from '@warmwind/shared/engine/queues';
+import type { Cancelled } from '@warmwind/shared/engine/records';
 import type { Delivery } from './delivery.ts';
 import type { AbortReason } from './outcome.ts';
 

@@ -1,7 +1,7 @@
-import { MAX_GENERATION_MS, MAX_READING_MS } from '@warmwind/shared/inference';
-import type { JobKind } from '@warmwind/shared/jobs';
-import type { Logger } from '@warmwind/shared/node/log';
-import { hostQueues } from '@warmwind/shared/queues';
+import { MAX_GENERATION_MS, MAX_READING_MS } from '@warmwind/shared/contract/inference';
+import type { JobKind } from '@warmwind/shared/contract/jobs';
+import { hostQueues } from '@warmwind/shared/engine/queues';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Config } from '../config.ts';
 import type { Models } from '../inference/models.ts';
 import type { Metrics } from '../metrics.ts';

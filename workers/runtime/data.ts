@@ -1,7 +1,7 @@
-import { isId, isUserId } from '@warmwind/shared/ids';
-import { JOB_KINDS } from '@warmwind/shared/jobs';
-import { JOB_DATA_VERSION, type JobData } from '@warmwind/shared/queues';
-import { MAX_JOB_CONTAINERS } from '@warmwind/shared/records';
+import { isId, isUserId } from '@warmwind/shared/contract/ids';
+import { JOB_KINDS } from '@warmwind/shared/contract/jobs';
+import { JOB_DATA_VERSION, type JobData } from '@warmwind/shared/engine/queues';
+import { MAX_JOB_CONTAINERS } from '@warmwind/shared/engine/records';
 import { z } from 'zod';
 
 const Id = z.string().refine(isId);

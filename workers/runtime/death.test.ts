@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { reached, waitForEvents, types } from '../testing/fleet.ts';
+import { reached, types, waitForEvents } from '../testing/fleet.ts';
 import { createLine, type Line } from '../testing/line.ts';
 
 const SOLO = fileURLToPath(import.meta.resolve('../testing/solo.ts'));

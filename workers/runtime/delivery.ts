@@ -1,11 +1,11 @@
+import { isTerminal } from '@warmwind/shared/contract/jobs';
 import { createsContainers, type JobKind } from '@warmwind/shared/contract/registry';
-import { isTerminal } from '@warmwind/shared/jobs';
-import { readLag } from '@warmwind/shared/ledger/reads';
-import { type Ledger, LedgerUnavailableError } from '@warmwind/shared/node/ledger';
-import type { Logger } from '@warmwind/shared/node/log';
-import type { Claim, Records } from '@warmwind/shared/node/records';
-import { ATTEMPT_TIMEOUT_MS, JOB_OPTIONS, type JobData } from '@warmwind/shared/queues';
-import { withTimeout } from '@warmwind/shared/timeout';
+import { readLag } from '@warmwind/shared/engine/ledger/reads';
+import { type Ledger, LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
+import type { Claim, Records } from '@warmwind/shared/engine/node/records';
+import { ATTEMPT_TIMEOUT_MS, JOB_OPTIONS, type JobData } from '@warmwind/shared/engine/queues';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
+import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import type { Metrics } from '../metrics.ts';
 import { parseJobData, readAnyJobData } from './data.ts';
@@ -227,7 +227,8 @@ export class Runtime {
   }
 }
 
-const isHandBack = (error: unknown): boolean => error instanceof RequeueError || error instanceof LedgerUnavailableError;
+const isHandBack = (error: unknown): boolean =>
+  error instanceof RequeueError || error instanceof LedgerUnavailableError;
 
 function delayOf(error: unknown): number {
   if (error instanceof LedgerUnavailableError) return LEDGER_AWAY_DELAY_MS;

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isTerminalEvent, type StoredEvent } from '@warmwind/shared/events';
-import { newId } from '@warmwind/shared/ids';
-import { isTerminal } from '@warmwind/shared/jobs';
-import { keys } from '@warmwind/shared/keys';
-import { connectFailFast, disconnect } from '@warmwind/shared/node/redis';
+import { newId } from '@warmwind/shared/contract/ids';
+import { isTerminal } from '@warmwind/shared/contract/jobs';
+import { isTerminalEvent, type StoredEvent } from '@warmwind/shared/contract/rooms';
+import { keys } from '@warmwind/shared/engine/keys';
+import { connectFailFast, disconnect } from '@warmwind/shared/runtime/node/redis';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { CancellationFollowUp } from '../cancellation/follow-up.ts';
 import { CancellationSubscriber } from '../cancellation/subscriber.ts';
 import { Leader } from '../leader/leader.ts';

@@ -1,4 +1,4 @@
-import { queueJobId, type JobData, runOptions } from '@warmwind/shared/queues';
+import { type JobData, queueJobId, runOptions } from '@warmwind/shared/engine/queues';
 import type { Queue } from 'bullmq';
 
 /**

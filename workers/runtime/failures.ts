@@ -1,4 +1,4 @@
-import type { JobError } from '@warmwind/shared/jobs';
+import type { JobError } from '@warmwind/shared/contract/jobs';
 
 /** Why jobs fail, as their owners read it; `retryable` ones are tried again while attempts are left. */
 const FAILURES = {

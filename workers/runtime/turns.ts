@@ -1,5 +1,5 @@
-import { keys } from '@warmwind/shared/keys';
-import { runScript } from '@warmwind/shared/node/script';
+import { keys } from '@warmwind/shared/engine/keys';
+import { runScript } from '@warmwind/shared/runtime/node/script';
 import type { RateLimiterOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { returnTurn, takeTurn } from './turn.lua.ts';

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CANCELLED_CHANNEL } from '@warmwind/shared/keys';
-import type { JobData } from '@warmwind/shared/queues';
+import { CANCELLED_CHANNEL } from '@warmwind/shared/engine/keys';
+import type { JobData } from '@warmwind/shared/engine/queues';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { CancellationSubscriber } from '../cancellation/subscriber.ts';
-import { reached, waitForEvents, types } from '../testing/fleet.ts';
+import { reached, types, waitForEvents } from '../testing/fleet.ts';
 import { createLine, type Line } from '../testing/line.ts';
 import type { Handler } from './delivery.ts';
 import { JobFailureError } from './failures.ts';
@@ -189,7 +189,10 @@ test('a job of a later version is handed back, a malformed one fails', async () 
   const queue = line.queue('containers');
   const newer = await queue.add('container.start', { version: 99 }, { attempts: 3 });
   const invalid = await queue.add('container.start', { version: 1, jobId: '../..' }, { attempts: 3 });
-  await waitFor('both to be judged', async () => (await newer.getState()) === 'delayed' && invalid.isFailed());
+  await waitFor(
+    'both to be judged',
+    async () => (await newer.getState()) === 'delayed' && invalid.isFailed(),
+  );
   expect(ran).toBe(0);
   expect((await queue.getJob(newer.id ?? ''))?.attemptsMade).toBe(0);
 });

@@ -1,8 +1,8 @@
-import type { JobKind } from '@warmwind/shared/jobs';
-import { keys } from '@warmwind/shared/keys';
-import type { JobData } from '@warmwind/shared/queues';
-import type { Cancelled } from '@warmwind/shared/records';
-import { Slots } from '@warmwind/shared/slots';
+import type { JobKind } from '@warmwind/shared/contract/jobs';
+import { keys } from '@warmwind/shared/engine/keys';
+import type { JobData } from '@warmwind/shared/engine/queues';
+import type { Cancelled } from '@warmwind/shared/engine/records';
+import { Slots } from '@warmwind/shared/runtime/slots';
 import { type Job, type Queue, type RateLimiterOptions, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { loop } from '../loop.ts';

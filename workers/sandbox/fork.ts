@@ -143,7 +143,8 @@ export class Fork {
     if (full || this.#exceeded || NO_MEMORY.test(message) || NO_MEMORY.test(this.#stderr)) {
       return new JobFailureError('out_of_memory', cause);
     }
-    if (answer?.type === 'failure' && isFailureCode(answer.code)) return new JobFailureError(answer.code, cause);
+    if (answer?.type === 'failure' && isFailureCode(answer.code))
+      return new JobFailureError(answer.code, cause);
     return new JobFailureError('sandbox_crashed', cause);
   }
 }

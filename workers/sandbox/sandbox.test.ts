@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { getPriority } from 'node:os';
 import { afterEach, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { Sandbox, type SandboxOptions } from './sandbox.ts';
 
 const MODULE = new URL('../testing/sandboxed.ts', import.meta.url);

@@ -1,5 +1,5 @@
 import { setPriority } from 'node:os';
-import { truncateText } from '@warmwind/shared/text';
+import { truncateText } from '@warmwind/shared/runtime/text';
 import { JobFailureError } from '../runtime/failures.ts';
 import type { ChildMessage } from './protocol.ts';
 

@@ -1,5 +1,5 @@
-import type { HostDropped } from '@warmwind/shared/screen';
-import { Throttle } from './later.ts';
+import type { HostDropped } from '@warmwind/shared/contract/screen';
+import { Throttle } from './throttle.ts';
 
 /** How long counts are gathered before relays are notified, ms. */
 const GATHER_MS = 250;

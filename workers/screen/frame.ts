@@ -1,4 +1,4 @@
-import { FRAME_HEAD_BYTES, type FrameHead, writeFrameHead } from '@warmwind/shared/screen';
+import { FRAME_HEAD_BYTES, type FrameHead, writeFrameHead } from '@warmwind/shared/contract/screen';
 import { RECT_HEAD_BYTES, type Rect } from './rfb/update.ts';
 
 /** Message type, padding and count of a FramebufferUpdate. */

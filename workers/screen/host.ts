@@ -1,9 +1,9 @@
 import type { ScreenshotFormat } from '@warmwind/shared/contract/commands/container-screenshot';
-import { ApiError } from '@warmwind/shared/errors';
-import { countListeners } from '@warmwind/shared/node/listeners';
-import type { Logger } from '@warmwind/shared/node/log';
-import type { ContainerRef } from '@warmwind/shared/node/records';
-import { screenKeys } from '@warmwind/shared/screen';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { screenKeys } from '@warmwind/shared/contract/screen';
+import type { ContainerRef } from '@warmwind/shared/engine/node/records';
+import { countListeners } from '@warmwind/shared/runtime/node/listeners';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Redis } from 'ioredis';
 import type { Engine } from '../containers/engine.ts';
 import { loop } from '../loop.ts';

@@ -6,9 +6,9 @@ import {
   holdingViewer,
   type ScreenInput,
   screenKeys,
-} from '@warmwind/shared/screen';
+} from '@warmwind/shared/contract/screen';
 import type { Redis } from 'ioredis';
-import { Throttle } from './later.ts';
+import { Throttle } from './throttle.ts';
 
 /** Input that waits for Redis to say who is in control, and its texts together, letters; more is dropped. */
 const MAX_WAITING = 1024;
@@ -138,7 +138,8 @@ export class InputGate {
   #become(control: InControl | undefined): void {
     if (this.#closed) return;
     const before = this.#control;
-    if (before && (control?.lease !== before.lease || control.viewerId !== before.viewerId)) this.#releaseKeys();
+    if (before && (control?.lease !== before.lease || control.viewerId !== before.viewerId))
+      this.#releaseKeys();
     this.#control = control;
     this.#expiry.clear();
     if (control) this.#expiry.run(Math.max(1, control.until - performance.now()), () => this.changed());
@@ -183,7 +184,9 @@ export class InputGate {
     if (before && presses === (before.mask !== 0)) return;
     const { redis, containerId } = this.#o;
     const key = screenKeys.held(containerId);
-    const saved = presses ? redis.set(key, JSON.stringify(Held.parse(pointer)), 'EX', HELD_S) : redis.del(key);
+    const saved = presses
+      ? redis.set(key, JSON.stringify(Held.parse(pointer)), 'EX', HELD_S)
+      : redis.del(key);
     saved.catch(() => undefined);
   }
 

@@ -1,4 +1,4 @@
-import type { FrameHead, FrameKind } from '@warmwind/shared/screen';
+import type { FrameHead, FrameKind } from '@warmwind/shared/contract/screen';
 import { packRects, packText } from './frame.ts';
 import type { ScreenMetrics } from './metrics.ts';
 import type { Size } from './rfb/messages.ts';

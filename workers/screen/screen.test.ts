@@ -1,9 +1,14 @@
 import { containerScreenshot } from '@warmwind/shared/contract/commands/container-screenshot';
-import { CONTROL_TTL_MS, MAX_CLIPBOARD_CHARS, type ScreenInput, screenKeys } from '@warmwind/shared/screen';
+import {
+  CONTROL_TTL_MS,
+  MAX_CLIPBOARD_CHARS,
+  type ScreenInput,
+  screenKeys,
+} from '@warmwind/shared/contract/screen';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../infra/testing/docker.ts';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createTestCaller } from '../testing/caller.ts';
 import { createFleet, type Fleet, reached, type Worker } from '../testing/fleet.ts';
 import type { Submitted } from '../testing/submissions.ts';
@@ -173,7 +178,9 @@ test('of a text that is too long to be told its viewers hear that there is one',
   await waitFor('all of it', () => viewer.seen.clipboards.at(-1)?.length === MAX_CLIPBOARD_CHARS);
   await launch(`head -c ${MAX_CLIPBOARD_CHARS + 1} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`);
   await waitFor('word of it', () => viewer.seen.clipboardsTooLarge === 1);
-  await launch(`head -c ${3 * MAX_CLIPBOARD_CHARS + 1} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`);
+  await launch(
+    `head -c ${3 * MAX_CLIPBOARD_CHARS + 1} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`,
+  );
   await waitFor('word of it', () => viewer.seen.clipboardsTooLarge === 2);
 });
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ScreenshotFormat } from '@warmwind/shared/contract/commands/container-screenshot';
-import type { Logger } from '@warmwind/shared/node/log';
-import { screenKeys, ToHost } from '@warmwind/shared/screen';
+import { screenKeys, ToHost } from '@warmwind/shared/contract/screen';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Redis } from 'ioredis';
 import { Dropped } from './dropped.ts';
 import { packText } from './frame.ts';

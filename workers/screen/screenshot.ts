@@ -1,6 +1,6 @@
 import type { ScreenshotFormat } from '@warmwind/shared/contract/commands/container-screenshot';
-import { ApiError } from '@warmwind/shared/errors';
-import { Slots } from '@warmwind/shared/slots';
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { Slots } from '@warmwind/shared/runtime/slots';
 import sharp from 'sharp';
 import { type Picture, readPicture } from './picture.ts';
 import type { Turn } from './turns.ts';

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MAX_FRAME_BYTES, type ScreenInput } from '@warmwind/shared/screen';
-import { Throttle } from './later.ts';
+import { MAX_FRAME_BYTES, type ScreenInput } from '@warmwind/shared/contract/screen';
+import { BandwidthController } from './bandwidth.ts';
 import type { ScreenMetrics } from './metrics.ts';
 import { Outbox } from './outbox.ts';
-import { BandwidthController } from './pace.ts';
 import { Publisher } from './publisher.ts';
 import { Clipboard } from './rfb/clipboard.ts';
 import type { Connection } from './rfb/connection.ts';
@@ -12,6 +11,7 @@ import { Keyboard } from './rfb/keyboard.ts';
 import { pointerEvent, type Size, setDesktopSize, streamEncodings, updateRequest } from './rfb/messages.ts';
 import { serverMessages } from './rfb/server.ts';
 import type { Rect, Update } from './rfb/update.ts';
+import { Throttle } from './throttle.ts';
 import { TURN_MS, type Turn } from './turns.ts';
 import { VisibleRects } from './visible.ts';
 
@@ -81,7 +81,10 @@ export class Stream {
     this.#publisher = new Publisher(options.publish, options.metrics);
     this.#clipboard = new Clipboard(
       (bytes) => this.#send(bytes),
-      (text) => this.#timers.clipboard.run(CLIPBOARD_EVERY_MS, () => this.#publisher.clipboard(text).catch(() => undefined)),
+      (text) =>
+        this.#timers.clipboard.run(CLIPBOARD_EVERY_MS, () =>
+          this.#publisher.clipboard(text).catch(() => undefined),
+        ),
     );
   }
 

@@ -1,4 +1,4 @@
-import { MAX_FRAME_BYTES } from '@warmwind/shared/screen';
+import { MAX_FRAME_BYTES } from '@warmwind/shared/contract/screen';
 import { ProtocolError } from './rfb/feed.ts';
 import { type Area, ENCODING, type Size } from './rfb/messages.ts';
 import { RECT_HEAD_BYTES, type Rect } from './rfb/update.ts';

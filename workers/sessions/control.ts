@@ -1,12 +1,12 @@
-import { moveControl } from '@warmwind/shared/lua/control.lua';
-import { runScript } from '@warmwind/shared/node/script';
 import {
   CONTROL_IDLE_MS,
   CONTROL_TTL_MS,
   type Holder,
   holdingViewer,
   screenKeys,
-} from '@warmwind/shared/screen';
+} from '@warmwind/shared/contract/screen';
+import { moveControl } from '@warmwind/shared/engine/scripts/control.lua';
+import { runScript } from '@warmwind/shared/runtime/node/script';
 import type { Redis } from 'ioredis';
 
 /** How often a lease is renewed, and how soon control is requested again that another held, ms. */

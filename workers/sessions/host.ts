@@ -1,18 +1,18 @@
 import type { SessionCommand } from '@warmwind/shared/contract/command';
+import { ApiError, type ErrorCode } from '@warmwind/shared/contract/errors';
 import { SESSION_GRACE_MS, type SessionCode } from '@warmwind/shared/contract/sessions/codes';
 import { findSessionCommand, type SessionKind } from '@warmwind/shared/contract/sessions/registry';
-import { ApiError, type ErrorCode } from '@warmwind/shared/errors';
-import { sessionKeys } from '@warmwind/shared/keys';
-import { hashInput } from '@warmwind/shared/node/input-hash';
-import type { Logger } from '@warmwind/shared/node/log';
-import type { ContainerRef } from '@warmwind/shared/node/records';
-import { TICK_MS } from '@warmwind/shared/session/frames';
+import { sessionKeys } from '@warmwind/shared/engine/keys';
+import { hashInput } from '@warmwind/shared/engine/node/input-hash';
+import type { ContainerRef } from '@warmwind/shared/engine/node/records';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
+import { TICK_MS } from '@warmwind/shared/runtime/session/frames';
 import {
   type FromSessionHost,
   packSessionMessage,
   readToSessionHost,
   type ToSessionHost,
-} from '@warmwind/shared/session/messages';
+} from '@warmwind/shared/runtime/session/messages';
 import type { Redis } from 'ioredis';
 import type { Engine } from '../containers/engine.ts';
 import type { SessionHandler } from './handler.ts';

@@ -5,15 +5,15 @@ import {
   SESSION_SILENT_MS,
   type SessionCode,
 } from '@warmwind/shared/contract/sessions/codes';
-import type { Logger } from '@warmwind/shared/node/log';
-import { MAX_CHUNK_BYTES, SessionProtocolError } from '@warmwind/shared/session/frames';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
+import { MAX_CHUNK_BYTES, SessionProtocolError } from '@warmwind/shared/runtime/session/frames';
 import {
   type FrameHead,
   type FromSessionHost,
   frameOf,
   type ToSessionHost,
-} from '@warmwind/shared/session/messages';
-import { SessionPair } from '@warmwind/shared/session/pair';
+} from '@warmwind/shared/runtime/session/messages';
+import { SessionPair } from '@warmwind/shared/runtime/session/pair';
 import { SessionEndedError, type SessionHandler } from './handler.ts';
 
 /** How long the end of a session is known, so that a client that was away learns of it, ms. */

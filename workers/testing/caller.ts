@@ -1,6 +1,6 @@
-import { Caller } from '@warmwind/shared/node/caller';
-import { createLog } from '@warmwind/shared/node/log';
-import { connectQueueing, connectFailFast, disconnect } from '@warmwind/shared/node/redis';
+import { Caller } from '@warmwind/shared/engine/node/caller';
+import { createLog } from '@warmwind/shared/runtime/node/log';
+import { connectFailFast, connectQueueing, disconnect } from '@warmwind/shared/runtime/node/redis';
 
 /** Sends calls as a relay node does. */
 export function createTestCaller(url: string): { caller: Caller; close: () => Promise<void> } {

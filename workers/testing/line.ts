@@ -1,9 +1,9 @@
-import { createLog } from '@warmwind/shared/node/log';
-import { Publisher } from '@warmwind/shared/node/publisher';
-import { Records } from '@warmwind/shared/node/records';
-import { connectQueueing, disconnect } from '@warmwind/shared/node/redis';
+import { Publisher } from '@warmwind/shared/engine/node/publisher';
+import { Records } from '@warmwind/shared/engine/node/records';
+import { createLog } from '@warmwind/shared/runtime/node/log';
+import { connectQueueing, disconnect } from '@warmwind/shared/runtime/node/redis';
 import { Registry } from 'prom-client';
-import { startRedis } from '../../infra/testing/redis.ts';
+import { startRedis } from '../../infra/quality/testing/redis.ts';
 import { createMetrics } from '../metrics.ts';
 import type { Handler } from '../runtime/delivery.ts';
 import { JobWorker, type JobWorkerOptions } from '../runtime/worker.ts';

@@ -60,7 +60,8 @@ export async function startModelServer(models: string[]) {
     if (end === 'stall') return;
     if (end === 'broken') return response.destroy();
     if (end === 'nonsense') response.write('data: {"choices": [\n\n');
-    if (end === 'error') send({ error: { message: script.error ?? 'the engine died', type: 'server_error' } });
+    if (end === 'error')
+      send({ error: { message: script.error ?? 'the engine died', type: 'server_error' } });
     if (end === 'whole') {
       chunk({}, 'stop');
       if (usage) send({ choices: [], usage: { prompt_tokens: 7, completion_tokens: pieces.length } });

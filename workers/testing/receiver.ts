@@ -1,7 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { WebhookEvent } from '@warmwind/shared/contract/webhooks';
-import { parseJson } from '@warmwind/shared/json';
+import { WebhookEvent } from '@warmwind/shared/contract/webhook-events';
+import { parseJson } from '@warmwind/shared/runtime/json';
 
 type Received = { path: string; headers: IncomingHttpHeaders; text: string; event: WebhookEvent };
 /** What a receiver does with the n-th request it gets, counted from 1; nothing: it never answers. */

@@ -56,7 +56,12 @@ export async function serveRfb(
     if (type === 3) onRequest(socket, message[1] === 1);
     else if (type === 4) messages.push({ t: 'key', keysym: message.readUInt32BE(4), down: message[1] === 1 });
     else if (type === 5) {
-      messages.push({ t: 'ptr', x: message.readUInt16BE(2), y: message.readUInt16BE(4), mask: message[1] ?? 0 });
+      messages.push({
+        t: 'ptr',
+        x: message.readUInt16BE(2),
+        y: message.readUInt16BE(4),
+        mask: message[1] ?? 0,
+      });
     } else if (type === 6) messages.push({ t: 'cut', text: message.toString('latin1', 8) });
   };
 

@@ -1,9 +1,9 @@
-import { newId } from '@warmwind/shared/ids';
-import { keys } from '@warmwind/shared/keys';
-import { createLog } from '@warmwind/shared/node/log';
-import { Publisher } from '@warmwind/shared/node/publisher';
-import { Records } from '@warmwind/shared/node/records';
-import { connectQueueing, connectFailFast } from '@warmwind/shared/node/redis';
+import { newId } from '@warmwind/shared/contract/ids';
+import { keys } from '@warmwind/shared/engine/keys';
+import { Publisher } from '@warmwind/shared/engine/node/publisher';
+import { Records } from '@warmwind/shared/engine/node/records';
+import { createLog } from '@warmwind/shared/runtime/node/log';
+import { connectFailFast, connectQueueing } from '@warmwind/shared/runtime/node/redis';
 import { Queue } from 'bullmq';
 import { Registry } from 'prom-client';
 import { CancellationFollowUp } from '../cancellation/follow-up.ts';

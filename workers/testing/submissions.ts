@@ -1,22 +1,22 @@
-import { type Container, type ContainerSpec, containerFromRecord } from '@warmwind/shared/containers';
 import type { JobCommand } from '@warmwind/shared/contract/command';
 import { containerStart } from '@warmwind/shared/contract/commands/container-start';
 import { containerStop } from '@warmwind/shared/contract/commands/container-stop';
 import { inference } from '@warmwind/shared/contract/commands/inference';
+import {
+  type Container,
+  type ContainerSpec,
+  containerFromRecord,
+} from '@warmwind/shared/contract/containers';
 import { StoredEvent } from '@warmwind/shared/contract/events';
+import { newId } from '@warmwind/shared/contract/ids';
+import type { InferenceInput } from '@warmwind/shared/contract/inference';
+import { type Job, type JobKind, jobFromRecord } from '@warmwind/shared/contract/jobs';
 import { CANCEL_PLANS, planOf, SUBMIT_PLANS } from '@warmwind/shared/contract/plan';
-import { newId } from '@warmwind/shared/ids';
-import type { InferenceInput } from '@warmwind/shared/inference';
-import { type Job, type JobKind, jobFromRecord } from '@warmwind/shared/jobs';
-import { parseJson } from '@warmwind/shared/json';
-import { CANCELLED_CHANNEL, keys, recordPrefixes, roomKeys } from '@warmwind/shared/keys';
-import { containerRow, jobRow } from '@warmwind/shared/ledger/rows';
-import { recordSubmission } from '@warmwind/shared/ledger/submissions';
-import { cancelJob } from '@warmwind/shared/lua/cancel.lua';
-import { submitJob } from '@warmwind/shared/lua/submit.lua';
-import type { Ledger } from '@warmwind/shared/node/ledger';
-import { runScript } from '@warmwind/shared/node/script';
-import { JOB_DATA_VERSION, type JobData, runOptions } from '@warmwind/shared/queues';
+import { CANCELLED_CHANNEL, keys, recordPrefixes, roomKeys } from '@warmwind/shared/engine/keys';
+import { containerRow, jobRow } from '@warmwind/shared/engine/ledger/rows';
+import { recordSubmission } from '@warmwind/shared/engine/ledger/submissions';
+import type { Ledger } from '@warmwind/shared/engine/node/ledger';
+import { JOB_DATA_VERSION, type JobData, runOptions } from '@warmwind/shared/engine/queues';
 import {
   type CancelVerdict,
   ENDED_RECORD_TTL_MS,
@@ -25,9 +25,13 @@ import {
   OPEN_RECORD_TTL_MS,
   RESERVATION_MS,
   type SubmitRequest,
-} from '@warmwind/shared/records';
+} from '@warmwind/shared/engine/records';
+import { cancelJob } from '@warmwind/shared/engine/scripts/cancel.lua';
+import { submitJob } from '@warmwind/shared/engine/scripts/submit.lua';
+import { parseJson } from '@warmwind/shared/runtime/json';
+import { runScript } from '@warmwind/shared/runtime/node/script';
 import { Queue } from 'bullmq';
-import type { TestRedis } from '../../infra/testing/redis.ts';
+import type { TestRedis } from '../../infra/quality/testing/redis.ts';
 
 export type Submitted = { userId: string; jobId: string; containerId: string };
 

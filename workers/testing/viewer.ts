@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 import { inflateSync } from 'node:zlib';
-import { createLog } from '@warmwind/shared/node/log';
-import { connectQueueing, disconnect } from '@warmwind/shared/node/redis';
 import {
   FRAME_HEAD_BYTES,
   HostDropped,
   readFrameHead,
   screenKeys,
   type ToHost,
-} from '@warmwind/shared/screen';
+} from '@warmwind/shared/contract/screen';
+import { createLog } from '@warmwind/shared/runtime/node/log';
+import { connectQueueing, disconnect } from '@warmwind/shared/runtime/node/redis';
 import sharp from 'sharp';
 
 /** A screen as somebody sees it who is told of its changes: decoded pixel by pixel, unlike by the bridge. */

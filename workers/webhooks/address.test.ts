@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createHooks, type Hooks } from '../testing/hooks.ts';
 import { type Receiver, startReceiver } from '../testing/receiver.ts';
-import { judged, AddressRefusedError, type Resolve, resolvePublic } from './address.ts';
+import { AddressRefusedError, judged, type Resolve, resolvePublic } from './address.ts';
 
 const never = new AbortController().signal;
 const check = (url: string, resolve: Resolve = resolvePublic, allow: string[] = []) =>

@@ -1,6 +1,6 @@
 import { Resolver } from 'node:dns/promises';
 import { isIP, type LookupFunction } from 'node:net';
-import { isInRanges, isPublicAddress } from '@warmwind/shared/address';
+import { isInRanges, isPublicAddress } from '@warmwind/shared/runtime/address';
 
 /** Where a receiver may be: its addresses, after DNS. Rejects like `node:dns` when there are none. */
 export type Resolve = (host: string, signal: AbortSignal) => Promise<string[]>;

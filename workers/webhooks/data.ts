@@ -1,4 +1,4 @@
-import { JOB_KINDS, JobError, TERMINAL_JOB_STATES } from '@warmwind/shared/jobs';
+import { JOB_KINDS, JobError, TERMINAL_JOB_STATES } from '@warmwind/shared/contract/jobs';
 import { z } from 'zod';
 
 /** The version of `WebhookData` this code writes. */

@@ -1,8 +1,8 @@
-import type { JobError } from '@warmwind/shared/jobs';
-import { OPERATORS, webhookSecret } from '@warmwind/shared/webhooks';
+import type { JobError } from '@warmwind/shared/contract/jobs';
+import { OPERATORS, webhookSecret } from '@warmwind/shared/contract/webhook-target';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { waitFor } from '../../infra/testing/wait.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createHooks, type Hooks, WEBHOOK_SECRET } from '../testing/hooks.ts';
 import { type Answer, type Receiver, startReceiver, status } from '../testing/receiver.ts';
 

@@ -1,5 +1,5 @@
-import { WebhookEvent } from '@warmwind/shared/contract/webhooks';
-import { TERMINAL_JOB_STATES } from '@warmwind/shared/jobs';
+import { TERMINAL_JOB_STATES } from '@warmwind/shared/contract/jobs';
+import { WebhookEvent } from '@warmwind/shared/contract/webhook-events';
 import { expect, test } from 'vitest';
 import { WEBHOOK_DATA_VERSION, type WebhookData } from './data.ts';
 import { webhookEvent } from './event.ts';

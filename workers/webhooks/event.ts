@@ -1,7 +1,7 @@
-import type { WebhookEvent } from '@warmwind/shared/contract/webhooks';
-import { terminalEvent } from '@warmwind/shared/events';
-import { parseJson } from '@warmwind/shared/json';
-import { iso } from '@warmwind/shared/times';
+import { terminalEvent } from '@warmwind/shared/contract/rooms';
+import type { WebhookEvent } from '@warmwind/shared/contract/webhook-events';
+import { parseJson } from '@warmwind/shared/runtime/json';
+import { iso } from '@warmwind/shared/runtime/times';
 import { z } from 'zod';
 import { type WebhookData, webhookId } from './data.ts';
 

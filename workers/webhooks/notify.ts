@@ -1,6 +1,6 @@
-import type { Notify } from '@warmwind/shared/node/records';
-import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/records';
-import { WEBHOOK_DEADLINE_MS } from '@warmwind/shared/webhooks';
+import { WEBHOOK_DEADLINE_MS } from '@warmwind/shared/contract/webhook-target';
+import type { Notify } from '@warmwind/shared/engine/node/records';
+import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/engine/records';
 import type { Queue } from 'bullmq';
 import { type About, WEBHOOK_DATA_VERSION, type WebhookData, webhookId } from './data.ts';
 

@@ -1,5 +1,5 @@
 import { createRoute } from '@hono/zod-openapi';
-import { Container } from '@warmwind/shared/containers';
+import { Container } from '@warmwind/shared/contract/containers';
 import { DESKTOP } from '../../docs/examples.ts';
 import type { App } from '../../env.ts';
 import { notFound } from '../../http/errors.ts';

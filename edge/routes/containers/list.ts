@@ -1,6 +1,6 @@
 import { createRoute } from '@hono/zod-openapi';
-import { Container } from '@warmwind/shared/containers';
 import { pageOf } from '@warmwind/shared/contract/answers';
+import { Container } from '@warmwind/shared/contract/containers';
 import { DESKTOP } from '../../docs/examples.ts';
 import type { App } from '../../env.ts';
 import { failures, json, security } from '../../http/openapi.ts';

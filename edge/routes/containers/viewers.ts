@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { isId } from '@warmwind/shared/ids';
-import { Viewers, viewerPath, viewersPath } from '@warmwind/shared/screen';
+import { isId } from '@warmwind/shared/contract/ids';
+import { Viewers, viewerPath, viewersPath } from '@warmwind/shared/contract/screen';
 import { VIEWERS } from '../../docs/examples.ts';
 import type { App } from '../../env.ts';
 import { notFound } from '../../http/errors.ts';

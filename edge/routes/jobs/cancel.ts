@@ -1,6 +1,6 @@
 import { createRoute } from '@hono/zod-openapi';
 import { Accepted } from '@warmwind/shared/contract/answers';
-import { isId } from '@warmwind/shared/ids';
+import { isId } from '@warmwind/shared/contract/ids';
 import { cancelJob } from '../../cancellation/cancel-job.ts';
 import { ACCEPTED } from '../../docs/examples.ts';
 import type { App } from '../../env.ts';

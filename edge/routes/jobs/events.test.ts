@@ -1,8 +1,8 @@
 import { request } from 'node:http';
-import { keys } from '@warmwind/shared/keys';
+import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { signToken, startTestEdge, type TestEdge } from '../../../infra/edge/testing.ts';
-import { waitFor } from '../../../infra/testing/wait.ts';
+import { signToken, startTestEdge, type TestEdge } from '../../../infra/local/edge/testing.ts';
+import { waitFor } from '../../../infra/quality/testing/wait.ts';
 import { startTestRelay, type TestRelay } from '../../testing/relay.ts';
 import { emptyStores } from '../../testing/stores.ts';
 

@@ -1,7 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { schemaRef } from '@warmwind/shared/contract/event-schemas';
-import { isEventId } from '@warmwind/shared/events';
-import { isId } from '@warmwind/shared/ids';
+import { isId } from '@warmwind/shared/contract/ids';
+import { isEventId } from '@warmwind/shared/contract/rooms';
 import { EVENTS } from '../../docs/examples.ts';
 import type { App } from '../../env.ts';
 import { notFound } from '../../http/errors.ts';

@@ -1,5 +1,5 @@
 import { createRoute } from '@hono/zod-openapi';
-import { Job } from '@warmwind/shared/jobs';
+import { Job } from '@warmwind/shared/contract/jobs';
 import { JOB } from '../../docs/examples.ts';
 import type { App } from '../../env.ts';
 import { notFound } from '../../http/errors.ts';

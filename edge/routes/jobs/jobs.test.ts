@@ -1,6 +1,6 @@
-import { keys } from '@warmwind/shared/keys';
+import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { startTestEdge, type TestEdge } from '../../../infra/edge/testing.ts';
+import { startTestEdge, type TestEdge } from '../../../infra/local/edge/testing.ts';
 import { emptyStores } from '../../testing/stores.ts';
 
 let edge: TestEdge;

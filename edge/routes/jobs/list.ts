@@ -1,6 +1,6 @@
 import { createRoute } from '@hono/zod-openapi';
 import { pageOf } from '@warmwind/shared/contract/answers';
-import { Job } from '@warmwind/shared/jobs';
+import { Job } from '@warmwind/shared/contract/jobs';
 import { JOB } from '../../docs/examples.ts';
 import type { App } from '../../env.ts';
 import { failures, json, security } from '../../http/openapi.ts';

@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { AcceptedRetry } from '@warmwind/shared/contract/answers';
-import { isId } from '@warmwind/shared/ids';
-import type { LimitScope } from '@warmwind/shared/limits';
+import { isId } from '@warmwind/shared/contract/ids';
+import type { LimitScope } from '@warmwind/shared/contract/limits';
 import { ACCEPTED_RETRY } from '../../docs/examples.ts';
 import type { App } from '../../env.ts';
 import { notFound } from '../../http/errors.ts';

@@ -1,10 +1,10 @@
-import type { EventType } from '@warmwind/shared/events';
-import { keys } from '@warmwind/shared/keys';
+import type { EventType } from '@warmwind/shared/contract/rooms';
+import { keys } from '@warmwind/shared/engine/keys';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { signToken, startTestEdge, type TestEdge } from '../../../infra/edge/testing.ts';
-import { envelopeOf } from '../../../infra/testing/events.ts';
-import { waitFor } from '../../../infra/testing/wait.ts';
+import { signToken, startTestEdge, type TestEdge } from '../../../infra/local/edge/testing.ts';
+import { envelopeOf } from '../../../infra/quality/testing/events.ts';
+import { waitFor } from '../../../infra/quality/testing/wait.ts';
 import { startTestRelay, type TestRelay } from '../../testing/relay.ts';
 import { emptyStores, waiting } from '../../testing/stores.ts';
 

@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { inference } from '@warmwind/shared/contract/commands/inference';
-import { ChatRequest, type CompletionHead } from '@warmwind/shared/openai';
+import { ChatRequest, type CompletionHead } from '@warmwind/shared/contract/openai';
 import { idempotencyOf } from '../../admission/idempotency.ts';
 import { prepare } from '../../admission/prepare.ts';
 import { submit } from '../../admission/submit.ts';

@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { OCR_MODEL } from '@warmwind/shared/inference';
-import { modelEntry } from '@warmwind/shared/openai';
+import { OCR_MODEL } from '@warmwind/shared/contract/inference';
+import { modelEntry } from '@warmwind/shared/contract/openai';
 import { MODEL_ENTRY } from '../../docs/examples.ts';
 import type { App } from '../../env.ts';
 import { json, security } from '../../http/openapi.ts';

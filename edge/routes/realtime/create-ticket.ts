@@ -1,5 +1,5 @@
 import { createRoute } from '@hono/zod-openapi';
-import { Ticket, TicketRequest } from '@warmwind/shared/realtime';
+import { Ticket, TicketRequest } from '@warmwind/shared/contract/tickets';
 import { SHARE, TICKET } from '../../docs/examples.ts';
 import type { App } from '../../env.ts';
 import { jsonBody } from '../../http/body.ts';

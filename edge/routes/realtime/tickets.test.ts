@@ -1,9 +1,14 @@
-import { keys, REVOKED_CHANNEL } from '@warmwind/shared/keys';
-import { MAX_SHARE_LINKS, RELAY_AUDIENCE, TICKET_MAX_SECONDS, TicketClaims } from '@warmwind/shared/realtime';
+import {
+  MAX_SHARE_LINKS,
+  RELAY_AUDIENCE,
+  TICKET_MAX_SECONDS,
+  TicketClaims,
+} from '@warmwind/shared/contract/tickets';
+import { keys, REVOKED_CHANNEL } from '@warmwind/shared/engine/keys';
 import { decodeProtectedHeader, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AUTH_SECRET, signToken, startTestEdge, type TestEdge } from '../../../infra/edge/testing.ts';
-import { waitFor } from '../../../infra/testing/wait.ts';
+import { AUTH_SECRET, signToken, startTestEdge, type TestEdge } from '../../../infra/local/edge/testing.ts';
+import { waitFor } from '../../../infra/quality/testing/wait.ts';
 
 let edge: TestEdge;
 

@@ -1,5 +1,5 @@
 import Docker from 'dockerode';
-import { withLock } from '../../engine/lock.ts';
+import { withLock } from '../../local/engine/lock.ts';
 import { exists, follow, pull } from '../docker.ts';
 import { debootstrap } from './debootstrap.ts';
 import { type Flavour, FOLDER, packages, SOURCES, sourceHash } from './source.ts';

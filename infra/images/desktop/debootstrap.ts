@@ -4,7 +4,7 @@ import { access, constants, mkdtemp, readdir, readFile, rm, writeFile } from 'no
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import { findTool, installCommand } from '../../stack/tools.ts';
+import { findTool, installCommand } from '../../local/stack/tools.ts';
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';

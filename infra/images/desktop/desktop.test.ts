@@ -2,8 +2,8 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ENGINE_WITHIN_MS, startEngine, type TestEngine } from '../../testing/docker.ts';
-import { waitFor } from '../../testing/wait.ts';
+import { ENGINE_WITHIN_MS, startEngine, type TestEngine } from '../../quality/testing/docker.ts';
+import { waitFor } from '../../quality/testing/wait.ts';
 import { ensureDesktopImage } from './build.ts';
 
 /** Of no user that the image knows. */

@@ -1,4 +1,4 @@
-import { ensureEngine } from '../../engine/engine.ts';
+import { ensureEngine } from '../../local/engine/engine.ts';
 import { ensureDesktopImage } from './build.ts';
 import { type Flavour, SOURCES } from './source.ts';
 

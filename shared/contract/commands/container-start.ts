@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { StartContainer } from '../../containers.ts';
 import { defineJob } from '../command.ts';
+import { StartContainer } from '../containers.ts';
 
 /** Starts a container: a host takes it, creates it and waits for the first byte of its screen. */
 export const containerStart = defineJob({

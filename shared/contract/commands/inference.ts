@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { GenerationResult, InferenceRequest, OCR_MODEL, ReadingResult } from '../../inference.ts';
 import { defineJob } from '../command.ts';
+import { GenerationResult, InferenceRequest, OCR_MODEL, ReadingResult } from '../inference.ts';
 
 /** Asks a language model, or reads the text on an image or on the screen of a container. */
 export const inference = defineJob({

@@ -1,6 +1,6 @@
-import { newId } from '@warmwind/shared/ids';
-import { createLog } from '@warmwind/shared/node/log';
-import { connectQueueing, connectFailFast, disconnect } from '@warmwind/shared/node/redis';
+import { newId } from '@warmwind/shared/contract/ids';
+import { createLog } from '@warmwind/shared/runtime/node/log';
+import { connectFailFast, connectQueueing, disconnect } from '@warmwind/shared/runtime/node/redis';
 import type { CallRoute } from '../call.ts';
 import { Claims } from '../claims.ts';
 import { CallHost } from '../host.ts';

@@ -34,7 +34,8 @@ export function modelFailure(error: unknown): JobFailureError | ServerBusyError 
     return new ServerBusyError(retryAfter(headers?.get('retry-after')), error);
   }
   if (status === 401 || status === 403) return new JobFailureError('model_server_denied', error);
-  if (status === 400 || status === 413 || status === 422) return new JobFailureError('request_refused', error);
+  if (status === 400 || status === 413 || status === 422)
+    return new JobFailureError('request_refused', error);
   return new JobFailureError('model_unavailable', error);
 }
 

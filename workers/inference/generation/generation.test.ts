@@ -1,10 +1,10 @@
-import type { StoredEvent } from '@warmwind/shared/events';
-import type { GenerationResult, InferenceInput } from '@warmwind/shared/inference';
-import { keys } from '@warmwind/shared/keys';
+import type { GenerationResult, InferenceInput } from '@warmwind/shared/contract/inference';
+import type { StoredEvent } from '@warmwind/shared/contract/rooms';
+import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../../infra/testing/docker.ts';
-import { waitFor } from '../../../infra/testing/wait.ts';
-import { createFleet, type Fleet, reached, waitForEvents, type Worker } from '../../testing/fleet.ts';
+import { ENGINE_WITHIN_MS } from '../../../infra/quality/testing/docker.ts';
+import { waitFor } from '../../../infra/quality/testing/wait.ts';
+import { createFleet, type Fleet, reached, type Worker, waitForEvents } from '../../testing/fleet.ts';
 import { startModelServer, type TestModelServer } from '../../testing/model-server.ts';
 import type { Submitted } from '../../testing/submissions.ts';
 

@@ -1,6 +1,6 @@
-import type { GenerationResult } from '@warmwind/shared/inference';
-import type { Records } from '@warmwind/shared/node/records';
-import { queueJobId } from '@warmwind/shared/queues';
+import type { GenerationResult } from '@warmwind/shared/contract/inference';
+import type { Records } from '@warmwind/shared/engine/node/records';
+import { queueJobId } from '@warmwind/shared/engine/queues';
 import type { Metrics } from '../../metrics.ts';
 import type { JobContext } from '../../runtime/delivery.ts';
 import { type FailureCode, JobFailureError } from '../../runtime/failures.ts';

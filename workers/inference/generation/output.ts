@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { truncateText, endsWithinCharacter } from '@warmwind/shared/text';
+import { endsWithinCharacter, truncateText } from '@warmwind/shared/runtime/text';
 
 /** Text that comes within so long goes out as one piece, ms. */
 const EVERY_MS = 40;

@@ -1,4 +1,4 @@
-import { ModelName } from '@warmwind/shared/inference';
+import { ModelName } from '@warmwind/shared/contract/inference';
 import OpenAI from 'openai';
 import { z } from 'zod';
 import { fetchBoundedLines } from './bounded-lines.ts';

@@ -1,4 +1,4 @@
-import type { Logger } from '@warmwind/shared/node/log';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { loop } from '../../loop.ts';
 import { ModelServer, type ServerState } from './server.ts';
 

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { waitFor } from '../../../infra/testing/wait.ts';
+import { waitFor } from '../../../infra/quality/testing/wait.ts';
 import { classify } from '../../runtime/failures.ts';
 import { type Script, startModelServer, type TestModelServer } from '../../testing/model-server.ts';
 import { ServerBusyError } from './failures.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { InferenceInput } from '@warmwind/shared/inference';
+import type { InferenceInput } from '@warmwind/shared/contract/inference';
 import { JobFailureError } from '../../runtime/failures.ts';
 import { modelFailure } from './failures.ts';
 import type { ModelServer } from './server.ts';
@@ -69,7 +69,8 @@ export async function stream(
     clearTimeout(timer);
   }
   signal.throwIfAborted();
-  if (!answer.finishReason) throw new JobFailureError(idle.signal.aborted ? 'stream_idle' : 'stream_truncated');
+  if (!answer.finishReason)
+    throw new JobFailureError(idle.signal.aborted ? 'stream_idle' : 'stream_truncated');
   return { ...answer, text: answer.text.toWellFormed() };
 }
 

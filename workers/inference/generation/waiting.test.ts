@@ -1,7 +1,7 @@
-import { keys } from '@warmwind/shared/keys';
+import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../../infra/testing/docker.ts';
-import { waitFor } from '../../../infra/testing/wait.ts';
+import { ENGINE_WITHIN_MS } from '../../../infra/quality/testing/docker.ts';
+import { waitFor } from '../../../infra/quality/testing/wait.ts';
 import { createFleet, type Fleet, reached, type Worker } from '../../testing/fleet.ts';
 import { startModelServer, type TestModelServer } from '../../testing/model-server.ts';
 import type { Submitted } from '../../testing/submissions.ts';

@@ -1,6 +1,6 @@
-import { keys } from '@warmwind/shared/keys';
-import type { Logger } from '@warmwind/shared/node/log';
-import { disconnect } from '@warmwind/shared/node/redis';
+import { keys } from '@warmwind/shared/engine/keys';
+import type { Logger } from '@warmwind/shared/runtime/node/log';
+import { disconnect } from '@warmwind/shared/runtime/node/redis';
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { loop } from '../../loop.ts';

@@ -1,7 +1,7 @@
-import { hasEnded } from '@warmwind/shared/containers';
 import { containerScreenshot } from '@warmwind/shared/contract/commands/container-screenshot';
-import type { Caller } from '@warmwind/shared/node/caller';
-import type { Records } from '@warmwind/shared/node/records';
+import { hasEnded } from '@warmwind/shared/contract/containers';
+import type { Caller } from '@warmwind/shared/engine/node/caller';
+import type { Records } from '@warmwind/shared/engine/node/records';
 import { JobFailureError } from '../../runtime/failures.ts';
 import type { Look } from './reading.ts';
 

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { truncateText } from '@warmwind/shared/text';
+import { truncateText } from '@warmwind/shared/runtime/text';
 import { disableTypes, imageSize, types } from 'image-size';
 import { createWorker, OEM } from 'tesseract.js';
 import { JobFailureError } from '../../runtime/failures.ts';

@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { OCR_MODEL, type ReadingResult } from '@warmwind/shared/inference';
-import { keys } from '@warmwind/shared/keys';
+import { OCR_MODEL, type ReadingResult } from '@warmwind/shared/contract/inference';
+import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../../infra/testing/docker.ts';
-import { waitFor } from '../../../infra/testing/wait.ts';
-import { createFleet, type Fleet, killed, reached, waitForEvents, type Worker } from '../../testing/fleet.ts';
+import { ENGINE_WITHIN_MS } from '../../../infra/quality/testing/docker.ts';
+import { waitFor } from '../../../infra/quality/testing/wait.ts';
+import { createFleet, type Fleet, killed, reached, type Worker, waitForEvents } from '../../testing/fleet.ts';
 import { startModelServer } from '../../testing/model-server.ts';
 import type { Submitted } from '../../testing/submissions.ts';
 import { bmp, bomb, noisePng, png } from './testing/png.ts';

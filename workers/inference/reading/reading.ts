@@ -1,7 +1,12 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, OCR_MODEL, type ReadingResult } from '@warmwind/shared/inference';
-import type { ContainerRef } from '@warmwind/shared/node/records';
+import {
+  MAX_IMAGE_PIXELS,
+  MAX_IMAGE_SIDE,
+  OCR_MODEL,
+  type ReadingResult,
+} from '@warmwind/shared/contract/inference';
+import type { ContainerRef } from '@warmwind/shared/engine/node/records';
 import { z } from 'zod';
 import { JobFailureError } from '../../runtime/failures.ts';
 import { Sandbox } from '../../sandbox/sandbox.ts';

@@ -1,4 +1,4 @@
-import type { ScreenInput } from '@warmwind/shared/screen';
+import type { ScreenInput } from '@warmwind/shared/contract/screen';
 import { MAX_CLIPBOARD_BYTES } from './clipboard.ts';
 import { ProtocolError } from './feed.ts';
 import { keyEvent } from './messages.ts';

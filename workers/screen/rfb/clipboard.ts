@@ -1,5 +1,5 @@
 import { constants, deflateSync, inflateSync } from 'node:zlib';
-import { MAX_CLIPBOARD_CHARS } from '@warmwind/shared/screen';
+import { MAX_CLIPBOARD_CHARS } from '@warmwind/shared/contract/screen';
 import { ProtocolError } from './feed.ts';
 import { cutText } from './messages.ts';
 

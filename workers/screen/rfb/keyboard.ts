@@ -1,4 +1,4 @@
-import { isOnLayout } from '@warmwind/shared/screen';
+import { isOnLayout } from '@warmwind/shared/contract/screen';
 import { keyEvent } from './messages.ts';
 
 /** X11's `VoidSymbol`: a key that does nothing. */

@@ -1,0 +1,78 @@
+import { readConfig as readEdgeConfig } from '../../../../edge/config.ts';
+import { readConfig as readRelayConfig } from '../../../../relay/config.ts';
+import { readConfig as readWorkerConfig } from '../../../../workers/config.ts';
+import type { Service } from '../../../images/build.ts';
+import { misplaced } from '../../../images/settings.ts';
+import { Config as GatewayConfig } from '../../../local/gateway/config.ts';
+import type { Recorded } from '../record.ts';
+import { bootScript, containers, ofEdge, ofHost, ofTask } from './environments.ts';
+import { failing, type Rule } from './rule.ts';
+
+type Environment = Record<string, string>;
+
+/** Our services that are deployed, each with what it finds. The tunnel is somebody else's program. */
+function environments(deployed: Recorded): [Service, Environment][] {
+  const tasks = containers(deployed)
+    .filter(({ service }) => service !== 'Tunnel')
+    .map(({ service, container }): [Service, Environment] => [
+      service.toLowerCase() as Service,
+      ofTask(deployed, container),
+    ]);
+  return [...tasks, ['worker', ofHost(deployed)], ['edge', ofEdge(deployed)]];
+}
+
+const READ: Record<Service, (env: Environment) => unknown> = {
+  edge: readEdgeConfig,
+  relay: readRelayConfig,
+  worker: readWorkerConfig,
+  gateway: (env) => GatewayConfig.parse(env),
+};
+
+/** Off until stage.ts says otherwise, and what nobody needs there. */
+const leftOut = (service: Service, env: Environment, stage: string): string[] => {
+  const off = (name: string) => (name in env ? [] : [name]);
+  if (service === 'edge') {
+    // The edge finds the relay where browsers do.
+    return ['RELAY_INTERNAL_URL', ...off('AUTH_JWKS_URL')];
+  }
+  if (service !== 'worker') return [];
+  // The model server is on the host's own loopback.
+  return ['MODEL_SERVER_KEY', ...(stage === 'production' ? [] : off('ALERT_WEBHOOK_URL'))];
+};
+
+/** In the words of a process, which is told URLs instead of bindings. */
+const variables = (env: Environment): string[] =>
+  Object.keys(env).map((name) => name.replace(/^(LEDGER|LEDGER_READ)_DB$/, '$1_URL'));
+
+export const settingRules: Rule[] = [
+  {
+    guarantee: 'every service accepts the environment that it gets',
+    violations: (deployed) =>
+      environments(deployed).flatMap(([service, env]) => {
+        try {
+          READ[service](env);
+          return [];
+        } catch (error) {
+          return [`${service}: ${error instanceof Error ? error.message : error}`];
+        }
+      }),
+  },
+  {
+    guarantee: 'it gets each variable that has no default, and none that it does not read',
+    violations: (deployed) =>
+      environments(deployed).flatMap(([service, env]) =>
+        misplaced(service, variables(env), leftOut(service, env, deployed.stage)),
+      ),
+  },
+  {
+    guarantee: 'every image that the edge offers is pulled by hosts, under the name that it offers',
+    violations: (deployed) => {
+      const offered = JSON.parse(ofEdge(deployed).DESKTOP_IMAGES ?? '{}') as Record<string, string>;
+      const pulled = /^DESKTOP_IMAGES=(.*)$/m.exec(bootScript(deployed))?.[1]?.split(',') ?? [];
+      const names = pulled.map((named) => `warmwind/${named.split('=')[0]}:latest`);
+      return Object.values(offered).flatMap((image) =>
+        failing({ [`no host has ${image}`]: names.includes(image) }),
+      );
+    },
+  },
+];

@@ -1,0 +1,29 @@
+import { mkdirSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { readEnv } from '@warmwind/shared/runtime/env';
+import { createLog } from '@warmwind/shared/runtime/node/log';
+import { secretText } from '@warmwind/shared/runtime/secrets';
+import { z } from 'zod';
+import { findTool } from '../stack/tools.ts';
+import { ensureCluster, serverCommand } from './cluster.ts';
+import { endOrphans } from './orphans.ts';
+
+/**
+ * The ledger's PostgreSQL as a process: its data is made when there is none, and then this process becomes the server, so
+ * that whoever supervises it supervises the server itself. SIGINT ends it: sessions are cut off, all is written.
+ */
+const Config = z.object({
+  PORT: z.coerce.number().int().min(1).max(65_535),
+  DATA_DIR: z.string().startsWith('/', 'use an absolute path'),
+  LEDGER_PASSWORD: secretText(1),
+});
+const { PORT: port, DATA_DIR, LEDGER_PASSWORD: password } = readEnv(Config, process.env);
+mkdirSync(DATA_DIR, { recursive: true, mode: 0o700 });
+const dir = join(realpathSync(DATA_DIR), 'data');
+
+await endOrphans(dir);
+await ensureCluster(dir, { password });
+process.chdir(dir);
+const { file, args } = serverCommand(port);
+createLog('postgres').info({ port }, 'starting the server');
+process.execve?.(findTool(file) ?? file, [file, ...args], {});

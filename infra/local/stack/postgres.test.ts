@@ -1,0 +1,158 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import postgres from 'postgres';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { waitFor } from '../../quality/testing/wait.ts';
+import { openLogs } from './logs.ts';
+import { planParts } from './parts.ts';
+import { reservePorts } from './ports.ts';
+import type { ProcessId } from './processes.ts';
+import { loadSecrets } from './secrets.ts';
+import { readSettings } from './settings.ts';
+import { openStateDir } from './state.ts';
+import { Supervisor } from './supervisor.ts';
+import { stackUrls } from './urls.ts';
+
+const ROOT = join(import.meta.dirname, '../../..');
+const WITHIN_MS = 120_000;
+let parent: string;
+let ends: (() => Promise<unknown>)[];
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'warmwind-stack-'));
+  ends = [];
+});
+afterEach(async () => {
+  await Promise.all(ends.map((end) => end()));
+  rmSync(parent, { recursive: true, force: true });
+});
+
+/** What the stack would start here, with this environment. */
+async function plan(env: Record<string, string> = {}) {
+  const dir = openStateDir(join(parent, 'state'));
+  const settings = readSettings({ PATH: process.env.PATH, ...env }, ROOT);
+  const secrets = loadSecrets(dir, settings);
+  const ports = await reservePorts(settings);
+  ends.push(() => Promise.all(Object.values(ports).map(({ release }) => release())));
+  const context = { root: ROOT, dir, settings, secrets, ports, redisServer: '', nginx: undefined };
+  return { dir, parts: planParts(context), urls: stackUrls(context) };
+}
+
+/** One life of the stack, as far as PostgreSQL goes. */
+async function up() {
+  const { dir, parts, urls } = await plan();
+  const output: string[] = [];
+  let processes: Record<string, ProcessId> = {};
+  openLogs(dir.file('logs'));
+  const supervisor = new Supervisor({
+    cwd: dir.path,
+    logs: dir.file('logs'),
+    report: (_, text) => output.push(text),
+    changed: (now) => {
+      processes = now;
+    },
+  });
+  const { postgres: part } = parts;
+  const url = urls.ledger;
+  if (!part || !url) throw new Error('no ledger is planned');
+  const notices: (string | undefined)[] = [];
+  const onnotice = ({ message }: postgres.Notice) => notices.push(message);
+  const sql = postgres(url, { max: 1, connect_timeout: 3, onnotice });
+  let ended: Promise<void> | undefined;
+  const down = () => {
+    ended ??= sql.end({ timeout: 0 }).then(() => supervisor.stop(['postgres']));
+    return ended;
+  };
+  ends.push(down);
+  await supervisor.start(part);
+  const log = () => readFileSync(join(dir.file('logs'), 'postgres.log'), 'utf8');
+  return { dir, sql, notices, output, down, log, pid: () => processes.postgres?.pid ?? 0 };
+}
+
+it('what is in the ledger outlives the stack, and the loss of its secrets', {
+  timeout: WITHIN_MS,
+}, async () => {
+  const first = await up();
+  await first.sql`create table kept (at int)`;
+  await first.sql`insert into kept values (7)`;
+  await first.down();
+  expect(first.log()).toContain('database system is shut down');
+
+  const second = await up();
+  expect(await second.sql`select at from kept`).toEqual([{ at: 7 }]);
+  expect(second.log()).not.toContain('recovery');
+  await second.down();
+
+  second.dir.remove('secrets.json');
+  const third = await up();
+  expect(await third.sql`select at from kept`).toEqual([{ at: 7 }]);
+});
+
+it('a killed PostgreSQL is back on its port with its data, a busy session notwithstanding', {
+  timeout: WITHIN_MS,
+}, async () => {
+  const { sql, notices, output, pid, log } = await up();
+  await sql`create table kept (at int)`;
+  await sql`insert into kept values (7)`;
+  const killed = pid();
+  // Nothing tells a computing session that its server is gone: it would keep the data to itself.
+  const busy = sql`do $$ begin raise notice 'computes'; loop end loop; end $$`.catch(() => undefined);
+  await waitFor('the session to compute', () => notices.includes('computes'));
+  process.kill(killed, 'SIGKILL');
+  await waitFor('it to be back', () => output.some((line) => line.includes('is back')), 60_000);
+  expect(pid()).not.toBe(killed);
+  await busy;
+  expect(await sql`select at from kept`).toEqual([{ at: 7 }]);
+  expect(log()).toContain('not properly shut down');
+});
+
+it('the password is in no log, no argument and no environment of the server', {
+  timeout: WITHIN_MS,
+}, async () => {
+  const { dir, pid, log } = await up();
+  const { ledgerPassword } = loadSecrets(dir, {});
+  for (const file of ['cmdline', 'environ']) {
+    expect(readFileSync(`/proc/${pid()}/${file}`, 'utf8')).not.toContain(ledgerPassword);
+  }
+  expect(log()).not.toContain(ledgerPassword);
+});
+
+it('the password of Redis is in no argument and in no line that a start prints', async () => {
+  const { parts, urls } = await plan({});
+  const password = new URL(urls.redisQueue).password;
+  expect(password).toMatch(/^[0-9a-f]{64}$/);
+  const all = [
+    parts.gateway,
+    parts.edge,
+    parts.redisQueue,
+    parts.redisRealtime,
+    ...parts.relays,
+    ...parts.workers,
+  ];
+  for (const { url, args } of all) expect(`${url} ${args.join(' ')}`).not.toContain(password);
+});
+
+it('LEDGER=off plans no PostgreSQL, and tells whoever would use it', async () => {
+  const { parts, urls } = await plan({ LEDGER: 'off', LEDGER_URL: 'postgres://u:p@h/d' });
+  expect(parts.postgres).toBeUndefined();
+  expect(urls.ledger).toBeUndefined();
+  for (const { env } of [parts.edge, ...parts.workers]) {
+    expect(env).toMatchObject({ LEDGER: 'off' });
+    expect(env).not.toHaveProperty('LEDGER_URL');
+  }
+});
+
+it('another PostgreSQL is used instead of an own one, and only by the parts that need it', async () => {
+  const LEDGER_URL = 'postgres://u:p@h/d';
+  const LEDGER_READ_URL = 'postgres://u:p@replica/d';
+  const { parts } = await plan({ LEDGER_URL, LEDGER_READ_URL });
+  expect(parts.postgres).toBeUndefined();
+  expect(parts.edge.env).toMatchObject({ LEDGER: 'on', LEDGER_URL, LEDGER_READ_URL });
+  for (const { env } of [...parts.workers, ...parts.relays]) {
+    expect(env).toMatchObject({ LEDGER: 'on', LEDGER_URL });
+    expect(env).not.toHaveProperty('LEDGER_READ_URL');
+  }
+  for (const { env } of [parts.gateway, parts.redisQueue, parts.redisRealtime]) {
+    expect(JSON.stringify(env)).not.toContain('postgres://');
+  }
+});

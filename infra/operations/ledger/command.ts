@@ -1,0 +1,42 @@
+import { LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
+
+/** Wrong use of a command, or a state that the operator has to change first: the message says what to do. */
+export class CommandRefusedError extends Error {
+  override name = 'Refused';
+}
+
+/**
+ * Runs an operator's command to its exit code: 0 done, 1 failed or not everything is done, 2 refused. Only messages are
+ * printed: what libraries attach to their errors may hold a password.
+ */
+export async function run(work: (report: (text: string) => void) => Promise<boolean>): Promise<void> {
+  process.stdout.on('error', () => undefined);
+  let code = 1;
+  try {
+    if (await work((text) => process.stdout.write(`${text}\n`))) code = 0;
+  } catch (error) {
+    process.stderr.write(`${messageOf(error)}\n`);
+    if (error instanceof CommandRefusedError || isWrongCall(error)) code = 2;
+  }
+  // A connection that was given up half-way would keep the process.
+  process.exit(code);
+}
+
+/** Counts under names, one a line. */
+export function table(rows: Record<string, number>): string {
+  const names = Object.keys(rows);
+  const name = Math.max(0, ...names.map((text) => text.length));
+  const count = Math.max(0, ...Object.values(rows).map((value) => `${value}`.length));
+  return names.map((text) => `  ${text.padEnd(name)}  ${`${rows[text]}`.padStart(count)}`).join('\n');
+}
+
+/** What happened below drizzle's "failed query", which repeats the parameters. */
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error instanceof LedgerUnavailableError) return `The ledger does not answer: ${error.message}`;
+  return error.cause instanceof Error ? messageOf(error.cause) : error.message;
+}
+
+/** `parseArgs` refuses what it does not know. */
+const isWrongCall = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && `${error.code}`.startsWith('ERR_PARSE_ARGS');

@@ -1,0 +1,141 @@
+import { keys, roomKeys } from '@warmwind/shared/engine/keys';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { contents, fill, operate, redisContents, type Servers, startServers } from './testing.ts';
+import { UserKeys } from './user-keys.ts';
+
+// Commands are processes of their own, which a busy machine starts slowly.
+vi.setConfig({ testTimeout: 120_000 });
+
+let servers: Servers;
+beforeAll(async () => {
+  servers = await startServers();
+});
+afterAll(() => servers?.stop());
+beforeEach(() => servers.clear());
+
+const forget = (...args: string[]) => operate('forget', args, servers.env);
+
+/** A user's whole life: an old job, one that ended a moment ago, a waiting one, one under way, changes on their way. */
+async function live(user: string): Promise<void> {
+  await fill(servers.postgres.sql, user, 3);
+  const [ended, moved] = [await servers.start(user), await servers.start(user)];
+  await servers.records.desktops.change(ended, { to: 'stopped', fence: 0 });
+  await servers.records.jobs.end(ended, { state: 'completed', result: { containerId: ended.containerId } });
+  await servers.drain.once();
+  await servers.records.jobs.claim(moved, 0);
+  const waiting = await servers.start(user);
+  await servers.queue.client.set(keys.input(user, waiting.jobId), '{"prompt":"private"}');
+  await servers.queue.client.zadd(keys.cancellations(), Date.now(), `${user}/${moved.jobId}`);
+  const end = { state: 'failed', error: { code: 'internal', message: 'private', retryable: true } } as const;
+  await servers.notify({ ref: ended, webhook: true, at: Date.now(), attemptsMade: 1, end });
+}
+
+const snapshot = async () => ({
+  ledger: await contents(servers.postgres.sql),
+  queue: await redisContents(servers.queue),
+  realtime: await redisContents(servers.realtime),
+});
+
+/** Keys of queues change with every entry; those of the fleet and of users do not. */
+const own = (found: Map<string, string>) =>
+  [...found].filter(([name]) => !name.includes('}:containers:') && !name.includes('}:webhooks:'));
+
+test('forgetting a user leaves nothing of them, and everybody else as they were', async () => {
+  const others = ['axb', 'a.b2', 'aa.b', 'containers', 'a'];
+  for (const other of others) await live(other);
+  while ((await servers.drain.once()) > 0);
+  const before = await snapshot();
+  await live('a.b');
+
+  expect(await forget('a.b', '--yes')).toMatchObject({
+    code: 0,
+    err: '',
+    out: expect.stringMatching(/ {2}jobs +6\n[\s\S]*Nothing is left/),
+  });
+  const after = await snapshot();
+  expect(after.ledger).toEqual(before.ledger);
+  expect(own(after.queue)).toEqual(own(before.queue));
+  expect([...after.realtime]).toEqual([...before.realtime]);
+  const webhooks = await servers.queueOf('webhooks').getJobs();
+  expect(webhooks.map(({ data }) => data.userId).sort()).toEqual(
+    others.flatMap((user) => [user, user]).sort(),
+  );
+  const entries = await servers.queueOf('containers').getJobs();
+  expect(entries.map(({ data }) => data.userId).sort()).toEqual(
+    others.flatMap((user) => [user, user, user]).sort(),
+  );
+});
+
+test('a user who is called as a queue is forgotten, and the queue is not', async () => {
+  await live('containers');
+  const waiting = await servers.start('bob');
+  expect(await forget('containers', '--yes')).toMatchObject({ code: 0 });
+  expect(await servers.queueOf('containers').getJob(waiting.jobId)).toBeDefined();
+  expect(await servers.queue.client.keys('ww:{containers}:container*')).toEqual(
+    await servers.queue.client.keys('ww:{containers}:containers:*'),
+  );
+  expect(await servers.queueOf('containers').getJobCounts()).toMatchObject({ waiting: 1 });
+});
+
+test('without --yes it says what there is and deletes nothing', async () => {
+  await live('ada');
+  const before = await snapshot();
+  expect(await forget('ada')).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/ {2}jobs +6\n[\s\S]*queue entries +5\n[\s\S]*Nothing was deleted: add --yes/),
+  });
+  expect(await snapshot()).toEqual(before);
+});
+
+test('a desktop whose host does not stop it in time keeps everything, and is named', async () => {
+  const ref = await servers.start('ada');
+  await servers.queue.client.zadd(keys.hosts(), Date.now(), 'gone');
+  await servers.records.desktops.assign(ref, { fence: 0, host: 'gone', boot: 'boot', instanceId: 'i-boot' });
+  const { code, out } = await forget('ada', '--yes', '--within', '1');
+  expect({ code, out }).toMatchObject({ code: 1, out: expect.stringContaining('Nothing was deleted') });
+  expect(out).toContain(`desktop ${ref.containerId} starting gone`);
+  expect((await contents(servers.postgres.sql)).containers).toHaveLength(1);
+  // The wish stays: one stop, however often it was asked for.
+  expect(await servers.queueOf('containers-gone').getJobCounts()).toMatchObject({ waiting: 1 });
+});
+
+test('what only the ledger knows is ended and deleted too', async () => {
+  await servers.start('ada');
+  await servers.queue.client.flushall();
+  expect(await forget('ada', '--yes')).toMatchObject({ code: 0 });
+  for (const rows of Object.values(await contents(servers.postgres.sql))) expect(rows).toEqual([]);
+  expect(await servers.queue.client.keys('*ada*')).toEqual([]);
+});
+
+test('every kind of key that a user can have is found', async () => {
+  const user = 'u';
+  const named = [...Object.values(keys), ...Object.values(roomKeys)].map((name) =>
+    (name as (...parts: string[]) => string)(user, 'x'),
+  );
+  // Channels hold nothing; BullMQ's keys and a host's are those of queues and hosts that happen to be called so.
+  const channel = roomKeys.channel(user, 'x');
+  const ours = named.filter((name) => name.startsWith(`ww:{${user}}:`) && name !== channel);
+  expect(ours.length).toBeGreaterThan(10);
+  for (const name of ours) await servers.queue.client.set(name, '');
+  const found = new UserKeys(servers.queue.client, user);
+  expect(await found.count()).toBe(ours.length);
+  await found.delete();
+  expect(await servers.queue.client.dbsize()).toBe(0);
+});
+
+test('called wrongly, or without servers, it says what to do and nothing happens', async () => {
+  const calls = [[], ['a', 'b'], ['a*b', '--yes'], ['a', '--within', 'x'], ['a', '--no']];
+  for (const wrong of await Promise.all(calls.map((args) => forget(...args)))) {
+    expect(wrong).toMatchObject({ code: 2, out: '', err: expect.stringMatching(/Usage|Unknown/) });
+  }
+  const { LEDGER_URL } = servers.env;
+  expect(await operate('forget', ['a', '--yes'], { LEDGER_URL })).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('Set REDIS_QUEUE_URL and REDIS_REALTIME_URL'),
+  });
+  await servers.realtime.kill();
+  expect(await forget('a', '--yes')).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('The realtime Redis does not answer'),
+  });
+});

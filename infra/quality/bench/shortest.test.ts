@@ -1,0 +1,134 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import manifest from '../../../package.json' with { type: 'json' };
+import { LABELS } from '../../../workers/containers/spec.ts';
+import { ENGINE_WITHIN_MS, startEngine, type TestEngine } from '../testing/docker.ts';
+
+const ROOT = join(import.meta.dirname, '../../..');
+const WITHIN_MS = 240_000;
+/** What npm and wrangler keep below `TMPDIR` for their next start. */
+const CACHES = ['node-compile-cache', 'update-check'];
+
+/** What makes each bench as short as it can be, and the figure that it prints last. */
+const BENCHES: Record<string, { env: Record<string, string>; last: string }> = {
+  bench: {
+    env: { ROUNDS: '1', REQUESTS: '2', WARM_UP: '0' },
+    last: 'p50, edge / bare Worker',
+  },
+  'bench:history': {
+    env: { JOBS: '24000', DEEP: '2', PAGES: '3', ROUNDS: '1', REQUESTS: '4', MOVED: '20', PLACEMENTS: '3' },
+    last: 'placement without p95',
+  },
+  'bench:relay': {
+    env: { ROUNDS: '1', SECONDS: '0.3', VIEWERS: '5', WARM_UPS: '0' },
+    last: 'memory, growth with the two',
+  },
+  'bench:inference': {
+    env: { ROUNDS: '1', TOKENS: '40', TOKENS_OF_MANY: '20', STREAMS: '2' },
+    last: 'first token p50, platform',
+  },
+  'bench:jobs': {
+    // More kills than one job may be the cause of.
+    env: {
+      ROUNDS: '1',
+      JOBS: '30',
+      KILLS: '6',
+      HAND_BACKS: '1',
+      CANCELS: '1',
+      LOCK_MS: '500',
+      STALLED_EVERY_MS: '250',
+    },
+    last: 'kill -9 → a peer runs its jobs, p95',
+  },
+  'bench:floor': { env: { WARM_UP_SECONDS: '0.5', SECONDS: '0.5' }, last: 'redis' },
+  'bench:screen': {
+    env: { WARM_UP_SECONDS: '0.5', SECONDS: '1', VIEWERS: '1', PROGRAMS: 'text' },
+    last: 'text, 1 viewers: X change → socket, p95',
+  },
+};
+
+let engine: TestEngine;
+beforeAll(async () => {
+  engine = await startEngine();
+}, ENGINE_WITHIN_MS);
+
+const folders: string[] = [];
+afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))));
+
+test('every bench of package.json is started here', () => {
+  const named = Object.keys(manifest.scripts).filter((name) => /^bench\b/.test(name));
+  expect(Object.keys(BENCHES).sort()).toEqual(named.sort());
+});
+
+test.each(Object.entries(BENCHES))(
+  '%s prints its figures and leaves nothing running',
+  async (name, { env, last }) => {
+    const folder = await mkdtemp(join(tmpdir(), 'ww-bench-'));
+    folders.push(folder);
+    const since = Math.floor(Date.now() / 1000);
+    const { code, output, session } = await run(name, { ...env, TMPDIR: folder });
+    const figures = output.split('\n').filter((line) => /^ {2}\S.* -?\d+(\.\d+)?\b/.test(line));
+    expect(figures.filter((line) => line.startsWith(`  ${last} `)).length, output).toBeGreaterThan(0);
+    expect(output).not.toContain('NaN');
+    expect([code, output]).toEqual([output.includes('MISSED') ? 1 : 0, output]);
+    expect(await processesOf(session, folder)).toEqual([]);
+    expect((await readdir(folder)).filter((entry) => !CACHES.includes(entry))).toEqual([]);
+    expect(await desktopsSince(since)).toEqual([]);
+  },
+  WITHIN_MS,
+);
+
+/** Runs a script of package.json in a session of its own, with the files of its parts below `TMPDIR`. */
+async function run(name: string, env: Record<string, string>) {
+  const { WARMWIND_TEST_DIR: _, ...inherited } = process.env;
+  const child = spawn('npm', ['run', '--silent', name], {
+    cwd: ROOT,
+    env: { ...inherited, ...env },
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  }
+  const [code] = (await once(child, 'exit')) as [number | null];
+  return { code, output, session: child.pid ?? 0 };
+}
+
+/** The command of each process that is of the session, or works below the folder. */
+async function processesOf(session: number, folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const pid of (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry))) {
+    const [stat, command, environment] = await Promise.all(
+      ['stat', 'cmdline', 'environ'].map((file) => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '')),
+    );
+    // After the name, which may contain anything: state, parent, group, session.
+    const own = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[3];
+    if (Number(own) === session || `${command}${environment}`.includes(folder))
+      found.push(`${pid} ${command}`);
+  }
+  return found;
+}
+
+/** Desktops made since then by a bench that has ended. */
+async function desktopsSince(seconds: number): Promise<string[]> {
+  const containers = await engine.docker.listContainers({ all: true, filters: { label: [LABELS.fleet] } });
+  return containers
+    .filter(({ Created }) => Created >= seconds)
+    .flatMap(({ Labels }) => Labels[LABELS.fleet] ?? [])
+    .filter((fleet) => /^bench-\d+$/.test(fleet) && !isRunning(Number(fleet.slice('bench-'.length))));
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,142 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { keys } from '@warmwind/shared/engine/keys';
+import type { Redis } from 'ioredis';
+import { LABELS } from '../../../workers/containers/spec.ts';
+import type { Violate } from './invariants.ts';
+import type { Load } from './load.ts';
+import type { EngineEvent } from './watch.ts';
+import type { World } from './world.ts';
+
+/** What a killed worker had asked of the engine may still happen this long after, ms. */
+const IN_FLIGHT_MS = 5000;
+/** How soon a worker that is back removes what it finds: its lease, and a sweep, ms. */
+const REMOVED_WITHIN_MS = 25_000;
+
+/** What there was of containers. */
+export type ContainerCounts = {
+  /** Desktops that run at the end. */
+  running: Set<string>;
+  /** Containers that were started, of all desktops. */
+  started: number;
+  /** Desktops of which a container was started more than once, one after another; each with when and where. */
+  again: Map<string, string>;
+  /** Containers whose worker was killed in mid-start, and which it found and removed when it was back. */
+  orphans: number;
+};
+
+type Life = { id: string; host: string; fence: string; from: bigint; to: bigint | undefined };
+type DesktopRow = { id: string; user_id: string; state: string };
+
+/** Of each desktop at most one container runs at any moment, and at the end exactly those run that should. */
+export async function checkContainerInvariants(
+  world: World,
+  load: Load,
+  violate: Violate,
+): Promise<ContainerCounts> {
+  if (world.watch.ended())
+    violate('one desktop, one container', '', "the engine's events ended early: unknown");
+  const stopped = load.gone;
+  const starts = load.acknowledged.filter(({ kind }) => kind === 'start');
+  const running = new Set(starts.map(({ containerId }) => containerId).filter((id) => !stopped.has(id)));
+  await settled(world, running);
+  const again = new Map<string, string>();
+  let started = 0;
+  let orphans = 0;
+  for (const [containerId, lives] of livesOf(world.watch.events)) {
+    started += lives.length;
+    if (lives.length > 1) again.set(containerId, lives.map(describe).join('; '));
+    lives.forEach((life, i) => {
+      const next = lives[i + 1];
+      if (!next || (life.to !== undefined && life.to <= next.from)) return;
+      if (isOrphan(world, life, next)) orphans += 1;
+      else
+        violate(
+          'one desktop, one container',
+          containerId,
+          `two ran at once: ${describe(life)}; ${describe(next)}`,
+        );
+    });
+  }
+
+  const found = new Map<string, string[]>();
+  for (const { Labels, State } of await world.containers()) {
+    const id = Labels[LABELS.container] ?? '';
+    found.set(id, [...(found.get(id) ?? []), State]);
+  }
+  const rows = await world.postgres.sql<DesktopRow[]>`select id, user_id, state from containers`;
+  await checkRecords(world.queue.client, rows, violate);
+  for (const { id, state } of rows) {
+    const there = found.get(id) ?? [];
+    if (running.has(id)) {
+      if (state !== 'running') violate('effects match', id, `should run, the ledger says ${state}`);
+      if (there.length !== 1 || there[0] !== 'running') {
+        violate('effects match', id, `should run, the engine has ${there.join(', ') || 'none'}`);
+      }
+    } else {
+      if (stopped.has(id) && state !== 'stopped')
+        violate('effects match', id, `should be stopped, the ledger says ${state}`);
+      if (there.length > 0)
+        violate('effects match', id, `should be gone, the engine has ${there.join(', ')}`);
+    }
+  }
+  const known = new Set(rows.map(({ id }) => id));
+  for (const id of found.keys())
+    if (!known.has(id)) violate('effects match', id, 'runs and is not in the ledger');
+  return { running, started, again, orphans };
+}
+
+/** Where Redis has a record, it says what the ledger says. */
+async function checkRecords(redis: Redis, rows: DesktopRow[], violate: Violate): Promise<void> {
+  const pipeline = redis.pipeline();
+  for (const { user_id, id } of rows) pipeline.hget(keys.container(user_id, id), 'state');
+  const answers = (await pipeline.exec()) ?? [];
+  rows.forEach(({ id, state }, i) => {
+    const answer = answers[i]?.[1];
+    if (answer && answer !== state) violate('effects match', id, `ledger ${state}, Redis ${answer}`);
+  });
+}
+
+/** Waits for what workers that are back have yet to remove. */
+async function settled(world: World, running: Set<string>): Promise<void> {
+  const deadline = Date.now() + REMOVED_WITHIN_MS;
+  const done = async () => {
+    const there = (await world.containers()).map(({ Labels }) => Labels[LABELS.container] ?? '');
+    return there.length === running.size && there.every((id) => running.has(id));
+  };
+  while (!(await done()) && Date.now() < deadline) await sleep(500);
+}
+
+/**
+ * A worker that was killed in mid-start leaves its container to a dead host, and a peer starts another: the price of not
+ * waiting for a host that may never return. It is removed as soon as its host has a worker again.
+ */
+function isOrphan({ workers }: World, { host, from, to }: Life, next: Life): boolean {
+  const ends = workers.find(({ name }) => name === host)?.ends ?? [];
+  const ms = (ns: bigint) => Number(ns / 1_000_000n);
+  const killed = ends.some(
+    ({ signal, at }) => signal === 'SIGKILL' && at > ms(from) - IN_FLIGHT_MS && at < ms(next.from),
+  );
+  if (!killed || to === undefined) return false;
+  const back = ends.findLast(({ at }) => at < ms(to))?.back ?? 0;
+  return ms(to) < back + REMOVED_WITHIN_MS;
+}
+
+/** By desktop, when its containers began and ceased to run, in order. */
+function livesOf(events: EngineEvent[]): Map<string, Life[]> {
+  const lives = new Map<string, Life[]>();
+  for (const { action, id, containerId, host, fence, at } of events) {
+    const own = lives.get(containerId) ?? [];
+    lives.set(containerId, own);
+    if (action === 'start') own.push({ id, host, fence, from: at, to: undefined });
+    if (action === 'die') {
+      const life = own.find((known) => known.id === id && known.to === undefined);
+      if (life) life.to = at;
+    }
+  }
+  for (const own of lives.values()) own.sort((a, b) => (a.from < b.from ? -1 : 1));
+  return lives;
+}
+
+const time = (ns: bigint): string => new Date(Number(ns / 1_000_000n)).toISOString().slice(11, 23);
+const describe = ({ host, fence, from, to }: Life): string =>
+  `${host} fence ${fence} ${time(from)}-${to === undefined ? '' : time(to)}`;

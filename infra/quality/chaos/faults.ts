@@ -1,0 +1,203 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { keys } from '@warmwind/shared/engine/keys';
+import type { Redis } from 'ioredis';
+import type { Ask } from './client.ts';
+import { Counts } from './counts.ts';
+import type { Load } from './load.ts';
+import type { Pair } from './queue.ts';
+import type { Random } from './random.ts';
+import type { World } from './world.ts';
+
+export const SCENARIOS = ['flush', 'failover', 'postgres', 'both', 'jobs'] as const;
+export type Scenario = (typeof SCENARIOS)[number];
+
+/** What was done to a world. */
+export type Faults = {
+  /** One line each. */
+  recorded: string[];
+  /** Records of acknowledged jobs that the queue Redis had and lost. */
+  lost: number;
+  workersKilled: number;
+  /** Rooms from before this are gone with the realtime Redis, ms. */
+  roomsSince: number;
+  reconciled: Counts;
+};
+
+/** The Sentinels promote no replica that was cut off for ten times as long as a master may be silent. */
+const PARTITION_MS = 10_000;
+
+type Context = { world: World; load: Load; random: Random; faults: Faults; report: (line: string) => void };
+/** Something that is done when `at` of all submissions are acknowledged. */
+type Fault = { at: number; run: (context: Context) => Promise<void> };
+
+/** Does a scenario to a world while its load runs; those of workers (`kills` of them) beside the others. */
+export async function inflict(
+  scenario: Scenario,
+  kills: number,
+  { world, load, random, report }: Omit<Context, 'faults'>,
+): Promise<Faults> {
+  const faults: Faults = { recorded: [], lost: 0, workersKilled: 0, roomsSince: 0, reconciled: new Counts() };
+  const context: Context = {
+    world,
+    load,
+    random,
+    faults,
+    report: (line) => {
+      faults.recorded.push(line);
+      report(line);
+    },
+  };
+  const ofWorkers = Array.from({ length: kills }, () => killWorker(random)).sort((a, b) => a.at - b.at);
+  await Promise.all([inOrder(PLANS[scenario](random), context), inOrder(ofWorkers, context)]);
+  return faults;
+}
+
+async function inOrder(plan: Fault[], context: Context): Promise<void> {
+  for (const { at, run } of plan) {
+    await context.load.reached(at);
+    await run(context);
+  }
+}
+
+const between = (random: Random, from: number, to: number): number => from + random.next() * (to - from);
+
+const PLANS: Record<Scenario, (random: Random) => Fault[]> = {
+  flush: (random) => [
+    { at: between(random, 0.2, 0.45), run: flush },
+    { at: between(random, 0.55, 0.8), run: flush },
+  ],
+  failover: (random) => [{ at: between(random, 0.2, 0.6), run: (context) => failOver(context, false) }],
+  postgres: (random) => [
+    { at: between(random, 0.15, 0.3), run: killPostgres },
+    { at: between(random, 0.4, 0.5), run: freezePostgres },
+    { at: between(random, 0.6, 0.8), run: killPostgres },
+  ],
+  both: (random) => [{ at: between(random, 0.2, 0.6), run: (context) => failOver(context, true) }],
+  jobs: (random) => [
+    { at: between(random, 0.1, 0.2), run: crashQueue },
+    { at: between(random, 0.3, 0.4), run: crashQueue },
+    { at: between(random, 0.45, 0.55), run: crashRealtime },
+    { at: between(random, 0.6, 0.7), run: crashQueue },
+    { at: between(random, 0.8, 0.9), run: crashQueue },
+  ],
+};
+
+async function flush({ world, load, faults, report }: Context): Promise<void> {
+  const { client } = world.queue;
+  const before = await keysOf(client, load.acknowledged);
+  await client.flushall();
+  faults.lost += before.size;
+  report(`FLUSHALL: ${before.size} records of acknowledged jobs are gone, ${openOf(before)} of them open`);
+}
+
+/** Its log is on disk: what it has answered it still knows. */
+async function crashQueue({ world, load, random, faults, report }: Context): Promise<void> {
+  const awayMs = random.int(0, 2500);
+  const asked = load.acknowledged;
+  const before = await keysOf(world.queue.client, asked);
+  await world.queue.crash(awayMs);
+  const after = await keysOf(world.queue.client, asked);
+  const lost = [...before.keys()].filter((id) => !after.has(id)).length;
+  faults.lost += lost;
+  report(
+    `the queue Redis was killed and is back after ${awayMs} ms: ${openOf(before)} jobs were open, ${lost} are lost`,
+  );
+}
+
+/** It has no log: every room is empty. */
+async function crashRealtime({ world, random, faults, report }: Context): Promise<void> {
+  const awayMs = random.int(0, 2500);
+  await world.realtime.kill();
+  await sleep(awayMs);
+  await world.realtime.restart();
+  faults.roomsSince = Date.now();
+  report(`the realtime Redis was killed and is back after ${awayMs} ms, with nothing`);
+}
+
+/** The replica stays behind for a while, and then is all there is. */
+async function failOver(context: Context, withPostgres: boolean): Promise<void> {
+  const { world, load, random, faults, report } = context;
+  const pair = world.queue.pair as Pair;
+  const wanted = random.int(3, 12);
+  await pair.partition();
+  const { had, left, missing } = await behind(world, load, pair, wanted);
+  const postgres = withPostgres ? killPostgres(context) : undefined;
+  const since = Date.now();
+  await pair.failOver();
+  const older = [...left].filter(([id, state]) => had.has(id) && had.get(id) !== state).length;
+  faults.lost += missing;
+  report(
+    `the master was killed and its replica promoted within ${Date.now() - since} ms: it lacks ${missing} acknowledged jobs and has ${older} in an older state`,
+  );
+  await postgres;
+  await sleep(random.int(500, 3000));
+  await pair.rejoin();
+  report('the old master is back');
+}
+
+/** Waits until the replica lacks `wanted` acknowledged jobs, for as long as the Sentinels would still promote it. */
+async function behind({ queue }: World, load: Load, { replica }: Pair, wanted: number) {
+  const deadline = Date.now() + PARTITION_MS;
+  for (;;) {
+    const asked = load.acknowledged;
+    const [had, left] = await Promise.all([keysOf(queue.client, asked), keysOf(replica, asked)]);
+    const missing = [...had.keys()].filter((id) => !left.has(id)).length;
+    if (missing >= wanted || load.done || Date.now() > deadline) return { had, left, missing };
+    await sleep(100);
+  }
+}
+
+async function killPostgres({ world, random, report }: Context): Promise<void> {
+  const awayMs = random.int(1000, 5000);
+  report('PostgreSQL is killed');
+  await world.postgres.kill();
+  await sleep(awayMs);
+  await world.postgres.restart();
+  report(`PostgreSQL is back after ${awayMs} ms`);
+}
+
+async function freezePostgres({ world, random, report }: Context): Promise<void> {
+  const frozenMs = random.int(2000, 6000);
+  report('PostgreSQL is frozen');
+  world.postgres.freeze();
+  await sleep(frozenMs);
+  world.postgres.thaw();
+  report(`PostgreSQL goes on after ${frozenMs} ms`);
+}
+
+function killWorker(random: Random): Fault {
+  const signal = random.pick<'SIGKILL' | 'SIGTERM'>(['SIGKILL', 'SIGTERM']);
+  const which = random.next();
+  const awayMs = random.int(0, 2500);
+  return {
+    at: between(random, 0.1, 0.9),
+    run: async ({ world, faults, report }) => {
+      const worker = world.workers[Math.floor(which * world.workers.length)];
+      if (!worker) return;
+      await faults.reconciled.take(worker);
+      report(`${worker.name} gets ${signal}`);
+      await worker.end(signal);
+      faults.workersKilled += 1;
+      await sleep(awayMs);
+      await worker.start();
+      report(`${worker.name} is back`);
+    },
+  };
+}
+
+/** Of these jobs, those that a Redis has a record of, and their states. */
+async function keysOf(redis: Redis, asks: Ask[]): Promise<Map<string, string>> {
+  const jobs = asks.flatMap(({ user, jobIds }) => [...jobIds].map((id) => ({ user, id })));
+  const pipeline = redis.pipeline();
+  for (const { user, id } of jobs) pipeline.hget(keys.job(user, id), 'state');
+  const answers = (await pipeline.exec()) ?? [];
+  return new Map(
+    jobs.flatMap(({ id }, i) => {
+      const state = answers[i]?.[1];
+      return typeof state === 'string' ? [[id, state] as const] : [];
+    }),
+  );
+}
+
+const openOf = (states: Map<string, string>): number =>
+  [...states.values()].filter((state) => ['queued', 'delayed', 'active'].includes(state)).length;

@@ -1,0 +1,234 @@
+import { createHash } from 'node:crypto';
+import { isTerminal, type JobState, TERMINAL_JOB_STATES } from '@warmwind/shared/contract/jobs';
+import { isTerminalEvent, type StoredEvent } from '@warmwind/shared/contract/rooms';
+import { keys, roomKeys } from '@warmwind/shared/engine/keys';
+import { readDepths } from '@warmwind/shared/engine/node/depths';
+import { hostQueues, JOB_QUEUES } from '@warmwind/shared/engine/queues';
+import type { Redis } from 'ioredis';
+import type { Ask } from './client.ts';
+import { type ContainerCounts, checkContainerInvariants } from './container-invariants.ts';
+import { JobLoad } from './jobs.ts';
+import type { Load, Observation } from './load.ts';
+import { checkReceivedEvents, type ReceivedEvents } from './received-events.ts';
+import type { World } from './world.ts';
+
+/** How long a system may take to be done with everything after its load, ms. */
+const QUIET_WITHIN_MS = 120_000;
+const LOOK_EVERY_MS = 500;
+/** How long a user may be marked for the drain, ms. */
+const LEFT_WITHIN_MS = 10_000;
+
+/** A promise that was broken: which, for what job or desktop, and how. */
+export type Violation = Observation;
+export type Verdict = {
+  violations: Violation[];
+  containers: ContainerCounts;
+  /** Of jobs with watchers and webhooks. */
+  received: ReceivedEvents | undefined;
+  jobs: number;
+  /** How long it took to be quiet, ms; undefined when it did not become so in time. */
+  quietMs: number | undefined;
+};
+
+export type JobRow = {
+  id: string;
+  user_id: string;
+  kind: string;
+  state: JobState;
+  run: number;
+  error: { code?: string } | null;
+};
+export type EndRow = { job_id: string; run: number; state: JobState; at: Date };
+
+/** Waits until every acknowledged job has ended and the ledger has every change. → how long it took, ms */
+export async function untilQuiet(world: World, load: Load): Promise<number | undefined> {
+  const since = Date.now();
+  const wanted = new Set(load.acknowledged.flatMap(({ jobIds }) => [...jobIds]));
+  while (Date.now() - since < QUIET_WITHIN_MS) {
+    const ended = await world.postgres.sql<
+      { id: string }[]
+    >`select id from jobs where finished_at is not null`;
+    const [{ open } = { open: 1 }] = await world.postgres.sql<{ open: number }[]>`
+      select count(*)::int as open from jobs where finished_at is null`;
+    const unmoved = await world.queue.client.zcard(keys.changedUsers());
+    const known = new Set(ended.map(({ id }) => id));
+    const done = open === 0 && unmoved === 0 && [...wanted].every((id) => known.has(id));
+    if (done && (!(load instanceof JobLoad) || (await queuesEmpty(world)))) return Date.now() - since;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+  return undefined;
+}
+
+/**
+ * Holds a quiet world against what was promised.
+ * @param roomsSince what ended before this may have been told to rooms that are lost, ms
+ */
+export async function checkInvariants(
+  world: World,
+  load: Load,
+  roomsSince: number,
+  quietMs: number | undefined,
+): Promise<Verdict> {
+  const violations: Violation[] = [...load.observations];
+  const violate = (invariant: string, subject: string, detail: string) =>
+    violations.push({ invariant, subject, detail });
+  if (quietMs === undefined) violate('everything ends', '', `not quiet within ${QUIET_WITHIN_MS} ms`);
+
+  for (const { name, crashes } of [world.gateway, world.relay, ...world.workers]) {
+    for (const crash of crashes) violate('no service ends by itself', name, crash);
+  }
+
+  const { sql } = world.postgres;
+  const rows = await sql<JobRow[]>`select id, user_id, kind, state, run, error from jobs order by created_at`;
+  const ends = await sql<EndRow[]>`
+    select job_id, run, state, at from job_changes where state in ${sql([...TERMINAL_JOB_STATES])}
+    order by job_id, run`;
+  const byId = new Map(rows.map((row) => [row.id, row]));
+
+  for (const asked of load.acknowledged) {
+    const [jobId = ''] = asked.jobIds;
+    if (asked.jobIds.size > 1) {
+      violate(
+        'one key, one job',
+        jobId,
+        `${asked.key} of ${asked.user} was answered ${[...asked.jobIds].join(', ')}`,
+      );
+    }
+    if (!byId.has(jobId))
+      violate('acknowledged means recorded', jobId, `${asked.kind} ${asked.key}: no row in the ledger`);
+  }
+  await checkAnswers(world, load.asks, violate);
+
+  for (const row of rows) {
+    const own = ends.filter(({ job_id }) => job_id === row.id);
+    for (let run = 1; run <= row.run; run++) {
+      const count = own.filter((end) => end.run === run).length;
+      if (count !== 1)
+        violate('one end a run', row.id, `run ${run} has ${count} ends in the ledger's history`);
+    }
+    if (!isTerminal(row.state)) violate('everything ends', row.id, `still ${row.state}`);
+    else if (own.at(-1)?.state !== row.state) {
+      violate(
+        'one end a run',
+        row.id,
+        `row ${row.state}, history ${own.map(({ state }) => state).join(', ')}`,
+      );
+    }
+    if (isTerminal(row.state) && !load.mayEnd(row)) {
+      violate('no spurious failures', row.id, `${row.kind} ${row.state}: ${JSON.stringify(row.error)}`);
+    }
+  }
+  await checkRecords(world.queue.client, rows, violate);
+  await checkRooms(world.realtime.client, rows, ends, roomsSince, violate);
+  checkCount(load, rows, violate);
+  const containers = await checkContainerInvariants(world, load, violate);
+  await checkLeftovers(world, load, containers.running, violate);
+  const received =
+    load instanceof JobLoad ? await checkReceivedEvents(world, load, rows, ends, violate) : undefined;
+  return { violations, containers, received, jobs: rows.length, quietMs };
+}
+
+export type Violate = (invariant: string, subject: string, detail: string) => unknown;
+
+/** A key that the ledger knows stands for a job: whoever uses it is answered with that job, not with a refusal. */
+async function checkAnswers(world: World, asks: Ask[], violate: Violate): Promise<void> {
+  const taken = await world.postgres.sql<{ user_id: string; key_hash: string; job_id: string }[]>`
+    select user_id, key_hash, job_id from idempotency_keys`;
+  const jobs = new Map(taken.map((row) => [`${row.user_id}/${row.key_hash}`, row.job_id]));
+  for (const { user, key, kind, outcome, status, jobIds } of asks) {
+    const jobId = jobs.get(`${user}/${createHash('sha256').update(key).digest('hex')}`);
+    if (outcome === 'refused' && jobId) {
+      violate(
+        'one key, one job',
+        jobId,
+        `${kind} ${key} of ${user} was refused with ${status}, but it stands for a job`,
+      );
+    }
+    if (outcome === 'acknowledged' && jobId && !jobIds.has(jobId)) {
+      violate('one key, one job', jobId, `${kind} ${key} of ${user} was answered ${[...jobIds].join(', ')}`);
+    }
+  }
+}
+
+/** Where Redis has a record, it says what the ledger says. */
+async function checkRecords(redis: Redis, rows: JobRow[], violate: Violate): Promise<void> {
+  const pipeline = redis.pipeline();
+  for (const { user_id, id } of rows) pipeline.hmget(keys.job(user_id, id), 'state', 'run');
+  const answers = (await pipeline.exec()) ?? [];
+  rows.forEach((row, i) => {
+    const [state, run] = (answers[i]?.[1] ?? []) as (string | null)[];
+    if (!state || (state === row.state && Number(run) === row.run)) return;
+    violate('one end a run', row.id, `ledger ${row.state} in run ${row.run}, Redis ${state} in run ${run}`);
+  });
+}
+
+/** Rooms were told one end of each run, the one in the ledger. */
+async function checkRooms(
+  redis: Redis,
+  rows: JobRow[],
+  ends: EndRow[],
+  roomsSince: number,
+  violate: Violate,
+): Promise<void> {
+  const pipeline = redis.pipeline();
+  for (const { user_id, id } of rows) pipeline.xrange(roomKeys.log(user_id, `job:${id}`), '-', '+');
+  const answers = (await pipeline.exec()) ?? [];
+  const received = new Map<string, string[]>();
+  rows.forEach(({ id }, i) => {
+    const entries = (answers[i]?.[1] ?? []) as [string, string[]][];
+    for (const [, fields] of entries) {
+      const { type, run } = JSON.parse(fields[3] ?? '{}') as StoredEvent;
+      const key = `${id}.${run}`;
+      if (isTerminalEvent(type)) received.set(key, [...(received.get(key) ?? []), type]);
+    }
+  });
+  for (const { job_id, run, state, at } of ends) {
+    const types = received.get(`${job_id}.${run}`) ?? [];
+    const right = types.length === 1 && types[0] === `job.${state}`;
+    if (right || (types.length === 0 && at.getTime() < roomsSince)) continue;
+    const had = types.join(', ') || 'no end';
+    violate('one end a run', job_id, `run ${run} is ${state} in the ledger, its room was told ${had}`);
+  }
+}
+
+/** Nothing is to be done any more, nor to be delivered. */
+async function queuesEmpty({ queue, workers }: World): Promise<boolean> {
+  const names = [...JOB_QUEUES, 'webhooks', ...workers.flatMap(({ name }) => hostQueues(name))];
+  const depths = await readDepths(queue.client, names, 1);
+  return Object.values(depths).every(({ waiting, active }) => waiting + active === 0);
+}
+
+/** No job that nobody asked for. */
+function checkCount(load: Load, rows: JobRow[], violate: Violate): void {
+  const asked = new Set(load.acknowledged.flatMap(({ jobIds }) => [...jobIds]));
+  const unasked = rows.filter(({ id }) => !asked.has(id));
+  const unknown = load.asks.filter(({ outcome }) => outcome === 'unknown').length;
+  for (const { id, kind } of unasked.slice(unknown))
+    violate('no job unasked', id, `${kind} that nobody was answered`);
+}
+
+/** Nothing waits for the ledger, and what has ended counts against no quota. */
+async function checkLeftovers(
+  world: World,
+  load: Load,
+  running: Set<string>,
+  violate: Violate,
+): Promise<void> {
+  const redis = world.queue.client;
+  // A desktop that runs is touched now and then: its owner is marked for a moment.
+  const deadline = Date.now() + LEFT_WITHIN_MS;
+  const read = () => redis.zrange(keys.changedUsers(), '0', '-1');
+  let marked = await read();
+  while (marked.length > 0 && Date.now() < deadline) marked = await read();
+  if (marked.length > 0) violate('nothing is left', marked.join(', '), 'changes wait for the ledger');
+  for (const user of new Set(load.asks.map((asked) => asked.user))) {
+    const waiting = await redis.xlen(keys.changes(user));
+    if (waiting > 0) violate('nothing is left', user, `${waiting} changes wait for the ledger`);
+    const jobs = await redis.zrangebyscore(keys.openJobs(user), Date.now(), '+inf');
+    for (const id of jobs) violate('nothing is left', id, `counts against the quota of jobs of ${user}`);
+    const desktops = await redis.zrangebyscore(keys.openContainers(user), Date.now(), '+inf');
+    for (const id of desktops) {
+      if (!running.has(id)) violate('nothing is left', id, `counts against the quota of desktops of ${user}`);
+    }
+  }
+}

@@ -1,0 +1,184 @@
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { newId } from '@warmwind/shared/contract/ids';
+import type Docker from 'dockerode';
+import { buildEdge } from '../../../edge/build.ts';
+import { LABELS } from '../../../workers/containers/spec.ts';
+import { startEdge } from '../../local/edge/serve.ts';
+import { AUTH_SECRET, WEBHOOK_SECRET } from '../../local/edge/testing.ts';
+import { TOKEN } from '../../local/gateway/testing.ts';
+import { startEngine } from '../testing/docker.ts';
+import { startPostgres, type TestPostgres } from '../testing/postgres.ts';
+import { startRedis, type TestRedis } from '../testing/redis.ts';
+import { ensureQuietImage } from './image.ts';
+import { type Service, startService } from './processes.ts';
+import { type QueueRedis, startSingleQueue, startWatchedQueue } from './queue.ts';
+import { type Receiver, startReceiver } from './receiver.ts';
+import { type EngineWatch, watchEngine } from './watch.ts';
+
+const HOSTS = ['host-a', 'host-b'];
+/** Nothing but the faults shall refuse a submission. */
+const UNLIMITED = JSON.stringify({ user: [], ip: [], 'containers.start': [] });
+const UNBOUND = { INFERENCE_LIMIT: '100000/min', INFERENCE_CONCURRENCY: '16' };
+const LOOPBACK = '127.0.0.1/32';
+const QUOTAS = JSON.stringify({ jobs: 100_000, desktops: 10_000 });
+/** Sooner than in production, so that a run need not wait: what is judged does not depend on it. */
+const SOONER = { LEASE_MS: '4000', RECONCILE_EVERY_MS: '2000', RECONCILE_AFTER_MS: '5000' };
+/** A worker that is killed comes back, however slow the machine: its desktops are not given up. */
+const NEVER_LOST = { LOST_AFTER_MS: '600000' };
+
+/** A whole system of its own, of real parts, on loopback. */
+export type World = {
+  fleet: string;
+  docker: Docker;
+  /** The edge. */
+  url: string;
+  edgeLines: string[];
+  queue: QueueRedis;
+  realtime: TestRedis;
+  postgres: TestPostgres;
+  gateway: Service;
+  relay: Service;
+  /** Who gets webhooks and alerts. */
+  receiver: Receiver;
+  workers: Service[];
+  watch: EngineWatch;
+  /** What the engine holds of this fleet. */
+  containers: () => Promise<Docker.ContainerInfo[]>;
+  stop: () => Promise<void>;
+};
+
+type WorldOptions = {
+  seed: number;
+  /** With a replica of the queue Redis, and Sentinels. */
+  watched: boolean;
+};
+
+export async function startWorld(options: WorldOptions): Promise<World> {
+  const undo: (() => unknown)[] = [];
+  const stop = async () => {
+    const failed: unknown[] = [];
+    for (const step of undo.splice(0).reverse()) {
+      try {
+        await step();
+      } catch (error) {
+        failed.push(error);
+      }
+    }
+    if (failed.length > 0) throw new AggregateError(failed, 'the world did not end cleanly');
+  };
+  try {
+    return await build(options, undo, stop);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function build(
+  { seed, watched }: WorldOptions,
+  undo: (() => unknown)[],
+  stop: World['stop'],
+): Promise<World> {
+  const kept = <T extends { stop: () => unknown }>(part: T): T => {
+    undo.push(part.stop);
+    return part;
+  };
+  const fleet = `chaos-${newId().slice(0, 8)}`;
+  const { docker, socket } = await startEngine();
+  const [image, queue, realtime, postgres, receiver] = await all(
+    ensureQuietImage(docker),
+    (watched ? startWatchedQueue() : startSingleQueue()).then(kept),
+    startRedis().then(kept),
+    startPostgres({ migrated: true }).then(kept),
+    startReceiver(seed).then(kept),
+  );
+
+  const redisUrls = { REDIS_QUEUE_URL: queue.url, REDIS_REALTIME_URL: realtime.url };
+  const relay = await startService('relay', 'relay/main.ts', {
+    ...redisUrls,
+    LEDGER_URL: postgres.url,
+    AUTH_SECRET,
+  });
+  undo.push(() => relay.end('SIGKILL'));
+  const gateway = await startService('gateway', 'infra/local/gateway/main.ts', {
+    REDIS_URL: queue.url,
+    GATEWAY_TOKEN: TOKEN,
+  });
+  undo.push(() => gateway.end('SIGKILL'));
+  const dir = join(process.env.WARMWIND_TEST_DIR ?? tmpdir(), `chaos-edge-${newId()}`);
+  undo.push(() => rm(dir, { recursive: true, force: true }));
+  const edgeLines: string[] = [];
+  const edge = await startEdge({
+    bundle: await buildEdge(dir),
+    bindings: {
+      UPSTASH_REDIS_REST_URL: gateway.url,
+      UPSTASH_REDIS_REST_TOKEN: TOKEN,
+      AUTH_SECRET,
+      WEBHOOK_SECRET,
+      WEBHOOK_ALLOW: LOOPBACK,
+      RELAY_URL: relay.url,
+      RATE_LIMITS: UNLIMITED,
+      QUOTAS,
+      DESKTOP_IMAGES: JSON.stringify({ quiet: image }),
+      // A machine that does all of this at once is slower than an edge.
+      LIMITER_TIMEOUT_MS: '1500',
+      SUBMIT_TIMEOUT_MS: '3000',
+    },
+    hyperdrives: { LEDGER_DB: postgres.url },
+    onLine: (line) => edgeLines.push(line),
+  });
+  undo.push(edge.stop);
+
+  const watch = await watchEngine(docker, fleet);
+  undo.push(watch.stop);
+  const filters = { label: [`${LABELS.fleet}=${fleet}`] };
+  const containers = () => docker.listContainers({ all: true, filters });
+  undo.push(async () => {
+    for (const { Id } of await containers()) await docker.getContainer(Id).remove({ force: true, v: true });
+    const { Volumes } = await docker.listVolumes({ filters });
+    for (const { Name } of Volumes ?? []) await docker.getVolume(Name).remove();
+  });
+  const workers = await all(
+    ...HOSTS.map(async (host) => {
+      const worker = await startService(host, 'workers/main.ts', {
+        ...redisUrls,
+        LEDGER_URL: postgres.url,
+        DOCKER_SOCKET: socket,
+        FLEET: fleet,
+        WORKER_HOST: host,
+        WEBHOOK_SECRET,
+        WEBHOOK_ALLOW: LOOPBACK,
+        ALERT_WEBHOOK_URL: `${receiver.url}/alerts`,
+        ...UNBOUND,
+        ...SOONER,
+        ...NEVER_LOST,
+      });
+      undo.push(() => worker.end('SIGKILL'));
+      return worker;
+    }),
+  );
+  return {
+    fleet,
+    docker,
+    url: edge.url,
+    edgeLines,
+    queue,
+    realtime,
+    postgres,
+    gateway,
+    relay,
+    receiver,
+    workers,
+    watch,
+    containers,
+    stop,
+  };
+}
+
+/** All of them, or the first error once none is under way any more: so that whatever did start is known. */
+async function all<T extends unknown[]>(...parts: { [K in keyof T]: Promise<T[K]> }): Promise<T> {
+  await Promise.allSettled(parts);
+  return Promise.all(parts) as Promise<T>;
+}

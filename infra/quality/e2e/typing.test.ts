@@ -1,0 +1,121 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Watcher, watch } from '../../../relay/testing/watcher.ts';
+import { type TestNode, World } from '../../../relay/testing/world.ts';
+import { createFleet, type Fleet, reached } from '../../../workers/testing/fleet.ts';
+import type { Submitted } from '../../../workers/testing/submissions.ts';
+import { ENGINE_WITHIN_MS } from '../testing/docker.ts';
+import { waitFor } from '../testing/wait.ts';
+
+let fleet: Fleet;
+let world: World;
+let node: TestNode;
+let desktop: Submitted;
+let owner: Watcher;
+
+beforeAll(async () => {
+  fleet = await createFleet();
+  await fleet.worker('a');
+  desktop = await fleet.startDesktop();
+  await reached(fleet, desktop, 'completed');
+  world = await World.start(fleet.queueRedis, fleet.realtime);
+  node = await world.node();
+  const { containerId } = desktop;
+  owner = await watch(world, node.url, containerId, { user: desktop.userId, mode: 'control' });
+  await owner.socket.timeout(5000).emitWithAck('vnc:control', { containerId, action: 'request' });
+  await waitFor('the picture', () => owner.seen.length > 0);
+  await waitFor('the first terminal', async () => (await run('pgrep -x bash')) !== '');
+}, ENGINE_WITHIN_MS);
+afterAll(async () => {
+  await world?.tidy();
+  await fleet?.stop();
+});
+
+const container = async () => fleet.docker.getContainer(await fleet.instance(desktop));
+const exec = async (command: string) =>
+  (await container()).exec({
+    Cmd: ['sh', '-c', command],
+    Env: ['DISPLAY=:0', 'XENVIRONMENT=/etc/warmwind/Xresources'],
+    AttachStdout: true,
+  });
+const run = async (command: string): Promise<string> => {
+  const chunks: Buffer[] = [];
+  for await (const chunk of await (await exec(command)).start({}))
+    chunks.push(Buffer.from(chunk).subarray(8));
+  return Buffer.concat(chunks).toString();
+};
+const send = (input: object) => owner.socket.emit('vnc:input', { containerId: desktop.containerId, input });
+
+/** Opens a terminal in which a program writes what is typed to a file; gives what the file has. */
+async function recorder(name: string): Promise<() => Promise<string>> {
+  const program = `stty raw -echo; touch /tmp/${name}.ready; cat >/tmp/${name}`;
+  await (await exec(`xterm -geometry 60x3+100+470 -T ${name} -e sh -c '${program}'`)).start({
+    Detach: true,
+  });
+  await waitFor('the program', async () => (await run(`ls /tmp/${name}.ready 2>/dev/null`)) !== '');
+  for (const mask of [1, 0]) send({ t: 'ptr', x: 200, y: 525, mask });
+  return () => run(`cat /tmp/${name}`);
+}
+
+/** X11's names of the letters of Latin-1 are their numbers; all others have Unicode's, marked. */
+const byUnicode = (letter: string): number => {
+  const point = letter.codePointAt(0) ?? 0;
+  return point < 0x100 ? point : 0x100_0000 + point;
+};
+const KOI8 = new Map(
+  Array.from({ length: 0x60 }, (_, n) => [
+    new TextDecoder('koi8-r').decode(Uint8Array.of(0xa0 + n)),
+    0x6a0 + n,
+  ]),
+);
+/** Russian letters have older names as well, by which noVNC calls them. */
+const byOldName = (letter: string): number => KOI8.get(letter) ?? byUnicode(letter);
+function type(text: string, keysymOf = byUnicode): void {
+  for (const letter of text) {
+    for (const down of [true, false]) send({ t: 'key', keysym: keysymOf(letter), down });
+  }
+}
+
+const RUSSIAN = 'Съешь же ещё этих мягких французских булок, да выпей чаю. ';
+const GREEK = 'Ξεσκεπάζω την ψυχοφθόρα βδελυγμία. ';
+const CHINESE =
+  '天地玄黃宇宙洪荒日月盈昃辰宿列張寒來暑往秋收冬藏閏餘成歲律呂調陽雲騰致雨露結為霜金生麗水玉出崑岡';
+
+test('letters of all alphabets arrive from the first on, in order: twice, as many as there may be', async () => {
+  const typed = await recorder('letters');
+  let text = '';
+  for (const part of [RUSSIAN, RUSSIAN, GREEK, 'Ünïcödé ßæø ', CHINESE, ' 😀🎉🚀']) {
+    type(part, text === '' ? byOldName : byUnicode);
+    text += part;
+    await waitFor('as many letters', async () => [...(await typed())].length >= [...text].length);
+    expect(await typed()).toBe(text);
+  }
+});
+
+test('1,000 keys at once arrive, in order', async () => {
+  const typed = await recorder('keys');
+  const text = Array.from({ length: 1000 }, (_, n) => String.fromCharCode(97 + ((n * n + n) % 26))).join('');
+  type(text);
+  await waitFor('the last key', async () => (await typed()).length >= text.length);
+  expect(await typed()).toBe(text);
+  expect(owner.dropped).toEqual([]);
+});
+
+test('400 different letters at once arrive, in order', async () => {
+  const typed = await recorder('signs');
+  const text = Array.from({ length: 400 }, (_, n) => String.fromCodePoint(0x4e00 + n)).join('');
+  type(text);
+  await waitFor('the last letter', async () => [...(await typed())].length >= 400);
+  expect(await typed()).toBe(text);
+});
+
+test('clicks whose press and release come at once are clicks', async () => {
+  const running = async () => (await run('pgrep -x xfe')) !== '';
+  for (let n = 0; n < 5; n++) {
+    send({ t: 'ptr', x: 300, y: 300, mask: 0 });
+    // The panel's button for files, in a screen of 800 × 600.
+    for (const mask of [0, 1, 0]) send({ t: 'ptr', x: 100, y: 582, mask });
+    await waitFor('the file manager', running);
+    await run('pkill -x xfe');
+    await waitFor('its end', async () => !(await running()));
+  }
+});

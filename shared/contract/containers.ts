@@ -1,0 +1,176 @@
+import { z } from 'zod';
+import { iso } from '../runtime/times.ts';
+import { WebhookUrl } from './webhook-target.ts';
+
+export const CONTAINER_STATES = [
+  'requested',
+  'starting',
+  'running',
+  'paused',
+  'stopping',
+  'stopped',
+  'failed',
+  'lost',
+] as const;
+export type ContainerState = (typeof CONTAINER_STATES)[number];
+
+/** States that a desktop never leaves. */
+export const ENDED_CONTAINER_STATES = ['stopped', 'failed', 'lost'] as const;
+export const hasEnded = (state: ContainerState): boolean =>
+  (ENDED_CONTAINER_STATES as readonly string[]).includes(state);
+
+/** Why a desktop that does not run can't be used now, and what to do about it. */
+export function notRunning(state: ContainerState): string {
+  if (hasEnded(state)) return `The desktop is ${state} and won't run again: start another.`;
+  if (state === 'stopping') return 'The desktop is stopping: start another.';
+  if (state === 'paused') return 'The desktop is paused: ask again when it has been resumed.';
+  return `The desktop is ${state}: ask again when it runs.`;
+}
+
+/** Why a desktop was stopped that nobody asked to stop: its time to live was over, or nobody used it for `idleSeconds`. */
+export const EndReason = z.enum(['expired', 'idle']);
+export type EndReason = z.infer<typeof EndReason>;
+
+/** Names that the loader, the shell or the image rely on: a caller can't set them. */
+const RESERVED_ENV =
+  /^(LD_.*|PATH|HOME|USER|LOGNAME|HOSTNAME|SHELL|PWD|IFS|ENV|BASH.*|SHELLOPTS|PS4|PROMPT_COMMAND|TMPDIR|TERM|LANG|LC_.*|HOSTALIASES|TINI_.*|DISPLAY|XAUTHORITY|XDG_.*|DBUS_.*|GCONV_PATH|LOCPATH|NLSPATH|MALLOC_.*|GLIBC_TUNABLES|PERL5?(OPT|LIB|DB)?|PYTHON.*|NODE_.*|GTK_.*|QT_.*|WW_.*|WARMWIND_.*|RFB_.*|SCREEN_.*)$/;
+
+const Env = z
+  .record(
+    z
+      .string()
+      .max(64)
+      .regex(/^[A-Z_][A-Z0-9_]*$/, 'use a name of A-Z, 0-9 and _, not starting with a digit')
+      .refine((name) => !RESERVED_ENV.test(name), 'this name is reserved: choose another'),
+    z
+      .string()
+      .max(4096)
+      .refine((value) => !value.includes('\0'), 'must not contain NUL'),
+  )
+  .refine((env) => Object.keys(env).length <= 64, 'at most 64 variables');
+
+/**
+ * The body of `POST /containers/start`. Everything is optional; an unknown field is refused. What this deployment
+ * offers (images, networks, GPUs) is checked by the edge against its configuration.
+ */
+export const StartContainer = z
+  .strictObject({
+    image: z
+      .string()
+      .min(1)
+      .max(64)
+      .optional()
+      .describe('Name of an image that this deployment offers; its first one if left out.'),
+    /** Pixels. */
+    width: z.number().int().min(320).max(3840).default(1280).describe('Width of the screen, pixels.'),
+    height: z.number().int().min(240).max(2160).default(720).describe('Height of the screen, pixels.'),
+    /** Seconds after which the desktop is stopped, counted from its start. */
+    ttlSeconds: z
+      .number()
+      .int()
+      .min(10)
+      .max(86_400)
+      .default(3600)
+      .describe('Seconds after which the desktop is stopped, counted from its start.'),
+    idleSeconds: z
+      .number()
+      .int()
+      .min(10)
+      .max(86_400)
+      .optional()
+      .describe(
+        'Seconds without a viewer or a call, such as a screenshot, after which the desktop is stopped.',
+      ),
+    memoryMb: z.number().int().min(128).max(16_384).default(512).describe('Memory of the desktop, MB.'),
+    cpus: z.number().min(0.1).max(16).default(1).describe('CPUs that it may use.'),
+    gpus: z
+      .number()
+      .int()
+      .min(0)
+      .max(8)
+      .default(0)
+      .describe('No host gives desktops a GPU yet: more than 0 is answered 400.'),
+    env: Env.default({}).describe('Environment variables of its programs.'),
+    network: z.enum(['none', 'egress']).default('none').describe('`egress` where this deployment offers it.'),
+    name: z
+      .string()
+      .regex(
+        /^[A-Za-z0-9][A-Za-z0-9 _.-]{0,62}$/,
+        'use 1-63 letters, digits, spaces, _ . or -, starting with a letter or digit',
+      )
+      .optional()
+      .describe('A label; it need not be unique.'),
+    snapshot: z
+      .string()
+      .min(1)
+      .max(64)
+      .optional()
+      .describe('No snapshots can be taken yet: every name is answered 404.'),
+    webhookUrl: WebhookUrl.optional().describe('Address that is called when the run begins and ends.'),
+  })
+  .meta({ id: 'StartContainer' });
+export type StartContainer = z.infer<typeof StartContainer>;
+
+/** What the worker needs to create the desktop: a start request with the image resolved to a Docker reference. */
+export type ContainerSpec = Omit<StartContainer, 'image' | 'name' | 'snapshot' | 'webhookUrl'> & {
+  image: string;
+};
+
+/** A desktop as its owner sees it. Times are ISO 8601 in UTC. */
+export const Container = z
+  .object({
+    id: z.string().describe('Id of the container.'),
+    name: z.string().describe('The label that its start gave.'),
+    state: z.enum(CONTAINER_STATES).describe('`paused` does not occur yet.'),
+    image: z.string().describe('Name of its image.'),
+    width: z.number().int().describe('Width of the screen, pixels.'),
+    height: z.number().int().describe('Height of the screen, pixels.'),
+    host: z.string().optional().describe('The host that it was assigned to.'),
+    incarnation: z
+      .number()
+      .int()
+      .describe(
+        'How often it was assigned to a host: as `If-Match: "<incarnation>"` it names this one alone.',
+      ),
+    createdAt: z.iso.datetime().describe('When its start was accepted, in UTC.'),
+    startedAt: z.iso.datetime().optional().describe('When it was running, in UTC.'),
+    expiresAt: z.iso.datetime().optional().describe('When its time to live ends, in UTC.'),
+    endedAt: z.iso.datetime().optional().describe('When it ended, in UTC.'),
+    /** Why it was stopped, when nobody asked for that. */
+    endReason: EndReason.optional().describe('Why it was stopped, where no request asked for that.'),
+    /** The job that started it. */
+    jobId: z.string().describe('The job that started it.'),
+  })
+  .meta({ id: 'Container' });
+export type Container = z.infer<typeof Container>;
+
+/** Redis hash → the owner's view. `undefined` when there is no such record. */
+export function containerFromRecord(record: Record<string, string>): Container | undefined {
+  if (!record.id) return undefined;
+  return {
+    id: record.id,
+    name: record.name ?? '',
+    state: record.state as ContainerState,
+    image: record.image ?? '',
+    width: Number(record.width),
+    height: Number(record.height),
+    ...(record.host ? { host: record.host } : {}),
+    incarnation: Number(record.fence ?? 0),
+    createdAt: iso(record.createdAt),
+    ...(record.startedAt ? { startedAt: iso(record.startedAt) } : {}),
+    ...(record.expiresAt ? { expiresAt: iso(record.expiresAt) } : {}),
+    ...(record.endedAt ? { endedAt: iso(record.endedAt) } : {}),
+    ...endReasonOf(record),
+    jobId: record.jobId ?? '',
+  };
+}
+
+/** A record of before reasons were kept has none: what was stopped after its time to live was stopped for that. */
+function endReasonOf({ state, endReason, endedAt, expiresAt }: Record<string, string>): {
+  endReason?: EndReason;
+} {
+  const { data } = EndReason.safeParse(endReason);
+  if (data) return { endReason: data };
+  const expired = state === 'stopped' && endedAt && expiresAt && Number(endedAt) >= Number(expiresAt);
+  return expired ? { endReason: 'expired' } : {};
+}

@@ -1,0 +1,221 @@
+import { sql } from 'drizzle-orm';
+import {
+  bigint,
+  date,
+  doublePrecision,
+  index,
+  integer,
+  json,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  uniqueIndex,
+} from 'drizzle-orm/pg-core';
+
+import { type ContainerState, ENDED_CONTAINER_STATES, type EndReason } from '../../contract/containers.ts';
+import { type JobError, type JobKind, type JobState, TERMINAL_JOB_STATES } from '../../contract/jobs.ts';
+
+/**
+ * The ledger: what was acknowledged and what became of it, in PostgreSQL. Times have the milliseconds of Redis, so that
+ * a record and its row are the same fact. There are no foreign keys: rows of one story may arrive in any order.
+ */
+const time = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' });
+
+/** A list of states as SQL; an index can have no parameters. */
+const listed = (states: readonly string[]) => sql.raw(`(${states.map((state) => `'${state}'`).join(', ')})`);
+
+/** One row a job: its latest run. */
+export const jobs = pgTable(
+  'jobs',
+  {
+    id: text('id').primaryKey(),
+    userId: text('user_id').notNull(),
+    kind: text('kind').$type<JobKind>().notNull(),
+    state: text('state').$type<JobState>().notNull(),
+    run: integer('run').notNull(),
+    fence: integer('fence').notNull(),
+    attemptsMade: integer('attempts_made').notNull(),
+    queue: text('queue').notNull(),
+    /** Of the run in its queue, see `PRIORITY_CLASS`; and the class it was made of. */
+    priority: integer('priority').notNull().default(0),
+    priorityClass: integer('priority_class').notNull().default(5),
+    /** How long one attempt may take, ms; 0 for the usual. */
+    timeoutMs: integer('timeout_ms').notNull().default(0),
+    /** Where its owner wants to be told; '' for nowhere. */
+    webhookUrl: text('webhook_url').notNull().default(''),
+    /** The desktop it is about; '' for work without one. */
+    containerId: text('container_id').notNull(),
+    /** All that it creates, when they are several; the first of them is `containerId`. */
+    containerIds: json('container_ids').$type<string[]>(),
+    requestId: text('request_id').notNull(),
+    result: json('result').$type<unknown>(),
+    error: json('error').$type<JobError>(),
+    createdAt: time('created_at').notNull(),
+    startedAt: time('started_at'),
+    finishedAt: time('finished_at'),
+  },
+  (t) => [
+    index('jobs_by_user').on(t.userId, t.createdAt, t.id),
+    index('jobs_by_user_state').on(t.userId, t.state, t.createdAt, t.id),
+    index('jobs_by_user_kind').on(t.userId, t.kind, t.createdAt, t.id),
+    index('jobs_open').on(t.createdAt, t.id).where(sql`${t.finishedAt} is null`),
+    index('jobs_finished').on(t.finishedAt).where(sql`${t.finishedAt} is not null`),
+  ],
+);
+
+/** What jobs work on, where that is too large for their rows: the request of an inference. Goes with its job. */
+export const jobInputs = pgTable('job_inputs', {
+  jobId: text('job_id').primaryKey(),
+  userId: text('user_id').notNull(),
+  input: text('input').notNull(),
+});
+
+/** Every change of every run, once. `seq` is unique within the run. */
+export const jobChanges = pgTable(
+  'job_changes',
+  {
+    jobId: text('job_id').notNull(),
+    run: integer('run').notNull(),
+    seq: text('seq').notNull(),
+    userId: text('user_id').notNull(),
+    state: text('state').$type<JobState>().notNull(),
+    fence: integer('fence').notNull(),
+    attemptsMade: integer('attempts_made').notNull(),
+    at: time('at').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.jobId, t.run, t.seq] }),
+    uniqueIndex('job_changes_one_end')
+      .on(t.jobId, t.run)
+      .where(sql`${t.state} in ${listed(TERMINAL_JOB_STATES)}`),
+  ],
+);
+
+/** One row a desktop. */
+export const containers = pgTable(
+  'containers',
+  {
+    id: text('id').primaryKey(),
+    userId: text('user_id').notNull(),
+    name: text('name').notNull(),
+    state: text('state').$type<ContainerState>().notNull(),
+    image: text('image').notNull(),
+    width: integer('width').notNull(),
+    height: integer('height').notNull(),
+    /** `ContainerSpec`, from which it is started again when Redis has lost it; '{}' once it has ended. */
+    spec: json('spec').$type<unknown>().notNull(),
+    /** The job that starts it. */
+    jobId: text('job_id').notNull(),
+    /** Where it is placed: host, the host's boot id, and the placement's fence. */
+    host: text('host').notNull(),
+    boot: text('boot').notNull(),
+    fence: integer('fence').notNull(),
+    /** The engine's container that it is, see `workers/containers/spec.ts`; '' while it has none. */
+    instanceId: text('instance_id').notNull().default(''),
+    error: json('error').$type<JobError>(),
+    createdAt: time('created_at').notNull(),
+    startedAt: time('started_at'),
+    expiresAt: time('expires_at'),
+    endedAt: time('ended_at'),
+    /** Why it was stopped, when nobody asked for that. */
+    endReason: text('end_reason').$type<EndReason>(),
+  },
+  (t) => [
+    index('containers_by_user').on(t.userId, t.createdAt, t.id),
+    index('containers_by_user_state').on(t.userId, t.state, t.createdAt, t.id),
+    index('containers_open').on(t.createdAt, t.id).where(sql`${t.endedAt} is null`),
+    index('containers_by_instance').on(t.instanceId),
+    index('containers_ended').on(t.endedAt).where(sql`${t.endedAt} is not null`),
+  ],
+);
+
+/** Every change of every desktop, once. */
+export const containerChanges = pgTable(
+  'container_changes',
+  {
+    containerId: text('container_id').notNull(),
+    seq: text('seq').notNull(),
+    userId: text('user_id').notNull(),
+    state: text('state').$type<ContainerState>().notNull(),
+    host: text('host').notNull(),
+    fence: integer('fence').notNull(),
+    at: time('at').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.containerId, t.seq] }),
+    uniqueIndex('container_changes_one_end')
+      .on(t.containerId)
+      .where(sql`${t.state} in ${listed(ENDED_CONTAINER_STATES)}`),
+  ],
+);
+
+/** What a volume is for: `screen` holds the socket of a container's screen. */
+export type VolumeKind = 'screen';
+export type VolumeState = 'present' | 'removed';
+
+/**
+ * One row a volume on an engine, from before it is made until its host has removed it. A table of its own, as a volume may
+ * outlive its container, or have none: homes and snapshots will.
+ */
+export const volumes = pgTable(
+  'volumes',
+  {
+    /** That of the instance that it was made with. */
+    id: text('id').primaryKey(),
+    userId: text('user_id').notNull(),
+    /** '' for one that belongs to no container. */
+    containerId: text('container_id').notNull(),
+    host: text('host').notNull(),
+    kind: text('kind').$type<VolumeKind>().notNull(),
+    state: text('state').$type<VolumeState>().notNull(),
+    /** The most that it may hold. */
+    sizeBytes: bigint('size_bytes', { mode: 'number' }).notNull(),
+    createdAt: time('created_at').notNull(),
+    removedAt: time('removed_at'),
+  },
+  (t) => [
+    index('volumes_present_by_host').on(t.host).where(sql`${t.removedAt} is null`),
+    index('volumes_removed').on(t.removedAt).where(sql`${t.removedAt} is not null`),
+  ],
+);
+
+/** What an `Idempotency-Key` was used for, as SHA-256; remembered for `ENDED_RECORD_TTL_MS`. */
+export const idempotencyKeys = pgTable(
+  'idempotency_keys',
+  {
+    userId: text('user_id').notNull(),
+    keyHash: text('key_hash').notNull(),
+    requestHash: text('request_hash').notNull(),
+    jobId: text('job_id').notNull(),
+    containerId: text('container_id').notNull(),
+    createdAt: time('created_at').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.userId, t.keyHash] }),
+    index('idempotency_keys_by_time').on(t.createdAt),
+    index('idempotency_keys_by_job').on(t.jobId),
+  ],
+);
+
+/** What a user used on one day (UTC), of all that has ended. Outlives the rows it was counted from. */
+export const usageDays = pgTable(
+  'usage_days',
+  {
+    userId: text('user_id').notNull(),
+    day: date('day', { mode: 'string' }).notNull(),
+    jobs: integer('jobs').notNull(),
+    queueSeconds: doublePrecision('queue_seconds').notNull(),
+    runSeconds: doublePrecision('run_seconds').notNull(),
+    desktopSeconds: doublePrecision('desktop_seconds').notNull(),
+    inputTokens: bigint('input_tokens', { mode: 'number' }).notNull(),
+    outputTokens: bigint('output_tokens', { mode: 'number' }).notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.userId, t.day] })],
+);
+
+/** One row, renewed every second by the fleet: how far behind a replica is. */
+export const heartbeat = pgTable('heartbeat', {
+  id: integer('id').primaryKey(),
+  at: time('at').notNull(),
+});

@@ -1,0 +1,259 @@
+import { type ContainerState, EndReason, hasEnded } from '../../contract/containers.ts';
+import { JobError } from '../../contract/jobs.ts';
+import { parseJson } from '../../runtime/json.ts';
+import { runScript } from '../../runtime/node/script.ts';
+import { keys } from '../keys.ts';
+import { recordPlacement } from '../ledger/placements.ts';
+import { type ContainerRow, containerRow } from '../ledger/rows.ts';
+import { ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
+import type { ContainerRef } from '../refs.ts';
+import { assignContainer, changeContainer, unassignContainer } from '../scripts/container.lua.ts';
+import type { ContainerEnd, ContainerUpdate, JobEvents } from './job-events.ts';
+import { LedgerUnavailableError } from './ledger.ts';
+import type { RecordStore } from './store.ts';
+import type { UnpublishedEnds } from './unpublished.ts';
+
+export type { ContainerRef };
+
+/**
+ * A container's record as workers need it; times in ms. `host`, `boot` and `instanceId` are empty while it is not placed.
+ * `fence` is its incarnation: it rises with each placement, and stays while a new worker process of its host keeps it.
+ */
+export type DesktopRecord = {
+  userId: string;
+  containerId: string;
+  state: ContainerState;
+  fence: number;
+  host: string;
+  boot: string;
+  /** The engine's instance that it is: see `workers/containers/spec.ts`. Empty also when an earlier release placed it. */
+  instanceId: string;
+  width: number;
+  height: number;
+  expiresAt: number | undefined;
+  /** The job that starts it, and the one that stops it. */
+  jobId: string;
+  stopJobId: string;
+  /** `ContainerSpec` as JSON. */
+  spec: string;
+  /** Why it failed. */
+  error: JobError | undefined;
+  /** Why it is being stopped, or was, when nobody asked for that. */
+  endReason: EndReason | undefined;
+};
+
+/** By whom and as what a container is placed; `fence` is the one that was read. */
+export type Placing = { fence: number; host: string; boot: string; instanceId: string };
+
+export type Placement =
+  | { verdict: 'ok'; fence: number }
+  | { verdict: 'taken'; state: ContainerState; host: string; boot: string; fence: number }
+  | { verdict: 'gone' };
+
+/** A desktop's change of state under its placement's `fence`; `from` lists the states it may be in now (default: any). */
+export type ContainerChange = { fence: number; from?: ContainerState[] } & (
+  | { to: 'requested' | 'lost' }
+  | { to: 'stopping' | 'stopped'; reason?: EndReason | undefined }
+  | { to: 'running'; startedAt: number; expiresAt: number; width: number; height: number }
+  | { to: 'failed'; error: JobError | undefined }
+);
+export type ContainerVerdict = 'ok' | 'refused' | 'gone';
+
+/** What becomes of desktops: see `Records`. */
+export class DesktopRecords {
+  readonly #store: RecordStore;
+  readonly #events: JobEvents;
+  readonly #unpublished: UnpublishedEnds;
+
+  constructor(store: RecordStore, events: JobEvents, unpublished: UnpublishedEnds) {
+    this.#store = store;
+    this.#events = events;
+    this.#unpublished = unpublished;
+  }
+
+  /** A desktop's record, `undefined` when there is none. */
+  async get(ref: ContainerRef): Promise<DesktopRecord | undefined> {
+    const { userId, containerId } = ref;
+    const read = () => this.#store.redis.hgetall(keys.container(userId, containerId));
+    let f = await read();
+    if (!f.state && (await this.#store.recallContainer(ref))) f = await read();
+    if (!f.state) return undefined;
+    return {
+      userId,
+      containerId,
+      state: f.state as ContainerState,
+      fence: Number(f.fence),
+      host: f.host ?? '',
+      boot: f.boot ?? '',
+      instanceId: f.instanceId ?? '',
+      width: Number(f.width),
+      height: Number(f.height),
+      expiresAt: f.expiresAt ? Number(f.expiresAt) : undefined,
+      jobId: f.jobId ?? '',
+      stopJobId: f.stopJobId ?? '',
+      spec: f.spec ?? '',
+      error: f.error ? parseJson(JobError, f.error) : undefined,
+      endReason: EndReason.safeParse(f.endReason).data,
+    };
+  }
+
+  /**
+   * A host takes a desktop, before it creates anything: it stands in the host's own set first, so that whatever a dying
+   * worker leaves behind is found; then in the record, where `fence` (the one that was read) lets one of two hosts win;
+   * then in the ledger, which knows of placements that Redis may have forgotten. Rejects with `LedgerAway`, the place
+   * given up again, when the ledger does not say so in time.
+   */
+  async assign(ref: ContainerRef, placing: Placing): Promise<Placement> {
+    const { host, boot } = placing;
+    const { redis } = this.#store;
+    await this.#store.ofHost(host, (key) => redis.sadd(key, member(ref)));
+    const args = { ...placing, ttlMs: OPEN_RECORD_TTL_MS };
+    const answer = await this.#known(ref, () => runScript(redis, assignContainer, ref, args));
+    if (answer[0] === 'gone') return { verdict: 'gone' };
+    if (answer[0] === 'taken') {
+      const [verdict, state, takenHost, takenBoot, takenFence] = answer;
+      return { verdict, state, host: takenHost, boot: takenBoot, fence: Number(takenFence) };
+    }
+    const assigned = Number(answer[1]);
+    const against = await this.#recordAssignment(ref, assigned, boot);
+    if (against) {
+      await this.#store.restoreContainer(against, Math.max(assigned, against.fence) + 1);
+      const { state, host: knownHost, boot: knownBoot, fence: knownFence } = against;
+      return { verdict: 'taken', state, host: knownHost, boot: knownBoot, fence: knownFence };
+    }
+    await this.#events.starting(ref, assigned);
+    return { verdict: 'ok', fence: assigned };
+  }
+
+  /**
+   * Changes a desktop's state and publishes it; `requested` gives its place up without an event. An end is noted before
+   * it is recorded and until its room has it: no job is delivered again for a desktop that ends without one.
+   * @param before what must have been told first
+   */
+  async change(
+    ref: ContainerRef,
+    change: ContainerChange,
+    before?: () => Promise<unknown>,
+  ): Promise<ContainerVerdict> {
+    const ended = hasEnded(change.to);
+    const fields: (string | number)[] = ['state', change.to];
+    if (change.to === 'requested') fields.push('host', '', 'boot', '', 'instanceId', '');
+    if (change.to === 'running') {
+      fields.push('startedAt', change.startedAt, 'expiresAt', change.expiresAt);
+    }
+    if (change.to === 'failed' && change.error) fields.push('error', JSON.stringify(change.error));
+    if (ended) fields.push('endedAt', Date.now());
+    if ('reason' in change && change.reason) fields.push('endReason', change.reason);
+    const { userId, containerId: id } = ref;
+    const note = ended ? await this.#unpublished.add({ kind: 'container', userId, id }) : undefined;
+    const verdict = await this.#changed(ref, change.fence, change.from, ended, fields);
+    // One that had ended before may still be unpublished: its note stays.
+    if (verdict !== 'ok') return verdict;
+    await before?.();
+    const published = await this.#events.container(ref, change.fence, change);
+    if (note && published) await this.#unpublished.remove(note);
+    return verdict;
+  }
+
+  /**
+   * Publishes the end of a desktop, as far as the realtime Redis answers now.
+   * @returns `open` when it has not ended
+   */
+  async publishEnd(ref: ContainerRef): Promise<'published' | 'unpublished' | 'open'> {
+    const record = await this.get(ref);
+    if (!record) return 'published';
+    const end = endOf(record);
+    if (!end) return 'open';
+    return (await this.#events.containerEndedNow(ref, end)) ? 'published' : 'unpublished';
+  }
+
+  /** Says again what a lost worker may not have said: a running desktop has started, an ended one has ended. */
+  async republish(record: DesktopRecord): Promise<void> {
+    const update = updateOf(record);
+    if (update) await this.#events.container(record, record.fence, update);
+  }
+
+  /** A live desktop counts against its owner's quota, and its record is kept, as long as this is said. */
+  async touch(ref: ContainerRef, fence: number): Promise<ContainerVerdict> {
+    return this.#changed(ref, fence, undefined, false, []);
+  }
+
+  /** Desktops that were ever placed on a host and are not yet forgotten. */
+  async ofHost(host: string): Promise<ContainerRef[]> {
+    const members = await this.#store.ofHost(host, (key) => this.#store.redis.smembers(key));
+    return members.map((text) => {
+      const slash = text.lastIndexOf('/');
+      return { userId: text.slice(0, slash), containerId: text.slice(slash + 1) };
+    });
+  }
+
+  async forget(host: string, ref: ContainerRef): Promise<void> {
+    await this.#store.ofHost(host, (key) => this.#store.redis.srem(key, member(ref)));
+  }
+
+  /** Puts a desktop's record back, with its place on its host, unless Redis knows as much. → was it needed? */
+  restore(row: ContainerRow): Promise<boolean> {
+    return this.#store.restoreContainer(row);
+  }
+
+  /** → the row that speaks against the placement */
+  async #recordAssignment(ref: ContainerRef, fence: number, boot: string): Promise<ContainerRow | undefined> {
+    const { ledger, redis } = this.#store;
+    if (!ledger) return undefined;
+    try {
+      const record = await redis.hgetall(keys.container(ref.userId, ref.containerId));
+      if (record.fence !== `${fence}`) throw new LedgerUnavailableError('the placement is forgotten or over');
+      const row = containerRow(ref.userId, record);
+      return await ledger.run((db) => recordPlacement(db, row, new Date()));
+    } catch (error) {
+      await runScript(redis, unassignContainer, ref, { fence, boot });
+      throw error;
+    }
+  }
+
+  async #changed(
+    ref: ContainerRef,
+    fence: number,
+    from: ContainerState[] | undefined,
+    ended: boolean,
+    fields: (string | number)[],
+  ): Promise<ContainerVerdict> {
+    const args = {
+      fence,
+      from: from?.join(',') ?? '',
+      ttlMs: ended ? ENDED_RECORD_TTL_MS : OPEN_RECORD_TTL_MS,
+      until: ended ? ('' as const) : Date.now() + OUTSTANDING_MS,
+      maxChanges: this.#store.maxChanges,
+    };
+    const change = () => this.#store.change(ref.userId, changeContainer, ref, args, fields);
+    // A record with an older fence than the caller's has been forgotten in part.
+    const [verdict] = await this.#known(ref, change, ([answer, , known]) =>
+      answer === 'refused' ? Number(known) < fence : answer === 'gone',
+    );
+    return verdict;
+  }
+
+  async #known<T extends [string, ...unknown[]]>(
+    ref: ContainerRef,
+    work: () => Promise<T>,
+    forgotten = (answer: T): boolean => answer[0] === 'gone',
+  ): Promise<T> {
+    const answer = await work();
+    if (!forgotten(answer) || !(await this.#store.recallContainer(ref))) return answer;
+    return work();
+  }
+}
+
+/** What its state says of a desktop, if there is something that watchers must have heard. */
+function updateOf(record: DesktopRecord): ContainerUpdate | undefined {
+  const { state, width, height, expiresAt = 0 } = record;
+  return state === 'running' ? { to: state, expiresAt, width, height } : endOf(record);
+}
+
+function endOf({ state, error, endReason }: DesktopRecord): ContainerEnd | undefined {
+  if (state === 'failed') return { to: state, error };
+  if (state === 'stopped') return { to: state, reason: endReason };
+  return state === 'lost' ? { to: state } : undefined;
+}
+
+const member = ({ userId, containerId }: ContainerRef): string => `${userId}/${containerId}`;

@@ -1,0 +1,189 @@
+import type { EndReason } from '../../contract/containers.ts';
+import type { JobError } from '../../contract/jobs.ts';
+import { createsContainers } from '../../contract/registry.ts';
+import { type StoredEvent, terminalEvent } from '../../contract/rooms.ts';
+import { iso } from '../../runtime/times.ts';
+import { type ContainerRef, containersOf, type JobRef } from '../refs.ts';
+import type { Append, Subject } from './event-log.ts';
+import type { Publisher } from './publisher.ts';
+import type { JobEnd } from './records.ts';
+
+/** What is told of a desktop that entered a state; times in ms. */
+export type ContainerUpdate =
+  | { to: 'requested' }
+  | { to: 'stopping'; reason?: EndReason | undefined }
+  | { to: 'running'; expiresAt: number; width: number; height: number }
+  | { to: 'paused' | 'resumed'; at: number }
+  | ContainerEnd;
+/** Only these end a room: their token is that of the end. */
+export type ContainerEnd =
+  | { to: 'lost' }
+  | { to: 'stopped'; reason?: EndReason | undefined }
+  | { to: 'failed'; error: JobError | undefined };
+
+/**
+ * Tells rooms what the records say. Every event that matters comes once by its token, so saying it again is harmless: who
+ * dies between a record and its event is made up for by whoever meets the run next.
+ */
+export class JobEvents {
+  readonly #publisher: Publisher;
+
+  constructor(publisher: Publisher) {
+    this.#publisher = publisher;
+  }
+
+  /** A run waits, and the desktop it asks for is wanted. */
+  async queued(ref: JobRef): Promise<void> {
+    await Promise.all([this.#job(ref, [queuedEvent(ref)]), this.#requested(ref)]);
+  }
+
+  async active(ref: JobRef, fence: number, attempt: number): Promise<void> {
+    const event: StoredEvent = { type: 'job.active', ...now(ref), data: { ...ofJob(ref), attempt } };
+    const active = { event, token: `active:${ref.run}:${fence}` };
+    await Promise.all([this.#job(ref, [queuedEvent(ref), active], fence), this.#requested(ref)]);
+  }
+
+  /** @param seq rises within the fence; an older one is dropped */
+  progress(ref: JobRef, fence: number, seq: number, percent: number, message?: string): Promise<void> {
+    const data = { ...ofJob(ref), percent, ...(message ? { message } : {}) };
+    return this.#job(ref, [{ event: { type: 'job.progress', ...now(ref), data }, seq }], fence);
+  }
+
+  /** @param seq rises within the fence, with those of progress */
+  output(ref: JobRef, fence: number, seq: number, text: string, attempt: number): Promise<void> {
+    const event: StoredEvent = { type: 'job.output', ...now(ref), data: { ...ofJob(ref), text, attempt } };
+    return this.#job(ref, [{ event, seq, private: true }], fence);
+  }
+
+  retrying(
+    ref: JobRef,
+    fence: number,
+    data: { error: JobError; attemptsMade: number; delayMs: number },
+  ): Promise<void> {
+    const event: StoredEvent = { type: 'job.retrying', ...now(ref), data: { ...ofJob(ref), ...data } };
+    return this.#job(ref, [{ event, token: `retrying:${ref.run}:${fence}` }], fence);
+  }
+
+  /**
+   * @param fence of the last holder of the run
+   * @returns whether the room's log has it
+   */
+  ended(ref: JobRef, end: JobEnd, fence: number): Promise<boolean> {
+    return this.#publisher.publish(subjectOf(ref), [endEvent(ref, end, fence)]);
+  }
+
+  /** Like {@link ended}, but nothing is kept for later. */
+  endedNow(ref: JobRef, end: JobEnd, fence: number): Promise<boolean> {
+    return this.#publisher.append(subjectOf(ref), [endEvent(ref, end, fence)]);
+  }
+
+  /** A host has taken the desktop. */
+  async starting(ref: ContainerRef, fence: number): Promise<void> {
+    const event: StoredEvent = { type: 'container.starting', time: iso(Date.now()), data: ofContainer(ref) };
+    await this.#container(ref, event, `starting:${fence}`, fence);
+  }
+
+  /**
+   * A desktop that gives its place up (`requested`) does so without an event.
+   * @returns whether the room's log has it
+   */
+  async container(ref: ContainerRef, fence: number, update: ContainerUpdate): Promise<boolean> {
+    const time = iso(Date.now());
+    const data = ofContainer(ref);
+    switch (update.to) {
+      case 'requested':
+        return true;
+      case 'running': {
+        const { width, height, expiresAt } = update;
+        const started = { ...data, width, height, expiresAt: iso(expiresAt) };
+        const event: StoredEvent = { type: 'container.started', time, data: started };
+        return this.#container(ref, event, `started:${fence}`, fence);
+      }
+      case 'stopping': {
+        const event: StoredEvent = {
+          type: 'container.stopping',
+          time,
+          data: { ...data, ...because(update) },
+        };
+        return this.#container(ref, event, 'stopping');
+      }
+      case 'paused':
+      case 'resumed': {
+        const event: StoredEvent = { type: `container.${update.to}`, time, data };
+        return this.#container(ref, event, `${update.to}:${fence}:${update.at}`, fence);
+      }
+      default:
+        return this.#publisher.publish(containerSubject(ref), [containerEnd(ref, update)]);
+    }
+  }
+
+  /** The end of a desktop, of which nothing is kept for later. @returns whether the room's log has it */
+  containerEndedNow(ref: ContainerRef, end: ContainerEnd): Promise<boolean> {
+    return this.#publisher.append(containerSubject(ref), [containerEnd(ref, end)]);
+  }
+
+  /** A container is requested before anything else of it is published. */
+  async #requested(ref: JobRef): Promise<void> {
+    if (!createsContainers(ref.kind)) return;
+    await Promise.all(
+      containersOf(ref).map((container) => {
+        const time = iso(Date.now());
+        const event: StoredEvent = { type: 'container.requested', time, data: ofContainer(container) };
+        return this.#container(container, event, 'requested');
+      }),
+    );
+  }
+
+  async #job(ref: JobRef, events: Append[], fence?: number): Promise<void> {
+    await this.#publisher.publish(subjectOf(ref), events, fence);
+  }
+
+  #container(ref: ContainerRef, event: StoredEvent, token: string, fence?: number): Promise<boolean> {
+    return this.#publisher.publish(containerSubject(ref), [{ event, token }], fence);
+  }
+}
+
+const containerSubject = ({ userId, containerId }: ContainerRef): Subject => ({
+  userId,
+  room: `container:${containerId}`,
+});
+
+const ofContainer = ({ containerId }: ContainerRef) => ({ containerId });
+
+const because = ({ reason }: { reason?: EndReason | undefined }) => (reason ? { reason } : {});
+
+const containerEnd = (ref: ContainerRef, end: ContainerEnd): Append => ({
+  event: containerEndEvent(ref, end),
+  token: 'end:container',
+});
+
+function containerEndEvent(ref: ContainerRef, end: ContainerEnd): StoredEvent {
+  const time = iso(Date.now());
+  const data = ofContainer(ref);
+  switch (end.to) {
+    case 'stopped':
+      return { type: 'container.stopped', time, data: { ...data, ...because(end) } };
+    case 'failed':
+      return { type: 'container.failed', time, data: { ...data, error: end.error } };
+    case 'lost':
+      return { type: 'container.lost', time, data };
+  }
+}
+
+const subjectOf = ({ userId, jobId }: JobRef): Subject => ({ userId, room: `job:${jobId}` });
+const now = ({ run }: JobRef) => ({ run, time: iso(Date.now()) });
+const ofJob = ({ jobId, kind, containerId }: JobRef) => ({ jobId, kind, containerId });
+
+const endEvent = (ref: JobRef, end: JobEnd, fence: number): Append => ({
+  event:
+    end.state === 'completed'
+      ? { type: 'job.completed', ...now(ref), data: { ...ofJob(ref), result: end.result ?? null } }
+      : { type: terminalEvent(end.state), ...now(ref), data: { ...ofJob(ref), error: end.error } },
+  token: `end:${ref.run}`,
+  seq: fence,
+});
+
+const queuedEvent = (ref: JobRef): Append => ({
+  event: { type: 'job.queued', ...now(ref), data: ofJob(ref) },
+  token: `queued:${ref.run}`,
+});

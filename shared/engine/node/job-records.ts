@@ -1,0 +1,221 @@
+import type { JobError } from '../../contract/jobs.ts';
+import { keys, recordPrefixes } from '../keys.ts';
+import { type JobRow, jobRecord } from '../ledger/rows.ts';
+import { ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../records.ts';
+import { containersOf, type JobRef } from '../refs.ts';
+import { changeJob, claimJob } from '../scripts/job.lua.ts';
+import { type EndedRun, endedRuns, type JobEnd } from './ended-runs.ts';
+import type { JobEvents } from './job-events.ts';
+import { JobReader } from './job-reader.ts';
+import type { RecordStore } from './store.ts';
+import type { UnpublishedEnds } from './unpublished.ts';
+
+export type { JobRef };
+/** `timeoutMs`: how long an attempt may take, `undefined` for the usual. */
+export type Claim =
+  | { verdict: 'ok'; fence: number; timeoutMs: number | undefined }
+  | { verdict: 'ended' | 'stale' | 'gone' };
+export type JobChange = 'ok' | 'ended' | 'stale' | 'gone';
+
+/** Who is told of runs beside their rooms; what it is told twice it must do once. */
+export type Notify = (update: RunUpdate) => Promise<void>;
+export type RunUpdate = {
+  ref: JobRef;
+  /** Its owner wants to be told by webhook. */
+  webhook: boolean;
+  /** When it happened, ms. */
+  at: number;
+  /** Attempts that have ended. */
+  attemptsMade: number;
+  end: JobEnd | undefined;
+};
+
+/** What becomes of jobs: see `Records`. */
+export class JobRecords extends JobReader {
+  readonly #events: JobEvents;
+  readonly #unpublished: UnpublishedEnds;
+  readonly #notify: Notify;
+
+  constructor(store: RecordStore, events: JobEvents, unpublished: UnpublishedEnds, notify: Notify) {
+    super(store);
+    this.#events = events;
+    this.#unpublished = unpublished;
+    this.#notify = notify;
+  }
+
+  /** A run was seen in its queue: what its submission reserved counts from now on, and it is told that it waits. */
+  async queued(ref: JobRef): Promise<void> {
+    if (ref.run > 1) await this.#publishEndsUpTo(ref, ref.run - 1);
+    await Promise.all([this.#confirm(ref), this.#events.queued(ref)]);
+  }
+
+  /** Takes a run: `active` under a new fence. `attemptsMade` counts the attempts that have ended. */
+  async claim(ref: JobRef, attemptsMade: number): Promise<Claim> {
+    const now = Date.now();
+    const { maxChanges } = this.store;
+    const until = now + OUTSTANDING_MS;
+    const args = {
+      run: ref.run,
+      now,
+      attemptsMade,
+      openTtlMs: OPEN_RECORD_TTL_MS,
+      until,
+      maxChanges,
+      containerPrefix: recordPrefixes(ref.userId).container,
+    };
+    const answer = await this.#known(ref, () => this.store.change(ref.userId, claimJob, ref, args));
+    if (answer[0] !== 'ok') return { verdict: answer[0] };
+    const [, value, timeoutMs, webhook, ends] = answer;
+    const fence = Number(value);
+    if (ends) await this.#publishEndsUpTo(ref, ref.run - 1);
+    // Nothing waits for this: what is told later comes after it, and a run that is taken again is told so again.
+    void this.#events.active(ref, fence, attemptsMade + 1);
+    await this.#notify({ ref, webhook: webhook === '1', at: now, attemptsMade, end: undefined });
+    return { verdict: 'ok', fence, timeoutMs: Number(timeoutMs) || undefined };
+  }
+
+  /** @param seq rises within the fence; an older one is dropped */
+  async progress(
+    ref: JobRef,
+    fence: number,
+    seq: number,
+    percent: number,
+    message?: string,
+  ): Promise<JobChange> {
+    const verdict = await this.#changed(ref, fence, OPEN_RECORD_TTL_MS, ['progress', percent]);
+    if (verdict === 'ok') await this.#events.progress(ref, fence, seq, percent, message);
+    return verdict;
+  }
+
+  /** A piece of a run's output. `seq` is counted with that of `progress`; `attempt` counts from 1. */
+  async output(ref: JobRef, fence: number, seq: number, text: string, attempt: number): Promise<void> {
+    await this.#events.output(ref, fence, seq, text, attempt);
+  }
+
+  /** An attempt failed and another follows after `delayMs` or so. */
+  async retry(
+    ref: JobRef,
+    fence: number,
+    attemptsMade: number,
+    error: JobError,
+    delayMs: number,
+  ): Promise<JobChange> {
+    const fields = ['state', 'delayed', 'attemptsMade', attemptsMade];
+    const verdict = await this.#changed(ref, fence, OPEN_RECORD_TTL_MS, fields);
+    if (verdict === 'ok') await this.#events.retrying(ref, fence, { error, attemptsMade, delayMs });
+    return verdict;
+  }
+
+  /** The run waits again, no attempt spent; `queue` when it has moved to another one. */
+  async requeue(ref: JobRef, fence: number | undefined, queue?: string): Promise<JobChange> {
+    const fields = ['state', 'queued', ...(queue ? ['queue', queue] : [])];
+    return this.#changed(ref, fence, OPEN_RECORD_TTL_MS, fields);
+  }
+
+  /** The run's one end. Without `fence` for who acts for a dead holder. The first end stands and is told (again). */
+  async end(ref: JobRef, end: JobEnd, fence?: number, attemptsMade?: number): Promise<JobChange> {
+    const at = Date.now();
+    const fields: (string | number)[] = ['state', end.state, 'finishedAt', at];
+    if (attemptsMade !== undefined) fields.push('attemptsMade', attemptsMade);
+    if (end.state === 'completed') {
+      fields.push('progress', 100);
+      if (end.result !== undefined) fields.push('result', JSON.stringify(end.result));
+    } else if (end.error) {
+      fields.push('error', JSON.stringify(end.error));
+    }
+    const answer = await this.#change(ref, fence, ENDED_RECORD_TTL_MS, fields);
+    if (answer[0] === 'ok') {
+      const [, webhook, last, made] = answer;
+      const ended = { ref, end, fence: Number(last), queue: '', at, attemptsMade: Number(made) };
+      await this.#publishEnd(ended, webhook === '1');
+    }
+    if (answer[0] === 'ended') await this.republishEnds(ref);
+    return answer[0];
+  }
+
+  /** Publishes the recorded ends of this run and of those before it, which a retry may have overtaken. */
+  async republishEnds(ref: JobRef): Promise<void> {
+    await this.#publishEndsUpTo(ref, ref.run);
+  }
+
+  /** Publishes every recorded end of a job, as far as the realtime Redis answers now. @returns whether its room has them */
+  async publishEnds(userId: string, jobId: string): Promise<boolean> {
+    for (const { ref, end, fence } of (await this.endedRuns(userId, jobId)) ?? []) {
+      if (!(await this.#events.endedNow(ref, end, fence))) return false;
+    }
+    return true;
+  }
+
+  /** Makes sure that what the ledger has of an ended run was told, whatever Redis has forgotten of it. */
+  async publishRecordedEnds(row: JobRow): Promise<void> {
+    const webhook = row.webhookUrl !== '';
+    for (const run of endedRuns(row.userId, jobRecord(row))) {
+      if (row.startedAt) {
+        const at = row.startedAt.getTime();
+        await this.#notify({ ref: run.ref, webhook, at, attemptsMade: 0, end: undefined });
+      }
+      await this.#publishEnd(run, webhook);
+    }
+  }
+
+  /** Puts a job's record back, unless Redis knows as much. → was it needed? */
+  restore(row: JobRow): Promise<boolean> {
+    return this.store.restoreJob(row);
+  }
+
+  /** What was reserved for a moment counts as outstanding, if it still counts at all, and its records are kept. */
+  async #confirm(ref: JobRef): Promise<void> {
+    const until = Date.now() + OUTSTANDING_MS;
+    const { redis } = this.store;
+    const { userId, jobId } = ref;
+    await Promise.all([
+      redis.zadd(keys.openJobs(userId), 'XX', until, jobId),
+      redis.pexpire(keys.job(userId, jobId), OPEN_RECORD_TTL_MS, 'GT'),
+      ...containersOf(ref).flatMap(({ containerId }) => [
+        redis.zadd(keys.openContainers(userId), 'XX', until, containerId),
+        redis.pexpire(keys.container(userId, containerId), OPEN_RECORD_TTL_MS, 'GT'),
+      ]),
+    ]);
+  }
+
+  async #changed(
+    ref: JobRef,
+    fence: number | undefined,
+    ttlMs: number,
+    fields: (string | number)[],
+  ): Promise<JobChange> {
+    const [verdict] = await this.#change(ref, fence, ttlMs, fields);
+    return verdict;
+  }
+
+  #change(ref: JobRef, fence: number | undefined, ttlMs: number, fields: (string | number)[]) {
+    const args = { fence, run: ref.run, ttlMs, maxChanges: this.store.maxChanges };
+    return this.#known(ref, () => this.store.change(ref.userId, changeJob, ref, args, fields));
+  }
+
+  async #publishEnd({ ref, end, fence, at, attemptsMade }: EndedRun, webhook: boolean): Promise<void> {
+    const [published] = await Promise.all([
+      this.#events.ended(ref, end, fence),
+      this.#notify({ ref, webhook, at, attemptsMade, end }),
+    ]);
+    if (!published) await this.#unpublished.add({ kind: 'job', userId: ref.userId, id: ref.jobId });
+  }
+
+  /** Publishes the recorded ends up to and including that of run `last`. */
+  async #publishEndsUpTo({ userId, jobId }: JobRef, last: number): Promise<void> {
+    const record = await this.store.redis.hgetall(keys.job(userId, jobId));
+    for (const ended of endedRuns(userId, record)) {
+      if (ended.ref.run <= last) await this.#publishEnd(ended, Boolean(record.webhookUrl));
+    }
+  }
+
+  /** Once more with the record from the ledger, when Redis has none. */
+  async #known<T extends [string, ...unknown[]]>(
+    { userId, jobId }: JobRef,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const answer = await work();
+    if (answer[0] !== 'gone' || !(await this.store.recallJob(userId, jobId))) return answer;
+    return work();
+  }
+}

@@ -1,0 +1,37 @@
+import type { Redis } from 'ioredis';
+import { DesktopRecords } from './container-records.ts';
+import { JobEvents } from './job-events.ts';
+import { JobRecords, type Notify } from './job-records.ts';
+import type { Ledger } from './ledger.ts';
+import type { Publisher } from './publisher.ts';
+import { RecordStore } from './store.ts';
+import { UnpublishedEnds } from './unpublished.ts';
+
+export type * from './container-records.ts';
+export type * from './ended-runs.ts';
+export type * from './job-records.ts';
+export type * from './standing.ts';
+
+/**
+ * The one module that records what becomes of jobs and desktops: first the record in the queue Redis, by a script that
+ * refuses the stale and keeps the change for the ledger in the same step; then the event of it. A record that Redis has
+ * lost comes back from the ledger before anything is decided without it; while the ledger is away such a call rejects
+ * with `LedgerAway`.
+ */
+export class Records {
+  readonly jobs: JobRecords;
+  readonly desktops: DesktopRecords;
+  readonly unpublished: UnpublishedEnds;
+
+  /**
+   * @param redis the queue Redis, a patient connection for workers
+   * @param notify is told when a run is taken for the first time, and of its end
+   */
+  constructor(redis: Redis, publisher: Publisher, ledger?: Ledger, notify: Notify = async () => {}) {
+    const store = new RecordStore(redis, ledger);
+    const events = new JobEvents(publisher);
+    this.unpublished = new UnpublishedEnds(redis);
+    this.jobs = new JobRecords(store, events, this.unpublished, notify);
+    this.desktops = new DesktopRecords(store, events, this.unpublished);
+  }
+}

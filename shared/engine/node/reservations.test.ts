@@ -1,0 +1,111 @@
+import fc from 'fast-check';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startRedis, type TestRedis } from '../../../infra/quality/testing/redis.ts';
+import { newId } from '../../contract/ids.ts';
+import type { Capacity, Reservation, ResourceVector } from '../../contract/resources.ts';
+import { keys } from '../keys.ts';
+import { Reservations } from './reservations.ts';
+
+let redis: TestRedis;
+let connections: Redis[];
+let hosts: Reservations[];
+beforeAll(async () => {
+  redis = await startRedis();
+  connections = Array.from({ length: 4 }, () => new Redis(redis.url));
+  hosts = connections.map((connection) => new Reservations(connection));
+});
+afterAll(async () => {
+  for (const connection of connections) connection.disconnect();
+  await redis.stop();
+});
+
+const CAPACITY: Capacity = { memoryMb: 1000, containers: 4, gpus: 1 };
+const reservation = (host: string, containerId: string, more: Partial<ResourceVector>): Reservation => ({
+  containerId,
+  host,
+  vector: { memoryMb: 100, cpus: 1, diskMb: 0, gpus: 0, containers: 1, ...more },
+  at: Date.now(),
+});
+const sums = (all: Iterable<Reservation>) => {
+  const sum = { memoryMb: 0, containers: 0, gpus: 0 };
+  for (const { vector } of all) {
+    for (const name of ['memoryMb', 'containers', 'gpus'] as const) sum[name] += vector[name];
+  }
+  return sum;
+};
+const fits = ({ memoryMb, containers, gpus }: ReturnType<typeof sums>) =>
+  memoryMb <= 1000 && containers <= 4 && gpus <= 1;
+
+const steps = fc.array(
+  fc.record({
+    host: fc.nat({ max: 3 }),
+    action: fc.constantFrom('take' as const, 'take' as const, 'release' as const),
+    memoryMb: fc.constantFrom(100, 250, 300, 600, 1100),
+    gpus: fc.constantFrom(0, 0, 0, 1),
+    of: fc.nat({ max: 5 }),
+  }),
+  { maxLength: 40 },
+);
+
+test('whatever hosts of one machine reserve and release at the same time, it never gives more than it has', async () => {
+  await fc.assert(
+    fc.asyncProperty(steps, async (all) => {
+      const machine = newId();
+      const took = new Set<string>();
+      const lists = await Promise.all(
+        all.map(async ({ host, action, memoryMb, gpus, of }) => {
+          const own = hosts[host];
+          if (!own) throw new Error('no such host');
+          const instance = `${host}-${of}`;
+          if (action === 'release') await own.release(machine, [instance]);
+          else {
+            const wanted = reservation(`host-${host}`, `container-${of}`, { memoryMb, gpus });
+            if (await own.take({ machine, instance, reservation: wanted }, CAPACITY)) took.add(instance);
+          }
+          return own.list(machine);
+        }),
+      );
+      for (const list of lists) expect(fits(sums(list.values()))).toBe(true);
+      // What is left is a part of what was taken, and a request that fits into the rest gets it.
+      const left = await new Reservations(redis.client).list(machine);
+      for (const instance of left.keys()) expect(took).toContain(instance);
+      const used = sums(left.values());
+      const next = reservation('host-9', 'container-9', { memoryMb: 1000 - used.memoryMb });
+      const room = used.containers < 4;
+      const last = { machine, instance: 'last', reservation: next };
+      expect(await new Reservations(redis.client).take(last, CAPACITY)).toBe(room);
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test('a host that reserves again for a container gives back what it had reserved for it, another host does not', async () => {
+  const machine = newId();
+  const [own] = hosts;
+  if (!own) throw new Error('no host');
+  const large = (host: string) => reservation(host, 'c1', { memoryMb: 600 });
+  expect(await own.take({ machine, instance: 'i1', reservation: large('a') }, CAPACITY)).toBe(true);
+  expect(await own.take({ machine, instance: 'i2', reservation: large('b') }, CAPACITY)).toBe(false);
+  expect(await own.take({ machine, instance: 'i3', reservation: large('a') }, CAPACITY)).toBe(true);
+  expect([...(await own.list(machine)).keys()]).toEqual(['i3']);
+  // What is taken already is recorded even where it does not fit.
+  await own.keep({ machine, instance: 'i4', reservation: large('b') });
+  expect([...(await own.list(machine)).keys()].sort()).toEqual(['i3', 'i4']);
+});
+
+test('a host that is lost keeps nothing reserved, others of its machine do', async () => {
+  const machine = newId();
+  const [own] = hosts;
+  if (!own) throw new Error('no host');
+  const published = JSON.stringify({ machine, capacity: CAPACITY });
+  await redis.client.hset(keys.hostResources(), 'a', published, 'b', published);
+  for (const host of ['a', 'b']) {
+    const wanted = reservation(host, `of-${host}`, {});
+    await own.take({ machine, instance: `i-${host}`, reservation: wanted }, CAPACITY);
+  }
+  await own.forgetHost('a');
+  await own.forgetHost('unheard-of');
+  expect([...(await own.list(machine)).keys()]).toEqual(['i-b']);
+  expect(await redis.client.hkeys(keys.hostResources())).toEqual(['b']);
+});

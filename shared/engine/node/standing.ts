@@ -1,0 +1,31 @@
+import { z } from 'zod';
+import type { JobKind, JobState } from '../../contract/jobs.ts';
+import { parseJson } from '../../runtime/json.ts';
+
+/** A job's latest run: its container ('' without one), and the fence of its last holder. */
+export type RunStatus = {
+  kind: JobKind;
+  state: JobState;
+  run: number;
+  fence: number;
+  containerId: string;
+  /** All that it creates, when they are several. */
+  containerIds?: string[];
+};
+
+/** The fields of a job's record that tell its standing. */
+export const STATUS_FIELDS = ['state', 'run', 'fence', 'containerId', 'kind', 'containerIds'] as const;
+
+/** A standing from those fields; `undefined` when there is no record. */
+export function statusFromRecord(fields: (string | null)[] | undefined): RunStatus | undefined {
+  const [state, run, fence, containerId, kind, containerIds] = fields ?? [];
+  if (!state) return undefined;
+  return {
+    kind: kind as JobKind,
+    state: state as JobState,
+    run: Number(run),
+    fence: Number(fence),
+    containerId: containerId ?? '',
+    ...(containerIds ? { containerIds: parseJson(z.array(z.string()), containerIds) } : {}),
+  };
+}

@@ -1,8 +1,0 @@
-import { defineConfig } from 'drizzle-kit';
-
-/** `npm run migration -- --name <what>` writes the next migration from `schema.ts`. */
-export default defineConfig({
-  dialect: 'postgresql',
-  schema: './shared/ledger/schema.ts',
-  out: './shared/ledger/migrations',
-});
