@@ -5,14 +5,16 @@ import type { TicketClaims } from '@warmwind/shared/contract/tickets';
 import { type Known, readRecord } from '../rooms/records.ts';
 
 /**
- * The desktop that a ticket opens. Throws `not_found` alike for what is another's, what does not exist and what a share
- * link is not for; `unavailable` while what would know is away.
+ * Reads the container that a ticket opens.
+ *
+ * @throws ApiError `not_found` when the container does not exist, belongs to another user, or is not the one
+ * of the share link; `unavailable` when its record cannot be read
  */
 export async function openDesktop(known: Known, ticket: TicketClaims, id: string): Promise<Container> {
   return (await openPlacement(known, ticket, id)).container;
 }
 
-/** The same with its incarnation: how often it was placed on a host. */
+/** As {@link openDesktop}, with the container's incarnation. */
 export async function openPlacement(
   known: Known,
   ticket: TicketClaims,
@@ -21,7 +23,7 @@ export async function openPlacement(
   const closed = !isId(id) || (ticket.containerId !== undefined && ticket.containerId !== id);
   if (closed) throw notFound();
   const record = await readRecord(known, 'container', ticket.sub, id).catch((): never => {
-    throw new ApiError('unavailable', 'The desktop cannot be looked up now: try again in a moment.', {
+    throw new ApiError('unavailable', 'The desktop cannot be read now. Try again in a moment.', {
       retryAfterMs: 1000,
     });
   });
@@ -30,11 +32,16 @@ export async function openPlacement(
   return { container, incarnation: Number(record.fence ?? 0) };
 }
 
-/** How a desktop has ended, `undefined` when it has not. Rejects when what would know is away. */
+/**
+ * Reads how a desktop ended.
+ *
+ * @returns its terminal state, `unknown` when it has no record, or `undefined` while it has not ended
+ * @throws when the record cannot be read
+ */
 export async function endedState(known: Known, owner: string, id: string): Promise<string | undefined> {
   const container = containerFromRecord(await readRecord(known, 'container', owner, id));
   if (!container) return 'unknown';
   return hasEnded(container.state) ? container.state : undefined;
 }
 
-const notFound = () => new ApiError('not_found', 'There is no such desktop for this ticket: check its id.');
+const notFound = () => new ApiError('not_found', 'This ticket opens no desktop with this id. Check the id.');

@@ -15,10 +15,10 @@ const nameOf = (holder: Holder | null) =>
   holder?.type === 'agent' ? `agent ${holder.credential}` : (holder?.viewerId ?? 'free');
 const bytes = (n: number) => Buffer.alloc(n);
 
-/** A server that speaks the relay's protocol and also does what a relay never should. */
+/** A server that speaks the relay's protocol and can also break it. */
 let io: Server;
 let relay: Socket | undefined;
-/** What the client sent: events with their first argument. */
+/** The events that the client sent, with their first argument. */
 let sent: [event: string, data: Record<string, unknown>][];
 /** The answer to the next `vnc:watch`. */
 let watching: { viewerId: string; holder: Holder | null };
@@ -46,7 +46,7 @@ afterEach(async () => {
 
 const sentOf = (event: string) => sent.flatMap(([name, data]) => (name === event ? [data] : []));
 
-/** A viewer that is let in, and all that it is given. */
+/** A viewer that is admitted, and all that it receives. */
 async function watch(options: Partial<WatchOptions> = {}) {
   const seen: string[] = [];
   let joined = 0;
@@ -67,7 +67,7 @@ async function watch(options: Partial<WatchOptions> = {}) {
 test.each([
   ['a frame is missing', 1, 3],
   ['a frame is of another epoch', 2, 2],
-])('when %s the client asks for a refresh once, and shows nothing until the key', async (_, epoch, seq) => {
+])('when %s, the client requests one refresh and shows nothing until the keyframe', async (_, epoch, seq) => {
   const { seen } = await watch();
   relay?.emit('vnc:key', ID, 1, 0, 800, 600, bytes(100));
   relay?.emit('vnc:frame', ID, 1, 1, bytes(1));
@@ -81,7 +81,7 @@ test.each([
   expect(sentOf('vnc:refresh')).toEqual([{ containerId: ID }]);
 });
 
-test('a frame that comes twice is shown once, and asks for nothing', async () => {
+test('a frame that arrives twice is shown once and requests no refresh', async () => {
   const { seen } = await watch();
   relay?.emit('vnc:key', ID, 1, 0, 800, 600, bytes(100));
   for (const seq of [1, 1, 0, 2]) relay?.emit('vnc:frame', ID, 1, seq, bytes(seq + 1));
@@ -92,37 +92,37 @@ test('a frame that comes twice is shown once, and asks for nothing', async () =>
 });
 
 test.each([
-  ['which is still in its name, is taken back', ADA, [{ containerId: ID, action: 'take' }]],
-  ['which another has by now, is left to them', BOB, []],
-  ['which an agent has by now, is left to it', AGENT, []],
-  ['which is free by now, is left free', null, []],
-])('control that was held at a relay that died, %s', async (_, holder, expected) => {
+  ['is taken again while the client is still its holder', ADA, [{ containerId: ID, action: 'take' }]],
+  ['is left to another viewer that holds it by then', BOB, []],
+  ['is left to an agent that holds it by then', AGENT, []],
+  ['stays free when it is free by then', null, []],
+])('control that was held at a relay that died %s', async (_, holder, expected) => {
   const { seen, joined } = await watch();
   relay?.emit('vnc:control', { containerId: ID, holder: ADA });
   await waitFor('control', () => seen.at(-1) === 'control: v1, mine');
   watching = { viewerId: 'v2', holder };
   relay?.conn.close();
   await waitFor('the new connection', () => joined() === 2);
-  // Answered after whatever the client sent as it joined.
+  // The client acknowledges this frame after all that it sent as it joined.
   relay?.emit('vnc:key', ID, 1, 0, 800, 600, bytes(2 ** 18));
   await waitFor('a later message', () => sentOf('vnc:ack').length > 0);
   expect(sentOf('vnc:control')).toEqual(expected);
   expect(seen).toContain(`gone: ${DISCONNECTED}`);
 });
 
-test('an agent in control is no viewer, whatever its credential is called', async () => {
+test('an agent in control is not taken for a viewer whose id equals its credential', async () => {
   const { seen } = await watch();
   for (const holder of [ADA, AGENT]) relay?.emit('vnc:control', { containerId: ID, holder });
   await waitFor('the loss', () => seen.at(-1) === 'control: agent v1');
 });
 
-test('a holder from a relay that names no types is read as before', async () => {
+test('a holder without a type, from an older relay, is read as a viewer', async () => {
   const { seen } = await watch();
   relay?.emit('vnc:control', { containerId: ID, holder: { viewerId: 'v1', userId: 'ada' } });
   await waitFor('control', () => seen.at(-1) === 'control: v1, mine');
 });
 
-test('a viewer from whom control is taken is told, and does not take it back by itself', async () => {
+test('a viewer that loses control is notified and does not take it again after a reconnect', async () => {
   const { seen, joined } = await watch();
   for (const holder of [ADA, BOB]) relay?.emit('vnc:control', { containerId: ID, holder });
   await waitFor('the loss', () => seen.at(-1) === 'control: v9');
@@ -145,7 +145,7 @@ test('the longest text for the clipboard is sent, and a longer one throws and se
   expect(sentOf('vnc:input')).toEqual([{ containerId: ID, input: { t: 'cut', text: longest } }]);
 });
 
-test('a text that was copied in the desktop is passed on, and one that is too long is named so', async () => {
+test('a text copied in the desktop is passed on, and one that is too long is reported', async () => {
   const texts: string[] = [];
   await watch({ onClipboard: (text) => texts.push(text), onClipboardTooLarge: () => texts.push('too long') });
   relay?.emit('vnc:cut', { containerId: ID, text: 'copied' });
@@ -155,7 +155,7 @@ test('a text that was copied in the desktop is passed on, and one that is too lo
   expect(texts).toEqual(['copied', 'too long']);
 });
 
-test('input while the relay is not reached is reported as dropped, and is not sent later', async () => {
+test('input while the relay is unreachable is reported as dropped and is not sent later', async () => {
   const dropped: InputDropped[] = [];
   const { screen, seen, joined } = await watch({ onDropped: (notice) => dropped.push(notice) });
   relay?.conn.close();
@@ -164,6 +164,6 @@ test('input while the relay is not reached is reported as dropped, and is not se
   expect(dropped).toMatchObject([{ containerId: ID, reason: 'disconnected', count: 1 }]);
   await waitFor('the new connection', () => joined() === 2);
   screen.input({ t: 'key', keysym: 0x62, down: true });
-  await waitFor('what is pressed then', () => sentOf('vnc:input').length > 0);
+  await waitFor('the input after the reconnect', () => sentOf('vnc:input').length > 0);
   expect(sentOf('vnc:input')).toMatchObject([{ input: { keysym: 0x62 } }]);
 });

@@ -32,7 +32,7 @@ const type = ({ socket }: Watcher, containerId: string, input: object) =>
   socket.emit('vnc:input', { containerId, input });
 const control = ({ socket }: Watcher, containerId: string, action: string, more: object = {}) =>
   socket.timeout(5000).emitWithAck('vnc:control', { containerId, action, ...more });
-/** All that this client sent before has been dealt with. */
+/** Resolves when the relay has handled all that this client sent before. */
 const settled = ({ socket }: Watcher) => socket.timeout(5000).emitWithAck('unsubscribe', { room: 'job:x' });
 /** Has `watcher` received that `viewer` holds control? */
 const holds = (watcher: Watcher, viewer: Watcher) =>
@@ -48,7 +48,7 @@ const inputs = [
   { t: 'cut', text: 'text' },
   { t: 'resize', w: 800, h: 600 },
 ];
-/** Each kind of ticket, and what it may do: its first input takes control, it may request and take control. */
+/** Each kind of ticket. `sends`: its input takes free control. `takes`: it may take control from a holder. */
 const tickets = [
   { who: "the owner's control ticket", options: { mode: 'control' }, sends: true, takes: true },
   { who: 'a link to control', options: { mode: 'control', shared: true }, sends: true, takes: false },
@@ -57,7 +57,7 @@ const tickets = [
 ] as const;
 
 test.each(tickets)(
-  '$who sends exactly what it may while nobody holds control',
+  '$who sends exactly what it may while control is free',
   async ({ options, sends, takes }) => {
     const { url, id, host } = await desktop();
     const viewer = await watch(world, url, id, options);
@@ -79,7 +79,7 @@ test.each(tickets)(
 );
 
 test.each(tickets)(
-  '$who reaches nothing while another holds control, but for the owner who takes it',
+  '$who reaches nothing while another holds control, unless it is the owner and takes control',
   async ({ options, sends, takes }) => {
     const { url, id, host } = await desktop();
     const holder = await watch(world, url, id, { mode: 'control' });
@@ -147,7 +147,7 @@ test('malformed, foreign and unwatched inputs reach nothing', async () => {
   expect(await present(id)).toBeNull();
 });
 
-test('moves of the pointer are thinned to the newest, and never overtake a button or a key', async () => {
+test('only the newest move of the pointer is sent, and none overtakes a button or a key', async () => {
   const { url, id, host } = await desktop();
   const viewer = await watch(world, url, id, { mode: 'control' });
   await control(viewer, id, 'request');
@@ -172,7 +172,7 @@ test.each(tickets.filter(({ sends }) => sends))(
       await host.settled();
       const before = host.inputs().length;
       expect(await control(viewer, id, 'release')).toEqual({ ok: true, holder: null });
-      // Its keyboard repeats what is still pressed.
+      // The keyboard repeats the key that is still pressed.
       type(viewer, id, deliberate);
       for (const n of upTo(20))
         type(viewer, id, { t: 'ptr', x: n, y: n, mask: 'mask' in deliberate ? 1 : 0 });
@@ -214,7 +214,7 @@ test('a holder keeps control while it sends input, and loses it when it is idle'
   await waitFor('the other to hold it', () => holds(holder, other));
 }, 90_000);
 
-test('a guest asks for control, its owner and the holder are notified on every node, and the owner grants it', async () => {
+test('when a guest requests control, owner and holder are notified, and only the owner grants it', async () => {
   const { urls, url, id, host } = await desktop(2);
   const holder = await watch(world, url, id, { mode: 'control', shared: true });
   const guest = await watch(world, urls[1] ?? '', id, { mode: 'control', shared: true });
@@ -228,7 +228,7 @@ test('a guest asks for control, its owner and the holder are notified on every n
   expect(await control(guest, id, 'request')).toEqual({ ok: true, holder: named(holder) });
   await waitFor('the request', () => [owner, holder].every(({ requests }) => requests.length === 1));
   expect([...owner.requests, ...holder.requests]).toEqual([named(guest), named(guest)]);
-  // Again at once is not passed on again.
+  // A second request at once notifies no viewer again.
   await control(guest, id, 'request');
 
   const grant = { viewerId: guest.viewerId };
@@ -244,7 +244,7 @@ test('a guest asks for control, its owner and the holder are notified on every n
   }
   expect((await present(id)).viewerId).toBe(holder.viewerId);
   expect(await control(owner, id, 'grant', grant)).toEqual({ ok: true, holder: named(guest) });
-  await waitFor('the guest to know', () => holds(guest, guest));
+  await waitFor('the guest to hold control', () => holds(guest, guest));
   type(holder, id, key(2));
   await settled(holder);
   type(guest, id, key(3));
@@ -254,7 +254,7 @@ test('a guest asks for control, its owner and the holder are notified on every n
   expect([guest, ...looking].flatMap(({ requests }) => requests)).toEqual([]);
 });
 
-test('an agent holds control until it expires or the owner takes it; viewers see it and reach nothing', async () => {
+test('an agent holds control until it expires or the owner takes it', async () => {
   const { url, id, host } = await desktop();
   const agent: Holder = { type: 'agent', userId: 'ann', credential: 'key-1' };
   const owner = await watch(world, url, id, { mode: 'control' });
@@ -262,14 +262,16 @@ test('an agent holds control until it expires or the owner takes it; viewers see
   const act = (...asked: ['look' | 'request' | 'release', Holder]) =>
     actOnControl(world.realtime.client, id, ...asked);
   expect(await act('request', agent)).toMatchObject({ changed: true, holder: agent });
-  await waitFor('the viewers to know', () => [owner, guest].every(({ holders }) => holders.length === 1));
+  await waitFor('the viewers to be notified', () =>
+    [owner, guest].every(({ holders }) => holders.length === 1),
+  );
   expect([...owner.holders, ...guest.holders]).toEqual([agent, agent]);
   expect(await control(guest, id, 'request')).toEqual({ ok: true, holder: agent });
   type(guest, id, key(1));
   await waitFor('the notice', () => guest.dropped.length === 1);
   expect(guest.dropped).toMatchObject([{ reason: 'not_holder', holder: agent }]);
 
-  // Renewed and released by the same credential of the same user alone.
+  // Only the same credential of the same user renews and releases control.
   await world.realtime.client.pexpire(screenKeys.control(id), 1000);
   for (const other of [
     { ...agent, credential: 'key-2' },
@@ -287,7 +289,7 @@ test('an agent holds control until it expires or the owner takes it; viewers see
   await waitFor('the input', () => host.inputs().length === 1);
 });
 
-test('control that a relay without types has given is held, renewed and released as before', async () => {
+test('control granted by an older relay, without a type, is held, renewed and released', async () => {
   const { url, id } = await desktop();
   const viewer = await watch(world, url, id, { mode: 'control' });
   const given = { viewerId: viewer.viewerId, userId: 'ann', lease: 5 };
@@ -298,7 +300,7 @@ test('control that a relay without types has given is held, renewed and released
   expect(await control(viewer, id, 'release')).toEqual({ ok: true, holder: null });
 });
 
-test('a viewer whose key or button reaches nothing is notified, with who holds control', async () => {
+test('a viewer whose key or button reaches nothing is notified with the holder of control', async () => {
   const { url, id } = await desktop();
   const holder = await watch(world, url, id, { mode: 'control' });
   const guest = await watch(world, url, id, { mode: 'control', shared: true });
@@ -316,14 +318,14 @@ test('a viewer whose key or button reaches nothing is notified, with who holds c
   expect(guest.dropped[0]?.message).toContain('request');
 });
 
-test('every viewer on every node learns who holds control, and the host that it changed', async () => {
+test('every viewer on every node is notified of a new holder, and the host of the change', async () => {
   const { urls, id, host } = await desktop(2);
   const [here, there] = urls.map((url) => watch(world, url, id, { mode: 'control' }));
   const [first, second] = [await here, await there];
   if (!first || !second) throw new Error('no viewers');
   const viewers = [first, second, await watch(world, urls[1] ?? '', id, { shared: true })];
   const reports = (count: number) =>
-    waitFor('all to be told', () => viewers.every(({ holders }) => holders.length === count));
+    waitFor('all to be notified', () => viewers.every(({ holders }) => holders.length === count));
   const named = ({ viewerId }: Watcher) => ({ type: 'viewer', viewerId, userId: 'ann' });
 
   expect(await control(first, id, 'request')).toEqual({ ok: true, holder: named(first) });
@@ -339,7 +341,7 @@ test('every viewer on every node learns who holds control, and the host that it 
   expect(host.received.filter(({ t }) => t === 'control')).toHaveLength(3);
 });
 
-test('a guest who holds control is told from its host', async () => {
+test('a guest that holds control is distinguished from the owner of its link', async () => {
   const { url, id } = await desktop();
   const [guest, owner] = [
     await watch(world, url, id, { mode: 'control', shared: true }),
@@ -347,11 +349,11 @@ test('a guest who holds control is told from its host', async () => {
   ];
   const holder = { type: 'guest', viewerId: guest.viewerId, userId: 'ann', shared: true };
   expect(await control(guest, id, 'request')).toEqual({ ok: true, holder });
-  await waitFor('the owner to be told', () => owner.holders.length === 1);
+  await waitFor('the owner to be notified', () => owner.holders.length === 1);
   expect(owner.holders).toEqual([holder]);
 });
 
-test('leases rise with every change of hands, over a loss of the realtime Redis too', async () => {
+test('leases rise with every new holder, also after the realtime Redis lost its data', async () => {
   const { url, id, host } = await desktop();
   const [a, b] = [
     await watch(world, url, id, { mode: 'control' }),
@@ -366,7 +368,7 @@ test('leases rise with every change of hands, over a loss of the realtime Redis 
   ] as const) {
     if (n === 3) {
       await world.realtime.client.flushall();
-      await waitFor('the loss to be known', () => a.holders.at(-1) === null);
+      await waitFor('the loss to be noticed', () => a.holders.at(-1) === null);
     }
     await control(viewer, id, 'take');
     type(viewer, id, key(n));
@@ -377,7 +379,7 @@ test('leases rise with every change of hands, over a loss of the realtime Redis 
   expect(new Set(leases).size).toBe(4);
 });
 
-test('control is kept as long as its holder lives, and free again soon after it vanished with its node', async () => {
+test('control lasts while its holder is connected, and is free soon after its node was killed', async () => {
   const { url, id } = await desktop();
   const dying = await world.process();
   const holder = await watch(world, dying.url, id, { mode: 'control' });
@@ -398,7 +400,7 @@ test('control is kept as long as its holder lives, and free again soon after it 
   expect(await control(staying, id, 'request')).toMatchObject({ holder: { viewerId: staying.viewerId } });
 });
 
-test('while Redis is away inputs are dropped, and control can be had again after it', async () => {
+test('while Redis is unavailable inputs are dropped, and control is available again afterwards', async () => {
   const { url, id } = await desktop();
   const viewer = await watch(world, url, id, { mode: 'control' });
   await world.realtime.kill();

@@ -9,13 +9,15 @@ import { moveControl } from '@warmwind/shared/engine/scripts/control.lua';
 import { runScript } from '@warmwind/shared/runtime/node/script';
 import type { Redis } from 'ioredis';
 
-/** The control of one desktop as it is known to be: the last lease that there has been, and who holds it if anyone does. */
+/** The last known control of one desktop: its latest lease, and the holder unless control is free. */
 export type ControlState = { lease: number; holder: Control | null };
 
 /**
- * Asks for, takes, releases or looks at the control of a container; its holder renews it with each of them.
- * @param caller its holder, or the one that would be; left out by a mere look
- * @returns the state after it, and whether it changed hands. Rejects while the realtime Redis is away
+ * Requests, takes, releases or reads the control of a container. Every action of the holder renews its lease.
+ *
+ * @param caller the holder or the viewer that wants control; omitted to read only
+ * @returns the control after the action, and whether the holder changed
+ * @throws when the realtime Redis is unavailable
  */
 export async function actOnControl(
   realtime: Redis,
@@ -33,13 +35,16 @@ export async function actOnControl(
   return { changed: changed === 1, lease, holder: holder === '' ? null : holder };
 }
 
-/** @returns a viewer as the holder of control that it is or would be */
+/** @returns the viewer in the form of a holder of control */
 export const asHolder = (viewer: { id: string; userId: string; shared: boolean }): Requester => {
   const { id: viewerId, userId, shared } = viewer;
   return shared ? { type: 'guest', viewerId, userId, shared } : { type: 'viewer', viewerId, userId };
 };
 
-/** Is `next` news to who knows `known`? Of one lease the end comes last; after a loss of Redis nothing is left. */
+/**
+ * Does `next` change the holder of `known`? The end of a lease is its last state. A Redis that lost its data
+ * reports lease 0 without a holder.
+ */
 export const changesHolder = (known: ControlState, next: ControlState): boolean =>
   next.lease > known.lease ||
   (known.holder !== null && next.holder === null && (next.lease === known.lease || next.lease === 0));

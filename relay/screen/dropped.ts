@@ -7,12 +7,12 @@ import {
 import { LIMITS } from '../limits.ts';
 import type { RelaySocket } from '../sockets/socket.ts';
 
-/** Different notices that may wait. */
+/** The most notices that wait at once, one for each desktop and reason. */
 const MAX_WAITING = 64;
 
 type Notice = Omit<InputDropped, 'message'>;
 
-/** Counts which inputs of one socket did not reach their desktops, and notifies it. */
+/** Counts the inputs of one socket that did not reach their desktops, and notifies the socket. */
 export class Dropped {
   readonly #socket: RelaySocket;
   readonly #notices = new Map<string, Notice>();
@@ -26,13 +26,13 @@ export class Dropped {
   add(containerId: string, reason: DroppedReason, holder: Holder | null = null, count = 1): void {
     const name = `${containerId} ${reason}`;
     if (this.#notices.size >= MAX_WAITING && !this.#notices.has(name)) this.send();
-    const earlier = this.#notices.get(name)?.count ?? 0;
-    this.#notices.set(name, { containerId, reason, count: earlier + count, holder });
+    const counted = this.#notices.get(name)?.count ?? 0;
+    this.#notices.set(name, { containerId, reason, count: counted + count, holder });
     const dueMs = this.#sentAt + LIMITS.droppedMs - performance.now();
     this.#timer ??= setTimeout(() => this.send(), Math.max(LIMITS.droppedGatherMs, dueMs));
   }
 
-  /** Sends what has been counted so far. */
+  /** Sends the notices that have been counted so far. */
   send(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -2,16 +2,16 @@ import type { FrameHead } from '@warmwind/shared/contract/screen';
 import { Prebuilt } from '../sockets/prebuilt.ts';
 import type { Wire } from '../sockets/wire.ts';
 
-/** A frame of a screen as the viewers of this node are sent it. */
+/** A frame of a screen, encoded once for all viewers of this node. */
 export class Frame {
   readonly head: FrameHead;
-  /** What it counts for in a viewer's window. */
+  /** Its size in a viewer's window. */
   readonly bytes: number;
-  /** When it came, on the clock of `performance.now()`. */
+  /** When it arrived, on the clock of `performance.now()`, ms. */
   readonly at = performance.now();
   readonly #prebuilt: Prebuilt;
 
-  /** @param args of the event before the binary, its name first */
+  /** @param args the event's name and the arguments before the binary payload */
   constructor(head: FrameHead, args: [string, ...unknown[]], payload: Buffer) {
     this.head = head;
     this.bytes = payload.length;

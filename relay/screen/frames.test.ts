@@ -18,7 +18,7 @@ afterAll(() => world?.stop());
 
 const KEY = 1000;
 
-/** A node, a running desktop of `ann` and its host, which answers with keys of `keyBytes` or not at all. */
+/** A node, a running desktop of `ann` and its host, which sends keyframes of `keyBytes`, or none if null. */
 async function desktop(keyBytes: number | null = KEY) {
   const node = await world.node();
   const id = await world.container('ann', { state: 'running' });
@@ -26,7 +26,7 @@ async function desktop(keyBytes: number | null = KEY) {
   return { node, url: node.url, id, host };
 }
 
-test('frames of every size arrive whole and in order at a stock client', async () => {
+test('frames of every size arrive complete and in order at a stock client', async () => {
   const { url, id, host } = await desktop();
   const viewer = await watch(world, url, id);
   expect(viewer.answer).toMatchObject({ ok: true, mode: 'view', width: 1280, height: 720, holder: null });
@@ -41,7 +41,7 @@ test('frames of every size arrive whole and in order at a stock client', async (
   for (const { seq, bytes } of viewer.seen) expect(bytes.every((byte) => byte === (seq & 255))).toBe(true);
 });
 
-test('who comes late is sent a key of its own, then what follows; the others are not', async () => {
+test('a viewer that joins late is sent a keyframe of its own, then every later frame', async () => {
   const { url, id, host } = await desktop();
   const early = await watch(world, url, id);
   await waitFor('its key', () => early.seen.length === 1);
@@ -55,7 +55,7 @@ test('who comes late is sent a key of its own, then what follows; the others are
   expect(late.story()).toEqual(['key 2', 'frame 3']);
 });
 
-test('who watches before the desktop runs is sent the key when it does; its host is asked once a second', async () => {
+test('a viewer that watches before the desktop runs is sent a keyframe when it does', async () => {
   const node = await world.node();
   const id = await world.container('ann', { state: 'starting' });
   const viewer = await watch(world, node.url, id);
@@ -65,7 +65,7 @@ test('who watches before the desktop runs is sent the key when it does; its host
   expect(host.keyframesRequested()).toBe(1);
 });
 
-test('who acknowledges nothing gets a key and one window, then nothing; then a key of its own', async () => {
+test('a viewer that acknowledges nothing is sent one window, then a keyframe once it acknowledges', async () => {
   const { url, id, host } = await desktop();
   const [stalled, reading] = [await watch(world, url, id, { acks: false }), await watch(world, url, id)];
   await waitFor('both keys', () => stalled.seen.length === 1 && reading.seen.length === 1);
@@ -87,7 +87,7 @@ test('who acknowledges nothing gets a key and one window, then nothing; then a k
   expect(reading.seen.filter(({ kind }) => kind === 'key')).toHaveLength(1);
 });
 
-test('acknowledging frames that were never sent opens no window: frames beyond it are dropped', async () => {
+test('acknowledging frames that were never sent does not widen the window', async () => {
   const { url, id, host } = await desktop();
   const liar = await watch(world, url, id, { acks: false });
   await waitFor('the key', () => liar.seen.length === 1);
@@ -100,12 +100,12 @@ test('acknowledging frames that were never sent opens no window: frames beyond i
     await sleep(1);
   }
   const dropped = await metric(url, 'warmwind_relay_frames_dropped_total');
-  // 30 MB: what the kernels hold, and the window.
+  // Of 30 MB only the buffers of the kernels and the window are sent.
   expect(dropped).toBeGreaterThan(100);
   ws.resume();
 });
 
-test('acknowledgements are taken as the stock client sends them, before anything decodes them; in another form they count as well', async () => {
+test('acknowledgements of the stock client count before they are decoded, and so do other forms', async () => {
   const { node, url, id, host } = await desktop();
   const decoded: unknown[] = [];
   type Connection = { on: (event: 'packet', seen: (packet: { data: unknown }) => void) => void };
@@ -117,12 +117,12 @@ test('acknowledgements are taken as the stock client sends them, before anything
   const acknowledged = async (ack: () => void) => {
     const seen = viewer.seen.length;
     await host.delta(600_000);
-    await waitFor('what fits', () => viewer.seen.length === seen + 1);
+    await waitFor('the frame that fits', () => viewer.seen.length === seen + 1);
     await host.delta(600_000);
     const dropped = await metric(url, 'warmwind_relay_frames_dropped_total');
     await host.delta(600_000);
     await waitFor(
-      'what does not',
+      'the frame that does not fit',
       async () => (await metric(url, 'warmwind_relay_frames_dropped_total')) > dropped,
     );
     ack();
@@ -143,7 +143,7 @@ test('a flood of acknowledgements closes the connection', async () => {
   expect(await metric(url, 'warmwind_relay_inbound_dropped_total{reason="flood"}')).toBe(1);
 });
 
-test('keys are asked for at most three times a second however many lack one, and refreshed on demand', async () => {
+test('at most three keyframes a second are requested, and a viewer can request one once a second', async () => {
   const { url, id, host } = await desktop(null);
   const began = performance.now();
   const viewers = await Promise.all(upTo(8).map(() => watch(world, url, id)));
@@ -162,7 +162,7 @@ test('keys are asked for at most three times a second however many lack one, and
   expect(second.seen).toHaveLength(1);
 });
 
-test('a gap, a new epoch and the end of the stream each cost one key', async () => {
+test('a gap, a new epoch and the end of the stream each cause one keyframe', async () => {
   const { url, id, host } = await desktop();
   const viewer = await watch(world, url, id);
   await waitFor('the key', () => viewer.seen.length === 1);
@@ -181,12 +181,12 @@ test('a gap, a new epoch and the end of the stream each cost one key', async () 
   expect(viewer.gone).toEqual(['the display closed']);
 });
 
-test('a subscriber that was cut off subscribes again, and what was missed meanwhile comes as a key', async () => {
+test('a subscriber that was disconnected subscribes again and catches up by a keyframe', async () => {
   const { url, id, host } = await desktop();
   const viewer = await watch(world, url, id);
   await waitFor('the key', () => viewer.seen.length === 1);
   await world.realtime.client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
-  await waitFor('nobody listens', async () => (await host.delta(100)) === 0);
+  await waitFor('no subscriber', async () => (await host.delta(100)) === 0);
   await waitFor('the key', () => viewer.seen.at(-1)?.seq === host.seq);
   expect(viewer.seen.at(-1)?.kind).toBe('key');
   await host.delta(100);
@@ -194,7 +194,7 @@ test('a subscriber that was cut off subscribes again, and what was missed meanwh
   expect(viewer.seen.at(-1)?.kind).toBe('frame');
 });
 
-test('a node listens to a desktop only while somebody watches there, and forgets who left', async () => {
+test('a node subscribes to a desktop only while a viewer of the node watches it', async () => {
   const { url, id, host } = await desktop();
   expect(await host.listeners()).toBe(0);
   const viewers = [await watch(world, url, id), await watch(world, url, id)];
@@ -202,13 +202,13 @@ test('a node listens to a desktop only while somebody watches there, and forgets
   expect(await metric(url, 'warmwind_relay_viewers')).toBe(2);
   expect(await viewers[0]?.socket.emitWithAck('vnc:unwatch', { containerId: id })).toEqual({ ok: true });
   viewers[1]?.socket.disconnect();
-  await waitFor('nobody to listen', async () => (await host.listeners()) === 0);
+  await waitFor('no subscriber', async () => (await host.listeners()) === 0);
   expect(await metric(url, 'warmwind_relay_viewers')).toBe(0);
   await Promise.all(upTo(10).map(() => watch(world, url, id).then(({ socket }) => socket.disconnect())));
-  await waitFor('nobody to listen', async () => (await host.listeners()) === 0);
+  await waitFor('no subscriber', async () => (await host.listeners()) === 0);
 });
 
-test('watching again begins anew as the same viewer', async () => {
+test('watching again starts with a keyframe, as the same viewer', async () => {
   const { url, id, host } = await desktop();
   const viewer = await watch(world, url, id);
   await waitFor('the key', () => viewer.seen.length === 1);
@@ -219,7 +219,7 @@ test('watching again begins anew as the same viewer', async () => {
   expect(await metric(url, 'warmwind_relay_viewers')).toBe(1);
 });
 
-test("the desktop's clipboard reaches who may control it, not who has a link to view", async () => {
+test("the desktop's clipboard reaches every viewer but a guest who may only view", async () => {
   const { url, id, host } = await desktop();
   const viewers = [
     await watch(world, url, id),
@@ -234,7 +234,7 @@ test("the desktop's clipboard reaches who may control it, not who has a link to 
   await host.publish('cutTooLong', Buffer.alloc(0));
   await host.delta(10);
   await waitFor(
-    'word of a longer one',
+    'the notice of a longer one',
     () => viewers[0]?.clipboards.length === 2 && viewers[1]?.clipboards.length === 2,
   );
   await waitFor('the frame', () => (viewers[2]?.seen.length ?? 0) > before);
@@ -245,18 +245,18 @@ test("the desktop's clipboard reaches who may control it, not who has a link to 
   ]);
 });
 
-test('a desktop that ended while its host was silent is said to be gone, and is watched no longer', async () => {
+test('a desktop that ended without a message of its host is reported as gone', async () => {
   const { url, id, host } = await desktop(null);
   const viewer = await watch(world, url, id);
   await world.queue.client.hset(keys.container('ann', id), { state: 'lost' });
   await waitFor('the end', () => viewer.gone.length === 1, LIMITS.presenceMs * 3);
   expect(viewer.gone).toEqual(['lost']);
-  await waitFor('nobody to listen', async () => (await host.listeners()) === 0);
+  await waitFor('no subscriber', async () => (await host.listeners()) === 0);
   const again = await viewer.socket.emitWithAck('vnc:watch', { containerId: id });
   expect(again).toMatchObject({ ok: false, code: 'conflict' });
 });
 
-test('frames that no version of ours has made are left alone', async () => {
+test('malformed frames are ignored', async () => {
   const { url, id, host } = await desktop();
   const viewer = await watch(world, url, id);
   await waitFor('the key', () => viewer.seen.length === 1);
@@ -268,7 +268,7 @@ test('frames that no version of ours has made are left alone', async () => {
   await waitFor('the frame', () => viewer.seen.length === 2);
 });
 
-test('who is not let in sees nothing: another user, a link to another desktop, an unknown id', async () => {
+test('another user, a link to another desktop and an unknown id are refused as not found', async () => {
   const { url, id } = await desktop();
   const other = await world.container('ann', { state: 'running' });
   const mallory = await watch(world, url, id, { user: 'mallory' });

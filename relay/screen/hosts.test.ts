@@ -27,7 +27,7 @@ const picture = (viewer: Watcher, count = 1) =>
   waitFor('the picture', () => viewer.seen.filter(({ kind }) => kind === 'key').length === count);
 const frozen = (viewer: Watcher) => waitFor('the picture to be frozen', () => viewer.gone.length === 1);
 
-test('a picture at rest is not taken for a frozen one', async () => {
+test('a picture at rest is not reported as frozen', async () => {
   const { url, id } = await desktop();
   const viewer = await watch(world, url, id);
   await picture(viewer);
@@ -35,7 +35,7 @@ test('a picture at rest is not taken for a frozen one', async () => {
   expect([viewer.gone, viewer.story()]).toEqual([[], ['key 0']]);
 });
 
-test('whose host is away is told so without asking, by whatever node, and goes on when it is back', async () => {
+test('viewers are notified when the host leaves, and receive a keyframe when it returns', async () => {
   const { url, id, host } = await desktop();
   const other = await world.node();
   const viewers = [await watch(world, url, id), await watch(world, other.url, id, { shared: true })];
@@ -52,7 +52,7 @@ test('whose host is away is told so without asking, by whatever node, and goes o
   await picture(late);
 });
 
-test('who types while the host is away learns that it was not taken; it is not made up for later', async () => {
+test('input while the host is away is counted as dropped and is not sent later', async () => {
   const { url, id, host } = await desktop();
   const viewer = await watch(world, url, id, { mode: 'control' });
   await picture(viewer);
@@ -72,7 +72,7 @@ test('who types while the host is away learns that it was not taken; it is not m
   expect(back.inputs()[0]?.input).toMatchObject({ keysym: 4 });
 });
 
-test('nothing stays held down: a host that hears again is told to let go before anything new', async () => {
+test('a host that subscribes again is asked to release all keys before it receives new input', async () => {
   const { url, id, host } = await desktop();
   const viewer = await watch(world, url, id, { mode: 'control' });
   await picture(viewer);
@@ -91,14 +91,14 @@ test('nothing stays held down: a host that hears again is told to let go before 
   expect(story).toEqual(['input', 'release', 'input']);
 });
 
-test('viewers are told when their node hears nothing of the realtime Redis, and go on after it', async () => {
+test('viewers are notified when the realtime Redis is lost, and continue when it is back', async () => {
   const { url, id, host } = await desktop();
   const viewer = await watch(world, url, id, { mode: 'control' });
   await picture(viewer);
   await world.realtime.kill();
   await frozen(viewer);
   await world.realtime.restart();
-  await waitFor('the host to be heard by', async () => {
+  await waitFor('a frame of the host', async () => {
     await host.key(1000).catch(() => 0);
     return viewer.seen.at(-1)?.kind === 'key' && viewer.seen.length > 1;
   });

@@ -4,8 +4,10 @@ import type { Redis } from 'ioredis';
 import type { Screen } from './screen.ts';
 
 /**
- * Looks whether the hosts of these desktops hear what they are told: a picture at rest and one whose host is gone look
- * alike otherwise. Rejects while Redis is away.
+ * Checks whether the hosts of these screens are subscribed. Without this check, a screen at rest cannot be
+ * distinguished from one whose host is gone.
+ *
+ * @throws when the realtime Redis is unavailable
  */
 export async function lookAtHosts(realtime: Redis, screens: Screen[]): Promise<void> {
   const counts = await countListeners(

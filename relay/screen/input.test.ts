@@ -35,7 +35,7 @@ test('1,000 keys at once reach the host, in order', async () => {
   expect(viewer.dropped).toEqual([]);
 });
 
-test('of more input than may wait its sender is told how much was dropped, and what was pressed is released', async () => {
+test('input beyond the queue is dropped and reported, and pressed keys are still released', async () => {
   const { host, viewer, send } = await controlled();
   const sent = LIMITS.packetsBurst - 200;
   send(key(0xffe1));
@@ -57,7 +57,7 @@ test('of more input than may wait its sender is told how much was dropped, and w
   expect(viewer.socket.connected).toBe(true);
 });
 
-test('input that is none, or for a screen that is not watched, or whose host is away or drops it, is reported', async () => {
+test('malformed input, input for an unwatched screen and input that the host misses or drops is reported', async () => {
   const { host, viewer, send } = await controlled();
   for (const wrong of [{ t: 'resize', w: 5000, h: 700 }, key(0), { t: 'key' }]) send(wrong);
   for (const n of [1, 2]) viewer.socket.emit('vnc:input', { containerId: 'another', input: key(n) });
@@ -78,7 +78,7 @@ test('input that is none, or for a screen that is not watched, or whose host is 
   expect(viewer.dropped.every(({ containerId, message }) => containerId && message)).toBe(true);
 });
 
-test('what waits when control is released, or the screen is left, reaches nothing and is reported', async () => {
+test('queued input is dropped and reported when control is released or the screen is left', async () => {
   const { id, host, viewer, send } = await controlled();
   const burst = () => {
     for (let n = 0; n < 1000; n++) send(key(0x20 + (n % 90), true));

@@ -13,50 +13,55 @@ import type { Viewer } from './viewer.ts';
 type Move = Extract<ScreenInput, { t: 'ptr' }>;
 type Waiting = {
   input: ScreenInput;
-  /** It pressed a key or button while control was free: it asks for that. */
-  asks: boolean;
+  /** It pressed a key or button while control was free, so it requests control. */
+  requestsControl: boolean;
+  /** It only moves the pointer. */
   moved: boolean;
 };
 
-/** No keyboard holds more keys down. */
+/** The most keys that count as held down; further ones are not tracked. */
 const MAX_PRESSED = 64;
-/** A key that comes down again within this time, without having been released, is repeated by its keyboard, ms. */
+/** A second press of a key that was not released, within this time, is a repeat of the keyboard, ms. */
 const REPEAT_MS = 1500;
-/** A desktop's keymap has room for at least so many letters beyond its layout. */
+/** The least number of characters outside the layout for which a desktop's keymap has room. */
 const LETTERS = 64;
 
 /**
- * What one viewer does, on its way to the host: only while it holds control. A key or button that it presses asks for
- * that when nobody does; moves, repeated keys and releases do not, so that control which was released stays so. Of moves
- * of the pointer only the newest counts; all else keeps its order, and waits while it comes faster than a desktop takes
- * it. The viewer is notified of what is dropped. What was pressed can always be released.
+ * Forwards the input of one viewer to the host while that viewer holds control.
+ *
+ * - A pressed key or button requests control when control is free. Moves, repeated keys and releases do not,
+ *   so that released control stays free.
+ * - Only the newest move of the pointer is sent. All other input keeps its order, and queues when it arrives
+ *   faster than a desktop accepts it.
+ * - Dropped input is reported to the viewer. The release of a pressed key or button is never dropped for a
+ *   full queue.
  */
 export class Input {
   readonly #viewer: Viewer;
   readonly #screen: Screen;
-  readonly #request: () => Promise<unknown>;
+  readonly #requestControl: () => Promise<unknown>;
   readonly #metrics: Metrics;
   readonly #bucket = new Bucket(LIMITS.inputsPerSecond, LIMITS.inputsBurst);
   #mask = 0;
-  /** When each key that it holds down came down last, by keysym. */
+  /** The time of the last press of each key that is held down, by keysym. */
   readonly #keys = new Map<number, number>();
   #move: Move | undefined;
   #moving: NodeJS.Timeout | undefined;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
-  /** Keys and buttons whose press was taken, and whose release was not yet. */
+  /** Keys and buttons whose press was accepted and whose release was not yet. */
   readonly #down = new Set<number>();
   #downMask = 0;
-  /** The letters beyond the layout that were typed last. */
+  /** The keysyms outside the layout that were typed last. */
   readonly #letters = new Set<number>();
-  #asking = false;
+  #requesting = false;
   #draining: NodeJS.Timeout | undefined;
 
-  /** @param request asks for control on the viewer's behalf */
-  constructor(viewer: Viewer, screen: Screen, request: () => Promise<unknown>, metrics: Metrics) {
+  /** @param requestControl requests control for the viewer */
+  constructor(viewer: Viewer, screen: Screen, requestControl: () => Promise<unknown>, metrics: Metrics) {
     this.#viewer = viewer;
     this.#screen = screen;
-    this.#request = request;
+    this.#requestControl = requestControl;
     this.#metrics = metrics;
   }
 
@@ -71,11 +76,12 @@ export class Input {
     } else {
       this.#flush();
       if (input.t === 'ptr') this.#mask = input.mask;
-      this.#take({ input, asks: pressed && this.#screen.control.holder === null, moved });
+      const requestsControl = pressed && this.#screen.control.holder === null;
+      this.#enqueue({ input, requestsControl, moved });
     }
   }
 
-  /** The viewer leaves: what waits is dropped. */
+  /** Drops queued input: the viewer leaves. */
   close(): void {
     clearTimeout(this.#moving);
     clearTimeout(this.#draining);
@@ -87,10 +93,10 @@ export class Input {
     this.#moving = undefined;
     const input = this.#move;
     this.#move = undefined;
-    if (input) this.#take({ input, asks: false, moved: true });
+    if (input) this.#enqueue({ input, requestsControl: false, moved: true });
   }
 
-  /** Does it press a key or a button that was not pressed before? */
+  /** Does the input press a key or button that was not pressed before? */
   #presses(input: ScreenInput): boolean {
     if (input.t === 'ptr') return (input.mask & ~this.#mask) !== 0;
     if (input.t !== 'key') return false;
@@ -101,7 +107,7 @@ export class Input {
     return down && (before === undefined || now - before > REPEAT_MS);
   }
 
-  #take(waiting: Waiting): void {
+  #enqueue(waiting: Waiting): void {
     const { input, moved } = waiting;
     const last = this.#waiting.at(-1);
     if (moved && last?.moved) {
@@ -117,27 +123,27 @@ export class Input {
     else if (input.t === 'key') this.#down.delete(input.keysym);
     this.#waiting.push(waiting);
     this.#waitingBytes += bytesOf(input);
-    if (!this.#asking && !this.#draining) this.#drain();
+    if (!this.#requesting && !this.#draining) this.#drain();
   }
 
   get #isFull(): boolean {
     return this.#waiting.length >= LIMITS.inputsWaiting || this.#waitingBytes >= LIMITS.inputsWaitingBytes;
   }
 
-  /** Does it release what is pressed on the desktop, or will be? */
+  /** Does the input release a key or button that is pressed on the desktop or in the queue? */
   #releases(input: ScreenInput): boolean {
     if (input.t === 'ptr') return input.mask !== this.#downMask && (input.mask & ~this.#downMask) === 0;
     return input.t === 'key' && !input.down && this.#down.has(input.keysym);
   }
 
-  /** Passes on what waits, as fast as a desktop takes it. */
+  /** Sends queued input, as fast as a desktop accepts it. */
   #drain(): void {
     this.#draining = undefined;
     for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
       const { holder } = this.#screen.control;
       const mine = holder !== null && holdingViewer(holder) === this.#viewer.id;
-      if (!holder && next.asks) {
-        this.#ask();
+      if (!holder && next.requestsControl) {
+        this.#request();
         return;
       }
       const cost = mine && !this.#screen.away ? this.#cost(next.input) : 0;
@@ -152,18 +158,21 @@ export class Input {
     }
   }
 
-  /** Control has been asked for: what waits goes out, or is dropped when another has it or nobody knows. */
-  #ask(): void {
-    this.#asking = true;
+  /** Requests control, then sends queued input, or drops it when the request was not granted. */
+  #request(): void {
+    this.#requesting = true;
     const done = () => {
-      this.#asking = false;
-      for (const waiting of this.#waiting) waiting.asks = false;
+      this.#requesting = false;
+      for (const waiting of this.#waiting) waiting.requestsControl = false;
       this.#drain();
     };
-    this.#request().then(done, done);
+    this.#requestControl().then(done, done);
   }
 
-  /** Programs read a changed keymap late: a letter must not take the place of one that is not read yet. */
+  /**
+   * Programs read a changed keymap late. A new character costs more, so that it does not replace one in the
+   * keymap that a program has not read yet.
+   */
   #cost(input: ScreenInput): number {
     if (input.t !== 'key') return Math.ceil(bytesOf(input) / LIMITS.inputBytes);
     const { keysym, down } = input;
@@ -203,5 +212,5 @@ export class Input {
   }
 }
 
-/** A text, and what any input takes. */
+/** The estimated size of an input: its text, and a constant for the rest. */
 const bytesOf = (input: ScreenInput): number => (input.t === 'cut' ? 2 * input.text.length : 0) + 100;

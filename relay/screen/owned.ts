@@ -4,17 +4,21 @@ import type { TicketClaims } from '@warmwind/shared/contract/tickets';
 import type { Known } from '../rooms/records.ts';
 import { openDesktop } from './access.ts';
 
-/** A desktop for its owner: who has a share link may watch it, and ask nothing of it here. */
+/**
+ * Reads a container for its owner. A share link may watch the container but opens no route of its owner.
+ *
+ * @throws ApiError `not_found`, also for every share link; `unavailable` when its record cannot be read
+ */
 export async function ownedDesktop(known: Known, ticket: TicketClaims, id: string): Promise<Container> {
   if (ticket.containerId !== undefined) {
-    throw new ApiError('not_found', 'There is nothing at this address for a share link.');
+    throw new ApiError('not_found', 'A share link does not open this address. Use a ticket of the owner.');
   }
   return openDesktop(known, ticket, id);
 }
 
-/** The realtime Redis did not do its part. */
+/** @throws ApiError `unavailable`: the realtime Redis did not answer */
 export const away = (): never => {
-  throw new ApiError('unavailable', 'This cannot be told now: ask again in a moment.', {
+  throw new ApiError('unavailable', 'The relay cannot answer now. Try again in a moment.', {
     retryAfterMs: 1000,
   });
 };

@@ -11,13 +11,13 @@ import { z } from 'zod';
 import { LIMITS } from '../limits.ts';
 import type { Viewer } from './viewer.ts';
 
-/** What a node says of one of its viewers, and until when it vouches for that, ms. */
+/** A viewer as its node publishes it; `until` is when the entry expires, ms since the epoch. */
 const Vouched = SeenViewer.omit({ control: true }).extend({ until: z.number() });
 type Vouched = z.infer<typeof Vouched>;
 
-/** Who watches a desktop, over all nodes: each vouches for its own, for a short time. */
+/** The viewers of a desktop on all nodes. Each node publishes its own, as entries that expire unless renewed. */
 export class Presence {
-  /** Names this process among all that there ever were. */
+  /** Unique to this process. */
   readonly #node = newId();
   readonly #realtime: Redis;
 
@@ -25,7 +25,11 @@ export class Presence {
     this.#realtime = realtime;
   }
 
-  /** Says that these watch. Rejects while Redis is away; it is said again soon. */
+  /**
+   * Publishes that these viewers watch. Its caller repeats this before the entries expire.
+   *
+   * @throws when Redis is unavailable
+   */
   async vouch(containerId: string, viewers: Viewer[]): Promise<void> {
     if (viewers.length === 0) return;
     const key = screenKeys.viewers(containerId);
@@ -45,7 +49,7 @@ export class Presence {
     await this.#realtime.hdel(screenKeys.viewers(containerId), this.#field(id));
   }
 
-  /** Who watches now, the first to come first. What nobody vouches for any more is cleared away. */
+  /** Lists the present viewers, the oldest first, and removes expired entries. */
   async list(containerId: string): Promise<Omit<SeenViewer, 'control'>[]> {
     const key = screenKeys.viewers(containerId);
     const fields = Object.entries(await this.#realtime.hgetall(key));
@@ -59,7 +63,11 @@ export class Presence {
       .map(({ until: _, ...seen }) => seen);
   }
 
-  /** Forgets a viewer of whatever node. → was there one? */
+  /**
+   * Removes the entry of a viewer of any node.
+   *
+   * @returns whether the viewer was present
+   */
   async forget(containerId: string, viewerId: string): Promise<boolean> {
     const key = screenKeys.viewers(containerId);
     const fields = await this.#realtime.hkeys(key);

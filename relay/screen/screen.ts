@@ -25,12 +25,13 @@ import { type ControlState, changesHolder } from './control.ts';
 import { Frame } from './frame.ts';
 import type { Viewer } from './viewer.ts';
 
-/** What every screen of a node works with. */
+/** The services that all screens of a node share. */
 export type ScreenContext = { io: RelayServer; realtime: Redis; metrics: Metrics; log: Logger };
 
 /**
- * One desktop's screen on one node: passes what its host publishes on to the viewers here, and asks the host for a key
- * while one of them lacks it. A key goes to those who need it, a delta to those who have all before it.
+ * One desktop's screen on one node. It forwards the messages of its host to the viewers of this node, and
+ * requests a keyframe from the host while a viewer needs one. A keyframe goes to the viewers that need it, a
+ * delta to the viewers that have received every frame before it.
  */
 export class Screen {
   readonly containerId: string;
@@ -40,17 +41,17 @@ export class Screen {
   readonly viewers = new Map<string, Viewer>();
   /** Resolves once the channel is subscribed. */
   readonly opened: Promise<unknown>;
-  /** Who is about to watch: the screen is kept for them. */
+  /** The number of viewers that are about to watch. The screen stays open for them. */
   expected = 0;
-  /** Nobody hears what the host is told. */
+  /** No host subscribes to this screen's messages. */
   away = false;
   control: ControlState = { lease: 0, holder: null };
   readonly #context: ScreenContext;
-  /** Something may have been missed: the next key tells. */
-  #unsure = false;
+  /** Messages may have been missed. The next keyframe brings viewers up to date. */
+  #mayHaveMissed = false;
   #askedAt = Number.NEGATIVE_INFINITY;
   #asking: NodeJS.Timeout | undefined;
-  /** When the host is asked next. */
+  /** The time of the next request to the host, on the clock of `performance.now()`, ms. */
   #askAt = Number.POSITIVE_INFINITY;
 
   constructor(
@@ -66,9 +67,9 @@ export class Screen {
     this.opened = subscribe(this.channel);
   }
 
-  /** Does anyone here lack a key that could be sent now? */
+  /** Does a viewer of this node need a keyframe, and would be sent one now? */
   get needsKeyframe(): boolean {
-    return this.#unsure || this.viewers.values().some((viewer) => viewer.waits);
+    return this.#mayHaveMissed || this.viewers.values().some((viewer) => viewer.waits);
   }
 
   add(viewer: Viewer): void {
@@ -77,19 +78,19 @@ export class Screen {
     this.ask();
   }
 
-  /** A message of the channel. */
+  /** Handles a message of the channel. */
   receive(message: Buffer): void {
     const head = message.length <= MAX_FRAME_BYTES ? readFrameHead(message) : undefined;
     if (!head) {
       this.#context.log.warn(
         { container: this.containerId, bytes: message.length },
-        'a frame was unreadable',
+        'dropped an unreadable frame',
       );
       return;
     }
     const payload = message.subarray(FRAME_HEAD_BYTES);
     if (head.kind === 'delta') this.#delta(head, payload);
-    else if (head.kind === 'key') this.#key(head, payload);
+    else if (head.kind === 'key') this.#keyframe(head, payload);
     else if (head.kind === 'cut') {
       const text = truncateText(payload.toString('utf8', 0, 4 * MAX_CLIPBOARD_CHARS), MAX_CLIPBOARD_CHARS);
       this.#emitClipboard('vnc:cut', { text });
@@ -98,19 +99,19 @@ export class Screen {
     else this.#gone(payload.toString('utf8', 0, 1000));
   }
 
-  /** Asks the host for a key, now or as soon as it may be asked again, and again until all have one. */
+  /** Requests a keyframe from the host as soon as the rate allows, and again until no viewer needs one. */
   ask(): void {
     const at = Math.max(performance.now(), this.#askedAt + LIMITS.keyGapMs);
     if (at < this.#askAt) this.#askAfter(at);
   }
 
-  /** Messages may have been missed. */
+  /** Requests a keyframe because messages may have been missed. */
   doubt(): void {
-    this.#unsure = true;
+    this.#mayHaveMissed = true;
     this.ask();
   }
 
-  /** What has become known of the control; viewers are told what is news. */
+  /** Updates the control. Viewers are notified when the holder changed. */
   learn(next: ControlState): void {
     if (!changesHolder(this.control, next)) return;
     this.control = { lease: next.lease, holder: next.holder };
@@ -120,7 +121,7 @@ export class Screen {
     }
   }
 
-  /** A viewer asks for control: those of this node who can grant or release it are notified. */
+  /** Notifies the viewers of this node that can grant or release control: `viewer` requests it. */
   requested(viewer: Requester): void {
     for (const other of this.viewers.values()) {
       if (other.id === viewer.viewerId || !(other.governs || other === this.holding)) continue;
@@ -134,7 +135,12 @@ export class Screen {
     return this.viewers.get(holdingViewer(this.control.holder) ?? '');
   }
 
-  /** → how many have heard it, as far as Redis knows. Rejects while Redis is away. */
+  /**
+   * Publishes a message to the host.
+   *
+   * @returns the number of subscribers that received it, according to Redis
+   * @throws when Redis is unavailable
+   */
   async publish(message: ToHost): Promise<number> {
     const { realtime } = this.#context;
     const count = Number(await realtime.spublish(screenKeys.up(this.containerId), JSON.stringify(message)));
@@ -142,13 +148,18 @@ export class Screen {
     return count;
   }
 
-  /** How many hear what the host is told. While nobody does the picture stands still: viewers are told, and lack a key. */
+  /**
+   * Updates whether the host is connected. Without a host the picture is frozen: viewers are notified, and
+   * need a keyframe afterwards.
+   *
+   * @param listeners the subscribers of the host's channel
+   */
   receivedBy(listeners: number): void {
     const away = listeners === 0;
     if (this.away === away || this.viewers.size === 0) return;
     this.away = away;
     if (away) this.#gone(HOST_AWAY);
-    // It may have missed that a key was let go of.
+    // The host may have missed the release of a key.
     else if (this.holding) this.publish({ t: 'release' }).catch(() => undefined);
   }
 
@@ -170,10 +181,10 @@ export class Screen {
     if (needsKeyframe) this.ask();
   }
 
-  #key(head: FrameHead, payload: Buffer): void {
+  #keyframe(head: FrameHead, payload: Buffer): void {
     const { epoch, seq, width, height } = head;
     const frame = new Frame(head, ['vnc:key', this.containerId, epoch, seq, width, height], payload);
-    this.#unsure = false;
+    this.#mayHaveMissed = false;
     this.receivedBy(1);
     let sent = 0;
     for (const viewer of this.viewers.values()) if (viewer.key(frame)) sent += 1;
@@ -186,7 +197,7 @@ export class Screen {
     for (const viewer of this.viewers.values()) viewer.sendClipboard(event);
   }
 
-  /** The host's count of what it dropped of one viewer's input. */
+  /** Reports the input of one viewer that the host dropped. */
   #dropped(text: string): void {
     const dropped = HostDropped.safeParse(parse(text)).data;
     const viewer = this.viewers.get(dropped?.viewerId ?? '');
@@ -215,7 +226,7 @@ export class Screen {
   }
 }
 
-/** A holder as all may see it. */
+/** The holder without its lease, as every viewer may see it. */
 export const publicHolder = (holder: Control | null): Holder | null => holder && Holder.parse(holder);
 
 function parse(json: string): unknown {

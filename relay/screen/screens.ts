@@ -16,12 +16,12 @@ import { Presence } from './presence.ts';
 import { Screen, type ScreenContext } from './screen.ts';
 import type { Viewer } from './viewer.ts';
 
-/** What nodes tell each other of screens. */
+/** The events that nodes send each other about screens. */
 const CONTROL = 'screen:control';
 const REQUEST = 'screen:request';
 const EXPEL = 'screen:expel';
 
-/** The screens that are watched on this node: opened for the first viewer, forgotten after the last. */
+/** The screens that are watched on this node: opened for the first viewer, closed after the last. */
 export class Screens {
   readonly presence: Presence;
   /** By channel. */
@@ -31,7 +31,7 @@ export class Screens {
   readonly #known: Known;
   readonly #timers: NodeJS.Timeout[];
 
-  /** @param subscriber a patient connection of its own; its subscriptions are restored here, not by ioredis */
+  /** @param subscriber a queueing connection of its own; this class restores its subscriptions, not ioredis */
   constructor(context: ScreenContext, subscriber: Redis, known: Known) {
     this.#context = context;
     this.#subscriber = subscriber;
@@ -41,12 +41,14 @@ export class Screens {
     subscriber.on('smessageBuffer', (channel: Buffer, message: Buffer) => {
       this.#screens.get(channel.toString())?.receive(message);
     });
-    // What comes down meanwhile is missed.
+    // Messages are missed until the connection is back.
     subscriber.on('close', () => {
       for (const screen of this.#screens.values()) screen.receivedBy(0);
     });
     subscriber.on('ready', () => {
-      this.#resubscribe().catch((err: unknown) => context.log.warn({ err }, 'resubscribing failed'));
+      this.#resubscribe().catch((err: unknown) =>
+        context.log.warn({ err }, 'resubscribing to screens failed'),
+      );
     });
     context.io.on(CONTROL, (containerId: string, state: ControlState) => {
       this.#find(containerId)?.learn(state);
@@ -60,7 +62,7 @@ export class Screens {
         for (const screen of this.#screens.values()) task(screen).catch(() => undefined);
       }, ms).unref();
     this.#timers = [
-      every(LIMITS.controlMs, (screen) => this.#lookAtControl(screen)),
+      every(LIMITS.controlMs, (screen) => this.#refreshControl(screen)),
       every(LIMITS.presenceMs, (screen) =>
         this.presence.vouch(screen.containerId, [...screen.viewers.values()]),
       ),
@@ -76,8 +78,10 @@ export class Screens {
   }
 
   /**
-   * A desktop's screen, subscribed, its control known; kept until `settle` is called. Throws `unavailable` when Redis
-   * does not answer in time.
+   * Opens the screen of a desktop: subscribes to it and reads its control. The screen stays open until
+   * `settle` is called and no viewer is left.
+   *
+   * @throws ApiError `unavailable` when Redis does not answer in time
    */
   async open(containerId: string, owner: string): Promise<{ screen: Screen; settle: () => void }> {
     const screen = this.#find(containerId) ?? this.#create(containerId, owner);
@@ -88,7 +92,7 @@ export class Screens {
     };
     try {
       await withTimeout(screen.opened, LIMITS.subscribeMs).catch(unavailable);
-      await this.#lookAtControl(screen).catch(unavailable);
+      await this.#refreshControl(screen).catch(unavailable);
     } catch (error) {
       settle();
       throw error;
@@ -101,17 +105,21 @@ export class Screens {
     this.presence.vouch(screen.containerId, [viewer]).catch(() => undefined);
   }
 
-  /** Control that it holds goes back. */
+  /** Removes a viewer, and releases the control that it holds. */
   unwatch(screen: Screen, viewer: Viewer): void {
     if (!screen.viewers.delete(viewer.id)) return;
     this.presence.remove(viewer).catch(() => undefined);
-    // Should this fail, control ends by itself soon.
+    // If this fails, the lease of control expires soon.
     if (holdingViewer(screen.control.holder) === viewer.id)
       this.act(screen, 'release', viewer).catch(() => undefined);
     this.#forgetUnwatched(screen);
   }
 
-  /** Asks for, takes or releases control; every viewer is notified. Rejects while Redis is away. */
+  /**
+   * Requests, takes or releases control for a viewer. Every viewer is notified of a new holder.
+   *
+   * @throws when Redis is unavailable
+   */
   async act(screen: Screen, action: Exclude<ControlAction, 'grant'>, viewer: Viewer): Promise<void> {
     if (action !== 'release') viewer.active();
     const state = await this.#change(screen, action, viewer.holder);
@@ -119,7 +127,7 @@ export class Screens {
     if (left) await this.act(screen, 'release', viewer);
   }
 
-  /** Passes on that a viewer asks for control which another holds. */
+  /** Notifies all nodes that a viewer requests control that another holds. */
   request({ containerId }: Screen, viewer: Viewer): void {
     if (!viewer.requests()) return;
     this.#find(containerId)?.requested(viewer.holder);
@@ -127,8 +135,10 @@ export class Screens {
   }
 
   /**
-   * Gives control to a viewer of whatever node. → is there one that may hold it? Should it be gone by now, control ends
-   * by itself soon. Rejects while Redis is away.
+   * Grants control to a viewer of any node. If the viewer has just left, the lease expires soon.
+   *
+   * @returns whether such a viewer watches with a ticket to control
+   * @throws when Redis is unavailable
    */
   async grant(screen: Screen, viewerId: string): Promise<boolean> {
     const viewers = await this.presence.list(screen.containerId);
@@ -137,10 +147,15 @@ export class Screens {
     return viewer !== undefined;
   }
 
-  /** Closes the connection of a viewer on whatever node. → was there one? Rejects while Redis is away. */
+  /**
+   * Closes the connection of a viewer on any node.
+   *
+   * @returns whether the viewer was present
+   * @throws when Redis is unavailable
+   */
   async expel(containerId: string, viewerId: string): Promise<boolean> {
-    const known = await this.presence.forget(containerId, viewerId);
-    if (!known) return false;
+    const isPresent = await this.presence.forget(containerId, viewerId);
+    if (!isPresent) return false;
     this.#expel(containerId, viewerId);
     this.#context.io.serverSideEmit(EXPEL, containerId, viewerId);
     return true;
@@ -166,7 +181,7 @@ export class Screens {
 
   #expel(containerId: string, viewerId: string): void {
     const viewer = this.#find(containerId)?.viewers.get(viewerId);
-    // Socket.IO's own goodbye, after which clients do not come back by themselves.
+    // Socket.IO's own disconnect packet, after which clients do not reconnect automatically.
     viewer?.socket.disconnect(true);
   }
 
@@ -181,15 +196,15 @@ export class Screens {
     return screen;
   }
 
-  /** Looks who holds control. A holder of this node renews it, or loses it when it is idle. */
-  async #lookAtControl(screen: Screen): Promise<void> {
+  /** Reads control. A holder of this node renews its lease, or releases control when it is idle. */
+  async #refreshControl(screen: Screen): Promise<void> {
     const { realtime } = this.#context;
     const { holding } = screen;
     if (holding?.idle) return this.act(screen, 'release', holding);
     screen.learn(await actOnControl(realtime, screen.containerId, 'look', holding?.holder));
   }
 
-  /** A host that died says nothing: who waits in vain is told what became of the desktop. */
+  /** Ends the screen of a desktop that ended without a message of its host, and notifies its viewers. */
   async #closeEnded(screen: Screen): Promise<void> {
     if (!screen.needsKeyframe) return;
     const state = await endedState(this.#known, screen.owner, screen.containerId);
@@ -204,7 +219,7 @@ export class Screens {
     if (screen.viewers.size === 0 && screen.expected === 0) this.#forget(screen);
   }
 
-  /** Commands of one connection keep their order: who opens the screen anew subscribes after this. */
+  /** Closes a screen. Opening it again subscribes after this: commands of one connection keep their order. */
   #forget(screen: Screen): void {
     screen.close();
     if (this.#screens.get(screen.channel) !== screen) return;
@@ -220,5 +235,5 @@ export class Screens {
 }
 
 const unavailable = (): never => {
-  throw new ApiError('unavailable', 'The screen cannot be opened now: watch again in a moment.');
+  throw new ApiError('unavailable', 'The screen cannot be opened now. Watch it again in a moment.');
 };

@@ -17,12 +17,12 @@ import type { Dropped } from './dropped.ts';
 import type { Frame } from './frame.ts';
 import { Window } from './window.ts';
 
-/** Frames count from 0. */
+/** A sequence number before every frame: frames count from 0. */
 const NONE = -1;
 
 /**
- * One socket that watches one desktop. It is sent a key, then the deltas that follow it without a gap. What does not fit
- * into its window is left out; when it has caught up it waits for the next key.
+ * One socket that watches one desktop. It is sent a keyframe, then the deltas that follow it without a gap.
+ * Frames that do not fit into its window are dropped. Once it has caught up, it waits for the next keyframe.
  */
 export class Viewer {
   /** Unique to the socket and desktop. */
@@ -33,10 +33,10 @@ export class Viewer {
   readonly #wire: Wire;
   readonly #dropped: Dropped;
   readonly #window = new Window();
-  /** The frame it is at; no `seq` while it lacks a key. */
+  /** The last frame that was sent. `#seq` is `NONE` while the viewer needs a keyframe. */
   #epoch = 0;
   #seq = NONE;
-  /** The newest clipboard that it has not been sent. */
+  /** The newest text of the clipboard that has not been sent yet. */
   #pendingClipboard: Prebuilt | undefined;
   #refreshedAt = Number.NEGATIVE_INFINITY;
   #activeAt = Number.NEGATIVE_INFINITY;
@@ -53,32 +53,36 @@ export class Viewer {
     return this.socket.data.ticket.mode;
   }
 
-  /** It came by a link to this one desktop. */
+  /** The viewer is a guest with a share link to this desktop. */
   get shared(): boolean {
     return this.socket.data.ticket.containerId !== undefined;
   }
 
-  /** Whose it is as everybody may see it. */
+  /** The viewer in the form of a holder of control. */
   get holder(): Requester {
     return asHolder({ id: this.id, userId: this.socket.data.ticket.sub, shared: this.shared });
   }
 
-  /** It is the desktop's owner and may act: it takes control, and grants it. */
+  /** The viewer is the desktop's owner and may take and grant control. */
   get governs(): boolean {
     return this.mode === 'control' && !this.shared;
   }
 
-  /** It uses control, or has just got it. */
+  /** Notes that the viewer uses control or has just received it. */
   active(): void {
     this.#activeAt = performance.now();
   }
 
-  /** Has it not used control for so long that it loses it? */
+  /** Has the viewer not used control for `CONTROL_IDLE_MS`, so that it loses it? */
   get idle(): boolean {
     return performance.now() - this.#activeAt > CONTROL_IDLE_MS;
   }
 
-  /** It asks others for control. → may that be passed on? */
+  /**
+   * Notes that the viewer requests control from others.
+   *
+   * @returns whether its rate allows to notify them
+   */
   requests(): boolean {
     const now = performance.now();
     if (now - this.#requestedAt < CONTROL_REQUEST_EVERY_MS) return false;
@@ -86,11 +90,12 @@ export class Viewer {
     return true;
   }
 
-  /** Input of it was dropped: it is notified of how much. */
+  /** Notifies the viewer that its input was dropped. */
   dropped(reason: DroppedReason, holder: Holder | null, count = 1): void {
     this.#dropped.add(this.containerId, reason, holder, count);
   }
 
+  /** The viewer as the desktop's owner sees it. */
   get seen(): Omit<SeenViewer, 'control'> {
     const { sub, jti } = this.socket.data.ticket;
     return {
@@ -103,16 +108,20 @@ export class Viewer {
     };
   }
 
-  /** Would a key that comes now be sent? */
+  /** Would a keyframe that arrives now be sent to this viewer? */
   get waits(): boolean {
     return this.#seq === NONE && this.#window.drained;
   }
 
-  /** → was it sent? */
+  /**
+   * Sends a delta, if the viewer has received the frame before it and has room for it.
+   *
+   * @returns whether it was sent
+   */
   delta(frame: Frame): boolean {
     const { epoch, seq } = frame.head;
     const follows = this.#seq !== NONE && this.#seq + 1 === seq && this.#epoch === epoch;
-    if (!follows || !this.#takes(frame)) {
+    if (!follows || !this.#hasRoomFor(frame)) {
       this.requireKeyframe();
       return false;
     }
@@ -121,7 +130,11 @@ export class Viewer {
     return true;
   }
 
-  /** → was it sent? */
+  /**
+   * Sends a keyframe, if the viewer has caught up.
+   *
+   * @returns whether it was sent
+   */
   key(frame: Frame): boolean {
     const { epoch, seq } = frame.head;
     if (this.#seq === seq && this.#epoch === epoch) return false;
@@ -132,19 +145,27 @@ export class Viewer {
     return true;
   }
 
-  /** All up to this frame has arrived. → is that news? */
+  /**
+   * Acknowledges all frames up to this one.
+   *
+   * @returns whether one of them was unacknowledged
+   */
   ack(epoch: number, seq: number): boolean {
     const released = this.#window.ack(epoch, seq, performance.now());
     if (this.#pendingClipboard !== undefined) this.sendClipboard(this.#pendingClipboard);
     return released;
   }
 
-  /** From here on it lacks a key. */
+  /** Sends no further delta before the next keyframe. */
   requireKeyframe(): void {
     this.#seq = NONE;
   }
 
-  /** It asks for a key itself. → may it? */
+  /**
+   * Handles the viewer's own request for a keyframe.
+   *
+   * @returns whether its rate allows it
+   */
   refresh(): boolean {
     const now = performance.now();
     if (now - this.#refreshedAt < LIMITS.refreshMs) return false;
@@ -153,7 +174,7 @@ export class Viewer {
     return true;
   }
 
-  /** The desktop's clipboard. Only the newest text matters, and whoever watches by a link to view is not told it. */
+  /** Sends the newest text of the desktop's clipboard. A guest with a link to view receives none. */
   sendClipboard(event: Prebuilt): void {
     if (this.shared && this.mode === 'view') return;
     const waits = this.#wire.unsentBytes > 0;
@@ -161,17 +182,20 @@ export class Viewer {
     if (!waits) event.send(this.#wire);
   }
 
-  /** The stream ended, or is watched no longer. */
+  /** Notifies the viewer that the stream has ended or that it no longer watches. */
   gone(reason: string): void {
     this.requireKeyframe();
     this.socket.emit('vnc:gone', { containerId: this.containerId, reason });
   }
 
-  #takes({ bytes }: Frame): boolean {
+  #hasRoomFor({ bytes }: Frame): boolean {
     return this.#window.fits(bytes) && !this.#isUnread();
   }
 
-  /** Acknowledgements may lie: what the connection has not taken counts in any case. */
+  /**
+   * Does the connection hold too many unsent bytes? These count even when the client acknowledges frames that
+   * it has not read.
+   */
   #isUnread(): boolean {
     return this.#wire.unsentBytes >= VIEWER_WINDOW_BYTES || !this.socket.data.outlet.takesFrames;
   }

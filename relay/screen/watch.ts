@@ -17,10 +17,10 @@ import { publicHolder } from './screen.ts';
 import type { Screens } from './screens.ts';
 import { type WatchContext, WatchedScreens } from './watched.ts';
 
-/** Its input is checked later: its sender is notified of one that is none. */
-const SomeInput = CLIENT_EVENTS['vnc:input'].argument.extend({ input: z.unknown() });
+/** The `input` field is checked later, so that malformed input is reported as dropped. */
+const UncheckedInput = CLIENT_EVENTS['vnc:input'].argument.extend({ input: z.unknown() });
 
-/** The events by which one socket watches screens, controls them and sends input. */
+/** Handles the events by which one socket watches screens, controls them and sends input. */
 export function handleScreens(socket: RelaySocket, inbound: Inbound, context: WatchContext): void {
   const watched = new WatchedScreens(socket, context);
   handleWatching(inbound, watched, context.screens);
@@ -41,7 +41,8 @@ function handleWatching(inbound: Inbound, watched: WatchedScreens, screens: Scre
 
   inbound.on('vnc:refresh', CLIENT_EVENTS['vnc:refresh'].argument, async ({ containerId }, reply) => {
     const { screen, viewer } = watched.find(containerId);
-    if (!viewer.refresh()) throw new ApiError('rate_limited', 'A key was asked for just now: wait a second.');
+    if (!viewer.refresh())
+      throw new ApiError('rate_limited', 'A keyframe was requested a moment ago. Wait a second.');
     screen.ask();
     reply({ ok: true });
   });
@@ -50,7 +51,7 @@ function handleWatching(inbound: Inbound, watched: WatchedScreens, screens: Scre
     const { screen, viewer } = watched.find(containerId);
     if (viewer.shared) throw new ApiError('forbidden', "Only the desktop's owner sees its viewers.");
     const seen = await screens.presence.list(containerId).catch((): never => {
-      throw new ApiError('unavailable', 'The viewers can not be read now: try again in a moment.');
+      throw new ApiError('unavailable', 'The viewers cannot be read now. Try again in a moment.');
     });
     reply({ ok: true, ...viewersOf(seen, publicHolder(screen.control.holder)) } as ViewersAck);
   });
@@ -76,21 +77,24 @@ function handleControl(inbound: Inbound, watched: WatchedScreens, screens: Scree
     async ({ containerId, action, viewerId }, reply) => {
       const { screen, viewer } = watched.find(containerId);
       if (viewer.mode !== 'control') {
-        throw new ApiError('forbidden', 'This ticket may only view: ask for one with mode "control".');
+        throw new ApiError('forbidden', 'This ticket may only view. Request one with mode "control".');
       }
       if (action === 'take' && viewer.shared) {
-        throw new ApiError('forbidden', "Only the desktop's owner takes control: request it instead.");
+        throw new ApiError('forbidden', "Only the desktop's owner takes control. Request it instead.");
       }
       if (action === 'grant' && viewer.shared) {
-        throw new ApiError('forbidden', "Only the desktop's owner grants control: release it instead.");
+        throw new ApiError('forbidden', "Only the desktop's owner grants control. Release it instead.");
       }
       const acted =
         action === 'grant' ? screens.grant(screen, viewerId ?? '') : screens.act(screen, action, viewer);
       const done = await acted.catch((): never => {
-        throw new ApiError('unavailable', 'Control cannot be had now: try again in a moment.');
+        throw new ApiError('unavailable', 'Control is unavailable. Try again in a moment.');
       });
       if (done === false) {
-        throw new ApiError('not_found', 'No such viewer with a ticket to control watches this desktop.');
+        throw new ApiError(
+          'not_found',
+          'No viewer with this id may control this desktop. List them with vnc:viewers.',
+        );
       }
       const holder = publicHolder(screen.control.holder);
       if (action === 'request' && holdingViewer(holder) !== viewer.id) screens.request(screen, viewer);
@@ -100,11 +104,11 @@ function handleControl(inbound: Inbound, watched: WatchedScreens, screens: Scree
 }
 
 function handleInput(inbound: Inbound, watched: WatchedScreens, metrics: Metrics): void {
-  // Bounded where they wait: an event that is left out here would be missed by nobody.
+  // Input is bounded where it queues. An event that this bucket dropped would not be reported.
   const inputs = new Bucket(LIMITS.packetsPerSecond, LIMITS.packetsBurst);
   inbound.on(
     'vnc:input',
-    SomeInput,
+    UncheckedInput,
     async ({ containerId, input }) => {
       const held = watched.get(containerId);
       const parsed = ScreenInput.safeParse(input);

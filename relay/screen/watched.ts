@@ -25,7 +25,7 @@ export class WatchedScreens {
   readonly #context: WatchContext;
   readonly #watched = new Map<string, Watched>();
   readonly #opening = new Set<string>();
-  /** The input that was left out, which the socket is notified of. */
+  /** Reports dropped input to the socket. */
   readonly dropped: Dropped;
 
   constructor(socket: RelaySocket, context: WatchContext) {
@@ -43,14 +43,15 @@ export class WatchedScreens {
   }
 
   /**
-   * A screen that is watched here; one that ended is watched no longer.
+   * Finds a screen that this socket watches. A screen that has ended is no longer watched.
+   *
    * @throws ApiError `not_found`
    */
   find(containerId: string): Watched {
     const held = this.#watched.get(containerId);
     if (held?.screen.viewers.has(held.viewer.id)) return held;
     this.unwatch(containerId);
-    throw new ApiError('not_found', 'This screen is not watched here: send vnc:watch first.');
+    throw new ApiError('not_found', 'This socket does not watch this screen. Send vnc:watch first.');
   }
 
   unwatch(containerId: string): void {
@@ -62,7 +63,8 @@ export class WatchedScreens {
   }
 
   /**
-   * Opens a screen and replies before its first picture is sent.
+   * Opens a screen and replies before its first keyframe is sent.
+   *
    * @throws ApiError when the socket may not watch it
    */
   async watch(containerId: string, reply: (ack: WatchAck) => void): Promise<void> {
@@ -71,7 +73,7 @@ export class WatchedScreens {
     lookups.take(subjectOf(ticket));
     const { state, width, height } = await openDesktop(known, ticket, containerId);
     if (hasEnded(state)) {
-      throw new ApiError('conflict', `This desktop is ${state} and can't be watched: start another one.`);
+      throw new ApiError('conflict', `This desktop is ${state} and can't be watched. Start another one.`);
     }
     this.#checkRoom(containerId);
     this.#opening.add(containerId);
@@ -89,11 +91,14 @@ export class WatchedScreens {
 
   #checkRoom(containerId: string): void {
     if (this.#opening.has(containerId)) {
-      throw new ApiError('conflict', 'This screen is just being opened.');
+      throw new ApiError(
+        'conflict',
+        'This screen is being opened already. Wait for the answer to vnc:watch.',
+      );
     }
     const most = LIMITS.screensPerSocket;
     if (this.#watched.size + this.#opening.size >= most && !this.#watched.has(containerId)) {
-      throw new ApiError('quota_exceeded', `A socket may watch ${most} screens: leave one first.`);
+      throw new ApiError('quota_exceeded', `A socket may watch ${most} screens. Leave one first.`);
     }
   }
 
@@ -109,7 +114,7 @@ export class WatchedScreens {
     const again = held && screen.viewers.has(held.viewer.id);
     if (!again) this.unwatch(containerId);
     const viewer = again ? held.viewer : new Viewer(containerId, this.#socket, this.dropped);
-    // Who watches again begins anew; what is on its way still counts.
+    // A viewer that watches again starts with a keyframe. Its unacknowledged frames still count.
     viewer.requireKeyframe();
     reply({ ok: true, mode, ...size, viewerId: viewer.id, holder: publicHolder(screen.control.holder) });
     if (!again) {

@@ -3,24 +3,30 @@ import { expect, test } from 'vitest';
 import { Window } from './window.ts';
 
 type Link = {
-  /** What the viewer takes, bytes a ms, and one way to it, ms. */
+  /** How fast the viewer reads, bytes per ms. */
   speed: number;
+  /** The one-way delay to it, ms. */
   delay: number;
-  /** The source: bytes of a frame and frames a second, and of a key. */
+  /** The source: bytes of a frame, frames a second, bytes of a keyframe. */
   bytes: number;
   fps: number;
   keyBytes: number;
 };
 
-/** A viewer behind a link for `seconds`, on a clock of its own. → ages of frames at the viewer, ms, and keys it needed */
+/**
+ * Simulates a viewer behind a link, on a clock of its own.
+ *
+ * @returns the median age of frames at the viewer, ms; the numbers of frames and keyframes; the most bytes
+ * outstanding
+ */
 function simulate({ speed, delay, bytes, fps, keyBytes }: Link, seconds: number) {
   const window = new Window();
   const ages: number[] = [];
-  /** On the way: frames to the viewer, acknowledgements from it, each with its time. */
+  /** The frames and acknowledgements on their way, each with its time of arrival. */
   const frames: { seq: number; bytes: number; sentAt: number; at: number }[] = [];
   const acks: { seq: number; at: number }[] = [];
   let [free, owed, ackedAt, seen, keys, most, sent, acked] = [0, 0, 0, 0, 0, 0, 0, 0];
-  let lacksKey = true;
+  let needsKeyframe = true;
   const send = (kind: 'delta' | 'key', seq: number, size: number, now: number) => {
     window.sent({ head: { kind, epoch: 1, seq, width: 1, height: 1 }, bytes: size, at: now });
     free = Math.max(free, now) + size / speed;
@@ -44,15 +50,15 @@ function simulate({ speed, delay, bytes, fps, keyBytes }: Link, seconds: number)
       [owed, ackedAt] = [0, now];
     }
     while (acks[0] && acks[0].at <= now) window.ack(1, acks.shift()?.seq ?? 0, now);
-    if (lacksKey && window.drained && now - keyAt > 334) {
+    if (needsKeyframe && window.drained && now - keyAt > 334) {
       send('key', seq, keyBytes, now);
-      [lacksKey, keyAt, keys] = [false, now, keys + 1];
+      [needsKeyframe, keyAt, keys] = [false, now, keys + 1];
     }
     if (now % Math.round(1000 / fps) !== 0) continue;
     seq += 1;
-    if (lacksKey) continue;
+    if (needsKeyframe) continue;
     if (window.fits(bytes)) send('delta', seq, bytes, now);
-    else lacksKey = true;
+    else needsKeyframe = true;
   }
   ages.sort((a, b) => a - b);
   return { p50: ages[Math.floor(ages.length / 2)] ?? Number.NaN, frames: ages.length, keys, most };
@@ -60,7 +66,7 @@ function simulate({ speed, delay, bytes, fps, keyBytes }: Link, seconds: number)
 
 const SCREEN = { bytes: 50_000, fps: 30, keyBytes: 150_000 };
 
-test('a viewer slower than the screen sees it fresh, by keys', () => {
+test('a viewer slower than the screen receives recent frames, by keyframes', () => {
   const { p50, keys, frames } = simulate({ ...SCREEN, speed: 1000, delay: 5 }, 30);
   expect(p50).toBeLessThan(400);
   expect(keys).toBeGreaterThan(10);
@@ -71,13 +77,13 @@ test.each([
   ['near', 10_000, 1],
   ['far', 10_000, 150],
   ['just fast enough', 1700, 20],
-])('a viewer that is %s is sent every frame and one key', (_, speed, delay) => {
+])('a viewer that is %s is sent every frame and one keyframe', (_, speed, delay) => {
   const { keys, frames } = simulate({ ...SCREEN, speed, delay }, 30);
   expect(keys).toBe(1);
   expect(frames).toBeGreaterThan(30 * 29);
 });
 
-test('what a viewer is owed is never more than a window and a key', () => {
+test('a viewer never has more outstanding than a window and a keyframe', () => {
   for (const speed of [1, 10, 100, 300, 1000, 3000]) {
     for (const delay of [1, 50, 500]) {
       const { most } = simulate({ ...SCREEN, bytes: 200_000, speed, delay }, 10);
@@ -86,7 +92,7 @@ test('what a viewer is owed is never more than a window and a key', () => {
   }
 });
 
-test('who never acknowledges is sent a window of deltas and no more', () => {
+test('a viewer that never acknowledges is sent one window of deltas and no more', () => {
   const window = new Window();
   let bytes = 0;
   for (let seq = 1; seq < 1000 && window.fits(7000); seq++) {

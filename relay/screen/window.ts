@@ -1,32 +1,34 @@
 import { ACK_EVERY_BYTES, type FrameHead, VIEWER_WINDOW_BYTES } from '@warmwind/shared/contract/screen';
 
-/** How much of what it is sent may wait on the way to a viewer, once its speed is known, ms of its own speed. */
+/** The queue on the path to a viewer of known speed: as many bytes as the viewer reads in this time, ms. */
 const QUEUE_MS = 250;
-/** A viewer's speed is measured over at least this long: acknowledgements come in bursts. Weight of a new measurement. */
+/** The shortest time over which a viewer's speed is measured, ms. Acknowledgements arrive in bursts. */
 const MEASURE_MS = 200;
+/** The weight of a new measurement of the speed. */
 const WEIGHT = 0.5;
 
-/** A frame that was sent, and when, ms. */
+/** A frame that was sent, and the time of that, ms. */
 type Sent = { head: FrameHead; bytes: number; at: number };
-/** Numbers that are kept of each: epoch, seq, bytes, of these a delta's, time. */
-const EACH = 5;
+/** The numbers kept for each frame: epoch, seq, bytes, bytes if it is a delta, time. */
+const FIELDS = 5;
 
 /**
- * What one viewer has been sent and has not acknowledged. Deltas may fill a window: of `VIEWER_WINDOW_BYTES`, or less
- * once acknowledgements tell how fast the viewer is, so that what waits on its way does not grow old.
+ * The frames that one viewer has been sent and has not acknowledged. Deltas may fill a window of
+ * `VIEWER_WINDOW_BYTES`. The window shrinks once acknowledgements show the speed of the viewer, so that
+ * queued frames stay recent.
  */
 export class Window {
-  /** In numbers, not objects: every frame is noted once for each of hundreds of viewers. */
+  /** A flat list of numbers, not of objects: each frame is stored once for each of hundreds of viewers. */
   readonly #sent: number[] = [];
   #bytes = 0;
   #deltaBytes = 0;
-  /** So many bytes of deltas may be on the way. */
-  #most = VIEWER_WINDOW_BYTES;
-  /** Shortest time from sending to acknowledgement, ms; creeps up, for ways change. */
+  /** The most bytes of deltas that may be unacknowledged. */
+  #limitBytes = VIEWER_WINDOW_BYTES;
+  /** The shortest time from sending to acknowledgement, ms. It rises slowly, because network paths change. */
   #delayMs = Number.POSITIVE_INFINITY;
-  /** Bytes a ms while something was on the way all the time; 0: unknown. */
+  /** Bytes per ms while a frame was always unacknowledged; 0 until it is known. */
   #speed = 0;
-  /** What was acknowledged since when, with something on the way all the time. */
+  /** The acknowledged bytes, and the start of a period in which a frame was always unacknowledged. */
   #measured: { bytes: number; since: number } | undefined;
 
   sent({ head, bytes, at }: Sent): void {
@@ -36,11 +38,15 @@ export class Window {
     this.#deltaBytes += deltaBytes;
   }
 
-  /** All up to this frame has arrived. → is that news? */
+  /**
+   * Acknowledges all frames up to this one.
+   *
+   * @returns whether one of them was unacknowledged
+   */
   ack(epoch: number, seq: number, now: number): boolean {
     const sent = this.#sent;
     let [end, acked, lastAt] = [0, 0, 0];
-    for (; end < sent.length; end += EACH) {
+    for (; end < sent.length; end += FIELDS) {
       const ofEpoch = sent[end] ?? 0;
       if (ofEpoch > epoch || (ofEpoch === epoch && (sent[end + 1] ?? 0) > seq)) break;
       acked += sent[end + 2] ?? 0;
@@ -56,12 +62,12 @@ export class Window {
     return true;
   }
 
-  /** May a further delta be sent? One that is larger than the window only when no other is on the way. */
+  /** May a further delta be sent? A delta larger than the window may, when no other is unacknowledged. */
   fits(bytes: number): boolean {
-    return this.#deltaBytes === 0 || this.#deltaBytes + bytes <= this.#most;
+    return this.#deltaBytes === 0 || this.#deltaBytes + bytes <= this.#limitBytes;
   }
 
-  /** Is so little on the way that a key would be fresh when it arrives? */
+  /** Are so few bytes unacknowledged that a keyframe would be recent when it arrives? */
   get drained(): boolean {
     return this.#bytes <= ACK_EVERY_BYTES;
   }
@@ -82,6 +88,6 @@ export class Window {
 
   #limit(): void {
     const wanted = Math.round(this.#speed * (this.#delayMs + QUEUE_MS));
-    this.#most = Math.min(Math.max(wanted, 2 * ACK_EVERY_BYTES), VIEWER_WINDOW_BYTES);
+    this.#limitBytes = Math.min(Math.max(wanted, 2 * ACK_EVERY_BYTES), VIEWER_WINDOW_BYTES);
   }
 }
