@@ -34,21 +34,24 @@ import { createStores } from './stores.ts';
 
 /** One relay node, not listening yet. */
 export type Relay = {
-  /** Health, metrics, and what tickets open over HTTP. */
+  /** Health, metrics, and the routes that a ticket opens over HTTP. */
   http: Http;
   io: RelayServer;
   metrics: Metrics;
   /** Serves sockets on a listening server. */
   attach: (server: HttpServer) => void;
-  /** From here on ready answers `shutting_down` and no socket comes in. */
+  /** Makes readiness answer `shutting_down`, and refuses new sockets. */
   beginDrain: () => void;
-  /** Tells the sockets; closes them and the streams, spread over the time. */
+  /** Notifies the sockets, then closes them and the streams, spread over time. */
   drain: () => Promise<void>;
-  /** Closes what is left: sockets, server, Redis. */
+  /** Closes the remaining sockets, the server and the connections to Redis. */
   close: () => Promise<void>;
 };
 
-/** @param commands the calls that it relays */
+/**
+ * Wires one relay node.
+ * @param commands the calls that it relays
+ */
 export function createRelay(
   config: Config,
   log: Logger,

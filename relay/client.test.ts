@@ -26,7 +26,7 @@ function client(url: string, token: string | (() => Promise<string>)) {
   return { connection, states, refusals };
 }
 
-test('an expired ticket is replaced and the rooms go on where they were', async () => {
+test('an expired ticket is replaced and the rooms resume at their last event', async () => {
   const node = await world.node();
   const job = await world.job('ann');
   let fetched = 0;
@@ -49,7 +49,7 @@ test('an expired ticket is replaced and the rooms go on where they were', async 
   expect(subscription.lastId).toBe(events[2]?.id);
 });
 
-test('an event of a later version reaches the client apart from the known ones, and is resumed after', async () => {
+test('an event of an unknown type reaches onUnknownEvent, and the client resumes after it', async () => {
   const node = await world.node();
   const job = await world.job('ann');
   const { connection } = client(node.url, await ticket('ann'));
@@ -69,7 +69,7 @@ test('an event of a later version reaches the client apart from the known ones, 
   await waitFor('the event after it', () => events.length === 2);
 });
 
-test('a client that asks for the present alone gets no history, and all that happens from then on', async () => {
+test('a client that subscribes from the present receives no history, and every later event', async () => {
   const node = await world.node();
   const job = await world.job('ann', { state: 'active' });
   await world.append('ann', job, progress(1), progress(2));
@@ -94,7 +94,7 @@ test('a client that asks for the present alone gets no history, and all that hap
   }
 });
 
-test('a ticket that is refused for good closes the connection and says why', async () => {
+test('a ticket that is permanently refused closes the connection and reports the reason', async () => {
   const node = await world.node();
   const { connection, refusals } = client(node.url, 'nonsense');
   await waitFor('the refusal', () => refusals.length === 1);
@@ -102,7 +102,7 @@ test('a ticket that is refused for good closes the connection and says why', asy
   expect(connection.state).toBe('closed');
 });
 
-test('a ticket that cannot be fetched now is fetched again', async () => {
+test('a ticket that cannot be fetched is fetched again', async () => {
   const node = await world.node();
   let tries = 0;
   const { connection, refusals } = client(node.url, async () => {
@@ -114,7 +114,7 @@ test('a ticket that cannot be fetched now is fetched again', async () => {
   expect(refusals.map(({ code }) => code)).toEqual(['unauthenticated', 'unauthenticated']);
 });
 
-test('a room that cannot be opened now is opened later, one that does not exist never', async () => {
+test('a room that is unavailable is opened later; one that does not exist is refused', async () => {
   const node = await world.node();
   const job = await world.job('ann');
   await world.append('ann', job, progress(1));
@@ -132,7 +132,7 @@ test('a room that cannot be opened now is opened later, one that does not exist 
   expect(refusals.at(-1)).toMatchObject({ code: 'not_found', room: 'job:unknown' });
 });
 
-test('a room that is left and followed again starts over with nothing left out', async () => {
+test('a room that is left and subscribed to again replays from its first event without gaps', async () => {
   const node = await world.node();
   const job = await world.job('ann');
   await world.append('ann', job, ...upTo(50).map(progress));
@@ -148,7 +148,7 @@ test('a room that is left and followed again starts over with nothing left out',
   }
 });
 
-test('a loss is told before the snapshot, and what follows is not taken for old', async () => {
+test('a lost log is reported before the snapshot, and later events are delivered', async () => {
   const node = await world.node();
   const job = await world.job('ann');
   await world.append('ann', job, progress(1), progress(2));

@@ -5,23 +5,26 @@ import { LIMITS } from './limits.ts';
 /** The longest that a timer can wait, ms. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** A socket or a stream that a ticket holds open. `close` lets its client come back and resume. */
+/** A socket or a stream that a ticket holds open. `close` lets its client reconnect and resume. */
 export type Connection = { ticket: TicketClaims; close: () => void };
 
-/** All that tickets hold open on this node: counted by user or share link, closed when the ticket expires. */
+/**
+ * The connections that tickets hold open on this node, counted by user and share link. They close with the
+ * ticket.
+ */
 export class Connections {
   readonly #byUser = new Map<string, Set<Connection>>();
-  /** Those of share links count for the link, not for its user. */
+  /** Connections of a share link count for the link, not for its user. */
   readonly #bySubject = new Map<string, number>();
 
-  /** Does the ticket's user or share link hold all that one may hold? */
+  /** Checks whether the ticket's user or share link is at its limit of connections. */
   full(ticket: TicketClaims): boolean {
     const own = this.#bySubject.get(subjectOf(ticket)) ?? 0;
     const all = this.#byUser.get(ticket.sub)?.size ?? 0;
     return own >= LIMITS.connectionsPerUser || all >= LIMITS.connectionsWithLinks;
   }
 
-  /** → to be called once when it has ended. */
+  /** @returns a function to call once when the connection has ended */
   add(connection: Connection): () => void {
     const { sub, exp } = connection.ticket;
     const held = this.#byUser.get(sub) ?? new Set();
@@ -40,19 +43,19 @@ export class Connections {
     };
   }
 
-  /** Users that hold anything open here. */
+  /** Users with at least one connection here. */
   users(): string[] {
     return [...this.#byUser.keys()];
   }
 
-  /** Closes what those of one user's tickets hold open that were revoked. */
+  /** Closes the connections of one user's revoked tickets. */
   closeTickets(userId: string, isRevoked: (ticket: TicketClaims) => boolean): void {
     for (const { ticket, close } of this.#byUser.get(userId) ?? []) {
       if (isRevoked(ticket)) close();
     }
   }
 
-  /** All of them now, whoever's they are. */
+  /** The present connections of all users. */
   all(): Connection[] {
     return [...this.#byUser.values()].flatMap((held) => [...held]);
   }

@@ -5,8 +5,9 @@ import { LIMITS } from './limits.ts';
 import type { RelayServer } from './sockets/socket.ts';
 
 /**
- * Tells every socket, then closes sockets and streams one after another, so that their clients do not all knock at the
- * other nodes at once. @param atMostMs the time this may take
+ * Notifies every socket, then closes sockets and streams one after another, so that their clients do not all
+ * reconnect to the other nodes at once.
+ * @param atMostMs bound on the time that this takes
  */
 export async function drainConnections(
   io: RelayServer,

@@ -10,7 +10,7 @@ const FOLLOWED = {
   sessions: 'Sessions that this node carries.',
 };
 
-/** What a relay node counts, each worth a graph or an alert. */
+/** The metrics of a relay node. */
 export class Metrics {
   readonly registry = new Registry();
   readonly #shared = { registers: [this.registry] };
@@ -39,7 +39,7 @@ export class Metrics {
   });
   readonly catchUps = new Counter({
     name: 'warmwind_relay_catch_ups_total',
-    help: 'Rooms read from their log because the channel had left something out or might have.',
+    help: 'Rooms read from their log because the channel may have missed an event.',
     labelNames: ['cause'],
     ...this.#shared,
   });
@@ -72,37 +72,37 @@ export class Metrics {
   });
   readonly fellBehind = new Counter({
     name: 'warmwind_relay_fell_behind_total',
-    help: 'Times that a live socket or stream did not keep up and went on from the log.',
+    help: 'Times that a live socket or stream did not keep up and continued from the log.',
     ...this.#shared,
   });
   readonly framesSent = new Counter({
     name: 'warmwind_relay_frames_sent_total',
-    help: 'Frames of screens sent to viewers, keys included.',
+    help: 'Frames of screens sent to viewers, keyframes included.',
     ...this.#shared,
   });
   readonly framesDropped = new Counter({
     name: 'warmwind_relay_frames_dropped_total',
-    help: 'Frames left out for one viewer, because it lacked a key or its window was full.',
+    help: 'Frames left out for one viewer, because it needed a keyframe or its window was full.',
     ...this.#shared,
   });
   readonly keyframesRequested = new Counter({
     name: 'warmwind_relay_keys_asked_total',
-    help: 'Times that a host was asked for a key frame.',
+    help: 'Requests to hosts for a keyframe.',
     ...this.#shared,
   });
   readonly inputs = new Counter({
     name: 'warmwind_relay_inputs_total',
-    help: 'Inputs of viewers: sent to the host, or dropped for what reason.',
+    help: 'Inputs of viewers, by outcome: sent to the host, or the reason for which they were dropped.',
     labelNames: ['outcome'],
     ...this.#shared,
   });
   readonly errors = new Counter({
     name: 'warmwind_relay_handler_errors_total',
-    help: 'Handlers that failed with something unforeseen.',
+    help: 'Handlers that failed with an unexpected error.',
     ...this.#shared,
   });
 
-  /** Reports a count of what this node follows whenever metrics are read. */
+  /** Reports a count whenever metrics are read. */
   count(name: keyof typeof FOLLOWED, count: () => number): void {
     new Gauge({
       name: `warmwind_relay_${name}`,
@@ -114,11 +114,11 @@ export class Metrics {
     });
   }
 
-  /** Reports what waits for clients whenever metrics are read. */
+  /** Reports the unsent bytes whenever metrics are read. */
   watchOutgoing(held: () => { events: number; frames: number }): void {
     new Gauge({
       name: 'warmwind_relay_outgoing_bytes',
-      help: 'Bytes that wait for clients to take them, as last measured.',
+      help: 'Unsent bytes for clients, as last measured.',
       labelNames: ['kind'],
       ...this.#shared,
       collect() {

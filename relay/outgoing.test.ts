@@ -12,9 +12,9 @@ import { openStream } from './testing/stream.ts';
 import { collect, connected, percents, progress, subscribe, ticket, upTo, World } from './testing/world.ts';
 
 const EVENT_BYTES = 161 * 1024;
-/** As many large events as the log of a room holds. */
+/** The number of large events that the log of a room holds. */
 const EVENTS = Math.floor(LOG_MAX_BYTES / (EVENT_BYTES + 1024));
-/** Rooms that hold more together than the kernel takes for a client that does not read. */
+/** Rooms that together hold more bytes than the kernel buffers for a client that does not read. */
 const ROOMS = 6;
 const MB = 2 ** 20;
 let world: World;
@@ -25,7 +25,10 @@ beforeAll(async () => {
 afterEach(() => world.tidy());
 afterAll(() => world?.stop());
 
-/** A client that reads nothing once its first subscription is accepted, until it is resumed; what it sees by room. */
+/**
+ * A client that reads nothing once its first subscription is accepted, until it is resumed; what it sees by
+ * room.
+ */
 async function deaf(url: string, token: string, rooms: string[]) {
   const ws = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
   world.onTidy(() => ws.terminate());
@@ -53,7 +56,7 @@ async function deaf(url: string, token: string, rooms: string[]) {
 
 const large = (percent: number) => storedEvent('job.progress', { percent, message: 'x'.repeat(EVENT_BYTES) });
 
-test('clients that do not read keep the memory of a node within its bound, and others miss nothing', async () => {
+test('clients that do not read keep a node within its memory bound, and others receive every event', async () => {
   const node = await world.process();
   const jobs = await Promise.all(upTo(ROOMS).map(() => world.job('ann')));
   const half = Math.floor(EVENTS / 2);
@@ -94,7 +97,7 @@ test('clients that do not read keep the memory of a node within its bound, and o
   expect(most).toBeLessThan(400 * MB);
 });
 
-test('a client that reads nothing for a while is sent every event once and in order when it reads again', async () => {
+test('a client that pauses its reading receives every event once and in order when it reads again', async () => {
   const { url } = await world.node();
   const jobs = await Promise.all(upTo(ROOMS).map(() => world.job('ann')));
   const half = Math.floor(EVENTS / 2);
@@ -111,7 +114,7 @@ test('a client that reads nothing for a while is sent every event once and in or
   for (const percents of Object.values(seen)) expect(percents).toEqual(all);
 });
 
-test('a stream is sent all of a log that is larger than what may wait', async () => {
+test('a stream receives all of a log that is larger than the bound on unsent bytes', async () => {
   const { url } = await world.node();
   const job = await world.job('ann');
   for (const n of upTo(EVENTS)) await world.append('ann', job, large(n));
@@ -121,7 +124,7 @@ test('a stream is sent all of a log that is larger than what may wait', async ()
   expect(percents(stream.events)).toEqual(upTo(EVENTS));
 });
 
-test('what waits is bounded for each subject, and shared between those that have something waiting', () => {
+test('unsent bytes are bounded for each subject, and the bound of the node is shared between subjects', () => {
   const outgoing = new Outgoing(new Metrics());
   world.onTidy(() => outgoing.close());
   outgoing.addEvents('ann', LIMITS.subjectEventBytes);
@@ -133,7 +136,7 @@ test('what waits is bounded for each subject, and shared between those that have
   expect(outgoing.allowsEvents('bob')).toBe(true);
 });
 
-test('a subject with many tasks delays only its own', async () => {
+test('a subject with many tasks delays only its own tasks', async () => {
   const gate = new FairGate({ atOnce: 2, perSubject: 1, waiting: 50 });
   const order: string[] = [];
   const release: (() => void)[] = [];

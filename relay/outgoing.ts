@@ -2,18 +2,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LIMITS } from './limits.ts';
 import type { Metrics } from './metrics.ts';
 
-/** Bytes that wait to be taken by clients: events of rooms, and frames of screens. */
+/** Unsent bytes for clients: events of rooms, and frames of screens. */
 type Bytes = { events: number; frames: number };
 
-/** The connection as its outlet sees it. `close` drops what waits, and lets the client come back and resume. */
+/**
+ * The connection behind an outlet. `close` drops the unsent bytes and lets the client reconnect and resume.
+ */
 export type OutletTarget = { heldBytes: () => number; close: () => void };
 
-/** Pauses between two looks whether a connection takes more, ms. */
+/** Pauses between two checks whether a connection takes more, ms. */
 const LOOK_AGAIN_MS = [1, 2, 5, 10, 20, 50];
 
 /**
- * Bounds in bytes what waits for clients that do not read: for each connection, each subject (a user, or a share link) and
- * the node. A subject that is alone may use all that one may; when many have something waiting, the node's is shared.
+ * Bounds the unsent bytes for clients that do not read: of each connection, each subject (a user or a share
+ * link) and the node. The node's bound is shared equally between the subjects that have unsent bytes.
  */
 export class Outgoing {
   readonly #metrics: Metrics;
@@ -34,13 +36,13 @@ export class Outgoing {
     return outlet;
   }
 
-  /** May a further event wait for this subject's clients? */
+  /** Checks whether one more event may be queued for this subject's clients. */
   allowsEvents(subject: string): boolean {
     const { events } = this.#bySubject.get(subject) ?? NONE;
     return events === 0 || events < this.#share(LIMITS.subjectEventBytes, LIMITS.nodeEventBytes);
   }
 
-  /** May a further frame wait for this subject's viewers? */
+  /** Checks whether one more frame may be queued for this subject's viewers. */
   allowsFrames(subject: string): boolean {
     const { frames } = this.#bySubject.get(subject) ?? NONE;
     return frames === 0 || frames < this.#share(LIMITS.subjectFrameBytes, LIMITS.nodeFrameBytes);
@@ -62,7 +64,7 @@ export class Outgoing {
     return Math.min(most, ofNode / Math.max(1, this.#bySubject.size));
   }
 
-  /** Looks at what really waits, and closes connections that take nothing of it. */
+  /** Measures the unsent bytes, and closes connections that read none of theirs. */
   #measure(): void {
     const now = performance.now();
     const bySubject = new Map<string, Bytes>();
@@ -89,16 +91,16 @@ export class Outgoing {
 
 const NONE: Bytes = { events: 0, frames: 0 };
 
-/** The way out to one connection. */
+/** Admits events and frames to one connection within the bounds. */
 export class Outlet {
   readonly subject: string;
   readonly #target: OutletTarget;
   readonly #outgoing: Outgoing;
   readonly #onClose: () => void;
   #closed = false;
-  /** Bytes of events among what waits, at most. */
+  /** Upper bound on the events among the unsent bytes. */
   #events = 0;
-  /** What waited at the last measurement, and when it was last seen to shrink or to be nothing. */
+  /** The unsent bytes at the last measurement, and the last time at which they shrank or were none. */
   #heldBefore = 0;
   #takenAt = performance.now();
   #lastTurn: Promise<unknown> = Promise.resolve();
@@ -110,17 +112,17 @@ export class Outlet {
     this.#onClose = onClose;
   }
 
-  /** May a further event be sent? */
+  /** Whether one more event may be sent. */
   get ready(): boolean {
     return this.#target.heldBytes() < LIMITS.socketBytes && this.#outgoing.allowsEvents(this.subject);
   }
 
-  /** May a further frame be sent? */
+  /** Whether one more frame may be sent. */
   get takesFrames(): boolean {
     return this.#outgoing.allowsFrames(this.subject);
   }
 
-  /** An event of so many bytes was sent. */
+  /** Counts an event that was sent. */
   sent(bytes: number): void {
     if (this.#target.heldBytes() === 0) return;
     this.#events += bytes;
@@ -128,7 +130,8 @@ export class Outlet {
   }
 
   /**
-   * Runs a task once more may be sent, one after the other. Rejects when the connection is closed before that.
+   * Runs a task once more may be sent, one task after the other.
+   * @throws Error when the connection is closed before that
    */
   turn<T>(task: () => Promise<T>): Promise<T> {
     const run = this.#lastTurn.then(() => this.#drained()).then(task);
@@ -144,7 +147,7 @@ export class Outlet {
     return { events: this.#events, frames: held - this.#events };
   }
 
-  /** For how long nothing of what waits was taken, ms. */
+  /** Time for which the client has read none of its unsent bytes, ms. */
   stuckMs(now: number): number {
     return now - this.#takenAt;
   }
@@ -154,7 +157,7 @@ export class Outlet {
     this.close();
   }
 
-  /** The connection has ended. */
+  /** Forgets the connection, which has ended. */
   close(): void {
     this.#closed = true;
     this.#onClose();

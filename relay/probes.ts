@@ -8,7 +8,7 @@ import type { Stores } from './stores.ts';
 
 export type ProbedParts = { stores: Stores; rooms: Rooms; metrics: Metrics };
 
-/** Whether a node lives, and whether it can serve: both Redis roles, the queues' depths, its subscriptions, the disk. */
+/** Liveness, and readiness: both Redis roles, the depths of the queues, the subscriptions, the disk. */
 export function createProbes(config: Config, { stores, rooms, metrics }: ProbedParts): Probes {
   const { queue, realtime, subscriber } = stores;
   return {

@@ -1,10 +1,10 @@
 import { ApiError } from '@warmwind/shared/contract/errors';
 import { Bucket } from './sockets/bucket.ts';
 
-/** Subjects whose rate is remembered; of more, the ones that asked longest ago are forgotten. */
+/** Subjects whose rate is remembered; above it the least recently used are forgotten. */
 const MOST_SUBJECTS = 10_000;
 
-/** A rate for each subject (a user, or a share link), however many sockets and requests it asks by. */
+/** A rate limit for each subject (a user or a share link), over all its sockets and requests. */
 export class Rates {
   readonly #bounds: { perSecond: number; burst: number };
   readonly #buckets = new Map<string, Bucket>();
@@ -32,25 +32,28 @@ export class Rates {
   }
 }
 
-/** A number of things that each subject may hold. */
+/** A limit on the number of things that each subject holds. */
 export class Holdings {
   readonly #most: number;
   readonly #what: string;
   readonly #held = new Map<string, number>();
 
-  /** @param what they are, for the refusal: "rooms" */
+  /** @param what names the things in the refusal: "rooms" */
   constructor(most: number, what: string) {
     this.#most = most;
     this.#what = what;
   }
 
-  /** → to be called once when it is held no longer. @throws ApiError `quota_exceeded` */
+  /**
+   * @returns a function that releases it, to call once
+   * @throws ApiError `quota_exceeded`
+   */
   take(subject: string): () => void {
     const held = this.#held.get(subject) ?? 0;
     if (held >= this.#most) {
       throw new ApiError(
         'quota_exceeded',
-        `You hold ${held} ${this.#what}, the most that one may: close some first.`,
+        `You hold ${held} ${this.#what}, which is the limit: close some first.`,
         { limit: this.#most, used: held },
       );
     }
@@ -63,7 +66,7 @@ export class Holdings {
   }
 }
 
-/** Bytes that each subject may hold, and all of them together. */
+/** A limit on the bytes that each subject holds, and on those of all subjects together. */
 export class Budget {
   readonly #bounds: { perSubject: number; total: number };
   readonly #held = new Map<string, number>();
@@ -74,7 +77,8 @@ export class Budget {
   }
 
   /**
-   * → to be called once when they are held no longer. What a subject takes while it holds nothing is never too much.
+   * Takes `bytes`. A subject that holds none may take any number.
+   * @returns a function that releases them, to call once
    * @throws ApiError `rate_limited` or `unavailable`
    */
   take(subject: string, bytes: number): () => void {
@@ -84,7 +88,7 @@ export class Budget {
     if (held > 0 && held + bytes > perSubject) {
       throw new ApiError(
         'rate_limited',
-        'Your answers before are not read yet: read them, then ask again.',
+        'Your earlier answers are not read yet: read them, then ask again.',
         later,
       );
     }
@@ -94,7 +98,7 @@ export class Budget {
     return this.add(subject, bytes);
   }
 
-  /** As {@link take}, whatever is held already. */
+  /** As {@link take}, without the limits. */
   add(subject: string, bytes: number): () => void {
     this.#total += bytes;
     this.#held.set(subject, (this.#held.get(subject) ?? 0) + bytes);

@@ -7,15 +7,16 @@ import type { Config } from './config.ts';
 import { LIMITS } from './limits.ts';
 import type { Metrics } from './metrics.ts';
 
-/** How long a subscription waits for the ledger, ms. */
+/** Time that a subscription waits for the ledger, ms. */
 const LEDGER_WITHIN_MS = 1500;
-/** How long Redis may take for the answer to a call, which may be large, ms. */
+/** Time that Redis has for the answer to a call, which may be large, ms. */
 const ANSWER_WITHIN_MS = 4000;
 
 export type Stores = ReturnType<typeof createStores>;
 
 /**
- * The connections of a node. A patient connection waits for its Redis to come back, a prompt one rejects while it is away.
+ * The connections of a node. A queueing connection holds commands until its Redis is back; a fail-fast
+ * connection rejects them while it is away.
  */
 export function createStores(config: Config, metrics: Metrics, log: Logger) {
   const queue = connectFailFast(config.REDIS_QUEUE_URL, 'relay-queue', log);
@@ -37,7 +38,7 @@ export function createStores(config: Config, metrics: Metrics, log: Logger) {
   metrics.watchRedis(connections);
   return {
     ...connections,
-    /** Where records of jobs and containers are read. */
+    /** Reads records of jobs and containers. */
     known: { queue, ledger, ledgerReads: new FairGate(LIMITS.ledgerReads) },
     close: async () => {
       await Promise.all(Object.values(connections).map((redis) => disconnect(redis)));
@@ -46,7 +47,10 @@ export function createStores(config: Config, metrics: Metrics, log: Logger) {
   };
 }
 
-/** The adapter leaves the promises of its subscriptions alone: one that fails at close must not end the process. */
+/**
+ * Catches rejections that the adapter does not handle: a subscription that fails at close must not end the
+ * process.
+ */
 function quiet(redis: Redis): Redis {
   const ssubscribe = redis.ssubscribe.bind(redis) as (...channels: string[]) => Promise<unknown>;
   const sunsubscribe = redis.sunsubscribe.bind(redis) as (...channels: string[]) => Promise<unknown>;

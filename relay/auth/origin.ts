@@ -2,11 +2,11 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isAllowedOrigin } from '@warmwind/shared/runtime/origins';
 
 /**
- * May this handshake's page connect? CORS does not protect WebSockets: the `Origin` that every browser sends is checked
- * here. A request without one comes from no browser; one with the relay's own address from a client that sends what it
- * connects to, as python-socketio does: the relay serves no pages.
+ * Checks the `Origin` of a handshake, which every browser sends: CORS does not protect WebSockets. A request
+ * without `Origin` does not come from a browser. The relay's own address is allowed too: the relay serves no
+ * pages, and some clients (python-socketio) send the address that they connect to.
  *
- * @returns why not, with the remedy
+ * @returns the reason and remedy when the page may not connect
  */
 export function originRefusal(
   { origin, host }: IncomingHttpHeaders,
@@ -18,7 +18,7 @@ export function originRefusal(
     : `This page's origin, ${origin.slice(0, 200)}, is not permitted: add it to CORS_ORIGINS of the relay and the edge.`;
 }
 
-/** The scheme may be another: TLS may end at a proxy. */
+/** Compares without the scheme, because TLS may end at a proxy. */
 function isOwn(origin: string, host: string | undefined): boolean {
   const scheme = /^https?:\/\//.exec(origin)?.[0];
   if (!scheme || !host || !URL.canParse(origin) || !URL.canParse(scheme + host)) return false;

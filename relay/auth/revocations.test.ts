@@ -13,13 +13,13 @@ beforeAll(async () => {
 afterEach(() => world.tidy());
 afterAll(() => world?.stop());
 
-/** All of a user's tickets until then. */
+/** Revokes all tickets of a user that were issued until `before`: the edge writes it, and publishes it. */
 const writeAll = (userId: string, before: number) =>
   world.queue.client.set(keys.revokedBefore(userId), before);
 const publishAll = (userId: string, before: number) =>
   world.queue.client.publish(REVOKED_CHANNEL, JSON.stringify({ userId, before } satisfies Revoked));
 
-/** What the edge writes, and what it publishes; each alone is enough to close what is open. */
+/** Revokes one ticket: the edge writes it, and publishes it. Either alone is enough. */
 const write = (userId: string, ticketId: string) =>
   world.queue.client.zadd(keys.revoked(userId), Date.now() + 60_000, ticketId);
 const publishRevocation = (userId: string, ticketId: string) =>
@@ -28,7 +28,7 @@ const publishRevocation = (userId: string, ticketId: string) =>
 test.each([
   ['published', publishRevocation],
   ['written, and whose message was missed,', write],
-])('a revocation that is %s closes the sockets and streams of that ticket alone', async (_, revoke) => {
+])('a revocation that is %s closes the sockets and streams of only that ticket', async (_, revoke) => {
   const nodes = [await world.node(), await world.node()];
   const [here, there] = nodes.map(({ url }) => url);
   const job = await world.job('ann');
@@ -50,7 +50,7 @@ test.each([
   ['published', publishAll],
   ['written, and whose message was missed,', writeAll],
 ])(
-  "a revocation of all that is %s closes all of a user's sockets and streams of before",
+  "a revocation of all tickets that is %s closes all of a user's earlier sockets and streams",
   async (_, revoke) => {
     const nodes = [await world.node(), await world.node()];
     const [here = '', there = ''] = nodes.map(({ url }) => url);
@@ -74,7 +74,7 @@ test.each([
   },
 );
 
-test('a ticket of before a revocation of all opens nothing; one of after it does', async () => {
+test('a ticket issued before a revocation of all tickets is refused; one issued after it is accepted', async () => {
   const { url } = await world.node();
   const now = Date.now();
   await writeAll('ann', now);
@@ -85,7 +85,7 @@ test('a ticket of before a revocation of all opens nothing; one of after it does
   await world.queue.client.del(keys.revokedBefore('ann'));
 });
 
-test('a revoked ticket opens neither a socket nor a stream, on whatever node', async () => {
+test('a revoked ticket opens neither a socket nor a stream, on any node', async () => {
   const job = await world.job('ann');
   const bad = await ticket('ann', { id: 'bad' });
   await write('ann', 'bad');
@@ -107,7 +107,7 @@ test("revoking under another user's name changes nothing", async () => {
   expect(socket.connected).toBe(true);
 });
 
-test('while the queue Redis is away tickets still connect; what was revoked is closed when it is back', async () => {
+test('while the queue Redis is away tickets connect; revoked ones are disconnected when it is back', async () => {
   const { url } = await world.node();
   await write('ann', 'late');
   await world.queue.kill();

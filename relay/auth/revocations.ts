@@ -6,15 +6,15 @@ import type { Connections } from '../connections.ts';
 import { LIMITS } from '../limits.ts';
 
 /**
- * Tickets that were revoked before they expired: refused, and what they hold open closed, the moment it is published or
- * soon after, should the message have been missed.
+ * Refuses tickets that were revoked before they expired, and closes the connections that they hold open. A
+ * revocation takes effect when it is published; a periodic check covers a missed message.
  */
 export class Revocations {
   readonly #queue: Redis;
   readonly #connections: Connections;
   readonly #timer: NodeJS.Timeout;
 
-  /** @param subscriber a patient connection of its own to the queue Redis */
+  /** @param subscriber a dedicated queueing connection to the queue Redis */
   constructor(queue: Redis, subscriber: Redis, connections: Connections, log: Logger) {
     this.#queue = queue;
     this.#connections = connections;
@@ -30,8 +30,8 @@ export class Revocations {
   }
 
   /**
-   * Was this ticket revoked? While Redis does not answer nobody is kept out: what a ticket opens is looked up there too,
-   * and the check makes up for it.
+   * Checks whether this ticket was revoked. While Redis does not answer, tickets pass: every lookup that a
+   * ticket allows needs Redis too, and the periodic check closes revoked connections later.
    */
   async includes(ticket: TicketClaims): Promise<boolean> {
     const trip = this.#queue.pipeline();
@@ -68,7 +68,7 @@ export class Revocations {
   }
 }
 
-/** Was the ticket issued until then, ms since 1970? */
+/** @param before ms since 1970; 0: no revocation */
 const issuedUntil = ({ iat }: TicketClaims, before: number): boolean =>
   before > 0 && Math.round(iat * 1000) <= before;
 

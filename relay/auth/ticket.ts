@@ -5,13 +5,13 @@ import { LIMITS } from '../limits.ts';
 export type VerifyTicket = (token: unknown) => Promise<TicketClaims | undefined>;
 
 /**
- * The subject that a ticket's shares are counted for: its user, or the link of a guest, who takes nothing from the user that
- * shared it.
+ * Names the subject whose limits a ticket counts against: its user, or a guest's share link. A guest does not
+ * use up the limits of the user that shared the link.
  */
 export const subjectOf = ({ sub, jti, containerId }: TicketClaims): string =>
   containerId === undefined ? sub : `${sub} ${jti}`;
 
-/** As `verify`, and `undefined` for a ticket that was revoked. */
+/** Wraps `verify` so that it returns `undefined` for a revoked ticket too. */
 export const unlessRevoked =
   (verify: VerifyTicket, isRevoked: (ticket: TicketClaims) => Promise<boolean>): VerifyTicket =>
   async (token) => {
@@ -20,8 +20,8 @@ export const unlessRevoked =
   };
 
 /**
- * A verifier of relay tickets: HS256 by one of `secrets` (the second while they rotate), for this audience, not
- * expired. `undefined` for everything else, an API token among it.
+ * Creates a verifier of relay tickets: HS256 by one of `secrets` (the second while they rotate), for the
+ * relay's audience, not expired. It returns `undefined` for every other token, an API token included.
  */
 export function ticketVerifier(secrets: string[]): VerifyTicket {
   const keys = secrets.map((secret) => new TextEncoder().encode(secret));

@@ -11,13 +11,13 @@ import type { Known } from '../rooms/records.ts';
 import { ownedDesktop } from '../screen/owned.ts';
 import type { Calls } from './calls.ts';
 
-/** What the routes of calls are built on. */
+/** The dependencies of the routes of calls. */
 export type CallsContext = { known: Known; answers: OpenAnswers; calls: Calls };
 
-/** A request for a call; `given` is its input before it is checked. */
+/** A request for a call; `given` is its unchecked input. */
 type Asked = { command: CallCommand; containerId: string; given: unknown; keyHash?: string | undefined };
 
-/** Answers a request with what the container's host answers. A client that disconnects aborts its call. */
+/** Answers a request with the answer of the container's host. A client that disconnects aborts its call. */
 export async function answerCall(
   c: Context<HttpEnv>,
   { known, answers, calls }: CallsContext,
@@ -46,15 +46,15 @@ export async function answerCall(
     signal: gone.signal,
   });
   const { outgoing } = c.env;
-  const late = setTimeout(() => outgoing.destroy(), LIMITS.answerReadMs).unref();
+  const readTimer = setTimeout(() => outgoing.destroy(), LIMITS.answerReadMs).unref();
   const end = () => {
-    clearTimeout(late);
+    clearTimeout(readTimer);
     read();
   };
   if (outgoing.closed) end();
   else outgoing.once('close', end);
   const { type, headers, bytes, replayed } = answer;
-  // A view, no copy: all who share an answer are sent the same bytes.
+  // A view, not a copy: clients that share an answer receive the same bytes.
   const view = new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length);
   return c.body(view, 200, {
     ...headers,

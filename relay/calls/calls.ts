@@ -6,10 +6,10 @@ import { LIMITS } from '../limits.ts';
 import { Budget, Holdings } from '../shares.ts';
 import { SharedReads } from './shared-reads.ts';
 
-/** `subject`: whose share of this node it takes. */
+/** `subject`: the user or share link whose limits the call counts against. */
 export type RelayedCall = CallRequest & { subject: string; signal: AbortSignal };
 
-/** Calls that are relayed to the hosts of containers, within what each user may have of this node. */
+/** Relays calls to the hosts of containers, within the limits of each subject and of this node. */
 export class Calls {
   readonly #caller: Caller;
   readonly #reads = new SharedReads();
@@ -26,7 +26,8 @@ export class Calls {
   }
 
   /**
-   * → the answer, and what is to be called once when it has been read.
+   * Sends a call to the container's host.
+   * @returns the answer, and `read` to call once when the client has read it
    * @throws ApiError, or the reason of the signal
    */
   async ask(call: RelayedCall): Promise<{ answer: CallAnswer; read: () => void }> {
@@ -34,7 +35,7 @@ export class Calls {
     try {
       const { subject, command } = call;
       const answer = await (command.claims ? this.#caller.call(call) : this.#read(call));
-      // What has had an effect is answered: it was refused before if its user does not read.
+      // A call that has taken effect is always answered: `#join` has refused users that do not read.
       const hold = command.claims ? this.#unread.add : this.#unread.take;
       return { answer, read: hold.call(this.#unread, subject, answer.bytes.length) };
     } finally {
@@ -66,16 +67,16 @@ export class Calls {
     }
   }
 
-  /** Whoever asks for the same at the same time shares an answer. */
+  /** Clients that ask for the same read at the same time share an answer. */
   #read({ signal, subject, ...call }: RelayedCall): Promise<CallAnswer> {
     const { userId, containerId, incarnation, command, input } = call;
     const key = JSON.stringify([userId, containerId, incarnation, command.kind, input]);
-    const late = (): never => {
+    const onTimeout = (): never => {
       throw callTimedOut();
     };
     const asked = this.#reads.ask({ key, subject, signal }, (shared) =>
       this.#caller.call({ ...call, signal: shared }),
     );
-    return withTimeout(asked, command.timeoutMs, late);
+    return withTimeout(asked, command.timeoutMs, onTimeout);
   }
 }

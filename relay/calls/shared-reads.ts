@@ -2,22 +2,23 @@ import type { CallAnswer } from '@warmwind/shared/engine/node/caller';
 import { FairGate } from '@warmwind/shared/runtime/node/fair-gate';
 import { LIMITS } from '../limits.ts';
 
-/** A read that several may share. */
+/** A read that several clients may share. */
 type Flight = { answer: Promise<CallAnswer>; abort: AbortController; sharers: number };
 
 /**
- * Reads of containers. The same read is made one after the other; all who ask while one is being made share the next, so
- * that each gets an answer that is newer than the question. Users have shares of those that are made at once.
+ * Shares reads of containers between clients. Equal reads run one after the other. Clients that ask while one
+ * runs share the next, so that every answer is newer than its request. The concurrent reads are shared fairly
+ * between users.
  */
 export class SharedReads {
   readonly #gate = new FairGate(LIMITS.containerReads);
-  /** By what is read: what is read now, and what is read next. */
+  /** The running read, and the next one, by key. */
   readonly #current = new Map<string, Promise<unknown>>();
   readonly #next = new Map<string, Flight>();
 
   /**
-   * @param key what is read, the same for all who may share it
-   * @param read is aborted when none of those who share it is left
+   * @param key identifies the read: requests with the same key may share it
+   * @param read is aborted when the last client that shares it has left
    * @throws the reason of `signal`
    */
   async ask(

@@ -5,7 +5,7 @@ import { refuseRequest } from '../draining.ts';
 import type { Metrics } from '../metrics.ts';
 import type { HttpEnv } from './http.ts';
 
-/** Lets requests in by their ticket, `Authorization: Bearer <ticket>`, as long as the node is not going down. */
+/** Admits requests by their ticket, `Authorization: Bearer <ticket>`, unless the node is draining. */
 export const guard = (verify: VerifyTicket, draining: () => boolean, metrics: Metrics) =>
   createMiddleware<HttpEnv>(async (c, next) => {
     if (draining()) return refuseRequest(c);

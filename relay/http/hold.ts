@@ -7,7 +7,7 @@ import type { Metrics } from '../metrics.ts';
 import { Holdings } from '../shares.ts';
 import type { HttpEnv } from './http.ts';
 
-/** The answers that stay open on a node: a bounded number in all, and with the sockets of its user. */
+/** Counts the answers that stay open: bounded on the node, and together with the sockets of their user. */
 export class OpenAnswers {
   readonly #connections: Connections;
   readonly #metrics: Metrics;
@@ -20,8 +20,9 @@ export class OpenAnswers {
   }
 
   /**
-   * Counts a request's answer until it has ended, and calls `close` when its ticket expires or the node goes down. Throws
-   * when there are too many.
+   * Counts a request's answer until it has ended.
+   * @param close is called when the ticket expires or the node drains
+   * @throws ApiError `unavailable` or `quota_exceeded` when too many are open
    */
   hold(c: Context<HttpEnv>, close: () => void): void {
     const { ticket } = c.var;

@@ -6,14 +6,14 @@ import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { type Context, Hono } from 'hono';
 import { requestId } from 'hono/request-id';
 
-/** What a request carries: its name in logs, its ticket once that is verified, and Node's own side of the answer. */
+/** The context of a request: its id in logs, its verified ticket, and Node's response object. */
 export type HttpEnv = {
   Bindings: { outgoing: ServerResponse };
   Variables: { requestId: string; ticket: TicketClaims };
 };
 export type Http = Hono<HttpEnv>;
 
-/** An app whose every failure is the flat error body. */
+/** Creates an app that answers every failure with the flat error body. */
 export function createHttp(log: Logger): Http {
   const app: Http = new Hono();
   app.use(requestId({ limitLength: 64, generator: newId }));

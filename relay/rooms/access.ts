@@ -7,17 +7,18 @@ import type { RoomId } from './log.ts';
 import { type Known, readRecord } from './records.ts';
 
 /**
- * `since`: when the log should have begun, ms, as records know it: a job's or desktop's start, the creation of
- * the oldest that a user's indices name.
+ * A room that a ticket may read. `since`: the time at which its log should begin, ms since 1970, by the
+ * records: the start of the job or desktop, or the creation of the oldest job or desktop in a user's indices.
  */
 export type OpenRoom = RoomId & { since?: number };
 
-/** A log's first event this much later than it should have begun is not the first that there was, ms. */
+/** A log that begins this much later than it should has lost its first events, ms. */
 const LATE_MS = 30_000;
 
 /**
- * The room that `name` means to the holder of `ticket`. Throws `not_found` alike for what is another's, what does not
- * exist and what is no room; `unavailable` while what would know is away.
+ * Finds the room `name` for the holder of `ticket`.
+ * @throws ApiError `not_found` alike for another user's room, an unknown room and a malformed name;
+ * `unavailable` while the stores do not answer
  */
 export async function openRoom(known: Known, ticket: TicketClaims, name: string): Promise<OpenRoom> {
   const parsed = parseRoom(name);
@@ -43,11 +44,13 @@ export async function openRoom(known: Known, ticket: TicketClaims, name: string)
   return { owner, room, ...(startedAt ? { since: Number(startedAt) } : {}) };
 }
 
-/** Has a log whose first event is of `firstAt`, ms, lost what came before? */
+/** Checks whether a log whose first event is of `firstAt` (ms since 1970) has lost events before it. */
 export const beginsLate = ({ since }: OpenRoom, firstAt: number): boolean =>
   since !== undefined && firstAt - since > LATE_MS;
 
-/** Has something happened to the job or desktop of a snapshot that must have been an event? */
+/**
+ * Checks whether the job or desktop of a snapshot is past its first state, so that its log must hold events.
+ */
 export const hasBegun = ({ type, data }: Snapshot): boolean =>
   type === 'container.snapshot'
     ? data.state !== 'requested'

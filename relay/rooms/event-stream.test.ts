@@ -24,7 +24,7 @@ function open(isLatest: () => Promise<boolean> = async () => true) {
 }
 const ended = { id: '1-0', room: 'job:x', type: 'job.completed', run: 1, time: '', data: {} } as const;
 
-test('a stream says something every 15 s while nothing happens', async () => {
+test('a stream sends a heartbeat every 15 s while no event arrives', async () => {
   const { read, stream } = open();
   for (let n = 0; n < 3; n++) {
     await vi.advanceTimersByTimeAsync(LIMITS.heartbeatMs);
@@ -34,7 +34,7 @@ test('a stream says something every 15 s while nothing happens', async () => {
   expect(await read()).toBeUndefined();
 });
 
-test('a client that has taken nothing between two of them is cut off', async () => {
+test('a client that has read nothing between two heartbeats is disconnected', async () => {
   const { outgoing, stream } = open();
   for (let n = 0; n < 4; n++) stream.send({ ...ended, type: 'job.progress' });
   await vi.advanceTimersByTimeAsync(LIMITS.heartbeatMs);
@@ -43,7 +43,7 @@ test('a client that has taken nothing between two of them is cut off', async () 
   expect(outgoing.destroyed).toBe(true);
 });
 
-test('a stream whose end is not taken is cut off', async () => {
+test('a stream whose client does not read its end is disconnected', async () => {
   const { outgoing, stream } = open();
   for (let n = 0; n < 4; n++) stream.send({ ...ended, type: 'job.progress' });
   stream.close();
@@ -51,7 +51,7 @@ test('a stream whose end is not taken is cut off', async () => {
   expect(outgoing.destroyed).toBe(true);
 });
 
-test('whether an end is the latest is asked again when it could not be told', async () => {
+test('a failed lookup of the latest run is repeated at the next heartbeat', async () => {
   let asked = 0;
   const { read, stream } = open(async () => {
     asked += 1;

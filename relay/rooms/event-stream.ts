@@ -9,8 +9,8 @@ import type { Listener } from './listener.ts';
 const encoder = new TextEncoder();
 
 /**
- * A job's room as server-sent events. It ends by itself once it has sent the end of the latest run; who does not read is
- * cut off, and resumes after what it has.
+ * A job's room as server-sent events. The stream ends once it has sent the end of the latest run. A client
+ * that does not read is disconnected, and resumes after the last event that it received.
  */
 export class EventStream implements Listener {
   readonly body: ReadableStream<Uint8Array>;
@@ -23,13 +23,13 @@ export class EventStream implements Listener {
   #closed = false;
   /** The run whose end was sent last. */
   #endedRun: number | undefined;
-  /** Packets and bytes that wait for the client, and how many packets it has ever taken. */
+  /** Unread packets and bytes, and the number of packets that the client has read. */
   #packets = 0;
   #bytes = 0;
   #taken = 0;
   #takenBefore = -1;
 
-  /** @param isLatest is the end of this run the end of its job? */
+  /** @param isLatest checks whether the end of a run is the end of its job */
   constructor(
     outgoing: ServerResponse,
     isLatest: (run: number) => Promise<boolean>,
@@ -54,29 +54,29 @@ export class EventStream implements Listener {
   }
 
   send(event: AnyEnvelope): void {
-    // A log that was lost is followed by the present state, and perhaps by the end once more: that has been said.
+    // After a lost log come the present state and perhaps the same end again: the client has received it.
     const published = this.#endedRun !== undefined && (event.run ?? 0) <= this.#endedRun;
     if (this.#closed || published) return;
     const { type, run } = event;
     const endSnapshot = type === 'job.snapshot' ? EndSnapshot.safeParse(event.data).data : undefined;
     const end = endSnapshot !== undefined || isTerminalEvent(type);
-    // What is left of the log is not sent after it: the client must not resume there.
+    // The rest of the log is not sent after an end, so the client must not resume within it.
     const id = endSnapshot ? endPosition(endSnapshot) : event.id;
     this.#write(`id: ${id}\nevent: ${type}\ndata: ${JSON.stringify({ ...event, id })}\n\n`);
     if (end && run !== undefined) this.#ended(run);
   }
 
-  /** Ends after what was written, within the time that a slow reader has. */
+  /** Ends the stream after the events that were written, at the latest after `slowMs`. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#beat);
     this.#writer.close().catch(() => undefined);
-    const late = setTimeout(() => this.#outgoing.destroy(), LIMITS.slowMs).unref();
-    this.#outgoing.once('close', () => clearTimeout(late));
+    const slowTimer = setTimeout(() => this.#outgoing.destroy(), LIMITS.slowMs).unref();
+    this.#outgoing.once('close', () => clearTimeout(slowTimer));
   }
 
-  /** Ends at once: what waits for the client is dropped. */
+  /** Ends the stream at once and drops its unread events. */
   interrupt(): void {
     this.close();
     this.#outgoing.destroy();
@@ -87,7 +87,7 @@ export class EventStream implements Listener {
     this.interrupt();
   }
 
-  /** Closes when no later run is known. What can't be looked up now is asked again with the next heartbeat. */
+  /** Closes when no later run is known. A failed lookup is repeated at the next heartbeat. */
   #ended(run: number): void {
     this.#endedRun = run;
     this.#isLatest(run).then(

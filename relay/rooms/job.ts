@@ -5,23 +5,27 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { type Known, readRecord } from './records.ts';
 
-/** A job as its owner sees it; `undefined` when nobody knows it any more. Rejects when who may know is away. */
+/**
+ * Reads a job as its owner sees it.
+ * @returns `undefined` when neither Redis nor the ledger has its record
+ * @throws when the stores do not answer
+ */
 export const readJob = async (known: Known, owner: string, id: string): Promise<Job | undefined> =>
   jobFromRecord(await readRecord(known, 'job', owner, id));
 
-/** Is the end of `run` the end of the job: no later run is known, and this one has ended. */
+/** Checks whether the end of `run` is the end of the job: it has ended, and no later run is known. */
 export async function isLatestEnd(known: Known, owner: string, id: string, run: number): Promise<boolean> {
   const job = await readJob(known, owner, id);
   return !job || (job.run <= run && isTerminal(job.state));
 }
 
-/** A job that has ended, and whether the event of its latest run's end is in its room's log. */
+/** A job that has ended. `published`: the event of its latest run's end is in its room's log. */
 export type FinishedJob = { job: Job; published: boolean };
 
 /**
- * The job if its latest run has ended. The producer of the end's event leaves a token with the log.
+ * Reads the job if its latest run has ended. The producer of the end's event leaves a token with the log.
  *
- * @throws ApiError `unavailable` when this can't be looked up now
+ * @throws ApiError `unavailable` when the stores do not answer
  */
 export async function publishedEnd(
   known: Known,
@@ -41,14 +45,14 @@ export async function publishedEnd(
   }
 }
 
-/** Of the snapshot of a job, of whatever kind, that has ended. */
+/** The fields of an ended job's snapshot that are the same for every kind. */
 export const EndSnapshot = Job.pick({ finishedAt: true, createdAt: true }).extend({
   state: z.enum(TERMINAL_JOB_STATES),
 });
 
 /**
- * The id in a stream of the snapshot by which a job that has ended is reported after events were lost. No log holds it, and
- * it names this end alone: a client that hands it in has received the end.
+ * Makes the event id under which a stream sends the snapshot of an ended job after events were lost. No log
+ * holds this id, and it names this end alone: a client that resumes after it has received the end.
  */
 export const endPosition = ({ finishedAt, createdAt }: Pick<Job, 'finishedAt' | 'createdAt'>): string =>
   `${Date.parse(finishedAt ?? createdAt)}-${Number.MAX_SAFE_INTEGER}`;

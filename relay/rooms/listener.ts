@@ -5,9 +5,9 @@ import type { RelaySocket } from '../sockets/socket.ts';
 
 /** The receiver of a subscription: a socket, or a stream over HTTP. */
 export type Listener = {
-  /** Bounds what it may be sent. */
+  /** Bounds its unsent bytes. */
   outlet: Outlet;
-  /** Sends an event, which is the same as `prebuilt` for a socket. */
+  /** Sends an event. `prebuilt` is the same event, encoded for sockets. */
   send: (event: AnyEnvelope, prebuilt: Prebuilt) => void;
 };
 

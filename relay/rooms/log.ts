@@ -6,7 +6,7 @@ import { runScript } from '@warmwind/shared/runtime/node/script';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 
-/** A room and the user whose it is: names its log, its channel and who may see it. */
+/** A room and its owner. Together they name its log and its channel. */
 export type RoomId = { owner: string; room: Room };
 
 /** The position before every event. */
@@ -14,7 +14,7 @@ export const START = '0-0';
 
 type Entry = { id: string; n: number; event: AnyEvent };
 
-/** A piece of a log. */
+/** A page of a log. */
 export type Page = {
   /** The position after which `entries` follow. */
   from: string;
@@ -26,8 +26,9 @@ export type Page = {
 };
 
 /**
- * Reads on from `position`, the id of an event or `START`. Truncated when that event is no longer in the log, or when
- * the log's first event is not the first that was ever written to it. What remains and comes later is still handed out.
+ * Reads the page after `position`, the id of an event or `START`. The page is truncated when that event is no
+ * longer in the log, or when the log's first event is not the first that was ever written to it. It still
+ * holds the events that remain.
  */
 export async function readLog(redis: Redis, { owner, room }: RoomId, position: string): Promise<Page> {
   const args = {
@@ -44,19 +45,20 @@ export async function readLog(redis: Redis, { owner, room }: RoomId, position: s
   }
   if (first?.id === position) return { from: position, entries: entries.slice(1), more, truncated: false };
   if (first) return { from: position, entries, more, truncated: true };
-  // Nothing at or after it: the log is gone, or an older copy of it is back. Its end is where new events will follow.
+  // No event at or after `position`: the log is lost, or an older copy was restored. New events follow at its
+  // end.
   const last = await readTail(redis, { owner, room });
   const overtaken = compareEventIds(last, position) > 0;
   return { from: overtaken ? position : last, entries, more: overtaken, truncated: true };
 }
 
-/** The id of the log's last event, `START` when it is empty. */
+/** Reads the id of the log's last event; `START` when the log is empty. */
 export async function readTail(redis: Redis, { owner, room }: RoomId): Promise<string> {
   const [row] = await redis.xrevrange(roomKeys.log(owner, room), '+', '-', 'COUNT', 1);
   return row?.[0] ?? START;
 }
 
-/** A channel's message: `<previous id>\n<id>\n<event JSON>`. */
+/** Parses a channel's message: `<previous id>\n<id>\n<event JSON>`. */
 export function parseMessage(message: string): { prev: string; id: string; event: AnyEvent } {
   const first = message.indexOf('\n');
   const second = message.indexOf('\n', first + 1);

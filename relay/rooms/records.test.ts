@@ -25,7 +25,7 @@ async function remembered(user: string, id: string, fields: Record<string, strin
   await ledger.close();
 }
 
-test('the room of a job that Redis has forgotten opens to its owner alone, with what is remembered of it', async () => {
+test('the room of a job that only the ledger has opens to its owner alone, with a snapshot', async () => {
   const { url } = await world.node({ LEDGER_URL: postgres.url });
   const times = { startedAt: '2000', finishedAt: '3000' };
   await remembered('ann', 'old', { state: 'completed', result: '{"a":1}', ...times });
@@ -42,7 +42,7 @@ test('the room of a job that Redis has forgotten opens to its owner alone, with 
   expect(await subscribe(other, 'job:old')).toMatchObject({ ok: false, code: 'not_found' });
 });
 
-test('while the ledger is away a room that only it may know is unavailable, not unknown', async () => {
+test('while the ledger is away a room that Redis does not have is unavailable, not unknown', async () => {
   const { url } = await world.node({ LEDGER_URL: postgres.url });
   const known = await world.job('ann');
   const socket = world.client(url, await ticket('ann'));

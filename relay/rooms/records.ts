@@ -5,10 +5,14 @@ import type { Ledger } from '@warmwind/shared/engine/node/ledger';
 import type { FairGate } from '@warmwind/shared/runtime/node/fair-gate';
 import type { Redis } from 'ioredis';
 
-/** What is known of jobs and desktops: the queue Redis, and the ledger for what it has forgotten. Read only. */
+/** The sources of records of jobs and desktops, read only: the queue Redis, then the ledger. */
 export type Known = { queue: Redis; ledger: Ledger | undefined; ledgerReads: FairGate };
 
-/** A job's or desktop's record; empty when the owner has none. Rejects when what would know does not answer. */
+/**
+ * Reads a job's or desktop's record.
+ * @returns an empty record when the owner has none
+ * @throws when the queue Redis or the ledger does not answer
+ */
 export async function readRecord(
   { queue, ledger, ledgerReads }: Known,
   kind: 'job' | 'container',

@@ -12,10 +12,10 @@ import type { CatchUpCause, Metrics } from '../metrics.ts';
 import { Prebuilt } from '../sockets/prebuilt.ts';
 import { envelope, parseMessage, type RoomId, readLog, readTail, START } from './log.ts';
 
-/** What every room of a node works with. */
+/** The dependencies that all rooms of a node share. */
 export type RoomContext = {
   realtime: Redis;
-  /** Bounds how many pieces of logs are in memory at once. */
+  /** Bounds how many pages of logs are in memory at once. */
   reading: FairGate;
   snapshots: (id: RoomId, position: string) => Promise<Snapshot[]>;
   metrics: Metrics;
@@ -23,13 +23,13 @@ export type RoomContext = {
 };
 
 /**
- * One room on one node. All that are live in it have been sent every event up to `cursor`, in order and once. A message
- * that continues the cursor is passed on; anything else is a reason to read the log.
+ * One room on one node. Its live listeners have received every event up to `cursor`, in order and once. A
+ * message that continues the cursor is delivered; after any other message the room reads its log.
  */
 export class Room {
   readonly id: RoomId;
   readonly channel: string;
-  /** Those that have caught up; each says whether it was sent the event. */
+  /** The live listeners; each returns whether it was sent the event. */
   readonly listeners = new Set<(event: AnyEnvelope, prebuilt: Prebuilt) => boolean>();
   /** Subscriptions that hold this room. */
   holders = 0;
@@ -39,7 +39,7 @@ export class Room {
 
   readonly #context: RoomContext;
   #closed = false;
-  /** Tasks that keep the cursor to themselves, the last one, and whether a message came meanwhile. */
+  /** Tasks that hold the cursor, the last of them, and whether a message arrived meanwhile. */
   #tasks = 0;
   #last: Promise<unknown> = Promise.resolve();
   #behind = false;
@@ -55,7 +55,7 @@ export class Room {
     });
   }
 
-  /** A message of the room's channel. */
+  /** Handles a message of the room's channel. */
   receive(message: string): void {
     if (this.#tasks > 0) {
       this.#behind = true;
@@ -66,12 +66,15 @@ export class Room {
       this.#deliver(id, event);
       return;
     }
-    // A message that a catch-up has overtaken; but a log's first event after others means that it began anew.
+    // A catch-up has delivered this event already. A log's first event after others means that the log was
+    // lost.
     if (compareEventIds(id, this.cursor) <= 0 && prev !== START) return;
     this.catchUp('gap').catch(() => undefined);
   }
 
-  /** Delivers from the log whatever lies after the cursor. Rejects, and may be called again, when Redis is away. */
+  /**
+   * Delivers the events of the log after the cursor. Rejects while Redis is away, and may be called again.
+   */
   catchUp(cause: CatchUpCause): Promise<void> {
     this.#context.metrics.catchUps.inc({ cause });
     this.#behind = true;
@@ -115,7 +118,7 @@ export class Room {
     }
   }
 
-  /** → may the log hold more? */
+  /** @returns whether the log may hold more */
   async #readPage(): Promise<boolean> {
     const page = await readLog(this.#context.realtime, this.id, this.cursor);
     if (page.truncated) {
@@ -135,7 +138,7 @@ export class Room {
     this.#context.metrics.delivered.inc({ way: 'live' }, this.#broadcast(envelope(this.id, id, event)));
   }
 
-  /** → how many were sent it. */
+  /** @returns the number of listeners that were sent the event */
   #broadcast(event: AnyEnvelope): number {
     const prebuilt = new Prebuilt([event.type, event]);
     let sent = 0;

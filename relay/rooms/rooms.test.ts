@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterEach(() => world.tidy());
 afterAll(() => world?.stop());
 
-/** A node, a job of `ann` that goes on to `state`, and a socket that is live in its room. */
+/** Starts a node, a job of `ann` that enters `state`, and a socket that is live in its room. */
 async function watching(state = 'queued') {
   const node = await world.node();
   const job = await world.job('ann');
@@ -46,7 +46,7 @@ async function watching(state = 'queued') {
 const catchUps = (url: string, cause: string) =>
   metric(url, `warmwind_relay_catch_ups_total{cause="${cause}"}`);
 
-test('an event whose message was lost is found by the tail check', async () => {
+test('an event whose message was lost is delivered by the tail check', async () => {
   const { node, job, events, log } = await watching();
   await world.append('ann', job, progress(1));
   await world.realtime.client.xadd(log, '*', 'n', 2, 'e', JSON.stringify(progress(2)));
@@ -66,7 +66,7 @@ test('a gap between messages is filled before the newer event is delivered', asy
   expect(await catchUps(node.url, 'gap')).toBe(1);
 });
 
-test('a subscriber connection that is cut costs no event', async () => {
+test('a subscriber connection that breaks loses no event', async () => {
   const { node, job, events } = await watching();
   for (const n of upTo(60)) {
     if (n % 20 === 0) await world.realtime.client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
@@ -77,7 +77,7 @@ test('a subscriber connection that is cut costs no event', async () => {
   expect(await catchUps(node.url, 'reconnect')).toBeGreaterThan(0);
 });
 
-test('who resumes after a trimmed event is told so, gets a snapshot and then what is left', async () => {
+test('a client that resumes after a trimmed event gets `truncated`, a snapshot and the rest', async () => {
   const { node, job, room, events, log } = await watching('active');
   await world.append('ann', job, ...upTo(10).map(progress));
   await waitFor('all events', () => events.length === 10);
@@ -105,7 +105,7 @@ test('who resumes after a trimmed event is told so, gets a snapshot and then wha
   expect(percents(received)).toEqual([8, 9, 10]);
 });
 
-test('a reader of a log that outgrew its bytes gets a snapshot and then what is left', async () => {
+test('a client that resumes in a log that was trimmed by bytes gets a snapshot and then the rest', async () => {
   const { node, job, room, events } = await watching('active');
   const large = (n: number) => storedEvent('job.progress', { percent: n, message: 'x'.repeat(96 * 1024) });
   for (const n of upTo(60)) await world.append('ann', job, large(n));
@@ -134,7 +134,7 @@ test('when the realtime Redis loses its data, watchers get a snapshot and every 
   expect(percents(events)).toEqual([1, 2, 3, 4]);
 });
 
-test('a loss after which nothing happens is told too', async () => {
+test('a lost log that gets no further event is reported by a snapshot too', async () => {
   const { job, room, node, events, types } = await watching('active');
   await world.append('ann', job, progress(1));
   await waitFor('the event', () => events.length === 1);
@@ -149,7 +149,7 @@ test('a loss after which nothing happens is told too', async () => {
   expect(received[0]).toMatchObject({ type: 'job.snapshot', data: { state: 'active' } });
 });
 
-test('a realtime Redis that is killed and comes back empty is survived without a reconnect', async () => {
+test('sockets stay connected while the realtime Redis is killed and returns empty', async () => {
   const { node, job, socket, events, types } = await watching('active');
   await world.append('ann', job, progress(1));
   await waitFor('the event', () => events.length === 1);
@@ -166,7 +166,7 @@ test('a realtime Redis that is killed and comes back empty is survived without a
   expect(socket.connected).toBe(true);
 });
 
-test('a log that began anew after its job had started is a loss for who comes later', async () => {
+test('a log that begins after the start of its job is truncated for a new subscriber', async () => {
   const node = await world.node();
   const job = await world.job('ann', { state: 'active', startedAt: Date.now() - 60_000 });
   await world.append('ann', job, progress(80));
@@ -178,7 +178,7 @@ test('a log that began anew after its job had started is a loss for who comes la
   expect(events.map(({ type }) => type)).toEqual(['job.snapshot', 'job.progress']);
 });
 
-test("a second subscription takes the first one's place and replays what it asks for", async () => {
+test('a second subscription to a room replaces the first and replays from its own position', async () => {
   const { job, room, socket, events } = await watching();
   await world.append('ann', job, progress(1), progress(2));
   await waitFor('the events', () => events.length === 2);
@@ -188,7 +188,7 @@ test("a second subscription takes the first one's place and replays what it asks
   expect(percents(events)).toEqual([1, 2, 2, 3]);
 });
 
-test("a user's room whose log was lost opens with snapshots of what is open", async () => {
+test("a user's room whose log was lost opens with snapshots of the open jobs and containers", async () => {
   const node = await world.node();
   const job = await world.job('cleo', { state: 'active' });
   const container = await world.container('cleo', { state: 'running' });
@@ -206,7 +206,7 @@ test("a user's room whose log was lost opens with snapshots of what is open", as
   await waitFor('the event', () => percents(events).length === 1);
 });
 
-test("who resumes in a user's room after its log was lost learns what has ended meanwhile", async () => {
+test("after the log of a user's room was lost, its snapshots include what has ended meanwhile", async () => {
   const node = await world.node();
   const [job, container] = [
     await world.job('eve', { state: 'active' }),
@@ -237,7 +237,7 @@ test("who resumes in a user's room after its log was lost learns what has ended 
   }
 });
 
-test("a user's log that begins after a job that is known is a loss for who comes later", async () => {
+test("a user's log that begins after the creation of a known job is truncated for a new subscriber", async () => {
   const node = await world.node();
   const old = await world.job('finn', { state: 'completed', createdAt: Date.now() - 60_000 });
   const job = await world.job('finn', { state: 'active' });
@@ -254,7 +254,7 @@ test("a user's log that begins after a job that is known is a loss for who comes
   ]);
 });
 
-test("a user's snapshots leave out no open job for newer ones that ended, and are bounded", async () => {
+test("a user's snapshots are bounded, and include open jobs before newer ended ones", async () => {
   const node = await world.node();
   const open = await world.job('gus', { state: 'active', createdAt: Date.now() - 60_000 });
   for (const _ of upTo(LIMITS.snapshotSubjects + 5)) await world.job('gus', { state: 'completed' });
@@ -271,7 +271,7 @@ test("a user's snapshots leave out no open job for newer ones that ended, and ar
   expect(jobs.length).toBe(LIMITS.snapshotSubjects);
 });
 
-test('what has expired from the records is no loss', async () => {
+test('a job whose record has expired does not make the log truncated', async () => {
   const node = await world.node();
   const old = await world.job('hal', { state: 'completed', createdAt: Date.now() - 60_000 });
   await world.queue.client.del(keys.job('hal', old));
@@ -280,7 +280,7 @@ test('what has expired from the records is no loss', async () => {
   expect(await subscribe(socket, 'user:hal')).toEqual({ ok: true, truncated: false });
 });
 
-test('a job that has only just been asked for is no loss', async () => {
+test('the empty log of a new job is not truncated', async () => {
   const node = await world.node();
   const socket = world.client(node.url, await ticket('dan'));
   await connected(socket);
@@ -289,7 +289,7 @@ test('a job that has only just been asked for is no loss', async () => {
   expect(await subscribe(socket, 'user:dan')).toEqual({ ok: true, truncated: false });
 });
 
-test('sockets that join and leave at once leave no room behind and cut off nobody', async () => {
+test('sockets that join and leave at once leave no room behind and interrupt no other socket', async () => {
   const node = await world.node();
   const job = await world.job('ann');
   const room = `job:${job}`;
@@ -307,10 +307,7 @@ test('sockets that join and leave at once leave no room behind and cut off nobod
       }),
     );
   }
-  await waitFor(
-    'the room to be forgotten',
-    async () => (await metric(node.url, 'warmwind_relay_rooms')) === 0,
-  );
+  await waitFor('the room to be closed', async () => (await metric(node.url, 'warmwind_relay_rooms')) === 0);
   const channel = roomKeys.channel('ann', room);
   await waitFor('its channel to be left', async () => {
     const [, count] = (await world.realtime.client.call('PUBSUB', 'SHARDNUMSUB', channel)) as [
@@ -331,7 +328,7 @@ test('sockets that join and leave at once leave no room behind and cut off nobod
   expect(received.slice(1).flat()).toEqual([]);
 });
 
-test('a long log is replayed whole to a busy room while it grows', async () => {
+test('a long log is replayed completely in a busy room while it grows', async () => {
   const node = await world.node();
   const job = await world.job('ann');
   for (let n = 0; n < 2000; n += 100) {
@@ -349,7 +346,7 @@ test('a long log is replayed whole to a busy room while it grows', async () => {
   }
 });
 
-test('the queue Redis away refuses new subscriptions as unavailable and keeps the live ones going', async () => {
+test('while the queue Redis is away new subscriptions are unavailable and live ones continue', async () => {
   const { job, socket, events } = await watching();
   await world.queue.kill();
   const room = 'job:00000000-0000-4000-8000-000000000000';

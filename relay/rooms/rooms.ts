@@ -6,10 +6,10 @@ import type { CatchUpCause } from '../metrics.ts';
 import { type RoomId, START } from './log.ts';
 import { Room, type RoomContext } from './room.ts';
 
-/** A tail may be ahead of the cursor because its message is still on the way: it gets this long, ms. */
+/** Time that a message has to arrive after its event is in the log, before the room reads the log, ms. */
 const IN_FLIGHT_MS = 100;
 
-/** The rooms that this node follows: opened for the first subscription, forgotten after the last. */
+/** The rooms that this node follows: opened for the first subscription, closed after the last. */
 export class Rooms {
   readonly #rooms = new Map<string, Room>();
   readonly #context: RoomContext;
@@ -17,7 +17,7 @@ export class Rooms {
   readonly #timer: NodeJS.Timeout;
   #checking = false;
 
-  /** @param subscriber a patient connection of its own; its subscriptions are restored here, not by ioredis */
+  /** @param subscriber a dedicated queueing connection; this class restores its subscriptions, not ioredis */
   constructor(context: RoomContext, subscriber: Redis) {
     this.#context = context;
     this.#subscriber = subscriber;
@@ -35,7 +35,7 @@ export class Rooms {
     return this.#rooms.size;
   }
 
-  /** Takes hold of a room; wait for its `opened`, and give it back with `release` in any case. */
+  /** Acquires a room. Wait for its `opened`, and call `release` in every case. */
   acquire(id: RoomId): Room {
     const channel = roomKeys.channel(id.owner, id.room);
     let room = this.#rooms.get(channel);
@@ -54,7 +54,7 @@ export class Rooms {
     if (room.holders === 0) this.#forget(room);
   }
 
-  /** Catches up every room whose log has gone on, or gone away, without a message. */
+  /** Catches up every room whose log has grown or was lost without a message. */
   async #checkTails(): Promise<void> {
     if (this.#checking || this.#context.realtime.status !== 'ready') return;
     this.#checking = true;
@@ -88,7 +88,10 @@ export class Rooms {
     }
   }
 
-  /** Commands of one connection keep their order: who opens the room anew subscribes after this. */
+  /**
+   * Closes a room. Commands of one connection keep their order, so a new subscription to it follows this
+   * one's end.
+   */
   #forget(room: Room): void {
     room.close();
     if (this.#rooms.get(room.channel) !== room) return;

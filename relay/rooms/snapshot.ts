@@ -9,9 +9,10 @@ import type { RoomId } from './log.ts';
 import { type Known, readRecord } from './records.ts';
 
 /**
- * The present state of what a room is about, for who has missed events: one snapshot for a job or desktop; for a user
- * the open jobs and desktops and the newest that are still known, whose end may be what was missed. Each carries the position `id`: what is left of the log follows after it. Events
- * that follow with an earlier `time` than the snapshot's are history that its state already includes.
+ * Reads the present state of a room's subjects, for a client that has missed events: the room's job or
+ * desktop; for a user the open jobs and desktops and the newest ones, whose end the client may have missed.
+ * Each snapshot carries the position `id`, after which the rest of the log follows. Its state already
+ * includes events with an earlier `time`.
  */
 export async function readSnapshots(known: Known, { owner, room }: RoomId, id: string): Promise<Snapshot[]> {
   const { queue } = known;
@@ -40,14 +41,14 @@ export async function readSnapshots(known: Known, { owner, room }: RoomId, id: s
   });
 }
 
-/** Empty for a record that can't be read: it does not hide the others. */
+/** Reads a record; empty when it is malformed, so that it does not hide the others. */
 const readable: typeof readRecord = (...asked) =>
   readRecord(...asked).catch((error: unknown) => {
     if (!isRecordFault(error)) throw error;
     return {};
   });
 
-/** Ids of what is open, then of the newest of all, as many as one snapshot holds. */
+/** Reads the ids of the open records, then of the newest of all, up to `snapshotSubjects`. */
 async function openAndNewest(queue: Redis, openKey: string, allKey: string): Promise<string[]> {
   const last = LIMITS.snapshotSubjects - 1;
   const [open, newest] = await Promise.all([

@@ -10,19 +10,24 @@ import { envelope, type Page, readLog, START } from './log.ts';
 import type { Room, RoomContext } from './room.ts';
 import type { Rooms } from './rooms.ts';
 
-/** A job's record changes a moment before its event is appended: an empty log is asked again after this, ms. */
+/**
+ * A job's record changes a moment before its event is appended: an empty log is read again after this, ms.
+ */
 const APPENDING_MS = 250;
-/** Reads at the log's end after which the room waits for its joiner, so that a busy room can't outrun it. */
+/**
+ * Reads at the log's end after which the room waits for the new listener, so that a busy room cannot outrun
+ * it.
+ */
 const CHASES = 4;
 const NOTHING: Page = { from: START, entries: [], more: true, truncated: false };
 
-/** What became of a page: the listener went live, takes no more for now, or was sent the page's part of the log. */
+/** Outcome of a page: the listener went live, takes no more for now, or was sent the page. */
 type Sent = 'live' | 'paused' | 'sent';
 
 /**
- * One listener's subscription to one room: it reads the log itself up to the room's cursor, and in the tick in which both
- * are at the same event it joins the live ones. One that does not keep up leaves them and reads the log again from where
- * it is. So it is sent every event once and in order, and little waits for it.
+ * One listener's subscription to one room. It reads the log up to the room's cursor, and joins the live
+ * listeners in the tick in which both are at the same event. A listener that does not keep up leaves them and
+ * reads the log again from its position. So it receives every event once and in order, with few unsent bytes.
  */
 export class Subscription {
   readonly #listener: Listener;
@@ -32,13 +37,16 @@ export class Subscription {
   readonly #room: Room;
   readonly #onInterrupted: (error: unknown) => void;
   #ended = false;
-  /** The listener has been sent, or had before, all up to here. */
+  /** The id of the last event that the listener has received. */
   #position = START;
   #page = NOTHING;
   #snapshots: Snapshot[] = [];
   #replaying: Promise<void> | undefined;
 
-  /** @param onInterrupted is called when a replay fails: the listener must come back and resume after what it has */
+  /**
+   * @param onInterrupted is called when a replay fails: the listener must reconnect and resume after its last
+   * event
+   */
   constructor(
     listener: Listener,
     id: OpenRoom,
@@ -54,7 +62,10 @@ export class Subscription {
     this.#room = rooms.acquire(id);
   }
 
-  /** Follows the room and looks at its log after `after`. → was something in between trimmed or lost? */
+  /**
+   * Follows the room and reads its log after `after`.
+   * @returns whether events after `after` were trimmed or lost
+   */
   async open(after = START): Promise<boolean> {
     this.#position = after;
     await withTimeout(this.#room.opened, LIMITS.subscribeMs).catch(unavailable);
@@ -62,20 +73,23 @@ export class Subscription {
     return this.#page.truncated;
   }
 
-  /** Sends what `open` found and all that follows, then goes live. Resolves when it is live or has ended or broken. */
+  /**
+   * Sends the page of `open` and all that follows, then goes live. Resolves when it is live, has ended or has
+   * failed.
+   */
   run(): Promise<void> {
     if (this.#send() === 'live') return Promise.resolve();
-    // It may be long until the listener takes more: the page is read again then.
+    // The listener may not take more for a long time: the page is read again then.
     this.#page = NOTHING;
     return this.#replay();
   }
 
-  /** Has the listener seen all that `open` found? */
+  /** Whether `open` found no event that the listener has not received. */
   isCaughtUp(): boolean {
     return !this.#page.truncated && this.#page.entries.length === 0;
   }
 
-  /** Once live: resolves when all that the log holds now has been sent. */
+  /** Once live: resolves when all present events of the log have been sent. */
   async caughtUp(): Promise<void> {
     await this.#room.catchUp('join');
     while (this.#replaying) await this.#replaying;
@@ -89,7 +103,10 @@ export class Subscription {
     this.#rooms.release(this.#room);
   }
 
-  /** An event of the room, while live. → was it sent? One that was not is read from the log later. */
+  /**
+   * Delivers an event of the room, while live.
+   * @returns whether it was sent; if not, it is read from the log later
+   */
   readonly #deliver = (event: AnyEnvelope, prebuilt: Prebuilt): boolean => {
     if (this.#listener.outlet.ready) {
       this.#position = event.id;
@@ -123,7 +140,7 @@ export class Subscription {
       this.#page = NOTHING;
       if (sent === 'paused') continue;
       if (!more) chases += 1;
-      // Either the listener comes from a node that was ahead of this one, or the log ends before the room's cursor.
+      // The listener comes from a node that was ahead of this one, or the log ends before the room's cursor.
       if (entries.length === 0 || compareEventIds(this.#position, this.#room.cursor) > 0) {
         await this.#room.catchUp('join');
         if (this.#join()) return;
@@ -159,13 +176,13 @@ export class Subscription {
     this.#page = page;
   }
 
-  /** Has something happened that an empty log does not tell? */
+  /** Checks whether the records show events that an empty log lacks. */
   async #begun(): Promise<boolean> {
     const known = await this.#context.snapshots(this.#id, START);
     return known.some(hasBegun) || (known.length > 0 && beginsLate(this.#id, Date.now()));
   }
 
-  /** Sends the page as far as the room itself has come, while the listener takes it. */
+  /** Sends the page up to the room's cursor, while the listener takes it. */
   #send(): Sent {
     const { outlet } = this.#listener;
     const { entries, truncated, from } = this.#page;

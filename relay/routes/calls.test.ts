@@ -40,7 +40,7 @@ async function start() {
   return { url, id, host, nth, poking: `/containers/${id}/calls/test.poke` };
 }
 
-test('a call with effects is carried out once for its key, and answered as its host answers', async () => {
+test('a call with effects runs once for its idempotency key and returns the answer of its host', async () => {
   const { url, poking, host, nth } = await start();
   const headers = { 'Idempotency-Key': 'k', 'If-Match': '"3"' };
   const claims = { credential: 'token:t1' };
@@ -62,11 +62,11 @@ test('a call with effects is carried out once for its key, and answered as its h
   expect(host.taken).toHaveLength(1);
 });
 
-test('what a host refuses is refused, with its details', async () => {
+test('a refusal of the host reaches the client with its details', async () => {
   const { url, poking, nth } = await start();
   const asking = ask(url, poking, { claims: { id: 'ticket-1' } });
   const { call, fail } = await nth();
-  // Without a credential of the edge's the ticket itself is named.
+  // Without a credential of the edge the call names the ticket.
   expect(call.credential).toBe('ticket:ticket-1');
   fail(new ApiError('busy', 'Wait.', { retryAfterMs: 1500 }));
   const response = await asking;
@@ -74,7 +74,7 @@ test('what a host refuses is refused, with its details', async () => {
   expect(await response.json()).toMatchObject({ code: 'busy', message: 'Wait.', retryAfterMs: 1500 });
 });
 
-test('all that can be is refused before a host is asked', async () => {
+test('invalid and forbidden calls are refused before they reach the host', async () => {
   const { url, id, poking, host } = await start();
   const foreign = await world.container('bob', { state: 'running' });
   const stopped = await world.container('ann', { state: 'stopped' });
@@ -100,7 +100,7 @@ test('all that can be is refused before a host is asked', async () => {
   expect(host.taken).toHaveLength(0);
 });
 
-test('a client that disconnects aborts its call; a read goes on while another client waits for it', async () => {
+test('a client that disconnects aborts its call; a shared read continues for the other clients', async () => {
   const { url, id, poking, host, nth } = await start();
   const gone = new AbortController();
   const left = ask(url, poking, { signal: gone.signal }).catch(() => 'left');
@@ -128,7 +128,7 @@ test('a client that disconnects aborts its call; a read goes on while another cl
   expect(host.taken).toHaveLength(3);
 });
 
-test('a user has a bounded number of calls at once, and takes nothing from another', async () => {
+test('a user has a bounded number of concurrent calls, and does not use up those of another user', async () => {
   const { url, nth, host } = await start();
   const silent = await Promise.all(
     upTo(LIMITS.callsPerSubject).map(() => world.container('ann', { state: 'running' })),
@@ -156,7 +156,7 @@ test('a user has a bounded number of calls at once, and takes nothing from anoth
   for (const response of await Promise.all(asking)) expect(response.status).toBe(200);
 });
 
-test('a node that is killed while it waits leaves nothing behind that delays the next call', async () => {
+test('a node that is killed while it waits does not delay the next call', async () => {
   const node = await world.process();
   const id = await world.container('ann', { state: 'running' });
   const host = await TestCallHost.start(world, [containerScreenshot]);
@@ -173,7 +173,7 @@ test('a node that is killed while it waits leaves nothing behind that delays the
   expect(await (await asking).text()).toBe('x');
 });
 
-test('while the realtime Redis is away a call is refused, and goes through when it is back', async () => {
+test('while the realtime Redis is away calls are refused; they succeed when it is back', async () => {
   const { url, poking, nth } = await start();
   await world.realtime.kill();
   expect(await codeOf(await ask(url, poking))).toEqual([503, 'unavailable']);

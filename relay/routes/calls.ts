@@ -8,7 +8,7 @@ import type { Http } from '../http/http.ts';
 
 const KEY = /^[\x21-\x7e]{1,255}$/;
 
-/** `POST /containers/:id/calls/:kind`: any call, with its input as the body. */
+/** Serves `POST /containers/:id/calls/:kind`: any call, with its input as the body. */
 export function callRoutes(http: Http, context: CallsContext, commands: readonly CallCommand[]): void {
   const byKind = new Map<string, CallCommand>(commands.map((command) => [command.kind, command]));
   http.post('/containers/:id/calls/:kind', async (c) => {

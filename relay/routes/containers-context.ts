@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Known } from '../rooms/records.ts';
 import type { Screens } from '../screen/screens.ts';
 
-/** What the routes of desktops are built on. */
+/** The dependencies of the routes of desktops. */
 export type ContainersContext = {
   known: Known;
   realtime: Redis;

@@ -21,9 +21,9 @@ const ask = async (url: string, job: string, waitMs: number, signal: AbortSignal
   });
 const ended = storedEvent('job.failed');
 const waiting = (url: string, count: number) =>
-  waitFor('who waits', async () => (await metric(url, 'warmwind_relay_open_answers')) === count);
+  waitFor('the requests to wait', async () => (await metric(url, 'warmwind_relay_open_answers')) === count);
 
-test('who waits is handed the job as its record says, once it has ended', async () => {
+test('a waiting request receives the job by its record once it has ended', async () => {
   const { url } = await world.node();
   const job = await world.job('ann');
   const asked = ask(url, job, 10_000);
@@ -38,7 +38,7 @@ test('who waits is handed the job as its record says, once it has ended', async 
   expect(await metric(url, 'warmwind_relay_rooms')).toBe(0);
 });
 
-test('a job that ends without a word of it is found by its record', async () => {
+test('the end of a job without an event is found in its record', async () => {
   const { url } = await world.node();
   const job = await world.job('ann');
   await world.realtime.kill();
@@ -52,7 +52,7 @@ test('a job that ends without a word of it is found by its record', async () => 
   }
 });
 
-test('what has not ended in time is a 204; the end of a run that was retried is none', async () => {
+test('a job that has not ended in time is a 204; the end of a retried run does not count', async () => {
   const { url } = await world.node();
   const job = await world.job('ann', { run: 2 });
   const asked = ask(url, job, 400);
@@ -70,7 +70,7 @@ test.each(['-1', '1.5', 'x', '10001', '99999999'])('waitMs=%s is a bad request',
   expect(await answer.json()).toMatchObject({ code: 'bad_request', issues: [{ path: 'waitMs' }] });
 });
 
-test('who goes away, and a node that drains, waits no longer', async () => {
+test('a request stops waiting when its client leaves or its node drains', async () => {
   const node = await world.node();
   const job = await world.job('ann');
   const leaving = new AbortController();

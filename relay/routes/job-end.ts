@@ -17,7 +17,10 @@ const WaitMs = z
   .pipe(z.number().max(MAX_WAIT_MS))
   .default(0);
 
-/** `GET /jobs/:id/end?waitMs=`: 200 with the job as soon as its latest run has ended; 204 when it has not by then. */
+/**
+ * Serves `GET /jobs/:id/end?waitMs=`: 200 with the job once its latest run has ended, 204 after `waitMs`
+ * without an end.
+ */
 export function jobEnd(http: Http, { known, rooms, answers }: JobsContext): void {
   http.get('/jobs/:id/end', async (c) => {
     const id = c.req.param('id');
@@ -42,7 +45,7 @@ export function jobEnd(http: Http, { known, rooms, answers }: JobsContext): void
     room.listeners.add(listener);
     try {
       for (;;) {
-        // Made anew before the record is read: a wake-up meanwhile ends the next wait at once.
+        // Replaced before the record is read, so that a wake-up during the read ends the next wait at once.
         wake = Promise.withResolvers();
         const job = await readJob(known, open.owner, id).catch(() => undefined);
         if (job && isTerminal(job.state)) return c.json(job, 200, { 'Cache-Control': 'no-store' });

@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterEach(() => world.tidy());
 afterAll(() => world?.stop());
 
-/** A stream of `ann` that is closed with the test. */
+/** Opens a stream of `ann` that is closed after the test. */
 async function follow(url: string, job: string, lastEventId?: string): Promise<TestStream> {
   const stream = await openStream(url, await ticket('ann'), job, lastEventId);
   world.onTidy(stream.close);
@@ -39,7 +39,7 @@ const retry = (job: string, run: number) =>
   world.queue.client.hset(keys.job('ann', job), { state: 'queued', run });
 const types = ({ events }: TestStream) => events.map(({ type }) => type);
 
-test('a stream tells the log, then what happens, and ends with the end of the job', async () => {
+test('a stream sends the log, then live events, and ends with the end of the job', async () => {
   const { url } = await world.node();
   const job = await world.job('ann');
   await world.append('ann', job, progress(1), progress(2));
@@ -57,7 +57,7 @@ test('a stream tells the log, then what happens, and ends with the end of the jo
   expect(await metric(url, 'warmwind_relay_rooms')).toBe(0);
 });
 
-test('a client that keeps reconnecting to another node misses nothing and sees nothing twice', async () => {
+test('a client that reconnects to another node again and again receives every event once', async () => {
   const nodes = [await world.node(), await world.node()];
   const job = await world.job('ann');
   let produced = false;
@@ -83,7 +83,7 @@ test('a client that keeps reconnecting to another node misses nothing and sees n
   expect(percents(seen)).toEqual(upTo(400));
 });
 
-test('a retried job goes on: the stream ends with the end of its latest run', async () => {
+test('the stream of a retried job ends with the end of its latest run', async () => {
   const { url } = await world.node();
   const job = await world.job('ann');
   await end(job, 1);
@@ -119,7 +119,7 @@ test('a client that has received the end gets 204, after each way to end and at 
   expect(await metric(url, 'warmwind_relay_rooms')).toBe(0);
 });
 
-test('a client that has received the end as a snapshot gets 204, until a further run is there', async () => {
+test('a client that has received the end as a snapshot gets 204 until the job has a further run', async () => {
   const { url } = await world.node();
   const lost = await world.job('ann');
   const trimmed = await world.job('ann');
@@ -145,7 +145,7 @@ test('a client that has received the end as a snapshot gets 204, until a further
   }
 });
 
-test('an end that its record knows and its log does not yet is waited for', async () => {
+test('a stream waits for an end that is in the record and not yet in the log', async () => {
   const { url } = await world.node();
   const job = await world.job('ann');
   await world.append('ann', job, progress(1));
@@ -159,7 +159,7 @@ test('an end that its record knows and its log does not yet is waited for', asyn
   expect(types(resumed)).toEqual(['job.completed']);
 });
 
-test('a log that was lost is told as a snapshot, which ends the stream when the job has ended', async () => {
+test('a lost log is reported by a snapshot, which ends the stream when the job has ended', async () => {
   const { url } = await world.node();
   const [open, done] = [await world.job('ann', { state: 'active' }), await world.job('ann')];
   await world.append('ann', open, progress(1));
@@ -180,13 +180,13 @@ test('a log that was lost is told as a snapshot, which ends the stream when the 
   expect(types(live)).toEqual(['job.progress', 'job.snapshot', 'job.completed']);
 });
 
-test('an end that was told is not told again by a log that was lost meanwhile', async () => {
+test('an end that was sent is not sent again after the log was lost', async () => {
   const { url } = await world.node();
   const job = await world.job('ann', { state: 'active' });
   await world.append('ann', job, progress(1));
   const stream = await follow(url, job);
   await waitFor('the log', () => stream.events.length === 1);
-  // Nobody can say whether this is the latest run: the stream stays open for a while.
+  // While Redis is away it is unknown whether this is the latest run: the stream stays open.
   await world.queue.client.hset(keys.job('ann', job), { state: 'completed', run: 1 });
   await world.queue.kill();
   const event = storedEvent('job.completed', { jobId: job });
@@ -199,7 +199,7 @@ test('an end that was told is not told again by a log that was lost meanwhile', 
   await waitFor('the node to be ready', async () => (await fetch(`${url}/health/ready`)).ok);
   await publish();
   const witness = await follow(url, job);
-  await waitFor('who comes now to be told', () => witness.over() === 'ended');
+  await waitFor('a new stream to end', () => witness.over() === 'ended');
   await retry(job, 2);
   await end(job, 2);
   await waitFor('the stream to end', () => stream.over() === 'ended');
@@ -207,7 +207,7 @@ test('an end that was told is not told again by a log that was lost meanwhile', 
   expect(stream.events.map(({ run }) => run)).toEqual([1, 1, 2]);
 });
 
-test('a log that was trimmed begins with a snapshot and goes on with what is left', async () => {
+test('a stream of a trimmed log sends a snapshot and then the rest of the log', async () => {
   const { url } = await world.node();
   const job = await world.job('ann', { state: 'active' });
   await world.append('ann', job, ...upTo(10).map(progress));
@@ -218,7 +218,7 @@ test('a log that was trimmed begins with a snapshot and goes on with what is lef
   expect(percents(stream.events)).toEqual([8, 9, 10]);
 });
 
-test('a node that drains closes its streams, takes no new ones, and they go on elsewhere', async () => {
+test('a draining node closes its streams and refuses new ones; they resume at another node', async () => {
   const [leaving, staying] = [await world.node(), await world.node()];
   const job = await world.job('ann');
   await world.append('ann', job, progress(1));
@@ -248,7 +248,7 @@ test('a ticket that expires closes its stream', async () => {
   await waitFor('the stream to be closed', () => stream.over() === 'ended');
 });
 
-test('who does not read is cut off with bounded memory, and the others go on', async () => {
+test('a client that does not read is disconnected with bounded memory; others receive every event', async () => {
   const { url } = await world.node();
   const job = await world.job('ann');
   const reading = await follow(url, job);
@@ -268,20 +268,20 @@ test('who does not read is cut off with bounded memory, and the others go on', a
   const large = storedEvent('job.progress', { percent: 1, message });
   const sent = 60;
   for (let n = 0; n < sent; n += 2) await world.append('ann', job, large, large);
-  await waitFor('the reading one to be sent all, and little to wait', async () => {
+  await waitFor('the reading client to have received all', async () => {
     const waiting = await metric(url, 'warmwind_relay_outgoing_bytes{kind="events"}');
     return reading.events.length === sent && waiting < LIMITS.socketBytes + 2 * message.length;
   });
   const interrupted = async () => (await metric(url, 'warmwind_relay_open_answers')) === 1;
-  await waitFor('the one to be cut off', interrupted, 2 * LIMITS.slowMs);
-  // The reading one may have fallen behind for a moment, as a burst is larger than what may wait: it was sent all.
+  await waitFor('the other client to be disconnected', interrupted, 2 * LIMITS.slowMs);
+  // The reading client may fall behind too, because a burst exceeds the bound; it received every event.
   expect(await metric(url, 'warmwind_relay_fell_behind_total')).toBeGreaterThanOrEqual(1);
   socket.resume();
   await waitFor('the connection to be gone', () => gone);
   expect(await metric(url, 'warmwind_relay_slow_sockets_closed_total')).toBe(1);
 });
 
-test('a user holds a bounded number of streams and sockets together', async () => {
+test('the streams and sockets of a user are bounded together', async () => {
   const { url } = await world.node();
   const job = await world.job('ann');
   const token = await ticket('ann');
@@ -305,7 +305,7 @@ test('a user holds a bounded number of streams and sockets together', async () =
   expect(refusal.data?.code).toBe('quota_exceeded');
 });
 
-test('what is not theirs, does not exist or is no ticket is refused in the form of every error', async () => {
+test("another user's job, an unknown job and an invalid ticket are refused with the flat error body", async () => {
   const { url } = await world.node();
   const job = await world.job('ann');
   const shared = await world.container('ann');
@@ -341,7 +341,7 @@ test('what is not theirs, does not exist or is no ticket is refused in the form 
   expect(head.status).toBe(200);
 });
 
-test('while Redis is away a stream is refused as unavailable and can be asked for again', async () => {
+test('while Redis is away a stream is refused as unavailable; it opens when Redis is back', async () => {
   const { url } = await world.node();
   const job = await world.job('ann');
   await world.realtime.kill();

@@ -12,13 +12,13 @@ const NOT_STORED = { 'Cache-Control': 'no-store' };
 const HEADERS = {
   ...NOT_STORED,
   'Content-Type': 'text/event-stream; charset=utf-8',
-  // Of no use after a stream, and in the way of a server that closes.
+  // The connection is not reused after a stream, and would delay a server that closes.
   Connection: 'close',
 };
 
 /**
- * `GET /jobs/:id/events`: the job's log after `Last-Event-ID`, then live, until the latest run has ended. A client that has
- * received that end gets 204, at which an `EventSource` stops reconnecting.
+ * Serves `GET /jobs/:id/events`: the job's log after `Last-Event-ID`, then live events, until the latest run
+ * has ended. A client that has received that end gets 204, which stops an `EventSource` from reconnecting.
  */
 export function jobEvents(
   http: Http,
@@ -32,7 +32,7 @@ export function jobEvents(
 
     const { owner } = open;
     const { outgoing } = c.env;
-    // Looked up before the log is read: an end that is published by now is in what is read.
+    // Looked up before the log is read, so that the read includes an end that is already published.
     const finished = after === undefined ? undefined : await publishedEnd(known, room.realtime, owner, id);
     if (finished && after === endPosition(finished.job)) return c.body(null, 204, NOT_STORED);
     answers.hold(c, () => stream.close());

@@ -4,7 +4,7 @@ import type { Known } from '../rooms/records.ts';
 import type { RoomContext } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 
-/** What the routes of jobs are built on. */
+/** The dependencies of the routes of jobs. */
 export type JobsContext = {
   known: Known;
   rooms: Rooms;

@@ -25,7 +25,7 @@ export type RoutesContext = JobsContext &
     metrics: Metrics;
   };
 
-/** Every route that a ticket opens over HTTP. */
+/** Adds every route that a ticket opens over HTTP. */
 export function ticketRoutes(http: Http, context: RoutesContext): void {
   const { verify, isDraining, lookups, metrics } = context;
   for (const path of ['/jobs/*', '/containers/*']) {

@@ -31,10 +31,10 @@ const hostOf = async (id: string, userId = 'ann') => {
   return host;
 };
 
-/** The `n`th call that the host has taken. */
+/** Waits for the `n`th call that the host has taken. */
 const asked = (host: TestCallHost, n = 1) => waitFor('the call', () => host.taken.at(n - 1));
 
-test('the picture that the host takes is handed on as it is', async () => {
+test('the image of the host reaches the client unchanged', async () => {
   const { url, id } = await desktop();
   const host = await hostOf(id);
   for (const [n, format] of (['png', 'jpeg'] as const).entries()) {
@@ -55,7 +55,7 @@ test('the picture that the host takes is handed on as it is', async () => {
   }
 });
 
-test('a host that only begins to listen is asked again', async () => {
+test('a call that finds no listening host is sent again once the host listens', async () => {
   const { url, id } = await desktop();
   const asking = ask(url, screenshotPath(id, 'png'));
   await waitFor('it to be asked', async () => (await metric(url, 'warmwind_relay_calls')) === 1);
@@ -64,7 +64,7 @@ test('a host that only begins to listen is asked again', async () => {
   expect(await (await asking).text()).toBe('x');
 });
 
-test('a host that cannot, or answers nonsense, is unavailable; a silent one times out', async () => {
+test('a failed or malformed answer of the host is unavailable; no answer is a time-out', async () => {
   const { url, id } = await desktop();
   const host = await hostOf(id);
   const other = await world.container('ann', { state: 'running' });
@@ -82,7 +82,7 @@ test('a host that cannot, or answers nonsense, is unavailable; a silent one time
   expect(await failure(await silent)).toEqual([504, 'upstream_timeout']);
 });
 
-test('all who ask while one is taken share the next, which is newer than their question', async () => {
+test('requests during a screenshot share the next one, which is newer than they are', async () => {
   const { url, id } = await desktop();
   const host = await hostOf(id);
   const first = ask(url, screenshotPath(id, 'png'));
@@ -96,7 +96,7 @@ test('all who ask while one is taken share the next, which is newer than their q
   expect(host.taken).toHaveLength(2);
 });
 
-test("stalled desktops and loops of one user leave others' screenshots as they are", async () => {
+test("many requests to stalled desktops of one user do not delay another user's screenshot", async () => {
   const { url, id } = await desktop();
   const stalled = await Promise.all(upTo(20).map(() => world.container('ann', { state: 'running' })));
   const answers = [id, ...stalled].flatMap((each) =>
@@ -121,7 +121,7 @@ test("stalled desktops and loops of one user leave others' screenshots as they a
   expect(statuses.find(([status]) => status === 429)).toEqual([429, '1']);
 });
 
-test('what does not run has no picture; formats, links and foreign desktops are refused', async () => {
+test('paused desktops, other formats, share links and unknown desktops are refused', async () => {
   const { url, id } = await desktop('paused');
   expect(await failure(await ask(url, screenshotPath(id, 'png')))).toEqual([409, 'conflict']);
   expect(await failure(await ask(url, `/containers/${id}/screenshot?format=gif`))).toEqual([

@@ -2,7 +2,7 @@ import { containerScreenshot } from '@warmwind/shared/contract/commands/containe
 import { answerCall, type CallsContext } from '../calls/answer.ts';
 import type { Http } from '../http/http.ts';
 
-/** `GET /containers/:id/screenshot?format=`: the call of that name, for clients that have a ticket and no token. */
+/** Serves `GET /containers/:id/screenshot?format=`: the call, for clients that have a ticket and no token. */
 export function screenshot(http: Http, context: CallsContext): void {
   http.get('/containers/:id/screenshot', (c) => {
     const format = c.req.query('format');

@@ -33,7 +33,7 @@ async function desktop() {
   return { one: one.url, two: two.url, id, list };
 }
 
-test('whichever node is asked, all viewers are listed, and who of them controls', async () => {
+test('every node lists the viewers of all nodes and the holder of control', async () => {
   const { one, two, id, list } = await desktop();
   expect(await list(one)).toEqual({ items: [], control: null });
   const first = await watch(world, one, id, { mode: 'control', id: 'ticket-1' });
@@ -82,16 +82,16 @@ test('a viewer is disconnected through any node, and only that one', async () =>
   expect([again.status, (await again.json()).code]).toEqual([404, 'not_found']);
 });
 
-test('viewers of a node that died are listed no longer than it vouched for them', async () => {
+test('viewers of a node that died leave the list when their presence expires', async () => {
   const { one, id, list } = await desktop();
   const dying = await world.process();
   await watch(world, dying.url, id);
   expect((await list(one)).items).toHaveLength(1);
   await dying.end('SIGKILL');
-  await waitFor('it to be forgotten', async () => (await list(one)).items.length === 0, 20_000);
+  await waitFor('the viewer to leave the list', async () => (await list(one)).items.length === 0, 20_000);
 });
 
-test('only the owner asks: others, links and the unknown are not found', async () => {
+test('only the owner may list viewers: other users and share links get not_found', async () => {
   const { one, id } = await desktop();
   const viewer = await watch(world, one, id);
   const refused = async (...[path, method, claims, user]: [string, string, object?, string?]) => {

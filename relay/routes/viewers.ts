@@ -7,7 +7,9 @@ import { viewersOf } from '../screen/presence.ts';
 import { publicHolder } from '../screen/screen.ts';
 import type { ContainersContext } from './containers-context.ts';
 
-/** `GET /containers/:id/viewers`: who watches a desktop, on all nodes, and who controls it. */
+/**
+ * Serves `GET /containers/:id/viewers`: the viewers of a desktop on all nodes, and the holder of its control.
+ */
 export function listViewers(http: Http, { known, screens, realtime }: ContainersContext): void {
   http.get('/containers/:id/viewers', async (c) => {
     const { id } = await ownedDesktop(known, c.var.ticket, c.req.param('id'));
@@ -19,13 +21,13 @@ export function listViewers(http: Http, { known, screens, realtime }: Containers
   });
 }
 
-/** `DELETE /containers/:id/viewers/:viewerId`: closes the connection of one of them. */
+/** Serves `DELETE /containers/:id/viewers/:viewerId`: closes the connection of one viewer. */
 export function expelViewer(http: Http, { known, screens }: ContainersContext): void {
   http.delete('/containers/:id/viewers/:viewerId', async (c) => {
     const { id } = await ownedDesktop(known, c.var.ticket, c.req.param('id'));
     const viewerId = c.req.param('viewerId');
     if (!isId(viewerId) || !(await screens.expel(id, viewerId).catch(away))) {
-      throw new ApiError('not_found', 'There is no such viewer: see who watches.');
+      throw new ApiError('not_found', 'There is no such viewer: list the viewers.');
     }
     return c.body(null, 204);
   });

@@ -30,16 +30,16 @@ const host = async (handler: SessionHandler = echo, options: Parameters<typeof s
   node = await world.node();
   return startSessionHost(world, handler, options);
 };
-/** All that the relay sends of sessions, by event. */
-const heard = (socket: Socket) => {
-  const said: [string, Record<string, unknown>][] = [];
-  socket.onAny((event: string, argument: Record<string, unknown>) => said.push([event, argument]));
+/** Collects the events of sessions that the relay sends to a socket. */
+const collectEvents = (socket: Socket) => {
+  const events: [string, Record<string, unknown>][] = [];
+  socket.onAny((event: string, argument: Record<string, unknown>) => events.push([event, argument]));
   return {
-    said,
-    of: (event: string) => said.filter(([name]) => name === event).map(([, argument]) => argument),
+    events,
+    of: (event: string) => events.filter(([name]) => name === event).map(([, argument]) => argument),
   };
 };
-/** A handler that never returns before its end, and the ends that it saw. */
+/** A handler that returns only when its session ends, and the codes of those ends. */
 const waiting = () => {
   const ends: string[] = [];
   const handler: SessionHandler = ({ signal }) =>
@@ -52,7 +52,7 @@ const waiting = () => {
   return { ends, handler };
 };
 
-test('only the owner opens a session, by a ticket to control, while the container takes it', async () => {
+test('only the owner may open a session, with a control ticket, on a running container', async () => {
   const { host: sessions, containerId } = await host();
   const open = { kind: KIND, containerId, input: {} };
   const stopped = await world.container(USER, { state: 'stopped', fence: 1 });
@@ -87,14 +87,14 @@ test('only the owner opens a session, by a ticket to control, while the containe
   });
 });
 
-test('a host refuses an incarnation that the record does not name yet', async () => {
+test('a host refuses an incarnation that differs from that of the record', async () => {
   const { host: sessions, containerId } = await host();
   sessions.runs({ userId: USER, containerId }, 'next', 4);
   const answer = await ask(await client(), 'session:open', { kind: KIND, containerId, input: {} });
   expect(answer).toMatchObject({ ok: false, code: 'gone_incarnation' });
 });
 
-test('a session is attached by its user alone', async () => {
+test('only its user may attach to a session', async () => {
   const { handler } = waiting();
   const { containerId } = await host(handler);
   const owner = await client();
@@ -123,18 +123,18 @@ test('a session is attached by its user alone', async () => {
   }
 });
 
-test('a newer attachment takes a session over, and the older one can do no more', async () => {
+test('a newer attachment takes a session over, and the older one is refused', async () => {
   const { containerId } = await host();
   const [first, second] = [await client(), await client()];
   const { sessionId } = await ask(first, 'session:open', { kind: KIND, containerId, input: {} });
-  const told = heard(first);
-  const other = heard(second);
+  const received = collectEvents(first);
+  const other = collectEvents(second);
   expect(await ask(second, 'session:attach', { sessionId, received: 0 })).toMatchObject({
     ok: true,
     sessionId,
   });
-  await waitFor('the notice', () => told.of('session:detached').length > 0);
-  expect(told.of('session:detached')).toEqual([{ sessionId, reason: 'replaced' }]);
+  await waitFor('the notice', () => received.of('session:detached').length > 0);
+  expect(received.of('session:detached')).toEqual([{ sessionId, reason: 'replaced' }]);
   const data = { sessionId, offset: 0, bytes: bytesOf(10) };
   expect(await ask(first, 'session:data', data)).toMatchObject({ ok: false, code: 'not_found' });
   second.emit('session:data', data);
@@ -144,7 +144,7 @@ test('a newer attachment takes a session over, and the older one can do no more'
   );
 });
 
-test('a session whose client stays away is lost, and says so when it comes back', async () => {
+test('a session whose client stays away is lost, which a later attachment reports', async () => {
   const { ends, handler } = waiting();
   const { containerId } = await host(handler, { graceMs: 300 });
   const first = await client();
@@ -153,36 +153,42 @@ test('a session whose client stays away is lost, and says so when it comes back'
   await waitFor('the end of the grace', () => ends.length > 0);
   expect(ends).toEqual(['lost']);
   const second = await client();
-  const told = heard(second);
+  const received = collectEvents(second);
   await ask(second, 'session:attach', { sessionId, received: 0 });
-  await waitFor('the end', () => told.of('session:closed').length > 0);
-  expect(told.of('session:closed')).toMatchObject([{ sessionId, code: 'lost' }]);
+  await waitFor('the end', () => received.of('session:closed').length > 0);
+  expect(received.of('session:closed')).toMatchObject([{ sessionId, code: 'lost' }]);
 });
 
 test('a client that sends more than its credit ends its session', async () => {
   const { ends, handler } = waiting();
   const { containerId } = await host(handler);
   const socket = await client();
-  const told = heard(socket);
+  const received = collectEvents(socket);
   const { sessionId } = await ask(socket, 'session:open', { kind: KIND, containerId, input: {} });
   socket.emit('session:data', { sessionId, offset: WINDOW_BYTES - 5, bytes: bytesOf(10) });
-  await waitFor('the end', () => told.of('session:closed').length > 0);
-  expect([ends, told.of('session:closed')]).toMatchObject([['protocol_error'], [{ code: 'protocol_error' }]]);
+  await waitFor('the end', () => received.of('session:closed').length > 0);
+  expect([ends, received.of('session:closed')]).toMatchObject([
+    ['protocol_error'],
+    [{ code: 'protocol_error' }],
+  ]);
 });
 
-test('a client that sends twice its credit at once is detached or ended, and no memory grows', async () => {
+test('a client that sends twice its credit at once is detached or ended, within bounded memory', async () => {
   const { host: sessions, containerId } = await host(waiting().handler);
   const socket = await client();
-  const told = heard(socket);
+  const received = collectEvents(socket);
   const { sessionId } = await ask(socket, 'session:open', { kind: KIND, containerId, input: {} });
   for (let offset = 0; offset < 2 * WINDOW_BYTES; offset += 60_000) {
     socket.emit('session:data', { sessionId, offset, bytes: bytesOf(60_000) });
   }
-  await waitFor('an answer', () => told.of('session:closed').length + told.of('session:detached').length > 0);
+  await waitFor(
+    'an answer',
+    () => received.of('session:closed').length + received.of('session:detached').length > 0,
+  );
   expect(sessions.capacity).toBeLessThanOrEqual(WINDOW_BYTES + 8192);
 });
 
-test('a flood of frames closes its connection, and hurts nobody else', async () => {
+test('a flood of frames closes its own connection and no other', async () => {
   const { host: sessions, containerId } = await host();
   const [flooding, other] = [await client(), await client()];
   const { sessionId } = await ask(flooding, 'session:open', { kind: KIND, containerId, input: {} });
@@ -198,7 +204,7 @@ test('a flood of frames closes its connection, and hurts nobody else', async () 
   expect(await metric(node.url, 'warmwind_relay_handler_errors_total')).toBe(0);
 });
 
-test('a socket and a container carry so many sessions', async () => {
+test('a socket carries a bounded number of sessions', async () => {
   const { containerId } = await host(waiting().handler);
   const socket = await client();
   const open = () => ask(socket, 'session:open', { kind: KIND, containerId, input: {} });
@@ -208,7 +214,7 @@ test('a socket and a container carry so many sessions', async () => {
 });
 
 test.each(SESSION_COMMANDS.map((command) => [command.kind, command] as const))(
-  '%s: its example is an input, and what is none reaches no host',
+  '%s: its example is valid, and invalid arguments never reach the host',
   async (kind, command) => {
     expect(command.input.safeParse(command.example).success).toBe(true);
     const { host: sessions, containerId } = await host();

@@ -17,7 +17,7 @@ import type { RelaySocket } from '../sockets/socket.ts';
 import type { Link } from './link.ts';
 import { readSessionId, type SessionAddress, type Sessions, sessionIdOf } from './sessions.ts';
 
-/** The sessions that one socket carries. */
+/** Handles the events of the sessions that one socket carries. */
 export function handleSessions(
   socket: RelaySocket,
   inbound: Inbound,
@@ -36,7 +36,7 @@ export function handleSessions(
     throw new ApiError('not_found', 'This connection carries no such session: send session:attach first.');
   };
 
-  /** Attaches this socket, in place of what it had attached before. */
+  /** Attaches this socket to a session, and replaces its previous attachment to it. */
   const attach = async (
     address: SessionAddress,
     head: Extract<ToSessionHost, { t: 'open' | 'attach' }>,
@@ -55,7 +55,7 @@ export function handleSessions(
       const link = await sessions.link(address, socket, () => {
         if (held.get(sessionId) === link) held.delete(sessionId);
       });
-      // A frame of the host may follow its answer at once.
+      // Registered before the request: a frame of the host may follow its answer at once.
       held.get(sessionId)?.close();
       held.set(sessionId, link);
       const { incarnation, expiresAt } = await link.request(head);
@@ -74,7 +74,10 @@ export function handleSessions(
     const { container, incarnation } = await openPlacement(known, ticket, containerId);
     checkRights(kind, ticket, container);
     if (pinned !== undefined && pinned !== incarnation) {
-      throw new ApiError('gone_incarnation', 'The container is another one by now: look at it again.');
+      throw new ApiError(
+        'gone_incarnation',
+        'The container was placed again since: read it, then open a session.',
+      );
     }
     const address = { containerId, callId: newId() };
     const text = JSON.stringify(input);
@@ -103,9 +106,9 @@ export function handleSessions(
   handleBytes(inbound, find);
 }
 
-/** The events by which a session that is attached moves its bytes, and is aborted. */
+/** Handles the events of an attached session: its bytes, acknowledgements and abort. */
 function handleBytes(inbound: Inbound, find: (sessionId: string) => Link): void {
-  // Bounded by credit, and by the packets of a connection: a frame that is left out here would only be sent again.
+  // Bounded by credit, and by the packets of a connection: the client would only send a dropped frame again.
   const frames = new Bucket(LIMITS.packetsPerSecond, LIMITS.packetsBurst);
   inbound.on(
     'session:data',

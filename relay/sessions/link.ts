@@ -10,7 +10,7 @@ type Attached = Extract<FromSessionHost, { t: 'attached' }>;
 type Detached = 'host_away' | 'replaced' | 'overload';
 type Publish = (head: ToSessionHost, bytes?: Uint8Array) => Promise<number>;
 
-/** The attachment of one socket to one session: it carries frames, and keeps none. */
+/** The attachment of one socket to one session. It carries frames, and keeps none. */
 export class Link {
   readonly id = newId();
   readonly sessionId: string;
@@ -18,13 +18,13 @@ export class Link {
   readonly #publish: Publish;
   readonly #onClose: () => void;
   readonly #answer = Promise.withResolvers<Attached>();
-  /** Bytes that Redis has not taken yet. */
+  /** Bytes whose publication Redis has not answered yet. */
   #unsent = 0;
   #closed = false;
-  /** What came before its client knew of the attachment. */
+  /** Frames that arrived before the client was notified of the attachment. */
   #early: (() => void)[] | undefined = [];
 
-  /** @param publish sends to the host; resolves with how many processes listen */
+  /** @param publish sends to the host; resolves with the number of subscribed processes */
   constructor(sessionId: string, socket: RelaySocket, publish: Publish, onClose: () => void) {
     this.sessionId = sessionId;
     this.#socket = socket;
@@ -35,7 +35,7 @@ export class Link {
 
   /**
    * Opens the session, or attaches to it.
-   * @throws ApiError as the host refuses it, `unavailable` when it does not answer
+   * @throws ApiError with the host's refusal, or `unavailable` when the host does not answer
    */
   async request(head: Extract<ToSessionHost, { t: 'open' | 'attach' }>): Promise<Attached> {
     try {
@@ -64,14 +64,14 @@ export class Link {
     );
   }
 
-  /** The client knows of the attachment: what came before is passed on. */
+  /** Passes on the frames that arrived before the client was notified of the attachment. */
   begin(): void {
     const early = this.#early ?? [];
     this.#early = undefined;
     for (const pass of early) pass();
   }
 
-  /** What the host sends. */
+  /** Handles a message of the host. */
   receive(head: FromSessionHost, bytes: Uint8Array): void {
     if (head.t === 'attached') this.#answer.resolve(head);
     else if (head.t === 'refused') this.#answer.reject(new ApiError(head.code, head.message));
@@ -93,7 +93,7 @@ export class Link {
         break;
       }
       case 'data':
-        // What is left out is sent again when the client misses it.
+        // The host sends a dropped frame again when the client reports the gap.
         if (!this.#isCrowded) this.#socket.emit('session:data', { sessionId, offset: head.offset, bytes });
         break;
       default: {
@@ -103,14 +103,14 @@ export class Link {
     }
   }
 
-  /** The client's connection, or this node, goes: the session waits for the next attachment. */
+  /** Detaches when the client's connection or this node closes. The session waits for the next attachment. */
   close(): void {
     if (this.#closed) return;
     this.#publish({ t: 'detach' }).catch(() => undefined);
     this.#forget();
   }
 
-  /** The client is to attach again, unless it did already. */
+  /** Reports to the client that it must attach again. */
   detach(reason: Detached): void {
     if (this.#closed) return;
     this.#socket.emit('session:detached', { sessionId: this.sessionId, reason });
@@ -118,7 +118,7 @@ export class Link {
     else this.#forget();
   }
 
-  /** Acknowledgements may lie: what the connection has not taken counts in any case. */
+  /** Counts the unsent bytes of the connection, because acknowledgements may lie. */
   get #isCrowded(): boolean {
     const { wire, outlet } = this.#socket.data;
     return wire.unsentBytes > LIMITS.sessionSocketBytes || !outlet.takesFrames;

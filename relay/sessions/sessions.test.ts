@@ -29,7 +29,7 @@ const open = async (handler: SessionHandler, options: Parameters<typeof startSes
   return { host, containerId, session };
 };
 
-/** A handler that waits for its end, and how it ended. */
+/** A handler that waits for the end of its session, and the codes of those ends. */
 function waiting() {
   const seen: { ended?: unknown } = {};
   const handler: SessionHandler = ({ signal }) =>
@@ -42,7 +42,7 @@ function waiting() {
   return { seen, handler };
 }
 
-test('what is written comes back, and the result follows the last byte', async () => {
+test('an echo session returns its bytes, and the result follows the last byte', async () => {
   const { session, host } = await open(echo);
   const sent = bytesOf(3 * WINDOW_BYTES + 12_345);
   const [received] = await Promise.all([readAll(session.readable), writeAll(session.writable, sent)]);
@@ -94,7 +94,7 @@ test('bytes arrive once and in order when connections break in mid-stream', asyn
   expect(Buffer.concat(parts).equals(sent)).toBe(true);
 });
 
-test('bytes arrive once and in order when Redis cuts off the subscribers', async () => {
+test('bytes arrive once and in order when Redis disconnects the subscribers', async () => {
   const { session } = await open(echo);
   const sent = bytesOf(4 * WINDOW_BYTES);
   const parts: Uint8Array[] = [];
@@ -161,13 +161,13 @@ test.each([
   expect(seen.ended).toMatchObject({ code });
 });
 
-test('a session takes no more bytes than its kind', async () => {
+test('a session takes no more bytes than its kind allows', async () => {
   const { session } = await open(echo, { findCommand: bounded({ maxInputBytes: 100_000 }) });
   writeAll(session.writable, bytesOf(200_000)).catch(() => undefined);
   await expect(session.closed).rejects.toMatchObject({ code: 'too_large' });
 });
 
-test('either side ends it at once', async () => {
+test('either side can end a session at once', async () => {
   const { seen, handler } = waiting();
   const { session } = await open(handler);
   session.abort('enough');
@@ -203,7 +203,7 @@ test('a signal ends the opening and the session', async () => {
   await expect(opened.closed).rejects.toMatchObject({ code: 'aborted', message: 'no longer wanted' });
 });
 
-test('the end of the container, and of its worker, end its sessions', async () => {
+test('sessions end with their container, and with their worker', async () => {
   const first = await open(waiting().handler);
   first.host.ended(first.containerId);
   await expect(first.session.closed).rejects.toMatchObject({ code: 'container_ended' });

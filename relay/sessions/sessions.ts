@@ -13,18 +13,21 @@ import { Holdings } from '../shares.ts';
 import type { RelaySocket } from '../sockets/socket.ts';
 import { Link } from './link.ts';
 
-/** A session and where it is: its id names its container, so that any node finds the host. */
+/** The address of a session. Its id names its container, so that any node finds the host. */
 export type SessionAddress = { containerId: string; callId: string };
 
 export const sessionIdOf = ({ containerId, callId }: SessionAddress): string => `${containerId}.${callId}`;
 
-/** @returns `undefined` for what is no session's id */
+/** @returns `undefined` for a malformed session id */
 export function readSessionId(id: string): SessionAddress | undefined {
   const [containerId, callId, more] = id.split('.');
   return containerId && callId && more === undefined ? { containerId, callId } : undefined;
 }
 
-/** The attachments of this node. They have connections to Redis of their own: what they carry delays nothing else. */
+/**
+ * The attachments of this node. They use dedicated connections to Redis, so that their bytes delay nothing
+ * else.
+ */
 export class Sessions {
   /** By channel. */
   readonly #links = new Map<string, Link>();
@@ -33,8 +36,8 @@ export class Sessions {
   readonly #held = new Holdings(LIMITS.sessionsPerUser, 'sessions');
 
   /**
-   * @param publisher a prompt connection of its own
-   * @param subscriber a patient connection of its own; its subscriptions are restored here, not by ioredis
+   * @param publisher a dedicated fail-fast connection
+   * @param subscriber a dedicated queueing connection; this class restores its subscriptions, not ioredis
    */
   constructor(publisher: Redis, subscriber: Redis, log: Logger) {
     this.#publisher = publisher;
@@ -45,7 +48,7 @@ export class Sessions {
       const read = link && readFromSessionHost(message);
       if (read) link.receive(read.head, read.bytes);
     });
-    // What was missed meanwhile is sent again: the ends of the session see that it is lacking.
+    // Frames that were missed meanwhile are sent again: both ends of the session detect the gap.
     subscriber.on('ready', () => {
       Promise.all([...this.#links.keys()].map((channel) => subscriber.ssubscribe(channel))).catch(
         (err: unknown) => log.warn({ err }, 'resubscribing failed'),
@@ -58,12 +61,12 @@ export class Sessions {
   }
 
   /**
-   * A new attachment, which listens to its host.
+   * Creates an attachment that is subscribed to its host's messages.
    * @throws ApiError `quota_exceeded` or `unavailable`
    */
   async link(address: SessionAddress, socket: RelaySocket, onClose: () => void): Promise<Link> {
     if (this.#links.size >= LIMITS.sessionsOnNode) {
-      throw new ApiError('unavailable', 'This node carries all sessions that it can: try again shortly.', {
+      throw new ApiError('unavailable', 'This node is at its limit of sessions: try again shortly.', {
         retryAfterMs: 1000,
       });
     }
@@ -83,7 +86,7 @@ export class Sessions {
     this.#links.set(down, link);
     await withTimeout(this.#subscriber.ssubscribe(down), LIMITS.subscribeMs).catch((): never => {
       link.close();
-      throw new ApiError('unavailable', 'The session can not be attached now: try again in a moment.', {
+      throw new ApiError('unavailable', 'The session cannot be attached now: try again in a moment.', {
         retryAfterMs: 1000,
       });
     });

@@ -50,7 +50,7 @@ test('a socket is closed when its ticket expires', async () => {
   expect((await connected(socket))?.data?.code).toBe('unauthenticated');
 });
 
-test('a page of a foreign origin cannot connect; ours and clients without an origin can', async () => {
+test('a page of a foreign origin is refused; allowed origins and clients without an origin connect', async () => {
   const { url } = await world.node();
   const token = await ticket('ann');
   const from = (origin: string) => world.client(url, token, { extraHeaders: { Origin: origin } });
@@ -64,7 +64,7 @@ test('a page of a foreign origin cannot connect; ours and clients without an ori
   expect(await connected(world.client(url, token))).toBeUndefined();
 });
 
-test("the edge's own pages connect whatever CORS_ORIGINS says, by either name of this machine", async () => {
+test('pages of EDGE_ORIGINS connect without an entry in CORS_ORIGINS, by either local name', async () => {
   const { url } = await world.node({ EDGE_ORIGINS: 'https://api.example, http://127.0.0.1:8080' });
   const token = await ticket('ann');
   const from = (origin: string) => connected(world.client(url, token, { extraHeaders: { Origin: origin } }));
@@ -102,7 +102,7 @@ test('only WebSockets are served, and no origin is reflected', async () => {
   expect(answer.headers.get('access-control-allow-origin')).toBeNull();
 });
 
-test("another user's rooms, unknown ones and what is no room are not found alike", async () => {
+test("another user's rooms, unknown rooms and malformed names get the same not_found", async () => {
   const { url } = await world.node();
   const job = await world.job('ann');
   const container = await world.container('ann');
@@ -140,7 +140,7 @@ test("a share ticket opens its desktop's room and nothing else of its owner", as
   }
 });
 
-test('a drained node says so, takes nobody, and lets every client go so that it comes back by itself', async () => {
+test('a draining node reports it, refuses new sockets, and closes the others so that they reconnect', async () => {
   const node = await world.node();
   const token = await ticket('ann');
   const sockets = Array.from({ length: 10 }, () => world.client(node.url, token));
@@ -159,7 +159,7 @@ test('a drained node says so, takes nobody, and lets every client go so that it 
   for (const events of received) expect(events).toEqual([{ withinMs: 200 }]);
 });
 
-test('SIGTERM ends a node with 0 although sockets are connected and Redis is away', async () => {
+test('SIGTERM ends a node with exit code 0 while sockets are connected and Redis is away', async () => {
   const relay = await world.process();
   const socket = world.client(relay.url, await ticket('ann'));
   await connected(socket);

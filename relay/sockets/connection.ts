@@ -20,7 +20,7 @@ import type { RelayServer, RelaySocket } from './socket.ts';
 import { Wire } from './wire.ts';
 
 export type ConnectionContext = {
-  /** Whose pages may connect. */
+  /** Origins whose pages may connect. */
   origins: readonly string[];
   verify: VerifyTicket;
   connections: Connections;
@@ -36,12 +36,12 @@ export type ConnectionContext = {
   log: Logger;
 };
 
-/** Lets sockets in by their ticket, and closes them when it expires. */
+/** Admits sockets by their ticket, and closes them when it expires. */
 export function handleConnections(io: RelayServer, context: ConnectionContext): void {
   const { connections, metrics, log } = context;
 
   io.use(async (socket, next) => {
-    // Refused here and not at the handshake, whose answer a browser shows to no page.
+    // Refused here, because a browser does not show a page the answer to a handshake.
     const foreign = originRefusal(socket.handshake.headers, context.origins);
     if (foreign !== undefined) {
       metrics.refused.inc({ reason: 'origin' });
@@ -64,7 +64,7 @@ export function handleConnections(io: RelayServer, context: ConnectionContext): 
       heldBytes: () => wire.heldBytes,
       close: () => socket.conn.close(true),
     });
-    // Of a connection that ends before it is a socket's, too.
+    // On the connection, because it may end before the socket connects.
     socket.conn.once('close', () => outlet.close());
     socket.data = { ticket, wire, outlet };
     next();
@@ -87,7 +87,10 @@ export function handleConnections(io: RelayServer, context: ConnectionContext): 
   });
 }
 
-/** Closes a socket so that its client reconnects by itself, which it does not after Socket.IO's own `disconnect`. */
+/**
+ * Closes a socket so that its client reconnects. A client does not reconnect after Socket.IO's own
+ * `disconnect`.
+ */
 const goodbye = (socket: RelaySocket): void => socket.conn.close();
 
 function refusal(code: ErrorCode, message: string): Error {

@@ -3,13 +3,13 @@ import type { Metrics } from '../metrics.ts';
 import { Bucket } from './bucket.ts';
 import type { RelayServer } from './socket.ts';
 
-/** Connections as the transport sees them, from before they are anyone's. */
+/** A connection of the transport, before it has a ticket. */
 type Connection = {
   on: (event: 'packet', listener: () => void) => unknown;
   close: (discard?: boolean) => void;
 };
 
-/** Closes every connection that floods, whatever it sends and whoever it is. */
+/** Closes every connection that exceeds the rate of packets, with or without a ticket. */
 export function guardFloods(io: RelayServer, metrics: Metrics): void {
   io.engine.on('connection', (connection: Connection) => {
     const bucket = new Bucket(LIMITS.packetsPerSecond, LIMITS.packetsBurst);

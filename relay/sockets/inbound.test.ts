@@ -29,7 +29,7 @@ const alive = async () => {
   socket.disconnect();
 };
 
-test('every event of the contract is handled, and refuses an argument that is none of its', async () => {
+test('every event of the contract has a handler that refuses an invalid argument', async () => {
   const socket = await open();
   for (const name of Object.keys(CLIENT_EVENTS)) {
     const answer = await socket.timeout(8000).emitWithAck(name, {});
@@ -62,7 +62,7 @@ test('malformed arguments are answered bad_request', async () => {
   expect(await socket.emitWithAck('nothing')).toMatchObject({ ok: false, code: 'bad_request' });
 });
 
-test('whatever events a client sends, the node answers the next one', async () => {
+test('after random events of a client the node still answers', async () => {
   const name = fc.oneof(fc.constantFrom('subscribe', 'unsubscribe', 'message', '__proto__'), fc.string());
   const argument = fc.oneof(
     fc.jsonValue(),
@@ -94,7 +94,7 @@ test('whatever events a client sends, the node answers the next one', async () =
   await alive();
 });
 
-test('whatever bytes a connection sends, the node lives on', async () => {
+test('after random bytes of a connection the node still answers', async () => {
   const packet = fc.oneof(
     fc.string(),
     fc.uint8Array(),
@@ -122,7 +122,7 @@ test('whatever bytes a connection sends, the node lives on', async () => {
   await alive();
 });
 
-test('a message above 64 KB closes the connection, one below does not', async () => {
+test('a message above 64 KB closes its connection; a smaller one does not', async () => {
   const socket = await open();
   const below = 'x'.repeat(60_000);
   expect(await socket.emitWithAck('subscribe', { room: below })).toMatchObject({ code: 'bad_request' });
@@ -175,7 +175,7 @@ test('a socket holds a bounded number of rooms', async () => {
   expect(answers.at(-1)).toBe('quota_exceeded');
 });
 
-test("a user's lookups are limited over all its sockets, and another user's are not", async () => {
+test("a user's lookups are limited over all its sockets, without effect on another user", async () => {
   const token = await ticket('eve');
   const sockets = await Promise.all(
     upTo(15).map(async () => {

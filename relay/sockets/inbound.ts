@@ -8,12 +8,12 @@ import { Bucket } from './bucket.ts';
 import type { RelaySocket } from './socket.ts';
 
 type Reply = (ack: Ack) => void;
-/** Answers one event by `reply`, once; may go on working after it. */
+/** Answers one event through `reply`, once, and may continue to work after it. */
 type Handler<T> = (argument: T, reply: Reply) => Promise<void>;
 
 type Registered = { handle: (args: unknown[], reply: Reply) => Promise<void>; bucket: Bucket };
 
-/** The events of one socket: everything that comes in passes here, is bounded, checked and answered. */
+/** The inbound events of one socket: bounds, validates and answers each of them. */
 export class Inbound {
   readonly #socket: RelaySocket;
   readonly #metrics: Metrics;
@@ -25,14 +25,17 @@ export class Inbound {
     this.#socket = socket;
     this.#metrics = metrics;
     this.#log = log;
-    // A middleware sees every event, whatever its name, and nothing after it is called.
+    // A middleware receives every event, and without `next` Socket.IO calls nothing after it.
     socket.use(([name, ...args]) => {
       void this.#receive(name, args);
     });
     socket.on('error', (err) => log.debug({ err }, 'socket error'));
   }
 
-  /** Handles the event `name`, whose one argument must match `schema`. @param bucket of its own, for what is frequent */
+  /**
+   * Handles the event `name`, whose one argument must match `schema`.
+   * @param bucket a separate rate for frequent events
+   */
   on<T>(name: string, schema: z.ZodType<T>, handler: Handler<T>, bucket = this.#bucket): this {
     const handle = async ([argument]: unknown[], reply: Reply) => {
       const parsed = schema.safeParse(argument);
@@ -44,9 +47,11 @@ export class Inbound {
   }
 
   /**
-   * Handles an event that clients send all the time and that has no answer. One that brings news has been bounded by what
-   * it tells of; all others are bounded as any event.
-   * @param handler never throws; → was it news? If not it is called again with the same argument
+   * Handles a frequent event that has no answer, such as an acknowledgement. An event that changes state
+   * passes without a rate limit, because the frames that it acknowledges are bounded. Any other is limited by
+   * `bucket`.
+   * @param handler never throws; returns whether the event changed state. If not, it is called again within
+   * the limit
    */
   onOften<T>(name: string, schema: z.ZodType<T>, handler: (argument: T) => boolean, bucket: Bucket): this {
     const end = this.#socket.data.wire.takeEarly(name, (argument) => {
@@ -82,13 +87,16 @@ export class Inbound {
   }
 }
 
-/** Names what has to be corrected. @param path where in the argument the checked value is */
+/**
+ * Names the part of an argument that must be corrected.
+ * @param path the position of the checked value in the argument
+ */
 export function badArgument({ issues: [issue] }: z.ZodError, path: PropertyKey[] = []): ApiError {
   const where = [...path, ...(issue?.path ?? [])].join('.') || 'argument';
   return new ApiError('bad_request', `Correct ${where}: ${issue?.message ?? 'invalid'}.`);
 }
 
-/** The client's acknowledgement, if it asked for one; later answers than the first are dropped. */
+/** Wraps the client's acknowledgement callback, if there is one, so that only the first answer is sent. */
 function once(callback: unknown): Reply {
   let answered = false;
   return (ack) => {

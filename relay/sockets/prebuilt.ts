@@ -1,27 +1,30 @@
 import { EVENT, type Framed, framed, MESSAGE, type Wire } from './wire.ts';
 
-/** How the packet of an event begins that has one binary, and what stands for it. */
+/** The head of an event's packet with one binary attachment, and the placeholder of the attachment. */
 const BINARY_EVENT = '51-';
 const PLACEHOLDER = { _placeholder: true, num: 0 };
 const TEXT_FRAME = 1;
 const BINARY_FRAME = 2;
 
 /**
- * An event as the WebSocket frames that Socket.IO would send, in one buffer that is made once, when the first socket is
- * sent it: it is neither encoded nor framed again for each socket.
+ * An event as the WebSocket frames that Socket.IO would send, in one buffer. The buffer is built for the
+ * first socket and shared by all others, so that the event is encoded and framed once.
  */
 export class Prebuilt {
   readonly #args: unknown[];
   readonly #binary: Buffer | undefined;
   #framed: Framed | undefined;
 
-  /** @param args of the event, its name first, as JSON @param binary its last argument, if one is binary */
+  /**
+   * @param args the event's name and its JSON arguments
+   * @param binary the last argument, if it is binary
+   */
   constructor(args: [string, ...unknown[]], binary?: Buffer) {
     this.#args = args;
     this.#binary = binary;
   }
 
-  /** Its length on the wire. */
+  /** Length on the wire. */
   get bytes(): number {
     return this.#frames.options.wsPreEncodedFrame[0].length;
   }
@@ -45,7 +48,7 @@ export class Prebuilt {
   }
 }
 
-/** A text frame, and a binary one for each attachment. */
+/** Builds a text frame, and a binary one for each attachment. */
 function frames(message: Buffer, ...attachments: Buffer[]): Buffer {
   const payloads = [message, ...attachments];
   const length = payloads.reduce((sum, payload) => sum + headBytes(payload.length) + payload.length, 0);
@@ -59,7 +62,10 @@ function frames(message: Buffer, ...attachments: Buffer[]): Buffer {
 
 const headBytes = (length: number): number => (length < 126 ? 2 : length < 65_536 ? 4 : 10);
 
-/** An unmasked, unfragmented frame as servers send them (RFC 6455, 5.2). → where it ends. */
+/**
+ * Writes an unmasked, unfragmented frame, as servers send them (RFC 6455, 5.2).
+ * @returns the position after it
+ */
 function writeFrame(into: Buffer, at: number, opcode: number, payload: Buffer): number {
   const { length } = payload;
   into[at] = 0x80 | opcode;

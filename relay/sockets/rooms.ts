@@ -16,7 +16,9 @@ import type { RelaySocket } from './socket.ts';
 /** A room that a socket holds. */
 type Place = { subscription?: Subscription; release: () => void };
 
-/** `subscribe` and `unsubscribe` of one socket. A second subscription to the same room takes the first one's place. */
+/**
+ * Handles `subscribe` and `unsubscribe` of one socket. A second subscription to a room replaces the first.
+ */
 export function handleRooms(
   socket: RelaySocket,
   inbound: Inbound,
@@ -26,7 +28,7 @@ export function handleRooms(
   { lookups, heldRooms }: { lookups: Rates; heldRooms: Holdings },
 ): void {
   const subject = subjectOf(socket.data.ticket);
-  /** By room name; `undefined` while its authorisation is being checked. */
+  /** By room name. */
   const held = new Map<string, Place>();
   const drop = (name: string) => {
     const place = held.get(name);
@@ -56,7 +58,7 @@ export function handleRooms(
       if (!current()) throw superseded();
       const invalid = (err: unknown) => {
         context.log.warn({ room: name, socket: socket.id, err }, 'a replay was broken off');
-        // The client comes back and resumes after what it has.
+        // The client reconnects and resumes after its last event.
         if (current()) socket.conn.close(true);
       };
       const subscription = new Subscription(socketListener(socket), id, rooms, context, invalid);
@@ -85,4 +87,4 @@ export function handleRooms(
 }
 
 const superseded = () =>
-  new ApiError('conflict', 'The room was left or subscribed to again before this subscription had begun.');
+  new ApiError('conflict', 'The room was left or subscribed to again before this subscription began.');

@@ -6,7 +6,10 @@ import type { Stores } from '../stores.ts';
 import type { RelayServer } from './socket.ts';
 import { SOCKETS_PATH } from './upgrade.ts';
 
-/** The Socket.IO server of a node, joined with those of the others by the realtime Redis. Not listening yet. */
+/**
+ * Creates a node's Socket.IO server, connected to the other nodes through the realtime Redis. It does not
+ * listen yet.
+ */
 export const createSocketServer = ({ realtime, nodes }: Pick<Stores, 'realtime' | 'nodes'>): RelayServer =>
   new Server({
     path: SOCKETS_PATH,
@@ -21,7 +24,7 @@ export const createSocketServer = ({ realtime, nodes }: Pick<Stores, 'realtime' 
     adapter: createShardedAdapter(realtime, nodes, { subscriptionMode: 'dynamic' }),
   });
 
-/** As Socket.IO makes it, and with a bound on the fragments of one message. */
+/** The server that Socket.IO creates, with a bound on the fragments of one message. */
 class BoundedWebSocketServer extends WebSocketServer {
   constructor(options: ConstructorParameters<typeof WebSocketServer>[0]) {
     super({ ...options, maxFragments: LIMITS.inboundFragments } as typeof options);

@@ -3,7 +3,7 @@ import type { DefaultEventsMap, Server, Socket } from 'socket.io';
 import type { Outlet } from '../outgoing.ts';
 import type { Wire } from './wire.ts';
 
-/** What a connected socket carries: the claims of the ticket that opened it, and the way out to it. */
+/** The data of a connected socket: the claims of its ticket, its wire and its outlet. */
 type SocketData = { ticket: TicketClaims; wire: Wire; outlet: Outlet };
 export type RelayServer = Server<DefaultEventsMap, DefaultEventsMap, DefaultEventsMap, SocketData>;
 export type RelaySocket = Socket<DefaultEventsMap, DefaultEventsMap, DefaultEventsMap, SocketData>;

@@ -1,23 +1,23 @@
 import type { Socket } from 'socket.io';
 import { WebSocket } from 'ws';
 
-/** How Engine.IO's messages begin, and after that Socket.IO's packets of events. */
+/** The first byte of Engine.IO's messages, and of Socket.IO's event packets in them. */
 export const MESSAGE = '4';
 export const EVENT = '2';
-/** The longest message that is read before Engine.IO reads it, bytes. */
+/** The longest message that is read ahead of Engine.IO, bytes. */
 const EARLY_BYTES = 256;
 const { OPEN } = WebSocket;
 
-/** A packet that waits; `wsPreEncodedFrame` is what will be written of one that was built beforehand. */
+/** A queued packet; `wsPreEncodedFrame` holds the bytes of a prebuilt one. */
 type Waiting = { data?: string | Buffer; options?: { wsPreEncodedFrame?: Buffer[] } };
 type OnMessage = (data: Buffer, isBinary: boolean) => void;
 
 /**
- * Engine.IO's connection, and under it the WebSocket of `ws`, as far as they are used here. They are not public, therefore
- * known to this file only, pinned, and tested with the real client.
+ * The parts of Engine.IO's connection, and of the WebSocket of `ws` under it, that this file uses. They are
+ * not public: only this file uses them, the versions are pinned, and tests run with the real client.
  */
 type Connection = {
-  /** What waits for the connection to take it. */
+  /** Packets that the connection has not taken yet. */
   writeBuffer: Waiting[];
   write: (text: string, options: object) => void;
   transport: {
@@ -28,7 +28,7 @@ type Connection = {
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null;
 
-/** Does a connection have what this file uses of it? */
+/** Checks that a connection has the parts that this file uses. */
 const isConnection = (conn: unknown): conn is Connection =>
   isObject(conn) &&
   Array.isArray(conn.writeBuffer) &&
@@ -46,21 +46,21 @@ export const framed = (text: string, frames: Buffer): Framed => ({
   options: { wsPreEncodedFrame: [frames], compress: false },
 });
 
-/** The connection of one socket: what it has not taken yet, and shorter ways to and from it than Socket.IO's. */
+/** The connection of one socket: its unsent bytes, and shorter paths to and from it than Socket.IO's. */
 export class Wire {
   readonly #conn: Connection;
   readonly #ws: Connection['transport']['socket'];
 
-  /** @throws TypeError when Engine.IO's connection is not what the pinned version has */
+  /** @throws TypeError when Engine.IO's connection differs from that of the pinned version */
   constructor(conn: Socket['conn']) {
     const internal: unknown = conn;
     if (!isConnection(internal))
-      throw new TypeError('Engine.IO has another connection: see relay/sockets/wire.ts');
+      throw new TypeError('Engine.IO changed its connection: adapt relay/sockets/wire.ts.');
     this.#conn = internal;
     this.#ws = this.#conn.transport.socket;
   }
 
-  /** Bytes that wait for the connection to take them, beside what is being written. */
+  /** Queued bytes, without those that are being written. */
   get unsentBytes(): number {
     const packets = this.#conn.writeBuffer;
     if (packets.length === 0) return 0;
@@ -71,14 +71,14 @@ export class Wire {
     return bytes;
   }
 
-  /** All bytes that wait for the connection to take them. */
+  /** All unsent bytes: queued, and being written. */
   get heldBytes(): number {
     return this.unsentBytes + this.#ws.bufferedAmount;
   }
 
   /**
-   * Writes the frames if the connection has taken all before. Else Engine.IO keeps them in its queue and order, and writes
-   * them in the place of the text.
+   * Writes the frames if the connection has no unsent bytes. Otherwise Engine.IO queues them in order, and
+   * writes them instead of the text.
    */
   send({ text, options }: Framed): void {
     const ws = this.#ws;
@@ -88,9 +88,10 @@ export class Wire {
   }
 
   /**
-   * Shows `take` the argument of each event `name` that has one argument and no callback, as soon as it is read; what it
-   * takes does not go on through Engine.IO and Socket.IO. Of one event of a socket. → to be called when the socket is gone,
-   * for another may follow on its connection
+   * Calls `take` with the argument of each event `name` that has one argument and no callback, as soon as it
+   * is read. An event for which it returns true does not pass through Engine.IO and Socket.IO. Supports one
+   * event of a socket.
+   * @returns a function to call when the socket is gone, because another may follow on its connection
    */
   takeEarly(name: string, take: (argument: unknown) => boolean): () => void {
     const ws = this.#ws;
@@ -106,7 +107,7 @@ export class Wire {
   }
 }
 
-/** → `undefined` for what is no JSON. */
+/** @returns `undefined` for malformed JSON */
 function parse(json: string): unknown {
   try {
     return JSON.parse(json);

@@ -8,12 +8,12 @@ import { CallHost } from '../../workers/calls/host.ts';
 import { Replies } from '../../workers/calls/replies.ts';
 import type { World } from './world.ts';
 
-/** A call that came, which the test answers. */
+/** A received call, which the test answers. */
 type Taken = { call: Call; answer: (answer: object) => void; fail: (error: Error) => void };
 
-/** The host of containers that takes calls as a worker does, and hands them to a test. */
+/** A host of containers that takes calls as a worker does; the test answers them. */
 export class TestCallHost {
-  /** All calls that have reached a handler. */
+  /** The calls that have reached a handler. */
   readonly taken: Taken[] = [];
   readonly host: CallHost;
 
@@ -26,7 +26,7 @@ export class TestCallHost {
     );
   }
 
-  /** @param commands that it knows */
+  /** @param commands the calls that it handles */
   static async start(
     world: Pick<World, 'onTidy'> & { realtime: { url: string } },
     commands: readonly CallRoute['command'][],
@@ -60,7 +60,7 @@ export class TestCallHost {
   }
 }
 
-/** A picture as a host answers it. */
+/** The answer of a host with an image. */
 export const picture = (bytes: Buffer, format = 'png'): BinaryAnswer => ({
   type: `image/${format}`,
   headers: { 'X-Screen-Width': '4', 'X-Screen-Height': '3' },

@@ -11,23 +11,23 @@ import { Redis } from 'ioredis';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
 import type { World } from './world.ts';
 
-/** The host of one desktop, as far as the relay can tell: publishes frames, and hears what relays say. */
+/** The host of one desktop, as the relay sees it: publishes frames, and receives the messages of relays. */
 export class TestHost {
-  /** All that relays have said. */
+  /** The messages of relays. */
   readonly received: ToHost[] = [];
-  /** The keys with which it answers, or how many bytes they have; null: it does not answer. */
+  /** The keyframe with which it answers a request, or its length in bytes; null: it does not answer. */
   answers: number | Buffer | null = null;
   epoch = 1000;
   size = { width: 1280, height: 720 };
   seq = 0;
   readonly #containerId: string;
   readonly #redis: Redis;
-  readonly #ears: Redis;
+  readonly #subscriber: Redis;
 
-  private constructor(containerId: string, redis: Redis, ears: Redis) {
+  private constructor(containerId: string, redis: Redis, subscriber: Redis) {
     this.#containerId = containerId;
     this.#redis = redis;
-    this.#ears = ears;
+    this.#subscriber = subscriber;
   }
 
   static async start(
@@ -36,16 +36,16 @@ export class TestHost {
     answers: TestHost['answers'] = null,
   ): Promise<TestHost> {
     const redis = new Redis(world.realtime.url, { maxRetriesPerRequest: null });
-    const ears = new Redis(world.realtime.url, { maxRetriesPerRequest: null });
-    for (const connection of [redis, ears]) connection.on('error', () => undefined);
-    const host = new TestHost(containerId, redis, ears);
+    const subscriber = new Redis(world.realtime.url, { maxRetriesPerRequest: null });
+    for (const connection of [redis, subscriber]) connection.on('error', () => undefined);
+    const host = new TestHost(containerId, redis, subscriber);
     host.answers = answers;
-    ears.on('smessage', (_channel: string, message: string) => {
+    subscriber.on('smessage', (_channel: string, message: string) => {
       const parsed = ToHost.parse(JSON.parse(message));
       host.received.push(parsed);
       if (parsed.t === 'key' && host.answers !== null) host.key(host.answers).catch(() => undefined);
     });
-    await ears.ssubscribe(screenKeys.up(containerId));
+    await subscriber.ssubscribe(screenKeys.up(containerId));
     world.onTidy(() => host.stop());
     return host;
   }
@@ -59,7 +59,7 @@ export class TestHost {
     return this.publish('key', typeof what === 'number' ? Buffer.alloc(what, this.seq & 255) : what);
   }
 
-  /** → the relay nodes that listen */
+  /** @returns the number of subscribed relay nodes */
   async publish(kind: FrameKind, payload: Buffer): Promise<number> {
     const head = Buffer.alloc(FRAME_HEAD_BYTES);
     writeFrameHead({ kind, epoch: this.epoch, seq: this.seq, ...this.size }, head);
@@ -75,30 +75,30 @@ export class TestHost {
     return this.received.flatMap((parsed) => (parsed.t === 'input' ? [parsed] : []));
   }
 
-  /** Relay nodes that listen now. */
+  /** @returns the number of subscribed relay nodes */
   async listeners(): Promise<number> {
     const [count = 0] = await countListeners(this.#redis, [screenKeys.down(this.#containerId)]);
     return count;
   }
 
-  /** All that was said before has been heard. */
+  /** Resolves when every message that was sent before has been received. */
   async settled(): Promise<void> {
     const before = this.received.length;
     await this.#redis.spublish(screenKeys.up(this.#containerId), JSON.stringify({ t: 'control' }));
-    await waitFor('what was said', () => this.received.slice(before).some(({ t }) => t === 'control'));
+    await waitFor('the messages', () => this.received.slice(before).some(({ t }) => t === 'control'));
   }
 
-  /** It goes on, and hears nothing. */
+  /** Stops receiving messages, while it continues to run. */
   async deaf(): Promise<void> {
-    await this.#ears.sunsubscribe(screenKeys.up(this.#containerId));
+    await this.#subscriber.sunsubscribe(screenKeys.up(this.#containerId));
   }
 
   async receive(): Promise<void> {
-    await this.#ears.ssubscribe(screenKeys.up(this.#containerId));
+    await this.#subscriber.ssubscribe(screenKeys.up(this.#containerId));
   }
 
   stop(): void {
     this.#redis.disconnect();
-    this.#ears.disconnect();
+    this.#subscriber.disconnect();
   }
 }

@@ -15,13 +15,15 @@ import { ticket, type World } from './world.ts';
 export const USER = 'ann';
 export const KIND: SessionKind = 'container.vnc';
 
-/** What its client sends comes back. */
+/** A handler that returns the bytes of its client. */
 export const echo: SessionHandler = async ({ readable, writable }) => {
   await readable.pipeTo(writable);
   return { inputsDropped: 0 };
 };
 
-/** A running container of {@link USER} with the shipped host of sessions behind it, whose sessions do as the test says. */
+/**
+ * Starts a running container of {@link USER} with the real host of sessions, whose sessions `handler` serves.
+ */
 export async function startSessionHost(
   world: World,
   handler: SessionHandler,
@@ -59,21 +61,21 @@ export async function startSessionHost(
   return { host, containerId };
 }
 
-/** The shipped client, of the owner. */
+/** Connects the client of `shared/client` as the owner. */
 export function sessionClient(world: World, url: string) {
   const relay = connect({ url, token: () => ticket(USER, { mode: 'control' }) });
   world.onTidy(() => relay.close());
   return relay;
 }
 
-/** The kind of session with other bounds. */
+/** Finds kinds of sessions, with other bounds. */
 export const bounded =
   (bounds: { maxMs?: number; idleMs?: number; maxInputBytes?: number }) => (kind: string) => {
     const command = findSessionCommand(kind);
     return command && { ...command, ...bounds };
   };
 
-/** Bytes that differ at every place a chunk may be cut. */
+/** Bytes that reveal a chunk at a wrong position. */
 export const bytesOf = (length: number): Uint8Array =>
   Uint8Array.from({ length }, (_, index) => (index * 31 + (index >> 8) + (index >> 16)) & 255);
 

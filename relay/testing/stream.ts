@@ -2,11 +2,11 @@ import { isEnvelope } from '@warmwind/shared/contract/events';
 import type { Envelope } from '@warmwind/shared/contract/rooms';
 import { jobEventsPath } from '@warmwind/shared/contract/tickets';
 
-/** A client of a job's event stream, as it was when it was opened. */
+/** A client of a job's event stream, which does not reconnect. */
 export type TestStream = {
   response: Response;
   events: Envelope[];
-  /** Has the server ended it, or cut it off? */
+  /** Whether the server has ended the stream or broken it off. */
   over: () => 'ended' | 'cut' | undefined;
   lastId: () => string | undefined;
   close: () => void;
@@ -55,7 +55,7 @@ export async function openStream(
   };
 }
 
-/** `id:`, `event:` and `data:` say the same. */
+/** Parses an event. @throws Error when `id:` or `event:` differ from `data:` */
 function parse(block: string): Envelope {
   const fields = Object.fromEntries(
     block.split('\n').map((line) => [line.slice(0, line.indexOf(': ')), line.slice(line.indexOf(': ') + 2)]),

@@ -7,11 +7,11 @@ type Seen = {
   epoch: number;
   seq: number;
   bytes: Buffer;
-  /** Of a key: pixels. */
+  /** Size of a keyframe, pixels. */
   size?: [width: number, height: number];
 };
 
-/** A stock client that watches one desktop and remembers what it was sent. */
+/** A stock client that watches one desktop and records the events that it receives. */
 export type Watcher = {
   socket: Socket;
   seen: Seen[];
@@ -32,9 +32,9 @@ export type Watcher = {
 type Options = {
   user?: string;
   mode?: 'view' | 'control';
-  /** By a share link. */
+  /** Whether it uses a share link. */
   shared?: boolean;
-  /** Does it acknowledge every frame at once? */
+  /** Whether it acknowledges every frame at once. */
   acks?: boolean;
   id?: string;
 };

@@ -26,20 +26,23 @@ export const ORIGIN = 'https://console.example';
 
 /** A relay node in this process. */
 export type TestNode = Relay & { url: string };
-/** A relay node in a process of its own, always on the same port. */
+/** A relay node in its own process, always on the same port. */
 export type TestProcess = {
   url: string;
   start: () => Promise<void>;
-  /** Its memory, bytes. */
+  /** Resident memory, bytes. */
   rss: () => Promise<number>;
-  /** Ends it and waits for its exit → its exit code, or the signal. */
+  /** Sends a signal and waits for the exit. @returns the exit code, or the signal that ended it */
   end: (signal: 'SIGTERM' | 'SIGKILL') => Promise<number | string | null>;
 };
 
 /** Fields of a job's or desktop's record. */
 type TestRecord = Record<string, string | number> & { state?: string; createdAt?: number };
 
-/** Two real Redis servers (only the queue's keeps its data over a restart) and whatever a test starts on them. */
+/**
+ * Two real Redis servers (only the queue Redis keeps its data over a restart), and the nodes and clients of a
+ * test.
+ */
 export class World {
   readonly queue: TestRedis;
   readonly realtime: TestRedis;
@@ -50,13 +53,13 @@ export class World {
     this.realtime = realtime;
   }
 
-  /** @param queue one that there is already, as `realtime` */
+  /** @param queue an existing server, as `realtime`; a new one if left out */
   static async start(queue?: TestRedis, realtime?: TestRedis): Promise<World> {
     const aof = ['--appendonly', 'yes', '--appendfsync', 'always'];
     return new World(queue ?? (await startRedis(aof)), realtime ?? (await startRedis()));
   }
 
-  /** Ends what the current test has started; the Redis servers stay. */
+  /** Ends everything that the current test has started, except the Redis servers. */
   async tidy(): Promise<void> {
     for (const end of this.#ends.splice(0).reverse()) await end();
   }
@@ -80,7 +83,7 @@ export class World {
     };
   }
 
-  /** @param commands the calls that it relays; those that there are if left out */
+  /** @param commands the calls that it relays; all calls of the contract if left out */
   async node(
     env: Record<string, string> = {},
     wanted = 0,
@@ -122,7 +125,7 @@ export class World {
     return { url, start, rss, end };
   }
 
-  /** A stock Socket.IO client; connects by itself unless `autoConnect: false`. */
+  /** Creates a stock Socket.IO client. It connects at once unless `autoConnect: false`. */
   client(url: string, token: string, options: object = {}): Socket {
     const socket = io(url, {
       transports: ['websocket'],
@@ -135,7 +138,7 @@ export class World {
     return socket;
   }
 
-  /** A job of `user` in the queue Redis, with further fields of its record. */
+  /** Creates a job of `user` in the queue Redis. */
   async job(user: string, record: TestRecord = {}): Promise<string> {
     const id = randomUUID();
     const key = keys.job(user, id);
@@ -176,7 +179,7 @@ export class World {
 
 export const progress = (percent: number): StoredEvent => storedEvent('job.progress', { percent });
 
-/** A relay ticket for `sub`; `claims` and `expiresIn` (seconds) as a test needs them. */
+/** Signs a relay ticket for `sub`. `expiresIn`: seconds; `iat`: seconds since 1970. */
 export async function ticket(
   sub: string,
   claims: {
@@ -200,7 +203,7 @@ export async function ticket(
     .sign(new TextEncoder().encode(secret));
 }
 
-/** `connect`, or the error that refused it. */
+/** Waits for the connection. @returns the error that refused it */
 export const connected = (socket: Socket): Promise<(Error & { data?: { code: string } }) | undefined> =>
   new Promise((resolve) => {
     if (socket.connected) resolve(undefined);
@@ -211,7 +214,7 @@ export const connected = (socket: Socket): Promise<(Error & { data?: { code: str
 export const subscribe = (socket: Socket, room: string, after?: string): Promise<SubscribeAck> =>
   socket.timeout(8000).emitWithAck('subscribe', after === undefined ? { room } : { room, after });
 
-/** Everything that a socket receives from now on, in order. */
+/** Collects the events that a socket receives from now on, in order. */
 export function collect(socket: Socket): Envelope[] {
   const events: Envelope[] = [];
   socket.onAny((_type: string, event: Envelope) => events.push(event));
@@ -222,7 +225,7 @@ export const percents = (events: Envelope[]): number[] => percentsOf(events);
 
 export const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i + 1);
 
-/** The value of one sample of a node's metrics. */
+/** Reads the value of one sample of a node's metrics. */
 export async function metric(url: string, sample: string): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text();
   const line = text.split('\n').find((candidate) => candidate.startsWith(`${sample} `));
