@@ -156,7 +156,7 @@ const OWN = [
   '../package.json',
   '../../node_modules/@warmwind/shared',
   '../../shared/package.json',
-  '../../shared/text.ts',
+  '../../shared/runtime/text.ts',
 ].map((path) => {
   const found = fileURLToPath(new URL(path, import.meta.url));
   return path.endsWith('/') ? `${found}*` : found;

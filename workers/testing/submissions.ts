@@ -7,7 +7,7 @@ import {
   type ContainerSpec,
   containerFromRecord,
 } from '@warmwind/shared/contract/containers';
-import { StoredEvent } from '@warmwind/shared/contract/events';
+import type { StoredEvent } from '@warmwind/shared/contract/events';
 import { newId } from '@warmwind/shared/contract/ids';
 import type { InferenceInput } from '@warmwind/shared/contract/inference';
 import { type Job, type JobKind, jobFromRecord } from '@warmwind/shared/contract/jobs';
@@ -31,7 +31,13 @@ import { submitJob } from '@warmwind/shared/engine/scripts/submit.lua';
 import { parseJson } from '@warmwind/shared/runtime/json';
 import { runScript } from '@warmwind/shared/runtime/node/script';
 import { Queue } from 'bullmq';
+import { z } from 'zod';
 import type { TestRedis } from '../../infra/quality/testing/redis.ts';
+
+/** An event of any kind of job, known to this version or not. */
+const Recorded = z.custom<StoredEvent>(
+  (value) => z.looseObject({ type: z.string() }).safeParse(value).success,
+);
 
 export type Submitted = { userId: string; jobId: string; containerId: string };
 
@@ -228,7 +234,7 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
     /** The log of a room, oldest first. */
     events: async (userId: string, room: string): Promise<StoredEvent[]> => {
       const entries = await realtime.client.xrange(roomKeys.log(userId, room), '-', '+');
-      return entries.map(([, fields]) => parseJson(StoredEvent, fields[3] ?? '{}'));
+      return entries.map(([, fields]) => parseJson(Recorded, fields[3] ?? '{}'));
     },
     close: () => Promise.all([...queues.values()].map((made) => made.close())),
   };
