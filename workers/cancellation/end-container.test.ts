@@ -12,8 +12,11 @@ beforeAll(async () => {
 }, ENGINE_WITHIN_MS);
 afterAll(() => fleet?.stop());
 
-/** The run ended cancelled, was told so once, and nothing of it is left anywhere. */
-async function nothingIsLeft(start: Submitted): Promise<void> {
+/**
+ * Checks that the run ended cancelled, published it once, and left no record, queue entry, container or
+ * volume open.
+ */
+async function checkNothingIsLeft(start: Submitted): Promise<void> {
   const { client } = fleet.queueRedis;
   const events = await waitForEvents(fleet, start, `job:${start.jobId}`, 'job.cancelled');
   await waitForEvents(fleet, start, `container:${start.containerId}`, 'container.stopped');
@@ -37,7 +40,7 @@ async function nothingIsLeft(start: Submitted): Promise<void> {
   }
 }
 
-test('a start that waits is cancelled and leaves its queue', async () => {
+test('a cancelled start that waits leaves its queue', async () => {
   await fleet.queue('containers').pause();
   const start = await fleet.startDesktop();
   await waitFor(
@@ -50,7 +53,7 @@ test('a start that waits is cancelled and leaves its queue', async () => {
     async () => (await fleet.queue('containers').getJob(start.jobId)) === undefined,
   );
   await fleet.queue('containers').resume();
-  await nothingIsLeft(start);
+  await checkNothingIsLeft(start);
   expect(types(await fleet.events(start.userId, `job:${start.jobId}`))).toEqual([
     'job.queued',
     'job.cancelled',
@@ -60,22 +63,22 @@ test('a start that waits is cancelled and leaves its queue', async () => {
 test.each([
   ['is placed', 10, false],
   ['has its container', 30, false],
-  ['is placed, and the news is lost', 10, true],
-  ['has its container, and the news is lost', 30, true],
-])('a start that %s is cancelled, and nothing is left', async (_, percent, unheard) => {
+  ['is placed and misses the message', 10, true],
+  ['has its container and misses the message', 30, true],
+])('a cancelled start that %s leaves no container or volume', async (_, percent, unheard) => {
   const start = await fleet.startDesktop();
   await waitFor('the phase', async () => ((await fleet.job(start))?.progress ?? 0) >= percent);
-  // Late in the start it may be done already: then its end stands.
+  // Late in the start its job may have completed already: that end remains.
   const { verdict } = await fleet.cancel(start, { unheard });
-  if (verdict === 'cancelled') return nothingIsLeft(start);
+  if (verdict === 'cancelled') return checkNothingIsLeft(start);
   expect(verdict).toBe('ended');
   await reached(fleet, start, 'completed');
 });
 
-test('a start whose desktop runs a moment before its job is done is cancelled, and nothing is left', async () => {
+test('a start is cancelled between the start of its desktop and the end of its job, and leaves nothing', async () => {
   const start = await fleet.startDesktop();
   await reached(fleet, start, 'completed');
-  // As it is between the two, in the ledger too.
+  // The state between the two, in the ledger as well.
   const { sql } = fleet.postgres;
   await waitFor('the ledger to know', async () => {
     const [row] = await sql`select 1 from jobs where id = ${start.jobId} and finished_at is not null`;
@@ -85,10 +88,10 @@ test('a start whose desktop runs a moment before its job is done is cancelled, a
   await fleet.queueRedis.client.hset(keys.job(start.userId, start.jobId), 'state', 'active');
   await fleet.realtime.client.flushall();
   expect(await fleet.cancel(start)).toMatchObject({ verdict: 'cancelled' });
-  await nothingIsLeft(start);
+  await checkNothingIsLeft(start);
 });
 
-test('a cancelled start is retried with a new desktop; each run ends once and is told so, and only the new one runs', async () => {
+test('a cancelled start is retried with a new desktop: each run publishes one end, and only the new desktop runs', async () => {
   await fleet.queue('containers').pause();
   const first = await fleet.startDesktop();
   await fleet.cancel(first, { unheard: true });

@@ -3,8 +3,8 @@ import type { DesktopHost } from '../containers/host.ts';
 import { stopDesktop } from '../containers/stop.ts';
 
 /**
- * Ends the container of a cancelled start if it is at `place`: this host's name, or '' for one that no host holds. Calls
- * for a container that is being ended here do nothing.
+ * Creates a function that ends the container of a cancelled start if it is at `place`: this host's name, or
+ * '' for a container without a host. A call for a container that is already being ended here does nothing.
  */
 export function createEndContainer(host: DesktopHost): (ref: ContainerRef, place: string) => Promise<void> {
   const ending = new Set<string>();

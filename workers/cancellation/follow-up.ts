@@ -12,30 +12,30 @@ import { each } from '../each.ts';
 import type { Metrics } from '../metrics.ts';
 import { createSkip, type Skip } from '../skip.ts';
 
-/** How many cancellations are looked at in one go; the oldest first. */
+/** How many cancellations one pass handles, the oldest first. */
 const MAX = 1000;
 const AT_ONCE = 8;
-/** How long a cancellation is waited for that was announced and is not in the record, ms. */
+/** The life of a marker whose cancellation never reached the record, ms. */
 const ABANDONED_AFTER_MS = 60_000;
 
-/** A member of `keys.cancellations()`, `<user>/<job>`, and when the cancellation was requested, ms since 1970. */
+/** A member of `keys.cancellations()`, `<user>/<job>`, and the time of the request, ms since 1970. */
 type Marker = { key: string; askedAt: number };
 
 export type CancellationFollowUpOptions = {
-  /** A patient connection to the queue Redis. */
+  /** A queueing connection to the queue Redis. */
   redis: Redis;
   records: Records;
-  /** A queue by its name. */
+  /** Returns a queue by its name. */
   queue: (name: string) => Queue;
-  /** Ends the container of a cancelled start; at no place (`''`) while no host holds it. */
+  /** Ends the container of a cancelled start at a host, or at `''` while it has none. */
   endContainer: (container: ContainerRef, place: string) => Promise<void>;
   metrics?: Pick<Metrics, 'recordsSkipped'>;
   log: Logger;
 };
 
 /**
- * Completes cancellations: their end is published, the runs that wait leave their queues, and the containers of cancelled
- * starts are gone. A marker stands for each until all of that is so.
+ * Completes cancellations: publishes their ends, removes waiting runs from their queues, and ends the
+ * containers of cancelled starts. Each cancellation has a marker until all of that is done.
  */
 export class CancellationFollowUp {
   readonly #o: CancellationFollowUpOptions;
@@ -46,7 +46,7 @@ export class CancellationFollowUp {
     this.#skip = createSkip(options.log, 'cancellations', options.metrics);
   }
 
-  /** One look at every marker, and the removal of those that are done. */
+  /** Follows up every marker and removes those that are complete. */
   async followAll(): Promise<void> {
     const { redis } = this.#o;
     const found = await redis.zrange(keys.cancellations(), '0', `${MAX - 1}`, 'WITHSCORES');
@@ -54,10 +54,10 @@ export class CancellationFollowUp {
     await each(markers, AT_ONCE, (marker) => this.#followMarker(marker), this.#skip);
   }
 
-  /** Follows one cancellation at once, ahead of the next look at its marker. Never rejects. */
+  /** Follows up one cancellation immediately, before the next pass. Never rejects. */
   async follow({ userId, jobId }: Cancelled): Promise<void> {
     await this.#follow(userId, jobId, false).catch((error: unknown) =>
-      this.#o.log.warn({ jobId, err: error }, 'not followed up yet'),
+      this.#o.log.warn({ jobId, err: error }, 'cancellation not followed up: retried until it is complete'),
     );
   }
 
@@ -70,8 +70,9 @@ export class CancellationFollowUp {
   }
 
   /**
-   * → `nothing` when its latest run has not ended (yet): the marker comes before the cancellation.
-   * @param again tells hosts again that did not react yet
+   * Follows up the cancelled runs of one job.
+   * @param again whether to publish the cancellation again for hosts that have not ended their containers
+   * @returns `nothing` when its latest run has not ended: the marker precedes the cancellation
    */
   async #follow(userId: string, jobId: string, again: boolean): Promise<'done' | 'open' | 'nothing'> {
     const { records, queue } = this.#o;
@@ -80,7 +81,7 @@ export class CancellationFollowUp {
     let open = false;
     for (const run of ended.filter(({ end }) => end.state === 'cancelled')) {
       await records.jobs.republishEnds(run.ref);
-      // One that a worker holds can't be removed: that worker has been told.
+      // An active entry can't be removed: its worker receives the cancellation.
       await queue(run.queue)
         .remove(queueJobId(jobId, run.ref.run))
         .catch(() => undefined);

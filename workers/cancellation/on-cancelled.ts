@@ -9,19 +9,20 @@ import type { CancellationFollowUp } from './follow-up.ts';
 
 export type OnCancelledOptions = {
   workers: JobWorker[];
-  /** This process's host, and whether it may act for it. */
+  /** The name of this process's host. */
   hostName: string;
+  /** Held while this process may act for its host. */
   hostLease: Lease;
   endContainer: (ref: ContainerRef, place: string) => Promise<void>;
-  /** The follow-up is the task of one process of the fleet. */
+  /** Only the leader follows up. */
   leader: Leader;
   followUp: CancellationFollowUp;
   log: Logger;
 };
 
 /**
- * A process's response to a cancelled run: it aborts the run if it runs here, follows it up if this process leads, and ends
- * the containers that the run was creating on this host.
+ * Creates the response of a process to a cancelled run. Aborts the run if it is active here, follows it up if
+ * this process leads, and ends the containers that the run was creating on this host.
  */
 export function createOnCancelled(options: OnCancelledOptions): (cancelled: Cancelled) => void {
   const { workers, hostName, hostLease, endContainer, leader, followUp, log } = options;
@@ -31,7 +32,10 @@ export function createOnCancelled(options: OnCancelledOptions): (cancelled: Canc
     if (!createsContainers(cancelled.kind) || !hostLease.held) return;
     for (const container of containersOf(cancelled)) {
       endContainer(container, hostName).catch((error: unknown) =>
-        log.warn({ jobId: cancelled.jobId, err: error }, 'not stopped yet'),
+        log.warn(
+          { jobId: cancelled.jobId, err: error },
+          'container of a cancelled start not ended: the follow-up retries',
+        ),
       );
     }
   };

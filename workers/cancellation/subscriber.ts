@@ -17,29 +17,35 @@ const Message = z.object({
 });
 
 /**
- * Receives the cancellations that `shared/engine/scripts/cancel.lua.ts` publishes. One that is missed while the connection is away is
- * found by the workers' own checks of their runs, and published again by the follow-up until it is done.
+ * Receives the cancellations that `shared/engine/scripts/cancel.lua.ts` publishes. Workers detect a message
+ * that was lost with the connection by their own checks of active runs, and the follow-up publishes it again
+ * until it is complete.
  */
 export class CancellationSubscriber {
   readonly #redis: Redis;
   readonly #log: Logger;
   readonly #onCancelled: (cancelled: Cancelled) => void;
 
-  /** @param redis a patient connection to the queue Redis, which is used as a model for one of its own */
+  /** @param redis a queueing connection to the queue Redis; the subscriber opens a duplicate */
   constructor(redis: Redis, log: Logger, onCancelled: (cancelled: Cancelled) => void) {
     this.#redis = redis.duplicate();
     this.#log = log;
     this.#onCancelled = onCancelled;
-    // The model tells of itself when Redis is away.
+    // The original connection reports an unavailable Redis.
     this.#redis.on('error', () => undefined);
     this.#redis.on('message', (_, text) => this.#read(text));
   }
 
-  /** ioredis subscribes again by itself after a lost connection. */
+  /** Subscribes. ioredis subscribes again automatically after a lost connection. */
   start(): void {
     this.#redis
       .subscribe(CANCELLED_CHANNEL)
-      .catch((error: unknown) => this.#log.warn({ err: error }, 'cancellations are not received'));
+      .catch((error: unknown) =>
+        this.#log.warn(
+          { err: error },
+          'subscription to cancellations failed: workers detect them by their records',
+        ),
+      );
   }
 
   async close(): Promise<void> {

@@ -40,7 +40,7 @@ const messages = async ({ userId, jobId }: Submitted) =>
     type === 'job.progress' ? data.message : undefined,
   );
 
-test('starts that do not fit on the machine wait without an attempt, whichever of its workers they meet', async () => {
+test('starts that do not fit on the machine wait without spending an attempt, on either of its workers', async () => {
   // Two workers of one fleet on one engine share its memory.
   const room = { HOST_MEMORY_MB: '600' };
   await serve('a', room);
@@ -70,7 +70,7 @@ test('starts that do not fit on the machine wait without an attempt, whichever o
   expect(await running()).toHaveLength(2);
 });
 
-test('a worker that starts again counts the desktops that it finds', async () => {
+test('a restarted worker counts the desktops that already run', async () => {
   const room = { HOST_MEMORY_MB: '600', HOST_WAIT_MS: '1500' };
   const before = await serve('c', room);
   const kept = await Promise.all([0, 1].map(() => begin(256)));
@@ -86,15 +86,15 @@ test('a worker that starts again counts the desktops that it finds', async () =>
   expect(await running()).toHaveLength(2);
 });
 
-test('a host takes no more desktops than it may, however small', async () => {
+test('a host runs at most HOST_DESKTOPS desktops, however small', async () => {
   await serve('d', { HOST_MEMORY_MB: '600', HOST_DESKTOPS: '1', HOST_WAIT_MS: '1500' });
   const starts = await Promise.all([0, 1].map(() => begin(128)));
-  await waitFor('one each way', async () =>
+  await waitFor('one desktop to run and one to fail', async () =>
     (await states(starts)).sort().join() === 'failed,running' ? true : undefined,
   );
 });
 
-test('a start goes to the host that is large enough, and fails at once where none is', async () => {
+test('a start goes to the host that is large enough, and fails at once when there is none', async () => {
   await serve('e', { HOST_MEMORY_MB: '300' });
   const tooLarge = await begin(900);
   expect(await reached(fleet, tooLarge, 'failed')).toMatchObject({

@@ -16,25 +16,27 @@ import type { Engine } from './engine.ts';
 import type { Capacity } from './reservations.ts';
 import { type Instance, parseSpec } from './spec.ts';
 
-/** A start that waits for room is tried again after half of the time it has waited, within these bounds, ms. */
+/**
+ * A start that waits for room is retried after half of the time that it has waited, within these bounds, ms.
+ */
 const AGAIN_MS = { least: 500, most: 10_000 };
-/** A reservation that is older than this, ms, has a record, or a start in this process, or it is left over. */
+/** A reservation older than this, ms, is orphaned unless a record or an active start belongs to it. */
 const PLACED_WITHIN_MS = 5000;
 
 export type AdmissionOptions = {
   engine: Engine;
-  /** A connection to the queue Redis that fails fast. */
+  /** A fail-fast connection to the queue Redis. */
   redis: Redis;
   reservations: Reservations;
-  /** This host. */
+  /** The name of this host. */
   host: string;
   capacity: Capacity;
-  /** How long a start waits for room, ms. */
+  /** The longest wait of a start for room, ms. */
   waitMs: number;
   log: Logger;
 };
 
-/** Decides whether this host takes a start, and keeps what its containers reserve of its machine. */
+/** Decides whether this host takes a start, and maintains the reservations of its containers. */
 export class Admission {
   readonly #o: AdmissionOptions;
   readonly #capacity: CapacityVector;
@@ -45,7 +47,7 @@ export class Admission {
     this.#capacity = { memoryMb, containers };
   }
 
-  /** What this host gives; `undefined` until its engine has said which machine it is. */
+  /** The resources that this host offers; `undefined` until its engine has reported its machine. */
   get resources(): HostResources | undefined {
     const { machine } = this.#o.engine;
     return machine === undefined ? undefined : { machine, capacity: this.#capacity };
@@ -53,8 +55,8 @@ export class Admission {
 
   /**
    * Reserves room for an instance of the container.
-   * @returns `undefined` when the host has it; `HandBack` while the start is to wait, for this host or another;
-   * `JobFailure` when no host is large enough, or it has waited for too long
+   * @returns `undefined` when it is reserved; `RequeueError` while the start must wait, for this host or
+   * another; `JobFailureError` when no host is large enough, or the start has waited for too long
    */
   async refusal(
     record: DesktopRecord,
@@ -62,7 +64,7 @@ export class Admission {
     job: JobContext,
   ): Promise<RequeueError | JobFailureError | undefined> {
     const spec = specOf(record);
-    // An engine that does not answer fails the start where the container is created.
+    // An unavailable engine fails the start later, at the creation of the container.
     const machine = spec && (await this.#o.engine.findMachine().catch(() => undefined));
     if (!spec || !machine) return undefined;
     const reserving = this.#reserving(machine, { ...record, instanceId }, spec);
@@ -70,7 +72,7 @@ export class Admission {
     return taken ? undefined : this.admitOrWait(record, job);
   }
 
-  /** The same for a start that has been found not to fit. */
+  /** The same for a start that does not fit. */
   async admitOrWait(record: DesktopRecord, job: JobContext): Promise<RequeueError | JobFailureError> {
     const memoryMb = specOf(record)?.memoryMb ?? 0;
     if (memoryMb > (await this.#greatestMb())) return new JobFailureError('desktop_too_large');
@@ -80,25 +82,26 @@ export class Admission {
     return new RequeueError(againMs * (1 + Math.random() / 4));
   }
 
-  /** Releases what an instance reserved; should that fail, the sweep does it. Never rejects. */
+  /** Releases the reservation of an instance. If that fails, the sweep retries it. Never rejects. */
   async release(instance: Pick<Instance, 'containerId' | 'instanceId'>): Promise<void> {
     const { engine, reservations, log } = this.#o;
     if (engine.machine === undefined) return;
     await reservations.release(engine.machine, [nameOf(instance)]).catch((err: unknown) => {
-      log.warn({ err, containerId: instance.containerId }, 'reservation not released: the sweep will');
+      log.warn({ err, containerId: instance.containerId }, 'reservation not released: the sweep retries');
     });
   }
 
-  /** To be called before the records are read that `agree` gets. @returns what is reserved of this host's machine */
+  /** Reads the reservations of this host's machine. Call it before reading the records for `agree`. */
   async reserved(): Promise<Reserved> {
     const machine = await this.#o.engine.findMachine();
     return { machine, at: Date.now(), all: await this.#o.reservations.list(machine) };
   }
 
   /**
-   * Makes the reservations agree with the records: what runs here without one, as Redis has forgotten it or an earlier
-   * release placed it, gets one; what is left over of a placement that came to nothing is released.
-   * @param isStarting does this process work on the container's start?
+   * Reconciles the reservations with the records. Reserves for containers that run here without a
+   * reservation, because Redis lost it or an earlier release placed them. Releases the orphaned reservations
+   * of failed placements.
+   * @param isStarting whether a start of the container is active in this process
    */
   async agree(
     { machine, at, all }: Reserved,
@@ -127,7 +130,9 @@ export class Admission {
     return { machine, instance: nameOf(instance), reservation };
   }
 
-  /** What the largest live host gives to desktops; without an answer a larger one may exist. */
+  /**
+   * The memory of the largest live host, MB. Infinite when Redis does not answer: a larger host may exist.
+   */
   async #greatestMb(): Promise<number> {
     const capacities = await this.#o.redis
       .hvals(keys.hostMemory())
@@ -138,11 +143,11 @@ export class Admission {
 
 type Reserved = { machine: string; at: number; all: Awaited<ReturnType<Reservations['list']>> };
 
-/** One that an earlier release placed has no instance of its own. */
+/** An instance of an earlier release has no id of its own. */
 const nameOf = ({ instanceId, containerId }: Pick<Instance, 'containerId' | 'instanceId'>): string =>
   instanceId || containerId;
 
-/** A spec that can't be read is refused where the desktop is created. */
+/** Returns `undefined` for an invalid spec: the start fails later, at the creation of the desktop. */
 function specOf(record: DesktopRecord): ReturnType<typeof parseSpec> | undefined {
   try {
     return parseSpec(record.spec);

@@ -8,14 +8,17 @@ import { JobFailureError } from '../runtime/failures.ts';
 import { type Capacity, Reservations, type Reserved } from './reservations.ts';
 import { createOptions, type Instance, instanceName, LABELS, RFB_DIRECTORY, RFB_SOCKET } from './spec.ts';
 
-/** A call to the engine that stays silent for this long has failed, ms. */
+/** The time-out of a call to the engine, ms. */
 const CALL_TIMEOUT_MS = 20_000;
-/** How long the engine may take to forget a container that it is removing, ms. */
+/** The time-out of the removal of a container, ms. */
 const REMOVAL_MS = 10_000;
-/** What a desktop gets between SIGTERM and SIGKILL, s. */
+/** The time between SIGTERM and SIGKILL of a desktop, s. */
 const STOP_GRACE_S = 2;
 
-/** By its labels: `instanceId` is undefined for what an earlier release made, `containerId` for what was made for none. */
+/**
+ * Identity by labels. `instanceId` is undefined for earlier releases, `containerId` for an instance without a
+ * container.
+ */
 export type Labelled = { instanceId: string | undefined; containerId: string | undefined; fence: number };
 /** An engine container of this fleet and host. `id` is the engine's. */
 export type Found = Labelled & { id: string; running: boolean };
@@ -34,7 +37,7 @@ export type EngineOptions = {
   log: Logger;
 };
 
-/** The Docker Engine as one host of one fleet sees it: nothing without their labels is ever touched. */
+/** The Docker Engine as one host of one fleet uses it. It never touches objects without their labels. */
 export class Engine {
   readonly #docker: Docker;
   readonly #o: EngineOptions;
@@ -52,21 +55,21 @@ export class Engine {
     await this.#docker.ping();
   }
 
-  /** The engine's own id and the machine's name, once known: hosts on one machine share its room. */
+  /** The engine's id and the machine's name, once known. Hosts on one machine share its capacity. */
   get machine(): string | undefined {
     return this.#info?.machine;
   }
 
-  /** @returns the same, asked for if need be */
+  /** Returns the same; asks the engine if it is not known yet. */
   async findMachine(): Promise<string> {
     return (await this.#ask()).machine;
   }
 
   /**
-   * Creates an instance for a container, with its volume. What earlier placements on this host left of the container is
-   * removed first.
+   * Creates an instance for a container, with its volume. First removes the instances of earlier placements
+   * of the container on this host.
    * @returns the engine's id
-   * @throws NoRoomError when the machine has no room for it; nothing is left of it then
+   * @throws NoRoomError when the machine has no room; no part of the instance is left then
    */
   async create(instance: Instance, spec: ContainerSpec): Promise<string> {
     const { fleet, host, egressNetwork } = this.#o;
@@ -77,7 +80,7 @@ export class Engine {
     try {
       const identity = { uid, gid: process.getgid?.() ?? 0, seccomp: (await this.#ask()).seccomp };
       const options = createOptions(spec, place, identity, egressNetwork);
-      // Also before a first placement: a Redis that lost records may have forgotten one.
+      // Also before a first placement: Redis may have lost the record of an earlier one.
       await this.#removeEarlier(instance);
       const id = await this.#createFrom(options);
       await reservations.confirm(containerId).catch(async (error: unknown) => {
@@ -94,7 +97,10 @@ export class Engine {
     await this.#call('start', () => this.#docker.getContainer(id).start());
   }
 
-  /** The path of a desktop's RFB socket on this host. It lies in a directory that the desktop controls: see `rfb.ts`. */
+  /**
+   * Returns the path of a desktop's RFB socket on this host. The desktop controls its directory: see
+   * `rfb.ts`.
+   */
   async socketPath(id: string): Promise<string> {
     const { Mounts } = await this.#call('inspect', () => this.#docker.getContainer(id).inspect());
     const source = Mounts.find(({ Destination }) => Destination === RFB_DIRECTORY)?.Source;
@@ -112,7 +118,7 @@ export class Engine {
     }
   }
 
-  /** @returns the engine container that a container's record maps to; one of an earlier release goes by the container's name */
+  /** Finds the engine container of a record. One of an earlier release is found by the container's name. */
   async find(instance: Instance): Promise<Found | undefined> {
     const { containerId, instanceId } = instance;
     for (const id of instanceId ? [instanceId, containerId] : [containerId]) {
@@ -122,20 +128,20 @@ export class Engine {
     return undefined;
   }
 
-  /** @returns the same, if it runs */
+  /** Returns the same if it runs. */
   async findRunning(instance: Instance): Promise<Found | undefined> {
     const found = await this.find(instance);
     return found?.running ? found : undefined;
   }
 
-  /** Asks a desktop to end, then makes it. */
+  /** Stops a desktop: SIGTERM, then SIGKILL after the grace period. */
   async stop(id: string): Promise<void> {
     await this.#call('stop', () => this.#docker.getContainer(id).stop({ t: STOP_GRACE_S })).catch(
       unless(304, 404),
     );
   }
 
-  /** Resolves when the engine does not know the container any more. */
+  /** Removes a container. Resolves when the engine no longer has it. */
   async removeContainer(id: string): Promise<void> {
     const container = this.#docker.getContainer(id);
     const deadline = Date.now() + REMOVAL_MS;
@@ -144,14 +150,14 @@ export class Engine {
         return await this.#call('remove', () => container.remove({ force: true, v: true }));
       } catch (error) {
         if (statusOf(error) === 404) return;
-        // 409: somebody else's removal is under way.
+        // 409: another removal is in progress.
         if (statusOf(error) !== 409 || Date.now() > deadline) throw error;
         await sleep(50);
       }
     }
   }
 
-  /** Removes a volume by its name; one that is in use stays. */
+  /** Removes a volume by its name. A volume in use stays. */
   async removeVolume(name: string): Promise<void> {
     const volume = this.#docker.getVolume(name);
     await this.#call('remove volume', () => volume.remove()).catch(unless(404, 409));
@@ -166,7 +172,10 @@ export class Engine {
     await this.removeVolume(instanceName(fleet, host, named || instance.containerId));
   }
 
-  /** All that this host has on the engine; `of`: what was made for one container. */
+  /**
+   * Lists all containers and volumes of this host on the engine.
+   * @param of only those that were created for this container
+   */
   async list(of?: string): Promise<{ containers: Found[]; volumes: FoundVolume[] }> {
     const { fleet, host } = this.#o;
     const label = [`${LABELS.fleet}=${fleet}`, `${LABELS.host}=${host}`];
@@ -184,7 +193,7 @@ export class Engine {
     };
   }
 
-  /** What has the name of an instance, when it is this host's. */
+  /** Finds the engine container with the name of an instance, if this host owns it. */
   async #inspect(instanceId: string): Promise<Found | undefined> {
     const { fleet, host } = this.#o;
     const container = this.#docker.getContainer(instanceName(fleet, host, instanceId));
@@ -203,13 +212,13 @@ export class Engine {
     try {
       return (await this.#call('create', () => this.#docker.createContainer(options))).id;
     } catch (error) {
-      // Of a container's creation the engine answers 404 only for its image.
+      // The engine answers a creation with 404 only for a missing image.
       if (statusOf(error) === 404) throw new JobFailureError('image_missing', error);
       throw statusOf(error) === 409 ? new JobFailureError('name_taken', error) : error;
     }
   }
 
-  /** Removes what earlier placements on this host left of a container. */
+  /** Removes the instances and volumes of earlier placements of a container on this host. */
   async #removeEarlier({ containerId, instanceId }: Instance): Promise<void> {
     const { containers, volumes } = await this.list(containerId);
     for (const { id, instanceId: other } of containers) {
@@ -219,7 +228,7 @@ export class Engine {
       if (other !== instanceId) await this.removeVolume(name);
   }
 
-  /** What all instances of this engine reserve, whichever fleet and host they are of. */
+  /** Lists the reservations of all instances on this engine, of any fleet and host. */
   async #census(): Promise<Reserved[]> {
     const filters = { label: [LABELS.fleet] };
     const all = await this.#call('census', () => this.#docker.listContainers({ all: true, filters }));
@@ -234,7 +243,7 @@ export class Engine {
     );
   }
 
-  /** The memory limit of a desktop whose labels do not name it. */
+  /** Reads the memory limit of a desktop whose labels lack it, MB. */
   async #memoryMb(id: string): Promise<number> {
     try {
       const { HostConfig } = await this.#call('inspect', () => this.#docker.getContainer(id).inspect());
@@ -245,13 +254,19 @@ export class Engine {
     }
   }
 
-  /** A kernel without seccomp can't filter system calls: desktops run there all the same. */
+  /**
+   * Asks the engine once for its machine and for seccomp. Desktops also run on a kernel without it,
+   * unfiltered.
+   */
   #ask(): Promise<EngineInfo> {
     this.#asking ??= this.#call('info', () => this.#docker.info()).then(
       ({ ID, Name, SecurityOptions = [] }: { ID: string; Name: string; SecurityOptions?: string[] }) => {
         const seccomp = SecurityOptions.some((option) => option.startsWith('name=seccomp'));
-        if (!seccomp) this.#o.log.warn('the kernel has no seccomp: desktops may use every system call');
-        // Machines made from one image may have one engine's id.
+        if (!seccomp)
+          this.#o.log.warn(
+            'the kernel has no seccomp: desktops may use every system call. Enable CONFIG_SECCOMP_FILTER',
+          );
+        // Machines cloned from one image may share the engine's id.
         this.#info = { machine: `${ID}@${Name}`, seccomp };
         return this.#info;
       },
@@ -280,7 +295,7 @@ const readLabels = (labels: Record<string, string> | null): Labelled => ({
   fence: Number(labels?.[LABELS.fence]),
 });
 
-/** Is it what the record of a container maps to? */
+/** Whether an engine object belongs to the instance of a record. */
 export const isInstance = (found: Labelled, { containerId, instanceId, fence }: Instance): boolean =>
   found.instanceId === undefined
     ? found.containerId === containerId && found.fence === fence
@@ -289,7 +304,7 @@ export const isInstance = (found: Labelled, { containerId, instanceId, fence }: 
 const statusOf = (error: unknown): number | undefined =>
   (error as { statusCode?: number } | null)?.statusCode;
 
-/** Swallows these answers of the engine: what was asked for is so already. */
+/** Swallows engine errors of these statuses: the requested state already holds. */
 const unless =
   (...statuses: number[]) =>
   (error: unknown): void => {

@@ -15,34 +15,35 @@ import type { Volumes } from './volumes.ts';
 type Starting = {
   /** Aborted by the desktop's stop. */
   abort: AbortController;
-  /** Resolves when nothing more is done for it; never rejects. */
+  /** Resolves when its work is over; never rejects. */
   done: Promise<unknown>;
 };
 
-/** What the work on desktops shares in one process. */
+/** The dependencies and state that all work on desktops in one process shares. */
 export type DesktopHost = {
-  /** `WORKER_HOST` and this process's own id under which it holds that name. */
+  /** The host's name, `WORKER_HOST`. */
   name: string;
+  /** The boot id under which this process holds that name. */
   boot: string;
   engine: Engine;
   admission: Admission;
   volumes: Volumes;
   records: Records;
-  /** `undefined`: there is none. */
+  /** `undefined` in a fleet without a ledger. */
   ledger: Ledger | undefined;
   metrics: Metrics;
   log: Logger;
   presence: Presence;
-  /** Who shows the desktops that run here. */
+  /** The screens of the desktops that run here. */
   screens: ScreenHost;
   /** The sessions of the desktops that run here. */
   sessions: SessionHost;
-  /** Who answers calls for them. */
+  /** The calls of the desktops that run here. */
   calls: CallHost;
-  /** A queue by its name, to add to or remove from. */
+  /** Returns a queue by its name, to add to or remove from. */
   queue: (name: string) => Queue;
-  /** By container id. */
+  /** Active starts by container id. */
   starting: Map<string, Starting>;
-  /** Removals that a shutdown has yet to wait for; they never reject. */
+  /** Removals that a shutdown waits for; they never reject. */
   removing: Set<Promise<void>>;
 };

@@ -18,7 +18,7 @@ beforeEach(async () => {
 }, ENGINE_WITHIN_MS);
 afterEach(() => fleet?.stop());
 
-/** An engine container on host `a` that runs, without some of the labels of this release. */
+/** Runs an engine container on host `a` without some of the labels of this release. */
 async function createWithout(instance: Instance, ...without: string[]): Promise<string> {
   const [width, height, memoryMb, cpus, gpus, ttlSeconds] = [800, 600, 256, 1, 0, 600];
   const spec = { image: fleet.image, width, height, memoryMb, cpus, gpus, ttlSeconds, env: {} };
@@ -35,7 +35,7 @@ async function createWithout(instance: Instance, ...without: string[]): Promise<
   return container.id;
 }
 
-/** Says of a container that was asked for that it runs on host `a` as this instance, in Redis and in the ledger. */
+/** Records in Redis and the ledger that a requested container runs on host `a` as this instance. */
 async function runsAs(start: Submitted, { instanceId, fence }: Instance): Promise<void> {
   const { userId, containerId, jobId } = start;
   const placed = { state: 'running' as const, host: 'a', boot: 'before', fence };
@@ -70,7 +70,7 @@ function createOnA(instance: Instance): Promise<string> {
 }
 const engineIds = async () => (await fleet.containers()).map(({ Id }) => Id);
 
-test('the name, the volume and the labels of a container on the engine are those of its instance, which its record names', async () => {
+test('the name, volume and labels of an engine container follow its instance id, which its record names', async () => {
   await fleet.worker('a');
   const start = await fleet.startDesktop();
   await reached(fleet, start, 'completed');
@@ -88,7 +88,7 @@ test('the name, the volume and the labels of a container on the engine are those
   });
 });
 
-test('a container of the previous release is kept, found again after Redis lost it, stopped and removed', async () => {
+test('a container of the previous release is kept, restored after Redis lost its record, stopped and removed', async () => {
   const start = await fleet.startDesktop();
   const { userId, containerId } = start;
   const legacy = { containerId, instanceId: '', fence: 3 };
@@ -110,7 +110,7 @@ test('a container of the previous release is kept, found again after Redis lost 
   expect(await fleet.volumes()).toEqual([]);
 });
 
-test('a container of the previous release is swept when its record is of a later placement', async () => {
+test('a container of the previous release is swept when its record holds a later placement', async () => {
   const start = await fleet.startDesktop();
   const { containerId } = start;
   await createWithout({ containerId, instanceId: containerId, fence: 1 }, LABELS.instance);
@@ -124,7 +124,7 @@ test('a container of the previous release is swept when its record is of a later
   expect(await fleet.container(start)).toMatchObject({ state: 'running' });
 });
 
-test('an instance that was made for no container is the one whose record names it, and swept when none does', async () => {
+test('an instance without container labels is kept for the record that names it, and swept when none does', async () => {
   const start = await fleet.startDesktop();
   const given = { containerId: start.containerId, instanceId: 'warm-1', fence: 1 };
   const id = await createWithout(given, LABELS.container, LABELS.fence);
@@ -138,7 +138,7 @@ test('an instance that was made for no container is the one whose record names i
   expect(await fleet.volumes()).toEqual([]);
 });
 
-test('an instance is created after those are removed that a forgotten placement made for the container', async () => {
+test('creating an instance first removes those of lost placements of the same container', async () => {
   const [old, other] = [
     { instanceId: 'i1', fence: 1 },
     { instanceId: 'i3', fence: 1 },
@@ -151,7 +151,7 @@ test('an instance is created after those are removed that a forgotten placement 
   expect(names.sort()).toEqual(['i2', 'i3'].map((instance) => instanceName(fleet.fleet, 'a', instance)));
 });
 
-test('a name that is taken on the engine fails the start, and what has it stays', async () => {
+test('a name that is taken on the engine fails the start, and its owner stays', async () => {
   const instance = { containerId: 'c1', instanceId: 'i1', fence: 1 };
   const labels = { [LABELS.fleet]: fleet.fleet, [LABELS.host]: 'other' };
   const name = instanceName(fleet.fleet, 'a', 'i1');

@@ -25,7 +25,7 @@ async function startDesktop(): Promise<Docker.Container> {
   return fleet.docker.getContainer(await fleet.instance(start));
 }
 
-/** Runs a Perl program inside, which has the numbers of system calls. It has no terminal: those may be used up. */
+/** Runs a Perl program inside, which makes system calls by number. It has no terminal: all may be taken. */
 async function run(container: Docker.Container, program: string): Promise<PassThrough> {
   const exec = await container.exec({
     Cmd: ['perl', '-e', `$| = 1; ${program}`],
@@ -39,11 +39,11 @@ async function run(container: Docker.Container, program: string): Promise<PassTh
   return output;
 }
 
-/** @returns what a program writes */
+/** Runs a program. @returns its output */
 const perl = async (container: Docker.Container, program: string): Promise<string> =>
   (await text(await run(container, program))).trim();
 
-/** Takes as much as it gets, says how much, and keeps it. */
+/** Takes as much of a resource as it gets and holds it. @returns the amount */
 async function exhaust(container: Docker.Container, take: string): Promise<number> {
   const output = await run(container, `${take}; print "$n\\n"; sleep 3600`);
   let text = '';
@@ -57,14 +57,14 @@ const TAKE = {
   'inotify instances': '$n = 0; $n++ while syscall(294, 0) >= 0',
   terminals: '$n = 0; while (open($f, "+<", "/dev/ptmx")) { push @f, $f; undef $f; $n++ }',
   timers: '$id = pack("q", 0); $n = 0; $n++ while syscall(222, 1, 0, $id) == 0',
-  // Pages of pipes: those above the soft limit get one page where they had sixteen.
+  // Pages of pipes: pipes above the soft limit get one page instead of sixteen.
   'pages of pipes': `$n = 0; while ($n < 3000) {
     my ($r, $w); pipe($r, $w) && fcntl($w, 1032, 0) >= 65536 or last;
     fcntl($w, 1031, 1 << 20); push @p, $r, $w; $n++ }`,
 };
 
 test.each(Object.entries(TAKE))(
-  'one desktop that takes all %s leaves another what it had',
+  'a desktop that takes all %s leaves another with as many as before',
   async (_, take) => {
     const before = Number(await perl(other, `${take}; print $n`));
     expect(before).toBeGreaterThan(10);
@@ -73,7 +73,7 @@ test.each(Object.entries(TAKE))(
   },
 );
 
-test('every desktop has a uid of its own, under which all of it runs, and a name for it', async () => {
+test('every desktop runs under a uid of its own that has a user name', async () => {
   const uids = await Promise.all(
     [greedy, other].map(async (container) => {
       expect(await perl(container, 'print((getpwuid $<)[0])')).toBe('user');

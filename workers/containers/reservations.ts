@@ -1,31 +1,31 @@
-/** What this machine gives to the desktops of one fleet, whichever of its workers here starts them. */
+/** The capacity of this machine for the desktops of one fleet, shared by all of its workers here. */
 export type Capacity = { memoryMb: number; desktops: number };
 
-/** What one engine container reserves. `uid`: `undefined` for one that shares its uid. */
+/** The reservation of one engine container. `uid` is `undefined` when it shares its uid. */
 export type Reserved = { containerId: string; fleet: string; memoryMb: number; uid: number | undefined };
 
-/** The uids of desktops: that many from here on. systemd leaves this range of uids to nobody. */
+/** The range of the uids of desktops. systemd assigns it to no other use. */
 export const UIDS = { first: 1_900_000_000, count: 65_536 };
 
-/** The machine has no room for this desktop now. */
+/** Thrown when the machine has no room for a desktop now. */
 export class NoRoomError extends Error {
   override name = 'NoRoomError';
 }
 
 /**
- * Gives each desktop a uid of its own, and looks once more whether it fits: by the labels of what the engine really holds,
- * as Redis may have forgotten a reservation (`shared/engine/node/reservations.ts`), and uids are the machine's, whatever system
- * uses it. Two processes may create at the same moment on one engine, so a
- * reservation counts once a look at the engine after its creation has confirmed it; of two that do not fit both give way.
+ * Assigns each desktop a uid of its own and checks again that it fits, by the labels of the containers on the
+ * engine. Redis may have lost a reservation (`shared/engine/node/reservations.ts`), and all fleets on a
+ * machine share its uids. Two processes may create at the same moment on one engine, so a second look at the
+ * engine after the creation confirms a reservation. Of two that do not fit together, both fail.
  */
 export class Reservations {
   readonly #fleet: string;
   readonly #capacity: Capacity;
   readonly #census: () => Promise<Reserved[]>;
-  /** Those of this process whose container is not confirmed yet. */
+  /** Reservations of this process that are not confirmed yet, by container id. */
   readonly #pending = new Map<string, Reserved>();
 
-  /** @param census all desktops of the engine, of any fleet */
+  /** @param census lists all desktops of the engine, of any fleet */
   constructor(fleet: string, capacity: Capacity, census: () => Promise<Reserved[]>) {
     this.#fleet = fleet;
     this.#capacity = capacity;
@@ -33,7 +33,8 @@ export class Reservations {
   }
 
   /**
-   * @returns the uid of the desktop that is to be created: no live desktop has it
+   * Reserves memory and a uid for a desktop before its creation.
+   * @returns a uid that no live desktop has
    * @throws NoRoomError when the machine has no room for it
    */
   async reserve(containerId: string, memoryMb: number): Promise<number> {
@@ -45,8 +46,8 @@ export class Reservations {
   }
 
   /**
-   * To be called once the container exists, before it is started.
-   * @throws NoRoomError when another process took the room, or the uid, in the same moment
+   * Confirms a reservation. Call it once the container exists, before its start.
+   * @throws NoRoomError when another process took the room, or the uid, at the same moment
    */
   async confirm(containerId: string): Promise<void> {
     const own = this.#pending.get(containerId);
@@ -56,12 +57,12 @@ export class Reservations {
     }
   }
 
-  /** The container is confirmed, or gone. */
+  /** Forgets a pending reservation. Call it once the container is confirmed or gone. */
   settle(containerId: string): void {
     this.#pending.delete(containerId);
   }
 
-  /** Nothing may be awaited between the answer and a reservation that rests on it. */
+  /** No await may come between this result and a reservation that depends on it. */
   async #others(containerId: string): Promise<Reserved[]> {
     const found = (await this.#census()).filter((one) => !this.#pending.has(one.containerId));
     return [...found, ...this.#pending.values()].filter((one) => one.containerId !== containerId);
@@ -74,7 +75,7 @@ export class Reservations {
   }
 }
 
-/** One by chance, as two processes that choose at the same moment seldom choose the same. */
+/** Chooses a random free uid: two processes that choose at the same moment seldom choose the same. */
 function freeUid(others: Reserved[]): number | undefined {
   const taken = new Set(others.map(({ uid }) => uid));
   const start = Math.floor(Math.random() * UIDS.count);

@@ -12,12 +12,12 @@ beforeEach(async () => {
 }, ENGINE_WITHIN_MS);
 afterEach(() => fleet?.stop());
 
-/** The machine of all hosts of the fleet. */
+/** The name of the one machine of all hosts of the fleet. */
 async function machineName(): Promise<string> {
   const { ID, Name } = (await fleet.docker.info()) as { ID: string; Name: string };
   return `${ID}@${Name}`;
 }
-/** What is reserved on the machine of all hosts of the fleet, by container. */
+/** The reservations on that machine. */
 async function reserved(): Promise<{ containerId: string; host: string; memoryMb: number }[]> {
   const machine = await machineName();
   const all = await new Reservations(fleet.queueRedis.client).list(machine);
@@ -31,10 +31,10 @@ const machineOf = async (host: string) => {
   const published = await fleet.queueRedis.client.hget(keys.hostResources(), host);
   return published ? HostResources.parse(JSON.parse(published)) : undefined;
 };
-/** Sweeps until what is reserved is this. */
+/** Sweeps until exactly these containers have reservations. */
 const sweptTo = (worker: Worker, containerIds: string[]) =>
   waitFor(
-    'the reservations to agree',
+    'the reservations to match',
     async () => {
       await worker.sweep();
       const now = (await reserved()).map(({ containerId }) => containerId).sort();
@@ -43,7 +43,7 @@ const sweptTo = (worker: Worker, containerIds: string[]) =>
     20_000,
   );
 
-test('a container reserves what it takes until its end, and its host publishes what it gives', async () => {
+test('a container holds its reservation until its end, and its host publishes its capacity', async () => {
   await fleet.worker('a', { HOST_MEMORY_MB: '900', HOST_DESKTOPS: '7' });
   const start = await fleet.startDesktop({ memoryMb: 300 });
   await reached(fleet, start, 'completed');
@@ -60,7 +60,7 @@ test('a container reserves what it takes until its end, and its host publishes w
   await waitFor('its reservation to end', async () => (await reserved()).length === 0);
 });
 
-test('a peer and a worker that starts again see what is reserved, before they look at the engine', async () => {
+test('a peer and a restarted worker respect reservations of which the engine has no container', async () => {
   const room = { HOST_MEMORY_MB: '600', HOST_WAIT_MS: '1500' };
   const first = await fleet.worker('a', room);
   const machine = await machineName();
@@ -77,32 +77,32 @@ test('a peer and a worker that starts again see what is reserved, before they lo
   expect((await reserved()).map(({ containerId }) => containerId)).toEqual(['elsewhere']);
 });
 
-test('after kill -9 in the middle of starts, and after Redis forgot them, what is reserved is what runs', async () => {
+test('after kill -9 amid starts, and after Redis lost the reservations, exactly the running containers hold some', async () => {
   const room = { HOST_MEMORY_MB: '4000' };
   const first = fleet.process('a', room);
   const up = await fleet.startDesktop();
   await reached(fleet, up, 'completed');
-  const cut = await fleet.startDesktop();
-  await waitFor('the placement', async () => (await fleet.container(cut))?.state === 'starting');
+  const interrupted = await fleet.startDesktop();
+  await waitFor('the placement', async () => (await fleet.container(interrupted))?.state === 'starting');
   await killed(first);
   const worker = await fleet.worker('a', room);
-  await reached(fleet, cut, 'completed', 25_000);
-  await sweptTo(worker, [up.containerId, cut.containerId]);
+  await reached(fleet, interrupted, 'completed', 25_000);
+  await sweptTo(worker, [up.containerId, interrupted.containerId]);
 
   const machine = await machineName();
   await fleet.queueRedis.client.del(keys.reservations(machine));
-  await sweptTo(worker, [up.containerId, cut.containerId]);
+  await sweptTo(worker, [up.containerId, interrupted.containerId]);
 
   const left = { containerId: 'left', host: 'a', at: Date.now() - 60_000 };
   const vector = { memoryMb: 100, cpus: 1, diskMb: 0, gpus: 0, containers: 1 };
   const reservation = { ...left, vector };
   await new Reservations(fleet.queueRedis.client).keep({ machine, instance: 'left', reservation });
-  await sweptTo(worker, [up.containerId, cut.containerId]);
-  for (const start of [up, cut]) await reached(fleet, await fleet.stopDesktop(start), 'completed');
+  await sweptTo(worker, [up.containerId, interrupted.containerId]);
+  for (const start of [up, interrupted]) await reached(fleet, await fleet.stopDesktop(start), 'completed');
   expect(await reserved()).toEqual([]);
 }, 90_000);
 
-test('a host that is lost holds no room', async () => {
+test('a lost host holds no reservations', async () => {
   const first = fleet.process('a', { LOST_AFTER_MS: '4000' });
   const start = await fleet.startDesktop();
   await reached(fleet, start, 'completed');

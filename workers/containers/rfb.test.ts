@@ -28,7 +28,7 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-test('an RFB server is known by its greeting', async () => {
+test('an RFB server is recognised by its greeting', async () => {
   expect(await readGreeting(await serve('s', 'RFB 003.008\n'))).toBe('RFB 003.008\n');
 });
 
@@ -38,7 +38,7 @@ test('a link to a socket is never followed', async () => {
   await expect(readGreeting(join(dir, 'link'))).rejects.toThrow('not a socket');
 });
 
-test('what is no socket, no RFB, silent or absent is refused in bounded time', async () => {
+test('a file, another protocol, a silent server and an absent socket are refused in bounded time', async () => {
   await writeFile(join(dir, 'file'), 'RFB 003.008\n');
   await expect(readGreeting(join(dir, 'file'))).rejects.toThrow('not a socket');
   await expect(readGreeting(await serve('http', 'HTTP/1.1 200 OK\r\n'))).rejects.toThrow('not an RFB server');
@@ -46,7 +46,7 @@ test('what is no socket, no RFB, silent or absent is refused in bounded time', a
   await expect(readGreeting(join(dir, 'none'))).rejects.toThrow();
 });
 
-test('waiting for a greeting ends at its bound, at an abort and when the desktop is gone', async () => {
+test('the wait for a greeting ends at its time-out, at an abort and when the desktop has exited', async () => {
   const wait = (withinMs: number, signal: AbortSignal, alive: boolean) =>
     waitForGreeting(join(dir, 'never'), { withinMs, signal, alive: async () => alive });
   const never = new AbortController().signal;

@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { JobFailureError } from '../runtime/failures.ts';
 
-/** Linux: a handle that names a file and opens nothing. Node has no constant for it. */
+/** Linux: opens a handle to the file itself, not its content. Node has no constant for it. */
 const O_PATH = 0o10000000;
 const GREETING = /^RFB 003\.00[378]\n$/;
 const GREETING_BYTES = 12;
@@ -12,9 +12,10 @@ const RETRY_MS = 10;
 const ANSWER_MS = 1000;
 
 /**
- * The container owns the directory that its socket lies in, so the path is hostile: a link there could lead to any
- * socket of the host. This names the file itself, never what it links to, and refuses what is no socket. Connect to
- * `path` while the handle is open.
+ * Opens a handle to a socket without following links. The container owns the directory of its socket, so the
+ * path is hostile: a link there could lead to any socket of the host. Connect to `path` while the handle is
+ * open.
+ * @throws when the file is not a socket
  */
 async function pinSocket(path: string): Promise<{ handle: FileHandle; path: string }> {
   const handle = await open(path, O_PATH | constants.O_NOFOLLOW);
@@ -29,13 +30,13 @@ async function pinSocket(path: string): Promise<{ handle: FileHandle; path: stri
   return { handle, path: `/proc/self/fd/${handle.fd}` };
 }
 
-/** A connection to a desktop's socket, within `withinMs`. An error of it that nobody listens to is no exception. */
+/** Connects to a desktop's socket within `withinMs`. A later error without a listener raises no exception. */
 export async function openSocket(socketPath: string, withinMs: number): Promise<Socket> {
   const pinned = await pinSocket(socketPath);
   try {
     return await new Promise((resolve, reject) => {
       const socket = connect(pinned.path);
-      const timer = setTimeout(() => socket.destroy(new Error('no connection')), withinMs);
+      const timer = setTimeout(() => socket.destroy(new Error('no connection in time')), withinMs);
       socket.on('error', reject);
       socket.once('close', () => clearTimeout(timer));
       socket.once('connect', () => {
@@ -64,14 +65,16 @@ export async function readGreeting(socketPath: string, withinMs = ANSWER_MS): Pr
     socket.on('error', reject);
     socket.on('close', () => {
       clearTimeout(timer);
-      reject(new Error('closed before it greeted'));
+      reject(new Error('closed before the greeting'));
     });
   });
 }
 
 /**
- * Resolves at the desktop's first RFB byte. Fails with `desktop_silent` after `withinMs`, with `desktop_exited` when
- * `alive` says no, and at once when `signal` is aborted.
+ * Waits for the desktop's RFB greeting.
+ * @param withinMs after this time it fails with `desktop_silent`
+ * @param signal rejects at once when aborted
+ * @param alive when it returns false, the wait fails with `desktop_exited`
  */
 export async function waitForGreeting(
   socketPath: string,

@@ -1,7 +1,11 @@
 import type { ContainerSpec } from '@warmwind/shared/contract/containers';
 import type { ContainerChange } from '@warmwind/shared/engine/node/records';
 
-/** The change that says of a desktop which is starting, placed under `fence`, that it has been up since `startedAt`, ms. */
+/**
+ * The change of a starting desktop to running.
+ * @param fence of its placement
+ * @param startedAt ms since 1970
+ */
 export function runningSince(spec: ContainerSpec, fence: number, startedAt: number): ContainerChange {
   const { width, height, ttlSeconds } = spec;
   const expiresAt = startedAt + ttlSeconds * 1000;

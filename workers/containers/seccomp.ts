@@ -1,8 +1,8 @@
 /**
- * The system calls of a desktop, in the form that Docker's `seccomp=` option takes. All that is not allowed here fails with
- * `EPERM`. Left out is what reaches beyond the container: resources that the host has once for all (asynchronous I/O,
- * io_uring, keyrings), interfaces of the kernel to itself (bpf, perf_event_open, userfaultfd, modules, clocks, mounts,
- * NUMA), and new namespaces.
+ * The system calls that a desktop may use, in the form of Docker's `seccomp=` option. All others fail with
+ * `EPERM`. The profile leaves out all that reaches beyond the container: resources that all containers of the
+ * host share (asynchronous I/O, io_uring, keyrings), interfaces to the kernel itself (bpf, perf_event_open,
+ * userfaultfd, modules, clocks, mounts, NUMA), and new namespaces.
  */
 const ALLOWED = `
   accept accept4 access alarm arch_prctl bind brk cachestat capget capset chdir chmod chown clock_getres
@@ -37,13 +37,16 @@ const ALLOWED = `
 
 /** Flags of `clone` that make namespaces: user, PID, network, IPC, UTS, cgroup, mount. */
 const NAMESPACES = 0x7e02_0000;
-/** Unix, IPv4, IPv6 and netlink: not packets, vsock or the kernel's cryptography. */
+/** Unix, IPv4, IPv6 and netlink. Packet sockets, vsock and the kernel's cryptography are refused. */
 const SOCKET_FAMILIES = [1, 2, 10, 16];
-/** Linux as it is, with 32-bit `uname`, both with addresses that are not randomised, and the question which it is. */
+/**
+ * Plain Linux, with 32-bit `uname`, each of these without address randomisation, and the query of the present
+ * one.
+ */
 const PERSONALITIES = [0x0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 const ENOSYS = 38;
 
-/** Programs ask for these, and do without when the kernel does not know them. */
+/** Programs probe for these and fall back when the kernel answers `ENOSYS`. */
 const UNKNOWN = `
   clone3 io_setup io_submit io_cancel io_destroy io_getevents io_pgetevents
   io_uring_setup io_uring_enter io_uring_register memfd_secret
@@ -72,10 +75,11 @@ const PROFILE = {
     ...SOCKET_FAMILIES.map((family) => allowed('socket', family)),
     ...PERSONALITIES.map((personality) => allowed('personality', personality)),
     { names: names(UNKNOWN), action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS },
-    // They would write what the whole host has not written yet; a desktop has nothing on a disk.
+    // They would flush the disks of the complete host; a desktop has no data on a disk. Answered with
+    // success.
     { names: ['sync', 'syncfs'], action: 'SCMP_ACT_ERRNO', errnoRet: 0 },
   ],
 };
 
-/** An option of the container's `SecurityOpt`. */
+/** The profile as an option of the container's `SecurityOpt`. */
 export const SECCOMP = `seccomp=${JSON.stringify(PROFILE)}`;

@@ -7,9 +7,10 @@ import { SECCOMP } from './seccomp.ts';
 import { TERMINALS } from './terminals.ts';
 
 /**
- * Labels of engine containers and volumes; `fleet` and `host` keep systems and hosts on one engine apart. Labels never
- * change, so the record of a container names its `instance`. `container` and `fence` only say for which placement an
- * instance was created, if for any; those of earlier releases have no `instance` and are found by these two.
+ * Labels of engine containers and volumes. `fleet` and `host` separate fleets and hosts that share an engine.
+ * Labels never change, so the record of a container names its `instance`. `container` and `fence` name the
+ * placement for which an instance was created, if any. Those of earlier releases have no `instance` and are
+ * found by these two.
  */
 export const LABELS = {
   fleet: 'warmwind.fleet',
@@ -17,17 +18,17 @@ export const LABELS = {
   instance: 'warmwind.instance',
   container: 'warmwind.container',
   fence: 'warmwind.fence',
-  /** What it reserves of its machine: MB of memory, and the uid that it has alone. */
+  /** Its reservation on the machine: MB of memory, and a uid of its own. */
   memoryMb: 'warmwind.memory-mb',
   uid: 'warmwind.uid',
 } as const;
 
-/** Where the image serves RFB: a socket in a directory of its own. */
+/** The socket at which the image serves RFB, and its directory. */
 export const RFB_DIRECTORY = '/run/rfb';
 export const RFB_SOCKET = 's';
 
 const MIB = 2 ** 20;
-/** `core`: 1 also keeps dumps from a program of the host that would take them. `sigpending` counts timers as well. */
+/** `core`: at 1 the kernel also skips a host program that collects dumps. `sigpending` also bounds timers. */
 const ULIMITS = [
   { Name: 'core', Soft: 1, Hard: 1 },
   { Name: 'nofile', Soft: 16_384, Hard: 16_384 },
@@ -38,7 +39,10 @@ const Spec = StartContainer.omit({ name: true, snapshot: true }).extend({
   image: z.string().min(1).max(255),
 });
 
-/** The record's `spec` → what to create. What this host can't do, or nobody could, fails for good. */
+/**
+ * Parses a record's `spec`.
+ * @throws JobFailureError `invalid_spec`, or `no_gpu` when it asks for one; neither is retried
+ */
 export function parseSpec(json: string): ContainerSpec {
   let value: unknown;
   try {
@@ -52,23 +56,27 @@ export function parseSpec(json: string): ContainerSpec {
   return parsed.data;
 }
 
-/** The name of an instance's engine container and of its volume. In earlier releases the container's id was in its place. */
+/** The name of an instance's engine container and of its volume. Earlier releases used the container's id. */
 export const instanceName = (fleet: string, host: string, instanceId: string): string =>
   `ww-${fleet}-${host}-${instanceId}`;
 
-/** What a record says of a container's instance; `instanceId` is empty for one that an earlier release placed. */
+/** The instance of a container, by its record. `instanceId` is empty when an earlier release placed it. */
 export type Instance = { containerId: string; instanceId: string; fence: number };
 export type InstanceLabels = Instance & { fleet: string; host: string };
 
-/** `uid`: the desktop's, also its group. `gid`: the worker's. `seccomp`: false where the kernel has none. */
+/**
+ * `uid`: user and group of the desktop. `gid`: group of the worker. `seccomp`: whether the kernel supports
+ * it.
+ */
 export type Identity = { uid: number; gid: number; seccomp: boolean };
 
 /**
- * A desktop without rights: read-only root, no capabilities, nothing gained by setuid, few system calls, bounded memory,
- * CPUs and processes, no swap, no log on the host's disk, and no network unless it asked for the filtered one. Its uid is
- * its own, as the kernel counts much by uid: inotify, timers, pipes, sockets on their way. The socket's directory is a
- * 1 MB memory file system, so that what writes there can't fill the host; the worker's group may enter it, and what is
- * made in it has that group.
+ * The engine's options for an unprivileged desktop: read-only root, no capabilities, no gain by setuid, few
+ * system calls, bounded memory, CPUs and processes, no swap, no log on the host's disk, and no network unless
+ * it asks for the filtered one. It has a uid of its own, as the kernel limits inotify, timers, pipes and
+ * sockets in flight by uid. The directory of its socket is a 1 MB memory file system, so that a desktop can't
+ * fill the host. The worker's group may enter it, and files in it inherit that group.
+ * @throws JobFailureError `no_egress` when the spec asks for a network and this host has none
  */
 export function createOptions(
   spec: ContainerSpec,

@@ -16,7 +16,7 @@ beforeAll(async () => {
 }, ENGINE_WITHIN_MS);
 afterAll(() => fleet?.stop());
 
-test('a start is told step by step, and its stop leaves nothing', async () => {
+test('a start publishes each step, and its stop leaves no container or volume', async () => {
   const start = await fleet.startDesktop();
   const { userId, jobId, containerId } = start;
   expect(await reached(fleet, start, 'completed')).toMatchObject({
@@ -82,7 +82,7 @@ test.each([
   [{ gpus: 1 }, 'no_gpu'],
   [{ network: 'egress' as const }, 'no_egress'],
   [{ memoryMb: 1 }, 'invalid_spec'],
-])('a start with %j fails at once, once, and leaves nothing', async (spec, code) => {
+])('a start with %j fails at its first attempt and leaves no container or volume', async (spec, code) => {
   const start = await fleet.startDesktop(spec);
   const { userId, jobId, containerId } = start;
   expect(await reached(fleet, start, 'failed')).toMatchObject({ attemptsMade: 1, error: { code } });
@@ -97,7 +97,7 @@ test.each([
   expect(await fleet.volumes()).toEqual([]);
 });
 
-test('a start that is delivered twice at once, to two hosts, leaves exactly one container', async () => {
+test('a start that is delivered twice at once, with two hosts, leaves exactly one container', async () => {
   const b = await fleet.worker('b');
   const starts = await Promise.all(
     [0, 1, 2].map(async () => {
@@ -113,8 +113,8 @@ test('a start that is delivered twice at once, to two hosts, leaves exactly one 
     const log = await waitForEvents(fleet, start, `job:${start.jobId}`, 'job.completed');
     expect(types(log).filter((type) => type === 'job.completed')).toHaveLength(1);
   }
-  // A delivery that lost its run to the other one leaves its queue when its lock has expired: earlier it would take the
-  // run back.
+  // The delivery that lost the run leaves its queue once its lock has expired: earlier it would claim the run
+  // again.
   const bothEnded = async () => {
     const { active = 0, delayed = 0, waiting = 0 } = await fleet.queue('containers').getJobCounts();
     return active + delayed + waiting === 0;
@@ -126,11 +126,11 @@ test('a start that is delivered twice at once, to two hosts, leaves exactly one 
   await b.stop();
 }, 60_000);
 
-test('a start whose own container of this placement runs already goes on with it and makes no other', async () => {
+test('a repeated start adopts the running container of its own placement and creates no other', async () => {
   const start = await fleet.startDesktop();
   await reached(fleet, start, 'completed');
   const [before] = await fleet.containers();
-  // As a Redis has it that forgot the last seconds of the start.
+  // The state of a Redis that lost the last seconds of the start.
   const { client } = fleet.queueRedis;
   await client.hset(keys.container(start.userId, start.containerId), 'state', 'starting');
   await client.hset(keys.job(start.userId, start.jobId), 'state', 'queued', 'fence', '0');
@@ -142,7 +142,7 @@ test('a start whose own container of this placement runs already goes on with it
   await reached(fleet, await fleet.stopDesktop(start), 'completed');
 });
 
-test('a start that has completed is completed when Redis has forgotten so, also once its desktop was stopped', async () => {
+test('a completed start that Redis lost completes again, although its desktop was stopped', async () => {
   const start = await fleet.startDesktop();
   await reached(fleet, start, 'completed');
   await reached(fleet, await fleet.stopDesktop(start), 'completed');

@@ -13,18 +13,19 @@ import { waitForGreeting } from './rfb.ts';
 import { runningSince } from './running.ts';
 import { type Instance, parseSpec } from './spec.ts';
 
-/** How long a desktop may take from its start to its first RFB byte, ms. */
+/** The time-out from the start of a desktop to its first RFB byte, ms. */
 const GREETING_WITHIN_MS = 15_000;
-/** A start that is worked on elsewhere is looked at again after this, ms. */
+/** The delay before the next look at a start that another worker runs, ms. */
 const LOOK_AGAIN_MS = 1000;
-/** How often one delivery decides anew after it lost a race. */
+/** How often one delivery decides again after it lost a race. */
 const MAX_LOOKS = 5;
 
 type StartResult = JobResults['container.start'];
 
 /**
- * `container.start`: exactly one container, however often it is delivered. The record says who may create (host, boot
- * and fence, before anything exists); whoever loses that place removes what it made.
+ * Creates the handler of `container.start`. It makes exactly one container, however often it is delivered.
+ * The record names the only process that may create it (host, boot and fence) before any part exists. A
+ * process that loses the placement removes its instance.
  */
 export function createStart(host: DesktopHost): Handler<StartResult> {
   return async (job): Promise<StartResult> => {
@@ -44,7 +45,7 @@ export function createStart(host: DesktopHost): Handler<StartResult> {
       ) {
         throw new RequeueError(LOOK_AGAIN_MS);
       }
-      // Nothing may be awaited between this look and the registration.
+      // No await may come between this check and the registration.
       const joined = host.starting.get(containerId);
       if (joined) {
         await joined.done;
@@ -57,13 +58,17 @@ export function createStart(host: DesktopHost): Handler<StartResult> {
   };
 }
 
-/** The record of a start that is done; throws when it can't be done any more; `undefined` when there is work to do. */
+/**
+ * Returns the record of a start that is complete; `undefined` while there is work to do.
+ * @throws JobFailureError when the start can't complete
+ * @throws CancelledError when the desktop was stopped before it ran
+ */
 function finishedStart(record: DesktopRecord | undefined): DesktopRecord | undefined {
   if (!record) throw new JobFailureError('not_found');
   const { state } = record;
   if (state === 'running' || state === 'paused') return record;
   if (state === 'stopping' || state === 'stopped') {
-    // One that ran has been started: its end was published, whatever a Redis that lost the end of the job says.
+    // A desktop that ran was started and its end published, even if Redis lost the end of the job.
     if (record.expiresAt !== undefined) return record;
     throw new CancelledError();
   }
@@ -79,7 +84,7 @@ const resultOf = ({ containerId, width, height }: DesktopRecord): StartResult =>
   height,
 });
 
-/** Runs `work` as the one start of this desktop in this process. */
+/** Runs `work` as the only start of this desktop in this process. */
 async function registered<T>(
   host: DesktopHost,
   containerId: string,
@@ -96,8 +101,8 @@ async function registered<T>(
 }
 
 /**
- * The running container of exactly the recorded placement, when it is this process's own: its start was under way, and
- * Redis has forgotten so. There is no second one then.
+ * Finds the running container of a recorded placement of this process. Its start was active and Redis lost
+ * that state; the start adopts it and makes no second one.
  */
 async function ownContainer(
   { engine, name, boot }: DesktopHost,
@@ -107,7 +112,10 @@ async function ownContainer(
   return engine.findRunning(record).catch(() => undefined);
 }
 
-/** Takes the container for this host, as an instance of its own. @returns `undefined` when another took it, or it is gone */
+/**
+ * Places the container on this host as a new instance.
+ * @returns `undefined` when another host has it or it is gone
+ */
 async function place(
   { records, admission, name, boot }: DesktopHost,
   record: DesktopRecord,
@@ -125,7 +133,10 @@ async function place(
   return undefined;
 }
 
-/** One placement, from its record to the first RFB byte. → `undefined` when the desktop is somebody else's by now. */
+/**
+ * Makes one placement, from its record to the first RFB byte.
+ * @returns `undefined` when another process has the desktop
+ */
 async function attempt(
   host: DesktopHost,
   job: JobContext,
@@ -145,7 +156,7 @@ async function attempt(
   if (!instance) return undefined;
   const { fence } = instance;
   const signal = AbortSignal.any([job.signal, stopped.signal]);
-  // A call to the engine can't be taken back: an abort leaves it running, and what it made is removed after it.
+  // A call to the engine can't be cancelled: an abort leaves it running, and its result is removed after it.
   let calling: Promise<unknown> = Promise.resolve();
   const call = <T>(work: Promise<T>): Promise<T> => {
     calling = work.catch(() => undefined);
@@ -155,7 +166,7 @@ async function attempt(
     await calling;
     await engine.removeInstance(instance).then(
       () => Promise.all([host.admission.release(instance), host.volumes.removed(instance.instanceId)]),
-      (error: unknown) => job.log.warn({ err: error, containerId }, 'not removed: the sweep will'),
+      (error: unknown) => job.log.warn({ err: error, containerId }, 'desktop not removed: the sweep retries'),
     );
   };
   const stopTimer = metrics.startSeconds.startTimer();
@@ -189,24 +200,24 @@ async function attempt(
     return undefined;
   } catch (thrown) {
     const error = thrown instanceof NoRoomError ? await host.admission.admitOrWait(record, job) : thrown;
-    // What runs stays: the next delivery here adopts it, when the record is known again.
+    // A running container stays: the next delivery here adopts it once the ledger is available.
     if (error instanceof LedgerUnavailableError && !stopped.signal.aborted) throw error;
-    const handedBack = reasonOf(job.signal) === 'shutdown' && !stopped.signal.aborted;
-    if (!handedBack) await withdraw();
+    const requeued = reasonOf(job.signal) === 'shutdown' && !stopped.signal.aborted;
+    if (!requeued) await withdraw();
     if (stopped.signal.aborted) return undefined;
     const change = job.willRetry(error)
       ? { to: 'requested' as const }
       : { to: 'failed' as const, error: classify(error) };
     const verdict = await records.desktops.change(record, { ...change, fence, from: ['starting'] });
-    // A peer need not wait for what is removed here, but this process does before it exits.
-    if (handedBack) host.removing.add(withdraw());
+    // A peer need not wait for this removal; this process does before it exits.
+    if (requeued) host.removing.add(withdraw());
     if (verdict !== 'ok') return undefined;
     await records.desktops.forget(host.name, record);
     throw error;
   }
 }
 
-/** The work's outcome, or a rejection as soon as `signal` is aborted. */
+/** Settles as `work` does. Rejects as soon as `signal` is aborted. */
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(new Error('aborted'));

@@ -11,7 +11,9 @@ beforeEach(async () => {
 }, ENGINE_WITHIN_MS);
 afterEach(() => fleet?.stop());
 
-/** What the engine has created of this fleet since `sinceS`, seconds since 1970. */
+/**
+ * The creations of containers of this fleet since `sinceS`, seconds since 1970, by the events of the engine.
+ */
 async function creations(sinceS: number): Promise<string[]> {
   const stream = await fleet.docker.getEvents({
     since: sinceS,
@@ -21,7 +23,7 @@ async function creations(sinceS: number): Promise<string[]> {
   return (await text(stream)).split('\n').filter(Boolean);
 }
 
-test('a stop before placement: the start is cancelled and the engine never creates a container', async () => {
+test('a stop before placement cancels the start, and the engine never creates a container', async () => {
   const beganS = Math.floor(Date.now() / 1000);
   const start = await fleet.startDesktop();
   const stop = await fleet.stopDesktop(start);
@@ -56,7 +58,7 @@ test('a stop in the middle of a start completes, the start ends too, and no cont
   expect(await fleet.volumes()).toEqual([]);
 });
 
-test('a stop that comes to the wrong host removes the desktop of the right one, and completes once', async () => {
+test('a stop that reaches the wrong host is forwarded, removes the desktop and completes once', async () => {
   const beganS = Math.floor(Date.now() / 1000);
   await fleet.worker('a');
   const start = await fleet.startDesktop();

@@ -10,7 +10,10 @@ import type { DesktopHost } from './host.ts';
 
 const MAX_LOOKS = 5;
 
-/** `container.stop`: when it completes nothing of the desktop runs, whether it ever did or not. */
+/**
+ * Creates the handler of `container.stop`. When it completes, no part of the desktop runs, whether it ever
+ * started or not.
+ */
 export function createStop(host: DesktopHost): Handler<JobResults['container.stop']> {
   return async (job) => {
     const { containerId } = job.data;
@@ -36,7 +39,7 @@ export function createStop(host: DesktopHost): Handler<JobResults['container.sto
   };
 }
 
-/** The command goes on where the desktop is: in its host's queue, or in that of placements while it has no host. */
+/** Moves a command to the queue of the desktop's host, or to that of placements while it has no host. */
 export async function forward(
   { records, queue }: Pick<DesktopHost, 'records' | 'queue'>,
   data: JobData,
@@ -44,15 +47,15 @@ export async function forward(
 ): Promise<void> {
   const name = host ? hostQueue(host) : 'containers';
   await records.jobs.requeue(data, undefined, name);
-  // Commands go before all that waits for a place.
+  // Commands precede all starts that wait for a host.
   await enqueue(queue(name), data, 0);
 }
 
 /**
- * Ends a desktop that is on this host, or on none. → false when the record was changed in between: look again.
- * Rejects when the engine does not do its part; the record then says `stopping` and the sweep goes on with it.
- *
- * @param reason when nobody asked for it
+ * Stops a desktop that is on this host, or on none.
+ * @param reason the reason of a stop that was not requested
+ * @returns false when the record changed meanwhile; read it again
+ * @throws when the engine fails; the record is then `stopping` and the sweep retries
  */
 export async function stopDesktop(
   host: DesktopHost,
@@ -74,9 +77,9 @@ export async function stopDesktop(
   let wasUp = false;
   if (record.host === host.name) {
     const found = await engine.find(record);
-    // Nobody works on its start and it runs: the start was done, perhaps told, and Redis has forgotten so.
-    const forgotten = record.state === 'starting' && !start;
-    wasUp = forgotten && found?.running === true;
+    // It runs without an active start: the start completed, may have been published, and Redis lost it.
+    const isStartLost = record.state === 'starting' && !start;
+    wasUp = isStartLost && found?.running === true;
     if (found?.running) await engine.stop(found.id);
     await engine.removeInstance(record);
     await Promise.all([host.admission.release(record), host.volumes.removed(record.instanceId)]);
@@ -87,7 +90,7 @@ export async function stopDesktop(
   return true;
 }
 
-/** The desktop's start has nothing left to do: whether it waits or runs, it ends here. */
+/** Ends the job of the desktop's start, whether it waits or runs. */
 async function endStart(
   { records, queue }: DesktopHost,
   record: DesktopRecord,
@@ -95,12 +98,13 @@ async function endStart(
 ): Promise<void> {
   const { userId, containerId, jobId, width, height } = record;
   const start = await records.jobs.status(userId, jobId);
-  // By now the job may be at a later run, with a desktop of its own; one of several is its job's to miss.
+  // A later run of the job has a desktop of its own. A job with several desktops handles the loss of one
+  // itself.
   if (!start || isTerminal(start.state) || start.containerId !== containerId || start.containerIds) return;
   const ref: JobRef = { userId, containerId, jobId, run: start.run, kind: start.kind };
   const result = { containerId, width, height };
   await records.jobs.end(ref, wasUp ? { state: 'completed', result } : { state: 'cancelled' });
-  // One that a worker holds can't be removed: that worker finds its run ended.
+  // An active entry can't be removed: its worker finds the run ended.
   await queue('containers')
     .remove(queueJobId(jobId, start.run))
     .catch(() => undefined);

@@ -20,7 +20,7 @@ const running = async () => {
   return start;
 };
 
-test('what no record of this host speaks for is removed, what is another host’s is not touched', async () => {
+test('the sweep removes an instance without a record on this host and leaves those of other hosts', async () => {
   const create = (host: string) =>
     fleet.docker.createContainer({
       name: `ww-${fleet.fleet}-${host}-orphan`,
@@ -42,7 +42,7 @@ test('what no record of this host speaks for is removed, what is another host’
   await other.remove();
 });
 
-test('a sweep that Redis does not answer removes nothing', async () => {
+test('a sweep without an answer of Redis removes nothing', async () => {
   const start = await running();
   fleet.queueRedis.freeze();
   const swept = worker.sweep();
@@ -53,7 +53,7 @@ test('a sweep that Redis does not answer removes nothing', async () => {
   expect(await fleet.container(start)).toMatchObject({ state: 'running' });
 });
 
-test('a desktop that ends by itself is told of as failed, once, and cleared away', async () => {
+test('a desktop that exits on its own is published as failed, once, and removed', async () => {
   const start = await running();
   await fleet.docker.getContainer(await fleet.instance(start)).kill();
   await worker.sweep();
@@ -65,7 +65,7 @@ test('a desktop that ends by itself is told of as failed, once, and cleared away
   expect(left).not.toContain(start.containerId);
 });
 
-test('a desktop whose time is up is stopped', async () => {
+test('a desktop whose time to live is over is stopped with the reason expired', async () => {
   const start = await running();
   await fleet.queueRedis.client.hset(
     keys.container(start.userId, start.containerId),
@@ -101,8 +101,8 @@ test('running desktops outlive their worker, and the next one keeps them', async
   await reached(fleet, await fleet.stopDesktop(start), 'completed');
 });
 
-/** A desktop that runs by the ledger too, and of which Redis then knows nothing. */
-const forgotten = async () => {
+/** A running desktop that the ledger has recorded and Redis has then lost. */
+const lostByRedis = async () => {
   const start = await running();
   const { userId, containerId } = start;
   await waitFor('the ledger to know', async () => {
@@ -116,8 +116,8 @@ const forgotten = async () => {
 };
 const containerIds = async () => (await fleet.containers()).map(({ Labels }) => Labels[LABELS.container]);
 
-test('a desktop that Redis has forgotten is kept when the ledger speaks for it, and known again', async () => {
-  const start = await forgotten();
+test('a desktop that Redis lost is kept and its record restored when the ledger claims it', async () => {
+  const start = await lostByRedis();
   await worker.sweep();
   expect(await containerIds()).toContain(start.containerId);
   expect(await fleet.container(start)).toEqual(start.before);
@@ -127,14 +127,14 @@ test('a desktop that Redis has forgotten is kept when the ledger speaks for it, 
   await reached(fleet, await fleet.stopDesktop(start), 'completed');
 });
 
-test('for want of a record nothing is removed while the ledger can not be asked', async () => {
-  const start = await forgotten();
+test('a desktop without a record is not removed while the ledger is unavailable', async () => {
+  const start = await lostByRedis();
   await fleet.postgres.kill();
   await worker.sweep();
   expect(await containerIds()).toContain(start.containerId);
   expect((await fleet.volumes()).map(({ Name }) => Name)).toContain(start.instance);
   await fleet.postgres.restart();
-  await waitFor('it to be known again', async () => {
+  await waitFor('its record to be restored', async () => {
     await worker.sweep();
     return (await fleet.container(start))?.state === 'running';
   });
@@ -145,8 +145,8 @@ test.each([
   ['another placement', { fence: 2, instance_id: 'another' }],
   ['another host', { host: 'b' }],
   ['its end', { state: 'stopped', ended_at: new Date() }],
-])('a container is removed when Redis has no record and the ledger knows %s', async (_, row) => {
-  const start = await forgotten();
+])('a container is removed when Redis has no record and the ledger holds %s', async (_, row) => {
+  const start = await lostByRedis();
   const { sql } = fleet.postgres;
   await sql`update containers set ${sql(row)} where id = ${start.containerId}`;
   await worker.sweep();

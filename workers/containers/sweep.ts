@@ -16,18 +16,19 @@ import { stopDesktop } from './stop.ts';
 
 const SWEEP_EVERY_MS = 10_000;
 const UNTIL_ALLOWED_MS = 250;
-/** How many desktops are put right at a time. */
+/** How many desktops are reconciled at a time. */
 const AT_ONCE = 4;
 
-/** The row of an instance's container; `away` when the ledger could not be asked. */
+/** Looks up the row of an instance's container; `away` when the ledger is unavailable. */
 type RowOf = ((found: Labelled) => ContainerRow | undefined) | 'away';
-/** What a record or row says of a container's instance. */
-type Spoken = Instance & Pick<DesktopRecord, 'state' | 'host' | 'boot'>;
+/** The fields of a record or row that decide whether it claims an instance. */
+type Claimant = Instance & Pick<DesktopRecord, 'state' | 'host' | 'boot'>;
 
 /**
- * Makes this host's engine and the records agree: what no record speaks for is removed, what ended by itself is told
- * of, what has expired is stopped. Running desktops outlive their worker: the next one finds them here and keeps them.
- * Redis may have forgotten: for want of a record nothing is removed that the ledger speaks for, or can't be asked about.
+ * Reconciles this host's engine with the records. Removes instances without a record, fails desktops that
+ * exited, and stops those that have expired or are idle. Running desktops outlive their worker: the next one
+ * finds them here and keeps them. Redis may have lost a record: an instance stays while the ledger claims it
+ * or is unavailable.
  */
 export class Sweep {
   readonly #host: DesktopHost;
@@ -35,7 +36,7 @@ export class Sweep {
   readonly #stopped = new AbortController();
   #loop: Promise<void> | undefined;
 
-  /** @param allowed false while this process may not speak for its host */
+  /** @param allowed whether this process holds the lease of its host */
   constructor(host: DesktopHost, allowed: () => boolean) {
     this.#host = host;
     this.#allowed = allowed;
@@ -56,22 +57,25 @@ export class Sweep {
       if (this.#allowed()) {
         await this.once().catch((error: unknown) => this.#host.log.warn({ err: error }, 'sweep failed'));
       }
-      // What runs here is shown as soon as this process may speak for its host.
+      // Running desktops get their screens as soon as this process holds the lease of its host.
       const againMs = this.#allowed() ? everyMs : Math.min(everyMs, UNTIL_ALLOWED_MS);
       await sleep(againMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
-  /** One sweep. A Redis or a list that can't be read ends it: what is unknown is not absent. */
+  /**
+   * Sweeps once.
+   * @throws when Redis or the engine's list can't be read: an unknown record is not an absent one
+   */
   async once(): Promise<void> {
     const { engine, admission, records, metrics, log, name, starting } = this.#host;
-    // The engine first: whatever it lists was recorded before it was created, so the records read after it know it.
+    // The engine first: every instance was recorded before it was created, so records read later include it.
     const listedAt = Date.now();
     const { containers, volumes } = await engine.list();
     const reserved = await admission.reserved();
     const known = new Map<string, DesktopRecord>();
     const members = await records.desktops.ofHost(name);
-    // What can't be read is unknown, not absent: it is left alone.
+    // A record that can't be read is unknown, not absent: its instance is left alone.
     const unread = new Set<string>();
     const skip = createSkip(log, 'sweep', metrics);
     const read = async (ref: ContainerRef) => {
@@ -85,19 +89,19 @@ export class Sweep {
     if (this.#allowed() && unread.size === 0) {
       await admission.agree(reserved, [...known.values()], (containerId) => starting.has(containerId));
     }
-    // An instance that was made for no container may be one of those.
+    // An instance without a container may belong to one of the unread records.
     const isRead = ({ containerId }: Labelled) =>
       unread.size === 0 || (containerId !== undefined && !unread.has(containerId));
     const recordOf = recordsByInstance([...known.values()]);
-    const strangers = containers.filter((found) => isRead(found) && !this.#speaksFor(found, recordOf(found)));
+    const strangers = containers.filter((found) => isRead(found) && !this.#isClaimed(found, recordOf(found)));
     const bare = volumes.filter((volume) => isRead(volume) && !recordOf(volume));
     const rowOf = await this.#rows([...strangers, ...bare]);
     const kept = this.#allowed() ? await this.#host.volumes.agree(volumes, listedAt) : 'away';
     await each(strangers, AT_ONCE, (found) =>
-      this.#apart(found, () => this.#reconcileOne(found, recordOf(found), known, rowOf)),
+      this.#isolated(found, () => this.#reconcileOne(found, recordOf(found), known, rowOf)),
     );
     await each(bare, AT_ONCE, (volume) =>
-      this.#apart(volume, async () => {
+      this.#isolated(volume, async () => {
         const row = rowOf === 'away' ? rowOf : rowOf(volume);
         if (row === 'away' || (row?.host === name && !row.endedAt)) return;
         if (kept === 'away' || kept.has(volume.instanceId ?? '')) return;
@@ -107,21 +111,23 @@ export class Sweep {
     await each(
       members.filter(({ containerId }) => !unread.has(containerId)),
       AT_ONCE,
-      (ref) => this.#apart(ref, () => this.#tend(ref, known.get(ref.containerId))),
+      (ref) => this.#isolated(ref, () => this.#tend(ref, known.get(ref.containerId))),
     );
     for (const state of CONTAINER_STATES) {
       metrics.desktops.set({ state }, [...known.values()].filter((record) => record.state === state).length);
     }
   }
 
-  /** What fails for one desktop is tried again at the next sweep and holds up no other. */
-  async #apart(of: Partial<Labelled>, work: () => Promise<void>): Promise<void> {
+  /** Runs `work` for one desktop. A failure is logged and retried at the next sweep; the others continue. */
+  async #isolated(of: Partial<Labelled>, work: () => Promise<void>): Promise<void> {
     const { containerId, instanceId } = of;
-    await work().catch((err: unknown) => this.#host.log.warn({ err, containerId, instanceId }, 'not swept'));
+    await work().catch((err: unknown) =>
+      this.#host.log.warn({ err, containerId, instanceId }, 'desktop not swept: the next sweep retries'),
+    );
   }
 
-  /** An instance stays while the record, or row, of its container speaks for it. */
-  #speaksFor(found: Found, record: Spoken | undefined): boolean {
+  /** Whether the record, or row, of its container claims an instance, so that it stays. */
+  #isClaimed(found: Found, record: Claimant | undefined): boolean {
     const { name, boot, starting } = this.#host;
     if (!record || hasEnded(record.state) || record.host !== name || !isInstance(found, record)) return false;
     return record.state !== 'starting' || record.boot === boot || starting.has(record.containerId);
@@ -134,15 +140,15 @@ export class Sweep {
     rowOf: RowOf,
   ): Promise<void> {
     const { engine, records, screens, calls, sessions, log } = this.#host;
-    // A row may know of a placement that this record has forgotten.
+    // The row may hold a placement that Redis lost.
     if (rowOf === 'away') return;
     const row = rowOf(found);
-    if (row && this.#speaksFor(found, { ...row, containerId: row.id })) {
+    if (row && this.#isClaimed(found, { ...row, containerId: row.id })) {
       const restored = await records.desktops.restore(row);
-      if (restored) log.info({ containerId: row.id }, 'swept: Redis had forgotten it');
+      if (restored) log.info({ containerId: row.id }, 'swept: record restored, Redis had lost it');
       return;
     }
-    // A start that is done by its job, and a record that does not know: the reconciler says so.
+    // The job of the start has completed and the record is behind: the reconciler corrects it.
     if (record?.state === 'starting') {
       const start = await records.jobs.status(record.userId, record.jobId);
       if (start?.state === 'completed' && start.containerId === record.containerId) return;
@@ -160,8 +166,8 @@ export class Sweep {
     });
   }
 
-  /** This process started it, nothing of that is under way, and it runs: Redis has forgotten that it was said. */
-  async #republish(record: DesktopRecord): Promise<void> {
+  /** Records that a desktop runs whose start is over in this process: Redis has lost that change. */
+  async #recordRunning(record: DesktopRecord): Promise<void> {
     const { engine, records, log } = this.#host;
     const { containerId, fence } = record;
     if (!(await engine.findRunning(record))) return;
@@ -170,10 +176,14 @@ export class Sweep {
       record,
       runningSince(parseSpec(record.spec), fence, Date.now()),
     );
-    if (verdict === 'ok') log.info({ containerId }, 'swept: it runs, and Redis had forgotten so');
+    if (verdict === 'ok')
+      log.info({ containerId }, 'swept: running desktop recorded, Redis had lost its state');
   }
 
-  /** What became of a desktop's stop, of which Redis may not know. Rejects when the ledger is away. */
+  /**
+   * Reads the state of a desktop's stop from the ledger: Redis may have lost it.
+   * @throws LedgerUnavailableError
+   */
   async #stopOf(record: DesktopRecord): Promise<'open' | 'completed' | undefined> {
     const recordedEnds = await this.#host.ledger?.run((db) =>
       jobsOfDesktops(db, [{ id: record.containerId, userId: record.userId, jobId: record.jobId }]),
@@ -201,12 +211,15 @@ export class Sweep {
     }
   }
 
-  /** Not while a start in this process works for that container: it clears its own way. */
+  /**
+   * Removes an unclaimed instance, unless a start of its container is active here: that one removes earlier
+   * instances.
+   */
   async #remove({ containerId, instanceId }: Labelled, remove: () => Promise<void>): Promise<void> {
     if (!this.#allowed() || (containerId !== undefined && this.#host.starting.has(containerId))) return;
     await remove();
     this.#host.metrics.swept.inc({ what: 'orphan' });
-    this.#host.log.info({ containerId, instanceId }, 'swept: no record speaks for it');
+    this.#host.log.info({ containerId, instanceId }, 'swept: removed, no record claims it');
   }
 
   async #tend(ref: ContainerRef, record: DesktopRecord | undefined): Promise<void> {
@@ -215,7 +228,7 @@ export class Sweep {
     if (starting.has(containerId) || !this.#allowed()) return;
     if (!record) {
       const now = await records.desktops.get(ref);
-      // Read again: it may have been placed here since.
+      // Read again: it may have been placed here in the meantime.
       if (!now || now.host !== name || hasEnded(now.state)) await records.desktops.forget(name, ref);
       return;
     }
@@ -225,14 +238,14 @@ export class Sweep {
       if (!stop || isTerminal(stop.state)) await stopDesktop(this.#host, record);
       return;
     }
-    if (state === 'starting' && record.boot === this.#host.boot) return this.#republish(record);
+    if (state === 'starting' && record.boot === this.#host.boot) return this.#recordRunning(record);
     if (state !== 'running' && state !== 'paused') return;
     const found = await engine.find(record);
     if (!found?.running) {
       const stop = await this.#stopOf(record);
       if (stop === 'open') return;
       if (stop !== 'completed') {
-        log.warn({ containerId }, 'swept: the desktop ended by itself');
+        log.warn({ containerId }, 'swept: desktop exited on its own');
         metrics.swept.inc({ what: 'exited' });
       }
       const end =
@@ -243,17 +256,17 @@ export class Sweep {
       if (verdict !== 'ok') return;
       this.#host.sessions.ended(containerId);
       this.#host.calls.ended(containerId);
-      await this.#host.screens.ended(containerId, 'the desktop ended by itself');
+      await this.#host.screens.ended(containerId, 'the desktop exited on its own');
       await engine.removeInstance(record);
       await this.#host.admission.release(record);
       await this.#host.volumes.removed(record.instanceId);
       await records.desktops.forget(name, ref);
     } else if (expiresAt !== undefined && expiresAt <= Date.now()) {
-      log.info({ containerId }, 'swept: the desktop has expired');
+      log.info({ containerId }, 'swept: desktop stopped, its time to live is over');
       metrics.swept.inc({ what: 'expired' });
       await stopDesktop(this.#host, record, 'expired');
     } else if (this.#isIdle(record)) {
-      log.info({ containerId }, 'swept: nobody watched the desktop');
+      log.info({ containerId }, 'swept: desktop stopped, it was idle');
       metrics.swept.inc({ what: 'idle' });
       await stopDesktop(this.#host, record, 'idle');
     } else {
@@ -264,7 +277,7 @@ export class Sweep {
     }
   }
 
-  /** Nobody has watched it for as long as it asked for; at most since this process knows it. */
+  /** Whether it had no viewer for its `idleSeconds`. Counted at most since this process began to track it. */
   #isIdle({ containerId, spec }: DesktopRecord): boolean {
     const { idleSeconds } = parseSpec(spec);
     const idleMs = this.#host.screens.idleMs(containerId);
@@ -272,7 +285,7 @@ export class Sweep {
   }
 }
 
-/** Finds the record of an instance among these; one of an earlier release goes by its container. */
+/** Indexes records by instance. An instance of an earlier release is found by its container. */
 function recordsByInstance<T extends Instance>(records: T[]): (found: Labelled) => T | undefined {
   const byInstance = new Map(records.map((record) => [record.instanceId, record]));
   const byContainer = new Map(records.map((record) => [record.containerId, record]));
@@ -283,7 +296,7 @@ function recordsByInstance<T extends Instance>(records: T[]): (found: Labelled) 
   };
 }
 
-/** Without the ledger nothing is known of what Redis does not have. */
+/** Returns `undefined` for an unavailable ledger: a record that Redis lacks is then unknown. */
 function unlessAway(error: unknown): undefined {
   if (!(error instanceof LedgerUnavailableError)) throw error;
 }

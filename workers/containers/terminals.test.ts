@@ -17,7 +17,7 @@ test.each([
   [1000, 1_048_576, 1024, 0],
   [1, MAX_TERMINALS - 1, 0, 1],
 ])(
-  '%i desktops of a kernel with %i terminals, %i kept back: %i warnings',
+  '%i desktops on a kernel with %i terminals, %i of them reserved: %i warnings',
   async (desktops, max, reserve, warnings) => {
     const log = createLog('test');
     log.level = 'silent';

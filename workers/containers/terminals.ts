@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { MountSettings } from 'dockerode';
 
-/** How many terminals a desktop may have open. */
+/** The number of terminals that a desktop may have open. */
 export const MAX_TERMINALS = 30;
 const LIMITS = '/proc/sys/kernel/pty';
 
 /**
- * A desktop's terminals. The kernel counts those of all containers together (`kernel.pty.max`), and the engine bounds none
- * of them; a file system of terminals that is mounted as a volume has a bound of its own. Without a name it goes with its
- * container.
+ * The mount of a desktop's terminals. The kernel counts those of all containers together (`kernel.pty.max`),
+ * and the engine bounds none of them. A file system of terminals that is mounted as a volume has a bound of
+ * its own. An unnamed volume is removed with its container.
  */
 export const TERMINALS: MountSettings = {
   Type: 'volume',
@@ -33,7 +33,7 @@ export const TERMINALS: MountSettings = {
 /**
  * Warns when the kernel has fewer terminals than this machine's desktops may open.
  *
- * @param folder the kernel's limits; where there are none, nothing is known
+ * @param folder the kernel's limits; without them no check is made
  */
 export async function checkTerminals(desktops: number, log: Logger, folder = LIMITS): Promise<void> {
   const read = async (name: string) => Number(await readFile(join(folder, name), 'utf8'));
@@ -41,8 +41,11 @@ export async function checkTerminals(desktops: number, log: Logger, folder = LIM
     const [max, reserve] = await Promise.all([read('max'), read('reserve')]);
     const needed = desktops * MAX_TERMINALS + reserve;
     if (max >= needed) return;
-    log.warn({ max, needed }, 'desktops may use up the terminals of this machine: raise kernel.pty.max');
+    log.warn(
+      { max, needed },
+      'the kernel has too few terminals for the desktops of this machine: raise kernel.pty.max',
+    );
   } catch (error) {
-    log.debug({ err: error }, 'the limit of terminals is not known');
+    log.debug({ err: error }, 'the limit of terminals is unknown');
   }
 }

@@ -47,14 +47,14 @@ test('the volume of a container is recorded with its owner, host, kind and size 
   expect(await rows()).toMatchObject([{ id: row?.id, state: 'removed', removed_at: expect.any(Date) }]);
 });
 
-test('a start that fails leaves no volume that its record calls present', async () => {
+test('a failed start leaves no volume, and its record is removed', async () => {
   await fleet.worker('a');
   await reached(fleet, await fleet.startDesktop({ image: 'warmwind/none:such' }), 'failed');
   expect(await rows()).toMatchObject([{ state: 'removed' }]);
   expect(await names()).toEqual([]);
 });
 
-test('the sweep compares the volumes of the engine with their records', async () => {
+test('the sweep reconciles the volumes of the engine with their records', async () => {
   await record('gone', 'c1', 120);
   await record('on-its-way', 'c2', 1);
   await record('of-none', '', 120);
@@ -66,7 +66,7 @@ test('the sweep compares the volumes of the engine with their records', async ()
     await worker.sweep();
     return (await states()).gone === 'removed' && (await names()).join() === kept;
   });
-  // The one that it removed itself is recorded too.
+  // The sweep also records the removal of a volume that it removed.
   await waitFor('its record', async () => {
     await worker.sweep();
     return (await states())['of-an-ended'] === 'removed';

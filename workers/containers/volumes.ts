@@ -3,12 +3,12 @@ import { type Ledger, LedgerUnavailableError } from '@warmwind/shared/engine/nod
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { FoundVolume } from './engine.ts';
 
-/** A volume is recorded before it is made: one that is younger than this, ms, may be on its way. */
+/** A volume is recorded before it is created: a record younger than this, ms, may have no volume yet. */
 const MADE_WITHIN_MS = 60_000;
 
 export type VolumesOptions = { ledger: Ledger | undefined; host: string; log: Logger };
 
-/** The ledger's records of the volumes of this host; without a ledger there are none. */
+/** Maintains the ledger's records of the volumes of this host. Does nothing without a ledger. */
 export class Volumes {
   readonly #o: VolumesOptions;
 
@@ -16,19 +16,22 @@ export class Volumes {
     this.#o = options;
   }
 
-  /** Records that a volume is removed; should that fail, the sweep does it. Never rejects. */
+  /** Records that a volume is removed. If that fails, the sweep retries it. Never rejects. */
   async removed(id: string): Promise<void> {
     const { ledger, host, log } = this.#o;
     if (id === '') return;
     await ledger
       ?.run((db) => recordVolumesRemoved(db, host, [id], new Date()))
-      .catch((err: unknown) => log.debug({ err, volume: id }, 'its removal is recorded by the sweep'));
+      .catch((err: unknown) =>
+        log.debug({ err, volume: id }, 'removal of a volume not recorded: the sweep retries'),
+      );
   }
 
   /**
-   * Compares the records with what the engine has: a volume that is recorded and not there is removed.
-   * @param listedAt when the engine was asked, ms
-   * @returns ids of those that belong to no container and stay for that; `away` when the ledger could not be asked
+   * Reconciles the records with the engine: marks recorded volumes that no longer exist as removed.
+   * @param listedAt the time of the engine's list, ms since 1970
+   * @returns ids of the volumes that belong to no container and must stay; `away` when the ledger is
+   * unavailable
    */
   async agree(found: FoundVolume[], listedAt: number): Promise<ReadonlySet<string> | 'away'> {
     const { ledger, host, log } = this.#o;
@@ -41,7 +44,7 @@ export class Volumes {
       );
       const ids = gone.map(({ id }) => id);
       await ledger.run((db) => recordVolumesRemoved(db, host, ids, new Date()));
-      if (ids.length > 0) log.info({ volumes: ids }, 'swept: volumes that are gone');
+      if (ids.length > 0) log.info({ volumes: ids }, 'swept: recorded volumes no longer exist');
       return new Set(rows.flatMap(({ id, containerId }) => (containerId === '' ? [id] : [])));
     } catch (error) {
       if (error instanceof LedgerUnavailableError) return 'away';

@@ -1,21 +1,21 @@
 import { loop } from '../loop.ts';
 import { Lease, type LeaseOptions } from './lease.ts';
 
-/** A task of the whole fleet that only a leader runs. */
+/** A task of the complete fleet that only a leader runs. */
 export type LeaderTask = {
   name: string;
-  /** The pause after a run, ms. */
+  /** The pause after each run, ms. */
   everyMs: number;
   /**
-   * One run. It ends soon after its signal is aborted. A run that rejects is repeated; one that resolves to `'more'` is
-   * followed by the next without a pause.
+   * Runs the task once. It ends soon after its signal is aborted. A rejected run is repeated. A run that
+   * resolves to `'more'` is followed by the next without a pause.
    */
   run: (signal: AbortSignal) => Promise<unknown>;
 };
 
 export type LeaderOptions = Omit<LeaseOptions, 'onRenewed'> & { tasks: LeaderTask[] };
 
-/** A candidate for a lease of the fleet: its holder runs the tasks, each for as long as the lease is held. */
+/** A candidate for a lease of the fleet. It runs its tasks while it holds the lease. */
 export class Leader {
   readonly #o: LeaderOptions;
   readonly #lease: Lease;

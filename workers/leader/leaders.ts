@@ -17,7 +17,7 @@ export type LeadersOptions = {
   log: Logger;
 };
 
-/** This process's part in the tasks of the fleet: a candidate for each lease, and a worker of the queue `cleanup`. */
+/** The leader tasks of this process: a candidate for each lease, and a worker of the queue `cleanup`. */
 export type Leaders = { observer: Leader; ledger: Leader | undefined; cleanup: Schedule };
 
 export function createLeaders({ config, stores, holder, tasks, metrics, log }: LeadersOptions): Leaders {
@@ -29,7 +29,7 @@ export function createLeaders({ config, stores, holder, tasks, metrics, log }: L
       tasks: tasks.observer,
       onChange: (held) => {
         metrics.observer.set(held ? 1 : 0);
-        log.info({ leader: held }, 'observer');
+        log.info({ leader: held }, 'lease of the observer changed');
       },
     }),
     ledger:
@@ -40,7 +40,7 @@ export function createLeaders({ config, stores, holder, tasks, metrics, log }: L
         tasks: tasks.ledger,
         onChange: (held) => {
           metrics.ledgerLeader.set(held ? 1 : 0);
-          log.info({ leader: held }, 'ledger');
+          log.info({ leader: held }, 'lease of the ledger changed');
         },
       }),
     cleanup: new Schedule({

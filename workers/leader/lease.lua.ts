@@ -2,8 +2,9 @@ import { defineScript } from '@warmwind/shared/engine/script';
 import { z } from 'zod';
 
 /**
- * Takes a lease that nobody holds, or renews one's own.
- * KEYS: lease. ARGV: holder, time in ms. → the present holder.
+ * Takes a free lease, or renews the caller's own.
+ * KEYS: lease. ARGV: holder, time in ms.
+ * @returns the present holder
  */
 const holdLeaseScript = /* lua */ `
 local holder = redis.call('GET', KEYS[1])
@@ -12,7 +13,7 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return ARGV[1]
 `;
 
-/** Gives one's own lease up. KEYS: lease. ARGV: holder. → 1 when it was held. */
+/** Releases the caller's own lease. KEYS: lease. ARGV: holder. @returns 1 when it was held */
 const releaseLeaseScript = /* lua */ `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])

@@ -27,7 +27,7 @@ afterAll(async () => {
 const lease = (holder: string, reported: boolean[] = []) =>
   new Lease({ redis: connection, key, holder, ttlMs: 900, log, onChange: (held) => reported.push(held) });
 
-test('one process holds a name at a time; who waits for it gets it when it is given up', async () => {
+test('one process holds a name at a time, and a waiting one gets it on its release', async () => {
   const first = lease('one');
   const second = lease('two');
   first.start();
@@ -43,25 +43,25 @@ test('one process holds a name at a time; who waits for it gets it when it is gi
   expect(await redis.client.exists(key)).toBe(0);
 });
 
-test('a holder whose Redis stalls stops believing before anybody else can hold the name', async () => {
+test('a holder whose Redis stalls considers its lease lost once it has expired', async () => {
   const reported: boolean[] = [];
   const held = lease('one', reported);
   held.start();
   await waitFor('it to be held', () => held.held);
   redis.freeze();
-  await waitFor('it to be given up', () => !held.held);
-  await waitFor('the change to be told', () => reported.length >= 2);
+  await waitFor('it to be lost', () => !held.held);
+  await waitFor('the change to be reported', () => reported.length >= 2);
   expect(reported).toEqual([true, false]);
   redis.thaw();
   await held.release();
 });
 
-test('it is held again once Redis is back', async () => {
+test('a lease is held again once Redis has recovered', async () => {
   const held = lease('one');
   held.start();
   await waitFor('it to be held', () => held.held);
   await redis.kill();
-  await waitFor('it to be given up', () => !held.held);
+  await waitFor('it to be lost', () => !held.held);
   await redis.restart();
   await waitFor('it to be held again', () => held.held);
   await held.release();

@@ -5,22 +5,22 @@ import type { Redis } from 'ioredis';
 import { holdLease, releaseLease } from './lease.lua.ts';
 
 export type LeaseOptions = {
-  /** A prompt connection: a late renewal is worth nothing. */
+  /** A fail-fast connection: a late renewal is of no use. */
   redis: Redis;
   key: string;
-  /** Who holds it, unique to this process. */
+  /** The holder of the lease: an id unique to this process. */
   holder: string;
   ttlMs: number;
   log: Logger;
-  /** Told of every change; changes are told one after another. */
+  /** Receives every change, in order. */
   onChange?: (held: boolean) => void;
-  /** Done with every renewal. */
+  /** Runs after every renewal. */
   onRenewed?: () => Promise<unknown>;
 };
 
 /**
- * A name that one process holds at a time, as long as it renews it in Redis. Here it counts as lost as soon as it may
- * have expired there, whatever the network does.
+ * A name that one process holds at a time, as long as it renews it in Redis. The holder treats it as lost as
+ * soon as it may have expired there, whatever the network does.
  */
 export class Lease {
   readonly #o: LeaseOptions;
@@ -38,12 +38,12 @@ export class Lease {
     return performance.now() < this.#validUntil;
   }
 
-  /** Begins to ask for the lease, and to renew it once it is held. */
+  /** Requests the lease until it is held, and then renews it. */
   start(): void {
     this.#loop ??= this.#run();
   }
 
-  /** Stops renewing and gives the lease up, so that the next holder need not wait. Never rejects. */
+  /** Stops the renewals and releases the lease, so that the next holder need not wait. Never rejects. */
   async release(): Promise<void> {
     this.#stopped.abort();
     await this.#loop;

@@ -29,13 +29,13 @@ afterEach(async () => {
 
 const observe = (): Leader => {
   const redis = connectQueueing(fleet.queueRedis.url, 'test', log);
-  const prompt = connectFailFast(fleet.queueRedis.url, 'test', log);
+  const failFast = connectFailFast(fleet.queueRedis.url, 'test', log);
   const realtime = connectQueueing(fleet.realtime.url, 'test', log);
   const records = new Records(redis, new Publisher(realtime, log));
   const metrics = createMetrics(new Registry(), async () => {});
   const observer = new Observer({ redis, records, metrics, log });
   const leader = new Leader({
-    redis: prompt,
+    redis: failFast,
     key: keys.observerLease(),
     holder: newId(),
     ttlMs: 1500,
@@ -44,20 +44,20 @@ const observe = (): Leader => {
   });
   closing.push(async () => {
     await leader.close();
-    await Promise.all([redis, prompt, realtime].map((connection) => disconnect(connection)));
+    await Promise.all([redis, failFast, realtime].map((connection) => disconnect(connection)));
   });
   leader.start();
   return leader;
 };
 
-test('a job that nobody takes is told as queued, with the desktop it asks for', async () => {
+test('a job that no worker takes is published as queued, and its desktop as requested', async () => {
   observe();
   const job = await fleet.startDesktop();
   await waitForEvents(fleet, job, `job:${job.jobId}`, 'job.queued');
   await waitForEvents(fleet, job, `container:${job.containerId}`, 'container.requested');
 });
 
-test('a successor goes on where its predecessor stopped and says nothing twice', async () => {
+test('a successor continues where its predecessor stopped and publishes no job twice', async () => {
   const first = observe();
   const before = await fleet.startDesktop({}, 'u1');
   await waitForEvents(fleet, before, `job:${before.jobId}`, 'job.queued');
@@ -72,7 +72,7 @@ test('a successor goes on where its predecessor stopped and says nothing twice',
   expect(all.filter((type) => type === 'job.queued')).toHaveLength(3);
 });
 
-test('it goes on after a restart of Redis, also for the queue of a host that appears', async () => {
+test('the observer continues after a restart of Redis, and follows the queue of a new host', async () => {
   observe();
   const job = await fleet.startDesktop();
   await waitForEvents(fleet, job, `job:${job.jobId}`, 'job.queued');
@@ -87,7 +87,7 @@ test('it goes on after a restart of Redis, also for the queue of a host that app
   await waitForEvents(fleet, stop, `job:${stop.jobId}`, 'job.queued');
 });
 
-/** BullMQ is told that its jobs failed, and nobody else is. */
+/** Fails the jobs in BullMQ without an end in their records. */
 const failWithoutRecord = (reason: string) => {
   const connection = connectQueueing(fleet.queueRedis.url, 'test', log);
   const worker = new Worker(
@@ -116,7 +116,7 @@ test.each([
   },
 );
 
-test('a run whose workers all died ends failed, once, and so does its desktop', async () => {
+test('a run whose workers all died ends failed, once, and its desktop with it', async () => {
   observe();
   const job = await fleet.startDesktop();
   failWithoutRecord('job stalled more than allowable limit');

@@ -19,7 +19,7 @@ const BLOCK_MS = 5000;
 const BATCH = 200;
 
 export type ObserverOptions = {
-  /** A patient connection to the queue Redis. */
+  /** A queueing connection to the queue Redis. */
   redis: Redis;
   records: Records;
   metrics: Pick<Metrics, 'recordsSkipped'>;
@@ -29,10 +29,10 @@ export type ObserverOptions = {
 type QueueEvent = { event: 'added' | 'failed'; jobId: string };
 
 /**
- * Reads BullMQ's event streams and publishes what no other part can: that a job waits (the edge can't reach the realtime
- * Redis), and that a run ended whose workers died. It continues where its predecessor stopped; what it publishes twice is
- * stored once. It reads the streams itself: BullMQ's `QueueEvents` does not wait for its listeners, so a cursor could
- * pass what has not been published.
+ * Reads BullMQ's event streams and publishes events that no other part can: a job waits (the edge can't reach
+ * the realtime Redis), and a run has ended whose workers died. It continues where its predecessor stopped; an
+ * event that it publishes twice is stored once. It reads the streams directly: BullMQ's `QueueEvents` does
+ * not wait for its listeners, so a cursor could pass an unpublished event.
  */
 export class Observer {
   readonly #o: ObserverOptions;
@@ -41,7 +41,7 @@ export class Observer {
     this.#o = options;
   }
 
-  /** Follows every queue, those of new hosts as they appear, until `signal` is aborted. */
+  /** Follows every queue, including those of new hosts, until `signal` is aborted. */
   async watch(signal: AbortSignal): Promise<void> {
     const followed = new Map<string, { stop: AbortController; done: Promise<void> }>();
     while (!signal.aborted) {
@@ -86,8 +86,9 @@ export class Observer {
         if (!signal.aborted) await redis.hset(keys.observerCursor(), queue, last);
       } catch (error) {
         if (signal.aborted) break;
-        // The ledger tells of itself when it is away.
-        if (!(error instanceof LedgerUnavailableError)) log.warn({ queue, err: error }, 'observer');
+        // The ledger reports its own outage.
+        if (!(error instanceof LedgerUnavailableError))
+          log.warn({ queue, err: error }, 'queue events not read: retried');
         await sleep(1000, undefined, { signal }).catch(() => undefined);
       }
     }
@@ -112,13 +113,16 @@ export class Observer {
   }
 
   /**
-   * BullMQ gave the run up and its record does not know: its workers all died under it, or a Redis that was killed forgot
-   * what the worker had said there and not what it then told BullMQ.
+   * Ends a run that BullMQ failed and its record holds open. All of its workers died, or a killed Redis lost
+   * the end in the record but kept the later one in BullMQ.
    */
   async #lostRun(data: JobData, reason: JobError | undefined): Promise<void> {
     const { records, log } = this.#o;
     const error = reason ?? failure('worker_lost');
-    log.error({ jobId: data.jobId, requestId: data.requestId, userId: data.userId }, 'job lost its workers');
+    log.error(
+      { jobId: data.jobId, requestId: data.requestId, userId: data.userId },
+      'job failed in BullMQ without an end in its record: ended',
+    );
     for (const container of createsContainers(data.kind) ? containersOf(data) : []) {
       const record = await records.desktops.get(container);
       if (record?.state === 'requested' || record?.state === 'starting') {
@@ -129,7 +133,7 @@ export class Observer {
   }
 }
 
-/** BullMQ's flat field list → what is of interest in it. */
+/** Parses BullMQ's flat field list. @returns `undefined` for events that are not followed */
 function readEvent(fields: string[]): QueueEvent | undefined {
   let event = '';
   let jobId = '';

@@ -59,7 +59,7 @@ const left = async (table: (typeof tables)[number]) => {
   return Object.fromEntries(rows.map(({ name, count }) => [name, count]));
 };
 
-test('what ended long ago goes with its history; what is open or young, and what was used, stays', async () => {
+test('rows that ended long ago are deleted with their history; open and young ones, and the usage, stay', async () => {
   const pruned: Record<string, number> = {};
   const onPruned = (what: string, rows: number) => {
     pruned[what] = (pruned[what] ?? 0) + rows;
@@ -76,7 +76,7 @@ test('what ended long ago goes with its history; what is open or young, and what
   expect(await postgres.sql`select 1 from usage_days`).toHaveLength(1);
 });
 
-test('who writes does not wait for it, and it does not wait for who writes', async () => {
+test('retention and writers do not wait for each other', async () => {
   const { sql } = postgres;
   await sql.begin(async (tx) => {
     await tx`select 1 from jobs where id in ('old1', 'new1') for update`;
@@ -104,7 +104,7 @@ test('who writes does not wait for it, and it does not wait for who writes', asy
   expect(await left('jobs')).toEqual({ j: 1, new: 131, open: 230 });
 });
 
-test('submissions go on while it works, and two of it at once delete everything once', async () => {
+test('submissions continue during retention, and two at once delete each row once', async () => {
   let stop = false;
   let written = 0;
   const writing = (async () => {
@@ -133,7 +133,7 @@ test('submissions go on while it works, and two of it at once delete everything 
   expect(await postgres.sql`select 1 from jobs where user_id = 'bob'`).toHaveLength(written);
 });
 
-test('it ends when it is told to', async () => {
+test('retention ends when its signal is aborted', async () => {
   const stopped = new AbortController();
   let batches = 0;
   const onPruned = () => {

@@ -11,23 +11,26 @@ import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/engine/records';
 
 const DAY_MS = 86_400_000;
 const BATCH = 1000;
-/** Between two batches others come first, ms. */
+/** The pause between two batches, ms, for other statements. */
 const PAUSE_MS = 200;
-/** A key is remembered this much longer than promised, so that who just read it as known still finds it. */
+/** A key stays this much longer than promised, ms, so that a caller that has just read it still finds it. */
 const KEY_GRACE_MS = 3_600_000;
 
 type Pruned = 'jobs' | 'containers' | 'volumes' | 'idempotency_keys';
 
 export type RetentionOptions = {
   ledger: Ledger;
-  /** How long after its end a job or desktop is known. */
+  /** The days for which an ended job or desktop stays in the ledger. */
   days: number;
   onPruned?: (what: Pruned, rows: number) => void;
-  /** Rows deleted in one go. */
+  /** Rows per statement. */
   batch?: number;
 };
 
-/** Forgets what is over for long, a little at a time. Rejects when the ledger is away: go on another time. */
+/**
+ * Deletes old rows of the ledger in small batches.
+ * @throws LedgerUnavailableError; a later call continues
+ */
 export async function prune(
   { ledger, days, onPruned, batch = BATCH }: RetentionOptions,
   signal: AbortSignal,

@@ -6,18 +6,20 @@ import { loop } from '../loop.ts';
 import type { LeaderTask } from './leader.ts';
 
 const QUEUE = 'cleanup';
-/** How often the schedule is written again, ms: a Redis that has lost its data has lost it too. */
+/** The interval at which the schedule is written again, ms: Redis may have lost it. */
 const SCHEDULE_EVERY_MS = 5000;
 
 export type ScheduleOptions = {
-  /** A patient connection to the queue Redis. */
+  /** A queueing connection to the queue Redis. */
   redis: Redis;
   queue: (name: string) => Queue;
   task: LeaderTask;
   log: Logger;
 };
 
-/** A task of the fleet as a repeated job of the queue `cleanup`: each time any one worker runs it. */
+/**
+ * Runs a task of the fleet as a repeated job of the queue `cleanup`. One worker of the fleet takes each run.
+ */
 export class Schedule {
   readonly #o: ScheduleOptions;
   readonly #stopped = new AbortController();
@@ -47,7 +49,7 @@ export class Schedule {
     });
   }
 
-  /** Resolves when the task does not run here any more. */
+  /** Resolves when the task no longer runs here. */
   async close(): Promise<void> {
     this.#stopped.abort();
     await Promise.all([this.#worker?.close(), this.#running]);

@@ -27,7 +27,10 @@ export type TaskContext = {
   log: Logger;
 };
 
-/** The tasks by who runs them: the holders of two leases, and whichever worker takes the job from `cleanup`. */
+/**
+ * The tasks by the process that runs them: the holders of two leases, and the worker that takes the job from
+ * `cleanup`.
+ */
 export type FleetTasks = {
   /** Under `keys.observerLease()`. */
   observer: LeaderTask[];
@@ -38,8 +41,9 @@ export type FleetTasks = {
 };
 
 /**
- * Every task that one process does for the whole fleet, with its period. Should two processes run one for a moment,
- * nothing happens twice. Tasks of a host are its own: its lease (`hosts/`) and its sweep (`containers/sweep.ts`).
+ * Returns every task that one process runs for the complete fleet, with its period. Two processes may briefly
+ * run the same task without repeating an effect. Each host runs its own tasks: its lease (`hosts/`) and sweep
+ * (`containers/sweep.ts`).
  */
 export function fleetTasks(context: TaskContext): FleetTasks {
   const { config, stores, presence, followUp, metrics, log } = context;

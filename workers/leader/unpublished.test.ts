@@ -25,7 +25,7 @@ afterEach(async () => {
   await line.stop();
 });
 
-/** What a process of its own has: `die` takes what it kept in memory with it. */
+/** The records and connection of a separate process; `die` drops its buffered events. */
 function process() {
   const events = connectQueueing(line.realtime.url, 'test', log);
   const publisher = new Publisher(events, log, () => {}, WAIT_MS);
@@ -57,7 +57,7 @@ const ends = async ({ userId }: Submitted, room: string) => {
 };
 const noted = () => line.redis.zcard(keys.unpublishedEnds());
 
-test('an end that a retry and a cancellation overtook reaches its room with the end of the later run', async () => {
+test('an unpublished end of an earlier run reaches its room with the end of a later run', async () => {
   const first = process();
   const job = await line.infer();
   const claim = await first.records.jobs.claim(job.data, 0);
@@ -78,7 +78,7 @@ test('an end that a retry and a cancellation overtook reaches its room with the 
   expect((await ends(job, room)).toSorted()).toEqual(['job.cancelled 2', 'job.failed 1']);
 });
 
-test('an end that nobody looks at again reaches its room, though its process is gone', async () => {
+test('an unpublished end of a job reaches its room although its process is gone', async () => {
   const first = process();
   const job = await line.infer();
   await first.records.jobs.claim(job.data, 0);
@@ -92,7 +92,7 @@ test('an end that nobody looks at again reaches its room, though its process is 
   await waitFor('no note to be left', async () => (await noted()) === 0);
 });
 
-test('the end of a desktop reaches its room, though its process is gone', async () => {
+test('an unpublished end of a desktop reaches its room although its process is gone', async () => {
   const first = process();
   const job = await line.startDesktop({}, undefined, false);
   await line.realtime.kill();
@@ -106,7 +106,7 @@ test('the end of a desktop reaches its room, though its process is gone', async 
   await waitFor('no note to be left', async () => (await noted()) === 0);
 });
 
-test('the end of a desktop is noted before it is recorded, and no longer once its room has it', async () => {
+test('the end of a desktop is noted before it is published', async () => {
   const { records, die } = process();
   closing.push(die);
   const job = await line.startDesktop({}, undefined, false);
@@ -118,7 +118,7 @@ test('the end of a desktop is noted before it is recorded, and no longer once it
   expect(await change).toBe('ok');
 });
 
-test('a note of a record that can not be read keeps no other end from its room', async () => {
+test('an unreadable record does not block the ends of others', async () => {
   const first = process();
   const job = await line.infer();
   await first.records.jobs.claim(job.data, 0);

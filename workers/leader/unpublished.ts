@@ -3,24 +3,25 @@ import type { Noted } from '@warmwind/shared/engine/node/unpublished';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { each } from '../each.ts';
 
-/** A process that keeps the event sends what came before it first, and has this long to do so, ms. */
+/** The time that a process has to publish a buffered event and those before it, ms. */
 const AFTER_MS = 5000;
-/** How many ends are published in one go; the oldest first. */
+/** How many ends one call publishes, the oldest first. */
 const MAX = 1000;
 const AT_ONCE = 8;
-/** How long a container is waited for that was about to end and has not, ms. */
+/** The life of a note about a container that has not ended after all, ms. */
 const OPEN_FOR_MS = 60_000;
 
 export type UnpublishedOptions = {
   records: Records;
   log: Logger;
-  /** ms; how old a note must be */
+  /** The least age of a note, ms. */
   afterMs?: number;
 };
 
 /**
- * Publishes the ends that were recorded and whose rooms may lack them: their event was kept by a process that is gone, or
- * given up while the realtime Redis was away. An end that can't be published now is left for the next call.
+ * Publishes recorded ends that may be missing in their rooms: the process that buffered the event is gone, or
+ * dropped it while the realtime Redis was unavailable. An end that can't be published now is left for the
+ * next call.
  */
 export async function publishUnpublished(
   { records, log, afterMs = AFTER_MS }: UnpublishedOptions,
@@ -42,7 +43,7 @@ export async function publishUnpublished(
     try {
       if (await publish(note)) await unpublished.remove(note);
     } catch (error) {
-      log.warn({ kind: note.kind, id: note.id, err: error }, 'end not published yet');
+      log.warn({ kind: note.kind, id: note.id, err: error }, 'end not published: retried');
     }
   });
 }

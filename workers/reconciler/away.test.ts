@@ -31,7 +31,7 @@ const ledgerIs = (worker: Worker, status: string) =>
   });
 
 test.each(['gone', 'silent'])(
-  'PostgreSQL is %s: what runs goes on and ends, starts wait, and all of it is in the ledger afterwards',
+  'while PostgreSQL is %s desktops run and stop, starts wait, and the ledger has all of it afterwards',
   async (how) => {
     const worker = await fleet.worker('a');
     const [kept, stopped] = [await fleet.startDesktop(), await fleet.startDesktop()];
@@ -68,7 +68,7 @@ test.each(['gone', 'silent'])(
   60_000,
 );
 
-test('while it waits for PostgreSQL a start is tried once, not again and again', async () => {
+test('a start that waits for PostgreSQL publishes one job.active, however often it is delivered', async () => {
   await fleet.worker('a');
   await reached(fleet, await fleet.startDesktop(), 'completed');
   await fleet.postgres.kill();
@@ -86,12 +86,12 @@ test('while it waits for PostgreSQL a start is tried once, not again and again',
   await reached(fleet, first, 'completed');
 });
 
-test('who keeps the ledger dies: another goes on, nothing is lost and nothing counts twice', async () => {
+test('a successor of a killed ledger leader loses no row and counts no usage twice', async () => {
   const first = fleet.process('a');
   const starts = [await fleet.startDesktop({}, 'ada')];
   await reached(fleet, starts[0] as Submitted, 'completed');
   const leader = () => fleet.queueRedis.client.get('ww:{ledger}:lease');
-  const before = await waitFor('somebody to keep the ledger', leader);
+  const before = await waitFor('a leader of the ledger', leader);
   await fleet.worker('b');
   for (let i = 0; i < 4; i++) starts.push(await fleet.startDesktop({}, 'ada'));
   await waitFor('work', async () => (await fleet.job(starts[2] as Submitted))?.state !== 'queued');

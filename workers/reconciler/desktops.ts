@@ -12,8 +12,9 @@ import type { ReconcileContext } from './reconcile.ts';
 const AT_ONCE = 8;
 
 /**
- * Desktops that the ledger holds open: one that Redis has forgotten, or knows under an older placement, comes back; one
- * that has ended is closed. And those that hosts hold although the ledger knows their end.
+ * Reconciles the open desktops of the ledger. Restores records that Redis lost or holds under an older
+ * placement, and closes desktops that have ended. Also closes desktops that hosts hold although they have
+ * ended in the ledger.
  */
 export async function reconcileDesktops(context: ReconcileContext): Promise<void> {
   const { records, skip, count } = context;
@@ -25,7 +26,7 @@ export async function reconcileDesktops(context: ReconcileContext): Promise<void
       if (!record || record.fence < row.fence) {
         if (await records.desktops.restore(row)) count('restored');
       } else if (record.state === 'starting' && row.state === 'running' && record.fence === row.fence) {
-        if (await isRunningByRecord(context, row)) count('restored');
+        if (await restoreRunning(context, row)) count('restored');
       }
     };
     await each(compared, AT_ONCE, restore, skip);
@@ -36,8 +37,11 @@ export async function reconcileDesktops(context: ReconcileContext): Promise<void
   await closeEnded(context);
 }
 
-/** A Redis that lost its last seconds does not know that the start was done. */
-async function isRunningByRecord({ records }: ReconcileContext, row: ContainerRow): Promise<boolean> {
+/**
+ * Records in Redis that a start has completed. Redis may have lost its last seconds.
+ * @returns whether it changed
+ */
+async function restoreRunning({ records }: ReconcileContext, row: ContainerRow): Promise<boolean> {
   const { userId, id: containerId, fence, width, height, startedAt, expiresAt } = row;
   if (!startedAt || !expiresAt) return false;
   const times = { startedAt: startedAt.getTime(), expiresAt: expiresAt.getTime() };
@@ -46,8 +50,9 @@ async function isRunningByRecord({ records }: ReconcileContext, row: ContainerRo
 }
 
 /**
- * A start or stop that is done by the ledger, and a desktop that does not know so: the desktop's own change was lost between
- * the two. And one on its way out that no host holds and no stop is after: its start was cancelled, and the follow-up lost.
+ * Completes desktops whose start or stop has completed in the ledger: the change of the desktop itself was
+ * lost. Also stops a stopping desktop without a host and an open stop: its start was cancelled and the
+ * follow-up lost.
  */
 async function followJobs(
   { ledger, records, skip, count }: ReconcileContext,
@@ -72,7 +77,7 @@ async function followJobs(
   await each(rows, AT_ONCE, follow, skip);
 }
 
-/** What a host holds although the ledger knows that it ended: Redis has forgotten the end. */
+/** Closes desktops that a host holds although they have ended in the ledger: Redis lost the end. */
 async function closeEnded(context: ReconcileContext): Promise<void> {
   const { redis, ledger, records, signal } = context;
   for (const host of await redis.zrange(keys.hosts(), '0', '-1')) {
@@ -85,7 +90,7 @@ async function closeEnded(context: ReconcileContext): Promise<void> {
   }
 }
 
-/** Tells Redis of an end that the ledger knows. */
+/** Records in Redis an end that the ledger holds. */
 export async function closeDesktop({ records, count }: ReconcileContext, row: ContainerRow): Promise<void> {
   const { userId, id: containerId, state: to, error, endReason } = row;
   const record = await records.desktops.get({ userId, containerId });

@@ -14,8 +14,8 @@ import type { ReconcileContext } from './reconcile.ts';
 const AT_ONCE = 8;
 
 /**
- * What waits or runs in the queues: a job that the ledger does not know is recorded, a run that has ended by the ledger
- * is closed and leaves its queue.
+ * Reconciles the waiting and active runs of the queues. Records jobs that the ledger lacks. Closes runs that
+ * have ended in the ledger and removes them from their queue.
  */
 export async function reconcileEntries(context: ReconcileContext): Promise<void> {
   for (const queue of await queueNames(context.redis)) {
@@ -40,7 +40,7 @@ export async function reconcileEntries(context: ReconcileContext): Promise<void>
 
 type Run = { id: string; data: JobData };
 
-/** `undefined`: too young, or not ours to judge. */
+/** Returns `undefined` for an entry that is too young or unreadable. */
 function runOf({ id, timestamp, data: text }: Entry, until: number): Run | undefined {
   const data = timestamp < until ? readJobData(text) : undefined;
   return data && { id, data };
@@ -58,7 +58,7 @@ async function recordUnknown(context: ReconcileContext, unknown: JobData[]): Pro
     unknown.map(({ userId, containerId }) => ({ key: keys.container(userId, containerId), userId })),
     containerRow,
   );
-  // Without a record it was withdrawn.
+  // An entry without a record was withdrawn.
   const known = jobs.flatMap((job, i) => (job ? { job, container: desktops[i] } : []));
   await recordNewer(context, {
     jobs: known.map(({ job }) => job),
@@ -76,12 +76,13 @@ async function close(
   const end = endOf(row);
   if (!end) return;
   if ((await records.jobs.end(data, end)) === 'ok') count('closed');
-  // One that a worker holds can't be removed: that worker finds its run ended.
+  // An active entry can't be removed: its worker finds the run ended.
   await queue(name)
     .remove(id)
     .catch(() => undefined);
 }
 
+/** Returns the end in a row; `undefined` while its run is open. */
 export function endOf({ state, result, error }: JobRow): JobEnd | undefined {
   if (!isTerminal(state)) return undefined;
   if (state === 'completed') return { state, ...(result === null ? {} : { result }) };

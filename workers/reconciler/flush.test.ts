@@ -19,7 +19,7 @@ const known = (start: { userId: string; containerId: string }) =>
     const row = await fleet.ledger.run((db) => readContainer(db, start.userId, start.containerId));
     return row?.state === 'running';
   });
-/** A run whose end was in the ledger before has no record in Redis any more: the ledger tells. */
+/** A run that ended in the ledger before the wipe has no record in Redis: the ledger shows its end. */
 const ended = ({ userId, jobId }: { userId: string; jobId: string }) =>
   waitFor(
     'it to be completed',
@@ -35,7 +35,7 @@ const doubleEnds = () =>
     group by job_id, run having count(*) > 1`;
 
 test.each([3, 17])(
-  'Redis is wiped under a fleet at work (seed %i): desktops run on and are known again, what was queued runs, each once',
+  'after a wipe of Redis under load (seed %i) desktops are restored and queued starts run, each once',
   async (seed) => {
     const workers = [await fleet.worker('a', QUICK), await fleet.worker('b', QUICK)];
     const running = [await fleet.startDesktop(), await fleet.startDesktop()];
@@ -65,7 +65,7 @@ test.each([3, 17])(
       expect(types(room).filter((type) => type === 'container.started')).toHaveLength(1);
     }
 
-    // What runs periodically has come back, and new work is told of and done.
+    // The periodic tasks are restored, and new work runs and publishes its events.
     await waitFor('the schedule', () => fleet.queue('cleanup').getJobScheduler('lost-hosts'));
     const stop = await fleet.stopDesktop(running[0] as (typeof running)[0]);
     await reached(fleet, stop, 'completed');
@@ -75,7 +75,7 @@ test.each([3, 17])(
   90_000,
 );
 
-test('a host that dies while Redis is wiped is given up all the same', async () => {
+test('a host that dies during a wipe of Redis is still declared lost', async () => {
   const more = { ...QUICK, LOST_AFTER_MS: '4000' };
   const first = fleet.process('a', more);
   const start = await fleet.startDesktop();

@@ -8,7 +8,9 @@ import { recordNewer } from './newer.ts';
 import { allRecords, answers, answersApart, readable, scan } from './pages.ts';
 import type { ReconcileContext } from './reconcile.ts';
 
-/** Records every job, desktop and idempotency key that Redis knows and the ledger does not, or knows less of. */
+/**
+ * Records every job, desktop and idempotency key that the ledger lacks or holds in an older state than Redis.
+ */
 export async function recordAll(context: ReconcileContext): Promise<void> {
   await recordKeys(context);
   for await (const found of allRecords(context, 'job')) {
@@ -21,7 +23,7 @@ export async function recordAll(context: ReconcileContext): Promise<void> {
   }
 }
 
-/** Records what idempotency keys were used for, as far as Redis remembers it and the ledger does not. */
+/** Records the idempotency keys that Redis holds and the ledger lacks. */
 async function recordKeys(context: ReconcileContext): Promise<void> {
   const { redis, ledger, count } = context;
   for await (const names of scan(context, userKeyPattern('idem'))) {
@@ -47,7 +49,7 @@ type Entry = { userId: string; keyHash: string; value: string | null | undefined
 
 const Used = z.object({ hash: z.string(), jobId: z.string(), containerId: z.string() }).partial();
 
-/** `undefined`: it is over, or of no submission. */
+/** Returns `undefined` for a key that has expired or belongs to no submission. */
 function usedKey({ userId, keyHash, value, leftMs }: Entry) {
   if (typeof value !== 'string' || leftMs <= 0) return undefined;
   const { hash: requestHash, jobId, containerId } = parseJson(Used, value);

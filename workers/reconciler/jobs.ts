@@ -13,8 +13,8 @@ import type { ReconcileContext } from './reconcile.ts';
 const AT_ONCE = 8;
 
 /**
- * Jobs that the ledger holds open: one that Redis has forgotten comes back, one that has ended is closed, and one that
- * its queue does not hold is added again.
+ * Reconciles the open jobs of the ledger. Restores records that Redis lost, closes jobs that have ended, and
+ * adds runs again that are missing in their queue.
  */
 export async function reconcileJobs(context: ReconcileContext): Promise<void> {
   for await (const rows of openRows(context, openJobs)) {
@@ -32,7 +32,7 @@ export async function reconcileJobs(context: ReconcileContext): Promise<void> {
   }
 }
 
-/** A Redis that lost its last seconds has an older record. */
+/** Whether the record is missing or older than its row: Redis may have lost its last seconds. */
 const isBehind = (record: JobRow | undefined, row: JobRow): boolean =>
   !record || record.run < row.run || (record.run === row.run && record.fence < row.fence);
 
@@ -60,7 +60,10 @@ async function restore(
   await answers(pipeline.exec());
 }
 
-/** Adds those that their queue does not hold. One that it finished a moment ago is about to be told of: it is left alone. */
+/**
+ * Adds open runs that are missing in their queue. Leaves those that finished there just now: their end
+ * follows.
+ */
 async function addLost(context: ReconcileContext, open: JobRow[]): Promise<void> {
   const { redis, until, skip, count } = context;
   const found = await lookUp(
@@ -73,11 +76,11 @@ async function addLost(context: ReconcileContext, open: JobRow[]): Promise<void>
   });
   const add = async (job: JobRow) => {
     const { userId, id: jobId, run, kind, containerId, containerIds, requestId, queue } = job;
-    // Its end, or its move to another queue, comes before it leaves this one: read after that, the record tells.
+    // A run ends, or moves to another queue, before it leaves this one: a record that is read later shows it.
     const now = await redis.hmget(keys.job(userId, jobId), 'run', 'queue', 'finishedAt');
     if (now[0] !== `${run}` || now[1] !== queue || now[2]) return;
     const host = hostOfQueue(queue);
-    // Should nobody serve that host's queue any more, the check for lost hosts must see it.
+    // If no worker serves that host's queue any more, the check for lost hosts must find it.
     if (host) await redis.zadd(keys.hosts(), 'NX', Date.now(), host);
     const about = { containerId, ...(containerIds ? { containerIds } : {}) };
     const data = { version: JOB_DATA_VERSION, kind, userId, jobId, run, ...about, requestId };

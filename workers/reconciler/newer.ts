@@ -7,10 +7,10 @@ import { LedgerRefusalError } from '@warmwind/shared/engine/node/ledger';
 import { answersApart } from './pages.ts';
 import type { ReconcileContext } from './reconcile.ts';
 
-/** Records as rows. */
+/** Records of Redis in the form of ledger rows. */
 export type RecordRows = { jobs: JobRow[]; containers: ContainerRow[] };
 
-/** Does the record say more of the job than its row? */
+/** Whether the record of a job is newer than its row. */
 export function isNewerJob(record: JobRow, row: JobRow | undefined): boolean {
   if (!row || record.run !== row.run) return !row || record.run > row.run;
   if (row.finishedAt) return false;
@@ -18,7 +18,7 @@ export function isNewerJob(record: JobRow, row: JobRow | undefined): boolean {
   return record.fence > row.fence || (record.fence === row.fence && record.state !== row.state);
 }
 
-/** What a desktop's states follow each other by, under one placement. */
+/** The order of a desktop's states under one placement. */
 const RANK: Record<ContainerState, number> = {
   starting: 0,
   requested: 1,
@@ -30,7 +30,7 @@ const RANK: Record<ContainerState, number> = {
   lost: 3,
 };
 
-/** Does the record say more of the desktop than its row? */
+/** Whether the record of a desktop is newer than its row. */
 export function isNewerContainer(record: ContainerRow, row: ContainerRow | undefined): boolean {
   if (!row) return true;
   if (row.endedAt || record.fence !== row.fence) return !row.endedAt && record.fence > row.fence;
@@ -38,8 +38,8 @@ export function isNewerContainer(record: ContainerRow, row: ContainerRow | undef
 }
 
 /**
- * Records what the ledger should have learned by changes and did not. A row whose user's changes still wait is left to the
- * drain, which brings all of its history.
+ * Records states whose changes never reached the ledger. A row whose user's changes still wait is left to the
+ * drain, which records its complete history.
  */
 export async function recordNewer(context: ReconcileContext, records: RecordRows): Promise<void> {
   const { redis, ledger } = context;
@@ -49,9 +49,9 @@ export async function recordNewer(context: ReconcileContext, records: RecordRows
   for (const user of users) lengths.xlen(keys.changes(user));
   const waiting = await answersApart<number>(context, users.map(keys.changes), lengths.exec());
   const undrained = new Set(users.filter((_, i) => (waiting[i] ?? 0) > 0));
-  // The mark that sends the drain to them may be what was lost.
+  // The entry that directs the drain to them may be lost.
   for (const user of undrained) await redis.zincrby(keys.changedUsers(), 1, user);
-  // A change leaves Redis after the ledger has it: only now the rows tell whether it is lost.
+  // A change leaves Redis after the ledger has it: only rows that are read now show whether it is lost.
   const jobs = byId(await ledger.run((db) => jobsById(db, idsOf(records.jobs))));
   const containers = byId(await ledger.run((db) => containersById(db, idsOf(records.containers))));
   await record(context, {
@@ -87,10 +87,10 @@ async function record(context: ReconcileContext, { jobs, containers }: RecordRow
   } catch (error) {
     if (!(error instanceof LedgerRefusalError)) throw error;
     if (jobs.length + containers.length === 1) {
-      log.error({ err: error, id: jobs[0]?.id ?? containers[0]?.id }, 'the ledger refuses a record');
+      log.error({ err: error, id: jobs[0]?.id ?? containers[0]?.id }, 'the ledger refuses a record: skipped');
       return;
     }
-    // One of them is at fault: the others must not wait for it.
+    // One record is at fault: the others are recorded without it.
     for (const job of jobs) await record(context, { jobs: [job], containers: [] });
     for (const container of containers) await record(context, { jobs: [], containers: [container] });
     return;
@@ -99,6 +99,6 @@ async function record(context: ReconcileContext, { jobs, containers }: RecordRow
   for (const { endedAt } of containers) context.count(endedAt ? 'closed' : 'recorded');
 }
 
-/** The same each time the same state is found; a submission's own is the empty one. */
+/** The sequence of a found state: always the same for the same state, and empty for that of a submission. */
 const seqOf = ({ state, fence }: { state: string; fence: number }): string =>
   fence === 0 && (state === 'queued' || state === 'requested') ? '' : `found-${fence}-${state}`;

@@ -8,8 +8,8 @@ import { allRecords, readable } from './pages.ts';
 import type { ReconcileContext } from './reconcile.ts';
 
 /**
- * What Redis holds open and the ledger knows to have ended, wherever it is: a Redis that lost its last seconds has such
- * records, and nothing else leads to them.
+ * Closes all records that Redis holds open and that have ended in the ledger. A Redis that lost its last
+ * seconds has such records, and no index leads to them.
  */
 export async function closeStaleRecords(context: ReconcileContext): Promise<void> {
   const { ledger, records, skip, count } = context;

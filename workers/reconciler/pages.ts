@@ -4,13 +4,13 @@ import type { Fields } from '@warmwind/shared/engine/ledger/rows';
 import { isRecordFault } from '@warmwind/shared/engine/node/record-fault';
 import type { ReconcileContext } from './reconcile.ts';
 
-/** Rows, records or queue entries looked at in one go. */
+/** The number of rows, records or queue entries per page. */
 export const PAGE = 200;
 
 type Cursor = { createdAt: Date; id: string };
 type ReadOpen<R> = (db: Db, until: Date, after: Cursor | undefined, limit: number) => Promise<R[]>;
 
-/** All open rows that are old enough, the oldest first, a page at a time. */
+/** Yields all open rows that are old enough, the oldest first, a page at a time. */
 export async function* openRows<R extends Cursor>(
   { ledger, until, signal }: ReconcileContext,
   read: ReadOpen<R>,
@@ -24,7 +24,10 @@ export async function* openRows<R extends Cursor>(
   }
 }
 
-/** The keys that look like `pattern`, a page at a time. What comes or goes meanwhile may be missed, or seen twice. */
+/**
+ * Yields the keys that match `pattern`, a page at a time. A key that changes meanwhile may be missed or
+ * repeated.
+ */
 export async function* scan({ redis, signal }: ReconcileContext, pattern: string): AsyncGenerator<string[]> {
   let cursor = '0';
   do {
@@ -34,7 +37,7 @@ export async function* scan({ redis, signal }: ReconcileContext, pattern: string
   } while (cursor !== '0' && !signal.aborted);
 }
 
-/** Every record of a kind that Redis has, with its owner, a page at a time. */
+/** Yields every record of a kind in Redis, with its owner, a page at a time. */
 export async function* allRecords(
   context: ReconcileContext,
   kind: 'job' | 'container',
@@ -50,7 +53,7 @@ export async function* allRecords(
   }
 }
 
-/** What `make` makes of the records behind keys; `undefined` where there is none, or none that can be read. */
+/** Reads records and maps them with `make`; `undefined` for one that is missing or unreadable. */
 export async function readRows<R>(
   context: Pick<ReconcileContext, 'redis' | 'skip'>,
   records: { key: string; userId: string }[],
@@ -66,7 +69,7 @@ export async function readRows<R>(
   });
 }
 
-/** What `make` makes of each item; those that it throws for are left out. */
+/** Maps items with `make`; items for which it throws are skipped. */
 export function readable<T extends object, R>(
   { skip }: Pick<ReconcileContext, 'skip'>,
   items: T[],
@@ -82,7 +85,7 @@ export function readable<T extends object, R>(
   });
 }
 
-/** A pipeline's answers; rejects with the first that is an error. */
+/** Returns the answers of a pipeline. @throws the first answer that is an error */
 export async function answers<T>(reply: Promise<[Error | null, unknown][] | null>): Promise<T[]> {
   return ((await reply) ?? []).map(([error, answer]) => {
     if (error) throw error;
@@ -90,7 +93,10 @@ export async function answers<T>(reply: Promise<[Error | null, unknown][] | null
   });
 }
 
-/** A pipeline's answers, one a key; `undefined` for a key that can't be read. Rejects with any other error. */
+/**
+ * Returns the answers of a pipeline, one for each key; `undefined` for an unreadable key.
+ * @throws any other error
+ */
 export async function answersApart<T>(
   { skip }: Pick<ReconcileContext, 'skip'>,
   names: string[],

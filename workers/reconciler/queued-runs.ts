@@ -3,18 +3,22 @@ import { hostQueues, JOB_QUEUES } from '@warmwind/shared/engine/queues';
 import type { Redis } from 'ioredis';
 import { answers, PAGE } from './pages.ts';
 
-/** Where BullMQ keeps the runs of a queue that it has not finished: lists and sorted sets. */
+/** The lists and sorted sets in which BullMQ keeps the unfinished runs of a queue. */
 const LISTS = ['wait', 'paused', 'active'] as const;
 const SORTED_SETS = ['prioritized', 'delayed'] as const;
 
-/** What BullMQ knows of a run: nothing; that it waits or runs; or when it finished, ms. */
+/**
+ * The state of a run in BullMQ: `no` when absent, `held` while it waits or runs, or the time at which it
+ * finished, ms.
+ */
 export type QueuedRun = 'no' | 'held' | number;
 
-const place = (queue: string, name: string): string => `${keys.bullmqPrefix(queue)}:${queue}:${name}`;
+const keyIn = (queue: string, name: string): string => `${keys.bullmqPrefix(queue)}:${queue}:${name}`;
 
+/** Looks up runs in their queues. */
 export async function lookUp(redis: Redis, runs: { queue: string; id: string }[]): Promise<QueuedRun[]> {
   const pipeline = redis.pipeline();
-  for (const { queue, id } of runs) pipeline.hmget(place(queue, id), 'timestamp', 'finishedOn');
+  for (const { queue, id } of runs) pipeline.hmget(keyIn(queue, id), 'timestamp', 'finishedOn');
   const found = await answers<(string | null)[]>(pipeline.exec());
   return found.map(([timestamp, finishedOn]) => {
     if (!timestamp) return 'no';
@@ -22,21 +26,24 @@ export async function lookUp(redis: Redis, runs: { queue: string; id: string }[]
   });
 }
 
-/** The queues that there are. */
+/** Lists all queues: those of jobs, and those of the known hosts. */
 export async function queueNames(redis: Redis): Promise<string[]> {
   const hosts = await redis.zrange(keys.hosts(), '0', '-1');
   return [...JOB_QUEUES, ...hosts.flatMap(hostQueues)];
 }
 
-/** A run in its queue: BullMQ's id, when it was added in ms, and its data as text. */
+/** A run in its queue: BullMQ's id, the time of its addition in ms, and its data as text. */
 export type Entry = { id: string; timestamp: number; data: string };
 
-/** What waits or runs in a queue, a page at a time. What moves meanwhile may be missed, or seen twice. */
+/**
+ * Yields the waiting and active runs of a queue, a page at a time. A run that moves meanwhile may be missed
+ * or repeated.
+ */
 export async function* entriesOf(redis: Redis, queue: string): AsyncGenerator<Entry[]> {
   for (const state of [...LISTS, ...SORTED_SETS]) {
     const list = (LISTS as readonly string[]).includes(state);
     for (let from = 0; ; from += PAGE) {
-      const [key, to] = [place(queue, state), from + PAGE - 1];
+      const [key, to] = [keyIn(queue, state), from + PAGE - 1];
       const ids = list ? await redis.lrange(key, from, to) : await redis.zrange(key, `${from}`, `${to}`);
       if (ids.length === 0) break;
       yield await readEntries(redis, queue, ids);
@@ -46,7 +53,7 @@ export async function* entriesOf(redis: Redis, queue: string): AsyncGenerator<En
 
 async function readEntries(redis: Redis, queue: string, ids: string[]): Promise<Entry[]> {
   const pipeline = redis.pipeline();
-  for (const id of ids) pipeline.hmget(place(queue, id), 'timestamp', 'data');
+  for (const id of ids) pipeline.hmget(keyIn(queue, id), 'timestamp', 'data');
   const found = await answers<(string | null)[]>(pipeline.exec());
   return found.flatMap(([timestamp, data], i) =>
     timestamp && data ? { id: ids[i] ?? '', timestamp: Number(timestamp), data } : [],

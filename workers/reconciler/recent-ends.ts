@@ -3,13 +3,13 @@ import { each } from '../each.ts';
 import { PAGE } from './pages.ts';
 import type { ReconcileContext } from './reconcile.ts';
 
-/** How far back a Redis that was killed or failed over may have forgotten what was to be told, ms. */
+/** The age up to which a killed or failed-over Redis may have lost unpublished ends, ms. */
 const FORGOTTEN_MS = 600_000;
 const AT_ONCE = 8;
 
 /**
- * What ended lately by the ledger is told (again): a Redis that lost its last seconds may have lost the webhook or alert of
- * a run with them. What it still knows to have been told is not sent twice.
+ * Publishes the recent ends of the ledger again: a Redis that lost its last seconds may have lost the webhook
+ * or alert of a run. An end that Redis holds as published is not sent twice.
  */
 export async function republishRecentEnds({
   ledger,

@@ -73,15 +73,15 @@ const desktopRowOf = ({ userId, containerId }: Submitted) =>
 const drained = async () => {
   while ((await drain.once()) > 0);
 };
-/** The change that would tell the ledger is lost. */
+/** Loses the changes that wait for the ledger. */
 const forgetChanges = ({ userId }: Submitted) => redis.del(keys.changes(userId), keys.changedUsers());
 
-/** A BullMQ worker that knows nothing of records. */
+/** A BullMQ worker that leaves the records alone. */
 const losingQueue = (work: () => Promise<unknown>) => {
   const options = { connection: redis, prefix: keys.bullmqPrefix('containers') };
   workers.push(new Worker('containers', work, options));
 };
-/** A desktop that host `a` has placed, and the ledger knows so. */
+/** A desktop that host `a` has placed, in Redis and in the ledger. */
 const placed = async () => {
   const start = await fleet.startDesktop();
   const placement = await records.desktops.assign(start, {
@@ -95,7 +95,7 @@ const placed = async () => {
 };
 const RUNNING = { to: 'running', startedAt: 1_000, expiresAt: 2_000, width: 8, height: 6 } as const;
 
-test('what agrees is left alone', async () => {
+test('consistent records, queues and ledger are left alone', async () => {
   const start = await placed();
   await records.desktops.change(start, { ...RUNNING, fence: start.fence });
   await fleet.startDesktop();
@@ -104,10 +104,10 @@ test('what agrees is left alone', async () => {
   expect(await reconciler().reconcile({ full: true })).toEqual(NOTHING);
 });
 
-test('what ended lately is told again once Redis was another process, as it may have forgotten what was to be told', async () => {
+test('recent ends are published once more after a restart of Redis, which may have lost them', async () => {
   const updates: RunUpdate[] = [];
   const publisher = new Publisher(realtime, log);
-  const telling = new Records(redis, publisher, fleet.ledger, async (one) => void updates.push(one));
+  const publishing = new Records(redis, publisher, fleet.ledger, async (one) => void updates.push(one));
   const start = await fleet.startDesktop();
   await redis.hset(keys.job(start.userId, start.jobId), 'webhookUrl', 'http://hooks.test/');
   await fleet.postgres.sql`update jobs set webhook_url = 'http://hooks.test/'`;
@@ -115,11 +115,11 @@ test('what ended lately is told again once Redis was another process, as it may 
   if (claim.verdict !== 'ok') throw new Error('not claimed');
   await records.jobs.end(start.data, { state: 'cancelled' }, claim.fence, 0);
   await drained();
-  const ours = reconciler({ records: telling });
+  const ours = reconciler({ records: publishing });
   await ours.reconcile();
   const row = await rowOf(start);
   const ref = { userId: start.userId, jobId: start.jobId, run: 1 };
-  // Its entry in the queue, which has ended, was told of before.
+  // Its entry in the queue, which has ended, was published before.
   const before = updates.length;
   expect(updates.slice(-2)).toMatchObject([
     { ref, webhook: true, at: row?.startedAt?.getTime(), attemptsMade: 0, end: undefined },
@@ -206,7 +206,7 @@ describe('a job that the ledger holds open', () => {
     release();
   });
 
-  test('comes back under the fence that the ledger knows', async () => {
+  test('is restored under the fence of the ledger', async () => {
     const start = await fleet.startDesktop();
     const before = await jobRecord(start);
     await records.jobs.claim(start.data, 0);
@@ -216,7 +216,7 @@ describe('a job that the ledger holds open', () => {
     expect(await jobRecord(start)).toMatchObject({ state: 'active', fence: '1' });
   });
 
-  test('is closed when it has ended and nobody told the ledger, once, with its usage', async () => {
+  test('is closed once, with its usage, when the change of its end is lost', async () => {
     const start = await fleet.startDesktop();
     await records.jobs.end(start.data, {
       state: 'failed',
@@ -234,7 +234,7 @@ describe('a job that the ledger holds open', () => {
     expect(history.map(({ state }) => state)).toEqual(['queued', 'failed']);
   });
 
-  test('is left to the drain while its change still waits, and the drain is told', async () => {
+  test('is left to the drain while its change still waits, and the drain finds it', async () => {
     const start = await fleet.startDesktop();
     await records.jobs.end(start.data, { state: 'cancelled' });
     await redis.del(keys.changedUsers());
@@ -244,7 +244,7 @@ describe('a job that the ledger holds open', () => {
     expect(await rowOf(start)).toMatchObject({ state: 'cancelled' });
   });
 
-  test('of a host that nobody knows any more is seen by the check for lost hosts', async () => {
+  test('in the queue of a forgotten host puts that host on the list of the check for lost hosts', async () => {
     const start = await placed();
     const stop = await fleet.stopDesktop(start);
     expect(stop.queue).toBe('containers-a');
@@ -258,7 +258,7 @@ describe('a job that the ledger holds open', () => {
 });
 
 describe('an entry of a queue', () => {
-  test('that the ledger does not know is recorded, its desktop too', async () => {
+  test('that the ledger lacks is recorded together with its desktop', async () => {
     const start = await fleet.startDesktop({ env: { A: '1' } }, 'ada', false);
     expect(await reconciler({ afterMs: 60_000 }).reconcile()).toEqual(NOTHING);
     expect(await reconcile()).toEqual({ ...NOTHING, recorded: 2 });
@@ -268,7 +268,7 @@ describe('an entry of a queue', () => {
     expect(await reconcile()).toEqual(NOTHING);
   });
 
-  test('whose run has ended by the ledger is closed and removed, and its end told', async () => {
+  test('whose run has ended in the ledger is closed and removed, and its end published', async () => {
     const start = await fleet.startDesktop();
     const before = await jobRecord(start);
     const error = { code: 'x', message: 'm', retryable: false };
@@ -285,7 +285,7 @@ describe('an entry of a queue', () => {
     expect(await reconcile()).toMatchObject({ closed: 0, reenqueued: 0 });
   });
 
-  test('that nobody can read is left alone', async () => {
+  test('that can not be read is left alone', async () => {
     await fleet.queue('containers').add('container.start', { version: 99 });
     await fleet.queue('containers').add('container.start', { version: 1, jobId: '../..' });
     expect(await reconcile()).toEqual(NOTHING);
@@ -294,7 +294,7 @@ describe('an entry of a queue', () => {
 });
 
 describe('a desktop', () => {
-  test('that Redis has lost comes back, on its host', async () => {
+  test('that Redis has lost is restored on its host', async () => {
     const start = await placed();
     await records.desktops.change(start, { ...RUNNING, fence: start.fence });
     await drained();
@@ -308,7 +308,7 @@ describe('a desktop', () => {
     expect(await redis.zrange(keys.hosts(), '0', '-1')).toEqual(['a']);
   });
 
-  test('that Redis knows under an older placement comes back under the later one', async () => {
+  test('that Redis holds under an older placement is restored under the later one', async () => {
     const start = await fleet.startDesktop();
     const row = containerRow(start.userId, await desktopRecord(start));
     const later = { ...row, state: 'starting' as const, host: 'b', boot: 'x', fence: 2 };
@@ -317,7 +317,7 @@ describe('a desktop', () => {
     expect(await desktopRecord(start)).toMatchObject({ state: 'starting', host: 'b', boot: 'x', fence: '2' });
   });
 
-  test('whose start Redis has forgotten to be done runs', async () => {
+  test('whose running state Redis lost is recorded as running', async () => {
     const start = await placed();
     const before = await desktopRecord(start);
     await records.desktops.change(start, { ...RUNNING, fence: start.fence });
@@ -333,7 +333,7 @@ describe('a desktop', () => {
     });
   });
 
-  test('of a cancelled start whose follow-up was lost has stopped', async () => {
+  test('of a cancelled start whose follow-up was lost is stopped', async () => {
     const start = await fleet.startDesktop();
     await fleet.cancel(start);
     await drained();
@@ -346,7 +346,7 @@ describe('a desktop', () => {
     expect(await reconcile()).toEqual(NOTHING);
   });
 
-  test('whose end the ledger has missed is closed there', async () => {
+  test('whose end the ledger lacks is closed there', async () => {
     const start = await placed();
     await records.desktops.change(start, { to: 'lost', fence: start.fence });
     await forgetChanges(start);
@@ -355,7 +355,7 @@ describe('a desktop', () => {
     expect(await reconcile()).toMatchObject({ closed: 0 });
   });
 
-  test('whose end Redis has forgotten is closed there, and the end told with its reason', async () => {
+  test('whose end Redis lost is closed there, and the end published with its reason', async () => {
     const start = await placed();
     const before = await desktopRecord(start);
     await records.desktops.change(start, { to: 'stopped', fence: start.fence, reason: 'idle' });
@@ -372,7 +372,7 @@ describe('a desktop', () => {
   });
 });
 
-test('two reconcilers at once add nothing twice and say nothing twice', async () => {
+test('two reconcilers at once add no run twice and record no change twice', async () => {
   const starts = await Promise.all(Array.from({ length: 40 }, () => fleet.startDesktop()));
   const ended = starts.slice(0, 10);
   for (const start of ended) await records.jobs.end(start.data, { state: 'cancelled' });
@@ -390,7 +390,7 @@ test('two reconcilers at once add nothing twice and say nothing twice', async ()
   ]);
 });
 
-test('more than fits in one page is all put right', async () => {
+test('all rows are reconciled when they exceed one page', async () => {
   await fleet.startDesktop();
   await redis.flushall();
   await fleet.postgres
@@ -400,7 +400,7 @@ test('more than fits in one page is all put right', async () => {
   expect(new Set(await waiting()).size).toBe(451);
 });
 
-test('a full pass records all that Redis knows in a ledger that came back from an old backup', async () => {
+test('a full pass records all of Redis in a ledger that was restored from an old backup', async () => {
   const start = await placed();
   await records.desktops.change(start, { ...RUNNING, fence: start.fence });
   const ended = await fleet.startDesktop({}, `user:${newId()}`);
@@ -418,7 +418,7 @@ test('a full pass records all that Redis knows in a ledger that came back from a
   expect(await reconciler().reconcile({ full: true })).toEqual(NOTHING);
 });
 
-test('a full pass records what idempotency keys were used for, with the time they have left', async () => {
+test('a full pass records idempotency keys with their remaining time', async () => {
   const keyHash = 'ab'.repeat(32);
   const value = JSON.stringify({ hash: 'request', jobId: 'j1', containerId: 'c1' });
   await redis.set(keys.idempotency('ada', keyHash), value, 'PX', ENDED_RECORD_TTL_MS - 3_600_000);

@@ -12,8 +12,9 @@ import { closeStaleRecords } from './outdated.ts';
 import { republishRecentEnds } from './recent-ends.ts';
 
 /**
- * What was put right: a run that its queue had lost was added again, a record that Redis had lost came back, an end that
- * one side had missed was told to it, something the ledger did not know was recorded.
+ * The kinds of corrections. `reenqueued`: a run that was missing in its queue was added. `restored`: a record
+ * that Redis had lost was written. `closed`: an end that one side lacked was recorded there. `recorded`: the
+ * ledger received a record.
  */
 type Reconciled = 'reenqueued' | 'restored' | 'closed' | 'recorded';
 export type ReconciledCounts = Record<Reconciled, number>;
@@ -22,33 +23,35 @@ export type ReconcilerOptions = {
   /** The queue Redis. */
   redis: Redis;
   ledger: Ledger;
-  /** With the same ledger. */
+  /** The records, with the same ledger. */
   records: Records;
-  /** A queue by its name. */
+  /** Returns a queue by its name. */
   queue: (name: string) => Queue;
   log: Logger;
-  /** What is younger than this is still on its way and left alone, ms. */
+  /**
+   * The least age of a record that is reconciled, ms: the changes of a younger one may still be on their way.
+   */
   afterMs: number;
   onReconciled?: (what: Reconciled) => void;
-  /** Takes what can't be read: it is left alone and the pass goes on. */
+  /** Receives a record that can't be read. It is left alone and the pass continues. */
   skip: Skip;
 };
 
-/** One pass: what its parts share. */
+/** The state that the steps of one pass share. */
 export type ReconcileContext = Omit<ReconcilerOptions, 'onReconciled'> & {
-  /** What was created, or finished in its queue, after this is left alone, ms. */
+  /** Rows and runs that were created or finished after this are left alone, ms since 1970. */
   until: number;
   signal: AbortSignal;
   count: (what: Reconciled) => void;
 };
 
 /**
- * Makes queue, records and ledger agree: what was acknowledged is in its queue until it has ended, and every end is known
- * on both sides. Each step may be repeated or done by two processes at once.
+ * Reconciles queue, records and ledger. An acknowledged job is in its queue until it has ended, and both
+ * sides hold every end. Each step may be repeated, or run in two processes at once.
  */
 export class Reconciler {
   readonly #o: ReconcilerOptions;
-  /** The Redis process that was looked through for what it has forgotten. */
+  /** The `run_id` of the Redis process that was searched for lost state. */
   #seen: string | undefined;
 
   constructor(options: ReconcilerOptions) {
@@ -56,8 +59,10 @@ export class Reconciler {
   }
 
   /**
-   * One pass over all that is open; a record that can't be read is skipped. Rejects when Redis or the ledger does not answer: what was done stays done.
-   * @param full also records all that Redis knows, for a ledger that came back from an old backup
+   * Makes one pass over all open jobs and desktops. Skips records that can't be read.
+   * @param full also records all of Redis, for a ledger that was restored from an old backup
+   * @returns the number of corrections of each kind
+   * @throws when Redis or the ledger is unavailable; completed corrections remain
    */
   async reconcile({
     full = false,

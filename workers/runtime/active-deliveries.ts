@@ -4,7 +4,7 @@ import type { Cancelled } from '@warmwind/shared/engine/records';
 import type { Delivery } from './delivery.ts';
 import type { AbortReason } from './outcome.ts';
 
-/** The deliveries under way in one worker, and every reason from outside to abort them. */
+/** The active deliveries of one worker. Aborts them on cancellation, lost locks and shutdown. */
 export class ActiveDeliveries {
   readonly #deliveries = new Set<Delivery>();
 
@@ -12,29 +12,35 @@ export class ActiveDeliveries {
     return this.#deliveries.size;
   }
 
-  /** @returns removes the delivery */
+  /** @returns a function that removes the delivery */
   add(delivery: Delivery): () => void {
     this.#deliveries.add(delivery);
     return () => this.#deliveries.delete(delivery);
   }
 
-  /** Aborts a run that was cancelled, if it is under way here. */
+  /** Aborts a cancelled run if it is active here. */
   cancel({ userId, jobId, run }: Pick<Cancelled, 'userId' | 'jobId' | 'run'>): void {
     this.#abort('cancelled', ({ data }) => {
       return data?.jobId === jobId && data.run === run && data.userId === userId;
     });
   }
 
-  /** Aborts the jobs whose locks BullMQ lost: another worker has them, or will. */
-  loseLocks(bullJobIds: string[]): void {
-    this.#abort('lock-lost', ({ job }) => bullJobIds.includes(job.id ?? ''));
+  /**
+   * Aborts the jobs whose locks BullMQ lost: another worker has taken them or will.
+   * @param ids BullMQ's ids
+   */
+  abortUnlocked(ids: string[]): void {
+    this.#abort('lock-lost', ({ job }) => ids.includes(job.id ?? ''));
   }
 
   shutDown(): void {
     this.#abort('shutdown', () => true);
   }
 
-  /** Compares the claimed runs with their records: one that was cancelled, or that another worker claimed, is aborted. */
+  /**
+   * Compares the claimed runs with their records. Aborts those that were cancelled or that another worker
+   * claimed.
+   */
   async checkRecords(records: Records): Promise<void> {
     const claimed = [...this.#deliveries].flatMap(({ data, fence, abort }) =>
       data && fence !== undefined && !abort.signal.aborted ? [{ data, fence, abort }] : [],
@@ -54,7 +60,7 @@ export class ActiveDeliveries {
   }
 }
 
-/** Why a claimed run must stop, if it must. */
+/** The reason why a claimed run must stop; `undefined` when it may continue. */
 function abortReason(data: JobData, fence: number, now: RunStatus | undefined): AbortReason | undefined {
   if (!now) return undefined;
   if (now.run === data.run && now.state === 'cancelled') return 'cancelled';

@@ -18,27 +18,29 @@ export type WorkersOptions = {
   log: Logger;
 };
 
-/** The workers of a process: those of its host's containers run while its lease is held, the others always. */
+/**
+ * The workers of a process. Those of its host's containers run while its lease is held, the others always.
+ */
 export type Workers = { ofHost: JobWorker[]; ofAnyHost: JobWorker[]; all: JobWorker[] };
 
-/** A worker for every queue that this process serves. */
+/** Creates a worker for every queue that this process serves. */
 export function createWorkers({ config, stores, handlers, models, metrics, log }: WorkersOptions): Workers {
   const { queueRedis: redis, records, ledger, queue } = stores;
   const deps = { redis, records, ledger, metrics, log, queue };
   const { LOCK_MS: lockMs, STALLED_EVERY_MS: stalledEveryMs } = config;
   const serve = (
     {
-      handsBack = true,
+      requeuesAtShutdown = true,
       ...options
     }: Partial<JobWorkerOptions> & Pick<JobWorkerOptions, 'queue' | 'concurrency'>,
     served = handlers,
-  ) => new JobWorker(deps, { lockMs, stalledEveryMs, handsBack, ...options }, served);
+  ) => new JobWorker(deps, { lockMs, stalledEveryMs, requeuesAtShutdown, ...options }, served);
 
   const { limit: max, windowMs: duration } = config.INFERENCE_LIMIT;
   const limiter = { max, duration };
   const placements = serve({ queue: 'containers', concurrency: config.CONTAINERS_CONCURRENCY });
   const commands = hostQueues(config.WORKER_HOST).map((own) =>
-    serve({ queue: own, concurrency: config.COMMANDS_CONCURRENCY, handsBack: false }),
+    serve({ queue: own, concurrency: config.COMMANDS_CONCURRENCY, requeuesAtShutdown: false }),
   );
   const inference = serve({
     queue: 'ai-inference',

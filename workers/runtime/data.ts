@@ -16,10 +16,13 @@ const Data = z.object({
   requestId: z.string().max(200),
 });
 
-/** The same of a kind that this version may not know. */
+/** The same, of any kind and version. */
 const AnyData = Data.extend({ kind: z.string().max(64), version: z.number().int().min(1) });
 
-/** A BullMQ job's data; `newer` when a later version wrote it or knows its kind, `invalid` when no version can read it. */
+/**
+ * Parses the data of a BullMQ job.
+ * @returns `newer` when a later version wrote it or knows its kind, `invalid` when it is malformed
+ */
 export function parseJobData(value: unknown): JobData | 'newer' | 'invalid' {
   const parsed = Data.safeParse(value);
   if (parsed.success) return parsed.data;
@@ -28,13 +31,13 @@ export function parseJobData(value: unknown): JobData | 'newer' | 'invalid' {
   return newer || AnyData.safeParse(value).success ? 'newer' : 'invalid';
 }
 
-/** The data of a job whose kind need not be known; `undefined` when no version can read it. */
+/** Parses the data of a job of any kind. @returns `undefined` when it is malformed */
 export function readAnyJobData(value: unknown): JobData | undefined {
   const parsed = AnyData.safeParse(value);
   return parsed.success ? (parsed.data as JobData) : undefined;
 }
 
-/** The same of its text. */
+/** Parses the same from JSON text. */
 export function readJobData(text: string | null): JobData | undefined {
   try {
     return readAnyJobData(JSON.parse(text ?? 'null'));

@@ -28,9 +28,9 @@ const doomed = (): ChildProcess => {
   return child;
 };
 
-test('a job under which every worker dies ends failed after a few of them, is told once, and takes no more with it', async () => {
+test('a job that kills every worker fails after five to seven deaths, leaves its queue and publishes one job.failed', async () => {
   const job = await line.infer();
-  // As an orchestrator does: one that died is started again.
+  // As an orchestrator does: a dead worker is started again.
   let deaths = 0;
   const hire = () => {
     const child = doomed();

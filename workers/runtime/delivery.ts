@@ -12,32 +12,34 @@ import { parseJobData, readAnyJobData } from './data.ts';
 import { classify, failedReason, failure } from './failures.ts';
 import { type AbortReason, CancelledError, ForwardedError, RequeueError, reasonOf } from './outcome.ts';
 
-/** A handler that has been told to stop gets this long, ms; then its job is settled without it. */
+/** The time that an aborted handler has to stop, ms. After it the job is settled without the handler. */
 const ABORT_GRACE_MS = 20_000;
-/** How long a job of a later version waits for a worker that can read it, ms. */
+/** The delay of a job of a later version before the next delivery, ms. */
 const NEWER_VERSION_DELAY_MS = 5000;
-/** How long a job waits that needs the ledger while it is away, ms. */
+/** The delay of a job that needs the ledger while it is unavailable, ms. */
 const LEDGER_AWAY_DELAY_MS = 2000;
 
-/** What a handler is given: one delivery of a job. */
+/** One delivery of a job, as its handler receives it. */
 export type JobContext = {
   data: JobData;
-  /** When its run was queued, ms since 1970. */
+  /** The time at which its run was queued, ms since 1970. */
   queuedAt: number;
   /**
-   * Aborted when the run is cancelled, at the attempt's time-out, at shutdown and when the job may run elsewhere; its
-   * reason is `AbortReason`.
+   * Aborted at a cancellation, the attempt's time-out, a shutdown and a lost lock. Its reason is an
+   * `AbortReason`.
    */
   signal: AbortSignal;
   log: Logger;
-  /** Would another attempt (or a peer) follow if this error ended the delivery? */
+  /** Whether another delivery would follow if this error ended the present one. */
   willRetry: (error: unknown) => boolean;
   progress: (percent: number, message?: string) => Promise<void>;
-  /** A piece of what the job puts out, as watchers read it while it runs. */
+  /** Publishes a piece of the job's output while it runs. */
   output: (text: string) => Promise<void>;
 };
 
-/** Does the work of one kind. Its return value (small JSON) is the job's result; errors are told by `errors.ts`. */
+/**
+ * Runs jobs of one kind. Returns the result (small JSON); a thrown error becomes a failure of `failures.ts`.
+ */
 export type Handler<Result = unknown> = (job: JobContext) => Promise<Result>;
 
 export type RuntimeDeps = {
@@ -47,7 +49,7 @@ export type RuntimeDeps = {
   log: Logger;
 };
 
-/** One delivery under way. `data` is there once it was read, `fence` once the run was claimed. */
+/** One active delivery. `data` is set once it was parsed, `fence` once the run was claimed. */
 export type Delivery = {
   job: Job;
   token: string;
@@ -56,15 +58,21 @@ export type Delivery = {
   fence?: number;
 };
 
-/** What one delivery does: claims, runs, settles. A run reaches one terminal state whatever is delivered twice. */
+/**
+ * Makes deliveries: claims, runs and settles each. A run that is delivered twice still reaches one terminal
+ * state.
+ */
 export class Runtime {
   readonly #deps: RuntimeDeps;
   readonly #handlers: Record<JobKind, Handler>;
   readonly #timeouts: { usualMs: number; longestMs: number };
-  /** A job had to wait for the ledger: the next start asks whether it is back before it claims. */
+  /** Set when a job had to wait for the ledger. The next start then checks the ledger before it claims. */
   #ledgerAway = false;
 
-  /** @param timeouts of an attempt: `usualMs` where its job says nothing else, `longestMs` whatever its job says */
+  /**
+   * @param timeouts of an attempt: `usualMs` for a job without one of its own, `longestMs` as the bound of
+   * all
+   */
   constructor(
     deps: RuntimeDeps,
     handlers: Record<JobKind, Handler>,
@@ -76,7 +84,12 @@ export class Runtime {
     this.#timeouts = { usualMs, longestMs };
   }
 
-  /** → what BullMQ keeps of it. Throws what BullMQ must see. */
+  /**
+   * Makes one delivery.
+   * @returns the value that BullMQ keeps
+   * @throws DelayedError when it is requeued
+   * @throws UnrecoverableError when the run has failed for good; any other error makes BullMQ retry it
+   */
   async deliver(delivery: Delivery): Promise<unknown> {
     const { job, abort } = delivery;
     const { records, metrics } = this.#deps;
@@ -120,7 +133,10 @@ export class Runtime {
     }
   }
 
-  /** Has a run ended that this version can't carry out? One of a lost host has, when its host is back. */
+  /**
+   * Whether a run that this version can't execute has ended. The run of a recovered host may have, while it
+   * was lost.
+   */
   async #hasEnded(job: Job): Promise<boolean> {
     const data = readAnyJobData(job.data);
     if (!data) return false;
@@ -128,13 +144,16 @@ export class Runtime {
     return now !== undefined && (now.run > data.run || (now.run === data.run && isTerminal(now.state)));
   }
 
-  /** The delivery is another's to make, after `delayMs`: no attempt is spent. */
+  /** Requeues the delivery after `delayMs`. No attempt is spent. */
   async requeue({ job, token }: Delivery, delayMs = 0): Promise<never> {
     await job.moveToDelayed(Date.now() + delayMs, token);
     throw new DelayedError();
   }
 
-  /** → `later` when the ledger is needed and away: what would be said of such a delivery helps nobody. */
+  /**
+   * Claims the run.
+   * @returns `later` when the ledger is needed and unavailable; no event is published then
+   */
   async #claim(job: Job, data: JobData): Promise<Claim | 'later'> {
     const { records, ledger } = this.#deps;
     try {
@@ -165,7 +184,7 @@ export class Runtime {
       willRetry: (error) => {
         const reason = reasonOf(signal);
         if (reason === 'cancelled') return false;
-        if (reason === 'shutdown' || reason === 'lock-lost' || isHandBack(error)) return true;
+        if (reason === 'shutdown' || reason === 'lock-lost' || isRequeue(error)) return true;
         return (reason === 'timed-out' || classify(error).retryable) && !isLastAttempt(job);
       },
       progress: async (percent, message) => {
@@ -179,7 +198,7 @@ export class Runtime {
     };
   }
 
-  /** A delivery that did not complete: back to the queue, another attempt, or its end. Throws what BullMQ must see. */
+  /** Settles a delivery that did not complete: requeues it, plans another attempt, or ends the run. */
   async #settle(delivery: Delivery, fence: number, error: unknown, context: JobContext): Promise<unknown> {
     const { data, signal, willRetry } = context;
     const { records, metrics } = this.#deps;
@@ -197,13 +216,13 @@ export class Runtime {
     }
     if (reason === 'lock-lost') {
       outcome('lost');
-      context.log.warn('the job runs elsewhere');
+      context.log.warn('job lock lost: another worker runs it');
       throw new DelayedError();
     }
-    if (reason === 'shutdown' || isHandBack(error)) {
+    if (reason === 'shutdown' || isRequeue(error)) {
       outcome('handed_back');
       this.#ledgerAway ||= error instanceof LedgerUnavailableError;
-      // A record that only the ledger has is the reconciler's.
+      // The reconciler requeues a run whose record only the ledger has.
       const verdict = await records.jobs.requeue(data, fence).catch(unlessAway);
       if (verdict === 'ended') return null;
       const onDelayed = error instanceof RequeueError ? error.onDelayed : undefined;
@@ -227,7 +246,7 @@ export class Runtime {
   }
 }
 
-const isHandBack = (error: unknown): boolean =>
+const isRequeue = (error: unknown): boolean =>
   error instanceof RequeueError || error instanceof LedgerUnavailableError;
 
 function delayOf(error: unknown): number {
@@ -241,7 +260,7 @@ function unlessAway(error: unknown): undefined {
 
 const isLastAttempt = (job: Job): boolean => job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
 
-/** The handler's answer, or an error when it does not come within `ABORT_GRACE_MS` of an abort. */
+/** The handler's result. Rejects when it does not settle within `ABORT_GRACE_MS` of an abort. */
 async function withinGrace<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise: aborted, resolve } = Promise.withResolvers<void>();
   const begin = () => resolve();
@@ -250,7 +269,7 @@ async function withinGrace<T>(work: Promise<T>, signal: AbortSignal): Promise<T>
   try {
     await Promise.race([work, aborted]);
     return await withTimeout(work, ABORT_GRACE_MS, () => {
-      throw new Error('the handler did not stop when told');
+      throw new Error('the handler did not stop after its signal was aborted');
     });
   } finally {
     signal.removeEventListener('abort', begin);

@@ -18,20 +18,20 @@ import { JobFailureError } from './failures.ts';
 import type { JobWorker } from './worker.ts';
 
 const QUEUE = 'ai-inference';
-/** `FC_SEED` repeats a run that failed, `FC_RUNS` makes it longer. */
+/** `FC_SEED` repeats a failed run, `FC_RUNS` sets its length. */
 const SEED = Number(process.env.FC_SEED ?? Date.now() % 2 ** 31);
 const RUNS = Number(process.env.FC_RUNS ?? 14);
 
-/** How a job's handler behaves, and what happens to the job meanwhile, ms after it was submitted. */
+/** The behaviour of a job's handler, and the events that happen to the job `atMs` after its submission. */
 const Plan = fc.record({
   does: fc.constantFrom('completes', 'fails', 'fails once', 'hangs'),
   worksMs: fc.integer({ min: 0, max: 120 }),
-  /** It goes on, and says so, after it was told to stop. */
-  deaf: fc.boolean(),
+  /** Continues to report progress after an abort. */
+  ignoresAbort: fc.boolean(),
   happens: fc.array(
     fc.record({
       atMs: fc.integer({ min: 0, max: 250 }),
-      what: fc.constantFrom('cancelled', 'cancelled unheard', 'retried', 'unlocked', 'handed back'),
+      what: fc.constantFrom('cancelled', 'cancelled unpublished', 'retried', 'unlocked', 'requeued'),
     }),
     { maxLength: 5 },
   ),
@@ -43,20 +43,20 @@ const plans = new Map<string, Plan>();
 const workers: JobWorker[] = [];
 const closing: (() => unknown)[] = [];
 
-/** Says that it works every few ms, and does what its plan says. */
+/** Reports progress every few ms and then ends as its plan says. */
 const handler: Handler = async ({ data, signal, progress }) => {
   const plan = plans.get(data.jobId);
   if (!plan) throw new Error('no plan');
   const until = Date.now() + (plan.does === 'hangs' ? 10_000 : plan.worksMs);
-  let deafUntil = Number.POSITIVE_INFINITY;
+  let stopAt = Number.POSITIVE_INFINITY;
   for (let percent = 1; Date.now() < until; percent++) {
-    if (signal.aborted) deafUntil = Math.min(deafUntil, Date.now() + (plan.deaf ? 60 : 0));
-    if (Date.now() >= deafUntil) throw new Error('aborted');
+    if (signal.aborted) stopAt = Math.min(stopAt, Date.now() + (plan.ignoresAbort ? 60 : 0));
+    if (Date.now() >= stopAt) throw new Error('aborted');
     await progress(percent % 100);
     await sleep(4);
   }
   if (plan.does === 'fails' || (plan.does === 'fails once' && data.run === 1)) {
-    throw new JobFailureError(plan.deaf ? 'internal' : 'model_missing');
+    throw new JobFailureError(plan.ignoresAbort ? 'internal' : 'model_missing');
   }
   return { run: data.run };
 };
@@ -75,11 +75,11 @@ const hire = (): JobWorker => {
 beforeAll(async () => {
   line = await createLine();
   const { redis, records, metrics, queue, log } = line;
-  const prompt = connectFailFast(line.queueRedis.url, 'test', log);
+  const failFast = connectFailFast(line.queueRedis.url, 'test', log);
   const followUp = new CancellationFollowUp({ redis, records, queue, log, endContainer: async () => {} });
   const observer = new Observer({ redis, records, metrics, log });
   const leader = new Leader({
-    redis: prompt,
+    redis: failFast,
     key: keys.observerLease(),
     holder: newId(),
     ttlMs: 2000,
@@ -94,13 +94,13 @@ beforeAll(async () => {
     if (leader.leads) void followUp.follow(cancelled);
   });
   cancellations.start();
-  await waitFor('the connection', () => prompt.status === 'ready');
+  await waitFor('the connection', () => failFast.status === 'ready');
   leader.start();
   hire();
   hire();
   closing.push(async () => {
     await Promise.all([leader.close(), cancellations.close()]);
-    await disconnect(prompt);
+    await disconnect(failFast);
   });
 });
 afterAll(async () => {
@@ -110,21 +110,21 @@ afterAll(async () => {
 
 async function happen(job: Submitted, what: Plan['happens'][number]['what']): Promise<void> {
   if (what === 'cancelled') await line.cancel(job);
-  if (what === 'cancelled unheard') await line.cancel(job, { unheard: true });
-  // Refused while it has not ended.
+  if (what === 'cancelled unpublished') await line.cancel(job, { unheard: true });
+  // Refused until it has ended.
   if (what === 'retried') await line.retry(job, 'inference').catch(() => undefined);
   if (what === 'unlocked') {
     const { run = 1 } = (await line.job(job)) ?? {};
     const id = run === 1 ? job.jobId : `${job.jobId}.${run}`;
     await line.redis.del(`ww:{${QUEUE}}:${QUEUE}:${id}:lock`);
   }
-  if (what === 'handed back') {
+  if (what === 'requeued') {
     hire();
     await workers.shift()?.close();
   }
 }
 
-/** Nothing of it waits or runs any more, and the log has an end for its latest run. */
+/** Waits until the job is out of its queue and the log has an end for its latest run. */
 async function settled(job: Submitted): Promise<StoredEvent[]> {
   return waitFor('the job to have ended', async () => {
     const queue = line.queue(QUEUE);
@@ -138,7 +138,7 @@ async function settled(job: Submitted): Promise<StoredEvent[]> {
   });
 }
 
-/** Each run ended once, in the log as in the record, and said nothing after it. */
+/** Checks that each run ended once, as its record says, and published nothing after its end. */
 async function checkEnd(job: Submitted, events: StoredEvent[]): Promise<void> {
   const record = await line.job(job);
   for (let run = 1; run <= (record?.run ?? 0); run++) {
@@ -153,7 +153,7 @@ async function checkEnd(job: Submitted, events: StoredEvent[]): Promise<void> {
   expect(runs).toEqual(runs.toSorted((a, b) => a - b));
 }
 
-test('whatever happens at once to a job, each of its runs ends once, in record and log alike, and then is silent', async () => {
+test('each run of a job ends once, in record and log alike, and publishes nothing later, under any concurrent events', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(Plan, { minLength: 4, maxLength: 10 }), async (all) => {
       const jobs = await Promise.all(

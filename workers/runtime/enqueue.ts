@@ -2,9 +2,9 @@ import { type JobData, queueJobId, runOptions } from '@warmwind/shared/engine/qu
 import type { Queue } from 'bullmq';
 
 /**
- * Puts a run into a queue, as the edge does: nothing happens while it waits or runs there. A finished delivery of it, kept
- * by BullMQ, would make BullMQ ignore this one and is removed first.
- * @param priority as its record has it
+ * Adds a run to a queue, as the edge does. A run that already waits or runs there is left unchanged. BullMQ
+ * keeps finished deliveries and would ignore this one, so a finished delivery of the run is removed first.
+ * @param priority the priority in the record of its job
  */
 export async function enqueue(queue: Queue, data: JobData, priority: number): Promise<void> {
   await queue.remove(queueJobId(data.jobId, data.run)).catch(() => undefined);
@@ -14,7 +14,7 @@ export async function enqueue(queue: Queue, data: JobData, priority: number): Pr
 /**
  * Ends the delay of a job. Never rejects.
  * @param jobId BullMQ's id
- * @returns whether the job was delayed, and is not any more
+ * @returns whether the job was found delayed and now waits
  */
 export async function promote(queue: Queue, jobId: string): Promise<boolean> {
   try {

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { classify, failedReason, failure, JobFailureError, readFailedReason } from './failures.ts';
 
 test.each(['image_missing', 'timed_out', 'worker_lost'] as const)(
-  'BullMQ keeps the code of a failure, and the code alone decides what it is read as: %s',
+  'a failed reason is parsed by its code alone, whatever its message: %s',
   (code) => {
     expect(readFailedReason(failedReason(failure(code)))).toEqual(failure(code));
     expect(readFailedReason(failedReason({ ...failure(code), message: 'Reworded.' }))).toEqual(failure(code));
@@ -12,10 +12,10 @@ test.each(['image_missing', 'timed_out', 'worker_lost'] as const)(
 test.each([
   ['the message of a failure without its code', failure('image_missing').message],
   ['a reason of BullMQ', 'job stalled more than allowable limit'],
-  ['a code that no failure has', 'unheard_of: Try again.'],
+  ['a code that no failure has', 'unknown_failure: Try again.'],
   ['a name that every object has', 'constructor: Try again.'],
   ['nothing', null],
-])('no failure is read from %s', (_, reason) => {
+])('no failure is parsed from %s', (_, reason) => {
   expect(readFailedReason(reason)).toBeUndefined();
 });
 

@@ -1,8 +1,8 @@
 import type { JobError } from '@warmwind/shared/contract/jobs';
 
-/** Why jobs fail, as their owners read it; `retryable` ones are tried again while attempts are left. */
+/** The failures of jobs, as their owners read them. `retryable` ones are retried while attempts are left. */
 const FAILURES = {
-  invalid_job: { retryable: false, message: 'The job is malformed and can not be run. Submit it again.' },
+  invalid_job: { retryable: false, message: 'The job is malformed and cannot be run. Submit it again.' },
   image_missing: {
     retryable: false,
     message: 'The desktop image is not available on this host. Choose another image or report it.',
@@ -32,16 +32,16 @@ const FAILURES = {
   stream_truncated: { retryable: true, message: 'The answer broke off. Try again.' },
   input_missing: {
     retryable: false,
-    message: 'What this job works on is not kept any more. Submit it again.',
+    message: 'The input of this job has expired. Submit the job again.',
   },
   screen_unavailable: {
     retryable: true,
-    message: 'The desktop shows no picture now. See that it runs, and try again.',
+    message: 'The desktop has no picture now. Check that it is running and try again.',
   },
   invalid_image: {
     retryable: false,
     message:
-      'The image can not be read. Send a PNG, JPEG, WebP or BMP of at most 16 megapixels and 32,767 pixels a side.',
+      'The image cannot be read. Send a PNG, JPEG, WebP or BMP of at most 16 megapixels and 32,767 pixels a side.',
   },
   out_of_memory: {
     retryable: false,
@@ -51,7 +51,7 @@ const FAILURES = {
   no_gpu: { retryable: false, message: 'No host with GPUs serves desktops. Start it with gpus: 0.' },
   desktop_too_large: {
     retryable: false,
-    message: 'No host has as much memory for one desktop. Start it with a smaller memoryMb.',
+    message: 'No host has this much memory for one desktop. Start it with a smaller memoryMb.',
   },
   no_room: {
     retryable: false,
@@ -60,15 +60,15 @@ const FAILURES = {
   },
   no_egress: {
     retryable: false,
-    message: 'Network access is not offered to desktops here. Start it with network: "none".',
+    message: 'Desktops have no network access here. Start it with network: "none".',
   },
   name_taken: {
     retryable: false,
-    message: 'Another container stands where this desktop belongs. Start a new desktop.',
+    message: 'The engine container name of this desktop is taken. Start a new desktop.',
   },
-  not_found: { retryable: false, message: 'The desktop is not known any more. Start a new one.' },
-  desktop_exited: { retryable: true, message: 'The desktop ended by itself.' },
-  desktop_silent: { retryable: true, message: 'The desktop did not answer in time.' },
+  not_found: { retryable: false, message: 'The desktop no longer exists. Start a new one.' },
+  desktop_exited: { retryable: true, message: 'The desktop exited on its own. Try again.' },
+  desktop_silent: { retryable: true, message: 'The desktop did not answer in time. Try again.' },
   engine_busy: { retryable: true, message: 'The engine is busy with this desktop. Try again.' },
   engine_unavailable: { retryable: true, message: 'The container engine does not answer. Try again.' },
   host_lost: { retryable: false, message: 'The host of this desktop is gone. Start a new desktop.' },
@@ -82,21 +82,24 @@ export const FAILURE_CODES = Object.keys(FAILURES) as FailureCode[];
 export const isFailureCode = (code: unknown): code is FailureCode =>
   typeof code === 'string' && Object.hasOwn(FAILURES, code);
 
-/** What is told of a failure: never a path, an address or another host's words. */
+/** The public form of a failure. It holds no path, no address and no text of another host. */
 export const failure = (code: FailureCode): JobError => ({ code, ...FAILURES[code] });
 
-/** What BullMQ keeps of a failure: the code, which {@link readFailedReason} reads back, and its message for the board. */
+/**
+ * The reason that BullMQ keeps: the code, which {@link readFailedReason} parses, and the message for the
+ * board.
+ */
 export const failedReason = ({ code, message }: JobError): string => `${code}: ${message}`;
 
-/** The failure that BullMQ was given as a job's end; `undefined` for a reason of BullMQ's own. */
+/** Parses a failed reason of {@link failedReason}. @returns `undefined` for one of BullMQ's own */
 export function readFailedReason(reason: string | null): JobError | undefined {
   const code = reason?.slice(0, reason.indexOf(': '));
   return isFailureCode(code) ? failure(code) : undefined;
 }
 
-/** A failure whose kind is known where it is thrown. `cause` is for logs only. */
+/** A failure with a known code. `cause` is for logs only. */
 export class JobFailureError extends Error {
-  override name = 'JobFailure';
+  override name = 'JobFailureError';
   readonly code: FailureCode;
 
   constructor(code: FailureCode, cause?: unknown) {
@@ -107,12 +110,12 @@ export class JobFailureError extends Error {
 
 const TRANSIENT = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT', 'EAGAIN', 'EACCES']);
 
-/** Any error → what its owner is told, and whether another attempt may help. */
+/** Maps any error to the failure that the job's owner receives. */
 export function classify(error: unknown): JobError {
   if (error instanceof JobFailureError) return failure(error.code);
   const { statusCode, code } = (error ?? {}) as { statusCode?: unknown; code?: unknown };
   if (typeof statusCode === 'number') {
-    // Something of the desktop has gone or is held by another call. That an image is missing is found where it is used.
+    // A part of the desktop is gone or held by another call. A missing image is detected where it is used.
     if (statusCode === 404 || statusCode === 409) return failure('engine_busy');
     if (statusCode === 400) return failure('invalid_spec');
     return failure('engine_unavailable');

@@ -1,13 +1,13 @@
 import type { Job, Queue } from 'bullmq';
 import { promote } from './enqueue.ts';
 
-/** A parked job is looked at again after this, ms, and after twice as long each time, up to the longest. */
+/** The first delay of a parked job, ms. It doubles each time, up to the longest. */
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 10_000;
 
 /**
- * Jobs that were delayed because their users have their share of slots. They come back when their delay is over; a slot
- * that becomes free brings the next one back at once.
+ * Jobs that were delayed because their users hold their share of slots. Each is delivered again after its
+ * delay; a free slot promotes the next one at once.
  */
 export class ParkedJobs {
   readonly #queue: Queue;
@@ -17,7 +17,10 @@ export class ParkedJobs {
     this.#queue = queue;
   }
 
-  /** How long a job waits when no slot becomes free meanwhile, ms: longer each time, so that many cost little. */
+  /**
+   * The delay of a job when no slot becomes free, ms. It grows each time, so that many parked jobs cost
+   * little.
+   */
   static delayMs({ attemptsStarted, attemptsMade }: Job): number {
     const before = Math.max(0, attemptsStarted - attemptsMade - 1);
     return Math.min(FIRST_WAIT_MS * 2 ** before, LONGEST_WAIT_MS) * (0.75 + Math.random() / 2);
@@ -35,7 +38,7 @@ export class ParkedJobs {
     if (jobs?.size === 0) this.#jobs.delete(user);
   }
 
-  /** Brings back the longest parked job of the next user whom `admits` admits, users in turn. Never rejects. */
+  /** Promotes the oldest parked job of the next user whom `admits` admits, users in turn. Never rejects. */
   async promote(admits: (user: string) => boolean): Promise<void> {
     for (;;) {
       const user = this.#jobs.keys().find(admits);
@@ -43,7 +46,7 @@ export class ParkedJobs {
       const jobs = this.#jobs.get(user) ?? new Set();
       const [jobId = ''] = jobs;
       this.remove(user, jobId);
-      // Its user goes behind the others.
+      // Its user moves behind the others.
       if (this.#jobs.delete(user)) this.#jobs.set(user, jobs);
       if (await promote(this.#queue, jobId)) return;
     }

@@ -2,9 +2,10 @@ import { defineScript } from '@warmwind/shared/engine/script';
 import { z } from 'zod';
 
 /**
- * Counts a turn of BullMQ's limiter as a user's, or gives it back when the user has their share: at most as many as are
- * left to others in the window that runs. KEYS: the queue's limiter, a count that expires with its window; a hash of user
- * to turns in it. ARGV: user, turns in a window. → ms until the window ends when the turn was given back, else 0.
+ * Counts a turn of BullMQ's limiter for a user, or releases it when the user has as many turns as the present
+ * window has left. KEYS: the queue's limiter, a count that expires with its window; a hash of user to turns in
+ * it. ARGV: user, turns in a window.
+ * @returns ms until the window ends when the turn was released, else 0
  */
 const takeTurnScript = /* lua */ `
 local left = redis.call('PTTL', KEYS[1])
@@ -21,9 +22,9 @@ return 0
 `;
 
 /**
- * Gives a turn back to BullMQ's limiter, if it was taken in the window that still runs. KEYS: as above. ARGV: length of a
- * window in ms, how long ago the turn was taken in ms, the user whose it was ('' for a turn that was not counted).
- * → 1 when it did.
+ * Releases a turn of BullMQ's limiter, if it was taken in the present window. KEYS: as above. ARGV: length of
+ * a window in ms, age of the turn in ms, user for whom it was counted ('' when it was not).
+ * @returns 1 when it was released
  */
 const releaseTurnScript = /* lua */ `
 local left = redis.call('PTTL', KEYS[1])
@@ -45,7 +46,7 @@ export const takeTurn = defineScript({
   answer: z.number(),
 });
 
-export const returnTurn = defineScript({
+export const releaseTurn = defineScript({
   lua: releaseTurnScript,
   keys,
   args: z.object({ windowMs: z.number(), agoMs: z.number(), user: z.string() }),

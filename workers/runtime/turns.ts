@@ -2,9 +2,9 @@ import { keys } from '@warmwind/shared/engine/keys';
 import { runScript } from '@warmwind/shared/runtime/node/script';
 import type { RateLimiterOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
-import { returnTurn, takeTurn } from './turn.lua.ts';
+import { releaseTurn, takeTurn } from './turn.lua.ts';
 
-/** The turns that a queue's limiter gives: every delivery takes one, also one in which nothing could be done. */
+/** The turns of a queue's limiter. Every delivery takes one, even if it can do no work. */
 export class Turns {
   readonly #redis: Redis;
   readonly #key: { limiter: string };
@@ -18,20 +18,22 @@ export class Turns {
   }
 
   /**
-   * Counts the turn of a delivery as its user's. Never rejects.
-   * @returns 0, or how long the job must wait, ms, as its user has their share of this window; the turn is given back then
+   * Counts the turn of a delivery for its user. Never rejects.
+   * @returns 0, or the ms that the job must wait because its user has their share of this window; the turn is
+   * then released
    */
   async take(user: string): Promise<number> {
     return runScript(this.#redis, takeTurn, this.#key, { user, max: this.#limiter.max }).catch(() => 0);
   }
 
   /**
-   * A turn that was taken at `takenAt` (ms since 1970) was for nothing: another job may have it. Never rejects.
-   * @param user whose it was counted as, if it was
+   * Releases an unused turn for another job. Never rejects.
+   * @param takenAt when the turn was taken, ms since 1970
+   * @param user the user for whom it was counted, if any
    */
   async release(takenAt: number, user = ''): Promise<void> {
     const agoMs = Math.max(0, Date.now() - takenAt);
     const args = { windowMs: this.#limiter.duration, agoMs, user };
-    await runScript(this.#redis, returnTurn, this.#key, args).catch(() => undefined);
+    await runScript(this.#redis, releaseTurn, this.#key, args).catch(() => undefined);
   }
 }

@@ -16,16 +16,16 @@ beforeEach(async () => {
 });
 afterEach(() => line.stop());
 
-/** What is lost is found sooner. */
+/** Lost jobs are found sooner. */
 const QUICK = { lockMs: 1000, stalledEveryMs: 500 };
-/** A handler that takes what it is given. */
+/** A handler that completes at once. */
 const done: Handler = async () => ({ done: true });
 
-/** Ends only when it is told to. */
+/** A handler that runs until it is aborted. */
 const untilAborted: Handler = ({ signal }) =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))));
 
-test('a failure that may pass is tried again, one that will not fails at once; each is told', async () => {
+test('a retryable failure is retried, a permanent one fails at once, and both are published', async () => {
   let attempts = 0;
   line.work(async () => {
     attempts += 1;
@@ -47,7 +47,7 @@ test('a failure that may pass is tried again, one that will not fails at once; e
   expect(kept).toMatch(/^image_missing: /);
 });
 
-test('an attempt that takes too long is stopped, and the last one ends the job timed_out', async () => {
+test('an attempt that exceeds its time-out is stopped, and the last one ends the job timed_out', async () => {
   line.work(untilAborted, { attemptTimeoutMs: 100 });
   const job = await line.startDesktop();
   await reached(line, job, 'delayed');
@@ -63,18 +63,18 @@ test('an attempt that takes too long is stopped, and the last one ends the job t
   expect(await line.job(job)).toMatchObject({ attemptsMade: 3, error: { code: 'timed_out' } });
 });
 
-test("a job's own time-out goes before its queue's", async () => {
+test("a job's own time-out overrides its queue's", async () => {
   line.work(untilAborted, { queue: 'ai-inference', attemptTimeoutMs: 60_000 });
   const job = await line.infer('u', { timeoutMs: 50 });
   await reached(line, job, 'delayed');
 });
 
-test('no attempt takes longer than its queue allows, whatever its job says', async () => {
+test('no time-out of a job exceeds the maximum of its queue', async () => {
   line.work(untilAborted, { queue: 'ai-inference', maxAttemptTimeoutMs: 50 });
   await reached(line, await line.infer('u', { timeoutMs: 3_600_000 }), 'delayed');
 });
 
-test('a cancelled run ends cancelled, and its queue holds nothing of it that could be tried again', async () => {
+test('a cancelled run ends cancelled and is not retried', async () => {
   let attempts = 0;
   line.work(async () => {
     attempts += 1;
@@ -94,7 +94,7 @@ test('a cancelled run ends cancelled, and its queue holds nothing of it that cou
   expect(attempts).toBe(1);
 });
 
-test('a run that is cancelled while it is worked on is told so at once, and ends once', async () => {
+test('a run that is cancelled while active is aborted, and ends once', async () => {
   const worker = line.work(untilAborted);
   const cancellations = new CancellationSubscriber(line.redis, line.log, (cancelled) =>
     worker.cancel(cancelled),
@@ -116,7 +116,7 @@ test('a run that is cancelled while it is worked on is told so at once, and ends
   await cancellations.close();
 });
 
-test('a run that was cancelled without its worker hearing of it is let go', async () => {
+test('a cancelled run whose message is lost is aborted all the same', async () => {
   line.work(untilAborted);
   const job = await line.startDesktop();
   await reached(line, job, 'active');
@@ -125,19 +125,19 @@ test('a run that was cancelled without its worker hearing of it is let go', asyn
   await waitForEvents(line, job, `job:${job.jobId}`, 'job.cancelled');
 });
 
-test('a run that another took is let go, and its record is left to that one', async () => {
+test('a run that another worker claimed is aborted, and its record is left to that worker', async () => {
   line.work(untilAborted);
   const job = await line.startDesktop();
   await reached(line, job, 'active');
   const other = await line.records.jobs.claim(job.data, 0);
-  await waitFor('it to be let go', async () =>
+  await waitFor('it to be aborted', async () =>
     (await line.registry.getSingleMetricAsString('warmwind_jobs_total')).includes('outcome="lost"} 1'),
   );
   expect(await line.job(job)).toMatchObject({ state: 'active' });
   expect(other).toMatchObject({ verdict: 'ok', fence: 2 });
 });
 
-test('a job that is handed back at shutdown runs at a peer at once and has spent no attempt', async () => {
+test('a job that is requeued at shutdown runs on a peer and spends no attempt', async () => {
   const first = line.work(untilAborted);
   const job = await line.startDesktop();
   await reached(line, job, 'active');
@@ -146,7 +146,7 @@ test('a job that is handed back at shutdown runs at a peer at once and has spent
   expect(await reached(line, job, 'completed')).toMatchObject({ attemptsMade: 1, result: { by: 'peer' } });
 });
 
-test('a worker that lost its lock is told so, and the run ends once, by its successor', async () => {
+test('a worker that loses its lock aborts the run, and its successor ends it once', async () => {
   let lost = 0;
   let first = true;
   line.work(async (context) => {
@@ -166,7 +166,7 @@ test('a worker that lost its lock is told so, and the run ends once, by its succ
   expect(types(events).filter((type) => type === 'job.completed')).toHaveLength(1);
 });
 
-test('a run that has ended is not run again, and its end is told even if nobody did', async () => {
+test('a run that has ended is not run again, and its unpublished end is published', async () => {
   const job = await line.startDesktop();
   const ref = { ...job.data };
   await line.records.jobs.end(ref, { state: 'cancelled' });
@@ -181,7 +181,7 @@ test('a run that has ended is not run again, and its end is told even if nobody 
   expect(await line.job(job)).toMatchObject({ state: 'cancelled' });
 });
 
-test('a job of a later version is handed back, a malformed one fails', async () => {
+test('a job of a later version is requeued, a malformed one fails', async () => {
   let ran = 0;
   line.work(async () => {
     ran += 1;
@@ -190,21 +190,21 @@ test('a job of a later version is handed back, a malformed one fails', async () 
   const newer = await queue.add('container.start', { version: 99 }, { attempts: 3 });
   const invalid = await queue.add('container.start', { version: 1, jobId: '../..' }, { attempts: 3 });
   await waitFor(
-    'both to be judged',
+    'both to be settled',
     async () => (await newer.getState()) === 'delayed' && invalid.isFailed(),
   );
   expect(ran).toBe(0);
   expect((await queue.getJob(newer.id ?? ''))?.attemptsMade).toBe(0);
 });
 
-test('a job of an unknown kind is handed back while it is open, and leaves its queue once it has ended', async () => {
+test('a job of an unknown kind is requeued while it is open, and leaves its queue once it has ended', async () => {
   line.work(done);
   const job = await line.startDesktop();
   await reached(line, job, 'completed');
   const other = await line.infer();
   const queue = line.queue('containers');
   const add = ({ data }: { data: JobData }, jobId: string) =>
-    queue.add('unheard-of', { ...data, kind: 'unheard-of' }, { jobId, attempts: 3 });
+    queue.add('unknown-kind', { ...data, kind: 'unknown-kind' }, { jobId, attempts: 3 });
   const [ended, open] = [await add(job, 'ended'), await add(other, 'open')];
   await waitFor('both', async () => (await ended.isCompleted()) && (await open.isDelayed()));
   expect((await queue.getJob('open'))?.attemptsMade).toBe(0);
@@ -212,7 +212,7 @@ test('a job of an unknown kind is handed back while it is open, and leaves its q
   expect(await line.job(other)).toMatchObject({ state: 'queued' });
 });
 
-test('a realtime Redis that is away fails no job, and all of it is told when it is back', async () => {
+test('an outage of the realtime Redis fails no job, and every event is published after it', async () => {
   line.work(async ({ progress }) => {
     for (let percent = 1; percent <= 20; percent++) await progress(percent);
     return { done: true };
@@ -227,7 +227,7 @@ test('a realtime Redis that is away fails no job, and all of it is told when it 
   expect(line.dropped()).toBe(0);
 });
 
-test('behind the thousand jobs of one user the single job of another starts at once', async () => {
+test('the single job of one user starts among the first, behind a thousand jobs of another', async () => {
   const concurrency = 4;
   const many = Array.from({ length: 1000 }, () => line.infer('greedy'));
   await Promise.all(many);
@@ -244,7 +244,7 @@ test('behind the thousand jobs of one user the single job of another starts at o
   expect(order.indexOf('modest')).toBeLessThanOrEqual(concurrency + 1);
 });
 
-test('beside the endless jobs of one user those of others start at once, and no attempt is spent', async () => {
+test('endless jobs of one user take at most their share of slots: others run, and no attempt is spent', async () => {
   const running = new Map<string, number>();
   const most = new Map<string, number>();
   const handler: Handler = async (job) => {
@@ -268,7 +268,7 @@ test('beside the endless jobs of one user those of others start at once, and no 
   }
 });
 
-test('what waited for its share goes on when a slot is free, each job once', async () => {
+test('parked jobs run when a slot is free, each once', async () => {
   const done: string[] = [];
   let running = 0;
   const handler: Handler = async ({ data }) => {
@@ -284,7 +284,7 @@ test('what waited for its share goes on when a slot is free, each job once', asy
   expect(done.toSorted()).toEqual(jobs.map(({ jobId }) => jobId).toSorted());
 });
 
-test('a user has a share of what the fleet begins in a time, and others have the rest', async () => {
+test('a user takes at most their share of a limiter window, and others get the rest', async () => {
   const begun: string[] = [];
   const handler: Handler = async ({ data }) => {
     begun.push(data.userId);
@@ -297,7 +297,7 @@ test('a user has a share of what the fleet begins in a time, and others have the
   expect(begun).toEqual(['greedy', 'greedy', 'other']);
 });
 
-test("premium work goes before other work of its owner's equals, and never before another's first job", async () => {
+test("a user's first job precedes everyone's second; among equals premium jobs go first", async () => {
   const order: string[] = [];
   const name = new Map<string, string>();
   const submit = async (user: string, priorityClass: number, label: string) => {
@@ -319,7 +319,7 @@ test("premium work goes before other work of its owner's equals, and never befor
   expect(order).toEqual(['c1 premium', 'a1', 'b1', 'a2 premium', 'a3']);
 });
 
-test('the fleet begins no more than its limit, whoever takes the jobs', async () => {
+test('two workers together begin no more jobs than the limit of their fleet', async () => {
   let begun = 0;
   const count: Handler = async () => {
     begun += 1;
@@ -334,7 +334,7 @@ test('the fleet begins no more than its limit, whoever takes the jobs', async ()
   expect(begun).toBe(3);
 });
 
-test('a queue worker that takes nothing although jobs wait is replaced; one that may not is left alone', async () => {
+test('a queue worker that takes no jobs although some wait is replaced, but not while its queue is paused', async () => {
   const replaced = async () =>
     (await line.registry.getSingleMetricAsString('warmwind_queue_workers_replaced_total')).includes('} 1');
   const queue = line.queue('containers');
@@ -343,7 +343,7 @@ test('a queue worker that takes nothing although jobs wait is replaced; one that
   const job = await line.startDesktop();
   await sleep(2500);
   expect(await replaced()).toBe(false);
-  // BullMQ gives nothing to anybody then, and no word of why.
+  // BullMQ then delivers no job and reports no error.
   const meta = 'ww:{containers}:containers:meta';
   await line.redis.hset(meta, 'concurrency', '0');
   await queue.resume();

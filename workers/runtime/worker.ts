@@ -11,17 +11,17 @@ import { type Delivery, type Handler, Runtime, type RuntimeDeps } from './delive
 import { ParkedJobs } from './parked.ts';
 import { Turns } from './turns.ts';
 
-/** How often a worker looks at where its own runs stand, ms. */
+/** The interval at which a worker checks the records of its own runs, ms. */
 const LOOK_EVERY_MS = 1000;
-/** How often a worker whose fleet has no turn left looks for one that was given back, ms. */
+/** The longest wait of a worker for a turn of the limiter before it looks for a released one, ms. */
 const TURNS_LOOK_MS = 1000;
-/** A worker with a free place, beside which jobs wait this long while it starts none, has gone silent, ms. */
+/** A worker with a free slot that starts no job for this long while jobs wait has gone silent, ms. */
 const SILENT_AFTER_MS = 30_000;
 
 export type JobWorkerDeps = RuntimeDeps & {
-  /** A patient connection to the queue Redis. */
+  /** A queueing connection to the queue Redis. */
   redis: Redis;
-  /** A queue by its name. */
+  /** Returns a queue by its name. */
   queue: (name: string) => Queue;
 };
 
@@ -29,20 +29,25 @@ export type JobWorkerOptions = {
   queue: string;
   /** Jobs at a time. Each user has a share of these slots: see `Slots`. */
   concurrency: number;
-  /** At shutdown active jobs go back to peers; without it they are waited for (a host's own queue has no peer). */
-  handsBack: boolean;
-  /** How many starts in how many ms, of the whole fleet. */
+  /**
+   * Whether a shutdown requeues the active jobs for peers. Without it the shutdown waits for their ends: a
+   * host's own queue has no peer.
+   */
+  requeuesAtShutdown: boolean;
+  /** The rate at which the fleet begins jobs: `max` starts in `duration` ms. */
   limiter?: RateLimiterOptions;
-  /** How long an attempt may take whose job says nothing else, and how long any attempt may take, whatever its job says. */
+  /** The time-out of an attempt whose job has none of its own. */
   attemptTimeoutMs?: number;
+  /** The upper bound of every attempt's time-out. */
   maxAttemptTimeoutMs?: number;
-  /** How long a job stays a worker's own without a sign of it, and how often others look, ms. */
+  /** The life of a job's lock without a renewal. */
   lockMs?: number;
+  /** The interval of the check for jobs whose lock has expired. */
   stalledEveryMs?: number;
   silentAfterMs?: number;
 };
 
-/** Takes the jobs of one queue, and keeps track of those it has. */
+/** Runs the jobs of one queue and tracks the active ones. */
 export class JobWorker {
   readonly #deps: JobWorkerDeps;
   readonly #options: JobWorkerOptions;
@@ -50,10 +55,10 @@ export class JobWorker {
   readonly #active = new ActiveDeliveries();
   readonly #slots: Slots;
   readonly #parked: ParkedJobs;
-  /** Where the queue has a limiter. */
+  /** Defined when the queue has a limiter. */
   readonly #turns: Turns | undefined;
   #worker: Worker;
-  /** Silent ones that were replaced, and end when the jobs they still have do. */
+  /** Replaced silent workers. Each closes once its remaining jobs have ended. */
   readonly #retired: Promise<void>[] = [];
   #silentSince: number | undefined;
   #closing: Promise<unknown> | undefined;
@@ -71,7 +76,7 @@ export class JobWorker {
     this.#worker = this.#create();
   }
 
-  /** Takes jobs from now on (again). */
+  /** Starts or resumes taking jobs. */
   run(): void {
     if (this.#closing) return;
     this.#looking ??= loop(
@@ -90,22 +95,22 @@ export class JobWorker {
     }
   }
 
-  /** Takes no more jobs until `run`; those it has go on. */
+  /** Takes no more jobs until `run`; active jobs continue. */
   pause(): void {
     void this.#worker.pause(true);
   }
 
-  /** Aborts a run that was cancelled, if it is worked on here. */
+  /** Aborts a cancelled run if it is active in this worker. */
   cancel(cancelled: Pick<Cancelled, 'userId' | 'jobId' | 'run'>): void {
     this.#active.cancel(cancelled);
   }
 
-  /** Resolves when every active job has been handed back or has ended. */
+  /** Resolves when every active job is requeued or has ended. */
   close(): Promise<unknown> {
     if (this.#closing) return this.#closing;
     this.#stopped.abort();
     this.#closing = Promise.all([this.#worker.close(), ...this.#retired]);
-    if (this.#options.handsBack) this.#active.shutDown();
+    if (this.#options.requeuesAtShutdown) this.#active.shutDown();
     return this.#closing;
   }
 
@@ -118,21 +123,22 @@ export class JobWorker {
       autorun: false,
       lockDuration: lockMs,
       stalledInterval: stalledEveryMs,
-      // A job whose workers die under it this often is poison: BullMQ fails it and the observer records so.
+      // A job that has outlived this many workers is poison: BullMQ fails it and the observer records the
+      // failure.
       maxStalledCount: 5,
-      // A turn that was given back is noticed so soon, though BullMQ has seen none left until the window's end.
+      // BullMQ otherwise sleeps until the end of the window and misses a turn that was released in it.
       ...(limiter ? { limiter, maximumRateLimitDelay: TURNS_LOOK_MS } : {}),
     });
     worker.on('error', (error) => this.#deps.log.warn({ queue, err: error }, 'queue worker'));
-    // BullMQ goes on working on a job that it lost; then it would run twice.
-    worker.on('lockRenewalFailed', (ids) => this.#active.loseLocks(ids));
+    // BullMQ keeps running a job whose lock it lost: without an abort the job would run twice.
+    worker.on('lockRenewalFailed', (ids) => this.#active.abortUnlocked(ids));
     return worker;
   }
 
   async #process({ job, token }: Pick<Delivery, 'job' | 'token'>): Promise<unknown> {
     const delivery: Delivery = { job, token, abort: new AbortController() };
     this.#silentSince = undefined;
-    if (this.#closing && this.#options.handsBack) return this.#runtime.requeue(delivery);
+    if (this.#closing && this.#options.requeuesAtShutdown) return this.#runtime.requeue(delivery);
     const user = userOf(job);
     const release = this.#slots.take(user);
     if (!release) return this.#park(delivery, user);
@@ -149,7 +155,7 @@ export class JobWorker {
     }
   }
 
-  /** The job's user has their share of slots: it waits, no attempt and no turn is spent, and others go on. */
+  /** Delays a job whose user already holds their share of slots. It spends no attempt and no turn. */
   async #park(delivery: Delivery, user: string): Promise<never> {
     await this.#turns?.release(Date.now());
     try {
@@ -160,7 +166,7 @@ export class JobWorker {
     }
   }
 
-  /** BullMQ's workers have been seen to take nothing more after a lost connection: such a one is replaced. */
+  /** Replaces a BullMQ worker that takes no more jobs, as some do after a lost connection. */
   async #watch(): Promise<void> {
     const { queue: name, concurrency, silentAfterMs = SILENT_AFTER_MS } = this.#options;
     const { queue, log, metrics } = this.#deps;
@@ -174,7 +180,7 @@ export class JobWorker {
     }
     this.#silentSince ??= Date.now();
     if (Date.now() - this.#silentSince < silentAfterMs) return;
-    log.error({ queue: name }, 'the queue worker has gone silent: replaced');
+    log.error({ queue: name }, 'queue worker takes no jobs: replaced');
     metrics.silentWorkers.inc({ queue: name });
     this.#silentSince = undefined;
     this.#retired.push(this.#worker.close().catch(() => undefined));
@@ -183,10 +189,10 @@ export class JobWorker {
   }
 }
 
-/** Whose slot a job takes. What is malformed is nobody's, and ends when it is read. */
+/** The user whose slot a job takes. Malformed data belongs to no user, and fails when it is read. */
 const userOf = ({ data }: Job): string => String((data as Partial<JobData> | undefined)?.userId ?? '');
 
-/** Jobs wait, and nothing but workers keeps them waiting. */
+/** Whether jobs wait although the queue is neither paused nor limited. */
 async function isDue(queue: Queue, { limiter }: JobWorkerOptions): Promise<boolean> {
   const { waiting = 0, prioritized = 0 } = await queue.getJobCounts('waiting', 'prioritized');
   if (waiting + prioritized === 0 || (await queue.isPaused())) return false;

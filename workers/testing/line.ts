@@ -39,7 +39,7 @@ export async function createLine() {
     /** A worker whose jobs do what `handler` says. */
     work: (handler: Handler, more: Partial<JobWorkerOptions> = {}): JobWorker => {
       const deps = { redis, records, ledger: undefined, metrics, log, queue: submissions.queue };
-      const options = { queue: 'containers', concurrency: 4, handsBack: true, ...more };
+      const options = { queue: 'containers', concurrency: 4, requeuesAtShutdown: true, ...more };
       const worker = new JobWorker(deps, options, forEveryKind(handler));
       workers.add(worker);
       worker.run();

@@ -47,7 +47,7 @@ const worker = new JobWorker(
   {
     queue: QUEUE,
     concurrency: 16,
-    handsBack: true,
+    requeuesAtShutdown: true,
     ...(LOCK_MS ? { lockMs: Number(LOCK_MS) } : {}),
     ...(STALLED_EVERY_MS ? { stalledEveryMs: Number(STALLED_EVERY_MS) } : {}),
   },

@@ -293,6 +293,6 @@ it('what was promised outlives the stack: an accepted job is known after the nex
   const edge = edgeOf(stack.file());
   expect((await edge.listJobs()).items.length).toBeGreaterThan(0);
   expect((await edge.getContainer(last.containerId)).state).toBe('stopped');
-  expect(readFileSync(join(stack.dir, 'logs/worker-1.log'), 'utf8')).not.toContain('ended by itself');
-  expect(readFileSync(join(stack.dir, 'logs/worker-2.log'), 'utf8')).not.toContain('ended by itself');
+  expect(readFileSync(join(stack.dir, 'logs/worker-1.log'), 'utf8')).not.toContain('exited on its own');
+  expect(readFileSync(join(stack.dir, 'logs/worker-2.log'), 'utf8')).not.toContain('exited on its own');
 }, 120_000);

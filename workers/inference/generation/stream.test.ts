@@ -74,7 +74,7 @@ test.each<[string, Script, string, boolean]>([
   ],
 ])('%s is told apart', async (_, script, code, retryable) => {
   const error = await ask(script).catch((thrown: unknown) => thrown);
-  expect(error).toMatchObject({ name: 'JobFailure', code });
+  expect(error).toMatchObject({ name: 'JobFailureError', code });
   expect(classify(error)).toMatchObject({ retryable });
 });
 
