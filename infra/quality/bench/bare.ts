@@ -15,7 +15,7 @@ const EDGE = fileURLToPath(import.meta.resolve('../../../edge'));
 const OFFLINE = { CLOUDFLARE_CF_FETCH_ENABLED: 'false', WRANGLER_SEND_METRICS: 'false', CI: '1' };
 const UUID = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
 
-/** `floor.ts`, bundled as the edge is and with its compatibility settings. */
+/** Bundles `floor.ts` like the edge, with the same compatibility settings. */
 export async function buildBare(like: EdgeBundle): Promise<EdgeBundle> {
   const dir = await mkdtemp(join(tmpdir(), 'warmwind-bench-'));
   await promisify(execFile)(
@@ -36,7 +36,7 @@ export type BareOptions = {
   ledger?: { url: string; statements: Statement[] };
 };
 
-/** Runs it in the edge's runtime, repeating one recorded submission. */
+/** Starts the bare Worker in the edge's runtime; it repeats one recorded submission. */
 export async function startBare({ bundle, trips, rest, ledger }: BareOptions): Promise<RunningEdge> {
   const statements = ledger?.statements ?? [];
   const texts = [...trips.map(({ body }) => body), JSON.stringify(statements)];

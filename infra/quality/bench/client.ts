@@ -4,12 +4,14 @@ import type { PageOf } from '@warmwind/shared/contract/answers';
 import type { Job } from '@warmwind/shared/contract/jobs';
 import { signToken } from '../../local/edge/testing.ts';
 
-/** Node's plain client on kept connections: what is timed is the edge, not the client's own handling of headers. */
+/**
+ * Node's plain client with keep-alive, so that the edge is timed and not the client's handling of headers.
+ */
 const agent = new Agent({ keepAlive: true });
 const START = { width: 1280, height: 720 };
 let users = 0;
 
-/** Sends a request and keeps how long its answer took to be read, ms. */
+/** A `fetch` that records the time until the answer was read, ms. */
 class TimedFetch {
   ms = 0;
 
@@ -37,14 +39,18 @@ class TimedFetch {
     });
 }
 
-/** An edge by its typed client, over a connection of its own kind; each answer counts. */
+/** The typed client of an edge over a timed `fetch`, without retries. */
 function timedEdge(url: string, token: string) {
   const timed = new TimedFetch();
   const edge = createEdgeClient({ url, token, fetch: timed.fetch, retries: { attempts: 1 } });
   return { timed, edge };
 }
 
-/** `POST /containers/start` by this bearer; `keyed`: with an `Idempotency-Key` never used before. → ms */
+/**
+ * Sends a `POST /containers/start`.
+ * @param keyed with a new `Idempotency-Key`
+ * @returns how long it took, ms
+ */
 export async function submit(url: string, bearer: string, keyed = false): Promise<number> {
   const { timed, edge } = timedEdge(url, bearer);
   if (keyed) await edge.startContainer(START);
@@ -52,7 +58,7 @@ export async function submit(url: string, bearer: string, keyed = false): Promis
   return timed.ms;
 }
 
-/** A page of the jobs. */
+/** Reads a page of the jobs. */
 export async function readPage(
   url: string,
   bearer: string,
@@ -63,7 +69,10 @@ export async function readPage(
   return { ms: timed.ms, page };
 }
 
-/** Submissions, `inFlight` at once, by a new user so that no quota fills. → ms of each */
+/**
+ * Sends submissions, `inFlight` at once, as a new user so that no quota is reached.
+ * @returns the time of each, ms, and the rate
+ */
 export async function round(
   url: string,
   { requests, inFlight, keyed }: { requests: number; inFlight: number; keyed?: boolean },
@@ -82,7 +91,7 @@ export async function round(
 
 export const closeClient = (): void => agent.destroy();
 
-/** Limits that a bench does not meet. */
+/** Limits that no bench reaches. */
 export const UNLIMITED = {
   RATE_LIMITS: '{"user":["1000000/s","1000000/min","1000000/h"],"containers.start":["1000000/s"]}',
   QUOTAS: '{"jobs":1000000,"desktops":10000}',

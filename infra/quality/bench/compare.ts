@@ -1,11 +1,11 @@
 import { round } from './client.ts';
 import { type Figure, median, percentile } from './report.ts';
 
-/** Somebody who takes submissions; `keyed`: each with an `Idempotency-Key` of its own. */
+/** A server that accepts submissions; `keyed`: each with an `Idempotency-Key` of its own. */
 export type Contender = { name: string; url: string; keyed?: boolean; target?: { atMost: number } };
 export type Rounds = { rounds: number; requests: number; inFlight: number };
 
-/** Rounds of all in turn, so that a machine's mood meets all alike. The last is the floor that the others are held to. */
+/** Measures all in turn, so that noise affects all alike. The others are compared with the last one. */
 export async function compare(
   contenders: Contender[],
   { rounds, requests, inFlight }: Rounds,

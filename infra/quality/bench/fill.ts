@@ -2,18 +2,18 @@ import type postgres from 'postgres';
 
 /** The user with a quarter of all jobs; the rest belongs to `user-0` … `user-198`. */
 export const HEAVY = 'heavy';
-/** One of two hundred jobs ends so; one of twenty is a `container.stop`. */
+/** One job of two hundred ends in this state; one of twenty is a `container.stop`. */
 export const RARE_STATE = 'timed_out';
-/** The jobs are spread evenly over the time between then and now. */
+/** The jobs are spread evenly over this time before now. */
 const SPAN_DAYS = 120;
-/** Jobs that have not ended: the youngest. */
+/** How many jobs have not ended: the youngest ones. */
 const OPEN = 200;
 const TABLES = ['jobs', 'containers', 'job_changes', 'container_changes'];
 
 /**
- * Fills an empty ledger as months of use would: two hundred users, jobs of every kind and state. What is older than
- * `storiesBefore` also has its changes, and a desktop for every start. Indices are made again at the end, which takes
- * seconds where keeping them would take minutes. Ends analyzed.
+ * Fills an empty ledger like months of use: two hundred users, jobs of every kind and state. Jobs from before
+ * `storiesBefore` also have their changes, and a desktop for every start. Indices are dropped and created
+ * again at the end, which takes seconds instead of minutes. Analyzes the tables.
  */
 export async function fillLedger(
   sql: postgres.Sql,
@@ -47,7 +47,7 @@ export async function fillLedger(
             now() - (${jobs}::int - i) * (interval '1 day' * ${SPAN_DAYS}::int / ${jobs}::int)) as created_at
         from generate_series(1, ${jobs}::int) i
       ) numbered
-    ) told`;
+    ) described`;
   await sql`alter table jobs add primary key (id)`;
   await sql`
     insert into containers

@@ -3,8 +3,8 @@ import type { Trip } from './recorder.ts';
 import type { Statement } from './wire.ts';
 
 /**
- * A Worker that takes a request and does what one recorded submission did, with fresh ids each time, and nothing else: the
- * script, then the add and, side by side, the insert. It is the floor that the edge's own work is measured against.
+ * A Worker that repeats one recorded submission for each request, with fresh ids, and does nothing else: the
+ * script, then the add and the insert in parallel. It is the baseline for the edge's own work.
  */
 type Bindings = {
   TRIPS: string;

@@ -7,7 +7,7 @@ import { waitFor } from '../testing/wait.ts';
 
 const TOKEN = 'a-token-for-the-bench-only';
 
-/** The gateway as it is deployed, a process of its own, so that its work does not stand in the client's way. */
+/** Starts the gateway as a process of its own, as deployed, so that it does not slow the client. */
 export async function spawnGateway(): Promise<{
   url: string;
   token: string;

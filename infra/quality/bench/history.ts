@@ -17,14 +17,16 @@ import { measureLists, remember } from './lists.ts';
 import { measureDrain, measurePlacements } from './outbox.ts';
 import { type Figure, percentile, report } from './report.ts';
 
-/** A ledger of two million jobs: what its lists cost wherever one is in them, and what its upkeep costs. */
+/** Measures the lists, the retention and the outbox of a ledger with two million jobs. */
 const JOBS = Number(process.env.JOBS ?? 2_000_000);
 const PAGES = Number(process.env.PAGES ?? 150);
-/** The page that is compared with the first one; that of the rare state takes 16,000 jobs for each page before it. */
+/**
+ * The number of the page that is compared with the first one; each page of the rare state spans 16,000 jobs.
+ */
 const DEEP = Number(process.env.DEEP ?? 100);
 const ROUNDS = Number(process.env.ROUNDS ?? 6);
 const REQUESTS = Number(process.env.REQUESTS ?? 200);
-/** Changes that are moved into the ledger come of so many jobs; placements of each kind. */
+/** The number of jobs whose changes are moved into the ledger, and of placements of each kind. */
 const MOVED = Number(process.env.MOVED ?? 5000);
 const PLACEMENTS = Number(process.env.PLACEMENTS ?? 300);
 const DAY_MS = 86_400_000;
@@ -63,7 +65,7 @@ console.log(
   `${JOBS} jobs, ${JOBS / 4} of them of one user, ${today.length} of those also in Redis (made in ${Math.round((performance.now() - start) / 1000)} s)`,
 );
 
-/** Submissions with and without retention beside them, in turn. */
+/** Measures submissions with and without concurrent retention, in turn. */
 async function measureRetention(): Promise<Figure[]> {
   const calm: number[] = [];
   const pruning: number[] = [];
@@ -88,9 +90,9 @@ async function measureRetention(): Promise<Figure[]> {
   return [
     { name: 'rows pruned', value: (rows / busyMs) * 1000, unit: '/s' },
     { name: 'submission p95', value: without, unit: 'ms' },
-    { name: 'submission p95 beside retention', value: alongside, unit: 'ms' },
+    { name: 'submission p95 during retention', value: alongside, unit: 'ms' },
     {
-      name: 'p95, beside retention / without',
+      name: 'p95, during retention / without',
       value: alongside / without,
       unit: '×',
       target: { atMost: 1.5 },

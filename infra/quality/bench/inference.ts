@@ -8,11 +8,12 @@ import { waitFor } from '../testing/wait.ts';
 import { median, report } from './report.ts';
 
 /**
- * What a stock OpenAI client gets through the whole platform (nginx, edge, queue, worker, relay, ledger), against the same
- * client at the model server itself: tokens a second, the time to the first token, and many streams at once.
+ * Compares a stock OpenAI client of the complete platform (nginx, edge, queue, worker, relay, ledger) with
+ * the same client of the model server itself: tokens a second, time to the first token, and many streams at
+ * once.
  */
 const ROUNDS = Number(process.env.ROUNDS ?? 5);
-/** Of one answer: alone, and of each of many. */
+/** Tokens of one answer: of a single stream, and of each of many. */
 const TOKENS = Number(process.env.TOKENS ?? 2000);
 const TOKENS_OF_MANY = Number(process.env.TOKENS_OF_MANY ?? 300);
 const STREAMS = Number(process.env.STREAMS ?? 50);
@@ -26,7 +27,7 @@ async function ask(openai: OpenAI, tokens: number): Promise<Answer> {
   const begun = performance.now();
   const stream = await openai.chat.completions.create({
     model: MODEL,
-    messages: [{ role: 'user', content: 'tell me a story' }],
+    messages: [{ role: 'user', content: 'write a story' }],
     seed: 1,
     max_tokens: tokens,
     stream: true,
@@ -44,7 +45,7 @@ async function ask(openai: OpenAI, tokens: number): Promise<Answer> {
   return answer;
 }
 
-/** Tokens a second of one whole answer. */
+/** Tokens a second of one complete answer. */
 const perSecond = ({ tokens, lastMs }: Answer) => (tokens / lastMs) * 1000;
 
 /** Tokens a second of all streams together. */
@@ -77,7 +78,7 @@ try {
   const direct = client(modelServer ?? '', 'none');
   await waitFor('the model', async () => (await platform.models.list()).data.length > 0, 60_000);
 
-  // In turn, so that both meet the same machine; the first round warms up.
+  // In turn, so that both run under the same conditions; the first round warms up.
   const alone: { platform: Answer; direct: Answer }[] = [];
   const crowd: { platform: Awaited<ReturnType<typeof many>>; direct: Awaited<ReturnType<typeof many>> }[] =
     [];

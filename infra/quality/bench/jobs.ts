@@ -2,14 +2,17 @@ import { measureJobs } from './moves.ts';
 import { report } from './report.ts';
 import { measureThroughput } from './throughput.ts';
 
-/** What the worker runtime costs beside BullMQ alone, and how soon a job is cancelled, handed back, or found again. */
+/**
+ * Compares the worker runtime with bare BullMQ, and measures how fast jobs are cancelled, requeued and
+ * recovered.
+ */
 const ROUNDS = Number(process.env.ROUNDS ?? 5);
 const JOBS = Number(process.env.JOBS ?? 3000);
 const KILLS = Number(process.env.KILLS ?? 8);
-const HAND_BACKS = Number(process.env.HAND_BACKS ?? 15);
+const REQUEUES = Number(process.env.HAND_BACKS ?? 15);
 const CANCELS = Number(process.env.CANCELS ?? 40);
 
 const throughput = await measureThroughput({ rounds: ROUNDS, jobs: JOBS });
-const moves = await measureJobs({ kills: KILLS, requeues: HAND_BACKS, cancels: CANCELS });
+const moves = await measureJobs({ kills: KILLS, requeues: REQUEUES, cancels: CANCELS });
 const met = [report('throughput', throughput), report('moves', moves)];
 process.exit(met.every(Boolean) ? 0 : 1);

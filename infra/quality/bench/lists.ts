@@ -10,7 +10,7 @@ import { type Figure, median, percentile } from './report.ts';
 
 const DAY_MS = 86_400_000;
 
-/** Puts into Redis what it would still know of the heavy user: the jobs of the last day. */
+/** Writes the records that Redis would still have of the heavy user: the jobs of the last day. */
 export async function remember(redis: Redis, rows: JobRow[]): Promise<void> {
   const pipeline = redis.pipeline();
   for (const row of rows) {
@@ -21,7 +21,7 @@ export async function remember(redis: Redis, rows: JobRow[]): Promise<void> {
   await pipeline.exec();
 }
 
-/** The heavy user's lists: the first page and that of the number `deep` in turn, `times` each. */
+/** Reads the heavy user's lists: the first page and page `deep` in turn, `times` each. */
 export async function measureLists(edge: string, times: number, deep: number): Promise<Figure[]> {
   const bearer = await signToken({ sub: HEAVY });
   const ago = (days: number) => new Date(Date.now() - days * DAY_MS).toISOString();
@@ -34,17 +34,17 @@ export async function measureLists(edge: string, times: number, deep: number): P
   };
   const figures: Figure[] = [];
   for (const [name, query] of Object.entries(lists)) {
-    const later = { ...query, cursor: await walk(edge, bearer, query, deep) };
-    const seen = { first: [] as number[], later: [] as number[] };
+    const deeper = { ...query, cursor: await walk(edge, bearer, query, deep) };
+    const seen = { first: [] as number[], deeper: [] as number[] };
     for (let i = 0; i < times; i++) {
       seen.first.push((await readPage(edge, bearer, query)).ms);
-      seen.later.push((await readPage(edge, bearer, later)).ms);
+      seen.deeper.push((await readPage(edge, bearer, deeper)).ms);
     }
-    const [a, b] = [percentile(seen.first, 95), percentile(seen.later, 95)];
+    const [a, b] = [percentile(seen.first, 95), percentile(seen.deeper, 95)];
     figures.push(
       { name: `${name}: first page p50`, value: median(seen.first), unit: 'ms' },
       { name: `${name}: first page p95`, value: a, unit: 'ms' },
-      { name: `${name}: page ${deep} p50`, value: median(seen.later), unit: 'ms' },
+      { name: `${name}: page ${deep} p50`, value: median(seen.deeper), unit: 'ms' },
       { name: `${name}: page ${deep} p95`, value: b, unit: 'ms' },
       {
         name: `${name}: p95, slower / faster`,
@@ -57,7 +57,11 @@ export async function measureLists(edge: string, times: number, deep: number): P
   return figures;
 }
 
-/** Goes from page to page, as a client does. → the cursor of page `deep`. Throws when something is out of order or comes twice. */
+/**
+ * Reads page after page, as a client does.
+ * @returns the cursor of page `deep`
+ * @throws Error when an item is out of order or appears twice
+ */
 async function walk(edge: string, bearer: string, first: JobQuery, deep: number): Promise<string> {
   let cursor = '';
   let last = '￿';

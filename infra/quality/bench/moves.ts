@@ -9,10 +9,10 @@ import { type Figure, median, percentile } from './report.ts';
 
 const WORKER = fileURLToPath(import.meta.resolve('../../../workers/testing/solo.ts'));
 const QUEUE = 'ai-inference';
-/** Others that wait in the queue for later, as a queue in use has them. */
+/** Delayed jobs in the queue, as in a queue in use. */
 const WAITING = 50;
 
-/** A worker process and what it has said. */
+/** A worker process and its messages. */
 class Peer {
   readonly #child: ChildProcess;
   readonly #messages: ProcessMessage[] = [];
@@ -24,13 +24,13 @@ class Peer {
     this.#child.on('message', (message: ProcessMessage) => this.#messages.push(message));
   }
 
-  /** When it said so, the last time. */
+  /** Waits for a message. @returns when it was last sent, Unix ms */
   async when(what: ProcessMessage['what'], jobId = ''): Promise<number> {
     const last = () => this.#messages.findLast((one) => one.what === what && one.jobId === jobId);
     return (await waitFor(`${what} ${jobId}`, last, 60_000)).at;
   }
 
-  /** → when it was sent. */
+  /** Sends a signal. @returns when, Unix ms */
   end(signal: 'SIGKILL' | 'SIGTERM'): number {
     const at = performance.timeOrigin + performance.now();
     this.#child.kill(signal);
@@ -39,33 +39,29 @@ class Peer {
 
   async gone(): Promise<void> {
     const child = this.#child;
-    await waitFor(
-      'the process to be gone',
-      () => child.exitCode !== null || child.signalCode !== null,
-      30_000,
-    );
+    await waitFor('the process to end', () => child.exitCode !== null || child.signalCode !== null, 30_000);
   }
 }
 
-async function hire(line: Line): Promise<Peer> {
+async function startPeer(line: Line): Promise<Peer> {
   const peer = new Peer(line);
   await peer.when('ready');
   return peer;
 }
 
 /**
- * How long jobs take to another worker when theirs is ended with `signal`. Each round has jobs of its own: one whose
- * worker is killed again and again is ended as the cause of it.
+ * Measures how long jobs take to run at another worker when theirs is ended with `signal`. Each round has
+ * jobs of its own, because a job whose workers are killed repeatedly is failed as the cause.
  */
 async function measureMoves(line: Line, signal: 'SIGKILL' | 'SIGTERM', rounds: number, jobs: number) {
   const taken: number[] = [];
-  let holder = await hire(line);
+  let holder = await startPeer(line);
   for (let round = 0; round < rounds; round++) {
     const held: Submitted[] = [];
     for (let i = 0; i < jobs; i++) held.push(await line.infer());
     for (const { jobId } of held) await holder.when('begins', jobId);
-    const peer = await hire(line);
-    // Anywhere between two renewals of its locks and two looks for lost ones.
+    const peer = await startPeer(line);
+    // At a random time between two lock renewals and two checks for stalled jobs.
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 2000));
     const at = holder.end(signal);
     for (const { jobId } of held) taken.push((await peer.when('begins', jobId)) - at);
@@ -78,7 +74,7 @@ async function measureMoves(line: Line, signal: 'SIGKILL' | 'SIGTERM', rounds: n
   return taken;
 }
 
-/** Cancels jobs that `holder` runs, none of which has spent an attempt by being moved. */
+/** Checks that no moved job has spent an attempt, and cancels the jobs that `holder` runs. */
 async function endAll(line: Line, holder: Peer, held: Submitted[]): Promise<void> {
   for (const job of held) {
     if ((await line.job(job))?.attemptsMade !== 0) throw new Error('a moved job has spent an attempt');
@@ -87,14 +83,14 @@ async function endAll(line: Line, holder: Peer, held: Submitted[]): Promise<void
   for (const { jobId } of held) await holder.when('stops', jobId);
 }
 
-/** How long a cancellation takes until the end is told and nothing works on it, or it has left its queue. */
+/** Measures a cancellation until its end is published and the job has stopped, or has left its queue. */
 async function measureCancels(line: Line, rounds: number) {
-  const peer = await hire(line);
+  const peer = await startPeer(line);
   const running: number[] = [];
   const waiting: number[] = [];
   const now = () => performance.timeOrigin + performance.now();
   const recordedEnd = ({ userId, jobId }: Submitted) =>
-    waitFor('the end to be told', async () =>
+    waitFor('the end to be published', async () =>
       (await line.events(userId, `job:${jobId}`)).some(({ type }) => isTerminalEvent(type)),
     );
   for (let round = 0; round < rounds; round++) {
@@ -111,7 +107,7 @@ async function measureCancels(line: Line, rounds: number) {
     const at = now();
     await line.cancel(job);
     await recordedEnd(job);
-    await waitFor('it to leave', async () => !(await line.queue(QUEUE).getJob(job.jobId)));
+    await waitFor('the job to leave its queue', async () => !(await line.queue(QUEUE).getJob(job.jobId)));
     waiting.push(now() - at);
   }
   await line.queue(QUEUE).resume();
@@ -122,17 +118,17 @@ async function measureCancels(line: Line, rounds: number) {
 
 export type MovesOptions = { kills: number; requeues: number; cancels: number };
 
-/** How soon a job is with another worker, or with none. */
+/** Measures how fast a job is moved to another worker, or cancelled. */
 export async function measureJobs({ kills, requeues, cancels }: MovesOptions): Promise<Figure[]> {
   const line = await createLine();
-  // Others wait, after all that is measured: the queue is one of priorities.
+  // Other jobs wait behind those that are measured, so the queue has priorities.
   await Promise.all(
     Array.from({ length: WAITING }, (_, i) =>
-      line.queue(QUEUE).add('later', {}, { delay: 3_600_000, priority: i + 1 }),
+      line.queue(QUEUE).add('delayed', {}, { delay: 3_600_000, priority: i + 1 }),
     ),
   );
   const { running, waiting } = await measureCancels(line, cancels);
-  const handedBack = await measureMoves(line, 'SIGTERM', requeues, 4);
+  const requeued = await measureMoves(line, 'SIGTERM', requeues, 4);
   const killed = await measureMoves(line, 'SIGKILL', kills, 4);
   await line.stop();
   const figures = (
@@ -150,9 +146,9 @@ export async function measureJobs({ kills, requeues, cancels }: MovesOptions): P
     },
   ];
   return [
-    ...figures('cancel of a running job, until it has stopped and is told', running, 1000, 1000),
-    ...figures('cancel of a waiting job, until it has left and is told', waiting, 1000, 1000),
-    ...figures('SIGTERM → a peer runs its jobs', handedBack, 250, 250),
+    ...figures('cancel of a running job, until stopped and published', running, 1000, 1000),
+    ...figures('cancel of a waiting job, until removed and published', waiting, 1000, 1000),
+    ...figures('SIGTERM → a peer runs its jobs', requeued, 250, 250),
     ...figures('kill -9 → a peer runs its jobs', killed, 13_000, undefined),
   ];
 }

@@ -62,7 +62,9 @@ const desktopOf = (job: JobRow): ContainerRow => ({
   endReason: null,
 });
 
-/** How fast one process moves changes into the ledger: the start and the end of `jobs` of many users. */
+/**
+ * Measures how fast one process moves changes into the ledger: start and end of `jobs` jobs of many users.
+ */
 export async function measureDrain({ redis, ledger, log }: Parts, jobs: number): Promise<Figure[]> {
   const pipeline = redis.pipeline();
   for (let i = 0; i < jobs; i++) {
@@ -88,7 +90,7 @@ export async function measureDrain({ redis, ledger, log }: Parts, jobs: number):
   return [{ name: 'changes moved', value: (moved / (performance.now() - start)) * 1000, unit: '/s' }];
 }
 
-/** What a placement costs a worker, and how much of that is the ledger. */
+/** Measures the time of a placement, with the ledger and without. */
 export async function measurePlacements(
   { redis, ledger, log }: Parts,
   placements: number,

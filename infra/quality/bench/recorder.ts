@@ -1,10 +1,10 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** One REST call as the edge made it. */
+/** One REST call of the edge. */
 export type Trip = { path: string; body: string };
 
-/** Stands between the edge and the gateway, passes everything on and notes each call. */
+/** Starts a proxy between the edge and the gateway that records each call. */
 export async function startRecorder(
   target: string,
 ): Promise<{ url: string; trips: Trip[]; stop: () => void }> {

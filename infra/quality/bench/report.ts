@@ -1,4 +1,4 @@
-/** One measured figure beside what it is held to. */
+/** One measured figure with its target. */
 export type Figure = {
   name: string;
   value: number;
@@ -13,7 +13,10 @@ export function percentile(values: readonly number[], p: number): number {
 
 export const median = (values: readonly number[]): number => percentile(values, 50);
 
-/** Prints the figures as a table; returns whether every target was met. */
+/**
+ * Prints the figures as a table.
+ * @returns whether every target was met
+ */
 export function report(title: string, figures: Figure[]): boolean {
   console.log(`\n${title}`);
   let met = true;

@@ -10,10 +10,10 @@ import { ENGINE_WITHIN_MS, startEngine, type TestEngine } from '../testing/docke
 
 const ROOT = join(import.meta.dirname, '../../..');
 const WITHIN_MS = 240_000;
-/** What npm and wrangler keep below `TMPDIR` for their next start. */
+/** Caches of npm and wrangler below `TMPDIR`. */
 const CACHES = ['node-compile-cache', 'update-check'];
 
-/** What makes each bench as short as it can be, and the figure that it prints last. */
+/** The settings that make each bench as short as possible, and the figure that it prints last. */
 const BENCHES: Record<string, { env: Record<string, string>; last: string }> = {
   bench: {
     env: { ROUNDS: '1', REQUESTS: '2', WARM_UP: '0' },
@@ -32,7 +32,7 @@ const BENCHES: Record<string, { env: Record<string, string>; last: string }> = {
     last: 'first token p50, platform',
   },
   'bench:jobs': {
-    // More kills than one job may be the cause of.
+    // More kills than one job may cause before it is failed.
     env: {
       ROUNDS: '1',
       JOBS: '30',
@@ -101,7 +101,7 @@ async function run(name: string, env: Record<string, string>) {
   return { code, output, session: child.pid ?? 0 };
 }
 
-/** The command of each process that is of the session, or works below the folder. */
+/** @returns the commands of processes that belong to the session or use the folder */
 async function processesOf(session: number, folder: string): Promise<string[]> {
   const found: string[] = [];
   for (const pid of (await readdir('/proc')).filter((entry) => /^\d+$/.test(entry))) {
@@ -116,7 +116,7 @@ async function processesOf(session: number, folder: string): Promise<string[]> {
   return found;
 }
 
-/** Desktops made since then by a bench that has ended. */
+/** @returns the fleets of desktops created since then by a bench that has ended */
 async function desktopsSince(seconds: number): Promise<string[]> {
   const containers = await engine.docker.listContainers({ all: true, filters: { label: [LABELS.fleet] } });
   return containers

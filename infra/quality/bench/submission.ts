@@ -14,13 +14,13 @@ import { report } from './report.ts';
 import { type Statement, startWireRecorder } from './wire.ts';
 
 /**
- * What an accepted `POST /containers/start` costs at the edge, against a bare Worker in the same runtime that makes the
- * same trips and nothing else; with the ledger and without.
+ * Compares an accepted `POST /containers/start` at the edge with a bare Worker in the same runtime that makes
+ * the same trips and nothing else; with the ledger and without.
  */
 const ROUNDS = Number(process.env.ROUNDS ?? 10);
-/** Of one round. With the ledger each takes a connection to PostgreSQL, and so its time. */
+/** Requests of one round. With the ledger each opens a connection to PostgreSQL, so there are fewer. */
 const REQUESTS = { on: Number(process.env.REQUESTS ?? 100), off: Number(process.env.REQUESTS ?? 400) };
-/** Rounds of each before the first that counts. */
+/** Rounds before the first that counts. */
 const WARM_UP = Number(process.env.WARM_UP ?? 8);
 const TARGET = { atMost: 1.3 };
 
@@ -46,7 +46,10 @@ const serve = (rest: string, ledger: string | undefined) =>
     ...(ledger ? { hyperdrives: { LEDGER_DB: ledger } } : {}),
   });
 
-/** What the edge sends for one submission: the second, because the first one also teaches Redis the scripts. */
+/**
+ * Records the edge's requests for a submission: the second one, as the first one also loads scripts into
+ * Redis.
+ */
 async function record(ledger: boolean): Promise<{ trips: Trip[]; statements: Statement[] }> {
   const rest = await startRecorder(gateway.url);
   const wire = await startWireRecorder(postgres.url);
@@ -85,12 +88,12 @@ for (const ledger of ['on', 'off'] as const) {
     { name: 'bare Worker', url: bare.url },
   ];
   const requests = REQUESTS[ledger];
-  // All run as they do after a while: the runtime has compiled what is hot.
+  // Measure warm servers, whose hot code is compiled.
   for (let i = 0; i < WARM_UP; i++) {
     for (const { url, keyed = false } of contenders()) await round(url, { requests, inFlight: 8, keyed });
   }
   for (const inFlight of [1, 8]) {
-    // One at a time no request waits for another one's work: that is what is held to the target.
+    // The target is for one request at a time: no request waits for the work of another.
     const figures = await compare(contenders(inFlight === 1 ? TARGET : undefined), {
       rounds: ROUNDS,
       requests,

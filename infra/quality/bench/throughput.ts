@@ -10,17 +10,17 @@ import { type Figure, median } from './report.ts';
 const CONCURRENCY = 50;
 const IN_FLIGHT = 64;
 
-/** How long a job takes that does something, ms. */
+/** Duration of a job that is no no-op, ms. */
 const SOME_MS = 25;
 
 export type ThroughputOptions = { rounds: number; jobs: number };
 
-/** Somebody who does jobs, all of which wait in a queue. */
+/** A worker of jobs that all wait in a queue. */
 type Contender = {
   name: string;
   queue: string;
   submit: (line: Line) => Promise<unknown>;
-  /** @param job is done for each job */
+  /** @param job called for each job */
   work: (line: Line, job: () => Promise<unknown>) => { close: () => Promise<unknown> };
 };
 
@@ -38,7 +38,7 @@ const OURS: Contender = {
   work: (line, job) => line.work(job, { queue: 'ai-inference', concurrency: CONCURRENCY }),
 };
 
-/** What each job costs however it is done: its record, and its room's log. */
+/** A bare worker with the same writes to records and rooms as our runtime. */
 const RECORDING: Contender = {
   name: 'bare BullMQ that records',
   queue: 'ai-inference',
@@ -62,7 +62,7 @@ const BARE: Contender = {
   work: (line, job) => bareWorker(line, 'bare', job),
 };
 
-/** Jobs by our runtime, by a bare BullMQ worker, and by one that keeps the same records, in turn. */
+/** Measures our runtime, a bare BullMQ worker, and one that keeps the same records, in turn. */
 export async function measureThroughput({ rounds, jobs }: ThroughputOptions): Promise<Figure[]> {
   const line = await createLine();
   const noOp = await compare(line, [OURS, RECORDING, BARE], rounds, jobs, async () => null);
@@ -88,7 +88,7 @@ export async function measureThroughput({ rounds, jobs }: ThroughputOptions): Pr
   ];
 }
 
-/** Jobs a second, a round each. */
+/** Jobs a second of each round. */
 type Rates = Map<Contender, number[]>;
 
 async function compare(
@@ -109,7 +109,7 @@ async function compare(
   return rates;
 }
 
-/** Jobs a second until none is left in the queue. */
+/** Measures jobs a second until none is left in the queue. */
 async function measure(
   line: Line,
   { queue, submit, work }: Contender,

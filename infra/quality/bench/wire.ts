@@ -1,9 +1,9 @@
 import { type AddressInfo, connect, createServer } from 'node:net';
 
-/** A statement as it went to PostgreSQL; without `params` it went as text alone. */
+/** A statement sent to PostgreSQL; without `params` for a simple query. */
 export type Statement = { text: string; params?: (string | null)[] };
 
-/** Stands between the edge and PostgreSQL, passes every byte on and notes the statements. */
+/** Starts a proxy between the edge and PostgreSQL that records the statements. */
 export async function startWireRecorder(
   target: string,
 ): Promise<{ url: string; statements: Statement[]; stop: () => void }> {
@@ -23,7 +23,7 @@ export async function startWireRecorder(
   return { url: url.href, statements, stop: () => server.close() };
 }
 
-/** Reads what a client says after its start-up message: Query, or Parse and Bind. */
+/** Parses a client's messages after its start-up message: Query, or Parse and Bind. */
 function noteInto(statements: Statement[]): (chunk: Buffer) => void {
   let rest = Buffer.alloc(0);
   let started = false;
@@ -50,7 +50,7 @@ function noteInto(statements: Statement[]): (chunk: Buffer) => void {
 
 const textAt = (body: Buffer, from: number): string => body.toString('utf8', from, body.indexOf(0, from));
 
-/** Bind: portal and statement by name, how each value is written, then the values. */
+/** Reads the values of a Bind message: after portal and statement names and the format of each value. */
 function paramsOf(body: Buffer): (string | null)[] {
   let at = body.indexOf(0, body.indexOf(0) + 1) + 1;
   at += 2 + 2 * body.readInt16BE(at);

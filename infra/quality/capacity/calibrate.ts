@@ -2,22 +2,24 @@ import { fit } from './fit.ts';
 import { type Load, loadOf, REDIS_TERMS, RELAY_TERMS, type RedisCosts, type RelayCosts } from './load.ts';
 import { startTrial, type Taken, type Trial } from './trial.ts';
 
-/** What each thing costs. */
+/** The measured unit costs. */
 export type Calibration = {
   relay: RelayCosts;
   redis: RedisCosts;
-  /** Processor time of a node until a viewer watches, ms. */
+  /** Processor time of a node to connect a viewer, ms. */
   connectMs: number;
-  /** Of a frame beside its payload, and of an event, on a viewer's connection. */
+  /** Bytes of a frame without its payload, and of an event, on a viewer's connection. */
   frameHeadBytes: number;
   eventBytes: number;
-  /** What a node holds without sockets, for each socket, and at most of garbage. */
+  /** Memory of a node without sockets, of each socket, and of garbage at most. */
   nodeMb: number;
   socketKb: number;
   garbageMb: number;
 };
 
-/** A relay collects garbage each few megabytes that it takes: what is large is measured over several of these. */
+/**
+ * A relay collects garbage every few megabytes received: large frames are measured over several collections.
+ */
 const SECONDS = 5;
 const SECONDS_OF_LARGE = 10;
 const LARGE_BYTES = 10_000;
@@ -29,12 +31,14 @@ const NO_VIEWER = [9];
 const SOME = 20;
 const VIEWERS = 240;
 const LISTENERS = 120;
-/** Who comes at the end, to see what a socket takes. */
+/** Sockets that are opened at the end, to measure the cost of one. */
 const MORE = 300;
 const FEW = { sockets: 2 * SOME * SMALL.length, followed: SMALL.length };
 const ALL = { sockets: FEW.sockets + LISTENERS + VIEWERS, followed: FEW.followed + CROWD.length };
 
-/** What some desktops publish for so many viewers or listeners of each, and for subscribers that are no relays. */
+/**
+ * A load: desktops `on` publish, each for `of` viewers or listeners, and for subscribers that are not relays.
+ */
 type Step = {
   on: number[];
   of: number;
@@ -44,7 +48,7 @@ type Step = {
   subscribers?: number;
 };
 const REST: Step = { on: [], of: 0 };
-/** They differ in one thing after another. No frame is due as a pause between acknowledgements ends. */
+/** They differ in one variable after another. No frame is due when a pause between acknowledgements ends. */
 const STEPS: Step[] = [
   REST,
   { on: SMALL, of: SOME, fps: 5, frameBytes: 1000 },
@@ -65,7 +69,7 @@ const STEPS: Step[] = [
 
 type Point = { step: Step; load: Load; taken: Taken };
 
-/** Measures loads that differ in one thing after another, and finds the costs that explain them all. */
+/** Measures loads that differ in one variable after another, and fits the costs that explain them all. */
 export async function calibrate(): Promise<Calibration> {
   const trial = await startTrial({ nodes: 1, desktops: SMALL.length + CROWD.length + NO_VIEWER.length });
   const points: Point[] = [];
@@ -88,7 +92,7 @@ export async function calibrate(): Promise<Calibration> {
     await trial.open('screen', MORE, NO_VIEWER);
     const { relayMs: after } = await trial.usage();
     const socketMb = ((await memory()) - held) / MORE;
-    // A relay does nothing for subscribers that are none.
+    // Subscribers that are not relays cost a relay nothing.
     const relayed = points.filter(({ step }) => !step.subscribers);
     return {
       relay: costs(RELAY_TERMS, relayed, ({ relayMs }) => relayMs),
@@ -136,7 +140,7 @@ function costs<T extends keyof Load>(
   return Object.fromEntries(terms.map((term, i) => [term, found[i]])) as Record<T, number>;
 }
 
-/** Bytes of a frame's head, and of an event, as they came. */
+/** @returns the received bytes of a frame's head and of an event */
 function wire(points: Point[]): Pick<Calibration, 'frameHeadBytes' | 'eventBytes'> {
   const each = (of: Point[]) => {
     const total = (name: 'bytes' | 'deliveries') => of.reduce((sum, { taken }) => sum + taken[name], 0);

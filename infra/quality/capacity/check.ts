@@ -2,17 +2,17 @@ import type { Calibration } from './calibrate.ts';
 import { cpuMs, type Load, loadOf, NAPS, type Workload } from './load.ts';
 import { startTrial } from './trial.ts';
 
-/** A size that no calibration had. */
+/** A size that is no point of the calibration. */
 export type Size = {
   name: string;
   nodes: number;
   watching: Workload;
-  /** Who only follows the desktops' rooms. */
+  /** Clients that follow only the desktops' rooms. */
   listening: Workload;
 };
 export type Outcome = { name: string; unit: string; predicted: number; measured: number };
 
-/** A collection of a relay's garbage costs tens of ms, and comes each few seconds: many of them are counted. */
+/** A relay's garbage collection takes tens of ms every few seconds: the window covers many of them. */
 const SECONDS = 30;
 
 export const SIZES: Size[] = [
@@ -32,7 +32,7 @@ export const SIZES: Size[] = [
 
 export const errorOf = ({ predicted, measured }: Outcome): number => predicted / measured - 1;
 
-/** What the model says of a size, and what then is. */
+/** Predicts a size by the model, and measures it. */
 export async function check(size: Size, calibration: Calibration): Promise<Outcome[]> {
   const { nodes, watching, listening } = size;
   const predicted = predict(size, calibration);
@@ -89,7 +89,7 @@ function predict({ nodes, watching, listening }: Size, figures: Calibration) {
   };
 }
 
-/** Two loads on the same nodes, of the same desktops. */
+/** Adds two loads of the same desktops on the same nodes. */
 function both(a: Load, b: Load): Load {
   const sums = Object.keys(a).map((term) => [term, a[term as keyof Load] + b[term as keyof Load]]);
   const { nodes, shards, followed } = a;

@@ -2,9 +2,9 @@ import type { Calibration } from './calibrate.ts';
 import type { JobFigures } from './plan.ts';
 import type { ScreenFigures } from './screens.ts';
 
-/** What this machine measured: two processors of an AMD EPYC that clients and servers share. */
+/** Figures measured on two processors of an AMD EPYC that clients and servers share. */
 
-/** `npm run capacity`. Costs in µs of a processor, see `load.ts` for what each is of. */
+/** Printed by `npm run capacity`. Costs in µs of a processor; `load.ts` documents each term. */
 export const measured: Calibration = {
   relay: {
     nodes: 1240,
@@ -37,7 +37,7 @@ export const measured: Calibration = {
   garbageMb: 113,
 };
 
-/** `npm run capacity -- --screens`: a desktop of the default image and size with one viewer. */
+/** Printed by `npm run capacity -- --screens`: a desktop of the default image and size with one viewer. */
 export const screens: Record<'rest' | 'text' | 'animation', ScreenFigures> = {
   rest: { fps: 0, frameBytes: 0, keyBytes: 40_100, desktopMs: 2.08, bridgeMs: 0.999, desktopMb: 37.9 },
   text: { fps: 30.4, frameBytes: 610, keyBytes: 231_000, desktopMs: 85.9, bridgeMs: 32, desktopMb: 38.6 },
@@ -52,8 +52,8 @@ export const screens: Record<'rest' | 'text' | 'animation', ScreenFigures> = {
 };
 
 /**
- * `npm run bench:jobs`: what a job costs the queue Redis. `npm run bench:history`: changes moved, of which a desktop's
- * start and end together make eight.
+ * Measured by `npm run bench:jobs` (cost of a job for the queue Redis) and `npm run bench:history` (changes
+ * moved). The start and stop of a desktop make eight changes.
  */
 export const jobs: JobFigures = { queueUs: 100, changes: 8, changesPerSecond: 8000 };
 

@@ -14,7 +14,7 @@ it('finds the costs that explain all measurements, however far apart their sizes
   for (const [i, cost] of costs.entries()) expect((found[i] ?? 0) / cost).toBeCloseTo(1, 6);
 });
 
-it('gives nothing to what would have to cost less than nothing, or was never there', () => {
+it('assigns no cost to a term that would be negative or is always zero', () => {
   const rows = [
     [1, 10, 0],
     [1, 20, 0],

@@ -1,10 +1,10 @@
 /**
- * Non-negative costs with which `rows × costs` comes closest to `measured`, in relation to each. What can't be told apart
- * from the rest, or would be negative, costs nothing.
+ * Fits non-negative costs so that `rows × costs` has the least relative error against `measured`. A term that
+ * cannot be distinguished from the others, or would be negative, costs 0.
  */
 export function fit(rows: number[][], measured: number[]): number[] {
   const width = rows[0]?.length ?? 0;
-  // Terms differ by millions: each column is brought to 1 first.
+  // Terms differ by a factor of millions: each column is scaled to at most 1 first.
   const scale = Array.from({ length: width }, (_, i) => Math.max(...rows.map((row) => row[i] ?? 0)) || 1);
   const relative = rows.map((row, n) =>
     row.map((value, i) => value / (scale[i] ?? 1) / (measured[n] ?? Number.NaN)),
@@ -22,7 +22,7 @@ export function fit(rows: number[][], measured: number[]): number[] {
   }
 }
 
-/** With which each row comes closest to 1: the normal equations, by Gauss and Jordan. */
+/** Solves the normal equations, so that each row comes closest to 1, by Gauss-Jordan elimination. */
 function leastSquares(rows: number[][]): number[] {
   const width = rows[0]?.length ?? 0;
   const product = (i: number, j: number) => rows.reduce((sum, row) => sum + (row[i] ?? 0) * (row[j] ?? 0), 0);

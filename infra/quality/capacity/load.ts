@@ -1,18 +1,18 @@
 import { ACK_EVERY_BYTES, ACK_EVERY_MS } from '@warmwind/shared/contract/screen';
 
-/** Who watches what. A viewer is one socket that watches one desktop and follows its room. */
+/** The viewers and desktops. A viewer is one socket that watches one desktop and follows its room. */
 export type Workload = {
   viewers: number;
-  /** Desktops that are watched, each by as many. */
+  /** Desktops that are watched, each by the same number of viewers. */
   desktops: number;
-  /** Frames a second of one desktop, and bytes of one: the mean, as all that follows is linear in it. */
+  /** Frames a second of one desktop, and mean bytes of one: the load is linear in them. */
   fps: number;
   frameBytes: number;
   /** Recorded events a second of one desktop's room. */
   events: number;
 };
 
-/** What happens in a second, over all nodes. */
+/** Events of each kind in a second, over all nodes. */
 export type Load = {
   /** Relay nodes, and sockets that are open on them. */
   nodes: number;
@@ -21,19 +21,19 @@ export type Load = {
   followed: number;
   /** Servers of the realtime Redis. */
   shards: number;
-  /** How often that is woken from sleep, by a publication each: see `NAPS`. */
+  /** How often a server is woken from sleep by a publication: see `NAPS`. */
   naps: number;
-  /** What hosts publish. */
+  /** Frames that hosts publish. */
   published: number;
   publishedBytes: number;
   /** Events that are appended to rooms. */
   appended: number;
-  /** What the realtime Redis hands to nodes: frames and events, each counted at every node. */
+  /** Messages that the realtime Redis sends to nodes: frames and events, each counted at every node. */
   copies: number;
   frames: number;
   frameBytes: number;
   events: number;
-  /** What nodes send to viewers: frames, the bytes of these, events; and the acknowledgements that come back. */
+  /** Frames, their bytes and events that nodes send to viewers, and acknowledgements that they receive. */
   deliveries: number;
   deliveryBytes: number;
   eventDeliveries: number;
@@ -41,7 +41,7 @@ export type Load = {
 };
 export type Term = keyof Load;
 
-/** Each in µs of one processor. */
+/** Costs in µs of one processor. */
 export type Costs<T extends Term> = Record<T, number>;
 export const RELAY_TERMS = [
   'nodes',
@@ -69,15 +69,18 @@ export const REDIS_TERMS = [
 export type RelayCosts = Costs<(typeof RELAY_TERMS)[number]>;
 export type RedisCosts = Costs<(typeof REDIS_TERMS)[number]>;
 
-/** How many of so many nodes have one of so many viewers of a desktop. */
+/** The expected number of nodes that have at least one of `viewersOfOne` viewers of a desktop. */
 export type Spread = (nodes: number, viewersOfOne: number) => number;
-/** As a balancer by least connections does: each viewer may come to any node. */
+/** The spread of a balancer by least connections: each viewer may be on any node. */
 export const anywhere: Spread = (nodes, viewersOfOne) => nodes * (1 - (1 - 1 / nodes) ** viewersOfOne);
 
-/** A frame that is due this near to the end of a pause comes before it as often as after it. */
+/** A frame that is due this close to the end of a pause arrives before it as often as after it. */
 const JITTER_MS = 2;
 
-/** Acknowledgements a second of one viewer: the first frame begins a pause of `ACK_EVERY_MS`, which enough bytes end. */
+/**
+ * Acknowledgements a second of one viewer: a frame begins a pause of `ACK_EVERY_MS`, which many bytes end
+ * early.
+ */
 export function acksOf(fps: number, frameBytes: number): number {
   if (fps === 0) return 0;
   const within = (ms: number) => Math.floor((ms / 1000) * fps) + 1;
@@ -86,12 +89,12 @@ export function acksOf(fps: number, frameBytes: number): number {
 }
 
 /**
- * A server that is woken up to about as often a second has gone to sleep in between, which makes what it then does dearer;
- * beyond, it is found awake.
+ * The most wakes a second that cost extra. Up to this rate a server sleeps between publications, which makes
+ * each dearer; above it the server stays awake.
  */
 export const NAPS = 100;
 
-/** What a workload is for so many nodes. */
+/** Computes the load of a workload on a number of nodes. */
 export function loadOf(workload: Workload, nodes: number, spread = anywhere): Load {
   const { viewers, desktops, fps, frameBytes, events } = workload;
   const receivedFrames = desktops === 0 ? 0 : desktops * spread(nodes, viewers / desktops);

@@ -7,20 +7,20 @@ import { number, table, tables } from './table.ts';
 import { units } from './units.ts';
 
 /**
- * `npm run capacity`: measures what things cost here, predicts two other sizes from it, and measures those too.
- * `--screens` measures desktops instead, `--table` prints the page's tables.
+ * `npm run capacity`: measures unit costs, predicts two other sizes from them, and measures those too.
+ * `--screens` measures desktops instead; `--table` prints the page's tables.
  */
 const { values: asked } = parseArgs({
   options: { table: { type: 'boolean' }, screens: { type: 'boolean' } },
 });
 
-/** How far a prediction may be off. */
+/** The greatest relative error of a prediction. */
 const MOST = 0.15;
 
 if (asked.table) console.log(`${units()}\n\n${tables()}`);
 else if (asked.screens) await measureScreens().finally(() => releaseEngine(process.pid));
 else process.exitCode = (await simulate()) ? 0 : 1;
-// An engine's connections would keep it.
+// Open connections to an engine would keep the process alive.
 process.exit();
 
 async function measureScreens(): Promise<void> {
@@ -32,7 +32,7 @@ async function measureScreens(): Promise<void> {
   console.log(`For figures.ts:\n\nexport const screens = ${literal(screens)};`);
 }
 
-/** → was every prediction near enough? */
+/** @returns whether every prediction is within `MOST` */
 async function simulate(): Promise<boolean> {
   const calibration = await calibrate();
   console.log(`For figures.ts:\n\nexport const measured: Calibration = ${literal(calibration)};`);

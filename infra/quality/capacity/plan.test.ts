@@ -42,7 +42,7 @@ const crowd: Crowd = { viewers: 10_000, ofOneDesktop: 50, screen, events: 0 };
 const planned = (change: Partial<Crowd>, than = sizes) =>
   plan({ ...crowd, ...change }, figures, than, prices);
 
-it('takes the fewest nodes of which none is full, and never fewer than are always there', () => {
+it('plans the fewest relay nodes of which none is full, and at least the deployed minimum', () => {
   const { relay } = planned({});
   expect(relay.full).toBeLessThanOrEqual(1);
   const fewer = { ...sizes, relay: { ...sizes.relay, least: relay.nodes - 1 } };
@@ -50,27 +50,27 @@ it('takes the fewest nodes of which none is full, and never fewer than are alway
   expect(planned({ viewers: 1 }).relay.nodes).toBe(sizes.relay.least);
 });
 
-it('knows that the viewers of one owner fill a node before others would', () => {
+it('limits the viewers of one owner on a node before all other limits', () => {
   const still = { ...screen, fps: 0.1 };
   const { relay } = planned({ viewers: 100_000, ofOneDesktop: Number.POSITIVE_INFINITY, screen: still });
   expect(relay.fullOf).toBe("one owner's sockets");
   expect(relay.nodes).toBe(100_000 / sizes.relay.socketsOfOneOwner);
 });
 
-it('sends a frame to fewer nodes when the viewers of a desktop meet', () => {
+it('sends a frame to fewer nodes when the viewers of a desktop are on the same nodes', () => {
   const [apart, together] = [planned({}), planned({ together: true })];
   expect(together.redis.messages).toBeLessThan(apart.redis.messages / 5);
   expect(together.relay.nodes).toBeLessThan(apart.relay.nodes);
 });
 
-it('reads one desktop from replicas when its nodes are too many for a server, as a channel is in one shard', () => {
+it('plans replicas for one desktop with too many nodes for a server, and shards for many desktops', () => {
   const event = planned({ viewers: 3_000_000, ofOneDesktop: Number.POSITIVE_INFINITY });
   expect(event.redis.shards).toBe(1);
   expect(event.redis.servers).toBeGreaterThan(2);
   expect(planned({ viewers: 1_000_000 }).redis.shards).toBeGreaterThan(1);
 });
 
-it('fills a host with as many desktops as its memory and processors hold', () => {
+it('plans as many desktops on a host as its memory and processors allow', () => {
   expect(planned({}).hosts).toMatchObject({ fullOf: 'CPU', each: 40 });
   expect(planned({ screen: { ...screen, desktopMs: 10 } }).hosts).toMatchObject({
     fullOf: 'memory',
@@ -78,7 +78,7 @@ it('fills a host with as many desktops as its memory and processors hold', () =>
   });
 });
 
-it('pays each tier of egress at its own price', () => {
+it('charges each tier of egress at its own price', () => {
   const { cost, viewerKb } = planned({ viewers: 100_000 });
   const gb = (100_000 * viewerKb * 3600) / 1e6;
   expect(gb).toBeGreaterThan(10_000);

@@ -3,22 +3,27 @@ import { anywhere, cpuMs, type Load, loadOf, type Spread, type Workload } from '
 import type { ScreenFigures } from './screens.ts';
 import type { Prices, Sizes } from './sizes.ts';
 
-/** So many viewers, so many of each desktop at most, which all show the same kind of thing. */
+/**
+ * A number of viewers, at most `ofOneDesktop` of each desktop; all desktops show the same kind of content.
+ */
 export type Crowd = {
   viewers: number;
   ofOneDesktop: number;
   screen: ScreenFigures;
   events: number;
-  /** A desktop's viewers meet on as few nodes as hold them, instead of anywhere. */
+  /** The balancer sends a desktop's viewers to as few nodes as possible. */
   together?: boolean;
 };
 export type Figures = { measured: Calibration; jobs: JobFigures; keyEveryMs: number };
-/** µs of processor time of one job; changes of one start that are moved to the ledger, and how many one process moves. */
+/** µs of processor time of a job; ledger changes of a desktop, and how many one process moves a second. */
 export type JobFigures = { queueUs: number; changes: number; changesPerSecond: number };
 
 export type Plan = ReturnType<typeof plan>;
 
-/** What a crowd needs. Rates a second, Gbit a second, processors as such, dollars an hour. */
+/**
+ * Plans the machines of a crowd. Rates are a second, network in Gbit/s, CPU in processors, cost in dollars an
+ * hour.
+ */
 export function plan(crowd: Crowd, figures: Figures, sizes: Sizes, prices: Prices) {
   const { viewers, ofOneDesktop, screen, events } = crowd;
   const desktops = Math.max(1, Math.ceil(viewers / ofOneDesktop));
@@ -62,7 +67,7 @@ export function plan(crowd: Crowd, figures: Figures, sizes: Sizes, prices: Price
   };
 }
 
-/** Nodes until none is full of anything, and what is nearest to it then. */
+/** Finds the fewest nodes of which none is full, and the resource that is closest to its limit. */
 function relayNodes(
   workload: Workload,
   viewerBytes: number,
@@ -87,7 +92,7 @@ function relayNodes(
     return { nodes, load, cpus, full, most: Math.max(...Object.values(full)) };
   };
   let found = at(relay.least);
-  // What all nodes need together rises with their number: this never passes the fewest that do.
+  // The total need rises with the number of nodes, so this stops at the fewest that suffice.
   while (found.most > 1) found = at(Math.max(found.nodes + 1, Math.ceil(found.nodes * found.most - 1e-9)));
   const { nodes, load, cpus, full, most } = found;
   const fullOf = Object.entries(full).find(([, share]) => share === most)?.[0] ?? '';
@@ -95,8 +100,8 @@ function relayNodes(
 }
 
 /**
- * Shards, and servers of each: a channel stays in its shard, so what one desktop needs beyond one server is read from
- * replicas.
+ * Plans shards, and servers of each. A channel stays in its shard, so a desktop that exceeds one server is
+ * read from replicas.
  */
 function redisServers(load: Load, desktops: number, crowd: Crowd, figures: Figures, sizes: Sizes) {
   const { redis, joinS } = sizes;
@@ -104,19 +109,19 @@ function redisServers(load: Load, desktops: number, crowd: Crowd, figures: Figur
   const gbit = ((load.frameBytes + load.events * figures.measured.eventBytes) * 8) / 1e9;
   const need = Math.max(cpus / redis.utilisation, gbit / redis.gbit);
   const ofOneDesktop = Math.max(1, Math.ceil(need / desktops - 1e-9));
-  const keys = Math.min(1000 / figures.keyEveryMs, crowd.viewers / desktops / joinS);
+  const keyframes = Math.min(1000 / figures.keyEveryMs, crowd.viewers / desktops / joinS);
   const shards = ofOneDesktop > 1 ? desktops : Math.max(1, Math.ceil(need));
   return {
     cpus,
     gbit,
     messages: load.copies,
     shards,
-    /** One replica at least, for when the primary fails. */
+    /** At least one replica, in case the primary fails. */
     servers: shards * Math.max(2, ofOneDesktop),
     /** A desktop has more readers than a primary and its replicas can serve. */
     beyondReplicas: ofOneDesktop > 1 + redis.replicas,
-    /** While its viewers come, a desktop's keys go to all nodes that follow it. */
-    joinGbit: gbit + (keys * load.followed * crowd.screen.keyBytes * 8) / 1e9,
+    /** While viewers join, a desktop's keyframes go to all nodes that follow it. */
+    joinGbit: gbit + (keyframes * load.followed * crowd.screen.keyBytes * 8) / 1e9,
   };
 }
 
@@ -134,7 +139,7 @@ function desktopHosts(desktops: number, screen: ScreenFigures, { host, desktop }
   };
 }
 
-/** @param tiers up to how much, each unit at what price */
+/** @param tiers pairs of an upper bound and the price of a unit below it */
 function tiered(amount: number, tiers: [number, number][]): number {
   let [sum, from] = [0, 0];
   for (const [upTo, price] of tiers) {

@@ -7,23 +7,25 @@ import { startStores } from '../bench/relay/stores.ts';
 import { cpuMs, type Program, startDesktop } from '../bench/screen/desktop.ts';
 import { waitFor } from '../testing/wait.ts';
 
-/** One desktop of the default image, watched, that shows something. */
+/** The figures of one watched desktop of the default image. */
 export type ScreenFigures = {
-  /** Frames that its bridge publishes a second, and bytes of one; of a key frame. */
+  /** Frames that its bridge publishes a second, bytes of one, and bytes of a keyframe. */
   fps: number;
   frameBytes: number;
   keyBytes: number;
-  /** Processor time, ms a second: of all in its container, and of its bridge. */
+  /** Processor time of its container and of its bridge, ms a second. */
   desktopMs: number;
   bridgeMs: number;
-  /** Memory of its container, page cache aside. */
+  /** Memory of its container without the page cache. */
   desktopMb: number;
 };
 
 const SECONDS = 10;
 const SETTLE_MS = 3000;
 
-/** What a desktop costs its host and publishes; the engine and the image must be there or be made, as in tests. */
+/**
+ * Measures a desktop's cost for its host and its frames. Starts the engine and builds the image if needed.
+ */
 export async function measureScreen(program: Program | undefined): Promise<ScreenFigures> {
   const desktop = await startDesktop(program, { marked: false, memoryMb: 512, cpus: 1 });
   const stores = await startStores();
@@ -44,7 +46,7 @@ export async function measureScreen(program: Program | undefined): Promise<Scree
     const requestKeyframe = () =>
       stores.realtime.client.spublish(screenKeys.up(stores.containerId), JSON.stringify({ t: 'key' }));
     await requestKeyframe();
-    await waitFor('a key frame', () => keyBytes > 0);
+    await waitFor('a keyframe', () => keyBytes > 0);
     await sleep(SETTLE_MS);
     const usage = async () => ({
       at: performance.now(),

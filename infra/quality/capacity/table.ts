@@ -3,7 +3,7 @@ import { type Plan, plan } from './plan.ts';
 import { prices, sizes } from './sizes.ts';
 
 const VIEWERS = [100, 10_000, 1_000_000];
-/** So many viewers of one desktop, and what it shows; events a second of its room. */
+/** Viewers of one desktop, its content, and events a second of its room. */
 const MIXES = {
   'one event, an animation': {
     ofOneDesktop: Number.POSITIVE_INFINITY,
@@ -14,25 +14,25 @@ const MIXES = {
   'a desktop each, scrolling text': { ofOneDesktop: 1, screen: screens.text, events: 0.2 },
 };
 
-/** Of a plan, and of the same with the viewers of each desktop together. */
+/** A row, computed from a plan and from the same plan with the viewers of each desktop on the same nodes. */
 type Row = [name: string, of: (plan: Plan, together: Plan) => string];
 const ROWS: Row[] = [
   ['desktops', ({ desktops }) => number(desktops)],
   ['to one viewer, KB/s', ({ viewerKb }) => number(viewerKb)],
   ['to all, Gbit/s', ({ gbit }) => number(gbit)],
-  ['**relay** nodes, and what they are full of', ({ relay }) => `${number(relay.nodes)}, ${fullOf(relay)}`],
+  ['**relay** nodes, and their limit', ({ relay }) => `${number(relay.nodes)}, ${fullOf(relay)}`],
   ['sockets of a node', ({ relay }) => number(relay.socketsEach)],
   ['processors busy, all nodes', ({ relay }) => number(relay.cpus)],
-  ['nodes, if a desktop’s viewers meet', (_, { relay }) => `${number(relay.nodes)}, ${fullOf(relay)}`],
+  ['nodes, if a desktop’s viewers share nodes', (_, { relay }) => `${number(relay.nodes)}, ${fullOf(relay)}`],
   ['**realtime Redis** messages out /s', ({ redis }) => number(redis.messages)],
   ['processors busy', ({ redis }) => number(redis.cpus)],
   ['out, Gbit/s', ({ redis }) => number(redis.gbit)],
-  ['out while all come in a minute, Gbit/s', ({ redis }) => number(redis.joinGbit)],
+  ['out while all join in a minute, Gbit/s', ({ redis }) => number(redis.joinGbit)],
   [
     'shards × servers of each',
     ({ redis }) => `${number(redis.shards)} × ${number(redis.servers / redis.shards)}`,
   ],
-  ['shards × servers, if viewers meet', (_, { redis }) => servers(redis)],
+  ['shards × servers, if viewers share nodes', (_, { redis }) => servers(redis)],
   ['**hosts** of desktops', ({ hosts }) => number(hosts.hosts)],
   ['desktops of a host, at most, by', ({ hosts }) => `${number(hosts.each)}, ${hosts.fullOf}`],
   ['worker processes of a host', ({ hosts }) => number(hosts.workers)],
@@ -49,7 +49,7 @@ const ROWS: Row[] = [
   ['**more than is deployed today**', beyond],
 ];
 
-/** The page's tables: one for each number of viewers. */
+/** Prints the page's tables, one for each number of viewers. */
 export function tables(): string {
   const names = Object.keys(MIXES);
   const figures = { measured, jobs, keyEveryMs };
@@ -62,7 +62,7 @@ export function tables(): string {
   }).join('\n\n');
 }
 
-/** Markdown as the formatter would leave it. */
+/** Prints a Markdown table as the formatter would. */
 export function table(head: string[], rows: string[][]): string {
   const widths = head.map((_, i) => Math.max(...[head, ...rows].map((row) => row[i]?.length ?? 0)));
   const line = (cells: string[]) => `| ${cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(' | ')} |`;
@@ -70,7 +70,7 @@ export function table(head: string[], rows: string[][]): string {
   return [line(head), rule, ...rows.map(line)].join('\n');
 }
 
-/** Three digits are what such measurements can tell. */
+/** Prints three significant digits, the precision of the measurements. */
 export const number = (value: number): string =>
   value > 0 && value < 0.01 ? '< 0.01' : value.toLocaleString('en', { maximumSignificantDigits: 3 });
 
@@ -85,7 +85,7 @@ function beyond({ relay, redis, hosts }: Plan): string {
     redis.shards > 1 && 'shards',
     redis.servers / redis.shards > 2 && !redis.beyondReplicas && 'reads from replicas',
     redis.beyondReplicas && 'a fan-out tier',
-    redis.joinGbit > sizes.redis.burstGbit * redis.servers && 'keys while all come',
+    redis.joinGbit > sizes.redis.burstGbit * redis.servers && 'keyframes while all join',
     hosts.hosts > sizes.host.most && `hosts > ${sizes.host.most}`,
     hosts.workers > 1 && 'workers of a host > 1',
   ];

@@ -3,19 +3,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startClients, startServer } from '../bench/relay/processes.ts';
 import { startSource } from '../bench/relay/source.ts';
 
-/** Before counting: the load has its pace. */
+/** How long a load runs before counting begins, ms. */
 const SETTLE_MS = 400;
-/** A node unwatches for who has gone, which Redis is told. */
-const GOODBYES_MS = 2500;
+/** How long nodes take to unsubscribe for viewers that have gone, ms. */
+const UNSUBSCRIBE_MS = 2500;
 const WARM_UP = { viewers: 400, fps: 15, frameBytes: 4000, seconds: 8 };
 
-/** Each a second of the time in which it was counted. CPU in ms; bytes: over the viewers' connections. */
+/** Rates a second: CPU in ms, deliveries, and bytes over the viewers' connections; memory of each node. */
 export type Taken = { relayMs: number; redisMs: number; deliveries: number; bytes: number; rssMb: number[] };
 
 type Clients = Awaited<ReturnType<typeof startClients>>;
 export type Trial = Awaited<ReturnType<typeof startTrial>>;
 
-/** Relay nodes, their Redis servers and their clients, each a process of its own. */
+/** Starts relay nodes, their Redis servers and their clients, each in a process of its own. */
 export async function startTrial(setting: { nodes: number; desktops: number }) {
   const spare = setting.desktops;
   const source = await startSource(spare + 1);
@@ -37,12 +37,15 @@ export async function startTrial(setting: { nodes: number; desktops: number }) {
   return {
     source,
     usage,
-    /** Of each node, without garbage. */
+    /** Collects garbage and returns the memory of each node. */
     memoryMb: async () => {
       const all = await Promise.all(nodes.map((node) => node.collect()));
       return all.map(({ rssMb }) => rssMb);
     },
-    /** So many of each of these desktops on each node; → ask them alone. */
+    /**
+     * Opens `count` clients of each of these desktops on each node.
+     * @returns the new clients, for reports of their own
+     */
     open: async (what: 'screen' | 'job', count: number, desktops: number[]) => {
       const some = await startClients();
       clients.push(some);
@@ -52,7 +55,7 @@ export async function startTrial(setting: { nodes: number; desktops: number }) {
         }
       return some;
     },
-    /** What so many seconds of a load take, once it has its pace; `of` are asked what came. */
+    /** Measures `seconds` of a load after it has settled; counts the deliveries to the clients `of`. */
     measure: async (
       seconds: number,
       send: (seconds: number) => Promise<unknown>,
@@ -76,15 +79,18 @@ export async function startTrial(setting: { nodes: number; desktops: number }) {
         rssMb: after.rssMb,
       };
     },
-    /** So many more subscribers of a desktop that are no relays, each a process as a relay is; → ends them. */
+    /**
+     * Starts `count` subscribers of a desktop that are not relays, each a process.
+     * @returns a function that ends them
+     */
     subscribe: (n: number, count: number): (() => void) => {
       const ask = ['redis-cli', '-p', `${source.realtime.port}`, 'SSUBSCRIBE', source.channel(n)];
-      const readers = Array.from({ length: count }, () => untilWeEnd(ask));
+      const readers = Array.from({ length: count }, () => spawnBound(ask));
       return () => {
         for (const reader of readers) reader.kill('SIGKILL');
       };
     },
-    /** For the just-in-time compiler: a crowd that is gone again. */
+    /** Runs a temporary crowd, so that the code is compiled. */
     warmUp: async () => {
       const crowd = await startClients();
       for (const { url } of nodes) {
@@ -99,7 +105,7 @@ export async function startTrial(setting: { nodes: number; desktops: number }) {
         source.events(20, WARM_UP.seconds, [spare]),
       ]);
       await crowd.stop();
-      await sleep(GOODBYES_MS);
+      await sleep(UNSUBSCRIBE_MS);
     },
     stop: async () => {
       await Promise.all([...nodes, ...clients].map((child) => child.stop()));
@@ -108,11 +114,11 @@ export async function startTrial(setting: { nodes: number; desktops: number }) {
   };
 }
 
-/** The kernel ends it with this process. */
-const untilWeEnd = (command: string[]) =>
+/** Spawns a process that the kernel ends with this one. */
+const spawnBound = (command: string[]) =>
   spawn('setpriv', ['--pdeathsig', 'KILL', ...command], { stdio: 'ignore' });
 
-/** Of a Redis server so far. */
+/** @returns processor time of a Redis server since its start, ms */
 function redisMs(info: string): number {
   const seconds = (of: string) => Number(new RegExp(`used_cpu_${of}:([\\d.]+)`).exec(info)?.[1]);
   return (seconds('sys') + seconds('user')) * 1000;

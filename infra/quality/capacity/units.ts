@@ -4,29 +4,33 @@ import { sizes } from './sizes.ts';
 import { number, table } from './table.ts';
 
 const { relay, redis } = measured;
-/** The frame that the unit figures are told for: of an animation. */
+/** The unit figures are for a frame of an animation. */
 const { fps, frameBytes } = screens.animation;
 
 const deliveryUs =
   relay.deliveries + frameBytes * relay.deliveryBytes + (acksOf(fps, frameBytes) / fps) * relay.acks;
-const takenUs = relay.frames + frameBytes * relay.frameBytes;
+const receivedUs = relay.frames + frameBytes * relay.frameBytes;
 const publishedUs = redis.published + frameBytes * redis.publishedBytes;
 const copyUs = redis.copies + frameBytes * redis.frameBytes;
 const frame = `a frame of ${number(frameBytes / 1000)} KB`;
 
-/** The unit figures as the page shows them. */
+/** Prints the unit figures as tables of the page. */
 export function units(): string {
   const services = table(
-    ['what', 'costs', 'so one processor does'],
+    ['unit', 'costs', 'rate of one processor'],
     [
-      [`relay: ${frame} delivered, its share of acknowledgements too`, us(deliveryUs), aSecond(deliveryUs)],
-      [`relay: ${frame} taken from Redis, once a node`, us(takenUs), aSecond(takenUs)],
+      [`relay: ${frame} delivered, with its share of acknowledgements`, us(deliveryUs), aSecond(deliveryUs)],
+      [`relay: ${frame} received from Redis, once a node`, us(receivedUs), aSecond(receivedUs)],
       ['relay: an event delivered', us(relay.eventDeliveries), aSecond(relay.eventDeliveries)],
-      ['relay: an event taken, once a node', us(relay.events), aSecond(relay.events)],
-      ['relay: a viewer that comes', `${number(measured.connectMs)} ms`, aSecond(measured.connectMs * 1000)],
+      ['relay: an event received, once a node', us(relay.events), aSecond(relay.events)],
+      [
+        'relay: a viewer that connects',
+        `${number(measured.connectMs)} ms`,
+        aSecond(measured.connectMs * 1000),
+      ],
       ['relay: a node at rest', `${number(relay.nodes / 1000)} ms a second`, ''],
       [`Redis: ${frame} published`, us(publishedUs), aSecond(publishedUs)],
-      ['Redis: either, when it was asleep, in addition', us(redis.naps), ''],
+      ['Redis: in addition when woken from sleep', us(redis.naps), ''],
       [`Redis: ${frame} to each node that follows`, us(copyUs), aSecond(copyUs)],
       ['Redis: an event appended and published', us(redis.appended), aSecond(redis.appended)],
       ['memory: a relay node', `${number(measured.nodeMb)} MB, garbage ${number(measured.garbageMb)} MB`, ''],
@@ -43,7 +47,7 @@ export function units(): string {
       'a desktop with a viewer',
       'frames /s',
       'bytes of one',
-      'key, KB',
+      'keyframe, KB',
       'container, ms/s',
       'bridge, ms/s',
       'MB',

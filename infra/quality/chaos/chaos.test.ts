@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS, startEngine } from '../testing/docker.ts';
 import { type Report, runScenario, type Scenario } from './run.ts';
 
-/** One short run of each scenario; `npm run chaos` makes long ones. `CHAOS_SEED` plans another. */
+/** Runs each scenario once, in a short form; `npm run chaos` makes long runs. `CHAOS_SEED` sets the seed. */
 const SEED = Number(process.env.CHAOS_SEED ?? 7);
 const SUBMISSIONS = 40;
 
@@ -15,17 +15,17 @@ const run = async (scenario: Scenario, kills: number, submissions = SUBMISSIONS)
     kills,
     print: (line) => output.push(line),
   });
-  const violate = report.violations.length > 0;
-  if (violate) console.error([`seed ${SEED}`, ...output, ...report.explained.flat()].join('\n'));
+  const violated = report.violations.length > 0;
+  if (violated) console.error([`seed ${SEED}`, ...output, ...report.explained.flat()].join('\n'));
   return report;
 };
 
 const RUN_WITHIN_MS = 300_000;
 
-test('there is an engine', () => startEngine(), ENGINE_WITHIN_MS);
+test('a Docker Engine is available', () => startEngine(), ENGINE_WITHIN_MS);
 
 test(
-  `Redis forgets everything: what was acknowledged happens, once (seed ${SEED})`,
+  `after FLUSHALL every acknowledged submission takes effect exactly once (seed ${SEED})`,
   async () => {
     const { violations, faults } = await run('flush', 1);
     expect(faults.lost).toBeGreaterThan(0);
@@ -35,7 +35,7 @@ test(
 );
 
 test(
-  `a failover loses acknowledged jobs from Redis: they happen, once (seed ${SEED})`,
+  `after a failover that loses jobs every acknowledged submission takes effect exactly once (seed ${SEED})`,
   async () => {
     const { violations } = await run('failover', 0);
     expect(violations).toEqual([]);
@@ -44,7 +44,7 @@ test(
 );
 
 test(
-  `PostgreSQL is killed and frozen: nothing acknowledged is lost, nothing fails (seed ${SEED})`,
+  `while PostgreSQL is killed and frozen no acknowledged job is lost and none fails (seed ${SEED})`,
   async () => {
     const { violations } = await run('postgres', 1);
     expect(violations).toEqual([]);
@@ -53,7 +53,7 @@ test(
 );
 
 test(
-  `a failover and PostgreSQL killed at once: what was acknowledged happens, once (seed ${SEED})`,
+  `after a failover without PostgreSQL every acknowledged submission takes effect exactly once (seed ${SEED})`,
   async () => {
     const { violations } = await run('both', 1);
     expect(violations).toEqual([]);
@@ -62,7 +62,7 @@ test(
 );
 
 test(
-  `workers and both Redis are killed: every job ends, once, and whoever should know is told once (seed ${SEED})`,
+  `after kills of workers and both Redis every run ends once and is notified once (seed ${SEED})`,
   async () => {
     const { violations, received } = await run('jobs', 2, 150);
     expect(received?.watchers).toBeGreaterThan(50);

@@ -7,14 +7,14 @@ import type { Job } from '@warmwind/shared/contract/jobs';
 import type { Envelope } from '@warmwind/shared/contract/rooms';
 import { signToken } from '../../local/edge/testing.ts';
 
-/** How long a client goes on asking while the answer is "unknown", ms. */
+/** How long a client repeats a request while the answer is "unknown", ms. */
 const ASK_WITHIN_MS = 120_000;
 const ANSWER_WITHIN_MS = 10_000;
 const ONCE = { attempts: 1 };
-/** Answers that leave open what became of a submission; 0: none. */
+/** Statuses that leave the outcome of a submission unknown; 0: no answer. */
 const UNKNOWN = [0, 502, 503, 504];
 
-/** One submission, under its one `Idempotency-Key`, and what became of it. */
+/** One submission, with its `Idempotency-Key` and its outcome. */
 export type Ask = {
   user: string;
   kind: 'start' | 'stop' | 'inference' | 'retry';
@@ -23,18 +23,18 @@ export type Ask = {
   key: string;
   body: Record<string, unknown>;
   outcome: 'asked' | 'acknowledged' | 'refused' | 'unknown';
-  /** The last answer's. */
+  /** The status of the last answer. */
   status: number;
   code: string;
-  /** Every job that was ever answered under the key: one, if all is well. */
+  /** Every job that was answered under the key; more than one is a violation. */
   jobIds: Set<string>;
-  /** The desktop; of a start once it is acknowledged. */
+  /** The desktop; for a start it is set by the acknowledgement. */
   containerId: string;
   /** How often the answer was "unknown". */
   unknowns: number;
 };
 
-/** The smallest desktop there is, for a day: none ends by itself during a run. */
+/** The smallest possible desktop, with a lifetime of a day: none expires during a run. */
 const DESKTOP = { width: 320, height: 240, ttlSeconds: 86_400, memoryMb: 128, cpus: 0.5 };
 
 /** @param subject the desktop to stop, or the job to retry */
@@ -58,10 +58,10 @@ export const ask = (
   unknowns: 0,
 });
 
-/** A job as the edge shows it: the job, or the status of what it answered instead (0: nothing). */
+/** The edge's answer for a job: the job, or the status of the error (0: no answer). */
 export type Look = Job | number;
 
-/** The edge's API as a patient client uses it: what is unknown is asked again with the same key. */
+/** A client of the edge's API that repeats a submission of unknown outcome with the same key. */
 export class Client {
   readonly #url: string;
   readonly #edges = new Map<string, EdgeClient>();
@@ -70,7 +70,9 @@ export class Client {
     this.#url = url;
   }
 
-  /** Submits until it is known what became of it, `ASK_WITHIN_MS` at most. Also for a repetition of what is known. */
+  /**
+   * Submits until the outcome is known, for `ASK_WITHIN_MS` at most. Also repeats acknowledged submissions.
+   */
   async submit(asked: Ask, retryMs: () => number): Promise<void> {
     const deadline = Date.now() + ASK_WITHIN_MS;
     for (;;) {
@@ -86,7 +88,7 @@ export class Client {
       asked.status = answer.status;
       asked.code = answer instanceof ApiError ? answer.code : '';
       if (!UNKNOWN.includes(answer.status)) {
-        // What was acknowledged stays so: a repetition that is refused is for the judge.
+        // An acknowledged submission keeps its outcome: the invariants report a refused repetition.
         if (asked.outcome !== 'acknowledged') asked.outcome = 'refused';
         return;
       }
@@ -104,14 +106,17 @@ export class Client {
     return answer instanceof RequestError ? answer.status : answer;
   }
 
-  /** Cancels until it is known what became of it. → did the run end by it? `undefined` when that stays unknown. */
+  /**
+   * Cancels until the outcome is known.
+   * @returns whether the run ended as cancelled; `undefined` when that stays unknown
+   */
   async cancel(user: string, id: string, retryMs: () => number): Promise<boolean | undefined> {
     const deadline = Date.now() + ASK_WITHIN_MS;
     while (Date.now() < deadline) {
       const answer = await answerOf(this.#edge(user).cancelJob(id));
       if (!(answer instanceof RequestError)) return true;
       if (answer.status === 409) {
-        // It has ended: perhaps by a try whose answer was lost.
+        // It has ended, perhaps by an earlier request whose answer was lost.
         const job = await this.job(user, id);
         if (typeof job !== 'number') return job.state === 'cancelled';
       }
@@ -120,7 +125,7 @@ export class Client {
     return undefined;
   }
 
-  /** A job's events as they come; rejects when the stream is cut off, or refused. */
+  /** Yields a job's events as they arrive; rejects when the stream is cut off or refused. */
   events(user: string, id: string, options: JobEventsOptions): AsyncGenerator<Envelope, void> {
     return this.#edge(user).jobEvents(id, { ...options, retries: ONCE });
   }
@@ -140,7 +145,7 @@ export class Client {
     }
   }
 
-  /** Each answer counts: nothing is sent again unseen. */
+  /** The HTTP client of a user, without retries of its own: the harness must see each answer. */
   #edge(user: string): EdgeClient {
     const known = this.#edges.get(user);
     if (known) return known;

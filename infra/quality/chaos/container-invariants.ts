@@ -2,39 +2,39 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { keys } from '@warmwind/shared/engine/keys';
 import type { Redis } from 'ioredis';
 import { LABELS } from '../../../workers/containers/spec.ts';
+import type { EngineEvent } from './engine-events.ts';
 import type { Violate } from './invariants.ts';
 import type { Load } from './load.ts';
-import type { EngineEvent } from './watch.ts';
 import type { World } from './world.ts';
 
-/** What a killed worker had asked of the engine may still happen this long after, ms. */
+/** How long after a worker's death the engine may still execute its requests, ms. */
 const IN_FLIGHT_MS = 5000;
-/** How soon a worker that is back removes what it finds: its lease, and a sweep, ms. */
+/** How soon a restarted worker removes leftover containers: one lease and one sweep, ms. */
 const REMOVED_WITHIN_MS = 25_000;
 
-/** What there was of containers. */
+/** The containers of a run. */
 export type ContainerCounts = {
-  /** Desktops that run at the end. */
+  /** Desktops that should run at the end. */
   running: Set<string>;
-  /** Containers that were started, of all desktops. */
+  /** How many containers were started, over all desktops. */
   started: number;
-  /** Desktops of which a container was started more than once, one after another; each with when and where. */
+  /** Desktops that had several containers one after another, each with their times and hosts. */
   again: Map<string, string>;
-  /** Containers whose worker was killed in mid-start, and which it found and removed when it was back. */
+  /** Containers whose worker was killed while starting them, and which the restarted worker removed. */
   orphans: number;
 };
 
 type Life = { id: string; host: string; fence: string; from: bigint; to: bigint | undefined };
 type DesktopRow = { id: string; user_id: string; state: string };
 
-/** Of each desktop at most one container runs at any moment, and at the end exactly those run that should. */
+/** Checks that a desktop never has two running containers, and that the right ones run at the end. */
 export async function checkContainerInvariants(
   world: World,
   load: Load,
   violate: Violate,
 ): Promise<ContainerCounts> {
   if (world.watch.ended())
-    violate('one desktop, one container', '', "the engine's events ended early: unknown");
+    violate('one desktop, one container', '', "the engine's event stream ended early: not checked");
   const stopped = load.gone;
   const starts = load.acknowledged.filter(({ kind }) => kind === 'start');
   const running = new Set(starts.map(({ containerId }) => containerId).filter((id) => !stopped.has(id)));
@@ -68,35 +68,35 @@ export async function checkContainerInvariants(
   for (const { id, state } of rows) {
     const there = found.get(id) ?? [];
     if (running.has(id)) {
-      if (state !== 'running') violate('effects match', id, `should run, the ledger says ${state}`);
+      if (state !== 'running') violate('containers match', id, `should run, state in the ledger is ${state}`);
       if (there.length !== 1 || there[0] !== 'running') {
-        violate('effects match', id, `should run, the engine has ${there.join(', ') || 'none'}`);
+        violate('containers match', id, `should run, the engine has ${there.join(', ') || 'none'}`);
       }
     } else {
       if (stopped.has(id) && state !== 'stopped')
-        violate('effects match', id, `should be stopped, the ledger says ${state}`);
+        violate('containers match', id, `should be stopped, state in the ledger is ${state}`);
       if (there.length > 0)
-        violate('effects match', id, `should be gone, the engine has ${there.join(', ')}`);
+        violate('containers match', id, `should be gone, the engine has ${there.join(', ')}`);
     }
   }
   const known = new Set(rows.map(({ id }) => id));
   for (const id of found.keys())
-    if (!known.has(id)) violate('effects match', id, 'runs and is not in the ledger');
+    if (!known.has(id)) violate('containers match', id, 'exists and is not in the ledger');
   return { running, started, again, orphans };
 }
 
-/** Where Redis has a record, it says what the ledger says. */
+/** Checks that each record in Redis has the same state as the ledger. */
 async function checkRecords(redis: Redis, rows: DesktopRow[], violate: Violate): Promise<void> {
   const pipeline = redis.pipeline();
   for (const { user_id, id } of rows) pipeline.hget(keys.container(user_id, id), 'state');
   const answers = (await pipeline.exec()) ?? [];
   rows.forEach(({ id, state }, i) => {
     const answer = answers[i]?.[1];
-    if (answer && answer !== state) violate('effects match', id, `ledger ${state}, Redis ${answer}`);
+    if (answer && answer !== state) violate('containers match', id, `ledger ${state}, Redis ${answer}`);
   });
 }
 
-/** Waits for what workers that are back have yet to remove. */
+/** Waits until restarted workers have removed leftover containers. */
 async function settled(world: World, running: Set<string>): Promise<void> {
   const deadline = Date.now() + REMOVED_WITHIN_MS;
   const done = async () => {
@@ -107,8 +107,9 @@ async function settled(world: World, running: Set<string>): Promise<void> {
 }
 
 /**
- * A worker that was killed in mid-start leaves its container to a dead host, and a peer starts another: the price of not
- * waiting for a host that may never return. It is removed as soon as its host has a worker again.
+ * Whether a container was left by a worker that was killed while starting it. A peer does not wait for a host
+ * that may never return and starts another container. The first is removed as soon as its host has a worker
+ * again.
  */
 function isOrphan({ workers }: World, { host, from, to }: Life, next: Life): boolean {
   const ends = workers.find(({ name }) => name === host)?.ends ?? [];
@@ -121,7 +122,7 @@ function isOrphan({ workers }: World, { host, from, to }: Life, next: Life): boo
   return ms(to) < back + REMOVED_WITHIN_MS;
 }
 
-/** By desktop, when its containers began and ceased to run, in order. */
+/** @returns for each desktop, when its containers started and died, in order */
 function livesOf(events: EngineEvent[]): Map<string, Life[]> {
   const lives = new Map<string, Life[]>();
   for (const { action, id, containerId, host, fence, at } of events) {

@@ -1,10 +1,10 @@
 import type { Service } from './processes.ts';
 
-/** What the workers' reconcilers count, over the lives of their processes. */
+/** Sums the reconcile counters of the workers over the lives of their processes. */
 export class Counts {
   readonly sums: Record<string, number> = {};
 
-  /** Adds what this process has counted: once, right before it ends. */
+  /** Adds the counters of this process. Call it once, right before the process ends. */
   async take({ url }: Service): Promise<void> {
     const text = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(5000) }).then(
       (response) => response.text(),

@@ -3,18 +3,18 @@ import { ask } from './client.ts';
 import { type EndedJob, Load, playAll, USERS } from './load.ts';
 import { Random } from './random.ts';
 
-/** Desktops that are asked for and not yet gone, at any time; most of them wait in the queue. */
+/** Desktops that are requested and not yet removed, at any time; most of them wait in the queue. */
 const AT_ONCE = 24;
-/** Desktops that stay to the end. */
+/** Desktops that run until the end. */
 const STAYING = 6;
 
-/** What a client does with one desktop. */
+/** The actions of a client on one desktop. */
 type Story = {
   user: string;
   seed: number;
   /** The start is sent twice at the same time, under one key. */
   startTwice: boolean;
-  /** When its stop is asked for, ms after its start was acknowledged or has ended; never for one that stays. */
+  /** When it is stopped, ms after its start was acknowledged or has ended; undefined for one that stays. */
   stop: { afterMs: number; whenItRuns: boolean } | undefined;
   /** Two stops at the same time, under two keys. */
   stopTwice: boolean;
@@ -22,7 +22,7 @@ type Story = {
   repeat: boolean;
 };
 
-/** Clients who start and stop desktops. */
+/** Clients that start and stop desktops. */
 export class DesktopLoad extends Load {
   readonly #stories: Story[];
 
@@ -31,7 +31,7 @@ export class DesktopLoad extends Load {
     this.#stories = plan(random, submissions);
   }
 
-  protected publishEnds(): Promise<void> {
+  protected playStories(): Promise<void> {
     return playAll(this.#stories, AT_ONCE, (story, index) => this.#play(story, index));
   }
 

@@ -3,7 +3,7 @@ import type { World } from './world.ts';
 
 const MAX_LOG_LINES = 40;
 
-/** What is known of a job or desktop: its history in the ledger, and what services said of it. */
+/** @returns the history of a job or desktop in the ledger, the engine's events and the services' log lines */
 export async function explain(world: World, { invariant, subject, detail }: Violation): Promise<string[]> {
   const lines = [`${invariant}: ${subject} ${detail}`];
   if (!/^[0-9a-f-]{36}$/.test(subject)) return lines;

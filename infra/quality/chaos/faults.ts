@@ -11,26 +11,26 @@ import type { World } from './world.ts';
 export const SCENARIOS = ['flush', 'failover', 'postgres', 'both', 'jobs'] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
-/** What was done to a world. */
+/** The faults of a run and their consequences. */
 export type Faults = {
-  /** One line each. */
+  /** One line for each fault. */
   recorded: string[];
   /** Records of acknowledged jobs that the queue Redis had and lost. */
   lost: number;
   workersKilled: number;
-  /** Rooms from before this are gone with the realtime Redis, ms. */
+  /** When the realtime Redis was last restarted empty, Unix ms: rooms from before are lost. */
   roomsSince: number;
   reconciled: Counts;
 };
 
-/** The Sentinels promote no replica that was cut off for ten times as long as a master may be silent. */
+/** Sentinels promote no replica that was disconnected for more than ten times `down-after-milliseconds`. */
 const PARTITION_MS = 10_000;
 
 type Context = { world: World; load: Load; random: Random; faults: Faults; report: (line: string) => void };
-/** Something that is done when `at` of all submissions are acknowledged. */
+/** A fault that is injected when the share `at` of all submissions is acknowledged. */
 type Fault = { at: number; run: (context: Context) => Promise<void> };
 
-/** Does a scenario to a world while its load runs; those of workers (`kills` of them) beside the others. */
+/** Injects the faults of a scenario while the load runs, and kills a worker `kills` times in parallel. */
 export async function inflict(
   scenario: Scenario,
   kills: number,
@@ -90,7 +90,7 @@ async function flush({ world, load, faults, report }: Context): Promise<void> {
   report(`FLUSHALL: ${before.size} records of acknowledged jobs are gone, ${openOf(before)} of them open`);
 }
 
-/** Its log is on disk: what it has answered it still knows. */
+/** Kills the queue Redis and restarts it with its log: no acknowledged write may be lost. */
 async function crashQueue({ world, load, random, faults, report }: Context): Promise<void> {
   const awayMs = random.int(0, 2500);
   const asked = load.acknowledged;
@@ -100,31 +100,31 @@ async function crashQueue({ world, load, random, faults, report }: Context): Pro
   const lost = [...before.keys()].filter((id) => !after.has(id)).length;
   faults.lost += lost;
   report(
-    `the queue Redis was killed and is back after ${awayMs} ms: ${openOf(before)} jobs were open, ${lost} are lost`,
+    `the queue Redis was killed and restarted after ${awayMs} ms: ${openOf(before)} jobs were open, ${lost} are lost`,
   );
 }
 
-/** It has no log: every room is empty. */
+/** Kills the realtime Redis and restarts it without a log: every room is empty. */
 async function crashRealtime({ world, random, faults, report }: Context): Promise<void> {
   const awayMs = random.int(0, 2500);
   await world.realtime.kill();
   await sleep(awayMs);
   await world.realtime.restart();
   faults.roomsSince = Date.now();
-  report(`the realtime Redis was killed and is back after ${awayMs} ms, with nothing`);
+  report(`the realtime Redis was killed and restarted empty after ${awayMs} ms`);
 }
 
-/** The replica stays behind for a while, and then is all there is. */
+/** Lets the replica fall behind, then kills the master so that the replica is promoted. */
 async function failOver(context: Context, withPostgres: boolean): Promise<void> {
   const { world, load, random, faults, report } = context;
   const pair = world.queue.pair as Pair;
   const wanted = random.int(3, 12);
   await pair.partition();
-  const { had, left, missing } = await behind(world, load, pair, wanted);
+  const { onMaster, onReplica, missing } = await behind(world, load, pair, wanted);
   const postgres = withPostgres ? killPostgres(context) : undefined;
   const since = Date.now();
   await pair.failOver();
-  const older = [...left].filter(([id, state]) => had.has(id) && had.get(id) !== state).length;
+  const older = [...onReplica].filter(([id, state]) => onMaster.has(id) && onMaster.get(id) !== state).length;
   faults.lost += missing;
   report(
     `the master was killed and its replica promoted within ${Date.now() - since} ms: it lacks ${missing} acknowledged jobs and has ${older} in an older state`,
@@ -132,17 +132,17 @@ async function failOver(context: Context, withPostgres: boolean): Promise<void> 
   await postgres;
   await sleep(random.int(500, 3000));
   await pair.rejoin();
-  report('the old master is back');
+  report('the old master is restarted');
 }
 
-/** Waits until the replica lacks `wanted` acknowledged jobs, for as long as the Sentinels would still promote it. */
+/** Waits until the replica lacks `wanted` acknowledged jobs, while the Sentinels would still promote it. */
 async function behind({ queue }: World, load: Load, { replica }: Pair, wanted: number) {
   const deadline = Date.now() + PARTITION_MS;
   for (;;) {
     const asked = load.acknowledged;
-    const [had, left] = await Promise.all([keysOf(queue.client, asked), keysOf(replica, asked)]);
-    const missing = [...had.keys()].filter((id) => !left.has(id)).length;
-    if (missing >= wanted || load.done || Date.now() > deadline) return { had, left, missing };
+    const [onMaster, onReplica] = await Promise.all([keysOf(queue.client, asked), keysOf(replica, asked)]);
+    const missing = [...onMaster.keys()].filter((id) => !onReplica.has(id)).length;
+    if (missing >= wanted || load.done || Date.now() > deadline) return { onMaster, onReplica, missing };
     await sleep(100);
   }
 }
@@ -153,7 +153,7 @@ async function killPostgres({ world, random, report }: Context): Promise<void> {
   await world.postgres.kill();
   await sleep(awayMs);
   await world.postgres.restart();
-  report(`PostgreSQL is back after ${awayMs} ms`);
+  report(`PostgreSQL is restarted after ${awayMs} ms`);
 }
 
 async function freezePostgres({ world, random, report }: Context): Promise<void> {
@@ -162,7 +162,7 @@ async function freezePostgres({ world, random, report }: Context): Promise<void>
   world.postgres.freeze();
   await sleep(frozenMs);
   world.postgres.thaw();
-  report(`PostgreSQL goes on after ${frozenMs} ms`);
+  report(`PostgreSQL continues after ${frozenMs} ms`);
 }
 
 function killWorker(random: Random): Fault {
@@ -180,12 +180,12 @@ function killWorker(random: Random): Fault {
       faults.workersKilled += 1;
       await sleep(awayMs);
       await worker.start();
-      report(`${worker.name} is back`);
+      report(`${worker.name} is restarted`);
     },
   };
 }
 
-/** Of these jobs, those that a Redis has a record of, and their states. */
+/** @returns the states of those of these jobs that a Redis has a record of, by id */
 async function keysOf(redis: Redis, asks: Ask[]): Promise<Map<string, string>> {
   const jobs = asks.flatMap(({ user, jobIds }) => [...jobIds].map((id) => ({ user, id })));
   const pipeline = redis.pipeline();

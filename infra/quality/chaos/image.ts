@@ -5,7 +5,7 @@ import type Docker from 'dockerode';
 const NAME = 'warmwind/quiet:latest';
 const CONTEXT = join(import.meta.dirname, 'image');
 
-/** A desktop that greets and does nothing else, on top of the real image: many may run at once. */
+/** Builds an image whose screen only sends the RFB greeting, on top of the real one: many may run at once. */
 export async function ensureQuietImage(docker: Docker): Promise<string> {
   const stream = await docker.buildImage(
     { context: CONTEXT, src: ['Dockerfile', 'greeter'] },

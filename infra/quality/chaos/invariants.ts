@@ -12,13 +12,13 @@ import type { Load, Observation } from './load.ts';
 import { checkReceivedEvents, type ReceivedEvents } from './received-events.ts';
 import type { World } from './world.ts';
 
-/** How long a system may take to be done with everything after its load, ms. */
+/** How long a system may take to finish all work after its load, ms. */
 const QUIET_WITHIN_MS = 120_000;
 const LOOK_EVERY_MS = 500;
 /** How long a user may be marked for the drain, ms. */
 const LEFT_WITHIN_MS = 10_000;
 
-/** A promise that was broken: which, for what job or desktop, and how. */
+/** A violated invariant, with the job or desktop and the details. */
 export type Violation = Observation;
 export type Verdict = {
   violations: Violation[];
@@ -26,7 +26,7 @@ export type Verdict = {
   /** Of jobs with watchers and webhooks. */
   received: ReceivedEvents | undefined;
   jobs: number;
-  /** How long it took to be quiet, ms; undefined when it did not become so in time. */
+  /** How long the system took to finish all work, ms; undefined when it did not in time. */
   quietMs: number | undefined;
 };
 
@@ -40,7 +40,10 @@ export type JobRow = {
 };
 export type EndRow = { job_id: string; run: number; state: JobState; at: Date };
 
-/** Waits until every acknowledged job has ended and the ledger has every change. → how long it took, ms */
+/**
+ * Waits until every acknowledged job has ended and the ledger has every change.
+ * @returns how long it took, ms
+ */
 export async function untilQuiet(world: World, load: Load): Promise<number | undefined> {
   const since = Date.now();
   const wanted = new Set(load.acknowledged.flatMap(({ jobIds }) => [...jobIds]));
@@ -60,8 +63,8 @@ export async function untilQuiet(world: World, load: Load): Promise<number | und
 }
 
 /**
- * Holds a quiet world against what was promised.
- * @param roomsSince what ended before this may have been told to rooms that are lost, ms
+ * Checks every invariant in a world that has finished its work.
+ * @param roomsSince runs that ended before this may have had their events in rooms that are lost, Unix ms
  */
 export async function checkInvariants(
   world: World,
@@ -75,7 +78,7 @@ export async function checkInvariants(
   if (quietMs === undefined) violate('everything ends', '', `not quiet within ${QUIET_WITHIN_MS} ms`);
 
   for (const { name, crashes } of [world.gateway, world.relay, ...world.workers]) {
-    for (const crash of crashes) violate('no service ends by itself', name, crash);
+    for (const crash of crashes) violate('no service crashes', name, crash);
   }
 
   const { sql } = world.postgres;
@@ -130,7 +133,7 @@ export async function checkInvariants(
 
 export type Violate = (invariant: string, subject: string, detail: string) => unknown;
 
-/** A key that the ledger knows stands for a job: whoever uses it is answered with that job, not with a refusal. */
+/** Checks that each key in the ledger was answered with its job, not with a refusal. */
 async function checkAnswers(world: World, asks: Ask[], violate: Violate): Promise<void> {
   const taken = await world.postgres.sql<{ user_id: string; key_hash: string; job_id: string }[]>`
     select user_id, key_hash, job_id from idempotency_keys`;
@@ -141,7 +144,7 @@ async function checkAnswers(world: World, asks: Ask[], violate: Violate): Promis
       violate(
         'one key, one job',
         jobId,
-        `${kind} ${key} of ${user} was refused with ${status}, but it stands for a job`,
+        `${kind} ${key} of ${user} was refused with ${status}, but the key has a job`,
       );
     }
     if (outcome === 'acknowledged' && jobId && !jobIds.has(jobId)) {
@@ -150,7 +153,7 @@ async function checkAnswers(world: World, asks: Ask[], violate: Violate): Promis
   }
 }
 
-/** Where Redis has a record, it says what the ledger says. */
+/** Checks that each record in Redis has the same state and run as the ledger. */
 async function checkRecords(redis: Redis, rows: JobRow[], violate: Violate): Promise<void> {
   const pipeline = redis.pipeline();
   for (const { user_id, id } of rows) pipeline.hmget(keys.job(user_id, id), 'state', 'run');
@@ -162,7 +165,7 @@ async function checkRecords(redis: Redis, rows: JobRow[], violate: Violate): Pro
   });
 }
 
-/** Rooms were told one end of each run, the one in the ledger. */
+/** Checks that each room has one end of each run, the same as the ledger. */
 async function checkRooms(
   redis: Redis,
   rows: JobRow[],
@@ -187,27 +190,27 @@ async function checkRooms(
     const right = types.length === 1 && types[0] === `job.${state}`;
     if (right || (types.length === 0 && at.getTime() < roomsSince)) continue;
     const had = types.join(', ') || 'no end';
-    violate('one end a run', job_id, `run ${run} is ${state} in the ledger, its room was told ${had}`);
+    violate('one end a run', job_id, `run ${run} is ${state} in the ledger, its room has ${had}`);
   }
 }
 
-/** Nothing is to be done any more, nor to be delivered. */
+/** Whether no job and no webhook waits or is active. */
 async function queuesEmpty({ queue, workers }: World): Promise<boolean> {
   const names = [...JOB_QUEUES, 'webhooks', ...workers.flatMap(({ name }) => hostQueues(name))];
   const depths = await readDepths(queue.client, names, 1);
   return Object.values(depths).every(({ waiting, active }) => waiting + active === 0);
 }
 
-/** No job that nobody asked for. */
+/** Checks that each job has a submission. */
 function checkCount(load: Load, rows: JobRow[], violate: Violate): void {
   const asked = new Set(load.acknowledged.flatMap(({ jobIds }) => [...jobIds]));
   const unasked = rows.filter(({ id }) => !asked.has(id));
   const unknown = load.asks.filter(({ outcome }) => outcome === 'unknown').length;
   for (const { id, kind } of unasked.slice(unknown))
-    violate('no job unasked', id, `${kind} that nobody was answered`);
+    violate('no job without a submission', id, `${kind} was in no answer`);
 }
 
-/** Nothing waits for the ledger, and what has ended counts against no quota. */
+/** Checks that no change waits for the ledger and that no ended job or desktop counts against a quota. */
 async function checkLeftovers(
   world: World,
   load: Load,
@@ -215,7 +218,7 @@ async function checkLeftovers(
   violate: Violate,
 ): Promise<void> {
   const redis = world.queue.client;
-  // A desktop that runs is touched now and then: its owner is marked for a moment.
+  // The record of a running desktop is touched now and then, which marks its owner until the next drain.
   const deadline = Date.now() + LEFT_WITHIN_MS;
   const read = () => redis.zrange(keys.changedUsers(), '0', '-1');
   let marked = await read();

@@ -7,19 +7,19 @@ import { type EndedJob, Load, playAll, USERS } from './load.ts';
 import { Random } from './random.ts';
 import { Watcher } from './watcher.ts';
 
-/** Stories at any time. */
+/** Stories that are played at the same time. */
 const AT_ONCE = 48;
-/** Jobs whose events are followed, at most, and for how long, ms. */
+/** How many jobs are watched at most, and for how long, ms. */
 const WATCHED = 250;
 const WATCH_WITHIN_MS = 240_000;
-/** A model that nobody serves: its jobs fail, for good and at once. */
-const MISSING = 'nobody-serves-this';
+/** A model that no server has: its jobs fail at once, without a retry. */
+const MISSING = 'missing-model';
 const IMAGE = readFileSync(
   join(import.meta.dirname, '../../../workers/inference/reading/testing/screen.png'),
 ).toString('base64');
 
 type Work = 'desktop' | 'reading' | 'missing';
-/** What a client does with one job. */
+/** The actions of a client on one job. */
 type Story = {
   user: string;
   seed: number;
@@ -28,30 +28,30 @@ type Story = {
   watched: boolean;
   /** When it is cancelled, ms after it was acknowledged. */
   cancelAfterMs: number | undefined;
-  /** It is run again when it has not completed. */
+  /** It is retried when it has not completed. */
   retry: boolean;
 };
 
-/** Clients who start desktops, have images read, and ask for what there is not; who cancel, retry and watch. */
+/** Clients that start desktops, have images read, request a missing model, cancel, retry and watch. */
 export class JobLoad extends Load {
   readonly #stories: Story[];
   readonly #receiver: string;
   readonly watchers: Watcher[] = [];
   /** Runs whose cancellation was answered with 202: `<job>.<run>`. */
   readonly cancelled = new Set<string>();
-  /** What each job is, and whether its owner wants webhooks. */
+  /** The kind of work of each job, and whether it has a webhook. */
   readonly jobs = new Map<string, { work: Work; webhook: boolean }>();
   readonly #watching: Promise<void>[] = [];
   readonly #cancelledDesktops = new Set<string>();
 
-  /** @param receiver where webhooks are to go */
+  /** @param receiver the URL for webhooks */
   constructor(url: string, random: Random, submissions: number, receiver: string) {
     super(url, submissions);
     this.#stories = plan(random, submissions);
     this.#receiver = receiver;
   }
 
-  protected async publishEnds(): Promise<void> {
+  protected async playStories(): Promise<void> {
     await playAll(this.#stories, AT_ONCE, (story, index) => this.#play(story, index));
     await Promise.all(this.#watching);
   }
@@ -111,14 +111,14 @@ export class JobLoad extends Load {
     await this.watch(stop);
   }
 
-  /** → did its first run end by it? */
+  /** @returns whether the first run ended as cancelled */
   async #cancel({ user, key }: Ask, jobId: string, random: Random): Promise<boolean> {
     const cancelled = await this.client.cancel(user, jobId, () => random.int(150, 700));
     if (cancelled === undefined) {
       this.observations.push({
         invariant: 'everything ends',
         subject: jobId,
-        detail: `${key}: its cancellation stayed unknown`,
+        detail: `${key}: the outcome of its cancellation stayed unknown`,
       });
     }
     if (cancelled) this.cancelled.add(`${jobId}.1`);

@@ -4,17 +4,17 @@ import { type Ask, Client } from './client.ts';
 import type { Random } from './random.ts';
 
 export const USERS = ['ada', 'ben', 'cleo', 'dan', 'eve'] as const;
-/** How long a client waits for its job's end before it goes on with other things, ms. */
+/** How long a client waits for its job's end before its next action, ms. */
 const WATCH_WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 1000;
 
 /** A job that has ended, by the ledger. */
 export type EndedJob = { id: string; kind: string; state: JobState; error: { code?: string } | null };
 
-/** What clients saw that must not be. */
+/** A violated invariant that a client observed. */
 export type Observation = { invariant: string; subject: string; detail: string };
 
-/** Seeded clients against one edge, and all they know. */
+/** Seeded clients of one edge, with all that they submitted and observed. */
 export abstract class Load {
   readonly asks: Ask[] = [];
   readonly observations: Observation[] = [];
@@ -27,15 +27,15 @@ export abstract class Load {
     this.submissions = submissions;
   }
 
-  /** Every story, some at a time. */
-  protected abstract publishEnds(): Promise<void>;
+  /** Plays every story, some at the same time. */
+  protected abstract playStories(): Promise<void>;
 
-  /** Desktops that shall not run at the end. */
+  /** Desktops that must not run at the end. */
   get gone(): Set<string> {
     return new Set(this.asks.filter(({ kind }) => kind === 'stop').map(({ containerId }) => containerId));
   }
 
-  /** Is this how the last run of such a job may have ended? */
+  /** Whether the last run of such a job may end in this state. */
   abstract mayEnd(job: EndedJob): boolean;
 
   get acknowledged(): Ask[] {
@@ -52,11 +52,11 @@ export abstract class Load {
   }
 
   async run(): Promise<void> {
-    await this.publishEnds();
+    await this.playStories();
     this.#done = true;
   }
 
-  /** Asks again, with the same keys, for what was acknowledged long ago: nothing new may come of it. */
+  /** Repeats acknowledged submissions with the same keys: no new job may result. */
   async repeat(random: Random, atMost: number): Promise<void> {
     const chosen = this.acknowledged
       .map((asked) => ({ asked, order: random.next() }))
@@ -88,7 +88,10 @@ export abstract class Load {
     }
   }
 
-  /** Looks at its job as its owner does, until it has ended. → the state it ended in */
+  /**
+   * Polls a job as its owner, until it has ended.
+   * @returns the state in which it ended; undefined when it did not in time
+   */
   protected async watch(asked: Ask): Promise<JobState | undefined> {
     const [jobId] = asked.jobIds;
     if (jobId === undefined) return undefined;

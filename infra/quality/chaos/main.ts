@@ -7,9 +7,9 @@ const USAGE = `usage: npm run chaos -- --scenario ${SCENARIOS.join('|')}|all [--
   --seed N         the first seed (default 1): the same seed plans the same load and faults
   --seeds N        how many seeds, one after another (default 1)
   --submissions N  how many jobs, about (default 200)
-  --kills N        how many times a worker is killed or told to stop (default 3)
-  --logs DIR       where to leave all that workers and edge say, a folder a run
-  --verbose        also tells the story of each desktop that was started more than once`;
+  --kills N        how many times a worker gets SIGKILL or SIGTERM (default 3)
+  --logs DIR       where to keep the logs of workers and edge, one folder for each run
+  --verbose        also prints the history of each desktop that was started more than once`;
 
 const { values } = parseArgs({
   options: {
@@ -51,7 +51,7 @@ try {
     for (let n = 0; n < Number(seeds); n++) reports.push(await one(scenario, Number(seed) + n));
   }
 } catch (error) {
-  // A world that is ended under its load fails: what counts is that it is gone.
+  // Stopping a world during its load makes the load fail: wait until the world is gone.
   await ending;
   throw error;
 } finally {

@@ -4,24 +4,25 @@ import { createInterface } from 'node:readline';
 import { freePort } from '../testing/port.ts';
 import { waitFor } from '../testing/wait.ts';
 
-/** What a service may say before its oldest lines are forgotten. */
+/** How many log lines of a service are kept. */
 const MAX_LINES = 50_000;
-/** As an orchestrator does: a process that does not end when told is killed, ms. */
+/** A process that has not ended this long after SIGTERM is killed, as by an orchestrator, ms. */
 const STOP_WITHIN_MS = 30_000;
-const LAST_WORDS = 30;
-/** A machine that runs all of this takes its time. */
+/** How many log lines a crash is reported with. */
+const CRASH_LINES = 30;
+/** A machine that runs all of this starts a service slowly. */
 const START_WITHIN_MS = 60_000;
 
-/** One of our Node services in a process of its own, which can be killed and started again under its address. */
+/** A Node service in a process of its own, which can be killed and started again on the same port. */
 export type Service = {
   name: string;
   url: string;
   lines: string[];
-  /** Each time that it ended without being told to: how, and its last words. */
+  /** Each time that it ended without a signal of ours: how, and its last log lines. */
   crashes: string[];
-  /** Each time that it was told to end, and when it was back, ms. */
+  /** Each signal that it got, when, and when it answered again, Unix ms. */
   ends: { signal: 'SIGKILL' | 'SIGTERM'; at: number; back: number }[];
-  /** Signals it and waits until it is gone. */
+  /** Sends the signal and waits until the process has ended. */
   end: (signal: 'SIGKILL' | 'SIGTERM') => Promise<void>;
   /** Starts it again; resolves when it answers. */
   start: () => Promise<void>;
@@ -38,7 +39,8 @@ export async function startService(
   const lines: string[] = [];
   let child: ChildProcess | undefined;
 
-  let reported = false;
+  /** Its end is expected: not a crash. */
+  let expected = false;
 
   const service: Service = {
     name,
@@ -54,27 +56,27 @@ export async function startService(
         stdio: ['ignore', 'pipe', 'pipe'],
       });
       child = started;
-      reported = false;
+      expected = false;
       for (const stream of [started.stdout, started.stderr]) {
         createInterface(stream).on('line', (line) => {
           if (lines.push(line) > MAX_LINES) lines.shift();
         });
       }
       started.once('close', (code, signal) => {
-        if (reported) return;
+        if (expected) return;
         service.crashes.push(
           [
             `ended with ${signal ?? code}`,
-            ...lines.slice(-LAST_WORDS).map((line) => line.slice(0, 300)),
+            ...lines.slice(-CRASH_LINES).map((line) => line.slice(0, 300)),
           ].join('\n'),
         );
-        // As whoever supervises it would do.
+        // As a supervisor would do.
         service.start().catch(() => undefined);
       });
       await waitFor(
         `${name} to answer`,
         async () => {
-          if (hasEnded(started)) throw new Error(`${name} does not start:\n${lines.slice(-20).join('\n')}`);
+          if (hasEnded(started)) throw new Error(`${name} did not start:\n${lines.slice(-20).join('\n')}`);
           return fetch(`${url}/health/live`, { signal: AbortSignal.timeout(2000) }).then(
             ({ ok }) => ok,
             () => false,
@@ -86,7 +88,7 @@ export async function startService(
       if (last?.back === Number.POSITIVE_INFINITY) last.back = Date.now();
     },
     end: async (signal) => {
-      reported = true;
+      expected = true;
       const ending = child;
       if (!ending || hasEnded(ending)) return;
       service.ends.push({ signal, at: Date.now(), back: Number.POSITIVE_INFINITY });

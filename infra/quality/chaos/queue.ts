@@ -13,11 +13,11 @@ import { waitFor } from '../testing/wait.ts';
 /** The queue Redis of a world, as services reach it. */
 export type QueueRedis = {
   url: string;
-  /** The harness's own look at whichever server is the master. */
+  /** The harness's own connection to the current master. */
   client: Redis;
-  /** SIGKILL, and back with its log after this long, ms. Of a single server. */
+  /** Kills a single server and restarts it with its log after `awayMs`. */
   crash: (awayMs: number) => Promise<void>;
-  /** With Sentinels: its replication and its loss. */
+  /** Controls the failover; only with Sentinels. */
   pair: Pair | undefined;
   stop: () => Promise<void>;
 };
@@ -26,16 +26,16 @@ export type QueueRedis = {
 export type Pair = {
   /** A connection to the replica itself, to see what it has when its master dies. */
   replica: Redis;
-  /** Ends replication; both servers go on, and the Sentinels see both. */
+  /** Ends replication; both servers keep running, and the Sentinels reach both. */
   partition: () => Promise<void>;
   /** SIGKILL to the master; resolves when the replica is the master. */
   failOver: () => Promise<void>;
-  /** The old master comes back, to be made a replica. */
+  /** Restarts the old master, which the Sentinels make a replica. */
   rejoin: () => Promise<void>;
 };
 
 const MASTER = 'queue';
-/** The account by which a replica follows its master: without it there is no replication. */
+/** The account that a replica uses at its master; disabling it ends replication. */
 const FOLLOWER = 'follower';
 const PASSWORD = 'for-tests-only';
 const DOWN_AFTER_MS = 1500;
@@ -72,14 +72,17 @@ export async function startWatchedQueue(): Promise<QueueRedis> {
   const [first, ...others] = sentinels.map(({ port }) => `127.0.0.1:${port}`);
   const url = `redis+sentinel://${first}/${MASTER}?${others.map((at) => `sentinel=${at}`).join('&')}`;
   await waitFor('the Sentinels to know each other and the replica', async () => {
-    const known = await Promise.all(sentinels.map(({ look }) => masterOf(look)));
+    const known = await Promise.all(sentinels.map(({ client }) => masterOf(client)));
     return known.every((of) => of['num-other-sentinels'] === '2' && of['num-slaves'] === '1');
   });
   const client = connectQueueing(url, 'chaos', silent());
   return {
     url,
     client,
-    crash: () => Promise.reject(new Error('its Sentinels would promote the replica')),
+    crash: () =>
+      Promise.reject(
+        new Error('a watched queue Redis cannot be crashed: its Sentinels would promote the replica'),
+      ),
     pair: pairOf(master, replica, sentinels),
     stop: async () => {
       client.disconnect();
@@ -105,7 +108,7 @@ function pairOf(master: TestRedis, replica: TestRedis, sentinels: Sentinel[]): P
       await waitFor(
         'the replica to be promoted',
         async () => {
-          const known = await Promise.all(sentinels.map(({ look }) => masterOf(look)));
+          const known = await Promise.all(sentinels.map(({ client }) => masterOf(client)));
           const agreed = known.every((of) => of.port === `${replica.port}`);
           return agreed && (await replica.client.info('replication')).includes('role:master');
         },
@@ -116,7 +119,7 @@ function pairOf(master: TestRedis, replica: TestRedis, sentinels: Sentinel[]): P
   };
 }
 
-type Sentinel = { port: number; look: Redis; stop: () => Promise<void> };
+type Sentinel = { port: number; client: Redis; stop: () => Promise<void> };
 
 async function startSentinel(config: string, masterPort: number): Promise<Sentinel> {
   const port = await freePort();
@@ -134,21 +137,21 @@ async function startSentinel(config: string, masterPort: number): Promise<Sentin
     { stdio: 'ignore' },
   );
   const gone = new Promise((resolve) => child.once('exit', resolve));
-  const look = new Redis(port, '127.0.0.1', { maxRetriesPerRequest: null });
-  look.on('error', () => undefined);
-  await waitFor('a Sentinel to answer', () => look.status === 'ready');
+  const client = new Redis(port, '127.0.0.1', { maxRetriesPerRequest: null });
+  client.on('error', () => undefined);
+  await waitFor('a Sentinel to answer', () => client.status === 'ready');
   return {
     port,
-    look,
+    client,
     stop: async () => {
-      look.disconnect();
+      client.disconnect();
       child.kill('SIGKILL');
       await gone;
     },
   };
 }
 
-/** What a Sentinel says of the master: names and texts. */
+/** Reads a Sentinel's fields of the master. */
 async function masterOf(sentinel: Redis): Promise<Record<string, string>> {
   const flat = (await sentinel.call('SENTINEL', 'MASTER', MASTER)) as string[];
   return Object.fromEntries(flat.flatMap((name, i) => (i % 2 === 0 ? [[name, flat[i + 1] ?? '']] : [])));

@@ -1,4 +1,4 @@
-/** A seeded source of chance (mulberry32): the same seed plans the same load and the same faults. */
+/** A seeded random number generator (mulberry32): the same seed plans the same load and faults. */
 export class Random {
   #state: number;
 
@@ -15,7 +15,7 @@ export class Random {
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** A whole number from `least` to `most`, both included. */
+  /** An integer from `least` to `most`, both included. */
   int(least: number, most: number): number {
     return least + Math.floor(this.next() * (most - least + 1));
   }

@@ -3,22 +3,22 @@ import type { EndRow, JobRow, Violate } from './invariants.ts';
 import type { JobLoad } from './jobs.ts';
 import type { World } from './world.ts';
 
-/** What owners, watchers and operators were told of runs. */
+/** Counts of the notifications that owners, watchers and operators received. */
 export type ReceivedEvents = {
   webhooks: number;
   alerts: number;
-  /** Deliveries of what had been delivered before. */
+  /** Repeated deliveries of the same webhook. */
   redelivered: number;
   watchers: number;
-  /** Times that a watcher was cut off and came back. */
+  /** How often a watcher was cut off and reconnected. */
   interruptions: number;
-  /** Ends that a watcher learnt of from a snapshot. */
+  /** Ends that a watcher received as a snapshot. */
   snapshots: number;
 };
 
 type StartedRow = { job_id: string; run: number };
 
-/** Each run was told to its owner, its watchers and, when it failed, to the operators: once, and as the ledger has it. */
+/** Checks that owners, watchers and, for failed runs, operators received each end once, as in the ledger. */
 export async function checkReceivedEvents(
   { receiver, postgres }: World,
   load: JobLoad,
@@ -43,29 +43,30 @@ export async function checkReceivedEvents(
   for (const [id, type] of wanted) {
     const jobId = id.slice(0, id.indexOf('.'));
     const came = delivered.get(id);
-    if (!came) violate('each told once', jobId, `${type} was never delivered (${id})`);
+    if (!came) violate('each notified once', jobId, `${type} was never delivered (${id})`);
     else if (came.event.type !== type)
-      violate('each told once', jobId, `${id} said ${came.event.type}, not ${type}`);
+      violate('each notified once', jobId, `${id} has type ${came.event.type}, not ${type}`);
   }
   let [alerts, redelivered] = [0, 0];
   for (const [id, { user, event, texts, times, verified }] of delivered) {
     const jobId = id.slice(0, id.indexOf('.'));
     if (user === OPERATORS) alerts += 1;
     redelivered += times - 1;
-    // A run that was taken and cancelled between two looks of the drain has no such change.
+    // A run that was claimed and cancelled between two drains has no such change.
     if (!wanted.has(id) && event.type !== 'job.active')
-      violate('each told once', jobId, `${event.type} unasked (${id})`);
-    if (!verified) violate('each told once', jobId, `${id} is not signed by us, or went to another`);
-    if (event.id !== id) violate('each told once', jobId, `${id} carries ${event.id}`);
+      violate('each notified once', jobId, `${event.type} without a cause in the ledger (${id})`);
+    if (!verified)
+      violate('each notified once', jobId, `${id} has an invalid signature or went to another user`);
+    if (event.id !== id) violate('each notified once', jobId, `${id} has the event id ${event.id}`);
     if (texts.size > 1)
-      violate('each told once', jobId, `${id} came with ${texts.size} contents: ${[...texts].join(' ')}`);
+      violate('each notified once', jobId, `${id} came with ${texts.size} contents: ${[...texts].join(' ')}`);
   }
 
   const ended = new Map(ends.map(({ job_id, run, state }) => [`${job_id}.${run}`, state]));
   for (const { jobId, ends: seen, over, twice } of load.watchers) {
-    for (const one of twice) violate('watchers see one end', jobId, `came twice: ${one}`);
+    for (const one of twice) violate('watchers see one end', jobId, `received twice: ${one}`);
     if (!over) violate('watchers see one end', jobId, 'its stream did not end in time');
-    // What a snapshot said already may follow as the event that it is: it is earlier than the snapshot.
+    // The event of an end may follow a snapshot of it: the event is older than the snapshot.
     const runs = seen.filter(({ snapshot }) => !snapshot).map(({ run }) => run);
     if (new Set(runs).size !== runs.length) {
       violate(
@@ -83,7 +84,11 @@ export async function checkReceivedEvents(
   for (const run of load.cancelled) {
     const state = ended.get(run);
     if (state !== 'cancelled') {
-      violate('a cancel stands', run.slice(0, run.lastIndexOf('.')), `answered 202, the ledger has ${state}`);
+      violate(
+        'an acknowledged cancel holds',
+        run.slice(0, run.lastIndexOf('.')),
+        `answered 202, the ledger has ${state}`,
+      );
     }
   }
   return {

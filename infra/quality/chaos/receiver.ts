@@ -6,10 +6,10 @@ import { Webhook } from 'standardwebhooks';
 import { WEBHOOK_SECRET } from '../../local/edge/testing.ts';
 import { Random } from './random.ts';
 
-/** How often it fails: answers an error, or takes the webhook and hangs up without an answer. */
+/** The share of requests that fail: it records the webhook, then answers 503 or closes the connection. */
 const FAILS = 0.03;
 
-/** What came under one `Webhook-Id`. */
+/** The deliveries under one `Webhook-Id`. */
 type Delivered = {
   user: string;
   event: WebhookEvent;
@@ -18,14 +18,14 @@ type Delivered = {
   verified: boolean;
 };
 
-/** Who is told by webhook: `/user/<id>` for users, `/alerts` for operators. */
+/** A server for webhooks: `/user/<id>` for users, `/alerts` for operators. */
 export type Receiver = {
   url: string;
   delivered: Map<string, Delivered>;
   stop: () => Promise<void>;
 };
 
-/** A real server on loopback, which keeps whatever it is sent, and fails now and then. */
+/** Starts a real server on loopback, which records each webhook and fails now and then. */
 export async function startReceiver(seed: number): Promise<Receiver> {
   const random = new Random(seed);
   const delivered = new Map<string, Delivered>();

@@ -12,7 +12,7 @@ import { startWorld, type World } from './world.ts';
 export { SCENARIOS, type Scenario };
 
 const MAX_EXPLAINED = 10;
-/** How many acknowledged submissions are repeated when all is over. */
+/** How many acknowledged submissions are repeated after the load. */
 const REPEATED = 100;
 const PROGRESS_EVERY_MS = 5000;
 
@@ -20,12 +20,12 @@ export type RunOptions = {
   scenario: Scenario;
   seed: number;
   submissions: number;
-  /** How many times a worker is killed or told to stop. */
+  /** How many times a worker gets SIGKILL or SIGTERM. */
   kills: number;
   print: (line: string) => void;
-  /** A folder for all that the services say. */
+  /** A folder for the logs of the services. */
   logs?: string | undefined;
-  /** Told of a world as soon as there is one, so that whoever gives up can end it. */
+  /** Called with the world once it is up, so that the caller can stop it. */
   onWorld?: (world: World) => void;
 };
 
@@ -35,17 +35,17 @@ export type Report = Verdict & {
   asked: number;
   acknowledged: number;
   unknown: number;
-  /** Submissions that were asked for again, as the answer was "unknown". */
+  /** Submissions that were sent again, as the answer was "unknown". */
   retried: number;
   faults: Faults;
-  /** What is known of the first violations. */
+  /** The explanations of the first violations. */
   explained: string[][];
-  /** What is known of desktops that were started more than once. */
+  /** The histories of desktops that were started more than once. */
   again: string[][];
   seconds: number;
 };
 
-/** One scenario, once, in a world of its own. */
+/** Runs one scenario once, in a world of its own. */
 export async function runScenario(options: RunOptions): Promise<Report> {
   const { scenario, seed, submissions, kills, print: report } = options;
   const since = Date.now();
@@ -56,7 +56,7 @@ export async function runScenario(options: RunOptions): Promise<Report> {
     scenario === 'jobs'
       ? new JobLoad(world.url, random, submissions, world.receiver.url)
       : new DesktopLoad(world.url, random, submissions);
-  report(`a system of its own is up (fleet ${world.fleet})`);
+  report(`the system is up (fleet ${world.fleet})`);
   const progress = setInterval(() => report(progressOf(load)), PROGRESS_EVERY_MS);
   try {
     const [faults] = await Promise.all([
@@ -68,7 +68,11 @@ export async function runScenario(options: RunOptions): Promise<Report> {
     const quietMs = await untilQuiet(world, load);
     await load.repeat(random, REPEATED);
     await untilQuiet(world, load);
-    report(quietMs === undefined ? 'it did not become quiet' : `quiet ${quietMs} ms after the load`);
+    report(
+      quietMs === undefined
+        ? 'work was left after the time-out'
+        : `all work was done ${quietMs} ms after the load`,
+    );
     const verdict = await checkInvariants(world, load, faults.roomsSince, quietMs);
     for (const worker of world.workers) await faults.reconciled.take(worker);
     const explained: string[][] = [];
@@ -100,7 +104,7 @@ export async function runScenario(options: RunOptions): Promise<Report> {
 }
 
 const progressOf = (load: Load): string =>
-  `${load.asks.length} of about ${load.submissions} asked for, ${load.acknowledged.length} acknowledged`;
+  `${load.asks.length} of about ${load.submissions} submitted, ${load.acknowledged.length} acknowledged`;
 
 async function keepLogs({ workers, edgeLines }: World, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });

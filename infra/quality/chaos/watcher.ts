@@ -4,21 +4,23 @@ import { type Envelope, isTerminalEvent } from '@warmwind/shared/contract/rooms'
 import { isContainerEvent, JOB_STATE_AFTER } from '@warmwind/shared/contract/states';
 import type { Client } from './client.ts';
 
-/** An end that a watcher was told of; `snapshot`: by the present state, as its event was lost with the realtime Redis. */
+/** An end that a watcher received; `snapshot`: as the present state, as its event was lost. */
 export type SeenEnd = { run: number; state: JobState; snapshot: boolean };
 
-/** Follows one job's server-sent events from the edge, and comes back after the last it knows whenever it is cut off. */
+/**
+ * Follows one job's server-sent events from the edge; reconnects with its last event id when it is cut off.
+ */
 export class Watcher {
   readonly user: string;
   readonly jobId: string;
   readonly ends: SeenEnd[] = [];
-  /** How often it had to come back. */
+  /** How often it had to reconnect. */
   interruptions = 0;
-  /** The stream said by itself that all is said. */
+  /** The edge closed the stream after an end. */
   over = false;
   #lastId: string | undefined;
   #seen = new Set<string>();
-  /** Events that came twice. */
+  /** Events that it received twice. */
   readonly twice: string[] = [];
 
   constructor(user: string, jobId: string) {
@@ -26,7 +28,7 @@ export class Watcher {
     this.jobId = jobId;
   }
 
-  /** Until the stream has ended after an end, or `withinMs` have passed. */
+  /** Follows the stream until it has closed after an end, or `withinMs` have passed. */
   async watch(client: Client, withinMs: number): Promise<void> {
     const deadline = Date.now() + withinMs;
     while (!this.over && Date.now() < deadline) {
@@ -38,7 +40,7 @@ export class Watcher {
         }
         this.over = this.ends.length > 0;
       } catch {
-        // Cut off, or not there for a moment.
+        // Cut off, or unavailable for a moment.
       }
       if (this.over) return;
       this.interruptions += 1;
@@ -58,7 +60,7 @@ export class Watcher {
     const state = event.type === 'job.snapshot' ? event.data.state : JOB_STATE_AFTER[event.type];
     if (state === undefined) return;
     const known = this.ends.some((end) => end.run === run && end.state === state);
-    // Who was cut off after an end and comes back to a log that was lost is told the present state.
+    // A watcher that was cut off after an end receives the present state when the log is lost.
     if (isTerminalEvent(type) || (snapshot && isTerminal(state) && !known)) {
       this.ends.push({ run, state, snapshot });
     }

@@ -11,28 +11,28 @@ import { TOKEN } from '../../local/gateway/testing.ts';
 import { startEngine } from '../testing/docker.ts';
 import { startPostgres, type TestPostgres } from '../testing/postgres.ts';
 import { startRedis, type TestRedis } from '../testing/redis.ts';
+import { type EngineWatch, watchEngine } from './engine-events.ts';
 import { ensureQuietImage } from './image.ts';
 import { type Service, startService } from './processes.ts';
 import { type QueueRedis, startSingleQueue, startWatchedQueue } from './queue.ts';
 import { type Receiver, startReceiver } from './receiver.ts';
-import { type EngineWatch, watchEngine } from './watch.ts';
 
 const HOSTS = ['host-a', 'host-b'];
-/** Nothing but the faults shall refuse a submission. */
+/** Only faults may refuse a submission. */
 const UNLIMITED = JSON.stringify({ user: [], ip: [], 'containers.start': [] });
 const UNBOUND = { INFERENCE_LIMIT: '100000/min', INFERENCE_CONCURRENCY: '16' };
 const LOOPBACK = '127.0.0.1/32';
 const QUOTAS = JSON.stringify({ jobs: 100_000, desktops: 10_000 });
-/** Sooner than in production, so that a run need not wait: what is judged does not depend on it. */
+/** Shorter than in production, so that a run does not wait; the invariants do not depend on them. */
 const SOONER = { LEASE_MS: '4000', RECONCILE_EVERY_MS: '2000', RECONCILE_AFTER_MS: '5000' };
-/** A worker that is killed comes back, however slow the machine: its desktops are not given up. */
+/** A killed worker is always restarted, however slow the machine: its desktops must not become lost. */
 const NEVER_LOST = { LOST_AFTER_MS: '600000' };
 
-/** A whole system of its own, of real parts, on loopback. */
+/** A complete system of real parts, on loopback. */
 export type World = {
   fleet: string;
   docker: Docker;
-  /** The edge. */
+  /** The URL of the edge. */
   url: string;
   edgeLines: string[];
   queue: QueueRedis;
@@ -40,11 +40,11 @@ export type World = {
   postgres: TestPostgres;
   gateway: Service;
   relay: Service;
-  /** Who gets webhooks and alerts. */
+  /** Receives webhooks and alerts. */
   receiver: Receiver;
   workers: Service[];
   watch: EngineWatch;
-  /** What the engine holds of this fleet. */
+  /** Lists the engine containers of this fleet. */
   containers: () => Promise<Docker.ContainerInfo[]>;
   stop: () => Promise<void>;
 };
@@ -66,7 +66,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         failed.push(error);
       }
     }
-    if (failed.length > 0) throw new AggregateError(failed, 'the world did not end cleanly');
+    if (failed.length > 0) throw new AggregateError(failed, 'the world did not stop cleanly');
   };
   try {
     return await build(options, undo, stop);
@@ -122,7 +122,7 @@ async function build(
       RATE_LIMITS: UNLIMITED,
       QUOTAS,
       DESKTOP_IMAGES: JSON.stringify({ quiet: image }),
-      // A machine that does all of this at once is slower than an edge.
+      // One machine that runs all parts is slower than an edge.
       LIMITER_TIMEOUT_MS: '1500',
       SUBMIT_TIMEOUT_MS: '3000',
     },
@@ -177,7 +177,7 @@ async function build(
   };
 }
 
-/** All of them, or the first error once none is under way any more: so that whatever did start is known. */
+/** Like `Promise.all`, but rejects only once every part has settled: each started part can be stopped. */
 async function all<T extends unknown[]>(...parts: { [K in keyof T]: Promise<T[K]> }): Promise<T> {
   await Promise.allSettled(parts);
   return Promise.all(parts) as Promise<T>;

@@ -3,14 +3,14 @@ import { ACK_EVERY_BYTES, ACK_EVERY_MS } from '@warmwind/shared/contract/screen'
 import { WebSocket } from 'ws';
 
 /**
- * One client of a relay or of the bare server, as cheap as can be: it speaks what it must of Socket.IO by hand, so that
- * hundreds of them leave the processor to the server. Whatever it is sent carries the time of its sending.
+ * One client of a relay or of the bare server. It implements the needed part of Socket.IO itself, so that
+ * hundreds of clients leave the processor to the server. Each message carries the time of its sending.
  */
 export type ClientOptions = {
   url: string;
-  /** What is asked for once connected; without it the server is bare, and sends without being asked. */
+  /** The request that is sent once connected; undefined for the bare server, which sends without one. */
   ask?: { token: string; event: 'vnc:watch' | 'subscribe'; argument: Record<string, string> };
-  /** Does it acknowledge frames, as viewers do? */
+  /** Whether it acknowledges frames, as viewers do. */
   acks: boolean;
   /** Bytes a second that it reads at most; 0: it stops reading once it watches. */
   bytesPerSecond?: number;
@@ -21,7 +21,11 @@ export type Delivery = { bytes: number; ageMs: number; key: boolean };
 /** Nanoseconds of a clock that all processes of a machine share. */
 export const clock = (): bigint => process.hrtime.bigint();
 
-/** → its connection, once it watches. `onDelivery` is called for each frame or event. */
+/**
+ * Connects a client and watches.
+ * @param onDelivery called for each frame or event
+ * @returns its connection, once it watches
+ */
 export function openClient(
   options: ClientOptions,
   onDelivery: (delivery: Delivery) => void,
@@ -29,11 +33,14 @@ export function openClient(
   const { url, ask, acks, bytesPerSecond } = options;
   const path = ask ? '/socket.io/?EIO=4&transport=websocket' : '';
   const ws = new WebSocket(url.replace('http', 'ws') + path, { perMessageDeflate: false });
-  /** What the text before a binary says of it: its name, then epoch and seq where the relay says them. */
+  /**
+   * The text message before a binary: event name, argument and, from a relay, epoch and sequence of the
+   * frame.
+   */
   let head: [string, string, number, number] = ['', '', 0, 0];
   let [owed, epoch, seq]: [number, number, number] = [0, 0, 0];
   let timer: NodeJS.Timeout | undefined;
-  /** When a slow reader has read all that it was sent. */
+  /** When a slow reader will have read all received bytes. */
   let readUntil = 0;
   let reading: NodeJS.Timeout | undefined;
   let socket: Socket;
@@ -93,6 +100,6 @@ export function openClient(
   });
 }
 
-/** An event carries the time as text. */
+/** @returns the age of an event, which carries its time as text, ms */
 const ageOf = (text: string): number =>
   Number(clock() - BigInt(/"sentAt":"(\d+)"/.exec(text)?.[1] ?? clock())) / 1e6;

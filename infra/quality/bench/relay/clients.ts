@@ -2,9 +2,9 @@ import type { Socket } from 'node:net';
 import { percentile } from '../report.ts';
 import { type ClientOptions, openClient } from './client.ts';
 
-/** What the process that runs clients is told, and what it answers. */
+/** The messages that a process of clients accepts. */
 export type ClientsMessage = { open: ClientOptions; count: number } | 'reset' | 'report';
-/** Bytes: all that came over the connections, WebSocket's heads included. */
+/** Counts of the deliveries. Bytes: all received over the connections, with WebSocket headers. */
 export type ClientsReport = { deliveries: number; keys: number; bytes: number; p50: number; p99: number };
 
 let deliveries = 0;

@@ -6,13 +6,13 @@ import { startClients, startServer } from './processes.ts';
 import { startSource } from './source.ts';
 
 /**
- * What the relay costs beside `ws` alone: frames of a screen and JSON events to hundreds, processor time of the serving
- * process for each delivery; and what a slow and a stalled viewer do to the others.
+ * Compares the relay with `ws` alone: the server's processor time for each delivery, for frames and JSON
+ * events to hundreds of clients. Also measures the effect of a slow and a stalled viewer on the others.
  */
 const VIEWERS = Number(process.env.VIEWERS ?? 500);
 const ROUNDS = Number(process.env.ROUNDS ?? 5);
 const SECONDS = Number(process.env.SECONDS ?? 4);
-/** Rounds before the first that counts: for the just-in-time compiler. */
+/** Rounds before the first that counts, in which the code is compiled. */
 const WARM_UPS = Number(process.env.WARM_UPS ?? 2);
 const FRAME_BYTES = 20_000;
 const FPS = 15;
@@ -21,7 +21,7 @@ const EVENTS_PER_SECOND = 30;
 const source = await startSource();
 const figures: Figure[] = [];
 
-/** Processor time for each delivery in µs, of a round of `send`. */
+/** Measures the processor time of each delivery in a round of `send`, µs. */
 async function round(
   server: Awaited<ReturnType<typeof startServer>>,
   clients: Awaited<ReturnType<typeof startClients>>,
@@ -36,7 +36,7 @@ async function round(
   return { us: ((after.cpuMs - before.cpuMs) * 1000) / deliveries, deliveries };
 }
 
-/** The relay and the bare server in turn, each with clients of its own that stay connected. */
+/** Measures the relay and the bare server in turn, each with clients of its own that stay connected. */
 async function versus(
   name: string,
   wanted: number,
@@ -58,7 +58,7 @@ async function versus(
   await Promise.all([relay, plain, watching, listening].map((child) => child.stop()));
   figures.push(
     {
-      name: `${name}: delivered of what was sent`,
+      name: `${name}: delivered / sent`,
       value: median(seen.map((s) => s.share)),
       unit: '',
       target: { atLeast: 0.99 },
@@ -82,8 +82,8 @@ async function versus(
   );
 }
 
-/** The others beside a viewer at 1 MB/s and one that stopped reading, and without them. */
-async function slowOnes(): Promise<void> {
+/** Measures the other viewers with and without one that reads 1 MB/s and one that stopped reading. */
+async function measureSlowViewers(): Promise<void> {
   const [bytes, fps, count] = [50_000, 30, 98];
   const relay = await startServer('relay', source.env);
   const [others, slow, stalled] = [await startClients(), await startClients(), await startClients()];
@@ -111,11 +111,11 @@ async function slowOnes(): Promise<void> {
     },
     { name: 'frame age of the viewer at 1 MB/s, p99', value: alongside.slow.p99, unit: 'ms' },
     { name: 'its frames a second', value: alongside.slow.deliveries / (2 * SECONDS), unit: '' },
-    { name: 'its keys a second', value: alongside.slow.keys / (2 * SECONDS), unit: '' },
+    { name: 'its keyframes a second', value: alongside.slow.keys / (2 * SECONDS), unit: '' },
     { name: 'frame age of the others, p99, without the two', value: without.others.p99, unit: 'ms' },
-    { name: 'frame age of the others, p99, beside them', value: alongside.others.p99, unit: 'ms' },
+    { name: 'frame age of the others, p99, with the two', value: alongside.others.p99, unit: 'ms' },
     {
-      name: 'frames of the others, beside / without',
+      name: 'frames of the others, with / without the two',
       value: alongside.others.deliveries / without.others.deliveries,
       unit: '×',
       target: { atLeast: 0.98 },
@@ -142,7 +142,7 @@ await versus(
   { ask: 'job', send: () => source.events(EVENTS_PER_SECOND, SECONDS) },
   { bytes: 0, everyMs: 1000 / EVENTS_PER_SECOND, acks: false },
 );
-await slowOnes();
+await measureSlowViewers();
 await source.stop();
 const met = report(`The relay (${Math.round(Number(clock() - began) / 1e9)} s)`, figures);
 process.exit(met ? 0 : 1);

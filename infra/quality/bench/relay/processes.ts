@@ -6,14 +6,14 @@ import type { ServerMessage, Usage } from './server.ts';
 
 const file = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
-/** Sends a message to a child and waits for its answer. */
+/** Sends a message to a child process and waits for its answer. */
 async function ask<T>(child: ChildProcess, message: ServerMessage | ClientsMessage): Promise<T> {
   const answer = next<T>(child);
   child.send(message);
   return answer;
 }
 
-/** What a child says next; rejects when it ends instead. */
+/** Waits for the next message of a child process; rejects when it ends instead. */
 function next<T>(child: ChildProcess): Promise<T> {
   return new Promise((resolve, reject) => {
     const ended = () => reject(new Error('a process of the benchmark ended early'));
@@ -31,7 +31,7 @@ async function stop(child: ChildProcess): Promise<void> {
   await gone;
 }
 
-/** A relay or the bare server, in a process of its own. */
+/** Starts a relay or the bare server in a process of its own. */
 export async function startServer(kind: 'relay' | 'bare', env: Record<string, string> = {}) {
   const child = fork(file('./server.ts'), [kind], {
     env: { ...process.env, LOG_LEVEL: 'silent', ...env },
@@ -41,16 +41,19 @@ export async function startServer(kind: 'relay' | 'bare', env: Record<string, st
   return {
     url: `http://127.0.0.1:${port}`,
     usage: () => ask<Usage>(child, 'usage'),
-    /** Its use without garbage. */
+    /** Its usage after a garbage collection. */
     collect: () => ask<Usage>(child, 'collect'),
-    /** Of the bare server. @param bytes of a frame; 0: a JSON event */
+    /**
+     * Sends from the bare server to all clients.
+     * @param bytes of a frame; 0: a JSON event
+     */
     broadcast: (bytes: number, times: number, everyMs: number) =>
       ask<'sent'>(child, { broadcast: { bytes, times, everyMs } }),
     stop: () => stop(child),
   };
 }
 
-/** Clients, in a process of their own. */
+/** Starts a process of clients. */
 export async function startClients() {
   const child = fork(file('./clients.ts'));
   await next(child);

@@ -7,8 +7,8 @@ import { readConfig } from '../../../../relay/config.ts';
 import { clock } from './client.ts';
 
 /**
- * What a server's process is told: to tell its use, after collecting garbage if it should, or to send on its own account
- * if it is bare. It answers with its `Usage`.
+ * The messages that a server's process accepts: report its usage, collect garbage first, or send to all
+ * clients (bare server only). It answers `usage` and `collect` with its `Usage`.
  */
 export type ServerMessage =
   | 'usage'
@@ -25,7 +25,7 @@ async function startRelay(): Promise<number> {
   return port;
 }
 
-/** `ws` alone: sends to everybody, and reads what they acknowledge. */
+/** Starts a server of `ws` alone that sends to every client and parses their acknowledgements. */
 async function startBare(): Promise<number> {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false });
   const acked = new WeakMap<object, unknown>();
@@ -56,7 +56,7 @@ function frame(bytes: number): Buffer {
   return buffer;
 }
 
-/** As an event of a job is. */
+/** An event like those of a job. */
 const event = () => ({
   id: '1764000000000-0',
   room: 'job:00000000-0000-4000-8000-000000000000',

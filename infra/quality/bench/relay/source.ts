@@ -12,10 +12,10 @@ import type { ClientOptions } from './client.ts';
 import { clock } from './client.ts';
 import { startStores, USER } from './stores.ts';
 
-/** Bytes of a key frame: of a busy desktop at rest, about. */
+/** Bytes of a keyframe, as of a typical desktop at rest. */
 const KEY_BYTES = 150_000;
 
-/** Running desktops with their host and jobs that run, as relays see them through Redis. */
+/** Starts Redis with running desktops, their host and running jobs, as relays see them. */
 export async function startSource(desktops = 1) {
   const stores = await startStores();
   const { realtime } = stores;
@@ -24,7 +24,7 @@ export async function startSource(desktops = 1) {
   const shown = [{ containerId: stores.containerId, jobId: stores.jobId, seq: 0 }];
   while (shown.length < desktops) shown.push({ ...(await stores.addDesktop()), seq: 0 });
   type Shown = (typeof shown)[number];
-  /** By number, round and round. */
+  /** The desktop with this number, modulo their count. */
   const at = (n: number, of = shown) => of[n % of.length] as Shown;
 
   const publish = ({ containerId, seq }: Shown, kind: FrameKind, bytes: number) => {
@@ -40,7 +40,7 @@ export async function startSource(desktops = 1) {
   });
   for (const channel of hosts.keys()) await ears.ssubscribe(channel);
 
-  /** Calls `step` so many times a second, evenly and in step with nothing else, for so long; late ones are made up for. */
+  /** Calls `step` at an even rate with a random offset, for `seconds`; late calls are caught up. */
   const pace = async (perSecond: number, seconds: number, step: (n: number) => Promise<unknown>) => {
     const began = performance.now() + (Math.random() * 1000) / perSecond;
     const steps: Promise<unknown>[] = [];
@@ -55,9 +55,9 @@ export async function startSource(desktops = 1) {
   return {
     env: stores.env,
     realtime,
-    /** Where a desktop's frames are published. */
+    /** The channel of a desktop's frames. */
     channel: (n: number) => screenKeys.down(at(n).containerId),
-    /** What a client asks of a relay, to be sent a desktop's screen or its job's events. */
+    /** Makes a client's request for a desktop's screen or its job's events. */
     ask: async (what: 'screen' | 'job', n = 0): Promise<ClientOptions['ask']> => {
       const token = await stores.ticket();
       const { containerId, jobId } = at(n);
@@ -65,7 +65,7 @@ export async function startSource(desktops = 1) {
         ? { token, event: 'vnc:watch', argument: { containerId } }
         : { token, event: 'subscribe', argument: { room: `job:${jobId}` } };
     },
-    /** Of each of these desktops, all if not said; they take turns. */
+    /** Publishes frames of each of these desktops (default: all), which take turns. */
     frames: (bytes: number, fps: number, seconds: number, on = [...shown.keys()]) => {
       const some = on.map((n) => at(n));
       return pace(fps * some.length, seconds, (n) => {
@@ -74,7 +74,7 @@ export async function startSource(desktops = 1) {
         return publish(desktop, 'delta', bytes);
       });
     },
-    /** Of each of these desktops' jobs, likewise. */
+    /** Publishes events of the jobs of these desktops in the same way. */
     events: (perSecond: number, seconds: number, on = [...shown.keys()]) => {
       const some = on.map((n) => at(n));
       return pace(perSecond * some.length, seconds, (n) => {

@@ -7,7 +7,7 @@ import { startRedis } from '../../testing/redis.ts';
 const SECRET = 'signs-tickets-of-benchmarks-0123456789';
 export const USER = 'bench';
 
-/** Two Redis servers, and in them a running desktop and the job that started it, as relays look for them. */
+/** Starts two Redis servers with the records of a running desktop and of the job that started it. */
 export async function startStores() {
   const [queue, realtime] = [await startRedis(), await startRedis()];
   const addDesktop = async () => {
@@ -26,11 +26,11 @@ export async function startStores() {
     queue,
     realtime,
     ...(await addDesktop()),
-    /** One more, with its job. */
+    /** Adds a desktop with its job. */
     addDesktop,
-    /** Of a relay's process. */
+    /** The environment of a relay's process. */
     env: { REDIS_QUEUE_URL: queue.url, REDIS_REALTIME_URL: realtime.url, AUTH_SECRET: SECRET },
-    /** A ticket to watch. */
+    /** Makes a ticket to watch. */
     ticket: () =>
       new SignJWT({ mode: 'view' })
         .setProtectedHeader({ alg: 'HS256' })

@@ -8,7 +8,10 @@ import { Screen } from '../../../../workers/screen/screen.ts';
 import { Screenshots } from '../../../../workers/screen/screenshot.ts';
 import { ScreenTurns } from '../../../../workers/screen/turns.ts';
 
-/** The screen bridge of one desktop in a process of its own, so that its CPU time is its own: `node bridge.ts <socket> <redis> <id>`. */
+/**
+ * Runs the screen bridge of one desktop as a process, to measure its CPU: `node bridge.ts <socket> <redis>
+ * <id>`.
+ */
 const [socketPath = '', redisUrl = '', containerId = ''] = process.argv.slice(2);
 const log = createLog('bridge');
 const redis = connectFailFast(redisUrl, 'bridge', log);

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Corner } from './marker.ts';
 import type { Opening, ViewersMessage, ViewersReport } from './viewers.ts';
 
-/** One of the two ways from a desktop to its viewers. */
+/** One of the two paths from a desktop to its viewers. */
 export type Side = {
   to: () => Promise<Opening['to']>;
   /** CPU time of its processes so far, ms. */
@@ -13,14 +13,14 @@ export type Side = {
   stop: () => Promise<void>;
 };
 
-/** So many look for the marker, in a process of their own; the others only count. */
+/** How many viewers read the marker, in a process of their own; the others only count. */
 const LOOKING = 5;
 const A_PROCESS = 50;
-/** So many are opened at once, and so long may it take until all see something, ms. */
+/** How many are opened at once, and how long it may take until all have received an update, ms. */
 const AT_ONCE = 10;
 const SEE_WITHIN_MS = 90_000;
 
-/** Viewers of one side that all see something. Rejects when some never do. */
+/** Opens viewers of one side and waits until all have received an update; rejects when some never do. */
 export async function gather(side: Side, corner: Corner, count: number) {
   const looking = Math.min(LOOKING, count);
   const processes: ChildProcess[] = [];
@@ -38,7 +38,7 @@ export async function gather(side: Side, corner: Corner, count: number) {
     return child;
   };
   try {
-    // Those who look are neither the first nor the last.
+    // The viewers that read the marker are neither the first nor the last.
     const sizes = split(count - looking);
     const half = Math.ceil(sizes.length / 2);
     for (const size of sizes.slice(0, half)) await add(size);
@@ -71,12 +71,14 @@ async function allSee(child: ChildProcess): Promise<void> {
   for (;;) {
     const { blind } = await ask<ViewersReport>(child, 'report');
     if (blind === 0) return;
-    if (performance.now() > until) throw new Error(`${blind} viewers never saw anything`);
+    if (performance.now() > until) throw new Error(`${blind} viewers received no update`);
     await sleep(100);
   }
 }
 
-/** Sends a message to a process of viewers and waits for its answer; rejects when it ends instead. */
+/**
+ * Sends a message to a process of viewers and waits for its answer; rejects when the process ends instead.
+ */
 function ask<T>(child: ChildProcess, message: ViewersMessage): Promise<T> {
   return new Promise((resolve, reject) => {
     const ended = () => reject(new Error('a process of viewers ended early'));

@@ -26,11 +26,11 @@ export type Program = keyof typeof PROGRAMS;
 
 export type Desktop = {
   socketPath: string;
-  /** Where it shows the marker. */
+  /** The position of the marker. */
   corner: Corner;
   /** CPU time that Xvnc has taken, ms. */
   cpuMs: () => Promise<number>;
-  /** Of all that runs in it: CPU time so far, ms, and memory without page cache. */
+  /** Usage of all its processes: CPU time so far, ms, and memory without page cache. */
   usage: () => Promise<{ cpuMs: number; memoryMb: number }>;
   stop: () => Promise<void>;
 };
@@ -41,7 +41,7 @@ const CROWDED: Options = { memoryMb: 2048, cpus: 2, marked: true };
 
 let made = 0;
 
-/** A desktop as a worker makes it, that shows the marker, if it shall, and runs a program, if any. */
+/** Starts a desktop as a worker does, with an optional marker and an optional program. */
 export async function startDesktop(
   program: Program | undefined,
   { marked, ...room }: Options = CROWDED,
@@ -69,7 +69,7 @@ export async function startDesktop(
   const stop = () => remove(docker, place.fleet);
   try {
     const look = () => readPicture(socketPath, new ScreenTurns().join('bench')).catch(() => undefined);
-    // Its own terminal first: what is started later is in front of it, and drawn.
+    // Wait for its own terminal: programs that are started later are in front of it and drawn.
     const drawn = async () => {
       const picture = await look();
       return picture?.rgb.readUIntBE((400 * picture.width + 400) * 3, 3) === TERMINAL;
@@ -77,7 +77,7 @@ export async function startDesktop(
     await waitFor('the desktop', drawn, 60_000);
     const xvnc = await pidOf(container, 'Xvnc');
     if (marked) await run(container, MARKER_PROGRAM);
-    // The animation has its colour as well, so it is looked for first.
+    // Find the marker before the animation starts, which uses the same colour.
     const findCorner = async () => {
       const picture = await look();
       return picture && findMarker(picture);

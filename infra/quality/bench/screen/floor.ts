@@ -12,8 +12,9 @@ import { startRedis } from '../../testing/redis.ts';
 import { cpuMs } from './desktop.ts';
 
 /**
- * What the way itself costs at one viewer: as many bytes as often as the animation's updates, from a socket to Redis by
- * one process, from Redis to a WebSocket by another, and nothing done with them. `npm run bench:floor`
+ * Measures the minimum cost of the path to one viewer (`npm run bench:floor`). One process copies bytes from
+ * a socket to Redis, another from Redis to a WebSocket, at the size and rate of the animation's updates,
+ * without processing them.
  */
 const BYTES = 2700;
 const PER_SECOND = 30;
@@ -27,7 +28,7 @@ const [role, where = '', port = ''] = process.argv.slice(2);
 const log = createLog('floor');
 if (role === 'bridge') {
   const redis = connectFailFast(where, 'bridge', log);
-  // Until then it refuses commands.
+  // Before that it refuses commands.
   await once(redis, 'ready');
   dial(port).on('data', (bytes) => void redis.spublish(CHANNEL, bytes));
 } else if (role === 'relay') {

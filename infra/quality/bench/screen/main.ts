@@ -8,26 +8,28 @@ import { heading, line } from './table.ts';
 import { startWebsockify } from './websockify.ts';
 
 /**
- * A desktop's screen for many viewers, in turn by websockify and by the bridge, Redis and a relay: what each delivered
- * update costs, how many come, and how late.
+ * Compares websockify with the bridge, Redis and a relay for many viewers of a desktop: the cost of a
+ * delivered update, the rate of updates, and their latency.
  */
 const SECONDS = Number(process.env.SECONDS ?? 8);
-/** For the just-in-time compiler: a bridge and a relay run for days. websockify has none. */
+/**
+ * Compiles the code of bridge and relay, which run for days in production; websockify has no such compiler.
+ */
 const WARM_UP_SECONDS = Number(process.env.WARM_UP_SECONDS ?? 30);
 const VIEWERS = (process.env.VIEWERS ?? '1,10,50,200').split(',').map(Number);
 const PROGRAMS = (process.env.PROGRAMS ?? 'animation,text').split(',') as Program[];
 
-/** Ours / websockify's at so many viewers: CPU time of a delivered update. */
+/** Target ratios ours / websockify of the CPU time of a delivered update, by number of viewers. */
 const TARGETS: Record<Program, Record<number, number>> = {
   animation: { 1: 1.3, 50: 1 / 12 },
   text: { 1: 1.3, 50: 1 / 6 },
 };
 
-/** With more, what is late on a machine of few processors is the viewers themselves. */
+/** With more viewers, the viewers themselves cause the latency on a machine of few processors. */
 const LATENCY_TARGET_UP_TO = 50;
 
 let desktop: Desktop | undefined;
-// The engine would keep it.
+// Open connections to the engine would keep the process alive.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, async () => {
     await desktop?.stop().catch(() => undefined);
@@ -46,7 +48,7 @@ try {
 const met = report('screen: one stream for all against one connection for each', figures);
 const loads = loadavg().map((load) => load.toFixed(1));
 console.log(`  load average over 1, 5 and 15 minutes: ${loads.join(', ')}`);
-// The engine's connections would keep it.
+// Open connections to the engine would keep the process alive.
 process.exit(met ? 0 : 1);
 
 async function compare(program: Program): Promise<void> {

@@ -1,8 +1,9 @@
 import type { Picture } from '../../../../workers/screen/picture.ts';
 
 /**
- * A row of cells that a program draws: a magenta one, then bits, white or black, the highest first. They are the low bits
- * of the time in ms at which it drew them, and their check sum, as a row may be seen half drawn. Cells in pixels.
+ * A row of cells that a program draws: a magenta one, then bits, white or black, the highest first. They hold
+ * the low bits of the time of drawing in ms, and a checksum, because a row may be read half drawn. Cell size
+ * in pixels.
  */
 const CELL = { w: 6, h: 13 };
 const TIME_BITS = 24;
@@ -10,7 +11,7 @@ const CHECK_BITS = 8;
 const BITS = TIME_BITS + CHECK_BITS;
 const MAGENTA = Buffer.of(255, 0, 255, 255, 0, 255, 255, 0, 255);
 
-/** As xterm shows it, about 25 times a second. */
+/** Draws the marker in xterm about 25 times a second. */
 export const MARKER_PROGRAM = `xterm -geometry ${BITS + 2}x2+40+620 -title marker -e bash -c '
   tput civis; while :; do t=$((\${EPOCHREALTIME/./} / 1000 & 0xffffff)); s="\\e[H\\e[48;5;201m ";
     v=$((t << ${CHECK_BITS} | (t + (t >> 8) + (t >> 16)) & 255))
@@ -18,16 +19,16 @@ export const MARKER_PROGRAM = `xterm -geometry ${BITS + 2}x2+40+620 -title marke
     printf "$s"; sleep 0.04; done'`;
 
 export type Corner = { x: number; y: number };
-/** Of a rectangle: the red of a pixel, by its column and row. */
+/** Reads the red of a pixel in a rectangle, by column and row. */
 type Red = (column: number, row: number) => number | undefined;
 
-/** `undefined` while none is shown. */
+/** @returns the marker's position; `undefined` while none is shown */
 export function findMarker({ rgb, width }: Picture): Corner | undefined {
   const at = rgb.indexOf(MAGENTA);
   return at < 0 ? undefined : { x: (at / 3) % width, y: Math.floor(at / 3 / width) };
 }
 
-/** Of all of a screen, the row through the middle of the bits. */
+/** Reads the marker along the pixel row through the middle of its cells. */
 export class Marker {
   readonly #x: number;
   readonly #y: number;
@@ -39,7 +40,7 @@ export class Marker {
     this.#y = y + Math.floor(CELL.h / 2);
   }
 
-  /** Does a rectangle show some of it? */
+  /** Whether a rectangle overlaps the marker. */
   touches(x: number, y: number, w: number, h: number): boolean {
     return y <= this.#y && this.#y < y + h && x < this.#x + BITS * CELL.w && this.#x < x + w;
   }
@@ -52,7 +53,10 @@ export class Marker {
     }
   }
 
-  /** How old the time is that has appeared since the last call, ms; `undefined`: none has, or not all of it. */
+  /**
+   * @returns the age of a time that appeared since the last call, ms; `undefined` when none has, or only a
+   * part
+   */
   age(now: number): number | undefined {
     let time = 0;
     let check = 0;

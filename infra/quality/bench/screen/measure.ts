@@ -3,18 +3,18 @@ import { median, percentile } from '../report.ts';
 import { gather, type Side } from './crowd.ts';
 import type { Desktop } from './desktop.ts';
 
-/** Before counting: new connections are over, the stream has its pace. */
+/** How long the stream settles before counting begins, ms. */
 const WARM_UP_MS = 3000;
 
-/** CPU: of all viewers together, ms a second. */
+/** The figures of one side. CPU: for all viewers together, ms a second. */
 export type Cost = {
   viewers: number;
-  /** Changes of the marker that one viewer saw a second: the updates that all count as delivered. */
+  /** Changes of the marker that one viewer read a second; each counts as a delivered update. */
   fps: number;
-  /** FramebufferUpdates, and KiB, that one viewer was sent a second. */
+  /** FramebufferUpdates and KiB that one viewer received a second. */
   updates: number;
   kib: number;
-  /** From the time drawn to the viewer's socket, ms. */
+  /** From the drawn time to the viewer's socket, ms. */
   p50: number;
   p95: number;
   cpu: Record<string, number>;
@@ -22,11 +22,14 @@ export type Cost = {
 };
 
 export const cpuOf = ({ cpu }: Cost): number => Object.values(cpu).reduce((sum, ms) => sum + ms, 0);
-/** CPU time of one change of the marker at one viewer, µs. @param more that is counted as well, ms a second */
+/**
+ * CPU time of one change of the marker at one viewer, µs.
+ * @param more additional CPU time, ms a second
+ */
 export const perUpdate = (cost: Cost, more = 0): number =>
   ((cpuOf(cost) + more) * 1000) / (cost.fps * cost.viewers);
 
-/** So many viewers of one side, for so long. */
+/** Measures one side with a number of viewers for `seconds`. */
 export async function measure(side: Side, desktop: Desktop, viewers: number, seconds: number): Promise<Cost> {
   const crowd = await gather(side, desktop.corner, viewers);
   try {

@@ -8,7 +8,9 @@ import { startStores } from '../relay/stores.ts';
 import type { Side } from './crowd.ts';
 import { cpuMs } from './desktop.ts';
 
-/** The whole way of a desktop's screen: the worker's bridge, Redis, and a relay node, each a process of its own. */
+/**
+ * Starts the complete path of a desktop's screen: bridge, Redis and a relay node, each a process of its own.
+ */
 export async function startOurs(socketPath: string): Promise<Side> {
   const stores = await startStores();
   const bridge = fork(new URL('bridge.ts', import.meta.url), [

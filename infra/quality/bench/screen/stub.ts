@@ -7,7 +7,10 @@ import type { Seen } from './viewers.ts';
 
 const FENCE = 248;
 const CONTINUOUS = 150;
-/** What noVNC asks for, but for the pointer's shape (ours has the pointer drawn) and what Xvnc would not choose or lacks. */
+/**
+ * The encodings of noVNC, without the pointer's shape (ours draws it) and those that Xvnc lacks or never
+ * chooses.
+ */
 const ENCODINGS = [
   ENCODING.copyRect,
   ENCODING.tight,
@@ -24,7 +27,7 @@ const ENCODINGS = [
   -307,
 ];
 
-/** A viewer behind websockify that speaks as noVNC does, and decodes nothing but the marker, if that. */
+/** Opens a viewer behind websockify that sends the messages of noVNC and decodes at most the marker. */
 export function openStub(url: string, seen: Seen, looking?: Looking): WebSocket {
   const socket = new WebSocket(url, ['binary'], { perMessageDeflate: false });
   let at = 0;
@@ -67,14 +70,14 @@ function* speak(send: (bytes: Buffer) => void, onUpdate: () => void, looking?: L
       onUpdate();
       if (!continuous) send(updateRequest(size, true));
     } else if (type === CONTINUOUS) {
-      // The server can: from now on it sends without being asked.
+      // The server supports continuous updates: enable them.
       if (!continuous) send(continuousUpdates(size));
       continuous = true;
     } else if (type === FENCE) {
       const head = Buffer.from(yield 8);
       const payload = yield head.readUInt8(7);
       const answer = Buffer.concat([Buffer.of(FENCE), head, payload]);
-      // It is a request: we hold back nothing, and answer with those flags that we know.
+      // A request for a fence: answer with the flags that we support.
       if (head.readUInt32BE(3) >>> 31) send(withFlags(answer, head.readUInt32BE(3) & 3));
     } else if (type === 3) yield* skip(Math.abs((yield 7).readInt32BE(3)));
     else if (type !== 2) throw new Error(`message ${type}`);

@@ -13,16 +13,16 @@ const COLUMNS = [
   'with Xvnc',
 ];
 
-/** What is of one viewer, then what is of all; `line` has a value for each. */
-export const heading = (): string => row('program, viewers, way', COLUMNS);
+/** The head of the table: figures of one viewer, then of all; `line` prints a value for each. */
+export const heading = (): string => row('program, viewers, path', COLUMNS);
 
-export function line(program: Program, way: string, cost: Cost): string {
+export function line(program: Program, path: string, cost: Cost): string {
   const { viewers, fps, updates, kib, p50, p95, xvnc } = cost;
   const cpu = cpuOf(cost);
   const values = [fps, updates, kib, p50, p95, cpu, xvnc, perUpdate(cost), perUpdate(cost, cost.xvnc)];
   const shown = values.map((value) => value.toFixed(value < 100 ? 1 : 0));
   const parts = Object.entries(cost.cpu).map(([name, ms]) => `${name} ${ms.toFixed(0)}`);
-  return `${row(`${program}, ${viewers}, ${way}`, shown)}  ${parts.join(', ')}`;
+  return `${row(`${program}, ${viewers}, ${path}`, shown)}  ${parts.join(', ')}`;
 }
 
 const row = (name: string, cells: string[]): string =>

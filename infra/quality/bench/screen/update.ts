@@ -8,11 +8,11 @@ const RAW_BYTES = 4;
 const FILL = 8;
 const JPEG = 9;
 
-/** How a viewer looks for the marker. */
+/** How a viewer reads the marker. */
 export type Looking = {
   marker: Marker;
   streams: TightStreams;
-  /** Each rectangle can be read without the ones before it: only those that show the marker are inflated. */
+  /** Each rectangle can be decoded on its own: only those that show the marker are inflated. */
   selfContained: boolean;
 };
 
@@ -22,7 +22,7 @@ export const lookFor = (marker: Marker, selfContained: boolean): Looking => ({
   selfContained,
 });
 
-/** Reads past a FramebufferUpdate after its first byte; of the pixels it looks at no more than the marker's. */
+/** Parses a FramebufferUpdate after its first byte; decodes only the marker's pixels. */
 export function* readUpdate(looking?: Looking): Parser<void> {
   const count = (yield 3).readUInt16BE(1);
   for (let index = 0; index < count; index++) {
@@ -74,14 +74,14 @@ function* readTight([x, y, w, h]: [number, number, number, number], looking?: Lo
   if (shows) looking?.marker.draw(x, y, w, (column, row) => red(pixels, row * rowBytes, column, palette));
 }
 
-/** The red of a pixel in a row that begins `at` this byte. */
+/** Reads the red of a pixel in a row that begins at byte `at`. */
 function red(pixels: Buffer, at: number, column: number, palette?: Buffer): number | undefined {
   if (!palette) return pixels[at + column * 3];
   if (palette.length > 6) return palette[3 * (pixels[at + column] ?? 0)];
   return palette[3 * (((pixels[at + (column >> 3)] ?? 0) >> (7 - (column & 7))) & 1)];
 }
 
-/** Seven bits, seven bits, eight bits, the lowest first. */
+/** Reads a length of seven, seven and eight bits, the lowest first. */
 function* readLength(): Parser<number> {
   let value = 0;
   for (const shift of [0, 7, 14]) {

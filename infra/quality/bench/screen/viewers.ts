@@ -3,19 +3,22 @@ import { type Corner, Marker } from './marker.ts';
 import { openStub } from './stub.ts';
 import { type Looking, lookFor, readUpdate } from './update.ts';
 
-/** What a process of viewers is told: to open so many, to begin to count anew, or to say what they saw. */
+/** The messages that a process of viewers accepts: open viewers, reset the counts, or report them. */
 export type ViewersMessage = { open: Opening } | 'reset' | 'report';
 export type Opening = {
   count: number;
   /** A relay with a ticket, or websockify. */
   to: { relay: string; token: string; containerId: string } | { websockify: string };
-  /** Where they look for the marker; without it they only count. */
+  /** The position of the marker; without it they only count. */
   corner?: Corner;
 };
-/** Sums over all of them. `blind`: how many have seen nothing. `ages`: of each time that the marker changed, ms. */
+/**
+ * Sums over all viewers. `blind`: viewers without an update. `ages`: latency of each change of the marker,
+ * ms.
+ */
 export type ViewersReport = { updates: number; bytes: number; ages: number[]; blind: number };
 
-/** What one viewer saw. */
+/** The counts of one viewer. */
 export class Seen {
   updates = 0;
   bytes = 0;
@@ -38,7 +41,7 @@ function open({ count, to, corner }: Opening): void {
   }
 }
 
-/** Our own client, which acknowledges as it does in a browser. */
+/** Opens our own client, which acknowledges as in a browser. */
 function openWatcher(to: Extract<Opening['to'], { relay: string }>, seen: Seen, looking?: Looking): void {
   const take = (bytes: Uint8Array) => {
     const at = performance.timeOrigin + performance.now();

@@ -6,7 +6,9 @@ import { waitFor } from '../../testing/wait.ts';
 import type { Side } from './crowd.ts';
 import { cpuMs } from './desktop.ts';
 
-/** What people use today: one process a viewer, each with a VNC connection of its own. */
+/**
+ * Starts websockify, the common solution: one process for each viewer, each with a VNC connection of its own.
+ */
 export async function startWebsockify(socketPath: string): Promise<Side> {
   const port = await freePort();
   const command = ['--pdeathsig', 'KILL', 'websockify', `--unix-target=${socketPath}`, `127.0.0.1:${port}`];
@@ -15,7 +17,7 @@ export async function startWebsockify(socketPath: string): Promise<Side> {
   await waitFor('websockify', () => probe(url));
   return {
     to: async () => ({ websockify: url }),
-    /** Of it and of its processes that live. */
+    /** CPU time of it and of its running child processes, ms. */
     cpuMs: async () => {
       const pids = [child.pid ?? 0, ...(await childrenOf(child.pid ?? 0))];
       const each = await Promise.all(pids.map((pid) => cpuMs(pid).catch(() => 0)));

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { LABELS } from '../../../workers/containers/spec.ts';
 
-/** Something that happened to a container of the fleet; `at` in ns of the engine. */
+/** An engine event of a container of the fleet; `at` in ns of the engine's clock. */
 export type EngineEvent = {
   action: string;
   /** The engine's id of the container. */
@@ -23,7 +23,7 @@ type Message = {
   Actor: { ID: string; Attributes: Record<string, string> };
 };
 
-/** Follows what the engine does to a fleet's containers, from now on. It is the engine that knows which effects there were. */
+/** Records the engine's events of a fleet's containers from now on: they prove which containers ran. */
 export async function watchEngine(docker: Docker, fleet: string): Promise<EngineWatch> {
   const label = [`${LABELS.fleet}=${fleet}`];
   const stream = (await docker.getEvents({ filters: { label, type: ['container'] } })) as Readable;
@@ -34,7 +34,7 @@ export async function watchEngine(docker: Docker, fleet: string): Promise<Engine
     ended = true;
   });
   createInterface({ input: stream }).on('line', (line) => {
-    // The nanoseconds are more than a number of JavaScript holds.
+    // The nanoseconds exceed the integers of a JavaScript number.
     const nanos = /"timeNano":(\d+)/.exec(line)?.[1] ?? '0';
     const { Action: action, Actor: actor } = JSON.parse(line) as Message;
     const {
