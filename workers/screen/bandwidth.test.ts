@@ -9,45 +9,45 @@ afterEach(() => {
 });
 const MIB = 2 ** 20;
 
-test('what fits the budget is lossless and waits for nothing', () => {
-  const pace = new BandwidthController(false);
+test('updates within the budget are lossless and wait for nothing', () => {
+  const bandwidth = new BandwidthController(false);
   for (let second = 0; second < 10; second++) {
-    expect(pace.sent(MIB / 2)).toBe(0);
-    expect(pace.reconsider()).toBe(false);
+    expect(bandwidth.sent(MIB / 2)).toBe(0);
+    expect(bandwidth.reconsider()).toBe(false);
     vi.advanceTimersByTime(1000);
   }
-  expect(pace.lossy).toBe(false);
+  expect(bandwidth.lossy).toBe(false);
 });
 
-test('what does not fit waits until it does, and becomes lossy; at rest it is lossless again', () => {
-  const pace = new BandwidthController(false);
-  const waitMs = pace.sent(4 * MIB);
+test('updates beyond the budget wait and become lossy; at rest they are lossless again', () => {
+  const bandwidth = new BandwidthController(false);
+  const waitMs = bandwidth.sent(4 * MIB);
   expect(waitMs).toBeGreaterThan(1500);
-  expect(pace.reconsider()).toBe(true);
-  expect(pace.lossy).toBe(true);
-  vi.advanceTimersByTime(pace.lossyMs + waitMs);
-  expect(pace.reconsider()).toBe(true);
-  expect(pace.lossy).toBe(false);
+  expect(bandwidth.reconsider()).toBe(true);
+  expect(bandwidth.lossy).toBe(true);
+  vi.advanceTimersByTime(bandwidth.lossyMs + waitMs);
+  expect(bandwidth.reconsider()).toBe(true);
+  expect(bandwidth.lossy).toBe(false);
 });
 
-test('lossless that is too much at once is tried less and less often', () => {
-  const pace = new BandwidthController(false);
+test('lossless that soon exceeds the budget is tried less and less often, up to every 30 s', () => {
+  const bandwidth = new BandwidthController(false);
   const waits: number[] = [];
   for (let round = 0; round < 6; round++) {
-    pace.sent(4 * MIB);
-    pace.reconsider();
-    waits.push(pace.lossyMs);
-    while (pace.lossy) {
+    bandwidth.sent(4 * MIB);
+    bandwidth.reconsider();
+    waits.push(bandwidth.lossyMs);
+    while (bandwidth.lossy) {
       vi.advanceTimersByTime(1000);
-      pace.reconsider();
+      bandwidth.reconsider();
     }
   }
   expect(waits).toEqual(waits.toSorted((a, b) => a - b));
   expect(waits.at(-1)).toBe(30_000);
 });
 
-test('a flood of nothing waits as well', () => {
-  const pace = new BandwidthController(false);
-  for (let update = 0; update < 2000; update++) pace.sent(0);
-  expect(pace.sent(0)).toBeGreaterThan(0);
+test('a flood of empty updates waits as well', () => {
+  const bandwidth = new BandwidthController(false);
+  for (let update = 0; update < 2000; update++) bandwidth.sent(0);
+  expect(bandwidth.sent(0)).toBeGreaterThan(0);
 });

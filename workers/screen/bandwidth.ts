@@ -1,17 +1,18 @@
 import { Budget } from './budget.ts';
 
-/** What one desktop may put on the wire, on average and at once. */
+/** Bandwidth of one desktop: the sustained rate, and the largest burst. */
 const BYTES_PER_MS = 1500;
 const BURST_BYTES = 2 ** 20;
-/** What the emptiest update counts, so that a flood of them is none. */
+/** Added to the size of each update, so that a flood of empty updates uses up the budget too. */
 const UPDATE_BYTES = 1024;
 
-/** How long JPEG is kept before lossless is tried again, ms: longer each time that it was too much soon. */
+/** Time in JPEG before lossless is tried again, ms. It doubles when lossless was too much within `soon`. */
 const LOSSY_MS = { least: 3000, most: 30_000, soon: 10_000 };
 
 /**
- * How fast and how well a desktop is shown. RFB is pull: what changes while the next update is not asked for comes as
- * one. Lossless while that fits, JPEG when it does not, and lossless again after a while.
+ * Controls the update rate and the quality of one desktop. RFB is pull: changes between two requests arrive
+ * as one update. The quality is lossless while updates fit the budget, JPEG while they do not, and lossless
+ * again after a while.
  */
 export class BandwidthController {
   readonly #bytes = new Budget(BYTES_PER_MS, BURST_BYTES);
@@ -27,17 +28,17 @@ export class BandwidthController {
     return this.#lossy;
   }
 
-  /** How long JPEG is kept at least, ms. */
+  /** Least time in JPEG before lossless is tried again, ms. */
   get lossyMs(): number {
     return this.#lossyMs;
   }
 
-  /** An update was sent. → how long to wait before the next is asked for, ms */
+  /** Accounts for an update that was sent. @returns the wait before the next request, ms */
   sent(bytes: number): number {
     return this.#bytes.take(bytes + UPDATE_BYTES);
   }
 
-  /** → true when updates are to come otherwise from now on: JPEG, or lossless again */
+  /** Chooses the quality again. @returns true when it changed: to JPEG, or back to lossless */
   reconsider(): boolean {
     const overdrawn = this.#bytes.take(0) > 0;
     const now = performance.now();

@@ -1,4 +1,4 @@
-/** Fills steadily up to a bound; may be overdrawn, and is then waited for. */
+/** A token bucket that may be overdrawn: callers then wait for its refill. */
 export class Budget {
   readonly #perMs: number;
   readonly #most: number;
@@ -6,8 +6,8 @@ export class Budget {
   #at = performance.now();
 
   /**
-   * @param perMs what it gains in a millisecond
-   * @param most the bound, which it has at first
+   * @param perMs the refill per millisecond
+   * @param most the capacity, and the initial level
    */
   constructor(perMs: number, most: number) {
     this.#perMs = perMs;
@@ -15,7 +15,7 @@ export class Budget {
     this.#level = most;
   }
 
-  /** @returns how long it stays overdrawn, ms */
+  /** Takes an amount. @returns how long the bucket stays overdrawn, ms */
   take(amount: number): number {
     const now = performance.now();
     this.#level = Math.min(this.#most, this.#level + (now - this.#at) * this.#perMs) - amount;
@@ -24,7 +24,7 @@ export class Budget {
   }
 }
 
-/** What was used of late: an amount counts half after each half-life. */
+/** Recent use, which decays: an amount counts half after each half-life. */
 export class RecentUse {
   readonly #halfLifeMs: number;
   #amount = 0;

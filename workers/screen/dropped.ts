@@ -3,10 +3,10 @@ import { Throttle } from './throttle.ts';
 
 /** How long counts are gathered before relays are notified, ms. */
 const GATHER_MS = 250;
-/** Different notices that may wait. */
+/** Most distinct notices that wait. */
 const MAX_WAITING = 64;
 
-/** Counts which inputs did not reach a desktop, for the relays of the viewers that sent them. */
+/** Counts inputs that did not reach a desktop, and reports them to the relays of their viewers. */
 export class Dropped {
   readonly #publish: (notice: HostDropped) => void;
   readonly #notices = new Map<string, HostDropped>();
@@ -24,7 +24,7 @@ export class Dropped {
     this.#throttle.run(GATHER_MS, () => this.send());
   }
 
-  /** Publishes what has been counted so far. */
+  /** Publishes all counts now. */
   send(): void {
     this.#throttle.clear();
     for (const notice of this.#notices.values()) this.#publish(notice);

@@ -4,7 +4,7 @@ import { RECT_HEAD_BYTES, type Rect } from './rfb/update.ts';
 /** Message type, padding and count of a FramebufferUpdate. */
 const UPDATE_HEAD_BYTES = 4;
 
-/** A frame whose bytes are one FramebufferUpdate of these rectangles: at most 65,535. */
+/** Packs a frame that holds one FramebufferUpdate. @param rects at most 65,535 */
 export function packRects(head: FrameHead, rects: readonly Rect[]): Buffer {
   let at = FRAME_HEAD_BYTES + UPDATE_HEAD_BYTES;
   const frame = Buffer.allocUnsafe(rects.reduce((sum, { data }) => sum + RECT_HEAD_BYTES + data.length, at));
@@ -23,7 +23,7 @@ export function packRects(head: FrameHead, rects: readonly Rect[]): Buffer {
   return frame;
 }
 
-/** A frame whose bytes are text: the clipboard, or why the stream ended. */
+/** Packs a frame that holds text: the clipboard, or the reason for the end of the stream. */
 export function packText(head: FrameHead, text: string): Buffer {
   const frame = Buffer.concat([Buffer.alloc(FRAME_HEAD_BYTES), Buffer.from(text, 'utf8')]);
   writeFrameHead(head, frame);

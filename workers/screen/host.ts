@@ -13,26 +13,26 @@ import { Screen } from './screen.ts';
 import { type Screenshot, Screenshots } from './screenshot.ts';
 import { ScreenTurns } from './turns.ts';
 
-/** How often it is asked who is watched, ms. */
+/** How often the relays that watch each screen are counted, ms. */
 const WATCHED_EVERY_MS = 1000;
 
 export type ScreenHostOptions = {
   engine: Engine;
-  /** The realtime Redis: a prompt connection, and a patient one for subscriptions alone. */
+  /** The realtime Redis: a fail-fast connection, and a queueing one for subscriptions alone. */
   redis: Redis;
   subscriber: Redis;
   metrics: ScreenMetrics;
   log: Logger;
 };
 
-/** `engineId`: the container that the desktop is now, as the engine names it. */
+/** `engineId`: the id of the desktop's present engine container. */
 type Shown = { engineId: string; screen: Screen };
 
-/** The screens of all desktops that run on this host. It is told of each, as often as one likes. */
+/** The screens of all desktops that run on this host. */
 export class ScreenHost {
   readonly #o: ScreenHostOptions;
   readonly #shown = new Map<string, Shown>();
-  /** By the channel on which relays speak to it. */
+  /** By the channel to which relays publish. */
   readonly #channels = new Map<string, Screen>();
   readonly #screenshots = new Screenshots();
   readonly #turns = new ScreenTurns();
@@ -49,12 +49,12 @@ export class ScreenHost {
   start(): void {
     const { log } = this.#o;
     this.#loop ??= loop('screens', log, this.#stopped.signal, async () => {
-      await this.#ask([...this.#shown.keys()]);
+      await this.#countRelays([...this.#shown.keys()]);
       return WATCHED_EVERY_MS;
     });
   }
 
-  /** A desktop of this user runs here. */
+  /** Notes that a desktop of this user runs here. Repeated calls for one engine container have no effect. */
   runs({ userId, containerId }: ContainerRef, engineId: string): void {
     const known = this.#shown.get(containerId);
     if (known?.engineId === engineId || this.#stopped.signal.aborted) return;
@@ -82,29 +82,29 @@ export class ScreenHost {
     const up = screenKeys.up(containerId);
     this.#channels.set(up, screen);
     this.#o.subscriber.ssubscribe(up).catch(() => undefined);
-    // Whoever watched it before this process did may go on.
-    this.#ask([containerId]).catch(() => undefined);
+    // Relays may watch the desktop already: their viewers survive a restart of this process.
+    this.#countRelays([containerId]).catch(() => undefined);
   }
 
-  /** A desktop runs here no more; `why` is told to who watches. Never rejects. */
+  /** Closes the screen of a desktop that ended, and publishes `why` to its viewers. Never rejects. */
   async ended(containerId: string, why: string): Promise<void> {
     await this.#forget(containerId, why);
   }
 
-  /** How long nobody has watched or called a desktop, ms; `undefined` when it is not known. */
+  /** Returns the time since a desktop was last watched or called, ms; `undefined` when it is unknown. */
   idleMs(containerId: string): number | undefined {
     return this.#shown.get(containerId)?.screen.idleMs;
   }
 
-  /** It is in use, by another way than its picture. */
+  /** Marks a desktop as in use by other means than its screen. */
   use(containerId: string): void {
     this.#shown.get(containerId)?.screen.use();
   }
 
   /**
    * Notifies a gate for input of every change of control.
-   * @returns to be called when the gate is closed
-   * @throws Error when the container is not shown here
+   * @returns a function that removes the gate
+   * @throws Error when the desktop does not run on this host
    */
   addGate(containerId: string, gate: InputGate): () => void {
     const shown = this.#shown.get(containerId);
@@ -112,15 +112,15 @@ export class ScreenHost {
     return shown.screen.addGate(gate);
   }
 
-  /** An encoded picture of what a desktop of this host shows now. @throws ApiError `unavailable` */
+  /** Takes an encoded picture of the present screen of a desktop. @throws ApiError `unavailable` */
   async screenshot(containerId: string, format: ScreenshotFormat): Promise<Screenshot> {
     const shown = this.#shown.get(containerId);
     if (!shown)
-      throw new ApiError('unavailable', 'The desktop does not run here now: ask again in a moment.');
+      throw new ApiError('unavailable', 'The desktop does not run on this host now. Retry in a moment.');
     return shown.screen.screenshot(format);
   }
 
-  /** Shows none any more: another process may speak for this host. Viewers wait for who does. */
+  /** Closes all screens: another process may hold this host's lease now. Viewers wait for that process. */
   async forgetAll(): Promise<void> {
     await Promise.all([...this.#shown.keys()].map((containerId) => this.#forget(containerId)));
   }
@@ -142,8 +142,8 @@ export class ScreenHost {
     await shown.screen.close(why);
   }
 
-  /** Relays subscribe to what they have viewers of: a message that got lost is made good by this. */
-  async #ask(containerIds: string[]): Promise<void> {
+  /** Counts the relays that have viewers of these desktops. This makes up for lost messages of relays. */
+  async #countRelays(containerIds: string[]): Promise<void> {
     const channels = containerIds.map((containerId) => screenKeys.down(containerId));
     const counts = await countListeners(this.#o.redis, channels);
     for (const [index, containerId] of containerIds.entries()) {

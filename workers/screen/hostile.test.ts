@@ -49,7 +49,7 @@ afterAll(async () => {
 
 type Served = { server: RfbServer; screen: Screen; viewer: TestViewer; containerId: string };
 
-/** A desktop that is watched, whose server does as the test says. */
+/** Starts a watched desktop whose server behaves as given. */
 async function serve(behaviour: Parameters<typeof serveRfb>[1], userId = 'ada'): Promise<Served> {
   const containerId = `c${++count}`;
   const server = await serveRfb(join(dir, `${count}`), behaviour);
@@ -72,7 +72,7 @@ async function serve(behaviour: Parameters<typeof serveRfb>[1], userId = 'ada'):
   return { server, screen, viewer, containerId };
 }
 
-/** Shows one colour after another, as fast as it is asked. */
+/** Answers each request with another colour. */
 const honest = () => {
   let grey = 0;
   return serve({ onRequest: (socket) => void socket.write(filled(64, 48, ++grey & 255)) });
@@ -91,7 +91,7 @@ const rect = (x: number, y: number, w: number, h: number, encoding: number, data
   head.writeInt32BE(encoding, 12);
   return Buffer.concat([head, data]);
 };
-/** A thousand copies that all need all that came before them. */
+/** A thousand copies, each of which needs all rectangles before it. */
 const tangle = Buffer.concat(
   Array.from({ length: 1000 }, (_, index) => [
     rect(index % 50, index % 40, 3, 3, 7, Buffer.of(0x80, index & 255, 0, 0)),
@@ -101,44 +101,44 @@ const tangle = Buffer.concat(
 const zeros = deflateSync(Buffer.alloc(64 * 48 * 3));
 const bomb = rect(0, 0, 64, 48, 7, Buffer.concat([Buffer.of(0x01, zeros.length), zeros]));
 
-describe('a desktop that means harm ends its own stream and nothing else', () => {
+describe('a hostile desktop is limited in memory and bytes, and leaves the streams of others alone', () => {
   test.each<[string, Parameters<typeof serveRfb>[1]]>([
-    ['says what has no meaning', { onGreeted: forever(Buffer.alloc(4096, 0xee)) }],
+    ['sends nonsense', { onGreeted: forever(Buffer.alloc(4096, 0xee)) }],
     ['hangs up at once', { onGreeted: (socket) => socket.destroy() }],
     ['floods with empty updates', { onGreeted: forever(Buffer.alloc(4096)) }],
-    ['floods with updates that nobody asked for', { onGreeted: forever(filled(64, 48, 7)) }],
+    ['floods with updates that were not requested', { onGreeted: forever(filled(64, 48, 7)) }],
     ['floods with single pixels', { onGreeted: forever(rect(5, 5, 1, 1, 7, Buffer.of(0x80, 1, 2, 3))) }],
     ['floods with copies of copies', { onGreeted: forever(tangle) }],
-    ['floods with what inflates a hundredfold', { onGreeted: forever(bomb) }],
+    ['floods with rectangles that inflate a hundredfold', { onGreeted: forever(bomb) }],
     [
       'floods with clipboards',
       { onGreeted: forever(Buffer.concat([Buffer.of(3, 0, 0, 0, 0, 0, 16, 0), Buffer.alloc(4096, 65)])) },
     ],
-    ['is a screen of no size', { width: 0, height: 0 }],
-    ['is a screen of any size', { width: 65_535, height: 65_535 }],
+    ['has a screen of no size', { width: 0, height: 0 }],
+    ['has a screen of the largest size', { width: 65_535, height: 65_535 }],
   ])('%s', async (_name, behaviour) => {
     const before = process.memoryUsage().rss;
     const bad = await serve(behaviour);
     const good = await honest();
-    const { rss } = await waitFor('the other to go on', async () => {
+    const { rss } = await waitFor('the other to continue', async () => {
       await good.viewer.settled();
       return good.viewer.seen.frames > 60 ? process.memoryUsage() : undefined;
     });
     await bad.viewer.settled();
     expect((rss - before) / 2 ** 20).toBeLessThan(200);
-    // With a back-off, and at the pace of an honest one.
+    // Connections back off, and bytes are limited as for an honest desktop.
     expect(bad.server.connections()).toBeLessThan(10);
     expect(bad.viewer.seen.bytes).toBeLessThan(16 * 2 ** 20);
   });
 
-  test('whose screen stays away is connected to anew, with patience', async () => {
+  test('a desktop that hangs up is connected to again, and no frame is published', async () => {
     const { server, viewer } = await serve({ onGreeted: (socket) => setTimeout(() => socket.destroy(), 20) });
     await waitFor('the third connection', () => server.connections() >= 3);
     expect(viewer.seen.frames).toBe(0);
   });
 });
 
-describe('ten desktops of one user that mean harm do not hold up the screen of another', () => {
+describe('ten hostile desktops of one user do not stall the screen of another user', () => {
   const [width, height] = [3840, 2160];
   const rects = (number: number, make: (index: number) => Buffer): Buffer => {
     const head = Buffer.alloc(4);
@@ -159,8 +159,8 @@ describe('ten desktops of one user that mean harm do not hold up the screen of a
     rect((index % 8) * 256, 0, 256, 256, 7, Buffer.concat([Buffer.of(0x01), length, packed]));
 
   test.each<[string, Buffer]>([
-    ['with copies of the whole screen', rects(4000, (index) => (index % 2 ? copy : dot))],
-    ['with fills of the whole screen', rects(2000, fill)],
+    ['with copies of the complete screen', rects(4000, (index) => (index % 2 ? copy : dot))],
+    ['with fills of the complete screen', rects(2000, fill)],
     ['with megabytes of noise in one update', rects(40, noise)],
     ['with thousands of single pixels', rects(5000, () => dot)],
   ])('%s', async (_name, update) => {
@@ -168,14 +168,14 @@ describe('ten desktops of one user that mean harm do not hold up the screen of a
       await serve({ width, height, onGreeted: forever(update) }, 'mallory');
     }
     const good = await honest();
-    await waitFor('the other to go on', async () => {
+    await waitFor('the other to continue', async () => {
       await good.viewer.settled();
       return good.viewer.seen.frames > 60;
     });
   });
 });
 
-test('twenty pictures of desktops that do not answer leave pictures of others as they were', async () => {
+test('twenty screenshots of a desktop that does not answer do not block those of another user', async () => {
   const screenshots = new Screenshots();
   const source = async (userId: string, behaviour: Parameters<typeof serveRfb>[1]) => {
     const server = await serveRfb(join(dir, `${++count}`), behaviour);
@@ -194,7 +194,7 @@ test('twenty pictures of desktops that do not answer leave pictures of others as
   for (const { status } of await ended) expect(status).toBe('rejected');
 });
 
-test('a stream that breaks off goes on with a new epoch that begins with a key frame', async () => {
+test('a stream whose connection breaks continues with a new epoch and a keyframe', async () => {
   const { server, viewer } = await honest();
   await waitFor('a picture', () => viewer.seen.keys === 1);
   server.hangUp();
@@ -203,7 +203,7 @@ test('a stream that breaks off goes on with a new epoch that begins with a key f
   expect(viewer.seen).toMatchObject({ keys: 2, gaps: 0 });
 });
 
-test('a screen of too many small changes is asked for as a whole, and who watches does not notice', async () => {
+test('after too many small changes the complete screen is requested, and viewers see no gap', async () => {
   let count = 0;
   let at = 0;
   const { viewer } = await serve({
@@ -226,12 +226,12 @@ test('a screen of too many small changes is asked for as a whole, and who watche
   expect(viewer.seen).toMatchObject({ keys: 1, gaps: 0 });
 });
 
-test('a stream that Redis does not take stops asking, and goes on when Redis is back', async () => {
+test('a stream fails while Redis is down, and continues with a new epoch when Redis is back', async () => {
   const { viewer, screen } = await honest();
   await waitFor('a picture', () => viewer.seen.keys === 1);
   const before = await interrupted();
   await realtime.kill();
-  await waitFor('it to break off', async () => (await interrupted()) > before);
+  await waitFor('it to fail', async () => (await interrupted()) > before);
   await realtime.restart();
   await waitFor('a new epoch', () => {
     screen.watched(1);
@@ -255,12 +255,12 @@ describe('input', () => {
       screen.receive(JSON.stringify({ t: 'input', viewerId, lease, input }));
     const received = (what: ClientMessage) =>
       waitFor(JSON.stringify(what), () =>
-        server.messages.some((said) => JSON.stringify(said) === JSON.stringify(what)),
+        server.messages.some((message) => JSON.stringify(message) === JSON.stringify(what)),
       );
     return { ...served, sendInput, received };
   };
 
-  test('what one holds down is let go when control changes hands, before the next one types', async () => {
+  test('pressed keys and buttons are released when control changes hands, before further input', async () => {
     const { screen, containerId, sendInput, received, server } = await controlled(60_000);
     sendInput('a', 1, key(0xffe1));
     sendInput('a', 1, { t: 'ptr', x: 5, y: 6, mask: 1 });
@@ -276,7 +276,7 @@ describe('input', () => {
     ]);
   });
 
-  test('what one holds down is let go when an agent gets control, and no viewer reaches anything then', async () => {
+  test('pressed keys are released when an agent takes control, and viewers’ input is dropped', async () => {
     const { screen, containerId, sendInput, received } = await controlled(60_000);
     sendInput('a', 1, key(0xffe1));
     await received({ t: 'key', keysym: 0xffe1, down: true });
@@ -289,7 +289,7 @@ describe('input', () => {
     await waitFor('the input to be dropped', async () => (await dropped('not_holder')) === before + 1);
   });
 
-  test('what one holds down is let go when something may have been lost, and control stays', async () => {
+  test('pressed keys are released after a message may have been lost, and control stays', async () => {
     const { screen, sendInput, received, server } = await controlled(60_000);
     sendInput('a', 1, key(0xffe1));
     await received({ t: 'key', keysym: 0xffe1, down: true });
@@ -302,7 +302,7 @@ describe('input', () => {
     ]);
   });
 
-  test('what one holds down is let go when control runs out, and kept while it is renewed', async () => {
+  test('pressed keys are released when control expires, and kept while control is renewed', async () => {
     const { containerId, sendInput, received, server } = await controlled(300);
     sendInput('a', 1, key(0xffe1));
     await received({ t: 'key', keysym: 0xffe1, down: true });
@@ -312,7 +312,7 @@ describe('input', () => {
     expect(server.messages).toHaveLength(2);
   });
 
-  test('keys are forgotten with the connection on which they were held down, and a button is let go of on the next', async () => {
+  test('keys are forgotten with their connection, and a pressed button is released on the next', async () => {
     const { sendInput, received, server, viewer } = await controlled(60_000);
     sendInput('a', 1, key(0xffe1));
     sendInput('a', 1, { t: 'ptr', x: 5, y: 6, mask: 1 });
@@ -327,7 +327,7 @@ describe('input', () => {
     ]);
   });
 
-  test('of others, of old leases, of none and of no sense reaches nobody, and is counted and reported', async () => {
+  test('input without control or of another lease is dropped, counted and reported', async () => {
     const { screen, containerId, sendInput, received, server, viewer } = await controlled(60_000);
     const before = await dropped('not_holder');
     sendInput('b', 1, key(1));

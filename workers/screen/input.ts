@@ -10,37 +10,37 @@ import {
 import type { Redis } from 'ioredis';
 import { Throttle } from './throttle.ts';
 
-/** Input that waits for Redis to say who is in control, and its texts together, letters; more is dropped. */
+/** Most inputs that wait for a read of control, and most characters of their texts; more are dropped. */
 const MAX_WAITING = 1024;
 const MAX_WAITING_TEXT = 512 * 1024;
-/** No keyboard holds more keys down. */
+/** Most keys held down at once. */
 const MAX_HELD = 64;
-/** Who is in control is asked no more often than this for input that claims a lease nobody knows, ms. */
+/** Least time between two reads of control for inputs with an unknown lease, ms. */
 const LOOK_EVERY_MS = 50;
-/** A button that was pressed longer ago is not let go of by another process, s. */
+/** How long Redis remembers a pressed button, so that another process can release it, s. */
 const HELD_S = 86_400;
 
 export type InputMessage = { viewerId: string; lease: number; input: ScreenInput };
 
-/** Takes input to the desktop; false when it does not take it. */
+/** Sends input to the desktop; returns false when the desktop does not accept it. */
 export type InputTarget = { send: (input: ScreenInput) => boolean };
 
 type Pointer = Extract<ScreenInput, { t: 'ptr' }>;
-/** `viewerId`: none while an agent is in control. `until`: when that has to be asked again, by this process's clock. */
+/** `viewerId`: none while an agent holds control. `until`: when control expires, by this process's clock. */
 type InControl = { viewerId: string | undefined; lease: number; until: number };
 type Reason = HostDropped['reason'];
 
 export type InputOptions = {
-  /** The realtime Redis, a prompt connection: who can't be known to be in control is not. */
+  /** The realtime Redis, a fail-fast connection: while it fails, no viewer is in control. */
   redis: Redis;
   containerId: string;
-  /** Input did not reach the desktop; `moved`: it only moved the pointer. */
+  /** Called for input that did not reach the desktop; `moved`: it only moved the pointer. */
   onDropped: (viewerId: string, reason: Reason, moved: boolean) => void;
 };
 
 /**
- * Lets input through from who is in control, and from nobody else. What somebody holds down is let go when control
- * changes hands or runs out.
+ * Passes input of the viewer in control, and drops all other input. Pressed keys and buttons are released
+ * when control changes hands or expires.
  */
 export class InputGate {
   readonly #o: InputOptions;
@@ -48,7 +48,7 @@ export class InputGate {
   #target: InputTarget | undefined;
   #control: InControl | undefined;
   #keys = new Set<number>();
-  /** As it was last sent by this process. */
+  /** The pointer event that this process sent last. */
   #pointer: Pointer | undefined;
   #waiting: InputMessage[] = [];
   #waitingText = 0;
@@ -62,16 +62,16 @@ export class InputGate {
   }
 
   /**
-   * Where input goes from now on. A desktop lets go of the keys of a connection that ended; not every VNC server does so
-   * with its buttons.
-   * @param releasesEarlier releases what an earlier process held pressed
+   * Sets the target of input. A desktop releases the keys of a connection that ended; not every VNC server
+   * releases its buttons.
+   * @param releasesPrevious also releases buttons that an earlier process left pressed
    */
-  attach(target: InputTarget | undefined, releasesEarlier = true): void {
+  attach(target: InputTarget | undefined, releasesPrevious = true): void {
     this.#target = target;
     this.#keys.clear();
     if (!target) return;
     if (this.#pointer) this.#releaseKeys();
-    else if (releasesEarlier) void this.#releasePreviousPointer(target);
+    else if (releasesPrevious) void this.#releasePreviousPointer(target);
   }
 
   take(message: InputMessage): void {
@@ -85,13 +85,13 @@ export class InputGate {
     }
   }
 
-  /** Control has changed hands: input waits until it is known whose they are. */
+  /** Reads control after a change of hands; input waits for that. */
   changed(): void {
     this.#lookAgain = true;
     this.#looking ??= this.#look();
   }
 
-  /** Something may have been lost on its way, such as that a key was let go of. What waits came before. */
+  /** Releases all keys and buttons, after waiting inputs: a message may have been lost. Never rejects. */
   async release(): Promise<void> {
     if (this.#looking) await this.#looking;
     this.#releaseKeys();
@@ -105,7 +105,7 @@ export class InputGate {
     this.#waiting = [];
   }
 
-  /** Its lease may be one that began, or was renewed, since Redis was asked. */
+  /** True when the lease may have begun, or been renewed, since control was last read. */
   #isUnknown({ lease }: InputMessage): boolean {
     const known = this.#control && performance.now() < this.#control.until ? this.#control.lease : 0;
     return lease > known;
@@ -154,7 +154,7 @@ export class InputGate {
     else if (input.t === 'key') this.#keys.delete(input.keysym);
   }
 
-  /** Sends it, or says why not. */
+  /** Sends an input. @returns the reason when it was not sent */
   #refused({ viewerId, lease, input }: InputMessage): Reason | undefined {
     const control = this.#control;
     if (control?.viewerId !== viewerId || control.lease !== lease) return 'not_holder';
@@ -176,7 +176,7 @@ export class InputGate {
     if (this.#target?.send(released)) this.#moved(released);
   }
 
-  /** Redis knows while a button is pressed: this process may end before it is let go of. */
+  /** Stores a pressed button in Redis: this process may end before its release. */
   #moved(pointer: Pointer): void {
     const before = this.#pointer;
     const presses = pointer.mask !== 0;
@@ -190,18 +190,18 @@ export class InputGate {
     saved.catch(() => undefined);
   }
 
-  /** Lets go of what an earlier process held pressed, where it pressed it: what was dragged stays where it was. */
+  /** Releases buttons that an earlier process left pressed, at the place of their press. */
   async #releasePreviousPointer(target: InputTarget): Promise<void> {
     const { redis, containerId } = this.#o;
     const key = screenKeys.held(containerId);
     try {
       const value = await redis.get(key);
-      // Any move of the pointer has let go of it.
+      // Any pointer event of this process has released them.
       if (!value || this.#target !== target || this.#pointer) return;
       const released: Pointer = { t: 'ptr', ...Held.parse(JSON.parse(value)), mask: 0 };
       if (target.send(released)) await redis.del(key);
     } catch {
-      // The next move of the pointer lets go of it.
+      // The next pointer event releases them.
     }
   }
 }

@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 
-/** What the screens of a host count. Alerts worth having: streams broken, input dropped for want of a reading desktop. */
+/** Metrics of a host's screens. Alert on failed streams, and on input dropped with reason `no_desktop`. */
 export type ScreenMetrics = ReturnType<typeof createScreenMetrics>;
 
 export function createScreenMetrics(registry: Registry) {
@@ -8,45 +8,45 @@ export function createScreenMetrics(registry: Registry) {
   return {
     streams: new Gauge({
       name: 'warmwind_screen_streams',
-      help: 'Desktops whose screen somebody watches now.',
+      help: 'Desktops whose screen is streamed now.',
       registers,
     }),
     updates: new Counter({
       name: 'warmwind_screen_updates_total',
-      help: 'Changes of screens that were published.',
+      help: 'Screen updates published.',
       registers,
     }),
     bytes: new Counter({
       name: 'warmwind_screen_bytes_total',
-      help: 'Bytes of frames that were published, by their kind.',
+      help: 'Bytes of frames published, by kind.',
       labelNames: ['kind'],
       registers,
     }),
-    keys: new Counter({
+    keyframes: new Counter({
       name: 'warmwind_screen_keys_total',
-      help: 'Key frames that were published.',
+      help: 'Keyframes published.',
       registers,
     }),
     switches: new Counter({
       name: 'warmwind_screen_quality_switches_total',
-      help: 'How often a screen went from lossless to JPEG, or back.',
+      help: 'Changes of quality from lossless to JPEG, or back.',
       labelNames: ['to'],
       registers,
     }),
     malformed: new Counter({
       name: 'warmwind_screen_broken_total',
-      help: 'Streams that ended while somebody watched: the desktop misbehaved, or the realtime Redis was away.',
+      help: 'Streams that failed while watched: the desktop misbehaved, or the realtime Redis was down.',
       registers,
     }),
     inputDropped: new Counter({
       name: 'warmwind_screen_input_dropped_total',
-      help: 'Input that did not reach its desktop, by the reason.',
+      help: 'Inputs that did not reach their desktop, by reason.',
       labelNames: ['reason'],
       registers,
     }),
     screenshots: new Counter({
       name: 'warmwind_screen_screenshots_total',
-      help: 'Pictures that were asked for, by how that ended.',
+      help: 'Screenshots requested, by outcome.',
       labelNames: ['outcome'],
       registers,
     }),

@@ -1,18 +1,18 @@
-/** More is refused. */
+/** Most pieces of work that wait; more are refused. */
 const MAX_WAITING = 4096;
 
 type Work = () => boolean;
 
-/** Does one thing after the other, each as soon as the one before has had its time. */
+/** Runs work in order, each piece after the pause of the piece before. */
 export class Outbox {
   readonly #waiting: { work: Work; restMs: number }[] = [];
   #freeAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * Does `work`: now, or after what waits.
-   * @param restMs for how long nothing is done after it
-   * @returns what `work` returns, true while it waits, false when too much waits
+   * Runs `work` now, or queues it.
+   * @param restMs pause after it, ms
+   * @returns the result of `work`; true when it was queued, false when the queue is full
    */
   run(work: Work, restMs: number): boolean {
     if (this.#waiting.length === 0 && performance.now() >= this.#freeAt) return this.#do(work, restMs);

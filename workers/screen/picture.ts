@@ -5,19 +5,19 @@ import { DONE, serverMessages } from './rfb/server.ts';
 import type { Rect } from './rfb/update.ts';
 import type { Turn } from './turns.ts';
 
-/** How long one picture may take, ms. */
-const WITHIN_MS = 5000;
+/** Time limit of one picture, ms. */
+const TIMEOUT_MS = 5000;
 /** Three bytes a pixel, rows from the top. */
 const CHANNELS = 3;
-/** How many updates may bring one picture. */
+/** Most updates for one picture. */
 const MAX_UPDATES = 64;
 
-/** What a desktop shows. `rgb`: red, green, blue of each pixel, row by row. */
+/** The screen of a desktop. `rgb`: red, green, blue of each pixel, row by row. */
 export type Picture = Size & { rgb: Buffer };
 
-/** Looks at a desktop once, on a connection of its own. Rejects when it does not show itself within `withinMs`. */
-export async function readPicture(socketPath: string, turn: Turn, withinMs = WITHIN_MS): Promise<Picture> {
-  const signal = AbortSignal.timeout(withinMs);
+/** Reads the screen of a desktop once, on its own connection; rejects when that exceeds `timeoutMs`. */
+export async function readPicture(socketPath: string, turn: Turn, timeoutMs = TIMEOUT_MS): Promise<Picture> {
+  const signal = AbortSignal.timeout(timeoutMs);
   const connection = await Connection.open(socketPath);
   return connection.run((size) => look(connection, size), signal, turn);
 }
@@ -25,20 +25,20 @@ export async function readPicture(socketPath: string, turn: Turn, withinMs = WIT
 function* look(connection: Connection, initial: Size): Parser<Picture> {
   connection.send(pictureEncodings());
   let picture = blank(initial);
-  /** Pixels that have not come yet. */
+  /** Pixels not yet received. */
   let missing = initial.width * initial.height;
   let updates = 0;
   connection.send(updateRequest(initial, false));
   yield* serverMessages(initial, {
     take: (rect) => {
-      if (rect.encoding !== ENCODING.raw) throw new ProtocolError('an encoding that was not asked for');
-      // After a change of size a rectangle may come in the same update: all is asked for again.
+      if (rect.encoding !== ENCODING.raw) throw new ProtocolError('an encoding that was not requested');
+      // The update that changes the size may hold such a rectangle: the complete screen is requested again.
       if (rect.x + rect.w > picture.width || rect.y + rect.h > picture.height) return;
       paint(picture, rect);
       missing -= rect.w * rect.h;
     },
     update: ({ size }) => {
-      if (++updates > MAX_UPDATES) throw new ProtocolError('no whole picture');
+      if (++updates > MAX_UPDATES) throw new ProtocolError('the picture stayed incomplete');
       if (size) {
         picture = blank(size);
         missing = size.width * size.height;

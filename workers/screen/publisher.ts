@@ -5,43 +5,43 @@ import type { Size } from './rfb/messages.ts';
 import type { Rect } from './rfb/update.ts';
 import type { Turn } from './turns.ts';
 
-/** A delta of more bytes goes out as several, one after the other: the frames of other screens pass between them. */
+/** A larger delta is split into several frames: frames of other screens pass between them. */
 const DELTA_BYTES = 128 * 1024;
 
 let lastEpoch = 0;
-/** Unique, and rising for as long as the clock does. */
+/** Returns a number that is unique in this process, and rises with the clock. */
 export const nextEpoch = (): number => {
   lastEpoch = Math.max(lastEpoch + 1, Date.now());
   return lastEpoch;
 };
 
-/** What is told of one desktop's screen to all who watch it. Each call rejects when that fails. */
+/** Publishes the frames of one desktop's screen to its viewers; rejects when the publication fails. */
 export class Publisher {
   readonly #publish: (frame: Buffer) => Promise<unknown>;
   readonly #metrics: ScreenMetrics;
   #size: Size = { width: 0, height: 0 };
   #epoch = 0;
   #seq = 0;
-  #keys = 0;
+  #keyframes = 0;
 
   constructor(publish: (frame: Buffer) => Promise<unknown>, metrics: ScreenMetrics) {
     this.#publish = publish;
     this.#metrics = metrics;
   }
 
-  /** A key that Redis has not taken yet. */
+  /** True while Redis has not accepted a keyframe yet. */
   get keyframePending(): boolean {
-    return this.#keys > 0;
+    return this.#keyframes > 0;
   }
 
-  /** Begins an epoch, of a screen of this size; a key is to follow. */
+  /** Begins an epoch, with a screen of this size. A keyframe must follow. */
   begin(size: Size): void {
     this.#size = size;
     this.#epoch = nextEpoch();
     this.#seq = 0;
   }
 
-  /** Sends the changes of one update. No key frame may be sent before this has resolved. */
+  /** Publishes the changes of one update. The caller publishes no keyframe before this has resolved. */
   async deltas(rects: Rect[], turn: Turn): Promise<void> {
     let from = 0;
     let bytes = 0;
@@ -52,7 +52,7 @@ export class Publisher {
       const since = performance.now();
       this.#seq++;
       const sent = this.#out('delta', packRects(this.#head('delta'), rects.slice(from, index + 1)));
-      // The first is sent in the turn in which the update was read.
+      // The first frame belongs to the turn in which the update was read.
       if (from > 0) turn.spent(performance.now() - since);
       from = index + 1;
       bytes = 0;
@@ -60,19 +60,19 @@ export class Publisher {
     }
   }
 
-  async key(rects: Rect[], turn: Turn): Promise<void> {
-    this.#metrics.keys.inc();
-    this.#keys++;
+  async keyframe(rects: Rect[], turn: Turn): Promise<void> {
+    this.#metrics.keyframes.inc();
+    this.#keyframes++;
     try {
       const frame = packRects(this.#head('key'), rects);
       turn.sent(frame.length);
       await this.#out('key', frame);
     } finally {
-      this.#keys--;
+      this.#keyframes--;
     }
   }
 
-  /** The desktop's clipboard; `undefined`: a text that is longer than is told. */
+  /** Publishes the desktop's clipboard. @param text `undefined`: it is too long to be published */
   async clipboard(text: string | undefined): Promise<void> {
     const kind = text === undefined ? 'cutTooLong' : 'cut';
     await this.#out(kind, packText(this.#head(kind), text ?? ''));

@@ -48,7 +48,7 @@ const run = async (command: string) =>
 const launch = async (command: string): Promise<void> => {
   await (await run(command)).start({ Detach: true });
 };
-/** What a command says, without its last line's end. */
+/** Runs a command in the desktop. @returns its output, without the last line break */
 const inside = async (command: string): Promise<string> => {
   const chunks: Buffer[] = [];
   for await (const chunk of await (await run(command)).start({})) chunks.push(Buffer.from(chunk));
@@ -61,11 +61,11 @@ const inside = async (command: string): Promise<string> => {
   }
   return text.trimEnd();
 };
-/** The desktop as a plain VNC client sees it. */
+/** Returns the screen that a plain VNC client sees. */
 const raw = async (): Promise<Canvas> =>
   Object.assign(new Canvas(), await readPicture(socketPath, new ScreenTurns().join('ada')));
 const same = (viewer: TestViewer) =>
-  waitFor('the viewer to see what there is', async () => {
+  waitFor('the viewer to see the present screen', async () => {
     await viewer.settled();
     return viewer.canvas.hash === (await raw()).hash;
   });
@@ -75,7 +75,7 @@ const CONTROL = 0xffe3;
 const PANEL = 0x2a2029;
 const pixel = ({ canvas }: TestViewer, x: number, y: number) =>
   canvas.rgb.readUIntBE((y * canvas.width + x) * 3, 3);
-/** A line every 30 ms in a terminal of its own, and then peace. */
+/** Writes a line every 30 ms in a terminal of its own. */
 const scroll = (lines: number) =>
   launch(
     `xterm -geometry 80x20+20+60 -e sh -c 'for i in $(seq ${lines}); do echo line $i $i $i; sleep 0.03; done; sleep 600'`,
@@ -89,13 +89,13 @@ const metric = async (name: string): Promise<number> => {
   return (found?.values ?? []).reduce((sum, { value }) => sum + value, 0);
 };
 
-test('who watches early, who comes late and a plain VNC client see the same, also after text has scrolled', async () => {
+test('early and late viewers and a plain VNC client see the same, also after text scrolled', async () => {
   const early = await view();
   await same(early);
   await scroll(60);
   await waitFor('copies', () => (early.canvas.encodings.get(1) ?? 0) > 20);
   const during = await view();
-  await waitFor('its key frame', () => during.seen.keys > 0);
+  await waitFor('its keyframe', () => during.seen.keys > 0);
   await same(early);
   const late = await view();
   await same(late);
@@ -104,7 +104,7 @@ test('who watches early, who comes late and a plain VNC client see the same, als
   expect(late.canvas.encodings.get(7)).toBeGreaterThan(0);
 });
 
-test('only who is in control reaches the desktop, and what they type arrives', async () => {
+test('only the viewer in control reaches the desktop; all other input is dropped and counted', async () => {
   const viewer = await view();
   await same(viewer);
   const type = async (viewerId: string, lease: number, text: string) => {
@@ -131,7 +131,7 @@ test('only who is in control reaches the desktop, and what they type arrives', a
   await type('alice', 2, 'b');
   await type('alice', 1, 'echo yes>/tmp/typed\n');
   await waitFor('the command', async () => (await inside('cat /tmp/typed')) === 'yes');
-  // Bob has control before anybody has said so: Alice's keys are refused from then on.
+  // Bob holds control before any message reports it: Alice's keys are refused from then on.
   await takeControl('bob', 2);
   await type('bob', 2, 'echo bob>>/tmp/typed\n');
   await type('alice', 1, 'echo alice>>/tmp/typed\n');
@@ -141,7 +141,7 @@ test('only who is in control reaches the desktop, and what they type arrives', a
   await same(viewer);
 });
 
-test('a new size begins a new epoch, and all see the same again', async () => {
+test('a new size begins a new epoch, and all viewers see the same again', async () => {
   const viewer = await view();
   await same(viewer);
   const epochs = viewer.seen.epochs.length;
@@ -160,7 +160,7 @@ test('a new size begins a new epoch, and all see the same again', async () => {
   expect(viewer.seen.gaps).toBe(0);
 });
 
-test('text goes from and to the desktop’s clipboard, whatever its letters', async () => {
+test('text of any script passes to and from the desktop’s clipboard', async () => {
   const viewer = await view();
   await same(viewer);
   const text = 'naïve 🌬 wind\nsecond line';
@@ -171,20 +171,20 @@ test('text goes from and to the desktop’s clipboard, whatever its letters', as
   await waitFor('the desktop’s text', () => viewer.seen.clipboards.includes('grüße 你好'));
 });
 
-test('of a text that is too long to be told its viewers hear that there is one', async () => {
+test('a clipboard of the maximum length is published, a longer one is reported as too large', async () => {
   const viewer = await view();
   await same(viewer);
   await launch(`head -c ${MAX_CLIPBOARD_CHARS} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`);
   await waitFor('all of it', () => viewer.seen.clipboards.at(-1)?.length === MAX_CLIPBOARD_CHARS);
   await launch(`head -c ${MAX_CLIPBOARD_CHARS + 1} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`);
-  await waitFor('word of it', () => viewer.seen.clipboardsTooLarge === 1);
+  await waitFor('the first report', () => viewer.seen.clipboardsTooLarge === 1);
   await launch(
     `head -c ${3 * MAX_CLIPBOARD_CHARS + 1} /dev/zero | tr '\\0' x | xclip -i -selection clipboard`,
   );
-  await waitFor('word of it', () => viewer.seen.clipboardsTooLarge === 2);
+  await waitFor('the second report', () => viewer.seen.clipboardsTooLarge === 2);
 });
 
-test.each(['png', 'jpeg'] as const)('a picture of the desktop can be asked for as %s', async (format) => {
+test.each(['png', 'jpeg'] as const)('a screenshot can be requested as %s', async (format) => {
   const { caller, close } = createTestCaller(fleet.realtime.url);
   const { type, headers, bytes } = await caller.call({
     userId: desktop.userId,
@@ -204,7 +204,7 @@ test.each(['png', 'jpeg'] as const)('a picture of the desktop can be asked for a
   await close();
 });
 
-test('nothing is streamed when nobody watches, and again when somebody does', async () => {
+test('the stream ends without viewers, and begins again with the next viewer', async () => {
   await same(await view());
   await leave();
   await waitFor('the stream to end', async () => (await metric('warmwind_screen_streams')) === 0);
@@ -217,7 +217,7 @@ test('nothing is streamed when nobody watches, and again when somebody does', as
   expect(await metric('warmwind_screen_streams')).toBe(1);
 });
 
-test('viewers go on by themselves when another worker keeps the desktops', async () => {
+test('viewers continue automatically when another worker process takes over the desktops', async () => {
   const viewer = await view();
   await same(viewer);
   const [epoch = 0] = viewer.seen.epochs.slice(-1);
@@ -229,13 +229,13 @@ test('viewers go on by themselves when another worker keeps the desktops', async
   expect(viewer.seen.gone).toBe('');
 });
 
-test('a button and a key that were held down when the host’s process ended are let go of', async () => {
+test('a button and a key that were held down when the worker process ended are released', async () => {
   const viewer = await view();
   await same(viewer);
   await launch(
     `xterm -geometry 60x10+100+100 -e sh -c 'stty raw -echo; printf "\\033[?1000h\\033]11;#654321\\007"; cat > /tmp/mouse'`,
   );
-  await waitFor('a terminal that tells of the pointer', async () => {
+  await waitFor('a terminal that reports the pointer', async () => {
     await viewer.settled();
     return pixel(viewer, 300, 200) === 0x654321;
   });
@@ -258,7 +258,7 @@ test('a button and a key that were held down when the host’s process ended are
   expect(await fleet.realtime.client.exists(screenKeys.held(desktop.containerId))).toBe(0);
 });
 
-test('a desktop that nobody watches for as long as it asked for is stopped, and one that is watched is not', async () => {
+test('a desktop without viewers is stopped after `idleSeconds`, and one with a viewer is not', async () => {
   const { idleSeconds } = { idleSeconds: 10 };
   const idle = await fleet.startDesktop({ idleSeconds });
   const watched = await fleet.startDesktop({ idleSeconds });
@@ -277,7 +277,7 @@ test('a desktop that nobody watches for as long as it asked for is stopped, and 
   await reached(fleet, await fleet.stopDesktop(watched), 'completed');
 });
 
-test('who watches is told when the desktop ends', async () => {
+test('viewers are notified when the desktop ends', async () => {
   const viewer = await view();
   await same(viewer);
   await reached(fleet, await fleet.stopDesktop(desktop), 'completed');

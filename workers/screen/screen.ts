@@ -13,33 +13,33 @@ import type { Screenshot, Screenshots } from './screenshot.ts';
 import { Stream } from './stream.ts';
 import type { Turn } from './turns.ts';
 
-/** How long a stream goes on when nobody watches any more, ms: long enough for a viewer that reconnects. */
+/** How long a stream continues without viewers, ms: long enough for a viewer to reconnect. */
 const LINGER_MS = 4000;
-/** A stream that broke is begun again after this, ms, and later each time; one that lasted makes that short again. */
-const AGAIN_MS = { least: 100, most: 10_000, lasted: 10_000 };
-/** A message of a relay is no longer: text for the clipboard, escaped. */
+/** Back-off before a failed stream is opened again, ms. A stream that lasted resets it. */
+const RETRY_MS = { least: 100, most: 10_000, lasted: 10_000 };
+/** Longest message of a relay, characters: a text for the clipboard, escaped. */
 const MAX_MESSAGE = 2 * 2 ** 20;
 
 export type ScreenOptions = {
   containerId: string;
-  /** Where the desktop's RFB socket is; rejects when the engine does not say. */
+  /** Resolves with the path of the desktop's RFB socket; rejects when the engine does not know it. */
   socketPath: () => Promise<string>;
-  /** The realtime Redis, a prompt connection. */
+  /** The realtime Redis, a fail-fast connection. */
   redis: Redis;
   screenshots: Screenshots;
-  /** Its owner's part in what this host has time for. */
+  /** Its owner's share of this process's time. */
   turn: Turn;
   userId: string;
   metrics: ScreenMetrics;
   log: Logger;
 };
 
-/** One running desktop: it is shown while somebody watches, and hears what relays say to it. */
+/** The screen of one running desktop: streamed while it has viewers, and steered by messages of relays. */
 export class Screen {
   readonly #o: ScreenOptions;
   readonly #down: string;
   readonly #input: InputGate;
-  /** Gates of sessions, which have connections of their own to the desktop. */
+  /** Gates of sessions: each session has its own connection to the desktop. */
   readonly #gates = new Set<InputGate>();
   readonly #dropped = new Dropped((notice) => this.#publish('dropped', JSON.stringify(notice)));
   #stream: Stream | undefined;
@@ -61,12 +61,12 @@ export class Screen {
     });
   }
 
-  /** How long nobody has watched or called it, ms; since this process knows it. */
+  /** Time since it was last watched or called, ms; at most since this process first saw it. */
   get idleMs(): number {
     return performance.now() - this.#usedAt;
   }
 
-  /** Said again and again: how many relays have viewers of it. */
+  /** Takes the number of relays that have viewers of it. Called periodically. */
   watched(relays: number): void {
     if (relays > 0) {
       this.#usedAt = performance.now();
@@ -74,7 +74,7 @@ export class Screen {
     } else if (this.idleMs > LINGER_MS) this.#showing?.stop.abort();
   }
 
-  /** What a relay says; anything else is ignored. */
+  /** Takes a message of a relay; ignores a malformed one. */
   receive(text: string): void {
     const message = parse(text);
     if (!message || this.#closed) return;
@@ -85,22 +85,22 @@ export class Screen {
     else {
       this.#usedAt = performance.now();
       this.#show();
-      this.#stream?.key();
+      this.#stream?.keyframe();
     }
   }
 
-  /** Notifies a gate of every change of control, and of its end. @returns to be called when it is closed */
+  /** Notifies a gate of every change of control, and of its end. @returns a function that removes the gate */
   addGate(gate: InputGate): () => void {
     this.#gates.add(gate);
     return () => this.#gates.delete(gate);
   }
 
-  /** It is in use, by another way than its picture. */
+  /** Marks the desktop as in use by other means than its screen. */
   use(): void {
     this.#usedAt = performance.now();
   }
 
-  /** Shows it no more; `why` is told to who watches. Never rejects. */
+  /** Ends the stream, and publishes `why`, if given, to the viewers. Never rejects. */
   async close(why?: string): Promise<void> {
     this.#closed = true;
     this.#showing?.stop.abort();
@@ -116,7 +116,7 @@ export class Screen {
     await this.#o.redis.spublish(this.#down, packText(head, text)).catch(() => undefined);
   }
 
-  /** An encoded picture of what the desktop shows now. @throws ApiError `unavailable` */
+  /** Takes an encoded picture of the present screen. @throws ApiError `unavailable` */
   async screenshot(format: ScreenshotFormat): Promise<Screenshot> {
     const { userId, screenshots, socketPath, turn, metrics } = this.#o;
     try {
@@ -140,21 +140,24 @@ export class Screen {
     this.#showing = { stop, done };
   }
 
-  /** Streams, again whenever that breaks off. Never rejects. */
+  /** Streams, and opens the stream again when it fails. Never rejects. */
   async #run(signal: AbortSignal): Promise<void> {
     const { containerId, metrics, log } = this.#o;
-    let againMs = AGAIN_MS.least;
+    let retryMs = RETRY_MS.least;
     while (!signal.aborted) {
       const begun = performance.now();
       await this.#once(signal).catch((error: unknown) => {
         if (signal.aborted) return;
         metrics.malformed.inc();
-        // Once in a row is enough.
-        log[againMs === AGAIN_MS.least ? 'warn' : 'debug']({ containerId, err: error }, 'screen broke off');
+        // The first failure in a row is enough.
+        log[retryMs === RETRY_MS.least ? 'warn' : 'debug'](
+          { containerId, err: error },
+          'screen stream failed',
+        );
       });
-      if (performance.now() - begun > AGAIN_MS.lasted) againMs = AGAIN_MS.least;
-      await sleep(againMs, undefined, { signal }).catch(() => undefined);
-      againMs = Math.min(againMs * 2, AGAIN_MS.most);
+      if (performance.now() - begun > RETRY_MS.lasted) retryMs = RETRY_MS.least;
+      await sleep(retryMs, undefined, { signal }).catch(() => undefined);
+      retryMs = Math.min(retryMs * 2, RETRY_MS.most);
     }
   }
 

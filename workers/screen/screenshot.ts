@@ -5,18 +5,18 @@ import sharp from 'sharp';
 import { type Picture, readPicture } from './picture.ts';
 import type { Turn } from './turns.ts';
 
-/** Pictures that are made at a time on one host, and how many of one user's may wait for that. */
+/** Pictures taken at once on one host, and most pictures of one user that wait. */
 const AT_ONCE = 8;
 const WAITING_PER_USER = 8;
-const ENCODE_WITHIN_S = 10;
+const ENCODE_TIMEOUT_S = 10;
 /** Fast, and a fifth larger than the smallest. */
 const PNG_LEVEL = 3;
 const JPEG_QUALITY = 85;
 
-/** The desktop of which a picture is wanted. `socketPath` finds its socket, and rejects when there is none. */
+/** The desktop to take a picture of. `socketPath` rejects when there is no socket. */
 type Source = { userId: string; socketPath: () => Promise<string>; turn: Turn };
 
-/** Pictures of a host's desktops, a few at a time, of which each user has a share. */
+/** Takes pictures of a host's desktops: a few at once, shared among users. */
 export class Screenshots {
   readonly #slots = new Slots(AT_ONCE);
   readonly #waiting: { userId: string; go: (release: () => void) => void }[] = [];
@@ -37,7 +37,7 @@ export class Screenshots {
     return new Promise((go) => this.#waiting.push({ userId, go }));
   }
 
-  /** Gives what is free to those who have waited longest and may have it. */
+  /** Gives free slots to the requests that have waited longest, within each user's share. */
   #next(): void {
     for (const waiting of [...this.#waiting]) {
       const release = this.#slots.take(waiting.userId);
@@ -47,16 +47,14 @@ export class Screenshots {
     }
   }
 
-  /** An encoded picture of what the desktop shows now. @throws ApiError `unavailable` */
+  /** Takes an encoded picture of the present screen. @throws ApiError `unavailable` */
   async take(source: Source, format: ScreenshotFormat): Promise<Screenshot> {
     try {
       const picture = await this.picture(source);
       return { width: picture.width, height: picture.height, bytes: await encode(picture, format) };
     } catch (error) {
-      const why = error instanceof TooManyPicturesError ? error.message : NOT_SHOWN;
-      throw new ApiError('unavailable', `No picture could be taken (${why}): ask again.`, {
-        retryAfterMs: 1000,
-      });
+      const message = error instanceof TooManyPicturesError ? error.message : NOT_SHOWN;
+      throw new ApiError('unavailable', message, { retryAfterMs: 1000 });
     }
   }
 }
@@ -64,18 +62,18 @@ export class Screenshots {
 /** An encoded picture, and the size of the screen in pixels. */
 export type Screenshot = { width: number; height: number; bytes: Buffer };
 
-const NOT_SHOWN = 'the desktop does not show itself: see that it runs';
+const NOT_SHOWN = 'The desktop did not send its screen. Check that it runs, then retry.';
 
 class TooManyPicturesError extends Error {
   override name = 'TooManyPicturesError';
 
   constructor() {
-    super('too many pictures of your desktops are asked for at once: wait for some of them');
+    super('Too many screenshots of your desktops are in progress. Wait for some of them, then retry.');
   }
 }
 
 async function encode({ width, height, rgb }: Picture, format: ScreenshotFormat): Promise<Buffer> {
-  const image = sharp(rgb, { raw: { width, height, channels: 3 } }).timeout({ seconds: ENCODE_WITHIN_S });
+  const image = sharp(rgb, { raw: { width, height, channels: 3 } }).timeout({ seconds: ENCODE_TIMEOUT_S });
   if (format === 'png') return image.png({ compressionLevel: PNG_LEVEL }).toBuffer();
   return image.jpeg({ quality: JPEG_QUALITY, chromaSubsampling: '4:4:4' }).toBuffer();
 }

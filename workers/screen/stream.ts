@@ -15,34 +15,34 @@ import { Throttle } from './throttle.ts';
 import { TURN_MS, type Turn } from './turns.ts';
 import { VisibleRects } from './visible.ts';
 
-/** Key frames, the clipboard and changes of size come no more often than this, ms. */
-const KEY_EVERY_MS = 200;
+/** Least time between two keyframes, two clipboards and two changes of size, ms. */
+const KEYFRAME_EVERY_MS = 200;
 const CLIPBOARD_EVERY_MS = 200;
 const RESIZE_EVERY_MS = 250;
-/** Programs miss a button that is released sooner than this after it was pressed, ms: jwm's panel for one. */
+/** Least time between press and release of a button, ms: jwm's panel, for one, misses shorter clicks. */
 const CLICK_MS = 20;
-/** A screen that changes all the time is shown so often, ms: 30 times a second. */
+/** Least time between two requests for updates, ms: 30 a second. */
 const FRAME_MS = 33;
-/** How long a desktop may take to show all of its screen, ms. */
-const COMPLETE_WITHIN_MS = 10_000;
-/** What a rectangle counts beyond its bytes: as much memory goes through the garbage collector for the smallest. */
+/** Time limit for a desktop to send its complete screen, ms. */
+const COMPLETE_TIMEOUT_MS = 10_000;
+/** Added to the size of each rectangle, bytes: even the smallest costs the garbage collector this much. */
 const RECT_BYTES = 256;
-/** A larger screen begins with JPEG: without it one frame may not hold it. */
+/** A larger screen begins with JPEG: one lossless frame might not hold it. */
 const LOSSLESS_PIXELS = 4_500_000;
 
 export type StreamOptions = {
   connection: Connection;
-  /** Sends a frame to all who watch; rejects when that fails. */
+  /** Publishes a frame to all viewers; rejects when that fails. */
   publish: (frame: Buffer) => Promise<unknown>;
-  /** The desktop has let us in: from now on it takes input. */
+  /** Called after the handshake: from now on the desktop accepts input. */
   onOpen: () => void;
   turn: Turn;
   metrics: ScreenMetrics;
 };
 
 /**
- * One connection to a desktop and what is published of it. An epoch begins with a key frame and ends when the screen
- * changes its size, or with the stream.
+ * One connection to a desktop, and the frames published from it. An epoch begins with a keyframe. It ends
+ * when the screen changes its size, or with the stream.
  */
 export class Stream {
   readonly #o: StreamOptions;
@@ -54,7 +54,7 @@ export class Stream {
   #mask = 0;
   readonly #timers = {
     ask: new Throttle(),
-    key: new Throttle(),
+    keyframe: new Throttle(),
     clipboard: new Throttle(),
     resize: new Throttle(),
     complete: new Throttle(),
@@ -67,14 +67,14 @@ export class Stream {
   /** The rectangles of the update that is being read. */
   #rects: Rect[] = [];
   #bytes = 0;
-  /** All of the screen was asked for in this epoch, and has come. */
+  /** The complete screen was requested in this epoch; it has arrived. */
   #asked = false;
   #complete = false;
-  /** All of it was asked for anew. */
+  /** The complete screen was requested again. */
   #refreshing = false;
-  /** An update is published in part; a key frame is to follow it. */
+  /** Part of an update is published; a keyframe is to follow the update. */
   #publishing = false;
-  #keyAfter = false;
+  #keyframeAfter = false;
 
   constructor(options: StreamOptions) {
     this.#o = options;
@@ -88,7 +88,7 @@ export class Stream {
     );
   }
 
-  /** Streams until `signal` is aborted, the desktop ends or misbehaves, or nothing can be published: then it rejects. */
+  /** Streams. Rejects when `signal` is aborted, the desktop ends or misbehaves, or a publication fails. */
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
     try {
@@ -99,16 +99,16 @@ export class Stream {
     }
   }
 
-  /** Publishes a key frame: now, or as soon as one is due again or the screen is known. */
-  key(): void {
-    this.#timers.key.soonest(KEY_EVERY_MS, () => {
-      // Until all is there, and while Redis is slow to take one, the next is on its way already.
+  /** Publishes a keyframe: now, or as soon as the interval allows it and the screen is complete. */
+  keyframe(): void {
+    this.#timers.keyframe.soonest(KEYFRAME_EVERY_MS, () => {
+      // While the screen is incomplete, or Redis has not accepted the last keyframe, one is on its way.
       if (!this.#complete || this.#publisher.keyframePending) return;
-      this.#keyInTurn().catch(() => this.#o.connection.fail('a frame was not published'));
+      this.#keyframeInTurn().catch(() => this.#o.connection.fail('a frame was not published'));
     });
   }
 
-  /** What it changes is to be seen soon. → false when the desktop does not take it. */
+  /** Sends input, and requests its effect soon. @returns false when the desktop does not accept it */
   send(input: ScreenInput): boolean {
     const clicks = input.t === 'ptr' && input.mask !== this.#mask;
     if (input.t === 'ptr') this.#mask = input.mask;
@@ -182,16 +182,16 @@ export class Stream {
         this.#seen.settled();
       }
       if (this.#complete) await this.#publisher.deltas(rects, turn);
-      else this.#keyAfter = true;
+      else this.#keyframeAfter = true;
       this.#complete = true;
       metrics.updates.inc();
     }
     this.#publishing = false;
-    if (this.#keyAfter) await this.#publishKey();
+    if (this.#keyframeAfter) await this.#publishKeyframe();
     await this.#resume(bytes + rects.length * RECT_BYTES);
   }
 
-  /** Notes rectangles from an index on, for no longer than a turn. @returns the index of the first that is left */
+  /** Adds rectangles from an index on, for one turn at most. @returns the index of the first one left */
   #add(rects: Rect[], from: number): number {
     const since = performance.now();
     let at = from;
@@ -200,29 +200,29 @@ export class Stream {
       at++;
       if (performance.now() - since > TURN_MS) break;
     }
-    // The first part is the parser's, which accounts for it.
+    // The parser accounts for the first part.
     if (from > 0) this.#o.turn.spent(performance.now() - since);
     return at;
   }
 
-  /** Publishes a key frame when it is this screen's turn and its user is within the budget; not in the midst of an update. */
-  async #keyInTurn(): Promise<void> {
+  /** Publishes a keyframe in this screen's turn, within its user's budget, and not amid an update. */
+  async #keyframeInTurn(): Promise<void> {
     const { turn } = this.#o;
     const waitMs = turn.sent(0);
     if (waitMs >= 1) await sleep(waitMs, undefined, { signal: this.#signal });
     await turn.take();
     if (this.#publishing) {
-      this.#keyAfter = true;
+      this.#keyframeAfter = true;
       return;
     }
     if (!this.#complete || this.#publisher.keyframePending) return;
     const since = performance.now();
-    const sent = this.#publishKey();
+    const sent = this.#publishKeyframe();
     turn.spent(performance.now() - since);
     await sent;
   }
 
-  /** Asks for what comes next, as soon as that is due. */
+  /** Requests the next update as soon as the budgets allow it. */
   async #resume(bytes: number): Promise<void> {
     const waitMs = Math.max(this.#bandwidth.sent(bytes), this.#o.turn.sent(bytes));
     this.#reconsider();
@@ -230,7 +230,7 @@ export class Stream {
     this.#timers.ask.soonest(FRAME_MS, () => this.#ask());
   }
 
-  /** Changes the quality when it is time to; a screen that has come to rest is lossless again as well. */
+  /** Changes the quality when that is due; a screen at rest becomes lossless again too. */
   #reconsider(): void {
     if (this.#bandwidth.reconsider()) {
       this.#send(streamEncodings(this.#bandwidth.lossy));
@@ -239,21 +239,26 @@ export class Stream {
     if (this.#bandwidth.lossy) this.#timers.calm.run(this.#bandwidth.lossyMs, () => this.#reconsider());
   }
 
-  /** Asked for all of its screen a server may first tell its layout: all is asked for once, changes from then on. */
+  /**
+   * Requests the next update: the complete screen once, its changes from then on. A server may answer the
+   * first request with its layout alone.
+   */
   #ask(): void {
     const all = !this.#asked || (this.#seen.outgrown && !this.#refreshing);
     if (all) {
       this.#refreshing = this.#asked;
       this.#asked = true;
-      this.#timers.complete.run(COMPLETE_WITHIN_MS, () => this.#o.connection.fail('no picture in time'));
+      this.#timers.complete.run(COMPLETE_TIMEOUT_MS, () =>
+        this.#o.connection.fail('no complete screen in time'),
+      );
     }
     this.#send(updateRequest(this.#size, !all));
   }
 
-  #publishKey(): Promise<unknown> {
-    this.#keyAfter = false;
-    this.#timers.key.done();
-    return this.#publisher.key(this.#seen.rects(), this.#o.turn);
+  #publishKeyframe(): Promise<unknown> {
+    this.#keyframeAfter = false;
+    this.#timers.keyframe.done();
+    return this.#publisher.keyframe(this.#seen.rects(), this.#o.turn);
   }
 
   #resize(size: Size): boolean {

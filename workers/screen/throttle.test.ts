@@ -8,7 +8,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('what is done as soon as may be is done at once, and from then on no more often than it may', () => {
+test('`soonest` runs the work at once, and from then on once per interval', () => {
   const throttle = new Throttle();
   const done: number[] = [];
   const ask = () => throttle.soonest(33, () => done.push(performance.now()));
@@ -22,7 +22,7 @@ test('what is done as soon as may be is done at once, and from then on no more o
   expect(done.length).toBe(11);
 });
 
-test('somebody in a hurry does not wait, and does nothing twice', () => {
+test('`hurry` runs the waiting work now, and only once', () => {
   const throttle = new Throttle();
   let done = 0;
   const ask = () => throttle.soonest(33, () => done++);

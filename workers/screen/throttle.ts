@@ -1,16 +1,16 @@
-/** One piece of work that is to be done a little later, at most once at a time. */
+/** Delays one piece of work; at most one piece waits. */
 export class Throttle {
   #timer: NodeJS.Timeout | undefined;
   #work: () => void = () => undefined;
   #doneAt = Number.NEGATIVE_INFINITY;
 
-  /** Does `work` in `ms`; where some is waiting already, this takes its place and keeps its time. */
+  /** Runs `work` in `ms`. It replaces work that waits already, and keeps its time. */
   run(ms: number, work: () => void): void {
     this.#work = work;
     this.#timer ??= setTimeout(() => this.#do(), ms);
   }
 
-  /** Does `work` as soon as `ms` have passed since it was done last: perhaps now. */
+  /** Runs `work` as soon as `ms` have passed since the last run: perhaps now. */
   soonest(ms: number, work: () => void): void {
     const waitMs = this.#doneAt + ms - performance.now();
     if (waitMs >= 1) this.run(waitMs, work);
@@ -20,12 +20,12 @@ export class Throttle {
     }
   }
 
-  /** What waits to be done is done now. */
+  /** Runs the waiting work now. */
   hurry(): void {
     if (this.#timer) this.#do();
   }
 
-  /** It was done by other means just now. */
+  /** Notes that the work was just done by other means. */
   done(): void {
     this.clear();
     this.#doneAt = performance.now();

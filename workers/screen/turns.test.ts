@@ -14,7 +14,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Has work for every turn that it gets. */
+/** Takes every turn, and uses all of it. */
 async function greedy(turn: Turn, name: string): Promise<void> {
   while (!stopped) {
     await turn.take();
@@ -24,7 +24,7 @@ async function greedy(turn: Turn, name: string): Promise<void> {
   }
 }
 
-/** Lets time pass, with a look at sockets in every millisecond. */
+/** Lets time pass; sockets are polled in every millisecond. */
 async function pass(ms: number): Promise<void> {
   for (let at = 0; at < ms; at++) {
     vi.advanceTimersByTime(1);
@@ -33,7 +33,7 @@ async function pass(ms: number): Promise<void> {
 }
 const count = (name: string) => given.filter((one) => one.startsWith(name)).length;
 
-test('users share what there is, however many screens each has, and so do the screens of one', async () => {
+test('users share the time equally, however many screens each has, as do screens of one user', async () => {
   const turns = new ScreenTurns();
   for (let screen = 0; screen < 10; screen++) void greedy(turns.join('mallory'), `mallory ${screen}`);
   void greedy(turns.join('ada'), 'ada');
@@ -47,7 +47,7 @@ test('users share what there is, however many screens each has, and so do the sc
   expect(given.length * TURN_MS).toBeLessThan(0.8 * 4000);
 });
 
-test('a screen that changes now and then has the next turn, before all that change all the time', async () => {
+test('a screen that changes now and then waits for one turn at most, whatever the load', async () => {
   const turns = new ScreenTurns();
   for (let user = 0; user < 10; user++) void greedy(turns.join(`mallory ${user}`), 'mallory');
   const ada = turns.join('ada');
@@ -68,7 +68,7 @@ test('a screen that changes now and then has the next turn, before all that chan
   expect(Math.max(...before)).toBeLessThanOrEqual(1);
 });
 
-test('one user alone gets half of the time, and no more for having had nothing before', async () => {
+test('one user alone gets half of the time, and saves none up', async () => {
   const turns = new ScreenTurns();
   for (let screen = 0; screen < 3; screen++) void greedy(turns.join('ada'), 'ada');
   await pass(2000);
@@ -76,7 +76,7 @@ test('one user alone gets half of the time, and no more for having had nothing b
   expect(given.length * TURN_MS).toBeLessThan(0.6 * 2000);
 });
 
-test('what a user has had of late is remembered when all of their screens begin again', async () => {
+test('recent use of a user still counts when all of their screens begin again', async () => {
   const turns = new ScreenTurns();
   void greedy(turns.join('mallory'), 'before');
   await pass(1000);

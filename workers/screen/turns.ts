@@ -1,22 +1,22 @@
 import { Budget, RecentUse } from './budget.ts';
 
-/** How long one turn may last, ms: then whoever has had less comes first. */
+/** Longest turn, ms: after it, readers with less recent use come first. */
 export const TURN_MS = 2;
-/** What the screens of a host may take of this process in a millisecond, ms, and at once: all of them, and one user's. */
+/** Time of this process for all screens, and for those of one user: ms per ms, and the largest burst, ms. */
 const OF_ALL = { perMs: 0.7, burst: 10 };
 const OF_USER = { perMs: 0.5, burst: 50 };
-/** What one user's screens may put on the wire: bytes in a millisecond, and at once. */
+/** Bandwidth of one user's screens: bytes per millisecond, and the largest burst, bytes. */
 const USER_BYTES = { perMs: 6000, burst: 4 * 2 ** 20 };
-/** What was taken longer ago than this counts little when it is decided whose turn it is, ms. */
+/** Half-life of recent use, which decides the next turn, ms. */
 const HALF_LIFE_MS = 1000;
 
-/** One reader's part in the turns of its host. */
+/** One reader's access to the turns of its host. */
 export type Turn = {
-  /** @returns what is to be waited for before any work; `undefined`: it may begin, and goes on until it awaits something. */
+  /** @returns a promise to await before any work; `undefined`: the reader may work until it awaits */
   take: () => Promise<void> | undefined;
   /** Accounts for work that was done in a turn, ms. */
   spent: (ms: number) => void;
-  /** Accounts for bytes of its user on the wire. @returns how long to wait before more are asked for, ms */
+  /** Accounts for bytes of its user on the wire. @returns the wait before more are requested, ms */
   sent: (bytes: number) => number;
 };
 
@@ -24,19 +24,19 @@ type User = { use: RecentUse; busy: Budget; bytes: Budget };
 type Waiter = { user: User; own: RecentUse; go: () => void };
 
 /**
- * Shares this process's time among the screens that it reads: among users first, then among the screens of each. Work is
- * done in short turns with a look at all sockets between two of them; the next turn is the waiting user's who has had the
- * least of late, and the waiting screen's of that user which has. So one that changes little is never behind those that
- * change all the time, however many they are.
+ * Shares this process's time among the screens that it reads: first among users, then among the screens of
+ * each user. Work is done in short turns, and all sockets are polled between two turns. The next turn goes to
+ * the waiting user with the least recent use, and to that user's waiting screen with the least. A screen that
+ * changes little is therefore never behind screens that change all the time, however many there are.
  */
 export class ScreenTurns {
   readonly #all = new Budget(OF_ALL.perMs, OF_ALL.burst);
   readonly #users = new Map<string, User>();
   readonly #waiting = new Set<Waiter>();
-  /** What was done since sockets were looked at last, ms. */
+  /** Work since sockets were last polled, ms. */
   #sinceLook = 0;
   #looking = false;
-  /** The next turn: given at once, or when the budgets allow it. */
+  /** The next grant: at once, or when the budgets allow it. */
   #soon: NodeJS.Immediate | undefined;
   #planned: NodeJS.Timeout | undefined;
 
@@ -49,7 +49,7 @@ export class ScreenTurns {
         if (free && Math.max(this.#all.take(0), user.busy.take(0)) === 0) return undefined;
         return new Promise((go) => {
           this.#waiting.add({ user, own, go });
-          // Those that wait already may have to wait for longer.
+          // The planned grant may be for a user who has to wait for longer.
           clearTimeout(this.#planned);
           this.#planned = undefined;
           this.#plan();
@@ -67,7 +67,7 @@ export class ScreenTurns {
     };
   }
 
-  /** A user is known for as long as recent use counts, whether a screen is read now or not. */
+  /** Returns the shares of a user. They are kept while recent use counts, with or without an open screen. */
   #user(userId: string): User {
     for (const [id, { use, bytes }] of this.#users) {
       if (id !== userId && use.amount < 0.01 && bytes.take(0) === 0) this.#users.delete(id);
@@ -81,7 +81,7 @@ export class ScreenTurns {
     return user;
   }
 
-  /** Notices when sockets have been looked at. */
+  /** Resets the count once sockets have been polled. */
   #look(): void {
     if (this.#looking) return;
     this.#looking = true;
@@ -106,7 +106,7 @@ export class ScreenTurns {
     else this.#soon = setImmediate(grant);
   }
 
-  /** Gives the next turn away: what is done in it begins before anything else. */
+  /** Grants the next turn: its work begins before any other. */
   #grant(): void {
     if (this.#all.take(0) >= 1) return;
     let next: Waiter | undefined;

@@ -4,20 +4,20 @@ import { type Area, ENCODING, type Size } from './rfb/messages.ts';
 import { RECT_HEAD_BYTES, type Rect } from './rfb/update.ts';
 
 const TILE = 16;
-/** Above one of these the whole screen anew is less than what has gathered. */
+/** Above one of these limits, the complete screen is cheaper than the rectangles gathered. */
 const FRESH = { bytes: 768 * 1024, rects: 3000, links: 100_000 };
-/** Above one of these a server does not answer when it is asked for the whole screen. */
+/** Above one of these limits, the server has failed to answer the request for the complete screen. */
 const FULL = { bytes: MAX_FRAME_BYTES - 2 ** 16, rects: 20_000, links: 2_000_000 };
 
 /**
- * One rectangle: in how many tiles it is seen and by how many copies it is needed, which rectangles it copied, and the
- * number of the copy that found it last.
+ * One rectangle. `uses`: the tiles that show it and the copies that need it; `sources`: the rectangles that
+ * it copied; `found`: the number of the copy that found it last.
  */
 type Entry = { rect: Rect; uses: number; sources: Entry[]; found: number };
 
 /**
- * The rectangles of which something is still seen, in order: drawn one after another they give the screen as it is. No
- * pixel is decoded. What a copy was made from stays for as long as the copy does.
+ * The rectangles that are still visible, at least in part, in order. Drawn one after another they give the
+ * present screen. No pixel is decoded. The sources of a copy are kept for as long as the copy.
  */
 export class VisibleRects {
   #size: Size = { width: 0, height: 0 };
@@ -27,14 +27,14 @@ export class VisibleRects {
   #bytes = 0;
   #links = 0;
   #copies = 0;
-  /** What there was after the screen came as a whole. */
+  /** The totals after the last complete screen. */
   #base = { bytes: 0, rects: 0 };
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Forgets all: the screen has this size and nothing on it. */
+  /** Removes all rectangles, and sets the size of the screen. */
   clear(size: Size): void {
     this.#size = size;
     this.#columns = Math.ceil(size.width / TILE);
@@ -44,7 +44,7 @@ export class VisibleRects {
     this.#links = 0;
   }
 
-  /** It is time to ask for the whole screen. */
+  /** True when the complete screen is to be requested. */
   get outgrown(): boolean {
     return (
       this.#bytes > Math.max(FRESH.bytes, 2 * this.#base.bytes) ||
@@ -53,17 +53,17 @@ export class VisibleRects {
     );
   }
 
-  /** The screen has come as a whole. */
+  /** Notes that the complete screen has arrived. */
   settled(): void {
     this.#base = { bytes: this.#bytes, rects: this.#entries.size };
   }
 
-  /** What has to be drawn, in order. */
+  /** Returns the rectangles to draw, in order. */
   rects(): Rect[] {
     return Array.from(this.#entries, ({ rect }) => rect);
   }
 
-  /** Throws when there is no end to it. */
+  /** Adds a rectangle on top. @throws ProtocolError when one frame can no longer hold the screen */
   add(rect: Rect): void {
     const entry: Entry = { rect, uses: 1, sources: [], found: 0 };
     if (rect.encoding === ENCODING.copyRect) this.#pin(entry);
@@ -76,7 +76,7 @@ export class VisibleRects {
     }
   }
 
-  /** Goes through the indices of the tiles that an area touches. */
+  /** Visits the indices of the tiles that an area touches. */
   #eachTile({ x, y, w, h }: Area, visit: (tile: number) => void): void {
     const right = Math.ceil((x + w) / TILE);
     const bottom = Math.ceil((y + h) / TILE);
@@ -85,7 +85,7 @@ export class VisibleRects {
     }
   }
 
-  /** A copy needs what its source was made of, and that as it was: it holds all of it. */
+  /** Keeps the rectangles of a copy's source: to draw the copy they are needed as they were. */
   #pin(entry: Entry): void {
     const { w, h, data } = entry.rect;
     const source = { x: data.readUInt16BE(0), y: data.readUInt16BE(2), w, h };
@@ -101,7 +101,7 @@ export class VisibleRects {
     this.#links += entry.sources.length;
   }
 
-  /** Puts a rectangle into a tile, and takes out what is not seen there any more. */
+  /** Adds a rectangle to a tile, and removes the rectangles that it hides there. */
   #draw(index: number, drawn: Entry): void {
     const tile = this.#tiles[index];
     if (!tile) return;
@@ -123,11 +123,11 @@ export class VisibleRects {
     }
     tile[kept++] = drawn;
     drawn.uses++;
-    // Only a list that gets shorter is cut: that gives up its memory, and many are of the same length again and again.
+    // Truncating a list gives up its memory, and most lists keep their length: truncate only one that shrank.
     if (kept < tile.length) tile.length = kept;
   }
 
-  /** One use less; what is of no more use goes, and so do the sources that only it needed. */
+  /** Drops one use. A rectangle without uses is removed, and so are the sources that only it needed. */
   #release(first: Entry): void {
     if (--first.uses > 0) return;
     const left = [first];

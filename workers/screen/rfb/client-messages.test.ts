@@ -5,7 +5,7 @@ import { ProtocolError } from './feed.ts';
 
 class NoMoreError extends Error {}
 
-/** Reads from these bytes, and knows how many were taken at most in one piece. */
+/** Reads from these bytes. `largest`: the size of the largest read. */
 function source(bytes: Uint8Array): { read: ReadBytes; largest: () => number; left: () => number } {
   let at = 0;
   let largest = 0;
@@ -41,7 +41,7 @@ test('every message that a stock viewer sends is read to its end, and passed on 
   expect(left()).toBe(0);
 });
 
-test('what acts on the desktop is input, and all else is not', async () => {
+test('keys, pointer events, clipboard texts and sizes are input, and other messages are not', async () => {
   expect((await one(4, 1, 0, 0, 0, 0, 0, 0x61)).input).toEqual({ t: 'key', keysym: 0x61, down: true });
   expect((await one(5, 3, 0, 10, 0, 20)).input).toEqual({ t: 'ptr', x: 10, y: 20, mask: 3 });
   expect((await one(6, 0, 0, 0, 0, 0, 0, 1, 0x61)).input).toEqual({ t: 'cut', text: 'a' });
@@ -52,7 +52,7 @@ test('what acts on the desktop is input, and all else is not', async () => {
   expect((await one(3, 1, 0, 0, 0, 0, 4, 0, 3, 0)).input).toBeUndefined();
 });
 
-test("QEMU's keys go on as plain ones, and are not offered", async () => {
+test("QEMU's keys are passed on as plain ones, and their encoding is withheld from the server", async () => {
   const { bytes, input } = await one(255, 0, 0, 1, 0, 0, 0, 0x61, 0, 0, 0, 0x1e);
   expect(input).toEqual({ t: 'key', keysym: 0x61, down: true });
   expect([...bytes]).toEqual([4, 1, 0, 0, 0, 0, 0, 0x61]);
@@ -60,7 +60,7 @@ test("QEMU's keys go on as plain ones, and are not offered", async () => {
   expect([...encodings.bytes]).toEqual([2, 0, 0, 1, 0, 0, 0, 7]);
 });
 
-test('whatever a client sends is read within bounds, or refused by name', async () => {
+test('any message of a client is read within bounds, or refused with a ProtocolError', async () => {
   const first = fc.constantFrom(0, 2, 3, 4, 5, 6, 150, 248, 251, 255, 1, 7, 99, 252);
   const input = fc.tuple(first, fc.uint8Array({ minLength: 0, maxLength: 64 }));
   await fc.assert(

@@ -3,7 +3,7 @@ import { MAX_CLIPBOARD_BYTES } from './clipboard.ts';
 import { ProtocolError } from './feed.ts';
 import { keyEvent } from './messages.ts';
 
-/** What an RFB client may send, by its first byte: https://github.com/rfbproto/rfbproto */
+/** The messages of an RFB client, by their first byte: https://github.com/rfbproto/rfbproto */
 const TYPE = {
   pixelFormat: 0,
   encodings: 2,
@@ -18,20 +18,20 @@ const TYPE = {
 } as const;
 
 const MOST = { encodings: 256, fenceBytes: 64, screens: 16 };
-/** Pseudo-encodings that would make messages of clients longer, or of other kinds: QEMU's keys, and further buttons. */
+/** Pseudo-encodings that would allow further kinds of client messages: QEMU's keys, and more buttons. */
 const WITHHELD: ReadonlySet<number> = new Set([-258, -316]);
 /** The extended clipboard's messages that put a text on the desktop's clipboard: notify and provide. */
 const OFFERS = (1 << 27) | (1 << 28);
 
-/** `input`: it acts on the desktop, if its sender holds control. */
+/** `input`: the input in the message, which reaches the desktop only while its sender holds control. */
 export type ClientMessage = { bytes: Buffer; input?: ScreenInput };
 
-/** Reads exactly so many bytes; rejects when the client has ended. */
+/** Reads exactly `count` bytes; rejects when the client has ended. */
 export type ReadBytes = (count: number) => Promise<Buffer>;
 
 /**
- * Reads one message of a client, as it goes on to the server.
- * @throws ProtocolError when it is of another kind, or beyond its bounds
+ * Reads one message of a client, in the form in which the server receives it.
+ * @throws ProtocolError when its kind is not supported, or when it is too long
  */
 export async function readClientMessage(read: ReadBytes): Promise<ClientMessage> {
   const type = (await read(1)).readUInt8();
@@ -69,7 +69,7 @@ export async function readClientMessage(read: ReadBytes): Promise<ClientMessage>
     case TYPE.qemu: {
       const bytes = await rest(11);
       if (bytes.readUInt8(1) !== 0) throw new ProtocolError('RFB message 255 of this kind is not supported');
-      // Sent on as what every server knows.
+      // Passed on as a plain key event, which every server supports.
       const [down, keysym] = [bytes.readUInt16BE(2) !== 0, bytes.readUInt32BE(4)];
       return keyMessage(keyEvent(keysym, down), keysym, down);
     }
@@ -96,7 +96,7 @@ async function readEncodings(read: ReadBytes): Promise<Buffer> {
   return message;
 }
 
-/** A negative length says that the message is of the extended form, whose flags come first. */
+/** A negative length marks the extended form, whose flags come first. */
 async function readCutText(read: ReadBytes): Promise<ClientMessage> {
   const head = await read(7);
   const signed = head.readInt32BE(3);

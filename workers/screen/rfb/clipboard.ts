@@ -3,22 +3,22 @@ import { MAX_CLIPBOARD_CHARS } from '@warmwind/shared/contract/screen';
 import { ProtocolError } from './feed.ts';
 import { cutText } from './messages.ts';
 
-/** What a message of the extended clipboard is, and of which format: UTF-8 text alone here. */
+/** Flags of an extended clipboard message: its format, here UTF-8 text alone, and its kind. */
 const TEXT = 1;
 const CAPS = 1 << 24;
 const REQUEST = 1 << 25;
 const NOTIFY = 1 << 27;
 const PROVIDE = 1 << 28;
-/** UTF-8 takes up to three bytes for what counts one in a string. */
+/** UTF-8 takes up to three bytes for one UTF-16 code unit. */
 const MAX_BYTES = MAX_CLIPBOARD_CHARS * 3;
 const SIZE_BYTES = 4;
 
-/** The longest message about the clipboard that is looked at; what is longer is read past. */
+/** Longest clipboard message that is parsed; longer ones are skipped. */
 export const MAX_CLIPBOARD_BYTES = MAX_BYTES + 1024;
 
 /**
- * The clipboard, both ways. Servers that speak the extended form carry any text: they are told that there is one, and
- * ask for it when something is pasted. Others get Latin-1.
+ * The clipboard, in both directions. A server that supports the extended form takes any text: it receives a
+ * notice, and requests the text on paste. Other servers receive Latin-1.
  */
 export class Clipboard {
   readonly #send: (bytes: Buffer) => boolean;
@@ -26,29 +26,29 @@ export class Clipboard {
   #extended = false;
   #offered = '';
 
-  /** @param onText hears what is copied in the desktop; `undefined`: a text that is longer than is told */
+  /** @param onText receives the text copied in the desktop; `undefined`: it is too long */
   constructor(send: (bytes: Buffer) => boolean, onText: (text: string | undefined) => void) {
     this.#send = send;
     this.#onText = onText;
   }
 
-  /** Puts a text on the desktop's clipboard. → false when the desktop does not take it */
+  /** Puts a text on the desktop's clipboard. @returns false when the desktop does not accept it */
   offer(text: string): boolean {
     this.#offered = text;
     return this.#send(this.#extended ? message(NOTIFY | TEXT) : cutText(text));
   }
 
-  /** The server's text in Latin-1. */
+  /** Takes a text of the server in Latin-1. */
   takeLatin1(bytes: Buffer): void {
     this.#onText(bytes.length <= MAX_CLIPBOARD_CHARS ? bytes.toString('latin1') : undefined);
   }
 
-  /** A message that is too long to be looked at. */
+  /** Reports a message that was too long to be parsed. */
   tooLong(): void {
     this.#onText(undefined);
   }
 
-  /** The server's message of the extended form, after its length. */
+  /** Takes a message of the extended form, without its length. @throws ProtocolError when it is malformed */
   takeExtended(bytes: Buffer): void {
     if (bytes.length < 4) throw new ProtocolError('a clipboard message that is too short');
     const flags = bytes.readUInt32BE();
@@ -67,7 +67,7 @@ export class Clipboard {
   }
 }
 
-/** A ClientCutText whose negative length says that it is of the extended form. */
+/** Makes a ClientCutText of the extended form, which its negative length marks. */
 function message(flags: number, payload: Buffer = Buffer.alloc(0)): Buffer {
   const head = Buffer.alloc(12);
   head.writeUInt8(6, 0);
@@ -83,14 +83,14 @@ function provided(text: string): Buffer {
   return deflateSync(Buffer.concat([size, bytes]));
 }
 
-/** → `undefined` when it is longer than what the clipboard carries. */
+/** Inflates a provided text. @returns `undefined` when it is too long */
 function readProvided(packed: Buffer): string | undefined {
   let bytes: Buffer;
   try {
     bytes = inflateSync(packed, { maxOutputLength: MAX_BYTES, finishFlush: constants.Z_SYNC_FLUSH });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return undefined;
-    throw new ProtocolError('a clipboard that can not be inflated', { cause: error });
+    throw new ProtocolError('a clipboard that cannot be inflated', { cause: error });
   }
   if (bytes.length < SIZE_BYTES) throw new ProtocolError('a clipboard without a text');
   const size = bytes.readUInt32BE();

@@ -5,9 +5,9 @@ import { feed, type Parser, ProtocolError } from './feed.ts';
 import { handshake } from './handshake.ts';
 import { pixelFormat, type Size } from './messages.ts';
 
-/** How long a desktop may take to let us in, ms. */
+/** Time limit of the handshake, ms. */
 const HANDSHAKE_MS = 5000;
-/** What a desktop that does not read may leave unread; then nothing more is said to it. */
+/** Most bytes that a desktop may leave unread; beyond that nothing more is sent. */
 const MAX_UNREAD_BYTES = 2 ** 20;
 
 /** One connection to a desktop's RFB server, from its greeting on. */
@@ -24,18 +24,20 @@ export class Connection {
   }
 
   /**
-   * Greets, then feeds what the server says to the parser that `speak` makes for the screen's size. Resolves with what
-   * that returns; rejects when the peer is gone, does not speak RFB, or `signal` is aborted. The connection is closed then.
+   * Runs the handshake, then feeds the server's messages to the parser that `speak` makes for the screen's
+   * size. Rejects when the peer is gone, violates RFB, or `signal` is aborted. Closes the connection in the
+   * end.
+   * @returns the result of the parser
    */
   async run<T>(speak: (size: Size) => Parser<T>, signal: AbortSignal, turn: Turn): Promise<T> {
     const socket = this.#socket;
     const stop = () => socket.destroy(new ProtocolError('stopped'));
     signal.addEventListener('abort', stop, { once: true });
-    const late = setTimeout(() => socket.destroy(new ProtocolError('no handshake in time')), HANDSHAKE_MS);
+    const timer = setTimeout(() => socket.destroy(new ProtocolError('no handshake in time')), HANDSHAKE_MS);
     const send = (bytes: Buffer) => this.send(bytes);
     function* readComplete(): Parser<T> {
       const size = yield* handshake(send);
-      clearTimeout(late);
+      clearTimeout(timer);
       send(pixelFormat());
       return yield* speak(size);
     }
@@ -43,20 +45,20 @@ export class Connection {
       signal.throwIfAborted();
       return await feed(socket, readComplete(), turn);
     } finally {
-      clearTimeout(late);
+      clearTimeout(timer);
       signal.removeEventListener('abort', stop);
       socket.destroy();
     }
   }
 
-  /** → false when the desktop does not read what it is sent: this is left out. */
+  /** Sends bytes. @returns false when they are dropped, because the desktop is gone or does not read */
   send(bytes: Buffer): boolean {
     if (this.#socket.destroyed || this.#socket.writableLength > MAX_UNREAD_BYTES) return false;
     this.#socket.write(bytes);
     return true;
   }
 
-  /** Ends it: `run` rejects with this reason. */
+  /** Closes the connection: `run` rejects with this reason. */
   fail(reason: string): void {
     this.#socket.destroy(new ProtocolError(reason));
   }

@@ -2,23 +2,25 @@ import type { Readable } from 'node:stream';
 import { TURN_MS, type Turn } from '../turns.ts';
 
 /**
- * A parser of a byte stream yields how many bytes it needs next, and is given exactly these: they are valid until it
- * yields again, so what it keeps it copies. Or it yields what must be over before it goes on.
+ * A parser of a byte stream. It yields the number of bytes that it needs next, and receives exactly these.
+ * They are valid until it yields again, so it copies the bytes that it keeps. It may also yield a promise, to
+ * continue when that settles.
  */
 export type Parser<T> = Generator<number | Promise<unknown>, T, Buffer>;
 
-/** The peer does not speak as it should: nothing more of it is read. */
+/** The peer violated the protocol: nothing more is read from it. */
 export class ProtocolError extends Error {}
 
-/** The clock is looked at after so many steps, and after each that takes many bytes. */
+/** The clock is checked after so many steps, and after each step of many bytes. */
 const STEPS = 32;
 const MANY_BYTES = 4096;
 const EMPTY = Buffer.alloc(0);
 
 /**
- * Feeds a parser until it returns; rejects when the source ends before. While the parser waits nothing more is read than
- * what was on its way, so the peer waits as well.
- * @param turn when it may run: it gives way to others after each turn's time
+ * Feeds a parser until it returns; rejects when the source ends before. While the parser waits the source is
+ * paused, so the peer waits as well.
+ * @param turn when the parser may run: it yields to others after each turn
+ * @returns the result of the parser
  */
 export async function feed<T>(source: Readable, parser: Parser<T>, turn: Turn): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
@@ -26,12 +28,15 @@ export async function feed<T>(source: Readable, parser: Parser<T>, turn: Turn): 
   let parts: Buffer[] = [];
   let size = 0;
   let waiting = false;
-  /** It has broken off: what it has said so far does not count. */
+  /** The source failed: bytes that are not parsed yet are dropped. */
   let failed = false;
   let closed = false;
   const gone = () => reject(new ProtocolError('the desktop closed the connection'));
 
-  /** Runs the parser as far as it comes. → what has to be over before it goes on; nothing: it has ended, or needs more */
+  /**
+   * Runs the parser on the bytes received.
+   * @returns promises to await first; none: it ended, or needs more bytes
+   */
   const run = (): Promise<unknown>[] => {
     const since = performance.now();
     let bytes: Buffer | undefined;
@@ -93,7 +98,7 @@ export async function feed<T>(source: Readable, parser: Parser<T>, turn: Turn): 
   return promise;
 }
 
-/** Reads past bytes that nobody needs, in small pieces. */
+/** Skips bytes, in small pieces. */
 export function* skip(bytes: number): Parser<void> {
   for (let left = bytes; left > 0; left -= 16_384) yield Math.min(left, 16_384);
 }

@@ -14,13 +14,13 @@ import type { Size } from './messages.ts';
 import { serverMessages } from './server.ts';
 import type { Rect } from './update.ts';
 
-/** What Xvnc once said: a terminal that scrolls, copies, palettes, fills and noise on a screen of 320 × 240. */
+/** A capture of Xvnc: a terminal that scrolls, copies, palettes, fills and noise on a screen of 320 × 240. */
 const capture = await readFile(new URL('../../testing/xvnc.rfb', import.meta.url));
 const greeting = capture.subarray(0, 12 + 2 + 4 + 24 + capture.readUInt32BE(12 + 2 + 4 + 20));
 
 type Parsed = { size: Size; updates: Rect[][]; texts: string[]; error: unknown };
 
-/** Everything of the bridge that looks at a server's bytes. Resolves when they are used up or refused. */
+/** Runs all parts of the bridge that parse a server's bytes. Resolves when these are used up or refused. */
 async function read(chunks: Buffer[]): Promise<Parsed> {
   const parsed: Parsed = { size: { width: 0, height: 0 }, updates: [], texts: [], error: undefined };
   const seen = new VisibleRects();
@@ -58,8 +58,8 @@ async function read(chunks: Buffer[]): Promise<Parsed> {
   return parsed;
 }
 
-/** Ended by its source or refused in so many words; nothing else may come of it. */
-const refused = async (bytes: Buffer): Promise<void> => {
+/** Expects that the bytes end in a `ProtocolError`, and that no rectangle is out of bounds. */
+const expectContained = async (bytes: Buffer): Promise<void> => {
   const { error, size, updates } = await read([bytes]);
   if (!(error instanceof ProtocolError)) throw error;
   for (const { x, y, w, h } of updates.at(-1) ?? []) {
@@ -77,7 +77,7 @@ const i32 = (value: number) => {
   return bytes;
 };
 
-test('what Xvnc says is read the same however it is cut into pieces', async () => {
+test('a capture of Xvnc gives the same updates however it is split into chunks', async () => {
   const complete = await read([capture]);
   expect(complete.updates.flat().length).toBeGreaterThan(100);
   expect(complete.error).toMatchObject({ message: 'the desktop closed the connection' });
@@ -92,7 +92,7 @@ test('what Xvnc says is read the same however it is cut into pieces', async () =
   );
 });
 
-test('the rectangles still visible give what all of them gave, at any time, and each stands alone', async () => {
+test('the visible rectangles of a capture give the same screen as all, after every update', async () => {
   const { updates, size } = await read([capture]);
   const seen = new VisibleRects();
   const early = new Canvas();
@@ -111,7 +111,7 @@ test('the rectangles still visible give what all of them gave, at any time, and 
   expect(seen.rects().length).toBeLessThan(rects);
 });
 
-test('copies of copies of what is long covered are drawn right from what is kept', async () => {
+test('the visible rectangles of random fills and copies give the same screen as all rectangles', async () => {
   const area = fc.tuple(fc.integer({ min: 0, max: 69 }), fc.integer({ min: 0, max: 49 })).chain(([x, y]) =>
     fc.record({
       x: fc.constant(x),
@@ -144,16 +144,16 @@ test('copies of copies of what is long covered are drawn right from what is kept
   );
 });
 
-test('bytes of no meaning are refused', async () => {
+test('random bytes, before or after the greeting, end in a ProtocolError', async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 400 }), fc.boolean(), (bytes, greeted) =>
-      refused(Buffer.concat([greeted ? greeting : Buffer.alloc(0), bytes])),
+      expectContained(Buffer.concat([greeted ? greeting : Buffer.alloc(0), bytes])),
     ),
     { numRuns: 1500 },
   );
 });
 
-test('what Xvnc says, damaged anywhere, is read or refused', async () => {
+test('a damaged capture of Xvnc ends in a ProtocolError, without a rectangle out of bounds', async () => {
   const damage = fc.record({
     at: fc.integer({ min: greeting.length, max: capture.length - 1 }),
     drop: fc.nat(40),
@@ -165,13 +165,13 @@ test('what Xvnc says, damaged anywhere, is read or refused', async () => {
       for (const { at, drop, put } of damages) {
         bytes = Buffer.concat([bytes.subarray(0, at), put, bytes.subarray(at + drop)]);
       }
-      await refused(bytes);
+      await expectContained(bytes);
     }),
     { numRuns: 500 },
   );
 });
 
-test('lies about sizes, kinds, lengths and counts are refused', async () => {
+test('wrong sizes, kinds, lengths and counts end in a ProtocolError, without a rectangle out of bounds', async () => {
   const side = fc.oneof(fc.constantFrom(0, 1, 16, 319, 320, 65_535), fc.integer({ min: 0, max: 320 }));
   const payload = fc.oneof(
     fc.uint8Array({ maxLength: 60 }),
@@ -205,13 +205,13 @@ test('lies about sizes, kinds, lengths and counts are refused', async () => {
     .map(([length, bytes]) => Buffer.concat([Buffer.of(3, 0, 0, 0), i32(length), bytes]));
   await fc.assert(
     fc.asyncProperty(fc.array(fc.oneof(update, update, text), { maxLength: 5 }), (messages) =>
-      refused(Buffer.concat([greeting, ...messages])),
+      expectContained(Buffer.concat([greeting, ...messages])),
     ),
     { numRuns: 1500 },
   );
 });
 
-test('a few bytes that would inflate to gigabytes are refused before they do', async () => {
+test('a rectangle of a few bytes that would inflate to megabytes is refused', async () => {
   const bomb = deflateSync(Buffer.alloc(64 * 2 ** 20), { finishFlush: constants.Z_SYNC_FLUSH });
   const part = bomb.subarray(0, 3000);
   const rect = Buffer.concat([
@@ -221,11 +221,11 @@ test('a few bytes that would inflate to gigabytes are refused before they do', a
     part,
   ]);
   const { error, updates } = await read([greeting, Buffer.of(0, 0, 0, 1), rect]);
-  expect(error).toMatchObject({ message: 'a rectangle can not be inflated' });
+  expect(error).toMatchObject({ message: 'a rectangle cannot be inflated' });
   expect(updates).toEqual([]);
 });
 
-test('a picture that says another size than its rectangle never reaches a browser', async () => {
+test('a JPEG of another size than its rectangle is refused', async () => {
   const sharp = (await import('sharp')).default;
   const jpeg = await sharp({ create: { width: 32, height: 16, channels: 3, background: '#c96' } })
     .jpeg()

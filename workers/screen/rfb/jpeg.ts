@@ -3,7 +3,7 @@ const START = 0xffd8;
 const FRAMES = [0xc0, 0xc1, 0xc2];
 const SCAN = 0xda;
 
-/** What a JPEG says of its size before its pixels begin; `undefined` when it is none that is strictly in order. */
+/** Reads the size of a JPEG from the headers before its pixels. @returns `undefined` when it is malformed */
 export function jpegSize(jpeg: Buffer): { width: number; height: number } | undefined {
   if (jpeg.length < 2 || jpeg.readUInt16BE() !== START) return undefined;
   let size: { width: number; height: number } | undefined;

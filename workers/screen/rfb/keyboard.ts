@@ -7,14 +7,14 @@ const VOID_SYMBOL = 0xff_ffff;
 const PAUSE_MS = 1000;
 
 /**
- * Types on the one keyboard that Xvnc makes for its clients. For a letter beyond the layout Xvnc adds a key to the current
- * keymap, and at the first press of another keyboard (or of any, after the start) it puts that keyboard's keymap in its
- * place: the letter would be lost. A key that does nothing is pressed before.
+ * Types on the one keyboard that Xvnc makes for its clients. For a letter beyond the layout Xvnc adds a key
+ * to the current keymap. At the first press on another keyboard, or on any after the start, Xvnc replaces
+ * that keymap, and the letter would be lost. A key that does nothing is therefore pressed first.
  */
 export class Keyboard {
   #typedAt = Number.NEGATIVE_INFINITY;
 
-  /** @returns the key event, and what has to come before it */
+  /** @returns the bytes of the key event, after those that must precede it */
   events(keysym: number, down: boolean): Buffer {
     const now = performance.now();
     const paused = now - this.#typedAt > PAUSE_MS;

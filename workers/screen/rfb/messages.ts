@@ -1,4 +1,4 @@
-/** What we say to an RFB server: https://github.com/rfbproto/rfbproto */
+/** Messages to an RFB server: https://github.com/rfbproto/rfbproto */
 
 export const ENCODING = {
   raw: 0,
@@ -9,7 +9,7 @@ export const ENCODING = {
   extendedDesktopSize: -308,
   extendedClipboard: -1_063_131_698,
 } as const;
-/** Pseudo-encodings that ask for effort (0-9), and for JPEG of a quality (0-9); without a quality all is lossless. */
+/** Pseudo-encodings for compression (0-9) and JPEG quality (0-9); without a quality all is lossless. */
 const COMPRESSION = -256;
 const QUALITY = -32;
 
@@ -24,7 +24,7 @@ export function pixelFormat(): Buffer {
   return Buffer.from([0, 0, 0, 0, 32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 0, 8, 16, 0, 0, 0]);
 }
 
-/** What a stream takes. No cursor among it: so it is drawn, and all see the one who controls. */
+/** The encodings of a stream. None is for a cursor, so the server draws it, and all viewers see it. */
 export function streamEncodings(lossy: boolean): Buffer {
   return encodings([
     ENCODING.tight,
@@ -39,7 +39,7 @@ export function streamEncodings(lossy: boolean): Buffer {
   ]);
 }
 
-/** What a single picture takes: plain pixels, cursor included. */
+/** The encodings of a single picture: plain pixels, cursor included. */
 export function pictureEncodings(): Buffer {
   return encodings([ENCODING.raw, ENCODING.lastRect, ENCODING.desktopSize]);
 }
@@ -52,7 +52,7 @@ function encodings(list: number[]): Buffer {
   return message;
 }
 
-/** Asks for the whole screen, or for what changes on it. */
+/** Requests the complete screen, or its changes. */
 export function updateRequest({ width, height }: Size, changes: boolean): Buffer {
   const message = Buffer.alloc(10);
   message.writeUInt8(3, 0);
@@ -79,7 +79,7 @@ export function pointerEvent(x: number, y: number, mask: number): Buffer {
   return message;
 }
 
-/** @param screenId of the server's one screen, as its layout names it */
+/** Requests another size. @param screenId the id of the server's one screen, in its layout */
 export function setDesktopSize({ width, height }: Size, screenId: number): Buffer {
   const message = Buffer.alloc(24);
   message.writeUInt8(251, 0);
@@ -92,7 +92,7 @@ export function setDesktopSize({ width, height }: Size, screenId: number): Buffe
   return message;
 }
 
-/** Text that Latin-1 can carry; other characters become question marks. */
+/** Puts a text on the clipboard in Latin-1; other characters become question marks. */
 export function cutText(text: string): Buffer {
   const bytes = Buffer.from(
     text.replace(/[^\p{ASCII}\u0080-\u00ff]/gu, '?').replaceAll('\r\n', '\n'),

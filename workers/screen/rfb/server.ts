@@ -7,21 +7,21 @@ import { type Rect, readUpdate, type Update } from './update.ts';
 const UPDATE = 0;
 const BELL = 2;
 const CUT_TEXT = 3;
-/** A longer clipboard than this is no clipboard. */
+/** Longest clipboard message that is skipped; a longer one is a violation. */
 const MAX_SKIPPED = 16 * 2 ** 20;
 
-/** Nothing more has to be read. */
+/** Returned by a handler that needs no more messages. */
 export const DONE = Symbol('done');
 
 export type ServerHandler = {
   take: (rect: Rect) => void;
-  /** An update is over. What it answers is waited for before more is read. */
+  /** Called at the end of each update. The promise that it returns is awaited before more is read. */
   update: (update: Update) => Promise<unknown> | undefined | typeof DONE;
-  /** `undefined`: it is of no interest. */
+  /** `undefined`: clipboard messages are skipped. */
   clipboard: Clipboard | undefined;
 };
 
-/** All that a server says after the handshake, until the handler has enough. */
+/** Parses the server's messages after the handshake, until the handler returns `DONE`. */
 export function* serverMessages(initial: Size, on: ServerHandler): Parser<void> {
   const streams = new TightStreams();
   let screen = initial;
@@ -36,16 +36,16 @@ export function* serverMessages(initial: Size, on: ServerHandler): Parser<void> 
     } else if (type === CUT_TEXT) {
       yield* readCutText(on.clipboard);
     } else if (type !== BELL) {
-      throw new ProtocolError(`message ${type} was not asked for`);
+      throw new ProtocolError(`message ${type} was not requested`);
     }
   }
 }
 
-/** A negative length says that the message is of the extended form. */
+/** A negative length marks the extended form. */
 function* readCutText(clipboard: Clipboard | undefined): Parser<void> {
   const signed = (yield 7).readInt32BE(3);
   const length = Math.abs(signed);
-  if (length > MAX_SKIPPED) throw new ProtocolError('a clipboard that is too long');
+  if (length > MAX_SKIPPED) throw new ProtocolError('a clipboard message that is too long');
   if (!clipboard || length > MAX_CLIPBOARD_BYTES) {
     clipboard?.tooLong();
     return yield* skip(length);

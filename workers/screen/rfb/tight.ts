@@ -10,37 +10,42 @@ const FILL = 8;
 const JPEG = 9;
 const EXPLICIT_FILTER = 4;
 const FILTER = { copy: 0, palette: 1, gradient: 2 } as const;
-/** Servers send what is larger in parts: inflating and deflating one takes a few ms. A fill may be as large as the screen. */
+/** Servers split larger rectangles, except fills: inflating and deflating one takes a few ms. */
 const MAX_PIXELS = 2 ** 16;
 /** A picture's bytes beyond its pixels': headers and tables. */
 const JPEG_OVERHEAD = 4096;
 
-/** For what a rectangle inflates and deflates to, until it is done with: of all desktops, as they take turns. */
+/** Buffers for one inflated and one deflated rectangle. All desktops share them, as they take turns. */
 const SCRATCH_BYTES = MAX_PIXELS * 3 + 2048;
 const pixelsScratch = Buffer.alloc(SCRATCH_BYTES);
 const packedScratch = Buffer.alloc(SCRATCH_BYTES);
 const deflater = new Deflater(DEFLATE_LEVEL);
-/** For pixels that the server could hardly compress: trying takes long and gains nothing. */
+/** For pixels that the server could hardly compress: compressing them takes long and gains nothing. */
 const storer = new Deflater(0);
 const HARDLY = 0.9;
 
-/** The four zlib streams that a server's Tight rectangles share. Each rectangle's part ends in a sync flush, on a byte. */
+/** The four zlib streams that a server's Tight rectangles share. Each part ends with a sync flush. */
 export class TightStreams {
   readonly #inflaters: (Inflater | undefined)[] = [];
 
-  /** @param bits one for each stream that begins anew */
+  /** Resets streams. @param bits one bit for each stream */
   reset(bits: number): void {
     for (let id = 0; id < 4; id++) if ((bits >> id) & 1) this.#inflaters[id]?.reset();
   }
 
-  /** @param size what comes out, bytes; anything else is refused. → valid until the next call for any desktop */
+  /**
+   * Inflates the part of one rectangle.
+   * @param size the exact size of the result, bytes
+   * @returns bytes that are valid until the next call for any desktop
+   * @throws ProtocolError when the part is malformed, or of another size
+   */
   inflate(id: number, part: Buffer, size: number): Buffer {
     this.#inflaters[id] ??= new Inflater();
     let pixels: Buffer;
     try {
       pixels = this.#inflaters[id].inflate(part, pixelsScratch.subarray(0, size + 1));
     } catch (cause) {
-      throw new ProtocolError('a rectangle can not be inflated', { cause });
+      throw new ProtocolError('a rectangle cannot be inflated', { cause });
     }
     if (pixels.length !== size) throw new ProtocolError('a rectangle of too few or too many pixels');
     return pixels;
@@ -48,8 +53,9 @@ export class TightStreams {
 }
 
 /**
- * A Tight rectangle, made self-contained: its zlib part is compressed alone and says so (the stream's reset bit).
- * No pixel is decoded. → what follows the rectangle's header
+ * Reads a Tight rectangle and makes it self-contained: its zlib part is compressed alone, and the stream's
+ * reset bit is set. No pixel is decoded.
+ * @returns the bytes that follow the rectangle's header
  */
 export function* readTight(w: number, h: number, streams: TightStreams): Parser<Buffer> {
   const control = (yield 1).readUInt8();
@@ -81,7 +87,7 @@ export function* readTight(w: number, h: number, streams: TightStreams): Parser<
   return Buffer.concat([head, compactLength(packed.length), packed]);
 }
 
-/** The browser decodes it, so what it says of its size must be true. */
+/** The browser decodes the JPEG, so its size must be that of its rectangle. */
 function* readJpeg(w: number, h: number): Parser<Buffer> {
   const length = yield* readLength(w * h * 3 + JPEG_OVERHEAD);
   const jpeg = yield length;
@@ -92,7 +98,7 @@ function* readJpeg(w: number, h: number): Parser<Buffer> {
   return Buffer.concat([Buffer.of(JPEG << 4), compactLength(length), jpeg]);
 }
 
-/** Seven bits, seven bits, eight bits, the lowest first. */
+/** Reads a compact length: seven bits, seven bits and eight bits, the lowest first. */
 function* readLength(atMost: number): Parser<number> {
   let length = 0;
   for (const shift of [0, 7, 14]) {

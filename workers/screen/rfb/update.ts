@@ -3,22 +3,22 @@ import { checkedSize } from './handshake.ts';
 import { type Area, ENCODING, type Size } from './messages.ts';
 import { readTight, type TightStreams } from './tight.ts';
 
-/** A part of the screen. `data` follows its header; it needs nothing that came before but, for a copy, what is there. */
+/** A part of the screen. `data` follows its header; it is self-contained, but a copy needs the screen. */
 export type Rect = Area & { encoding: number; data: Buffer };
 
 export const RECT_HEAD_BYTES = 12;
 const MAX_RECTS = 10_000;
-/** Plain pixels are taken in bands of so many at most, since a server may send the screen as one rectangle. */
+/** Most pixels of one band of plain pixels: a server may send the screen as one rectangle. */
 const BAND_PIXELS = 2 ** 16;
-/** In place of a count: the last rectangle says that it is. */
+/** In place of a count: a rectangle of its own marks the end. */
 const UNTIL_LAST = 0xffff;
 
-/** What an update says beside its rectangles. `size`: the screen has changed, what was on it is gone. */
+/** The facts of an update besides its rectangles. `size`: the new size of the screen, which is empty now. */
 export type Update = { size: Size | undefined; screenId: number | undefined };
 
 /**
- * One FramebufferUpdate after its message type.
- * @param take given each rectangle, in order
+ * Parses one FramebufferUpdate, after its message type.
+ * @param take receives each rectangle, in order
  */
 export function* readUpdate(screen: Size, streams: TightStreams, take: (rect: Rect) => void): Parser<Update> {
   const count = (yield 3).readUInt16BE(1);
@@ -37,21 +37,21 @@ export function* readUpdate(screen: Size, streams: TightStreams, take: (rect: Re
     if (encoding === ENCODING.lastRect) break;
     if (encoding === ENCODING.desktopSize || encoding === ENCODING.extendedDesktopSize) {
       if (encoding === ENCODING.extendedDesktopSize) update.screenId = yield* readLayout();
-      // Where an extended one's `y` is not 0, a request of ours was refused.
+      // In the extended form, a `y` other than 0 means that the server refused a request.
       if (encoding === ENCODING.extendedDesktopSize && area.y !== 0) continue;
       if (area.w === size.width && area.h === size.height) continue;
       size = checkedSize(area.w, area.h);
       update.size = size;
       continue;
     }
-    if (!within(area, size)) throw new ProtocolError('a rectangle outside of the screen');
+    if (!isInside(area, size)) throw new ProtocolError('a rectangle outside of the screen');
     if (encoding === ENCODING.raw) yield* readRaw(area, take);
     else take({ ...area, encoding, data: yield* readPayload(area, encoding, size, streams) });
   }
   return update;
 }
 
-const within = ({ x, y, w, h }: Area, { width, height }: Size): boolean =>
+const isInside = ({ x, y, w, h }: Area, { width, height }: Size): boolean =>
   w > 0 && h > 0 && x + w <= width && y + h <= height;
 
 function* readRaw({ x, y, w, h }: Area, take: (rect: Rect) => void): Parser<void> {
@@ -65,7 +65,7 @@ function* readRaw({ x, y, w, h }: Area, take: (rect: Rect) => void): Parser<void
 function* readPayload({ w, h }: Area, encoding: number, screen: Size, streams: TightStreams): Parser<Buffer> {
   if (encoding === ENCODING.copyRect) {
     const source = Buffer.from(yield 4);
-    if (!within({ x: source.readUInt16BE(0), y: source.readUInt16BE(2), w, h }, screen)) {
+    if (!isInside({ x: source.readUInt16BE(0), y: source.readUInt16BE(2), w, h }, screen)) {
       throw new ProtocolError('a copy from outside of the screen');
     }
     return source;
@@ -73,10 +73,10 @@ function* readPayload({ w, h }: Area, encoding: number, screen: Size, streams: T
   if (encoding === ENCODING.tight) {
     return yield* readTight(w, h, streams);
   }
-  throw new ProtocolError(`encoding ${encoding} was not asked for`);
+  throw new ProtocolError(`encoding ${encoding} was not requested`);
 }
 
-/** The screens of an ExtendedDesktopSize → the id of the first. */
+/** Reads the screens of an ExtendedDesktopSize. @returns the id of the first */
 function* readLayout(): Parser<number | undefined> {
   const screens = (yield 4).readUInt8();
   const layout = yield 16 * screens;

@@ -1,9 +1,10 @@
 import { constants, createDeflate, createInflate, type Zlib, type ZlibReset } from 'node:zlib';
 
 /**
- * A zlib stream that is used at once and again. Node's own synchronous calls make a new one for each piece, of some
- * 300 KB outside of its heap: at some hundred pieces a second that alone keeps the garbage collector busy. What they do
- * inside is done here with one stream; it is not public, so it depends on Node's version, which is pinned.
+ * A zlib stream that is used synchronously, many times. Node's own synchronous calls make a new one for each
+ * piece, of some 300 KB outside of its heap: at some hundred pieces a second that alone keeps the garbage
+ * collector busy. This file uses Node's internals on one stream instead. They are not public, so it depends
+ * on Node's version, which is pinned.
  */
 type Engine = Zlib &
   ZlibReset &
@@ -20,17 +21,21 @@ type Engine = Zlib &
         outputLength: number,
       ): void;
     } | null;
-    /** What is left after a write: of the output's room, and of the input. */
+    /** Bytes left after a write: room in the output, and input not taken. */
     _writeState: Uint32Array;
   };
 
 function engineOf(zlib: Zlib & ZlibReset & NodeJS.ReadWriteStream): Engine {
-  // It is thrown where it happens.
+  // `write` throws the error.
   zlib.on('error', () => undefined);
   return zlib as Engine;
 }
 
-/** → how many bytes came out; throws when the stream is broken, or when not all of the input fits into the output. */
+/**
+ * Writes to a stream.
+ * @returns the number of bytes in the output
+ * @throws Error when the input is malformed, or does not fit into the output
+ */
 function write(engine: Engine, flush: number, input: Buffer, output: Buffer): number {
   if (!engine._handle) throw new Error('the stream is closed');
   engine._handle.writeSync(flush, input, 0, input.length, output, 0, output.length);
@@ -48,7 +53,12 @@ export class Inflater {
     this.#engine.reset();
   }
 
-  /** @param output with room for one byte more than will come. → what came, in `output`; throws when it is no zlib */
+  /**
+   * Inflates one part.
+   * @param output with room for one byte more than the result
+   * @returns the result, within `output`
+   * @throws Error when the part is malformed, or does not fit
+   */
   inflate(part: Buffer, output: Buffer): Buffer {
     return output.subarray(0, write(this.#engine, constants.Z_SYNC_FLUSH, part, output));
   }
@@ -62,7 +72,11 @@ export class Deflater {
     this.#engine = engineOf(createDeflate({ level }));
   }
 
-  /** @param output with room for the worst: a thousandth more, and 64 bytes. → what came, in `output` */
+  /**
+   * Deflates one piece.
+   * @param output with room for the worst case: a thousandth more, and 64 bytes
+   * @returns the result, within `output`
+   */
   deflate(piece: Buffer, output: Buffer): Buffer {
     this.#engine.reset();
     return output.subarray(0, write(this.#engine, constants.Z_FINISH, piece, output));
