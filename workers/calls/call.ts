@@ -6,7 +6,7 @@ import type { CallDefinition, CallKind } from '@warmwind/shared/contract/registr
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { z } from 'zod';
 
-/** A call that a handler carries out: its envelope, and its input as its schema made it. */
+/** A call that a handler carries out: its envelope and its parsed input. */
 export type Call<Input = unknown> = Omit<RequestEnvelope, 'inputHash'> & {
   input: Input;
   /** Aborted when the caller has gone, the deadline has passed, or the container is no longer this host's. */
@@ -14,7 +14,7 @@ export type Call<Input = unknown> = Omit<RequestEnvelope, 'inputHash'> & {
   log: Logger;
 };
 
-/** An answer of bytes, with the media type and headers that its command has. */
+/** An answer of bytes, with its media type and headers. */
 export type BinaryAnswer = { type: string; headers: Record<string, string>; bytes: Buffer };
 
 type AnswerOf<Output> = Output extends { json: infer Json extends z.ZodType }
@@ -22,17 +22,18 @@ type AnswerOf<Output> = Output extends { json: infer Json extends z.ZodType }
   : BinaryAnswer;
 
 /**
- * Carries out calls of one kind. It stops when its signal is aborted. Throws an `ApiError` for what its caller may see.
+ * Carries out calls of one kind. It stops when its signal is aborted.
+ * @throws ApiError for an error that its caller may see
  */
 export type CallHandler<Input = unknown, Answer = object> = (call: Call<Input>) => Promise<Answer>;
 export type CallHandlers = {
   [K in CallKind]: CallHandler<z.output<CallDefinition<K>['input']>, AnswerOf<CallDefinition<K>['output']>>;
 };
 
-/** A command with what carries it out. */
+/** A command with its handler. */
 export type CallRoute = { command: CallCommand; handle: CallHandler };
 
-/** What became of a call: the outcome, and the bytes of its answer. */
+/** The outcome of a call, and the bytes of its answer. */
 export type Settled = { outcome: CallOutcome; bytes: Buffer };
 
 const NONE = Buffer.alloc(0);
@@ -44,14 +45,14 @@ export const failed = ({ code, message, details }: ApiError): Settled => ({
 
 export const UNKNOWN: Settled = { outcome: { outcome: 'outcome_unknown' }, bytes: NONE };
 
-/** @param answer of the command's handler */
+/** Packs the answer of a command's handler. */
 export function done(command: CallCommand, answer: object): Settled {
   const { type, headers, bytes } =
     'json' in command.output
       ? { type: 'application/json', headers: {}, bytes: Buffer.from(JSON.stringify(answer)) }
       : (answer as BinaryAnswer);
   if (bytes.length > command.maxResultBytes) {
-    const message = `The answer is larger than ${command.maxResultBytes} bytes: ask for less.`;
+    const message = `The answer is larger than ${command.maxResultBytes} bytes. Request less.`;
     return failed(new ApiError('unavailable', message));
   }
   return { outcome: { outcome: 'done', type, headers }, bytes };

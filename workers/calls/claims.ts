@@ -10,31 +10,31 @@ import type { Redis } from 'ioredis';
 import { loop } from '../loop.ts';
 import { failed, type Settled, UNKNOWN } from './call.ts';
 
-/** How long a key is remembered, ms. */
+/** How long a claim is kept, ms. */
 const KEPT_MS = 5 * 60_000;
-/** How long this process is taken to live without renewing its lease, and how often it does, ms. */
+/** Time to live of this process's lease, and how often it is renewed, ms. */
 const LEASE_MS = 5000;
 const RENEW_MS = 1500;
-/** How often it is asked what became of a call that another process holds, ms. */
+/** How often a call that another process holds is polled, ms. */
 const LOOK_MS = 100;
-/** The largest answer that is kept unless a command says otherwise, bytes. */
+/** Largest answer that is kept, unless its command sets another limit, bytes. */
 const MAX_KEPT_BYTES = 64 * 1024;
 
 /** A call that may be carried out once. */
 export type Claim = { containerId: string; claimHash: string; inputHash: string };
 
 type ClaimsOptions = {
-  /** Of the realtime Redis, prompt. */
+  /** The realtime Redis, a fail-fast connection. */
   redis: Redis;
-  /** This process, as no other was or will be called. */
+  /** The name of this process, unique over time. */
   holder: string;
   log: Logger;
 };
 
 /**
- * At most once for each key: a call is claimed in Redis before its first effect, and its outcome is kept for who sends it
- * again. A claim without an outcome is waited for while its process holds its lease; without that its process is gone,
- * and what it did is unknown.
+ * Carries out a call at most once for each key. A call is claimed in Redis before its first effect, and its
+ * outcome is kept for repeated requests. A request waits for a claim without an outcome while the process
+ * that claimed it holds its lease. Without that lease the process is gone, and the outcome is unknown.
  */
 export class Claims {
   readonly #o: ClaimsOptions;
@@ -55,7 +55,7 @@ export class Claims {
     });
   }
 
-  /** Gives the lease up: what has no outcome now will have none. Never rejects. */
+  /** Releases the lease: calls without an outcome have none from now on. Never rejects. */
   async close(): Promise<void> {
     this.#stopped.abort();
     await this.#loop;
@@ -63,8 +63,9 @@ export class Claims {
   }
 
   /**
-   * Runs `work` unless it was run under this claim before: then what became of it.
-   * @throws ApiError `unavailable` when it could not be claimed: `work` was not run
+   * Runs `work`, unless it ran under this claim before.
+   * @returns the outcome; `replayed`: `work` ran before
+   * @throws ApiError `unavailable` when the call could not be claimed: `work` did not run
    */
   async once(
     claim: Claim,
@@ -87,7 +88,7 @@ export class Claims {
     }
   }
 
-  /** @returns what became of it, `undefined` when this process is to carry it out */
+  /** Claims a call. @returns its outcome, `undefined` when this process is to carry it out */
   async #claim(claim: Claim, signal: AbortSignal): Promise<Settled | undefined> {
     const { redis, holder } = this.#o;
     if (performance.now() - this.#renewedAt > LEASE_MS - RENEW_MS) await this.#renew().catch(notClaimed);
@@ -102,7 +103,10 @@ export class Claims {
     }
   }
 
-  /** Waits a moment for who holds a claim. @returns whether that process has ended, so that no outcome will follow */
+  /**
+   * Waits a moment for the holder of a claim.
+   * @returns true when no outcome will follow after the present one
+   */
   async #isGone({ containerId, claimHash }: Claim, holder: string, signal: AbortSignal): Promise<boolean> {
     if (holder === this.#o.holder) {
       await this.#running.get(callKeys.claim(containerId, claimHash));
@@ -113,7 +117,7 @@ export class Claims {
     return false;
   }
 
-  /** Never rejects: what can't be kept now is unknown to who asks again. */
+  /** Keeps an outcome. Never rejects: an outcome that was not kept is unknown to repeated requests. */
   async #settle(claim: Claim, command: CallCommand, { outcome, bytes }: Settled): Promise<void> {
     const { redis, holder, log } = this.#o;
     const isKept = bytes.length <= (command.maxKeptBytes ?? MAX_KEPT_BYTES);
@@ -125,7 +129,7 @@ export class Claims {
       ttlMs: KEPT_MS,
     };
     await runScript(redis, settleCall, claim, args).catch((error: unknown) =>
-      log.warn({ kind: command.kind, containerId: claim.containerId, err: error }, 'an outcome was not kept'),
+      log.warn({ kind: command.kind, containerId: claim.containerId, err: error }, 'call outcome not kept'),
     );
   }
 
@@ -135,16 +139,20 @@ export class Claims {
   }
 }
 
-/** Names a claim: the same key of another user, or for another kind, is another. */
+/** Returns the name of a claim: the same key of another user, or for another kind, gives another name. */
 export const claimHashOf = (userId: string, kind: string, keyHash: string): string =>
   createHash('sha256')
     .update(JSON.stringify([userId, kind, keyHash]))
     .digest('hex');
 
 const notClaimed = (): never => {
-  throw new ApiError('unavailable', 'This could not be begun now, and nothing was done: send it again.', {
-    retryAfterMs: 1000,
-  });
+  throw new ApiError(
+    'unavailable',
+    'The request could not be started, and nothing was done. Send it again.',
+    {
+      retryAfterMs: 1000,
+    },
+  );
 };
 const reused = () =>
   new ApiError(
@@ -154,5 +162,5 @@ const reused = () =>
 const tooLargeToKeep = () =>
   new ApiError(
     'conflict',
-    'This was carried out, and its answer is too large to be repeated: look at the desktop.',
+    'The request was carried out, but its answer is too large to repeat. Look at the desktop.',
   );

@@ -37,10 +37,10 @@ afterAll(async () => {
   await redis.stop();
 });
 
-/** A call that came to a handler, which the test answers. */
+/** A call that reached a handler, which the test answers. */
 type Taken = Call<{ n: number }> & { answer: (answer: object) => void; fail: (error: Error) => void };
 
-/** A host that hands what it takes to the test. */
+/** Starts a host whose calls the test answers. */
 function startHost(): { host: CallHost; taken: Taken[] } {
   const taken: Taken[] = [];
   const handle: CallHandler = (call) =>
@@ -86,7 +86,7 @@ const codeOf = (answer: Promise<unknown>): Promise<unknown> =>
 /** The `n`th call that reached a handler. */
 const nth = (taken: Taken[], n = 1) => waitFor(`call ${n}`, () => taken.at(n - 1));
 
-test('a call reaches its handler with its envelope and input, and its answer comes back', async () => {
+test('a call reaches its handler as it was sent, and its caller receives the answer or error', async () => {
   const { host, taken } = startHost();
   const containerId = containerOf(host);
   const answer = send(containerId, { input: { n: 7 } });
@@ -111,7 +111,7 @@ test('a call reaches its handler with its envelope and input, and its answer com
   });
 });
 
-test('another incarnation, user or kind is refused before anything is done', async () => {
+test('a call of another incarnation or user, or with a wrong input or kind, is refused', async () => {
   const { host, taken } = startHost();
   const containerId = containerOf(host);
   expect(await codeOf(send(containerId, { incarnation: 2 }))).toBe('gone_incarnation');
@@ -124,7 +124,7 @@ test('another incarnation, user or kind is refused before anything is done', asy
   expect(taken).toHaveLength(0);
 });
 
-test('what has no meaning, was damaged or comes too late is not carried out', async () => {
+test('malformed, damaged, misrouted and late calls and stray replies are ignored', async () => {
   const { host, taken } = startHost();
   const containerId = containerOf(host);
   const input = '{"n":1}';
@@ -151,7 +151,7 @@ test('what has no meaning, was damaged or comes too late is not carried out', as
   const inbox = callKeys.inbox(containerId);
   await waitFor('the host to listen', async () => Number(await redis.client.spublish(inbox, 'nonsense')) > 0);
   for (const text of [...others, '{', `"${'x'.repeat(2 ** 20)}"`]) await redis.client.spublish(inbox, text);
-  // Replies to calls that nobody sent, and replies that are none.
+  // Replies to unknown calls, and malformed replies.
   const replies = (await redis.client.call('PUBSUB', 'SHARDCHANNELS', '*:replies')) as string[];
   for (const channel of replies) {
     for (const text of ['', '{}', '{}\n', `${JSON.stringify({ callId: newId() })}\n`, 'x'.repeat(2 ** 20)]) {
@@ -164,7 +164,7 @@ test('what has no meaning, was damaged or comes too late is not carried out', as
   expect(taken.map((call) => call.input)).toEqual([{ n: 3 }]);
 });
 
-test('the same key and input gets the same answer, another input a conflict', async () => {
+test('the same key and input gets the same answer or error, another input a conflict', async () => {
   const { host, taken } = startHost();
   const containerId = containerOf(host);
   const first = send(containerId, { keyHash: KEY });
@@ -189,7 +189,7 @@ test('the same key and input gets the same answer, another input a conflict', as
   expect(taken).toHaveLength(2);
 });
 
-test('an answer that is larger than is kept is given once, one that is larger than may be not at all', async () => {
+test('an answer too large to keep is returned once; one beyond its command’s limit is not', async () => {
   const { host, taken } = startHost();
   const containerId = containerOf(host);
   const large = { n: 1, text: 'x'.repeat(100_000) };
@@ -203,7 +203,7 @@ test('an answer that is larger than is kept is given once, one that is larger th
   expect(await redis.client.keys('*answer*')).toEqual([]);
 });
 
-test('calls with effects on one container are carried out one after the other; a tenth is refused', async () => {
+test('calls with effects on one container run one after the other; a tenth is refused as `busy`', async () => {
   const { host, taken } = startHost();
   const containerId = containerOf(host);
   const other = containerOf(host);
@@ -223,7 +223,7 @@ test('calls with effects on one container are carried out one after the other; a
   expect((await Promise.all(calls)).length).toBe(9);
 });
 
-test('a caller that has gone aborts its call, and one that waits for its turn is never begun', async () => {
+test('a caller that leaves aborts its running call, and its waiting call is never begun', async () => {
   const { host, taken } = startHost();
   const containerId = containerOf(host);
   const [first, second] = [new AbortController(), new AbortController()];
@@ -236,7 +236,7 @@ test('a caller that has gone aborts its call, and one that waits for its turn is
   first.abort('gone');
   expect(await running).toBe('gone');
   await waitFor('the handler to be aborted', () => call.signal.aborted);
-  // What it had done by then is unknown to who sends it again.
+  // A repeated request cannot know the effects of the aborted call.
   expect(await codeOf(send(containerId, { keyHash: KEY }))).toBe('outcome_unknown');
   const next = send(containerId, { input: { n: 3 } });
   (await nth(taken, 2)).answer({ n: 3 });
@@ -244,7 +244,7 @@ test('a caller that has gone aborts its call, and one that waits for its turn is
   expect(taken.map(({ input }) => input.n)).toEqual([1, 3]);
 });
 
-test('a call that is not answered in time is unknown when it has effects, and has timed out when it has none', async () => {
+test('an unanswered call is `outcome_unknown` if it may have had effects, else `upstream_timeout`', async () => {
   const { host, taken } = startHost();
   const containerId = containerOf(host);
   const short = <C extends CallCommand>(command: C): C => ({ ...command, timeoutMs: 300 });
@@ -252,11 +252,11 @@ test('a call that is not answered in time is unknown when it has effects, and ha
   expect(await codeOf(send(containerId, { command: short(peek) }))).toBe('upstream_timeout');
   expect(taken).toHaveLength(2);
   await waitFor('both to be aborted', () => taken.every(({ signal }) => signal.aborted));
-  // Nobody listens: nothing was done.
+  // No host listens: nothing was done.
   expect(await codeOf(send(newId(), { command: short(poke) }))).toBe('upstream_timeout');
 });
 
-test('of two processes that take the same call one carries it out, and both give its answer', async () => {
+test('two processes that receive the same call carry it out once, and both requests are answered', async () => {
   const [one, two] = [startHost(), startHost()];
   const containerId = containerOf(one.host, two.host);
   const inbox = callKeys.inbox(containerId);
@@ -270,7 +270,7 @@ test('of two processes that take the same call one carries it out, and both give
   expect(one.taken.length + two.taken.length).toBe(1);
 });
 
-test('a call whose process is killed after it was begun is unknown, and is never carried out again', async () => {
+test('a call whose process is killed in its midst is `outcome_unknown`, and is never repeated', async () => {
   const containerId = newId();
   const file = join(mkdtempSync(join(tmpdir(), 'calls-')), 'effects');
   const program = fileURLToPath(new URL('testing/poker.ts', import.meta.url));

@@ -13,24 +13,24 @@ import { type Claims, claimHashOf } from './claims.ts';
 import type { Replies } from './replies.ts';
 import { Turns } from './turns.ts';
 
-/** Calls with effects of one container that wait for their turn. */
+/** Most calls with effects of one container that wait for their turn. */
 const MAX_WAITING = 8;
-/** Reads of one container at once. */
+/** Most reads of one container at once. */
 const MAX_READS = 32;
-/** A deadline further ahead than its command allows is cut; clocks of hosts may differ by this, ms. */
+/** Difference allowed between the clocks of hosts, ms: added to the command's limit to cap a deadline. */
 const CLOCK_SKEW_MS = 2000;
-/** How long a handler that does not heed its signal keeps others waiting, ms. */
+/** How long a handler that ignores its signal keeps other calls waiting, ms. */
 const STUCK_MS = 5000;
-/** How long calls may still take when this process ends, ms. */
+/** How long open calls may still take when this process stops, ms. */
 const FINISH_MS = 3000;
 
 export type CallHostOptions = {
   routes: readonly CallRoute[];
   claims: Claims;
   replies: Replies;
-  /** Of the realtime Redis, patient, for calls alone. */
+  /** The realtime Redis, a queueing connection for calls alone. */
   subscriber: Redis;
-  /** A call of this container has come. */
+  /** Called for each call to this container. */
   onCall: (containerId: string) => void;
   log: Logger;
 };
@@ -38,7 +38,7 @@ export type CallHostOptions = {
 type Message = Extract<ToCallHost, { t: 'call' }>;
 /** A container that runs here. */
 type Served = ContainerRef & { incarnation: number; turns: Turns; reads: number };
-/** A call that is checked. */
+/** A call that passed all checks. */
 type Accepted = { message: Message; route: CallRoute; served: Served; call: Call };
 
 /** Takes the calls for all containers that run on this host. */
@@ -46,7 +46,7 @@ export class CallHost {
   readonly #o: CallHostOptions;
   readonly #routes: ReadonlyMap<string, CallRoute>;
   readonly #served = new Map<string, Served>();
-  /** By the id of a call that has come and not ended. */
+  /** Calls that have not ended, by id. */
   readonly #open = new Map<string, { abort: AbortController; ended: Promise<void>; containerId: string }>();
 
   #isClosed = false;
@@ -61,7 +61,7 @@ export class CallHost {
     this.#o.claims.start();
   }
 
-  /** A container of this user runs here; may be called any number of times. */
+  /** Notes that a container of this user runs here. Called periodically. */
   runs({ userId, containerId }: ContainerRef, incarnation: number): void {
     const known = this.#served.get(containerId);
     if (this.#isClosed) return;
@@ -74,19 +74,19 @@ export class CallHost {
     this.#o.subscriber.ssubscribe(callKeys.inbox(containerId)).catch(() => undefined);
   }
 
-  /** A container runs here no more: its calls are aborted. */
+  /** Aborts the calls of a container that ended. */
   ended(containerId: string): void {
     if (!this.#served.delete(containerId)) return;
     this.#o.subscriber.sunsubscribe(callKeys.inbox(containerId)).catch(() => undefined);
     for (const call of this.#open.values()) if (call.containerId === containerId) call.abort.abort();
   }
 
-  /** Takes none any more: another process may speak for this host. */
+  /** Stops serving all containers and aborts their calls: another process may hold this host's lease now. */
   forgetAll(): void {
     for (const containerId of [...this.#served.keys()]) this.ended(containerId);
   }
 
-  /** Takes no more calls, lets those that came end, and aborts what does not. Never rejects. */
+  /** Takes no more calls, waits for the open ones, and aborts those that do not end. Never rejects. */
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const containerId of this.#served.keys()) {
@@ -105,14 +105,14 @@ export class CallHost {
     if (message?.t !== 'call') return;
     const { callId, containerId } = message.envelope;
     const served = this.#served.get(containerId);
-    // A call comes once: by the channel of its container, to the process that speaks for it.
+    // A call is taken once, from the channel of its container, by the process that serves the container.
     if (channel !== callKeys.inbox(containerId) || !served || this.#open.has(callId)) return;
     const abort = new AbortController();
     const { promise: ended, resolve } = Promise.withResolvers<void>();
     this.#open.set(callId, { abort, ended, containerId });
     this.#o.onCall(containerId);
     this.#answer(message, served, abort.signal)
-      .catch((error: unknown) => this.#o.log.error({ callId, err: error }, 'a call was not answered'))
+      .catch((error: unknown) => this.#o.log.error({ callId, err: error }, 'call not answered'))
       .finally(() => {
         this.#open.delete(callId);
         resolve();
@@ -136,12 +136,13 @@ export class CallHost {
     }
   }
 
-  /** @throws ApiError for what is refused before anything is done */
+  /** Checks a call. @throws ApiError when it is refused: nothing was done */
   #accept(message: Message, served: Served, aborted: AbortSignal): Accepted {
     const { envelope, kind, input } = message;
     const { inputHash, ...given } = envelope;
     const route = this.#routes.get(kind);
-    if (!route) throw new ApiError('unavailable', "The desktop's host does not know this call yet: retry.");
+    if (!route)
+      throw new ApiError('unavailable', "The desktop's host does not support this call yet. Retry.");
     if (envelope.userId !== served.userId) throw new ApiError('not_found', 'There is no such desktop.');
     if (envelope.incarnation !== served.incarnation) throw goneIncarnation();
     if (hashInput(input) !== inputHash) throw damaged();
@@ -156,11 +157,11 @@ export class CallHost {
     return { message, route, served, call: { ...given, input: parsed, signal, log } };
   }
 
-  /** Carries out a call with effects, in its turn: at most once for its key, or for itself. Never rejects. */
+  /** Carries out a call with effects, in turn: at most once for its key, or else its id. Never rejects. */
   async #claimed(accepted: Accepted): Promise<void> {
     const { message, route, served, call } = accepted;
     const { envelope, keyHash } = message;
-    // What nobody waits for any more has not been begun.
+    // The caller no longer waits, and the call has not begun.
     if (call.signal.aborted) return this.#reply(message, failed(callTimedOut()));
     try {
       if (envelope.incarnation !== served.incarnation) throw goneIncarnation();
@@ -180,12 +181,12 @@ export class CallHost {
   /** Never rejects. */
   async #handle({ message, route, call }: Accepted): Promise<Settled> {
     const { command, handle } = route;
-    const patienceMs = Math.max(0, call.deadline - Date.now()) + STUCK_MS;
+    const limitMs = Math.max(0, call.deadline - Date.now()) + STUCK_MS;
     const stuck = (): never => {
       throw new Error('the handler did not end by its deadline');
     };
     try {
-      return done(command, await withTimeout(handle(call), patienceMs, stuck));
+      return done(command, await withTimeout(handle(call), limitMs, stuck));
     } catch (error) {
       if (call.signal.aborted && !(error instanceof ApiError))
         return command.claims ? UNKNOWN : failed(callTimedOut());
@@ -195,8 +196,10 @@ export class CallHost {
 
   #failure({ kind }: Message, error: unknown): Settled {
     if (error instanceof ApiError) return failed(error);
-    this.#o.log.error({ kind, err: error }, 'a call failed');
-    return failed(new ApiError('internal', 'Something failed on the desktop’s host: look, then try again.'));
+    this.#o.log.error({ kind, err: error }, 'call failed');
+    return failed(
+      new ApiError('internal', 'The call failed on the desktop’s host. Look at the desktop, then try again.'),
+    );
   }
 
   #reply({ envelope, caller }: Message, settled: Settled, replayed = false): Promise<void> {
@@ -204,7 +207,7 @@ export class CallHost {
   }
 }
 
-/** @throws ApiError `bad_request` */
+/** Parses the input of a call. @throws ApiError `bad_request` */
 function parsedInput({ command }: CallRoute, json: string): unknown {
   const { data, error } = jsonText(command.input).safeParse(json);
   if (!error) return data;
@@ -212,7 +215,7 @@ function parsedInput({ command }: CallRoute, json: string): unknown {
   throw new ApiError('bad_request', 'The request is not valid: see issues.', { issues });
 }
 
-const damaged = () => new ApiError('bad_request', 'The request was damaged on its way: send it again.');
+const damaged = () => new ApiError('bad_request', 'The request was damaged in transit. Send it again.');
 const busy = () =>
   new ApiError(
     'busy',

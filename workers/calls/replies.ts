@@ -4,23 +4,23 @@ import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Redis } from 'ioredis';
 import type { Settled } from './call.ts';
 
-/** How long an answer waits to be fetched, ms. */
+/** How long a large answer is stored, ms. */
 const STORED_MS = 15_000;
 
 type Reply = Settled & { callId: string; caller: string; replayed: boolean };
 
-/** Sends the replies to calls: what is small through the caller's channel, what is large is left for it to fetch. */
+/** Sends the replies to calls: small ones through the caller's channel, large ones for the caller to fetch. */
 export class Replies {
   readonly #redis: Redis;
   readonly #log: Logger;
 
-  /** @param redis of the realtime Redis, prompt, for nothing else: an answer may be large */
+  /** @param redis the realtime Redis, a fail-fast connection for replies alone: an answer may be large */
   constructor(redis: Redis, log: Logger) {
     this.#redis = redis;
     this.#log = log;
   }
 
-  /** Never rejects: who waits for a reply that is lost reads that its outcome is unknown. */
+  /** Sends a reply. Never rejects: the caller of a lost reply receives an unknown outcome. */
   async send({ callId, caller, outcome, bytes, replayed }: Reply): Promise<void> {
     const stored = bytes.length > MAX_INLINE_BYTES;
     const head: ReplyHead = { callId, outcome, replayed, bytes: bytes.length, stored };
@@ -30,7 +30,7 @@ export class Replies {
       const message = stored ? line : Buffer.concat([line, bytes]);
       await this.#redis.spublish(callKeys.replies(caller), message);
     } catch (error) {
-      this.#log.warn({ callId, err: error }, 'a reply was not sent');
+      this.#log.warn({ callId, err: error }, 'reply not sent');
     }
   }
 }

@@ -1,4 +1,4 @@
-/** One task after the other; a bounded number waits. */
+/** Runs tasks one after the other. */
 export class Turns {
   readonly #maxWaiting: number;
   #tasks = 0;
@@ -8,12 +8,12 @@ export class Turns {
     this.#maxWaiting = maxWaiting;
   }
 
-  /** One task runs, and as many wait as may. */
+  /** True when one task runs and `maxWaiting` tasks wait. */
   get isFull(): boolean {
     return this.#tasks > this.#maxWaiting;
   }
 
-  /** Runs `task` after all that came before it. */
+  /** Runs `task` after all tasks before it. */
   async run(task: () => Promise<void>): Promise<void> {
     this.#tasks += 1;
     const turn = this.#last.then(task);

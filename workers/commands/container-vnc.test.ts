@@ -50,7 +50,7 @@ afterAll(async () => {
   await fleet?.stop();
 });
 
-/** A session as a VNC viewer has it, greeted. */
+/** Opens a session and runs the RFB handshake. */
 async function greet(): Promise<{
   session: ClientSession<'container.vnc'>;
   read: (count: number) => Promise<Buffer>;
@@ -65,7 +65,7 @@ async function greet(): Promise<{
   const send = Object.assign((...messages: Buffer[]) => writer.write(Buffer.concat(messages)), {
     end: () => {
       writer.close().catch(() => undefined);
-      // What the desktop still sends is read past.
+      // Bytes that the desktop still sends are skipped.
       (async () => {
         for (;;) await read(1);
       })().catch(() => undefined);
@@ -74,7 +74,7 @@ async function greet(): Promise<{
   expect((await read(12)).toString()).toBe('RFB 003.008\n');
   await send(Buffer.from('RFB 003.008\n'));
   expect([...(await read((await read(1)).readUInt8()))]).toContain(1);
-  // Not shared: other viewers stay all the same.
+  // Requested as not shared: other viewers stay nevertheless.
   await send(Buffer.of(1), Buffer.of(0));
   expect((await read(4)).readUInt32BE()).toBe(0);
   const init = await read(24);
@@ -82,7 +82,7 @@ async function greet(): Promise<{
   return { session, read, send, size: { width: init.readUInt16BE(0), height: init.readUInt16BE(2) } };
 }
 
-/** The pixels of one update of raw rectangles of the pixel format that the server has. */
+/** Reads one update of raw rectangles in the server's pixel format. @returns the number of pixels */
 async function readRaw(read: (count: number) => Promise<Buffer>): Promise<number> {
   expect((await read(1)).readUInt8()).toBe(0);
   const count = (await read(3)).readUInt16BE(1);
@@ -102,7 +102,7 @@ const control = async (): Promise<Control | undefined> => {
   const value = await fleet.realtime.client.get(screenKeys.control(desktop.containerId));
   return value ? parseJson(Control, value) : undefined;
 };
-/** Another viewer takes control, as the script of control does it. */
+/** Takes control for another viewer. */
 const takeControl = async (viewerId: string): Promise<Control> => {
   const { containerId, userId } = desktop;
   const caller = JSON.stringify({ type: 'viewer', viewerId, userId });
@@ -118,14 +118,14 @@ const inside = async (command: string): Promise<string> => {
   return Buffer.concat(chunks).toString('latin1');
 };
 
-test('a raw RFB client sees all of the desktop', async () => {
+test('a raw RFB client receives the complete screen', async () => {
   const { read, send, size } = await greet();
   expect(size).toEqual({ width: 800, height: 600 });
   await send(RAW, updateRequest(size, false));
   expect(await readRaw(read)).toBe(800 * 600);
 });
 
-test('the picture goes on after the connection was cut in the midst of it', async () => {
+test('the picture continues after the connection to the relay is closed in the midst of it', async () => {
   const { session, read, send, size } = await greet();
   await send(RAW);
   for (let picture = 0; picture < 6; picture++) {
@@ -136,11 +136,11 @@ test('the picture goes on after the connection was cut in the midst of it', asyn
   session.abort();
 });
 
-test('a key takes control that is free, types, and its end gives control back', async () => {
+test('a press takes free control, keys are typed, and the end of the session releases control', async () => {
   await inside('xterm -geometry 60x10+100+100 -e sh -c "cat > /tmp/typed" >/dev/null 2>&1 &');
   const { session, send } = await greet();
   const line = [...'abc\r'].map((char) => (char === '\r' ? 0xff0d : char.charCodeAt(0)));
-  await waitFor('what was typed', async () => {
+  await waitFor('the typed text', async () => {
     await send(pointerEvent(200, 160, 1));
     await waitFor('control', control);
     await send(pointerEvent(200, 160, 0));
@@ -155,7 +155,7 @@ test('a key takes control that is free, types, and its end gives control back', 
   await waitFor('control to be free', async () => (await control()) === undefined);
 });
 
-test('what is pressed is released when another takes control, and when the session ends', async () => {
+test('a pressed button is released when another viewer takes control or the session ends', async () => {
   const { session, send } = await greet();
   const held = () => fleet.realtime.client.get(screenKeys.held(desktop.containerId));
   await send(pointerEvent(300, 300, 1));
@@ -165,7 +165,7 @@ test('what is pressed is released when another takes control, and when the sessi
   await send(pointerEvent(300, 300, 0), pointerEvent(300, 300, 1));
   expect(await control()).toMatchObject({ viewerId: 'another' });
   await fleet.realtime.client.del(screenKeys.control(desktop.containerId));
-  // The session learns within two seconds that it lost control; then a press takes it again.
+  // The session notices within two seconds that it lost control; then a press takes it again.
   await waitFor('a press', async () => {
     await send(pointerEvent(300, 300, 0), pointerEvent(300, 300, 1));
     return held();
@@ -179,7 +179,7 @@ test('input without control is dropped and counted, and moves are not', async ()
   const { session, send } = await greet();
   await send(keyEvent(0x61, true), keyEvent(0x61, false));
   await send(pointerEvent(5, 5, 0), pointerEvent(6, 6, 0), pointerEvent(6, 6, 1), pointerEvent(6, 6, 0));
-  // The end of what the client sends ends the connection to the desktop, and so the session.
+  // The end of the client's bytes ends the connection to the desktop, and so the session.
   send.end();
   expect(await session.closed).toEqual({ inputsDropped: 4 });
   expect(await control()).toEqual(held);
@@ -192,8 +192,8 @@ test.each([
     Buffer.from([2, 0, 0xff, 0xff]),
     'The list of encodings is too long: 65535, at most 256.',
   ],
-])('%s ends the session by name', async (_, message, said) => {
+])('%s ends the session with a protocol error that names it', async (_, message, reason) => {
   const { session, send } = await greet();
   await send(message);
-  await expect(session.closed).rejects.toMatchObject({ code: 'protocol_error', message: said });
+  await expect(session.closed).rejects.toMatchObject({ code: 'protocol_error', message: reason });
 });

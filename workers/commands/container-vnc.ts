@@ -13,24 +13,24 @@ import { type SessionContext, SessionEndedError, type SessionHandler } from '../
 import { ByteReader, EndOfBytesError } from '../sessions/reader.ts';
 
 const CONNECT_MS = 5000;
-/** How long a desktop may take to read what was sent last, ms. */
+/** How long a desktop may take to read the last bytes, ms. */
 const FLUSH_MS = 1000;
 const VERSIONS = ['RFB 003.003\n', 'RFB 003.007\n', 'RFB 003.008\n'];
 const NO_AUTHENTICATION = 1;
 const SHARED = 1;
 
 type Result = SessionResults['container.vnc'];
-/** Input with the message that it came in. */
+/** Input with the RFB message that carried it. */
 type Sent = ScreenInput & { message?: Buffer };
 
-/** @param redis the realtime Redis, a prompt connection */
+/** Creates the handler of `container.vnc`. @param redis the realtime Redis, a fail-fast connection */
 export const createVnc =
   (screens: ScreenHost, redis: Redis): SessionHandler<unknown, Result> =>
   async (session) => {
     const { signal, writable } = session;
     const socket = await openSocket(await session.socketPath(), CONNECT_MS);
     const input = new VncInput(session, screens, redis, socket);
-    // What is pressed is released before the desktop sees the end of its client.
+    // Pressed keys and buttons are released before the desktop sees the end of its client.
     const hangUp = () => input.release().then(() => socket.end());
     signal.addEventListener('abort', hangUp, { once: true });
     const failed = Promise.withResolvers<never>();
@@ -47,13 +47,13 @@ export const createVnc =
     }
   };
 
-/** Copies what the desktop sends, as fast as the client takes it, until it ends. */
+/** Copies the desktop's bytes, as fast as the client takes them, until the desktop ends. */
 async function copyDesktop(socket: Socket, writable: WritableStream<Uint8Array>): Promise<void> {
   const writer = writable.getWriter();
   for await (const chunk of socket.iterator({ destroyOnReturn: false })) await writer.write(chunk as Buffer);
 }
 
-/** Copies what the client sends, message by message, until it ends. */
+/** Copies the client's messages, one by one, until the client ends. */
 async function copyClient({ readable }: SessionContext, socket: Socket, input: VncInput): Promise<void> {
   const { read } = new ByteReader(readable);
   try {
@@ -70,10 +70,14 @@ async function copyClient({ readable }: SessionContext, socket: Socket, input: V
   }
 }
 
-/** From the version to the client's initialisation: it never disconnects others, whatever it asks for. */
+/**
+ * Copies the client's handshake, from the version to the initialisation. It is always shared: a client never
+ * disconnects others.
+ */
 async function greet(read: (count: number) => Promise<Buffer>, socket: Socket): Promise<void> {
   const version = await read(12);
-  if (!VERSIONS.includes(version.toString('latin1'))) throw new ProtocolError('RFB 3.8 is spoken here');
+  if (!VERSIONS.includes(version.toString('latin1')))
+    throw new ProtocolError('The RFB version must be 3.3, 3.7 or 3.8');
   await send(socket, version);
   if (version.toString('latin1') !== VERSIONS[0]) {
     const security = await read(1);
@@ -84,14 +88,14 @@ async function greet(read: (count: number) => Promise<Buffer>, socket: Socket): 
   await send(socket, Buffer.of(SHARED));
 }
 
-/** Resolves when the desktop has taken it: a desktop that does not read slows its client. */
+/** Sends bytes; resolves when the desktop has taken them, so that a slow desktop slows its client. */
 function send(socket: Socket, bytes: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.write(bytes, (error) => (error ? reject(error) : resolve()));
   });
 }
 
-/** Keys, pointer, clipboard and size of one session: they pass while it holds control. */
+/** The input of one session: keys, pointer, clipboard and size. It passes while the session holds control. */
 class VncInput {
   readonly #socket: Socket;
   readonly #viewerId: string;
@@ -100,7 +104,7 @@ class VncInput {
   readonly #leave: () => void;
   readonly #keys = new Set<number>();
   #mask = 0;
-  /** Inputs without control, moves of the pointer left out. */
+  /** Inputs dropped; moves of the pointer do not count. */
   dropped = 0;
 
   constructor(session: SessionContext, screens: ScreenHost, redis: Redis, socket: Socket) {
@@ -127,12 +131,12 @@ class VncInput {
     } else if (!moved) this.dropped += 1;
   }
 
-  /** Releases what is pressed. Never rejects. */
+  /** Releases pressed keys and buttons. Never rejects. */
   release(): Promise<void> {
     return this.#gate.release();
   }
 
-  /** Releases what is pressed, and control. Never rejects. */
+  /** Releases pressed keys and buttons, then control. Never rejects. */
   async close(): Promise<void> {
     this.#leave();
     await this.release();
@@ -149,7 +153,7 @@ class VncInput {
     return input.down && !isDown;
   }
 
-  /** The gate's own releases have no message. */
+  /** Releases made by the gate carry no message. */
   #send(input: Sent): boolean {
     if (this.#socket.destroyed || !this.#socket.writable) return false;
     const { message } = input;

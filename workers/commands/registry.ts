@@ -12,7 +12,7 @@ import type { SessionHandler } from '../sessions/handler.ts';
 import { createVnc } from './container-vnc.ts';
 import { createScreenshot } from './screenshot.ts';
 
-/** What handlers work with: the containers of this host, and the models that it serves. */
+/** The dependencies of job handlers: the containers of this host, and the models that it serves. */
 export type CommandContext = { host: DesktopHost; models: Models };
 
 type Handlers = { [Kind in JobKind]: Handler<JobResults[Kind]> };
@@ -26,12 +26,12 @@ export const createHandlers = ({ host, models }: CommandContext): Handlers => ({
 
 type SessionHandlers = { [Kind in SessionKind]: SessionHandler<SessionInputs[Kind], SessionResults[Kind]> };
 
-/** The handler of every kind of session. @param redis the realtime Redis, a prompt connection */
+/** The handler of every kind of session. @param redis the realtime Redis, a fail-fast connection */
 export const createSessionHandlers = (screens: ScreenHost, redis: Redis): SessionHandlers => ({
   'container.vnc': createVnc(screens, redis),
 });
 
-/** What handlers of calls work with. */
+/** The dependencies of call handlers. */
 export type CallContext = { screens: ScreenHost };
 
 /** The handler of every kind of call. */

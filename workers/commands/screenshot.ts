@@ -1,7 +1,7 @@
 import type { CallHandlers } from '../calls/call.ts';
 import type { ScreenHost } from '../screen/host.ts';
 
-/** `container.screenshot`: what the screen shows now. */
+/** Creates the handler of `container.screenshot`, which takes a picture of the present screen. */
 export const createScreenshot =
   (screens: Pick<ScreenHost, 'screenshot'>): CallHandlers['container.screenshot'] =>
   async ({ containerId, input: { format } }) => {

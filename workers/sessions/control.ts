@@ -9,20 +9,20 @@ import { moveControl } from '@warmwind/shared/engine/scripts/control.lua';
 import { runScript } from '@warmwind/shared/runtime/node/script';
 import type { Redis } from 'ioredis';
 
-/** How often a lease is renewed, and how soon control is requested again that another held, ms. */
+/** How often a lease is renewed, and least time between two requests for control, ms. */
 const RENEW_MS = 2000;
 const REQUEST_EVERY_MS = 100;
 
 export type SessionControlOptions = {
-  /** The realtime Redis, a prompt connection. */
+  /** The realtime Redis, a fail-fast connection. */
   redis: Redis;
   containerId: string;
   userId: string;
-  /** Under which the session holds control. */
+  /** The id under which the session holds control. */
   viewerId: string;
 };
 
-/** The control of a container as one session has it: requested by a key or a button, renewed while it is used. */
+/** One session's control of a container: requested by a key or a button, renewed while it is used. */
 export class SessionControl {
   readonly #o: SessionControlOptions;
   readonly #timer: NodeJS.Timeout;
@@ -36,8 +36,8 @@ export class SessionControl {
   }
 
   /**
-   * The lease under which input is sent now, 0 without control.
-   * @param presses a key or a button is pressed, which requests control while nobody holds it
+   * Returns the lease under which input is sent now, 0 without control.
+   * @param presses a key or a button is pressed, which requests control that is free
    */
   async lease(presses: boolean): Promise<number> {
     const now = performance.now();
@@ -52,7 +52,7 @@ export class SessionControl {
     return this.#held?.lease ?? 0;
   }
 
-  /** Gives control back. Never rejects. */
+  /** Releases control. Never rejects. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
     if (this.#held) await this.#act('release');

@@ -1,23 +1,23 @@
 import type { SessionCode } from '@warmwind/shared/contract/sessions/codes';
 
-/** What a handler of sessions is given. */
+/** The context of one session, for its handler. */
 export type SessionContext<Input = unknown> = {
   userId: string;
   containerId: string;
   sessionId: string;
-  /** What the client opened it with. */
+  /** The input with which the client opened the session. */
   input: Input;
-  /** Bytes of the client, and bytes to it: either waits for the other side. */
+  /** Bytes from the client, and bytes to it. Both have backpressure. */
   readable: ReadableStream<Uint8Array>;
   writable: WritableStream<Uint8Array>;
   /** Aborted when the session ends before its handler does. */
   signal: AbortSignal;
-  /** Where the container's RFB socket is. */
+  /** Resolves with the path of the container's RFB socket. */
   socketPath: () => Promise<string>;
 };
 
 /**
- * Carries a session out; the session is complete when it returns, and all that it wrote has arrived.
+ * Carries out a session. The session is complete when its handler has returned and all bytes have arrived.
  * @returns the result of the session
  * @throws SessionEndedError to end the session with a code and a message that its client reads
  */

@@ -18,18 +18,18 @@ import type { Engine } from '../containers/engine.ts';
 import type { SessionHandler } from './handler.ts';
 import { HostSession } from './session.ts';
 
-/** Sessions of one container, and of this process. */
+/** Most open sessions of one container, and of this process. */
 const MOST = { ofContainer: 32, ofHost: 500 };
 
 export type SessionHostOptions = {
   engine: Pick<Engine, 'socketPath'>;
-  /** The realtime Redis, by connections of its own: a prompt one, and a patient one for subscriptions alone. */
+  /** The realtime Redis, on own connections: a fail-fast one, and a queueing one for subscriptions alone. */
   redis: Redis;
   subscriber: Redis;
   handlers: Record<SessionKind, SessionHandler<never>>;
-  /** A session of the container lives: it is in use. */
+  /** Called while a session of the container is open: the container is in use. */
   onUse: (containerId: string) => void;
-  /** For tests: other kinds of sessions, and less patience, ms. */
+  /** For tests: other kinds of sessions, and another grace, ms. */
   findCommand?: (kind: string) => SessionCommand<SessionKind> | undefined;
   graceMs?: number;
   log: Logger;
@@ -58,12 +58,12 @@ export class SessionHost {
     return this.#sessions.values().reduce((sum, { isClosed }) => sum + (isClosed ? 0 : 1), 0);
   }
 
-  /** Memory for what waits in all sessions, bytes. */
+  /** Memory of the buffers of all sessions, bytes. */
   get capacity(): number {
     return this.#sessions.values().reduce((sum, { capacity }) => sum + capacity, 0);
   }
 
-  /** A container of this user runs here. Said again and again. */
+  /** Notes that a container of this user runs here. Called periodically. */
   runs({ userId, containerId }: ContainerRef, engineId: string, incarnation: number): void {
     const known = this.#here.get(containerId);
     if (this.#stopped || (known?.engineId === engineId && known.incarnation === incarnation)) return;
@@ -72,13 +72,13 @@ export class SessionHost {
     this.#o.subscriber.ssubscribe(sessionKeys.up(containerId)).catch(() => undefined);
   }
 
-  /** A container runs here no more. */
+  /** Ends the sessions of a container that ended. */
   ended(containerId: string): void {
     this.#forget(containerId);
     this.#endAll('container_ended', CONTAINER_ENDED, containerId);
   }
 
-  /** Another process may act for this host. */
+  /** Ends all sessions: another process may hold this host's lease now. */
   forgetAll(): void {
     for (const containerId of [...this.#here.keys()]) this.#forget(containerId);
     this.#endAll('worker_stopping', "The container's worker stopped: open the session again.");
@@ -131,26 +131,29 @@ export class SessionHost {
     } catch (error) {
       if (error instanceof ApiError) this.#refuse(link, error.code, error.message);
       else {
-        this.#o.log.error({ kind: request.kind, err: error }, 'a session was not opened');
-        this.#refuse(link, 'internal', 'Something failed here: try again.');
+        this.#o.log.error({ kind: request.kind, err: error }, 'session not opened');
+        this.#refuse(link, 'internal', 'The session could not be opened. Try again.');
       }
     }
   }
 
-  /** @throws ApiError why it is refused; nothing has happened then */
+  /** @throws ApiError when the session is refused: nothing has happened */
   #create(link: string, { envelope, kind, input }: Open): HostSession {
     const { engine, handlers, graceMs = SESSION_GRACE_MS, findCommand = findSessionCommand, log } = this.#o;
     const { userId, containerId, incarnation, deadline, inputHash } = envelope;
     const command = findCommand(kind);
     const here = this.#here.get(containerId);
     if (here?.userId !== userId || deadline < Date.now()) {
-      throw new ApiError('unavailable', 'The container does not run here now: try again.');
+      throw new ApiError('unavailable', 'The container does not run on this host now. Try again.');
     }
     if (here.incarnation !== incarnation) {
-      throw new ApiError('gone_incarnation', 'The container is another one by now: look at it again.');
+      throw new ApiError(
+        'gone_incarnation',
+        'The container was replaced by a new incarnation. Read it again.',
+      );
     }
     if (!command || hashInput(input) !== inputHash) {
-      throw new ApiError('bad_request', 'This host knows no such session: check its kind.');
+      throw new ApiError('bad_request', 'The host does not support this session. Check its kind.');
     }
     const parsed = command.input.safeParse(JSON.parse(input));
     if (!parsed.success) throw new ApiError('bad_request', 'Correct the input of the session.');
@@ -172,7 +175,7 @@ export class SessionHost {
     const open = [...this.#sessions.values()].filter(({ isClosed }) => !isClosed);
     const used = open.filter((session) => session.containerId === containerId).length;
     if (used < MOST.ofContainer && open.length < MOST.ofHost) return;
-    throw new ApiError('quota_exceeded', `The container has ${used} sessions open: end some first.`, {
+    throw new ApiError('quota_exceeded', `The container has ${used} open sessions. End some first.`, {
       used,
     });
   }
@@ -191,5 +194,5 @@ const CONTAINER_ENDED = 'The container ended: start another one.';
 const GONE: FromSessionHost = {
   t: 'closed',
   code: 'lost',
-  message: 'The host does not know the session any more: open another one.',
+  message: 'The session no longer exists on its host. Open another one.',
 };

@@ -3,7 +3,7 @@ export class EndOfBytesError extends Error {
   override name = 'EndOfBytesError';
 }
 
-/** Reads a stream in pieces of the lengths that its user asks for. */
+/** Reads a stream in pieces of requested lengths. */
 export class ByteReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   #rest: Buffer = Buffer.alloc(0);
@@ -12,7 +12,7 @@ export class ByteReader {
     this.#reader = readable.getReader();
   }
 
-  /** @throws EndOfBytesError when the stream ends before so many bytes */
+  /** Reads exactly `count` bytes. @throws EndOfBytesError when the stream ends before */
   readonly read = async (count: number): Promise<Buffer> => {
     const parts = [this.#rest];
     let length = this.#rest.length;

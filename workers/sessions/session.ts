@@ -16,7 +16,7 @@ import {
 import { SessionPair } from '@warmwind/shared/runtime/session/pair';
 import { SessionEndedError, type SessionHandler } from './handler.ts';
 
-/** How long the end of a session is known, so that a client that was away learns of it, ms. */
+/** How long the end of a session is kept, so that a client that reconnects receives it, ms. */
 const KNOWN_MS = SESSION_GRACE_MS;
 
 export type SessionOptions = {
@@ -25,11 +25,11 @@ export type SessionOptions = {
   handler: SessionHandler<never>;
   /** Its input, checked. */
   input: unknown;
-  /** Where the container's RFB socket is. */
+  /** Resolves with the path of the container's RFB socket. */
   socketPath: () => Promise<string>;
-  /** Sends to an attachment; resolves with how many relay nodes listen. */
+  /** Sends to an attachment; resolves with the number of relay nodes that receive it. */
   publish: (link: string, head: FromSessionHost, bytes?: Uint8Array) => Promise<number>;
-  /** How long it waits for its client to attach again, ms. */
+  /** How long the session waits for its client to attach again, ms. */
   graceMs: number;
   log: Logger;
 };
@@ -41,12 +41,12 @@ export class HostSession {
   readonly #abort = new AbortController();
   readonly #expiresAt: number;
   #link: string;
-  /** When the attachment was last heard of, and since when there has been none. By the clock of `performance.now()`. */
-  #heardAt = performance.now();
+  /** When the attachment last sent a message, and since when there is none, by `performance.now()`. */
+  #receivedAt = performance.now();
   #detachedAt: number | undefined;
   #movedAt = performance.now();
   #sending = false;
-  /** Its handler has ended well: the session ends when all has arrived. */
+  /** The handler has returned: the session ends when all bytes have arrived. */
   #result: { value: unknown } | undefined;
   #closed: Extract<FromSessionHost, { t: 'closed' }> | undefined;
   #closedAt = 0;
@@ -85,7 +85,7 @@ export class HostSession {
     return this.#o.envelope.containerId;
   }
 
-  /** Has it ended? It is known for some time after that. */
+  /** True when the session has ended; its end is kept for some time. */
   get isClosed(): boolean {
     return this.#closed !== undefined;
   }
@@ -94,16 +94,16 @@ export class HostSession {
     return this.#closed !== undefined && performance.now() - this.#closedAt > KNOWN_MS;
   }
 
-  /** Memory for what waits, bytes. */
+  /** Memory of its buffers, bytes. */
   get capacity(): number {
     return this.#pair.capacity;
   }
 
-  /** Its client attaches again, from the byte that it lacks. */
+  /** Attaches the client again. @param received the bytes that the client has */
   attach(link: string, received: number): void {
     if (this.#link !== link && this.#detachedAt === undefined) this.#publish({ t: 'replaced' });
     this.#link = link;
-    this.#heard();
+    this.#noteReceived();
     this.#publishAttached();
     if (this.#closed) this.#publish(this.#closed);
     else {
@@ -112,7 +112,7 @@ export class HostSession {
     }
   }
 
-  /** What its client sends over an attachment. One that was replaced is not listened to. */
+  /** Takes a message of the client. A replaced attachment is ignored. */
   receive(link: string, head: Exclude<ToSessionHost, { t: 'open' | 'attach' }>, bytes: Uint8Array): void {
     if (link !== this.#link) return;
     if (head.t === 'detach') this.#detachedAt ??= performance.now();
@@ -122,7 +122,7 @@ export class HostSession {
   }
 
   #take(head: FrameHead, bytes: Uint8Array): void {
-    this.#heard();
+    this.#noteReceived();
     if (head.t === 'data') this.#movedAt = performance.now();
     this.#guard(() => this.#pair.receive(frameOf(head, bytes)));
     const { maxInputBytes = Number.POSITIVE_INFINITY } = this.#o.command;
@@ -132,19 +132,19 @@ export class HostSession {
     this.#settle();
   }
 
-  /** Ends it before it is complete. What ended already stays as it ended. */
+  /** Ends the session before it is complete. Has no effect on a session that has ended. */
   end(code: SessionCode, message: string): void {
     if (this.#closed) return;
     this.#pair.fail(new SessionEndedError(code, message));
     this.#close({ t: 'closed', code, message });
   }
 
-  /** Looks at its clocks: called once a second. */
+  /** Checks the time limits; called once a second. */
   tick(): void {
     const now = performance.now();
     const { idleMs = Number.POSITIVE_INFINITY } = this.#o.command;
     if (this.#closed) return;
-    if (now - this.#heardAt > SESSION_SILENT_MS) this.#detachedAt ??= this.#heardAt;
+    if (now - this.#receivedAt > SESSION_SILENT_MS) this.#detachedAt ??= this.#receivedAt;
     if (Date.now() > this.#expiresAt) {
       this.end('deadline_exceeded', 'The session reached its deadline: open another one.');
     } else if (now - this.#movedAt > idleMs) {
@@ -154,8 +154,8 @@ export class HostSession {
     } else this.#pair.tick();
   }
 
-  #heard(): void {
-    this.#heardAt = performance.now();
+  #noteReceived(): void {
+    this.#receivedAt = performance.now();
     if (this.#detachedAt === undefined) return;
     this.#detachedAt = undefined;
     this.#pair.resume();
@@ -170,11 +170,11 @@ export class HostSession {
     }
   }
 
-  /** Sends what is due, one frame after the other; nothing while nobody listens. Never rejects. */
+  /** Sends the frames that are due, one after the other, while the client is attached. Never rejects. */
   async #send(): Promise<void> {
     if (this.#sending) return;
     this.#sending = true;
-    // A chance for what is written in the same turn to go into one chunk.
+    // Writes of the same turn go into one chunk.
     await Promise.resolve();
     while (this.#detachedAt === undefined && !this.#closed) {
       const frame = this.#pair.next();

@@ -9,7 +9,7 @@ const common = {
   limits: ['user'],
 } as const;
 const input = z.strictObject({ n: z.number().int().max(1_000_000) });
-const json = { description: 'What was made of it.', json: z.object({ n: z.number() }), example: { n: 1 } };
+const json = { description: 'The result.', json: z.object({ n: z.number() }), example: { n: 1 } };
 
 /** A call with effects. */
 export const poke = defineCall({

@@ -6,7 +6,7 @@ import { Claims } from '../claims.ts';
 import { CallHost } from '../host.ts';
 import { Replies } from '../replies.ts';
 
-/** What takes calls in a worker, on its own connections. */
+/** Creates the part of a worker that takes calls, on its own connections. */
 export function createTestHost(
   url: string,
   routes: CallRoute[],
