@@ -28,7 +28,7 @@ export type HostOptions = {
   log: Logger;
 };
 
-/** Takes the calls for the containers of this host. */
+/** Creates the part of a host that takes calls for its containers. */
 function createCallHost({ stores, log }: HostOptions, boot: string, screens: ScreenHost): CallHost {
   return new CallHost({
     routes: createCallRoutes({ screens }),
@@ -40,7 +40,7 @@ function createCallHost({ stores, log }: HostOptions, boot: string, screens: Scr
   });
 }
 
-/** This process's host: its engine, the room on it, its screens, calls and sessions. */
+/** Creates this process's host: its engine, its capacity, its screens, calls and sessions. */
 export function createHost(options: HostOptions): DesktopHost {
   const { config, stores, registry, metrics, log } = options;
   const { failFastRedis, records, reservations, ledger, queue } = stores;
@@ -109,11 +109,11 @@ export type HostLeaseOptions = {
   config: Config;
   stores: Stores;
   host: DesktopHost;
-  /** Those that work on the host's containers: they take jobs only while the lease is held. */
+  /** The workers of the host's queues: they take jobs only while the lease is held. */
   workers: JobWorker[];
 };
 
-/** The lease of a host's name: its holder alone acts for the host. */
+/** Creates the lease of a host's name. Its holder alone acts for the host. */
 export function createHostLease({ config, stores, host, workers }: HostLeaseOptions): Lease {
   const { metrics, log, presence, screens, calls, sessions } = host;
   return new Lease({

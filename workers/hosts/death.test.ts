@@ -63,12 +63,12 @@ test.each([7, 42])(
   90_000,
 );
 
-test('SIGTERM in the middle of a start: a peer takes it over, no attempt is spent, nothing is left behind', async () => {
+test('SIGTERM in the middle of a start: a peer takes it over, and no attempt is spent', async () => {
   // An image that never greets holds the start in the middle.
   const idle = await fleet.docker.createContainer({ Image: fleet.image });
   const image = `warmwind/silent:${fleet.fleet}`;
   const [repo, tag] = image.split(':');
-  // Without the label it would pass for the desktop's own image.
+  // With the label of the desktop's image it would be taken for that image.
   const changes = 'ENTRYPOINT ["sleep", "600"]\nLABEL warmwind.source=none';
   await idle.commit({ repo, tag, changes });
   await idle.remove();
@@ -96,7 +96,7 @@ test('SIGTERM in the middle of a start: a peer takes it over, no attempt is spen
   expect(await fleet.containers()).toEqual([]);
 });
 
-test('a host that is lost: its desktops are lost once, its commands end, and it clears up when it is back', async () => {
+test('a lost host: its desktop is lost once, its commands end, and it removes the remains when back', async () => {
   const first = fleet.process('a', { LOST_AFTER_MS: '4000' });
   const start = await fleet.startDesktop();
   await reached(fleet, start, 'completed');
@@ -114,14 +114,14 @@ test('a host that is lost: its desktops are lost once, its commands end, and it 
   await waitFor('the volume to be removed', async () => (await fleet.volumes()).length === 0);
 }, 60_000);
 
-test('a job of a kind that no worker knows waits, no attempt spent, and fails when its host is lost', async () => {
+test('a job of an unknown kind is requeued without an attempt, and fails when its host is lost', async () => {
   const first = fleet.process('a', { LOST_AFTER_MS: '4000' });
   const start = await fleet.startDesktop();
   await reached(fleet, start, 'completed');
   const job = await fleet.submitUnknown(start);
   expect(job.queue).toBe('containers-a.work');
   const entry = () => fleet.queue(job.queue).getJob(queueJobId(job.jobId, 1));
-  await waitFor('it to be handed back', async () => (await entry())?.isDelayed());
+  await waitFor('it to be requeued', async () => (await entry())?.isDelayed());
   expect((await entry())?.attemptsMade).toBe(0);
   expect(await fleet.job(job)).toMatchObject({ state: 'queued', attemptsMade: 0 });
   await waitForEvents(fleet, job, `job:${job.jobId}`, 'job.queued');
@@ -138,7 +138,7 @@ test('a job of a kind that no worker knows waits, no attempt spent, and fails wh
   await waitFor('it to leave its queue', async () => (await entry()) === undefined);
 }, 60_000);
 
-test('a worker that is back within the time has lost nothing', async () => {
+test('a worker that is back in time keeps its desktop and carries out its waiting command', async () => {
   const first = fleet.process('a');
   const start = await fleet.startDesktop();
   await reached(fleet, start, 'completed');
@@ -150,7 +150,7 @@ test('a worker that is back within the time has lost nothing', async () => {
   expect(await fleet.container(start)).toMatchObject({ state: 'stopped' });
 });
 
-test('one process at a time speaks for a host; the next one waits until it is gone', async () => {
+test('one process at a time holds the lease of a host; the next one waits until it stops', async () => {
   const first = await fleet.worker('a');
   const leaseOf = (worker: Worker) =>
     worker.probes.ready.lease?.().then(
@@ -167,7 +167,7 @@ test('one process at a time speaks for a host; the next one waits until it is go
   await reached(fleet, await fleet.stopDesktop(start), 'completed');
 });
 
-test('a worker goes on after the queue Redis was away', async () => {
+test('a worker continues after a restart of the queue Redis', async () => {
   await fleet.worker('a');
   await reached(fleet, await fleet.startDesktop(), 'completed');
   await fleet.queueRedis.kill();
@@ -177,7 +177,7 @@ test('a worker goes on after the queue Redis was away', async () => {
   await reached(fleet, await fleet.stopDesktop(start), 'completed');
 }, 60_000);
 
-test('an engine that is away costs attempts, then the desktop fails, once', async () => {
+test('an unavailable engine costs attempts, then the desktop fails, once', async () => {
   await fleet.worker('a', { DOCKER_SOCKET: '/nowhere/docker.sock' });
   const start = await fleet.startDesktop();
   expect(await reached(fleet, start, 'delayed')).toMatchObject({ attemptsMade: 1 });

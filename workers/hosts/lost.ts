@@ -15,7 +15,7 @@ import { failure } from '../runtime/failures.ts';
 import type { Skip } from '../skip.ts';
 import type { Presence } from './presence.ts';
 
-/** How many waiting commands of a lost host are ended in one go. */
+/** Most waiting commands of a lost host that one check ends. */
 const MAX_COMMANDS = 1000;
 
 export type LostHostsOptions = {
@@ -26,12 +26,12 @@ export type LostHostsOptions = {
   presence: Presence;
   queue: (name: string) => Queue;
   lostAfterMs: number;
-  /** Takes a desktop or command that can't be read: it stays as it is, and the others are seen to. */
+  /** Reports a desktop or command that cannot be read: it stays as it is, and the others are processed. */
   skip: Skip;
   log: Logger;
 };
 
-/** Gives up the hosts that have been silent for `lostAfterMs`: their desktops are lost, their commands end. */
+/** Gives up hosts silent for `lostAfterMs`: their desktops become `lost`, and their commands end. */
 export class LostHosts {
   readonly #o: LostHostsOptions;
 
@@ -39,7 +39,7 @@ export class LostHosts {
     this.#o = options;
   }
 
-  /** One look at every host. */
+  /** Checks every host once. */
   async check(): Promise<void> {
     const { redis, presence, lostAfterMs, log } = this.#o;
     if (!(await presence.remembered())) return;
@@ -49,7 +49,7 @@ export class LostHosts {
       log.warn({ lostHost: host }, 'host lost');
       const left = await this.#desktops(host);
       await this.#commands(host);
-      // The queue is watched, and this is done again, until nothing of the host is left.
+      // The host is kept, and checked again, until nothing of it is left.
       if (left === 0 && !(await redis.exists(keys.hostLease(host)))) {
         await this.#o.reservations.forgetHost(host);
         await redis.multi().zrem(keys.hosts(), host).hdel(keys.hostMemory(), host).exec();
@@ -57,7 +57,10 @@ export class LostHosts {
     }
   }
 
-  /** → how many of its desktops still wait for a peer to take their start over. */
+  /**
+   * Ends the desktops of a host.
+   * @returns how many are left: unreadable, or waiting for a peer to start them
+   */
   async #desktops(host: string): Promise<number> {
     const { records, skip } = this.#o;
     let left = 0;
@@ -90,7 +93,7 @@ export class LostHosts {
     }
   }
 
-  /** A command moves to the host that has its container by now, or ends as its kind says; one of an unknown kind fails. */
+  /** Moves a command to its container's present host, or ends it as its kind defines; unknown kinds fail. */
   async #command(own: Queue, host: string, data: JobData): Promise<void> {
     const { records } = this.#o;
     const record = await records.desktops.get(data);

@@ -12,10 +12,10 @@ beforeEach(async () => {
 }, ENGINE_WITHIN_MS);
 afterEach(() => fleet?.stop());
 
-/** As users of a deployment with a host `a` may be called. */
+/** Names of users that are also names of a host, queues or keys. */
 const NAMESAKES = ['host:a', 'containers', 'containers-a', 'hosts', 'ledger'];
 
-test('users who are called as a host, a queue or the fleet is start and stop desktops as all others do', async () => {
+test('users named like a host, a queue or a key start and stop desktops as other users do', async () => {
   const worker = await fleet.worker('a');
   const desktops = [];
   for (const user of [...NAMESAKES, 'ada']) desktops.push(await fleet.startDesktop({}, user));
@@ -25,7 +25,7 @@ test('users who are called as a host, a queue or the fleet is start and stop des
   expect(await fleet.containers()).toEqual([]);
 }, 60_000);
 
-test('a store that an earlier release left with the wrong types is put right, and serves everybody', async () => {
+test('a store with keys of wrong types from an earlier release is migrated, and serves all users', async () => {
   const { client } = fleet.queueRedis;
   await client.zadd('ww:{host:a}:containers', Date.now(), 'c1');
   await client.zadd('ww:{host:a}:jobs', Date.now(), 'j1');
@@ -39,7 +39,7 @@ test('a store that an earlier release left with the wrong types is put right, an
   expect(await client.zrange(keys.containers('host:a'), '0', '-1')).toEqual(['c1', theirs.containerId]);
 }, 60_000);
 
-test("records that can't be read stop neither sweep, drain, reconciler nor cancellations of the others", async () => {
+test('unreadable records are counted, and stop neither sweep, drain, reconcile nor cancellations', async () => {
   const { client } = fleet.queueRedis;
   const worker = await fleet.worker('a');
   const bad = await fleet.startDesktop({}, 'bad');
@@ -68,7 +68,7 @@ test("records that can't be read stop neither sweep, drain, reconciler nor cance
 
   const waits = await fleet.startDesktop({ image: 'none' }, 'ada');
   await fleet.cancel(waits, { unheard: true });
-  await waitFor('its cancellation to be seen through', async () => {
+  await waitFor('its cancellation to be completed', async () => {
     const markers = await client.zrange(keys.cancellations(), '0', '-1');
     return !markers.includes(`ada/${waits.jobId}`);
   });

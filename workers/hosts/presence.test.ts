@@ -33,14 +33,14 @@ afterAll(async () => {
   await redis.stop();
 });
 
-const believed = async () => {
+const trusted = async () => {
   await presence.renewed();
-  await waitFor('Redis to be believed', () => presence.remembered());
+  await waitFor('Redis to be trusted', () => presence.remembered());
 };
 const mayLive = () => presence.mayLive('a', 'boot');
 
-test('a host lives while it holds its lease, and is dead when nobody or another process does', async () => {
-  await believed();
+test('a process may live only while it holds its host’s lease', async () => {
+  await trusted();
   await redis.client.set(keys.hostLease('a'), 'boot');
   expect(await mayLive()).toBe(true);
   await redis.client.set(keys.hostLease('a'), 'later');
@@ -51,35 +51,35 @@ test('a host lives while it holds its lease, and is dead when nobody or another 
   expect(await mayLive()).toBe(false);
 });
 
-test('a missing lease says nothing for a while after this process came up', async () => {
+test('a missing lease proves nothing for a while after this process started', async () => {
   expect(await mayLive()).toBe(true);
   await presence.renewed();
   expect(await mayLive()).toBe(true);
-  await waitFor('it to say something', async () => !(await mayLive()));
+  await waitFor('it to prove a death', async () => !(await mayLive()));
 });
 
 test.each([
   ['was wiped', () => redis.client.flushall()],
   ['has lost its last seconds', () => redis.client.zadd(keys.hosts(), Date.now() - 5000, 'b')],
-])('a Redis that %s is not believed until who lives has had time to renew', async (_, forget) => {
-  await believed();
+])('a Redis that %s is not trusted until living hosts have had time to renew', async (_, forget) => {
+  await trusted();
   expect(await mayLive()).toBe(false);
   await forget();
   expect(await mayLive()).toBe(true);
   await presence.renewed();
   expect(await mayLive()).toBe(true);
-  await waitFor('it to be believed again', async () => !(await mayLive()));
+  await waitFor('it to be trusted again', async () => !(await mayLive()));
 });
 
-test('a loss that is seen first at a renewal counts too', async () => {
-  await believed();
+test('a loss of data that is first noticed at a renewal counts too', async () => {
+  await trusted();
   await redis.client.flushall();
   await presence.renewed();
   expect(await mayLive()).toBe(true);
 });
 
-test('a Redis that does not answer says nothing', async () => {
-  await believed();
+test('a Redis that does not answer proves nothing', async () => {
+  await trusted();
   await redis.kill();
   expect(await mayLive()).toBe(true);
   expect(await presence.remembered()).toBe(false);

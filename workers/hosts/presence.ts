@@ -3,36 +3,36 @@ import { keys } from '@warmwind/shared/engine/keys';
 import type { Redis } from 'ioredis';
 
 export type PresenceOptions = {
-  /** A prompt connection to the queue Redis: one, so that what is asked later sees what was written before. */
+  /** A fail-fast connection to the queue Redis: a single one, so that reads see earlier writes. */
   redis: Redis;
   /** This host. */
   host: string;
-  /** What it gives to desktops, MB of memory. */
+  /** Memory of this host for desktops, MB. */
   memoryMb: number;
-  /** All that it gives, once that is known. */
+  /** Resources of this host for desktops, once they are known. */
   resources: () => HostResources | undefined;
   leaseMs: number;
 };
 
 /**
- * Which hosts live. A missing lease says that its host is dead only if Redis has not forgotten it: this host's own last
- * renewal tells. A Redis that was wiped, or that took over from another without its last seconds, does not have it; it is
- * not believed until every host that lives has had the time to renew.
+ * Detects which hosts live. A missing lease proves that its host is dead only if Redis has lost no data. This
+ * host's own last renewal is the evidence: a Redis that was wiped, or that took over from another without its
+ * last seconds, does not have it. Such a Redis is not trusted until every living host has had time to renew.
  */
 export class Presence {
   readonly #o: PresenceOptions;
-  /** What this host wrote last, and from when on missing leases count. */
+  /** The last renewal of this host, and the time from which missing leases count. */
   #written: number | undefined;
-  #believedFrom = Number.POSITIVE_INFINITY;
+  #trustedFrom = Number.POSITIVE_INFINITY;
 
   constructor(options: PresenceOptions) {
     this.#o = options;
   }
 
-  /** To be called with every renewal of this host's lease. */
+  /** Records a renewal of this host's lease. To be called with every renewal. */
   async renewed(): Promise<void> {
     const { redis, host, memoryMb, resources } = this.#o;
-    const gives = resources();
+    const available = resources();
     const now = Date.now();
     const before = this.#written;
     this.#written = now;
@@ -41,12 +41,12 @@ export class Presence {
       .zscore(keys.hosts(), host)
       .zadd(keys.hosts(), now, host)
       .hset(keys.hostMemory(), host, memoryMb);
-    if (gives) trip.hset(keys.hostResources(), host, JSON.stringify(gives));
+    if (available) trip.hset(keys.hostResources(), host, JSON.stringify(available));
     const replies = await trip.exec();
     this.#evaluate(before, replies?.[0]?.[1]);
   }
 
-  /** Does Redis know what this host said, and has it for long enough? */
+  /** Returns true when Redis holds this host's last renewal, and has lost no data for long enough. */
   async remembered(): Promise<boolean> {
     const { redis, host } = this.#o;
     const written = this.#written;
@@ -55,10 +55,10 @@ export class Presence {
     } catch {
       return false;
     }
-    return performance.now() >= this.#believedFrom;
+    return performance.now() >= this.#trustedFrom;
   }
 
-  /** May a process still work on its host's desktops? When in doubt it may. */
+  /** Returns true when a process may still work on its host's desktops, also when in doubt. */
   async mayLive(host: string, boot: string): Promise<boolean> {
     const holder = await this.#o.redis.get(keys.hostLease(host)).catch(() => boot);
     return holder === null ? !(await this.remembered()) : holder === boot;
@@ -66,6 +66,6 @@ export class Presence {
 
   #evaluate(written: number | undefined, found: unknown): void {
     const same = written !== undefined && Number(found) === written;
-    if (!same) this.#believedFrom = performance.now() + this.#o.leaseMs;
+    if (!same) this.#trustedFrom = performance.now() + this.#o.leaseMs;
   }
 }
