@@ -65,15 +65,18 @@ test.each([
   ['has its container', 30, false],
   ['is placed and misses the message', 10, true],
   ['has its container and misses the message', 30, true],
-])('a cancelled start that %s leaves no container or volume', async (_, percent, unheard) => {
-  const start = await fleet.startDesktop();
-  await waitFor('the phase', async () => ((await fleet.job(start))?.progress ?? 0) >= percent);
-  // Late in the start its job may have completed already: that end remains.
-  const { verdict } = await fleet.cancel(start, { unheard });
-  if (verdict === 'cancelled') return checkNothingIsLeft(start);
-  expect(verdict).toBe('ended');
-  await reached(fleet, start, 'completed');
-});
+])(
+  'a start that is cancelled once it %s leaves no container or volume, unless it completed first',
+  async (_, percent, unheard) => {
+    const start = await fleet.startDesktop();
+    await waitFor('the phase', async () => ((await fleet.job(start))?.progress ?? 0) >= percent);
+    // Late in the start its job may have completed already: that end remains.
+    const { verdict } = await fleet.cancel(start, { unheard });
+    if (verdict === 'cancelled') return checkNothingIsLeft(start);
+    expect(verdict).toBe('ended');
+    await reached(fleet, start, 'completed');
+  },
+);
 
 test('a start is cancelled between the start of its desktop and the end of its job, and leaves nothing', async () => {
   const start = await fleet.startDesktop();
