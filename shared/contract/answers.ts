@@ -29,7 +29,7 @@ export const pageOf = <T extends z.ZodType>(item: T) =>
     incomplete: z
       .literal(true)
       .optional()
-      .describe('Only what is recent is listed: the history can not be read now. Ask again later.'),
+      .describe('Only recent items are listed: the history is unavailable. Ask again later.'),
   });
 export type PageOf<T> = { items: T[]; nextCursor: string | null; incomplete?: true | undefined };
 
@@ -60,7 +60,7 @@ export const WebhookSecret = z
     secret: z
       .string()
       .regex(/^whsec_/)
-      .describe('Signs your webhooks, as Standard Webhooks has it.'),
+      .describe('Signs your webhooks, as Standard Webhooks specifies.'),
   })
   .meta({ id: 'WebhookSecret' });
 export type WebhookSecret = z.infer<typeof WebhookSecret>;

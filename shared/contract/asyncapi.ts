@@ -7,7 +7,7 @@ import { CLIENT_EVENTS, RELAY_EVENTS } from './socket.ts';
 const Refused = z.object({
   ok: z.literal(false),
   code: z.enum(Object.keys(ERROR_STATUS) as ErrorCode[]),
-  message: z.string().describe('What to do next.'),
+  message: z.string().describe('The next step.'),
 });
 const accepted = (answer: z.ZodObject) => answer.extend({ ok: z.literal(true) });
 
@@ -19,14 +19,14 @@ const named = (name: string): string => pascal(name.replaceAll(':', '.'));
 /** One event of a socket: the name under which Socket.IO emits it, and the schema of its arguments. */
 type Message = { name: string; summary?: string; payload: object };
 
-/** Rooms by the kind of their name, and which events each has; the output of a job stays in its own room. */
+/** The kinds of rooms and the events of each; the output of a job stays in its own room. */
 const ROOMS = {
   job: { id: 'jobId', has: (type: string) => type.startsWith('job.') },
   container: { id: 'containerId', has: (type: string) => type.startsWith('container.') },
   user: { id: 'userId', has: (type: string) => type !== 'job.output' },
 } as const;
 
-/** What a group of events adds to the document. */
+/** The parts of the document that describe a group of events. */
 type Part = {
   schemas: Record<string, z.ZodType>;
   messages: Record<string, Message>;
@@ -37,7 +37,7 @@ const SOCKET = ref('channels', 'socket');
 const inSocket = (name: string) => ref('channels', 'socket', 'messages', name);
 const empty = (): Part => ({ schemas: {}, messages: {}, operations: {} });
 
-/** What clients send, with the acknowledgements. */
+/** The events that clients send, with their acknowledgements. */
 function clientEvents(): Part {
   const part = empty();
   const { schemas, messages, operations } = part;
@@ -66,7 +66,7 @@ function clientEvents(): Part {
   return part;
 }
 
-/** What the relay sends beside the events of rooms. */
+/** The events that the relay sends in addition to those of rooms. */
 function relayEvents(): Part {
   const part = empty();
   for (const [event, { summary, args }] of Object.entries(RELAY_EVENTS)) {
@@ -130,6 +130,6 @@ export function asyncApiDocument(): object {
   };
 }
 
-const DESCRIPTION = `A Socket.IO server, by the WebSocket transport alone. Connect with \`auth: {token}\`, a ticket of \`POST /realtime/token\`, whose answer names the address.
+const DESCRIPTION = `A Socket.IO server, over the WebSocket transport only. Connect with \`auth: {token}\`, a ticket of \`POST /realtime/token\`, whose answer names the address.
 
-A message's \`name\` is the event's name. A client's event has one argument, its payload, and is acknowledged by \`{ok: true, …}\` or \`{ok: false, code, message}\`. The payload of a notice of the relay is the list of its arguments. An event of a room comes under its type with one argument. Later versions add events, and fields of events: leave out what is unknown.`;
+A message's \`name\` is the event's name. A client's event has one argument, its payload, and is acknowledged by \`{ok: true, …}\` or \`{ok: false, code, message}\`. The payload of a notice of the relay is the list of its arguments. An event of a room is emitted under its type with one argument. Later versions add events, and fields of events: ignore unknown ones.`;

@@ -2,27 +2,27 @@ import type { CallCommand } from './command.ts';
 import { type Container, notRunning } from './containers.ts';
 import { ApiError } from './errors.ts';
 
-/** A request for another incarnation of a container than there is. */
+/** The error of a request for an incarnation that is no longer the present one. */
 export const goneIncarnation = (): ApiError =>
   new ApiError(
     'gone_incarnation',
     'The desktop is not the one that this request was made for: read it again, and send its incarnation.',
   );
 
-/** A call that was begun, or may have been, and whose answer is lost. */
+/** The error of a call that was begun, or may have been, and whose answer is lost. */
 export const outcomeUnknown = (): ApiError =>
   new ApiError(
     'outcome_unknown',
     'It is unknown whether this was carried out: look at the desktop, or send it again with the same Idempotency-Key.',
   );
 
-/** A call that its container's host did not answer, and that had no effect. */
+/** The error of a call without effect that its container's host did not answer. */
 export const callTimedOut = (): ApiError =>
   new ApiError('upstream_timeout', "The desktop's host did not answer in time: ask again.");
 
 /**
- * Refuses a call that its container can't take.
- * @param incarnation that the request is for; any if left out
+ * Checks that a container can take a call.
+ * @param incarnation the one that the request is for; any if left out
  * @throws ApiError `gone_incarnation` or `conflict`
  */
 export function checkCall(

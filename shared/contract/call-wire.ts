@@ -4,7 +4,10 @@ import { RequestEnvelope } from './envelope.ts';
 import { isErrorCode } from './errors.ts';
 import { isId } from './ids.ts';
 
-/** How a call travels between who sends it (a relay node, a worker that reads a screen) and its container's host. */
+/**
+ * The messages between the sender of a call (a relay node, or a worker that reads a screen) and its
+ * container's host.
+ */
 
 /** Of the relay: any call, by its kind, with a ticket. */
 export const callPath = (containerId: string, kind: string): string =>
@@ -20,19 +23,19 @@ export const MAX_REPLY_HEAD_BYTES = 16 * 1024;
 const Id = z.string().refine(isId);
 const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** What a container's host receives. */
+/** A message to the host of a container. */
 export const ToCallHost = z.discriminatedUnion('t', [
   z.strictObject({
     t: z.literal('call'),
     envelope: RequestEnvelope,
     kind: z.string().max(64),
-    /** Who sent it, and waits for the reply. */
+    /** The process that sent it and waits for the reply. */
     caller: Id,
     /** Of its `Idempotency-Key`: SHA-256. */
     keyHash: Sha256.optional(),
     input: z.string().max(MAX_CALL_INPUT),
   }),
-  /** Nobody waits for the answer any more. */
+  /** The caller no longer waits for the answer. */
   z.strictObject({ t: z.literal('abort'), callId: Id }),
 ]);
 export type ToCallHost = z.infer<typeof ToCallHost>;
@@ -67,7 +70,7 @@ export type CallOutcome = z.infer<typeof CallOutcome>;
 const ReplyHead = z.object({
   callId: Id,
   outcome: CallOutcome,
-  /** It was carried out before, for a request with the same `Idempotency-Key`. */
+  /** The call was carried out before, for a request with the same `Idempotency-Key`. */
   replayed: z.boolean(),
   /** The answer's size, bytes. */
   bytes: z.number().int().min(0),
@@ -76,10 +79,16 @@ const ReplyHead = z.object({
 });
 export type ReplyHead = z.infer<typeof ReplyHead>;
 
-/** The first line of a reply; `undefined` for anything else. */
+/**
+ * Reads the first line of a reply.
+ * @returns `undefined` for anything else
+ */
 export const readReplyHead = (line: string): ReplyHead | undefined =>
   jsonText(ReplyHead).safeParse(line).data;
 
-/** A message to a host; `undefined` for anything else. */
+/**
+ * Reads a message to a host.
+ * @returns `undefined` for anything else
+ */
 export const readToCallHost = (text: string): ToCallHost | undefined =>
   text.length > 2 * MAX_CALL_INPUT + 4096 ? undefined : jsonText(ToCallHost).safeParse(text).data;

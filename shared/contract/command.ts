@@ -3,22 +3,23 @@ import type { ContainerState } from './containers.ts';
 import type { LimitScope } from './limits.ts';
 
 /**
- * How a request reaches what carries it out. `job`: durable, recorded, carried out at least once by a worker that takes
- * it from a queue. `call`: answered now by the container's host. `session`: a stream of bytes in both directions.
+ * How a request is delivered. `job`: durable and recorded; a worker takes it from a queue and runs it at
+ * least once. `call`: the container's host answers it at once. `session`: a stream of bytes in both
+ * directions.
  */
 export type Delivery = 'job' | 'call' | 'session';
 
-/** A queue, and who takes from it. */
+/** A queue, named by the workers that take from it. */
 export type Lane =
   /** Any host that may take a new container. */
   | 'placements'
   /** The container's host, without waiting for other work on it; any host while the container has none. */
   | 'control'
-  /** The container's host, in its own time. */
+  /** The container's host, for work that may wait. */
   | 'work'
   /** Any worker that serves models. */
   | 'models'
-  /** Any worker: what takes its CPUs. */
+  /** Any worker, for work that uses its CPUs. */
   | 'readings';
 
 /** A route of the edge, as the OpenAPI document names it. */
@@ -29,14 +30,14 @@ export type CommandRoute<Operation extends string = string> = {
   /** Also the name of its method in the HTTP client. */
   operationId: Operation;
   summary: string;
-  /** What the body says. */
+  /** Describes the body. */
   body: string;
 };
 
-/** How a command is about a container: see {@link JobCommand.container}. */
+/** How a command names its container: see {@link JobCommand.container}. */
 export type ContainerRole = 'path' | 'input' | 'creates' | 'none';
 
-/** What one kind of job is: all that edge, scripts, ledger, workers and documents need to know of it. */
+/** The definition of one kind of job; edge, scripts, ledger, workers and documents are derived from it. */
 export type JobCommand<
   Kind extends string = string,
   Input extends z.ZodType = z.ZodType,
@@ -55,8 +56,8 @@ export type JobCommand<
   /** A request as the document shows it. */
   example: z.input<Input>;
   /**
-   * The container that it is about: `path` (named by the route), `input` (perhaps named by the body), `creates` (as many
-   * new ones as {@link JobCommand.creates} says), or none.
+   * The container that it is about: `path` (named by the route), `input` (perhaps named by the body),
+   * `creates` (as many new ones as {@link JobCommand.creates} says), or none.
    */
   container: Role;
   /** How many containers a request creates, 1 if left out; their quota is taken for all or none. */
@@ -67,7 +68,10 @@ export type JobCommand<
   endedMessage?: string;
   /** The state of a container that no host has, once this was accepted for it. */
   enters?: ContainerState;
-  /** At most one at a time for a container: another request gets the job that is outstanding, named by this field. */
+  /**
+   * At most one at a time for a container: another request gets the job that is outstanding, named by this
+   * field.
+   */
   once?: 'stopJobId';
   /** Its body may be as large as an image. */
   large?: true;
@@ -77,7 +81,7 @@ export type JobCommand<
   counts: boolean;
   cancellable: boolean;
   retryable: boolean;
-  /** What becomes of it when the host of its container is lost. */
+  /** The outcome of the job when the host of its container is lost. */
   onHostLost: 'completes' | 'fails';
   /** Rate limits that a request consumes. */
   limits: readonly LimitScope[];
@@ -94,7 +98,7 @@ export const defineJob = <
   command: Omit<JobCommand<Kind, Input, Result, Role, Operation>, 'delivery'>,
 ): JobCommand<Kind, Input, Result, Role, Operation> => ({ ...command, delivery: 'job' });
 
-/** What one kind of session is: all that relay, host, client and documents need to know of it. */
+/** The definition of one kind of session; relay, host, client and documents are derived from it. */
 export type SessionCommand<
   Kind extends string = string,
   Input extends z.ZodType = z.ZodType,
@@ -103,9 +107,9 @@ export type SessionCommand<
   kind: Kind;
   delivery: 'session';
   summary: string;
-  /** What `session:open` gives it; an unknown field is refused. */
+  /** The input in `session:open`; an unknown field is refused. */
   input: Input;
-  /** What `session:closed` has when it is complete. */
+  /** The result in `session:closed` of a complete session. */
   result: Result;
   /** An input as the document shows it. */
   example: z.input<Input>;
@@ -115,7 +119,7 @@ export type SessionCommand<
   mode: 'view' | 'control';
   /** How long it may last, ms. */
   maxMs: number;
-  /** It ends when no byte has come in either direction for so long, ms. */
+  /** The session ends after this long without a byte in either direction, ms. */
   idleMs?: number;
   /** Bytes that a client may send in all. */
   maxInputBytes?: number;
@@ -137,12 +141,12 @@ export type CallRoute<Operation extends string = string> = {
   description?: string;
 };
 
-/** What a call answers: JSON, or bytes of one of these media types. */
+/** The answer of a call: JSON, or bytes of one of these media types. */
 export type CallOutput<Json extends z.ZodType = z.ZodType> =
   | { description: string; json: Json; example: object }
   | { description: string; media: readonly [string, ...string[]]; headers: Readonly<Record<string, string>> };
 
-/** What one kind of call is: all that edge, relay, host, client and documents need to know of it. */
+/** The definition of one kind of call; edge, relay, host, client and documents are derived from it. */
 export type CallCommand<
   Kind extends string = string,
   Input extends z.ZodObject = z.ZodObject,
@@ -153,8 +157,8 @@ export type CallCommand<
   delivery: 'call';
   http: CallRoute<Operation>;
   /**
-   * The query of a `get`, the body of any other; an unknown field is refused. It takes what it has made of an input
-   * as well, and makes the same of it: edge, relay and host each check it.
+   * The query of a `get`, the body of any other; an unknown field is refused. Parsing is idempotent: edge,
+   * relay and host each parse the output of the one before.
    */
   input: Input;
   /** A request as the document shows it. */
@@ -163,13 +167,13 @@ export type CallCommand<
   /** The states in which a container takes it. */
   requires: readonly ContainerState[];
   /**
-   * It has effects: it is carried out at most once for each `Idempotency-Key`, one after the other on each container.
-   * A call without is a read: all who ask the same while one is being carried out share the next.
+   * The call has effects: it is carried out at most once for each `Idempotency-Key`, one at a time on each
+   * container. Other calls are reads: equal requests that arrive during one execution share the next.
    */
   claims: boolean;
-  /** What a ticket must permit that is sent with it to the relay. */
+  /** The mode that the ticket sent to the relay must permit. */
   mode: 'view' | 'control';
-  /** How long all of it may take, ms. */
+  /** How long the complete call may take, ms. */
   timeoutMs: number;
   /** The largest answer, bytes. */
   maxResultBytes: number;

@@ -28,7 +28,7 @@ describe('the body of POST /containers/start', () => {
   });
 });
 
-test('a desktop tells why it was stopped when nobody asked for that, be it from a record or from the ledger', () => {
+test('the end reason is read from a record, and is `expired` for a record without one that stopped after its time to live', () => {
   const record = { id: 'd1', state: 'stopped', createdAt: '1000', expiresAt: '5000', endedAt: '5000' };
   const reason = (fields: object) => containerFromRecord({ ...record, ...fields })?.endReason;
   expect(reason({})).toBe('expired');

@@ -19,7 +19,7 @@ export const ENDED_CONTAINER_STATES = ['stopped', 'failed', 'lost'] as const;
 export const hasEnded = (state: ContainerState): boolean =>
   (ENDED_CONTAINER_STATES as readonly string[]).includes(state);
 
-/** Why a desktop that does not run can't be used now, and what to do about it. */
+/** Explains why a desktop that is not running can't be used now, and what to do next. */
 export function notRunning(state: ContainerState): string {
   if (hasEnded(state)) return `The desktop is ${state} and won't run again: start another.`;
   if (state === 'stopping') return 'The desktop is stopping: start another.';
@@ -27,7 +27,7 @@ export function notRunning(state: ContainerState): string {
   return `The desktop is ${state}: ask again when it runs.`;
 }
 
-/** Why a desktop was stopped that nobody asked to stop: its time to live was over, or nobody used it for `idleSeconds`. */
+/** Why a desktop was stopped without a request: its time to live ended, or it was idle for `idleSeconds`. */
 export const EndReason = z.enum(['expired', 'idle']);
 export type EndReason = z.infer<typeof EndReason>;
 
@@ -50,8 +50,8 @@ const Env = z
   .refine((env) => Object.keys(env).length <= 64, 'at most 64 variables');
 
 /**
- * The body of `POST /containers/start`. Everything is optional; an unknown field is refused. What this deployment
- * offers (images, networks, GPUs) is checked by the edge against its configuration.
+ * The body of `POST /containers/start`. Everything is optional; an unknown field is refused. The edge checks
+ * image, network and GPUs against the configuration of the deployment.
  */
 export const StartContainer = z
   .strictObject({
@@ -111,7 +111,10 @@ export const StartContainer = z
   .meta({ id: 'StartContainer' });
 export type StartContainer = z.infer<typeof StartContainer>;
 
-/** What the worker needs to create the desktop: a start request with the image resolved to a Docker reference. */
+/**
+ * The data from which a worker creates a desktop: a start request with the image resolved to a Docker
+ * reference.
+ */
 export type ContainerSpec = Omit<StartContainer, 'image' | 'name' | 'snapshot' | 'webhookUrl'> & {
   image: string;
 };
@@ -136,7 +139,7 @@ export const Container = z
     startedAt: z.iso.datetime().optional().describe('When it was running, in UTC.'),
     expiresAt: z.iso.datetime().optional().describe('When its time to live ends, in UTC.'),
     endedAt: z.iso.datetime().optional().describe('When it ended, in UTC.'),
-    /** Why it was stopped, when nobody asked for that. */
+    /** Why it was stopped, where no request asked for that. */
     endReason: EndReason.optional().describe('Why it was stopped, where no request asked for that.'),
     /** The job that started it. */
     jobId: z.string().describe('The job that started it.'),
@@ -144,7 +147,10 @@ export const Container = z
   .meta({ id: 'Container' });
 export type Container = z.infer<typeof Container>;
 
-/** Redis hash → the owner's view. `undefined` when there is no such record. */
+/**
+ * Reads a container, as its owner sees it, from its Redis hash.
+ * @returns `undefined` when there is no such record
+ */
 export function containerFromRecord(record: Record<string, string>): Container | undefined {
   if (!record.id) return undefined;
   return {
@@ -165,7 +171,7 @@ export function containerFromRecord(record: Record<string, string>): Container |
   };
 }
 
-/** A record of before reasons were kept has none: what was stopped after its time to live was stopped for that. */
+/** Records of earlier releases have no reason: a desktop that stopped after its time to live has expired. */
 function endReasonOf({ state, endReason, endedAt, expiresAt }: Record<string, string>): {
   endReason?: EndReason;
 } {

@@ -11,7 +11,7 @@ const ENVELOPE = {
   inputHash: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
 };
 
-test('an envelope is taken with all of its fields and no other', () => {
+test('an envelope is valid with all of its fields and no others', () => {
   expect(RequestEnvelope.parse(ENVELOPE)).toEqual(ENVELOPE);
   for (const name of Object.keys(ENVELOPE)) {
     expect(RequestEnvelope.safeParse({ ...ENVELOPE, [name]: undefined }).success).toBe(false);
@@ -31,7 +31,7 @@ test('an envelope is taken with all of its fields and no other', () => {
   }
 });
 
-test('an incarnation is read from If-Match, and nothing else is', () => {
+test('an incarnation is read from If-Match, and any other value is refused', () => {
   expect(readIncarnation('"0"')).toBe(0);
   expect(readIncarnation(' "12" ')).toBe(12);
   for (const other of ['', '12', '*', 'W/"12"', '"1", "2"', '"-1"', '"1.5"', '"9999999999999999"']) {

@@ -1,6 +1,6 @@
 import type { ErrorCode } from './errors.ts';
 
-/** What an error code tells a client. */
+/** The explanation of an error code for clients. */
 type Guide = {
   /** Whether the same request may succeed later without a change. */
   retryable: boolean;
@@ -73,13 +73,13 @@ export const ERROR_GUIDE: Record<ErrorCode, Guide> = {
   },
   busy: {
     retryable: true,
-    meaning: 'As many calls as may wait for the desktop already.',
-    remedy: 'Wait for the answers to earlier calls, then send it again.',
+    meaning: "The desktop's queue of calls is full.",
+    remedy: 'Wait for the answers to earlier calls, then send the call again.',
   },
   internal: {
     retryable: true,
     meaning: 'The service failed unexpectedly.',
-    remedy: 'Retry; if it stays, report `requestId`.',
+    remedy: 'Retry; if it persists, report `requestId`.',
   },
   unavailable: {
     retryable: true,

@@ -21,10 +21,10 @@ export const ERROR_STATUS = {
 
 export type ErrorCode = keyof typeof ERROR_STATUS;
 
-/** One thing that is wrong with a request: where, and what would be right. */
+/** One invalid field of a request: its path, and the valid form. */
 export type Issue = { path: string; message: string };
 
-/** What some codes carry beside `code` and `message`. */
+/** The fields that some codes add to `code` and `message`. */
 export type ErrorDetails = {
   issues?: Issue[];
   /** Milliseconds after which the same request may succeed. */
@@ -45,7 +45,7 @@ export type ErrorBody = ErrorDetails & {
   requestId: string;
 };
 
-/** An error that its caller may see. `message` says what to do next and holds no secret. */
+/** An error that the caller may see. `message` names the next step and holds no secret. */
 export class ApiError extends Error {
   override name = 'ApiError';
   readonly code: ErrorCode;

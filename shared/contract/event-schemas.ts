@@ -10,7 +10,7 @@ export const pascal = (text: string): string =>
 /** The name of an event's schema in the published documents: `JobTimedOutEvent` for `job.timed_out`. */
 export const eventSchemaName = (type: string): string => `${pascal(type)}Event`;
 
-/** Where a document has the schema of this name. */
+/** The reference of a document to the schema of this name. */
 export const schemaRef = (name: string): string => `#/components/schemas/${name}`;
 
 /** Every event by the name of its schema, as a client receives it. */
@@ -25,7 +25,7 @@ const EVENTS = StoredEvent.options.map((event) => {
 type JsonSchemas = Record<string, Record<string, unknown>>;
 const SHARED = '__shared';
 
-/** Schemas that have an id of their own are gathered by zod within one that has no place in a document: each gets its own. */
+/** Gives each schema with an id of its own an entry of its own: zod gathers them within one shared schema. */
 function withShared({ [SHARED]: shared, ...schemas }: JsonSchemas): JsonSchemas {
   const gathered = (shared?.definitions ?? shared?.$defs ?? {}) as JsonSchemas;
   const refs = new RegExp(`${schemaRef(SHARED)}#/(?:definitions|\\$defs)/`, 'g');
@@ -54,7 +54,7 @@ export function eventSchemas(
 
 /** The schema of any event, of those that {@link eventSchemas} names. */
 export const anyEventSchema = {
-  description: 'An event of a room. Leave out one whose type is unknown: later versions record more types.',
+  description: 'An event of a room. Ignore one whose type is unknown: later versions record more types.',
   oneOf: EVENTS.map(({ name }) => ({ $ref: schemaRef(name) })),
   discriminator: {
     propertyName: 'type',

@@ -7,7 +7,7 @@ import { isCompletion } from './results.ts';
 
 const TYPES = StoredEvent.options.map(({ shape }) => shape.type.value);
 
-test('an event of a later version is recognised as one, and not taken for one of this version', () => {
+test('an event of a later version is an event, but not one of this version', () => {
   const known = envelopeOf('container.stopping', { containerId: 'c', reason: 'idle' });
   expect(isEnvelope(known)).toBe(true);
   expect(isEnvelope({ ...known, data: { ...known.data, added: true }, also: 1 })).toBe(true);
@@ -35,7 +35,7 @@ test('a result is narrowed by the kind of its job', () => {
   expect(isCompletion(data('inference', { text: 'of another version' }))).toBe(false);
 });
 
-test('each type of event and each result has a schema by its name, in the one of all events', () => {
+test('each type of event and each result has a schema under its name, and the schema of all events lists each type', () => {
   const schemas = eventSchemas('draft-2020-12');
   const { oneOf, discriminator } = anyEventSchema;
   expect(oneOf).toHaveLength(TYPES.length);

@@ -3,7 +3,7 @@ import { Container, EndReason } from './containers.ts';
 import { Job, JobError } from './jobs.ts';
 import { JOB_KINDS } from './registry.ts';
 
-/** The job that an event is about, in its data: it means something in the owner's room too. */
+/** The job that an event is about. It is part of the data, as the owner's room has events of all jobs. */
 export const JobSubject = z.object({
   jobId: z.string(),
   kind: z.enum(JOB_KINDS),
@@ -28,7 +28,10 @@ const reason = {
 /** Pixels. */
 const size = { width: z.number().int(), height: z.number().int() };
 
-/** Every event that a room's log records, by its type, with its data. The result of a job is described by its kind. */
+/**
+ * Every event that a room's log records, by its type, with its data. The result of a job is described by its
+ * kind.
+ */
 export const StoredEvent = z.discriminatedUnion('type', [
   jobEvent('job.queued', {}).describe('A run waits in its queue.'),
   jobEvent('job.active', { attempt: z.number().int().min(1) }).describe(
@@ -49,7 +52,7 @@ export const StoredEvent = z.discriminatedUnion('type', [
   jobEvent('job.timed_out', failure).describe('The last attempt of the run took too long.'),
   z
     .object({ type: z.literal('job.snapshot'), run, time, data: Job.extend({ jobId: z.string() }) })
-    .describe('The present state of a job, sent to a client whose log no longer reaches back.'),
+    .describe('The present state of a job, sent in place of events that are gone.'),
   containerEvent('container.requested', {}).describe('A start was accepted.'),
   containerEvent('container.starting', {}).describe('A host took the container and creates it.'),
   containerEvent('container.started', { ...size, expiresAt: z.iso.datetime() }).describe(
@@ -69,20 +72,23 @@ export const StoredEvent = z.discriminatedUnion('type', [
       time,
       data: Container.extend({ containerId: z.string() }),
     })
-    .describe('The present state of a container, sent to a client whose log no longer reaches back.'),
+    .describe('The present state of a container, sent in place of events that are gone.'),
 ]);
 /** Events of containers have no `run`. */
 export type StoredEvent = z.infer<typeof StoredEvent> & { run?: number };
 export type EventType = StoredEvent['type'];
 
-/** What a room adds to an event: `id` is opaque, a client sends the last one it received as `after`. */
+/**
+ * The fields that a room adds to an event. `id` is opaque: a client sends the last one it received as
+ * `after`.
+ */
 export const Position = z.object({ id: z.string(), room: z.string() });
 /** An event as a client receives it. */
 export type Envelope = StoredEvent & z.infer<typeof Position>;
 /** The present state of a job or container, sent to a client that has missed events. */
 export type Snapshot = Extract<Envelope, { type: `${string}.snapshot` }>;
 
-/** An event of a type, or with data, that a later version records and this one passes on as it is. */
+/** An event of this version or a later one; its type and data are passed on unchanged. */
 const AnyEvent = z.object({
   type: z.string(),
   run: z.number().optional(),
@@ -112,6 +118,9 @@ export type AnyEnvelope = z.infer<typeof AnyEnvelope>;
 /** Is it an event of a room, of this version or a later one? */
 export const isAnyEnvelope = (value: unknown): value is AnyEnvelope => AnyEnvelope.safeParse(value).success;
 
-/** Is it an event that this version knows, with the data of its type? Fields that a later version adds are permitted. */
+/**
+ * Is it an event that this version knows, with the data of its type? Fields that a later version adds are
+ * permitted.
+ */
 export const isEnvelope = (value: unknown): value is Envelope =>
   Position.safeParse(value).success && StoredEvent.safeParse(value).success;

@@ -10,7 +10,7 @@ export const MAX_IMAGE_BYTES = 2 ** 20;
 export const MAX_IMAGE_PIXELS = 16_000_000;
 export const MAX_IMAGE_SIDE = 32_767;
 
-/** How long an attempt may take at most, ms, whatever its request says. A reading takes that long when it says nothing. */
+/** The longest time-out of an attempt, ms. For a reading it is the default too. */
 export const MAX_READING_MS = 120_000;
 export const MAX_GENERATION_MS = 900_000;
 
@@ -26,12 +26,12 @@ const Message = z
   })
   .meta({ id: 'Message' });
 
-/** Parameters of language models; a reading has no use for them. */
+/** Parameters of language models; a reading does not use them. */
 const GENERATION_ONLY = ['maxTokens', 'temperature', 'seed', 'topP', 'stop'] as const;
 
 /**
- * The body of `POST /inference`: a prompt or messages for a language model; for `ocr-eng` an image (base64), or the desktop
- * whose screen is read. `timeoutMs` is per attempt, and has a ceiling by kind of model.
+ * The body of `POST /inference`: a prompt or messages for a language model; for `ocr-eng` an image (base64),
+ * or the desktop whose screen is read. `timeoutMs` is per attempt, and has a ceiling by kind of model.
  */
 export const InferenceRequest = z
   .strictObject({
@@ -107,7 +107,7 @@ export const InferenceRequest = z
   .meta({ id: 'InferenceRequest' });
 export type InferenceRequest = z.infer<typeof InferenceRequest>;
 
-/** What a worker is given of it, as JSON under `keys.input`. */
+/** The fields that a worker reads, as JSON under `keys.input`. */
 export const InferenceInput = z.object({
   model: z.string(),
   prompt: z.string().optional(),
@@ -123,8 +123,8 @@ export const InferenceInput = z.object({
 export type InferenceInput = z.infer<typeof InferenceInput>;
 
 /**
- * The answer of a language model. Times in ms: from being queued to the start of the attempt that answered, from there to
- * the first token, and to the end. `usage` is 0 where the server does not report it.
+ * The answer of a language model. Times in ms: from being queued to the start of the attempt that answered,
+ * from there to the first token, and to the end. `usage` is 0 where the server does not report it.
  */
 export const GenerationResult = z
   .object({
@@ -142,8 +142,8 @@ export const GenerationResult = z
 export type GenerationResult = z.infer<typeof GenerationResult>;
 
 /**
- * The text on an image: by lines, and its words with their boxes in pixels. `confidence` is 0-100. Times as in
- * {@link GenerationResult}.
+ * The text on an image: by lines, and its words with their boxes in pixels. `confidence` is 0-100. Times as
+ * in {@link GenerationResult}.
  */
 export const ReadingResult = z
   .object({

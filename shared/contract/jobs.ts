@@ -27,7 +27,7 @@ export const isTerminal = (state: JobState): state is TerminalJobState =>
 export const JobError = z
   .object({
     code: z.string().describe('Stable code of the failure.'),
-    message: z.string().describe('What to do next.'),
+    message: z.string().describe('The next step.'),
     retryable: z.boolean().describe('Whether another run may succeed without a change.'),
   })
   .meta({ id: 'JobError' });
@@ -52,7 +52,10 @@ export const Job = z
   .meta({ id: 'Job' });
 export type Job = z.infer<typeof Job>;
 
-/** Redis hash → the owner's view. `undefined` when there is no such record. */
+/**
+ * Reads a job, as its owner sees it, from its Redis hash.
+ * @returns `undefined` when there is no such record
+ */
 export function jobFromRecord(record: Record<string, string>): Job | undefined {
   if (!record.id) return undefined;
   return {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { RateLimitsConfig } from './limits.ts';
 
 describe('RATE_LIMITS', () => {
-  test('what is left out keeps its default, an empty list lifts its limits', () => {
+  test('a scope that is left out keeps its default limits, and an empty list lifts them', () => {
     const limits = RateLimitsConfig.parse({ 'containers.start': [] });
     expect(limits['containers.start']).toEqual([]);
     expect(limits.user).toEqual([

@@ -3,14 +3,17 @@ import { z } from 'zod';
 /** No window of `windowMs` (Redis time) ever holds more than `limit` admitted requests. */
 export type Tier = { name: string; limit: number; windowMs: number };
 
-/** Scopes that keep a log of their own: every request of a user, every unauthenticated one of an IP, one route. */
+/**
+ * Scopes that keep a log of their own: every request of a user, every unauthenticated one of an IP, one
+ * route.
+ */
 export const LIMIT_SCOPES = ['user', 'ip', 'containers.start'] as const;
 export type LimitScope = (typeof LIMIT_SCOPES)[number];
 export type RateLimits = Record<LimitScope, Tier[]>;
 
 const UNITS = { s: 1000, min: 60_000, h: 3_600_000 } as const;
 
-/** `"10/s"`, `"100/min"`, `"1000/h"`, `"5/10s"` → a tier named by its own text. */
+/** Reads a tier from `"10/s"`, `"100/min"`, `"1000/h"` or `"5/10s"`; the text is also its name. */
 export const TierText = z
   .string()
   .regex(/^[1-9]\d{0,6}\/([1-9]\d{0,3})?(s|min|h)$/, 'write a tier as "10/s", "100/min", "1000/h" or "5/10s"')
@@ -22,7 +25,7 @@ export const TierText = z
 const Tiers = z.array(TierText).max(8);
 
 /**
- * `RATE_LIMITS`: JSON, scope → tiers; a scope that is left out keeps its default, `[]` lifts its limits.
+ * `RATE_LIMITS`: tiers by scope, as JSON. A scope that is left out keeps its default, `[]` lifts its limits.
  * Example: `{"user": ["10/s", "100/min"], "containers.start": []}`.
  */
 export const RateLimitsConfig = z.strictObject({

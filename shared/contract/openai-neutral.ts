@@ -12,8 +12,8 @@ const empty = z.array(z.unknown()).max(0, UNSUPPORTED).nullish().describe(NEUTRA
 const never = z.null(UNSUPPORTED).optional().describe(NEUTRAL);
 
 /**
- * OpenAI's parameters that are not honoured, each with the values that change nothing. Any other value is refused, as the
- * answer would not be the one that was asked for.
+ * OpenAI's parameters that are not honoured, each with the values that change nothing. Any other value is
+ * refused, as the answer would not match the request.
  */
 export const NEUTRAL_PARAMETERS = {
   n: only(1),
@@ -48,7 +48,7 @@ export const NEUTRAL_PARAMETERS = {
 
 const Label = z.string().max(512).nullish().describe(LABEL);
 
-/** OpenAI's parameters that say something about a request and nothing about its answer. */
+/** OpenAI's parameters that label a request and do not change its answer. */
 export const LABELS = {
   user: Label,
   safety_identifier: Label,

@@ -6,7 +6,7 @@ import { LABELS, NEUTRAL_MESSAGE_FIELDS, NEUTRAL_PARAMETERS, UNSUPPORTED } from 
 const strict = <T extends z.core.$ZodLooseShape>(shape: T) =>
   z.strictObject(shape, { error: ({ code }) => (code === 'unrecognized_keys' ? UNSUPPORTED : undefined) });
 
-/** Text, whole or in parts, as OpenAI's clients send it. */
+/** Text, as a string or in parts, as OpenAI's clients send it. */
 const Content = z
   .union(
     [
@@ -94,14 +94,14 @@ export const openAiError = (
   },
 });
 
-/** What zod found wrong with a chat request, in OpenAI's form. */
+/** Converts an issue that zod found in a chat request to OpenAI's form. */
 export function chatRequestIssue(issue: z.core.$ZodIssue | undefined): OpenAiErrorBody {
   if (!issue) return chatRequestError(undefined);
   const key = issue.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [];
   return chatRequestError({ path: [...issue.path, ...key].join('.').slice(0, 200), message: issue.message });
 }
 
-/** What is wrong with a chat request, in OpenAI's form. `path` has dots between its parts. */
+/** Describes an invalid chat request in OpenAI's form. `path` has dots between its parts. */
 export function chatRequestError(issue: { path: string; message: string } | undefined): OpenAiErrorBody {
   const { path = '', message = 'the request is not valid' } = issue ?? {};
   const [field = ''] = path.split('.');
@@ -125,10 +125,10 @@ export const usageOf = (prompt: number, completion: number): Usage => ({
   total_tokens: prompt + completion,
 });
 
-/** What an answer and all its chunks share. `created` in epoch seconds. */
+/** The fields that an answer and all its chunks share. `created` in epoch seconds. */
 export type CompletionHead = { id: string; created: number; model: string };
 
-/** A whole answer. */
+/** A complete answer. */
 export const completion = (
   { id, created, model }: CompletionHead,
   { text, finishReason, usage }: { text: string; finishReason: string; usage: Usage },
@@ -161,7 +161,7 @@ export const completionChunk = (
   choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason }],
 });
 
-/** The chunk that a client gets that asked for `stream_options.include_usage`. */
+/** The chunk for a client that requested `stream_options.include_usage`. */
 export const usageChunk = ({ id, created, model }: CompletionHead, usage: Usage) => ({
   id,
   object: 'chat.completion.chunk',
@@ -171,5 +171,5 @@ export const usageChunk = ({ id, created, model }: CompletionHead, usage: Usage)
   usage,
 });
 
-/** The `data` of the frame that ends a stream in good order. */
+/** The `data` of the frame that ends a successful stream. */
 export const STREAM_DONE = '[DONE]';

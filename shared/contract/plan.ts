@@ -2,13 +2,13 @@ import { HOST_QUEUES, LANES } from '../engine/queues.ts';
 import type { JobCommand, Lane } from './command.ts';
 import { JOB_COMMANDS } from './registry.ts';
 
-/** A command as the submit script reads it: the script knows no kind. */
+/** A command as the submit script reads it: the script is independent of kinds. */
 export type SubmitPlan = {
   /** Where a run waits; left out for a retry without `hostQueue`, which waits where it did before. */
   queue?: string;
   /** Before and after the name of its container's host, once there is one: the queue where it waits then. */
   hostQueue?: [prefix: string, suffix: string];
-  /** Must it name a container, or may it? Left out for a command without one. */
+  /** Whether it must name a container, or may. Left out for a command without one. */
   about?: 'one' | 'maybe';
   /** The states in which that container takes it. */
   requires?: readonly string[];

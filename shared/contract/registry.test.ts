@@ -3,7 +3,7 @@ import { LANES } from '../engine/queues.ts';
 import { CALL_COMMANDS, JOB_COMMANDS, jobCommand } from './registry.ts';
 
 test.each(JOB_COMMANDS.map((command) => [command.kind, command] as const))(
-  '%s is a definition that the edge, the scripts and the documents can be derived from',
+  'the definition of %s is complete: its example is valid, its lane exists, and its route and container agree',
   (kind, command) => {
     const { http, container, input, example, lane, requires, once, enters } = command;
     expect(jobCommand(kind)).toBe(command);
@@ -17,22 +17,22 @@ test.each(JOB_COMMANDS.map((command) => [command.kind, command] as const))(
 );
 
 test.each(CALL_COMMANDS.map((command) => [command.kind, command] as const))(
-  '%s is a definition that edge, relay, host and documents can be derived from',
+  'the definition of %s is complete: its example is valid, parsing is idempotent, and its route and effects agree',
   (_kind, { http, input, example, output, claims, requires, maxResultBytes, maxKeptBytes = 0, limits }) => {
-    // What has been checked is checked again on its way.
+    // Edge, relay and host each parse the input.
     const once = input.parse(example);
     expect(input.parse(once)).toEqual(once);
-    expect(input.safeParse({ ...(once as object), unheardOf: 1 }).success).toBe(false);
+    expect(input.safeParse({ ...(once as object), unknownField: 1 }).success).toBe(false);
     expect(http.path.startsWith('/containers/{id}/')).toBe(true);
     expect(requires.length * limits.length).toBeGreaterThan(0);
     expect(maxKeptBytes).toBeLessThanOrEqual(maxResultBytes);
-    // A GET may be sent twice by whoever it passes, and only JSON is kept for who sends a call again.
+    // Proxies may repeat a GET, and only JSON answers are kept for repeated calls.
     if (claims) expect([http.method === 'get', 'json' in output]).toEqual([false, true]);
     if ('json' in output) output.json.parse(output.example);
   },
 );
 
-test('each command has a kind, a path and an operation of its own', () => {
+test('no two commands share a kind, a route or an operation', () => {
   const commands = [...JOB_COMMANDS, ...CALL_COMMANDS];
   for (const of of ['kind', 'path', 'operationId'] as const) {
     const names = commands.map((command) =>
@@ -46,6 +46,6 @@ test('each command has a kind, a path and an operation of its own', () => {
   }
 });
 
-test('a kind that this version does not know has no definition', () => {
+test('a lookup of an unknown kind throws', () => {
   expect(() => jobCommand('container.unheard-of')).toThrow('no command is of kind');
 });

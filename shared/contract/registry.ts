@@ -5,7 +5,10 @@ import { containerStart } from './commands/container-start.ts';
 import { containerStop } from './commands/container-stop.ts';
 import { inference } from './commands/inference.ts';
 
-/** Every command that a container's host answers at once. A new one is its definition, a line here, and a handler. */
+/**
+ * Every command that a container's host answers at once. A new one is its definition, a line here, and a
+ * handler.
+ */
 const CALLS = [containerScreenshot] as const;
 
 type RegisteredCall = (typeof CALLS)[number];
@@ -15,7 +18,9 @@ export type CallDefinition<K extends CallKind> = Extract<RegisteredCall, { kind:
 
 export const CALL_COMMANDS: readonly CallCommand<CallKind>[] = CALLS;
 
-/** Every command that becomes a job. A new one is its definition, a line here, and a handler in the workers. */
+/**
+ * Every command that becomes a job. A new one is its definition, a line here, and a handler in the workers.
+ */
 const JOBS = [containerStart, containerStop, inference] as const;
 
 type Registered = (typeof JOBS)[number];
@@ -33,7 +38,10 @@ const byKind = new Map<string, JobCommand<JobKind>>(JOB_COMMANDS.map((command) =
 /** The definition of a kind of job, `undefined` for one that this version does not know. */
 export const findJobCommand = (kind: string): JobCommand<JobKind> | undefined => byKind.get(kind);
 
-/** The definition of a kind of job. Throws for one that this version does not know. */
+/**
+ * The definition of a kind of job.
+ * @throws Error for a kind that this version does not know
+ */
 export function jobCommand(kind: string): JobCommand<JobKind> {
   const command = byKind.get(kind);
   if (!command) throw new Error(`no command is of kind ${JSON.stringify(kind)}`);

@@ -3,7 +3,9 @@ import type { ContainerSpec } from './containers.ts';
 
 const amount = z.number().min(0);
 
-/** What a container takes of a machine, or a machine gives: MB of memory and disk, CPUs, GPUs, and a number of containers. */
+/**
+ * The resources of a container or a machine: MB of memory and disk, CPUs, GPUs, and a number of containers.
+ */
 export const ResourceVector = z.object({
   memoryMb: amount,
   cpus: amount,
@@ -13,15 +15,18 @@ export const ResourceVector = z.object({
 });
 export type ResourceVector = z.infer<typeof ResourceVector>;
 
-/** What a host gives in all; what it does not name it does not bound. */
+/** The total resources of a host; one that is left out is not bounded. */
 export const Capacity = ResourceVector.partial();
 export type Capacity = z.infer<typeof Capacity>;
 
-/** What a host publishes. Hosts of one `machine`, named by its engine's id and its name, share its room. */
+/**
+ * The resources that a host publishes. Hosts of one `machine`, named by its engine's id and its name, share
+ * them.
+ */
 export const HostResources = z.object({ machine: z.string(), capacity: Capacity });
 export type HostResources = z.infer<typeof HostResources>;
 
-/** What one placement of a container takes of its host's machine; `at` in ms. */
+/** The resources that one placement of a container takes on its host's machine; `at` in ms. */
 export const Reservation = z.object({
   containerId: z.string(),
   host: z.string(),
@@ -30,7 +35,7 @@ export const Reservation = z.object({
 });
 export type Reservation = z.infer<typeof Reservation>;
 
-/** @returns what a container takes; its home is in memory, so no disk */
+/** @returns the resources that a container takes; its home is in memory, so no disk */
 export const vectorOf = ({
   memoryMb,
   cpus,

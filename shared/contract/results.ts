@@ -3,7 +3,7 @@ import { JobSubject, type StoredEvent } from './events.ts';
 import { JOB_COMMANDS, type JobKind, type JobResults } from './registry.ts';
 
 type CompletedData = Extract<StoredEvent, { type: 'job.completed' }>['data'];
-/** The data of a completed job, whose kind tells what its result is. */
+/** The data of a completed job; its kind determines the type of its result. */
 export type Completion = {
   [Kind in JobKind]: Omit<CompletedData, 'kind' | 'result'> & { kind: Kind; result: JobResults[Kind] };
 }[JobKind];
@@ -13,5 +13,8 @@ export const Completion = z.union(
   JOB_COMMANDS.map(({ kind, result }) => JobSubject.extend({ kind: z.literal(kind), result })),
 );
 
-/** Is the result what this version knows of its kind? Fields that a later version adds are permitted. */
+/**
+ * Does the result match the schema of its kind in this version? Fields that a later version adds are
+ * permitted.
+ */
 export const isCompletion = (data: CompletedData): data is Completion => Completion.safeParse(data).success;

@@ -3,25 +3,33 @@ import { screenKey } from '../engine/keys.ts';
 import { type Ack, MAX_MESSAGE_BYTES } from './tickets.ts';
 
 /**
- * Screens. The host of a desktop is its only VNC client; it publishes what changes once, for every relay node that has
- * viewers. Both sides meet in the realtime Redis and nowhere else; all keys and channels of a desktop share a slot.
+ * Screens. The host of a desktop is its only VNC client; it publishes each change once, for all relay nodes
+ * that have viewers. Hosts and relays exchange screens only through the realtime Redis; all keys and channels
+ * of a desktop share a slot.
  */
 export const screenKeys = {
-  /** Sharded channel, host → relays: frames in the binary form below. Its subscribers tell the host that somebody watches. */
+  /**
+   * Sharded channel from the host to relays: frames in the binary form below. The host streams while it has
+   * subscribers.
+   */
   down: (containerId: string) => screenKey(containerId, 'down'),
-  /** Sharded channel, relays → host: `ToHost` as JSON. */
+  /** Sharded channel from relays to the host: `ToHost` as JSON. */
   up: (containerId: string) => screenKey(containerId, 'up'),
-  /** String: `Control` as JSON, who may send input; expires when its holder vanishes. */
+  /** String: `Control` as JSON, the holder that may send input; expires unless the holder renews it. */
   control: (containerId: string) => screenKey(containerId, 'control'),
   /** String: the last lease of control that there has been. */
   leases: (containerId: string) => screenKey(containerId, 'leases'),
-  /** String: `Held` as JSON, while a button of the pointer is pressed: for the host's next process. Expires by itself. */
+  /**
+   * String: `Held` as JSON, while a button of the pointer is pressed: for the host's next process. Has a TTL.
+   */
   held: (containerId: string) => screenKey(containerId, 'held'),
-  /** Hash: `<node> <viewer id>` → `Viewer` as JSON with the time until which its node vouches for it. */
+  /** Hash: `<node> <viewer id>` to `Viewer` as JSON, with the time until which its node vouches for it. */
   viewers: (containerId: string) => screenKey(containerId, 'viewers'),
 };
 
-/** What a viewer may be owed at once, bytes: one that never acknowledges gets this much and then nothing. */
+/**
+ * The most unacknowledged bytes of a viewer: one that never acknowledges receives this much and then nothing.
+ */
 export const VIEWER_WINDOW_BYTES = 2 ** 20;
 /** A client acknowledges at least this often: ms, or bytes. */
 export const ACK_EVERY_MS = 100;
@@ -34,13 +42,18 @@ export const CONTROL_TTL_MS = 10_000;
 export const CONTROL_IDLE_MS = 30_000;
 /** How often a viewer's request for control is passed on to those who can grant it, ms. */
 export const CONTROL_REQUEST_EVERY_MS = 2000;
-/** The longest text of a desktop's clipboard that its viewers are told. */
+/** The longest text of a desktop's clipboard that is sent to its viewers. */
 export const MAX_CLIPBOARD_CHARS = 256 * 1024;
-/** The longest text that a viewer may put on it, bytes as JSON in UTF-8: a whole `vnc:input` fits into a message. */
+/**
+ * The longest text that a viewer may put on it, bytes as JSON in UTF-8: a complete `vnc:input` fits into a
+ * message.
+ */
 export const MAX_OFFER_BYTES = MAX_MESSAGE_BYTES - 2048;
 export const fitsClipboard = (text: string): boolean =>
   text.length <= MAX_OFFER_BYTES && new TextEncoder().encode(JSON.stringify(text)).length <= MAX_OFFER_BYTES;
-/** `vnc:gone` for this reason: nobody hears what the desktop's host is told. Input is lost until the next key. */
+/**
+ * The reason of `vnc:gone` while the desktop's host does not listen. Input is lost until the next keyframe.
+ */
 export const HOST_AWAY = 'host_away';
 
 /** Of a desktop's screen, pixels. */
@@ -71,12 +84,15 @@ export const ScreenInput = z.discriminatedUnion('t', [
 ]);
 export type ScreenInput = z.infer<typeof ScreenInput>;
 
-/** Whether a US keyboard has a key for it: for others the desktop has to change its keymap first. */
+/** Does a US keyboard have a key for it? For others the desktop has to change its keymap first. */
 export const isOnLayout = (keysym: number): boolean =>
   keysym < 0x7f || (keysym >= 0xfe00 && keysym <= 0xffff);
 
 const UserId = z.string().max(128);
-/** A guest by a share link; `userId` is the owner who made the link. Relays before this release send no `type`. */
+/**
+ * A guest by a share link; `userId` is the owner who made the link. Relays before this release send no
+ * `type`.
+ */
 const GuestHolder = z.object({
   type: z.literal('guest').default('guest'),
   viewerId: z.string().max(64),
@@ -89,13 +105,16 @@ const ViewerHolder = z.object({
   viewerId: z.string().max(64),
   userId: UserId,
 });
-/** A program that acts by calls and watches nothing; `credential` is the id of what it authenticates with, not a secret. */
+/**
+ * A program that acts by calls and watches nothing; `credential` is the id of what it authenticates with, not
+ * a secret.
+ */
 const AgentHolder = z.object({ type: z.literal('agent'), userId: UserId, credential: z.string().max(128) });
 
 const lease = z.number().int().min(1);
 /**
- * The holder of control and its lease, which rises with every change of hands: the host drops input under an older one
- * as well.
+ * The holder of control and its lease, which rises with every change of hands: the host drops input under an
+ * older one as well.
  */
 export const Control = z.union([
   GuestHolder.extend({ lease }),
@@ -111,7 +130,7 @@ export type Holder = z.infer<typeof Holder>;
 export const Requester = z.union([GuestHolder, ViewerHolder]);
 export type Requester = z.infer<typeof Requester>;
 
-/** @returns the viewer that holds control; `undefined` when an agent does, or nobody */
+/** @returns the viewer that holds control; `undefined` when an agent does, or when control is free */
 export const holdingViewer = (holder: Holder | null): string | undefined =>
   holder === null || holder.type === 'agent' ? undefined : holder.viewerId;
 
@@ -130,13 +149,13 @@ export const WatchAnswer = z.object({
   holder: Holder.nullable(),
 });
 export type WatchAck = Ack<z.infer<typeof WatchAnswer>>;
-/** The answer of `vnc:control`: who holds it now, be it the caller or another. */
+/** The answer of `vnc:control`: the present holder, which may be the caller or another. */
 export const ControlAnswer = z.object({ holder: Holder.nullable() });
 export type ControlAck = Ack<z.infer<typeof ControlAnswer>>;
 
 /**
- * `request` takes control when it is free, and asks for it otherwise; `take` is for the owner, as is `grant`, which
- * gives control to the viewer of `viewerId`.
+ * `request` takes control when it is free, and asks for it otherwise; `take` is for the owner, as is `grant`,
+ * which gives control to the viewer of `viewerId`.
  */
 export const ControlAction = z.enum(['request', 'release', 'take', 'grant']);
 export type ControlAction = z.infer<typeof ControlAction>;
@@ -145,7 +164,7 @@ export type ControlAction = z.infer<typeof ControlAction>;
 export const ControlRequest = z.object({ containerId: z.string(), viewer: Requester });
 export type ControlRequest = z.infer<typeof ControlRequest>;
 
-/** Why input did not reach the desktop, and what its viewer reads of it. */
+/** Why input did not reach the desktop, with the message for its viewer. */
 export const DROPPED = {
   view: 'This ticket may only view: ask for one with mode "control".',
   not_holder: 'Another viewer controls this desktop: ask for control with vnc:control, action "request".',
@@ -168,7 +187,7 @@ export const InputDropped = z.object({
 });
 export type InputDropped = z.infer<typeof InputDropped>;
 
-/** The host's count of what it dropped of one viewer's input, as a frame of the kind `dropped`. */
+/** The number of one viewer's inputs that the host dropped, as a frame of the kind `dropped`. */
 export const HostDropped = z.object({
   viewerId: z.string(),
   reason: z.enum(['not_holder', 'too_many', 'no_desktop']),
@@ -176,19 +195,19 @@ export const HostDropped = z.object({
 });
 export type HostDropped = z.infer<typeof HostDropped>;
 
-/** Who watches, as its owner sees it. `id` is unique to the socket and desktop. */
+/** A viewer, as the owner sees it. `id` is unique to the socket and desktop. */
 export const Viewer = z
   .object({
     id: z.string().describe('Unique to the socket and container.'),
     userId: z.string().describe('The user, or of a guest the owner of its link.'),
     /** The ticket or share link by which it came. */
     ticketId: z.string().describe('The ticket or share link by which it came.'),
-    /** It is a guest with a share link: `userId` is who made that. */
+    /** It is a guest with a share link: `userId` is the user who made the link. */
     shared: z.boolean().default(false).describe('It is a guest with a share link.'),
-    mode: z.enum(['view', 'control']).describe('What its ticket permits.'),
+    mode: z.enum(['view', 'control']).describe('The mode that its ticket permits.'),
     control: z.boolean().describe('It holds control.'),
-    /** ISO 8601, since when. */
-    since: z.iso.datetime().describe('Since when, in UTC.'),
+    /** ISO 8601. */
+    since: z.iso.datetime().describe('When it began to watch, in UTC.'),
   })
   .meta({ id: 'Viewer' });
 export type Viewer = z.infer<typeof Viewer>;
@@ -196,7 +215,7 @@ export type Viewer = z.infer<typeof Viewer>;
 /** The answer of `GET /containers/:id/viewers`. */
 export const Viewers = z
   .object({
-    items: z.array(Viewer).describe('The viewers on all nodes, the first to come first.'),
+    items: z.array(Viewer).describe('The viewers on all nodes, in the order in which they came.'),
     control: Holder.nullable().describe('The holder of control.'),
   })
   .meta({ id: 'Viewers' });
@@ -205,20 +224,20 @@ export type Viewers = z.infer<typeof Viewers>;
 /** The answer of `vnc:viewers`. */
 export type ViewersAck = Ack<Viewers>;
 
-/** The relay over HTTP, with the owner's ticket: who watches a desktop, and what is on its screen. */
+/** Paths of the relay over HTTP, for the owner's ticket: the viewers of a desktop, and a screenshot of it. */
 export const viewersPath = (containerId: string): string => `/containers/${containerId}/viewers`;
 export const viewerPath = (containerId: string, viewerId: string): string =>
   `/containers/${containerId}/viewers/${viewerId}`;
 export const screenshotPath = (containerId: string, format: 'png' | 'jpeg'): string =>
   `/containers/${containerId}/screenshot?format=${format}`;
 
-/** What relays tell a desktop's host. */
+/** A message from a relay to a desktop's host. */
 export const ToHost = z.discriminatedUnion('t', [
-  /** A viewer needs the whole picture; said again until it comes. It also wakes the stream. */
+  /** A viewer needs a keyframe; sent again until one comes. It also wakes the stream. */
   z.object({ t: z.literal('key') }),
-  /** The lease of control changed: read it again, and release what the last holder holds down. */
+  /** The lease of control changed: read it again, and release the keys and buttons of the last holder. */
   z.object({ t: z.literal('control') }),
-  /** Something may have been lost on its way: let go of what is held down. */
+  /** Messages may have been lost: release all keys and buttons. */
   z.object({ t: z.literal('release') }),
   z.object({
     t: z.literal('input'),
@@ -230,10 +249,11 @@ export const ToHost = z.discriminatedUnion('t', [
 export type ToHost = z.infer<typeof ToHost>;
 
 /**
- * What comes down: `delta` and `key` carry an RFB FramebufferUpdate message of self-contained rectangles. A key repaints
- * all as of `seq`; the delta `seq + 1` follows it. A new `epoch` begins with a key. `cut` carries the desktop's clipboard
- * as UTF-8, `cutTooLong` (empty) says that it is longer than is told; `gone` says that the stream ended (UTF-8: why) and
- * that nothing comes before the next key; `dropped` is a `HostDropped` as JSON.
+ * The kinds of frames that the host publishes. `delta` and `key` (a keyframe) carry an RFB FramebufferUpdate
+ * message of self-contained rectangles. A keyframe repaints the complete screen as of `seq`; the delta with
+ * the next number follows it. A new `epoch` begins with a keyframe. `cut` carries the desktop's clipboard as
+ * UTF-8; `cutTooLong` (empty) reports that it is too long to be sent. `gone` reports that the stream ended
+ * (UTF-8: why) and that no frame follows before the next keyframe. `dropped` is a `HostDropped` as JSON.
  */
 export const FRAME_KINDS = ['delta', 'key', 'cut', 'gone', 'cutTooLong', 'dropped'] as const;
 export type FrameKind = (typeof FRAME_KINDS)[number];
@@ -241,7 +261,10 @@ export type FrameKind = (typeof FRAME_KINDS)[number];
 /** `epoch` is unique to one run of the stream, and rises. Pixels. */
 export type FrameHead = { kind: FrameKind; epoch: number; seq: number; width: number; height: number };
 
-/** Bytes before a frame's own: kind (1), version (1), width, height (2 each), zero (2), epoch (8, float), seq (4). */
+/**
+ * Bytes before a frame's own: kind (1), version (1), width, height (2 each), zero (2), epoch (8, float), seq
+ * (4).
+ */
 export const FRAME_HEAD_BYTES = 20;
 const VERSION = 1;
 
@@ -256,7 +279,10 @@ export function writeFrameHead(head: FrameHead, into: Uint8Array): void {
   view.setUint32(16, head.seq);
 }
 
-/** `undefined` when it is none that this version can read. */
+/**
+ * Reads the head of a frame.
+ * @returns `undefined` when this version can not read it
+ */
 export function readFrameHead(message: Uint8Array): FrameHead | undefined {
   if (message.byteLength < FRAME_HEAD_BYTES) return undefined;
   const view = new DataView(message.buffer, message.byteOffset, FRAME_HEAD_BYTES);

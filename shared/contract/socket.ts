@@ -21,8 +21,8 @@ const Nothing = z.object({});
 const Bytes = z.unknown().meta({ type: 'string', format: 'binary', description: 'The RFB message.' });
 
 /**
- * The events that a client sends to the relay: each with one argument. `answer` is what a positive acknowledgement has
- * beside `ok`; an event without one is acknowledged only when it is refused.
+ * The events that a client sends to the relay: each with one argument. `answer` holds the fields that a
+ * positive acknowledgement adds to `ok`; an event without one is acknowledged only when it is refused.
  */
 export const CLIENT_EVENTS = {
   subscribe: {
@@ -85,10 +85,10 @@ const frame = [
   z.number().describe('Sequence.'),
 ] as const;
 
-/** The events that the relay sends beside those of rooms: the arguments of each, in order. */
+/** The events that the relay sends in addition to those of rooms: the arguments of each, in order. */
 export const RELAY_EVENTS = {
   'vnc:key': {
-    summary: 'A keyframe: the whole screen, as an RFB FramebufferUpdate.',
+    summary: 'A keyframe: the complete screen, as an RFB FramebufferUpdate.',
     args: z.tuple([...frame, z.number().describe('Width.'), z.number().describe('Height.'), Bytes]),
   },
   'vnc:frame': {
@@ -100,7 +100,7 @@ export const RELAY_EVENTS = {
     args: z.tuple([z.object({ containerId: ContainerId, text: z.string() })]),
   },
   'vnc:cutTooLong': {
-    summary: 'The clipboard of the container is longer than is sent.',
+    summary: 'The clipboard of the container is too long to be sent.',
     args: z.tuple([z.object({ containerId: ContainerId })]),
   },
   'vnc:control': {
@@ -116,7 +116,7 @@ export const RELAY_EVENTS = {
     args: z.tuple([InputDropped]),
   },
   'vnc:gone': {
-    summary: 'The stream of the screen ended. A keyframe follows if the container runs on.',
+    summary: 'The stream of the screen ended. A keyframe follows if the container keeps running.',
     args: z.tuple([z.object({ containerId: ContainerId, reason: z.string() })]),
   },
   'relay:draining': {

@@ -23,7 +23,7 @@ export const CONTAINER_STATE_AFTER: Record<ContainerEvent['type'], ContainerStat
   'container.lost': 'lost',
 };
 
-/** The state of a job after an event of it; `undefined` where the event does not tell. */
+/** The state of a job after an event of it; `undefined` where the event does not determine it. */
 export const JOB_STATE_AFTER: Record<JobEvent['type'], JobState | undefined> = {
   'job.queued': 'queued',
   'job.active': 'active',

@@ -12,7 +12,10 @@ export const MAX_MESSAGE_BYTES = 64 * 1024;
 export const TICKET_DEFAULT_SECONDS = 3600;
 export const TICKET_MAX_SECONDS = 86_400;
 
-/** The body of `POST /realtime/token`: for oneself, or with `containerId` a share link to that one desktop. */
+/**
+ * The body of `POST /realtime/token`: a ticket for the caller, or with `containerId` a share link to that
+ * desktop.
+ */
 export const TicketRequest = z
   .strictObject({
     containerId: z
@@ -32,7 +35,7 @@ export const TicketRequest = z
   })
   .meta({ id: 'TicketRequest' });
 
-/** Its answer. `url` is where the relay's Socket.IO lives. */
+/** The answer of `POST /realtime/token`. `url` is the address of the relay's Socket.IO server. */
 export const Ticket = z
   .object({
     id: z.string().describe('Revokes it.'),
@@ -76,8 +79,8 @@ export const TicketClaims = z.object({
 export type TicketClaims = z.infer<typeof TicketClaims>;
 
 /**
- * A revocation, as it is published on `REVOKED_CHANNEL`: of one ticket or share link, or of all of a user's that were
- * issued until `before`, ms since 1970.
+ * A revocation, as it is published on `REVOKED_CHANNEL`: of one ticket or share link, or of all of a user's
+ * that were issued until `before`, ms since 1970.
  */
 export const Revoked = z.union([
   z.object({ userId: z.string(), ticketId: z.string() }),
@@ -86,8 +89,9 @@ export const Revoked = z.union([
 export type Revoked = z.infer<typeof Revoked>;
 
 /**
- * The relay over HTTP, with `Authorization: Bearer <ticket>`: a job's log as server-sent events, resumable by
- * `Last-Event-ID`, and the job itself as soon as it has ended (204 when it has not within `?waitMs=`).
+ * Paths of the relay over HTTP, with `Authorization: Bearer <ticket>`: a job's log as server-sent events,
+ * resumable by `Last-Event-ID`, and the job itself as soon as it has ended (204 when it has not within
+ * `?waitMs=`).
  */
 export const jobEventsPath = (jobId: string): string => `/jobs/${jobId}/events`;
 export const jobEndPath = (jobId: string, waitMs: number): string => `/jobs/${jobId}/end?waitMs=${waitMs}`;
@@ -102,6 +106,6 @@ export type Ack<T extends object = object> =
 export const SubscribeAnswer = z.object({ truncated: z.boolean() });
 export type SubscribeAck = Ack<z.infer<typeof SubscribeAnswer>>;
 
-/** Relay → client before a planned shutdown: the socket will be closed within this time; reconnect then. */
+/** The payload of `relay:draining`: the relay closes the socket within this time. Reconnect then. */
 export const Draining = z.object({ withinMs: z.number() });
 export type Draining = z.infer<typeof Draining>;

@@ -16,7 +16,10 @@ const ended = <const State extends (typeof TERMINAL_JOB_STATES)[number], Data ex
     data: OfRun.extend({ state: z.literal(state), attemptsMade: z.number().int(), ...data }),
   });
 
-/** The request that a webhook receives, as JSON. `id` is the same in each try, and in the header `Webhook-Id`. */
+/**
+ * The request that a webhook receives, as JSON. `id` is the same in each attempt, and in the header
+ * `Webhook-Id`.
+ */
 export const WebhookEvent = z.discriminatedUnion('type', [
   z
     .object({

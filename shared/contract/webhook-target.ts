@@ -8,8 +8,8 @@ export const WebhookAllow = z
   .refine((cidrs) => cidrs.every(isAddressRange), 'write ranges as 10.0.0.0/8');
 
 /**
- * Where a job's owner wants to be told of it. Its host's addresses are judged when it is called, after DNS; one that is
- * written as an address here and now.
+ * The URL that a job's webhooks are sent to. The addresses of its host are checked when it is called, after
+ * DNS; an address in the URL already at submission.
  */
 export const WebhookUrl = z
   .url({ protocol: /^https?$/, error: 'use an http:// or https:// URL', normalize: true, abort: true })
@@ -19,15 +19,15 @@ export const WebhookUrl = z
     return username === '' && password === '';
   }, 'leave user and password out: verify the signature instead');
 
-/** For this long a webhook that is not answered with 2xx is tried again, ms. */
+/** How long a webhook that is not answered with 2xx is tried again, ms. */
 export const WEBHOOK_DEADLINE_MS = 86_400_000;
 
 /** Operators' alerts are signed as for this user: no token can name one with braces. */
 export const OPERATORS = '{alerts}';
 
 /**
- * The secret that signs a user's webhooks (Standard Webhooks: `whsec_` and base64), derived from the deployment's own, so
- * that nobody can sign for another.
+ * The secret that signs a user's webhooks (Standard Webhooks: `whsec_` and base64), derived from the
+ * deployment's own, so that no user can sign for another.
  */
 export async function webhookSecret(deploymentSecret: string, userId: string): Promise<string> {
   const bytes = (text: string) => new TextEncoder().encode(text);

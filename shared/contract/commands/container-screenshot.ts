@@ -4,14 +4,14 @@ import { defineCall } from '../command.ts';
 const FORMATS = ['png', 'jpeg'] as const;
 export type ScreenshotFormat = (typeof FORMATS)[number];
 
-/** Takes a picture of what a container's screen shows now. */
+/** Takes a picture of a container's screen. */
 export const containerScreenshot = defineCall({
   kind: 'container.screenshot',
   http: {
     method: 'get',
     path: '/containers/{id}/screenshot',
     operationId: 'screenshot',
-    summary: 'What is on the screen of a desktop now',
+    summary: 'Take a screenshot of a desktop',
   },
   input: z.strictObject({ format: z.enum(FORMATS).default('png') }),
   example: { format: 'jpeg' },

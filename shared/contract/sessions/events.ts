@@ -3,7 +3,7 @@ import { Incarnation } from '../envelope.ts';
 import { SESSION_CODES, SessionOffset } from './codes.ts';
 import { SESSION_COMMANDS } from './registry.ts';
 
-const SessionId = z.string().max(200).describe('As `session:open` gave it.');
+const SessionId = z.string().max(200).describe('As `session:open` returned it.');
 const OfSession = z.strictObject({ sessionId: SessionId });
 /** Binary: Socket.IO sends it as an attachment. */
 const Bytes = z
@@ -28,14 +28,16 @@ const opens = SESSION_COMMANDS.map(({ kind, input, summary }) =>
   z.strictObject({
     kind: z.literal(kind).describe(summary),
     containerId: z.string().max(64),
-    incarnation: Incarnation.optional().describe('Refused when the container is another one by now.'),
+    incarnation: Incarnation.optional().describe(
+      'Refused when the container has another incarnation by now.',
+    ),
     input,
   }),
 );
 const [first, ...others] = opens;
 if (!first) throw new Error('no session is registered');
 
-/** What a session is while its client is attached. */
+/** A session while its client is attached. */
 const Attached = z.object({
   sessionId: SessionId,
   incarnation: Incarnation,
@@ -50,7 +52,7 @@ export const SESSION_CLIENT_EVENTS = {
     answer: Attached,
   },
   'session:attach': {
-    summary: 'Goes on with a session over this connection, within 30 s of the end of the last one.',
+    summary: 'Continues a session over this connection, within 30 s of the end of the last one.',
     argument: OfSession.extend({ received: SessionOffset.describe('Bytes that have arrived here.') }),
     answer: Attached,
   },
@@ -58,7 +60,7 @@ export const SESSION_CLIENT_EVENTS = {
     summary: 'Bytes to the container, at most 60 KB, within the credit.',
     argument: Data,
   },
-  'session:end': { summary: 'No more bytes follow; the other direction goes on.', argument: End },
+  'session:end': { summary: 'No more bytes follow; the other direction continues.', argument: End },
   'session:ack': {
     summary: 'Acknowledges bytes, at least every five seconds: the sign of life of the client.',
     argument: Ack,
@@ -79,7 +81,7 @@ export const SESSION_RELAY_EVENTS = {
   'session:end': { summary: 'No more bytes follow from the container.', args: z.tuple([End]) },
   'session:ack': { summary: 'Acknowledges bytes of the client.', args: z.tuple([Ack]) },
   'session:closed': {
-    summary: 'The session has ended, for good.',
+    summary: 'The session has ended and can not be attached again.',
     args: z.tuple([
       z.object({
         sessionId: SessionId,
@@ -90,7 +92,7 @@ export const SESSION_RELAY_EVENTS = {
     ]),
   },
   'session:detached': {
-    summary: 'This connection carries the session no more: attach again, unless another one did.',
+    summary: 'This connection no longer carries the session: attach again, unless another connection did.',
     args: z.tuple([
       z.object({ sessionId: SessionId, reason: z.enum(['host_away', 'replaced', 'overload']) }),
     ]),
