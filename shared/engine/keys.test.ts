@@ -8,7 +8,7 @@ import { userOfTag, userTag } from './tags.ts';
 
 const HOST = 'worker-1';
 const CONTAINER = '1c9a2b3e-0000-4000-8000-000000000000';
-/** Users who are called as something else is, or nearly. */
+/** Names of users that equal, or nearly equal, a name of something else. */
 const NAMESAKES = [
   ...['hosts', 'models', 'ledger', 'observer', 'cancellations', 'user', 'ip', 'jobs'],
   ...QUEUES,
@@ -27,7 +27,7 @@ const addresses = fc.constantFrom('10.0.0.1', '2001:db8::', 'unknown');
 const queues = fc.constantFrom(...QUEUES, hostQueue(HOST));
 const rooms = fc.tuple(fc.constantFrom('job', 'container'), ids).map(([kind, id]) => `${kind}:${id}`);
 
-/** Every maker of a key that a user's name is part of, with its other arguments. */
+/** Every maker of a key that contains a user's name, with its other arguments. */
 const OF_USERS = {
   job: [keys.job, ids],
   jobs: [keys.jobs],
@@ -46,7 +46,7 @@ const OF_USERS = {
   meta: [roomKeys.meta, rooms],
   channel: [roomKeys.channel, rooms],
 } as const;
-/** And every other one. BullMQ appends the queue's name to its prefix. */
+/** Every other maker. BullMQ appends the queue's name to its prefix. */
 const OTHERS = {
   bullmqPrefix: [
     (queue: string, name: string) => `${keys.bullmqPrefix(queue)}:${queue}:${name}`,
@@ -85,7 +85,7 @@ const named = Object.entries({ ...OF_USERS, ...OTHERS }).map(([name, entry]) => 
   return fc.tuple(...parts).map((given) => ({ made: JSON.stringify([name, ...given]), key: make(...given) }));
 });
 
-test('every maker of keys is looked at', () => {
+test('every maker of keys is tested here', () => {
   const of = [
     ...Object.keys(keys),
     ...Object.keys(roomKeys),
@@ -108,7 +108,7 @@ test('no two makers, and no two users, hosts or ids, have a key or channel in co
   );
 });
 
-test("a user who is called as a host, a queue or the fleet's own names are has none of their keys", () => {
+test('a user with the name of a host, a queue or the fleet has none of their keys', () => {
   const others = new Set([
     keys.hostContainers(HOST),
     keys.bullmqPrefix('containers'),
@@ -121,7 +121,7 @@ test("a user who is called as a host, a queue or the fleet's own names are has n
   }
 });
 
-test("all of a user's keys and channels are in one slot, which is nobody else's", () => {
+test("all of a user's keys and channels are in one slot, under a tag that no other user has", () => {
   const slotOf = (key: string) => /^[^{]*\{([^}]+)\}/.exec(key)?.[1];
   fc.assert(
     fc.property(users, users, (user, other) => {
@@ -132,7 +132,7 @@ test("all of a user's keys and channels are in one slot, which is nobody else's"
   );
 });
 
-test('the user of a key is read from it, and usual ids are in it as they are', () => {
+test('the user of a key can be read from it, and usual ids are not escaped', () => {
   fc.assert(
     fc.property(users.filter(isUserId), ids, (user, id) => {
       expect(readUserKey(keys.job(user, id))).toEqual({ user, kind: 'job', id });

@@ -1,7 +1,10 @@
 import type { Lane } from '../contract/command.ts';
 import type { JobKind } from '../contract/registry.ts';
 
-/** Queues that any worker may serve: desktops to place, models to ask, images to read, webhooks to deliver, upkeep. */
+/**
+ * Queues that any worker may serve: desktops to place, models to ask, images to read, webhooks to deliver,
+ * upkeep.
+ */
 export const QUEUES = ['containers', 'ai-inference', 'ai-readings', 'webhooks', 'cleanup'] as const;
 export type QueueName = (typeof QUEUES)[number];
 
@@ -9,9 +12,9 @@ export type QueueName = (typeof QUEUES)[number];
 export const JOB_QUEUES = ['containers', 'ai-inference', 'ai-readings'] as const satisfies QueueName[];
 
 /**
- * Where a lane's jobs wait: in `queue`, and once a host has their container in a queue of that host, which `suffix` tells
- * from its others. No lane takes slots from another: readings take a CPU, other models wait for their servers, and a
- * control command never waits behind work.
+ * Where a lane's jobs wait: in `queue`, and once a host has their container in a queue of that host, which
+ * `suffix` distinguishes from its others. No lane takes slots from another: readings take a CPU, other models
+ * wait for their servers, and a control command never waits behind work.
  */
 export const LANES = {
   placements: { queue: 'containers' },
@@ -21,18 +24,24 @@ export const LANES = {
   readings: { queue: 'ai-readings' },
 } as const satisfies Record<Lane, { queue: QueueName; suffix?: string }>;
 
-/** Every host's queues begin so. */
+/** The prefix of every host's queues. */
 export const HOST_QUEUES = 'containers-';
 /** Control commands to the containers of one host. */
 export const hostQueue = (host: string): string => `${HOST_QUEUES}${host}${LANES.control.suffix}`;
 /** Other work on the containers of one host. */
 export const hostWorkQueue = (host: string): string => `${HOST_QUEUES}${host}${LANES.work.suffix}`;
 export const hostQueues = (host: string): string[] => [hostQueue(host), hostWorkQueue(host)];
-/** The host that a queue belongs to; `undefined` for one that any worker may serve. Names of hosts have no dot. */
+/**
+ * The host that a queue belongs to; `undefined` for one that any worker may serve. Names of hosts have no
+ * dot.
+ */
 export const hostOfQueue = (queue: string): string | undefined =>
   queue.startsWith(HOST_QUEUES) ? queue.slice(HOST_QUEUES.length).split('.')[0] : undefined;
 
-/** BullMQ's options for every submission: three attempts, 2 s, 4 s, 8 s with jitter, bounded memory of the past. */
+/**
+ * BullMQ's options for every submission: three attempts, 2 s, 4 s, 8 s with jitter, bounded memory of the
+ * past.
+ */
 export const JOB_OPTIONS = {
   attempts: 3,
   backoff: { type: 'exponential', delay: 2000, jitter: 0.25 },
@@ -40,7 +49,10 @@ export const JOB_OPTIONS = {
   removeOnFail: { age: 86_400 },
 };
 
-/** How long one attempt may take unless its job says less, ms. BullMQ knows no time-out: the worker enforces it. */
+/**
+ * How long one attempt may take unless its job sets a time-out, ms. BullMQ has no time-out: the worker
+ * enforces it.
+ */
 export const ATTEMPT_TIMEOUT_MS = 300_000;
 
 /** Waiting (with prioritized and delayed) jobs above which a queue reports backpressure. */
@@ -49,17 +61,19 @@ export const BACKPRESSURE_ABOVE = 100;
 export const MAX_WAITING = 10_000;
 
 /**
- * How urgent a job is among its owner's equals: premium models before all others. Fairness comes first: a run's
- * priority in its queue is `10 × (outstanding jobs of its owner before it) + class`, so that everybody's first job goes
- * before anybody's second. BullMQ takes the lowest first; 0 (stops) goes before all.
+ * How urgent a job is among its owner's equals: premium models before all others. Fairness comes first: a
+ * run's priority in its queue is `10 × (outstanding jobs of its owner before it) + class`, so that the first
+ * jobs of all users go before any user's second. BullMQ takes the lowest first; 0 (stops) goes before all.
  */
 export const PRIORITY_CLASS = { premium: 1, other: 5 } as const;
 export type PriorityClass = (typeof PRIORITY_CLASS)[keyof typeof PRIORITY_CLASS];
 
-/** The version of `JobData` this code writes. A worker hands a newer one back and upgrades an older one. */
+/**
+ * The version of `JobData` that this code writes. A worker requeues a newer one and upgrades an older one.
+ */
 export const JOB_DATA_VERSION = 1;
 
-/** What BullMQ carries for every job; all else is in the job's record. */
+/** The data of every BullMQ job; all else is in the job's record. */
 export type JobData = {
   version: number;
   kind: JobKind;

@@ -7,17 +7,24 @@ import type { JobRef } from './refs.ts';
 
 /** How long a record is kept after its last change while its job or desktop is open, ms. */
 export const OPEN_RECORD_TTL_MS = 7 * 86_400_000;
-/** How long the record of what has ended stays readable, ms. Also how long an `Idempotency-Key` is remembered. */
+/**
+ * How long the record of an ended job or desktop stays readable, ms. Also how long an `Idempotency-Key` is
+ * remembered.
+ */
 export const ENDED_RECORD_TTL_MS = 86_400_000;
 /** How long something outstanding counts against a quota without any sign of life, ms. */
 export const OUTSTANDING_MS = 3_600_000;
 
 /**
- * How long a submission counts against a quota before it was seen in its queue, ms: it may have died half-way. Where the
- * ledger remembers what was acknowledged, its records and its key are kept no longer either.
+ * How long a submission counts against a quota before it was seen in its queue, ms: it may have died
+ * half-way. Where the ledger has the acknowledged submissions, the records and the key of one are kept no
+ * longer either.
  */
 export const RESERVATION_MS = 600_000;
-/** Changes of one user that wait for the ledger, at most; older ones go first, and the reconciler makes up for them. */
+/**
+ * Changes of one user that wait for the ledger, at most; older ones go first, and the reconciler makes up for
+ * them.
+ */
 export const MAX_CHANGES = 10_000;
 
 /** A submission's job, apart from what it is about. */
@@ -34,13 +41,13 @@ export type JobRequest = {
 };
 
 /**
- * The request of the submit script, as JSON in ARGV[1]; ARGV[2] is the input that is kept for the worker, '' for none.
+ * The request of the submit script, as JSON in ARGV[1]; ARGV[2] is the input for the worker, '' for none.
  * Times in ms unless named otherwise.
  */
 export type SubmitRequest = {
   /** Unique to this request, see the limiter. */
   nonce: string;
-  /** One a KEYS scope: tiers as [limit, window in µs]. */
+  /** One for each scope of KEYS: tiers as [limit, window in µs]. */
   scopes: { tiers: [number, number][] }[];
   /** SHA-256 of the body, when the caller sent an `Idempotency-Key`. */
   bodyHash?: string;
@@ -83,7 +90,7 @@ export type ChangedRecord = z.infer<typeof ChangedRecord>;
 const ChangedRecords = z.object({ job: ChangedRecord, containers: z.array(ChangedRecord).optional() });
 export type ChangedRecords = z.infer<typeof ChangedRecords>;
 
-/** Its answer, after the limiter's decision. */
+/** The submit script's answer, after the limiter's decision. */
 export const SubmitVerdict = z.discriminatedUnion('verdict', [
   z.object({ verdict: z.enum(['denied', 'mismatch', 'not_found']) }),
   /** The container has ended, or is in a state in which it does not take the command. */
@@ -107,7 +114,7 @@ export const SubmitVerdict = z.discriminatedUnion('verdict', [
     priority: z.number(),
     /** When the job was created, ms of Redis. */
     createdAt: z.number(),
-    /** Left out when Redis knows only the key that stands for the job. */
+    /** Left out when Redis has only the idempotency key of the job. */
     records: ChangedRecords.optional(),
   }),
 ]);

@@ -10,11 +10,11 @@ export type ScriptCall = { keys: string[]; args: string[] };
 export type Script<Subject, Args, Answer> = {
   readonly lua: string;
   /**
-   * @param rest what follows the named arguments, such as pairs of field and value
+   * @param rest the values after the named arguments, such as pairs of field and value
    * @throws ZodError when the arguments are not those of the script
    */
   call(subject: Subject, args: Args, rest?: readonly Value[]): ScriptCall;
-  /** @throws ZodError when Redis answered with something else than the script returns */
+  /** @throws ZodError when the answer of Redis is not one of the script */
   read(answer: unknown): Answer;
 };
 
@@ -22,7 +22,7 @@ export type Script<Subject, Args, Answer> = {
  * Describes a Lua script: `runScript` (Node) and `prepareScript` (the edge) run it.
  * @param options.keys makes the KEYS, in the order of the script
  * @param options.args the named arguments, in the order of ARGV
- * @param options.answer what the script returns, as the client library hands it out
+ * @param options.answer the answer of the script, as the client library returns it
  *
  * @example
  * const rename = defineScript({

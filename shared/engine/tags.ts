@@ -1,11 +1,11 @@
 import { isUserId } from '../contract/ids.ts';
 import { hostQueue, QUEUES } from './queues.ts';
 
-/** Hash tags of keys that belong to the fleet. One that is added here is at once a tag that no user gets. */
+/** Hash tags of keys that belong to the fleet. No user gets a tag of this list. */
 const FLEET_TAGS = ['cancellations', 'hosts', 'ledger', 'models', 'observer', 'unpublished'] as const;
 export type FleetTag = (typeof FLEET_TAGS)[number];
 
-/** Kinds of tags with a name behind a colon: `host:<name>`. No user's tag has a colon. */
+/** Kinds of tags with a name after a colon: `host:<name>`. No user's tag has a colon. */
 export type TagKind = 'address' | 'container' | 'host' | 'process' | 'screen' | 'session';
 
 const RESERVED: ReadonlySet<string> = new Set([...FLEET_TAGS, ...QUEUES]);
@@ -19,14 +19,14 @@ const escaped = (character: string): string =>
   ).join('');
 
 /**
- * A text within a tag: letters, digits and `_.@|-` stand for themselves, all else is percent-encoded, so that neither a
- * brace nor a colon of it means anything.
+ * Escapes a text within a tag: letters, digits and `_.@|-` stay, all else is percent-encoded, so that braces
+ * and colons have no meaning.
  */
 export const escapeTag = (text: string): string => text.replace(/[^A-Za-z0-9_.@|-]/gu, escaped);
 
 /**
- * The hash tag of all that belongs to a user: the user's id, escaped. A user who is called as a queue or as one of the
- * fleet's own tags is gets the first character escaped as well.
+ * The hash tag of all that belongs to a user: the user's id, escaped. For a user with the name of a queue or
+ * of one of the fleet's own tags, the first character is escaped as well.
  *
  * @example
  * userTag('auth0|42'); // auth0|42

@@ -4,15 +4,19 @@ import type { ContainerRow, JobRow } from './rows.ts';
 import { containerChanges, containers, jobChanges, jobs } from './schema.ts';
 import { addUsage } from './usage.ts';
 
-/** A job or a desktop as it was right after a change; `seq` is unique to the change, `at` when it was made. */
+/**
+ * A job or a desktop as it was right after a change; `seq` is unique to the change, `at` when it was made.
+ */
 export type JobChange = { seq: string; at: Date; job: JobRow };
 export type ContainerChange = { seq: string; at: Date; container: ContainerRow };
 
 /**
- * Records changes, given in the order in which they were made, in one transaction: the latest state, the history, and
- * the usage of what has ended. Each counts once however often it is said. The first end of a run stands, also when a later
- * run of its job is known already: then it is in the history alone. Rows that are not there yet are made.
- * → the ends that were not taken, because an earlier one stands or because they were said before
+ * Records changes, given in the order in which they were made, in one transaction: the latest state, the
+ * history, and the usage of what has ended. Each change counts once however often it is recorded. The first
+ * end of a run stands, also when a later run of its job is known already: then it is in the history only.
+ * Missing rows are inserted.
+ * @returns the ends that were not accepted, because an earlier one stands or because they were recorded
+ *   before
  */
 export async function recordChanges(
   db: Db,
@@ -39,7 +43,7 @@ export async function recordChanges(
         if (change.container.endedAt && accepted.has(change.container.id)) endedContainers.add(change);
       }
     }
-    // After all rows are locked, as the rest of the history is: so that no two writers wait in a circle.
+    // After all rows are locked, like the rest of the history: so no two writers can deadlock.
     const refusedJobs = ofJobs.filter((change) => change.job.finishedAt && !endedJobs.has(change));
     for (const change of await writePreviousEnds(tx, refusedJobs)) endedJobs.add(change);
     const reportedJobs = ofJobs.filter((change) => !change.job.finishedAt || endedJobs.has(change));
@@ -61,7 +65,7 @@ export async function recordChanges(
   });
 }
 
-/** → ids of the rows that took the change. */
+/** @returns ids of the rows that accepted the change */
 async function upsertJobs(db: Db, rows: JobRow[]): Promise<Set<string>> {
   const changed = await db
     .insert(jobs)
@@ -89,10 +93,16 @@ async function upsertJobs(db: Db, rows: JobRow[]): Promise<Set<string>> {
   return new Set(changed.map(({ id }) => id));
 }
 
-/** A desktop that ran and ended needs its spec no more; one that never ran may be asked for again. */
+/**
+ * A desktop that ran and ended no longer needs its spec; one that never ran may be requested again by a
+ * retry.
+ */
 const keepsSpec = (endedAt: SQL, startedAt: SQL): SQL => sql`(${endedAt} is null or ${startedAt} is null)`;
 
-/** → ids of the rows that took the change. A change says nothing of the spec. */
+/**
+ * Changes do not carry the spec.
+ * @returns ids of the rows that accepted the change
+ */
 async function upsertContainers(db: Db, rows: ContainerRow[]): Promise<Set<string>> {
   const changed = await db
     .insert(containers)
@@ -118,7 +128,10 @@ async function upsertContainers(db: Db, rows: ContainerRow[]): Promise<Set<strin
   return new Set(changed.map(({ id }) => id));
 }
 
-/** Ends that their rows did not take, as they are of a later run by now. → those that the history had no end for */
+/**
+ * Records in the history the ends that their rows refused because they hold a later run by now.
+ * @returns those that the history had no end for
+ */
 async function writePreviousEnds(db: Db, refused: JobChange[]): Promise<JobChange[]> {
   if (refused.length === 0) return [];
   const ids = [...new Set(refused.map(({ job }) => job.id))];
@@ -155,8 +168,9 @@ async function writeHistory(db: Db, ofJobs: JobChange[], ofContainers: Container
 }
 
 /**
- * One statement can change a row once. So the changes that matter to rows (each one's last, and ends) go in waves, one of
- * a row in each, in their order; rows are locked in the order of their ids, so that two writers never wait in a circle.
+ * Splits changes into waves with at most one change of a row in each, as one statement can change a row once.
+ * Only the last change and the ends of a row matter. Rows are locked in the order of their ids, so that two
+ * writers never deadlock.
  */
 function waves<C>(
   changes: C[],

@@ -94,7 +94,7 @@ const changeOf = (seq: string, container: ContainerRow) => ({ seq, at: new Date(
 const placed = (fence: number, host = 'a', boot = 'b1') =>
   recordPlacement(db, desktop({ state: 'starting', host, boot, fence }), new Date(T0));
 
-test('a record and its row are the same fact, both ways', () => {
+test('a record and its row convert into each other without loss', () => {
   const full = ended('failed', {
     result: { a: 'b\u0000' },
     error: { code: 'x', message: 'm', retryable: false },
@@ -110,8 +110,8 @@ test('a record and its row are the same fact, both ways', () => {
   });
   const idle = { ...running, state: 'stopped', endedAt: new Date(T0 + 2), endReason: 'idle' } as const;
   for (const row of [running, idle]) expect(containerRow(USER, containerRecord(row))).toEqual(row);
-  const ofLater = { ...containerRecord(idle), endReason: 'of a later version' };
-  expect(containerRow(USER, ofLater)).toEqual({ ...idle, endReason: null });
+  const laterRecord = { ...containerRecord(idle), endReason: 'of a later version' };
+  expect(containerRow(USER, laterRecord)).toEqual({ ...idle, endReason: null });
 });
 
 describe('a submission', () => {
@@ -119,7 +119,7 @@ describe('a submission', () => {
   const submit = (id = 'j1', idempotency: typeof key | undefined = key) =>
     recordSubmission(db, { job: job(id), containers: [desktop({ id: `c-${id}`, jobId: id })], idempotency });
 
-  test('is recorded once however often it is said, job, desktop and key', async () => {
+  test('is recorded once however often it is sent, with job, desktop and key', async () => {
     for (let i = 0; i < 3; i++) expect(await submit()).toBeUndefined();
     expect(await readJob(db, USER, 'j1')).toEqual(job());
     expect(await readContainer(db, USER, 'c-j1')).toEqual(desktop({ id: 'c-j1' }));
@@ -127,7 +127,7 @@ describe('a submission', () => {
     expect(await server.sql`select state from container_changes`).toHaveLength(1);
   });
 
-  test('of concurrent ones with one key exactly one is written, and the others learn of it', async () => {
+  test('exactly one of several concurrent ones with one key is written, and the others return its job', async () => {
     const answers = await Promise.all(Array.from({ length: 10 }, (_, i) => submit(`j${i}`)));
     expect(answers.filter((earlier) => earlier === undefined)).toHaveLength(1);
     const written = await server.sql`select id from jobs`;
@@ -135,14 +135,14 @@ describe('a submission', () => {
     for (const earlier of answers) if (earlier) expect(earlier.jobId).toBe(written[0]?.id);
   });
 
-  test('a key of yesterday is free again', async () => {
+  test('a key is free again after 24 hours', async () => {
     await submit('j1');
     await server.sql`update idempotency_keys set created_at = created_at - interval '24 hours'`;
     expect(await submit('j2')).toBeUndefined();
     expect(await submit('j1')).toMatchObject({ jobId: 'j2' });
   });
 
-  test('what became of it meanwhile stands', async () => {
+  test('that is repeated does not change a state that was recorded meanwhile', async () => {
     await submit('j1', undefined);
     await changes(change('1', ended('completed')));
     await submit('j1', undefined);
@@ -150,7 +150,7 @@ describe('a submission', () => {
   });
 });
 
-test('a desktop whose stop was accepted before it had a place never gets one, whatever Redis forgets', async () => {
+test('a desktop whose stop was accepted before it was placed is never placed, even if Redis loses the stop', async () => {
   await recordSubmission(db, { job: job(), containers: [desktop()], idempotency: undefined });
   const stop = job('j2', { kind: 'container.stop' });
   await recordSubmission(db, {
@@ -164,7 +164,7 @@ test('a desktop whose stop was accepted before it had a place never gets one, wh
 });
 
 describe('changes', () => {
-  test('the first end of a run stands, in state, history and usage, however often ends are said', async () => {
+  test('the first end of a run is kept in state, history and usage, however often ends are recorded', async () => {
     await changes(change('1', job('j1', { state: 'active', fence: 1 })), change('2', ended('completed')));
     await changes(change('2', ended('completed')), change('3', ended('failed')));
     await changes(change('4', job('j1', { state: 'active', fence: 9 })));
@@ -184,14 +184,14 @@ describe('changes', () => {
     ]);
   });
 
-  test('a later run opens a job again, an earlier one says nothing any more', async () => {
+  test('a later run reopens a job, and changes of an earlier run no longer change its state', async () => {
     await changes(change('1', ended('failed')), change('2', job('j1', { run: 2 })));
     expect(await readJob(db, USER, 'j1')).toMatchObject({ state: 'queued', run: 2, finishedAt: null });
     await changes(change('3', ended('cancelled')));
     expect(await readJob(db, USER, 'j1')).toMatchObject({ state: 'queued', run: 2 });
   });
 
-  test('the end of a run that is heard of after the next run began is in history and usage, once', async () => {
+  test('the end of a run that is recorded after the next run began is in history and usage, once', async () => {
     await changes(change('1', job('j1', { run: 2 })));
     const late = change('2', ended('failed'));
     await changes(late);
@@ -218,7 +218,7 @@ describe('changes', () => {
     expect(await readContainer(db, USER, 'c1')).toMatchObject({ state: 'stopped', spec: {} });
   });
 
-  test('a desktop that was stopped for being idle says so, whatever Redis has forgotten', async () => {
+  test('the row of a desktop that was stopped for being idle has that reason', async () => {
     const times = { startedAt: new Date(T0), expiresAt: new Date(T0 + 60_000), endedAt: new Date(T0 + 1) };
     const stopped = desktop({ state: 'stopped', host: 'a', fence: 2, ...times, endReason: 'idle' });
     const stopping = { ...stopped, state: 'stopping' as const, endedAt: null };
@@ -228,7 +228,7 @@ describe('changes', () => {
     expect(row && containerOf(row)).toMatchObject({ state: 'stopped', endReason: 'idle' });
   });
 
-  test('two writers of overlapping changes at once: neither waits for the other for ever, nothing counts twice', async () => {
+  test('concurrent writers of overlapping changes do not deadlock, and nothing counts twice', async () => {
     const all = Array.from({ length: 40 }, (_, i) =>
       change(`${i}`, job(`j${i}`, { state: 'completed', fence: 1, finishedAt: new Date(T0 + 1) })),
     );
@@ -241,7 +241,7 @@ describe('changes', () => {
 describe('a placement', () => {
   beforeEach(() => recordSubmission(db, { job: job(), containers: [desktop()], idempotency: undefined }));
 
-  test('a later fence wins; an earlier one, and any after the start, is told what stands against it', async () => {
+  test('a later fence wins; an earlier one, and any after the start, is refused with the present row', async () => {
     expect(await placed(1)).toBeUndefined();
     expect(await placed(2, 'b', 'b2')).toBeUndefined();
     expect(await placed(1)).toMatchObject({ host: 'b', fence: 2 });
@@ -250,13 +250,13 @@ describe('a placement', () => {
     expect(await placed(3)).toMatchObject({ state: 'running', host: 'b', fence: 2 });
   });
 
-  test('asked twice it stands', async () => {
+  test('is recorded once when it is repeated', async () => {
     expect(await placed(1)).toBeUndefined();
     expect(await placed(1)).toBeUndefined();
     expect(await server.sql`select 1 from container_changes where state = 'starting'`).toHaveLength(1);
   });
 
-  test('of two hosts with the same fence one gets it', async () => {
+  test('is granted to one of two hosts with the same fence', async () => {
     const answers = await Promise.all([placed(1, 'a', 'x'), placed(1, 'b', 'y')]);
     expect(answers.filter((against) => against === undefined)).toHaveLength(1);
   });
@@ -298,21 +298,21 @@ test('pages walk all of a user\u2019s jobs once, newest first, also those of one
   expect(seen).toEqual(ids.toReversed());
 });
 
-test('a server that never heard a beat is infinitely late, one that did is a little', async () => {
+test('the lag is infinite without a heartbeat, and small after one', async () => {
   expect(await readLag(db)).toBe(Number.POSITIVE_INFINITY);
   await beat(db);
   await beat(db);
   expect(await readLag(db)).toBeLessThan(60_000);
 });
 
-test('a retry that is recorded while the drain records the same run waits for it, not in a circle', async () => {
+test('a retry that is recorded while the drain records the same run waits for it and does not deadlock', async () => {
   await recordChanges(db, { jobs: [change('1', ended('failed'))], containers: [] });
   const at = new Date(T0 + 9000);
   const again = job('j1', { run: 2, fence: 2, containerId: 'c2' });
   const wanted = desktop({ id: 'c2', createdAt: at });
   const retry = { at, seqs: { job: '2', containers: ['3'] } };
   let recorded: Promise<unknown> = Promise.resolve();
-  // As the drain does: the job's row first, then the desktop's.
+  // Locks rows in the order of the drain: the job's first, then the desktop's.
   await db.transaction(async (drain) => {
     await drain.execute(drizzleSql`update jobs set queue = queue where id = 'j1'`);
     recorded = recordSubmission(db, { job: again, containers: [wanted], retry, idempotency: undefined });

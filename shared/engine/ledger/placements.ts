@@ -5,11 +5,11 @@ import { containerChanges, containers } from './schema.ts';
 import { recordVolume } from './volumes.ts';
 
 /**
- * Records that a host takes a desktop, before anything is created: what Redis decided stands only if the ledger knows of
- * no later placement and no later state. So a Redis that lost its last seconds can't make a second container.
+ * Records a placement before anything is created. The decision of Redis stands only if the ledger knows no
+ * later placement and no later state, so a Redis that lost its last seconds can't cause a second container.
  *
  * @param placed the container as Redis has it after the placement: host, boot, instance and the new fence
- * @returns `undefined` when it stands, else the row that speaks against it
+ * @returns `undefined` when it stands, else the conflicting row
  */
 export async function recordPlacement(
   db: Db,
@@ -29,7 +29,7 @@ export async function recordPlacement(
       .returning({ id: containers.id });
     if (!stands) {
       const [row] = await tx.select().from(containers).where(eq(containers.id, id));
-      // Asked twice, the first answer lost: it stands.
+      // A repeated request whose first answer was lost: it stands.
       const same = row?.host === host && row.boot === boot && row.fence === fence && row.state === 'starting';
       return same ? undefined : row;
     }

@@ -20,7 +20,7 @@ import {
 const JOBS = 40_000;
 const LIMIT = 20;
 const DAY_MS = 86_400_000;
-/** Pages of 8 KB that an index of this size is entered through, and then one for each row, at most. */
+/** The most pages of 8 KB that a read through an index of this size takes, for so many rows. */
 const BLOCKS = (rows: number): number => 20 + 2 * rows;
 
 let server: TestPostgres;
@@ -52,7 +52,10 @@ type Node = {
 
 type Plan = { steps: string[]; blocks: number; rowsRemovedByFilter: number };
 
-/** How PostgreSQL does what `ask` asks: its steps, how many blocks it looked at, and how many rows for nothing. */
+/**
+ * The plan of the query of `ask`: its steps, the blocks that it read, and the rows that it read and
+ * discarded.
+ */
 async function planOf(ask: () => Promise<unknown>): Promise<Plan> {
   await ask();
   const { query, params } = last;
@@ -90,7 +93,7 @@ const deep = async (table: 'jobs' | 'containers') => {
 };
 const ago = (days: number) => new Date(Date.now() - days * DAY_MS);
 
-describe('a page costs the same wherever it is: it is read from an index, in order', () => {
+describe('a page costs the same at any depth: it is read from an index, in order', () => {
   const expectStraight = ({ steps, blocks, rowsRemovedByFilter }: Plan) => {
     expect(steps).toEqual(['Limit', 'Index Scan']);
     expect(blocks).toBeLessThan(BLOCKS(LIMIT));
@@ -98,8 +101,8 @@ describe('a page costs the same wherever it is: it is read from an index, in ord
   };
   const filters = {
     'without a filter': {},
-    'of a state that few are in': { state: 'failed' },
-    'of a state that most are in': { state: 'completed' },
+    'of a rare state': { state: 'failed' },
+    'of the most common state': { state: 'completed' },
     'of a kind': { kind: 'container.stop' },
   } as const;
   test.each(Object.entries(filters))('jobs %s', async (_, filter) => {
@@ -119,14 +122,14 @@ describe('a page costs the same wherever it is: it is read from an index, in ord
     }
   });
 
-  test('a state of which there is none is not looked for in all the others', async () => {
+  test('a page of a state without rows does not read the rows of other states', async () => {
     const plan = await planOf(() => listJobs(db, page(), { state: 'delayed', kind: 'container.stop' }));
     expect(plan.steps).toEqual(['Limit', 'Index Scan']);
     expect(plan.blocks).toBeLessThan(BLOCKS(0));
   });
 });
 
-test('what is open is found without looking at what has ended', async () => {
+test('open rows are found without reading ended ones', async () => {
   const after = { createdAt: ago(0.3), id: '' };
   for (const ask of [openJobs, openContainers]) {
     for (const from of [undefined, after]) {
@@ -137,14 +140,14 @@ test('what is open is found without looking at what has ended', async () => {
   }
 });
 
-test('what ended lately is found without looking at what ended before, nor at what is open', async () => {
+test('recently ended rows are found without reading older or open ones', async () => {
   const plan = await planOf(() => endedJobs(db, { finishedAt: ago(0.3), id: '' }, 100));
   expect(plan.steps).not.toContain('Seq Scan');
   expect(plan.steps).toContain('Index Scan');
   expect(plan.blocks).toBeLessThan(BLOCKS(100));
 });
 
-test('rows are found by their ids through the key', async () => {
+test('rows are found by their ids through the primary key', async () => {
   const rows = await server.sql<{ id: string; container: string }[]>`
     select id, container_id as container from jobs where kind = 'container.start' limit 100`;
   const ids = rows.map(({ id }) => id);

@@ -6,7 +6,10 @@ import type { Db } from './db.ts';
 import type { ContainerRow, JobRow } from './rows.ts';
 import { containers, heartbeat, idempotencyKeys, jobInputs, jobs } from './schema.ts';
 
-/** Which of a user's rows, newest first: created in `[since, until)`, and older than `before`, the last one seen. */
+/**
+ * A page of a user's rows, newest first: created in `[since, until)`, and older than `before`, the last one
+ * seen.
+ */
 export type Page = {
   userId: string;
   since: Date | undefined;
@@ -37,7 +40,7 @@ export const readContainers = (db: Db, userId: string, ids: string[]): Promise<C
     .from(containers)
     .where(and(inArray(containers.id, ids), eq(containers.userId, userId)));
 
-/** Containers that have not ended and are these instances of the engine; those of earlier releases have no row here. */
+/** Open containers with these instances of the engine. Containers of earlier releases have no instance id. */
 export const containersOfInstances = (db: Db, instanceIds: string[]): Promise<ContainerRow[]> =>
   db
     .select()
@@ -131,7 +134,7 @@ export const endedJobs = (
     .from(jobs)
     .where(
       and(
-        // The index is found by this alone.
+        // PostgreSQL chooses the index by this condition only.
         gte(jobs.finishedAt, after.finishedAt),
         sql`(${jobs.finishedAt}, ${jobs.id}) > (${after.finishedAt.toISOString()}::timestamptz, ${after.id})`,
       ),
@@ -145,7 +148,7 @@ export const jobsById = (db: Db, ids: string[]): Promise<JobRow[]> =>
 export const containersById = (db: Db, ids: string[]): Promise<ContainerRow[]> =>
   db.select().from(containers).where(inArray(containers.id, ids));
 
-/** What a job works on, where that is kept apart from it. */
+/** The input of a job, where it is kept apart from the row. */
 export async function readInput(db: Db, userId: string, jobId: string): Promise<string | undefined> {
   const [row] = await db
     .select({ input: jobInputs.input })
@@ -154,14 +157,14 @@ export async function readInput(db: Db, userId: string, jobId: string): Promise<
   return row?.input;
 }
 
-/** The idempotency keys that these jobs were asked for with. */
+/** The idempotency keys that these jobs were submitted with. */
 export const idempotencyKeysOf = (
   db: Db,
   jobIds: string[],
 ): Promise<(typeof idempotencyKeys.$inferSelect)[]> =>
   db.select().from(idempotencyKeys).where(inArray(idempotencyKeys.jobId, jobIds));
 
-/** Says that the primary lives, for `readLag`. */
+/** Writes the heartbeat of the primary, for `readLag`. */
 export async function beat(db: Db): Promise<void> {
   await db
     .insert(heartbeat)
@@ -169,7 +172,7 @@ export async function beat(db: Db): Promise<void> {
     .onConflictDoUpdate({ target: heartbeat.id, set: { at: sql`clock_timestamp()` } });
 }
 
-/** How old the last beat is that this server knows of, ms by its own clock; Infinity when it knows of none. */
+/** The age of the last heartbeat on this server, ms by its own clock; Infinity when there is none. */
 export async function readLag(db: Db): Promise<number> {
   const [row] = await db
     .select({ lag: sql<number>`(extract(epoch from clock_timestamp() - ${heartbeat.at}) * 1000)::float8` })
@@ -177,7 +180,7 @@ export async function readLag(db: Db): Promise<number> {
   return row?.lag ?? Number.POSITIVE_INFINITY;
 }
 
-/** What the jobs of a desktop say of it: that its start is done, and what became of its latest stop. */
+/** The jobs of a desktop that determine its state: its completed start, and its latest stop. */
 export type DesktopJobs = { started: JobRow | undefined; stop: JobRow | undefined };
 
 /** The jobs of open desktops, by the desktop's id. */

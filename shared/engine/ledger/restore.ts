@@ -12,11 +12,11 @@ export type Restore = {
   fields: string[];
 };
 
-/** `below`: whatever Redis knows is overwritten. */
+/** As `below`: any record in Redis is overwritten. */
 export const WHATEVER = Number.MAX_SAFE_INTEGER;
 
 /**
- * A job's row → its record in Redis again, unless Redis knows as much.
+ * Restores a job's record in Redis from its row, unless Redis has one that is as new.
  * @param below a record with a fence below this one is overwritten
  */
 export const restoreJob = (row: JobRow, now: number, below = row.fence): Restore => ({
@@ -30,7 +30,7 @@ export const restoreJob = (row: JobRow, now: number, below = row.fence): Restore
 });
 
 /**
- * A desktop's row → its record in Redis again, unless Redis knows as much.
+ * Restores a desktop's record in Redis from its row, unless Redis has one that is as new.
  * @param below a record with a fence below this one is overwritten
  */
 export const restoreContainer = (row: ContainerRow, now: number, below = row.fence): Restore => ({

@@ -11,12 +11,13 @@ import {
 } from './schema.ts';
 
 /**
- * Deletes at most `limit` of what is older than `before`, the oldest first. Rows that somebody else has locked are left
- * for the next time, so nobody ever waits for it. → how many rows are gone
+ * Deletes at most `limit` rows that are older than `before`, the oldest first. Locked rows are skipped until
+ * the next time, so no query waits.
+ * @returns how many rows were deleted
  */
 export type Prune = (db: Db, before: Date, limit: number) => Promise<number>;
 
-/** Jobs that ended, each with its history. What they used stays in `usage_days`. */
+/** Jobs that ended, each with its history. Their usage stays in `usage_days`. */
 export const pruneJobs: Prune = (db, before, limit) =>
   counted(
     db,

@@ -24,7 +24,7 @@ export type ContainerRow = typeof containers.$inferSelect;
 export const Fields = z.record(z.string(), z.string());
 export type Fields = z.infer<typeof Fields>;
 
-/** A job's Redis record → its row. */
+/** Converts a job's Redis record to its row. */
 export function jobRow(userId: string, record: Fields): JobRow {
   const state = record.state as JobState;
   return {
@@ -51,7 +51,7 @@ export function jobRow(userId: string, record: Fields): JobRow {
   };
 }
 
-/** A row → the Redis record it was made of; how far an open run had come is not in it. */
+/** Converts a row to the Redis record that it was made of; the progress of an open run is lost. */
 export const jobRecord = (row: JobRow): Fields => ({
   id: row.id,
   kind: row.kind,
@@ -75,7 +75,9 @@ export const jobRecord = (row: JobRow): Fields => ({
   ...(row.finishedAt ? { finishedAt: ms(row.finishedAt) } : {}),
 });
 
-/** A desktop's Redis record → its row. Without `spec`, which changes leave out, the row has '{}'. */
+/**
+ * Converts a desktop's Redis record to its row. Without `spec`, which changes leave out, the row has '{}'.
+ */
 export function containerRow(userId: string, record: Fields): ContainerRow {
   const state = record.state as ContainerState;
   return {
@@ -101,7 +103,7 @@ export function containerRow(userId: string, record: Fields): ContainerRow {
   };
 }
 
-/** A row → the Redis record it was made of. */
+/** Converts a row to the Redis record that it was made of. */
 export const containerRecord = (row: ContainerRow): Fields => ({
   id: row.id,
   userId: row.userId,

@@ -17,15 +17,16 @@ import { type ContainerState, ENDED_CONTAINER_STATES, type EndReason } from '../
 import { type JobError, type JobKind, type JobState, TERMINAL_JOB_STATES } from '../../contract/jobs.ts';
 
 /**
- * The ledger: what was acknowledged and what became of it, in PostgreSQL. Times have the milliseconds of Redis, so that
- * a record and its row are the same fact. There are no foreign keys: rows of one story may arrive in any order.
+ * The ledger: every acknowledged submission and its outcome, in PostgreSQL. Times have milliseconds, as in
+ * Redis, so that a record and its row are equal. There are no foreign keys, as related rows may arrive in any
+ * order.
  */
 const time = (name: string) => timestamp(name, { withTimezone: true, precision: 3, mode: 'date' });
 
 /** A list of states as SQL; an index can have no parameters. */
 const listed = (states: readonly string[]) => sql.raw(`(${states.map((state) => `'${state}'`).join(', ')})`);
 
-/** One row a job: its latest run. */
+/** One row for each job: its latest run. */
 export const jobs = pgTable(
   'jobs',
   {
@@ -37,12 +38,12 @@ export const jobs = pgTable(
     fence: integer('fence').notNull(),
     attemptsMade: integer('attempts_made').notNull(),
     queue: text('queue').notNull(),
-    /** Of the run in its queue, see `PRIORITY_CLASS`; and the class it was made of. */
+    /** The run's priority in its queue, and its class: see `PRIORITY_CLASS`. */
     priority: integer('priority').notNull().default(0),
     priorityClass: integer('priority_class').notNull().default(5),
     /** How long one attempt may take, ms; 0 for the usual. */
     timeoutMs: integer('timeout_ms').notNull().default(0),
-    /** Where its owner wants to be told; '' for nowhere. */
+    /** The URL of its owner's webhook; '' for none. */
     webhookUrl: text('webhook_url').notNull().default(''),
     /** The desktop it is about; '' for work without one. */
     containerId: text('container_id').notNull(),
@@ -64,7 +65,9 @@ export const jobs = pgTable(
   ],
 );
 
-/** What jobs work on, where that is too large for their rows: the request of an inference. Goes with its job. */
+/**
+ * The inputs of jobs that are too large for their rows: requests of inferences. Each is deleted with its job.
+ */
 export const jobInputs = pgTable('job_inputs', {
   jobId: text('job_id').primaryKey(),
   userId: text('user_id').notNull(),
@@ -92,7 +95,7 @@ export const jobChanges = pgTable(
   ],
 );
 
-/** One row a desktop. */
+/** One row for each desktop. */
 export const containers = pgTable(
   'containers',
   {
@@ -118,7 +121,7 @@ export const containers = pgTable(
     startedAt: time('started_at'),
     expiresAt: time('expires_at'),
     endedAt: time('ended_at'),
-    /** Why it was stopped, when nobody asked for that. */
+    /** Why it was stopped, where no request asked for that. */
     endReason: text('end_reason').$type<EndReason>(),
   },
   (t) => [
@@ -150,18 +153,18 @@ export const containerChanges = pgTable(
   ],
 );
 
-/** What a volume is for: `screen` holds the socket of a container's screen. */
+/** The purpose of a volume: `screen` holds the socket of a container's screen. */
 export type VolumeKind = 'screen';
 export type VolumeState = 'present' | 'removed';
 
 /**
- * One row a volume on an engine, from before it is made until its host has removed it. A table of its own, as a volume may
- * outlive its container, or have none: homes and snapshots will.
+ * One row for each volume on an engine, from before it is made until its host has removed it. A table of its
+ * own, as a volume may outlive its container, or have none: homes and snapshots will.
  */
 export const volumes = pgTable(
   'volumes',
   {
-    /** That of the instance that it was made with. */
+    /** The id of the instance that it was made with. */
     id: text('id').primaryKey(),
     userId: text('user_id').notNull(),
     /** '' for one that belongs to no container. */
@@ -169,7 +172,7 @@ export const volumes = pgTable(
     host: text('host').notNull(),
     kind: text('kind').$type<VolumeKind>().notNull(),
     state: text('state').$type<VolumeState>().notNull(),
-    /** The most that it may hold. */
+    /** The most that it may hold, bytes. */
     sizeBytes: bigint('size_bytes', { mode: 'number' }).notNull(),
     createdAt: time('created_at').notNull(),
     removedAt: time('removed_at'),
@@ -180,7 +183,7 @@ export const volumes = pgTable(
   ],
 );
 
-/** What an `Idempotency-Key` was used for, as SHA-256; remembered for `ENDED_RECORD_TTL_MS`. */
+/** The job that an `Idempotency-Key` (as SHA-256) was used for; remembered for `ENDED_RECORD_TTL_MS`. */
 export const idempotencyKeys = pgTable(
   'idempotency_keys',
   {
@@ -198,7 +201,7 @@ export const idempotencyKeys = pgTable(
   ],
 );
 
-/** What a user used on one day (UTC), of all that has ended. Outlives the rows it was counted from. */
+/** The usage of a user on one day (UTC), counted when jobs and desktops end. It outlives their rows. */
 export const usageDays = pgTable(
   'usage_days',
   {

@@ -7,8 +7,9 @@ import type { ContainerRow, JobRow } from './rows.ts';
 import { containerChanges, containers, idempotencyKeys, jobChanges, jobInputs, jobs } from './schema.ts';
 
 /**
- * What is written when something was accepted: the run, the desktop it makes, what it works on, the key it was asked
- * with. A retry says when it was made, and the `seq`s of its changes, '' for those that are said elsewhere.
+ * The rows of an accepted submission: the run, the desktops that it creates, its input, and its idempotency
+ * key. A retry has the time at which it was made and the `seq`s of its changes, '' for those that are
+ * recorded elsewhere.
  */
 export type Submission = {
   job: JobRow;
@@ -19,12 +20,12 @@ export type Submission = {
   idempotency: { keyHash: string; requestHash: string } | undefined;
 };
 
-/** What `(user, key)` stood for before: another job, perhaps of another request. */
+/** The earlier use of `(user, key)`: another job, perhaps of another request. */
 export type RecordedKey = { jobId: string; containerId: string; requestHash: string; createdAt: Date };
 
 /**
- * Records a submission, once however often it is said, in one statement: all of it or nothing. → what the key was used
- * for, when that was another job; nothing is written then.
+ * Records a submission, once however often it is sent, in one statement: all of it or nothing.
+ * @returns the use of the key for another job, if there was one; then nothing is written
  */
 export async function recordSubmission(db: Db, submission: Submission): Promise<RecordedKey | undefined> {
   const { job, idempotency } = submission;
@@ -59,7 +60,10 @@ export async function recordSubmission(db: Db, submission: Submission): Promise<
   return earlier;
 }
 
-/** Records what keys were used for, where the ledger does not know. → how many were new */
+/**
+ * Records the uses of keys that the ledger does not know.
+ * @returns how many were new
+ */
 export async function recordIdempotencyKeys(
   db: Db,
   keys: (typeof idempotencyKeys.$inferInsert)[],
@@ -72,7 +76,7 @@ export async function recordIdempotencyKeys(
   return recorded.length;
 }
 
-/** What an idempotency key is used for, if it is not forgotten yet. */
+/** The use of an idempotency key, unless it has expired. */
 export async function readKey(
   db: Db,
   userId: string,
@@ -93,9 +97,10 @@ export async function readKey(
 }
 
 /**
- * One statement, so one trip. A row that is there already knows more than a submission and stays, unless it is of an
+ * Builds one statement, so one trip. An existing row is newer than a submission and stays, unless it is of an
  * earlier run.
- * @param take takes the key: when it takes nothing, nothing is written. The statement answers with what it took.
+ * @param take takes the key: when it takes nothing, nothing is written. The statement returns the key that
+ *   was taken.
  */
 function insertSubmission(
   db: Db,
@@ -123,8 +128,8 @@ function insertSubmission(
     .returning({ one: sql`1` })
     .getSQL();
   const parts = [sql`job as (${run})`];
-  // PostgreSQL runs what nothing refers to in an order of its own. Rows are locked as `recordChanges` locks them: the job,
-  // the desktop, then their history.
+  // PostgreSQL runs parts without references in any order. Rows are locked in the order of `recordChanges`: the
+  // job, the desktop, then their history.
   const names = made.map((_, i) => `container_${i}`);
   const rows = names.at(-1) ?? 'job';
   made.forEach((container, i) => {
@@ -152,7 +157,7 @@ function insertSubmission(
   });
   const { enters } = jobCommand(job.kind);
   if (enters) {
-    // As the submit script does: what has no host yet gets none any more, also when Redis forgets the command.
+    // Like the submit script: a desktop without a host is never placed, even if Redis loses the command.
     const unplaced = and(
       eq(containers.id, job.containerId),
       eq(containers.userId, userId),
@@ -167,7 +172,7 @@ function insertSubmission(
   return sql`with key as (${take.getSQL()}), ${sql.join(parts, sql`, `)} select from key`;
 }
 
-/** What a new run changes in its job's row. */
+/** The columns of a job's row that a new run sets. */
 const NEW_RUN = {
   state: sql`excluded.state`,
   run: sql`excluded.run`,
@@ -187,7 +192,8 @@ const NEW_RUN = {
 const done = (part: string): SQL => sql`(select count(*) from ${sql.identifier(part)}) >= 0`;
 
 /**
- * `select` of one row's values in the order of its table's columns; of none when it is `keyed` and no key was taken.
+ * `select` of one row's values in the order of its table's columns; of none when it is `keyed` and no key was
+ * taken.
  * @param after the part that must be done first
  */
 function rowOf<T extends PgTable>(

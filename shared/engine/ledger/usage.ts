@@ -4,7 +4,10 @@ import type { Db } from './db.ts';
 import type { ContainerRow, JobRow } from './rows.ts';
 import { containers, usageDays } from './schema.ts';
 
-/** What a user used on one day (UTC). Seconds are counted when a job or desktop ends; running desktops up to now. */
+/**
+ * The usage of a user on one day (UTC). Seconds are counted when a job or desktop ends; running desktops up
+ * to now.
+ */
 export const UsageDay = z
   .object({
     day: z.iso.date().describe('The day, in UTC.'),
@@ -52,7 +55,7 @@ export async function readUsage(
   return [...days.values()].map(inMilliseconds).sort((a, b) => (a.day < b.day ? -1 : 1));
 }
 
-/** Seconds are sums of milliseconds: what is finer comes of adding fractions. */
+/** Rounds seconds to milliseconds: finer digits are errors of floating-point addition. */
 function inMilliseconds(day: UsageDay): UsageDay {
   const { queueSeconds, runSeconds, desktopSeconds } = day;
   return {
@@ -65,7 +68,7 @@ function inMilliseconds(day: UsageDay): UsageDay {
 
 const rounded = (seconds: number): number => Math.round(seconds * 1000) / 1000;
 
-/** Adds what these have used, which have just ended. */
+/** Adds the usage of jobs and desktops that have just ended. */
 export async function addUsage(db: Db, jobs: JobRow[], desktops: ContainerRow[]): Promise<void> {
   const days = new Map<string, UsageDay & { userId: string }>();
   const add = (userId: string, day: string, used: Partial<Omit<UsageDay, 'day'>>) => {
@@ -80,7 +83,7 @@ export async function addUsage(db: Db, jobs: JobRow[], desktops: ContainerRow[])
     const start = startedAt?.getTime() ?? end;
     add(userId, dayOf(end), {
       jobs: 1,
-      // Rows don't tell when a later run began to wait.
+      // Rows do not record when a later run began to wait.
       queueSeconds: run === 1 ? seconds(createdAt.getTime(), start) : 0,
       runSeconds: seconds(start, end),
       ...tokensOf(result),
@@ -121,7 +124,7 @@ const NOTHING = {
 
 const seconds = (from: number, to: number): number => Math.max(0, to - from) / 1000;
 
-/** A span of time, by the days (UTC) it touches. */
+/** Splits a span of time by the days (UTC) that it touches. */
 function perDay(from: number, to: number): [day: string, seconds: number][] {
   const parts: [string, number][] = [];
   for (let start = from; start < to; ) {
@@ -136,7 +139,7 @@ const Tokens = z.object({
   usage: z.object({ inputTokens: z.number().int().min(0), outputTokens: z.number().int().min(0) }),
 });
 
-/** What a result says of tokens, if it does. */
+/** The token counts of a result, if it has them. */
 function tokensOf(result: unknown): { inputTokens: number; outputTokens: number } | undefined {
   const { success, data } = Tokens.safeParse(result);
   return success ? data.usage : undefined;

@@ -18,11 +18,11 @@ import { withTimeout } from '../../runtime/timeout.ts';
 import { callKeys } from '../keys.ts';
 import { hashInput } from './input-hash.ts';
 
-/** A host that is being restarted does not listen: a call is published again after this, ms. */
+/** How long to wait before a call is published again, ms: a host that restarts does not listen. */
 const AGAIN_MS = 100;
 /** How long the subscription to replies may take, ms. */
 const SUBSCRIBE_MS = 3000;
-/** Answers that are fetched at once, so that a bounded number of their bytes is held. */
+/** Bounds of the answers that are fetched at once, and so of the bytes that are held. */
 const FETCHES = { atOnce: 8, perSubject: 4, waiting: 1000 };
 
 export type CallRequest = {
@@ -51,15 +51,15 @@ export type CallAnswer = {
 type Reply = { head: ReplyHead; inline: Buffer };
 
 export type CallerOptions = {
-  /** Of the realtime Redis, prompt: for what is small, and for the bytes of answers. */
+  /** Fail-fast connections to the realtime Redis: one for messages, one for the bytes of answers. */
   redis: Redis;
   bulk: Redis;
-  /** A connection for replies alone, patient. */
+  /** A queueing connection, for replies only. */
   subscriber: Redis;
   log: Logger;
 };
 
-/** Sends calls to the hosts of containers. All replies to a process come by one subscription. */
+/** Sends calls to the hosts of containers. All replies to a process arrive through one subscription. */
 export class Caller {
   readonly #o: CallerOptions;
   readonly #id = newId();
@@ -79,7 +79,7 @@ export class Caller {
 
   /**
    * Sends a call and waits for its answer.
-   * @throws ApiError what the host refused; `outcome_unknown` when a call with effects was not answered,
+   * @throws ApiError the refusal of the host; `outcome_unknown` when a call with effects was not answered,
    *   `upstream_timeout` when it had none, `unavailable` when it was not sent
    * @throws the reason of the signal
    */
@@ -115,7 +115,10 @@ export class Caller {
     if (subscriber.status !== 'ready') notSent();
   }
 
-  /** Publishes a call until somebody listens. @returns whether a host did before it was stopped */
+  /**
+   * Publishes a call until a host listens.
+   * @returns whether a host received it before `stop`
+   */
   async #send(request: CallRequest, callId: string, deadline: number, stop: AbortSignal): Promise<boolean> {
     const { command, userId, containerId, incarnation, credential, keyHash } = request;
     const { redis } = this.#o;
@@ -169,7 +172,7 @@ export class Caller {
     if (!bytes || bytes.length !== head.bytes || bytes.length > maxResultBytes || !isOurs) {
       this.#o.log.warn(
         { kind: command.kind, bytes: head.bytes, type: outcome.type },
-        'an answer was not taken',
+        'invalid call answer discarded',
       );
       throw command.claims ? outcomeUnknown() : unavailable();
     }
@@ -183,13 +186,13 @@ export class Caller {
 
 const JSON_TYPE = 'application/json';
 
-/** Those that the command has. */
+/** The headers that the command defines. */
 function headersOf({ output }: CallCommand, given: Record<string, string>): Record<string, string> {
   if ('json' in output) return {};
   return Object.fromEntries(Object.entries(given).filter(([name]) => Object.hasOwn(output.headers, name)));
 }
 
-/** Aborted after `timeoutMs` or by `signal`, whichever is first; `stopped` resolves then. */
+/** Aborts after `timeoutMs` or by `signal`, whichever is first; `stopped` resolves then. */
 function stopSignal(timeoutMs: number, signal: AbortSignal | undefined) {
   const controller = new AbortController();
   const { promise: stopped, resolve } = Promise.withResolvers<undefined>();

@@ -16,8 +16,9 @@ import type { UnpublishedEnds } from './unpublished.ts';
 export type { ContainerRef };
 
 /**
- * A container's record as workers need it; times in ms. `host`, `boot` and `instanceId` are empty while it is not placed.
- * `fence` is its incarnation: it rises with each placement, and stays while a new worker process of its host keeps it.
+ * A container's record as workers need it; times in ms. `host`, `boot` and `instanceId` are empty while it is
+ * not placed. `fence` is its incarnation: it rises with each placement, and stays while a new worker process
+ * of its host keeps it.
  */
 export type DesktopRecord = {
   userId: string;
@@ -26,7 +27,9 @@ export type DesktopRecord = {
   fence: number;
   host: string;
   boot: string;
-  /** The engine's instance that it is: see `workers/containers/spec.ts`. Empty also when an earlier release placed it. */
+  /**
+   * The id of its instance: see `workers/containers/spec.ts`. Empty also when an earlier release placed it.
+   */
   instanceId: string;
   width: number;
   height: number;
@@ -38,11 +41,11 @@ export type DesktopRecord = {
   spec: string;
   /** Why it failed. */
   error: JobError | undefined;
-  /** Why it is being stopped, or was, when nobody asked for that. */
+  /** Why it is being stopped, or was, where no request asked for that. */
   endReason: EndReason | undefined;
 };
 
-/** By whom and as what a container is placed; `fence` is the one that was read. */
+/** A placement to be made: host, boot id and instance; `fence` is the one that was read. */
 export type Placing = { fence: number; host: string; boot: string; instanceId: string };
 
 export type Placement =
@@ -50,7 +53,10 @@ export type Placement =
   | { verdict: 'taken'; state: ContainerState; host: string; boot: string; fence: number }
   | { verdict: 'gone' };
 
-/** A desktop's change of state under its placement's `fence`; `from` lists the states it may be in now (default: any). */
+/**
+ * A desktop's change of state under its placement's `fence`; `from` lists the states it may be in now
+ * (default: any).
+ */
 export type ContainerChange = { fence: number; from?: ContainerState[] } & (
   | { to: 'requested' | 'lost' }
   | { to: 'stopping' | 'stopped'; reason?: EndReason | undefined }
@@ -59,7 +65,7 @@ export type ContainerChange = { fence: number; from?: ContainerState[] } & (
 );
 export type ContainerVerdict = 'ok' | 'refused' | 'gone';
 
-/** What becomes of desktops: see `Records`. */
+/** Records and publishes the states of desktops: see `Records`. */
 export class DesktopRecords {
   readonly #store: RecordStore;
   readonly #events: JobEvents;
@@ -98,10 +104,10 @@ export class DesktopRecords {
   }
 
   /**
-   * A host takes a desktop, before it creates anything: it stands in the host's own set first, so that whatever a dying
-   * worker leaves behind is found; then in the record, where `fence` (the one that was read) lets one of two hosts win;
-   * then in the ledger, which knows of placements that Redis may have forgotten. Rejects with `LedgerAway`, the place
-   * given up again, when the ledger does not say so in time.
+   * Assigns a desktop to a host, before the host creates anything. The desktop enters the host's own set
+   * first, so that the leftovers of a dying worker are found; then the record, where `fence` (the one that
+   * was read) lets one of two hosts win; then the ledger, which knows placements that Redis may have lost.
+   * @throws LedgerUnavailableError when the ledger does not confirm in time; the assignment is undone
    */
   async assign(ref: ContainerRef, placing: Placing): Promise<Placement> {
     const { host, boot } = placing;
@@ -126,9 +132,10 @@ export class DesktopRecords {
   }
 
   /**
-   * Changes a desktop's state and publishes it; `requested` gives its place up without an event. An end is noted before
-   * it is recorded and until its room has it: no job is delivered again for a desktop that ends without one.
-   * @param before what must have been told first
+   * Changes a desktop's state and publishes it; `requested` releases its host without an event. An end is
+   * noted before it is recorded and until its room has it, because no job is delivered again for a desktop
+   * that ends without one.
+   * @param before runs after the record has changed and before the event is published
    */
   async change(
     ref: ContainerRef,
@@ -147,7 +154,7 @@ export class DesktopRecords {
     const { userId, containerId: id } = ref;
     const note = ended ? await this.#unpublished.add({ kind: 'container', userId, id }) : undefined;
     const verdict = await this.#changed(ref, change.fence, change.from, ended, fields);
-    // One that had ended before may still be unpublished: its note stays.
+    // An earlier end may still be unpublished: its note stays.
     if (verdict !== 'ok') return verdict;
     await before?.();
     const published = await this.#events.container(ref, change.fence, change);
@@ -167,13 +174,16 @@ export class DesktopRecords {
     return (await this.#events.containerEndedNow(ref, end)) ? 'published' : 'unpublished';
   }
 
-  /** Says again what a lost worker may not have said: a running desktop has started, an ended one has ended. */
+  /**
+   * Publishes again the event that a lost worker may not have published: the start of a running desktop, the
+   * end of an ended one.
+   */
   async republish(record: DesktopRecord): Promise<void> {
     const update = updateOf(record);
     if (update) await this.#events.container(record, record.fence, update);
   }
 
-  /** A live desktop counts against its owner's quota, and its record is kept, as long as this is said. */
+  /** Keeps a live desktop counted against its owner's quota, and its record from expiring. */
   async touch(ref: ContainerRef, fence: number): Promise<ContainerVerdict> {
     return this.#changed(ref, fence, undefined, false, []);
   }
@@ -191,18 +201,21 @@ export class DesktopRecords {
     await this.#store.ofHost(host, (key) => this.#store.redis.srem(key, member(ref)));
   }
 
-  /** Puts a desktop's record back, with its place on its host, unless Redis knows as much. → was it needed? */
+  /**
+   * Restores a desktop's record, with its host's entry, unless Redis has one that is as new.
+   * @returns whether it was restored
+   */
   restore(row: ContainerRow): Promise<boolean> {
     return this.#store.restoreContainer(row);
   }
 
-  /** → the row that speaks against the placement */
+  /** @returns the row that conflicts with the assignment */
   async #recordAssignment(ref: ContainerRef, fence: number, boot: string): Promise<ContainerRow | undefined> {
     const { ledger, redis } = this.#store;
     if (!ledger) return undefined;
     try {
       const record = await redis.hgetall(keys.container(ref.userId, ref.containerId));
-      if (record.fence !== `${fence}`) throw new LedgerUnavailableError('the placement is forgotten or over');
+      if (record.fence !== `${fence}`) throw new LedgerUnavailableError('the placement is lost or replaced');
       const row = containerRow(ref.userId, record);
       return await ledger.run((db) => recordPlacement(db, row, new Date()));
     } catch (error) {
@@ -226,7 +239,7 @@ export class DesktopRecords {
       maxChanges: this.#store.maxChanges,
     };
     const change = () => this.#store.change(ref.userId, changeContainer, ref, args, fields);
-    // A record with an older fence than the caller's has been forgotten in part.
+    // A record with an older fence than the caller's has lost its last changes.
     const [verdict] = await this.#known(ref, change, ([answer, , known]) =>
       answer === 'refused' ? Number(known) < fence : answer === 'gone',
     );
@@ -244,7 +257,7 @@ export class DesktopRecords {
   }
 }
 
-/** What its state says of a desktop, if there is something that watchers must have heard. */
+/** The update that corresponds to a desktop's state, if its room must have one. */
 function updateOf(record: DesktopRecord): ContainerUpdate | undefined {
   const { state, width, height, expiresAt = 0 } = record;
   return state === 'running' ? { to: state, expiresAt, width, height } : endOf(record);

@@ -6,7 +6,10 @@ import { keys } from '../keys.ts';
 const LISTS = ['wait', 'paused', 'active'] as const;
 const SORTED_SETS = ['prioritized', 'delayed', 'failed'] as const;
 
-/** How deep each queue is, in one trip; `above` is the number of waiting jobs above which one reports backpressure. */
+/**
+ * How deep each queue is, in one trip; `above` is the number of waiting jobs above which one reports
+ * backpressure.
+ */
 export async function readDepths(
   redis: Redis,
   names: readonly string[],

@@ -39,7 +39,7 @@ afterAll(async () => {
   await Promise.all([redis?.stop(), postgres?.stop()]);
 });
 
-/** What the edge writes into Redis, and what of it into the ledger. */
+/** Writes the records of a submission into Redis and, as the edge does, the ledger. */
 async function submitted(recorded = true): Promise<void> {
   const job = {
     id: 'j1',
@@ -86,7 +86,7 @@ beforeEach(async () => {
   dropped = 0;
 });
 
-test('every change of a run and its desktop reaches the ledger once, and then nothing waits any more', async () => {
+test('every change of a run and its desktop reaches the ledger once, and no change waits after that', async () => {
   await submitted();
   const fence = await claimed();
   await records.desktops.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
@@ -111,7 +111,7 @@ test('every change of a run and its desktop reaches the ledger once, and then no
   });
 });
 
-test('what the ledger never heard of is made from its record, a desktop with its spec', async () => {
+test("rows that the ledger lacks are created from changes, a desktop's with the spec of its record", async () => {
   await submitted(false);
   await claimed();
   await records.desktops.change(desktop, { to: 'stopping', fence: 0 });
@@ -122,7 +122,7 @@ test('what the ledger never heard of is made from its record, a desktop with its
   ]);
 });
 
-test('while the ledger is away or silent changes wait, and are written when it is back', async () => {
+test('changes wait while the ledger is unavailable or silent, and are written when it recovers', async () => {
   await submitted();
   postgres.freeze();
   try {
@@ -140,7 +140,7 @@ test('while the ledger is away or silent changes wait, and are written when it i
   expect(await row()).toEqual({ state: 'failed', fence: 1 });
 });
 
-test('a change that the ledger refuses is dropped and counted, and holds up no other', async () => {
+test('a change that the ledger refuses is dropped and counted, and delays no other', async () => {
   await submitted();
   const bad = JSON.stringify({ id: 'bad\u0000', kind: 'x', state: 'active', createdAt: '1' });
   await connection.xadd(keys.changes(user), '*', 'k', 'job', 't', '1', 'r', bad);
@@ -152,7 +152,7 @@ test('a change that the ledger refuses is dropped and counted, and holds up no o
   expect(await waiting()).toBe(0);
 });
 
-test('what waits for the ledger is bounded, the newest is kept', async () => {
+test('the changes that wait for the ledger are bounded, and the newest is kept', async () => {
   await submitted();
   const fill = connection.pipeline();
   for (let i = 0; i < MAX_CHANGES + 5; i++)
@@ -164,7 +164,7 @@ test('what waits for the ledger is bounded, the newest is kept', async () => {
   expect(newest?.[1].join()).toContain('"state":"active"');
 });
 
-test('a run and a desktop that Redis has forgotten go on from the ledger', async () => {
+test('a run and a desktop that Redis has lost continue from the ledger', async () => {
   await submitted();
   const fence = await claimed();
   await records.desktops.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
@@ -183,7 +183,7 @@ test('a run and a desktop that Redis has forgotten go on from the ledger', async
   expect(await records.jobs.status(user, 'j1')).toMatchObject({ state: 'active', run: 1 });
 });
 
-test('a Redis that forgot an end and came to another one is put right: the first stands', async () => {
+test('a record with another end than the one in the ledger is corrected: the first end stands', async () => {
   await submitted();
   await records.desktops.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
   await records.desktops.change(desktop, { to: 'stopped', fence: 1 });
@@ -204,7 +204,7 @@ test('a Redis that forgot an end and came to another one is put right: the first
   expect(await postgres.sql`select jobs from usage_days where jobs > 0`).toEqual([{ jobs: 1 }]);
 });
 
-test('a placement that Redis has forgotten stands: no second host gets the desktop', async () => {
+test('a placement that Redis has lost stands: no second host gets the desktop', async () => {
   await submitted();
   await records.desktops.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
   await connection.hset(keys.container(user, 'c1'), { state: 'requested', fence: '0', host: '', boot: '' });
@@ -219,7 +219,7 @@ test('a placement that Redis has forgotten stands: no second host gets the deskt
   expect(await records.desktops.change(desktop, { ...running, fence: 1 })).toBe('ok');
 });
 
-test('without the ledger nothing is placed, and nothing counts as not there', async () => {
+test('without the ledger nothing is placed, and reads and claims of missing records reject', async () => {
   await submitted();
   await postgres.kill();
   try {

@@ -13,11 +13,11 @@ import { restoreRecord } from '../scripts/restore.lua.ts';
 import { type Ledger, LedgerRefusalError } from './ledger.ts';
 import { isRecordFault } from './record-fault.ts';
 
-/** Users looked at in one go, and changes taken of each. */
+/** Users whose changes are moved in one pass, and changes of each. */
 const USERS = 50;
 const CHANGES = 100;
 
-/** A user is done with unless a change was marked since. KEYS: changed users. ARGV: user, mark. */
+/** Unmarks a user unless a change was marked since. KEYS: changed users. ARGV: user, mark. */
 const unmarkUser = defineScript({
   lua: `if redis.call('ZSCORE', KEYS[1], ARGV[1]) == ARGV[2] then redis.call('ZREM', KEYS[1], ARGV[1]) end return 0`,
   keys: () => [keys.changedUsers()],
@@ -35,13 +35,13 @@ export type DrainOptions = {
   log: Logger;
   /** Called for each change that the ledger refuses as data. */
   onDropped?: () => void;
-  /** Takes what can't be read: it is left to the reconciler, and the drain goes on. */
+  /** Called with a record that can't be read: it is left to the reconciler, and the drain continues. */
   skip?: (error: unknown, record: object) => void;
 };
 
 /**
- * Moves changes from Redis into the ledger. A change leaves Redis after the ledger has it, and counts once however often it
- * is moved: two drains at once do no harm.
+ * Moves changes from Redis into the ledger. A change leaves Redis after the ledger has it, and counts once
+ * however often it is moved, so two concurrent drains do no harm.
  */
 export class Drain {
   readonly #o: DrainOptions;
@@ -50,7 +50,11 @@ export class Drain {
     this.#o = options;
   }
 
-  /** → how many changes were moved; more may wait. Rejects with `LedgerAway`, then all are where they were. */
+  /**
+   * Moves the next changes; all stay in Redis when it rejects.
+   * @returns how many changes were moved; more may wait
+   * @throws LedgerUnavailableError when the ledger does not answer in time
+   */
   async once(): Promise<number> {
     const taken = await this.#take();
     const changes = taken.flatMap((user) => user.changes);
@@ -105,7 +109,7 @@ export class Drain {
     } catch (error) {
       if (!isRefusal(error)) throw error;
       if (changes.length === 1) return this.#drop(error);
-      // One of them is at fault: the others must not wait for it.
+      // One of them is malformed: the others must not wait for it.
       for (const change of changes) await this.#record([change]);
     }
   }
@@ -119,7 +123,10 @@ export class Drain {
     if (refused.jobs.length + refused.containers.length > 0) await this.#correct(refused);
   }
 
-  /** A Redis that forgot an end may have come to another one: the first, which the ledger has, goes back into the record. */
+  /**
+   * Corrects the records of a Redis that lost an end and then recorded another: the first end, which the
+   * ledger has, is restored.
+   */
   async #correct(refused: { jobs: JobRow[]; containers: ContainerRow[] }): Promise<void> {
     const { ledger, redis } = this.#o;
     const ids = (rows: { id: string }[]) => rows.map(({ id }) => id);
@@ -143,7 +150,7 @@ export class Drain {
     }
   }
 
-  /** A change says nothing of the spec: a row that is about to be made needs it from the record. */
+  /** Adds specs from the records to the changes that will create rows, as changes do not carry them. */
   async #withSpecs(changes: ContainerChange[]): Promise<void> {
     const { ledger, redis } = this.#o;
     const ids = [...new Set(changes.map(({ container }) => container.id))];
@@ -158,7 +165,10 @@ export class Drain {
     }
   }
 
-  /** → `undefined` when the record itself is at fault. */
+  /**
+   * Runs work on one record.
+   * @returns `undefined` when the record itself is malformed
+   */
   async #apart<T>(record: object, work: () => Promise<T>): Promise<T | undefined> {
     try {
       return await work();
@@ -170,12 +180,12 @@ export class Drain {
   }
 
   #drop(error: unknown): void {
-    this.#o.log.error({ err: error }, 'the ledger refuses a change: dropped');
+    this.#o.log.error({ err: error }, 'change dropped: the ledger refuses it');
     this.#o.onDropped?.();
   }
 }
 
-/** Is it this data that PostgreSQL will never take? */
+/** Will PostgreSQL never accept this data? */
 const isRefusal = (error: unknown): boolean =>
   (error instanceof LedgerRefusalError && /^(22|23)/.test(error.code)) ||
   error instanceof TypeError ||

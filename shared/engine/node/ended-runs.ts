@@ -9,7 +9,7 @@ export type JobEnd =
   | { state: 'completed'; result?: unknown }
   | { state: Exclude<TerminalJobState, 'completed'>; error?: JobError };
 
-/** A run that has ended, `at` ms. `fence` is that of who took it last, `queue` the one it was in. */
+/** A run that has ended, `at` ms. `fence` is that of its last holder, `queue` the one it was in. */
 export type EndedRun = {
   ref: JobRef;
   end: JobEnd;
@@ -21,7 +21,7 @@ export type EndedRun = {
 
 const Ids = z.array(z.string());
 
-/** The runs of a job that have ended by its record, in their order. */
+/** The ended runs of a job's record, in their order. */
 export function endedRuns(userId: string, record: Record<string, string>): EndedRun[] {
   const job = jobFromRecord(record);
   if (!job) return [];

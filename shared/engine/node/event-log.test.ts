@@ -18,7 +18,7 @@ const subject = (): Subject => ({ userId: `ann-${randomUUID()}`, room: `job:${ra
 const progress = (percent: number): StoredEvent => storedEvent('job.progress', { percent });
 const send = (to: Subject, events: Append[], fence?: number) => appendEvents(redis.client, to, events, fence);
 
-/** What a log holds: the count and the percentage of each event, and its id. */
+/** The events of a log: the count, the percentage and the id of each. */
 async function log({ userId }: Subject, room: string) {
   const rows = await redis.client.xrange(roomKeys.log(userId, room), '-', '+');
   return rows.map(([id, [, n, , event]]) => ({
@@ -29,7 +29,7 @@ async function log({ userId }: Subject, room: string) {
 }
 const percents = async (of: Subject) => (await log(of, of.room)).map(({ percent }) => percent);
 
-test('an event with a token is appended once, however often and by whomever it is sent', async () => {
+test('an event with a token is appended once, however often and by any producer it is sent', async () => {
   const to = subject();
   const event = { event: progress(1), token: 'queued:1' };
   const counts = await Promise.all([send(to, [event]), send(to, [event], 3), send(to, [event], 4)]);
@@ -46,7 +46,7 @@ test('an event without a token is appended once by its fence and seq', async () 
   expect(await percents(to)).toEqual([1, 2, 3, 4]);
 });
 
-test('a producer whose fence was passed is dropped, tokens included; the new one starts over', async () => {
+test('the events of a producer with an older fence are dropped, tokens included; the new one starts over', async () => {
   const to = subject();
   await send(to, [{ event: progress(1), seq: 7 }], 1);
   expect(await send(to, [{ event: progress(2), seq: 1 }], 2)).toBe(1);
@@ -63,7 +63,7 @@ test('a producer whose fence was passed is dropped, tokens included; the new one
   expect(await percents(to)).toEqual([1, 2]);
 });
 
-test('after the end nothing without a token follows under that fence', async () => {
+test('after the end no event without a token is appended under that fence', async () => {
   const to = subject();
   await send(to, [{ event: progress(1), seq: 1 }], 1);
   expect(await send(to, [{ event: progress(100), token: 'end:1', seq: 1 }])).toBe(1);
@@ -73,7 +73,7 @@ test('after the end nothing without a token follows under that fence', async () 
   expect(await percents(to)).toEqual([1, 100, 5]);
 });
 
-test('an end that is told late holds up no later run', async () => {
+test('an end that is published late does not block the events of a later run', async () => {
   const to = subject();
   await send(to, [{ event: progress(1), seq: 1 }], 1);
   await send(to, [{ event: progress(2), seq: 1 }], 3);
@@ -82,7 +82,7 @@ test('an end that is told late holds up no later run', async () => {
   expect(await percents(to)).toEqual([1, 2, 100, 3]);
 });
 
-test("an event is in its subject's log and its owner's, a private one in its subject's only", async () => {
+test("an event is in the logs of its subject and its owner, a private one in its subject's only", async () => {
   const to = subject();
   await send(to, [
     { event: progress(1), token: 'a' },
@@ -92,7 +92,7 @@ test("an event is in its subject's log and its owner's, a private one in its sub
   expect((await log(to, `user:${to.userId}`)).map(({ percent }) => percent)).toEqual([1]);
 });
 
-test('a log is counted from 1 without holes, and forgotten only after its time', async () => {
+test('the events of a log are counted from 1 without gaps, and a log has a TTL of a day', async () => {
   const to = subject();
   for (const n of [1, 2, 3]) await send(to, [{ event: progress(n), token: `${n}` }]);
   expect((await log(to, to.room)).map(({ n }) => n)).toEqual([1, 2, 3]);
@@ -104,7 +104,7 @@ test('a log is counted from 1 without holes, and forgotten only after its time',
 const large = (n: number): StoredEvent => storedEvent('job.output', { text: `${n} ${'é'.repeat(32_760)}` });
 const numberOf = (event: string | undefined) => Number.parseInt(JSON.parse(event ?? '').data.text, 10);
 
-test('a log is bounded in bytes: the oldest events go in the step that appends, the newest ones stay', async () => {
+test('a log is bounded in bytes: the append removes the oldest events and keeps the newest', async () => {
   const to = subject();
   for (let n = 1; n <= 200; n++) {
     await send(to, [{ event: large(n), seq: n }], 1);
@@ -116,14 +116,14 @@ test('a log is bounded in bytes: the oldest events go in the step that appends, 
       expect(bytes).toBeLessThanOrEqual(LOG_MAX_BYTES);
       expect(rows.length).toBe(Math.min(n, Math.floor(LOG_MAX_BYTES / (bytes / rows.length))));
       expect(numberOf(rows.at(-1)?.[1][3])).toBe(n);
-      // A node of the stream holds one such event: what Redis allocates is near to what the budget counts.
+      // A node of the stream holds one such event: the allocation of Redis is close to the counted bytes.
       const used = Number(await redis.client.memory('USAGE', key, 'SAMPLES', 0));
       expect(used).toBeLessThan(1.3 * LOG_MAX_BYTES);
     }
   }
 });
 
-test('one append of more than a log may hold leaves the newest events of it', async () => {
+test('one append of more than a log may hold keeps its newest events', async () => {
   const to = subject();
   const batch = Array.from({ length: 100 }, (_, i) => ({ event: large(i + 1), token: `${i + 1}` }));
   expect(await send(to, batch)).toBe(100);
@@ -140,14 +140,14 @@ test('the end of a job stays in its log, however large it or the output before i
   const result = { text: 'x'.repeat(LOG_MAX_BYTES), finishReason: 'stop', usage: {} };
   const end = storedEvent('job.completed', { result });
   await send(to, [{ event: end, token: 'end:1', seq: 1 }]);
-  // Neither output under the fence that ended, nor what is appended once, displaces it.
+  // Neither output under the ended fence nor a repeated end displaces it.
   await send(to, [{ event: large(81), seq: 81 }], 1);
   await send(to, [{ event: end, token: 'end:1', seq: 1 }]);
   const rows = await redis.client.xrange(roomKeys.log(to.userId, to.room), '-', '+');
   expect(rows.map(([, fields]) => JSON.parse(fields[3] ?? '').type)).toEqual(['job.completed']);
 });
 
-test('a log whose entries do not count their bytes is bounded all the same', async () => {
+test('a log with entries that do not count their bytes is bounded too', async () => {
   const to = subject();
   const key = roomKeys.log(to.userId, to.room);
   for (let n = 1; n <= 70; n++) await redis.client.xadd(key, '*', 'n', n, 'e', JSON.stringify(large(n)));
@@ -157,7 +157,7 @@ test('a log whose entries do not count their bytes is bounded all the same', asy
   expect(numberOf(rows.at(-1)?.[1][3])).toBe(140);
 });
 
-test('under concurrent producers the order of the channel is the order of the log, each message naming the one before', async () => {
+test('with concurrent producers the channel has the order of the log, and each message names the one before', async () => {
   const to = subject();
   const owner = `user:${to.userId}`;
   const listener = redis.client.duplicate();

@@ -8,15 +8,16 @@ import { appendToRoom } from '../scripts/append.lua.ts';
 export type Subject = { userId: string; room: `job:${string}` | `container:${string}` };
 
 /**
- * An event to append. With `token` it is appended once however often it is sent; else `seq` must rise within `fence`. The
- * `seq` of a token `end:…` is the fence of the run that ended.
+ * An event to append. With `token` it is appended once however often it is sent; else `seq` must rise within
+ * `fence`. The `seq` of a token `end:…` is the fence of the run that ended.
  * `private` keeps it out of its owner's room.
  */
 export type Append = { event: StoredEvent; token?: string; seq?: number; private?: boolean };
 
 /**
  * Appends to the subject's and its owner's logs and publishes, atomically and in order.
- * @param fence the producer's fence; left out by who acts for a dead producer and sends tokens only
+ * @param fence the producer's fence; left out by a process that acts for a dead producer and sends tokens
+ *   only
  * @returns how many were new
  */
 export async function appendEvents(

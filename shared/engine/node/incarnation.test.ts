@@ -31,7 +31,7 @@ const OPERATIONS = [
 ] as const;
 type Operation = (typeof OPERATIONS)[number];
 
-/** One container in Redis, and what is done to it. */
+/** One container in Redis, and the operations on it. */
 class Subject {
   readonly ref = { userId: `ann-${newId()}`, containerId: newId() };
   readonly #key = keys.container(this.ref.userId, this.ref.containerId);
@@ -49,7 +49,7 @@ class Subject {
     return record;
   }
 
-  /** Does it. @returns the incarnation that it must have after that */
+  /** Performs an operation. @returns the incarnation that the container must have after it */
   async do(operation: Operation): Promise<number> {
     const { ref } = this;
     const { fence, boot, state } = await this.record();
@@ -101,7 +101,7 @@ class Subject {
   }
 }
 
-test('the incarnation of a container rises by one with each placement, with nothing else, and names one instance', async () => {
+test('the incarnation of a container rises by one with each placement, by no other operation, and names one instance', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.constantFrom(...OPERATIONS), { maxLength: 25 }), async (operations) => {
       const subject = new Subject();

@@ -24,7 +24,7 @@ afterAll(async () => {
 
 const error = { code: 'image_missing', message: 'Pull it.', retryable: false };
 
-/** The tokens and the events that a container's room holds after its news. */
+/** The tokens and the events of a container's room after these updates. */
 async function roomAfter(...updates: ContainerUpdate[]) {
   const ref = { userId: 'ada', containerId: randomUUID() };
   for (const each of updates) await jobEvents.container(ref, 3, each);
@@ -37,7 +37,7 @@ async function roomAfter(...updates: ContainerUpdate[]) {
   };
 }
 
-test('only stopped, failed and lost are filed as the end of a container', async () => {
+test('only stopped, failed and lost are recorded as the end of a container', async () => {
   const running = { to: 'running', expiresAt: 9, width: 800, height: 600 } as const;
   const open: ContainerUpdate[] = [
     running,
@@ -63,7 +63,7 @@ test('only stopped, failed and lost are filed as the end of a container', async 
   }
 });
 
-test('a container that was paused ends with an event of its own', async () => {
+test('a container that was paused ends with one end event', async () => {
   const { events } = await roomAfter({ to: 'paused', at: 1 }, { to: 'failed', error }, { to: 'lost' });
   expect(events.map(({ type }) => type)).toEqual(['container.paused', 'container.failed']);
 });

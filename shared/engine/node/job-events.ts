@@ -8,22 +8,23 @@ import type { Append, Subject } from './event-log.ts';
 import type { Publisher } from './publisher.ts';
 import type { JobEnd } from './records.ts';
 
-/** What is told of a desktop that entered a state; times in ms. */
+/** The state that a desktop entered, with the data of its event; times in ms. */
 export type ContainerUpdate =
   | { to: 'requested' }
   | { to: 'stopping'; reason?: EndReason | undefined }
   | { to: 'running'; expiresAt: number; width: number; height: number }
   | { to: 'paused' | 'resumed'; at: number }
   | ContainerEnd;
-/** Only these end a room: their token is that of the end. */
+/** Only these end a room: they share the token of the end. */
 export type ContainerEnd =
   | { to: 'lost' }
   | { to: 'stopped'; reason?: EndReason | undefined }
   | { to: 'failed'; error: JobError | undefined };
 
 /**
- * Tells rooms what the records say. Every event that matters comes once by its token, so saying it again is harmless: who
- * dies between a record and its event is made up for by whoever meets the run next.
+ * Publishes the events of records to rooms. Every event that matters is appended once by its token, so
+ * publishing it again is harmless: when a process dies between a record and its event, the next process that
+ * handles the run publishes the event.
  */
 export class JobEvents {
   readonly #publisher: Publisher;
@@ -32,7 +33,7 @@ export class JobEvents {
     this.#publisher = publisher;
   }
 
-  /** A run waits, and the desktop it asks for is wanted. */
+  /** Publishes that a run waits, and that its desktops are requested. */
   async queued(ref: JobRef): Promise<void> {
     await Promise.all([this.#job(ref, [queuedEvent(ref)]), this.#requested(ref)]);
   }
@@ -77,14 +78,14 @@ export class JobEvents {
     return this.#publisher.append(subjectOf(ref), [endEvent(ref, end, fence)]);
   }
 
-  /** A host has taken the desktop. */
+  /** Publishes that a host has taken the desktop. */
   async starting(ref: ContainerRef, fence: number): Promise<void> {
     const event: StoredEvent = { type: 'container.starting', time: iso(Date.now()), data: ofContainer(ref) };
     await this.#container(ref, event, `starting:${fence}`, fence);
   }
 
   /**
-   * A desktop that gives its place up (`requested`) does so without an event.
+   * Publishes the update of a desktop. `requested` (its host released it) has no event.
    * @returns whether the room's log has it
    */
   async container(ref: ContainerRef, fence: number, update: ContainerUpdate): Promise<boolean> {
@@ -117,12 +118,15 @@ export class JobEvents {
     }
   }
 
-  /** The end of a desktop, of which nothing is kept for later. @returns whether the room's log has it */
+  /**
+   * Publishes the end of a desktop; nothing is kept for later.
+   * @returns whether the room's log has it
+   */
   containerEndedNow(ref: ContainerRef, end: ContainerEnd): Promise<boolean> {
     return this.#publisher.append(containerSubject(ref), [containerEnd(ref, end)]);
   }
 
-  /** A container is requested before anything else of it is published. */
+  /** Publishes `container.requested`, which precedes every other event of a container. */
   async #requested(ref: JobRef): Promise<void> {
     if (!createsContainers(ref.kind)) return;
     await Promise.all(

@@ -2,10 +2,10 @@ import { keys } from '../keys.ts';
 import { readInput } from '../ledger/reads.ts';
 import type { JobRef } from '../refs.ts';
 import { type EndedRun, endedRuns } from './ended-runs.ts';
-import { type RunStatus, STATUS_FIELDS, statusFromRecord } from './standing.ts';
+import { type RunStatus, STATUS_FIELDS, statusFromRecord } from './run-status.ts';
 import type { RecordStore } from './store.ts';
 
-/** Reads of the records of jobs. A record that Redis has lost is read from the ledger where that is said. */
+/** Reads the records of jobs. Some reads restore a record that Redis has lost from the ledger first. */
 export class JobReader {
   protected readonly store: RecordStore;
 
@@ -13,7 +13,10 @@ export class JobReader {
     this.store = store;
   }
 
-  /** The runs of a job that have ended, as far as they are remembered; `undefined` when it is not known (any more). */
+  /**
+   * The runs of a job that have ended, as far as they are remembered; `undefined` when it is not known (any
+   * more).
+   */
   async endedRuns(userId: string, jobId: string): Promise<EndedRun[] | undefined> {
     const read = () => this.store.redis.hgetall(keys.job(userId, jobId));
     let record = await read();
@@ -21,7 +24,7 @@ export class JobReader {
     return record.state ? endedRuns(userId, record) : undefined;
   }
 
-  /** The standings of jobs that are worked on; `undefined` for one that Redis does not know. */
+  /** The statuses of jobs that are being processed; `undefined` for one that Redis does not know. */
   async statuses(refs: JobRef[]): Promise<(RunStatus | undefined)[]> {
     const pipeline = this.store.redis.pipeline();
     for (const { userId, jobId } of refs) pipeline.hmget(keys.job(userId, jobId), ...STATUS_FIELDS);
@@ -29,7 +32,7 @@ export class JobReader {
     return refs.map((_, i) => statusFromRecord(answers[i]?.[1] as (string | null)[] | undefined));
   }
 
-  /** The standing of a job; `undefined` when neither Redis nor the ledger knows it. */
+  /** The status of a job; `undefined` when neither Redis nor the ledger knows it. */
   async status(userId: string, jobId: string): Promise<RunStatus | undefined> {
     const read = async () =>
       statusFromRecord(await this.store.redis.hmget(keys.job(userId, jobId), ...STATUS_FIELDS));
@@ -37,14 +40,14 @@ export class JobReader {
     return known ?? ((await this.store.recallJob(userId, jobId)) ? read() : undefined);
   }
 
-  /** What the job works on, where that is kept apart from its record; `undefined` when nobody knows it any more. */
+  /** The job's input, where it is kept apart from the record; `undefined` when it is no longer known. */
   async input({ userId, jobId }: JobRef): Promise<string | undefined> {
     const { redis, ledger } = this.store;
     const known = await redis.get(keys.input(userId, jobId));
     return known ?? (await ledger?.run((db) => readInput(db, userId, jobId)));
   }
 
-  /** Where its owner wants to be told of the job by webhook ('' for nowhere), and the job's result as JSON if it has one. */
+  /** The URL of the job's webhook ('' for none), and the job's result as JSON if it has one. */
   async webhook({ userId, jobId }: JobRef): Promise<{ url: string; result: string | undefined }> {
     const read = () => this.store.redis.hmget(keys.job(userId, jobId), 'webhookUrl', 'result');
     let [url, result] = await read();
@@ -52,12 +55,12 @@ export class JobReader {
     return { url: url ?? '', result: result ?? undefined };
   }
 
-  /** The latest run's priority in its queue; 0 when nobody knows. */
+  /** The latest run's priority in its queue; 0 when it is not known. */
   async priority({ userId, jobId }: JobRef): Promise<number> {
     return Number((await this.store.redis.hget(keys.job(userId, jobId), 'priority')) ?? 0);
   }
 
-  /** When work on the latest run first began, ms; now when nobody knows. */
+  /** When work on the latest run first began, ms; now when it is not known. */
   async startedAt({ userId, jobId }: JobRef): Promise<number> {
     return Number((await this.store.redis.hget(keys.job(userId, jobId), 'startedAt')) ?? Date.now());
   }

@@ -17,11 +17,14 @@ export type Claim =
   | { verdict: 'ended' | 'stale' | 'gone' };
 export type JobChange = 'ok' | 'ended' | 'stale' | 'gone';
 
-/** Who is told of runs beside their rooms; what it is told twice it must do once. */
+/**
+ * Receives the updates of runs in addition to their rooms. It may receive an update twice and must be
+ * idempotent.
+ */
 export type Notify = (update: RunUpdate) => Promise<void>;
 export type RunUpdate = {
   ref: JobRef;
-  /** Its owner wants to be told by webhook. */
+  /** Whether the job has a webhook. */
   webhook: boolean;
   /** When it happened, ms. */
   at: number;
@@ -30,7 +33,7 @@ export type RunUpdate = {
   end: JobEnd | undefined;
 };
 
-/** What becomes of jobs: see `Records`. */
+/** Records and publishes the states of jobs: see `Records`. */
 export class JobRecords extends JobReader {
   readonly #events: JobEvents;
   readonly #unpublished: UnpublishedEnds;
@@ -43,7 +46,10 @@ export class JobRecords extends JobReader {
     this.#notify = notify;
   }
 
-  /** A run was seen in its queue: what its submission reserved counts from now on, and it is told that it waits. */
+  /**
+   * Confirms a run that was seen in its queue: its reservations count as outstanding, and `job.queued` is
+   * published.
+   */
   async queued(ref: JobRef): Promise<void> {
     if (ref.run > 1) await this.#publishEndsUpTo(ref, ref.run - 1);
     await Promise.all([this.#confirm(ref), this.#events.queued(ref)]);
@@ -68,7 +74,7 @@ export class JobRecords extends JobReader {
     const [, value, timeoutMs, webhook, ends] = answer;
     const fence = Number(value);
     if (ends) await this.#publishEndsUpTo(ref, ref.run - 1);
-    // Nothing waits for this: what is told later comes after it, and a run that is taken again is told so again.
+    // Not awaited: later events follow it in order, and a run that is taken again publishes it again.
     void this.#events.active(ref, fence, attemptsMade + 1);
     await this.#notify({ ref, webhook: webhook === '1', at: now, attemptsMade, end: undefined });
     return { verdict: 'ok', fence, timeoutMs: Number(timeoutMs) || undefined };
@@ -106,13 +112,19 @@ export class JobRecords extends JobReader {
     return verdict;
   }
 
-  /** The run waits again, no attempt spent; `queue` when it has moved to another one. */
+  /**
+   * The run waits again, with no attempt spent.
+   * @param queue the run's new queue, when it has moved
+   */
   async requeue(ref: JobRef, fence: number | undefined, queue?: string): Promise<JobChange> {
     const fields = ['state', 'queued', ...(queue ? ['queue', queue] : [])];
     return this.#changed(ref, fence, OPEN_RECORD_TTL_MS, fields);
   }
 
-  /** The run's one end. Without `fence` for who acts for a dead holder. The first end stands and is told (again). */
+  /**
+   * Records the run's end. The first end stands; it is published, or published again.
+   * @param fence left out by a process that acts for a dead holder
+   */
   async end(ref: JobRef, end: JobEnd, fence?: number, attemptsMade?: number): Promise<JobChange> {
     const at = Date.now();
     const fields: (string | number)[] = ['state', end.state, 'finishedAt', at];
@@ -138,7 +150,10 @@ export class JobRecords extends JobReader {
     await this.#publishEndsUpTo(ref, ref.run);
   }
 
-  /** Publishes every recorded end of a job, as far as the realtime Redis answers now. @returns whether its room has them */
+  /**
+   * Publishes every recorded end of a job, as far as the realtime Redis answers now.
+   * @returns whether its room has them
+   */
   async publishEnds(userId: string, jobId: string): Promise<boolean> {
     for (const { ref, end, fence } of (await this.endedRuns(userId, jobId)) ?? []) {
       if (!(await this.#events.endedNow(ref, end, fence))) return false;
@@ -146,7 +161,7 @@ export class JobRecords extends JobReader {
     return true;
   }
 
-  /** Makes sure that what the ledger has of an ended run was told, whatever Redis has forgotten of it. */
+  /** Publishes the ends that the ledger has of a job, even if Redis has lost its record. */
   async publishRecordedEnds(row: JobRow): Promise<void> {
     const webhook = row.webhookUrl !== '';
     for (const run of endedRuns(row.userId, jobRecord(row))) {
@@ -158,12 +173,15 @@ export class JobRecords extends JobReader {
     }
   }
 
-  /** Puts a job's record back, unless Redis knows as much. → was it needed? */
+  /**
+   * Restores a job's record, unless Redis has one that is as new.
+   * @returns whether it was restored
+   */
   restore(row: JobRow): Promise<boolean> {
     return this.store.restoreJob(row);
   }
 
-  /** What was reserved for a moment counts as outstanding, if it still counts at all, and its records are kept. */
+  /** Extends the short reservations of a submission, unless they have expired, and keeps its records. */
   async #confirm(ref: JobRef): Promise<void> {
     const until = Date.now() + OUTSTANDING_MS;
     const { redis } = this.store;
@@ -209,7 +227,7 @@ export class JobRecords extends JobReader {
     }
   }
 
-  /** Once more with the record from the ledger, when Redis has none. */
+  /** Runs work, and once more with the record from the ledger when Redis has none. */
   async #known<T extends [string, ...unknown[]]>(
     { userId, jobId }: JobRef,
     work: () => Promise<T>,

@@ -31,7 +31,7 @@ const isBack = () =>
   );
 
 test.each(['between two statements', 'under a statement'])(
-  'PostgreSQL is killed in a transaction, %s: it is away, this process lives, and nothing goes astray',
+  'when PostgreSQL is killed in a transaction, %s, the work rejects with LedgerUnavailableError and nothing is written',
   async (when) => {
     const work = ledger.run((db) =>
       db.transaction(async (tx) => {
@@ -52,7 +52,7 @@ test.each(['between two statements', 'under a statement'])(
   },
 );
 
-test('a transaction that fails by itself is rolled back, and its connection serves the next', async () => {
+test('a transaction whose work throws is rolled back, and the next query succeeds', async () => {
   const work = ledger.run((db) =>
     db.transaction(async (tx) => {
       await tx.execute(sql`create table undone (id int)`);

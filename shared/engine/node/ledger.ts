@@ -9,18 +9,21 @@ import { withTimeout } from '../../runtime/timeout.ts';
 import type { Db } from '../ledger/db.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../ledger/migrations', import.meta.url));
-/** Any fixed number: whoever holds this advisory lock migrates. */
+/** Any fixed number: the process that holds this advisory lock migrates. */
 const MIGRATION_LOCK = 7_239_116;
-/** A migration that can't get its lock on a table gives way to running work and is tried again, ms. */
+/**
+ * How long a migration waits for its lock on a table before it yields to running work, and when it is tried
+ * again, ms.
+ */
 const LOCK_TIMEOUT_MS = 2000;
 const MIGRATE_AGAIN_MS = 1000;
 
-/** The ledger did not do its part in time: it is away, or too slow. What was asked may have been done. */
+/** The ledger is unavailable or did not answer in time. The work may still have been done. */
 export class LedgerUnavailableError extends Error {
   override name = 'LedgerAway';
 }
 
-/** The ledger refused what it was asked. Says by its SQLSTATE why, and nothing of the data. */
+/** The ledger refused a query. The message has the SQLSTATE and none of the data. */
 export class LedgerRefusalError extends Error {
   override name = 'LedgerRefusal';
   readonly code: string;
@@ -32,8 +35,8 @@ export class LedgerRefusalError extends Error {
 }
 
 /**
- * The ledger for a Node service: a small pool, and no call that waits longer than its bound. A server that goes silent is
- * left and dialled anew, so that nothing queues up behind it.
+ * The ledger for a Node service: a small pool, and no call that waits longer than its bound. The connections
+ * to a server that goes silent are replaced, so that nothing queues up behind it.
  */
 export class Ledger {
   readonly #url: string;
@@ -52,7 +55,11 @@ export class Ledger {
     this.#pool = this.#open();
   }
 
-  /** Runs queries. Rejects with `LedgerAway` when there is no answer in time, or `LedgerRefusal`. */
+  /**
+   * Runs queries.
+   * @throws LedgerUnavailableError when there is no answer in time
+   * @throws LedgerRefusalError when PostgreSQL refuses a query
+   */
   async run<T>(work: (db: Db) => Promise<T>, withinMs = this.#withinMs): Promise<T> {
     const pool = this.#pool;
     const timeoutError = () => {
@@ -78,7 +85,8 @@ export class Ledger {
   }
 
   /**
-   * Brings the schema up to date, by one process at a time, while services run. Waits until the ledger is there.
+   * Brings the schema up to date, by one process at a time, while services run. Waits until the ledger is
+   * available.
    * @param folder of drizzle-kit's migrations
    */
   async migrate(signal: AbortSignal, folder = MIGRATIONS): Promise<void> {
@@ -118,18 +126,18 @@ export class Ledger {
     return withSafeTransactions(sql);
   }
 
-  /** One line for each loss and each return is enough. */
+  /** Logs one line for each loss and each recovery. */
   #reportState(up: boolean, reason = ''): void {
     if (up === this.#up) return;
     this.#up = up;
-    if (up) this.#log.info({ ledger: this.#name }, 'ledger is back');
-    else this.#log.warn({ ledger: this.#name, reason }, 'ledger is away');
+    if (up) this.#log.info({ ledger: this.#name }, 'ledger recovered');
+    else this.#log.warn({ ledger: this.#name, reason }, 'ledger unavailable');
   }
 }
 
 /**
- * The connection failed, or the server starts, stops, is full or only reads, or its schema is yet to be migrated: nothing
- * is wrong with the query.
+ * The connection failed, or the server is starting, stopping, full, read-only or not yet migrated: the query
+ * itself is valid.
  */
 const AWAY = /^(08|53|57P|25006|42P01|42703|CONNECT|CONNECTION_|E[A-Z]+$)/;
 

@@ -25,7 +25,7 @@ afterAll(async () => {
 });
 beforeEach(() => redis.flushall());
 
-test('keys of users who were called as a host or queue is move, with all they hold; others stay', async () => {
+test('keys of users with the name of a host or queue move, with their content; others stay', async () => {
   await redis.zadd(`${OLD}:containers`, 5, 'c1');
   await redis.pexpire(`${OLD}:containers`, 60_000);
   await redis.hset(`${OLD}:container:c1`, { id: 'c1', state: 'running' });
@@ -53,7 +53,7 @@ test('keys of users who were called as a host or queue is move, with all they ho
   expect(await moveOldKeys(redis, signal)).toBe(0);
 });
 
-test('what an earlier release writes meanwhile is added to what is there, which is newer', async () => {
+test('writes of an earlier release are merged into the present keys, whose values win', async () => {
   await redis.zadd(keys.jobs(USER), 1, 'both', 2, 'new');
   await redis.zadd(`${OLD}:jobs`, 9, 'both', 3, 'old');
   await redis.hset(keys.job(USER, 'both'), { state: 'active' });
@@ -64,7 +64,7 @@ test('what an earlier release writes meanwhile is added to what is there, which 
   expect(await redis.keys(`${OLD}*`)).toEqual([]);
 });
 
-test("a host whose set is another's key takes desktops, lists and forgets them", async () => {
+test('a host whose set has the name of an old user key can take, list and forget desktops', async () => {
   await redis.zadd(`${OLD}:containers`, 5, 'c1');
   await redis.hset(keys.container('ada', 'c2'), { id: 'c2', state: 'requested', fence: '0' });
   const ref = { userId: 'ada', containerId: 'c2' };

@@ -3,16 +3,17 @@ import { isUserId } from '../../contract/ids.ts';
 import { ANY_KEY_PATTERN, splitKey, userKey } from '../keys.ts';
 import { userTag } from '../tags.ts';
 
-/** Keys looked at in one step of a scan, and members of a set moved in one. */
+/** Keys of one step of a scan, and members of a set that are moved in one step. */
 const STEP = 1000;
 
-/** What follows the tag in a user's keys that are kept; rate limits expire soon enough. */
+/** The names after the tag of a user's keys that are moved; rate limits expire soon enough. */
 const KEPT =
   /^(?:jobs|open-jobs|containers|open-containers|changes|revoked|share-links|(?:job|container|input):[\w-]+|idem:[0-9a-f]{64}|(?:log|meta):.+)$/s;
 
 /**
- * Earlier releases wrote a user's id into key names as it was, so that a user called `host:worker-1` shared keys with that
- * host. The name that such a key has now, `undefined` for one that is named as it should be.
+ * The present name of a key of an earlier release. Those releases did not escape a user's id in key names, so
+ * a user called `host:worker-1` shared keys with that host.
+ * @returns `undefined` for a key whose name is right
  */
 function presentName(key: string): string | undefined {
   const { tag, name = '' } = splitKey(key) ?? {};
@@ -20,7 +21,11 @@ function presentName(key: string): string | undefined {
   return userKey(tag, name);
 }
 
-/** Moves one key of an earlier release to its present name. → was it one? What stands under that name already is newer. */
+/**
+ * Moves one key of an earlier release to its present name. A value that exists under that name is newer and
+ * stays.
+ * @returns whether the key was one of an earlier release
+ */
 export async function moveOldKey(redis: Redis, key: string): Promise<boolean> {
   const name = presentName(key);
   if (name === undefined) return false;
@@ -41,7 +46,10 @@ export async function moveOldKey(redis: Redis, key: string): Promise<boolean> {
   return true;
 }
 
-/** Looks through all of a Redis for keys of earlier releases and moves them. → how many there were. */
+/**
+ * Scans a Redis for keys of earlier releases and moves them.
+ * @returns how many were moved
+ */
 export async function moveOldKeys(redis: Redis, signal: AbortSignal): Promise<number> {
   let cursor = '0';
   let moved = 0;

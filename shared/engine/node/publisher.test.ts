@@ -41,14 +41,14 @@ test.each<[string, () => Promise<void> | void, () => Promise<void> | void]>([
   ['gone', () => redis.kill(), () => redis.restart()],
   ['silent', () => redis.freeze(), () => redis.thaw()],
 ])(
-  'what was published while Redis was %s is in the log, once and in order, when it is back',
-  async (_what, take, giveBack) => {
+  'events that were published while Redis was %s are in the log, once and in order, when it recovers',
+  async (_what, fail, recover) => {
     await publisher.publish(subject, [progress(1)], 1);
-    await take();
+    await fail();
     const published = [2, 3, 4].map((seq) => publisher.publish(subject, [progress(seq)], 1));
     await Promise.all(published);
     await publisher.publish(subject, [{ event: event(5), token: 'end:1', seq: 1 }], 1);
-    await giveBack();
+    await recover();
     await waitFor('the end to be in the log', async () =>
       (await inLog().catch((): number[] => [])).includes(5),
     );
@@ -57,7 +57,7 @@ test.each<[string, () => Promise<void> | void, () => Promise<void> | void]>([
   },
 );
 
-test('events beyond the bound in bytes are dropped and counted, and their publisher is told that they are not in the log', async () => {
+test('events beyond the bound in bytes are dropped and counted, and publish returns that they are not in the log', async () => {
   await redis.kill();
   const large = event(0, { message: 'x'.repeat(1024 * 1024) });
   const published = await Promise.all(
@@ -68,7 +68,7 @@ test('events beyond the bound in bytes are dropped and counted, and their publis
   expect(dropped).toBeLessThan(20);
 });
 
-test('events that Redis refuses for want of memory are in the log, in order, when it has some', async () => {
+test('events that Redis refuses for lack of memory are in the log, in order, when it has memory again', async () => {
   expect(await publisher.publish(subject, [progress(1)], 1)).toBe(true);
   await redis.client.config('SET', 'maxmemory', '1');
   expect(await publisher.publish(subject, [progress(2)], 1)).toBe(false);
@@ -79,7 +79,7 @@ test('events that Redis refuses for want of memory are in the log, in order, whe
   expect(dropped).toBe(0);
 });
 
-test('a thousand events that were kept are in the log, in order', async () => {
+test('a thousand kept events are in the log, in order, when Redis recovers', async () => {
   await redis.kill();
   const all = Array.from({ length: 1000 }, (_, i) => i + 1);
   for (const seq of all) void publisher.publish(subject, [progress(seq)], 1);

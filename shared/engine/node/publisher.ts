@@ -5,13 +5,15 @@ import { type Append, appendEvents, type Subject } from './event-log.ts';
 
 /** How long a caller waits for the realtime Redis before it continues without it, ms. */
 const WAIT_MS = 3000;
-/** What could not be appended is kept and sent again, in order, when Redis is back: at most this much. */
+/**
+ * The most events that are kept while Redis is unavailable; they are sent again, in order, when it recovers.
+ */
 const MAX_KEPT = 10_000;
 const MAX_KEPT_BYTES = 32 * 1024 * 1024;
 const RETRY_MS = 500;
-/** How many kept appends are under way at once. */
+/** How many kept batches are in flight at once. */
 const AT_ONCE = 64;
-/** Error replies that pass without our doing; every other one refuses the events themselves. */
+/** Error replies that are transient; every other one refuses the events themselves. */
 const PASSING =
   /^(LOADING|OOM|READONLY|MASTERDOWN|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|UNBLOCKED|NOAUTH)\b/;
 
@@ -20,8 +22,9 @@ type Kept = { batch: Batch; bytes: number };
 type Sent = 'appended' | 'refused' | 'unanswered';
 
 /**
- * Appends events without letting the realtime Redis fail, or hold up for long, the work that they report. While it is
- * away they are kept, within a bound, and sent when it is back: an event is appended once however often it is sent.
+ * Appends events such that a failure of the realtime Redis neither fails nor blocks for long the work that
+ * they report. While it is unavailable they are kept, within a bound, and sent when it recovers: an event is
+ * appended once however often it is sent.
  */
 export class Publisher {
   readonly #redis: Redis;
@@ -47,7 +50,7 @@ export class Publisher {
 
   /**
    * Appends now, or keeps the events and sends them later. Never rejects.
-   * @returns whether the log has the events; `false` when they were kept, or given up
+   * @returns whether the log has the events; `false` when they were kept, or dropped
    */
   async publish(subject: Subject, events: Append[], fence?: number): Promise<boolean> {
     const batch: Batch = { subject, events, ...(fence === undefined ? {} : { fence }) };
@@ -57,7 +60,8 @@ export class Publisher {
   }
 
   /**
-   * Appends now or not at all, and not before other processes have had the time to send what they kept. Never rejects.
+   * Appends now or not at all, and not before other processes have had time to send the events that they
+   * kept. Never rejects.
    * @returns whether the log has the events
    */
   async append(subject: Subject, events: Append[]): Promise<boolean> {
@@ -92,16 +96,19 @@ export class Publisher {
     }
     this.#kept.push({ batch, bytes });
     this.#keptBytes += bytes;
-    this.#retryLater();
+    this.#scheduleRetry();
   }
 
-  #retryLater(): void {
+  #scheduleRetry(): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.#retry(), RETRY_MS);
     this.#timer.unref();
   }
 
-  /** In order, as one connection carries them: the first alone, so that Redis knows the script before the others. */
+  /**
+   * Sends kept batches in order, over one connection: the first alone, so that Redis knows the script before
+   * the others.
+   */
   async #retry(): Promise<void> {
     let width = 1;
     while (!this.#closed && this.#redis.status === 'ready' && this.#kept.length > 0) {
@@ -113,11 +120,11 @@ export class Publisher {
       if (failed !== -1) break;
       width = AT_ONCE;
     }
-    if (!this.#closed && this.#kept.length > 0) this.#retryLater();
+    if (!this.#closed && this.#kept.length > 0) this.#scheduleRetry();
   }
 }
 
-/** A connection that broke passes too; an event that can't be written as JSON does not. */
+/** Is the failure transient? A lost connection is; an event that can't be written as JSON is not. */
 const isPassing = (error: unknown): boolean =>
   error instanceof ReplyError ? PASSING.test((error as Error).message) : !(error instanceof TypeError);
 

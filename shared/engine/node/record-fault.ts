@@ -1,8 +1,8 @@
 import { ZodError } from 'zod';
 
 /**
- * Is the error the fault of the one record that was asked for, so that the next one may be read all the same? A key that
- * holds another type, or text that is not what it should be. A server that is away, loading or full is not.
+ * Is the error caused by this one record, so that the next one may still be read? Such a record has a key of
+ * another type, or malformed text. A server that is unavailable, loading or full is not the record's fault.
  */
 export function isRecordFault(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

@@ -65,7 +65,7 @@ beforeEach(async () => {
   await submit('start', 'j1');
 });
 
-test('the first end stands and is told once, whoever else says one', async () => {
+test('the first end stands and is published once, whichever process records another', async () => {
   const claim = await records.jobs.claim(ref, 0);
   if (claim.verdict !== 'ok') throw new Error('not claimed');
   expect(await records.jobs.end(ref, { state: 'cancelled' })).toBe('ok');
@@ -74,7 +74,7 @@ test('the first end stands and is told once, whoever else says one', async () =>
   expect(await eventsOf('job:j1')).toEqual(['job.queued', 'job.active', 'job.cancelled']);
 });
 
-test('who was overtaken changes nothing and says nothing', async () => {
+test('a holder with an older fence changes and publishes nothing', async () => {
   const old = await records.jobs.claim(ref, 0);
   const next = await records.jobs.claim(ref, 0);
   if (old.verdict !== 'ok' || next.verdict !== 'ok') throw new Error('not claimed');
@@ -84,7 +84,7 @@ test('who was overtaken changes nothing and says nothing', async () => {
   expect(await eventsOf('job:j1')).toEqual(['job.queued', 'job.active', 'job.active', 'job.progress']);
 });
 
-test('of two hosts one gets the desktop, and what it gave up another may take', async () => {
+test('one of two hosts gets the desktop, and another may take it after it was released', async () => {
   const first = await records.desktops.assign(ref, {
     fence: 0,
     host: 'a',
@@ -107,7 +107,7 @@ test('of two hosts one gets the desktop, and what it gave up another may take', 
   expect(await records.desktops.change(ref, { to: 'failed', fence: 1, error: undefined })).toBe('refused');
 });
 
-test('the stop of a desktop that gave its place up is an unplaced one: it is never placed again', async () => {
+test('a desktop that was released and then stopped is never placed again', async () => {
   await records.desktops.assign(ref, { fence: 0, host: 'a', boot: 'boot-a', instanceId: 'i-boot-a' });
   await records.desktops.change(ref, { to: 'requested', fence: 1 });
   expect(await submit('stop', 'j2')).toMatchObject({ verdict: 'accepted', queue: 'containers' });
@@ -119,7 +119,7 @@ test('the stop of a desktop that gave its place up is an unplaced one: it is nev
   });
 });
 
-test('a desktop ends once, and its end frees its place in the quota', async () => {
+test('a desktop ends once, and its end frees its share of the quota', async () => {
   await records.desktops.assign(ref, { fence: 0, host: 'a', boot: 'boot-a', instanceId: 'i-boot-a' });
   const running = { to: 'running' as const, startedAt: 1, expiresAt: 2, width: 1, height: 1 };
   await records.desktops.change(ref, { ...running, fence: 1 });

@@ -10,13 +10,13 @@ import { UnpublishedEnds } from './unpublished.ts';
 export type * from './container-records.ts';
 export type * from './ended-runs.ts';
 export type * from './job-records.ts';
-export type * from './standing.ts';
+export type * from './run-status.ts';
 
 /**
- * The one module that records what becomes of jobs and desktops: first the record in the queue Redis, by a script that
- * refuses the stale and keeps the change for the ledger in the same step; then the event of it. A record that Redis has
- * lost comes back from the ledger before anything is decided without it; while the ledger is away such a call rejects
- * with `LedgerAway`.
+ * The one module that records the states of jobs and desktops: first the record in the queue Redis, by a
+ * script that refuses stale writers and keeps the change for the ledger in the same step; then its event. A
+ * record that Redis has lost is restored from the ledger before any decision without it; while the ledger is
+ * unavailable such a call rejects with `LedgerUnavailableError`.
  */
 export class Records {
   readonly jobs: JobRecords;
@@ -24,8 +24,8 @@ export class Records {
   readonly unpublished: UnpublishedEnds;
 
   /**
-   * @param redis the queue Redis, a patient connection for workers
-   * @param notify is told when a run is taken for the first time, and of its end
+   * @param redis the queue Redis, a queueing connection for workers
+   * @param notify called when a run is taken, and when it ends
    */
   constructor(redis: Redis, publisher: Publisher, ledger?: Ledger, notify: Notify = async () => {}) {
     const store = new RecordStore(redis, ledger);

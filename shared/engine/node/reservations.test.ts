@@ -48,7 +48,7 @@ const steps = fc.array(
   { maxLength: 40 },
 );
 
-test('whatever hosts of one machine reserve and release at the same time, it never gives more than it has', async () => {
+test('concurrent reservations of hosts of one machine never exceed its capacity', async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (all) => {
       const machine = newId();
@@ -67,7 +67,7 @@ test('whatever hosts of one machine reserve and release at the same time, it nev
         }),
       );
       for (const list of lists) expect(fits(sums(list.values()))).toBe(true);
-      // What is left is a part of what was taken, and a request that fits into the rest gets it.
+      // The remaining reservations are a part of those taken, and a request that fits into the rest succeeds.
       const left = await new Reservations(redis.client).list(machine);
       for (const instance of left.keys()) expect(took).toContain(instance);
       const used = sums(left.values());
@@ -80,7 +80,7 @@ test('whatever hosts of one machine reserve and release at the same time, it nev
   );
 });
 
-test('a host that reserves again for a container gives back what it had reserved for it, another host does not', async () => {
+test('a host that reserves again for a container replaces its own earlier reservation, not that of another host', async () => {
   const machine = newId();
   const [own] = hosts;
   if (!own) throw new Error('no host');
@@ -89,12 +89,12 @@ test('a host that reserves again for a container gives back what it had reserved
   expect(await own.take({ machine, instance: 'i2', reservation: large('b') }, CAPACITY)).toBe(false);
   expect(await own.take({ machine, instance: 'i3', reservation: large('a') }, CAPACITY)).toBe(true);
   expect([...(await own.list(machine)).keys()]).toEqual(['i3']);
-  // What is taken already is recorded even where it does not fit.
+  // Existing use is recorded even where it does not fit.
   await own.keep({ machine, instance: 'i4', reservation: large('b') });
   expect([...(await own.list(machine)).keys()].sort()).toEqual(['i3', 'i4']);
 });
 
-test('a host that is lost keeps nothing reserved, others of its machine do', async () => {
+test('a lost host keeps no reservations, while other hosts of its machine keep theirs', async () => {
   const machine = newId();
   const [own] = hosts;
   if (!own) throw new Error('no host');
@@ -105,7 +105,7 @@ test('a host that is lost keeps nothing reserved, others of its machine do', asy
     await own.take({ machine, instance: `i-${host}`, reservation: wanted }, CAPACITY);
   }
   await own.forgetHost('a');
-  await own.forgetHost('unheard-of');
+  await own.forgetHost('unknown');
   expect([...(await own.list(machine)).keys()]).toEqual(['i-b']);
   expect(await redis.client.hkeys(keys.hostResources())).toEqual(['b']);
 });

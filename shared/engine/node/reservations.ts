@@ -6,12 +6,12 @@ import { keys } from '../keys.ts';
 import { OPEN_RECORD_TTL_MS } from '../records.ts';
 import { reserveRoom } from '../scripts/reserve.lua.ts';
 
-/** A reservation, by the machine that it is of and the instance that it is for. */
+/** A reservation, with its machine and its instance. */
 export type Reserving = { machine: string; instance: string; reservation: Reservation };
 
 /**
- * What containers reserve of machines, recorded in the queue Redis: every worker of the fleet sees the same, also after
- * it started again.
+ * The reservations of containers on machines, recorded in the queue Redis: every worker of the fleet sees the
+ * same ones, also after a restart.
  */
 export class Reservations {
   readonly #redis: Redis;
@@ -20,12 +20,15 @@ export class Reservations {
     this.#redis = redis;
   }
 
-  /** Reserves, unless the machine has no room. @returns whether it has */
+  /**
+   * Reserves, if the machine has room.
+   * @returns whether it has
+   */
   async take(reserving: Reserving, capacity: Capacity): Promise<boolean> {
     return this.#reserve(reserving, capacity, '');
   }
 
-  /** Records what is taken already. */
+  /** Records a reservation that is in use already, even without room. */
   async keep(reserving: Reserving): Promise<void> {
     await this.#reserve(reserving, {}, '1');
   }
@@ -40,7 +43,7 @@ export class Reservations {
     return new Map(fields.map(([instance, json]) => [instance, parseJson(Reservation, json)]));
   }
 
-  /** Releases all of a host that is lost, and what it published. */
+  /** Removes the reservations of a lost host, and the resources that it published. */
   async forgetHost(host: string): Promise<void> {
     const published = await this.#redis.hget(keys.hostResources(), host);
     if (!published) return;

@@ -13,10 +13,13 @@ export type RunStatus = {
   containerIds?: string[];
 };
 
-/** The fields of a job's record that tell its standing. */
+/** The fields of a job's record that make up its status. */
 export const STATUS_FIELDS = ['state', 'run', 'fence', 'containerId', 'kind', 'containerIds'] as const;
 
-/** A standing from those fields; `undefined` when there is no record. */
+/**
+ * Reads a status from those fields.
+ * @returns `undefined` when there is no record
+ */
 export function statusFromRecord(fields: (string | null)[] | undefined): RunStatus | undefined {
   const [state, run, fence, containerId, kind, containerIds] = fields ?? [];
   if (!state) return undefined;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** The settings that every Node service reads where it needs them, beside those of its own. */
+/** The settings that every Node service reads where it needs them, in addition to its own. */
 export const NodeSettings = z.object({
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])

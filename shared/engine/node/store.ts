@@ -13,13 +13,14 @@ import { isRecordFault } from './record-fault.ts';
 import type { ContainerRef } from './records.ts';
 
 /**
- * The queue Redis as it holds records, and the ledger behind it, from which a lost record comes back. A row may be older
- * than what Redis then forgot: one that was open when it was read is read again after it was restored.
+ * The records in the queue Redis, and the ledger behind it, from which a lost record is restored. A row may
+ * be older than the record that Redis lost: one that was open when it was read is read again after the
+ * restore.
  */
 export class RecordStore {
   readonly redis: Redis;
   readonly ledger: Ledger | undefined;
-  /** Bound of a user's changes, as the scripts take it: '' when there is no ledger to take them. */
+  /** Bound of a user's changes, as the scripts take it: '' when there is no ledger. */
   readonly maxChanges: number | '';
 
   constructor(redis: Redis, ledger: Ledger | undefined) {
@@ -28,7 +29,7 @@ export class RecordStore {
     this.maxChanges = ledger ? MAX_CHANGES : '';
   }
 
-  /** Runs a script that may have changed a record of this user, and lets the drain know. */
+  /** Runs a script that may change a record of this user, and marks the user for the drain. */
   async change<Subject, Args, Answer extends [string, ...unknown[]]>(
     user: string,
     ...call: [script: Script<Subject, Args, Answer>, subject: Subject, args: Args, rest?: (string | number)[]]
@@ -38,7 +39,10 @@ export class RecordStore {
     return answer;
   }
 
-  /** The set of containers of a host. A user of an earlier release may have a key of that name: it is moved first. */
+  /**
+   * The set of containers of a host. A user of an earlier release may have a key of that name: it is moved
+   * first.
+   */
   async ofHost<T>(host: string, work: (key: string) => Promise<T>): Promise<T> {
     const key = keys.hostContainers(host);
     try {
@@ -49,12 +53,19 @@ export class RecordStore {
     }
   }
 
-  /** Should it be lost, the user's next change or the reconciler makes up for it. */
+  /**
+   * Marks a user for the drain. If the mark is lost, the user's next change or the reconciler makes up for
+   * it.
+   */
   mark(user: string): void {
     this.redis.zincrby(keys.changedUsers(), 1, user).catch(() => undefined);
   }
 
-  /** Brings a job's record back from the ledger. → false when there is none. Rejects when the ledger is away. */
+  /**
+   * Restores a job's record from the ledger.
+   * @returns false when there is none
+   * @throws LedgerUnavailableError when the ledger does not answer in time
+   */
   async recallJob(user: string, id: string): Promise<boolean> {
     const row = await this.ledger?.run((db) => readJob(db, user, id));
     if (row) await this.restoreJob(row);
@@ -67,7 +78,7 @@ export class RecordStore {
     return row;
   }
 
-  /** → was it needed? */
+  /** @returns whether it was restored */
   async restoreJob(row: JobRow): Promise<boolean> {
     const restored = await this.#restore(restoreJob(row, Date.now()));
     if (restored && !row.finishedAt) {

@@ -3,21 +3,23 @@ import { roomKeys } from '../keys.ts';
 import { defineScript } from '../script.ts';
 
 /**
- * Appends events to the log of a job or desktop and to its owner's log, and publishes each on both channels: one atomic
- * step, so that a log's order is its channel's order. A message names the id before it, so that a listener sees a gap.
+ * Appends events to the log of a job or desktop and to its owner's log, and publishes each on both channels:
+ * one atomic step, so that a log's order is its channel's order. A message names the id before it, so that a
+ * listener sees a gap.
  *
- * An event is appended once however often it is sent: by its `token` (remembered as long as the log), or without one by
- * (fence, seq) of its producer, which must only rise. A producer with an older fence is stale: all it sends is dropped.
- * A token \`end:…\` comes with the fence of the run that ended as its \`seq\`: nothing without a token follows under that
- * fence or an older one, and a later run, which has a later fence, is not held up by an end that is told late.
+ * An event is appended once however often it is sent: by its `token` (remembered as long as the log), or
+ * without one by (fence, seq) of its producer, which must only rise. A producer with an older fence is stale:
+ * all it sends is dropped. A token `end:…` comes with the fence of the run that ended as its \`seq\`: no
+ * event without a token follows under that fence or an older one, and a later run, which has a later fence,
+ * is not blocked by an end that is published late.
  *
- * A log is bounded in events and in bytes of event JSON, each time an event is appended; the oldest events go, and the
- * newest stays however large it is. Each entry has the bytes that were appended before it (`b`), so that the bytes held
- * are a difference; an entry without that field counts as the log's beginning.
+ * A log is bounded in events and in bytes of event JSON, each time an event is appended; the oldest events
+ * go, and the newest stays however large it is. Each entry has the bytes that were appended before it (`b`),
+ * so that the bytes held are a difference; an entry without that field counts as the log's beginning.
  *
- * KEYS: meta, subject's log, owner's log. ARGV: subject's channel, owner's channel, max events, max bytes, TTL in seconds,
- * fence ('' for who only sends tokens), then per event: token, seq, '1' to keep it out of the owner's log, event JSON.
- * Returns the number of events appended.
+ * KEYS: meta, subject's log, owner's log. ARGV: subject's channel, owner's channel, max events, max bytes,
+ * TTL in seconds, fence ('' when only tokens are sent), then per event: token, seq, '1' to keep it out of the
+ * owner's log, event JSON. Returns the number of events appended.
  */
 const appendScript = /* lua */ `
 local meta, max, max_bytes, ttl, fence = KEYS[1], ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])

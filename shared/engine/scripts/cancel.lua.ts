@@ -6,12 +6,13 @@ import { changesLua } from './changes.lua.ts';
 import { statesLua } from './states.lua.ts';
 
 /**
- * Cancels a run, whether it waits or is worked on: this is its end, in one step with the message to its workers. They
- * find out by the record as well, should the message not reach them. The containers that the job creates are stopping
- * from here on.
+ * Cancels a run, whether it waits or is active: records its end and publishes it to the workers in one step.
+ * Workers that miss the message see the record. The containers that the job creates are stopping from here
+ * on.
  *
- * KEYS: job, open jobs, changes, input. ARGV: user, job id, TTL of an ended record in ms, TTL of an open one, bound of the
- * changes, channel, `CANCEL_PLANS` as JSON, prefix of containers. Returns `CancelVerdict` as JSON.
+ * KEYS: job, open jobs, changes, input. ARGV: user, job id, TTL of an ended record in ms, TTL of an open one,
+ * bound of the changes, channel, `CANCEL_PLANS` as JSON, prefix of containers. Returns `CancelVerdict` as
+ * JSON.
  */
 export const cancelScript = /* lua */ `${changesLua}${statesLua}
 local f = redis.call('HMGET', KEYS[1], 'state', 'run', 'kind', 'containerId', 'containerIds')

@@ -1,7 +1,9 @@
 /**
- * Part of scripts that change records: `record_of(key)` is a record as a table; `changed(stream, record, max)` appends the record, as it is now, to its owner's
- * stream of changes, from which it goes into the ledger. `max` bounds the stream, exactly; '' means there is no ledger.
- * → the entry's id, its `seq`. An entry has `k` ('job' or 'container'), `t` (ms, when it was made) and `r` (the record without `spec`, JSON).
+ * Part of scripts that change records: `record_of(key)` is a record as a table; `changed(stream, record,
+ * max)` appends the record, as it is now, to its owner's stream of changes, from which it goes into the
+ * ledger. `max` bounds the stream, exactly; '' means there is no ledger. It returns the entry's id, its
+ * `seq`. An entry has `k` ('job' or 'container'), `t` (ms, when it was made) and `r` (the record without
+ * `spec`, JSON).
  */
 export const changesLua = /* lua */ `
 local function record_of(key)

@@ -8,10 +8,11 @@ type Claim = { containerId: string; claimHash: string };
 const keysOf = ({ containerId, claimHash }: Claim): string[] => [callKeys.claim(containerId, claimHash)];
 
 /**
- * Claims a call before its first effect. Fields: `hash` of the input, `holder` (the process that carries it out), and once
- * it has ended `outcome` (`CallOutcome` as JSON) and `answer`.
+ * Claims a call before its first effect. Fields: `hash` of the input, `holder` (the process that carries it
+ * out), and once it has ended `outcome` (`CallOutcome` as JSON) and `answer`.
  * KEYS: claim. ARGV: input hash, holder, TTL in ms.
- * → {'claimed'} · {'conflict'} (the key was used for another input) · {'ended', outcome, answer} · {'held', holder}.
+ * Returns {'claimed'} · {'conflict'} (the key was used for another input) · {'ended', outcome, answer} ·
+ * {'held', holder}.
  */
 const claimScript = /* lua */ `
 local f = redis.call('HMGET', KEYS[1], 'hash', 'holder', 'outcome', 'answer')
@@ -39,7 +40,8 @@ export const claimCall = defineScript({
 
 /**
  * Keeps the outcome of a call for requests with the same key.
- * KEYS: claim. ARGV: holder, outcome as JSON, answer, TTL in ms. → 1, or 0 when the claim is not the holder's any more.
+ * KEYS: claim. ARGV: holder, outcome as JSON, answer, TTL in ms. Returns 1, or 0 when the claim is no longer
+ * the holder's.
  */
 const settleScript = /* lua */ `
 if redis.call('HGET', KEYS[1], 'holder') ~= ARGV[1] then return 0 end

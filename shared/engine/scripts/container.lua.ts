@@ -9,10 +9,10 @@ const State = z.enum(CONTAINER_STATES);
 type Container = { userId: string; containerId: string };
 
 /**
- * A host takes a container before it creates anything: compare-and-set on the fence, so that of two hosts one wins. The
- * fence rises here and nowhere else: it is the container's incarnation.
+ * Assigns a container to a host, before the host creates anything: compare-and-set on the fence, so that one
+ * of two hosts wins. The fence rises here and nowhere else: it is the container's incarnation.
  * KEYS: container. ARGV: expected fence, host, its boot id, the engine's instance that it will be, TTL in ms.
- * Returns {'ok', fence} · {'taken', state, host, boot, fence} (also when its stop was asked for) · {'gone'}.
+ * Returns {'ok', fence} · {'taken', state, host, boot, fence} (also when its stop was requested) · {'gone'}.
  */
 const assignContainerScript = /* lua */ `
 local f = redis.call('HMGET', KEYS[1], 'state', 'host', 'boot', 'fence')
@@ -44,8 +44,9 @@ export const assignContainer = defineScript({
 });
 
 /**
- * Takes a placement back that the ledger did not confirm: the record is as it was before, its fence too. Nothing was
- * created under it, no event is published and no change is kept: to the ledger it never was, and the next placement has its fence.
+ * Undoes a placement that the ledger did not confirm: the record, and its fence, are as before. Nothing was
+ * created under it, no event is published and no change is kept: the ledger never has it, and the next
+ * placement takes its fence.
  * KEYS: container. ARGV: the placement's fence, its boot id. Returns {'ok'} · {'kept'}.
  */
 const unassignContainerScript = /* lua */ `
@@ -64,10 +65,11 @@ export const unassignContainer = defineScript({
 });
 
 /**
- * A desktop changes state under its placement's fence; an ended one never changes again.
- * KEYS: container, open containers, changes. ARGV: fence, states it may be in now (comma-separated, '' for any that is
- * not ended), TTL in ms, outstanding until in ms ('' once it has ended), bound of the changes, then pairs of field and
- * value (`state` among them when it changes). → {'ok'} · {'refused', state, fence} · {'gone'}.
+ * Changes the state of a desktop under its placement's fence; an ended one never changes again.
+ * KEYS: container, open containers, changes. ARGV: fence, states it may be in now (comma-separated, '' for
+ * any that is not ended), TTL in ms, outstanding until in ms ('' once it has ended), bound of the changes,
+ * then pairs of field and value (`state` among them when it changes).
+ * Returns {'ok'} · {'refused', state, fence} · {'gone'}.
  */
 const changeContainerScript = /* lua */ `${changesLua}${statesLua}
 local f = redis.call('HMGET', KEYS[1], 'state', 'fence', 'id')

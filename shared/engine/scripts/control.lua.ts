@@ -4,12 +4,14 @@ import { jsonText } from '../../runtime/json.ts';
 import { defineScript } from '../script.ts';
 
 /**
- * The one lease of control of a container: takes, renews or releases it, and notifies the host when it changed hands, in
- * one step. Its holder renews it with whatever action. A viewer or guest is known by its viewer, an agent by its credential.
+ * The one lease of control of a container: takes, renews or releases it, and notifies the host when the
+ * holder changed, in one step. Any action of its holder renews it. A viewer or guest is identified by its
+ * viewer id, an agent by its credential.
  *
- * KEYS: control, leases (see `screenKeys`). ARGV: action, the caller as `Holder` in JSON or '', TTL in ms, channel to the host.
- * Actions: `look`; `request` takes it when it is free; `take` takes it from its holder; `release`.
- * Returns whether it changed hands (1 or 0), the last lease that there has been, the present `Control` as JSON or ''.
+ * KEYS: control, leases (see `screenKeys`). ARGV: action, the caller as `Holder` in JSON or '', TTL in ms,
+ * channel to the host. Actions: `look`; `request` takes it when it is free; `take` takes it from its holder;
+ * `release`.
+ * Returns whether the holder changed (1 or 0), the last lease, the present `Control` as JSON or ''.
  */
 const controlScript = /* lua */ `
 local action, caller, ttl, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -31,7 +33,7 @@ if action == 'release' then
 elseif mine then
   redis.call('PEXPIRE', KEYS[1], ttl)
 elseif action == 'take' or (action == 'request' and not present) then
-  -- Rises also over a loss of this Redis, whose clock goes on.
+  -- Rises also after a loss of data, as it is at least the time of Redis.
   local time = redis.call('TIME')
   lease = math.max(lease + 1, time[1] * 1000 + math.floor(time[2] / 1000))
   present = string.format('%s,"lease":%.0f}', string.sub(caller, 1, -2), lease)

@@ -9,12 +9,13 @@ const MaxChanges = z.number().or(z.literal(''));
 type Job = { userId: string; jobId: string };
 
 /**
- * A worker takes a run: the record becomes `active` under a new fence, and whoever held the old one is stale from here.
- * What was reserved for a moment counts as outstanding, if it still counts at all, and its records are kept.
+ * Takes a run for a worker: the record becomes `active` under a new fence, and the holder of the old fence is
+ * stale from then on. The short reservations of the submission are extended, unless they have expired, and
+ * its records are kept.
  * KEYS: job, open jobs, changes, open containers, input. ARGV: run, now in ms, attempts made, open TTL in ms,
  * outstanding until in ms, bound of the changes, prefix of containers.
- * → {'ok', fence, time-out in ms ('' or 0: the usual), '1' when it has a webhook, how earlier runs ended} ·
- * {'ended', state} · {'stale', run} · {'gone'}.
+ * Returns {'ok', fence, time-out in ms ('' or 0: the usual), '1' when it has a webhook, how earlier runs
+ * ended} · {'ended', state} · {'stale', run} · {'gone'}.
  */
 const claimJobScript = /* lua */ `${changesLua}${statesLua}
 local f = redis.call('HMGET', KEYS[1], 'state', 'run', 'startedAt', 'id', 'timeoutMs', 'webhookUrl', 'ends',
@@ -61,11 +62,11 @@ export const claimJob = defineScript({
 });
 
 /**
- * A run changes: progress, back to waiting, or its one end. The first terminal state stands. What a job worked on is kept
- * while it may be retried.
- * KEYS: job, open jobs, changes, input. ARGV: fence ('' for who acts for a dead holder), run, TTL in ms, bound of the changes,
- * then pairs of field and value (`state` among them when it changes).
- * → {'ok', '1' when it has a webhook, fence, attempts made} · {'ended', state} · {'stale'} · {'gone'}.
+ * Changes a run: its progress, back to waiting, or its end. The first terminal state stands. The input of a
+ * job is kept while the job may be retried.
+ * KEYS: job, open jobs, changes, input. ARGV: fence ('' for a process that acts for a dead holder), run, TTL
+ * in ms, bound of the changes, then pairs of field and value (`state` among them when it changes).
+ * Returns {'ok', '1' when it has a webhook, fence, attempts made} · {'ended', state} · {'stale'} · {'gone'}.
  */
 const changeJobScript = /* lua */ `${changesLua}${statesLua}
 local f = redis.call('HMGET', KEYS[1], 'state', 'fence', 'run', 'id', 'webhookUrl')

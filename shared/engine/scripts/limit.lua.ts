@@ -3,16 +3,18 @@ import { DENIED_SUFFIX } from '../keys.ts';
 import { defineScript } from '../script.ts';
 
 /**
- * The exact sliding window, as a Lua function that other scripts include. A scope is one sorted set of admitted
- * requests (score: Redis time in µs); a window is half open, (now - window, now]. All tiers of all scopes are decided
- * before anything is written: a denial consumes nothing anywhere.
+ * The exact sliding window, as a Lua function that other scripts include. A scope is one sorted set of
+ * admitted requests (score: Redis time in µs); a window is half open, (now - window, now]. All tiers of all
+ * scopes are decided before anything is written: a denial consumes nothing anywhere.
  *
  * `decide(scopes, nonce, consume)`:
  *   scopes   list of {key, tiers: list of {limit, window in µs}}
  *   nonce    unique member for this request; an HTTP retry of the same trip is counted once
  *   consume  false to peek
- * → {allowed, first, tiers: list of {remaining, reset in µs} in the order of the scopes' tiers, now in µs}; `first` is
- *   1 for the first denial since the last one's window ended. A tier's reset is when it next gains a free place.
+ * Returns {allowed, first, tiers: list of {remaining, reset in µs} in the order of the scopes' tiers, now in
+ * µs}; `first` is
+ *   1 for the first denial since the last one's window ended. A tier's reset is when it next gains a free
+ *   place.
  */
 export const limitLua = /* lua */ `
 local time = redis.call('TIME')
@@ -67,7 +69,10 @@ local function decide(scopes, nonce, consume)
 end
 `;
 
-/** KEYS: one a scope. ARGV: JSON `{nonce, consume, scopes: [{tiers: [[limit, window in µs]]}]}` → `decide`'s answer. */
+/**
+ * KEYS: one for each scope. ARGV: JSON `{nonce, consume, scopes: [{tiers: [[limit, window in µs]]}]}`.
+ * Returns `decide`'s answer.
+ */
 export const limitScript = `${limitLua}
 local request = cjson.decode(ARGV[1])
 for i, scope in ipairs(request.scopes) do scope.key = KEYS[i] end

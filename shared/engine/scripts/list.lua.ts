@@ -2,12 +2,13 @@ import { z } from 'zod';
 import { defineScript } from '../script.ts';
 
 /**
- * One page of a user's jobs or desktops, newest first, from an index (sorted set: id by creation time) and the records
- * it names. At most `scan` entries are looked at, so a page may be short and still have a successor.
+ * One page of a user's jobs or desktops, newest first, from an index (sorted set: id by creation time) and
+ * the records it names. At most `scan` entries are read, so a page may be short and still have a successor.
  *
  * KEYS: index. ARGV: record key prefix, limit, scan, oldest and newest time that are listed (bounds as of
- * ZREVRANGEBYSCORE), id at the newest time after which the page begins ('' for its first), then pairs of field and wanted
- * value. → {next time, next id, list of records as flat field lists}; next is '' at the end.
+ * ZREVRANGEBYSCORE), id at the newest time after which the page begins ('' for its first), then pairs of
+ * field and wanted value.
+ * Returns {next time, next id, list of records as flat field lists}; next is '' at the end.
  */
 const listScript = /* lua */ `
 local index, prefix = KEYS[1], ARGV[1]
@@ -35,7 +36,7 @@ while true do
       if #items == limit or scanned == scan then return {last_time, last_id, items} end
       scanned = scanned + 1
       last_time, last_id = time, id
-      -- One that can't be read does not hide the others.
+      -- A record that can't be read does not hide the others.
       local record = redis.pcall('HGETALL', prefix .. id)
       if not record.err and #record > 0 and wanted(record) then items[#items + 1] = record end
     end

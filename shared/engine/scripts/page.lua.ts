@@ -3,11 +3,11 @@ import { roomKeys } from '../keys.ts';
 import { defineScript } from '../script.ts';
 
 /**
- * Reads a piece of a log: rows from a position on, until they are enough in number or bytes. A row at the position itself
- * is not counted.
+ * Reads a piece of a log: rows from a position on, until they are enough in number or bytes. A row at the
+ * position itself is not counted.
  *
  * KEYS: log. ARGV: position (an id, or '-' for the beginning), most rows, most bytes.
- * → [rows as of XRANGE, 1 when there may be more].
+ * Returns {rows as of XRANGE, 1 when there may be more}.
  */
 const pageScript = /* lua */ `
 local position, most, most_bytes = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])

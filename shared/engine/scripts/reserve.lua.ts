@@ -3,12 +3,13 @@ import { keys } from '../keys.ts';
 import { defineScript } from '../script.ts';
 
 /**
- * Takes room of a machine for an instance, if all that is reserved leaves that much: one atomic step, so that hosts which
- * share the machine never give the same room twice. What its host had reserved for an earlier placement of the same
- * container is replaced.
+ * Reserves resources of a machine for an instance, if its other reservations leave enough: one atomic step,
+ * so that hosts which share the machine never reserve the same resources twice. The same host's reservation
+ * for an earlier placement of the container is replaced.
  *
- * KEYS: the machine's reservations. ARGV: instance, `Reservation` as JSON, `Capacity` as JSON, '1' to record it in any
- * case, TTL of all in ms. Returns {'ok'} or {'full', the resource that does not suffice}.
+ * KEYS: the machine's reservations. ARGV: instance, `Reservation` as JSON, `Capacity` as JSON, '1' to record
+ * it even if it does not fit, TTL of all in ms. Returns {'ok'} or {'full', the resource that does not
+ * suffice}.
  */
 const reserveScript = /* lua */ `
 local own, capacity = cjson.decode(ARGV[2]), cjson.decode(ARGV[3])

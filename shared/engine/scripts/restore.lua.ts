@@ -2,10 +2,11 @@ import { z } from 'zod';
 import { defineScript } from '../script.ts';
 
 /**
- * Puts a record back that Redis has lost, or that is older than what the ledger knows (a fence below the given one), with
- * its place in its owner's indices.
- * KEYS: record, index (all), index (open). ARGV: id, created at in ms, fence below which it is overwritten, TTL in ms, outstanding until in ms ('' when
- * it has ended), then pairs of field and value. → {'restored'} · {'kept'}.
+ * Restores a record that Redis has lost, or that is older than the ledger's (a fence below the given one),
+ * with its entries in its owner's indices.
+ * KEYS: record, index (all), index (open). ARGV: id, created at in ms, fence below which it is overwritten,
+ * TTL in ms, outstanding until in ms ('' when it has ended), then pairs of field and value.
+ * Returns {'restored'} · {'kept'}.
  */
 const restoreScript = /* lua */ `
 local known = redis.call('HGET', KEYS[1], 'fence')

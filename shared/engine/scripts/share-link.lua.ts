@@ -4,8 +4,8 @@ import { defineScript } from '../script.ts';
 
 /**
  * Records a share link until it expires, unless its owner has too many.
- * KEYS: share links (see `keys`). ARGV: id, the link as JSON, when it expires and now (ms since 1970), most links.
- * Fields are read as `<expiry in ms> <JSON>`. → 1, or 0 when there are as many already.
+ * KEYS: share links (see `keys`). ARGV: id, the link as JSON, when it expires and now (ms since 1970), most
+ * links. Fields are read as `<expiry in ms> <JSON>`. Returns 1, or 0 when there are too many.
  */
 const shareLinkScript = /* lua */ `
 local last, count = tonumber(ARGV[3]), 0

@@ -4,7 +4,10 @@ import { TERMINAL_JOB_STATES, UNSUCCESSFUL_JOB_STATES } from '../../contract/job
 const oneOf = (name: string, states: readonly string[]): string =>
   `local function ${name}(state) return ${states.map((state) => `state == '${state}'`).join(' or ')} end\n`;
 
-/** Part of scripts that look at states: the lists of `shared/contract/jobs.ts` and `shared/contract/containers.ts` as Lua functions. */
+/**
+ * Part of scripts that read states: the lists of `shared/contract/jobs.ts` and
+ * `shared/contract/containers.ts` as Lua functions.
+ */
 export const statesLua = [
   oneOf('is_terminal', TERMINAL_JOB_STATES),
   oneOf('is_unsuccessful', UNSUCCESSFUL_JOB_STATES),

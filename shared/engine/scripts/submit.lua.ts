@@ -8,16 +8,17 @@ import { limitLua, RawDecision } from './limit.lua.ts';
 import { statesLua } from './states.lua.ts';
 
 /**
- * All that a submission must know before it is accepted, in one atomic step and one trip: every tier, the idempotency
- * record, quotas, the container's present state; then the records of the job (and of new containers) are written. Nothing
- * is written unless it is accepted, but for the limiter's own entry: everything that is not `denied` consumes.
+ * Decides on a submission in one atomic step and one trip: checks every tier, the idempotency record, quotas
+ * and the container's present state, then writes the records of the job (and of new containers). Nothing is
+ * written unless it is accepted, except for the limiter's own entry: every verdict but `denied` consumes.
  *
- * The script knows no kind of job: a plan (`shared/contract/plan.ts`) says what a kind needs. A retry makes a new run of a
- * job that ended without success, by the plan of its kind: with new containers like the first ones where it creates some,
- * as one that has ended never changes again. How the runs before it ended is kept (`EarlierEnd`), as their events may
- * not have been published yet.
+ * The script is independent of kinds of jobs: a plan (`shared/contract/plan.ts`) holds the needs of a kind. A
+ * retry makes a new run of a job that ended without success, by the plan of its kind: with new containers
+ * like the first ones where it creates some, as one that has ended never changes again. The ends of the runs
+ * before it are kept (`PreviousEnd`), as their events may not have been published yet.
  *
- * KEYS: one a limiter scope, then idempotency, job, jobs, open jobs, containers, open containers, input, changes.
+ * KEYS: one for each limiter scope, then idempotency, job, jobs, open jobs, containers, open containers,
+ * input, changes.
  * ARGV: `SubmitRequest` as JSON, the input. Returns the limiter's decision and `SubmitVerdict` as JSON.
  */
 export const submitScript = /* lua */ `${limitLua}${changesLua}${statesLua}

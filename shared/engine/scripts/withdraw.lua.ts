@@ -3,10 +3,11 @@ import { submitKeys } from '../records.ts';
 import { defineScript } from '../script.ts';
 
 /**
- * Takes back the records that the submit script wrote a moment ago for a submission that turned out to repeat another, as
- * long as no worker has taken the job. The idempotency key is then forgotten too.
- * KEYS: as the submit script's after the limiter's scopes: idempotency, job, jobs, open jobs, containers, open
- * containers, input. ARGV: job id, prefix of containers, then the ids of the containers that the job creates. Returns {'ok'} or {'kept'}.
+ * Deletes the records that the submit script has just written for a submission that turned out to repeat
+ * another, unless a worker has taken the job. The idempotency key is deleted too.
+ * KEYS: as the submit script's after the limiter's scopes: idempotency, job, jobs, open jobs, containers,
+ * open containers, input. ARGV: job id, prefix of containers, then the ids of the containers that the job
+ * creates. Returns {'ok'} or {'kept'}.
  */
 const withdrawScript = /* lua */ `
 if redis.call('HGET', KEYS[2], 'fence') ~= '0' then return {'kept'} end
