@@ -23,7 +23,7 @@ describe('addresses', () => {
     (range) => expect(isAddressRange(range)).toBe(false),
   );
 
-  test('an IPv6 client is limited by its /64, so that it has no more addresses than an IPv4 one', () => {
+  test('addresses of one IPv6 /64 are one subject of limits, and a text that is no address is unknown', () => {
     expect(limitSubject('2001:db8:1:2:3:4:5:6')).toBe(limitSubject('2001:db8:1:2::1'));
     expect(limitSubject('2001:db8:1:3::1')).not.toBe(limitSubject('2001:db8:1:2::1'));
     expect(limitSubject('::ffff:192.0.2.1')).toBe('192.0.2.1');

@@ -1,6 +1,6 @@
 import ipaddr, { type IPv4, type IPv6 } from 'ipaddr.js';
 
-/** All public addresses of IPv6; what lies outside may stand for an IPv4 one. */
+/** All public addresses of IPv6; those outside may embed an IPv4 address. */
 const PUBLIC_IPV6 = ipaddr.parseCIDR('2000::/3');
 
 /** An address as text; IPv4 as four decimal numbers, no zone. One that is mapped into IPv6 counts as IPv4. */
@@ -20,7 +20,7 @@ function parseRange(text: string): [IPv4 | IPv6, length: number] | undefined {
   return length <= bitsOf(address) ? [address, length] : undefined;
 }
 
-/** Is it an address or a CIDR range? */
+/** Is the text an address or a CIDR range? */
 export const isAddressRange = (text: string): boolean => parseRange(text) !== undefined;
 
 const withoutBrackets = (text: string): string =>
@@ -45,8 +45,9 @@ export function isPublicAddress(text: string): boolean | undefined {
 }
 
 /**
- * The subject that a client's address is limited as: an IPv4 address itself, the /64 of an IPv6 address (one
- * subscriber has all of it). `unknown` for what is no address.
+ * The subject that a client's address is rate-limited as: an IPv4 address itself, or the /64 of an IPv6
+ * address (one subscriber has all of it).
+ * @returns `unknown` for a text that is no address
  */
 export function limitSubject(text: string): string {
   const address = parseAddress(text);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { backoff } from './backoff.ts';
 
-test('a wait doubles up to its bound, and is at least half of it', () => {
+test('a wait doubles up to its bound, with jitter of up to half', () => {
   for (const [attempt, most] of [
     [1, 100],
     [2, 200],

@@ -1,6 +1,6 @@
 /**
- * How long to wait before a try, ms: doubles with each, and up to half of it is left out at random, so that many who
- * failed together do not come back together.
+ * How long to wait before a retry, ms: doubles with each, less a random part of up to half, so that clients
+ * that failed together do not retry together.
  * @param attempt counts the tries that failed, from 1
  */
 export const backoff = (attempt: number, { firstMs = 250, maxMs = 10_000 } = {}): number =>

@@ -22,7 +22,7 @@ test('every variable that is wrong or missing has a line with its name, and no l
   expect(read).not.toThrow(/eighty|hunter2/);
 });
 
-test('a nested value is named by its variable', () => {
+test('an error in a nested value names its variable', () => {
   const schema = z.object({
     LIMITS: z
       .string()

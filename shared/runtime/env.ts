@@ -1,6 +1,9 @@
 import type { z } from 'zod';
 
-/** A service can not start with its environment. Names each variable that is missing or wrong, and no value. */
+/**
+ * A service can not start with its environment. The message names each variable that is missing or wrong, and
+ * no value.
+ */
 export class EnvironmentError extends Error {
   override name = 'EnvironmentError';
 }

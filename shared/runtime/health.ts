@@ -4,7 +4,7 @@ import { withTimeout } from './timeout.ts';
 const Indicator = z
   .looseObject({
     status: z.enum(['up', 'down']).describe('State of this part.'),
-    message: z.string().optional().describe('What is wrong, and what to do.'),
+    message: z.string().optional().describe('The fault and the next step.'),
   })
   .meta({ id: 'HealthIndicator' });
 export type Indicator = z.infer<typeof Indicator>;
@@ -20,7 +20,7 @@ export const Health = z
   .meta({ id: 'Health' });
 export type Health = z.infer<typeof Health>;
 
-/** One question that a probe asks; throws, or answers with what is worth knowing. */
+/** One check of a probe: returns details, or throws. */
 export type Check = () => Promise<Record<string, unknown>>;
 
 /** Each check's bound, ms. */
@@ -35,7 +35,7 @@ export type QueueDepth = {
   backpressure: boolean;
 };
 
-/** BullMQ's counts → what ready reports. */
+/** Converts BullMQ's counts to the depth that `/health/ready` reports. */
 export function queueDepth(counts: Record<string, number>, above: number): QueueDepth {
   const delayed = counts.delayed ?? 0;
   const waiting =
@@ -49,7 +49,7 @@ export function queueDepth(counts: Record<string, number>, above: number): Queue
   };
 }
 
-/** Asks every check at once, each within `timeoutMs`; never rejects. */
+/** Runs every check at once, each within `timeoutMs`; never rejects. */
 export async function checkHealth(
   checks: Record<string, Check>,
   timeoutMs = CHECK_TIMEOUT_MS,

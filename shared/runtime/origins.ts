@@ -1,9 +1,12 @@
 import { z } from 'zod';
 
-/** Stands for every origin. */
+/** Matches every origin. */
 const ANY = '*';
 
-/** As a browser writes it: without a path, its host in lower case. `undefined` when it is no origin of a web page. */
+/**
+ * Normalizes an origin as a browser writes it: without a path, its host in lower case.
+ * @returns `undefined` when it is no origin of a web page
+ */
 function originOf(text: string): string | undefined {
   if (text === ANY) return ANY;
   if (!/^https?:\/\/[^/?#@*\\\s]+\/?$/i.test(text) || !URL.canParse(text)) return undefined;
@@ -19,7 +22,7 @@ export const Origins = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
-/** With the other of the two names that this machine has: pages of either are pages of the same server. */
+/** Adds the other local name, `localhost` or `127.0.0.1`, of each local origin: both name the same server. */
 export const withLocalNames = (origins: readonly string[]): string[] =>
   origins.flatMap((origin) => [
     origin,

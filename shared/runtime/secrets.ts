@@ -1,14 +1,14 @@
 import { z } from 'zod';
 
 /**
- * The values that example files carry where a secret belongs: `replace-me…`, `change-me…`, `<at least 32 characters>`.
- * They are public, so they are no secrets, however long.
+ * The placeholders of secrets in example files: `replace-me…`, `change-me…`, `<at least 32 characters>`. They
+ * are public, so they are no secrets, however long.
  */
 const PLACEHOLDER = /^\s*(?:(?:replace|change)[-_ ]?(?:me|this)\b.*|<.*>|your[-_ ].*|\.\.\.|…)\s*$/i;
 
 export const isPlaceholder = (value: string): boolean => PLACEHOLDER.test(value);
 
-/** Follows the name of its variable. */
+/** The error message for a placeholder, after the name of its variable. */
 export const PLACEHOLDER_REMEDY =
   'this is the placeholder of an example: set a secret of your own, `openssl rand -hex 32` makes one';
 
@@ -20,7 +20,7 @@ export const secretText = (min: number) =>
     .refine((value) => !isPlaceholder(value), PLACEHOLDER_REMEDY)
     .meta({ secret: true });
 
-/** Is the password of a URL, if it has one, a secret of its own? */
+/** Is the password of a URL, if it has one, other than a placeholder? */
 export function hasOwnPassword(url: string): boolean {
   const [, password = ''] = /^[^/]*:\/\/[^:/@]*:([^@/]*)@/.exec(url) ?? [];
   return !isPlaceholder(decoded(password));

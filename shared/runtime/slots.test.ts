@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Slots } from './slots.ts';
 
-/** Users who take as many slots as they get, one after the other. */
+/** Lets users take as many slots as they get, one after the other. */
 const saturated = (size: number, users: number): { slots: Slots; held: number[] } => {
   const slots = new Slots(size);
   const held = Array.from({ length: users }, (_, user) => {
@@ -13,7 +13,7 @@ const saturated = (size: number, users: number): { slots: Slots; held: number[] 
   return { slots, held };
 };
 
-test('one user has half of the slots, never all, and the next one starts at once', () => {
+test('a single user gets half of the slots, and the next one starts at once', () => {
   for (let size = 2; size <= 64; size += 1) {
     const { slots, held } = saturated(size, 1);
     expect(held).toEqual([Math.ceil(size / 2)]);
@@ -21,11 +21,11 @@ test('one user has half of the slots, never all, and the next one starts at once
   }
 });
 
-test('with more users each leaves a rest to the next', () => {
+test('each further user gets about half of the remaining slots', () => {
   expect(saturated(8, 4).held).toEqual([4, 2, 1, 1]);
 });
 
-test('a user who holds nothing is always admitted, and what is released may be taken again', () => {
+test('a user without a slot is admitted while one is free, others only within their share', () => {
   const steps = fc.array(fc.record({ user: fc.integer({ min: 0, max: 3 }), take: fc.boolean() }));
   fc.assert(
     fc.property(fc.integer({ min: 2, max: 9 }), steps, (size, all) => {

@@ -1,7 +1,7 @@
 /**
- * The slots of one pool of work, shared by users. A user who holds a slot may take another one only while they hold fewer
- * than are free: alone they get half of all, and every user who joins leaves a smaller rest to the next. So a newcomer's
- * first job starts at once beside whatever one user does.
+ * The slots of one pool of work, shared by users. A user who holds a slot may take another one only while
+ * they hold fewer than are free: alone they get half of all, and every user who joins leaves a smaller rest
+ * to the next. So a newcomer's first job starts at once, however busy one user is.
  */
 export class Slots {
   readonly #size: number;
@@ -12,13 +12,13 @@ export class Slots {
     this.#size = size;
   }
 
-  /** Is a user's next job within their share? A first job always is: what runs at all is bounded elsewhere. */
+  /** Is a user's next job within their share? A first job always is: the total is bounded elsewhere. */
   admits(user: string): boolean {
     const held = this.#held.get(user) ?? 0;
     return held === 0 || held < this.#size - this.#taken;
   }
 
-  /** @returns what releases the slot; `undefined` when the user has their share */
+  /** @returns a function that releases the slot; `undefined` when the user has their share */
   take(user: string): (() => void) | undefined {
     if (!this.admits(user)) return undefined;
     this.#taken += 1;

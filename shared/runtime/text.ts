@@ -5,11 +5,11 @@ const ENDS_WITHIN = /[\uD800-\uDBFF]$/;
 export const endsWithinCharacter = (text: string): boolean => ENDS_WITHIN.test(text.slice(-1));
 
 /**
- * The beginning of a text, without half a character at its end.
- * @param most its length at most, UTF-16 units
+ * Truncates a text, without half a character at its end.
+ * @param most the greatest length of the result, UTF-16 units
  */
 export function truncateText(text: string, most: number): string {
   if (text.length <= most) return text;
-  const cut = text.slice(0, most);
-  return endsWithinCharacter(cut) ? cut.slice(0, -1) : cut;
+  const truncated = text.slice(0, most);
+  return endsWithinCharacter(truncated) ? truncated.slice(0, -1) : truncated;
 }

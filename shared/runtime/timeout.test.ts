@@ -5,10 +5,10 @@ import { TimeoutError, withTimeout } from './timeout.ts';
 const never = () => new Promise<never>(() => undefined);
 const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
 
-test('work that ends in time gives its result or its error, and leaves no timer behind', async () => {
+test('work that ends in time returns its result or throws its error, and leaves no timer', async () => {
   const before = timers();
   expect(await withTimeout(Promise.resolve(7), 60_000)).toBe(7);
-  await expect(withTimeout(Promise.reject(new Error('broken')), 60_000)).rejects.toThrow('broken');
+  await expect(withTimeout(Promise.reject(new Error('refused')), 60_000)).rejects.toThrow('refused');
   expect(timers()).toBe(before);
 });
 
@@ -18,7 +18,7 @@ test('late work rejects with a TimeoutError that names the bound', async () => {
   await expect(late).rejects.toThrow('no answer within 5 ms');
 });
 
-test('late work has the result or the error of the caller', async () => {
+test('late work returns the result, or throws the error, of `onTimeout`', async () => {
   expect(await withTimeout(never(), 5, () => 'late')).toBe('late');
   const refused = withTimeout(never(), 5, () => {
     throw new RangeError('too slow');
@@ -26,7 +26,7 @@ test('late work has the result or the error of the caller', async () => {
   await expect(refused).rejects.toBeInstanceOf(RangeError);
 });
 
-test('an error that comes after the time-out is nowhere unhandled', async () => {
+test('an error after the time-out is no unhandled rejection', async () => {
   const unhandled: unknown[] = [];
   const note = (reason: unknown) => unhandled.push(reason);
   process.on('unhandledRejection', note);

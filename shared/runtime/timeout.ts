@@ -1,11 +1,11 @@
-/** Work took longer than it may. It was not stopped: it may still have effects. */
+/** The work took too long. It was not stopped: it may still have effects. */
 export class TimeoutError extends Error {
   override name = 'TimeoutError';
 }
 
 /**
  * Waits for `work` at most `timeoutMs`. The result of work that ends later is ignored, and so is its error.
- * @param onTimeout gives the result instead, or throws; without it a late `work` rejects
+ * @param onTimeout returns the result instead, or throws; without it a late `work` rejects
  * @throws TimeoutError when `work` is late and there is no `onTimeout`
  *
  * @example

@@ -52,7 +52,7 @@ const request = {
   prefixes,
 } satisfies SubmitRequest;
 
-test('every script keeps to one slot of a Redis Cluster', async () => {
+test('every script uses keys of one slot of a Redis Cluster', async () => {
   const evaluate = (script: string, names: string[], args: (string | number)[]) =>
     cluster.eval(script, names.length, ...names, ...args);
 
@@ -129,7 +129,7 @@ test('every script keeps to one slot of a Redis Cluster', async () => {
   ).toHaveLength(3);
 });
 
-test('events reach a job log and its owner log in one step, also in a Redis Cluster', async () => {
+test('events are appended to the logs of a job and its owner in one step in a Redis Cluster', async () => {
   const event = {
     type: 'job.queued' as const,
     run: 1,
@@ -137,12 +137,12 @@ test('events reach a job log and its owner log in one step, also in a Redis Clus
     data: { jobId: 'j1', kind: 'inference' as const },
   };
   const subject = { userId: user, room: 'job:j1' as const };
-  // biome-ignore lint/suspicious/noExplicitAny: Cluster has the commands of Redis that this needs, without its type
+  // biome-ignore lint/suspicious/noExplicitAny: Cluster has the commands of Redis that this needs, but not its type
   expect(await appendEvents(cluster as any, subject, [{ event, token: 'queued:1' }], 1)).toBe(1);
   expect(await cluster.xlen(roomKeys.log(user, `user:${user}`))).toBe(1);
 });
 
-test('every queue keeps to one slot of its own', async () => {
+test('every queue works in a Redis Cluster: its keys are in one slot', async () => {
   for (const name of QUEUES) {
     const queue = new Queue(name, { connection: cluster, prefix: keys.bullmqPrefix(name) });
     await queue.add('x', {}, { priority: 1 });

@@ -5,7 +5,9 @@ type Waiting = { go: () => void };
 /** How many tasks run at once, how many of them for one subject, and how many of one subject wait. */
 export type GateBounds = { atOnce: number; perSubject: number; waiting: number };
 
-/** Runs tasks within its bounds. Subjects that wait take turns, so that one with many tasks delays only its own. */
+/**
+ * Runs tasks within bounds. Subjects that wait take turns, so that one with many tasks delays only its own.
+ */
 export class FairGate {
   readonly #bounds: GateBounds;
   #running = 0;

@@ -4,7 +4,7 @@ import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { probeRoutes } from './health.ts';
 
-/** What a process of its own, which does nothing else, says of its loop after running `what`. */
+/** The event-loop delay (99th percentile) that a separate, idle process reports after running `what`. */
 async function p99Ms(what: string): Promise<number> {
   const program = `
     import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,7 +17,7 @@ async function p99Ms(what: string): Promise<number> {
   return Number(stdout);
 }
 
-test('a process at rest is alive: what its loop waits for is no lag', async () => {
+test('an idle process is alive: waiting is no lag of its event loop', async () => {
   expect(await p99Ms('await sleep(1500); await sleep(300);')).toBeLessThan(1000);
 });
 
@@ -26,7 +26,7 @@ test('a process whose loop is blocked is not alive', async () => {
   expect(await p99Ms(`await sleep(300); ${block} await sleep(300);`)).toBeGreaterThan(1000);
 });
 
-test('however many ask at once, each check runs once', async () => {
+test('concurrent probes share one run of each check', async () => {
   let asked = 0;
   let finish = () => {};
   const slow = async () => {

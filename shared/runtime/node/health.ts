@@ -13,16 +13,16 @@ const { HEALTH_HEAP_MB: HEAP_LIMIT_MB } = readEnv(NodeSettings.pick({ HEALTH_HEA
 const DISK_LIMIT = 0.9;
 const EVENT_LOOP_LIMIT_MS = 1000;
 
-/** How exactly the event loop's lag is measured, ms: the process is woken as often, also one at rest. */
+/** The precision of the event loop's lag, ms: also an idle process is woken this often. */
 const LAG_PRECISION_MS = 100;
 
-/** Is this process alive: its event loop turns, its heap is bounded. */
+/** The checks of liveness: the event loop's lag, and the heap. */
 export function liveChecks(): Record<string, Check> {
   const delay = monitorEventLoopDelay({ resolution: LAG_PRECISION_MS });
   delay.enable();
   return {
     eventLoop: async () => {
-      // A sample is the time between two looks.
+      // A sample is the time between two measurements.
       const p99Ms = Math.max(0, Math.round(delay.percentile(99) / 1e6) - LAG_PRECISION_MS);
       delay.reset();
       if (p99Ms > EVENT_LOOP_LIMIT_MS) throw new Error(`event loop delayed by ${p99Ms} ms`);
@@ -36,16 +36,17 @@ export function liveChecks(): Record<string, Check> {
   };
 }
 
-/** Does this Redis answer. */
+/** Checks that this Redis answers. */
 export function redisCheck(redis: Redis): Check {
   return async () => {
-    if (redis.status !== 'ready') throw new Error('Redis is away: see that it runs and can be reached');
+    if (redis.status !== 'ready')
+      throw new Error('Redis is unavailable: check that it runs and can be reached');
     await redis.ping();
     return {};
   };
 }
 
-/** Is there room on the disk that holds `path`. */
+/** Checks that the disk that holds `path` is not full. */
 export function diskCheck(path: string): Check {
   return async () => {
     const { blocks, bavail } = await statfs(path);
@@ -57,13 +58,13 @@ export function diskCheck(path: string): Check {
 
 export type Probes = { live: Record<string, Check>; ready: Record<string, Check>; registry: Registry };
 
-/** `/health/live`, `/health/ready` and `/metrics`; ready answers `shutting_down` from the moment `draining` says so. */
+/** `/health/live`, `/health/ready` and `/metrics`; ready answers `shutting_down` while `draining` is true. */
 export function probeRoutes(probes: Probes, draining: () => boolean): Hono {
   collectDefaultMetrics({ register: probes.registry, eventLoopMonitoringPrecision: LAG_PRECISION_MS });
   const app = new Hono();
   const answer = (checks: Record<string, Check>, drains: boolean) => {
-    const ask = askedOnce(checks);
-    return async () => respond(await ask(), drains);
+    const run = shareRuns(checks);
+    return async () => respond(await run(), drains);
   };
   const respond = (checked: Health, drains: boolean): Response => {
     const health: Health = drains && draining() ? { ...checked, status: 'shutting_down' } : checked;
@@ -80,22 +81,25 @@ export function probeRoutes(probes: Probes, draining: () => boolean): Hono {
   return app;
 }
 
-/** Runs the checks once for all who ask meanwhile: a flood of probes is no load that makes a probe fail. */
-function askedOnce(checks: Record<string, Check>): () => Promise<Health> {
-  let asking: Promise<Health> | undefined;
+/** Runs the checks once for all concurrent probes, so that a flood of probes can't make a probe fail. */
+function shareRuns(checks: Record<string, Check>): () => Promise<Health> {
+  let running: Promise<Health> | undefined;
   return () => {
-    asking ??= checkHealth(checks).finally(() => {
-      asking = undefined;
+    running ??= checkHealth(checks).finally(() => {
+      running = undefined;
     });
-    return asking;
+    return running;
   };
 }
 
-/** A request's head must have come within the first, its body within the second, ms. */
-const HEAD_WITHIN_MS = 10_000;
-const REQUEST_WITHIN_MS = 30_000;
+/** How long a request's head may take, and the complete request, ms. */
+const HEAD_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
 
-/** Listens; resolves with the server and the port it got. */
+/**
+ * Serves an app.
+ * @returns the server and its port
+ */
 export function listen<E extends Env>(
   app: Hono<E>,
   host: string,
@@ -105,7 +109,7 @@ export function listen<E extends Env>(
     const server = serve({ fetch: app.fetch, hostname: host, port }, (info) =>
       resolve({ server: server as Server, port: info.port }),
     );
-    Object.assign(server, { headersTimeout: HEAD_WITHIN_MS, requestTimeout: REQUEST_WITHIN_MS });
+    Object.assign(server, { headersTimeout: HEAD_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS });
     server.on('error', reject);
   });
 }

@@ -1,9 +1,12 @@
 import type { Redis } from 'ioredis';
 
-/** So many channels are asked about in one trip. */
+/** The number of channels in one request. */
 const BATCH = 500;
 
-/** How many connections listen to each of these sharded channels, in their order. Rejects while Redis is away. */
+/**
+ * Counts the connections that listen to each of these sharded channels, in their order. Rejects while Redis
+ * is unavailable.
+ */
 export async function countListeners(redis: Redis, channels: string[]): Promise<number[]> {
   const counts: number[] = [];
   for (let from = 0; from < channels.length; from += BATCH) {

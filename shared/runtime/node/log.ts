@@ -2,10 +2,13 @@ import { type Logger, pino } from 'pino';
 
 export type { Logger };
 
-/** Whatever stands under these names is never written, at any of the usual depths. */
+/** Values under these names are never written, down to two levels of nesting. */
 const SECRETS = ['token', 'authorization', 'password', 'secret', 'authSecret', 'env'];
 
-/** Structured JSON lines on stdout. `LOG_LEVEL` chooses what is written (default `info`). */
+/**
+ * Creates a logger of structured JSON lines on stdout. `LOG_LEVEL` is the least level that is written
+ * (default `info`).
+ */
 export function createLog(service: string, bindings: Record<string, unknown> = {}): Logger {
   return pino({
     level: process.env.LOG_LEVEL || 'info',
@@ -17,7 +20,10 @@ export function createLog(service: string, bindings: Record<string, unknown> = {
   });
 }
 
-/** An error without what libraries attach to it: ioredis puts a command's arguments there, AUTH's among them. */
+/**
+ * Serializes an error without the properties that libraries attach: ioredis adds the command's arguments,
+ * those of AUTH among them.
+ */
 function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return { message: String(error) };
   return { type: error.name, message: error.message, stack: error.stack };

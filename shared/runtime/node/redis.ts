@@ -13,8 +13,9 @@ const base = (name: string): RedisOptions => ({
 const SENTINEL = 'redis+sentinel:';
 
 /**
- * `redis://…` and `rediss://…` as they are; `redis+sentinel://[user:password@]host:port/<master>?sentinel=host:port&…`
- * asks the Sentinels for the master, now and after each failover.
+ * Connects to `redis://…` and `rediss://…` directly; for
+ * `redis+sentinel://[user:password@]host:port/<master>?sentinel=host:port&…` it asks the Sentinels for the
+ * master, now and after each failover.
  */
 function open(url: string, options: RedisOptions): Redis {
   if (!url.startsWith(SENTINEL)) return new Redis(url, options);
@@ -36,9 +37,9 @@ function open(url: string, options: RedisOptions): Redis {
 }
 
 /**
- * A connection that answers or fails within `commandTimeout` ms, and fails at once while Redis is away: for requests
- * that someone waits for. A peer that has gone silent is left and dialled anew, so that given-up commands do not pile
- * up behind it.
+ * Opens a fail-fast connection: a command answers or fails within `commandTimeout` ms, and fails at once
+ * while Redis is unavailable. For requests that a client waits for. The socket to a silent peer is replaced,
+ * so that abandoned commands do not pile up behind it.
  */
 export function connectFailFast(
   url: string,
@@ -48,30 +49,33 @@ export function connectFailFast(
   options: RedisOptions = {},
 ): Redis {
   const bounds = { commandTimeout, socketTimeout: commandTimeout * 2 };
-  const prompt = { enableOfflineQueue: false, maxRetriesPerRequest: 0 };
-  return watch(open(url, { ...base(name), ...bounds, ...prompt, ...options }), name, log);
+  const failFast = { enableOfflineQueue: false, maxRetriesPerRequest: 0 };
+  return watch(open(url, { ...base(name), ...bounds, ...failFast, ...options }), name, log);
 }
 
-/** A connection whose commands wait until Redis is back: for BullMQ's workers, subscribers, and what must be said. */
+/**
+ * Opens a queueing connection: commands wait until Redis recovers. For BullMQ's workers, subscribers, and
+ * messages that must be sent.
+ */
 export function connectQueueing(url: string, name: string, log: Logger): Redis {
   return watch(open(url, { ...base(name), maxRetriesPerRequest: null }), name, log);
 }
 
-/** ioredis reports every failed attempt; one line for each loss and each return is enough. */
+/** Logs one line for each loss and each recovery, as ioredis reports every failed attempt. */
 function watch(redis: Redis, name: string, log: Logger): Redis {
   let up = true;
   redis.on('error', (error: Error) => {
-    if (up) log.warn({ redis: name, err: error }, 'redis is away');
+    if (up) log.warn({ redis: name, err: error }, 'redis unavailable');
     up = false;
   });
   redis.on('ready', () => {
-    if (!up) log.info({ redis: name }, 'redis is back');
+    if (!up) log.info({ redis: name }, 'redis recovered');
     up = true;
   });
   return redis;
 }
 
-/** Closes politely within `withinMs`, then hard. Never rejects. */
+/** Quits within `withinMs`, then disconnects. Never rejects. */
 export async function disconnect(redis: Redis, withinMs = 1000): Promise<void> {
   if (redis.status === 'ready') {
     await withTimeout(redis.quit(), withinMs).catch(() => undefined);

@@ -21,7 +21,7 @@ const echo = (answer: z.ZodType = z.array(z.string())) =>
     answer,
   });
 
-test('arguments go to Redis in the order of the definition, whatever order the caller writes them in', async () => {
+test('arguments go to Redis in the order of the definition, not in that of the caller', async () => {
   const answer = await runScript(redis.client, echo(), { user: 'ann' }, { name: 'n', count: 3 }, [
     'field',
     7,
@@ -29,7 +29,7 @@ test('arguments go to Redis in the order of the definition, whatever order the c
   expect((answer as string[]).slice(1)).toEqual(['{ann}:a', '{ann}:b', '3', '', 'n', 'field', '7']);
 });
 
-test('a script is sent again when Redis has forgotten it', async () => {
+test('a script is loaded again when Redis has lost it', async () => {
   const script = echo();
   const run = () => runScript(redis.client, script, { user: 'ann' }, { name: 'n', count: 3 });
   const first = await run();
@@ -37,7 +37,7 @@ test('a script is sent again when Redis has forgotten it', async () => {
   expect(await run()).toEqual(first);
 });
 
-test('an argument of another type is refused before anything is sent', async () => {
+test('an argument of another type is refused', async () => {
   const args = { name: 'n', count: '3' as unknown as number };
   const run = runScript(redis.client, echo(), { user: 'ann' }, args);
   await expect(run).rejects.toBeInstanceOf(ZodError);
@@ -48,7 +48,7 @@ test('an answer of another shape is refused', async () => {
   await expect(run).rejects.toBeInstanceOf(ZodError);
 });
 
-test('an answer in JSON is read and checked', async () => {
+test('an answer in JSON is parsed and validated', async () => {
   const parsed = (json: string) =>
     defineScript({
       lua: `return '${json}'`,

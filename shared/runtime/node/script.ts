@@ -4,7 +4,7 @@ import type { Script } from '../../engine/script.ts';
 
 const hashes = new Map<string, string>();
 
-/** The name by which Redis knows a script. */
+/** The SHA-1 by which Redis knows a script. */
 function hashOf(lua: string): string {
   const known = hashes.get(lua);
   if (known) return known;
@@ -15,7 +15,7 @@ function hashOf(lua: string): string {
 
 /**
  * Runs a script in one trip; in two when Redis does not know it yet.
- * @param rest what follows the named arguments
+ * @param rest the values after the named arguments
  * @throws ZodError when an argument or the answer is not as the script defines it
  */
 export async function runScript<Subject, Args, Answer>(

@@ -12,8 +12,8 @@ const { SHUTDOWN_TIMEOUT_MS: TOTAL_MS } = readEnv(
 );
 
 /**
- * Runs `steps` one after another on SIGTERM or SIGINT and exits 0. A step that fails or passes its bound is logged and
- * left behind; past `SHUTDOWN_TIMEOUT_MS` the process exits 1. A second signal changes nothing.
+ * Runs `steps` one after another on SIGTERM or SIGINT and exits 0. A step that fails or exceeds its bound is
+ * logged and skipped; after `SHUTDOWN_TIMEOUT_MS` the process exits 1. A second signal changes nothing.
  */
 export function onShutdown(log: Logger, begin: () => void, steps: DrainStep[]): void {
   let begun = false;

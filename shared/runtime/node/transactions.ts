@@ -3,9 +3,10 @@ import postgres from 'postgres';
 type Begin = (work: (tx: postgres.TransactionSql) => unknown) => Promise<unknown>;
 
 /**
- * postgres.js sends what is left of a transaction, its ROLLBACK too, over a connection that is gone: that throws where
- * nobody can catch it and ends the process, or reaches a new connection outside of any transaction. Here a transaction
- * whose connection has failed says nothing more. → the same client
+ * Stops a transaction whose connection has failed from sending anything more. postgres.js sends the rest of
+ * such a transaction, its ROLLBACK too, over the lost connection: that throws an error that no caller can
+ * catch and ends the process, or it reaches a new connection outside of any transaction.
+ * @returns the same client
  */
 export function withSafeTransactions(sql: postgres.Sql): postgres.Sql {
   const begin = sql.begin.bind(sql) as Begin;
@@ -22,7 +23,7 @@ export function withSafeTransactions(sql: postgres.Sql): postgres.Sql {
           }),
         );
       } catch (error) {
-        // The transaction as a whole is rejected when its connection closes: what is here never settles.
+        // postgres.js rejects the complete transaction when its connection closes: this part never settles.
         if (gone || isLoss(error)) return new Promise(() => undefined);
         throw error;
       }
@@ -39,7 +40,7 @@ class ConnectionLostError extends Error {
   readonly code = 'CONNECTION_CLOSED';
 }
 
-/** Did the connection fail, and not what was asked of the server? */
+/** Did the connection fail, and not the query? */
 function isLoss(error: unknown): boolean {
   for (let at = error; at instanceof Error; at = at.cause) {
     if (at instanceof postgres.PostgresError) return ENDED.test(at.code);
@@ -49,5 +50,5 @@ function isLoss(error: unknown): boolean {
   return false;
 }
 
-/** The server ends the session with this answer. */
+/** SQLSTATEs with which the server ends the session. */
 const ENDED = /^(57P0[1-5]|25P0[34])$/;

@@ -1,6 +1,6 @@
 const LEAST_BYTES = 4096;
 
-/** A queue of bytes whose memory grows with what it holds, up to the size that its user keeps to. */
+/** A queue of bytes whose memory grows with its content; its user bounds the size. */
 export class ByteQueue {
   #bytes = new Uint8Array(LEAST_BYTES);
   #start = 0;
@@ -10,7 +10,7 @@ export class ByteQueue {
     return this.#length;
   }
 
-  /** Bytes of memory that it takes now. */
+  /** Its memory, bytes. */
   get capacity(): number {
     return this.#bytes.length;
   }
@@ -35,7 +35,7 @@ export class ByteQueue {
     return copy;
   }
 
-  /** Forgets its first bytes; an empty queue gives its memory back. */
+  /** Removes its first bytes; an empty queue releases its memory. */
   drop(count: number): void {
     this.#length -= count;
     this.#start = (this.#start + count) % this.#bytes.length;

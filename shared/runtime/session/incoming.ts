@@ -1,12 +1,12 @@
 import { ByteQueue } from './bytes.ts';
 import { MAX_CHUNK_BYTES, type SessionAck, SessionProtocolError, WINDOW_BYTES } from './frames.ts';
 
-/** Credit is given back when so much was read. */
+/** Credit is released after this many bytes were read. */
 const ACK_EVERY_BYTES = WINDOW_BYTES / 8;
-/** An acknowledgement that says nothing new is a sign of life, one in so many ticks. */
+/** An acknowledgement without progress is sent as a sign of life once in this many ticks. */
 const BEAT_TICKS = 5;
 
-/** One direction of a session at its receiver, who keeps what has not been read yet. */
+/** One direction of a session at its receiver, which keeps the bytes that have not been read yet. */
 export class IncomingBytes {
   readonly #kept = new ByteQueue();
   /** Bytes before this position were read; with {@link IncomingBytes.#kept} they are all that has arrived. */
@@ -16,7 +16,7 @@ export class IncomingBytes {
   #acked = { received: 0, consumed: 0 };
   #due = false;
   #resend = false;
-  /** Where a gap was found last: it is reported once. */
+  /** Where the last gap was found: a gap is reported once. */
   #gapAt = -1;
   #ticks = 0;
 
@@ -35,7 +35,7 @@ export class IncomingBytes {
     return this.#kept.length;
   }
 
-  /** Memory for what waits to be read, bytes. */
+  /** Memory for the bytes that wait to be read. */
   get capacity(): number {
     return this.#kept.capacity;
   }
@@ -49,22 +49,22 @@ export class IncomingBytes {
   data(offset: number, bytes: Uint8Array): void {
     const end = offset + bytes.length;
     if (end > this.#read + WINDOW_BYTES)
-      throw new SessionProtocolError('It sends more than it has credit for.');
-    if (bytes.length > MAX_CHUNK_BYTES) throw new SessionProtocolError('It sends a chunk that is too long.');
+      throw new SessionProtocolError('The data exceeds the credit of its receiver.');
+    if (bytes.length > MAX_CHUNK_BYTES) throw new SessionProtocolError('The chunk is too long.');
     if (this.#total !== undefined && end > this.#total) {
-      throw new SessionProtocolError('It sends more after the end.');
+      throw new SessionProtocolError('The data continues after the end.');
     }
     const seen = this.arrived - offset;
     if (seen < 0) this.#gap();
     else if (seen < bytes.length) this.#kept.push(bytes.subarray(seen));
-    // The peer sends again what it has not seen acknowledged.
+    // The peer repeats bytes whose acknowledgement it has not received.
     else this.#due = true;
   }
 
   /** @throws SessionProtocolError when the end comes before bytes that were sent */
   end(total: number): void {
     if (total < this.arrived || (this.#total ?? total) !== total) {
-      throw new SessionProtocolError('It ends before bytes that it sent.');
+      throw new SessionProtocolError('The end precedes bytes that were sent.');
     }
     if (total > this.arrived) this.#gap();
     else {
@@ -73,7 +73,7 @@ export class IncomingBytes {
     }
   }
 
-  /** Reads what waits, `most` bytes of it. */
+  /** Reads at most `most` of the bytes that wait. */
   read(most: number): Uint8Array<ArrayBuffer> {
     const bytes = this.#kept.copy(0, most);
     this.#kept.drop(bytes.length);
@@ -82,7 +82,7 @@ export class IncomingBytes {
     return bytes;
   }
 
-  /** Its reader has seen the end. */
+  /** Records that the reader has reached the end. */
   readEnd(): void {
     if (!this.#endRead) this.#due = true;
     this.#endRead = true;
@@ -98,8 +98,8 @@ export class IncomingBytes {
   tick(): void {
     const { received, consumed } = this.#acked;
     this.#ticks = (this.#ticks + 1) % BEAT_TICKS;
-    const isNews = this.received > received || this.#consumed > consumed;
-    if (isNews || this.#ticks === 0) this.#due = true;
+    const hasProgress = this.received > received || this.#consumed > consumed;
+    if (hasProgress || this.#ticks === 0) this.#due = true;
   }
 
   /** @returns the acknowledgement that is due, if one is */

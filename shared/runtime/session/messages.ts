@@ -18,7 +18,7 @@ const FRAMES = [
 
 export type FrameHead = z.infer<(typeof FRAMES)[number]>;
 
-/** What a relay node sends to the host of a container; `link` names the attachment of one client. */
+/** A message from a relay node to the host of a container; `link` names the attachment of one client. */
 const ToSessionHost = z.discriminatedUnion('t', [
   z.object({ t: z.literal('open'), envelope: RequestEnvelope, kind: z.string(), input: z.string() }),
   z.object({ t: z.literal('attach'), userId: z.string(), received: SessionOffset }),
@@ -29,7 +29,7 @@ const ToSessionHost = z.discriminatedUnion('t', [
 const Addressed = z.object({ session: z.string(), link: z.string() });
 export type ToSessionHost = z.infer<typeof ToSessionHost>;
 
-/** What the host sends to the attachment of a client. */
+/** A message from the host to the attachment of a client. */
 export const FromSessionHost = z.discriminatedUnion('t', [
   z.object({ t: z.literal('attached'), expiresAt: z.number(), incarnation: z.number() }),
   z.object({
@@ -78,17 +78,23 @@ function unpack(message: Uint8Array): { head: unknown; bytes: Uint8Array } | und
   }
 }
 
-/** Reads what a relay node sent. @returns `undefined` for what is no message */
+/**
+ * Reads a message of a relay node.
+ * @returns `undefined` for anything else
+ */
 export function readToSessionHost(message: Uint8Array) {
   const { head, bytes } = unpack(message) ?? {};
   const address = Addressed.safeParse(head).data;
-  const said = ToSessionHost.safeParse(head).data;
-  return address && said && bytes ? { ...address, head: said, bytes } : undefined;
+  const parsed = ToSessionHost.safeParse(head).data;
+  return address && parsed && bytes ? { ...address, head: parsed, bytes } : undefined;
 }
 
-/** Reads what a host sent. @returns `undefined` for what is no message */
+/**
+ * Reads a message of a host.
+ * @returns `undefined` for anything else
+ */
 export function readFromSessionHost(message: Uint8Array) {
   const { head, bytes } = unpack(message) ?? {};
-  const said = FromSessionHost.safeParse(head).data;
-  return said && bytes ? { head: said, bytes } : undefined;
+  const parsed = FromSessionHost.safeParse(head).data;
+  return parsed && bytes ? { head: parsed, bytes } : undefined;
 }

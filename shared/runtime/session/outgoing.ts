@@ -1,10 +1,10 @@
 import { ByteQueue } from './bytes.ts';
 import { type SessionAck, type SessionFrame, SessionProtocolError, WINDOW_BYTES } from './frames.ts';
 
-/** What was sent so many ticks ago and has not arrived is sent again. */
-const PATIENCE_TICKS = 4;
+/** Bytes without an acknowledgement are sent again after this many ticks. */
+const RESEND_TICKS = 4;
 
-/** One direction of a session at its sender, who keeps what the peer has not read yet. */
+/** One direction of a session at its sender, which keeps the bytes that the peer has not read yet. */
 export class OutgoingBytes {
   readonly #kept = new ByteQueue();
   readonly #chunkBytes: number;
@@ -22,12 +22,12 @@ export class OutgoingBytes {
     this.#chunkBytes = chunkBytes;
   }
 
-  /** Bytes that may be written now. What is kept never exceeds the window, so all of it may be sent. */
+  /** Bytes that may be written now. The kept bytes never exceed the window, so all of them may be sent. */
   get room(): number {
     return this.#total === undefined ? WINDOW_BYTES - this.#kept.length : 0;
   }
 
-  /** Memory for what is kept, bytes. */
+  /** Memory for the kept bytes. */
   get capacity(): number {
     return this.#kept.capacity;
   }
@@ -52,7 +52,7 @@ export class OutgoingBytes {
     this.#total ??= this.#base + this.#kept.length;
   }
 
-  /** @returns what is sent next, if anything is left to send */
+  /** @returns the next frame to send, if there is one */
   next(): SessionFrame | undefined {
     const written = this.#base + this.#kept.length;
     const offset = this.#next;
@@ -66,10 +66,10 @@ export class OutgoingBytes {
     return { t: 'end', offset };
   }
 
-  /** @throws SessionProtocolError when the peer acknowledges what was never sent */
+  /** @throws SessionProtocolError when the peer acknowledges bytes that were never sent */
   acknowledge({ received, consumed, resend }: SessionAck): void {
     if (consumed > received || received > this.#sent) {
-      throw new SessionProtocolError('It acknowledges bytes that were not sent.');
+      throw new SessionProtocolError('The acknowledgement covers bytes that were not sent.');
     }
     this.#received = Math.max(this.#received, received);
     const read = Math.min(consumed, this.#base + this.#kept.length);
@@ -81,17 +81,17 @@ export class OutgoingBytes {
     this.#next = Math.max(this.#next, this.#received);
   }
 
-  /** Sends again all that has not arrived. */
+  /** Sends all bytes again that have not arrived. */
   resend(): void {
     this.#next = this.#received;
     this.#overdue = { at: this.#received, ticks: 0 };
   }
 
-  /** Called every {@link TICK_MS}: what stays without an acknowledgement for some ticks was lost on its way. */
+  /** Called every {@link TICK_MS}: bytes that stay without an acknowledgement for some ticks were lost. */
   tick(): void {
     const waits = this.#received < this.#next && this.#received === this.#overdue.at;
     this.#overdue = { at: this.#received, ticks: waits ? this.#overdue.ticks + 1 : 0 };
-    if (this.#overdue.ticks >= PATIENCE_TICKS) this.resend();
+    if (this.#overdue.ticks >= RESEND_TICKS) this.resend();
   }
 
   #advance(to: number): void {

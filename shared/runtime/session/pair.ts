@@ -1,7 +1,7 @@
 import { MAX_CHUNK_BYTES, type SessionFrame } from './frames.ts';
 import { SessionStream } from './stream.ts';
 
-/** A gate that is opened again and again: those who wait go on and look again. */
+/** Wakes all waiters on each notification; they check their condition again. */
 class Signal {
   #next = Promise.withResolvers<void>();
 
@@ -43,11 +43,11 @@ export class SessionPair {
           this.#discard();
         },
       },
-      // Nothing is read ahead: what its reader has not taken is no credit for the peer.
+      // Nothing is read ahead: bytes that the reader has not taken are no credit for the peer.
       { highWaterMark: 0 },
     );
     this.writable = new WritableStream({
-      // Told before a write that waits for credit is over.
+      // Called before a pending write that waits for credit ends.
       start: ({ signal }) => signal.addEventListener('abort', () => onAbort(signal.reason), { once: true }),
       write: (bytes) => this.#write(bytes),
       close: () => {
@@ -62,7 +62,7 @@ export class SessionPair {
     return this.#stream.incoming.arrived;
   }
 
-  /** Memory for what waits in both directions, bytes. */
+  /** Memory for the bytes that wait in both directions. */
   get capacity(): number {
     return this.#stream.incoming.capacity + this.#stream.outgoing.capacity;
   }
@@ -72,7 +72,7 @@ export class SessionPair {
     return this.#stream.outgoing.isDelivered;
   }
 
-  /** @throws SessionProtocolError when the peer breaks the protocol */
+  /** @throws SessionProtocolError when the peer violates the protocol */
   receive(frame: SessionFrame): void {
     this.#stream.receive(frame);
     if (frame.t === 'ack') this.#acknowledged.notify();
@@ -81,12 +81,12 @@ export class SessionPair {
     this.#onReady();
   }
 
-  /** @returns what is sent next */
+  /** @returns the next frame to send, if there is one */
   next(): SessionFrame | undefined {
     return this.#stream.next();
   }
 
-  /** Both ends send again what has not arrived. */
+  /** Both ends send the bytes again that have not arrived. */
   resume(): void {
     this.#stream.resume();
     this.#onReady();
@@ -97,20 +97,20 @@ export class SessionPair {
     this.#onReady();
   }
 
-  /** Ends the direction that is written, and takes no more. */
+  /** Ends the outgoing direction: later writes are refused. */
   end(): void {
     this.#stream.outgoing.end();
     this.#acknowledged.notify();
     this.#onReady();
   }
 
-  /** The session is complete: what has arrived may still be read. */
+  /** Completes the session: bytes that have arrived may still be read. */
   finish(): void {
     this.#isFinished = true;
     this.#wake();
   }
 
-  /** The session has ended before it was complete: reading and writing reject with the error. */
+  /** Ends a session that is not complete: reading and writing reject with the error. */
   fail(error: Error): void {
     this.#error ??= error;
     this.#wake();
@@ -152,7 +152,7 @@ export class SessionPair {
     }
   }
 
-  /** Its reader is not interested: what arrives is read past. */
+  /** Discards arriving bytes, as the reader has cancelled. */
   #discard(): void {
     const { incoming } = this.#stream;
     while (incoming.unread > 0) incoming.read(MAX_CHUNK_BYTES);

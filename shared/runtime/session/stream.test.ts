@@ -7,7 +7,7 @@ import { SessionStream } from './stream.ts';
 const sequence = (from: number, length: number): Uint8Array =>
   Uint8Array.from({ length }, (_, index) => ((from + index) * 31 + ((from + index) >> 8)) & 255);
 
-/** One end with what it writes and reads. */
+/** One end of a session, with the bytes that it writes and reads. */
 class End {
   readonly stream: SessionStream;
   readonly #total: number;
@@ -38,7 +38,7 @@ class End {
   }
 }
 
-/** A connection that loses, repeats and breaks off as chance will have it. */
+/** Carries frames from one end to the other; with `faults` it loses and repeats some at random. */
 function carry(random: Random, from: End, to: End, faults: boolean): void {
   for (let frame = from.stream.next(); frame; frame = from.stream.next()) {
     if (faults && random.chance(0.15)) continue;
@@ -48,7 +48,7 @@ function carry(random: Random, from: End, to: End, faults: boolean): void {
 }
 
 test.each(Array.from({ length: 12 }, (_, seed) => seed))(
-  'both sides read what the other wrote, through losses, repetitions, reattachments and slow readers: seed %i',
+  'each side reads the bytes of the other intact, despite losses, repetitions, reattachments and slow readers: seed %i',
   (seed) => {
     const random = plannedRandom(seed);
     const ends = [
@@ -69,7 +69,7 @@ test.each(Array.from({ length: 12 }, (_, seed) => seed))(
         if (random.chance(0.3)) end.stream.tick();
       }
       if (random.chance(0.1)) {
-        // Another connection: what was on its way is gone, and both ends ask for what they lack.
+        // Another connection: frames in flight are lost, and both ends request the bytes that they lack.
         while (a.stream.next() ?? b.stream.next());
         a.stream.resume();
         b.stream.resume();
@@ -84,7 +84,7 @@ test.each(Array.from({ length: 12 }, (_, seed) => seed))(
   },
 );
 
-test('a sender stops when the window is full, and goes on with what was read', () => {
+test('a sender stops when the window is full, and may continue by as many bytes as were read', () => {
   const [a, b] = [new End(3 * WINDOW_BYTES), new End(0)];
   const random = plannedRandom();
   a.write(3 * WINDOW_BYTES);
@@ -99,7 +99,7 @@ test('a sender stops when the window is full, and goes on with what was read', (
   expect(a.stream.outgoing.room).toBe(MAX_CHUNK_BYTES);
 });
 
-test('what is lost at the end of a burst is sent again without a new connection', () => {
+test('bytes that are lost at the end of a burst are sent again without a new connection', () => {
   const [a, b] = [new End(100), new End(0)];
   a.write(100);
   while (a.stream.next());
@@ -111,7 +111,7 @@ test('what is lost at the end of a burst is sent again without a new connection'
   expect([b.read, b.intact, b.stream.incoming.isAtEnd]).toEqual([100, true, true]);
 });
 
-test('a gap asks for a resend once, and is no data', () => {
+test('a gap requests a resend once, and yields no data', () => {
   const b = new End(0);
   for (const offset of [100, 200]) b.stream.receive({ t: 'data', offset, bytes: sequence(offset, 100) });
   expect([b.stream.next(), b.stream.next(), b.stream.incoming.unread]).toEqual([
@@ -147,7 +147,7 @@ test.each<[string, (stream: SessionStream) => SessionFrame]>([
       return { t: 'end', offset: 9 };
     },
   ],
-])('%s is an error of the protocol', (_, prepare) => {
+])('%s is a violation of the protocol', (_, prepare) => {
   const stream = new SessionStream(MAX_CHUNK_BYTES);
   const frame = prepare(stream);
   expect(() => stream.receive(frame)).toThrow(SessionProtocolError);

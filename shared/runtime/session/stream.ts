@@ -3,8 +3,8 @@ import { IncomingBytes } from './incoming.ts';
 import { OutgoingBytes } from './outgoing.ts';
 
 /**
- * One end of a session as a pure state machine: bytes in both directions, each with an offset, credit and an end of its
- * own. Frames may be lost, come twice, or be sent again over another connection.
+ * One end of a session as a pure state machine: bytes in both directions, each with an offset, credit and an
+ * end of its own. Frames may be lost, duplicated, or sent again over another connection.
  *
  * @example
  * stream.outgoing.write(bytes);
@@ -19,19 +19,22 @@ export class SessionStream {
     this.outgoing = new OutgoingBytes(chunkBytes);
   }
 
-  /** @throws SessionProtocolError when the peer breaks the protocol */
+  /** @throws SessionProtocolError when the peer violates the protocol */
   receive(frame: SessionFrame): void {
     if (frame.t === 'data') this.incoming.data(frame.offset, frame.bytes);
     else if (frame.t === 'end') this.incoming.end(frame.offset);
     else this.outgoing.acknowledge(frame);
   }
 
-  /** @returns what is sent next: an acknowledgement before data */
+  /** @returns the next frame to send: an acknowledgement before data */
   next(): SessionFrame | undefined {
     return this.incoming.next() ?? this.outgoing.next();
   }
 
-  /** The connection is another one, or frames may have been lost: both sides send again what has not arrived. */
+  /**
+   * Recovers on a new connection, or after frames may have been lost: both sides send the bytes again that
+   * have not arrived.
+   */
   resume(): void {
     this.incoming.resume();
     this.outgoing.resend();
