@@ -140,7 +140,7 @@ test('a room that is left and subscribed to again replays from its first event w
   for (let round = 0; round < 5; round++) {
     const events: Envelope[] = [];
     const { unsubscribe } = connection.subscribe(`job:${job}`, { onEvent: (event) => events.push(event) });
-    expect(() => connection.subscribe(`job:${job}`, { onEvent: () => undefined })).toThrow('already');
+    expect(() => connection.subscribe(`job:${job}`, { onEvent: () => undefined })).toThrow('Already');
     await waitFor('some events', () => events.length > 0);
     if (round < 4) unsubscribe();
     else await waitFor('all events', () => events.length === 50);

@@ -15,7 +15,7 @@ import type { Viewer } from './viewer.ts';
 const Vouched = SeenViewer.omit({ control: true }).extend({ until: z.number() });
 type Vouched = z.infer<typeof Vouched>;
 
-/** The viewers of a desktop on all nodes. Each node publishes its own, as entries that expire unless renewed. */
+/** The viewers of a desktop on all nodes. Each node publishes its own, as entries that expire. */
 export class Presence {
   /** Unique to this process. */
   readonly #node = newId();

@@ -31,7 +31,7 @@ export class Screens {
   readonly #known: Known;
   readonly #timers: NodeJS.Timeout[];
 
-  /** @param subscriber a queueing connection of its own; this class restores its subscriptions, not ioredis */
+  /** @param subscriber a queueing connection of its own; ioredis does not restore its subscriptions */
   constructor(context: ScreenContext, subscriber: Redis, known: Known) {
     this.#context = context;
     this.#subscriber = subscriber;

@@ -5,29 +5,33 @@ import { UnexpectedAnswerError } from './http-errors.ts';
 import { newIdempotencyKey } from './submission.ts';
 import type { CallOptions, RequestOptions, Transport } from './transport.ts';
 
-/** How much longer than a call may take its answer may be on its way, ms. */
+/** Time for the response to arrive, added to the time-out of the call itself, ms. */
 const TRAVEL_MS = 5000;
 
 type Input<K extends CallKind> = z.input<CallDefinition<K>['input']>;
 
-/** The input of a call, and the container that it is about. */
+/** The input of a call, with the id of the container that it acts on. */
 export type CallInput<K extends CallKind> = Input<K> & { containerId: string };
 
-/** What a call answers: its JSON, or bytes. */
+/** The result of a call: its parsed JSON, or a `Blob` for a call that returns bytes. */
 export type CallResult<K extends CallKind> = CallDefinition<K>['output'] extends {
   json: infer Json extends z.ZodType;
 }
   ? z.output<Json>
   : Blob;
 
+/** Options of a call to a container. */
 export type ContainerCallOptions = CallOptions & {
-  /** The incarnation of the container that is meant: another is answered `gone_incarnation`. */
+  /** The expected incarnation of the container. The edge refuses any other with `gone_incarnation`. */
   ifMatch?: number;
-  /** Names the intent of a call with effects, so that it is carried out once; made for each call if left out. */
+  /**
+   * The idempotency key of a call with side effects: calls with the same key are carried out once. Default: a
+   * new key for each call.
+   */
   idempotencyKey?: string;
 };
 
-/** A method for each call, by the name of its operation. */
+/** One method for each call, named by its operation id. */
 export type CallMethods = {
   [K in CallKind as CallDefinition<K>['http']['operationId']]: (
     input: CallInput<K>,
@@ -35,7 +39,11 @@ export type CallMethods = {
   ) => Promise<CallResult<K>>;
 };
 
-/** The methods of all calls. */
+/**
+ * Makes the methods of all calls.
+ *
+ * @param transport sends the requests
+ */
 export function callMethods(transport: Transport): CallMethods {
   const methods = CALL_COMMANDS.map((command) => [
     command.http.operationId,

@@ -11,45 +11,69 @@ import type { ClientSession } from './session.ts';
 import { ClientSessions, type OpenSessionOptions } from './sessions.ts';
 import { openSocket, type SocketOptions } from './socket.ts';
 
-/** `reconnecting` ends by itself; `closed` is final. */
+/** The state of a connection. `reconnecting` ends automatically; `closed` is final. */
 export type State = 'connecting' | 'live' | 'reconnecting' | 'closed';
 
-/** What the relay refused: the connection, or (with `room`) one subscription. */
+/** A refusal of the relay: of the connection, or of one subscription when `room` is present. */
 export type Refusal = { code: ErrorCode; message: string; room?: Room };
 
+/** Options of {@link connect}. */
 export type ConnectOptions = SocketOptions & {
+  /** Called with each new state. */
   onState?: (state: State) => void;
-  /** A refused page or ticket, a failed `token`, a refused subscription. What may pass is tried again meanwhile. */
+  /**
+   * Called when the relay refuses the page's origin, the ticket or a subscription, and when `token` fails.
+   * Temporary refusals are retried automatically.
+   */
   onError?: (refusal: Refusal) => void;
 };
 
+/** Options of a subscription. */
 export type SubscribeOptions = {
-  /** The last event already known; left out: all that the room's log holds. */
+  /** Delivers only events after this event id. Default: every event of the room's log. */
   after?: string;
-  /** Each event once and in order. Snapshots tell the present state after events were lost. */
+  /** Called with each event, once and in order. Snapshots of the present state follow a loss of events. */
   onEvent: (event: Envelope) => void;
-  /** An event of a type, or with data, that this version does not know: a later one records it. */
+  /** Called with events of a later version, whose type or data this version does not know. */
   onUnknownEvent?: (event: AnyEnvelope) => void;
-  /** Events were lost: snapshots follow, then what is left of the log. */
+  /** Called when events were lost. Snapshots follow, then the remaining events of the log. */
   onTruncated?: () => void;
 };
 
+/** A subscription to a room. */
 export type Subscription = {
-  /** The last event seen: hand it to `after` to go on in another page or process. */
+  /** The id of the last event. Pass it as `after` to continue in another page or process. */
   readonly lastId: string | undefined;
+  /** Ends the subscription. */
   unsubscribe: () => void;
 };
 
+/** A connection to the relay, of {@link connect}. */
 export type Connection = {
+  /** The present state. */
   readonly state: State;
-  /** Follows a room, over reconnects too. Throws when it is followed already. */
+  /**
+   * Subscribes to a room. The subscription continues after reconnects.
+   *
+   * @throws Error when this connection is already subscribed to the room
+   */
   subscribe: (room: Room, options: SubscribeOptions) => Subscription;
-  /** Watches a desktop's screen, over reconnects too. Throws when it is watched already; `viewer.ts` shows it in a page. */
+  /**
+   * Watches a desktop's screen. It continues after reconnects. `createViewer` shows a screen in a page.
+   *
+   * @throws Error when this connection already watches the screen
+   */
   watch: (containerId: string, options: WatchOptions) => Screen;
-  /** The viewers of a desktop that is watched here, on all nodes of the relay. Rejects for guests, and while it is not watched. */
+  /**
+   * Lists the viewers of a watched desktop, on all nodes of the relay.
+   *
+   * @throws Error when this connection does not watch the desktop, or is that of a guest
+   */
   viewers: (containerId: string) => Promise<Viewers>;
   /**
-   * Opens a byte stream to a container, which goes on over reconnects. Rejects with a `SessionRefusedError`.
+   * Opens a session: a pair of byte streams to a container, which continues after reconnects.
+   *
+   * @throws SessionRefusedError when the relay or the container's host refuses it
    *
    * @example
    * const vnc = await relay.session('container.vnc', { containerId });
@@ -60,10 +84,11 @@ export type Connection = {
     kind: Kind,
     options: OpenSessionOptions<Kind>,
   ) => Promise<ClientSession<Kind>>;
+  /** Ends all subscriptions, screens and sessions, and closes the connection. */
   close: () => void;
 };
 
-type Followed = SubscribeOptions & {
+type RoomSubscription = SubscribeOptions & {
   room: Room;
   lastId: string | undefined;
   attempts: number;
@@ -74,8 +99,8 @@ const ACK_MS = 10_000;
 const PASSING: ErrorCode[] = ['unavailable', 'rate_limited', 'internal'];
 
 /**
- * Connects to the relay and stays connected: fetches a fresh ticket at every reconnect and resumes every room after the
- * last event seen, so that none is missed and none comes twice.
+ * Connects to the relay and reconnects automatically. Every reconnect fetches a fresh ticket and resumes each
+ * room after its last event, so that no event is missed or repeated.
  *
  * @example
  * const relay = connect({ url, token: async () => (await post('/realtime/token')).token });
@@ -87,13 +112,13 @@ const PASSING: ErrorCode[] = ['unavailable', 'rate_limited', 'internal'];
  * });
  */
 export function connect({ url, token, onState, onError }: ConnectOptions): Connection {
-  const rooms = new Map<string, Followed>();
+  const rooms = new Map<string, RoomSubscription>();
   const screens = new Map<string, WatchedScreen>();
   let state: State = 'connecting';
   let refusals = 0;
-  /** Why it is closed, if it was not by its user. */
-  let ended: Refusal | undefined;
-  const become = (next: State) => {
+  /** Why the relay closed the connection. */
+  let finalRefusal: Refusal | undefined;
+  const setState = (next: State) => {
     if (state === next || state === 'closed') return;
     state = next;
     onState?.(next);
@@ -102,29 +127,29 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
   const socket: Socket = openSocket({ url, token });
   const sessions = new ClientSessions({ url, token });
 
-  const follow = (followed: Followed) => {
-    const { room, lastId } = followed;
-    followed.granted = false;
+  const sendSubscribe = (subscription: RoomSubscription) => {
+    const { room, lastId } = subscription;
+    subscription.granted = false;
     const connection = socket.id;
-    const current = () => socket.connected && socket.id === connection && rooms.get(room) === followed;
+    const current = () => socket.connected && socket.id === connection && rooms.get(room) === subscription;
     const request = lastId === undefined ? { room } : { room, after: lastId };
-    socket.timeout(ACK_MS).emit('subscribe', request, (late: Error | null, ack: SubscribeAck) => {
+    socket.timeout(ACK_MS).emit('subscribe', request, (timedOut: Error | null, ack: SubscribeAck) => {
       if (!current()) return;
-      if (!late && ack.ok) {
-        followed.attempts = 0;
-        followed.granted = true;
+      if (!timedOut && ack.ok) {
+        subscription.attempts = 0;
+        subscription.granted = true;
         if (ack.truncated) {
-          // The relay begins again after what it has: the position is another log's, or none at all.
-          followed.lastId = undefined;
-          followed.onTruncated?.();
+          // The relay restarts from its present log, in which the old position has no meaning.
+          subscription.lastId = undefined;
+          subscription.onTruncated?.();
         }
         return;
       }
       const refusal: Refusal =
-        late || ack.ok ? { code: 'unavailable', message: 'The relay did not answer.' } : ack;
+        timedOut || ack.ok ? { code: 'unavailable', message: 'The relay did not respond in time.' } : ack;
       if (PASSING.includes(refusal.code)) {
-        followed.attempts += 1;
-        setTimeout(() => current() && follow(followed), backoff(followed.attempts));
+        subscription.attempts += 1;
+        setTimeout(() => current() && sendSubscribe(subscription), backoff(subscription.attempts));
       } else {
         rooms.delete(room);
       }
@@ -132,20 +157,20 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
     });
   };
 
-  const reconnectLater = () => {
+  const scheduleReconnect = () => {
     refusals += 1;
-    become('reconnecting');
+    setState('reconnecting');
     setTimeout(() => state !== 'closed' && socket.connect(), backoff(refusals));
   };
   const close = () => {
     rooms.clear();
     sessions.close();
     for (const screen of screens.values()) screen.close();
-    become('closed');
+    setState('closed');
     socket.disconnect();
   };
   const end = (refusal: Refusal) => {
-    ended = refusal;
+    finalRefusal = refusal;
     for (const screen of screens.values()) screen.refused(refusal);
     close();
     onError?.(refusal);
@@ -153,29 +178,29 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
 
   socket.on('connect', () => {
     refusals = 0;
-    become('live');
-    for (const followed of rooms.values()) follow(followed);
+    setState('live');
+    for (const subscription of rooms.values()) sendSubscribe(subscription);
     for (const screen of screens.values()) screen.rejoin();
   });
   socket.on('connect_error', (error: Error & { data?: Refusal }) => {
-    // Active: the relay was not reached, and Socket.IO tries again by itself.
-    if (socket.active) return become('reconnecting');
+    // Active: the relay was not reached, and Socket.IO reconnects automatically.
+    if (socket.active) return setState('reconnecting');
     const { code = 'unauthenticated', message = error.message } = error.data ?? {};
-    // The relay's answer to a page of an origin that is not permitted: another ticket changes nothing.
+    // `forbidden`: the page's origin is not permitted, so that another ticket does not help.
     const final = code === 'forbidden' || (typeof token === 'string' && code === 'unauthenticated');
     if (final) return end({ code, message });
-    reconnectLater();
+    scheduleReconnect();
     onError?.({ code, message });
   });
   socket.on('disconnect', (reason) => {
     if (state === 'closed') return;
-    // Said to a viewer that the owner of a screen has sent away, and to nobody else.
+    // The relay sends this only to a viewer that the owner has disconnected.
     if (reason === 'io server disconnect') {
-      return end({ code: 'forbidden', message: 'The owner of the screen has disconnected you.' });
+      return end({ code: 'forbidden', message: 'The owner of the desktop has disconnected you.' });
     }
     for (const screen of screens.values()) screen.gone(DISCONNECTED);
-    if (socket.active) become('reconnecting');
-    else reconnectLater();
+    if (socket.active) setState('reconnecting');
+    else scheduleReconnect();
   });
   const screen = (id: unknown) => screens.get(String(id));
   socket.on('vnc:key', (id, epoch, seq, width, height, bytes) => {
@@ -200,14 +225,14 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
   );
   socket.onAny((type: string, event: unknown) => {
     if (!isAnyEnvelope(event)) return;
-    const followed = rooms.get(event.room);
-    // What comes before the answer is from an earlier subscription to the same room.
-    if (!followed?.granted) return;
-    const seen = followed.lastId !== undefined && compareEventIds(event.id, followed.lastId) <= 0;
+    const subscription = rooms.get(event.room);
+    // Events before the acknowledgement belong to an earlier subscription to the same room.
+    if (!subscription?.granted) return;
+    const seen = subscription.lastId !== undefined && compareEventIds(event.id, subscription.lastId) <= 0;
     if (seen && !type.endsWith('.snapshot')) return;
-    followed.lastId = event.id;
-    if (isEnvelope(event)) followed.onEvent(event);
-    else followed.onUnknownEvent?.(event);
+    subscription.lastId = event.id;
+    if (isEnvelope(event)) subscription.onEvent(event);
+    else subscription.onUnknownEvent?.(event);
   });
 
   return {
@@ -215,32 +240,39 @@ export function connect({ url, token, onState, onError }: ConnectOptions): Conne
       return state;
     },
     subscribe(room, options) {
-      if (rooms.has(room)) throw new Error(`already subscribed to ${room}`);
-      const followed: Followed = { ...options, room, lastId: options.after, attempts: 0, granted: false };
-      rooms.set(room, followed);
-      if (socket.connected) follow(followed);
+      if (rooms.has(room)) throw new Error(`Already subscribed to ${room}. Unsubscribe first.`);
+      const subscription: RoomSubscription = {
+        ...options,
+        room,
+        lastId: options.after,
+        attempts: 0,
+        granted: false,
+      };
+      rooms.set(room, subscription);
+      if (socket.connected) sendSubscribe(subscription);
       return {
         get lastId() {
-          return followed.lastId;
+          return subscription.lastId;
         },
         unsubscribe: () => {
-          if (rooms.get(room) !== followed) return;
+          if (rooms.get(room) !== subscription) return;
           rooms.delete(room);
           if (socket.connected) socket.emit('unsubscribe', { room });
         },
       };
     },
     watch(containerId, options) {
-      if (screens.has(containerId)) throw new Error(`already watching ${containerId}`);
+      if (screens.has(containerId))
+        throw new Error(`Already watching ${containerId}. Close its screen first.`);
       const watched = new WatchedScreen(socket, containerId, options, () => screens.delete(containerId));
       screens.set(containerId, watched);
       if (socket.connected) watched.rejoin();
-      else if (ended) watched.refused(ended);
+      else if (finalRefusal) watched.refused(finalRefusal);
       return watched;
     },
     async viewers(containerId) {
       const watched = screens.get(containerId);
-      if (!watched) throw new Error(`not watching ${containerId}`);
+      if (!watched) throw new Error(`Not watching ${containerId}. Watch it first.`);
       return watched.viewers();
     },
     session: (kind, options) => sessions.open(kind, options),

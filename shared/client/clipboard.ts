@@ -2,90 +2,101 @@ import { fitsClipboard, MAX_CLIPBOARD_CHARS, MAX_OFFER_BYTES, type ScreenInput }
 import { copyText } from './copy.ts';
 import type { StatusOverlay } from './status-overlay.ts';
 
-/** How long a copying key of the user stands for the text that the desktop copies next, ms. */
+/** A text that the desktop copies belongs to a copying key pressed within this time before, ms. */
 const GESTURE_MS = 2000;
 const KEY = { controlLeft: 0xffe3, controlRight: 0xffe4, altLeft: 0xffe9, insert: 0xff63 } as const;
 
-/** A key that pastes, and what it was pressed with. */
+/** A pressed key that pastes, and whether Cmd was held. */
 type PastingKey = { keysym: number; meta: boolean };
 
+/** Options of {@link ViewerClipboard}. */
 export type ViewerClipboardOptions = {
-  /** Where the desktop is typed into. */
+  /** The element of the screen, which has the keyboard focus while the user types into the desktop. */
   stage: HTMLElement;
+  /** Shows notices and offers. */
   overlay: StatusOverlay;
-  /** Does the desktop take this viewer's input now? */
+  /** Does the desktop accept this viewer's input now? */
   takesInput: () => boolean;
+  /** Sends input to the desktop. */
   send: (input: ScreenInput) => void;
 };
 
 /**
- * The clipboards of a desktop and of this computer. Neither is read or written without a gesture of the user: a paste
- * into the picture carries a text there; a text that is copied there is kept until the next one, and reaches this
- * computer by the keys that copy or by the button that offers it.
+ * Connects the clipboards of a desktop and of this computer. Neither is read or written without a gesture of
+ * the user. A paste into the screen sends the text to the desktop. A text that is copied in the desktop is
+ * kept until the next one, and reaches this computer by the copying keys or by a button that offers it.
  */
 export class ViewerClipboard {
-  readonly #o: ViewerClipboardOptions;
+  readonly #options: ViewerClipboardOptions;
   #enabled = false;
-  /** The newest text that was copied in the desktop, while it has not been copied to this computer. */
+  /** The newest text of the desktop that has not been copied to this computer. */
   #kept: string | undefined;
   /** The last text that this viewer put on the desktop's clipboard. */
   #pasted = '';
   #gestureAt = Number.NEGATIVE_INFINITY;
-  /** From when such a key goes down until the browser's paste follows, or does not. */
+  /** A pressed pasting key, until the browser's paste event or its release. */
   #pasting: PastingKey | undefined;
-  /** The Ctrl that is held. */
+  /** The keysym of the held Ctrl key. */
   #control: number | undefined;
 
   constructor(options: ViewerClipboardOptions) {
-    this.#o = options;
+    this.#options = options;
     options.stage.addEventListener('keydown', this.#onKeyDown, true);
     options.stage.addEventListener('keyup', this.#onKeyUp, true);
     document.addEventListener('paste', this.#onPaste, true);
   }
 
-  /** While it is disabled nothing is taken from or offered to this computer; the newest text is kept. */
+  /**
+   * Enables or disables the exchange. While disabled, no text is read from or offered to this computer; the
+   * newest text of the desktop is kept.
+   */
   enable(enabled: boolean): void {
     this.#enabled = enabled;
     this.#show();
   }
 
-  /** A text was copied in the desktop. */
+  /** Handles a text that was copied in the desktop. */
   copied(text: string): void {
     if (text === this.#pasted) return;
     this.#kept = text;
-    const asked = performance.now() - this.#gestureAt < GESTURE_MS;
+    const byUser = performance.now() - this.#gestureAt < GESTURE_MS;
     this.#gestureAt = Number.NEGATIVE_INFINITY;
-    if (this.#enabled && asked) void this.#copy();
+    if (this.#enabled && byUser) void this.#copy();
     else this.#show();
   }
 
-  /** A text was copied in the desktop that is longer than what is sent to viewers. */
+  /** Handles a text that was copied in the desktop and is too long to be sent to viewers. */
   copiedTooLong(): void {
     this.#kept = undefined;
     this.#show();
     if (!this.#enabled) return;
     const most = Math.floor(MAX_CLIPBOARD_CHARS / 1024);
-    this.#o.overlay.notice(
-      `What was copied in the desktop is too long to be pasted here: at most ${most} K letters.`,
+    this.#options.overlay.notice(
+      `The text copied in the desktop is too long to be pasted here: at most ${most} K characters.`,
     );
   }
 
-  /** Puts a text on the desktop's clipboard. → false when it is too long */
+  /**
+   * Puts a text on the desktop's clipboard.
+   *
+   * @returns false when the text is too long
+   */
   put(text: string): boolean {
     if (!fitsClipboard(text)) {
       const most = Math.floor(MAX_OFFER_BYTES / 1024);
-      this.#o.overlay.notice(
-        `What you have copied is too long to be pasted in the desktop: at most ${most} KB.`,
+      this.#options.overlay.notice(
+        `The text that you copied is too long to be pasted in the desktop: at most ${most} KB.`,
       );
       return false;
     }
     this.#pasted = text;
-    this.#o.send({ t: 'cut', text });
+    this.#options.send({ t: 'cut', text });
     return true;
   }
 
+  /** Removes all listeners. */
   close(): void {
-    const { stage } = this.#o;
+    const { stage } = this.#options;
     stage.removeEventListener('keydown', this.#onKeyDown, true);
     stage.removeEventListener('keyup', this.#onKeyUp, true);
     document.removeEventListener('paste', this.#onPaste, true);
@@ -94,7 +105,7 @@ export class ViewerClipboard {
   #show(): void {
     const text = this.#kept;
     const offer = this.#enabled && text !== undefined;
-    this.#o.overlay.offer(
+    this.#options.overlay.offer(
       offer
         ? {
             text: 'Copied in the desktop.',
@@ -108,7 +119,7 @@ export class ViewerClipboard {
     );
   }
 
-  /** What the browser refuses stays on offer. */
+  /** Copies the kept text to this computer. A text that the browser refuses stays on offer. */
   async #copy(): Promise<void> {
     const text = this.#kept;
     if (text === undefined) return;
@@ -116,15 +127,15 @@ export class ViewerClipboard {
     if (this.#kept !== text) return;
     if (copied) this.#kept = undefined;
     this.#show();
-    this.#o.overlay.notice(
+    this.#options.overlay.notice(
       copied
         ? 'Copied to this computer.'
-        : 'The browser did not permit the copy: press “Copy to this computer” again.',
+        : 'The browser did not permit the copy. Press “Copy to this computer” again.',
     );
   }
 
   readonly #onKeyDown = (event: KeyboardEvent): void => {
-    if (!this.#enabled || !this.#o.takesInput()) return;
+    if (!this.#enabled || !this.#options.takesInput()) return;
     const { key, code, ctrlKey, metaKey, altKey, shiftKey } = event;
     if (code === 'ControlLeft') this.#control = KEY.controlLeft;
     else if (code === 'ControlRight') this.#control = KEY.controlRight;
@@ -133,19 +144,19 @@ export class ViewerClipboard {
     if (chord && (letter === 'c' || letter === 'x' || key === 'Insert')) this.#gestureAt = performance.now();
     const pastes = (chord && letter === 'v') || (shiftKey && key === 'Insert');
     if (!pastes) return;
-    // noVNC would keep the browser from pasting.
+    // Otherwise noVNC prevents the browser's paste.
     event.stopImmediatePropagation();
     this.#pasting = { keysym: key === 'Insert' ? KEY.insert : key.charCodeAt(0), meta: metaKey && !ctrlKey };
   };
 
   readonly #onKeyUp = (event: KeyboardEvent): void => {
     const isPasting = event.key === 'Insert' || event.key.toLowerCase() === 'v';
-    // The browser had nothing to paste: the desktop pastes what it has.
+    // The browser had no text to paste: the desktop pastes its own clipboard.
     if (isPasting && this.#pasting !== undefined) this.#press(this.#pasting);
   };
 
   readonly #onPaste = (event: ClipboardEvent): void => {
-    const { stage, takesInput } = this.#o;
+    const { stage, takesInput } = this.#options;
     if (!this.#enabled || !stage.contains(document.activeElement) || !takesInput()) return;
     event.preventDefault();
     event.stopPropagation();
@@ -154,13 +165,13 @@ export class ViewerClipboard {
     const text = event.clipboardData?.getData('text/plain') ?? '';
     if (text !== '' && !this.put(text)) return;
     if (key) this.#press(key);
-    else this.#o.overlay.notice('The text is on the desktop’s clipboard: paste it there.');
+    else this.#options.overlay.notice('The text is on the desktop’s clipboard. Paste it there.');
   };
 
-  /** noVNC may not have sent yet that Ctrl is held; it sends a Mac's Cmd as Alt. */
+  /** Sends a pasting key with Ctrl. noVNC may not have sent the held Ctrl, and sends a Mac's Cmd as Alt. */
   #press({ keysym, meta }: PastingKey): void {
     this.#pasting = undefined;
-    const send = (key: number, down: boolean) => this.#o.send({ t: 'key', keysym: key, down });
+    const send = (key: number, down: boolean) => this.#options.send({ t: 'key', keysym: key, down });
     const control = meta ? KEY.controlLeft : this.#control;
     if (meta) send(KEY.altLeft, false);
     if (control !== undefined) send(control, true);

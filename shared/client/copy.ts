@@ -1,8 +1,8 @@
 /**
- * Puts a text on this computer's clipboard. Browsers permit that after a gesture of the user; over plain HTTP there is
- * only the old command, which takes the text from a field.
+ * Copies a text to this computer's clipboard. Browsers permit this only after a gesture of the user. On a
+ * page over plain HTTP it uses `document.execCommand('copy')`, because the Clipboard API is missing there.
  *
- * @returns whether the browser did so
+ * @returns whether the browser copied the text
  */
 export async function copyText(text: string): Promise<boolean> {
   try {
@@ -19,7 +19,7 @@ function copyByCommand(text: string): boolean {
   field.value = text;
   field.readOnly = true;
   field.style.cssText = 'position:fixed;top:0;left:0;opacity:0';
-  // Within a dialog that is open nothing outside of it takes the focus.
+  // While a dialog is open, no element outside of it can take the focus.
   (focused?.closest('dialog') ?? document.body).append(field);
   field.select();
   const copied = document.execCommand('copy');

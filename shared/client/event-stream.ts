@@ -2,12 +2,12 @@ import { createParser } from 'eventsource-parser';
 import { type AnyEnvelope, isAnyEnvelope } from '../contract/events.ts';
 import { RequestTimeoutError } from './http-errors.ts';
 
-/** Edge and relay send something every 15 s: a stream that brings nothing for longer is dead, ms. */
+/** A stream without data for this long is considered dead, ms. Edge and relay send data every 15 s. */
 const SILENT_MS = 40_000;
-/** What a stream may hold back without the end of an event, characters: as much as the largest event has. */
+/** The most characters to buffer before the end of an event: the size of the largest event. */
 const MAX_EVENT = 8 * 2 ** 20;
 
-/** Ends a stream with the signal of its reader, or when one wait for it takes too long. */
+/** Ends a stream when its reader aborts, or when the stream is silent for `SILENT_MS`. */
 export class Silence {
   readonly #silent = new AbortController();
   readonly #signal: AbortSignal;
@@ -16,12 +16,15 @@ export class Silence {
     this.#signal = signal ? AbortSignal.any([signal, this.#silent.signal]) : this.#silent.signal;
   }
 
-  /** Aborted with the signal of the reader, with a `RequestTimeoutError` after a silence, and by `stop`. */
+  /** Aborts with the signal of the reader, with a `RequestTimeoutError` after a silence, and on `stop`. */
   get signal(): AbortSignal {
     return this.#signal;
   }
 
-  /** Waits for the stream. A silence aborts the signal, and does not reject: what is waited for has to follow the signal. */
+  /**
+   * Waits for the next data of the stream. A silence aborts the signal and does not reject here, so `next`
+   * has to reject with the signal.
+   */
   async wait<T>(next: Promise<T>): Promise<T> {
     const timer = setTimeout(() => this.#silent.abort(new RequestTimeoutError(SILENT_MS)), SILENT_MS);
     try {
@@ -31,15 +34,17 @@ export class Silence {
     }
   }
 
-  /** Aborts what still follows the signal. */
+  /** Aborts the signal. */
   stop(): void {
     this.#silent.abort();
   }
 }
 
 /**
- * The events of one server-sent stream of a job, of this version or a later one, until it ends.
- * @throws the reason of the signal of `silence`, once that is aborted, or the error that broke the stream
+ * Reads the events of one server-sent stream of a job until the stream ends. Events of a later version are
+ * included.
+ *
+ * @throws the reason of the signal of `silence` once it aborts, or the error that ended the stream
  */
 export async function* readEventStream(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,

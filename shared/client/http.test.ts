@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => world?.stop());
 
-/** A client of this user; limits are each user's own, and so is what a test makes. */
+/** A client of one user. Each test has a user of its own, because limits and records belong to a user. */
 const clientOf = (user: string, options: Partial<TransportOptions> = {}): EdgeClient =>
   createEdgeClient({ url: world.edge.url, token: () => signToken({ sub: user }), ...options });
 
@@ -39,8 +39,8 @@ const failureOf = async (call: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   );
 
-/** A connection to the edge that this test can cut: `onAnswer` gets each piece of an answer, and may destroy its socket. */
-async function startLine(onAnswer: (piece: string | Buffer, socket: Socket) => void) {
+/** A proxy to the edge. `onAnswer` receives each chunk of a response, and may destroy its socket. */
+async function startProxy(onAnswer: (piece: string | Buffer, socket: Socket) => void) {
   const { port: edgePort } = new URL(world.edge.url);
   const server = createServer((socket) => {
     const edge = dial(Number(edgePort), '127.0.0.1');
@@ -62,7 +62,7 @@ async function startLine(onAnswer: (piece: string | Buffer, socket: Socket) => v
 }
 
 test.each(JOB_COMMANDS.map((command) => [command.kind, command] as const))(
-  '%s has a method, which submits its example',
+  '%s has a method that submits its example',
   async (kind, { http, example, container }) => {
     const client = clientOf(`command-${kind}`);
     const method = client[http.operationId as keyof EdgeClient] as (input: object) => Promise<object>;
@@ -78,7 +78,7 @@ test.each(JOB_COMMANDS.map((command) => [command.kind, command] as const))(
 );
 
 test.each(CALL_COMMANDS.map((command) => [command.kind, command] as const))(
-  '%s has a method, which sends its example to the container that it names, in the incarnation that is meant',
+  '%s has a method that sends its example to its container and expected incarnation',
   async (kind, { http, example }) => {
     const user = `call-${kind}`;
     const client = clientOf(user);
@@ -88,7 +88,7 @@ test.each(CALL_COMMANDS.map((command) => [command.kind, command] as const))(
     ) => Promise<unknown>;
     const { containerId } = await client.startContainer();
     const input = { ...(example as object), containerId };
-    // It does not run yet: the call came as far as its container.
+    // The container does not run yet, so this error shows that the call reached it.
     expect(await failureOf(method(input, { ifMatch: 0 }))).toMatchObject({ status: 409, code: 'conflict' });
     expect(await failureOf(method(input, { ifMatch: 1 }))).toMatchObject({
       status: 409,
@@ -104,7 +104,7 @@ test.each(CALL_COMMANDS.map((command) => [command.kind, command] as const))(
   },
 );
 
-test('a picture comes through edge and relay as the host takes it', async () => {
+test('a screenshot arrives through edge and relay as the host made it', async () => {
   const client = clientOf('looker');
   const { containerId } = await client.startContainer();
   await world.edge.gateway.redis.client.hset(keys.container('looker', containerId), {
@@ -126,20 +126,20 @@ test('a picture comes through edge and relay as the host takes it', async () => 
   for (const end of ends) await end();
 });
 
-test('the types of a command are those of its definition', () => {
+test('the input types of a command are those of its definition', () => {
   const accept = <K extends JobKind>(_kind: K, _input: CommandInput<K>) => undefined;
   accept('container.start', { width: 1280 });
   accept('container.stop', { containerId: 'c' });
   accept('inference', { model: 'm', prompt: 'p' });
-  // @ts-expect-error a stop names its container
+  // @ts-expect-error a stop needs the id of its container
   accept('container.stop', {});
   // @ts-expect-error a field that the command does not have
   accept('container.start', { colour: 'red' });
-  // @ts-expect-error only a command that is about the container of its path takes one
+  // @ts-expect-error a command without a container in its path accepts no id
   accept('container.start', { containerId: 'c' });
 });
 
-test('every operation of the document has a method of its name', async () => {
+test('every operation of the OpenAPI document has a method of its name', async () => {
   const client = clientOf('reader');
   type Paths = Record<string, Record<string, { operationId: string }>>;
   const { body } = await client.request<{ paths: Paths }>('GET', '/openapi.json');
@@ -150,7 +150,7 @@ test('every operation of the document has a method of its name', async () => {
   for (const name of operations) expect(client[name as keyof EdgeClient], name).toBeTypeOf('function');
 });
 
-test('answers are what their types say', async () => {
+test('responses match their types', async () => {
   const client = clientOf('typed');
   const { containerId, jobId } = await client.startContainer({ name: 'typed' });
   Container.strict().parse(await client.getContainer(containerId));
@@ -179,7 +179,7 @@ test('answers are what their types say', async () => {
   expect(run).toBe(2);
 });
 
-test('a refusal is an ApiError with the code, the status, what is wrong, and the id of the request', async () => {
+test('a refusal is an ApiError with the code, the status, the issues and the id of the request', async () => {
   const foreign = await failureOf(clientOf('eve').getContainer('no-such'));
   expect(foreign).toBeInstanceOf(ApiError);
   expect(foreign).toMatchObject({ code: 'not_found', status: 404, isOutcomeUnknown: false });
@@ -193,7 +193,7 @@ test('a refusal is an ApiError with the code, the status, what is wrong, and the
   expect(await failureOf(unknown.listJobs())).toMatchObject({ code: 'unauthenticated', status: 401 });
 });
 
-test('a rate limit is waited for when it passes soon, and reported with its time when it does not', async () => {
+test('a rate-limited call waits for a short limit, and rejects with the time of a long one', async () => {
   const client = clientOf('hasty');
   for (let i = 0; i < 4; i++) await client.startContainer();
   const refused = await failureOf(client.startContainer());
@@ -201,7 +201,7 @@ test('a rate limit is waited for when it passes soon, and reported with its time
   expect((refused as ApiError).retryAfterMs).toBeGreaterThan(5000);
 });
 
-test('a submission while the ledger is away is retried under its key until it is recorded, once', async () => {
+test('a submission while the ledger is unavailable is retried under its key and recorded once', async () => {
   const { postgres } = world.edge;
   const client = clientOf('patient', { retries: { attempts: 30 } });
   await postgres.kill();
@@ -218,7 +218,7 @@ test('a submission while the ledger is away is retried under its key until it is
   expect(items.map(({ id }) => id)).toEqual([jobId]);
 });
 
-test('an aborted call rejects with the reason of its signal, and one that takes too long as a time-out', async () => {
+test('an aborted call rejects with the reason of its signal, and a slow one with a time-out', async () => {
   const { postgres } = world.edge;
   const client = clientOf('waiter');
   postgres.freeze();
@@ -237,35 +237,35 @@ test('an aborted call rejects with the reason of its signal, and one that takes 
   }
 });
 
-test('a submission whose answer is lost is sent again with the same key, and makes one job', async () => {
+test('a submission whose response is lost is retried with the same key and creates one job', async () => {
   let lost = 0;
-  const line = await startLine((_, socket) => {
+  const proxy = await startProxy((_, socket) => {
     if (lost++ === 0) socket.destroy();
   });
-  const { jobId, replayed } = await clientOf('unlucky', { url: line.url }).startContainer();
+  const { jobId, replayed } = await clientOf('unlucky', { url: proxy.url }).startContainer();
   expect(replayed).toBe(true);
   const jobs = await Array.fromAsync(clientOf('unlucky').eachJob());
   expect(jobs.map(({ id }) => id)).toEqual([jobId]);
-  line.stop();
+  proxy.stop();
 });
 
-test('what must not be carried out twice is not sent again when its answer is lost', async () => {
+test('a request that is not repeatable is not retried when its response is lost', async () => {
   const client = clientOf('careful');
   const { jobId } = await client.startContainer();
   const connections = new Set<Socket>();
-  const line = await startLine((_, socket) => {
+  const proxy = await startProxy((_, socket) => {
     connections.add(socket);
     socket.destroy();
   });
-  const lost = await failureOf(clientOf('careful', { url: line.url }).cancelJob(jobId));
+  const lost = await failureOf(clientOf('careful', { url: proxy.url }).cancelJob(jobId));
   expect(lost).toBeInstanceOf(NetworkError);
   expect(lost).toMatchObject({ status: 0, isOutcomeUnknown: true });
   expect(connections.size).toBe(1);
   expect(await failureOf(client.cancelJob(jobId))).toMatchObject({ code: 'conflict' });
-  line.stop();
+  proxy.stop();
 });
 
-test('where nothing listens is a NetworkError, and what is no edge is no answer of the API', async () => {
+test('a closed port, another server and a failing proxy each give their own error type', async () => {
   const port = await freePort();
   const nowhere = createEdgeClient({ url: `http://127.0.0.1:${port}`, retries: { attempts: 2 } });
   expect(await failureOf(nowhere.live())).toBeInstanceOf(NetworkError);
@@ -285,7 +285,7 @@ test('where nothing listens is a NetworkError, and what is no edge is no answer 
   server.close();
 });
 
-test('lists are iterated over all of their pages', async () => {
+test('eachJob and eachContainer iterate over all pages', async () => {
   const client = clientOf('lister');
   const started = new Set<string>();
   for (let i = 0; i < 3; i++) started.add((await client.startContainer()).containerId);
@@ -295,7 +295,7 @@ test('lists are iterated over all of their pages', async () => {
   expect(await Array.fromAsync(client.eachJob({ limit: 2, kind: 'container.start' }))).toHaveLength(3);
 });
 
-/** As a worker ends a run: the record, then the event. */
+/** Ends a run as a worker does: writes the record, then the event. */
 async function endJob(user: string, jobId: string): Promise<void> {
   await world.edge.gateway.redis.client.hset(keys.job(user, jobId), { state: 'completed', run: 1 });
   await append(user, jobId, 'job.completed', 'end:1');
@@ -310,7 +310,7 @@ const append = (
     { event: storedEvent(type, { jobId, percent: 10 }), token: token || type },
   ]);
 
-test('with waitMs a submission answers with the job as it ended', async () => {
+test('a submission with waitMs returns the ended job', async () => {
   const client = clientOf('waits');
   const answering = client.infer({ model: 'm', prompt: 'p' }, { waitMs: 10_000 });
   const { id: jobId } = await waitFor('the job', async () => (await client.listJobs()).items[0]);
@@ -318,13 +318,13 @@ test('with waitMs a submission answers with the job as it ended', async () => {
   expect(await answering).toMatchObject({ jobId, job: { id: jobId, state: 'completed' } });
 });
 
-test('events of a job go on after a stream was cut, each once, and end with the job', async () => {
+test('events of a job continue after an interrupted stream, each once, and end with the job', async () => {
   let interruptions = 0;
-  const line = await startLine((piece, socket) => {
+  const proxy = await startProxy((piece, socket) => {
     // The first event arrives, and its connection breaks with the second.
     if (piece.includes('event: job.progress') && interruptions++ === 0) socket.destroy();
   });
-  const client = clientOf('follower', { url: line.url });
+  const client = clientOf('follower', { url: proxy.url });
   const { jobId } = await client.infer({ model: 'm', prompt: 'p' });
   await append('follower', jobId, 'job.active');
   const events: { id: string; type: string }[] = [];
@@ -340,13 +340,13 @@ test('events of a job go on after a stream was cut, each once, and end with the 
   const types = events.map(({ type }) => type).filter((type) => type !== 'job.queued');
   expect(types).toEqual(['job.active', 'job.progress', 'job.completed']);
 
-  // The edge answers 204 to a client that knows the end.
+  // The edge responds with 204 to a client that has the last event.
   const after = events.at(-1)?.id ?? '';
   expect(await Array.fromAsync(client.jobEvents(jobId, { after }))).toEqual([]);
-  line.stop();
+  proxy.stop();
 });
 
-test('a stream of events ends with its signal, and a refused one with the refusal', async () => {
+test('a stream of events rejects with the reason of its signal, or with the refusal of the edge', async () => {
   const client = clientOf('leaver');
   const { jobId } = await client.infer({ model: 'm', prompt: 'p' });
   const controller = new AbortController();

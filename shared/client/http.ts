@@ -35,19 +35,40 @@ import {
   type TransportOptions,
 } from './transport.ts';
 
-/** Which part of a list is read; times are ISO 8601. */
-export type PageQuery = { cursor?: string; limit?: number; since?: string; until?: string };
-export type ContainerQuery = PageQuery & { state?: ContainerState };
-export type JobQuery = PageQuery & { state?: JobState; kind?: JobKind };
+/** Selects a part of a list, the newest items first. */
+export type PageQuery = {
+  /** `nextCursor` of the page before. */
+  cursor?: string;
+  /** Items of a page, 1 to 100. Default: 20. */
+  limit?: number;
+  /** Only items created at this time or later, ISO 8601 with `Z` or an offset. */
+  since?: string;
+  /** Only items created before this time, ISO 8601 with `Z` or an offset. */
+  until?: string;
+};
 
-/** A successful answer. */
+/** Selects containers. */
+export type ContainerQuery = PageQuery & {
+  /** Only containers in this state. */
+  state?: ContainerState;
+};
+
+/** Selects jobs. */
+export type JobQuery = PageQuery & {
+  /** Only jobs in this state. */
+  state?: JobState;
+  /** Only jobs of this kind. */
+  kind?: JobKind;
+};
+
+/** A successful response, with its parsed body. */
 export type Answer<T> = { status: number; headers: Headers; body: T };
 
-/** {@link HttpClient} with a method for each command: `startContainer`, `stopContainer`, `infer`, `screenshot`, … */
+/** {@link HttpClient} with a method for each command and call, such as `startContainer` and `screenshot`. */
 export type EdgeClient = HttpClient & CommandMethods & CallMethods;
 
 /**
- * A client of the edge, for Node, browsers and workerd: it needs `fetch` alone.
+ * Creates a client of the edge for Node, browsers and workerd. It depends on `fetch` alone.
  *
  * @example
  * const edge = createEdgeClient({ url: 'https://api.example.com', token });
@@ -67,8 +88,11 @@ export function createEdgeClient(options: TransportOptions): EdgeClient {
 }
 
 /**
- * The routes of the edge, each a method by the name of its operation. A method rejects with a `RequestError`: `ApiError`
- * when the edge refuses, `NetworkError` when no answer comes; or with the reason of its signal.
+ * The routes of the edge, one method for each, named by its operation id.
+ *
+ * Every method rejects with a `RequestError`: `ApiError` when the edge refuses, `NetworkError` when no
+ * response arrives, `UnexpectedAnswerError` when the response is not of this API. When its signal aborts, it
+ * rejects with the reason of the signal.
  */
 export class HttpClient {
   readonly #transport: Transport;
@@ -77,7 +101,14 @@ export class HttpClient {
     this.#transport = transport;
   }
 
-  /** Submits a command: answers with its job, and the containers that it creates. */
+  /**
+   * Submits a command of any kind.
+   *
+   * @returns the accepted job, and the containers that it creates
+   *
+   * @example
+   * const { jobId, job } = await edge.command('inference', { model, prompt }, { waitMs: 10_000 });
+   */
   async command<K extends JobKind>(
     kind: K,
     input: CommandInput<K>,
@@ -88,7 +119,7 @@ export class HttpClient {
     return { ...accepted, replayed, ...(job ? { job } : {}) } as Submission<K>;
   }
 
-  /** Runs a job again that failed, was cancelled or timed out. */
+  /** Retries a job that failed, was cancelled or timed out, as a new run. */
   async retryJob(id: string, options: SubmitOptions = {}): Promise<AcceptedRetry & { job?: Job }> {
     const { accepted, job } = await this.#submit(
       'POST',
@@ -99,79 +130,110 @@ export class HttpClient {
     return { ...(accepted as AcceptedRetry), ...(job ? { job } : {}) };
   }
 
-  /** Cancels a job. It is not sent again by itself: a second cancellation would be refused. */
+  /** Cancels a job. The request is not retried, because the edge refuses a second cancellation. */
   async cancelJob(id: string, options?: CallOptions): Promise<Accepted> {
     return (await this.request<Accepted>('DELETE', `/jobs/${encodeURIComponent(id)}`, options)).body;
   }
 
+  /** Reads a job. */
   getJob(id: string, options?: CallOptions): Promise<Job> {
     return this.#get(`/jobs/${encodeURIComponent(id)}`, options);
   }
 
+  /** Lists jobs, one page at a time. */
   listJobs(query: JobQuery = {}, options?: CallOptions): Promise<PageOf<Job>> {
     return this.#get('/jobs', { ...options, query });
   }
 
-  /** Every job of a list, read page by page. */
+  /**
+   * Iterates over all jobs of a list, and reads its pages as needed.
+   *
+   * @example
+   * for await (const job of edge.eachJob({ state: 'failed' })) console.log(job.id);
+   */
   eachJob(query: JobQuery = {}, options?: CallOptions): AsyncGenerator<Job, void> {
     return eachOf((cursor) => this.listJobs({ ...query, ...cursor }, options));
   }
 
-  /** Follows a job until its latest run has ended, over streams that break off. */
+  /**
+   * Iterates over the events of a job, each once and in order, until its latest run has ended. An interrupted
+   * stream continues after the last event.
+   *
+   * @example
+   * for await (const event of edge.jobEvents(jobId)) {
+   *   if (event.type === 'job.progress') console.log(event.data.percent);
+   * }
+   */
   jobEvents(id: string, options: JobEventsOptions = {}): AsyncGenerator<Envelope, void> {
     return readJobEvents(this.#transport, id, options);
   }
 
+  /** Reads a container. */
   getContainer(id: string, options?: CallOptions): Promise<Container> {
     return this.#get(`/containers/${encodeURIComponent(id)}`, options);
   }
 
+  /** Lists containers, one page at a time. */
   listContainers(query: ContainerQuery = {}, options?: CallOptions): Promise<PageOf<Container>> {
     return this.#get('/containers', { ...options, query });
   }
 
-  /** Every container of a list, read page by page. */
+  /** Iterates over all containers of a list, and reads its pages as needed. */
   eachContainer(query: ContainerQuery = {}, options?: CallOptions): AsyncGenerator<Container, void> {
     return eachOf((cursor) => this.listContainers({ ...query, ...cursor }, options));
   }
 
+  /** Lists the present viewers of a container, and the holder of control. */
   listViewers(containerId: string, options?: CallOptions): Promise<Viewers> {
     return this.#get(`/containers/${encodeURIComponent(containerId)}/viewers`, options);
   }
 
+  /** Disconnects a viewer. It may reconnect until its ticket is revoked or expires. */
   async expelViewer(containerId: string, viewerId: string, options?: CallOptions): Promise<void> {
     const path = `/containers/${encodeURIComponent(containerId)}/viewers/${encodeURIComponent(viewerId)}`;
     await this.request('DELETE', path, options);
   }
 
-  /** A ticket for the relay; with `containerId` a share link. A share link is not asked for twice by itself. */
+  /**
+   * Creates a ticket for the relay; with `containerId` a share link. The request for a share link is not
+   * retried automatically, because each request creates one.
+   */
   async createTicket(body: z.input<typeof TicketRequest> = {}, options?: CallOptions): Promise<Ticket> {
     const repeatable = body.containerId === undefined;
     return (await this.request<Ticket>('POST', '/realtime/token', { repeatable, ...options, body })).body;
   }
 
+  /** Lists the valid share links. */
   listShareLinks(options?: CallOptions): Promise<ShareLinkList> {
     return this.#get('/realtime/tokens', options);
   }
 
+  /** Revokes a ticket or share link, and closes its connections. */
   async revokeTicket(id: string, options?: CallOptions): Promise<void> {
     const path = `/realtime/tokens/${encodeURIComponent(id)}`;
     await this.request('DELETE', path, { repeatable: true, ...options });
   }
 
+  /** Revokes all tickets and share links of the user, and closes their connections. */
   async revokeAllTickets(options?: CallOptions): Promise<void> {
     await this.request('DELETE', '/realtime/tokens', { repeatable: true, ...options });
   }
 
+  /** Lists the models that are served now. */
   listModels(options?: CallOptions): Promise<Models> {
     return this.#get('/models', options);
   }
 
+  /** Reads the rate limits and quotas of the user, and the used part of them. */
   getLimits(options?: CallOptions): Promise<Limits> {
     return this.#get('/limits', options);
   }
 
-  /** @param query the first and the last day, as YYYY-MM-DD */
+  /**
+   * Reads the usage of the user by day.
+   *
+   * @param query the first and the last day, as YYYY-MM-DD in UTC
+   */
   getUsage(
     query: { since?: string; until?: string } = {},
     options?: CallOptions,
@@ -179,19 +241,27 @@ export class HttpClient {
     return this.#get('/usage', { ...options, query });
   }
 
+  /** Reads the secret that signs the user's webhooks. */
   getWebhookSecret(options?: CallOptions): Promise<WebhookSecret> {
     return this.#get('/webhooks/secret', options);
   }
 
+  /** Reads the liveness of the edge. */
   live(options?: CallOptions): Promise<Health> {
     return this.#get('/health/live', options);
   }
 
+  /** Reads the readiness of the edge. */
   ready(options?: CallOptions): Promise<Health> {
     return this.#get('/health/ready', options);
   }
 
-  /** Any route: for what has no method here. `T` is taken on trust. */
+  /**
+   * Sends a request to any route, for routes without a method here. The body is not checked against `T`.
+   *
+   * @param method the HTTP method, in capitals
+   * @param path the path with its leading slash
+   */
   request<T = unknown>(method: string, path: string, options: RequestOptions = {}): Promise<Answer<T>> {
     return this.#transport.send(method, path, options, (response) => readAnswer<T>(response));
   }
@@ -228,7 +298,7 @@ async function readAnswer<T>(response: Response): Promise<Answer<T>> {
   const { status, headers } = response;
   const text = await response.text();
   try {
-    // Not checked: a client does not refuse what a later edge adds to an answer.
+    // The body is not checked, so that fields of a later edge are accepted.
     const body: T = text === '' ? undefined : JSON.parse(text);
     return { status, headers, body };
   } catch {

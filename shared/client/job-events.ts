@@ -7,22 +7,24 @@ import { pause } from './pause.ts';
 import { pauseBeforeRetry, RETRIES, type Retries } from './retries.ts';
 import type { Transport } from './transport.ts';
 
+/** Options of `jobEvents`. */
 export type JobEventsOptions = {
-  /** The last event already known: the events after it follow. */
+  /** Reads only events after this event id. Default: every event of the job's log. */
   after?: string;
+  /** Ends the iteration, which rejects with the reason of the signal. */
   signal?: AbortSignal;
-  /** In place of the client's; `attempts` counts those in a row that brought no event. */
+  /** Overrides the retries; `attempts` counts consecutive attempts without an event. Default: 10 attempts. */
   retries?: Partial<Retries>;
 };
 
-/** Streams stay away for longer than single requests: while a relay is replaced. */
+/** Streams are unavailable for longer than single requests, for instance while a relay is replaced. */
 const STREAM_RETRIES: Retries = { ...RETRIES, attempts: 10 };
 
 /**
- * The events of a job, each once and in order, until its latest run has ended. A stream that breaks off goes on after the
- * last event.
+ * Reads the events of a job, each once and in order, until its latest run has ended. An interrupted stream
+ * continues after the last event.
  *
- * @throws RequestError when it is refused, or stays away
+ * @throws RequestError when the edge refuses, or stays unavailable beyond the retries
  */
 export async function* readJobEvents(
   transport: Transport,
@@ -46,7 +48,7 @@ export async function* readJobEvents(
         if (isEnvelope(event)) yield event;
       }
       if (ended) return;
-      error = new NetworkError('The events of the job ended early. Follow them again after the last one.');
+      error = new NetworkError('The stream of job events ended early. Read it again after the last event.');
     } catch (caught) {
       signal?.throwIfAborted();
       error = caught instanceof RequestError ? caught : new NetworkError(String(caught), { cause: caught });
@@ -60,7 +62,7 @@ export async function* readJobEvents(
   }
 }
 
-/** An end that the log has lost is shown by the state of the job. */
+/** A snapshot with a terminal state is also an end: the log may have lost the last event. */
 const isEnd = (event: AnyEnvelope): boolean =>
   isTerminalEvent(event.type) ||
   (isEnvelope(event) && event.type === 'job.snapshot' && isTerminal(event.data.state));

@@ -1,11 +1,12 @@
-/** What a page writes where a user has to find out how the keyboard leaves the picture. */
+/** The keys that move the keyboard focus out of the screen, for a page to show. */
 export const LEAVE_KEYS = 'Ctrl+Alt+Shift';
 
 /**
- * Calls `onLeave` when Ctrl, Alt and Shift are pressed together, one after another with sticky keys: all other keys are
- * the desktop's, Tab and Escape too. AltGr, which some systems send as Ctrl and Alt, does not count as Alt.
+ * Calls `onLeave` when Ctrl, Alt and Shift are pressed together, or one after another with sticky keys. All
+ * other keys, Tab and Escape included, go to the desktop. AltGr, which some systems send as Ctrl and Alt,
+ * does not count as Alt.
  *
- * @param stage holds what has the focus while the desktop is typed into
+ * @param stage contains the focused element while the user types into the desktop
  * @returns a function that stops listening
  */
 export function listenForLeaving(stage: HTMLElement, onLeave: () => void): () => void {

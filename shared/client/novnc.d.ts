@@ -1,6 +1,6 @@
-/** As much of noVNC as the viewer uses; see its docs/API.md. */
+/** The part of noVNC's API that the viewer uses; see its docs/API.md. */
 declare module '@novnc/novnc' {
-  /** A WebSocket, or what noVNC uses of one. */
+  /** The part of the WebSocket interface that noVNC uses. */
   interface RawChannel {
     binaryType: string;
     readonly protocol: string;
@@ -22,6 +22,6 @@ declare module '@novnc/novnc' {
     disconnect(): void;
   }
 
-  // biome-ignore lint/style/noDefaultExport: that is what noVNC has
+  // biome-ignore lint/style/noDefaultExport: noVNC has a default export
   export default RFB;
 }

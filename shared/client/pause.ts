@@ -1,4 +1,9 @@
-/** Waits; rejects with the reason of the signal as soon as that is aborted. */
+/**
+ * Waits for a time.
+ *
+ * @param ms milliseconds
+ * @throws the reason of `signal` as soon as it aborts
+ */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = () => {

@@ -1,27 +1,28 @@
 import { backoff } from '../runtime/backoff.ts';
 import { ApiError, NetworkError } from './http-errors.ts';
 
-/** How a call that failed is sent again. */
+/** How a failed call is retried. */
 export type Retries = {
-  /** Requests of one call at most, the first included. */
+  /** The most requests of one call, the first included. Default: 4. */
   attempts: number;
-  /** The longest pause between two, ms. When the edge asks for a longer one, the call fails at once. */
+  /** The longest pause, ms. A call fails at once when the edge asks for a longer one. Default: 5000. */
   maxPauseMs: number;
-  /** Send again also what was not answered at all? */
+  /** Retry repeatable requests that received no response? Default: true. */
   unanswered: boolean;
 };
 
+/** The default retries. */
 export const RETRIES: Retries = { attempts: 4, maxPauseMs: 5000, unanswered: true };
 
-/** Statuses after which a request may succeed, and may have been carried out already. */
+/** Statuses after which a retry may succeed, although the request may have been carried out already. */
 const PASSING = [502, 503, 504];
 
 /**
- * The pause before a failed request is sent again.
+ * Decides whether and when a failed request is retried.
  *
- * @param attempt that failed, from 1
- * @param repeatable may the request be carried out twice (or is it under an `Idempotency-Key`)?
- * @returns milliseconds; `undefined` when it is not sent again
+ * @param attempt the number of the failed attempt, from 1
+ * @param repeatable may the request be carried out twice, or does it have an `Idempotency-Key`?
+ * @returns the pause before the retry, ms; `undefined` when the request is not retried
  */
 export function pauseBeforeRetry(
   error: unknown,
@@ -29,14 +30,15 @@ export function pauseBeforeRetry(
   { attempts, maxPauseMs, unanswered }: Retries,
   repeatable: boolean,
 ): number | undefined {
-  if (attempt >= attempts || !mayPass(error, unanswered, repeatable)) return undefined;
-  const askedMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
-  return askedMs > maxPauseMs ? undefined : Math.min(Math.max(askedMs, backoff(attempt)), maxPauseMs);
+  if (attempt >= attempts || !isRetryable(error, unanswered, repeatable)) return undefined;
+  const retryAfterMs = error instanceof ApiError ? (error.retryAfterMs ?? 0) : 0;
+  if (retryAfterMs > maxPauseMs) return undefined;
+  return Math.min(Math.max(retryAfterMs, backoff(attempt)), maxPauseMs);
 }
 
-function mayPass(error: unknown, unanswered: boolean, repeatable: boolean): boolean {
+function isRetryable(error: unknown, unanswered: boolean, repeatable: boolean): boolean {
   if (error instanceof NetworkError) return unanswered && repeatable;
   if (!(error instanceof ApiError)) return false;
-  // A request over its rate limit has not been carried out.
+  // A rate-limited request has not been carried out.
   return error.code === 'rate_limited' || (repeatable && PASSING.includes(error.status));
 }

@@ -3,7 +3,7 @@ import { waitFor } from '../../infra/quality/testing/wait.ts';
 import type { ScreenInput } from '../contract/screen.ts';
 import { RfbChannel } from './rfb-channel.ts';
 
-/** A channel, and what its viewer was sent and did. */
+/** Opens a channel; returns it with the messages sent to noVNC and the reported input. */
 function open() {
   const input: ScreenInput[] = [];
   const sent: Uint8Array[] = [];
@@ -14,7 +14,7 @@ function open() {
 const HANDSHAKE = [...new TextEncoder().encode('RFB 003.008\n'), 1, 1];
 const settle = () => new Promise((resolve) => setTimeout(resolve));
 
-test('a viewer is greeted, told the size, and shown what came while it shook hands', async () => {
+test('noVNC receives the greeting, the size, and the frames that arrived during the handshake', async () => {
   const { channel, sent } = open();
   channel.key(Uint8Array.of(7, 7), 800, 600);
   channel.frame(Uint8Array.of(8));
@@ -30,7 +30,7 @@ test('a viewer is greeted, told the size, and shown what came while it shook han
   expect([key, frame]).toEqual([Uint8Array.of(7, 7), Uint8Array.of(8)]);
 });
 
-test('what a viewer does is told, in whatever pieces it comes, and what it only asks for is not', async () => {
+test('key and pointer messages are reported, also in pieces of one byte, and all other messages are not', async () => {
   const { channel, input, sent } = open();
   const expected = [
     ...HANDSHAKE,
@@ -47,6 +47,6 @@ test('what a viewer does is told, in whatever pieces it comes, and what it only 
     { t: 'key', keysym: 0xff0d, down: true },
     { t: 'ptr', mask: 1, x: 10, y: 20 },
   ]);
-  // Its request for a size is refused, and answered as its own: else it would wait for ever.
+  // Its request for a size is refused with a reply to itself, for which noVNC waits.
   expect(sent.map((message) => `${[...message].slice(4, 8)}`)).toContain('0,1,0,1');
 });

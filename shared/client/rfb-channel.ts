@@ -1,6 +1,6 @@
 import type { ScreenInput } from '../contract/screen.ts';
 
-/** RFB's numbers, as far as a viewer's messages and a change of size need them (RFC 6143 and its registry). */
+/** The constants of RFB that a viewer's messages and a change of size need (RFC 6143 and its registry). */
 const EXTENDED_DESKTOP_SIZE = -308;
 const REQUESTED = 1;
 const PROHIBITED = 1;
@@ -24,17 +24,24 @@ const CLIENT = {
 
 type Step = 'greeting' | 'security' | 'init' | 'open';
 
+/** Options of {@link RfbChannel}. */
 export type RfbChannelOptions = {
-  /** Pixels; a key frame may change them. */
+  /** The width of the screen, pixels. A keyframe may change it. */
   width: number;
+  /** The height of the screen, pixels. A keyframe may change it. */
   height: number;
-  /** What the viewer does. */
+  /** Called with each key and pointer input of the user. */
   onInput: (input: ScreenInput) => void;
 };
 
 /**
- * A WebSocket-like object that plays the RFB server towards noVNC (`new RFB(element, channel)`): it shakes hands, shows
- * what `key` and `frame` bring, and tells by `onInput` what the viewer does. Update requests go nowhere: frames are pushed.
+ * A WebSocket-like object that acts as the RFB server for noVNC. It completes the handshake, passes on the
+ * frames of `key` and `frame`, and reports the user's input to `onInput`. It ignores update requests, because
+ * frames are pushed.
+ *
+ * @example
+ * const channel = new RfbChannel({ width, height, onInput: (input) => screen.input(input) });
+ * const rfb = new RFB(element, channel);
  */
 export class RfbChannel {
   binaryType = 'arraybuffer';
@@ -49,7 +56,7 @@ export class RfbChannel {
   #step: Step = 'greeting';
   #input = new Uint8Array(0);
   #size: { width: number; height: number };
-  /** What came before the viewer was ready: the latest key and what follows it. */
+  /** The frames that arrived before noVNC was ready: the latest keyframe and the deltas after it. */
   #waiting: (() => void)[] = [];
 
   constructor(options: RfbChannelOptions) {
@@ -57,7 +64,7 @@ export class RfbChannel {
     this.#size = { width: options.width, height: options.height };
   }
 
-  /** noVNC attaches late: it is greeted when it listens. */
+  /** Sends the greeting once noVNC attaches its listener. */
   get onmessage() {
     return this.#onmessage;
   }
@@ -67,7 +74,13 @@ export class RfbChannel {
     if (first) setTimeout(() => this.#send(new TextEncoder().encode(GREETING)));
   }
 
-  /** The whole picture, perhaps in another size. */
+  /**
+   * Passes on a keyframe, which may have another size.
+   *
+   * @param bytes an RFB FramebufferUpdate message
+   * @param width pixels
+   * @param height pixels
+   */
   key(bytes: Uint8Array, width: number, height: number): void {
     const show = () => {
       const same = width === this.#size.width && height === this.#size.height;
@@ -79,12 +92,17 @@ export class RfbChannel {
     else this.#waiting = [show];
   }
 
+  /**
+   * Passes on a delta.
+   *
+   * @param bytes an RFB FramebufferUpdate message
+   */
   frame(bytes: Uint8Array): void {
     if (this.#step === 'open') this.#send(bytes);
     else if (this.#waiting.length > 0) this.#waiting.push(() => this.#send(bytes));
   }
 
-  /** noVNC's messages. Nothing is answered within: noVNC empties its buffer only after this returns. */
+  /** Receives bytes of noVNC. Replies follow in a microtask: noVNC empties its buffer after this call. */
   send(data: ArrayBufferView | ArrayBuffer): void {
     const bytes = ArrayBuffer.isView(data)
       ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
@@ -98,14 +116,14 @@ export class RfbChannel {
     });
   }
 
-  /** As a WebSocket, it is told later that it is closed: noVNC only then begins to wait for that. */
+  /** Closes the channel. `onclose` follows later, because noVNC starts to wait for it after this call. */
   close(): void {
     if (this.readyState === 'closed') return;
     this.readyState = 'closed';
     queueMicrotask(() => this.onclose?.({ code: 1000, reason: '', wasClean: true }));
   }
 
-  /** → is there more to do? */
+  /** @returns whether a message was handled, so that another may follow */
   #advance(): boolean {
     switch (this.#step) {
       case 'greeting':
@@ -151,18 +169,18 @@ export class RfbChannel {
         onInput({ t: 'ptr', mask: view.getUint8(1), x: view.getUint16(2), y: view.getUint16(4) });
         break;
       case CLIENT.setDesktopSize:
-        // Sizes are asked for by whoever made this channel; noVNC waits for an answer to its own request.
+        // The owner of this channel requests sizes. noVNC waits for a reply, so its request is refused.
         this.#sendDesktopSize(REQUESTED, PROHIBITED);
         break;
     }
     return true;
   }
 
-  /** The length of the message that begins the input; `undefined` while that can't be told. */
+  /** @returns the length of the first message in the input; `undefined` until enough bytes have arrived */
   #messageLength(): number | undefined {
     const bytes = this.#input;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const from = (needed: number, length: () => number) => (bytes.length < needed ? undefined : length());
+    const from = (least: number, length: () => number) => (bytes.length < least ? undefined : length());
     switch (bytes[0]) {
       case undefined:
         return undefined;
@@ -188,7 +206,9 @@ export class RfbChannel {
       case CLIENT.qemu:
         return 12;
       default:
-        throw new Error(`noVNC sent a message of the unknown type ${bytes[0]}`);
+        throw new Error(
+          `noVNC sent a message of the unknown type ${bytes[0]}. Use the noVNC version of this package.`,
+        );
     }
   }
 
@@ -216,7 +236,12 @@ export class RfbChannel {
     this.#send(message);
   }
 
-  /** A FramebufferUpdate of one rectangle that says the size, with one screen. @param reason of it, and how that went */
+  /**
+   * Sends a FramebufferUpdate of one ExtendedDesktopSize rectangle with one screen.
+   *
+   * @param reason why the size is sent: 0 or `REQUESTED`
+   * @param status the result of a request: 0 or `PROHIBITED`
+   */
   #sendDesktopSize(reason = 0, status = 0): void {
     const { width, height } = this.#size;
     const view = new DataView(new ArrayBuffer(36));

@@ -19,55 +19,77 @@ import {
 } from '../contract/screen.ts';
 import { backoff } from '../runtime/backoff.ts';
 
+/** The permission of a ticket: to view, or to view and send input. */
 export type ScreenMode = 'view' | 'control';
 
-/** `onGone` for this reason: the relay can't be reached. */
+/** The reason of `onGone` when the relay is unreachable. */
 export const DISCONNECTED = 'disconnected';
 
+/** Options of `Connection.watch`. */
 export type WatchOptions = {
-  /** The relay lets this viewer watch. The picture follows as soon as the desktop runs. */
+  /** Called when the relay admits this viewer, also after a reconnect. Frames follow. */
   onWatching?: (screen: {
+    /** The permission of the ticket. */
     mode: ScreenMode;
+    /** The width of the screen, pixels. */
     width: number;
+    /** The height of the screen, pixels. */
     height: number;
-    /** This viewer's own. */
+    /** The id of this viewer. */
     viewerId: string;
-    /** Who may send input; `null`: control is free, and the first key or button pressed with a `control` ticket takes it. */
+    /** The holder of control. `null`: control is free, and a key or button of a `control` ticket takes it. */
     holder: Holder | null;
+    /** Does this viewer hold control? */
     mine: boolean;
   }) => void;
-  /** The whole picture, as an RFB FramebufferUpdate message; pixels. */
+  /**
+   * Called with each keyframe: the complete screen as an RFB FramebufferUpdate message. `width` and `height`
+   * are in pixels.
+   */
   onKey: (bytes: Uint8Array, width: number, height: number) => void;
-  /** What changed since, in order and without gaps, as an RFB FramebufferUpdate message. */
+  /** Called with each delta, in order and without gaps, as an RFB FramebufferUpdate message. */
   onFrame: (bytes: Uint8Array) => void;
+  /** Called when the holder of control changes. `null`: control is free. `mine`: this viewer holds it. */
   onControl?: (holder: Holder | null, mine: boolean) => void;
-  /** A viewer asks for control that another holds: the owner grants it by `control('grant', viewerId)`. */
+  /** Called when a viewer requests control that another holds. The owner answers with the action `grant`. */
   onRequest?: (viewer: Requester) => void;
-  /** Input of this viewer did not reach the desktop: how much, and why. */
+  /** Called when input of this viewer did not reach the desktop, with the reason and the number of inputs. */
   onDropped?: (dropped: InputDropped) => void;
-  /** The desktop's clipboard. */
+  /** Called with each text that is copied in the desktop. */
   onClipboard?: (text: string) => void;
-  /** What was copied in the desktop is longer than is told (`MAX_CUT_TEXT`): it can be pasted there alone. */
+  /** Called when a copied text is longer than `MAX_CLIPBOARD_CHARS` and is not sent to viewers. */
   onClipboardTooLarge?: () => void;
-  /** No picture comes, and no input is taken, until the next `onKey`. Reasons to tell apart: `HOST_AWAY`, `DISCONNECTED`. */
+  /**
+   * Called when the screen stops: until the next `onKey` no frame arrives and no input is accepted. The
+   * reason is `HOST_AWAY`, `DISCONNECTED`, the terminal state of the desktop, or a text.
+   */
   onGone?: (reason: string) => void;
-  /** The relay does not let this viewer watch, or not any more; what may pass is tried again. */
+  /** Called when the relay refuses this viewer, at first or later. Temporary refusals are retried. */
   onRefused?: (refusal: { code: ErrorCode; message: string }) => void;
 };
 
-/** One desktop's screen as one viewer has it. */
+/** A watched screen, of `Connection.watch`. */
 export type Screen = {
+  /** The permission of the ticket. */
   readonly mode: ScreenMode;
-  /** Sent only while connected, and taken only while this viewer holds control: see `onDropped`. Throws for too long a text. */
+  /**
+   * Sends input to the desktop. It is dropped while disconnected and while another viewer holds control: see
+   * `onDropped`.
+   *
+   * @throws RangeError when a text for the clipboard is too long
+   */
   input: (input: ScreenInput) => void;
   /**
-   * Asks for control, or releases it; the owner may also take it from its holder, or grant it to the viewer of
-   * `viewerId`. A request while another holds it is passed on to the owner and the holder. A held control is lost
-   * after `CONTROL_IDLE_MS` without input.
-   * @returns who holds control now
+   * Requests or releases control. The owner may also take it from its holder, or grant it to a viewer. When
+   * another viewer holds control, a request notifies the owner and the holder. A holder loses control after
+   * `CONTROL_IDLE_MS` without input.
+   *
+   * @param viewerId the viewer to grant control to; only with `grant`
+   * @returns the holder of control after the action
    * @throws Error with the relay's message
    */
   control: (action: ControlAction, viewerId?: string) => Promise<Holder | null>;
+  /** Stops watching. */
   close: () => void;
 };
 
@@ -75,7 +97,7 @@ const ACK_MS = 10_000;
 const REFRESH_EVERY_MS = 1000;
 const PASSING: ErrorCode[] = ['unavailable', 'rate_limited', 'internal'];
 
-/** Watches one screen over one socket, and again after each reconnect (`rejoin`). */
+/** Watches one screen over one socket, and watches it again after each reconnect. */
 export class WatchedScreen implements Screen {
   mode: ScreenMode = 'view';
   readonly #socket: Socket;
@@ -83,9 +105,9 @@ export class WatchedScreen implements Screen {
   readonly #options: WatchOptions;
   readonly #onClose: () => void;
   #viewerId = '';
-  #held = false;
+  #hasControl = false;
   #epoch = -1;
-  /** The last frame that was handed on; -1 while a key is needed. */
+  /** The sequence number of the last frame passed on; -1 while a keyframe is needed. */
   #seq = -1;
   #unacknowledged = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -100,27 +122,27 @@ export class WatchedScreen implements Screen {
     this.#onClose = onClose;
   }
 
-  /** To be called at every connect. */
+  /** Watches the screen over the present connection. Call it at every connect. */
   rejoin(): void {
     const connection = this.#socket.id;
     const current = () => !this.#closed && this.#socket.id === connection;
     this.#seq = -1;
-    this.#ask('vnc:watch', (late: Error | null, ack: WatchAck) => {
+    this.#ask('vnc:watch', (timedOut: Error | null, ack: WatchAck) => {
       if (!current()) return;
-      if (!late && ack.ok) {
+      if (!timedOut && ack.ok) {
         this.#attempts = 0;
         const { mode, width, height, viewerId, holder } = ack;
-        // A relay that died has not given back what this viewer held there.
-        const held = this.#held && this.#isMine(holder) && viewerId !== this.#viewerId;
+        // A relay that died has not released the control that this viewer held there.
+        const hadControl = this.#hasControl && this.#isMine(holder) && viewerId !== this.#viewerId;
         this.mode = mode;
         this.#viewerId = viewerId;
-        this.#held = this.#isMine(holder);
-        if (held) this.control('take').catch(() => undefined);
-        this.#options.onWatching?.({ mode, width, height, viewerId, holder, mine: this.#held });
+        this.#hasControl = this.#isMine(holder);
+        if (hadControl) this.control('take').catch(() => undefined);
+        this.#options.onWatching?.({ mode, width, height, viewerId, holder, mine: this.#hasControl });
         return;
       }
       const { code, message }: { code: ErrorCode; message: string } =
-        late || ack.ok ? { code: 'unavailable', message: 'The relay did not answer.' } : ack;
+        timedOut || ack.ok ? { code: 'unavailable', message: 'The relay did not respond in time.' } : ack;
       this.#options.onRefused?.({ code, message });
       if (!PASSING.includes(code)) return;
       this.#attempts += 1;
@@ -128,6 +150,7 @@ export class WatchedScreen implements Screen {
     });
   }
 
+  /** Handles a keyframe. */
   key(epoch: number, seq: number, width: number, height: number, bytes: ArrayBuffer | Uint8Array): void {
     this.#epoch = epoch;
     this.#seq = seq;
@@ -136,6 +159,7 @@ export class WatchedScreen implements Screen {
     this.#acknowledge(frame.byteLength);
   }
 
+  /** Handles a delta; requests a keyframe when one before it is missing. */
   frame(epoch: number, seq: number, bytes: ArrayBuffer | Uint8Array): void {
     if (epoch === this.#epoch && seq <= this.#seq) return;
     if (epoch !== this.#epoch || seq !== this.#seq + 1 || this.#seq < 0) {
@@ -149,40 +173,48 @@ export class WatchedScreen implements Screen {
     this.#acknowledge(frame.byteLength);
   }
 
+  /** Handles a change of the holder of control. */
   controlled(holder: Holder | null): void {
-    this.#held = this.#isMine(holder);
-    this.#options.onControl?.(holder, this.#held);
+    this.#hasControl = this.#isMine(holder);
+    this.#options.onControl?.(holder, this.#hasControl);
   }
 
+  /** Handles another viewer's request for control. */
   requested(viewer: Requester): void {
     this.#options.onRequest?.(viewer);
   }
 
+  /** Handles a notice of dropped input. */
   dropped(dropped: InputDropped): void {
     this.#options.onDropped?.(dropped);
   }
 
+  /** Handles a text copied in the desktop. */
   clipboard(text: string): void {
     this.#options.onClipboard?.(text);
   }
 
+  /** Handles the notice of a copied text that is too long to be sent. */
   clipboardTooLarge(): void {
     this.#options.onClipboardTooLarge?.();
   }
 
+  /** Handles the end or an interruption of the stream. */
   gone(reason: string): void {
     this.#seq = -1;
     this.#options.onGone?.(reason);
   }
 
-  /** The connection has ended for good. */
+  /** Handles the final end of the connection. */
   refused(refusal: { code: ErrorCode; message: string }): void {
     this.#options.onRefused?.(refusal);
   }
 
   input(input: ScreenInput): void {
     if (input.t === 'cut' && !fitsClipboard(input.text)) {
-      throw new RangeError(`A text for the clipboard has at most ${MAX_OFFER_BYTES} bytes as JSON.`);
+      throw new RangeError(
+        `The text for the clipboard has more than ${MAX_OFFER_BYTES} bytes as JSON. Send a shorter one.`,
+      );
     }
     const containerId = this.#containerId;
     if (this.#socket.connected) this.#socket.emit('vnc:input', { containerId, input });
@@ -194,8 +226,8 @@ export class WatchedScreen implements Screen {
 
   control(action: ControlAction, viewerId?: string): Promise<Holder | null> {
     return new Promise((resolve, reject) => {
-      const answered = (late: Error | null, ack: ControlAck) => {
-        if (late) reject(new Error('The relay did not answer: try again.'));
+      const answered = (timedOut: Error | null, ack: ControlAck) => {
+        if (timedOut) reject(new Error('The relay did not respond in time. Try again.'));
         else if (ack.ok) resolve(ack.holder);
         else reject(new Error(ack.message));
       };
@@ -203,10 +235,11 @@ export class WatchedScreen implements Screen {
     });
   }
 
+  /** Lists the viewers of the screen on all nodes of the relay. */
   viewers(): Promise<Viewers> {
     return new Promise((resolve, reject) => {
-      this.#ask('vnc:viewers', (late: Error | null, ack: ViewersAck) => {
-        if (late) reject(new Error('The relay did not answer: try again.'));
+      this.#ask('vnc:viewers', (timedOut: Error | null, ack: ViewersAck) => {
+        if (timedOut) reject(new Error('The relay did not respond in time. Try again.'));
         else if (ack.ok) resolve({ items: ack.items, control: ack.control });
         else reject(new Error(ack.message));
       });
@@ -221,7 +254,7 @@ export class WatchedScreen implements Screen {
     this.#onClose();
   }
 
-  #ask<A>(event: string, answered: (late: Error | null, ack: A) => void, more: object = {}): void {
+  #ask<A>(event: string, answered: (timedOut: Error | null, ack: A) => void, more: object = {}): void {
     this.#socket.timeout(ACK_MS).emit(event, { containerId: this.#containerId, ...more }, answered);
   }
 
@@ -229,7 +262,9 @@ export class WatchedScreen implements Screen {
     return holder !== null && holdingViewer(holder) === this.#viewerId;
   }
 
-  /** By time or by bytes, whichever comes first: one acknowledgement a frame would cost more than the frames. */
+  /**
+   * Acknowledges after a time or a number of bytes: one acknowledgement for each frame would cost too much.
+   */
   #acknowledge(bytes: number): void {
     this.#unacknowledged += bytes;
     if (this.#unacknowledged >= ACK_EVERY_BYTES) this.#sendAck();
@@ -244,7 +279,10 @@ export class WatchedScreen implements Screen {
     if (this.#socket.connected && seq >= 0) this.#socket.emit('vnc:ack', { containerId, epoch, seq });
   }
 
-  /** The relay sends a key by itself to who lags; this is for a gap that it does not know of. */
+  /**
+   * Requests a keyframe after a gap that the relay does not know of. It sends slow viewers keyframes on its
+   * own.
+   */
   #refresh(): void {
     const now = performance.now();
     if (now - this.#refreshedAt < REFRESH_EVERY_MS) return;

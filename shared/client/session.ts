@@ -12,12 +12,13 @@ import {
 import { SessionPair } from '../runtime/session/pair.ts';
 
 const ACK_MS = 10_000;
-/** Refusals that pass: attaching is tried again. */
+/** Temporary refusals, after which attaching is retried. */
 const PASSING: readonly string[] = ['unavailable', 'rate_limited', 'internal', 'conflict'];
 
-/** A session that was not opened: the relay or the host of its container refused it. */
+/** The relay or the host of the container refused to open a session. */
 export class SessionRefusedError extends Error {
   override name = 'SessionRefusedError';
+  /** The error code of the refusal. */
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string) {
@@ -26,9 +27,10 @@ export class SessionRefusedError extends Error {
   }
 }
 
-/** A session that ended before it was complete. */
+/** A session ended before it was complete. */
 export class SessionClosedError extends Error {
   override name = 'SessionClosedError';
+  /** Why the session ended. */
   readonly code: SessionCode;
 
   constructor(code: SessionCode, message: string, options?: ErrorOptions) {
@@ -37,26 +39,30 @@ export class SessionClosedError extends Error {
   }
 }
 
-/** An open session: a pair of byte streams that outlives its connection. */
+/** An open session: a pair of byte streams that continues after reconnects. */
 export type ClientSession<Kind extends SessionKind = SessionKind> = {
+  /** The id of the session. */
   readonly sessionId: string;
-  /** Of the container: pin it to find this one again, and no other. */
+  /** The incarnation of the container. Pass it to later sessions to reach the same one. */
   readonly incarnation: number;
+  /** When the session expires, ISO 8601. */
   readonly expiresAt: string;
-  /** Bytes of the container. What is not read holds its sender up. */
+  /** Bytes from the container. Unread bytes hold its sender back. */
   readonly readable: ReadableStream<Uint8Array>;
-  /** Bytes to the container; closing it ends this direction alone. */
+  /** Bytes to the container. Closing it ends this direction only. */
   readonly writable: WritableStream<Uint8Array>;
-  /** The result, when the session is complete; rejects with a {@link SessionClosedError}. */
+  /** Resolves with the result of a completed session; rejects with a {@link SessionClosedError}. */
   readonly closed: Promise<SessionResults[Kind]>;
-  /** Ends it at once. */
+  /** Ends the session at once. */
   abort(message?: string): void;
 };
 
+/** The relay's acknowledgement of an attached session. */
 export type Attached = { sessionId: string; incarnation: number; expiresAt: string };
+/** The end of a session, from its host. */
 export type Closed = { code: SessionCode; message: string; result?: unknown };
 
-/** One session at its client: attaches again whenever its connection was lost. */
+/** One session at its client. It attaches again after each reconnect. */
 export class AttachedSession {
   readonly sessionId: string;
   readonly #socket: Socket;
@@ -67,7 +73,7 @@ export class AttachedSession {
   #isAttached = true;
   #attaching = false;
   #attempts = 0;
-  #heardAt = performance.now();
+  #receivedAt = performance.now();
 
   /** @param onReady called when {@link AttachedSession.next} may have a frame */
   constructor(attached: Attached, socket: Socket, onReady: () => void, onClosed: () => void) {
@@ -75,11 +81,11 @@ export class AttachedSession {
     this.#socket = socket;
     this.#onClosed = onClosed;
     this.#pair = new SessionPair(MAX_UPLOAD_CHUNK_BYTES, onReady, (reason) => this.abort(textOf(reason)));
-    // Whoever does not look at it is told by the streams.
+    // A caller that ignores this promise receives the error from the streams.
     this.#closed.promise.catch(() => undefined);
   }
 
-  /** As its user has it. */
+  /** @returns the session in its public form */
   facade<Kind extends SessionKind>({ incarnation, expiresAt }: Attached): ClientSession<Kind> {
     return {
       sessionId: this.sessionId,
@@ -92,14 +98,15 @@ export class AttachedSession {
     };
   }
 
-  /** @returns what is sent next, nothing while it is not attached */
+  /** @returns the next frame to send; `undefined` when there is none, or while detached */
   next(): SessionFrame | undefined {
     return this.#isAttached && !this.#isClosed ? this.#pair.next() : undefined;
   }
 
+  /** Handles a frame of the host. */
   receive(frame: SessionFrame): void {
     if (this.#isClosed) return;
-    this.#heardAt = performance.now();
+    this.#receivedAt = performance.now();
     try {
       this.#pair.receive(frame);
     } catch (error) {
@@ -109,7 +116,7 @@ export class AttachedSession {
     }
   }
 
-  /** The session has ended at its host. */
+  /** Handles the end of the session at its host. */
   close({ code, message, result }: Closed): void {
     if (this.#isClosed) return;
     if (code !== 'completed') {
@@ -122,52 +129,55 @@ export class AttachedSession {
     this.#onClosed();
   }
 
+  /** Aborts the session at both ends. */
   abort(message = 'The client aborted the session.'): void {
     if (this.#isClosed) return;
     this.#emitAbort(message);
     this.#fail(new SessionClosedError('aborted', message));
   }
 
-  /** It can't come back. */
-  lost(message = 'The session was not attached again in time: open another one.', cause?: unknown): void {
+  /** Ends a session that cannot be attached again. */
+  lost(message = 'The session was not attached again in time. Open another one.', cause?: unknown): void {
     this.#fail(new SessionClosedError('lost', message, { cause }));
   }
 
-  /** The connection carries it no more. */
+  /** Notes that the connection was lost. */
   detached(): void {
     this.#isAttached = false;
   }
 
-  /** Called once a second. */
+  /** Checks for silence and acknowledges. Call it every `TICK_MS`. */
   tick(): void {
-    const silentMs = performance.now() - this.#heardAt;
+    const silentMs = performance.now() - this.#receivedAt;
     if (silentMs > SESSION_SILENT_MS + SESSION_GRACE_MS) this.lost();
     else if (silentMs > SESSION_SILENT_MS) this.attach();
     else if (this.#isAttached) this.#pair.tick();
   }
 
-  /** Attaches to it over the present connection; what passes is tried again. */
+  /** Attaches the session over the present connection. Temporary refusals are retried. */
   attach(): void {
     if (this.#attaching || this.#isClosed || !this.#socket.connected) return;
     this.#attaching = true;
     this.#isAttached = false;
     const connection = this.#socket.id;
     const request = { sessionId: this.sessionId, received: this.#pair.arrived };
-    this.#socket.timeout(ACK_MS).emit('session:attach', request, (late: Error | null, ack: Ack<Attached>) => {
-      this.#attaching = false;
-      if (this.#isClosed) return;
-      // Another connection has come meanwhile, or will.
-      if (this.#socket.id !== connection) return this.attach();
-      if (!late && ack.ok) {
-        this.#attempts = 0;
-        this.#isAttached = true;
-        this.#heardAt = performance.now();
-        this.#pair.resume();
-      } else if (late || ack.ok || PASSING.includes(ack.code)) {
-        this.#attempts += 1;
-        setTimeout(() => this.attach(), backoff(this.#attempts, { maxMs: 3000 }));
-      } else this.lost(ack.message);
-    });
+    this.#socket
+      .timeout(ACK_MS)
+      .emit('session:attach', request, (timedOut: Error | null, ack: Ack<Attached>) => {
+        this.#attaching = false;
+        if (this.#isClosed) return;
+        // Another connection has replaced this one, or will.
+        if (this.#socket.id !== connection) return this.attach();
+        if (!timedOut && ack.ok) {
+          this.#attempts = 0;
+          this.#isAttached = true;
+          this.#receivedAt = performance.now();
+          this.#pair.resume();
+        } else if (timedOut || ack.ok || PASSING.includes(ack.code)) {
+          this.#attempts += 1;
+          setTimeout(() => this.attach(), backoff(this.#attempts, { maxMs: 3000 }));
+        } else this.lost(ack.message);
+      });
   }
 
   #emitAbort(message: string): void {

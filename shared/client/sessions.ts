@@ -13,22 +13,24 @@ import {
 import { openSocket, type SocketOptions } from './socket.ts';
 
 const OPEN_MS = 15_000;
-/** Frames that a connection sends, a second and at once: the relay closes one that sends many more. */
-const PACE = { perSecond: 150, burst: 100 };
+/** Frames that a connection sends per second and in one burst. The relay closes one that sends many more. */
+const SEND_RATE = { perSecond: 150, burst: 100 };
 
+/** Options of `Connection.session`. */
 export type OpenSessionOptions<Kind extends SessionKind> = {
+  /** The container to connect to. */
   containerId: string;
-  /** Left out where the kind takes none. */
+  /** The input of the session. Omit it for a kind without one. */
   input?: SessionInputs[Kind];
-  /** Refused with `gone_incarnation` when the container is another one by now. */
+  /** The expected incarnation of the container. Any other is refused with `gone_incarnation`. */
   incarnation?: number;
-  /** Ends the opening or, later, the session. */
+  /** Aborts the opening or, later, the session. */
   signal?: AbortSignal;
 };
 
-type Said = { sessionId: string };
+type SessionMessage = { sessionId: string };
 
-/** The sessions of one client, on a connection of their own: bulk bytes do not delay screens and events. */
+/** The sessions of one client. Their own connection keeps them from delaying screens and events. */
 export class ClientSessions {
   readonly #options: SocketOptions;
   readonly #sessions = new Map<string, AttachedSession>();
@@ -37,24 +39,28 @@ export class ClientSessions {
   #opening = 0;
   #refusals = 0;
   #closed = false;
-  /** When the pace allows all of its burst again. */
+  /** When a complete burst is allowed again, on the clock of `performance.now()`, ms. */
   #fullAt = 0;
   #flushing: ReturnType<typeof setTimeout> | undefined;
-  /** Whose turn it is to send. */
-  #turn = 0;
+  /** Counts the turns of the sessions to send. */
+  #turns = 0;
 
   constructor(options: SocketOptions) {
     this.#options = options;
   }
 
-  /** @throws SessionRefusedError, or the reason of the signal */
+  /**
+   * Opens a session.
+   *
+   * @throws SessionRefusedError when it is refused, or the reason of the signal when that aborts
+   */
   async open<Kind extends SessionKind>(
     kind: Kind,
     { containerId, input, incarnation, signal }: OpenSessionOptions<Kind>,
   ): Promise<ClientSession<Kind>> {
     signal?.throwIfAborted();
     if (this.#closed)
-      throw new SessionRefusedError('unavailable', 'The connection is closed: connect again.');
+      throw new SessionRefusedError('unavailable', 'The connection is closed. Connect again.');
     this.#opening += 1;
     try {
       const socket = this.#connect();
@@ -74,15 +80,15 @@ export class ClientSessions {
       return facade;
     } finally {
       this.#opening -= 1;
-      this.#rest();
+      this.#closeIfUnused();
     }
   }
 
-  /** Aborts all. */
+  /** Aborts all sessions and refuses further ones. */
   close(): void {
     this.#closed = true;
     for (const session of [...this.#sessions.values()]) session.abort('The connection was closed.');
-    this.#rest();
+    this.#closeIfUnused();
   }
 
   #request(
@@ -99,19 +105,21 @@ export class ClientSessions {
       };
       const aborted = () => fail(signal?.reason);
       const unanswered = () =>
-        fail(new SessionRefusedError('unavailable', 'The relay did not answer: try again.'));
+        fail(new SessionRefusedError('unavailable', 'The relay did not respond in time. Try again.'));
       const timer = setTimeout(unanswered, OPEN_MS);
       signal?.addEventListener('abort', aborted, { once: true });
       const send = () =>
-        socket.timeout(OPEN_MS).emit('session:open', request, (late: Error | null, ack: Ack<Attached>) => {
-          if (late) return unanswered();
-          if (!ack.ok) return fail(new SessionRefusedError(ack.code, ack.message));
-          // At once: its first bytes may follow in the same packet.
-          const session = this.#add(ack, socket);
-          clearTimeout(timer);
-          signal?.removeEventListener('abort', aborted);
-          resolve({ attached: ack, session });
-        });
+        socket
+          .timeout(OPEN_MS)
+          .emit('session:open', request, (timedOut: Error | null, ack: Ack<Attached>) => {
+            if (timedOut) return unanswered();
+            if (!ack.ok) return fail(new SessionRefusedError(ack.code, ack.message));
+            // Added at once, because its first bytes may follow in the same packet.
+            const session = this.#add(ack, socket);
+            clearTimeout(timer);
+            signal?.removeEventListener('abort', aborted);
+            resolve({ attached: ack, session });
+          });
       if (socket.connected) send();
       else socket.once('connect', send);
     });
@@ -125,22 +133,22 @@ export class ClientSessions {
       () => this.#flush(),
       () => {
         this.#sessions.delete(sessionId);
-        this.#rest();
+        this.#closeIfUnused();
       },
     );
     this.#sessions.set(sessionId, session);
     return session;
   }
 
-  /** A connection that nobody needs is closed. */
-  #rest(): void {
+  /** Closes a connection without sessions. */
+  #closeIfUnused(): void {
     if (this.#sessions.size > 0 || this.#opening > 0) return;
     clearInterval(this.#timer);
     clearTimeout(this.#flushing);
     this.#flushing = undefined;
     const socket = this.#socket;
     this.#socket = undefined;
-    // After the abort that may have been sent last.
+    // Deferred, so that a last abort is sent first.
     setTimeout(() => socket?.disconnect(), 0);
   }
 
@@ -150,7 +158,7 @@ export class ClientSessions {
     const each = (work: (session: AttachedSession) => void) => {
       for (const session of [...this.#sessions.values()]) work(session);
     };
-    const again = () => {
+    const reconnect = () => {
       this.#refusals += 1;
       setTimeout(() => this.#socket === socket && socket.connect(), backoff(this.#refusals, { maxMs: 5000 }));
     };
@@ -160,10 +168,10 @@ export class ClientSessions {
     });
     socket.on('disconnect', () => {
       each((session) => session.detached());
-      if (!socket.active) again();
+      if (!socket.active) reconnect();
     });
     socket.on('connect_error', () => {
-      if (!socket.active) again();
+      if (!socket.active) reconnect();
     });
     this.#listen(socket);
     this.#socket = socket;
@@ -172,24 +180,29 @@ export class ClientSessions {
   }
 
   #listen(socket: Socket): void {
-    const find = ({ sessionId }: Said) => this.#sessions.get(sessionId);
-    socket.on('session:data', (said: Said & { offset: number; bytes: Uint8Array | ArrayBuffer }) => {
-      const bytes = new Uint8Array(said.bytes);
-      find(said)?.receive({ t: 'data', offset: said.offset, bytes });
-    });
-    socket.on('session:end', (said: Said & { offset: number }) =>
-      find(said)?.receive({ t: 'end', offset: said.offset }),
+    const find = ({ sessionId }: SessionMessage) => this.#sessions.get(sessionId);
+    socket.on(
+      'session:data',
+      (message: SessionMessage & { offset: number; bytes: Uint8Array | ArrayBuffer }) => {
+        const bytes = new Uint8Array(message.bytes);
+        find(message)?.receive({ t: 'data', offset: message.offset, bytes });
+      },
     );
-    socket.on('session:ack', ({ sessionId, ...ack }: Said & { received: number; consumed: number }) =>
-      this.#sessions.get(sessionId)?.receive({ t: 'ack', ...ack }),
+    socket.on('session:end', (message: SessionMessage & { offset: number }) =>
+      find(message)?.receive({ t: 'end', offset: message.offset }),
     );
-    socket.on('session:closed', (said: Said & Closed) => find(said)?.close(said));
-    socket.on('session:detached', (said: Said & { reason: string }) => {
-      if (said.reason !== 'replaced') find(said)?.attach();
+    socket.on(
+      'session:ack',
+      ({ sessionId, ...ack }: SessionMessage & { received: number; consumed: number }) =>
+        this.#sessions.get(sessionId)?.receive({ t: 'ack', ...ack }),
+    );
+    socket.on('session:closed', (message: SessionMessage & Closed) => find(message)?.close(message));
+    socket.on('session:detached', (message: SessionMessage & { reason: string }) => {
+      if (message.reason !== 'replaced') find(message)?.attach();
     });
   }
 
-  /** Sends what is due, one frame of each session in turn, no faster than the relay takes it. */
+  /** Sends waiting frames, one of each session in turn, no faster than `SEND_RATE`. */
   #flush(): void {
     const socket = this.#socket;
     if (this.#flushing !== undefined || !socket?.connected) return;
@@ -204,7 +217,7 @@ export class ClientSessions {
       }
       const due = this.#next();
       if (!due) return;
-      this.#fullAt = Math.max(this.#fullAt, performance.now()) + 1000 / PACE.perSecond;
+      this.#fullAt = Math.max(this.#fullAt, performance.now()) + 1000 / SEND_RATE.perSecond;
       const { t, ...frame } = due.frame;
       socket.emit(`session:${t}`, { sessionId: due.sessionId, ...frame });
     }
@@ -213,7 +226,7 @@ export class ClientSessions {
   #next(): { sessionId: string; frame: SessionFrame } | undefined {
     const sessions = [...this.#sessions.values()];
     for (let tried = 0; tried < sessions.length; tried++) {
-      const session = sessions[this.#turn++ % sessions.length];
+      const session = sessions[this.#turns++ % sessions.length];
       const frame = session?.next();
       if (session && frame) return { sessionId: session.sessionId, frame };
     }
@@ -221,7 +234,7 @@ export class ClientSessions {
   }
 
   #waitMs(): number {
-    const ahead = this.#fullAt - performance.now() - (PACE.burst * 1000) / PACE.perSecond;
-    return Math.max(0, ahead);
+    const burstMs = (SEND_RATE.burst * 1000) / SEND_RATE.perSecond;
+    return Math.max(0, this.#fullAt - performance.now() - burstMs);
   }
 }

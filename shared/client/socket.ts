@@ -1,14 +1,20 @@
 import { io, type Socket } from 'socket.io-client';
 
-/** Where the relay is, and what lets one in. */
+/** The address of the relay and the ticket for it. */
 export type SocketOptions = {
-  /** Where the relay is, as `POST /realtime/token` says. */
+  /** The address of the relay: `url` of `POST /realtime/token`. */
   url: string;
-  /** A relay ticket, or what fetches one: it is asked again at every reconnect, so the connection outlives its tickets. */
+  /**
+   * A relay ticket, or a function that fetches one. The function is called at every connect, so that the
+   * connection outlives its tickets.
+   */
   token: string | (() => string | Promise<string>);
 };
 
-/** A connection to the relay that comes back after it was lost. A failed `token` connects with none, and is refused. */
+/**
+ * Opens a connection to the relay that reconnects automatically. When `token` fails, the connection is made
+ * without a ticket and the relay refuses it.
+ */
 export const openSocket = ({ url, token }: SocketOptions): Socket =>
   io(url, {
     forceNew: true,

@@ -1,21 +1,23 @@
-/** A text with a button, which stays until it is used, dismissed or replaced. */
+/** A text with a button that stays until it is used, dismissed or replaced. */
 export type Offer = { text: string; action: string; onAction: () => void; onDismiss: () => void };
 
-/** Words over a picture: in its place, or beside it while it can still be read; short notices, and offers. */
+/** Shows texts over a screen: its status, short notices, and offers with a button. */
 export class StatusOverlay {
-  readonly #words = document.createElement('div');
+  readonly #status = document.createElement('div');
   readonly #notice = document.createElement('div');
   readonly #offer = document.createElement('div');
-  /** Notices and offers, one above the other. */
+  /** Contains notices and offers, one above the other. */
   readonly #dock = document.createElement('div');
   #timer: ReturnType<typeof setTimeout> | undefined;
-
   readonly #exit: HTMLElement;
 
-  /** @param exit takes the focus of an offer that is gone */
+  /**
+   * @param element the element of the screen
+   * @param exit takes the focus when a focused offer is removed
+   */
   constructor(element: HTMLElement, exit: HTMLElement) {
     this.#exit = exit;
-    for (const line of [this.#words, this.#notice]) {
+    for (const line of [this.#status, this.#notice]) {
       line.setAttribute('role', 'status');
       line.style.cssText =
         'position:absolute;pointer-events:none;text-align:center;color:#e8eaed;' +
@@ -25,16 +27,21 @@ export class StatusOverlay {
     this.#offer.style.cssText = OFFER;
     this.#dock.style.cssText = DOCK;
     this.#dock.append(this.#notice, this.#offer);
-    element.append(this.#words, this.#dock);
+    element.append(this.#status, this.#dock);
   }
 
-  /** @param inCorner leaves what is under it readable */
-  show(text: string, inCorner: boolean): void {
-    this.#words.textContent = text;
-    Object.assign(this.#words.style, inCorner ? STRIP : COVER, { display: text ? 'grid' : 'none' });
+  /**
+   * Shows the status.
+   *
+   * @param text hides the status when empty
+   * @param isStrip shows a strip that keeps the screen readable, instead of covering it
+   */
+  show(text: string, isStrip: boolean): void {
+    this.#status.textContent = text;
+    Object.assign(this.#status.style, isStrip ? STRIP : COVER, { display: text ? 'grid' : 'none' });
   }
 
-  /** For some seconds. */
+  /** Shows a text for eight seconds. */
   notice(text: string): void {
     clearTimeout(this.#timer);
     this.#notice.textContent = text;
@@ -44,7 +51,7 @@ export class StatusOverlay {
     }, 8000);
   }
 
-  /** `undefined` withdraws it. */
+  /** Shows an offer; `undefined` removes it. */
   offer(offer: Offer | undefined): void {
     if (this.#offer.contains(document.activeElement)) this.#exit.focus({ preventScroll: true });
     this.#offer.replaceChildren();
@@ -68,13 +75,14 @@ export class StatusOverlay {
       offer.onDismiss();
     });
     this.#offer.append(text, use, dismiss);
-    // Screen readers read what changes in an element that is there.
+    // Screen readers announce changes of an element that is in the document already.
     text.textContent = offer.text;
   }
 
+  /** Removes all texts from the page. */
   remove(): void {
     clearTimeout(this.#timer);
-    this.#words.remove();
+    this.#status.remove();
     this.#dock.remove();
   }
 }

@@ -6,44 +6,54 @@ import { statusOf } from './status.ts';
 const seen = { watching: true, picture: true };
 
 test.each([
-  ['a picture at rest', seen, 'live', ''],
-  ['one whose host is away', { ...seen, gone: HOST_AWAY }, 'frozen', 'host is away'],
-  ['one whose relay is away', { ...seen, gone: DISCONNECTED }, 'frozen', 'connection is interrupted'],
-  ['one whose stream broke off', { ...seen, gone: 'the display closed' }, 'frozen', 'interrupted'],
+  ['a desktop without interruption', seen, 'live', ''],
+  ['a desktop whose host is away', { ...seen, gone: HOST_AWAY }, 'frozen', 'host is away'],
+  [
+    'a desktop whose relay is unreachable',
+    { ...seen, gone: DISCONNECTED },
+    'frozen',
+    'connection is interrupted',
+  ],
+  [
+    'a desktop whose stream was interrupted',
+    { ...seen, gone: 'the display closed' },
+    'frozen',
+    'interrupted',
+  ],
   ['a paused desktop', { ...seen, desktop: 'paused' }, 'frozen', 'paused'],
   [
-    'a desktop that has no host yet',
+    'a desktop without a host yet',
     { watching: true, picture: false, gone: HOST_AWAY, desktop: 'starting' },
     'starting',
     'is starting',
   ],
   [
-    'a running one whose host is away',
+    'a running desktop without a keyframe whose host is away',
     { watching: true, picture: false, gone: HOST_AWAY },
     'starting',
-    'as soon as it is back',
+    'when the host returns',
   ],
   [
-    'one that ended, whatever else was said',
+    'an ended desktop, also when its host is away and its viewer refused,',
     { ...seen, gone: HOST_AWAY, refused: 'no', desktop: 'stopped' },
     'ended',
     'stopped',
   ],
   [
-    'one whose time to live is over',
+    'a desktop whose time to live is over',
     { ...seen, desktop: 'stopped', reason: 'expired' },
     'ended',
     'time to live is over',
   ],
-  ['one that nobody used', { ...seen, desktop: 'stopped', reason: 'idle' }, 'ended', 'nobody used it'],
-  ['one that may not be watched any more', { ...seen, refused: 'go away' }, 'refused', 'go away'],
-] as const)('%s is shown for what it is', (_what, known, state, text) => {
-  const status = statusOf(known);
+  ['an idle desktop', { ...seen, desktop: 'stopped', reason: 'idle' }, 'ended', 'was not used'],
+  ['a desktop that the viewer may no longer watch', { ...seen, refused: 'go away' }, 'refused', 'go away'],
+] as const)('%s is shown with its state and text', (_name, facts, state, text) => {
+  const status = statusOf(facts);
   expect(status.state).toBe(state);
   expect(status.text).toContain(text);
 });
 
-test('a text is taken exactly when its message fits into what a relay reads', () => {
+test('a text for the clipboard is accepted exactly when its message fits the limit of the relay', () => {
   for (const letter of ['a', 'ä', '🌬', '\u0001', '"']) {
     const bytes = Buffer.byteLength(JSON.stringify(letter)) - 2;
     const most = letter.repeat(Math.floor((MAX_OFFER_BYTES - 2) / bytes));

@@ -2,36 +2,39 @@ import type { ContainerState, EndReason } from '../contract/containers.ts';
 import { HOST_AWAY } from '../contract/screen.ts';
 import { DISCONNECTED } from './screen.ts';
 
-/** What a viewer shows: `live` the picture as it is; `frozen` as it was, and input is not taken; else words in its place. */
+/**
+ * The state of a viewer. `live` shows the present screen. `frozen` shows an older screen and accepts no
+ * input. All other states show a text in place of the screen.
+ */
 export type ViewerState = 'connecting' | 'starting' | 'live' | 'frozen' | 'ended' | 'refused';
 
-/** What a viewer knows. */
+/** The facts from which the state of a viewer follows. */
 export type ScreenStatus = {
-  /** The relay lets it watch. */
+  /** The relay has admitted the viewer. */
   watching: boolean;
-  /** It has a picture, however old. */
+  /** The viewer has received a keyframe, however old. */
   picture: boolean;
-  /** Why that is old. */
+  /** Why no newer frame arrives. */
   gone?: string | undefined;
-  /** Why it may not watch. */
+  /** Why the relay refuses the viewer. */
   refused?: string | undefined;
-  /** As the desktop's room tells. */
+  /** The desktop's state, from the events of its room. */
   desktop?: ContainerState | undefined;
-  /** Why it was stopped, when nobody asked for that. */
+  /** Why the desktop was stopped without a request. */
   reason?: EndReason | undefined;
 };
 
 const ENDED: Partial<Record<ContainerState, string>> = {
   stopped: 'The desktop has been stopped.',
-  failed: 'The desktop could not be started, or ended by itself.',
+  failed: 'The desktop could not be started, or ended unexpectedly.',
   lost: 'The host of this desktop is gone.',
 };
 const STOPPED: Record<EndReason, string> = {
   expired: 'The desktop’s time to live is over.',
-  idle: 'The desktop has been stopped: nobody used it.',
+  idle: 'The desktop has been stopped because it was not used.',
 };
 const STARTING: Partial<Record<ContainerState, string>> = {
-  requested: 'The desktop waits for a place.',
+  requested: 'The desktop is waiting for a host.',
   starting: 'The desktop is starting.',
 };
 const RESTING: Partial<Record<ContainerState, string>> = {
@@ -39,13 +42,15 @@ const RESTING: Partial<Record<ContainerState, string>> = {
   stopping: 'The desktop is being stopped.',
 };
 const FROZEN: Record<string, string> = {
-  [HOST_AWAY]: 'Frozen: the desktop’s host is away. What you type is not taken. It goes on by itself.',
-  [DISCONNECTED]: 'Frozen: the connection is interrupted. What you type is not taken. It goes on by itself.',
+  [HOST_AWAY]:
+    'Frozen: the desktop’s host is away. Your input is not sent. The screen returns automatically.',
+  [DISCONNECTED]:
+    'Frozen: the connection is interrupted. Your input is not sent. The screen returns automatically.',
 };
 
-/** What there is to say of it: the state, and a line of text for all but `live`. */
-export function statusOf(known: ScreenStatus): { state: ViewerState; text: string } {
-  const { watching, picture, gone, refused, desktop = 'running', reason } = known;
+/** @returns the state, and a line of text for every state but `live` */
+export function statusOf(facts: ScreenStatus): { state: ViewerState; text: string } {
+  const { watching, picture, gone, refused, desktop = 'running', reason } = facts;
   const status = (state: ViewerState, text: string) => ({ state, text });
   const stopped = desktop === 'stopped' && reason ? STOPPED[reason] : undefined;
   const [ended, starting, resting] = [stopped ?? ENDED[desktop], STARTING[desktop], RESTING[desktop]];
@@ -55,12 +60,12 @@ export function statusOf(known: ScreenStatus): { state: ViewerState; text: strin
     if (!watching || gone === DISCONNECTED) return status('connecting', 'Connecting…');
     if (starting) return status('starting', starting);
     if (gone === HOST_AWAY) {
-      return status('starting', 'The desktop’s host is away: the picture comes as soon as it is back.');
+      return status('starting', 'The desktop’s host is away. The screen appears when the host returns.');
     }
-    return status('starting', resting ?? 'The picture is on its way.');
+    return status('starting', resting ?? 'Waiting for the screen…');
   }
   if (gone !== undefined) {
-    return status('frozen', FROZEN[gone] ?? 'Frozen: the picture is interrupted. It goes on by itself.');
+    return status('frozen', FROZEN[gone] ?? 'Frozen: the screen is interrupted. It returns automatically.');
   }
   return resting ? status('frozen', resting) : status('live', '');
 }

@@ -6,51 +6,59 @@ import type { CallOptions } from './transport.ts';
 
 type Body<K extends JobKind> = z.input<JobDefinition<K>['input']>;
 
-/** The input of a command: the body of its request, and the container that its path names. */
+/** The input of a command: the body of its request, with the id of the container when its path has one. */
 export type CommandInput<K extends JobKind> = JobDefinition<K>['container'] extends 'path'
-  ? // zod's object without fields takes no other one either.
+  ? // An object without fields does not accept `containerId`, so it is left out of the intersection.
     (string extends keyof Body<K> ? unknown : Body<K>) & { containerId: string }
   : Body<K>;
 
-/** A job of one kind, with that kind's result. */
+/** A job of one kind, with the result type of that kind. */
 export type JobOf<K extends JobKind> = Omit<Job, 'kind' | 'result'> & { kind: K; result?: JobResults[K] };
 
-/** What became of a submission. */
+/** The result of a submission: the accepted job, and the containers that it creates. */
 export type Submission<K extends JobKind> = {
+  /** The id of the job. */
   jobId: string;
-  /** The `Idempotency-Key` was used before: this is the job that was accepted then. */
+  /** The `Idempotency-Key` was used before, and this is the job that it created. */
   replayed: boolean;
-  /** The job as it ended, when it did so within `waitMs`. */
+  /** The ended job, when it ended within `waitMs`. */
   job?: JobOf<K>;
 } & (JobDefinition<K>['container'] extends 'creates' ? Omit<AcceptedContainers, 'jobId'> : unknown);
 
+/** Options of a submission. */
 export type SubmitOptions = CallOptions & {
-  /** Names the intent, so that it is carried out once however often it is sent; made for each call if left out. */
+  /**
+   * The idempotency key: submissions with the same key and body give the same job for 24 hours. Default: a
+   * new key for each call, which its retries share.
+   */
   idempotencyKey?: string;
-  /** Waits this long for the job to end, ms: whole seconds, 10 s at most. */
+  /** How long to wait for the job to end, ms, rounded up to seconds; at most 10,000. Default: 0. */
   waitMs?: number;
 };
 
-/** A method for each command, by the name of its operation. */
+/** One method for each command, named by its operation id. */
 export type CommandMethods = {
   [K in JobKind as JobDefinition<K>['http']['operationId']]: (
     ...parameters: CommandParameters<K>
   ) => Promise<Submission<K>>;
 };
 
-/** An input without a required field may be left out. */
+/** The parameters of a command's method. An input without required fields is optional. */
 export type CommandParameters<K extends JobKind> =
   Record<never, never> extends CommandInput<K>
     ? [input?: CommandInput<K>, options?: SubmitOptions]
     : [input: CommandInput<K>, options?: SubmitOptions];
 
-/** 128 random bits. `crypto.randomUUID` is missing where a page comes over plain HTTP from another host than localhost. */
+/**
+ * Makes a random idempotency key of 128 bits. It does not use `crypto.randomUUID`, which is missing on pages
+ * over plain HTTP.
+ */
 export function newIdempotencyKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-/** The route of a command, with the container that its path names, and the body of its request. */
+/** @returns the method, the path with its container, and the body of a command's request */
 export function requestOf(kind: JobKind, input: object): { method: string; path: string; body: object } {
   const { http, container } = jobCommand(kind);
   if (container !== 'path') return { method: http.method.toUpperCase(), path: http.path, body: input };

@@ -2,44 +2,50 @@ import { apiErrorOf, NetworkError, RequestError, RequestTimeoutError } from './h
 import { pause } from './pause.ts';
 import { pauseBeforeRetry, RETRIES, type Retries } from './retries.ts';
 
+/** Options of {@link Transport} and of `createEdgeClient`. */
 export type TransportOptions = {
-  /** Of the edge; '' is the origin of the page. */
+  /** The address of the edge; '' for the origin of the page. */
   url: string;
-  /** A token of the API, or a function that finds one for each request. */
+  /** An API token, or a function that returns one for each request. Default: no token. */
   token?: string | (() => string | Promise<string>);
-  /** How long an answer may take, ms; default 15 s. */
+  /** Time-out of each request, ms. Default: 15,000. */
   timeoutMs?: number;
+  /** How failed calls are retried. */
   retries?: Partial<Retries>;
-  /** Sends the requests; the global `fetch` if left out. */
+  /** Sends the requests. Default: the global `fetch`. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>;
 };
 
-/** What every call takes. */
+/** Options of every call. */
 export type CallOptions = {
   /** Ends the call, which rejects with the reason of the signal. */
   signal?: AbortSignal | undefined;
-  /** How long each answer may take, ms; default: the client's. */
+  /** Time-out of each request of the call, ms. Default: the client's. */
   timeoutMs?: number;
-  /** In place of the client's. */
+  /** Overrides the client's retries. */
   retries?: Partial<Retries>;
 };
 
+/** Query parameters. An undefined parameter is omitted. */
 export type Query = Record<string, string | number | undefined>;
 
+/** Options of a request to any route. */
 export type RequestOptions = CallOptions & {
+  /** Query parameters of the path. */
   query?: Query;
-  /** Sent as JSON. */
+  /** The body, sent as JSON. */
   body?: unknown;
+  /** Further headers. */
   headers?: Record<string, string>;
-  /** May it be carried out twice? Default: for `GET` and `HEAD`, and with an `Idempotency-Key`. */
+  /** May the request be retried? Default: true for `GET` and `HEAD`, and with an `Idempotency-Key`. */
   repeatable?: boolean;
 };
 
 const TIMEOUT_MS = 15_000;
 
-/** Requests with a token, a time-out and retries. Every failure is a {@link RequestError}. */
+/** Sends requests with a token, a time-out and retries. Every failure is a {@link RequestError}. */
 export class Transport {
-  /** How long an answer may take unless a call says otherwise, ms. */
+  /** Time-out of a request unless its call sets another, ms. */
   readonly timeoutMs: number;
   readonly #url: string;
   readonly #options: TransportOptions;
@@ -51,10 +57,11 @@ export class Transport {
   }
 
   /**
-   * Sends a request until it is answered, within the bounds of the retries.
+   * Sends a request, and retries it within the bounds of the retries.
    *
-   * @param read takes what it needs of a successful answer; a connection that breaks meanwhile is a failure of the request
+   * @param read reads a successful response; a connection that fails meanwhile is a failure of the request
    * @throws RequestError when the last attempt failed
+   * @throws the reason of the signal when it aborts
    */
   async send<T>(
     method: string,
@@ -75,7 +82,7 @@ export class Transport {
         return await this.#fetch(path, options.query, { method, headers, ...content, signal: either }, read);
       } catch (error) {
         signal?.throwIfAborted();
-        const failure = timeout.aborted && !isAnswer(error) ? new RequestTimeoutError(timeoutMs) : error;
+        const failure = timeout.aborted && !isResponse(error) ? new RequestTimeoutError(timeoutMs) : error;
         const pauseMs = pauseBeforeRetry(failure, attempt, retries, repeatable);
         if (pauseMs === undefined) throw failure;
         await pause(pauseMs, signal);
@@ -84,9 +91,9 @@ export class Transport {
   }
 
   /**
-   * Opens an answer that is read as it comes, once: it has no time-out but its signal.
+   * Opens a streaming response, without retries. Only its signal bounds its duration.
    *
-   * @throws RequestError when it was refused or not answered
+   * @throws RequestError when the edge refuses or does not respond
    */
   async open(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
     const init = { headers: { ...(await this.#headers({})), ...headers }, signal };
@@ -124,10 +131,10 @@ export class Transport {
 const isRepeatable = (method: string, { headers = {} }: RequestOptions): boolean =>
   method === 'GET' || method === 'HEAD' || 'Idempotency-Key' in headers;
 
-const isAnswer = (error: unknown): boolean =>
+const isResponse = (error: unknown): boolean =>
   error instanceof RequestError && !(error instanceof NetworkError);
 
-/** Parameters that are left out stay out. */
+/** @returns the query string of the parameters that are defined */
 function searchOf(query: Query = {}): string {
   const given = Object.entries(query).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, String(value)]],

@@ -18,53 +18,75 @@ import type { ScreenMode } from './screen.ts';
 import { type ScreenStatus, statusOf, type ViewerState } from './status.ts';
 import { StatusOverlay } from './status-overlay.ts';
 
-/** Who may do what; `viewerId` is this viewer's own. */
-export type ViewerControl = { mode: ScreenMode; viewerId: string; holder: Holder | null; mine: boolean };
+/** The permission of a viewer and the holder of control. */
+export type ViewerControl = {
+  /** The permission of the ticket. */
+  mode: ScreenMode;
+  /** The id of this viewer. */
+  viewerId: string;
+  /** The holder of control; `null` while control is free. */
+  holder: Holder | null;
+  /** Does this viewer hold control? */
+  mine: boolean;
+};
 
+/** Options of {@link createViewer}. */
 export type ViewerOptions = {
+  /** A connection of `connect`. */
   relay: Connection;
+  /** The container of the desktop. */
   containerId: string;
   /**
-   * `fit` (default) scales the picture into the element, `none` scrolls. `resize` keeps the desktop at the element's size
-   * while this viewer holds control, within `SIZES`, and is as `fit` while it does not.
+   * How the screen fits the element. `fit` scales the screen; `none` scrolls. `resize` keeps the desktop at
+   * the element's size, within `SIZES`, while this viewer holds control, and acts as `fit` otherwise.
+   * Default: `fit`.
    */
   scaling?: 'fit' | 'resize' | 'none';
   /**
-   * Shares the clipboard in both directions, by gestures of the user alone (default: false). Pasting into the picture
-   * (Ctrl+V, Cmd+V, Shift+Insert or the browser's menu) carries the text into the desktop. A text that is copied in the
-   * desktop by the user's own Ctrl+C, Ctrl+X or Ctrl+Insert goes to this computer's clipboard; any other is offered by
-   * a button over the picture, and kept until the desktop copies the next one. Ask whoever is a guest first.
+   * Shares the clipboard in both directions, only by gestures of the user. Pasting into the screen (Ctrl+V,
+   * Cmd+V, Shift+Insert or the browser's menu) sends the text to the desktop. A text that the user copies in
+   * the desktop by Ctrl+C, Ctrl+X or Ctrl+Insert goes to this computer's clipboard. Any other copied text is
+   * offered by a button over the screen until the next one. Ask a guest for consent first. Default: false.
    */
   clipboard?: boolean;
+  /** Called with each new state, and its text for the user; the text is empty while `live`. */
   onState?: (state: ViewerState, text: string) => void;
+  /** Called when the permission or the holder of control changes. */
   onControl?: (control: ViewerControl) => void;
-  /** Another viewer asks for control: the owner grants it by `control('grant', viewerId)`, the holder releases it. */
+  /** Called when another viewer requests control. The owner may grant it; the holder may release it. */
   onRequest?: (viewer: Requester) => void;
-  /** The user left the picture by Ctrl+Alt+Shift: give the focus to what comes next (default: to the end of the picture). */
+  /** Called when the user leaves the screen by Ctrl+Alt+Shift. The focus is then at the end of the screen. */
   onLeave?: () => void;
 };
 
+/** A viewer in a page, of {@link createViewer}. */
 export type Viewer = {
-  /** See `Screen.control`. */
+  /** Requests, releases, takes or grants control: see `Screen.control`. */
   control: (action: ControlAction, viewerId?: string) => Promise<Holder | null>;
-  /** Shares the clipboard from now on, or no longer: see `ViewerOptions.clipboard`. */
+  /** Starts or stops sharing the clipboard: see `ViewerOptions.clipboard`. */
   shareClipboard: (shared: boolean) => void;
   /**
-   * Puts a text on the desktop's clipboard, whether or not that is shared: for a button or field of the page.
-   * @returns false when the text is too long, or the desktop does not take this viewer's input
+   * Puts a text on the desktop's clipboard, also while the clipboard is not shared: for a button or field of
+   * the page. It requests control when control is free.
+   *
+   * @returns false when the text is too long, or the desktop does not accept this viewer's input
    */
   paste: (text: string) => Promise<boolean>;
+  /** Sets the scaling: see `ViewerOptions.scaling`. */
   scale: (scaling: 'fit' | 'resize' | 'none') => void;
+  /** Moves the keyboard focus into the screen. */
   focus: () => void;
-  /** Leaves the element as it was. */
+  /** Stops watching, and restores the element. */
   close: () => void;
 };
 
-const NO_TICKET = 'This link or ticket no longer works: ask the desktop’s owner for a new one.';
+const NO_TICKET = 'This link or ticket no longer works. Ask the desktop’s owner for a new one.';
 
 /**
- * Shows a desktop in `element`, live, and goes on by itself over reconnects. It follows the desktop's own room, so that it
- * can say why there is no picture, or why that is frozen; input is taken while it is live.
+ * Shows a live desktop in `element`, and reconnects automatically. It subscribes to the desktop's room, so
+ * that it can show why there is no screen or why the screen is frozen. It accepts input while it is live.
+ *
+ * @param element an empty element with a size
  *
  * @example
  * const relay = connect({ url, token });
@@ -83,8 +105,8 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
 
   let scaling = options.scaling ?? 'fit';
   let shown: { rfb: RFB; channel: RfbChannel; canvas: HTMLCanvasElement } | undefined;
-  let known: ScreenStatus = { watching: false, picture: false };
-  let status = statusOf(known);
+  let facts: ScreenStatus = { watching: false, picture: false };
+  let status = statusOf(facts);
   let control: ViewerControl = { mode: 'view', viewerId: '', holder: null, mine: false };
   let closed = false;
   let hinted = false;
@@ -95,29 +117,29 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     stage.style.filter = frozen ? 'saturate(.4)' : '';
     onState?.(status.state, status.text);
   };
-  const learn = (change: Partial<ScreenStatus>) => {
+  const updateStatus = (change: Partial<ScreenStatus>) => {
     if (closed) return;
-    known = { ...known, ...change };
+    facts = { ...facts, ...change };
     const before = status;
-    status = statusOf(known);
-    follow();
+    status = statusOf(facts);
+    updateResizer();
     if (status.text !== before.text || status.state !== before.state) notify();
   };
   const takesInput = () => !closed && status.state === 'live' && shown?.rfb.viewOnly === false;
-  const follow = () => resizer.follow(scaling === 'resize' && control.mine && status.state === 'live');
-  /** The relay drops input of a viewer that does not hold control: the keyboard stays with the page. */
+  const updateResizer = () => resizer.follow(scaling === 'resize' && control.mine && status.state === 'live');
+  /** Applies control and scaling. The keyboard stays with the page unless this viewer may send input. */
   const apply = () => {
     if (!shown) return;
     const { rfb, canvas } = shown;
     const viewOnly = control.mode === 'view' || (control.holder !== null && !control.mine);
-    // noVNC itself releases nothing any more once it may only view.
+    // noVNC does not release pressed keys once it may only view.
     if (viewOnly && !rfb.viewOnly) for (const input of pressed.allUp) send(input);
     rfb.viewOnly = viewOnly;
     canvas.tabIndex = viewOnly ? -1 : 0;
     rfb.scaleViewport = scaling === 'fit' || (scaling === 'resize' && !control.mine);
-    follow();
+    updateResizer();
   };
-  const decide = (change: Partial<ViewerControl>) => {
+  const updateControl = (change: Partial<ViewerControl>) => {
     control = { ...control, ...change };
     apply();
     onControl?.(control);
@@ -144,61 +166,62 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
   });
   const screen = relay.watch(containerId, {
     onWatching: ({ mode, viewerId, holder, mine }) => {
-      decide({ mode, viewerId, holder, mine });
-      learn({ watching: true, refused: undefined });
+      updateControl({ mode, viewerId, holder, mine });
+      updateStatus({ watching: true, refused: undefined });
     },
     onKey: (bytes, width, height) => {
       show(width, height).key(bytes, width, height);
       resizer.has(width, height);
-      learn({ picture: true, gone: undefined });
+      updateStatus({ picture: true, gone: undefined });
     },
     onFrame: (bytes) => shown?.channel.frame(bytes),
-    onControl: (holder, mine) => decide({ holder, mine }),
+    onControl: (holder, mine) => updateControl({ holder, mine }),
     onRequest: (viewer) => options.onRequest?.(viewer),
     onDropped: (dropped) => overlay.notice(droppedText(dropped)),
     onClipboard: (text) => clipboard.copied(text),
     onClipboardTooLarge: () => clipboard.copiedTooLong(),
-    onGone: (gone) => learn({ gone }),
-    onRefused: ({ code, message }) => learn({ refused: code === 'unauthenticated' ? NO_TICKET : message }),
+    onGone: (gone) => updateStatus({ gone }),
+    onRefused: ({ code, message }) =>
+      updateStatus({ refused: code === 'unauthenticated' ? NO_TICKET : message }),
   });
   const room = relay.subscribe(`container:${containerId}`, {
     onEvent: (event) => {
       if (event.type === 'container.snapshot') {
-        learn({ desktop: event.data.state, reason: event.data.endReason });
+        updateStatus({ desktop: event.data.state, reason: event.data.endReason });
       } else if (isContainerEvent(event)) {
         const reason = 'reason' in event.data ? event.data.reason : undefined;
-        learn({ desktop: CONTAINER_STATE_AFTER[event.type], reason });
+        updateStatus({ desktop: CONTAINER_STATE_AFTER[event.type], reason });
       }
     },
   });
 
-  /** Input that would vanish: its user reads why. */
+  /** Shows why input is not sent. */
   const refuse = (event: Event) => {
     const { mode, holder, mine } = control;
     if (status.state !== 'live' || mine || (mode === 'control' && !holder)) return;
     if (event instanceof KeyboardEvent && /^(Tab|Control|Alt|Shift|Meta)/.test(event.key)) return;
     overlay.notice(mode === 'view' ? VIEW_ONLY : NOT_HOLDER);
   };
-  /** The way out is shown to each user once, and whenever the keyboard has led into the picture. */
-  const entered = () => {
+  /** Shows how the keyboard leaves the screen: once, and whenever the keyboard moved the focus into it. */
+  const showLeaveHint = () => {
     if (!takesInput() || (hinted && !shown?.canvas.matches(':focus-visible'))) return;
     hinted = true;
     overlay.notice(`${LEAVE_KEYS} leaves the screen by keyboard.`);
   };
-  /** A key that is held down while the focus goes elsewhere would stay so. */
-  const left = () => {
+  /** Releases held keys when the focus leaves, because their release would not be sent. */
+  const releaseKeys = () => {
     const ups = pressed.keysUp;
     if (!shown || ups.length === 0) return;
     for (const input of ups) send(input);
-    // noVNC forgets them, too.
+    // Makes noVNC forget these keys, too.
     const { viewOnly } = shown.rfb;
     shown.rfb.viewOnly = true;
     shown.rfb.viewOnly = viewOnly;
   };
   stage.addEventListener('pointerdown', refuse, true);
   stage.addEventListener('keydown', refuse, true);
-  stage.addEventListener('focusin', entered);
-  stage.addEventListener('focusout', left);
+  stage.addEventListener('focusin', showLeaveHint);
+  stage.addEventListener('focusout', releaseKeys);
   const stopListening = listenForLeaving(stage, () => {
     exit.focus({ preventScroll: true });
     options.onLeave?.();
@@ -210,7 +233,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
   return {
     control: async (action, viewerId) => {
       const holder = await screen.control(action, viewerId);
-      decide({ holder, mine: holdingViewer(holder) === control.viewerId });
+      updateControl({ holder, mine: holdingViewer(holder) === control.viewerId });
       return holder;
     },
     shareClipboard: (shared) => clipboard.enable(shared),
@@ -243,7 +266,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
 const presses = (input: ScreenInput): boolean =>
   (input.t === 'key' && input.down) || (input.t === 'ptr' && input.mask !== 0);
 
-/** Where the focus goes when the keyboard leaves the picture: Tab goes on from there, Shift+Tab goes back. */
+/** Adds the element that takes the focus when the keyboard leaves the screen. Tab continues from there. */
 function addExit(element: HTMLElement): HTMLElement {
   const exit = document.createElement('span');
   exit.tabIndex = -1;
@@ -262,10 +285,10 @@ function addExit(element: HTMLElement): HTMLElement {
   return exit;
 }
 
-/** noVNC's canvas, such that a keyboard finds it and a screen reader names it. */
+/** Labels noVNC's canvas for keyboards and screen readers. */
 function labelled(stage: HTMLElement): HTMLCanvasElement {
   const canvas = stage.querySelector('canvas');
-  if (!canvas) throw new Error('noVNC has made no canvas');
+  if (!canvas) throw new Error('noVNC made no canvas. Use the noVNC version of this package.');
   canvas.setAttribute('role', 'application');
   canvas.setAttribute('aria-label', `The desktop’s screen. ${LEAVE_KEYS} leaves it.`);
   canvas.style.outline = '';
