@@ -17,7 +17,7 @@ import { pacedByAddress } from './limits/paced.ts';
 import { openRoutes, userRoutes } from './routes/routes.ts';
 import { createServices } from './services.ts';
 
-/** The edge: what is open to all, then what belongs to a user. */
+/** Creates the edge: the open routes first, then the routes of users. */
 export function createApp(config: Config): App {
   useWording();
   const services = createServices(config);

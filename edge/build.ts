@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The Worker as wrangler would deploy it: its entry, and the modules beside it that are text. */
+/** The Worker as wrangler would deploy it: its entry module and its text modules. */
 export type EdgeBundle = {
   dir: string;
   main: string;
@@ -13,12 +13,12 @@ export type EdgeBundle = {
 };
 
 /**
- * Bundles the edge into `outDir`, offline; `entry` is another module that wraps it. Rejects with wrangler's words when it
- * can't.
+ * Bundles the edge into `outDir`, offline. Rejects with wrangler's output when the build fails.
+ * @param entry another module that wraps the edge
  */
 export async function buildEdge(outDir: string, entry?: string): Promise<EdgeBundle> {
   await mkdir(outDir, { recursive: true });
-  // Only who builds has the console's bundler: an image has but the bundle.
+  // The console's bundler is installed only where bundles are built: an image has just the bundle.
   const { buildConsole } = await import('./console/build.ts');
   await buildConsole();
   await wrangler([
@@ -33,7 +33,7 @@ export async function buildEdge(outDir: string, entry?: string): Promise<EdgeBun
   return readBundle(outDir);
 }
 
-/** The bundle that a `buildEdge` left in `dir`. */
+/** Reads the bundle that `buildEdge` wrote to `dir`. */
 export async function readBundle(dir: string): Promise<EdgeBundle> {
   const files = await readdir(dir);
   const settings = await readSettings();
@@ -46,7 +46,7 @@ export async function readBundle(dir: string): Promise<EdgeBundle> {
   };
 }
 
-/** wrangler.jsonc has comments on lines of their own. */
+/** Reads wrangler.jsonc, whose comments are on lines of their own. */
 async function readSettings(): Promise<{ compatibility_date: string; compatibility_flags: string[] }> {
   const text = await readFile(join(import.meta.dirname, 'wrangler.jsonc'), 'utf8');
   return JSON.parse(text.replaceAll(/^ *\/\/.*$/gm, ''));

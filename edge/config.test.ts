@@ -62,13 +62,13 @@ describe('the configuration', () => {
     expect(read).not.toThrow(value);
   });
 
-  test('without a ledger only when that is what is wanted, and says how', () => {
+  test('requires a ledger unless it is switched off, and explains how', () => {
     const { LEDGER_DB: _, ...without } = LEAST;
     expect(() => readConfig(without)).toThrow('LEDGER=off');
     expect(readConfig({ ...without, LEDGER: 'off' }).LEDGER).toBe('off');
   });
 
-  test('takes a ledger as a binding, which is not read yet, or as a URL', () => {
+  test('accepts a ledger as a binding, which is not read yet, or as a URL', () => {
     const binding = {
       get connectionString(): string {
         throw new Error('read outside of a request');

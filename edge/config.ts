@@ -19,7 +19,7 @@ const List = z.string().transform(list);
 
 const Milliseconds = z.coerce.number().int().min(1).max(30_000);
 const Secret = secretText(32);
-/** A Hyperdrive binding; or a URL, where the environment of a stack is checked. */
+/** A Hyperdrive binding, or a URL when the environment of a stack is checked. */
 const DatabaseBinding = z
   .custom<Database | string>(
     (value) =>
@@ -90,7 +90,7 @@ export const Variables = z
       .number()
       .int()
       .min(0)
-      .max(0, 'no host gives desktops a GPU yet: set 0')
+      .max(0, 'no host offers GPUs yet: set 0')
       .default(0)
       .describe('GPUs that one desktop may request.'),
 
@@ -148,6 +148,9 @@ export const Variables = z
 /** The Worker's bindings, checked, with every default in place. */
 export type Config = z.output<typeof Variables>;
 
-/** Reads the Worker's bindings. @throws EnvironmentError */
+/**
+ * Reads the Worker's bindings.
+ * @throws EnvironmentError
+ */
 export const readConfig = (bindings: Readonly<Record<string, unknown>>): Config =>
   readEnv(Variables, bindings);

@@ -7,7 +7,7 @@ import { waitFor } from '../infra/quality/testing/wait.ts';
 import { startTestRelay, type TestRelay } from './testing/relay.ts';
 import { waiting } from './testing/stores.ts';
 
-/** What a request is made of. */
+/** The parts of a request. */
 type Attack = {
   method: string;
   path: string;
@@ -24,7 +24,7 @@ type Operation = {
 
 let edge: TestEdge;
 let relay: TestRelay;
-/** One job and desktop that exist. */
+/** An existing job and desktop. */
 let known: { jobId: string; containerId: string };
 let operations: { method: string; path: string; operation: Operation }[];
 
@@ -47,7 +47,7 @@ afterAll(async () => {
   await relay?.stop();
 });
 
-/** All that a submission would leave, but for what limits count. */
+/** All traces of a submission, except those of rate limits. */
 async function traces(): Promise<unknown> {
   const { client } = edge.gateway.redis;
   const names = (await client.keys('*')).filter((name) =>
@@ -78,7 +78,7 @@ const text = fc.oneof(
     "' or 1=1 --",
   ),
 );
-/** What a header may hold on the wire. */
+/** The characters that a header may have on the wire. */
 const headerText = fc.string({
   unit: fc
     .integer({ min: 0x21, max: 0xff })
@@ -88,7 +88,7 @@ const headerText = fc.string({
 });
 const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
 
-/** An id that names nothing of the caller's: it may be well-formed. Dots alone would name another path. */
+/** An id of nothing that the caller owns; it may be well-formed. Dots alone would name another path. */
 const hostileId = fc.oneof(
   text.filter((id) => !/^\.*$/.test(id) && !/^[A-Za-z0-9]/.test(id)).map(encodeURIComponent),
   fc.constantFrom(
@@ -127,7 +127,10 @@ const hostileHeader: Record<string, fc.Arbitrary<string>> = {
   'last-event-id': headerText.map((t) => `x${t}`),
 };
 
-/** A body that its route can't take: no JSON, no object, a field too much, a field of another type, far too large. */
+/**
+ * A body that its route can't accept: not JSON, not an object, an unknown field, a field of another type, far
+ * too large.
+ */
 const hostileBody = (fields: string[]): fc.Arbitrary<string> => {
   const isWrong = (body: string) => {
     try {
@@ -164,7 +167,7 @@ const hostileBody = (fields: string[]): fc.Arbitrary<string> => {
   );
 };
 
-/** Bytes that are no UTF-8, and text of which half a character is left, within JSON. */
+/** Bytes that are not UTF-8, and text with half of a surrogate pair, within JSON. */
 const malformedText: fc.Arbitrary<string | Uint8Array<ArrayBuffer>> = fc.oneof(
   fc
     .constantFrom(
@@ -204,7 +207,7 @@ const jsonType = fc
   )
   .map(([type, parameters]) => type + parameters.map(([a, b, text]) => `${a};${b}${text}`).join(''));
 
-/** What any request may carry without being wrong. */
+/** Harmless additions to any request. */
 const noise = fc.record(
   {
     Prefer: fc.oneof(
@@ -219,7 +222,7 @@ const noise = fc.record(
   { requiredKeys: [] },
 );
 
-/** At least one thing is wrong with each: where a route takes nothing, the token. */
+/** Requests with at least one fault each: where a route takes no input, the token. */
 function attacks({ method, path, operation }: (typeof operations)[number]): fc.Arbitrary<Attack> {
   const { parameters = [], requestBody } = operation;
   const named = (where: Parameter['in']) => parameters.filter((p) => p.in === where).map((p) => p.name);
@@ -270,7 +273,7 @@ async function send({ method, path, query, headers, body }: Attack): Promise<Res
   return edge.raw(user, path + query, { method, headers, ...(body === undefined ? {} : { body }) });
 }
 
-test('whatever is wrong with a request is answered with a 4xx, and nothing of it is left', async () => {
+test('every malformed request is answered with a 4xx and leaves no trace', async () => {
   const before = await traces();
   const attacked = operations.filter(({ operation }) => operation.security);
   expect(attacked.length).toBeGreaterThanOrEqual(14);
@@ -299,7 +302,7 @@ test('whatever is wrong with a request is answered with a 4xx, and nothing of it
   );
 }, 120_000);
 
-test('a method or path that is not there is a 404, whatever comes with it', async () => {
+test('an unknown method or path is a 404, with any headers and body', async () => {
   const attack = fc.record({
     method: fc.constantFrom('PUT', 'PATCH', 'DELETE', 'POST'),
     path: hostileId.map((id) => `/x/${id}`),
@@ -315,7 +318,7 @@ test('a method or path that is not there is a 404, whatever comes with it', asyn
   );
 });
 
-test('what is well-formed and strange is accepted as it is or refused, and never an error of ours', async () => {
+test('an unusual but well-formed request is accepted unchanged or refused, and never a 5xx', async () => {
   const anyText = fc.oneof(
     text,
     fc.string({ unit: 'grapheme' }),

@@ -6,7 +6,10 @@ import { readConfig } from './config.ts';
 import type { App } from './env.ts';
 import { log } from './http/log.ts';
 
-/** One app for all requests of an isolate: made in the first, because some of it may not be made outside of one. */
+/**
+ * One app for all requests of an isolate. The first request creates it: parts of it can't be created outside
+ * of a request.
+ */
 const apps = new WeakMap<object, App>();
 
 export default {
@@ -27,7 +30,7 @@ export default {
 function misconfigured(error: unknown): Response {
   const requestId = newId();
   log.error('misconfigured', { requestId, error: error instanceof Error ? error.message : String(error) });
-  const answer = new ApiError('internal', 'This deployment is misconfigured: tell its operator.');
+  const answer = new ApiError('internal', 'This deployment is misconfigured: contact its operator.');
   return Response.json(answer.body(requestId), {
     status: answer.status,
     headers: { 'X-Request-Id': requestId },

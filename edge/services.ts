@@ -9,10 +9,10 @@ import { Relay } from './realtime/relay.ts';
 import { ShareLinks } from './realtime/share-links.ts';
 import { createRedis } from './redis/redis.ts';
 
-/** How long a request waits for a record that it reads, ms. */
+/** How long a request waits for a read of a record, ms. */
 const READ_TIMEOUT_MS = 1000;
 
-/** What routes are built on. Nothing here holds a connection or a request's state. */
+/** The services that routes use. None of them holds a connection or the state of a request. */
 export type Services = {
   config: Config;
   redis: Redis;

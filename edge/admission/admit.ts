@@ -8,8 +8,9 @@ import { refusal } from './refusal.ts';
 import { type AcceptedJob, isAccepted, type Submission } from './submission.ts';
 
 /**
- * Decides on a submission. After the depth of its queue, one script decides rate limits, idempotency, quotas and the
- * state of its container or job, and writes the records, in one atomic step. The request is charged at most once.
+ * Decides on a submission. It checks the depth of the queue first; then one script decides rate limits,
+ * idempotency, quotas and the state of the container or job, and writes the records, in one atomic step. The
+ * request is charged at most once.
  * @throws ApiError `rate_limited`, or `unavailable` when the queue is full
  */
 export async function admit(
@@ -28,7 +29,7 @@ export async function admit(
 }
 
 /**
- * Decides once more, without a charge, after a recovery has brought back what Redis had lost.
+ * Decides again, without a charge, after a recovery has restored what Redis had lost.
  * @throws ApiError when the submission is refused now
  */
 export async function readmit({ submissions }: Services, submission: Submission): Promise<AcceptedJob> {

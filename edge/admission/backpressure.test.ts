@@ -18,7 +18,7 @@ beforeEach(async () => {
   await emptyStores(edge);
   await waitFor('room', async () => (await infer('setup')).status === 202);
   await emptyStores(edge);
-  // The edge hears of the room that it has now.
+  // The answer updates the edge's depth of the queue.
   await infer('setup');
   await emptyStores(edge);
 });
@@ -28,7 +28,7 @@ const infer = (user: string, headers = {}) =>
 const redis = () => edge.gateway.redis.client;
 const list = (name: string) => `${keys.bullmqPrefix('ai-inference')}:ai-inference:${name}`;
 
-test('a queue that is full takes no more, and nothing is recorded; stops and other queues go on', async () => {
+test('a full queue accepts no job, and nothing is recorded; stops and other queues continue', async () => {
   const { jobId, containerId } = (await edge.call('ada', 'POST', '/containers/start')).body;
   for (let i = 0; i < MAX_WAITING; i += 1) expect((await infer('ada')).status).toBe(202);
   edge.trips();
@@ -57,10 +57,10 @@ test('delayed jobs count as waiting, and active ones do not', async () => {
   expect((await infer('ada')).status).toBe(503);
 });
 
-test('it stays full however long nobody asks, and takes jobs again once there is room', async () => {
+test('a full queue stays full after a pause without requests, and accepts jobs again once it has room', async () => {
   for (let i = 0; i < MAX_WAITING; i += 1) await infer('ada');
   await redis().zadd(list('prioritized'), 1, 'x', 2, 'y');
-  // Longer than what was heard is believed.
+  // Longer than a reading of the depth is valid.
   await new Promise((resolve) => setTimeout(resolve, 1100));
   expect((await infer('ada')).status).toBe(503);
   await redis().del(list('prioritized'));

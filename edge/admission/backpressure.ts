@@ -7,12 +7,12 @@ import { orUnavailable } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 import type { Submission } from './submission.ts';
 
-/** How soon a full queue may have room again, ms. */
+/** When to retry a submission to a full queue, ms. */
 const FULL_RETRY_MS = 5000;
 
 /**
- * Refuses a submission for which its queue has no room, before the script that would write its records. A job that does
- * not count as outstanding always passes: stops make room.
+ * Refuses a submission for which its queue has no room, before the script writes its records. A job that does
+ * not count as outstanding always passes, because stops free room.
  * @throws ApiError `unavailable` when the queue is full
  */
 export async function refuseUnderBackpressure(

@@ -24,7 +24,7 @@ const start = (key?: string, init: CallInit = {}) =>
     ...init,
     headers: key === undefined ? {} : { 'Idempotency-Key': key },
   });
-/** As a client does it that is told that nothing is known. */
+/** Repeats a start as a client does that receives 503: its outcome is unknown. */
 const accepted = (key: string) =>
   waitFor('a start to be accepted', async () => {
     const answer = await start(key);
@@ -41,7 +41,7 @@ const record = (key: string) => edge.gateway.redis.client.hgetall(key);
 
 describe('a 202', () => {
   test.each([undefined, 'k'])(
-    'with the key %j means: in the queue, and in the ledger as in Redis',
+    'with the key %j means that the job is in the queue, and in the ledger as in Redis',
     async (key) => {
       const { status, body } = await start(key, {
         body: { name: "it's \u{1F5A5}".slice(0, 2), env: { A: "'\\\u2028" } },
@@ -58,7 +58,7 @@ describe('a 202', () => {
     },
   );
 
-  test('of a stop too; a desktop without a place gets none any more, whatever Redis forgets', async () => {
+  test('of a stop means the same; the ledger has its desktop without a host as stopping', async () => {
     const { containerId } = (await start()).body;
     const { jobId } = (await stop(containerId)).body;
     expect(await waiting(edge)).toContain(jobId);
@@ -66,7 +66,7 @@ describe('a 202', () => {
     expect(await containerRows()).toMatchObject([{ id: containerId, state: 'stopping' }]);
   });
 
-  test('of a replay too, though the first time nothing was recorded', async () => {
+  test('of a replay means the same, even if the ledger has lost the first submission', async () => {
     const first = await start('k');
     await edge.postgres.sql`truncate jobs, job_changes, containers, container_changes, idempotency_keys`;
     expect((await start('k')).body).toEqual(first.body);
@@ -77,8 +77,8 @@ describe('a 202', () => {
   });
 });
 
-describe('the same key after Redis has lost everything', () => {
-  test('is the same job, which is in its queue once', async () => {
+describe('the same key after Redis has lost its data', () => {
+  test('gives the same job, which is in its queue once', async () => {
     const first = await start('k');
     await forget(edge);
     const again = await start('k');
@@ -99,7 +99,7 @@ describe('the same key after Redis has lost everything', () => {
     expect(await waiting(edge)).toHaveLength(1);
   });
 
-  test('and only that was lost that is about the user: the queue still has one', async () => {
+  test('but not the queue gives the same job, which is in its queue once', async () => {
     const first = await start('k');
     const { client } = edge.gateway.redis;
     await client.del(...(await client.keys('ww:{ada}:*')));
@@ -107,7 +107,7 @@ describe('the same key after Redis has lost everything', () => {
     expect(await waiting(edge)).toEqual([first.body.jobId]);
   });
 
-  test('from twenty clients at once is one job', async () => {
+  test('from twenty clients at once gives one job', async () => {
     const first = await start('k');
     await forget(edge);
     const answers = await Promise.all(Array.from({ length: 20 }, () => accepted('k')));
@@ -117,7 +117,7 @@ describe('the same key after Redis has lost everything', () => {
     expect(await edge.gateway.redis.client.zcard(keys.openJobs('ada'))).toBe(1);
   });
 
-  test('of a job that has ended starts nothing', async () => {
+  test('of a job that has ended starts no job', async () => {
     const first = await start('k');
     await edge.postgres.sql`update jobs set state = 'completed', finished_at = now()`;
     await forget(edge);
@@ -125,7 +125,7 @@ describe('the same key after Redis has lost everything', () => {
     expect(await waiting(edge)).toEqual([]);
   });
 
-  test('409: with another body, and nothing is left of it', async () => {
+  test('409: with another body, and leaves no trace', async () => {
     await start('k');
     await forget(edge);
     const answer = await start('k', { body: { width: 800 } });
@@ -137,8 +137,8 @@ describe('the same key after Redis has lost everything', () => {
   });
 });
 
-describe('a stop after Redis has lost everything', () => {
-  test('202: of a desktop that has not ended, charged once', async () => {
+describe('a stop after Redis has lost its data', () => {
+  test('202: of a desktop that has not ended, and is charged once', async () => {
     const { containerId } = (await start()).body;
     await edge.postgres
       .sql`update containers set state = 'running', host = 'h7', fence = 1, started_at = now()`;
@@ -153,7 +153,7 @@ describe('a stop after Redis has lost everything', () => {
     });
   });
 
-  test('202: the same job for the same key, also when the desktop has ended since', async () => {
+  test('202: with the same key gives the same job, also when the desktop has ended since', async () => {
     const { containerId } = (await start()).body;
     const first = await stop(containerId, 'k');
     await forget(edge);
@@ -167,7 +167,7 @@ describe('a stop after Redis has lost everything', () => {
     expect(await waiting(edge)).toEqual([]);
   });
 
-  test('409: of one that has ended', async () => {
+  test('409: of a desktop that has ended', async () => {
     const { containerId } = (await start()).body;
     await edge.postgres.sql`update containers set state = 'lost', ended_at = now()`;
     await forget(edge);
@@ -176,7 +176,7 @@ describe('a stop after Redis has lost everything', () => {
     expect(answer.body.message).toContain('lost');
   });
 
-  test("404: of another's, which stays forgotten", async () => {
+  test("404: of another user's desktop, which is not restored", async () => {
     const { containerId } = (await start()).body;
     await forget(edge);
     expect((await stop(containerId, undefined, 'bob')).status).toBe(404);
@@ -189,25 +189,25 @@ const outages: [string, () => Promise<void> | void, () => Promise<void> | void][
   ['does not answer', () => edge.postgres.freeze(), () => edge.postgres.thaw()],
 ];
 
-describe.each(outages)('when the ledger %s', (_what, take, giveBack) => {
+describe.each(outages)('when the ledger %s', (_what, interrupt, restore) => {
   test('503: a submission is unknown; the same key runs it once when the ledger is back', async () => {
     const { containerId } = (await start()).body;
-    await take();
+    await interrupt();
     let answers: Awaited<ReturnType<typeof start>>[];
     try {
       answers = await Promise.all([start('k'), start(), stop(containerId), stop('forgotten')]);
     } finally {
-      await giveBack();
+      await restore();
     }
     for (const { status, body } of answers) {
       expect([status, body.code]).toEqual([503, 'unavailable']);
     }
     const [keyed, unkeyed] = answers.map(({ body }) => String(body.message));
     expect(keyed).toMatch(/retry with the same Idempotency-Key, and it runs once/);
-    // Nothing can be the same as what was not there.
+    // Without a key there is no "same" key to retry with.
     expect(unkeyed).toMatch(/look at GET \/jobs before you retry\. A request with an Idempotency-Key/);
     expect(unkeyed).not.toContain('same');
-    // Should nobody ask again, what was reserved and written goes by itself.
+    // Without a retry, the reservations and records expire.
     const redis = edge.gateway.redis.client;
     const written = [...(await redis.keys('ww:*:job:*')), ...(await redis.keys('ww:*:container:*'))];
     for (const key of [...written, ...(await redis.keys('ww:*:idem:*'))]) {
@@ -222,7 +222,7 @@ describe.each(outages)('when the ledger %s', (_what, take, giveBack) => {
   });
 });
 
-test('nothing of an outage is logged that a client has sent', async () => {
+test('the log of an outage holds no input of a client', async () => {
   edge.postgres.freeze();
   edge.lines.length = 0;
   try {

@@ -9,15 +9,16 @@ import type { AcceptedJob, Submission } from './submission.ts';
 
 /** Why an admitted job was not committed. */
 export type CommitFailure =
-  /** Redis knows the key, and no longer the records of this run. */
+  /** Redis has the key, but no longer the records of this run. */
   | { reason: 'forgotten' }
   /** The ledger knows the key for another job. */
   | { reason: 'duplicate'; original: OriginalJob; records: ChangedRecords };
 
 /**
- * Puts an admitted job into its queue and into the ledger: acknowledged means recorded. Without a key both happen at
- * once. With a key the ledger comes first: while it knows the key for another job, nothing of this one may start.
- * @returns `undefined` once both have it
+ * Puts an admitted job into its queue and into the ledger: an acknowledged job is a recorded job. Without a
+ * key both writes happen at once. With a key the ledger is written first: while it has the key for another
+ * job, this job must not start.
+ * @returns the failure; `undefined` once both writes have succeeded
  */
 export async function commit(
   c: Context<AppEnv>,
@@ -30,7 +31,7 @@ export async function commit(
   const retriedSince = submission.action === 'new' && job.run > 1;
   if (!records || retriedSince) return { reason: 'forgotten' };
   const enqueue = async () => {
-    // Once a worker has taken the run there is nothing to add.
+    // A run that a worker has taken is not added again.
     if (job.state === 'queued') await services.submissions.enqueue(runOf(submission, job, records));
   };
   const original = record(c, services, submission, records);
@@ -44,7 +45,10 @@ export async function commit(
   return undefined;
 }
 
-/** @returns the job that the ledger has the key for, if that is another; `undefined` once this one is recorded */
+/**
+ * Records a submission in the ledger.
+ * @returns the job for which the ledger already has the key; `undefined` once this job is recorded
+ */
 async function record(
   c: Context<AppEnv>,
   { config, ledger }: Services,

@@ -11,7 +11,7 @@ import { refusal } from './refusal.ts';
 import { runOfRow } from './rows.ts';
 import type { AcceptedJob, Submission } from './submission.ts';
 
-/** The job that an idempotency key stands for, and the containers that it names, as the ledger has them. */
+/** The job of an idempotency key and the containers that it names, as the ledger has them. */
 export type OriginalJob = RecordedKey & { job: JobRow | undefined; containers: ContainerRow[] };
 
 export async function readOriginalJob(db: Db, userId: string, key: RecordedKey): Promise<OriginalJob> {
@@ -21,7 +21,7 @@ export async function readOriginalJob(db: Db, userId: string, key: RecordedKey):
 }
 
 /**
- * Answers with the job that an idempotency key stands for. While it has not ended, it goes back into Redis and its queue.
+ * Returns the job of an idempotency key. A job that has not ended is restored to Redis and its queue.
  * @throws ApiError `conflict` when the key was used for another request
  */
 export async function idempotentReplay(

@@ -8,9 +8,9 @@ import { badRequest, notFound } from '../http/errors.ts';
 const NAMES = Object.keys(StartContainer.shape);
 
 /**
- * The fields of a new container's record that its request decides, with a new id.
+ * Builds the fields of a new container's record from its request, with a new id.
  * @param input a request that has the fields of `StartContainer`, perhaps among others
- * @throws ApiError for what this deployment does not offer
+ * @throws ApiError for an option that this deployment does not offer
  */
 export function newContainer(userId: string, input: object, config: Config): Fields {
   const own = Object.fromEntries(Object.entries(input).filter(([name]) => NAMES.includes(name)));
@@ -38,7 +38,7 @@ export function newContainer(userId: string, input: object, config: Config): Fie
   };
 }
 
-/** What this deployment does not offer. */
+/** Lists the options of a request that this deployment does not offer. */
 function offerIssues(
   image: string,
   { network, gpus }: Pick<StartContainer, 'network' | 'gpus'>,
@@ -53,6 +53,6 @@ function offerIssues(
       : [{ path: 'network', message: `use one of: ${networks.join(', ')}` }]),
     ...(gpus <= config.MAX_GPUS
       ? []
-      : [{ path: 'gpus', message: 'no host gives desktops a GPU: leave it out' }]),
+      : [{ path: 'gpus', message: 'no host offers GPUs: leave the field out' }]),
   ];
 }

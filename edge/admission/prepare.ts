@@ -13,7 +13,7 @@ import { pictureIssues } from './picture.ts';
 import type { NewJob } from './submission.ts';
 import { webhookIssues } from './webhook-url.ts';
 
-/** The fields of a body that mean the same to every command which has them. */
+/** The body fields that have the same meaning in every command. */
 type CommonInput = {
   containerId?: string;
   webhookUrl?: string;
@@ -23,8 +23,9 @@ type CommonInput = {
 };
 
 /**
- * A request for a command, valid by its schema, as the job that it asks for.
- * @throws ApiError for what this deployment does not offer, and for an id that no container can have
+ * Turns a valid request for a command into the job that it asks for.
+ * @throws ApiError for an option that this deployment does not offer, and for an id that no container can
+ *   have
  */
 export function prepare(
   c: Context<AppEnv>,
@@ -54,7 +55,7 @@ export function prepare(
   };
 }
 
-/** The container that a request names, '' for none. */
+/** The id of the container that a request names, '' for none. */
 function namedBy(c: Context<AppEnv>, { container }: JobCommand, given: string | undefined): string {
   const named = { path: c.req.param('id'), input: given, creates: undefined, none: undefined };
   const id = named[container];
@@ -69,7 +70,10 @@ function created(command: JobCommand, input: object): number {
   return count;
 }
 
-/** JSON that is no larger than a body may be. */
+/**
+ * Serializes an input.
+ * @throws ApiError when the JSON is larger than a body may be
+ */
 function written(input: object): string {
   const text = JSON.stringify(input);
   if (new TextEncoder().encode(text).byteLength > MAX_IMAGE_BODY_BYTES) throw tooLarge(MAX_IMAGE_BODY_BYTES);

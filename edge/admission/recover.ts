@@ -16,9 +16,10 @@ import { refusal } from './refusal.ts';
 import type { AcceptedJob, RefusedVerdict, Submission } from './submission.ts';
 
 /**
- * Recovers a job that was admitted and not committed. A duplicate is taken back, and the original job is the answer. A
- * job of which Redis has only the key is read from the ledger.
- * @returns the answer; `undefined` when the key stood for no job: it is deleted, and the submission is to be readmitted
+ * Recovers a job that was admitted and not committed. A duplicate is withdrawn, and the original job is the
+ * answer. A job of which Redis has only the key is read from the ledger.
+ * @returns the answer; `undefined` when the key belonged to no job: it is deleted, and the submission is to
+ *   be readmitted
  */
 export async function recoverFailure(
   c: Context<AppEnv>,
@@ -31,7 +32,7 @@ export async function recoverFailure(
   return idempotentReplay(services, submission, failure.original);
 }
 
-/** Takes back what the submit script wrote for a duplicate. */
+/** Deletes what the submit script wrote for a duplicate. */
 async function withdraw(
   services: Services,
   submission: Submission,
@@ -39,10 +40,10 @@ async function withdraw(
   { records }: Extract<CommitFailure, { reason: 'duplicate' }>,
 ): Promise<void> {
   if (submission.action === 'retry') {
-    // The job existed before, and its new run may be known already: it is cancelled.
+    // The job existed before, and workers may have its new run already: cancel the run.
     await cancelRun(services, submission.userId, job.jobId);
   } else if (job.verdict === 'accepted' || !submission.command.once) {
-    // A job that was outstanding already may belong to another request: it stays.
+    // A job that was outstanding already may belong to another request: keep it.
     await services.submissions.withdraw(submission, job.jobId, records);
   }
 }
@@ -66,10 +67,11 @@ async function recall(
 }
 
 /**
- * Recovers a submission that Redis refused, perhaps only because it has lost what the ledger knows: the job of the key,
- * the container that the job is about, the job to retry.
- * @returns the job of the key; `undefined` once the lost records are back in Redis, and the submission is to be readmitted
- * @throws ApiError the refusal, when the ledger knows nothing against it
+ * Recovers a submission that Redis refused, perhaps only because it has lost records that the ledger has: the
+ * job of the key, the container that the job is about, the job to retry.
+ * @returns the job of the key; `undefined` once the lost records are back in Redis, and the submission is to
+ *   be readmitted
+ * @throws ApiError the refusal, when the ledger confirms it
  */
 export async function recoverRefusal(
   c: Context<AppEnv>,
@@ -98,7 +100,7 @@ export async function recoverRefusal(
   return undefined;
 }
 
-/** What a submission is about, as the ledger has it. */
+/** The job and containers that a submission refers to, as the ledger has them. */
 type Subject = { job?: JobRow; containers: ContainerRow[]; input?: string | undefined };
 
 async function readSubject(db: Db, submission: Submission): Promise<Subject | undefined> {

@@ -3,10 +3,10 @@ import { ApiError } from '@warmwind/shared/contract/errors';
 import { notFound } from '../http/errors.ts';
 import type { RefusedVerdict, Submission } from './submission.ts';
 
-/** When a quota may have room again is its owner's doing; asking sooner than this is no use, ms. */
+/** When to retry after a full quota, ms. Only its owner can free room, so an earlier retry is no use. */
 const QUOTA_RETRY_MS = 5000;
 
-/** A verdict that accepts nothing, as its caller sees it. */
+/** Turns a verdict that accepts nothing into the error that the caller receives. */
 export function refusal(verdict: RefusedVerdict, submission: Submission): ApiError {
   switch (verdict.verdict) {
     case 'quota': {
@@ -32,7 +32,10 @@ export function refusal(verdict: RefusedVerdict, submission: Submission): ApiErr
         `The job is ${verdict.state}: only a failed, cancelled or timed-out one can be retried.`,
       );
     case 'forgotten':
-      return new ApiError('conflict', 'What this job worked on is no longer known: submit it anew.');
+      return new ApiError(
+        'conflict',
+        'The input or desktop of this job is no longer stored: submit a new job.',
+      );
     case 'not_found':
       return notFound(submission.action === 'retry' ? 'job' : 'desktop');
     case 'denied':

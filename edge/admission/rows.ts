@@ -5,7 +5,7 @@ import type { ChangedRecords } from '@warmwind/shared/engine/records';
 import { timeOfSeq } from '../ledger/seq.ts';
 import type { AcceptedJob, QueuedRun, Submission } from './submission.ts';
 
-/** The run of an accepted job, for its queue. */
+/** Builds the queued run of an accepted job. */
 export function runOf(submission: Submission, job: AcceptedJob, { job: written }: ChangedRecords): QueuedRun {
   const { userId, requestId } = submission;
   const { queue, jobId, run, containerId, containerIds, priority } = job;
@@ -14,14 +14,14 @@ export function runOf(submission: Submission, job: AcceptedJob, { job: written }
   return { queue, kind, userId, jobId, run, ...about, requestId, priority };
 }
 
-/** The run of a job that only the ledger knows, for its queue. */
+/** Builds the queued run of a job that only the ledger has. */
 export function runOfRow({ id: jobId, containerIds, ...row }: JobRow): QueuedRun {
   const { userId, kind, run, containerId, requestId, queue, priority } = row;
   const about = { containerId, ...(containerIds ? { containerIds } : {}) };
   return { queue, kind, userId, jobId, run, ...about, requestId, priority };
 }
 
-/** The rows of an accepted job: the records that the script wrote, as they were then. */
+/** Builds the ledger rows of an accepted job from the records as the script wrote them. */
 export function rowsOf(submission: Submission, { job, containers = [] }: ChangedRecords): LedgerSubmission {
   const { userId, idempotency } = submission;
   if (submission.action === 'new') {
@@ -41,7 +41,10 @@ export function rowsOf(submission: Submission, { job, containers = [] }: Changed
   };
 }
 
-/** A replay may find records that have changed since: a submission writes what they began with. */
+/**
+ * The initial fields of a job. A replay may find records that have changed since; the ledger gets the initial
+ * state.
+ */
 const NEW_JOB: Fields = {
   state: 'queued',
   run: '1',

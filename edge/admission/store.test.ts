@@ -104,14 +104,14 @@ describe('a start', () => {
     expect(await client.zcard(keys.openContainers('ada'))).toBe(1);
   });
 
-  test('the same key at once from twenty clients is one job', async () => {
+  test('with the same key from twenty clients at once is one job', async () => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => accepted(start(key('k')))));
     expect(new Set(answers.map(({ jobId }) => jobId)).size).toBe(1);
     expect(answers.filter(({ verdict }) => verdict === 'accepted')).toHaveLength(1);
     expect(await gateway.redis.client.zcard(keys.jobs('ada'))).toBe(1);
   });
 
-  test('the same key for another request is a mismatch, for another user it is another key', async () => {
+  test('with the key of another request is a mismatch; the keys of users are separate', async () => {
     await accepted(start(key('k')));
     expect(await verdict(start(key('k', 'other')))).toEqual({ verdict: 'mismatch' });
     expect(await verdict(start({ ...key('k', 'other'), userId: 'bob' }))).toMatchObject({
@@ -119,14 +119,14 @@ describe('a start', () => {
     });
   });
 
-  test('a run that is added again is still one', async () => {
+  test('is in its queue once when its run is added twice', async () => {
     const job = await accepted(start());
     await enqueue(job);
     await enqueue(job);
     expect(await queues.get('containers').getJobCounts()).toMatchObject({ prioritized: 1 });
   });
 
-  test('that is withdrawn leaves nothing, and one that a worker has taken stays', async () => {
+  test('that is withdrawn leaves nothing, unless a worker has taken its job', async () => {
     const submission = start(key('k'));
     const job = await accepted(submission);
     await submissions.withdraw(submission, job.jobId, recordsOf(job));
@@ -140,7 +140,7 @@ describe('a start', () => {
     expect(await verdict(start(key('k')))).toMatchObject({ verdict: 'replayed', jobId: taken.jobId });
   });
 
-  test('a quota that is full refuses and records nothing; a replay is no new job', async () => {
+  test('over a full quota is refused and records nothing; a replay is not a new job', async () => {
     const quotas = { jobs: 100, desktops: 1 };
     const first = await accepted(start({ ...key('k'), quotas }));
     expect(await verdict(start({ quotas }))).toEqual({
@@ -156,13 +156,13 @@ describe('a start', () => {
     expect(await gateway.redis.client.zcard(keys.jobs('ada'))).toBe(1);
   });
 
-  test('concurrent starts never pass a quota', async () => {
+  test('never exceeds a quota when many are sent at once', async () => {
     const quotas = { jobs: 3, desktops: 100 };
     const answers = await Promise.all(Array.from({ length: 12 }, () => verdict(start({ quotas }))));
     expect(answers.filter(({ verdict }) => verdict === 'accepted')).toHaveLength(3);
   });
 
-  test('a denied one records nothing', async () => {
+  test('that is denied records nothing', async () => {
     for (let i = 0; i < 40; i += 1) await accepted(start(key('k')));
     const { decision, verdict } = await submissions.decide(start());
     expect([decision.allowed, verdict]).toEqual([false, { verdict: 'denied' }]);
@@ -170,15 +170,15 @@ describe('a start', () => {
   });
 });
 
-describe('without scopes', () => {
-  test('nothing is charged and nothing is denied', async () => {
+describe('a submission without scopes', () => {
+  test('is neither charged nor denied', async () => {
     for (let i = 0; i < 41; i += 1) await accepted(start({ ...key('k'), scopes: [] }));
     expect(await gateway.redis.client.exists(keys.limit('ada', 'user'))).toBe(0);
   });
 });
 
 describe('a stop', () => {
-  test('before placement marks the desktop, so that no host takes it any more', async () => {
+  test('before placement marks the desktop, so that no host is assigned', async () => {
     const { containerId } = await accepted(start());
     expect(await accepted(stop(containerId))).toMatchObject({ verdict: 'accepted', queue: 'containers' });
     const record = keys.container('ada', containerId);
@@ -200,7 +200,7 @@ describe('a stop', () => {
     expect(await accepted(stop(containerId))).toMatchObject({ queue: 'containers-h7' });
   });
 
-  test('asked for again is the same job while that one is outstanding, and a new one after', async () => {
+  test('that is repeated is the same job while that one is outstanding, and a new one after', async () => {
     const { containerId } = await accepted(start());
     const first = await accepted(stop(containerId));
     expect(await accepted(stop(containerId))).toMatchObject({ verdict: 'replayed', jobId: first.jobId });
@@ -208,14 +208,17 @@ describe('a stop', () => {
     expect((await accepted(stop(containerId))).jobId).not.toBe(first.jobId);
   });
 
-  test.each(['stopped', 'failed', 'lost'])('of a %s desktop says so and makes no job', async (state) => {
-    const { containerId } = await accepted(start());
-    await gateway.redis.client.hset(keys.container('ada', containerId), 'state', state);
-    expect(await verdict(stop(containerId))).toEqual({ verdict: 'ended', state });
-    expect(await gateway.redis.client.zcard(keys.jobs('ada'))).toBe(1);
-  });
+  test.each(['stopped', 'failed', 'lost'])(
+    'of a %s desktop reports the state and creates no job',
+    async (state) => {
+      const { containerId } = await accepted(start());
+      await gateway.redis.client.hset(keys.container('ada', containerId), 'state', state);
+      expect(await verdict(stop(containerId))).toEqual({ verdict: 'ended', state });
+      expect(await gateway.redis.client.zcard(keys.jobs('ada'))).toBe(1);
+    },
+  );
 
-  test("of another's or no desktop finds nothing", async () => {
+  test("of another user's desktop or of none is not found", async () => {
     const { containerId } = await accepted(start());
     expect(await verdict(stop(containerId, { userId: 'bob' }))).toEqual({ verdict: 'not_found' });
     expect(await verdict(stop('none'))).toEqual({ verdict: 'not_found' });

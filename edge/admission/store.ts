@@ -25,7 +25,7 @@ import { type PreparedScript, prepareScript } from '../redis/redis.ts';
 import type { Idempotency } from './idempotency.ts';
 import type { NewJob, QueuedRun, Retry, Submission } from './submission.ts';
 
-/** From this length on an input takes its time on the way to Redis, characters. */
+/** From this length on an input takes noticeable time to reach Redis, characters. */
 const LARGE_INPUT = 32 * 1024;
 
 /** The submissions in Redis. Each method is one trip, and rejects when Redis does not answer in time. */
@@ -39,12 +39,12 @@ export class SubmissionStore {
   readonly #restore: PreparedScript<typeof restoreRecord>;
 
   readonly #unconfirmedTtlMs: SubmitRequest['unconfirmedTtlMs'];
-  /** Bound of a user's changes, as the scripts take it. */
+  /** The bound of a user's changes, as the scripts take it. */
   readonly #maxChanges: number | '';
 
   /**
-   * @param queueing the same Redis, given the time that a large input takes
-   * @param remembered does the ledger remember what was acknowledged
+   * @param queueing a client of the same Redis with a time-out for large inputs
+   * @param remembered whether the ledger records acknowledged submissions
    */
   constructor(redis: Redis, queueing: Redis, limiter: Limiter, queues: Queues, remembered: boolean) {
     this.#unconfirmedTtlMs = remembered
@@ -60,7 +60,10 @@ export class SubmissionStore {
     this.#queues = queues;
   }
 
-  /** Tiers, idempotency, quotas and records, in one atomic step. Without scopes nothing is charged. */
+  /**
+   * Checks tiers, idempotency and quotas, and writes the records, in one atomic step. Without scopes nothing
+   * is charged.
+   */
   async decide(submission: Submission): Promise<{ decision: Decision; verdict: SubmitVerdict }> {
     const { userId, idempotency, quotas } = submission;
     const scopes = this.#limiter.scopes(submission.scopes);
@@ -97,7 +100,7 @@ export class SubmissionStore {
     };
   }
 
-  /** Puts a run into its queue. Adding the same run again changes nothing while BullMQ still knows it. */
+  /** Puts a run into its queue. Adding the same run again changes nothing while BullMQ still has it. */
   async enqueue({ queue, priority, ...data }: QueuedRun): Promise<void> {
     const options = runOptions({ ...data, priority });
     await this.#queues.get(queue).add(data.kind, { version: JOB_DATA_VERSION, ...data }, options);
@@ -110,7 +113,7 @@ export class SubmissionStore {
     await this.#withdraw(of, { jobId, containerPrefix: recordPrefixes(userId).container }, made);
   }
 
-  /** Deletes a key that stands for no job. */
+  /** Deletes a key that belongs to no job. */
   async deleteKey(userId: string, { keyHash }: Idempotency): Promise<void> {
     await this.#redis.del(keys.idempotency(userId, keyHash));
   }
@@ -123,12 +126,12 @@ export class SubmissionStore {
     await this.#redis.set(keys.idempotency(userId, keyHash), value, { px: Math.max(1, left), nx: true });
   }
 
-  /** Puts a record back that Redis has lost. */
+  /** Restores a record that Redis has lost. */
   async restore(record: Restore): Promise<void> {
     await this.#restore(record.of, record.args, record.fields);
   }
 
-  /** Puts the input of a job back that Redis has lost. */
+  /** Restores the input of a job that Redis has lost. */
   async restoreInput(userId: string, jobId: string, input: string): Promise<void> {
     await this.#redis.set(keys.input(userId, jobId), input, { px: OPEN_RECORD_TTL_MS, nx: true });
   }

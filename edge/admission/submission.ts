@@ -19,15 +19,15 @@ export type NewJob = Request & {
   action: 'new';
   command: JobCommand<JobKind>;
   lane: Lane;
-  /** The container that it is about; '' for work without one, and for what creates containers. */
+  /** The container that the job is about; '' for a job without one, and for a job that creates containers. */
   containerId: string;
-  /** The fields of the records of the containers that it creates, each with an id of its own. */
+  /** The record fields of the containers that the job creates, each with its own id. */
   containers: Fields[];
-  /** What the worker is given, JSON; '' when its command keeps no input. */
+  /** The input for the worker, JSON; '' when the command keeps no input. */
   input: string;
   priorityClass?: PriorityClass | undefined;
   timeoutMs?: number | undefined;
-  /** Where its owner wants to be notified of it. */
+  /** Where the owner is notified of the job. */
   webhookUrl?: string | undefined;
 };
 
@@ -36,12 +36,12 @@ export type Retry = Request & { action: 'retry'; jobId: string };
 
 export type Submission = NewJob | Retry;
 
-/** A run that belongs into `queue`. */
+/** A run to add to `queue`. */
 export type QueuedRun = Omit<JobData, 'version'> & { queue: string; priority: number };
 
-/** The script's verdict of a job it accepted, now or before. */
+/** The script's verdict on a job that it accepted, now or before. */
 export type AcceptedJob = Extract<SubmitVerdict, { verdict: 'accepted' | 'replayed' }>;
-/** Its verdict when it accepts none. */
+/** The script's verdict when it accepts no job. */
 export type RefusedVerdict = Exclude<SubmitVerdict, AcceptedJob>;
 
 export const isAccepted = (verdict: SubmitVerdict): verdict is AcceptedJob =>

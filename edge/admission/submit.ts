@@ -13,11 +13,11 @@ import { recoverFailure, recoverRefusal } from './recover.ts';
 import { type AcceptedJob, isAccepted, type Submission } from './submission.ts';
 
 /**
- * Submits in three steps: admit (may it be, and its records in Redis), commit (its queue and the ledger), and, where one
- * of the two did not succeed, recover.
- * @returns the job once it is acknowledged, new or as it was accepted before
- * @throws ApiError that the caller receives. `unavailable` when Redis or the ledger did not answer: whether the job was
- *   accepted is unknown then, and the same `Idempotency-Key` makes the retry safe.
+ * Submits in three steps: admit (decide, and write the records to Redis), commit (write to the queue and the
+ * ledger), and recover when the first two do not succeed.
+ * @returns the acknowledged job, new or accepted before
+ * @throws ApiError the caller's error. `unavailable` when Redis or the ledger did not answer: it is then
+ *   unknown whether the job was accepted, and the same `Idempotency-Key` makes the retry safe.
  */
 export async function submit(
   c: Context<AppEnv>,
@@ -33,7 +33,10 @@ export async function submit(
   return job;
 }
 
-/** Commits what was admitted. After a recovery that brought back what Redis had lost, the submission is admitted again. */
+/**
+ * Commits an admitted job. After a recovery that restored what Redis had lost, the submission is admitted
+ * again.
+ */
 async function acknowledge(
   c: Context<AppEnv>,
   services: Services,

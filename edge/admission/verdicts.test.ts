@@ -9,7 +9,7 @@ import { submitScript } from '@warmwind/shared/engine/scripts/submit.lua';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startRedis, type TestRedis } from '../../infra/quality/testing/redis.ts';
 
-/** Kinds that no version has: the script decides by plans alone. */
+/** Creates a command of a kind that no version has: the script decides by plans alone. */
 const command = (kind: string, more: Partial<JobCommand>): JobCommand => ({
   ...inference,
   kind,
@@ -98,7 +98,7 @@ const jobIdOf = (verdict: SubmitVerdict): string => {
   if (!('jobId' in verdict)) throw new Error(verdict.verdict);
   return verdict.jobId;
 };
-/** A job of this kind, ended as said. */
+/** Creates a job of this kind that has ended in `state`. */
 async function ended(name: Name, about: About, state = 'failed'): Promise<string> {
   const id = jobIdOf(await submit(name, about));
   await redis.client.hset(keys.job(USER, id), { state, fence: '1' });
@@ -129,14 +129,14 @@ describe('a command about one container', () => {
     expect(await written()).toBe(wanted === 'accepted' ? 1 : 0);
   });
 
-  test('waits in the queue of its lane at the host of its container: nothing of one lane waits for another', async () => {
+  test('waits in the queue of its lane at the host of its container, one queue for each lane', async () => {
     await container('running', { host: 'h7' });
     expect(await submit('echo', { containerId: 'c1' })).toMatchObject({ queue: 'containers-h7.work' });
     expect(await submit('end', { containerId: 'c1' })).toMatchObject({ queue: 'containers-h7' });
     expect(await submit('ask', { containerId: 'c1' })).toMatchObject({ queue: 'ai-inference' });
   });
 
-  test('puts a container that no host has into its state, and leaves one that a host has', async () => {
+  test('sets the state of a container without a host, and not of one with a host', async () => {
     await container('requested', { host: '' });
     await submit('end', { containerId: 'c1' });
     expect(await redis.client.hget(keys.container(USER, 'c1'), 'state')).toBe('stopping');
@@ -146,7 +146,7 @@ describe('a command about one container', () => {
     expect(await redis.client.hget(keys.container(USER, 'c1'), 'state')).toBe('running');
   });
 
-  test('of which one at a time is outstanding is answered with that one, and is a new one after it', async () => {
+  test('that runs one at a time is answered with the outstanding job, and with a new one after it', async () => {
     await container('running');
     const first = jobIdOf(await submit('end', { containerId: 'c1' }));
     expect(await submit('end', { containerId: 'c1' })).toMatchObject({ verdict: 'replayed', jobId: first });
@@ -180,7 +180,7 @@ describe('a command that creates three containers', () => {
     expect(await redis.client.exists(keys.container(USER, 'a'))).toBe(wanted === 'accepted' ? 1 : 0);
   });
 
-  test('has three new ones like the first ones when it is retried', async () => {
+  test('has three new containers like the first ones when it is retried', async () => {
     const id = await ended('trio', { containers: three });
     expect(await retry(id)).toMatchObject({ verdict: 'accepted', run: 2, containerIds: ['n1', 'n2', 'n3'] });
     expect(await redis.client.hget(keys.container(USER, 'n3'), 'name')).toBe('c');
@@ -197,7 +197,7 @@ describe('any command', () => {
     ['ask', {}],
     ['final', {}],
   ])(
-    '%s: the same key is the same job, another request with it a mismatch, too many are denied',
+    '%s: the same key is the same job, another request with it a mismatch, and a full tier denies',
     async (name, about) => {
       await container('running');
       const first = await submit(name, about, { bodyHash: 'h', key: 'k' });
@@ -231,7 +231,7 @@ describe('a retry', () => {
     expect(await retry(id)).toEqual({ verdict: 'unretryable', state });
   });
 
-  test('of a job that is not there, whose kind is not retried, or is not known any more, is refused', async () => {
+  test('of no job, or of a job whose kind can not be retried or is unknown, is refused', async () => {
     expect(await retry('none')).toEqual({ verdict: 'not_found' });
     expect(await retry(await ended('final', {}))).toMatchObject({ verdict: 'unretryable' });
     const id = await ended('ask', {});
@@ -262,7 +262,7 @@ describe('a retry', () => {
         return [id, () => redis.client.del(keys.container(USER, 'c1'))];
       },
     ],
-  ])('of a job of which %s is forgotten changes nothing', async (_what, make) => {
+  ])('of a job that has lost %s changes nothing', async (_what, make) => {
     const [id, forget] = await make();
     await forget();
     const before = await redis.client.hgetall(keys.job(USER, id));

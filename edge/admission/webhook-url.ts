@@ -2,12 +2,12 @@ import type { Issue } from '@warmwind/shared/contract/errors';
 import { isInRanges, isPublicAddress } from '@warmwind/shared/runtime/address';
 import type { Config } from '../config.ts';
 
-/** This machine, by the names that need no DNS. */
+/** The names of this machine that need no DNS. */
 const LOCAL_NAME = /^(.+\.)?localhost\.?$/;
 
 /**
- * What speaks against a webhook's URL as far as its text tells: an address, or a name of this machine, that is not
- * public and not allowed. What other names resolve to is judged when they are called.
+ * Checks the text of a webhook's URL: an address, or a name of this machine, must be public or allowed. The
+ * addresses of other names are checked when the webhook is called.
  */
 export function webhookIssues(
   url: string | undefined,

@@ -43,7 +43,7 @@ describe('every route of a user', () => {
     expect(answer.headers.get('WWW-Authenticate')).toContain('invalid_token');
   });
 
-  test('404 for what is another user’s, and for routes of operators, also with role admin', async () => {
+  test('404 for the data of another user, and for routes of operators, also with role admin', async () => {
     const { containerId, jobId } = (await edge.call('ada', 'POST', '/containers/start')).body;
     const operator = await signToken({ sub: 'operator', role: 'admin' });
     const headers = { Authorization: `Bearer ${operator}` };
@@ -55,7 +55,7 @@ describe('every route of a user', () => {
     expect([own.status, own.body.items]).toEqual([200, []]);
   });
 
-  test('429 for an address that keeps coming without a token; others and users are not touched', async () => {
+  test('429 for an address that keeps sending requests without a token; other addresses and users are not affected', async () => {
     const attempt = () => edge.call(undefined, 'GET', '/jobs', from('198.51.100.7'));
     for (const remaining of ['2', '1', '0']) {
       const answer = await attempt();

@@ -6,7 +6,7 @@ import { clientIp } from '../http/client-ip.ts';
 import { charge } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 
-/** Everything behind this belongs to a user. Who can't say which is limited by address. */
+/** Authenticates a request. A request without a valid token is limited by its address. */
 export const authenticate = ({ config, limiter, verifyToken }: Services) =>
   createMiddleware<AppEnv>(async (c, next) => {
     try {

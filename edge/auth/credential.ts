@@ -1,10 +1,12 @@
 import type { Context } from 'hono';
 import type { AppEnv } from '../env.ts';
 
-/** How much of a token's hash names it, hexadecimal digits. */
+/** The length of the part of a token's hash that names it, hexadecimal digits. */
 const DIGITS = 32;
 
-/** Names the token that authenticated a request, and gives nothing of it away: its `jti`, or a part of its hash. */
+/**
+ * Names the token that authenticated a request without revealing it: by its `jti`, or by a part of its hash.
+ */
 export async function credentialOf(c: Context<AppEnv>): Promise<string> {
   const { tokenId } = c.get('user');
   if (tokenId !== undefined) return `token:${tokenId}`;

@@ -55,21 +55,21 @@ const issued = (key: CryptoKey, alg: string, kid: string) =>
     .setExpirationTime('1h')
     .sign(key);
 
-/** Nothing else is known of a user. */
+/** The user of every accepted token here. */
 const ADA = { id: 'ada', expiresAt: expect.any(Number) };
 
 describe('an API token', () => {
-  test('is good by either secret while they rotate', async () => {
+  test('is accepted by either secret while they rotate', async () => {
     const exp = Math.floor(Date.now() / 1000) + 60;
     expect(await verifier()(await signToken({ exp }, SECRET))).toEqual({ id: 'ada', expiresAt: exp });
     expect(await verifier()(await signToken({}, PREVIOUS))).toEqual(ADA);
   });
 
-  test.each(['admin', 'king'])('is its user’s alone, whatever role it claims: %s', async (role) => {
+  test.each(['admin', 'king'])('is its user’s alone with the role %s', async (role) => {
     expect(await verifier()(await signToken({ role }, SECRET))).toEqual(ADA);
   });
 
-  test("is good by the issuer's published keys", async () => {
+  test("is accepted by the issuer's published keys", async () => {
     expect(await verifier()(await issued(es256.privateKey, 'ES256', 'e'))).toEqual(ADA);
     expect(await verifier()(await issued(rs256.privateKey, 'RS256', 'r'))).toEqual(ADA);
   });
@@ -80,11 +80,11 @@ describe('an API token', () => {
     ['that has expired', () => signToken({ exp: 1 }, SECRET), 'has expired'],
     ['without an end', () => signToken({ exp: undefined }, SECRET), 'lacks a valid exp'],
     ['for the relay', () => signToken({ aud: 'warmwind-relay' }, SECRET), 'another service'],
-    ['for nobody in particular', () => signToken({ aud: undefined }, SECRET), 'another service'],
+    ['without an audience', () => signToken({ aud: undefined }, SECRET), 'another service'],
     ['of a user that can not exist', () => signToken({ sub: 'a}{b' }, SECRET), 'names no user'],
     ['without a user', () => signToken({ sub: undefined }, SECRET), 'lacks a valid sub'],
-    ['that is not yet good', () => signToken({ nbf: 9_999_999_999 }, SECRET), 'lacks a valid nbf'],
-    ['that is no JWT', () => 'hello', 'is not valid'],
+    ['that is not yet valid', () => signToken({ nbf: 9_999_999_999 }, SECRET), 'lacks a valid nbf'],
+    ['that is not a JWT', () => 'hello', 'is not valid'],
     ['that is too long', () => 'x'.repeat(9000), 'is too long'],
     [
       'unsigned',
@@ -93,7 +93,7 @@ describe('an API token', () => {
     ],
     ['of an unknown key', () => issued(strange.privateKey, 'ES256', 'x'), 'unknown key'],
     ['of a forged known key', () => issued(strange.privateKey, 'ES256', 'e'), 'is not valid'],
-  ])('%s is refused, saying so', async (_what, token, message) => {
+  ])('%s is refused with its reason', async (_what, token, message) => {
     const error = await failure(token());
     expect([error.code, error.message]).toEqual(['unauthenticated', expect.stringContaining(message)]);
   });
@@ -106,7 +106,7 @@ describe('an API token', () => {
     expect(error.code).toBe('unauthenticated');
   });
 
-  test('whose issuer can not be asked is unknown, not wrong', async () => {
+  test('whose issuer can not be reached is unavailable, not unauthenticated', async () => {
     const error = await failure(
       issued(es256.privateKey, 'ES256', 'e'),
       verifier({ AUTH_JWKS_URL: 'http://127.0.0.1:1/' }),

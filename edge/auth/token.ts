@@ -5,19 +5,28 @@ import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtV
 import type { Config } from '../config.ts';
 import { unavailable } from '../http/errors.ts';
 
-/** Who a valid API token speaks for, and until when, in seconds since 1970; `tokenId` is the token's own `jti`. */
+/**
+ * The user of a valid API token. `expiresAt` is in seconds since 1970; `tokenId` is the token's own `jti`.
+ */
 export type User = { id: string; expiresAt: number; tokenId?: string };
 
 const TOKEN_ID = /^[\x21-\x7e]{1,128}$/;
 
-/** A token → its user. Throws `unauthenticated` with what to do about it, or `unavailable` without the issuer's keys. */
+/**
+ * Verifies a token.
+ * @returns its user
+ * @throws ApiError `unauthenticated` with what to do about it, or `unavailable` without the issuer's keys
+ */
 export type VerifyToken = (token: string) => Promise<User>;
 
 const MAX_TOKEN_LENGTH = 8192;
 const SHARED_SECRET = 'HS256';
 const PUBLIC_KEY = ['RS256', 'ES256'];
 
-/** Accepts what the configuration names: HS256 by either secret, RS256 and ES256 by the issuer's published keys. */
+/**
+ * Creates a verifier of the tokens that the configuration accepts: HS256 by either secret, RS256 and ES256 by
+ * the issuer's published keys.
+ */
 export function createVerifier(config: Config): VerifyToken {
   const { AUTH_SECRET, AUTH_SECRET_PREVIOUS, AUTH_JWKS_URL } = config;
   const published = AUTH_JWKS_URL ? publishedKeys(AUTH_JWKS_URL) : undefined;
@@ -46,7 +55,7 @@ async function verify(token: string, keys: JWTVerifyGetKey): Promise<User> {
   return userOf(payload);
 }
 
-/** The algorithm decides which key may verify: a published key never serves as a shared secret, or the reverse. */
+/** The algorithm selects the key: a published key never serves as a shared secret, or the reverse. */
 const keysBy =
   (secret: () => Promise<CryptoKey>, published: JWTVerifyGetKey | undefined): JWTVerifyGetKey =>
   (header, token) => {
@@ -55,7 +64,7 @@ const keysBy =
     throw new errors.JOSEAlgNotAllowed('no issuer is configured');
   };
 
-/** A shared secret as a key, imported once. */
+/** Imports a shared secret as a key, once. */
 function hmacKey(secret: string): () => Promise<CryptoKey> {
   let key: CryptoKey | undefined;
   const bytes = new TextEncoder().encode(secret);

@@ -15,10 +15,10 @@ import { recordCancellation } from './record-cancellation.ts';
 import { refusal } from './refusal.ts';
 
 /**
- * Cancels the present run of a job of the caller: first in Redis, where workers see it, then in the ledger. When this
- * returns, the run has ended in both.
- * @throws ApiError `not_found` or `conflict` when there is nothing to cancel; `unavailable` when Redis or the ledger did
- *   not answer
+ * Cancels the present run of a job of the caller: first in Redis, where workers see it, then in the ledger.
+ * When this returns, the run has ended in both.
+ * @throws ApiError `not_found` or `conflict` when there is nothing to cancel; `unavailable` when Redis or the
+ *   ledger did not answer
  */
 export async function cancelJob(c: Context<AppEnv>, services: Services, jobId: string): Promise<void> {
   try {
@@ -47,7 +47,7 @@ async function cancel(c: Context<AppEnv>, services: Services, jobId: string): Pr
 }
 
 /**
- * Puts a job that only the ledger knows back into Redis, with its containers that have not ended.
+ * Restores to Redis a job that only the ledger has, with its containers that have not ended.
  * @returns whether there is such a job
  * @throws ApiError `conflict` when the job has ended
  */

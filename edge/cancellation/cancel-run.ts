@@ -10,8 +10,9 @@ import { cancelJob } from '@warmwind/shared/engine/scripts/cancel.lua';
 import type { Services } from '../services.ts';
 
 /**
- * Ends the present run of a job in Redis, in one trip. Before its script the trip sets the cancellation marker, by which
- * workers find a cancellation whose message they missed, and announces the user's changes to the ledger's drain.
+ * Ends the present run of a job in Redis, in one trip. Before its script, the trip sets the cancellation
+ * marker, by which workers find a cancellation whose message they missed, and adds the user to those whose
+ * changes the drain moves into the ledger.
  */
 export async function cancelRun(
   { redis, ledger }: Pick<Services, 'redis' | 'ledger'>,
@@ -40,7 +41,7 @@ export async function cancelRun(
   return cancelJob.read(answers.at(-1));
 }
 
-/** Deletes the marker of a job that does not exist: no worker has to follow it up. */
+/** Deletes the marker of a job that does not exist: workers need not follow it up. */
 export async function deleteCancellationMarker(
   { redis }: Services,
   userId: string,

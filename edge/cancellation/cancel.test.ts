@@ -34,7 +34,7 @@ const rows = () => drizzle(edge.postgres.sql).select().from(jobs);
 const markers = () => redis().zrange(keys.cancellations(), '0', '-1');
 
 describe('DELETE /jobs/:id', () => {
-  test('202: it has ended, in Redis and in the ledger, and workers are told and can look it up', async () => {
+  test('202: the job has ended in Redis and in the ledger, and workers are notified and can look it up', async () => {
     const { jobId = '', containerId = '' } = await start();
     const listener = new Redis(edge.gateway.redis.url);
     const received: string[] = [];
@@ -48,7 +48,7 @@ describe('DELETE /jobs/:id', () => {
     expect(desktop).toEqual(containerRow('ada', await redis().hgetall(keys.container('ada', containerId))));
     expect(desktop?.state).toBe('stopping');
     expect(await markers()).toEqual([`ada/${jobId}`]);
-    await waitFor('the news', () => received.length === 1);
+    await waitFor('the message', () => received.length === 1);
     expect(JSON.parse(received[0] ?? '')).toEqual({
       userId: 'ada',
       jobId,
@@ -59,7 +59,7 @@ describe('DELETE /jobs/:id', () => {
     listener.disconnect();
   });
 
-  test('202: one that is worked on, which no longer counts against the quota', async () => {
+  test('202: a job that runs, which no longer counts against the quota', async () => {
     const { jobId } = await infer();
     await redis().hset(keys.job('ada', String(jobId)), 'state', 'active', 'fence', '1');
     expect((await cancel(jobId)).status).toBe(202);
@@ -67,7 +67,7 @@ describe('DELETE /jobs/:id', () => {
     expect(await rows()).toMatchObject([{ state: 'cancelled', fence: 1 }]);
   });
 
-  test('from ten clients at once is one cancellation', async () => {
+  test('from ten clients at once cancels once', async () => {
     const { jobId } = await infer();
     const answers = await Promise.all(Array.from({ length: 10 }, () => cancel(jobId)));
     expect(answers.map(({ status }) => status).toSorted()).toEqual([202, ...Array(9).fill(409)]);
@@ -76,7 +76,7 @@ describe('DELETE /jobs/:id', () => {
     expect(await markers()).toEqual([`ada/${jobId}`]);
   });
 
-  test('202: one that only the ledger knows, and it is known to workers again', async () => {
+  test('202: a job that only the ledger has, and workers can look it up', async () => {
     const { jobId } = await start();
     await forget(edge);
     expect((await cancel(jobId)).status).toBe(202);
@@ -85,7 +85,7 @@ describe('DELETE /jobs/:id', () => {
     expect(await drizzle(edge.postgres.sql).select().from(containers)).toMatchObject([{ state: 'stopping' }]);
   });
 
-  test.each(['completed', 'failed', 'cancelled', 'timed_out'])('409: one that is %s', async (state) => {
+  test.each(['completed', 'failed', 'cancelled', 'timed_out'])('409: a job that is %s', async (state) => {
     const { jobId } = await infer();
     await redis().hset(keys.job('ada', String(jobId)), 'state', state);
     const answer = await cancel(jobId);
@@ -93,7 +93,7 @@ describe('DELETE /jobs/:id', () => {
     expect(answer.body.message).toContain(state);
   });
 
-  test('409: one that had ended before Redis forgot it, or that has ended in the ledger alone', async () => {
+  test('409: a job that had ended before Redis lost it, or that has ended in the ledger alone', async () => {
     const { jobId } = await infer();
     await edge.postgres.sql`update jobs set state = 'completed', finished_at = now()`;
     expect((await cancel(jobId)).body.message).toContain('completed');
@@ -110,26 +110,26 @@ describe('DELETE /jobs/:id', () => {
     expect((await job(jobId)).state).toBe('queued');
   });
 
-  test("404: another's, one that never was, and what can be no id", async () => {
+  test("404: another user's job, an unknown id and an invalid id", async () => {
     const { jobId } = await infer();
     expect((await cancel(jobId, 'bob')).status).toBe(404);
     expect((await cancel('none')).status).toBe(404);
     expect((await cancel('a%7Db')).status).toBe(404);
     expect((await job(jobId)).state).toBe('queued');
-    await waitFor('no wish', async () => (await markers()).length === 0);
+    await waitFor('no marker', async () => (await markers()).length === 0);
   });
 
   test.each([
     ['gone', () => edge.postgres.kill(), () => edge.postgres.restart()],
     ['frozen', () => edge.postgres.freeze(), () => edge.postgres.thaw()],
-  ])('503: while the ledger is %s; the change waits for it', async (_what, take, giveBack) => {
+  ])('503: while the ledger is %s; the change waits for it', async (_what, interrupt, restore) => {
     const { jobId } = await infer();
-    await take();
+    await interrupt();
     let answer: Awaited<ReturnType<typeof cancel>>;
     try {
       answer = await cancel(jobId);
     } finally {
-      await giveBack();
+      await restore();
     }
     expect([answer.status, answer.body.code]).toEqual([503, 'unavailable']);
     expect(await redis().xlen(keys.changes('ada'))).toBe(1);

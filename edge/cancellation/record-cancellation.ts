@@ -7,7 +7,7 @@ import { timeOfSeq } from '../ledger/seq.ts';
 
 /**
  * Records a cancelled run in the ledger.
- * @returns the state that the ledger has for the job: another end may have come first
+ * @returns the state of the job in the ledger: another end may have come first
  */
 export async function recordCancellation(
   db: Db,

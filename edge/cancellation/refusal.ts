@@ -2,7 +2,7 @@ import { ApiError } from '@warmwind/shared/contract/errors';
 import type { CancelVerdict } from '@warmwind/shared/engine/records';
 import { notFound } from '../http/errors.ts';
 
-/** A verdict that cancels nothing, as the error that its caller receives. */
+/** Turns a verdict that cancels nothing into the error that the caller receives. */
 export function refusal(verdict: Exclude<CancelVerdict, { verdict: 'cancelled' }>): ApiError {
   switch (verdict.verdict) {
     case 'not_found':

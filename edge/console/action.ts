@@ -1,14 +1,16 @@
 import type { RequestError } from '@warmwind/shared/client/http-errors';
 import { useRef, useState } from 'preact/hooks';
 
-/** How long after it has succeeded a further click belongs to the same intent, ms: as long as a double click may take. */
+/**
+ * How long after a success a further click belongs to the same intent, ms: as long as a double click may
+ * take.
+ */
 const REST_MS = 1000;
 
 /**
- * What one button or form does, once at a time: it is pending while its request is in flight and for a moment after that,
- * and what is clicked meanwhile does nothing.
- *
- * @param notify shows why it failed, for as long as that is so
+ * Runs the action of a button or form, once at a time. It is pending while its request is in flight and for
+ * `REST_MS` after that; clicks meanwhile are ignored.
+ * @param notify shows why the action failed, '' once that is over
  */
 export function useAction(
   notify: (message: string) => void,

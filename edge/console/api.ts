@@ -6,15 +6,17 @@ import type { JobKind } from '@warmwind/shared/contract/registry';
 import { backoff } from '@warmwind/shared/runtime/backoff';
 import { Intents } from './intents.ts';
 
-/** A refusal that passes this soon is waited for, ms: the user notices nothing. */
+/** The longest pause before a refused request is retried without notice to the user, ms. */
 const SOON_MS = 2000;
 const ATTEMPTS = 3;
-/** How long an answer may take, ms. */
+/** The time limit of an answer, ms. */
 const ANSWER_MS = 30_000;
 
-/** The edge as the console's user calls it: one key for what is clicked again, and an eye on the connection. */
+/**
+ * Calls the edge for the console's user. It repeats a submission under one key, and watches the connection.
+ */
 export class Api {
-  /** Did the last request reach the server? While it did not, the server is looked for. */
+  /** Whether the last request reached the server. While it did not, the server is probed. */
   readonly reachable = signal(true);
   readonly edge: EdgeClient;
   readonly #onUnauthenticated: () => void;
@@ -23,7 +25,7 @@ export class Api {
   #limitedUntil = 0;
   #probing = false;
 
-  /** @param onUnauthenticated the token is not (or no longer) accepted */
+  /** @param onUnauthenticated the token is not accepted, or no longer */
   constructor(token: string, onUnauthenticated: () => void) {
     this.#onUnauthenticated = onUnauthenticated;
     this.edge = createEdgeClient({
@@ -35,7 +37,7 @@ export class Api {
     });
   }
 
-  /** How long what is not urgent waits for the rate limit, ms. */
+  /** How long requests that are not urgent wait for the rate limit, ms. */
   get limitedMs(): number {
     return Math.max(0, this.#limitedUntil - Date.now());
   }
@@ -49,7 +51,7 @@ export class Api {
     return this.#once(`retry ${id}`, (idempotencyKey) => this.edge.retryJob(id, { idempotencyKey }));
   }
 
-  /** A submission has one key until its outcome is known, however often it is asked for. */
+  /** Submits under one key until the outcome is known, however often the user repeats the request. */
   async #once<T>(intent: string, submit: (key: string) => Promise<T>): Promise<T> {
     try {
       const accepted = await submit(this.#intents.key(intent));
@@ -74,7 +76,7 @@ export class Api {
     return response;
   }
 
-  /** Looks for the server until it answers; this costs the user's limits nothing. */
+  /** Probes the server until it answers; this consumes none of the user's limits. */
   async #probe(): Promise<void> {
     if (this.#probing) return;
     this.#probing = true;

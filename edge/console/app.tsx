@@ -7,10 +7,13 @@ import { Session } from './session.ts';
 import { readShare, SharedScreen } from './share.tsx';
 import { Store } from './store.ts';
 
-/** A page that frames this one could have its user click on what they do not see: no token is taken or used there. */
+/**
+ * A page that frames this one could trick its user into clicking on hidden parts: no token is accepted or
+ * used in a frame.
+ */
 const framed = window.parent !== window;
 
-/** A link that shares a screen, or the console of who logs in. */
+/** The page of a share link, or the console of the logged-in user. */
 export function App() {
   const share = useMemo(readShare, [hash.value]);
   const [token, setToken] = useState<string>();
@@ -53,7 +56,7 @@ export function App() {
   return store ? <Home store={store} onLeave={leave} /> : null;
 }
 
-/** Whose token it is, as it says itself: the edge judges it. */
+/** Reads the `sub` of a token without verifying it: the edge verifies it. */
 function subjectOf(token: string): string {
   try {
     const [, payload = ''] = token.split('.');

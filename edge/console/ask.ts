@@ -12,7 +12,10 @@ export type Answer = { text: string; note: string; busy: boolean; jobId?: string
 
 type Question = CommandInput<'inference'>;
 
-/** Asks a model by `POST /inference` and follows its answer as it comes; a further question replaces the last one. */
+/**
+ * Asks a model by `POST /inference` and follows its answer as it is generated; a further question replaces
+ * the last one.
+ */
 export function useAsk(store: Store) {
   const [answer, setAnswer] = useState<Answer>();
   const following = useRef<Subscription>(undefined);
@@ -26,7 +29,7 @@ export function useAsk(store: Store) {
     if (busy.current) return;
     busy.current = true;
     stop();
-    setAnswer({ text: '', note: 'waits', busy: true });
+    setAnswer({ text: '', note: 'waiting', busy: true });
     try {
       const { jobId } = await store.api.command('inference', await body());
       const relay = await store.relay();
@@ -50,17 +53,17 @@ export function useAsk(store: Store) {
   return { answer, ask, cancel, cancelling, clear };
 }
 
-/** What an event of the job makes of its answer. A new attempt begins anew. */
+/** Applies an event of the job to its answer. A new attempt clears the text. */
 function reduceEvent(now: Answer, { type, data }: Envelope): Answer {
   switch (type) {
     case 'job.active':
-      return { ...now, text: '', note: 'is worked on' };
+      return { ...now, text: '', note: 'running' };
     case 'job.output':
-      return { ...now, text: now.text + data.text, note: 'writes' };
+      return { ...now, text: now.text + data.text, note: 'generating' };
     case 'job.progress':
       return { ...now, note: data.message ?? `${data.percent} %` };
     case 'job.retrying':
-      return { ...now, note: 'is tried again' };
+      return { ...now, note: 'retrying' };
     case 'job.completed': {
       const result: Result = isCompletion(data) && data.kind === 'inference' ? data.result : {};
       return { ...now, text: result.text ?? now.text, note: summary(result), busy: false, result };
@@ -80,9 +83,9 @@ const seconds = (ms: number): string => `${(ms / 1000).toFixed(ms < 10_000 ? 1 :
 function summary({ usage, firstTokenMs, runMs, boxes }: Result): string {
   const parts = [
     usage && `${usage.outputTokens} tokens`,
-    firstTokenMs !== undefined && `first after ${seconds(firstTokenMs)}`,
+    firstTokenMs !== undefined && `first token after ${seconds(firstTokenMs)}`,
     boxes && `${boxes.length} words`,
-    runMs !== undefined && `${seconds(runMs)} in all`,
+    runMs !== undefined && `${seconds(runMs)} in total`,
   ];
   return parts.filter(Boolean).join(' · ');
 }

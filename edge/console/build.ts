@@ -9,7 +9,7 @@ const NAMES: Record<string, string> = {
   'console.css': 'style.text',
 };
 
-/** One page, one script and one style sheet under fixed names. */
+/** Vite's settings: one page, one script and one style sheet under fixed names. */
 const CONFIG: InlineConfig = {
   root: import.meta.dirname,
   configFile: false,
@@ -26,7 +26,9 @@ const CONFIG: InlineConfig = {
   },
 };
 
-/** Builds the console into `dist`, offline. A file that is the same already is left alone; others are replaced at once. */
+/**
+ * Builds the console into `dist`, offline. An unchanged file is left alone; others are replaced atomically.
+ */
 export async function buildConsole(): Promise<void> {
   const built = (await build(CONFIG)) as Rolldown.RolldownOutput;
   await mkdir(DIST, { recursive: true });

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 
 type Props = { viewer: () => Viewer | undefined; shared: boolean; onFailure: (message: string) => void };
 
-/** Whether the clipboard is shared with the desktop, and a field for texts where no key pastes. */
+/** The switch that shares the clipboard with the desktop, and a field for text where no key pastes. */
 export function ClipboardMenu({ viewer, shared: before, onFailure }: Props) {
   const [shared, setShared] = useState(before);
   const [text, setText] = useState('');
@@ -14,7 +14,7 @@ export function ClipboardMenu({ viewer, shared: before, onFailure }: Props) {
   const put = async () => {
     try {
       if (await viewer()?.paste(text)) setText('');
-      else onFailure('The desktop did not take the text: take control first, or send less of it.');
+      else onFailure('The desktop did not accept the text: take control first, or send a shorter text.');
     } catch (error) {
       onFailure((error as Error).message);
     }

@@ -1,19 +1,19 @@
 import { useId, useRef } from 'preact/hooks';
 
 type Props = {
-  /** What the button reads. */
+  /** The label of the button. */
   label: string;
   title: string;
-  /** What is lost by it. */
+  /** A warning about the data that the action deletes. */
   warning: string;
-  /** What the dialog's buttons read. */
+  /** The labels of the dialog's two buttons. */
   keep: string;
   proceed: string;
   disabled: boolean;
   onConfirm: () => void;
 };
 
-/** A button whose action takes effect once its user has confirmed it in a dialog, by pointer or keyboard. */
+/** A button whose action runs once its user has confirmed it in a dialog, by pointer or keyboard. */
 export function ConfirmButton({ label, title, warning, keep, proceed, disabled, onConfirm }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const heading = useId();

@@ -3,7 +3,7 @@ import { type Holder, holdingViewer, type Requester } from '@warmwind/shared/con
 import { useEffect, useState } from 'preact/hooks';
 import { nameOf } from './parts.tsx';
 
-/** A request for control that nobody answers is shown this long, ms. */
+/** How long an unanswered request for control is shown, ms. */
 const REQUEST_MS = 60_000;
 
 export type Act = (action: 'request' | 'release' | 'take' | 'grant', viewerId?: string) => void;
@@ -20,11 +20,11 @@ export function Badge({ mode, holder, mine }: ViewerControl) {
   return holder ? (
     <span class="state view">{holderName(holder)} controls</span>
   ) : (
-    <span class="state">nobody controls</span>
+    <span class="state">no controller</span>
   );
 }
 
-/** The one button for control: it keeps the focus while what it does changes. */
+/** The one button for control: it keeps the focus while its action changes. */
 export function ControlButton({ mode, holder, mine, owner, act }: Props) {
   const [asked, setAsked] = useState<string>();
   const waits = asked !== undefined && asked === holdingViewer(holder);
@@ -34,7 +34,7 @@ export function ControlButton({ mode, holder, mine, owner, act }: Props) {
     : !holder
       ? ['Take control', () => act('request')]
       : owner
-        ? [`Take it from ${holderName(holder)}`, () => act('take')]
+        ? [`Take control from ${holderName(holder)}`, () => act('take')]
         : [
             waits ? 'Request control again' : 'Request control',
             () => {
@@ -57,7 +57,10 @@ export function ControlButton({ mode, holder, mine, owner, act }: Props) {
   );
 }
 
-/** Viewers that ask for control, newest last; one that has got it, or has waited for long, asks no more. */
+/**
+ * Viewers that request control, newest last. A request ends when its viewer has control, or after
+ * `REQUEST_MS`.
+ */
 export function useRequests(
   holder: Holder | null,
 ): [Requester[], (viewer: Requester) => void, (id: string) => void] {
@@ -76,7 +79,7 @@ export function useRequests(
 
 type RequestsProps = { requests: Requester[]; owner: boolean; act: Act; onDismiss: (id: string) => void };
 
-/** The owner hands control over; a guest that holds it releases it. */
+/** Requests for control: the owner grants them; a guest that holds control releases it. */
 export const Requests = ({ requests, owner, act, onDismiss }: RequestsProps) => (
   <>
     {requests.map((viewer) => (

@@ -11,9 +11,9 @@ import { Thumbnail } from './thumbnail.tsx';
 
 const SIZES = ['1280×720', '1024×768', '1440×900', '1920×1080'] as const;
 const HOURS = { '10 minutes': 600, '1 hour': 3600, '8 hours': 28_800 } as const;
-/** Desktops that are shown with a picture. */
+/** The most desktops that are shown with a picture. */
 const THUMBNAILS = 4;
-/** Desktops that have ended and are still shown. */
+/** The most ended desktops that are shown. */
 const ENDED_SHOWN = 6;
 
 export function Desktops({ store }: { store: Store }) {
@@ -76,7 +76,7 @@ function StartForm({ store }: { store: Store }) {
         ))}
       </select>
       <select
-        aria-label="Lives for"
+        aria-label="Time to live"
         value={ttlSeconds}
         onChange={(event) => setTtl(Number(event.currentTarget.value))}
       >
@@ -100,7 +100,7 @@ function StartForm({ store }: { store: Store }) {
 
 type Started = { jobId: string; containerId: string };
 
-/** A desktop as it is once its start was accepted. */
+/** Builds a desktop as it is after its start was accepted. */
 const requested = (
   { jobId, containerId }: Started,
   { name, ...size }: { name: string; width: number; height: number },
@@ -136,9 +136,9 @@ function Card({ store, desktop, thumbnail }: { store: Store; desktop: Container;
         <State state={state} />
       </div>
       {starts && job && !isTerminal(job.state) && (
-        <Progress percent={job.progress} text={store.messages.value.get(jobId) ?? 'waits for a place'} />
+        <Progress percent={job.progress} text={store.messages.value.get(jobId) ?? 'waiting for a host'} />
       )}
-      {state === 'failed' && <p class="wrong">{job?.error?.message ?? 'The desktop ended by itself.'}</p>}
+      {state === 'failed' && <p class="wrong">{job?.error?.message ?? 'The desktop ended unexpectedly.'}</p>}
       <div class="line small">
         <span>{width > 0 && `${width}×${height}`}</span>
         <span>{age(desktop)}</span>
@@ -149,9 +149,9 @@ function Card({ store, desktop, thumbnail }: { store: Store; desktop: Container;
   );
 }
 
-/** What of its life matters now. */
+/** Describes the time that matters in the desktop's state: its end, its expiry or its request. */
 function age(desktop: Container): string {
   const { state, createdAt, expiresAt, endedAt } = desktop;
   if (hasEnded(state)) return `${endOf(desktop)} ${ago(endedAt)}`;
-  return state === 'running' && expiresAt ? `ends ${ago(expiresAt)}` : `asked for ${ago(createdAt)}`;
+  return state === 'running' && expiresAt ? `ends ${ago(expiresAt)}` : `requested ${ago(createdAt)}`;
 }

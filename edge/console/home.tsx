@@ -11,7 +11,10 @@ import type { Store } from './store.ts';
 import { useRefresher } from './use-refresher.ts';
 import { Watch } from './watch.tsx';
 
-/** All of one user's: desktops, jobs, models, limits; or one screen, large. The address says which. */
+/**
+ * The home page of a user: desktops, jobs, models and limits, or one desktop's page. The address selects
+ * which.
+ */
 export function Home({ store, onLeave }: { store: Store; onLeave: () => void }) {
   useEffect(() => store.load(), [store]);
 
@@ -60,7 +63,7 @@ export function Home({ store, onLeave }: { store: Store; onLeave: () => void }) 
   );
 }
 
-/** The page of one desktop, be it in the lists or not. */
+/** The page of one desktop, also if it is not in the lists. */
 function DesktopPage({ store, id }: { store: Store; id: string }) {
   const known = store.desktopList.loaded.value || store.desktops.value.has(id);
   return known ? <Found store={store} id={id} /> : <NotFound refresher={store.desktopList} />;

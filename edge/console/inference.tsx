@@ -8,7 +8,7 @@ import { useRefresher } from './use-refresher.ts';
 
 const LOOK_EVERY_MS = 5 * 60_000;
 
-/** Asks a model and shows its answer as it comes. */
+/** Asks a model and shows its answer as it is generated. */
 export function Inference({ store }: { store: Store }) {
   const read = async () => {
     const { items } = await store.api.edge.listModels();
@@ -16,9 +16,9 @@ export function Inference({ store }: { store: Store }) {
   };
   const [models = [], refresher] = useRefresher(store.api, read, { everyMs: LOOK_EVERY_MS });
   const [model, setModel] = useState('');
-  const [prompt, setPrompt] = useState('Tell me about a warm wind.');
+  const [prompt, setPrompt] = useState('Describe a warm wind.');
   const [image, setImage] = useState<File>();
-  /** The desktop that is read; '': a file. */
+  /** The id of the desktop whose screen is read; '' for a file. */
   const [desktop, setDesktop] = useState('');
   const { answer, ask, cancel, cancelling } = useAsk(store);
 
@@ -88,12 +88,12 @@ type ReadingSourceProps = {
   onImage: (image: File | undefined) => void;
 };
 
-/** The choice of what is read: the screen of a desktop, or a file. */
+/** The choice of the source to read: the screen of a desktop, or a file. */
 function ReadingSource({ desktops, source, onSource, onImage }: ReadingSourceProps) {
   return (
     <>
       <select
-        aria-label="What to read"
+        aria-label="Source of the text"
         value={source}
         onChange={(event) => onSource(event.currentTarget.value)}
       >

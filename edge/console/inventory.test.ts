@@ -59,7 +59,7 @@ test('hundreds of replayed jobs are made from their events alone; the newest and
   expect(jobs.get('j7')).toMatchObject({ state: 'active', progress: 40 });
 });
 
-test('events that a list includes already change nothing', () => {
+test('events that a list already includes change nothing', () => {
   const done = job(1, {
     state: 'failed',
     run: 2,
@@ -85,13 +85,13 @@ test('an older job that is not listed is shown below the others while it is open
   expect(withEvents(active, [jobEvent('job.completed', 3, 501)]).jobs.has('j3')).toBe(false);
 });
 
-test('a further run of a job begins again, and forgets how the last one ended', () => {
+test('a further run of a job begins again, without the end of the last run', () => {
   const failed = withJobs(emptyInventory(), [job(1, { state: 'failed', finishedAt: at(2), progress: 60 })]);
   const { jobs } = withEvents(failed, [jobEvent('job.queued', 1, 3, {}, 2)]);
   expect(jobs.get('j1')).toEqual(job(1, { run: 2 }));
 });
 
-test('a desktop that only events have named is marked until a list names it', () => {
+test('a desktop known only from events is marked until a list has it', () => {
   const { desktops, incomplete } = withEvents(emptyInventory(), [
     event('container.requested', 1, { containerId: 'd1' }),
     event('container.started', 2, { containerId: 'd1', width: 800, height: 600, expiresAt: at(99) }),
@@ -110,7 +110,7 @@ test('a desktop that only events have named is marked until a list names it', ()
   expect(named.incomplete.size).toBe(0);
 });
 
-test('a list or snapshot that is older than an end does not bring a desktop or job back', () => {
+test('a list or snapshot that is older than an end does not revive a desktop or job', () => {
   const listed = withJobs(withDesktops(emptyInventory(), [desktop(1)]), [job(1)]);
   const over = withEvents(listed, [
     event('container.stopped', 5, { containerId: 'd1' }),
@@ -128,7 +128,7 @@ test('a list or snapshot that is older than an end does not bring a desktop or j
 const FINISHED = { createdAt: at(0), finishedAt: at(9), progress: 30, attemptsMade: 1, containerId: 'd2' };
 const ERROR = { code: 'x', message: 'm', retryable: false };
 
-/** What each event makes of a job that is active at 30 % and of a desktop that runs. */
+/** The effect of each event on a job that is active at 30 % and on a running desktop. */
 const EFFECTS: Record<EventType, [data: object, job: object, desktop: object]> = {
   'job.queued': [{}, { state: 'queued' }, {}],
   'job.active': [{ attempt: 1 }, { state: 'active' }, {}],

@@ -9,7 +9,7 @@ import {
   type JobEvent,
 } from '@warmwind/shared/contract/states';
 
-/** Jobs and desktops that the lists show, at most; of older ones those that have not ended. */
+/** The most jobs and desktops that the lists show; of older ones, those that have not ended are kept. */
 export const SHOWN = 50;
 
 /** A user's desktops and jobs, newest first. */
@@ -18,7 +18,7 @@ export type Inventory = {
   jobs: Map<string, Job>;
   /** The latest message of a job's progress, by job. */
   messages: Map<string, string>;
-  /** Desktops that only events have named so far: name, size and image are unknown. */
+  /** Desktops known only from events: their name, size and image are unknown. */
   incomplete: Set<string>;
 };
 
@@ -29,21 +29,24 @@ export const emptyInventory = (): Inventory => ({
   incomplete: new Set(),
 });
 
-/** What a list has answered. An end that is known already is kept: a list may be older than an event. */
+/**
+ * Merges the answer of a list. An end that is known already is kept, because a list may be older than an
+ * event.
+ */
 export function withDesktops(inventory: Inventory, listed: Container[]): Inventory {
   const next = copy(inventory);
   for (const desktop of listed) putDesktop(next, desktop);
   return trimmed(next);
 }
 
-/** As `withDesktops`; the later run of a job wins. */
+/** As `withDesktops`, for jobs; the later run of a job wins. */
 export function withJobs(inventory: Inventory, listed: Job[]): Inventory {
   const next = copy(inventory);
   for (const job of listed) putJob(next, job);
   return trimmed(next);
 }
 
-/** The inventory after `events` of the user's room. Needs nothing else: a job is made from its first event. */
+/** Applies `events` of the user's room. Events suffice: a job is created from its first event. */
 export function withEvents(inventory: Inventory, events: readonly Envelope[]): Inventory {
   const next = copy(inventory);
   for (const event of events) {
@@ -91,7 +94,7 @@ function desktopBecame(inventory: Inventory, event: ContainerEvent): void {
   });
 }
 
-/** What the start of a desktop tells of it. */
+/** The fields of a desktop that its start reveals. */
 function startOf({ type, data }: ContainerEvent): Partial<Container> {
   if (type !== 'container.started') return {};
   const { width, height, expiresAt } = data;
@@ -101,7 +104,7 @@ function startOf({ type, data }: ContainerEvent): Partial<Container> {
 function unnamed({ desktops, jobs }: Inventory, id: string, requestedAt: string | undefined): Container {
   const job = [...jobs.values()].find(({ containerId }) => containerId === id);
   const createdAt = requestedAt ?? beforeAll(desktops);
-  // As the edge names a desktop whose owner does not.
+  // The name that the edge gives to a desktop without one.
   const name = `desktop-${id.slice(0, 8)}`;
   return {
     id,
@@ -137,7 +140,10 @@ function jobBecame(inventory: Inventory, event: JobEvent): void {
   if (type === 'job.progress' && event.data.message) inventory.messages.set(id, event.data.message);
 }
 
-/** A job that no list has shown: a new one begins with its first `job.queued`, any other is older than what is listed. */
+/**
+ * Creates a job that no list has shown. A new job begins with its first `job.queued`; any other is older than
+ * the listed jobs.
+ */
 function unlisted({ jobs }: Inventory, { type, run, time, data }: JobEvent): Job {
   return {
     id: data.jobId,
@@ -151,7 +157,7 @@ function unlisted({ jobs }: Inventory, { type, run, time, data }: JobEvent): Job
   };
 }
 
-/** A time before every item's creation. */
+/** A time before the creation of every item. */
 function beforeAll(items: Map<string, { createdAt: string }>): string {
   const times = [...items.values()].map(({ createdAt }) => Date.parse(createdAt));
   return new Date(Math.min(Date.now(), ...times) - 1).toISOString();

@@ -5,14 +5,14 @@ import { ago, Empty, Progress, State, useNotice } from './parts.tsx';
 import { NotLoaded } from './retrying.tsx';
 import type { Store } from './store.ts';
 
-/** The newest jobs, live: how far each is, why it failed, and what can be done about it. */
+/** The newest jobs, live: their progress, why they failed, and the actions on them. */
 export function Jobs({ store }: { store: Store }) {
   const jobs = [...store.jobs.value.values()];
   return (
     <section class="jobs">
       <h2>Jobs</h2>
       <NotLoaded what="Your jobs" refresher={store.jobList} />
-      {jobs.length === 0 && store.jobList.loaded.value && <Empty>What you ask for appears here.</Empty>}
+      {jobs.length === 0 && store.jobList.loaded.value && <Empty>Your jobs appear here.</Empty>}
       {jobs.length > 0 && (
         <table>
           <tbody>

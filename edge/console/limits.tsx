@@ -4,18 +4,18 @@ import { NotLoaded } from './retrying.tsx';
 import type { Store } from './store.ts';
 import { useRefresher } from './use-refresher.ts';
 
-/** A look does not count against the limits itself. */
+/** Reading the limits does not count against them. */
 const LOOK_EVERY_MS = 15_000;
 const SPACING_MS = 2000;
 
-/** What is left of one's rate limits and quotas. */
+/** The remaining rate limits and quotas of the user. */
 export function LimitBars({ store }: { store: Store }) {
   const read = () => store.api.edge.getLimits();
   const [limits, refresher] = useRefresher(store.api, read, {
     everyMs: LOOK_EVERY_MS,
     spacingMs: SPACING_MS,
   });
-  // What the user has done shows soon.
+  // Refreshes soon after the user has submitted a job.
   const open = [...store.jobs.value.values()].filter(({ state }) => !isTerminal(state)).length;
   useEffect(() => refresher.request(), [open]);
 

@@ -12,7 +12,7 @@ import { useRefresher } from './use-refresher.ts';
 
 type Mode = 'view' | 'control';
 
-/** The share links of one desktop that still work; to be requested again after one was made or revoked. */
+/** The valid share links of one desktop; request them again after one was created or revoked. */
 export function useShareLinks(store: Store, id: string): [ShareLink[], Refresher] {
   const read = async () => {
     const { items } = await store.api.edge.listShareLinks();
@@ -24,7 +24,7 @@ export function useShareLinks(store: Store, id: string): [ShareLink[], Refresher
 
 type Props = { store: Store; id: string; onChange: () => void; onFailure: (message: string) => void };
 
-/** Makes links by which others may watch one desktop, and shows the last one. */
+/** Creates links by which others may watch one desktop, and shows the last one. */
 export function ShareLinks({ store, id, onChange, onFailure }: Props) {
   const [link, setLink] = useState<Ticket & { mode: Mode; address: string; copied?: boolean }>();
   const [pending, act] = useAction(onFailure);
@@ -57,8 +57,8 @@ export function ShareLinks({ store, id, onChange, onFailure }: Props) {
             <strong>Link to {link.mode}</strong>
             <small role="status">
               {link.copied && 'copied, '}
-              {link.copied === false && 'not copied: select it and copy it yourself, '}
-              good until {new Date(link.expiresAt).toLocaleTimeString()}
+              {link.copied === false && 'not copied: select and copy it yourself, '}
+              valid until {new Date(link.expiresAt).toLocaleTimeString()}
             </small>
           </div>
           <input
@@ -89,7 +89,7 @@ export function ShareLinks({ store, id, onChange, onFailure }: Props) {
 
 type ListProps = Props & { links: ShareLink[]; refresher: Refresher };
 
-/** The links that still work, whether or not anyone remembers them. */
+/** The valid links, including those whose text is lost. */
 export function LinkList({ store, links, refresher, onChange, onFailure }: ListProps) {
   const [pending, act] = useAction(onFailure);
   const revoke = (id?: string) => () =>
@@ -107,7 +107,7 @@ export function LinkList({ store, links, refresher, onChange, onFailure }: ListP
         <ConfirmButton
           label="Revoke all links and sessions"
           title="Revoke all links and sessions?"
-          warning="The share links of all your desktops stop working, and every client that is connected as you is disconnected. Those with your access token connect again."
+          warning="The share links of all your desktops stop working, and every client that is connected as you is disconnected. Clients with your access token reconnect."
           keep="Keep them"
           proceed="Revoke all"
           disabled={pending}

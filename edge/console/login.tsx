@@ -56,9 +56,9 @@ export function Login({ onToken }: { onToken: (token: string) => void }) {
           </p>
         )}
         <p class="hint">
-          On your own machine <code>npm start</code> leaves ready-to-use tokens in{' '}
-          <code>.warmwind/stack.json</code>. Tabs that you open from here are logged in too; the token is kept
-          nowhere else. API: <a href="/docs">/docs</a>
+          On your own machine <code>npm start</code> writes ready-to-use tokens to{' '}
+          <code>.warmwind/stack.json</code>. Tabs that you open from here are logged in too; the token is
+          stored nowhere else. API: <a href="/docs">/docs</a>
         </p>
       </form>
     </section>

@@ -34,8 +34,8 @@ export const Empty = ({ children }: { children: ComponentChildren }) => <p class
 
 const NOTICE_MS = 12_000;
 
-/** A passing word: gone when one of `with_` changes, when it is dismissed, or by itself. */
-export function useNotice(...with_: unknown[]): [notice: ComponentChildren, say: (text: string) => void] {
+/** Shows a notice until one of `with_` changes, the user dismisses it, or `NOTICE_MS` have passed. */
+export function useNotice(...with_: unknown[]): [notice: ComponentChildren, notify: (text: string) => void] {
   const [text, notify] = useState('');
   useEffect(() => notify(''), with_);
   useEffect(() => {
@@ -54,20 +54,20 @@ export function useNotice(...with_: unknown[]): [notice: ComponentChildren, say:
   return [notice, notify];
 }
 
-/** Whose name to show: guests by a share link have their host's. */
+/** The name to show for a viewer: a guest by a share link has the user id of its host. */
 export const nameOf = (who: { id: string; userId: string; shared?: boolean | undefined }): string =>
   who.shared ? `guest ${who.id.slice(0, 4)}` : who.userId;
 
-/** How a desktop has ended. */
+/** Describes how a desktop has ended. */
 export const endOf = ({ state, endReason }: Pick<Container, 'state' | 'endReason'>): string =>
-  endReason === 'expired' ? 'time to live over' : endReason === 'idle' ? 'stopped unused' : state;
+  endReason === 'expired' ? 'time to live expired' : endReason === 'idle' ? 'stopped when idle' : state;
 
 const tick = signal(0);
 setInterval(() => {
   tick.value += 1;
 }, 10_000);
 
-/** When it was, or will be, as people say it; whatever shows it is kept up to date. */
+/** Formats a time relative to now, such as `5 min ago`. A component that shows it is updated. */
 export function ago(iso: string | undefined): string {
   tick.value;
   if (!iso) return '';

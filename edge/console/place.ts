@@ -1,6 +1,9 @@
 import { signal } from '@preact/signals';
 
-/** What the address says behind its `#`: where in the console one is, or a share link. Reload, back and forward keep it. */
+/**
+ * The fragment of the address: the present page of the console, or a share link. Reload, back and forward
+ * keep it.
+ */
 export const hash = signal(location.hash);
 addEventListener('hashchange', () => {
   hash.value = location.hash;

@@ -1,5 +1,6 @@
 /**
- * The content security policy of the console's pages. Screens come as images that the page makes itself; noVNC and the console set styles of single elements.
+ * Builds the content security policy of the console's pages. Screens are images that the page makes itself;
+ * noVNC and the console set styles of single elements.
  */
 export function contentPolicy(relayUrl: string, framedBy: readonly string[]): string {
   const relay = new URL(relayUrl);
@@ -15,12 +16,13 @@ export function contentPolicy(relayUrl: string, framedBy: readonly string[]): st
     `connect-src 'self' ${hosts.join(' ')}`,
     "base-uri 'none'",
     "form-action 'none'",
-    // Share links, by pages that may call the edge; the console itself shows nothing in a frame.
+    // The page of share links may be framed by pages that may call the edge; the console itself shows nothing
+    // in a frame.
     `frame-ancestors ${framedBy.length > 0 ? ["'self'", ...framedBy].join(' ') : "'none'"}`,
   ].join('; ');
 }
 
-/** A relay on this machine may be reached by either of its names. */
+/** The other name of a relay on this machine, by which it may be reached as well. */
 function localTwin(url: URL): URL[] {
   const other = { '127.0.0.1': 'localhost', localhost: '127.0.0.1' }[url.hostname];
   if (!other) return [];

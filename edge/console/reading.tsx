@@ -32,7 +32,7 @@ export function Reading({ answer, onClose }: { answer: Answer; onClose: () => vo
         </button>
       </div>
       {notice}
-      {result && <pre>{text.trim() || 'There is no text on it.'}</pre>}
+      {result && <pre>{text.trim() || 'There is no text on the screen.'}</pre>}
       {busy && <p class="empty">The screen is being read…</p>}
     </section>
   );
@@ -40,7 +40,7 @@ export function Reading({ answer, onClose }: { answer: Answer; onClose: () => vo
 
 type Position = { left: number; top: number; width: number; height: number };
 
-/** Where the words stand that were read, over the picture in `frame`. */
+/** Marks the positions of the words that were read, over the picture in `frame`. */
 export function Boxes({ frame, reading }: { frame: HTMLElement; reading: Partial<ReadingResult> }) {
   const [place, setPlace] = useState<Position>();
   useEffect(() => {

@@ -3,24 +3,24 @@ import { RequestError } from '@warmwind/shared/client/http-errors';
 import { backoff } from '@warmwind/shared/runtime/backoff';
 import type { Api } from './api.ts';
 
-/** Why something could not be read; `retryAt` (ms since 1970) when it is read again. */
+/** Why a read failed; `retryAt` (ms since 1970) when it is retried. */
 export type ReadFailure = { error: Error; retryAt?: number };
 
 export type RefresherOptions = {
-  /** Reads again this long after the last read, ms; left out: only when requested. */
+  /** The interval between reads, ms; without it, reads happen only on request. */
   everyMs?: number;
-  /** What is requested waits until this long after the last read, ms. */
+  /** The shortest time between the last read and a requested one, ms. */
   spacingMs?: number;
 };
 
 /**
- * Reads something from the edge: one read at a time, only while the page is visible, and after a failure again as soon as
- * the server permits it.
+ * Reads from the edge: one read at a time, only while the page is visible, and after a failure again as soon
+ * as the server permits.
  */
 export class Refresher {
-  /** Has it been read at least once? */
+  /** Whether a read has succeeded. */
   readonly loaded = signal(false);
-  /** Why the last read failed; `undefined` once one has succeeded. */
+  /** Why the last read failed; `undefined` once a read has succeeded. */
   readonly failure: Signal<ReadFailure | undefined> = signal(undefined);
   readonly #api: Api;
   readonly #read: () => Promise<void>;
@@ -43,7 +43,7 @@ export class Refresher {
     document.addEventListener('visibilitychange', this.#arm);
   }
 
-  /** Reads as soon as may be. Requests that come together lead to one read. */
+  /** Reads as soon as possible. Several requests may share one read. */
   request(): void {
     if (this.failure.peek()?.retryAt) return;
     const { spacingMs = 0 } = this.#options;
@@ -90,7 +90,7 @@ export class Refresher {
 
   #failed(error: Error): void {
     const { status = 0, retryAfterMs = 0 } = error instanceof RequestError ? error : {};
-    // What is refused for good is not asked for again.
+    // A permanent refusal is not retried.
     if (status >= 400 && status < 500 && status !== 429) {
       this.failure.value = { error };
       return;

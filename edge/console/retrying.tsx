@@ -9,7 +9,7 @@ setInterval(() => {
   second.value += 1;
 }, 1000);
 
-/** What is shown in place of something that is not read yet: that it is loading, or why it could not be loaded. */
+/** A placeholder for data that is not loaded: it is loading, or why it could not be loaded. */
 export function NotLoaded({ what, refresher }: { what: string; refresher: Refresher }) {
   const failure = refresher.failure.value;
   if (failure) {
@@ -22,7 +22,7 @@ export function NotLoaded({ what, refresher }: { what: string; refresher: Refres
   return refresher.loaded.value ? null : <Empty>Loading: {what.toLowerCase()}…</Empty>;
 }
 
-/** The console's connection to its server while that is interrupted. */
+/** A notice that the server can't be reached. */
 export const Unreachable = () => (
   <p class="wrong" role="alert">
     The server can't be reached. Check the connection; trying again.

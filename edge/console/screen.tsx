@@ -21,14 +21,14 @@ const UNCONTROLLED: ViewerControl = { mode: 'view', viewerId: '', holder: null, 
 export type ScreenProps = {
   relay: () => Promise<Connection>;
   containerId: string;
-  /** Its owner may take control from whoever has it. */
+  /** Whether the viewer owns the desktop: an owner may take control from any holder. */
   owner?: boolean;
-  /** What was read from it: marked on the picture. */
+  /** The text that was read from the screen: marked on the picture. */
   reading?: Partial<ReadingResult> | undefined;
   onControl?: (control: ViewerControl) => void;
 };
 
-/** The live picture, and what a viewer can do with it. */
+/** The live picture, with the controls of its viewer. */
 export function ScreenView({ relay, containerId, owner = false, reading, onControl }: ScreenProps) {
   const frame = useRef<HTMLDivElement>(null);
   const stage = useRef<HTMLDivElement>(null);
@@ -120,7 +120,7 @@ function useViewer(stage: RefObject<HTMLDivElement | null>, relay: ScreenProps['
 
 type ScalingChoiceProps = { scaling: Scaling; mine: boolean; onScale: (scaling: Scaling) => void };
 
-/** How the picture fits its frame. Only the holder of control resizes the desktop itself. */
+/** The choice of how the picture fits its frame. Only the holder of control resizes the desktop itself. */
 const ScalingChoice = ({ scaling, mine, onScale }: ScalingChoiceProps) => (
   <select
     aria-label="Scaling"

@@ -1,24 +1,29 @@
-/** The tab remembers who is logged in, and passes it on to a tab that the same browser opens while it is open. */
+/**
+ * The key of the token in the tab's storage. The tab also passes the token to a new tab of the same browser.
+ */
 const TOKEN = 'warmwind-token';
 const CHANNEL = 'warmwind-session';
-/** How long a new tab waits for the answers of others, ms. */
+/** How long a new tab waits for the answers of other tabs, ms. */
 const ANSWER_MS = 250;
 
-/** What tabs of one origin send each other. Neither an address nor what outlives the tabs ever holds the token. */
+/**
+ * The messages between tabs of one origin. The token is never in an address, nor in storage that outlives the
+ * tabs.
+ */
 type Message =
   | { t: 'ask'; id: string }
   /** `usedAt`: when that tab was last used, ms since 1970. */
   | { t: 'token'; id: string; token: string; usedAt: number }
   | { t: 'leave'; token: string };
 
-/** Who is logged in in this tab. */
+/** The session of the user who is logged in in this tab. */
 export class Session {
   readonly #channel: BroadcastChannel;
   readonly #onChange: (token: string) => void;
   #token = sessionStorage.getItem(TOKEN) ?? '';
   #usedAt = Date.now();
 
-  /** @param onChange receives the token, '' when the user has left in whichever tab */
+  /** @param onChange receives the token, '' when the user has logged out in any tab */
   constructor(onChange: (token: string) => void) {
     this.#onChange = onChange;
     this.#channel = new BroadcastChannel(CHANNEL);
@@ -30,7 +35,10 @@ export class Session {
     return this.#token;
   }
 
-  /** Resolves with the token of this tab or else of the one that was used last; '' when no tab has one. */
+  /**
+   * Finds the token of this tab, or else of the tab that was used last.
+   * @returns '' when no tab has one
+   */
   async find(): Promise<string> {
     if (this.#token) return this.#token;
     const id = newRequestId();
@@ -52,7 +60,7 @@ export class Session {
     this.#onChange(token);
   }
 
-  /** Ends it in all tabs that have the same token: a new tab would be logged in by the others. */
+  /** Logs out all tabs that have the same token: otherwise they would log in a new tab. */
   leave(): void {
     if (this.#token) this.#post({ t: 'leave', token: this.#token });
     this.#forget();

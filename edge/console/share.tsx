@@ -6,7 +6,7 @@ import { ScreenView } from './screen.tsx';
 
 export type Share = { containerId: string; token: string; url: string };
 
-/** A link to one screen. Its ticket stands behind the `#`, which browsers send to no server. */
+/** Builds a link to one screen. Its ticket is behind the `#`, which browsers send to no server. */
 export const shareLink = (containerId: string, { token, url }: Pick<Ticket, 'token' | 'url'>): string =>
   `${location.origin}/#${new URLSearchParams({ watch: containerId, relay: url, ticket: token })}`;
 
@@ -16,7 +16,7 @@ export function readShare(): Share | undefined {
   return containerId && url && token ? { containerId, url, token } : undefined;
 }
 
-/** The page behind a share link: the screen and nothing else. */
+/** The page of a share link: the screen and nothing else. */
 export function SharedScreen({ containerId, token, url }: Share) {
   const connection = useRef<ReturnType<typeof connect>>(undefined);
   const open = async () => {

@@ -5,7 +5,10 @@ import type { Store } from './store.ts';
 
 type Props = { store: Store; desktop: Container; onFailure: (message: string) => void };
 
-/** Stops a desktop, once its user has confirmed that what is open there is lost. One that does not run yet has nothing to lose. */
+/**
+ * Stops a desktop, after a confirmation that unsaved work is lost. A desktop that does not run yet is stopped
+ * at once.
+ */
 export function StopButton({ store, desktop, onFailure }: Props) {
   const { id, name, state } = desktop;
   const [pending, act] = useAction(onFailure);

@@ -12,26 +12,29 @@ import { Refresher } from './refresher.ts';
 
 /** Events are applied together this often, ms. */
 const APPLY_EVERY_MS = 50;
-/** Desktops that only events have named are looked up together, at most this often, ms. */
+/** Desktops known only from events are looked up together, at most this often, ms. */
 const LOOK_UP_EVERY_MS = 5000;
-/** A ticket is used again while it is good for longer than this, ms. */
+/** A ticket is reused while it is valid for longer than this, ms. */
 const TICKET_LEFT_MS = 60_000;
 
-/** One user's console: its lists are loaded once, then the events of the user's own room keep them up to date. */
+/**
+ * The data of one user's console: its lists are loaded once, then the events of the user's own room keep them
+ * up to date.
+ */
 export class Store {
   readonly desktops = signal<Map<string, Container>>(new Map());
   readonly jobs = signal<Map<string, Job>>(new Map());
   /** The latest message of a job's progress, by job. */
   readonly messages = signal<Map<string, string>>(new Map());
   readonly connection = signal<State>('connecting');
-  /** Why the relay refuses this page, '' while it does not. */
+  /** Why the relay refuses this page; '' while it does not. */
   readonly refused = signal('');
   readonly api: Api;
   readonly userId: string;
   readonly desktopList: Refresher;
   readonly jobList: Refresher;
   #inventory: Inventory = emptyInventory();
-  /** Events that wait to be applied, and those that came while a list was read: applied once more after it. */
+  /** Events to apply, and events that arrived while a list was read: they are applied once more after it. */
   #arrived: Envelope[] = [];
   #duringReads: Envelope[] = [];
   #reads = 0;
@@ -47,7 +50,7 @@ export class Store {
     this.jobList = new Refresher(api, () => this.#readJobs());
   }
 
-  /** One connection for the whole console; it waits for a ticket for as long as none is to be had. */
+  /** Opens one connection for the complete console; it waits until a ticket is granted. */
   relay(): Promise<Connection> {
     this.#relay ??= this.#connect();
     return this.#relay;
@@ -64,14 +67,14 @@ export class Store {
     );
   }
 
-  /** A desktop that was just requested here: it is shown in full before its first event. */
+  /** Adds a desktop that was just requested here: it is shown with all fields before its first event. */
   add(desktop: Container): void {
     if (this.#inventory.desktops.has(desktop.id) && !this.#inventory.incomplete.has(desktop.id)) return;
     const { state = desktop.state } = this.#inventory.desktops.get(desktop.id) ?? {};
     this.#put(withDesktops(this.#inventory, [{ ...desktop, state }]));
   }
 
-  /** A desktop of one's own that the lists may have left out. Rejects when there is none. */
+  /** Finds a desktop of the user that the lists may lack. Rejects when there is none. */
   findDesktop(id: string): Promise<Container> {
     return this.api.edge.getContainer(id);
   }
@@ -101,7 +104,7 @@ export class Store {
     });
   }
 
-  /** A list may be older than the events that came while it was read. */
+  /** Applies the events that arrived during a read again: a list may be older than they are. */
   async #withEventsDuring(read: () => Promise<void>): Promise<void> {
     this.#reads += 1;
     try {
@@ -151,7 +154,7 @@ export class Store {
     });
   }
 
-  /** The ticket at hand, or a new one, which is asked for until it is granted. */
+  /** The present ticket, or a new one, which is requested until it is granted. */
   async #goodTicket(): Promise<Ticket> {
     for (let attempt = 1; !this.#closed; attempt++) {
       const held = this.#ticket;
@@ -164,6 +167,6 @@ export class Store {
         await new Promise((resolve) => setTimeout(resolve, Math.max(retryAfterMs, backoff(attempt))));
       }
     }
-    throw new Error('The console was left.');
+    throw new Error('The user has logged out.');
   }
 }

@@ -1,4 +1,4 @@
-// Vite takes the style sheet out of the script.
+// Vite extracts the style sheet from the script.
 declare module '*.css';
 
 // Imported as text, by the rule in wrangler.jsonc.

@@ -2,9 +2,9 @@ import { useEffect, useState } from 'preact/hooks';
 import { Refresher } from './refresher.ts';
 import type { Store } from './store.ts';
 
-/** Each look counts against the user's rate limits, so that it is seldom. */
+/** The interval between pictures, ms: each one counts against the user's rate limits. */
 const LOOK_EVERY_MS = 5 * 60_000;
-/** A desktop that has just come up has drawn its first picture by then. */
+/** The delay before the first picture, ms: a desktop that has just started has drawn its screen by then. */
 const FIRST_LOOK_MS = 1500;
 
 /** A still picture of a running desktop. */

@@ -12,7 +12,7 @@ import { StopButton } from './stop.tsx';
 import type { Store } from './store.ts';
 import { Watchers } from './watchers.tsx';
 
-/** One desktop, large, with all that its owner can do with it. */
+/** The page of one desktop, with all actions of its owner. */
 export function Watch({ store, desktop }: { store: Store; desktop: Container }) {
   const { id, name, state, expiresAt, endedAt } = desktop;
   const [notice, notify] = useNotice(state);

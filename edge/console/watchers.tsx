@@ -9,11 +9,11 @@ const LOOK_EVERY_MS = 5000;
 
 type Props = { store: Store; id: string; control: ViewerControl | undefined; onRevoked: () => void };
 
-/** Who watches; each can be sent away, and the link of a guest be made void. */
+/** The viewers of a desktop; the owner can disconnect each, and revoke the link of a guest. */
 export function Watchers({ store, id, control, onRevoked }: Props) {
   const [watchers, setWatchers] = useState<Watcher[]>([]);
   const [notice, notify] = useNotice();
-  // The relay is asked: a request to the edge would count against the user's rate limits.
+  // Reads from the relay: a request to the edge would count against the user's rate limits.
   const look = async () => {
     if (document.visibilityState !== 'visible') return;
     const listed = await store
@@ -54,7 +54,7 @@ export function Watchers({ store, id, control, onRevoked }: Props) {
               {one.shared && <small> by a link to {one.mode}</small>}
             </span>
             <State state={one.control ? 'controls' : one.mode} />
-            <small>came {ago(one.since)}</small>
+            <small>joined {ago(one.since)}</small>
             <span class="gap" />
             {one.id !== control?.viewerId && (
               <button type="button" disabled={pending} onClick={disconnect(one.id)}>

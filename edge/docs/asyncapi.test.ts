@@ -29,25 +29,25 @@ beforeAll(async () => {
 afterAll(() => edge?.stop());
 
 const ajv = () => new Ajv({ strict: false, validateFormats: false });
-/** The schema of the specification, which brings that of JSON Schema with it. */
+/** The schema of the specification, which includes that of JSON Schema. */
 const specification = () =>
   new Ajv({ strict: false, validateFormats: false, meta: false, validateSchema: false }).compile(
     asyncapi.schemas['3.0.0'],
   );
-/** What a reference of the document stands for. */
+/** Resolves a reference of the document. */
 const at = ({ $ref }: Ref): unknown =>
   $ref
     .slice(2)
     .split('/')
     .reduce<unknown>((part, name) => (part as Record<string, unknown>)[name.replaceAll('~1', '/')], document);
 
-test('/asyncapi.json is what the present schemas make, and is AsyncAPI 3.0', () => {
+test('/asyncapi.json is built from the present schemas, and is AsyncAPI 3.0', () => {
   expect(document).toEqual(JSON.parse(JSON.stringify(asyncApiDocument())));
   const validate = specification();
   expect([validate(document), validate.errors]).toEqual([true, null]);
 });
 
-test('every reference of it leads to something', () => {
+test('every reference in it resolves', () => {
   const refs = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map(([, $ref = '']) => $ref);
   expect(refs.length).toBeGreaterThan(100);
   for (const $ref of refs) expect([$ref, at({ $ref })]).toEqual([$ref, expect.anything()]);
@@ -84,21 +84,21 @@ test('every event of rooms, clients and the relay appears in a channel and in an
   }
 });
 
-test('events that are not recorded yet say so', () => {
+test('events that are not recorded yet are described as such', () => {
   const unrecorded = Object.entries(document.components.schemas).flatMap(([name, { description }]) =>
     description?.startsWith('Not recorded yet') ? [name] : [],
   );
   expect(unrecorded).toEqual(['ContainerPausedEvent', 'ContainerResumedEvent']);
 });
 
-test('a document that is no AsyncAPI is not taken for one', () => {
+test('a document that is not AsyncAPI fails the check', () => {
   const validate = specification();
   const [name = ''] = Object.keys(document.operations);
   const invalid = { ...document, operations: { [name]: { ...document.operations[name], action: 'tell' } } };
   expect([validate({ ...document, info: {} }), validate(invalid)]).toEqual([false, false]);
 });
 
-test('a message is as the schema of its type, and no other type, says', () => {
+test('a message matches the schema of its type, and of no other type', () => {
   const checker = ajv().addSchema({ $id: 'document', components: document.components });
   const schemaOf = (name: string) => checker.getSchema(`document#/components/schemas/${name}`);
   const ended = { containerId: 'c', width: 800, height: 600 };

@@ -11,7 +11,7 @@ afterAll(() => edge?.stop());
 const get = (path: string, headers = {}) => edge.call(undefined, 'GET', path, { headers });
 
 describe('GET /openapi.json', () => {
-  test('is kept by browsers and proxies, and 304 for those that have it, however they say so', async () => {
+  test('is cached by browsers and proxies, and 304 for those that have it, by any form of If-None-Match', async () => {
     const { headers } = await get('/openapi.json');
     const etag = headers.get('ETag') ?? '';
     expect(etag).toMatch(/^"[0-9a-f]{32}(-gzip)?"$/);
@@ -85,7 +85,7 @@ describe('GET /openapi.json', () => {
 });
 
 describe('GET /docs', () => {
-  test('is a page whose every part comes from here and is allowed by its policy', async () => {
+  test('is a page whose every part comes from this origin and is allowed by its policy', async () => {
     const page = await get('/docs');
     expect(page.headers.get('Content-Type')).toContain('text/html');
     const policy = page.headers.get('Content-Security-Policy');
@@ -102,13 +102,13 @@ describe('GET /docs', () => {
     }
   });
 
-  test('GET / says what this is and links it', async () => {
+  test('GET / names the product and links the documentation', async () => {
     expect((await get('/')).body.text).toContain('href="/docs"');
   });
 });
 
 describe('every answer', () => {
-  test("keeps a sane X-Request-Id of the caller's, and makes one otherwise", async () => {
+  test('keeps a valid X-Request-Id of the caller, and creates one otherwise', async () => {
     expect((await get('/health/live', { 'X-Request-Id': 'mine-1' })).headers.get('X-Request-Id')).toBe(
       'mine-1',
     );
@@ -176,7 +176,7 @@ describe('every answer', () => {
     expect([head.status, await head.text()]).toEqual([200, '']);
   });
 
-  test('a request is one line of the log, with what finds it again', async () => {
+  test('a request is one line of the log, with the fields that identify it', async () => {
     const { headers } = await edge.call('ada', 'POST', '/containers/start');
     const id = headers.get('X-Request-Id') ?? '';
     const lines = edge.lines.filter((line) => line.includes(id)).map((line) => JSON.parse(line));
@@ -194,7 +194,7 @@ describe('every answer', () => {
     ]);
   });
 
-  test('a query is not logged: there may be a secret in it', async () => {
+  test('a query is not logged, because it may hold a secret', async () => {
     const { headers } = await edge.call('ada', 'GET', '/jobs?token=eyJ');
     const id = headers.get('X-Request-Id') ?? '';
     const lines = edge.lines.filter((line) => line.includes(id)).join('');
@@ -203,7 +203,7 @@ describe('every answer', () => {
   });
 });
 
-test('a deployment that is misconfigured says so without details, and logs the variable', async () => {
+test('a misconfigured deployment answers without details, and logs the variable', async () => {
   const invalid = await startTestEdge({ AUTH_SECRET: 'too-short' });
   try {
     const { status, body } = await invalid.call(undefined, 'GET', '/health/live');

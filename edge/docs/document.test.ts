@@ -91,7 +91,7 @@ describe('in /openapi.json', () => {
     for (const [name, , { requestBody, responses }] of operations) {
       for (const { content } of [requestBody ?? {}, ...Object.values(responses)]) {
         const schema = content?.[JSON_TYPE]?.schema;
-        // The body of a command that takes nothing.
+        // The body of a command without input.
         if (!schema || JSON.stringify((schema as Schema).properties) === '{}') continue;
         expect([name, schema]).toEqual([
           name,
@@ -121,14 +121,14 @@ describe('in /openapi.json', () => {
     }
   });
 
-  test('fields and states that do nothing yet say so', () => {
+  test('fields and states without an effect yet are described as such', () => {
     const start = JSON.stringify(schemas.StartContainer);
     expect(start).toContain('No host gives desktops a GPU yet: more than 0 is answered 400.');
     expect(start).toContain('No snapshots can be taken yet: every name is answered 404.');
     expect(JSON.stringify(schemas.Container)).toContain('`paused` does not occur yet.');
   });
 
-  test('every answer has the headers that it comes with', () => {
+  test('every answer is described with its headers', () => {
     for (const [name, , { security, responses }] of operations) {
       for (const [status, { headers = {} }] of Object.entries(responses)) {
         const limits =
@@ -147,7 +147,7 @@ describe('in /openapi.json', () => {
     }
   });
 
-  test('every JSON body has an example, and its schema takes it', () => {
+  test('every JSON body has an example that its schema accepts', () => {
     let examples = 0;
     const check = (content: Content | undefined, ...place: string[]) => {
       const body = content?.[JSON_TYPE];
@@ -171,7 +171,7 @@ describe('in /openapi.json', () => {
   });
 });
 
-test('answers are as the document says: status, headers and body', async () => {
+test('answers match the document: status, headers and body', async () => {
   const { containerId, jobId } = (await edge.call('ada', 'POST', '/containers/start')).body;
   await edge.gateway.redis.client.zadd(keys.models(), Date.now() + 60_000, 'h1 desk-tiny');
   const prompt = { model: 'desk-tiny', prompt: 'Hello' };

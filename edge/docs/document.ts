@@ -14,20 +14,20 @@ type Info = { title: string; version: string; description: string };
 const EVERY_ANSWER = { 'X-Request-Id': header('Names this request in our logs.') };
 
 const tier = (description: string) => ({ description, schema: { type: 'integer' as const } });
-/** Of the tightest tier, then of all. */
+/** The headers of a limited answer: of the tightest tier, then of all tiers. */
 const LIMITED_ANSWER = {
   'X-RateLimit-Limit': tier('Requests that the tightest tier allows.'),
-  'X-RateLimit-Remaining': tier('How many of them are left.'),
-  'X-RateLimit-Reset': tier('When there are more, epoch seconds.'),
-  'RateLimit-Policy': header('All tiers, as the IETF draft writes them.'),
-  RateLimit: header('What is left of each.'),
+  'X-RateLimit-Remaining': tier('Requests left in that tier.'),
+  'X-RateLimit-Reset': tier('When the tier gains requests, epoch seconds.'),
+  'RateLimit-Policy': header('All tiers, in the form of the IETF draft.'),
+  RateLimit: header('Requests left in each tier.'),
 };
 const HEADERS = { ...EVERY_ANSWER, ...LIMITED_ANSWER };
 
 const referred = (headers: object): Headers =>
   Object.fromEntries(Object.keys(headers).map((name) => [name, { $ref: `#/components/headers/${name}` }]));
 
-/** What has a token counts, but for the look at what is left; what has none counts against its address. */
+/** Whether an answer is limited: by user with a token, except `GET /limits`; by address without one. */
 const isLimited = ({ security, operationId }: Operation, status: string): boolean =>
   security !== undefined && status !== '500' && (operationId !== 'getLimits' || status === '401');
 
@@ -39,12 +39,14 @@ const WEBHOOKS = {
       summary: 'A run of a job was taken or ended',
       description: 'Sent to `webhookUrl` of the job, signed as Standard Webhooks by GET /webhooks/secret.',
       requestBody: { content: { 'application/json': { schema: { $ref: schemaRef('WebhookEvent') } } } },
-      responses: { '2XX': { description: 'Received. Any other answer is followed by another try.' } },
+      responses: { '2XX': { description: 'Received. After any other answer the request is sent again.' } },
     },
   },
 };
 
-/** The OpenAPI 3.1 document: what routes say of themselves, and the headers that all answers, or all limited ones, have. */
+/**
+ * Builds the OpenAPI 3.1 document from the routes, and adds the headers of all answers and of limited ones.
+ */
 export function document(app: App, info: Info): object {
   const { paths = {}, components, ...rest } = app.getOpenAPI31Document({ openapi: '3.1.0', info });
   for (const operation of Object.values(paths).flatMap((path) => Object.values(path) as Operation[])) {

@@ -9,7 +9,7 @@ import type { ShareLink, Ticket } from '@warmwind/shared/contract/tickets';
 import type { UsageDay } from '@warmwind/shared/engine/ledger/usage';
 import type { Health } from '@warmwind/shared/runtime/health';
 
-/** What the document shows. */
+/** The examples of the document. */
 
 const JOB_ID = '0198f0a2-5d3c-7c1e-9a3b-6f0e1d2c3b4a';
 const CONTAINER_ID = '0198f0a2-5d3d-7b1a-8c2d-1a2b3c4d5e6f';

@@ -6,7 +6,10 @@ import type { AppEnv } from '../env.ts';
 import { failureOf } from '../http/failure.ts';
 import type { Services } from '../services.ts';
 
-/** The checks of readiness: the queue Redis, the depth of each queue, and the ledger where the deployment has one. */
+/**
+ * The checks of readiness: the queue Redis, the depth of each queue, and the ledger if the deployment has
+ * one.
+ */
 export function readyChecks(
   c: Context<AppEnv>,
   { config, queues, redis, ledger }: Services,
@@ -32,7 +35,7 @@ export function readyChecks(
   };
 }
 
-/** A failure is shown without the command or query that failed. */
+/** Shows a failure without the command or query that failed. */
 const plain =
   (check: Check): Check =>
   async () => {

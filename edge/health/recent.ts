@@ -1,7 +1,13 @@
-/** How long an answer is given again, ms: whoever asks more often learns nothing new, and costs the stores nothing. */
+/**
+ * How long an answer is reused, ms: a client that polls faster learns nothing new and costs the stores
+ * nothing.
+ */
 const RECENT_MS = 500;
 
-/** What `look` came to, at most `RECENT_MS` ago. A value only: what one request waits for is no other's to wait for. */
+/**
+ * Caches the result of `look` for `RECENT_MS`. It caches values, not promises: a request never waits for the
+ * I/O of another.
+ */
 export function recent<T, A>(look: (argument: A) => Promise<T>): (argument: A) => Promise<T> {
   let known: { value: T; at: number } | undefined;
   return async (argument) => {

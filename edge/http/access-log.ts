@@ -3,7 +3,7 @@ import { createMiddleware } from 'hono/factory';
 import type { AppEnv } from '../env.ts';
 import { log } from './log.ts';
 
-/** One line a request. The path without its query: nothing that a client may hide a secret in is written. */
+/** Logs one line for each request. The path is logged without its query, which may hold a secret. */
 export const accessLog = createMiddleware<AppEnv>(async (c, next) => {
   const started = Date.now();
   await next();

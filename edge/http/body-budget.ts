@@ -1,14 +1,17 @@
 import { ApiError } from '@warmwind/shared/contract/errors';
 import { unavailable } from './errors.ts';
 
-/** Bytes of bodies that are in memory until their requests are answered: in this isolate, and of one user. */
+/**
+ * Limits on the bytes of bodies in memory until their requests are answered: in this isolate, and of one
+ * user.
+ */
 const MOST_BYTES = 48 * 2 ** 20;
 const MOST_OF_USER = 12 * 2 ** 20;
 
 let total = 0;
 const byUser = new Map<string, number>();
 
-/** What one request holds of the isolate's memory for bodies. */
+/** The share of the isolate's memory for bodies that one request holds. */
 export class HeldBody {
   readonly #user: string;
   #bytes = 0;
@@ -18,8 +21,9 @@ export class HeldBody {
   }
 
   /**
-   * Holds `bytes` in all.
-   * @throws ApiError `rate_limited` when the user's other bodies leave no room, `unavailable` when everybody's do
+   * Holds `bytes` in total.
+   * @throws ApiError `rate_limited` when the user's other bodies leave no room, `unavailable` when the bodies
+   *   of all users do
    */
   grow(bytes: number): void {
     const more = bytes - this.#bytes;

@@ -7,20 +7,20 @@ import { badRequest } from './errors.ts';
 import { checkJson } from './media-type.ts';
 import { malformedTexts } from './text.ts';
 
-/** The largest body of a request, bytes; and of one that carries an image. */
+/** The largest body of a request, bytes; and the largest with an image. */
 const MAX_BYTES = 256 * 1024;
 export const MAX_IMAGE_BODY_BYTES = 1.5 * 2 ** 20;
 
-/** How much of a refused body is still taken, and for how long: bytes and ms. */
+/** How much of a refused body is still read, and for how long: bytes and ms. */
 const DRAIN_BYTES = 16 * 2 ** 20;
 const DRAIN_MS = 5000;
-/** How many refused bodies are taken at once; beyond it their connections are broken. */
+/** How many refused bodies are read at once; the connections of others are closed. */
 const MOST_DRAINS = 16;
 let drains = 0;
 
 /**
- * Takes what an answer left unread of its request, within bounds: a connection that is closed with bytes on their way
- * is reset, and the answer is lost with it.
+ * Reads the rest of a request's body after the answer, within bounds. A connection that is closed with bytes
+ * in transit is reset, and the client loses the answer.
  */
 export const drainBody = createMiddleware<AppEnv>(async (c, next) => {
   const { body } = c.req.raw;
@@ -35,17 +35,17 @@ async function drain(body: ReadableStream<Uint8Array>): Promise<void> {
   }
   drains += 1;
   const reader = body.getReader();
-  let late = false;
+  let timedOut = false;
   const discard = async () => {
-    for (let bytes = 0; bytes < DRAIN_BYTES && !late; ) {
+    for (let bytes = 0; bytes < DRAIN_BYTES && !timedOut; ) {
       const { done, value } = await reader.read();
       if (done) return;
       bytes += value.byteLength;
     }
   };
-  // A client that is gone has nothing to read.
+  // A client that has disconnected reads no answer.
   await withTimeout(discard(), DRAIN_MS, () => {
-    late = true;
+    timedOut = true;
   })
     .catch(() => undefined)
     .finally(() => {
@@ -53,13 +53,13 @@ async function drain(body: ReadableStream<Uint8Array>): Promise<void> {
     });
 }
 
-/** A body must be complete within this, and what is not complete so soon is charged before it is waited for, ms. */
+/** A body must be complete within the first of these, and is charged before the wait after the second, ms. */
 const COMPLETE_WITHIN_MS = 20_000;
 const SOON_MS = 250;
 
 /**
- * Reads the JSON body of a POST: bounded in bytes and time, as UTF-8. An empty one is `{}`. One that is refused is refused
- * before it is read to its end, and one that takes its time is charged first.
+ * Reads the JSON body of a POST, bounded in bytes and time, as UTF-8. An empty body is `{}`. A body that is
+ * refused is refused before it is read to its end, and a slow one is charged first.
  */
 const jsonBodyUpTo = (maxBytes: number) =>
   createMiddleware<AppEnv>(async (c, next) => {
@@ -83,7 +83,7 @@ const jsonBodyUpTo = (maxBytes: number) =>
 export const jsonBody = jsonBodyUpTo(MAX_BYTES);
 export const imageBody = jsonBodyUpTo(MAX_IMAGE_BODY_BYTES);
 
-/** @param chargeNow charges the request, unless that has been done; rejects when it is refused */
+/** @param chargeNow charges the request, unless it has been charged; rejects when the request is refused */
 async function read(
   body: ReadableStream<Uint8Array>,
   maxBytes: number,
@@ -99,7 +99,7 @@ async function read(
     charging = chargeNow?.();
     charging?.catch(reject);
   }, SOON_MS);
-  const late = setTimeout(() => reject(tooSlow()), COMPLETE_WITHIN_MS);
+  const timer = setTimeout(() => reject(tooSlow()), COMPLETE_WITHIN_MS);
   try {
     for (;;) {
       const { done, value } = await Promise.race([reader.read(), refused]);
@@ -119,7 +119,7 @@ async function read(
     throw error;
   } finally {
     clearTimeout(soon);
-    clearTimeout(late);
+    clearTimeout(timer);
   }
 }
 
@@ -155,7 +155,7 @@ function parse(bytes: Uint8Array): unknown {
   return value;
 }
 
-/** The request with the plain form of its type, which is what the validators know. */
+/** The request with the plain media type that the validators accept. */
 function asJson(request: Request): Request {
   if (request.headers.get('Content-Type') === 'application/json') return request;
   const headers = new Headers(request.headers);
@@ -164,7 +164,7 @@ function asJson(request: Request): Request {
   return new Request(request.url, { method: request.method, headers, signal: request.signal });
 }
 
-/** The client closed its connection, or broke off, before its body had ended. */
+/** The client closed its connection before its body was complete. */
 export class AbortedBodyError extends Error {
   override name = 'AbortedBodyError';
 }

@@ -4,12 +4,12 @@ import { clientIp } from './client-ip.ts';
 describe('the client address', () => {
   const headers = (values: Record<string, string>) => new Headers(values);
 
-  test('is what the platform says, not what a client forwards', () => {
+  test('is the one that the platform reports, not one that a client forwards', () => {
     const given = headers({ 'CF-Connecting-IP': '192.0.2.1', 'X-Forwarded-For': '198.51.100.1' });
     expect(clientIp(given, [])).toBe('192.0.2.1');
   });
 
-  test('behind trusted proxies is the last hop that is none of them, whatever stands before it', () => {
+  test('behind trusted proxies is the last hop that is not one of them, whatever the earlier hops', () => {
     const given = headers({
       'X-Forwarded-For': '203.0.113.9, 198.51.100.1, 10.0.0.2, 10.0.0.1',
       'CF-Connecting-IP': '1.1.1.1',
@@ -17,7 +17,7 @@ describe('the client address', () => {
     expect(clientIp(given, ['10.0.0.0/8'])).toBe('198.51.100.1');
   });
 
-  test('is unknown when nobody says it', () => {
+  test('is unknown without a header', () => {
     expect(clientIp(headers({}), [])).toBe('unknown');
     expect(clientIp(headers({}), ['10.0.0.0/8'])).toBe('unknown');
   });

@@ -1,11 +1,12 @@
 import { isInRanges } from '@warmwind/shared/runtime/address';
 
-/** More hops than this in X-Forwarded-For are not looked at. */
+/** The most hops of X-Forwarded-For that are inspected. */
 const MAX_HOPS = 32;
 
 /**
- * The address of the client: what the platform says, or behind `trustedProxies` the last hop of X-Forwarded-For that is
- * none of them. What a client writes into these headers itself stands further left and is never used.
+ * The address of the client: the one that the platform reports, or, behind `trustedProxies`, the last
+ * untrusted hop of X-Forwarded-For. Values that the client itself wrote into the header are further left and
+ * are never used.
  */
 export function clientIp(headers: Headers, trustedProxies: string[]): string {
   if (trustedProxies.length === 0) return headers.get('CF-Connecting-IP') ?? 'unknown';

@@ -16,13 +16,14 @@ const HEADERS = [
   'X-Request-Id',
 ];
 const METHODS = [...new Set(['GET', 'HEAD', 'POST', 'DELETE', ...CALL_METHODS])];
-/** A name of a header; and how many more of them one preflight may ask for. */
+/** A header name; and how many more of them one preflight may request. */
 const NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/;
 const MAX_ASKED = 64;
 
 /**
- * For browsers of the configured origins; a client that sends no origin has no use for it. Stock SDKs send headers of
- * their own (`x-stainless-*`), so a permitted page may send what it asks for: none but `Authorization` grants anything.
+ * Permits cross-origin requests by the configured origins. Stock SDKs send headers of their own
+ * (`x-stainless-*`), so a permitted page may send any header it requests: only `Authorization` grants
+ * anything.
  */
 export const crossOrigin = ({ CORS_ORIGINS }: Config): MiddlewareHandler<AppEnv> => {
   const allow = cors({
@@ -57,13 +58,13 @@ export const crossOrigin = ({ CORS_ORIGINS }: Config): MiddlewareHandler<AppEnv>
     const preflight = await allow(c, next);
     const asked = askedHeaders(c.req.header('Access-Control-Request-Headers'));
     if (!preflight?.headers.has('Access-Control-Allow-Origin') || asked.length === 0) return preflight;
-    // Of the context: its headers replace those of the response that is returned.
+    // Set on the context: its headers replace those of the returned response.
     c.res.headers.set('Access-Control-Allow-Headers', [...HEADERS, ...asked].join(','));
     return preflight;
   };
 };
 
-/** What a preflight asks for beyond what is allowed to all. */
+/** The headers that a preflight requests beyond those that are always allowed. */
 function askedHeaders(text = ''): string[] {
   const names = text.split(',', MAX_ASKED).map((name) => name.trim());
   const known = new Set(HEADERS.map((name) => name.toLowerCase()));

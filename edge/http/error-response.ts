@@ -8,7 +8,7 @@ import { AbortedBodyError } from './body.ts';
 import { badRequest } from './errors.ts';
 import { log } from './log.ts';
 
-/** Every failed answer: the flat body unless told otherwise, and the headers that belong to its status. */
+/** Answers an error, as a flat body by default, with the headers that belong to its status. */
 export function errorResponse(
   error: unknown,
   c: Context<AppEnv>,
@@ -28,7 +28,7 @@ const challenge = (c: Context<AppEnv>): string =>
 
 function toApiError(error: unknown, c: Context<AppEnv>): ApiError {
   if (error instanceof ApiError) return error;
-  // The validator's own way to say that a body is no JSON.
+  // The validator throws this for a body that is not JSON.
   if (error instanceof HTTPException && error.status === 400) {
     return badRequest([{ path: '', message: 'the body is not valid JSON' }]);
   }
@@ -54,7 +54,7 @@ function toApiError(error: unknown, c: Context<AppEnv>): ApiError {
   );
 }
 
-/** What zod found wrong → `bad_request` with the path of each issue (at most 20). */
+/** Turns the issues of zod into `bad_request` with the path of each issue (at most 20). */
 export function onInvalid(result: { success: boolean; error?: z.core.$ZodError }): undefined {
   if (result.success) return;
   const issues = result.error?.issues.slice(0, 20).flatMap((issue) => {

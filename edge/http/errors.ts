@@ -1,13 +1,13 @@
 import { ApiError, type ErrorDetails } from '@warmwind/shared/contract/errors';
 
-/** Redis, or what stands in front of it, did not do its part in time. */
+/** An error for Redis, or a service in front of it, that did not answer in time. */
 export const unavailable = (message: string): ApiError =>
   new ApiError('unavailable', message, { retryAfterMs: 1000 });
 
 export const notFound = (what = 'resource'): ApiError =>
   new ApiError('not_found', `There is no such ${what}. See /docs for what there is.`);
 
-/** @param near routes that may have been meant, by name */
+/** @param near names of similar routes */
 export const noSuchRoute = (near: string[]): ApiError => {
   if (near.length === 0) return notFound('route');
   return new ApiError(

@@ -1,7 +1,7 @@
 import { truncateText } from '@warmwind/shared/runtime/text';
 /**
- * Why Redis or the ledger failed, for the log and for probes. What their clients add stays out of it: the whole command,
- * or the query with its values.
+ * Describes why Redis or the ledger failed, for the log and for probes. It leaves out what their clients add:
+ * the complete command, or the query with its values.
  */
 export function failureOf(error: unknown): { error: string } {
   let inner = error;

@@ -57,7 +57,7 @@ describe('a Content-Type means the same', () => {
     ['application/json; charset=latin1', 'UTF-8'],
     ['application/json; charset="utf-16"', 'UTF-8'],
     ['application/json ;x=y;CHARSET=iso-8859-1', 'UTF-8'],
-  ])('415, which says what would be right: %s', async (type, right) => {
+  ])('415 with the accepted form: %s', async (type, right) => {
     const answer = await post('/realtime/token', ticket, { 'Content-Type': type });
     expect([answer.status, await answer.json()]).toEqual([
       415,
@@ -65,7 +65,7 @@ describe('a Content-Type means the same', () => {
     ]);
   });
 
-  test('and only the plain coding is taken', async () => {
+  test('and only the plain coding is accepted', async () => {
     expect((await post('/realtime/token', ticket, { 'Content-Encoding': 'identity' })).status).toBe(200);
     for (const coding of ['gzip', 'BR', 'x, gzip']) {
       const answer = await post('/realtime/token', ticket, { 'Content-Encoding': coding });
@@ -98,7 +98,7 @@ test('an Idempotency-Key in quotes is the key', async () => {
   expect((await post('/containers/start', '{}', { 'Idempotency-Key': '""' })).status).toBe(400);
 });
 
-describe('a body that is no Unicode text', () => {
+describe('a body that is not Unicode text', () => {
   const latin1 = (text: string) => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
 
   test.each([
@@ -130,13 +130,13 @@ describe('a body that is no Unicode text', () => {
     ]);
   });
 
-  test('is named in the form of OpenAI, too', async () => {
+  test('is reported in the form of OpenAI, too', async () => {
     const body = '{"model":"m","messages":[{"role":"user","content":"\\ud800"}]}';
     const answer = await post('/v1/chat/completions', body);
     expect([answer.status, (await answer.json()).error.param]).toEqual([400, 'messages.0.content']);
   });
 
-  test('whole pairs pass, as escapes and as bytes', async () => {
+  test('complete pairs pass, as escapes and as bytes', async () => {
     for (const value of ['\\ud83d\\ude00', '😀', '\\uFFFF']) {
       expect((await post('/containers/start', `{"env":{"A":"${value}"}}`)).status).toBe(202);
     }

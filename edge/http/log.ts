@@ -6,7 +6,7 @@ function write(level: 'info' | 'warn' | 'error', message: string, fields: Fields
   );
 }
 
-/** JSON lines. Fields are flat and named one by one, so that no secret gets in with an object that holds one. */
+/** Logs JSON lines. Fields are flat and named one by one, so that no object brings a secret along. */
 export const log = {
   info: (message: string, fields: Fields = {}) => write('info', message, fields),
   warn: (message: string, fields: Fields = {}) => write('warn', message, fields),

@@ -6,8 +6,8 @@ const UTF8 = ['utf-8', 'utf8', 'us-ascii'];
 const PARAMETER = /;[ \t]*([^\s=;"]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^;\s]*)/g;
 
 /**
- * Checks that a body of this `Content-Type` is JSON as UTF-8: in any letter case, with optional white space, and with
- * empty, quoted or unknown parameters.
+ * Checks that a body of this `Content-Type` is JSON as UTF-8: in any letter case, with optional white space,
+ * and with empty, quoted or unknown parameters.
  * @throws ApiError `unsupported_media_type`
  */
 export function checkJson(headers: Headers): void {
@@ -27,7 +27,7 @@ export function checkJson(headers: Headers): void {
   }
 }
 
-/** The text of a quoted string (RFC 9110, 5.6.4); any other text as it is. */
+/** Unquotes a quoted string (RFC 9110, 5.6.4); returns any other text unchanged. */
 export const unquote = (text: string): string =>
   /^".*"$/s.test(text) ? text.slice(1, -1).replaceAll(/\\(.)/g, '$1') : text;
 

@@ -8,8 +8,8 @@ import { methodNotAllowedError, noSuchRoute } from './errors.ts';
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'];
 
 /**
- * Answers 405 with `Allow` where `noRoute` answered 404 and the path has a route for another method. An error that a
- * route throws stays as it is.
+ * Answers 405 with `Allow` where `noRoute` answered 404 and the path has a route for another method. An error
+ * that a route throws is unchanged.
  */
 export const refuseMethod = (app: App): MiddlewareHandler<AppEnv> =>
   methodNotAllowed<AppEnv>({
@@ -22,13 +22,16 @@ export const refuseMethod = (app: App): MiddlewareHandler<AppEnv> =>
     },
   });
 
-/** Answers 404, and names the routes near the path. It returns the answer: `refuseMethod` passes over what is thrown. */
+/**
+ * Answers 404, and names the routes near the path. It returns the answer, because `refuseMethod` ignores
+ * thrown errors.
+ */
 export const noRoute =
   (app: App): MiddlewareHandler<AppEnv> =>
   async (c) =>
     answerError(noSuchRoute(routesNear(app, c.req.path)), c);
 
-/** Ends the paths that have routes by now: their other methods have none, and need no token to be told so. */
+/** Answers 405 for the other methods of the paths registered so far, without a token. */
 export function closeOpenPaths(app: App, paced: MiddlewareHandler<AppEnv>): void {
   const open = new Set(app.routes.filter(({ method }) => method !== 'ALL').map(({ path }) => path));
   for (const path of open) app.all(path, paced, noRoute(app));

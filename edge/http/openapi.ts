@@ -7,13 +7,13 @@ const FailedAnswer = z
   .object({
     statusCode: z.number().int().describe('The HTTP status.'),
     code: z.enum(Object.keys(ERROR_STATUS) as ErrorCode[]).describe('Stable; later versions add codes.'),
-    message: z.string().describe('What to do next.'),
+    message: z.string().describe('The cause, and what to do next.'),
     requestId: z.string().describe('Names this request in our logs.'),
     issues: z
       .array(
         z.object({
           path: z.string().describe('Where: `width`, `messages.0.role`.'),
-          message: z.string().describe('What would be right.'),
+          message: z.string().describe('The value that is expected.'),
         }),
       )
       .optional()
@@ -34,14 +34,14 @@ const FAILURES = {
   415: 'The body is not application/json.',
   429: 'Over a rate limit or a quota: see retryAfterMs, limit and used.',
   500: 'Something went wrong on our side.',
-  503: 'What this needs does not answer now: retry.',
-  504: 'What this needs did not answer in time: retry.',
+  503: 'A store or service that this needs is unavailable: retry.',
+  504: 'A service that this needs did not answer in time: retry.',
 } as const;
 type Failure = keyof typeof FAILURES;
 
 export const header = (description: string) => ({ description, schema: { type: 'string' as const } });
 const RETRY_AFTER = { 'Retry-After': header('Seconds to wait before the next try.') };
-/** Those that belong to a status; `docs/document.ts` adds what all answers have. */
+/** The headers of each status; `docs/document.ts` adds those of all answers. */
 const HEADERS: Partial<Record<Failure, Record<string, ReturnType<typeof header>>>> = {
   401: { 'WWW-Authenticate': header('`Bearer`, and what is wrong with the token that was sent.') },
   429: RETRY_AFTER,
@@ -54,7 +54,7 @@ const failureRow = (status: Failure) => ({
   content: { 'application/json': { schema: FailedAnswer, example: failed(status) as object } },
 });
 
-/** The error rows of a route; `internal` is one of every route's. */
+/** Describes the failed answers of a route; every route has `internal`. */
 export const failures = <S extends Failure>(
   ...statuses: S[]
 ): Record<S | 500, ReturnType<typeof failureRow>> =>
@@ -63,7 +63,7 @@ export const failures = <S extends Failure>(
     ReturnType<typeof failureRow>
   >;
 
-/** A JSON body, of a request or an answer, with what one looks like. */
+/** Describes a JSON body of a request or an answer, with an example. */
 export const json = <T extends z.ZodType>(schema: T, description: string, example: z.input<T>) => ({
   description,
   content: { 'application/json': { schema, example: example as object } },
@@ -72,5 +72,5 @@ export const json = <T extends z.ZodType>(schema: T, description: string, exampl
 /** Routes behind `authenticate`. */
 export const security = [{ bearer: [] }];
 
-/** What stands for an id in a path: one that can't exist is `not_found`, not `bad_request`. */
+/** An id in a path. An id that can't exist is `not_found`, not `bad_request`. */
 export const IdParam = z.object({ id: z.string().openapi({ param: { name: 'id', in: 'path' } }) });

@@ -4,7 +4,10 @@ import type { MiddlewareHandler } from 'hono';
 import type { AppEnv } from '../env.ts';
 import { badRequest } from './errors.ts';
 
-/** The query of a route. A parameter that it does not have is refused, with those that it has: a misspelt filter filters nothing. */
+/**
+ * Validates the query of a route. An unknown parameter is refused, with the list of known ones: a misspelt
+ * filter would filter nothing.
+ */
 export function queryOf<T extends z.ZodRawShape>(shape: T) {
   const message = `unknown parameter: use ${Object.keys(shape).join(', ')}`;
   return z.strictObject(shape, {
@@ -12,7 +15,10 @@ export function queryOf<T extends z.ZodRawShape>(shape: T) {
   });
 }
 
-/** For a route without one. No schema: what submissions cost is measured, and hardly any has a query. */
+/**
+ * Refuses every query parameter, on a route without any. It uses no schema, for speed: hardly any submission
+ * has a query.
+ */
 export const noQuery: MiddlewareHandler<AppEnv> = (c, next) => {
   if (!c.req.url.includes('?')) return next();
   const names = Object.keys(c.req.queries()).slice(0, 20);

@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => edge?.stop());
 
 describe('a query parameter that a route does not have', () => {
-  test('400: is named with those that there are, on every route of our own', async () => {
+  test('400: is named together with the known ones, on every route of this API', async () => {
     const own = routes.filter(({ path, operation }) => operation.security && !path.startsWith('/v1/'));
     expect(own.length).toBeGreaterThanOrEqual(18);
     for (const { method, path, operation } of own) {
@@ -38,7 +38,7 @@ describe('a query parameter that a route does not have', () => {
     }
   });
 
-  test("is ignored where others add some: probes, pages, OpenAI's clients", async () => {
+  test("is ignored where other clients add parameters: probes, pages, OpenAI's clients", async () => {
     for (const path of [
       '/health/live?_=1',
       '/openapi.json?_=1',
@@ -73,7 +73,7 @@ describe('405', () => {
     );
   });
 
-  test('without a token where none is needed, and else not before one', async () => {
+  test('without a token where none is needed, and elsewhere only with one', async () => {
     for (const path of ['/', '/docs', '/openapi.json', '/robots.txt', '/health/live']) {
       const { status, headers } = await edge.call(undefined, 'POST', path);
       expect([path, status, headers.get('Allow')]).toEqual([path, 405, 'GET, HEAD']);
@@ -122,7 +122,7 @@ describe('an issue', () => {
     ['/containers/start', { privileged: true }, { privileged: 'unknown field' }],
     ['/containers/start', [], { '': 'must be an object' }],
     ['/realtime/token', { mode: 'own' }, { mode: 'must be one of: view, control' }],
-  ])('of %s %j says in plain words what would be right', async (path, body, issues) => {
+  ])('of %s %j names the expected value in plain words', async (path, body, issues) => {
     const answer = await edge.call('ada', 'POST', path, { body });
     const message = answer.body.issues as { path: string; message: string }[];
     expect([answer.status, Object.fromEntries(message.map((issue) => [issue.path, issue.message]))]).toEqual([
@@ -137,8 +137,8 @@ describe('an issue', () => {
   });
 });
 
-describe('what browsers and crawlers ask of every site', () => {
-  test('is there without a token', async () => {
+describe('a file that browsers and crawlers request of every site', () => {
+  test('is served without a token', async () => {
     const icon = await edge.call(undefined, 'GET', '/favicon.ico');
     expect([icon.status, icon.headers.get('Content-Type')]).toEqual([200, 'image/svg+xml']);
     expect(icon.body.text).toContain('<svg');

@@ -2,7 +2,7 @@ import type { MiddlewareHandler } from 'hono';
 import { secureHeaders } from 'hono/secure-headers';
 import type { AppEnv } from '../env.ts';
 
-/** An answer is not stored, framed or taken for something else, unless its route says otherwise. */
+/** Forbids to store, frame or sniff an answer, unless its route permits it. */
 export const safeHeaders = (): MiddlewareHandler<AppEnv> => {
   const secure = secureHeaders({
     xFrameOptions: 'DENY',
@@ -16,7 +16,7 @@ export const safeHeaders = (): MiddlewareHandler<AppEnv> => {
     c.header('Cache-Control', 'no-store');
     c.header('Content-Security-Policy', "default-src 'none'; frame-ancestors 'none'");
     await secure(c, next);
-    // Older browsers' form of the same: it knows no list of those who may.
+    // The same for older browsers, which know no list of permitted origins.
     const policy = c.res.headers.get('Content-Security-Policy') ?? '';
     if (!policy.includes("frame-ancestors 'none'")) c.res.headers.delete('X-Frame-Options');
   };

@@ -6,7 +6,7 @@ import { type RunningEdge, startEdge } from '../../infra/local/edge/serve.ts';
 import { AUTH_SECRET, bundleOnce, WEBHOOK_SECRET } from '../../infra/local/edge/testing.ts';
 import { acceptsGzip } from './static-text.ts';
 
-/** In workerd alone: Cloudflare, and so Miniflare, packs and unpacks what a Worker answers. */
+/** In workerd only: Cloudflare, and so Miniflare, compresses and decompresses the answers of a Worker. */
 let edge: RunningEdge;
 
 beforeAll(async () => {
@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => edge?.stop());
 
-/** As bytes came over the wire: `fetch` would unpack them. */
+/** Requests the bytes of the wire: `fetch` would decompress them. */
 function get(path: string, headers: Record<string, string> = {}, method = 'GET') {
   return new Promise<{ status: number; headers: Record<string, unknown>; body: Buffer }>(
     (resolve, reject) => {
@@ -50,7 +50,7 @@ const PATHS = [
 ];
 const ORIGIN = { Origin: 'https://console.test' };
 
-test.each(PATHS)('%s has a strong version, comes compressed, and not twice', async (path) => {
+test.each(PATHS)('%s has a strong ETag, is compressed, and is not sent twice', async (path) => {
   const plain = await get(path);
   expect(plain.status).toBe(200);
   expect(plain.headers.etag).toMatch(/^"[^"]+"$/);

@@ -5,25 +5,25 @@ import { etagOf, isKnownVersion } from './etag.ts';
 
 type Made = { plain: Uint8Array<ArrayBuffer>; gzip: Uint8Array<ArrayBuffer>; etag: string; gzipEtag: string };
 
-/** The bytes are compressed already: the runtime is not to compress them again. */
+/** The bytes are compressed already: the runtime must not compress them again. */
 const AS_THEY_ARE = { encodeBody: 'manual' } as ResponseInit;
 
 /**
- * A text that is the same for everybody: named by its content and compressed once an isolate, answered `304` to a client
- * that has it, and compressed to one that accepts gzip.
+ * A text that is the same for every client: named by its content and compressed once an isolate, answered
+ * with `304` to a client that has it, and compressed for a client that accepts gzip.
  */
 export class StaticText {
   readonly #load: () => Promise<string>;
   readonly #type: string;
   #made: Made | undefined;
 
-  /** @param type of its content, as `Content-Type` says it */
+  /** @param type the value of `Content-Type` */
   constructor(type: string, load: () => Promise<string> | string) {
     this.#type = type;
     this.#load = async () => load();
   }
 
-  /** @param headers of this answer beside the usual ones */
+  /** @param headers of this answer, added to the usual ones */
   async respond(c: Context<AppEnv>, headers: Record<string, string>): Promise<Response> {
     this.#made ??= await make(await this.#load());
     const { plain, gzip, etag, gzipEtag } = this.#made;
@@ -47,7 +47,7 @@ async function make(text: string): Promise<Made> {
   return { plain, gzip, etag, gzipEtag: etag.replace(/"$/, '-gzip"') };
 }
 
-/** Does `Accept-Encoding` name gzip, or everything, and not with a weight of zero? */
+/** Whether `Accept-Encoding` lists gzip, or `*`, with a weight other than zero. */
 export function acceptsGzip(header: string | undefined): boolean {
   const weights = new Map(
     (header ?? '').split(',').map((part) => {

@@ -1,13 +1,14 @@
 import type { Issue } from '@warmwind/shared/contract/errors';
 
-/** How JSON writes half a surrogate pair, and a whole one. */
+/** How JSON escapes one half of a surrogate pair, and both halves. */
 const ESCAPED_SURROGATE = /\\u[dD][89a-fA-F]/;
 const MOST_ISSUES = 20;
-const MESSAGE = 'has half a surrogate pair, which is no character: send whole characters';
+const MESSAGE = 'has half a surrogate pair, which is not a character: send complete characters';
 
 /**
- * Finds strings and names that are no Unicode text. Only an escape can make one, for the bytes are UTF-8.
- * @param json what `value` was parsed from
+ * Finds strings and names that are not Unicode text. Only an escape can cause one, because the bytes are
+ * UTF-8.
+ * @param json the text that `value` was parsed from
  */
 export function malformedTexts(json: string, value: unknown): Issue[] {
   if (!ESCAPED_SURROGATE.test(json)) return [];

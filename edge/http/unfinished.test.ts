@@ -18,7 +18,10 @@ afterEach(() => {
 });
 afterAll(() => edge?.stop());
 
-/** A request whose body does not come to its end. → the socket, and what was answered so far */
+/**
+ * Begins a request whose body stays incomplete.
+ * @returns the socket, and the answer received so far
+ */
 async function begin(user: string, path = '/inference', length = BODY) {
   const { hostname, port } = new URL(edge.url);
   const socket = connect({ host: hostname, port: Number(port) });
@@ -54,7 +57,7 @@ test('a request counts although its body never ends, and 408 ends it', async () 
   expect(await used('ann')).toBe(4);
 }, 60_000);
 
-test('one whose body ends late counts once', async () => {
+test('a request whose body ends late counts once', async () => {
   const body = JSON.stringify({ model: 'm', prompt: 'p' });
   const { socket, answer } = await begin('bea', '/inference', body.length);
   await waitFor('it to count', async () => (await used('bea')) === 1);
@@ -65,7 +68,7 @@ test('one whose body ends late counts once', async () => {
   expect(await used('bea')).toBe(1);
 });
 
-test("a user's bodies have a bounded part of the memory, and others' pass", async () => {
+test("a user's bodies take a bounded part of the memory, and the bodies of other users pass", async () => {
   const begun = await Promise.all(Array.from({ length: 20 }, () => begin('cid')));
   const refused = () => begun.filter(({ answer }) => answer().includes('429 Too Many Requests')).length;
   await waitFor('those above the bound to be refused', () => refused() === 12);
@@ -80,12 +83,12 @@ test("a user's bodies have a bounded part of the memory, and others' pass", asyn
   });
 });
 
-test('a flood of bodies that are refused for their user makes no trips, and others are answered', async () => {
+test('a flood of bodies that are refused for their user makes no trips, and other users are answered', async () => {
   edge.trips();
   const begun = await Promise.all(Array.from({ length: 200 }, () => begin('flo')));
   const over = ({ socket, answer }: (typeof begun)[number]) => answer().includes(' 429 ') || socket.destroyed;
   await waitFor('those above the bound to be refused', () => begun.filter(over).length >= 192);
-  // Eight are waited for, and charged as they take their time.
+  // Eight bodies are waited for, and charged because they are slow.
   await waitFor('the others to count', async () => (await used('flo')) === 8);
   expect(edge.trips()).toBeLessThan(60);
   const interrupted = () => edge.lines.filter((line) => line.includes('broke off')).length;
@@ -96,7 +99,7 @@ test('a flood of bodies that are refused for their user makes no trips, and othe
   expect(status).toBe(202);
 });
 
-test('a client that breaks off is no error of ours, and counts', async () => {
+test('a client that disconnects is not logged as an error, and its request counts', async () => {
   edge.lines.length = 0;
   const { socket } = await begin('eve');
   await waitFor('it to be read', async () => (await used('eve')) === 1);

@@ -15,7 +15,7 @@ const UNITS: Record<string, [one: string, more: string]> = {
   array: ['item', 'items'],
 };
 
-/** What is wrong with a value, and what would be right, where a schema does not say so itself. */
+/** Describes an invalid value, and what a valid one is, where a schema does not. */
 const wording: z.core.$ZodErrorMap = (issue) => {
   switch (issue.code) {
     case 'invalid_type':
@@ -33,7 +33,7 @@ const wording: z.core.$ZodErrorMap = (issue) => {
     case 'unrecognized_keys':
       return 'unknown field';
     case 'invalid_key':
-      return issue.issues[0]?.message ?? 'is no name that is allowed';
+      return issue.issues[0]?.message ?? 'is not an allowed name';
     case 'invalid_format':
       return `must be a valid ${issue.format}`;
     default:
@@ -46,7 +46,7 @@ function must(origin: string, bound: string, than: number | bigint): string {
   return unit ? `must have ${bound} ${than} ${unit[Number(than) === 1 ? 0 : 1]}` : `must be ${bound} ${than}`;
 }
 
-/** From here on zod says it in these words. */
+/** Makes zod use these messages. */
 export function useWording(): void {
   z.config({ customError: wording });
 }

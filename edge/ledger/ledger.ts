@@ -9,19 +9,25 @@ import type { AppEnv } from '../env.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
 
-/** A PostgreSQL as a Hyperdrive binding names it. The address is good inside of the request that reads it. */
+/**
+ * A PostgreSQL as a Hyperdrive binding names it. The address is valid only within the request that reads it.
+ */
 export type Database = { readonly connectionString: string };
 
 /** Queries to run; they are sent one after another. */
 type Work<T> = (db: Db) => Promise<T>;
 
-/** How long a request waits for what it reads from the ledger, and for the replica before it asks the primary, ms. */
+/**
+ * How long a request waits for a read of the ledger, and for the replica before it reads from the primary,
+ * ms.
+ */
 const READ_TIMEOUT_MS = 1500;
 const REPLICA_TIMEOUT_MS = 500;
 
 /**
- * The ledger for the edge. A connection may not outlive its request in this runtime, so each call makes one, and ends it
- * after the answer; Hyperdrive keeps those to the server. Every call is bounded in time and tried once.
+ * The ledger for the edge. A connection may not outlive its request in this runtime, so each call opens one
+ * and ends it after the answer; Hyperdrive keeps the connections to the server. Every call is bounded in time
+ * and tried once.
  */
 export class Ledger {
   readonly #primary: Database;
@@ -38,12 +44,14 @@ export class Ledger {
     return this.#replica !== undefined;
   }
 
-  /** On the primary. Rejects when it does not answer in time: what was to be written may be written or not. */
+  /**
+   * Runs `work` on the primary. Rejects when it does not answer in time: a write may have happened or not.
+   */
   run<T>(c: Context<AppEnv>, work: Work<T>, withinMs = READ_TIMEOUT_MS): Promise<T> {
     return connected(c, this.#primary, withinMs, work);
   }
 
-  /** Reads from the replica, if there is one that is near enough and answers; else from the primary. */
+  /** Reads from the replica if it answers and its lag is within the bound, else from the primary. */
   async read<T>(c: Context<AppEnv>, work: Work<T>): Promise<T> {
     if (this.#replica) {
       try {
@@ -68,7 +76,7 @@ async function connected<T>(
 ): Promise<T> {
   const sql = postgres(database.connectionString, {
     max: 1,
-    // What Hyperdrive multiplexes can't rely on statements prepared before.
+    // Hyperdrive multiplexes connections: a statement prepared before may be on another one.
     prepare: false,
     fetch_types: false,
     connect_timeout: Math.ceil(withinMs / 1000),

@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => edge?.stop());
 
-test('LEDGER=off: Redis alone accepts, lists and forgets', async () => {
+test('LEDGER=off: jobs are accepted and listed in Redis alone, and lost with it', async () => {
   const once = { headers: { 'Idempotency-Key': 'k' } };
   const first = await edge.call('ada', 'POST', '/containers/start', once);
   expect(first.status).toBe(202);
@@ -28,7 +28,7 @@ test('LEDGER=off: Redis alone accepts, lists and forgets', async () => {
   expect((await edge.call('ada', 'GET', `/jobs/${jobId}`)).status).toBe(404);
 });
 
-test('LEDGER=off: ready does not ask for a ledger, and usage says why there is none', async () => {
+test('LEDGER=off: readiness does not check a ledger, and usage explains why there is none', async () => {
   const { status, body } = await edge.call(undefined, 'GET', '/health/ready');
   expect(status).toBe(200);
   expect(Object.keys(body.details as object)).toEqual(['redisQueue', 'queues']);

@@ -5,7 +5,7 @@ import { startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts'
 import { startPostgres, type TestPostgres } from '../../infra/quality/testing/postgres.ts';
 import { emptyStores, forget } from '../testing/stores.ts';
 
-/** A server of its own stands for the replica: it knows just what this test tells it, however long ago. */
+/** A separate server plays the replica: it has just the rows and the age that this test writes. */
 let replica: TestPostgres;
 let edge: TestEdge;
 
@@ -34,7 +34,7 @@ const ids = async () => {
   return (body.items as { id: string }[]).map(({ id }) => id);
 };
 
-test('lists and usage are read from a replica that is near enough', async () => {
+test('lists and usage are read from a replica within the permitted lag', async () => {
   await beat(drizzle(replica.sql));
   await insert(replica, 'on-replica');
   expect(await ids()).toEqual(['on-replica']);
@@ -43,7 +43,7 @@ test('lists and usage are read from a replica that is near enough', async () => 
   expect(body.items).toMatchObject([{ day: '2025-01-01', jobs: 7 }]);
 });
 
-test("one's own new job is listed at once though the replica does not have it", async () => {
+test('a new job is listed for its owner at once though the replica lacks it', async () => {
   await beat(drizzle(replica.sql));
   const { jobId } = (await edge.call('ada', 'POST', '/containers/start')).body;
   expect(await ids()).toEqual([jobId]);
@@ -59,21 +59,21 @@ test.each<[string, () => unknown, () => unknown]>([
     () => replica.sql`insert into heartbeat values (1, now() - interval '1 hour')`,
     nothing,
   ],
-  ['never heard of the primary', nothing, nothing],
+  ['never received a heartbeat', nothing, nothing],
   ['does not answer', () => replica.freeze(), () => replica.thaw()],
   ['is gone', () => replica.kill(), () => replica.restart()],
-])('the primary is asked when the replica %s', async (_, take, giveBack) => {
+])('the primary is read when the replica %s', async (_, interrupt, restore) => {
   await insert(replica, 'on-replica');
   await insert(edge.postgres, 'on-primary');
-  await take();
+  await interrupt();
   try {
     expect(await ids()).toEqual(['on-primary']);
   } finally {
-    await giveBack();
+    await restore();
   }
 });
 
-test('without Redis the primary is asked, because nothing makes up for what a replica lacks', async () => {
+test('without Redis the primary is read, because no records fill the gaps of a replica', async () => {
   await beat(drizzle(replica.sql));
   await insert(edge.postgres, 'on-primary');
   edge.gateway.redis.freeze();

@@ -11,10 +11,13 @@ import { type Decision, tightest, waitMs } from './decision.ts';
 import { rateLimitHeaders } from './headers.ts';
 import type { Limiter } from './limiter.ts';
 
-/** What becomes of a request when the limiter does not answer: it passes, or it is refused with 503. */
+/** The policy while the limiter does not answer: let the request pass, or refuse it with 503. */
 export type WithoutLimiter = 'open' | 'closed';
 
-/** Counts the request against `scopes` of `subject`; throws `rate_limited` when one of their tiers is full. */
+/**
+ * Counts the request against `scopes` of `subject`.
+ * @throws ApiError `rate_limited` when one of their tiers is full
+ */
 export async function charge(
   c: Context<AppEnv>,
   limiter: Limiter,
@@ -31,7 +34,10 @@ export async function charge(
   if (decision) applyDecision(c, decision, subject);
 }
 
-/** Puts a decision into the answer's headers; throws `rate_limited` when it is a denial. */
+/**
+ * Puts a decision into the answer's headers.
+ * @throws ApiError `rate_limited` when it is a denial
+ */
 export function applyDecision(c: Context<AppEnv>, decision: Decision, subject: string): void {
   c.set('decision', decision);
   for (const [name, value] of Object.entries(rateLimitHeaders(decision))) c.header(name, value);
@@ -51,7 +57,7 @@ export function applyDecision(c: Context<AppEnv>, decision: Decision, subject: s
   );
 }
 
-/** Limits a route by its user before anything else is looked at. */
+/** Limits a route by its user, before any other work. */
 export const limited = (
   limiter: Limiter,
   without: WithoutLimiter,
@@ -63,10 +69,10 @@ export const limited = (
   });
 
 /**
- * Limits a route that submits: its tiers are decided by the script that accepts the job. A user known to be over them is
- * refused before the body is read. A request that ended before
- * that script was asked (its body is wrong, say) is charged here, so that it consumes as any other does; one whose body
- * takes its time is charged before it is complete.
+ * Limits a route that submits: the script that accepts the job decides its tiers. A user known to be over
+ * them is refused before the body is read. A request that ends before that script runs (with a wrong body,
+ * for example) is charged here, so that it consumes as any other does. A request whose body is slow is
+ * charged before it is complete.
  */
 export const limitedBySubmission = (limiter: Limiter, scopes: readonly LimitScope[]) =>
   createMiddleware<AppEnv>(async (c, next) => {
@@ -75,12 +81,12 @@ export const limitedBySubmission = (limiter: Limiter, scopes: readonly LimitScop
     const chargeNow = async () => {
       if (c.get('charged')) return;
       const charged = charge(c, limiter, c.get('user').id, scopes, 'closed');
-      // Also for a client that has gone: what it has begun counts.
+      // Also for a client that has disconnected: a request that has begun counts.
       c.executionCtx.waitUntil(charged.catch(() => undefined));
       await charged;
     };
     c.set('chargeNow', chargeNow);
     await next();
-    // What a bound refused consumes nothing: a flood of refusals makes no trips.
+    // A request that is refused with 429 consumes nothing: a flood of refusals makes no trips.
     if (c.res.status !== 429) await chargeNow();
   });

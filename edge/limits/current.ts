@@ -4,7 +4,7 @@ import { orUnavailable } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 
 /**
- * The tiers and quotas of a user and what is left of them. Nothing is consumed.
+ * Reads the tiers and quotas of a user and what is left of them. Nothing is consumed.
  * @throws ApiError `unavailable` while Redis does not answer
  */
 export async function currentLimits({ config, limiter, redis }: Services, user: string): Promise<Limits> {

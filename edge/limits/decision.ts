@@ -4,24 +4,24 @@ import type { RawDecision } from '@warmwind/shared/engine/scripts/limit.lua';
 /** A scope and the tiers that its one log of requests must satisfy. */
 export type Scope = { scope: LimitScope; tiers: Tier[] };
 
-/** Where one tier stands after a decision. `name` is unique among all tiers of a request. */
+/** The state of one tier after a decision. `name` is unique among all tiers of a request. */
 export type TierState = Tier & {
   remaining: number;
-  /** When the tier next gains a free place, µs since 1970 by Redis's clock. */
+  /** When the tier next has room for one more request, µs since 1970 by Redis's clock. */
   resetUs: number;
 };
 
-/** What the limiter decided on one request. */
+/** The decision of the limiter on one request. */
 export type Decision = {
   allowed: boolean;
-  /** The first denial since the last one's window ended: worth a line in the log. */
+  /** The first denial since the window of the last one ended: it is logged. */
   first: boolean;
   /** Redis's clock at the decision, µs since 1970. */
   nowUs: number;
   tiers: TierState[];
 };
 
-/** Reads the Lua limiter's answer on `scopes`. */
+/** Parses the answer of the Lua limiter on `scopes`. */
 export function readDecision([allowed, first, states, now]: RawDecision, scopes: Scope[]): Decision {
   const tiers = scopes.flatMap(({ scope, tiers }) =>
     tiers.map((tier) => ({ ...tier, name: scope === 'user' ? tier.name : `${scope} ${tier.name}` })),
@@ -37,7 +37,10 @@ export function readDecision([allowed, first, states, now]: RawDecision, scopes:
   };
 }
 
-/** The tier that a client meets first: fewest requests left, and of equals the one that takes longest to gain one. */
+/**
+ * Finds the tier that a client reaches first: fewest requests left, and of equals the one that takes longest
+ * to gain one.
+ */
 export function tightest({ tiers }: Decision): TierState | undefined {
   let found = tiers[0];
   for (const tier of tiers) {
@@ -47,13 +50,13 @@ export function tightest({ tiers }: Decision): TierState | undefined {
   return found;
 }
 
-/** How long to wait until every tier has a free place, ms. */
+/** The time until every tier has room for a request, ms. */
 export const waitMs = ({ tiers, nowUs }: Decision): number =>
   Math.max(
     1,
     ...tiers.filter((tier) => tier.remaining === 0).map((tier) => Math.ceil((tier.resetUs - nowUs) / 1000)),
   );
 
-/** What Lua is told of `scopes`: tiers as [limit, window in µs]. */
+/** Converts `scopes` for Lua: tiers as [limit, window in µs]. */
 export const scopesForLua = (scopes: Scope[]): { tiers: [number, number][] }[] =>
   scopes.map(({ tiers }) => ({ tiers: tiers.map((tier) => [tier.limit, tier.windowMs * 1000]) }));

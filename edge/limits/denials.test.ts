@@ -4,10 +4,10 @@ import type { Decision, TierState } from './decision.ts';
 import { Denials } from './denials.ts';
 
 type Tier = { limit: number; windowMs: number };
-/** Admitted requests of one scope, µs. */
+/** The admitted requests of one scope, µs. */
 type Log = { tiers: Tier[]; admitted: number[] };
 
-/** The script of the limiter on logs in memory, at any time. */
+/** Decides as the limiter's script does, on logs in memory, at any time. */
 function decide(logs: Log[], nowUs: number, consume: boolean): Decision {
   const tiers = logs.flatMap(({ tiers, admitted }) =>
     tiers.map(({ limit, windowMs }, i): TierState => {
@@ -26,7 +26,7 @@ const tiers = fc.array(
   fc.record({ limit: fc.integer({ min: 1, max: 5 }), windowMs: fc.integer({ min: 5, max: 3000 }) }),
   { minLength: 1, maxLength: 3 },
 );
-/** One request: how long after the one before, for which scopes, and how long the trip takes there and back, ms. */
+/** One request: the time since the one before, its scopes, and the time of the trip there and back, ms. */
 const request = fc.record({
   pauseMs: fc.integer({ min: 0, max: 400 }),
   both: fc.boolean(),
@@ -35,7 +35,7 @@ const request = fc.record({
 });
 
 describe('a remembered denial', () => {
-  test('is of a request that the limiter would deny too, whatever the tiers, scopes, trips and clocks', () => {
+  test('is of a request that the limiter would deny too, for any tiers, scopes, trips and clocks', () => {
     let repeated = 0;
     const property = fc.property(
       tiers,
@@ -73,17 +73,17 @@ describe('a remembered denial', () => {
 
   const full = { limit: 1, windowMs: 60_000 };
 
-  test('says how much longer to wait as time goes by', () => {
+  test('reports the remaining wait as time passes', () => {
     const denials = new Denials();
     const logs = [{ tiers: [full], admitted: [1_000_000_000] }];
     denials.note('ada', decide(logs, 1_001_000_000, true), 1000, 1010);
-    const [early, late] = [denials.find('ada', 1010), denials.find('ada', 1510)];
-    expect(early?.nowUs).toBe(1_001_000_000);
-    expect(late?.nowUs).toBe(1_001_500_000);
-    expect(late?.tiers).toEqual(early?.tiers);
+    const [first, second] = [denials.find('ada', 1010), denials.find('ada', 1510)];
+    expect(first?.nowUs).toBe(1_001_000_000);
+    expect(second?.nowUs).toBe(1_001_500_000);
+    expect(second?.tiers).toEqual(first?.tiers);
   });
 
-  test('is asked for again by one request a second, and forgotten when the limiter admits', () => {
+  test('is confirmed with the limiter once a second, and deleted when the limiter admits', () => {
     const denials = new Denials();
     const logs = [{ tiers: [full], admitted: [1_000_000_000] }];
     denials.note('ada', decide(logs, 1_001_000_000, true), 1000, 1000);
@@ -94,7 +94,7 @@ describe('a remembered denial', () => {
     expect(denials.find('ada', 2010)).toBeUndefined();
   });
 
-  test('is one of ten thousand', () => {
+  test('is one of at most ten thousand', () => {
     const denials = new Denials();
     const denied = decide([{ tiers: [full], admitted: [1_000_000_000] }], 1_001_000_000, true);
     for (let i = 0; i <= 10_000; i += 1) denials.note(`u-${i}`, denied, 1000, 1000);

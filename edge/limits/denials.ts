@@ -1,30 +1,38 @@
 import type { Decision } from './decision.ts';
 
-/** A denial is asked for again this often, ms: the limiter may have lost its log, or an operator has removed it. */
+/**
+ * How often a denial is confirmed with the limiter, ms: the limiter may have lost its log, or an operator has
+ * removed it.
+ */
 const ASK_AGAIN_MS = 1000;
-/** Denials that are remembered. */
+/** The most denials that are cached. */
 const MAX_DENIALS = 10_000;
 
 type Denial = {
   decision: Decision;
-  /** By the clock of this isolate, ms: when the limiter answered, until when it can't admit, when it is asked again. */
+  /**
+   * By the clock of this isolate, ms: when the limiter answered, until when it can't admit, when to confirm
+   * the denial.
+   */
   answeredAt: number;
   until: number;
   askAgainAt: number;
 };
 
 /**
- * The latest denials, within this isolate, so that a client which goes on asking is refused without a trip. The log of a
- * full tier only grows until its oldest request that counts leaves the window: before that time, which the limiter has
- * named, it would deny each further request for the same scopes. `key` stands for a subject and for scopes.
+ * Caches the latest denials in this isolate, so that a client that keeps sending requests is refused without
+ * a trip. The log of a full tier only grows until its oldest counted request leaves the window. Before that
+ * time, which the limiter reports, it would deny each further request for the same scopes. `key` identifies a
+ * subject and its scopes.
  */
 export class Denials {
-  /** Those of the latest decisions are last. */
+  /** The denials of the latest decisions are last. */
   readonly #denials = new Map<string, Denial>();
 
   /**
-   * Takes note of what the limiter decided.
-   * @param askedAt when it was asked, ms: it decided later, so that this denial ends early rather than late
+   * Records a decision of the limiter.
+   * @param askedAt when the limiter was asked, ms: it decided later, so this denial ends early rather than
+   *   late
    */
   note(key: string, decision: Decision, askedAt: number, now = Date.now()): void {
     this.#denials.delete(key);
@@ -38,8 +46,10 @@ export class Denials {
   }
 
   /**
-   * The denial that the limiter would repeat now; its other tiers are as they were when it was asked.
-   * @returns undefined when only the limiter can tell, and for one request of those that come when it is to be asked again
+   * Finds the denial that the limiter would repeat now; the states of its other tiers are those of the last
+   * trip.
+   * @returns `undefined` when only the limiter can decide, and for one request whenever the denial is due to
+   *   be confirmed
    */
   find(key: string, now = Date.now()): Decision | undefined {
     const denial = this.#denials.get(key);

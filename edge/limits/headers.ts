@@ -1,9 +1,9 @@
 import { type Decision, type TierState, tightest } from './decision.ts';
 
 /**
- * The headers of a limited answer: X-RateLimit-* of the tightest tier (reset in epoch seconds), and all tiers as
- * RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-10 (q requests in w seconds; r left, the next
- * place free in t seconds).
+ * Builds the headers of a limited answer: X-RateLimit-* of the tightest tier (reset in epoch seconds), and
+ * all tiers as RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-10 (q requests in w
+ * seconds; r left, the next request possible in t seconds).
  */
 export function rateLimitHeaders(decision: Decision): Record<string, string> {
   const tier = tightest(decision);

@@ -6,10 +6,13 @@ import { Denials } from './denials.ts';
 import { BandwidthController } from './pace.ts';
 import { slidingLog } from './sliding-log.ts';
 
-/** How fast requests are refused that the limiter need not be asked about. */
+/** The rate at which cached denials are answered to one subject. */
 const REFUSALS = { perSecond: 10, burst: 10 };
 
-/** The deployment's tiers on one Redis. A question is one trip and throws when Redis does not answer in time. */
+/**
+ * Applies the deployment's tiers on one Redis. Each call is one trip and rejects when Redis does not answer
+ * in time.
+ */
 export class Limiter {
   readonly #redis: Redis;
   readonly #limits: RateLimits;
@@ -23,7 +26,10 @@ export class Limiter {
     this.#limits = limits;
   }
 
-  /** Counts one request of `subject` (a user or an address) against all tiers of `scopes`, or none when one is full. */
+  /**
+   * Counts one request of `subject` (a user or an address) against all tiers of `scopes`, or none when one is
+   * full.
+   */
   async charge(subject: string, scopes: readonly LimitScope[]): Promise<Decision> {
     const denied = await this.deny(subject, scopes);
     if (denied) return denied;
@@ -34,8 +40,8 @@ export class Limiter {
   }
 
   /**
-   * The limiter's denial where it is known without asking. A subject that goes on asking waits for it.
-   * @returns undefined when the limiter has to be asked
+   * Finds a cached denial without a trip. A subject that exceeds the rate of refusals waits for it.
+   * @returns `undefined` when the limiter must decide
    */
   async deny(subject: string, scopes: readonly LimitScope[]): Promise<Decision | undefined> {
     const key = keyOf(subject, scopes);
@@ -46,19 +52,19 @@ export class Limiter {
   }
 
   /**
-   * Takes note of a decision that was made together with other things.
-   * @param askedAt when it was asked for, ms since 1970
+   * Records a decision that another script made.
+   * @param askedAt when the script was sent, ms since 1970
    */
   note(subject: string, scopes: readonly LimitScope[], decision: Decision, askedAt: number): void {
     this.#denials.note(keyOf(subject, scopes), decision, askedAt);
   }
 
-  /** Where `subject` stands, without counting anything. */
+  /** Reads the state of the tiers for `subject` without counting a request. */
   async peek(subject: string, scopes: readonly LimitScope[]): Promise<Decision> {
     return decisionOf(await this.#ratelimit(scopes).getRemaining(subject));
   }
 
-  /** The tiers of `scopes`, for a script that decides them together with other things. */
+  /** The tiers of `scopes`, for a script that decides them with other checks. */
   scopes(scopes: readonly LimitScope[]): Scope[] {
     return scopes.map((scope) => ({ scope, tiers: this.#limits[scope] }));
   }
@@ -70,7 +76,8 @@ export class Limiter {
     const created = new Ratelimit({
       redis: this.#redis,
       limiter: slidingLog(this.scopes(scopes)),
-      // Its cache would block until a window's end, its time-out would let requests pass: both are decided elsewhere.
+      // Its cache would block until a window's end, and its time-out would let requests pass: both are
+      // decided elsewhere.
       ephemeralCache: false,
       timeout: 0,
       analytics: false,

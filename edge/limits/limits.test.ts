@@ -4,7 +4,7 @@ import { startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts'
 import { waitFor } from '../../infra/quality/testing/wait.ts';
 
 let edge: TestEdge;
-/** Another one in each test: what is emptied between them is not what the edge knows of a denial. */
+/** Another user in each test: the edge keeps denials in memory when the stores are emptied. */
 let user = 'ada';
 let users = 0;
 
@@ -32,7 +32,7 @@ describe('a limited answer', () => {
     expect(headers.get('RateLimit')).toBe('"6/min";r=5;t=60, "100/h";r=99;t=3600');
   });
 
-  test('429: says when to come back, in header and body, and consumes nothing', async () => {
+  test('429: reports when to retry, in header and body, and consumes nothing', async () => {
     for (let i = 0; i < 6; i += 1) expect((await get('/jobs')).status).toBe(200);
     const denied = await get('/jobs');
     expect([denied.status, denied.body.code]).toEqual([429, 'rate_limited']);
@@ -48,7 +48,7 @@ describe('a limited answer', () => {
     expect(edge.lines.filter((line) => line.includes('"rate limited"'))).toHaveLength(1);
   });
 
-  test('a user that goes on asking is refused without trips', async () => {
+  test('a user that keeps sending requests is refused without trips', async () => {
     for (let i = 0; i < 7; i += 1) await get('/jobs');
     expect((await post('/inference', { model: 'm', prompt: 'p' })).status).toBe(429);
     edge.trips();
@@ -57,7 +57,7 @@ describe('a limited answer', () => {
       expect([denied.status, denied.headers.get('X-RateLimit-Remaining')]).toEqual([429, '0']);
       expect(Number(denied.body.retryAfterMs)).toBeGreaterThan(1000);
     }
-    // It is asked again each second.
+    // The limiter is asked once a second.
     expect(edge.trips()).toBeLessThan(6);
   });
 
@@ -72,7 +72,7 @@ describe('a limited answer', () => {
     expect(order.indexOf(200)).toBeLessThan(60);
   });
 
-  test('a denial that has been lost with the log of the limiter is not kept', async () => {
+  test('a denial ends when the limiter has lost its log', async () => {
     for (let i = 0; i < 7; i += 1) await get('/jobs');
     await edge.gateway.redis.client.flushall();
     await waitFor('the limiter to be asked again', async () => (await get('/jobs')).status === 200);
@@ -114,7 +114,7 @@ describe('a limited answer', () => {
     expect(answer.headers.get('X-RateLimit-Limit')).not.toBeNull();
   });
 
-  test('a replay consumes; over the limit even a wrong request is 429', async () => {
+  test('a replay consumes; over the limit even a malformed request is 429', async () => {
     const once = { 'Idempotency-Key': 'k' };
     await post('/containers/start', undefined, once);
     await post('/containers/start', undefined, once);
@@ -134,7 +134,7 @@ describe('a limited answer', () => {
 });
 
 describe('GET /limits', () => {
-  test('200: all tiers and quotas, and looking costs nothing', async () => {
+  test('200: all tiers and quotas, and consumes nothing', async () => {
     await post('/containers/start');
     await get('/limits');
     const { status, body } = await get('/limits');

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
 import { BandwidthController } from './pace.ts';
 
-describe('Pace', () => {
-  test('lets a burst pass, spreads what is beyond it, and lets other subjects pass meanwhile', async () => {
+describe('BandwidthController', () => {
+  test('lets a burst pass, spreads the requests beyond it, and lets other subjects pass meanwhile', async () => {
     const pace = new BandwidthController({ perSecond: 20, burst: 5 });
     const order: string[] = [];
     const ask = async (subject: string) => {
@@ -18,7 +18,7 @@ describe('Pace', () => {
 
   test('lets a bounded number wait', async () => {
     const pace = new BandwidthController({ perSecond: 1, burst: 1 });
-    // More than may begin to wait in two seconds.
+    // More than may begin to wait within two seconds.
     const waited = await Promise.all(Array.from({ length: 2500 }, () => pace.wait('ada')));
     expect(waited.filter((one) => !one).length).toBeGreaterThanOrEqual(499);
     expect(await pace.wait('bea')).toBe(true);
@@ -47,7 +47,7 @@ describe('public files', () => {
       const flood = Promise.all(Array.from({ length: 120 }, () => ask(`198.51.100.${n}`)));
       expect(await ask('203.0.113.9')).toBe(200);
       expect(new Set(await flood)).toEqual(new Set([200]));
-      // A lower bound, which a busy machine keeps too.
+      // A lower bound: it holds on a busy machine too.
       expect(performance.now() - begun).toBeGreaterThan(900);
     },
   );

@@ -1,6 +1,9 @@
 /** How long a request waits for its turn at most, ms. */
 const MAX_WAIT_MS = 1000;
-/** Subjects that are remembered, and requests of all subjects that begin to wait within a second. */
+/**
+ * The most subjects that are tracked, and the most requests of all subjects that begin to wait within a
+ * second.
+ */
 const MAX_SUBJECTS = 10_000;
 const MAX_WAITS = 1000;
 
@@ -12,15 +15,18 @@ export type PaceOptions = {
 };
 
 /**
- * Spreads the requests of each subject over time, within this isolate: a request beyond the pace waits, for a second at
- * most. A client that repeats its request as soon as it is answered thereby slows itself, and no other client.
+ * Spreads the requests of each subject over time, within this isolate: a request beyond the pace waits, for a
+ * second at most. A client that repeats its request as soon as it is answered slows only itself.
  */
 export class BandwidthController {
   readonly #intervalMs: number;
   readonly #burst: number;
   /** When the last request of each subject is due, ms; the subjects of the latest requests are last. */
   readonly #dueAt = new Map<string, number>();
-  /** A waiting request can end unseen, with its connection. So waits are counted as they begin, a second at a time. */
+  /**
+   * A waiting request can end unnoticed, with its connection. So waits are counted as they begin, a second at
+   * a time.
+   */
   #waits = { second: 0, begun: 0 };
 
   constructor({ perSecond, burst }: PaceOptions) {

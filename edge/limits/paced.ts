@@ -6,19 +6,19 @@ import type { AppEnv } from '../env.ts';
 import { clientIp } from '../http/client-ip.ts';
 import { BandwidthController, type PaceOptions } from './pace.ts';
 
-/** Of an address: files that need no token. A page of ours loads up to six. */
+/** The pace of an address for files that need no token. A page of the console loads up to six. */
 const FILES: PaceOptions = { perSecond: 20, burst: 60 };
-/** Of a user: what counts against no limit. */
+/** The pace of a user for requests that no limit counts. */
 const LOOKS: PaceOptions = { perSecond: 10, burst: 20 };
 
-/** Spreads what an address asks of routes without a token over time; asks nothing of the limiter. */
+/** Spreads the requests of an address to routes without a token over time, without the limiter. */
 export const pacedByAddress = ({ TRUSTED_PROXIES }: Config, pace = new BandwidthController(FILES)) =>
   createMiddleware<AppEnv>(async (c, next) => {
     await turn(pace, limitSubject(clientIp(c.req.raw.headers, TRUSTED_PROXIES)));
     await next();
   });
 
-/** Spreads what a user asks of a route that is not limited over time. */
+/** Spreads the requests of a user to a route without a limit over time. */
 export const pacedByUser = (pace = new BandwidthController(LOOKS)) =>
   createMiddleware<AppEnv>(async (c, next) => {
     await turn(pace, c.get('user').id);

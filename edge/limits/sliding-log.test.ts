@@ -57,7 +57,7 @@ describe('the limiter', () => {
   );
   let subjects = 0;
 
-  test('decides as the exact sliding window does, whatever the tiers and however many clients ask at once', async () => {
+  test('decides as the exact sliding window does, for any tiers and any number of clients at once', async () => {
     const property = fc.asyncProperty(tiers, fc.option(tiers), schedule, async (user, route, bursts) => {
       const scopes: Scope[] = [
         { scope: 'user', tiers: user },
@@ -94,7 +94,7 @@ describe('the limiter', () => {
     expect(await gateway.redis.client.zcard(keys.limit('ada', 'containers.start'))).toBe(2);
   });
 
-  test('a full tier says when it next gains a place: when its oldest admitted request leaves the window', async () => {
+  test('a full tier reports when it next has room: when its oldest admitted request leaves the window', async () => {
     const limit = ratelimit(scopes);
     const first = await decide(limit, 'ada');
     await decide(limit, 'ada');
@@ -125,7 +125,7 @@ describe('the limiter', () => {
     expect(ttl).toBeLessThanOrEqual(60_000);
   });
 
-  test('a scope without tiers limits nothing and keeps nothing', async () => {
+  test('a scope without tiers limits nothing and stores nothing', async () => {
     const decision = await decide(ratelimit([{ scope: 'ip', tiers: [] }]), '10.0.0.1');
     expect(decision).toMatchObject({ allowed: true, tiers: [] });
     expect(await gateway.redis.client.keys('*')).toEqual([]);
@@ -150,7 +150,7 @@ describe('Limiter', () => {
     ]);
   });
 
-  test('rejects when Redis does not answer in time: it never lets pass by itself', async () => {
+  test('rejects when Redis does not answer in time, and never admits a request on its own', async () => {
     const limiter = new Limiter(client(100), limits);
     await limiter.charge('ada', ['user']);
     gateway.redis.freeze();

@@ -6,7 +6,10 @@ import { limitRequests } from '@warmwind/shared/engine/scripts/limit.lua';
 import { type PreparedScript, prepareScript } from '../redis/redis.ts';
 import { type Decision, readDecision, type Scope, scopesForLua, tightest } from './decision.ts';
 
-/** The subject of the scope `ip` is an address, of every other one a user: neither counts for the other. */
+/**
+ * The key of a log. The subject of the scope `ip` is an address, of every other one a user: their counts are
+ * separate.
+ */
 const logOf = (subject: string, scope: LimitScope): string =>
   scope === 'ip' ? keys.addressLimit(subject, scope) : keys.limit(subject, scope);
 
@@ -15,9 +18,9 @@ type RegionAlgorithm = ReturnType<typeof Ratelimit.slidingWindow>;
 type Context = Parameters<ReturnType<RegionAlgorithm>['limit']>[0];
 
 /**
- * An algorithm for `Ratelimit`: an exact log of admitted requests, all tiers of all `scopes` decided in one script and
+ * An algorithm for `Ratelimit`: an exact log of admitted requests. It decides all tiers of all `scopes` in one script and
  * one trip. A denial consumes nothing; no true window (Redis's clock) ever holds more than its limit.
- * The answers carry the whole `Decision` beside what `Ratelimit` expects.
+ * The answers carry the complete `Decision` in addition to the fields that `Ratelimit` expects.
  *
  * @example
  * new Ratelimit({ redis, limiter: slidingLog([{ scope: 'user', tiers }]), ephemeralCache: false, timeout: 0 })

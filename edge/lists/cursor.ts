@@ -1,7 +1,7 @@
 import { badRequest } from '../http/errors.ts';
 import type { Position } from './position.ts';
 
-/** A position as clients get it: they hand it back as it is. */
+/** Encodes a position as the opaque cursor for clients. */
 export const writeCursor = ({ time, id }: Position): string =>
   btoa(`${time}:${id}`).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 
@@ -14,7 +14,7 @@ export function readCursor(cursor: string): Position {
   } catch {
     throw invalid();
   }
-  // 14 digits end in the year 5138, long before a time that one of the stores could not name.
+  // 14 digits reach the year 5138, which both stores can represent.
   const [, time, id] = /^(\d{1,14}):([A-Za-z0-9_-]{1,64})$/.exec(text) ?? [];
   if (time === undefined || id === undefined) throw invalid();
   return { time: Number(time), id };

@@ -28,7 +28,10 @@ const list = async (path: string, user = 'ada') => {
 };
 const ids = async (path: string, user = 'ada') => (await list(path, user)).items.map(({ id }) => id);
 
-/** Jobs of long ago that only the ledger knows, all of one millisecond in tens; → ids from new to old. */
+/**
+ * Creates past jobs that only the ledger has, ten in each millisecond.
+ * @returns their ids from new to old
+ */
 async function past(count: number, user = 'ada'): Promise<string[]> {
   const rows = Array.from({ length: count }, (_, i) => ({
     id: newId(),
@@ -56,7 +59,7 @@ async function walk(path: string, onPage?: () => Promise<unknown>): Promise<stri
 }
 
 describe('history', () => {
-  test('is listed and read after Redis has lost everything, to its owner only', async () => {
+  test('is listed and read after Redis has lost its data, by its owner only', async () => {
     const first = await start();
     const second = await start();
     await start('bob');
@@ -71,7 +74,7 @@ describe('history', () => {
     expect(await ids('/jobs', 'eve')).toEqual([]);
   });
 
-  test('is walked exactly once, page by page, while jobs are added', async () => {
+  test('is listed exactly once, page by page, while jobs are added', async () => {
     const old = await past(45);
     const recent = [];
     for (let i = 0; i < 5; i += 1) recent.unshift((await start()).jobId);
@@ -125,13 +128,13 @@ describe('history', () => {
     'until=9999-12-31T23:59:59-10:00',
     `cursor=${btoa('99999999999999:a').replaceAll('=', '')}`,
     `cursor=${btoa('0:a').replaceAll('=', '')}`,
-  ])('200: ?%s, however far', async (query) => {
+  ])('200: the extreme time ?%s', async (query) => {
     expect((await get(`/jobs?${query}`)).status).toBe(200);
   });
 });
 
 describe('of two versions', () => {
-  test('the live one is listed while it is open, and filters look at it', async () => {
+  test('the record is listed while it is open, and filters apply to it', async () => {
     const { jobId } = await start();
     await edge.gateway.redis.client.hset(keys.job('ada', jobId), 'state', 'active');
     expect((await list('/jobs')).items).toMatchObject([{ id: jobId, state: 'active' }]);
@@ -139,7 +142,7 @@ describe('of two versions', () => {
     expect(await ids('/jobs?state=queued')).toEqual([]);
   });
 
-  test('the one that has ended is listed: no end is taken back', async () => {
+  test('the one that has ended is listed: no end is reverted', async () => {
     const { jobId } = await start();
     await edge.postgres.sql`update jobs set state = 'completed', finished_at = now()`;
     expect((await list('/jobs')).items).toMatchObject([{ id: jobId, state: 'completed' }]);
@@ -165,12 +168,12 @@ const outages: [string, () => Promise<void> | void, () => Promise<void> | void][
 ];
 
 test.each(outages)(
-  'while the ledger %s the present is listed and read, and what is missing is said',
-  async (_, take, giveBack) => {
+  'while the ledger %s the records are listed and read, and lists are marked as incomplete',
+  async (_, interrupt, restore) => {
     const [old] = await past(1);
     const { jobId } = await start();
     expect((await list('/jobs')).incomplete).toBeUndefined();
-    await take();
+    await interrupt();
     try {
       expect(await list('/jobs')).toMatchObject({
         items: [{ id: jobId }],
@@ -184,15 +187,15 @@ test.each(outages)(
       expect(ready.status).toBe(503);
       expect(ready.body.error).toMatchObject({ ledger: { status: 'down' } });
     } finally {
-      await giveBack();
+      await restore();
     }
     expect((await list('/jobs')).incomplete).toBeUndefined();
-    // Readiness is what it was for a moment longer.
+    // Readiness is cached for a moment.
     await waitFor('the edge to be ready', async () => (await get('/health/ready')).status === 200);
   },
 );
 
-test('while Redis does not answer the list is as the ledger last knew; without both there is none', async () => {
+test("while Redis does not answer the ledger's last state is listed; without both, lists are 503", async () => {
   const { jobId, containerId } = await start();
   edge.gateway.redis.freeze();
   try {

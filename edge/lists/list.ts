@@ -13,20 +13,20 @@ import { type Listed, newestFirst, positionOf } from './position.ts';
 import type { PageRequest } from './query.ts';
 import { createRecordPages, matches, readRecords, type Where } from './records.ts';
 
-/** What is listed: where its records and rows are, and how they look to their owner. */
+/** A kind of entry to list: where its records and rows are, and how its owner sees them. */
 export type Source<T, W extends Where> = {
   index: (user: string) => string;
   key: (user: string, id: string) => string;
   fromRecord: (record: Fields) => T | undefined;
   fromLedger: (db: Db, page: LedgerPage, where: W) => Promise<T[]>;
   hasEnded: (item: T) => boolean;
-  /** Does a row know more than a record: an end that the record lacks. */
+  /** Whether a row supersedes a record: it has an end that the record lacks. */
   outdates: (row: T, record: T) => boolean;
 };
 
 /**
- * Reads lists from two sources, asked at the same time: records are the present and exact, rows are all of the past.
- * Without history a list is `incomplete`; without records it is as the ledger last knew.
+ * Reads lists from two sources in parallel: records hold the exact present, rows hold the complete past.
+ * Without history a list is `incomplete`; without records it is the ledger's last state.
  */
 export class Lister<T extends Listed, W extends Where> {
   readonly #redis: Services['redis'];
@@ -70,7 +70,7 @@ export class Lister<T extends Listed, W extends Where> {
       ledger && orWithout(c, 'the ledger', ledger.read(c, readRows)),
     ]);
     if (ledger?.hasReplica && !recent) {
-      // A replica may not know yet what was just made, and there is no record to make up for it.
+      // A replica may lack the newest rows, and there are no records to fill the gap.
       return [recent, await orWithout(c, 'the ledger', ledger.run(c, readRows))];
     }
     if (!recent || !history) return [recent, history];
@@ -92,7 +92,7 @@ export class Lister<T extends Listed, W extends Where> {
       since: since === undefined ? undefined : new Date(since),
       until: until === undefined ? undefined : new Date(until),
       before: before && { createdAt: new Date(before.time), id: before.id },
-      // One more than asked for, to know whether there are more.
+      // One more than requested, to know whether more follow.
       limit: limit + 1,
     };
     const items = await this.#source.fromLedger(db, page, where);
@@ -101,8 +101,8 @@ export class Lister<T extends Listed, W extends Where> {
   }
 
   /**
-   * Rows that are open may be behind their records, which then did not match or are beyond the index: each is looked up,
-   * and is listed as its record is, or as the row is when there is no record.
+   * Open rows may lag behind their records, which did not match the filters or are beyond the index. Each is
+   * looked up and listed as its record is, or as the row is when there is no record.
    */
   async #refresh(
     user: string,

@@ -10,7 +10,7 @@ const item = (time: number, id: string, state = 'open'): Item => ({
   state,
 });
 
-/** A page as a source gives it. */
+/** Builds a page as a source returns it. */
 function pageOf(items: Item[], before: Position | undefined, limit: number): Page<Item> {
   const sorted = items.toSorted((a, b) => newestFirst(positionOf(a), positionOf(b)));
   const rest = sorted.filter((one) => !before || newestFirst(positionOf(one), before) > 0);
@@ -26,7 +26,7 @@ describe('merged pages', () => {
     inRedis: fc.boolean(),
   });
 
-  test('walk everything that either source has exactly once, in order, whatever their horizons and ties', () => {
+  test('list every entry of either source exactly once, in order, for any horizons and ties', () => {
     const property = fc.property(
       fc.uniqueArray(entry, { selector: ({ id }) => id, maxLength: 40 }),
       fc.integer({ min: 1, max: 7 }),
@@ -56,7 +56,7 @@ describe('merged pages', () => {
     fc.assert(property, { numRuns: 500 });
   });
 
-  test('have the version of two that is picked', () => {
+  test('have the picked one of two versions', () => {
     const pages = [
       { items: [item(1, 'a', 'redis')], horizon: undefined },
       { items: [item(1, 'a', 'ledger')], horizon: undefined },

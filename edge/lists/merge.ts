@@ -1,12 +1,12 @@
 import { type Listed, newestFirst, type Position, positionOf } from './position.ts';
 
-/** What one source knows of a list, newest first: nothing is missing down to its horizon, or at all without one. */
+/** One source's part of a list, newest first: complete down to its horizon, or to the end without one. */
 export type Page<T> = { items: T[]; horizon: Position | undefined };
 
 /**
- * One page of what several sources know: down to the nearest of their horizons, because beyond it one of them may know
- * of something that comes first.
- * @param pick which of two versions of the same thing is right; the first is of the source named first
+ * Merges the pages of several sources down to the nearest of their horizons: beyond it, one of them may have
+ * an entry that comes first.
+ * @param pick chooses between two versions of the same entry; the first is of the first source
  * @returns `next` is where the following page begins, unless this is the last
  */
 export function mergePages<T extends Listed>(

@@ -8,7 +8,7 @@ const Time = z.iso.datetime({
   error: 'use ISO 8601 with Z or an offset (in a URL + is %2B)',
 });
 
-/** What the query of every list has. */
+/** The query parameters of every list. */
 export const PageShape = {
   cursor: z.string().max(200).optional().describe('`nextCursor` of the page before.'),
   limit: z.coerce.number({ error: 'use a number from 1 to 100' }).int().min(1).max(100).default(20),
@@ -17,7 +17,7 @@ export const PageShape = {
 };
 type PageQuery = z.output<z.ZodObject<typeof PageShape>>;
 
-/** Which part of a list is asked for; times in ms. */
+/** The part of a list that is requested; times in ms. */
 export type PageRequest = {
   limit: number;
   since: number | undefined;
@@ -25,7 +25,7 @@ export type PageRequest = {
   before: Position | undefined;
 };
 
-/** The latest time that both stores can name, ms: the end of the year 9999. */
+/** The latest time that both stores can represent, ms: the end of the year 9999. */
 const LATEST_MS = 253_402_300_799_999;
 
 export function readPageRequest({ cursor, limit, since, until }: PageQuery): PageRequest {

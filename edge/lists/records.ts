@@ -6,16 +6,19 @@ import { prepareScript } from '../redis/redis.ts';
 import type { Page } from './merge.ts';
 import type { PageRequest } from './query.ts';
 
-/** Entries of an index that one page looks at, at most: a page may be short and still have a successor. */
+/** The most index entries that one page scans: a page may be short and still have a successor. */
 const MAX_SCAN = 1000;
 
-/** Fields and the values they must have; what is undefined does not matter. */
+/** Fields and their required values; an undefined value matches everything. */
 export type Where = Record<string, string | undefined>;
 
 export const matches = (record: Fields, where: Where): boolean =>
   Object.entries(where).every(([field, value]) => value === undefined || record[field] === value);
 
-/** A reader of pages of records, in one trip each. `index` is a sorted set of what stands behind `prefix` in their keys. */
+/**
+ * Creates a reader of pages of records, one trip each. The members of the sorted set `index` are the keys of
+ * the records without `prefix`.
+ */
 export function createRecordPages(redis: Redis) {
   const run = prepareScript(redis, listRecords);
   return async (
@@ -38,7 +41,7 @@ export function createRecordPages(redis: Redis) {
   };
 }
 
-/** The records behind `keys`, each empty when there is none. One trip. */
+/** Reads the records of `keys` in one trip; a record that does not exist is empty. */
 export async function readRecords(redis: Redis, keys: string[]): Promise<Fields[]> {
   const pipeline = redis.pipeline();
   for (const key of keys) pipeline.hgetall(key);

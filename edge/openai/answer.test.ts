@@ -13,13 +13,13 @@ const resultOf = (text: string) => ({
 });
 const completed = (text: string) => envelopeOf('job.completed', { result: resultOf(text) });
 
-/** All that is said of these events. */
+/** The text of the answer to these events. */
 function textOf(...events: Envelope[]): string {
   const answer = new Answer('j', 1);
   return events.map((each) => answer.take(each).text).join('');
 }
 
-test('attempts that say the same are one answer, wherever each of them ends and however it is cut', () => {
+test('attempts with the same text are one answer, wherever each of them ends and however it is split', () => {
   const text = fc.string({ minLength: 1, maxLength: 30 });
   const ends = fc.array(fc.nat(30), { maxLength: 4 });
   fc.assert(
@@ -38,7 +38,7 @@ test('attempts that say the same are one answer, wherever each of them ends and 
   );
 });
 
-test('an attempt that says something else ends the answer, whether it is longer or shorter', () => {
+test('an attempt with another text ends the answer, whether it is longer or shorter', () => {
   expect(() => textOf(active, output('Once upon'), active, output('On'), output('ly'))).toThrow('differs');
   expect(() => textOf(active, output('Once'), active, output('Once upon'), completed('Once more'))).toThrow(
     'differs',
@@ -46,12 +46,12 @@ test('an attempt that says something else ends the answer, whether it is longer 
   expect(() => textOf(active, output('Once upon'), active, completed('Once'))).toThrow('differs');
 });
 
-test('the result says what no event did', () => {
+test('the result adds the text that no event carried', () => {
   expect(textOf(active, output('Once '), completed('Once upon a time'))).toBe('Once upon a time');
   expect(textOf(completed('Once'))).toBe('Once');
 });
 
-test('after a log was trimmed, what has no place is left to the next attempt or the result', () => {
+test('after a log was trimmed, text without a position is left to the next attempt or the result', () => {
   const record = { id: 'j', progress: 10, run: 1, attemptsMade: 0, createdAt: new Date().toISOString() };
   const snapshot = envelopeOf('job.snapshot', { ...record, state: 'active' });
   expect(textOf(snapshot, output('a time'), completed('Once upon a time'))).toBe('Once upon a time');
@@ -65,7 +65,7 @@ test('after a log was trimmed, what has no place is left to the next attempt or 
   expect(() => textOf(over('failed', { error }))).toThrow('No host serves it.');
 });
 
-test('events of another run are not of this answer', () => {
+test('events of another run are ignored', () => {
   expect(textOf(active, output('Once'), output('x', 2), output(' upon'))).toBe('Once upon');
 });
 

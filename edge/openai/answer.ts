@@ -4,24 +4,25 @@ import type { Envelope } from '@warmwind/shared/contract/rooms';
 import type { z } from 'zod';
 import { NoAnswerError } from './errors.ts';
 
-/** What of a job's result makes an answer. */
+/** The fields of a job's result that an answer needs. */
 const Result = GenerationResult.pick({ text: true, finishReason: true, usage: true });
 export type Result = z.infer<typeof Result>;
 
-/** A piece of the answer's text ('' for none), and with the last one what the whole became. */
+/** A piece of the answer's text ('' for none); the last one carries the complete result. */
 export type Step = { text: string; result?: Result };
 
 /**
- * One run's events → its answer, piece by piece. An attempt that begins anew, because the one before it failed or its
- * worker went down, may say again what was said: as long as it says the same, nothing is said twice.
+ * Turns the events of one run into its answer, piece by piece. An attempt that starts again, because the one
+ * before it failed or its worker went down, may emit the same text again: text that matches is not sent
+ * twice.
  */
 export class Answer {
   readonly #run: number;
   readonly #jobId: string;
-  /** All that was said, and how much of it the present attempt has said as well. */
+  /** All text sent so far, and the length of its part that the present attempt has repeated. */
   #emitted = '';
   #confirmed = 0;
-  /** Some of the present attempt's text is lost: what follows it has no place. */
+  /** Some of the present attempt's text is lost: later text of the attempt can't be placed. */
   #torn = false;
 
   constructor(jobId: string, run: number) {
@@ -29,7 +30,11 @@ export class Answer {
     this.#run = run;
   }
 
-  /** Throws `NoAnswer` when there is none, or when what was said can't be gone on with. */
+  /**
+   * Applies an event.
+   * @returns the text to send
+   * @throws NoAnswerError when there is no answer, or when it contradicts the text already sent
+   */
   take(event: Envelope): Step {
     if (!('run' in event) || event.run !== this.#run) return { text: '' };
     switch (event.type) {
@@ -63,14 +68,14 @@ export class Answer {
 
   #completed(value: unknown): Step {
     const { data: result } = Result.safeParse(value);
-    if (!result) throw new NoAnswerError(503, 'The job has no answer in words.', 'unavailable');
+    if (!result) throw new NoAnswerError(503, 'The job has no text as its answer.', 'unavailable');
     if (!result.text.startsWith(this.#emitted)) throw this.#differs();
     const text = result.text.slice(this.#emitted.length);
     this.#emitted = result.text;
     return { text, result };
   }
 
-  /** The log has lost its beginning: the record tells where the job is. */
+  /** The log has lost its beginning: the snapshot gives the state of the job. */
   #caughtUp(job: Job): Step {
     this.#torn = true;
     if (job.run !== this.#run) return { text: '' };
@@ -87,7 +92,7 @@ export class Answer {
   #differs(): NoAnswerError {
     return new NoAnswerError(
       503,
-      `The answer was begun anew and differs from what was sent: ask again, or for the job ${this.#jobId}.`,
+      `The answer restarted and differs from the text already sent: retry, or get the job ${this.#jobId}.`,
       'answer_restarted',
     );
   }

@@ -9,27 +9,27 @@ import { errorResponse } from '../http/error-response.ts';
 /** Routes whose errors have OpenAI's form. */
 export const isOpenAi = (path: string): boolean => path.startsWith('/v1/');
 
-/** Every failed answer of theirs. */
+/** Answers an error on these routes. */
 export function openAiErrorResponse(error: unknown, c: Context<AppEnv>): Response {
   if (!(error instanceof NoAnswerError)) return errorResponse(error, c, openAiBody);
   if (error.status === 429 || error.status === 503) c.header('Retry-After', '1');
   return c.json(error.body, error.status);
 }
 
-/** OpenAI's word for what a client of theirs may want to tell apart. */
+/** OpenAI's codes for the errors that its clients distinguish. */
 const CODES: Partial<Record<ErrorCode, string>> = {
   unauthenticated: 'invalid_api_key',
   rate_limited: 'rate_limit_exceeded',
   quota_exceeded: 'insufficient_quota',
 };
 
-/** An error as OpenAI's clients read it. */
+/** Formats an error as OpenAI's clients read it. */
 function openAiBody({ code, status, message, details }: ApiError): OpenAiErrorBody {
   if (code === 'bad_request' && details.issues) return chatRequestError(details.issues[0]);
   return openAiError(status, message, CODES[code] ?? code);
 }
 
-/** What of a job's failures is the caller's to change, and what to call it. */
+/** Failures of a job that the caller can fix, and how OpenAI's API reports them. */
 const REFUSED: Record<string, { code: string; status: 400 | 404 | 429 | 504; param?: string }> = {
   model_missing: { code: 'model_not_found', status: 404, param: 'model' },
   context_exceeded: { code: 'context_length_exceeded', status: 400, param: 'messages' },
@@ -39,7 +39,7 @@ const REFUSED: Record<string, { code: string; status: 400 | 404 | 429 | 504; par
   timed_out: { code: 'timeout', status: 504 },
 };
 
-/** Why there is no answer, or no more of it. */
+/** There is no answer, or no more of it. */
 export class NoAnswerError extends Error {
   override name = 'NoAnswer';
   readonly status: ContentfulStatusCode;
@@ -57,9 +57,9 @@ export class NoAnswerError extends Error {
   }
 }
 
-/** The error that any failure while answering is told as. */
+/** Turns any failure while answering into the error that the client receives. */
 export function noAnswer(error: unknown): NoAnswerError {
   if (error instanceof NoAnswerError) return error;
   if (error instanceof ApiError) return new NoAnswerError(error.status, error.message, error.code);
-  return new NoAnswerError(503, 'The answer can not be read now: ask again.', 'unavailable');
+  return new NoAnswerError(503, 'The answer can not be read now: retry.', 'unavailable');
 }

@@ -6,15 +6,16 @@ import { backoff } from '@warmwind/shared/runtime/backoff';
 import type { Relay } from '../realtime/relay.ts';
 import { NoAnswerError } from './errors.ts';
 
-/** How often in a row, and how far apart, a stream that broke off is taken up again. */
+/** How often in a row, and at which intervals, an interrupted stream is reopened. */
 const TRIES = 12;
 const PAUSES = { firstMs: 200, maxMs: 2000 };
-/** How long one stream of an answer may take, seconds: the next one goes on. */
+/** The longest duration of one stream of an answer, seconds: the next stream continues it. */
 const TICKET_SECONDS = 600;
 
 /**
- * A job's events, each once and in order, from the first on. A stream that breaks off goes on at whichever relay node takes
- * it up; when none does, it throws. Ends only by its reader's `return`, or with the signal.
+ * Yields a job's events, each once and in order, from the first on. An interrupted stream continues at
+ * whichever relay node is available. It ends only by its reader's `return`, or with the signal.
+ * @throws NoAnswerError when no relay node is available
  */
 export async function* jobEvents(
   relay: Relay,
@@ -32,17 +33,13 @@ export async function* jobEvents(
     }
     signal.throwIfAborted();
     if (++tries > TRIES) {
-      throw new NoAnswerError(
-        503,
-        `The answer can not be read now: ask for the job ${jobId}.`,
-        'unavailable',
-      );
+      throw new NoAnswerError(503, `The answer can not be read now: get the job ${jobId}.`, 'unavailable');
     }
     await pause(backoff(tries, PAUSES), signal);
   }
 }
 
-/** The events of one stream of the relay until it ends, however that is. */
+/** Yields the events of one stream of the relay until it ends for any reason. */
 async function* open(
   relay: Relay,
   user: string,
@@ -59,10 +56,10 @@ async function* open(
   }
   const silence = new Silence(signal);
   try {
-    // An event that a later version records tells nothing of an answer.
+    // Events that a later version has added carry no part of an answer.
     for await (const event of readEventStream(response.body, silence)) if (isEnvelope(event)) yield event;
   } catch (error) {
-    // A relay that went away, or fell silent; a signal is its owner's.
+    // The relay disconnected or fell silent. An abort by the owner's signal is thrown.
     if (signal.aborted) throw error;
   }
 }

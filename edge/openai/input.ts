@@ -5,9 +5,9 @@ import { NoAnswerError } from './errors.ts';
 const MAX_SEED = 2 ** 31;
 
 /**
- * A chat request as the input of an inference job. Without a seed one is drawn here, so that an attempt that begins again
- * gives the same text.
- * @throws NoAnswer for a model that reads images
+ * Turns a chat request into the input of an inference job. Without a seed one is drawn here, so that an
+ * attempt that starts again generates the same text.
+ * @throws NoAnswerError for a model that reads images
  */
 export function inferenceInput(request: ChatRequest): InferenceInput {
   const { model, messages, temperature, seed, stop, top_p: topP } = request;

@@ -7,7 +7,7 @@ const OpenAiError = z
   .object({
     error: z
       .object({
-        message: z.string().describe('What to do next.'),
+        message: z.string().describe('The cause, and what to do next.'),
         type: z.string().describe('The class of the error.'),
         code: z.string().nullable().describe('The code of the error.'),
         param: z.string().nullable().describe('The parameter that it is about.'),

@@ -2,7 +2,7 @@ import type { Services } from '../services.ts';
 import { Answer, type Step } from './answer.ts';
 import { jobEvents } from './events.ts';
 
-/** The answer as it comes; its last step has the result. */
+/** Yields the answer as it is generated; its last step has the result. */
 export async function* answerSteps(
   { relay }: Services,
   user: string,

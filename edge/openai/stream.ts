@@ -15,7 +15,10 @@ import { BEAT_MS, type Waiting } from './waiting.ts';
 /** How long an answer may stream, ms. */
 const STREAM_WITHIN_MS = 3_600_000;
 
-/** The answer in chunks. An error after the first word, or after a while, is a frame that ends the stream. */
+/**
+ * Streams the answer in chunks. An error after the first chunk, or after `STATUS_WITHIN_MS`, is a frame that
+ * ends the stream.
+ */
 export async function streamed(
   c: Context<AppEnv>,
   steps: AsyncGenerator<Step>,
@@ -23,13 +26,13 @@ export async function streamed(
 ): Promise<Response> {
   const first = steps.next();
   await waiting.soon(first);
-  // Proxies in front must hand it on as it comes.
+  // Proxies in front must not buffer it.
   c.header('X-Accel-Buffering', 'no');
   return streamSSE(c, async (stream) => {
     stream.onAbort(() => waiting.leave());
     const beat = setInterval(() => void stream.write(': still here\n\n'), BEAT_MS);
     const timeoutError = new NoAnswerError(504, 'The answer took too long.', 'timeout');
-    const late = setTimeout(() => waiting.leave(timeoutError), STREAM_WITHIN_MS);
+    const timer = setTimeout(() => waiting.leave(timeoutError), STREAM_WITHIN_MS);
     const send = (data: object) => stream.writeSSE({ data: JSON.stringify(data) });
     try {
       await send(completionChunk(head, { role: 'assistant', content: '' }));
@@ -46,7 +49,7 @@ export async function streamed(
       await send(noAnswer(error).body);
     } finally {
       clearInterval(beat);
-      clearTimeout(late);
+      clearTimeout(timer);
       waiting.end();
     }
   });

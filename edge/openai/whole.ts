@@ -6,25 +6,25 @@ import type { Result, Step } from './answer.ts';
 import { NoAnswerError, noAnswer } from './errors.ts';
 import { BEAT_MS, type Waiting } from './waiting.ts';
 
-/** How long a whole answer is waited for, ms. */
+/** The longest wait for a complete answer, ms. */
 const COMPLETE_WITHIN_MS = ATTEMPT_TIMEOUT_MS;
 
 /**
- * The answer in one piece. One that takes its time begins with blanks, which are nothing to who reads JSON; when it fails
- * after that, what its client gets is the error and a connection that breaks.
+ * Answers in one piece. A slow answer begins with spaces, which JSON parsers ignore; when it fails after
+ * that, the client receives the error and its connection is aborted.
  */
 export async function bufferedCompletion(
   c: Context<AppEnv>,
   steps: AsyncGenerator<Step>,
   { head, waiting }: { head: CompletionHead; waiting: Waiting },
 ): Promise<Response> {
-  const timeoutError = new NoAnswerError(504, 'The answer took too long: ask for a stream.', 'timeout');
-  const late = setTimeout(() => waiting.leave(timeoutError), COMPLETE_WITHIN_MS);
+  const timeoutError = new NoAnswerError(504, 'The answer took too long: request a stream.', 'timeout');
+  const timer = setTimeout(() => waiting.leave(timeoutError), COMPLETE_WITHIN_MS);
   const answer = resultOf(steps).then(({ text, finishReason, usage }) =>
     completion(head, { text, finishReason, usage: usageOf(usage.inputTokens, usage.outputTokens) }),
   );
   const ended = () => {
-    clearTimeout(late);
+    clearTimeout(timer);
     waiting.end();
   };
   answer.then(ended, ended);
@@ -58,7 +58,7 @@ function afterBlanks(answer: Promise<object>, waiting: Waiting): ReadableStream<
             controller.error(error);
           },
         )
-        // Nobody is there any more.
+        // The client has disconnected.
         .catch(() => undefined);
     },
     cancel() {

@@ -10,7 +10,7 @@ import { QueueUnavailableError, RestTransport } from './transport.ts';
 let gateway: TestGateway;
 let counter: Awaited<ReturnType<typeof startCounter>>;
 let queue: Queue;
-/** BullMQ's own way to the same queue, to compare with. */
+/** BullMQ's own client of the same queue, to compare with. */
 let stock: Queue;
 const open: { close: () => Promise<unknown> }[] = [];
 
@@ -40,7 +40,10 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((one) => one.close()));
 });
 
-/** A stock worker on TCP, and what it has processed. */
+/**
+ * Starts a stock worker on TCP.
+ * @returns the jobs that it has processed
+ */
 function work(): { name: string; data: unknown; id: string | undefined }[] {
   const done: { name: string; data: unknown; id: string | undefined }[] = [];
   const worker = new Worker(
@@ -56,7 +59,7 @@ function work(): { name: string; data: unknown; id: string | undefined }[] {
 }
 
 describe('the stock Queue over REST', () => {
-  test('a stock worker consumes what was added, with its data as it was', async () => {
+  test('a stock worker consumes the added jobs with unchanged data', async () => {
     const data = {
       text: 'żółć 漢字 🖥️ \u0000 \r\n "\\',
       list: [1, null, { deep: true }],
@@ -103,7 +106,7 @@ describe('the stock Queue over REST', () => {
     ['limits', { sizeLimit: 100, stackTraceLimit: 2, timestamp: 1_700_000_000_000 }, 'wait'],
     ['deduplication', { deduplication: { id: 'd', ttl: 5000 } }, 'wait'],
   ];
-  test.each(options)('an option means what it means over TCP: %s', async (_name, option, list) => {
+  test.each(options)('an option has the same effect as over TCP: %s', async (_name, option, list) => {
     const timestamp = { timestamp: 1_700_000_000_000 };
     await queue.add('n', { a: 1 }, { ...timestamp, ...option, jobId: 'same' });
     const read = async () => {
@@ -152,7 +155,7 @@ describe('the stock Queue over REST', () => {
     expect(await prior.getState()).toBe('unknown');
   });
 
-  test('an event of an added job reaches who listens over TCP', async () => {
+  test('an event of an added job reaches a listener over TCP', async () => {
     const events = new QueueEvents('q', { connection: connection(), prefix: 'ww:{q}' });
     open.push(events);
     await events.waitUntilReady();
@@ -161,7 +164,7 @@ describe('the stock Queue over REST', () => {
     expect(await added).toMatchObject({ jobId: 'seen' });
   });
 
-  test('a Redis that lost its scripts is given them again', async () => {
+  test('scripts are sent again to a Redis that has lost them', async () => {
     await queue.add('n', {}, { jobId: 'one' });
     await gateway.redis.client.script('FLUSH');
     await queue.add('n', {}, { jobId: 'two' });
@@ -169,8 +172,8 @@ describe('the stock Queue over REST', () => {
   });
 });
 
-describe('a queue that can not be asked', () => {
-  test('rejects within its bound while Redis is frozen, and works again by itself', async () => {
+describe('a queue that can not be reached', () => {
+  test('rejects within its bound while Redis is frozen, and recovers automatically', async () => {
     const prompt = overRest({ timeoutMs: 200 });
     open.push(prompt);
     await prompt.add('n', {}, { jobId: 'before' });
@@ -197,7 +200,7 @@ describe('a queue that can not be asked', () => {
     expect(await stock.getJobCounts()).toMatchObject({ waiting: 0 });
   });
 
-  test('says so when nothing listens', async () => {
+  test('reports that the queue can not be reached when nothing listens', async () => {
     const nowhere = new RestTransport({ url: 'http://127.0.0.1:1', token: TOKEN, timeoutMs: 1000 });
     await expect(nowhere.command(['PING'])).rejects.toThrow('can not be reached');
   });

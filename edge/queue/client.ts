@@ -7,7 +7,7 @@ import { Scripts } from './scripts.ts';
 import { type Command, RedisError, type Reply, type RestOptions, RestTransport } from './transport.ts';
 
 type Name = keyof typeof COMMANDS;
-/** Those that a client has outside of a transaction. */
+/** The commands that a client has outside of a transaction. */
 type Commands = Pick<IRedisClient, Extract<Name, keyof IRedisClient>>;
 type Build = (...args: unknown[]) => Command;
 
@@ -16,13 +16,13 @@ const build = (name: Name, args: unknown[]): Command => (COMMANDS[name] as Build
 const read = (name: Name, result: unknown): unknown =>
   name === 'hgetall' ? toRecord((result ?? []) as string[]) : result;
 
-/** Commands that go along with every script, in its trip, and who hears what they answer. */
+/** Commands that are sent with every script, in its trip, and the receiver of their results. */
 export type Aside = { commands: Command[]; onResults: (results: unknown[]) => void };
 
 /**
- * BullMQ's Redis client over the Upstash REST protocol, for producers: it adds, reads and removes jobs, each in one
- * trip, and can not block, stream or subscribe. There is no connection: it is always ready, and each call succeeds or
- * fails by itself with `QueueUnavailable` or `RedisError`.
+ * BullMQ's Redis client over the Upstash REST protocol, for producers: it adds, reads and removes jobs, each
+ * in one trip, and can not block, stream or subscribe. There is no connection: the client is always ready,
+ * and each call succeeds, or rejects with `QueueUnavailableError` or `RedisError`.
  */
 export function createRestClient(options: RestOptions, aside?: Aside): IRedisClient {
   const transport = new RestTransport(options);
@@ -60,7 +60,7 @@ export function createRestClient(options: RestOptions, aside?: Aside): IRedisCli
     pipeline: () => createBatch(transport, scripts, '/pipeline'),
     multi: () => createBatch(transport, scripts, '/multi-exec'),
 
-    // Spares the version check its trip: what speaks this protocol is newer than anything BullMQ asks for.
+    // Saves the trip of the version check: any server of this protocol is newer than BullMQ requires.
     info: async () => 'redis_version:7.0.0\r\nmaxmemory_policy:noeviction\r\n',
     clientSetName: async () => 'OK',
     clientList: async () => '',
@@ -84,7 +84,10 @@ export function createRestClient(options: RestOptions, aside?: Aside): IRedisCli
   return client;
 }
 
-/** Commands that go in one trip. A script comes whole the first time it is used in it: no cache is relied on. */
+/**
+ * Creates a batch of commands that is sent in one trip. The first use of a script in it carries its source:
+ * no script cache is relied on.
+ */
 function createBatch(
   transport: RestTransport,
   scripts: Scripts,

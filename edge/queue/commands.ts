@@ -10,7 +10,7 @@ const expiry = (options?: { PX?: number; EX?: number }): Command => {
   return options?.EX !== undefined ? ['EX', options.EX] : [];
 };
 
-/** BullMQ's plain commands: its structured arguments → what Redis is sent. */
+/** BullMQ's plain commands: each turns structured arguments into the command for Redis. */
 export const COMMANDS = {
   get: (key: string): Command => ['GET', key],
   set: (key: string, value: string | number, options?: { PX?: number; EX?: number }): Command => [

@@ -4,12 +4,12 @@ import { Queue } from 'bullmq';
 import { createRestClient } from './client.ts';
 import type { Command, RestOptions } from './transport.ts';
 
-/** How long what was heard of a queue's depth is believed, ms. */
-const BELIEVED_MS = 1000;
+/** How long the known depth of a full queue is valid, ms. */
+const VALID_MS = 1000;
 
 /**
- * BullMQ's own queues by name, made when first needed (which must be inside a request) and kept; and how deep each was
- * when it was last asked anything. Every `add` brings its queue's depth in its own trip.
+ * BullMQ's own queues by name, created on first use (which must be inside a request) and kept, with the last
+ * known depth of each. Every `add` reads its queue's depth in its own trip.
  */
 export class Queues {
   readonly #options: RestOptions;
@@ -17,7 +17,7 @@ export class Queues {
   readonly #queues = new Map<string, Queue<JobData>>();
   readonly #lengths = new Map<string, { waiting: number; at: number }>();
 
-  /** @param maxWaiting jobs that wait in a queue from which on it is full */
+  /** @param maxWaiting the number of waiting jobs from which on a queue is full */
   constructor(options: RestOptions, maxWaiting: number) {
     this.#options = options;
     this.#maxWaiting = maxWaiting;
@@ -41,13 +41,14 @@ export class Queues {
   }
 
   /**
-   * Was the queue full when it was last heard of? Once that is too old it is asked again, so an overload alone costs
-   * trips. What is in flight is not counted, and who has not heard of the queue yet takes it to have room.
+   * Whether the queue was full at the last reading. An expired reading of a full queue is refreshed, so only
+   * an overload costs trips. Jobs in flight are not counted, and a queue without a reading is taken to have
+   * room.
    */
   async isFull(name: string): Promise<boolean> {
     if (!this.#wasFull(name)) return false;
     const { at = 0 } = this.#lengths.get(name) ?? {};
-    if (Date.now() - at >= BELIEVED_MS) await this.get(name).getJobCounts();
+    if (Date.now() - at >= VALID_MS) await this.get(name).getJobCounts();
     return this.#wasFull(name);
   }
 
@@ -56,7 +57,7 @@ export class Queues {
   }
 }
 
-/** What asks for the number of waiting, paused, prioritized and delayed jobs. */
+/** The commands that read the numbers of waiting, paused, prioritized and delayed jobs. */
 function lengthsOf(name: string): Command[] {
   const key = (list: string) => `${keys.bullmqPrefix(name)}:${name}:${list}`;
   return [

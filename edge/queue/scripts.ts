@@ -5,8 +5,8 @@ import type { Command } from './transport.ts';
 type Script = { keys: number; lua: string; sha?: string };
 
 /**
- * JSON carries no bytes, and BullMQ hands its scripts msgpack. Such arguments travel as hex; the last argument lists
- * their places, and this, put before every script, turns them back.
+ * JSON carries no bytes, and BullMQ passes msgpack to its scripts. Such arguments travel as hex; the last
+ * argument lists their positions, and this prefix of every script decodes them.
  */
 const DECODE = `for place in string.gmatch(table.remove(ARGV), '%d+') do
   place = tonumber(place)
@@ -25,7 +25,7 @@ export class Scripts {
     this.#scripts.set(name, { keys: numberOfKeys, lua: DECODE + lua });
   }
 
-  /** The command that runs `name` by its hash; with `whole` the one that also brings the script. */
+  /** Builds the command that runs `name`: by its hash, or, if `complete`, with its source. */
   command(name: string, args: unknown[], complete: boolean): Command {
     const script = this.#scripts.get(name);
     if (!script) throw new TypeError(`there is no script ${name}`);

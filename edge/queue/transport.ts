@@ -2,7 +2,7 @@ import { parseJson } from '@warmwind/shared/runtime/json';
 import { truncateText } from '@warmwind/shared/runtime/text';
 import { z } from 'zod';
 
-/** What Redis takes as an argument; bytes only as arguments of scripts (see `scripts.ts`). */
+/** An argument of a Redis command; bytes only as arguments of scripts (see `scripts.ts`). */
 type Argument = string | number;
 export type Command = Argument[];
 
@@ -13,7 +13,7 @@ const Replies = z.union([z.array(Reply), Reply]);
 
 export type RestOptions = { url: string; token: string; timeoutMs: number };
 
-/** The queue could not be asked, or did not answer in time: what was sent may or may not have happened. */
+/** The queue could not be reached, or did not answer in time: the command may or may not have run. */
 export class QueueUnavailableError extends Error {
   override name = 'QueueUnavailable';
 }
@@ -24,8 +24,8 @@ export class RedisError extends Error {
 }
 
 /**
- * The Upstash REST protocol: one POST a call, authenticated, tried once, bounded in time (its body included).
- * Its errors never hold the token or what was sent.
+ * Speaks the Upstash REST protocol: each call is one POST, authenticated, tried once, bounded in time (its
+ * body included). Its errors never contain the token or the command.
  */
 export class RestTransport {
   readonly #options: RestOptions;
@@ -34,14 +34,14 @@ export class RestTransport {
     this.#options = options;
   }
 
-  /** One command. */
+  /** Sends one command. */
   async command(command: Command): Promise<unknown> {
     const { result, error } = await this.#post(Reply, '', command);
     if (error !== undefined) throw new RedisError(truncateText(error, 200));
     return result;
   }
 
-  /** Several commands in one trip: `/pipeline` one after another, `/multi-exec` as one transaction. */
+  /** Sends several commands in one trip: `/pipeline` one after another, `/multi-exec` as one transaction. */
   async batch(path: '/pipeline' | '/multi-exec', commands: Command[]): Promise<Reply[]> {
     const replies = await this.#post(Replies, path, commands);
     if (Array.isArray(replies)) return replies;
@@ -66,9 +66,9 @@ export class RestTransport {
       status = response.status;
       text = await response.text();
     } catch (error) {
-      const late = error instanceof Error && error.name === 'TimeoutError';
+      const timedOut = error instanceof Error && error.name === 'TimeoutError';
       throw new QueueUnavailableError(
-        late ? `the queue did not answer within ${timeoutMs} ms` : 'the queue can not be reached',
+        timedOut ? `the queue did not answer within ${timeoutMs} ms` : 'the queue can not be reached',
       );
     }
     if (status === 401 || status === 403) throw new QueueUnavailableError('the queue refused our token');

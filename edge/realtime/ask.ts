@@ -5,13 +5,16 @@ import { unavailable } from '../http/errors.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
 
-/** Waits for the relay. What it refuses is refused; that it can't be reached, or is no help, is `unavailable`. */
+/**
+ * Awaits an answer of the relay. Its refusals are thrown as they are.
+ * @throws ApiError `unavailable` when the relay can't be reached, or fails
+ */
 export async function askRelay<T>(c: Context<AppEnv>, asked: Promise<T>, message: string): Promise<T> {
   try {
     return await asked;
   } catch (error) {
     if (error instanceof ApiError) throw error;
-    log.warn('the relay was no help', { requestId: c.get('requestId'), ...failureOf(error) });
+    log.warn('the relay failed', { requestId: c.get('requestId'), ...failureOf(error) });
     throw unavailable(message);
   }
 }

@@ -7,7 +7,7 @@ import { peek, poke } from '../../workers/calls/testing/commands.ts';
 import type { Config } from '../config.ts';
 import { Relay } from './relay.ts';
 
-/** What stands where the relay is: a test says how it answers. */
+/** The relay's answer: each test sets it. */
 let answer: (request: IncomingMessage, response: ServerResponse) => void;
 let relay: Relay;
 const server = createServer((request, response) => answer(request, response));
@@ -55,7 +55,7 @@ test('a call is sent with its incarnation, its key, and a ticket that names the 
   expect(decodeJwt(token)).toMatchObject({ sub: 'ada', mode: 'control', credential: 'token:t1' });
 });
 
-test('what the relay and the host refuse is refused in their words', async () => {
+test('refusals of the relay and the host are passed on unchanged', async () => {
   const body = {
     code: 'bad_request',
     message: 'No.',
@@ -81,15 +81,15 @@ test('what the relay and the host refuse is refused in their words', async () =>
   }
 });
 
-test('a call with effects whose answer is lost is unknown, a read has failed', async () => {
+test('a lost answer means outcome_unknown for a call with effects, and a failure for a read', async () => {
   const losses: (typeof answer)[] = [
     (request) => request.socket.destroy(),
     (_request, response) => response.writeHead(502).end('<html>Bad gateway</html>'),
     (_request, response) => response.writeHead(500).end(JSON.stringify({ code: 'internal', message: 'm' })),
     (_request, response) => response.writeHead(200, { 'Content-Length': '5' }).destroy(),
   ];
-  for (const lose of losses) {
-    answer = lose;
+  for (const loss of losses) {
+    answer = loss;
     expect(await codeOf(call(poke))).toBe('outcome_unknown');
     expect(await codeOf(call(peek))).toBe('failed');
   }

@@ -6,13 +6,13 @@ import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
 import { type Relay, refusalOf } from './relay.ts';
 
-const UNREADABLE = 'Events can not be read now: retry, or ask for the job.';
+const UNREADABLE = 'Events can not be read now: retry, or get the job.';
 
 /**
- * Opens the relay's stream of a job of the caller. It ends with the token of the caller at the latest.
- * @param after the last event that the caller knows
+ * Opens the relay's stream of a job of the caller. It ends at the latest when the caller's token expires.
+ * @param after the id of the last event that the caller has
  * @returns the stream; `undefined` when the job has ended with the event `after`
- * @throws ApiError `not_found`, `rate_limited` as the relay refuses, or `unavailable`
+ * @throws ApiError `not_found` or `rate_limited`, as the relay refuses, or `unavailable`
  */
 export async function openJobEvents(
   c: Context<AppEnv>,

@@ -6,13 +6,13 @@ import type { AppEnv } from '../env.ts';
 import { unquote } from '../http/media-type.ts';
 import type { Services } from '../services.ts';
 
-/** One of a list: commas within quotes do not end it. */
+/** One preference of a list: commas within quotes do not end it. */
 const PREFERENCE = /(?:"(?:[^"\\]|\\.)*"|[^,])+/g;
 
 /**
- * The seconds of `Prefer: wait=N` (RFC 7240): the first `wait` counts, more than the longest wait is that one, and what
- * is no number of seconds is no preference. Names in any letter case; values plain or quoted; other preferences and
- * parameters are passed over.
+ * Parses the seconds of `Prefer: wait=N` (RFC 7240). The first `wait` counts, capped at the longest wait; an
+ * invalid number is no preference. Names are case-insensitive, values plain or quoted; other preferences and
+ * parameters are ignored.
  */
 export function waitSeconds(prefer: string | undefined): number | undefined {
   for (const [preference] of (prefer ?? '').matchAll(PREFERENCE)) {
@@ -27,8 +27,9 @@ export function waitSeconds(prefer: string | undefined): number | undefined {
 }
 
 /**
- * The job as it ended, when its caller prefers to wait and it ends in time; `undefined` means to answer 202. The relay
- * watches it: without one there is no waiting.
+ * Waits for the end of a job if its caller prefers to wait. The relay watches the job: without a relay there
+ * is no waiting.
+ * @returns the job if it ended in time; `undefined` means to answer 202
  */
 export async function finished(
   c: Context<AppEnv>,

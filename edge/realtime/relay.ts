@@ -9,7 +9,7 @@ import { createTickets, type SignedTicket, type TicketLifetime } from './ticket.
 
 /** How long the relay may take to begin an answer, ms. */
 const CONNECT_MS = 3000;
-/** How long a ticket is good that the edge uses itself. */
+/** The lifetime of a ticket that the edge uses itself. */
 const TICKET_LIFETIME: TicketLifetime = { ttlSeconds: 120 };
 const VIEW = { mode: 'view' } as const;
 
@@ -29,14 +29,14 @@ export type RelayCall = {
   incarnation: number;
   /** Names what authenticated the request. */
   credential: string;
-  /** Valid by the command's schema. */
+  /** The input, valid by the command's schema. */
   input: object;
   idempotencyKey?: string;
 };
 
 /**
- * The relay over HTTP, on behalf of one user at a time. Nothing is tried twice. The runtime itself gives up what is asked
- * here when the client of the request has gone.
+ * Calls the relay over HTTP, on behalf of one user at a time. Nothing is retried. When the client of the
+ * request disconnects, the runtime cancels the call.
  */
 export class Relay {
   readonly #url: string;
@@ -51,8 +51,8 @@ export class Relay {
   }
 
   /**
-   * A job's log as server-sent events. Only the beginning of the answer is bounded in time: the stream is its reader's,
-   * and ends with it, or with its ticket. Rejects when the relay can't be reached.
+   * Opens a job's log as server-sent events. Only the start of the answer is bounded in time: the stream ends
+   * with its reader or its ticket. Rejects when the relay can't be reached.
    * @param lifetime of the ticket
    */
   async events(
@@ -61,12 +61,12 @@ export class Relay {
     lastEventId: string | undefined,
     lifetime: TicketLifetime,
   ): Promise<Response> {
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), CONNECT_MS);
+    const connecting = new AbortController();
+    const timer = setTimeout(() => connecting.abort(), CONNECT_MS);
     const resume: Record<string, string> = lastEventId === undefined ? {} : { 'Last-Event-ID': lastEventId };
     try {
       return await this.#ask(user, jobEventsPath(jobId), {
-        signal: late.signal,
+        signal: connecting.signal,
         headers: resume,
         lifetime,
       });
@@ -75,7 +75,10 @@ export class Relay {
     }
   }
 
-  /** The job as soon as it has ended, `undefined` when it has not within `waitMs` or the relay can't tell. */
+  /**
+   * Waits for the end of a job.
+   * @returns the job; `undefined` when it has not ended within `waitMs`, or the relay fails
+   */
   async ended(user: string, jobId: string, waitMs: number): Promise<Job | undefined> {
     const signal = AbortSignal.timeout(waitMs + CONNECT_MS);
     try {
@@ -91,7 +94,11 @@ export class Relay {
     }
   }
 
-  /** What the relay says to something that it answers at once; its refusals are thrown. @param withinMs for all of it */
+  /**
+   * Requests an answer that the relay gives at once.
+   * @param withinMs the time limit of the complete call, ms
+   * @throws ApiError the refusal of the relay, if the caller may see it
+   */
   async answer(
     user: string,
     path: string,
@@ -103,8 +110,9 @@ export class Relay {
   }
 
   /**
-   * Sends a call to the host of a container. Its answer has begun when this resolves.
-   * @throws ApiError what the relay or the host refused, and `outcome_unknown` when a call with effects is not answered
+   * Sends a call to the host of a container. Resolves when the answer begins.
+   * @throws ApiError the refusal of the relay or host, and `outcome_unknown` when a call with effects is not
+   *   answered
    */
   async call(user: string, call: RelayCall): Promise<Response> {
     const { command, containerId, incarnation, credential, input, idempotencyKey } = call;
@@ -125,7 +133,7 @@ export class Relay {
     const response = await this.#ask(user, callPath(containerId, command.kind), asking).catch(lost);
     if (response.ok) return response;
     const refused = await refusalOf(response, isForCaller);
-    // A proxy that lost the relay answers as well, and so does a relay that failed.
+    // This may be the answer of a proxy that lost the relay, or of a relay that failed.
     throw refused instanceof ApiError ? refused : command.claims ? outcomeUnknown() : refused;
   }
 
@@ -142,7 +150,7 @@ export class Relay {
   }
 }
 
-/** Refusals that are the caller's business, as they are; all else is between the edge and the relay. */
+/** Refusals that concern the caller and are passed on; all others are between the edge and the relay. */
 const PASSED_ON: readonly ErrorCode[] = [
   'not_found',
   'conflict',
@@ -153,12 +161,16 @@ const PASSED_ON: readonly ErrorCode[] = [
 
 const isPassedOn = (code: ErrorCode): boolean => PASSED_ON.includes(code);
 
-/** What refuses the edge itself, or is said where the relay failed. */
+/** Refusals that concern the edge itself, or mean that the relay failed. */
 const NOT_OF_CALLS: readonly ErrorCode[] = ['unauthenticated', 'forbidden', 'method_not_allowed', 'internal'];
-/** A call is refused by its host in its own words. */
+/** The refusal of a call by its host is passed on unchanged. */
 const isForCaller = (code: ErrorCode): boolean => !NOT_OF_CALLS.includes(code);
 
-/** Why the relay refused, as the caller may see it, or an error that only we may. @param isShown which codes those are */
+/**
+ * Reads the refusal of the relay.
+ * @param isShown selects the codes that the caller may see
+ * @returns the refusal for the caller, or an internal error
+ */
 export async function refusalOf(
   response: Response,
   isShown: (code: ErrorCode) => boolean = isPassedOn,

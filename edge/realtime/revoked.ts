@@ -8,8 +8,8 @@ import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
 
 /**
- * Revokes one ticket or share link of the caller. The id is kept until no ticket can be valid that was issued before: when
- * this one expires is not known.
+ * Revokes one ticket or share link of the caller. Its expiry is unknown, so the id is kept until every ticket
+ * issued before has expired.
  * @throws ApiError `unavailable` when it is unknown whether the ticket was revoked
  */
 export async function revokeTicket(c: Context<AppEnv>, redis: Redis, ticketId: string): Promise<void> {
@@ -27,7 +27,7 @@ export async function revokeTicket(c: Context<AppEnv>, redis: Redis, ticketId: s
 }
 
 /**
- * Revokes all tickets and share links of the caller that exist now.
+ * Revokes all present tickets and share links of the caller.
  * @throws ApiError `unavailable` when it is unknown whether they were revoked
  */
 export async function revokeAllTickets(c: Context<AppEnv>, redis: Redis): Promise<void> {
@@ -40,7 +40,10 @@ export async function revokeAllTickets(c: Context<AppEnv>, redis: Redis): Promis
   await publish(c, trip, { userId, before });
 }
 
-/** Makes the trip that records a revocation, with the message to all relays, which close what is open. */
+/**
+ * Sends the trip that records a revocation and publishes it to all relays, which close the affected
+ * connections.
+ */
 async function publish(c: Context<AppEnv>, trip: Pipeline, revoked: Revoked): Promise<void> {
   try {
     trip.publish(REVOKED_CHANNEL, JSON.stringify(revoked));

@@ -8,8 +8,8 @@ import { orUnavailable, toRecord } from '../redis/record.ts';
 import { type PreparedScript, prepareScript } from '../redis/redis.ts';
 
 /**
- * The share links of users that have not expired, in the queue Redis. Tickets are verified by their signature alone: a
- * link that this record has lost still works, and can be revoked by its id.
+ * The users' share links that have not expired, in the queue Redis. Tickets are verified by their signature
+ * alone: a link that this record has lost still works, and can be revoked by its id.
  */
 export class ShareLinks {
   readonly #redis: Redis;
@@ -20,7 +20,10 @@ export class ShareLinks {
     this.#add = prepareScript(redis, addShareLink);
   }
 
-  /** @throws ApiError `quota_exceeded` when the user has too many, `unavailable` while Redis does not answer */
+  /**
+   * Adds a link.
+   * @throws ApiError `quota_exceeded` when the user has too many, `unavailable` while Redis does not answer
+   */
   async add(user: string, link: ShareLink): Promise<void> {
     const args = {
       id: link.id,
@@ -38,7 +41,10 @@ export class ShareLinks {
     );
   }
 
-  /** Newest first. @throws ApiError `unavailable` while Redis does not answer */
+  /**
+   * Lists the links of a user, newest first.
+   * @throws ApiError `unavailable` while Redis does not answer
+   */
   async list(user: string): Promise<ShareLink[]> {
     const fields = await orUnavailable(this.#redis.exec<string[]>(['HGETALL', keys.shareLinks(user)]));
     const now = Date.now();
@@ -49,7 +55,10 @@ export class ShareLinks {
   }
 }
 
-/** One that can't be read hides no other. */
+/**
+ * Parses a stored link.
+ * @returns `undefined` for a malformed one, so that the others are still listed
+ */
 function read(field: string): ShareLink | undefined {
   try {
     return ShareLink.parse(JSON.parse(field.slice(field.indexOf(' ') + 1)));

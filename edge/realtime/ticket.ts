@@ -2,10 +2,13 @@ import { newId } from '@warmwind/shared/contract/ids';
 import { RELAY_AUDIENCE, type TicketClaims } from '@warmwind/shared/contract/tickets';
 import { SignJWT } from 'jose';
 
-/** A ticket as the relay takes it; `exp` in seconds since 1970. */
+/** A signed ticket for the relay; `exp` in seconds since 1970. */
 export type SignedTicket = { id: string; token: string; exp: number };
 
-/** `notAfter`, in seconds since 1970, is when the token expires that asks for the ticket: no ticket outlives its token. */
+/**
+ * The lifetime of a ticket. `notAfter` is the expiry of the token that requests it, in seconds since 1970: no
+ * ticket outlives its token.
+ */
 export type TicketLifetime = { ttlSeconds: number; notAfter?: number };
 
 /** Signs tickets for the relay with the deployment's secret. */

@@ -8,7 +8,7 @@ import type { AppEnv } from '../env.ts';
 import type { Services } from '../services.ts';
 import { readThrough } from './read-through.ts';
 
-/** One of the caller's desktops, live or remembered. */
+/** Finds one of the caller's desktops, in the records or the ledger. */
 export async function findContainer(
   c: Context<AppEnv>,
   services: Services,

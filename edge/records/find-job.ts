@@ -8,7 +8,7 @@ import type { AppEnv } from '../env.ts';
 import type { Services } from '../services.ts';
 import { readThrough } from './read-through.ts';
 
-/** One of the caller's jobs, live or remembered. */
+/** Finds one of the caller's jobs, in the records or the ledger. */
 export async function findJob(c: Context<AppEnv>, services: Services, id: string): Promise<Job | undefined> {
   if (!isId(id)) return undefined;
   const user = c.get('user').id;

@@ -8,7 +8,7 @@ import { log } from '../http/log.ts';
 import { readRecord } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 
-/** One job or desktop: its record's key and view, and its row's view. */
+/** One job or desktop: the key and view of its record, and the view of its row. */
 type Subject<T> = {
   key: string;
   fromRecord: (record: Fields) => T | undefined;
@@ -16,8 +16,9 @@ type Subject<T> = {
 };
 
 /**
- * The record, which is the present, or else the row, which is what is remembered. → `undefined` when there is neither.
- * Throws `unavailable` when one of the two can't be read and the other has nothing.
+ * Reads the record, which is the present state, or else the row in the ledger.
+ * @returns `undefined` when there is neither
+ * @throws ApiError `unavailable` when one of the two can't be read and the other has nothing
  */
 export async function readThrough<T>(
   c: Context<AppEnv>,
@@ -31,7 +32,7 @@ export async function readThrough<T>(
 
   const remembered = await ledger.run(c, fromLedger).catch((error: unknown) => {
     log.warn('the ledger did not answer', { requestId: c.get('requestId'), ...failureOf(error) });
-    throw unavailable('What is no longer live can not be read now: retry.');
+    throw unavailable('The history can not be read now: retry.');
   });
   if (!remembered && present) throw present;
   return remembered;

@@ -2,10 +2,13 @@ import { keys } from '@warmwind/shared/engine/keys';
 import { orUnavailable } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 
-/** Pairs of host and model that are looked at, at most. */
+/** The most pairs of host and model that are read. */
 const MAX_SERVED = 10_000;
 
-/** @returns the models that are served now, each with the number of its hosts */
+/**
+ * Lists the models that are served now.
+ * @returns each model with the number of its hosts
+ */
 export async function servedModels(redis: Services['redis']): Promise<Map<string, number>> {
   const alive = ['ZRANGEBYSCORE', keys.models(), `(${Date.now()}`, '+inf', 'LIMIT', '0', `${MAX_SERVED}`];
   const served = await orUnavailable(redis.exec<string[]>(alive as [string, ...string[]]));

@@ -3,18 +3,21 @@ import { unavailable } from '../http/errors.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
 
-/** A Redis hash as the flat list it is answered as → an object. */
+/** Turns a Redis hash, received as a flat list, into an object. */
 export function toRecord(flat: string[]): Record<string, string> {
   const record: Record<string, string> = {};
   for (let i = 0; i + 1 < flat.length; i += 2) record[flat[i] ?? ''] = flat[i + 1] ?? '';
   return record;
 }
 
-/** All fields of one record; empty when there is none. One trip. */
+/** Reads all fields of one record in one trip; empty when there is no record. */
 export const readRecord = async (redis: Redis, key: string): Promise<Record<string, string>> =>
   toRecord(await orUnavailable(redis.exec<string[]>(['HGETALL', key])));
 
-/** Awaits what a request can't do without: a failure of Redis becomes 503 `unavailable`. */
+/**
+ * Awaits an answer of Redis that a request requires.
+ * @throws ApiError `unavailable` (503) when Redis fails
+ */
 export async function orUnavailable<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;

@@ -3,8 +3,8 @@ import type { Script } from '@warmwind/shared/engine/script';
 import type { Config } from '../config.ts';
 
 /**
- * The queue Redis by the Upstash REST protocol: one command is one trip, tried once, and rejects after `timeoutMs`.
- * Answers are Redis's own (strings stay strings, a hash is a flat list).
+ * Creates a client of the queue Redis over the Upstash REST protocol: one command is one trip, tried once,
+ * and rejects after `timeoutMs`. Answers are Redis's own (strings stay strings, a hash is a flat list).
  */
 export const createRedis = (config: Config, timeoutMs: number): Redis =>
   new Redis({
@@ -15,7 +15,7 @@ export const createRedis = (config: Config, timeoutMs: number): Redis =>
     retry: { retries: 0 },
     responseEncoding: false,
     automaticDeserialization: false,
-    // Would put commands of several requests into one trip, which the runtime forbids.
+    // Auto-pipelining would put commands of several requests into one trip, which the runtime forbids.
     enableAutoPipelining: false,
     readYourWrites: false,
     enableTelemetry: false,
@@ -25,13 +25,13 @@ type Scriptable = {
   createScript: (lua: string) => { exec: (keys: string[], args: string[]) => Promise<unknown> };
 };
 
-/** Runs one script, in one trip once Redis knows it. Everything goes in as text. */
+/** Runs one script, in one trip once Redis has cached it. All arguments are sent as text. */
 export type PreparedScript<Of> =
   Of extends Script<infer Subject, infer Args, infer Answer>
     ? (subject: Subject, args: Args, rest?: string[]) => Promise<Answer>
     : never;
 
-/** A script on one connection: EVALSHA, and EVAL when Redis does not know it yet. */
+/** Prepares a script on one connection: EVALSHA, and EVAL when Redis has not cached it yet. */
 export function prepareScript<Subject, Args, Answer>(
   redis: Scriptable,
   script: Script<Subject, Args, Answer>,

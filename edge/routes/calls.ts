@@ -22,16 +22,18 @@ const IfMatch = z
   .string()
   .refine((text) => readIncarnation(text) !== undefined, 'send an incarnation in quotes, such as "1"')
   .optional()
-  .describe('`"<incarnation>"`: for this incarnation of the desktop alone, another is answered 409.');
+  .describe(
+    '`"<incarnation>"`: only for this incarnation of the desktop; for another one the answer is 409.',
+  );
 const ReadHeaders = z.object({ 'if-match': IfMatch });
 const ClaimHeaders = ReadHeaders.extend({
   'idempotency-key': IdempotencyKey.describe(
-    'Same key and request: the same answer, carried out once. Remembered for 5 minutes.',
+    'The same key and request is carried out once and answered the same. Kept for 5 minutes.',
   ),
 });
 const Bytes = z.string().openapi({ format: 'binary' });
 
-/** A route for every command that a container's host answers: `GET /containers/{id}/screenshot`, … */
+/** Adds a route for every command that a container's host answers: `GET /containers/{id}/screenshot`, … */
 export function callRoutes(
   app: App,
   services: Services,
@@ -53,7 +55,7 @@ function callRoute(app: App, services: Services, command: CallCommand): void {
       headers: claims ? ClaimHeaders : ReadHeaders,
       ...(isQuery
         ? { query: queryOf(input.shape) }
-        : { body: json(input, 'What is asked for.', command.example) }),
+        : { body: json(input, 'The parameters of the call.', command.example) }),
     },
     responses: {
       200: answered(command),
@@ -69,7 +71,7 @@ function callRoute(app: App, services: Services, command: CallCommand): void {
     const pinned = headers['if-match'];
     checkCall(command, container, pinned === undefined ? undefined : readIncarnation(pinned));
     const given = headers['idempotency-key'];
-    // One of the edge's own where there is none: no proxy that repeats a request has it carried out twice.
+    // Without a key the edge makes one: a proxy that repeats the request can not have it carried out twice.
     const key = command.claims ? unquote(given ?? newId()) : undefined;
     const asked = services.relay.call(c.get('user').id, {
       command,
@@ -79,11 +81,14 @@ function callRoute(app: App, services: Services, command: CallCommand): void {
       input: c.req.valid((isQuery ? 'query' : 'json') as never) as object,
       ...(key === undefined ? {} : { idempotencyKey: key }),
     });
-    return passOn(c, command, await askRelay(c, asked, 'The desktop can not be asked now: retry.'));
+    return passOn(c, command, await askRelay(c, asked, 'The desktop can not be reached now: retry.'));
   });
 }
 
-/** The relay's answer; complete, where who is asked again would do it again. */
+/**
+ * Passes on the relay's answer. The answer of a call with effects is buffered first: after a partial answer,
+ * a client would repeat the call.
+ */
 async function passOn(c: Context<AppEnv>, command: CallCommand, answer: Response): Promise<Response> {
   for (const name of answerHeaders(command)) {
     const value = answer.headers.get(name);
@@ -99,7 +104,9 @@ async function passOn(c: Context<AppEnv>, command: CallCommand, answer: Response
 }
 
 const INCARNATION = { 'X-Incarnation': 'The incarnation of the desktop that answered.' };
-const REPLAYED = { 'Idempotent-Replayed': '`true` when the key was used before: this was answered then.' };
+const REPLAYED = {
+  'Idempotent-Replayed': '`true` when the key was used before: this is the answer of that request.',
+};
 
 const describedHeaders = ({ output, claims }: CallCommand): Record<string, string> => ({
   ...INCARNATION,

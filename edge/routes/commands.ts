@@ -9,7 +9,7 @@ import { json } from '../http/openapi.ts';
 import type { Services } from '../services.ts';
 import { submittingRoute } from './submitting.ts';
 
-/** A route for every command that becomes a job: `POST /containers/start`, `POST /inference`, … */
+/** Adds a route for every command that becomes a job: `POST /containers/start`, `POST /inference`, … */
 export function commandRoutes(app: App, services: Services): void {
   for (const command of JOB_COMMANDS) commandRoute(app, services, command);
 }

@@ -6,10 +6,13 @@ import { StaticText } from '../http/static-text.ts';
 
 const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#e8663c"/><path d="M5 12q5.5-5 11 0t11 0M5 21q5.5-5 11 0t11 0" fill="none" stroke="white" stroke-width="3" stroke-linecap="round"/></svg>
 `;
-/** Nothing here is for search engines. */
+/** Excludes search engines from all paths. */
 const ROBOTS = 'User-agent: *\nDisallow: /\n';
 
-/** `GET /`: the console, its two files, and what browsers and crawlers ask of every site. It talks to this edge and to the relay, and to nothing else. */
+/**
+ * `GET /`: the console, its two files, and the files that browsers and crawlers request of every site. The
+ * console connects to this edge and to the relay only.
+ */
 export function consoleRoutes(
   app: App,
   { RELAY_URL, CORS_ORIGINS }: Config,

@@ -11,7 +11,7 @@ export function docsRoutes(app: App, paced: MiddlewareHandler<AppEnv>): void {
     type: 'http',
     scheme: 'bearer',
     bearerFormat: 'JWT',
-    description: 'Opens what is its `sub`’s alone. A claim `role` opens nothing yet.',
+    description: 'Gives access to the data of its `sub` only. A claim `role` grants nothing yet.',
   });
   const info = {
     title: 'Warmwind',
@@ -19,7 +19,7 @@ export function docsRoutes(app: App, paced: MiddlewareHandler<AppEnv>): void {
     description: DESCRIPTION,
     license: { name: 'MIT', identifier: 'MIT' },
   };
-  // Made once an isolate: however often it is asked for, it costs no more than its bytes.
+  // Built once an isolate: each request costs only its bytes.
   const openapi = new StaticText('application/json', () => JSON.stringify(document(app, info)));
   app.get('/openapi.json', paced, (c) => openapi.respond(c, { 'Cache-Control': 'public, max-age=60' }));
   const asyncapi = new StaticText('application/json', () => JSON.stringify(asyncApiDocument()));

@@ -28,7 +28,7 @@ describe('health', () => {
     expect(ready.body.info).toMatchObject({ redisQueue: { status: 'up' }, ledger: { status: 'up' } });
   });
 
-  test('ready reports backpressure by all that waits, delayed and prioritized included, and stays ready', async () => {
+  test('readiness reports backpressure by all waiting jobs, delayed and prioritized included, and stays ready', async () => {
     await Promise.all([start('a'), start('b')]);
     const details = await waitFor('the queue to be seen', async () => {
       const { status, body } = await get('/health/ready');
@@ -50,11 +50,11 @@ const outages: [string, () => Promise<void> | void, () => Promise<void> | void][
   ['does not answer', () => edge.gateway.redis.freeze(), () => edge.gateway.redis.thaw()],
 ];
 
-describe.each(outages)('while Redis %s', (_what, take, giveBack) => {
-  beforeAll(() => take());
-  afterAll(() => giveBack());
+describe.each(outages)('while Redis %s', (_what, interrupt, restore) => {
+  beforeAll(() => interrupt());
+  afterAll(() => restore());
 
-  test('503: submissions are refused as unknown, saying how to retry', async () => {
+  test('503: the outcome of submissions is unknown, and the answer explains how to retry', async () => {
     const answer = await start('outage');
     expect([answer.status, answer.body.code]).toEqual([503, 'unavailable']);
     expect(answer.body.message).toContain('Idempotency-Key');
@@ -70,13 +70,13 @@ describe.each(outages)('while Redis %s', (_what, take, giveBack) => {
     expect((await edge.call('ada', 'POST', '/realtime/token')).status).toBe(503);
   });
 
-  test('what needs no Redis is answered as ever: the limiter fails open for reads and strangers', async () => {
+  test('routes that need no Redis still answer: the limiter fails open for reads and clients without a token', async () => {
     expect((await get('/no-such-route')).status).toBe(404);
     expect((await edge.call(undefined, 'GET', '/jobs')).status).toBe(401);
     expect((await get('/health/live')).status).toBe(200);
   });
 
-  test('503: ready, naming what is down', async () => {
+  test('503: readiness, which names the failed check', async () => {
     const body = await waitFor('ready to say so', async () => {
       const answer = await get('/health/ready');
       return answer.status === 503 && answer.body;
@@ -85,7 +85,7 @@ describe.each(outages)('while Redis %s', (_what, take, giveBack) => {
   });
 });
 
-test('ready does not ask the stores each time that it is asked', async () => {
+test('readiness does not query the stores on each request', async () => {
   await waitFor('ready', async () => (await get('/health/ready')).status === 200);
   edge.trips();
   const asked = 60;
@@ -93,7 +93,7 @@ test('ready does not ask the stores each time that it is asked', async () => {
   expect(edge.trips()).toBeLessThan(2 * asked);
 });
 
-test('when Redis is back the edge is, by itself, and a submission that was unknown runs once', async () => {
+test('the edge recovers with Redis automatically, and a submission that was unknown runs once', async () => {
   const answer = await waitFor('a start to be accepted', async () => {
     const tried = await start('outage');
     return tried.status === 202 && tried;

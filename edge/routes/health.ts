@@ -17,7 +17,7 @@ export function healthRoutes(app: App, services: Services): void {
       method: 'get',
       path: '/health/live',
       operationId: 'live',
-      summary: 'Does it run',
+      summary: 'Liveness',
       responses,
     }),
     async (c) => c.json(await checkHealth({}), 200),
@@ -28,7 +28,7 @@ export function healthRoutes(app: App, services: Services): void {
       method: 'get',
       path: '/health/ready',
       operationId: 'ready',
-      summary: 'Can it serve',
+      summary: 'Readiness',
       responses,
     }),
     async (c) => {

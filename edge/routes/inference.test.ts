@@ -39,7 +39,7 @@ const redis = () => edge.gateway.redis.client;
 const record = (id: unknown) => redis().hgetall(keys.job('ada', String(id)));
 
 describe('POST /inference', () => {
-  test('202: in the queue, and in the ledger as in Redis, what it works on too', async () => {
+  test('202: the job and its input are in the queue, and in the ledger as in Redis', async () => {
     const request = ask({ maxTokens: 5, temperature: 0, seed: 1 });
     const about = { webhookUrl: 'https://hooks.test/ü', timeoutMs: 60_000 };
     const { status, body } = await infer({ ...request, ...about });
@@ -110,7 +110,7 @@ describe('POST /inference', () => {
     expect(edge.trips()).toBe(2);
   });
 
-  test("202: premium models go before their owner's equals, and everybody's first job before a second", async () => {
+  test("202: premium models go before their owner's other jobs, and the first job of each user before a second", async () => {
     const first = (await infer(ask())).body.jobId;
     await forget(edge);
     const premium = (await infer(ask({ model: 'desk-large' }))).body.jobId;
@@ -120,7 +120,7 @@ describe('POST /inference', () => {
     expect(first).toBeTruthy();
   });
 
-  test('202: the same key and body is the same job, also after Redis has lost everything', async () => {
+  test('202: the same key and body is the same job, also after Redis has lost its data', async () => {
     const first = await infer(ask(), { 'Idempotency-Key': 'k' });
     expect((await infer(ask(), { 'Idempotency-Key': 'k' })).body).toEqual(first.body);
     await forget(edge);
@@ -168,7 +168,7 @@ describe('POST /inference', () => {
     expect((await infer({ model: 'ocr-eng', image: 'AAAA', timeoutMs: MAX_READING_MS })).status).toBe(202);
   });
 
-  test('413: more than 1.5 MB, and more than 256 KB where no image is taken', async () => {
+  test('413: more than 1.5 MB, and more than 256 KB where no image is accepted', async () => {
     expect((await infer(ask({ prompt: 'x'.repeat(1.6 * 2 ** 20) }))).status).toBe(413);
     expect(
       (await edge.call('ada', 'POST', '/containers/start', { body: { name: 'x'.repeat(300_000) } })).status,

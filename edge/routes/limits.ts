@@ -8,7 +8,9 @@ import { currentLimits } from '../limits/current.ts';
 import { pacedByUser } from '../limits/paced.ts';
 import type { Services } from '../services.ts';
 
-/** `GET /limits`: looks without consuming, and is not limited itself; a user that looks all the time waits. */
+/**
+ * `GET /limits`: consumes nothing and is not limited itself; a user that polls it without pause is slowed.
+ */
 export function getLimitsRoute(app: App, services: Services): void {
   const route = createRoute({
     method: 'get',

@@ -25,14 +25,14 @@ import { revokeTicketRoute } from './realtime/revoke-ticket.ts';
 import { getUsageRoute } from './usage.ts';
 import { getWebhookSecretRoute } from './webhook-secret.ts';
 
-/** The routes that need no token; `paced` bounds what one address takes of their files. */
+/** Adds the routes that need no token; `paced` bounds how much of their files one address loads. */
 export function openRoutes(app: App, services: Services, paced: MiddlewareHandler<AppEnv>): void {
   consoleRoutes(app, services.config, paced);
   docsRoutes(app, paced);
   healthRoutes(app, services);
 }
 
-/** The routes that belong to a user, behind `authenticate`. */
+/** Adds the routes that belong to a user, behind `authenticate`. */
 export function userRoutes(app: App, services: Services): void {
   commandRoutes(app, services);
   callRoutes(app, services);

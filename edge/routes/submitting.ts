@@ -22,7 +22,7 @@ export const IdempotencyKey = z
 /** The headers of every route that submits. */
 export const SubmitHeaders = z.object({
   'idempotency-key': IdempotencyKey.describe(
-    'Same key and request: the same job, once. Remembered for 24 hours.',
+    'The same key and request gives the same job, which runs once. Kept for 24 hours.',
   ),
   prefer: z
     .string()
@@ -32,10 +32,10 @@ export const SubmitHeaders = z.object({
 type SubmitHeaders = z.infer<typeof SubmitHeaders>;
 
 const REPLAYED = {
-  'Idempotent-Replayed': header('`true` when the key was used before: this is what it was used for.'),
+  'Idempotent-Replayed': header('`true` when the key was used before: this is the job of that request.'),
 };
-const WAITED = { 'Preference-Applied': header('How long `Prefer: wait` was honoured for.') };
-const FINISHED = json(Job, 'The finished job, if it was waited for.', JOB);
+const WAITED = { 'Preference-Applied': header('The seconds of `Prefer: wait` that were applied.') };
+const FINISHED = json(Job, 'The finished job, with `Prefer: wait`.', JOB);
 
 /** A route that submits a job. */
 type Submitting = {
@@ -50,8 +50,8 @@ type Submitting = {
   /** The body of 202, see `json`. */
   accepted: ReturnType<typeof json>;
   /**
-   * The submission that a valid request asks for.
-   * @throws ApiError for what only this deployment, or the ids in the request, can refuse
+   * Builds the submission of a valid request.
+   * @throws ApiError when this deployment, or the ids in the request, rule it out
    */
   submission(c: Context<AppEnv>, input: object): Omit<NewJob, 'idempotency'> | Omit<Retry, 'idempotency'>;
   /** The body of 202 for an accepted job. */
@@ -59,8 +59,8 @@ type Submitting = {
 };
 
 /**
- * Builds a route that submits: it parses, submits, and answers 202 with the accepted job, or with `Prefer: wait` 200 with
- * the finished one.
+ * Builds a route that submits: it parses, submits, and answers 202 with the accepted job, or with `Prefer:
+ * wait` 200 with the finished one.
  */
 export function submittingRoute(app: App, services: Services, submitting: Submitting): void {
   const { scopes, body, large, accepted, submission, answer } = submitting;

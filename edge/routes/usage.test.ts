@@ -15,7 +15,7 @@ const add = (user: string, day: string) =>
   edge.postgres.sql`insert into usage_days values (${user}, ${day}, 2, 1.5, 3, 60, 10, 20)`;
 const get = (query = '') => edge.call('ada', 'GET', `/usage${query}`);
 
-test('200: the days asked for, both included, of nobody else', async () => {
+test('200: the requested days, both included, of the caller only', async () => {
   for (const day of ['2025-01-01', '2025-01-02', '2025-01-04', '2025-01-05']) await add('ada', day);
   await add('bob', '2025-01-03');
   const { status, body } = await get('?since=2025-01-02&until=2025-01-04');
@@ -35,7 +35,7 @@ test('200: the days asked for, both included, of nobody else', async () => {
   for (const day of body.items as unknown[]) UsageDay.parse(day);
 });
 
-test('200: seconds are exact to the millisecond, without the noise of their sums', async () => {
+test('200: seconds are exact to the millisecond, without rounding errors of their sums', async () => {
   await edge.postgres.sql`insert into usage_days values ('ada', '2025-01-01', 2, 0.1, 0.1, 0.1, 0, 0)`;
   await edge.postgres
     .sql`update usage_days set queue_seconds = queue_seconds + 0.2, run_seconds = run_seconds + 0.2,
@@ -44,7 +44,7 @@ test('200: seconds are exact to the millisecond, without the noise of their sums
   expect(items).toMatchObject([{ queueSeconds: 0.3, runSeconds: 0.3, desktopSeconds: 0.3 }]);
 });
 
-test('200: the last 30 days unless told otherwise, and a running desktop up to now', async () => {
+test('200: the last 30 days by default, and a running desktop up to now', async () => {
   const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000).toISOString().slice(0, 10);
   await add('ada', daysAgo(29));
   await add('ada', daysAgo(31));
@@ -66,7 +66,7 @@ test.each([
   expect((await get(query)).status).toBe(400);
 });
 
-test('200: a whole year, leap years too', async () => {
+test('200: a complete year, leap years too', async () => {
   expect((await get('?since=2024-01-01&until=2024-12-31')).status).toBe(200);
 });
 

@@ -27,8 +27,8 @@ export function getUsageRoute(app: App, { limiter, ledger }: Services): void {
     method: 'get',
     path: '/usage',
     operationId: 'getUsage',
-    summary: 'What you used, by day',
-    description: `Days (UTC) with any use, oldest first. A job or desktop counts where it ends, a desktop that runs up to now.`,
+    summary: 'Your usage by day',
+    description: `Days (UTC) with any use, oldest first. A job or desktop counts on the day it ends, a running desktop up to now.`,
     security,
     middleware: [limited(limiter, 'open')] as const,
     request: {

@@ -11,7 +11,7 @@ afterAll(() => edge?.stop());
 const secretOf = (user: string) => edge.call(user, 'GET', '/webhooks/secret');
 
 describe('GET /webhooks/secret', () => {
-  test('200: the same each time, another for each user, and what their webhooks are signed with', async () => {
+  test('200: the same each time, another for each user, and the one that signs their webhooks', async () => {
     const { status, body } = await secretOf('ada');
     expect(status).toBe(200);
     expect(body).toEqual({ secret: await webhookSecret(WEBHOOK_SECRET, 'ada') });
@@ -19,13 +19,13 @@ describe('GET /webhooks/secret', () => {
     expect((await secretOf('bob')).body).not.toEqual(body);
   });
 
-  test('401: without a token, and for whom alerts are signed for', async () => {
+  test('401: without a token, and for the user that alerts are signed for', async () => {
     expect((await edge.call(undefined, 'GET', '/webhooks/secret')).status).toBe(401);
     const headers = { Authorization: `Bearer ${await signToken({ sub: OPERATORS })}` };
     expect((await edge.call(undefined, 'GET', '/webhooks/secret', { headers })).status).toBe(401);
   });
 
-  test('429: it is limited as reads are', async () => {
+  test('429: it is limited as other reads', async () => {
     for (let n = 0; n < 4; n++) expect((await secretOf('eve')).status).toBe(200);
     expect((await secretOf('eve')).status).toBe(429);
   });

@@ -8,13 +8,13 @@ import { noQuery } from '../http/query.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 
-/** `GET /webhooks/secret`: derived, so it is nowhere kept. */
+/** `GET /webhooks/secret`: derived on each request, so it is stored nowhere. */
 export function getWebhookSecretRoute(app: App, { config, limiter }: Services): void {
   const route = createRoute({
     method: 'get',
     path: '/webhooks/secret',
     operationId: 'getWebhookSecret',
-    summary: 'What signs the webhooks of your jobs',
+    summary: 'The secret that signs the webhooks of your jobs',
     description:
       'Verify `Webhook-Id`, `Webhook-Timestamp` and `Webhook-Signature` with it, by any Standard Webhooks library.',
     security,

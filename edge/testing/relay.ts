@@ -5,24 +5,27 @@ import { RELAY_AUDIENCE } from '@warmwind/shared/contract/tickets';
 import { jwtVerify } from 'jose';
 import { AUTH_SECRET } from '../../infra/local/edge/testing.ts';
 
-/** What a test's relay was asked, and whether whoever asked is still there. */
+/** A request to a test's relay, and whether its client has disconnected. */
 type Asked = { path: string; user: string; lastEventId: string | undefined; exp: number; gone: boolean };
 
 export type TestRelay = {
   url: string;
   asked: Asked[];
-  /** Jobs as they are said to have ended; the others have not. */
+  /** Jobs that have ended, as the relay reports them; all others have not ended. */
   ended: Map<string, Job>;
   /** Sends to every open stream. */
   send: (text: string) => void;
-  /** Answers nothing from now on, or again. */
+  /** While set, the relay answers nothing. */
   silent: boolean;
   /** Ends every open stream. */
   finish: () => void;
   stop: () => Promise<void>;
 };
 
-/** The relay's HTTP side as the edge sees it: `GET /jobs/:id/events` and `GET /jobs/:id/end?waitMs=N`, with a ticket. */
+/**
+ * Starts the relay's HTTP side as the edge sees it: `GET /jobs/:id/events` and `GET /jobs/:id/end?waitMs=N`,
+ * with a ticket.
+ */
 export async function startTestRelay(): Promise<TestRelay> {
   const streams = new Set<ServerResponse>();
   const relay = { asked: [] as Asked[], ended: new Map<string, Job>(), silent: false };

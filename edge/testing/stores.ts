@@ -1,16 +1,16 @@
 import { keys } from '@warmwind/shared/engine/keys';
 import type { TestEdge } from '../../infra/local/edge/testing.ts';
 
-/** Redis and ledger as they are before the first request. */
+/** Empties Redis and the ledger. */
 export async function emptyStores({ gateway, postgres }: TestEdge): Promise<void> {
   await gateway.redis.client.flushall();
   await postgres.sql`truncate jobs, job_changes, job_inputs, containers, container_changes, idempotency_keys, usage_days, heartbeat`;
 }
 
-/** Redis loses everything. */
+/** Deletes all data of Redis. */
 export const forget = ({ gateway }: TestEdge) => gateway.redis.client.flushall();
 
-/** Ids of what waits in a queue, in the order in which it is taken. */
+/** The ids of the jobs that wait in a queue, in the order in which workers take them. */
 export async function waiting({ gateway }: TestEdge, queue = 'containers'): Promise<string[]> {
   const { client } = gateway.redis;
   const place = `${keys.bullmqPrefix(queue)}:${queue}`;

@@ -50,7 +50,7 @@ describe('POST /containers/start', () => {
     });
   });
 
-  test('202: what is asked for is what the worker is told, with the image by its reference', async () => {
+  test('202: the worker receives the requested options, with the image by its reference', async () => {
     const body = {
       image: 'small',
       width: 800,
@@ -81,7 +81,7 @@ describe('POST /containers/start', () => {
     });
   });
 
-  test('202: two REST trips, one for a replay that a worker has taken', async () => {
+  test('202: takes two REST trips, and one for a replay that a worker has taken', async () => {
     await start(idempotent('warm'));
     edge.trips();
     const { jobId } = (await start(idempotent('k'))).body;
@@ -91,7 +91,7 @@ describe('POST /containers/start', () => {
     expect(edge.trips()).toBe(1);
   });
 
-  test('202: the same key and body is the same job and says so', async () => {
+  test('202: the same key and body is the same job, marked as replayed', async () => {
     const first = await start({ ...idempotent('k'), body: { width: 800 } });
     const second = await start({ ...idempotent('k'), body: { width: 800 } });
     expect(second.body).toEqual(first.body);
@@ -155,7 +155,7 @@ describe('POST /containers/start', () => {
     expect((await stop(containerId, idempotent('k'))).status).toBe(409);
   });
 
-  test('413: a body of more than 256 KB, whether it says so or not', async () => {
+  test('413: a body of more than 256 KB, with or without Content-Length', async () => {
     const body = JSON.stringify({ name: 'x'.repeat(300_000) });
     expect((await start({ body })).status).toBe(413);
     const stream = new ReadableStream({
@@ -181,7 +181,7 @@ describe('POST /containers/start', () => {
     },
   );
 
-  test('429: a full quota says which, how many, how many are used, and when to ask again', async () => {
+  test('429: a full quota reports its name, its limit, its use, and when to retry', async () => {
     for (let i = 0; i < 3; i += 1) await start();
     const answer = await start();
     expect(answer.status).toBe(429);
@@ -202,12 +202,12 @@ describe('POST /containers/:id/stop', () => {
     expect((await edge.call('ada', 'GET', `/containers/${containerId}`)).body.state).toBe('stopping');
   });
 
-  test('400: a body it does not know', async () => {
+  test('400: an unknown field in the body', async () => {
     const { containerId } = (await start()).body;
     expect((await stop(containerId, { body: { force: true } })).status).toBe(400);
   });
 
-  test.each(['stopped', 'failed', 'lost'])('409: one that is %s', async (state) => {
+  test.each(['stopped', 'failed', 'lost'])('409: a desktop that is %s', async (state) => {
     const { containerId } = (await start()).body;
     await edge.gateway.redis.client.hset(keys.container('ada', String(containerId)), 'state', state);
     const answer = await stop(containerId);
@@ -215,7 +215,7 @@ describe('POST /containers/:id/stop', () => {
     expect(answer.body.message).toContain(state);
   });
 
-  test("404: another's, one that never was, and what can be no id", async () => {
+  test("404: another user's desktop, an unknown id and an invalid id", async () => {
     const { containerId } = (await start()).body;
     expect((await stop(containerId, {}, 'bob')).status).toBe(404);
     expect((await stop('none')).status).toBe(404);
@@ -225,7 +225,7 @@ describe('POST /containers/:id/stop', () => {
 });
 
 describe('GET /containers', () => {
-  test("200: one's own, newest first, page by page", async () => {
+  test("200: the caller's desktops, newest first, page by page", async () => {
     const ids: unknown[] = [];
     for (let i = 0; i < 3; i += 1) ids.unshift((await start()).body.containerId);
     await start({}, 'bob');
@@ -236,7 +236,7 @@ describe('GET /containers', () => {
     expect(second.nextCursor).toBeNull();
   });
 
-  test('200: of one state', async () => {
+  test('200: the desktops of one state', async () => {
     const { containerId } = (await start()).body;
     await start();
     await edge.gateway.redis.client.hset(keys.container('ada', String(containerId)), 'state', 'running');
@@ -244,7 +244,7 @@ describe('GET /containers', () => {
     expect(items).toMatchObject([{ id: containerId, state: 'running' }]);
   });
 
-  test('200: nobody has none', async () => {
+  test('200: a user without desktops has an empty list', async () => {
     expect((await edge.call('nobody', 'GET', '/containers')).body).toEqual({ items: [], nextCursor: null });
   });
 
@@ -256,7 +256,7 @@ describe('GET /containers', () => {
     },
   );
 
-  test("404: another's, one that never was, and what can be no id", async () => {
+  test("404: another user's desktop, an unknown id and an invalid id", async () => {
     const { containerId } = (await start()).body;
     for (const [user, id] of [
       ['bob', containerId],

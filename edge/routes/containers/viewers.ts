@@ -15,24 +15,24 @@ const ViewerParam = IdParam.extend({
   viewerId: z.string().openapi({ param: { name: 'viewerId', in: 'path' } }),
 });
 
-/** `GET /containers/:id/viewers`: as the relay knows them. */
+/** `GET /containers/:id/viewers`: as the relay has them. */
 export function listViewersRoute(app: App, services: Services): void {
   const { limiter, relay } = services;
   const route = createRoute({
     method: 'get',
     path: '/containers/{id}/viewers',
     operationId: 'listViewers',
-    summary: 'Who watches one of your desktops, and who controls it',
+    summary: 'The viewers of one of your desktops, and which of them controls it',
     security,
     middleware: [limited(limiter, 'open'), noQuery] as const,
     request: { params: IdParam },
-    responses: { 200: json(Viewers, 'Who watches now.', VIEWERS), ...failures(400, 401, 404, 429, 503) },
+    responses: { 200: json(Viewers, 'The present viewers.', VIEWERS), ...failures(400, 401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const { id } = c.req.valid('param');
     if (!(await findContainer(c, services, id))) throw notFound('desktop');
     const read = relay.answer(c.get('user').id, viewersPath(id)).then((answer) => answer.json());
-    const viewers = await askRelay(c, read.then(Viewers.parse), 'Viewers can not be told now: retry.');
+    const viewers = await askRelay(c, read.then(Viewers.parse), 'The viewers can not be read now: retry.');
     return c.json(viewers, 200);
   });
 }
@@ -46,18 +46,22 @@ export function expelViewerRoute(app: App, services: Services): void {
     operationId: 'expelViewer',
     summary: 'Disconnect a viewer',
     description:
-      'It may come back as long as its ticket is good: revoke that with `DELETE /realtime/tokens/{id}`.',
+      'It may reconnect while its ticket is valid: revoke the ticket with `DELETE /realtime/tokens/{id}`.',
     security,
     middleware: [limited(limiter, 'closed'), noQuery] as const,
     request: { params: ViewerParam },
-    responses: { 204: { description: 'It is disconnected.' }, ...failures(400, 401, 404, 429, 503) },
+    responses: { 204: { description: 'The viewer is disconnected.' }, ...failures(400, 401, 404, 429, 503) },
   });
   app.openapi(route, async (c) => {
     const { id, viewerId } = c.req.valid('param');
     if (!(await findContainer(c, services, id))) throw notFound('desktop');
     if (!isId(viewerId)) throw notFound('viewer');
     const asked = relay.answer(c.get('user').id, viewerPath(id, viewerId), { method: 'DELETE' });
-    await askRelay(c, asked, 'It is unknown whether the viewer was disconnected: see who watches, or retry.');
+    await askRelay(
+      c,
+      asked,
+      'It is unknown whether the viewer was disconnected: list the viewers, or retry.',
+    );
     return c.body(null, 204);
   });
 }

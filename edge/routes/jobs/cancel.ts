@@ -16,13 +16,13 @@ export function cancelJobRoute(app: App, services: Services): void {
     method: 'delete',
     path: '/jobs/{id}',
     operationId: 'cancelJob',
-    summary: 'Cancel a job, whether it waits or runs',
-    description: 'When it races with the end of the job, whichever came first stands.',
+    summary: 'Cancel a waiting or running job',
+    description: 'If the job ends at the same time, the end that comes first counts.',
     security,
     middleware: [limited(services.limiter, 'closed'), noQuery] as const,
     request: { params: IdParam },
     responses: {
-      202: json(Accepted, 'It is cancelled; what runs of it is ended now.', ACCEPTED),
+      202: json(Accepted, 'The job is cancelled; its worker is stopping it.', ACCEPTED),
       ...failures(400, 401, 404, 409, 429, 503),
     },
   });

@@ -29,7 +29,10 @@ beforeEach(async () => {
 
 const start = async (headers: Record<string, string> = {}) =>
   edge.call('ada', 'POST', '/containers/start', { headers });
-/** A request on a connection of its own. → what breaks it off */
+/**
+ * Sends a request on a connection of its own.
+ * @returns a function that breaks the connection
+ */
 const open = async (method: string, path: string, headers: Record<string, string> = {}) => {
   const authorization = `Bearer ${await signToken({ sub: 'ada' })}`;
   const sent = request(edge.url + path, { method, headers: { ...headers, authorization }, agent: false });
@@ -76,13 +79,13 @@ describe('GET /jobs/:id/events', () => {
     expect((await reader.read()).done).toBe(true);
   });
 
-  test('200: goes on after Last-Event-ID', async () => {
+  test('200: continues after Last-Event-ID', async () => {
     const answer = await edge.raw('ada', await path(), { headers: { 'Last-Event-ID': '17-3' } });
     expect(relay.asked).toMatchObject([{ lastEventId: '17-3' }]);
     await answer.body?.cancel();
   });
 
-  test('a reader who leaves takes the stream along with the next thing that is sent', async () => {
+  test('a reader that disconnects ends the stream at the next event', async () => {
     const leave = new AbortController();
     await edge.raw('ada', await path(), { signal: leave.signal });
     leave.abort();
@@ -92,7 +95,7 @@ describe('GET /jobs/:id/events', () => {
     });
   });
 
-  test('a reader whose connection breaks takes the stream along, also before it begins', async () => {
+  test('a reader whose connection breaks ends the stream, also before it begins', async () => {
     const events = await path();
     for (const silent of [false, true]) {
       relay.asked.length = 0;
@@ -119,7 +122,7 @@ describe('GET /jobs/:id/events', () => {
     expect(relay.asked).toEqual([]);
   });
 
-  test("404: another's, one that never was, and what can be no id", async () => {
+  test("404: another user's job, an unknown id and an invalid id", async () => {
     const events = await path();
     expect((await edge.call('bob', 'GET', events)).status).toBe(404);
     expect((await edge.call('ada', 'GET', '/jobs/none/events')).status).toBe(404);
@@ -162,14 +165,14 @@ describe('Prefer: wait', () => {
     expect(relay.asked).toMatchObject([{ user: 'ada', path: `/jobs/${id}/end?waitMs=10000` }]);
   });
 
-  test('202: what has not ended in time, and the job is accepted all the same', async () => {
+  test('202: a job that has not ended in time, which is accepted all the same', async () => {
     const answer = await start({ Prefer: 'wait=1' });
     expect(answer.status).toBe(202);
     expect(answer.headers.get('Preference-Applied')).toBeNull();
     expect(Object.keys(answer.body)).toEqual(['jobId', 'containerId']);
   });
 
-  test('200: every submission knows it', async () => {
+  test('200: every submission supports it', async () => {
     const { jobId, containerId } = (await start()).body;
     const waited = async (url: string, body: object) => {
       relay.asked.length = 0;
@@ -183,7 +186,7 @@ describe('Prefer: wait', () => {
     expect(await waited(`/jobs/${jobId}/retry`, {})).toBe(200);
   });
 
-  test('202: an end of the run before is not the end of this one', async () => {
+  test('202: the end of the previous run is not the end of this one', async () => {
     const { jobId } = (await start()).body;
     await edge.gateway.redis.client.hset(keys.job('ada', String(jobId)), 'state', 'failed');
     relay.ended.set(String(jobId), done(String(jobId), { state: 'failed' }));
@@ -191,14 +194,14 @@ describe('Prefer: wait', () => {
     expect([answer.status, answer.body.run]).toEqual([202, 2]);
   });
 
-  test('a caller whose connection breaks takes the waiting along', async () => {
+  test('a caller whose connection breaks ends the wait', async () => {
     const breakOff = await open('POST', '/containers/start', { Prefer: 'wait=10' });
     await waitFor('the relay to be asked', () => relay.asked.length === 1);
     breakOff();
     await waitFor('the relay to be left', () => relay.asked[0]?.gone, 5000);
   });
 
-  test('202: what is no preference is not asked for', async () => {
+  test('202: an invalid preference is ignored', async () => {
     for (const prefer of ['wait=0', 'wait=-1', 'wait=soon', 'wait', 'respond-async', '']) {
       expect((await start({ Prefer: prefer })).status).toBe(202);
     }
@@ -206,7 +209,7 @@ describe('Prefer: wait', () => {
   });
 });
 
-test('a relay that is away means 202, and 503 for events', async () => {
+test('without a relay a submission is answered 202, and events 503', async () => {
   const lonely = await startTestEdge({ RELAY_URL: 'http://127.0.0.1:1' });
   try {
     const headers = { Prefer: 'wait=10' };

@@ -30,7 +30,7 @@ const STREAM_SCHEMA = {
   },
 } as const;
 
-/** Proxies in front must hand it on as it comes. */
+/** Proxies in front must not buffer the stream. */
 const STREAM = { 'Content-Type': 'text/event-stream; charset=utf-8', 'X-Accel-Buffering': 'no' };
 
 /** `GET /jobs/:id/events`: the relay's stream, passed on. */
@@ -42,7 +42,7 @@ export function jobEventsRoute(app: App, services: Services): void {
     operationId: 'jobEvents',
     summary: "A job's events as they happen",
     description:
-      'Server-sent events: `id`, `event` (the type) and `data` (the envelope). Ends after the terminal event of the latest run; a client that comes back with its id gets 204, at which an EventSource stops. Ends with the token that asked for it.',
+      'Server-sent events: `id`, `event` (the type) and `data` (the envelope). Ends after the terminal event of the latest run; a client that reconnects with its id gets 204, at which an EventSource stops. Ends with the token that asked for it.',
     security,
     middleware: [limited(limiter, 'open'), noQuery] as const,
     request: {
@@ -50,9 +50,9 @@ export function jobEventsRoute(app: App, services: Services): void {
       headers: z.object({
         'last-event-id': z
           .string()
-          .refine((id) => id === '' || isEventId(id), 'use the id of an event as it came')
+          .refine((id) => id === '' || isEventId(id), 'use the id of an event unchanged')
           .optional()
-          .describe('The last event already known: the stream goes on after it.'),
+          .describe('The id of the last event received: the stream continues after it.'),
       }),
     },
     responses: {

@@ -15,7 +15,7 @@ const start = async (user = 'ada') => (await edge.call(user, 'POST', '/container
 const get = (path: string, user = 'ada') => edge.call(user, 'GET', path);
 
 describe('GET /jobs/:id', () => {
-  test('200: a job as its record is', async () => {
+  test('200: a job as in its record', async () => {
     const { jobId, containerId } = await start();
     expect((await get(`/jobs/${jobId}`)).body).toEqual({
       id: jobId,
@@ -36,7 +36,7 @@ describe('GET /jobs/:id', () => {
     expect((await get(`/jobs/${jobId}`)).body).toMatchObject({ state: 'failed', progress: 30, error });
   });
 
-  test("404: another's, one that never was, and what can be no id", async () => {
+  test("404: another user's job, an unknown id and an invalid id", async () => {
     const { jobId } = await start();
     expect((await get(`/jobs/${jobId}`, 'bob')).status).toBe(404);
     expect((await get('/jobs/none')).status).toBe(404);
@@ -45,7 +45,7 @@ describe('GET /jobs/:id', () => {
 });
 
 describe('GET /jobs', () => {
-  test("200: one's own, by kind and state, page by page", async () => {
+  test("200: the caller's jobs, by kind and state, page by page", async () => {
     const { containerId } = await start();
     await start();
     await start('bob');

@@ -35,7 +35,7 @@ const jobRows = () => drizzle(edge.postgres.sql).select().from(jobs);
 const containerRows = () => drizzle(edge.postgres.sql).select().from(containers);
 const record = (id: unknown) => redis().hgetall(keys.job('ada', String(id)));
 
-/** As the worker and the drain leave it. */
+/** Ends a job as the worker and the drain do. */
 async function end(id: unknown, state = 'failed', desktop?: string) {
   const error = '{"code":"x","message":"y","retryable":true}';
   await redis().hset(keys.job('ada', String(id)), { state, finishedAt: Date.now(), error });
@@ -103,7 +103,7 @@ describe('POST /jobs/:id/retry', () => {
     expect(await waiting(edge)).toContain(`${jobId}.2`);
   });
 
-  test('202: what reads a desktop names it in its later runs too', async () => {
+  test('202: a job that reads a desktop names it in its later runs too', async () => {
     const { containerId = '' } = await start();
     await redis().hset(keys.container('ada', containerId), 'state', 'running');
     const body = { model: 'ocr-eng', containerId };
@@ -125,7 +125,7 @@ describe('POST /jobs/:id/retry', () => {
     expect(edge.trips()).toBe(2);
   });
 
-  test('202: the same key is the same run, before and after Redis has lost everything', async () => {
+  test('202: the same key is the same run, before and after Redis has lost its data', async () => {
     const { jobId } = await infer();
     await end(jobId);
     const first = await retry(jobId, 'k');
@@ -141,7 +141,7 @@ describe('POST /jobs/:id/retry', () => {
     expect(changes.map(({ run }) => run)).toEqual([1, 2]);
   });
 
-  test('the submission that was retried, asked for again, is answered with its job and records nothing', async () => {
+  test('a repeat of the retried submission is answered with its job and records nothing', async () => {
     const body = { model: 'm', prompt: 'p' };
     const submit = () =>
       edge.call('ada', 'POST', '/inference', { body, headers: { 'Idempotency-Key': 'first' } });
@@ -156,7 +156,7 @@ describe('POST /jobs/:id/retry', () => {
     expect(await waiting(edge, 'ai-inference')).toEqual([`${jobId}.2`]);
   });
 
-  test('of two clients at once is one new run', async () => {
+  test('from two clients at once is one new run', async () => {
     const { jobId } = await infer();
     await end(jobId);
     const answers = await Promise.all([retry(jobId), retry(jobId), retry(jobId)]);
@@ -164,7 +164,7 @@ describe('POST /jobs/:id/retry', () => {
     expect(await waiting(edge, 'ai-inference')).toEqual([`${jobId}.2`]);
   });
 
-  test('202: what Redis has forgotten comes back from the ledger, charged once', async () => {
+  test('202: a job that Redis has lost is restored from the ledger, and charged once', async () => {
     const { jobId } = await infer({ prompt: 'remember me' });
     await end(jobId);
     await forget(edge);
@@ -185,17 +185,17 @@ describe('POST /jobs/:id/retry', () => {
     });
   });
 
-  test('409: a desktop that ran and is forgotten has to be asked for anew', async () => {
+  test('409: a job on a desktop that ran and is no longer stored has to be submitted again', async () => {
     const { jobId, containerId } = await start();
     await end(jobId, 'failed', containerId);
     await edge.postgres.sql`update containers set spec = '{}'`;
     await forget(edge);
     const answer = await retry(jobId);
     expect([answer.status, answer.body.code]).toEqual([409, 'conflict']);
-    expect(answer.body.message).toContain('submit it anew');
+    expect(answer.body.message).toContain('submit a new job');
   });
 
-  test.each(['queued', 'delayed', 'active', 'completed'])('409: one that is %s', async (state) => {
+  test.each(['queued', 'delayed', 'active', 'completed'])('409: a job that is %s', async (state) => {
     const { jobId } = await infer();
     await redis().hset(keys.job('ada', String(jobId)), 'state', state);
     const answer = await retry(jobId);
@@ -204,7 +204,7 @@ describe('POST /jobs/:id/retry', () => {
     expect(await record(jobId)).toMatchObject({ run: '1' });
   });
 
-  test('409: the same key was used for something else, also when only the ledger remembers; nothing runs', async () => {
+  test('409: the key of another request, also when only the ledger has it; nothing runs', async () => {
     const { jobId } = await infer();
     await edge.call('ada', 'POST', '/inference', {
       body: { model: 'm', prompt: 'other' },
@@ -240,7 +240,7 @@ describe('POST /jobs/:id/retry', () => {
     expect(await record(jobId)).toMatchObject({ run: '1', state: 'failed' });
   });
 
-  test("404: another's, one that never was, and what can be no id", async () => {
+  test("404: another user's job, an unknown id and an invalid id", async () => {
     const { jobId } = await infer();
     await end(jobId);
     expect((await retry(jobId, undefined, 'bob')).status).toBe(404);
@@ -250,7 +250,7 @@ describe('POST /jobs/:id/retry', () => {
     expect(await record(jobId)).toMatchObject({ run: '1', state: 'failed' });
   });
 
-  test('503: while the ledger is frozen it is unknown, and the same key runs it once', async () => {
+  test('503: while the ledger is frozen the outcome is unknown, and the same key runs it once', async () => {
     const { jobId } = await infer();
     await end(jobId);
     edge.postgres.freeze();

@@ -19,7 +19,7 @@ export function retryJobRoute(app: App, services: Services): void {
       path: '/jobs/{id}/retry',
       operationId: 'retryJob',
       summary: 'Run a failed, cancelled or timed-out job again',
-      description: 'A new `run` of the same job. A start gets a new desktop like the one before.',
+      description: 'A new `run` of the same job. A start gets a new desktop with the same settings.',
     },
     scopes: SCOPES,
     body: json(z.strictObject({}), 'Nothing.', {}),

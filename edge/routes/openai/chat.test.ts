@@ -8,7 +8,7 @@ import { waitFor } from '../../../infra/quality/testing/wait.ts';
 import { startTestRelay, type TestRelay } from '../../testing/relay.ts';
 import { emptyStores, waiting } from '../../testing/stores.ts';
 
-const ASK = { model: 'desk-tiny', messages: [{ role: 'user' as const, content: 'tell me a story' }] };
+const ASK = { model: 'desk-tiny', messages: [{ role: 'user' as const, content: 'write a story' }] };
 const RESULT = { text: 'Once upon a time', finishReason: 'stop', usage: { inputTokens: 7, outputTokens: 4 } };
 let relay: TestRelay;
 let edge: TestEdge;
@@ -101,7 +101,7 @@ describe('POST /v1/chat/completions', () => {
     expect(response.headers.get('X-RateLimit-Limit')).toBe('1000');
   });
 
-  test('200: a stream of what the job puts out, then why it ended and its usage', async () => {
+  test('200: a stream of the output of the job, then its finish reason and its usage', async () => {
     const streaming = openai.chat.completions.create({
       ...ASK,
       stream: true,
@@ -117,7 +117,7 @@ describe('POST /v1/chat/completions', () => {
     expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { total_tokens: 11 } });
   });
 
-  test('200: a relay that breaks off is asked again after the last event, and nothing comes twice', async () => {
+  test('200: an interrupted stream of the relay continues after the last event, and no text is sent twice', async () => {
     const streaming = openai.chat.completions.create({ ...ASK, stream: true });
     await asked();
     publish('job.output', { text: 'Once' });
@@ -177,7 +177,7 @@ describe('POST /v1/chat/completions', () => {
     expect(await waiting(edge, 'ai-inference')).toEqual([id]);
   });
 
-  test.each([true, false])('a client that goes away cancels the job (stream: %s)', async (stream) => {
+  test.each([true, false])('a client that disconnects cancels the job (stream: %s)', async (stream) => {
     const leave = new AbortController();
     const answering = openai.chat.completions
       .create({ ...ASK, stream }, { signal: leave.signal })
@@ -284,7 +284,7 @@ describe('POST /v1/chat/completions', () => {
     expect((await reading).message).toContain('The answer broke off.');
   });
 
-  test('401, 404, 413, 415, 429: in the form that OpenAI has', async () => {
+  test("401, 404, 413, 415, 429: in OpenAI's form", async () => {
     const unknown = await client('ada', 'no-token');
     expect(await errorOf(unknown.chat.completions.create(ASK))).toMatchObject({
       status: 401,
@@ -327,7 +327,7 @@ describe('POST /v1/chat/completions', () => {
   });
 });
 
-test('GET /v1/models: the models that answer in words, by name', async () => {
+test('GET /v1/models: the models that generate text, by name', async () => {
   const later = Date.now() + 60_000;
   await redis().zadd(keys.models(), later, 'h1 desk-tiny', later, 'h2 desk-large', later, 'h1 ocr-eng');
   const { data } = await openai.models.list();

@@ -25,20 +25,22 @@ const ChatCompletion = z
   })
   .meta({ id: 'ChatCompletion' });
 
-/** `POST /v1/chat/completions`: a job, answered as OpenAI does. A client that goes away cancels it. */
+/**
+ * `POST /v1/chat/completions`: a job, answered in OpenAI's form. A client that disconnects cancels the job.
+ */
 export function chatCompletionsRoute(app: App, services: Services): void {
   const { limiter } = services;
   const route = createRoute({
     method: 'post',
     path: '/v1/chat/completions',
     operationId: 'chatCompletions',
-    summary: 'Ask a model, as OpenAI is asked',
+    summary: 'Ask a model by the API of OpenAI',
     description: 'The API key is the token. Closing the connection cancels the job.',
     security,
     middleware: [limitedBySubmission(limiter, inference.limits), imageBody] as const,
     request: {
       headers: SubmitHeaders.pick({ 'idempotency-key': true }),
-      body: json(ChatRequest, "OpenAI's, as far as it is text: what is not honoured is refused.", CHAT),
+      body: json(ChatRequest, "OpenAI's request for text; an option that is not supported is refused.", CHAT),
     },
     responses: {
       200: {

@@ -25,13 +25,13 @@ const Entries = z
   })
   .meta({ id: 'OpenAiModelList' });
 
-/** `GET /v1/models`: those that answer in words. Nobody knows when they were made. */
+/** `GET /v1/models`: the models that generate text. Their time of creation is not known. */
 export function listOpenAiModelsRoute(app: App, { limiter, redis }: Services): void {
   const route = createRoute({
     method: 'get',
     path: '/v1/models',
     operationId: 'listOpenAiModels',
-    summary: 'The models that are served now, as OpenAI lists them',
+    summary: 'The models that are served now, in the form of OpenAI',
     security,
     middleware: [limited(limiter, 'open')] as const,
     responses: {
@@ -54,7 +54,7 @@ export function getOpenAiModelRoute(app: App, { limiter, redis }: Services): voi
     method: 'get',
     path: '/v1/models/{id}',
     operationId: 'getOpenAiModel',
-    summary: 'One model that is served now, as OpenAI describes it',
+    summary: 'One model that is served now, in the form of OpenAI',
     security,
     middleware: [limited(limiter, 'open')] as const,
     request: { params: z.object({ id: z.string().openapi({ param: { name: 'id', in: 'path' } }) }) },

@@ -21,7 +21,7 @@ export function createTicketRoute(app: App, services: Services): void {
     operationId: 'createTicket',
     summary: 'A ticket for the relay, for yourself or to share one desktop',
     description:
-      'It expires with the API token that asks for it at the latest: `expiresAt` says when. What it holds open is closed then.',
+      'It expires at `expiresAt`, at the latest with the API token of this request. Its connections are closed then.',
     security,
     middleware: [limited(limiter, 'closed'), noQuery, jsonBody] as const,
     request: { body: json(TicketRequest, 'All optional.', SHARE) },

@@ -13,9 +13,9 @@ export function listShareLinksRoute(app: App, { limiter, shareLinks }: Services)
     method: 'get',
     path: '/realtime/tokens',
     operationId: 'listShareLinks',
-    summary: 'Your share links that still work',
+    summary: 'Your valid share links',
     description:
-      'Newest first, neither expired nor revoked. The links themselves are not kept: a lost one is revoked, and another made.',
+      'Newest first, neither expired nor revoked. The links themselves are not stored: revoke a lost one and create another.',
     security,
     middleware: [limited(limiter, 'open'), noQuery] as const,
     responses: {

@@ -14,10 +14,10 @@ export function revokeAllTicketsRoute(app: App, { limiter, redis }: Services): v
     operationId: 'revokeAllTickets',
     summary: 'Revoke all of your tickets and share links',
     description:
-      'All that were issued until now. Sockets and event streams that use them are closed; whoever has an API token can make new ones.',
+      'Revokes every ticket issued until now, and closes the sockets and event streams that use them. A client with an API token can create new ones.',
     security,
     middleware: [limited(limiter, 'closed'), noQuery] as const,
-    responses: { 204: { description: 'All are revoked.' }, ...failures(400, 401, 429, 503) },
+    responses: { 204: { description: 'All tickets are revoked.' }, ...failures(400, 401, 429, 503) },
   });
   app.openapi(route, async (c) => {
     await revokeAllTickets(c, redis);

@@ -15,11 +15,14 @@ export function revokeTicketRoute(app: App, { limiter, redis }: Services): void 
     operationId: 'revokeTicket',
     summary: 'Revoke a ticket or share link',
     description:
-      'Connections that use it are closed. Tickets are not kept: an id that was never issued is no error. `GET /realtime/tokens` lists the share links.',
+      'Connections that use it are closed. Tickets are not stored: an id that was never issued is no error. `GET /realtime/tokens` lists the share links.',
     security,
     middleware: [limited(limiter, 'closed'), noQuery] as const,
     request: { params: IdParam },
-    responses: { 204: { description: 'It is good no longer.' }, ...failures(400, 401, 404, 429, 503) },
+    responses: {
+      204: { description: 'The ticket is no longer valid.' },
+      ...failures(400, 401, 404, 429, 503),
+    },
   });
   app.openapi(route, async (c) => {
     const ticketId = c.req.valid('param').id;

@@ -39,7 +39,7 @@ describe('POST /realtime/token', () => {
     expect(claims.exp - Date.now() / 1000).toBeGreaterThan(3500);
   });
 
-  test('200: neither a ticket nor a share link outlives the token that asks for it', async () => {
+  test('200: neither a ticket nor a share link outlives the token of its request', async () => {
     const { containerId } = (await edge.call('kim', 'POST', '/containers/start')).body;
     const exp = Math.floor(Date.now() / 1000) + 90;
     const headers = { Authorization: `Bearer ${await signToken({ sub: 'kim', exp })}` };
@@ -65,7 +65,7 @@ describe('POST /realtime/token', () => {
     expect(await claimsOf(body.token)).toMatchObject({ sub: 'ada', containerId, mode: 'control' });
   });
 
-  test("404: a desktop that is another's or none", async () => {
+  test("404: another user's desktop, or none", async () => {
     const { containerId } = (await edge.call('ada', 'POST', '/containers/start')).body;
     expect((await ticket({ containerId }, 'bob')).status).toBe(404);
     expect((await ticket({ containerId: 'none' })).status).toBe(404);
@@ -79,7 +79,7 @@ describe('POST /realtime/token', () => {
     },
   );
 
-  test('401: what it gives is no API token', async () => {
+  test('401: a ticket is not an API token', async () => {
     const { token } = (await ticket()).body;
     const answer = await edge.call(undefined, 'GET', '/jobs', {
       headers: { Authorization: `Bearer ${token}` },
@@ -113,7 +113,7 @@ describe('GET /realtime/tokens', () => {
     expect((await listed('eve')).items.map(({ id }) => id)).toEqual([second.id]);
   });
 
-  test('links that have expired are listed no more, hide no other, and make room', async () => {
+  test('expired links are not listed, hide no other link, and make room', async () => {
     const { containerId } = (await edge.call('fay', 'POST', '/containers/start')).body;
     const { client } = edge.gateway.redis;
     const key = keys.shareLinks('fay');
@@ -161,7 +161,7 @@ describe('DELETE /realtime/tokens', () => {
 
     expect((await revokeAll('gil')).status).toBe(204);
     const before = Number(await client.get(keys.revokedBefore('gil')));
-    await waitFor('the relays to be told', () => published.length > 0);
+    await waitFor('the relays to be notified', () => published.length > 0);
     subscriber.disconnect();
     expect(published).toEqual([{ userId: 'gil', before }]);
     expect(issued.iat * 1000).toBeLessThanOrEqual(before);
@@ -173,12 +173,12 @@ describe('DELETE /realtime/tokens', () => {
     expect((await claimsOf((await ticket({}, 'gil')).body.token)).iat * 1000).toBeGreaterThan(before);
   });
 
-  test('400 and 401: it takes no parameters, and a token', async () => {
+  test('400 and 401: it accepts no parameters, and requires a token', async () => {
     expect((await revokeAll('gil', '?all=1')).status).toBe(400);
     expect((await revokeAll(undefined)).status).toBe(401);
   });
 
-  test('503: while Redis is away nothing is said to be revoked', async () => {
+  test('503: while Redis is down no revocation is confirmed', async () => {
     await edge.gateway.redis.kill();
     expect((await revokeAll('gil')).status).toBe(503);
     await edge.gateway.redis.restart();

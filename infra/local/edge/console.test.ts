@@ -111,7 +111,7 @@ test('at the rate limit nothing is shown as empty, and everything is loaded when
       )
       .waitFor();
   }
-  expect(await seen.page.getByText(/No desktop yet|No worker serves|appears here/).count()).toBe(0);
+  expect(await seen.page.getByText(/No desktop yet|No worker serves|appear here/).count()).toBe(0);
   expect(seen.requests.length - before).toBeLessThan(10);
   await seen.page.getByRole('button', { name: 'Start a desktop' }).click();
   const refused = seen.page.getByText(/^Over the limit of 60\/min: try again in \d+ seconds?\.$/);
@@ -153,10 +153,10 @@ test('the console works over plain HTTP on another host than localhost; three cl
   expect(await queue().zcard(keys.containers(user))).toBe(2);
 
   await seen.page.locator('.card a.screen').first().click();
-  await seen.page.getByText('nobody controls').waitFor();
+  await seen.page.getByText('no controller').waitFor();
   await seen.page.getByRole('button', { name: 'Share to view' }).click();
   await seen.page.getByRole('button', { name: 'Copy' }).click();
-  await seen.page.getByText(/^copied, good until/).waitFor();
+  await seen.page.getByText(/^copied, valid until/).waitFor();
   const link = await seen.page.getByLabel('Share link').inputValue();
   const guest = await visit();
   guest.page.on('pageerror', ({ message }) => errors.push(message));

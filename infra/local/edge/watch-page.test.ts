@@ -95,7 +95,7 @@ test('a guest requests control in the console, and its owner hands it over', asy
   await guest.locator('.stage canvas').click();
   await guest.keyboard.press('a');
   await waitFor('the key', () => shown.host.inputs().some(({ input }) => input.t === 'key'));
-  await button(owner, /Take it from guest/).click();
+  await button(owner, /Take control from guest/).click();
   await badge(owner).getByText('you control').waitFor();
 });
 
@@ -106,12 +106,12 @@ test('Release keeps control free while the pointer moves, and keeps the focus on
     await button(page, 'Take control').click();
     await badge(page).getByText('you control').waitFor();
     await button(page, 'Release').click();
-    await badge(page).getByText('nobody controls').waitFor();
+    await badge(page).getByText('no controller').waitFor();
     await page.locator('.stage canvas').hover();
     await page.mouse.move(400, 400, { steps: 20 });
     expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Take control');
     await page.getByLabel('Scaling').focus();
-    expect(await badge(page).textContent()).toBe('nobody controls');
+    expect(await badge(page).textContent()).toBe('no controller');
   }
 });
 
@@ -134,7 +134,7 @@ test('the clipboard is not shared by a guest’s page unless the guest says so; 
   );
   await guest.getByLabel('Text for the desktop').fill('x'.repeat(MAX_MESSAGE_BYTES));
   await button(guest, 'Put on the desktop’s clipboard').click();
-  await guest.getByText('The desktop did not take the text').waitFor();
+  await guest.getByText('The desktop did not accept the text').waitFor();
 });
 
 test('share links are listed after their panel is closed and the page reloaded, and revoked there', async () => {
@@ -213,9 +213,9 @@ test('a desktop whose time to live is over says so to its owner and to guests, t
   for (const page of [owner, guest]) {
     await page.locator('.stage').getByText('The desktop’s time to live is over.').waitFor();
   }
-  await owner.getByText(/^time to live over/).waitFor();
+  await owner.getByText(/^time to live expired/).waitFor();
   await Promise.all([owner, guest].map((page) => page.reload()));
-  await owner.getByText(/^time to live over/).waitFor();
+  await owner.getByText(/^time to live expired/).waitFor();
   for (const page of [owner, guest]) {
     await page.locator('.stage').getByText('The desktop’s time to live is over.').waitFor();
   }
