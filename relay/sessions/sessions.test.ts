@@ -187,7 +187,7 @@ test('either side can end a session at once', async () => {
   });
   await expect(fails.session.closed).rejects.toMatchObject({
     code: 'failed',
-    message: 'The session failed: open another one.',
+    message: 'The session failed. Open another one.',
   });
 });
 

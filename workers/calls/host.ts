@@ -219,7 +219,7 @@ const damaged = () => new ApiError('bad_request', 'The request was damaged in tr
 const busy = () =>
   new ApiError(
     'busy',
-    'Too many calls wait for this desktop: wait for their answers, then send this again.',
+    'Too many calls wait for this desktop. Wait for their answers, then send this again.',
     {
       retryAfterMs: 1000,
     },

@@ -92,7 +92,7 @@ export class Stream {
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
     try {
-      await this.#o.connection.run((size) => this.#speak(size), signal, this.#o.turn);
+      await this.#o.connection.run((size) => this.#parse(size), signal, this.#o.turn);
     } finally {
       for (const timer of Object.values(this.#timers)) timer.clear();
       this.#outbox.clear();
@@ -129,7 +129,7 @@ export class Stream {
     }
   }
 
-  *#speak(size: Size): Parser<void> {
+  *#parse(size: Size): Parser<void> {
     this.#bandwidth = new BandwidthController(size.width * size.height > LOSSLESS_PIXELS);
     this.#send(streamEncodings(this.#bandwidth.lossy));
     this.#begin(size);

@@ -81,7 +81,7 @@ export class SessionHost {
   /** Ends all sessions: another process may hold this host's lease now. */
   forgetAll(): void {
     for (const containerId of [...this.#here.keys()]) this.#forget(containerId);
-    this.#endAll('worker_stopping', "The container's worker stopped: open the session again.");
+    this.#endAll('worker_stopping', "The container's worker stopped. Open the session again.");
   }
 
   /** Ends all sessions; resolves when their handlers have returned. Never rejects. */
@@ -190,7 +190,7 @@ export class SessionHost {
   };
 }
 
-const CONTAINER_ENDED = 'The container ended: start another one.';
+const CONTAINER_ENDED = 'The container ended. Start another one.';
 const GONE: FromSessionHost = {
   t: 'closed',
   code: 'lost',

@@ -127,7 +127,7 @@ export class HostSession {
     this.#guard(() => this.#pair.receive(frameOf(head, bytes)));
     const { maxInputBytes = Number.POSITIVE_INFINITY } = this.#o.command;
     if (this.#pair.arrived > maxInputBytes) {
-      this.end('too_large', `This session takes ${maxInputBytes} bytes at most: send less.`);
+      this.end('too_large', `This session takes ${maxInputBytes} bytes at most. Send less.`);
     }
     this.#settle();
   }
@@ -146,11 +146,11 @@ export class HostSession {
     if (this.#closed) return;
     if (now - this.#receivedAt > SESSION_SILENT_MS) this.#detachedAt ??= this.#receivedAt;
     if (Date.now() > this.#expiresAt) {
-      this.end('deadline_exceeded', 'The session reached its deadline: open another one.');
+      this.end('deadline_exceeded', 'The session reached its deadline. Open another one.');
     } else if (now - this.#movedAt > idleMs) {
-      this.end('idle_timeout', 'Nothing was sent for too long: open another session.');
+      this.end('idle_timeout', 'Nothing was sent for too long. Open another session.');
     } else if (this.#detachedAt !== undefined && now - this.#detachedAt > this.#o.graceMs) {
-      this.end('lost', 'The client did not attach again in time: open another session.');
+      this.end('lost', 'The client did not attach again in time. Open another session.');
     } else this.#pair.tick();
   }
 
@@ -200,7 +200,7 @@ export class HostSession {
     const known = error instanceof SessionEndedError;
     if (!known && !this.#closed)
       log.warn({ kind: command.kind, callId: envelope.callId, err: error }, 'session failed');
-    this.end(known ? error.code : 'failed', known ? error.message : 'The session failed: open another one.');
+    this.end(known ? error.code : 'failed', known ? error.message : 'The session failed. Open another one.');
   }
 
   #close(closed: Extract<FromSessionHost, { t: 'closed' }>): void {

@@ -24,12 +24,12 @@ export class Connection {
   }
 
   /**
-   * Runs the handshake, then feeds the server's messages to the parser that `speak` makes for the screen's
-   * size. Rejects when the peer is gone, violates RFB, or `signal` is aborted. Closes the connection in the
-   * end.
+   * Runs the handshake, then feeds the server's messages to the parser that `parserFor` makes for the
+   * screen's size. Rejects when the peer is gone, violates RFB, or `signal` is aborted. Closes the connection
+   * in the end.
    * @returns the result of the parser
    */
-  async run<T>(speak: (size: Size) => Parser<T>, signal: AbortSignal, turn: Turn): Promise<T> {
+  async run<T>(parserFor: (size: Size) => Parser<T>, signal: AbortSignal, turn: Turn): Promise<T> {
     const socket = this.#socket;
     const stop = () => socket.destroy(new ProtocolError('stopped'));
     signal.addEventListener('abort', stop, { once: true });
@@ -39,7 +39,7 @@ export class Connection {
       const size = yield* handshake(send);
       clearTimeout(timer);
       send(pixelFormat());
-      return yield* speak(size);
+      return yield* parserFor(size);
     }
     try {
       signal.throwIfAborted();
