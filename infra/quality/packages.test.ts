@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
-/** What the project is built on, each for what it is there for. */
+/** The packages that the architecture requires. */
 const PACKAGES = [
   'hono',
   '@upstash/ratelimit',

@@ -13,11 +13,11 @@ import { bounds, jsonSchema, metadata } from './schema.ts';
 
 type Shape = Record<string, z.core.$ZodType>;
 
-/** Tiers as they are written. */
+/** Prints tiers in their written form. */
 const tierNames = (_key: string, value: unknown): unknown =>
   typeof value === 'object' && value !== null && 'windowMs' in value && 'name' in value ? value.name : value;
 
-/** The default of a setting as its variable is written; empty for none. */
+/** @returns the default of a setting in the form of its variable; empty for none */
 function usual(schema: z.core.$ZodType): string {
   const described = metadata(schema, 'usual');
   if (described !== undefined) return `${described}`;
@@ -25,7 +25,7 @@ function usual(schema: z.core.$ZodType): string {
   if (!('value' in result) || result.value === undefined) return '';
   const { default: given } = jsonSchema(schema) as { default?: unknown };
   if (given === '') return 'empty';
-  // What JSON leaves out has defaults of its own.
+  // Fields that the JSON omits have defaults of their own.
   const text = given === undefined || given === '{}' ? JSON.stringify(result.value, tierNames) : `${given}`;
   return code(text.replace(/^"(.*)"$/, '$1'));
 }
@@ -53,11 +53,13 @@ function section(title: string, intro: string, shape: Shape, service?: Service):
   return [`## ${title}`, intro, table(service ? [...COLUMNS, 'set by'] : COLUMNS, rows)].join('\n\n');
 }
 
-/** Where there is no Cloudflare the edge takes URLs and makes bindings of them. */
-const LEDGER_URL = Edge.shape.LEDGER_DB.describe('The ledger, where there is no Hyperdrive: postgres://…');
-const LEDGER_READ_URL = Edge.shape.LEDGER_READ_DB.describe('The same of a replica for lists and usage.');
+/** Without Cloudflare the edge takes URLs and makes bindings from them. */
+const LEDGER_URL = Edge.shape.LEDGER_DB.describe('URL of the ledger, without Hyperdrive: postgres://…');
+const LEDGER_READ_URL = Edge.shape.LEDGER_READ_DB.describe(
+  'URL of a ledger replica for lists and usage, without Hyperdrive.',
+);
 
-/** The variables of compose.yaml that are no settings of a service. */
+/** The variables of compose.yaml that are not settings of a service. */
 const COMPOSE_ONLY: Record<string, string> = {
   REGISTRY: 'Registry and name space of the images.',
   TAG: 'Tag of the images.',
@@ -91,9 +93,7 @@ function composeSection(): string {
   const rows = composeVariables().map(({ name, required, usual }) => {
     const described = COMPOSE_ONLY[name] ?? (services[name] && metadata(services[name], 'description'));
     if (!described)
-      throw new Error(
-        `compose.yaml reads ${name}, which infra/quality/docs/configuration.ts does not describe`,
-      );
+      throw new Error(`compose.yaml reads ${name}: describe it in infra/quality/docs/configuration.ts`);
     return [code(name), required ? 'required' : code(usual) || 'empty', `${described}`];
   });
   const intro = 'Variables of `infra/self-host/.env`; `infra/self-host/env.example` is a template.';
@@ -112,19 +112,19 @@ export const configuration = (): string =>
       'infra/local/stack/settings.ts',
     ],
     [
-      'Settings are environment variables (bindings, for the edge on Cloudflare). Each service checks all of its own before it starts, and ends with a line for each that is missing or wrong. An empty variable counts as absent. A name that ends in `_MS` is in milliseconds, in `_MB` in megabytes. A value of an example file, such as `replace-me`, is refused where a secret belongs.',
-      '`npm start` gives its own environment to every part, so that each setting can be set there; it sets addresses and secrets itself. The last column names the other deployments that set a variable.',
+      'Settings are environment variables (bindings, for the edge on Cloudflare). Each service checks all of its settings before it starts, and exits with a line for each that is missing or invalid. An empty variable counts as absent. A name that ends in `_MS` is in milliseconds, in `_MB` in megabytes. A value of an example file, such as `replace-me`, is refused as a secret.',
+      '`npm start` passes its own environment to every service, so that each setting can be set there; it sets addresses and secrets automatically. The last column names the other deployments that set a variable.',
       section(
         'Edge',
-        'A Cloudflare Worker, or workerd. `LEDGER_DB` and `LEDGER_READ_DB` are Hyperdrive bindings; in workerd, `LEDGER_URL` and `LEDGER_READ_URL` stand for them.',
+        'A Cloudflare Worker, or workerd. `LEDGER_DB` and `LEDGER_READ_DB` are Hyperdrive bindings; in workerd, `LEDGER_URL` and `LEDGER_READ_URL` replace them.',
         { ...Edge.shape, LEDGER_URL, LEDGER_READ_URL },
         'edge',
       ),
       section('Relay', 'A Node process.', Relay.shape, 'relay'),
-      section('Worker', 'A Node process beside a Docker Engine.', Worker.shape, 'worker'),
+      section('Worker', 'A Node process next to a Docker Engine.', Worker.shape, 'worker'),
       section(
         'Gateway',
-        'Upstash’s REST protocol in front of the queue Redis, where that is not Upstash.',
+        'Upstash’s REST protocol in front of a queue Redis other than Upstash.',
         Gateway.shape,
         'gateway',
       ),
@@ -140,7 +140,7 @@ export const configuration = (): string =>
       ),
       section(
         'npm start',
-        'What the local stack reads for itself, beside the settings of its parts.',
+        'The settings of the local stack itself. Its services read their own.',
         Stack.shape,
       ),
       composeSection(),

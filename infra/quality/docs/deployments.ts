@@ -7,17 +7,17 @@ const INFRA = join(import.meta.dirname, '../..');
 const KUBERNETES = join(INFRA, 'self-host/kubernetes');
 const text = (path: string): string => readFileSync(join(INFRA, path), 'utf8');
 
-// biome-ignore lint/suspicious/noExplicitAny: documents of many kinds, each read for what it has
+// biome-ignore lint/suspicious/noExplicitAny: documents of many kinds are read by field name
 type Document = Record<string, any>;
 
-/** The variables that compose.yaml gives to each service. */
+/** The variables that compose.yaml sets for each service. */
 function compose(): Record<Service, string[]> {
   const { services } = parse(text('self-host/compose.yaml'), { merge: true }) as Document;
   const of = (name: string): string[] => Object.keys(services[name].environment);
   return { edge: of('edge'), relay: of('relay'), worker: of('worker-1'), gateway: of('gateway') };
 }
 
-/** The variables that the pods of each service find. */
+/** The variables of the pods of each service. */
 function kubernetes(): Record<Service, string[]> {
   const documents = readdirSync(KUBERNETES)
     .filter((name) => name.endsWith('.yaml') && name !== 'kustomization.yaml')
@@ -37,13 +37,15 @@ function kubernetes(): Record<Service, string[]> {
   return { edge: of('edge'), relay: of('relay'), worker: of('worker'), gateway: of('gateway') };
 }
 
-/** The names that files of the cloud deployment assign: `NAME: value` in TypeScript, `NAME=value` in a script. */
+/**
+ * The names that files of the cloud deployment assign: `NAME: value` in TypeScript, `NAME=value` in a script.
+ */
 const assigned = (...files: string[]): string[] =>
   files.flatMap((file) =>
     Array.from(text(file).matchAll(/\b([A-Z][A-Z0-9_]+)(?:=|:\s)/g), ([, name = '']) => name),
   );
 
-/** The variables that SST gives to each service, by the names in the files that describe it. */
+/** The variables that SST sets for each service, from the files that describe it. */
 const cloud = (): Record<Service, string[]> => ({
   edge: assigned('cloud/edge.ts', 'local/edge/deployed.ts'),
   relay: assigned('cloud/relay.ts', 'cloud/service.ts'),

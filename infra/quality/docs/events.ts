@@ -4,7 +4,9 @@ import { WebhookEvent } from '@warmwind/shared/contract/webhook-events';
 import { code, page, table } from './markdown.ts';
 import { fields, jsonSchema } from './schema.ts';
 
-/** The rooms that record an event: its subject's and its owner's, but for output, which stays in the room of its job. */
+/**
+ * The rooms that record an event: its subject's and its owner's; output is recorded only in its job's room.
+ */
 function roomsOf(type: string): string {
   const subject = type.slice(0, type.indexOf('.'));
   return type === 'job.output' ? code('job:') : `${code(`${subject}:`)}, ${code('user:')}`;
@@ -36,7 +38,9 @@ const received = Object.entries(RELAY_EVENTS).map(([name, { summary, args }]) =>
   return [code(name), summary, shown.join(', ')];
 });
 
-/** `docs/reference/events.md`: every event of rooms, webhooks and sockets, from the schemas that check them. */
+/**
+ * `docs/reference/events.md`: every event of rooms, webhooks and sockets, from the schemas that check them.
+ */
 export const events = (): string =>
   page(
     'Events',
@@ -44,7 +48,7 @@ export const events = (): string =>
     [
       'The relay publishes the complete schemas as an AsyncAPI 3 document (`GET /asyncapi.json` at the edge); the edge publishes them in `GET /openapi.json`. Later versions add events and fields: ignore what is unknown. A field with `?` is optional.',
       '## Events of rooms',
-      'A room is a log: `job:<id>`, `container:<id>` or `user:<id>`. A client receives `{id, room, type, run?, time, data}` by Socket.IO or as a server-sent event, and resumes after the last `id`. `run` is there for events of jobs.',
+      'A room is a log: `job:<id>`, `container:<id>` or `user:<id>`. A client receives `{id, room, type, run?, time, data}` by Socket.IO or as a server-sent event, and resumes after the last `id`. Events of jobs have `run`.',
       table(['type', 'rooms', 'when', 'data'], recorded),
       '## Webhooks',
       'A job’s `webhookUrl` receives `{id, type, time, data}`; `alert.job_failed` goes to `ALERT_WEBHOOK_URL`. See `docs/guides/webhooks.md`.',
@@ -53,7 +57,7 @@ export const events = (): string =>
       'Each has one argument and is acknowledged by `{ok: true, …}` or `{ok: false, code, message}`; without an answer listed, only a refusal is acknowledged.',
       table(['event', 'what it does', 'argument', 'answer'], sent),
       '## Sent by the relay',
-      'Beside the events of rooms, with these arguments in order.',
+      'Sent in addition to the events of rooms, with these arguments in order.',
       table(['event', 'when', 'arguments'], received),
     ],
   );

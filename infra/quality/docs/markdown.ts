@@ -1,4 +1,4 @@
-/** A cell of a table: a bar or a line break in it would end it. */
+/** Escapes a cell of a table: a bar or a line break would end it. */
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ').trim();
 
 /** A Markdown table with a row of column names. */

@@ -36,7 +36,7 @@ function modelServer(): Registry {
   return registry;
 }
 
-/** The metrics of every service that has some, as their registries describe them. */
+/** The metrics of the services, as their registries describe them. */
 const METRICS: Record<string, Described[]> = {
   Worker: worker().getMetricsAsArray(),
   Relay: relay().getMetricsAsArray(),
@@ -63,7 +63,7 @@ export const metrics = (): string =>
       'infra/local/model-server/metrics.ts',
     ],
     [
-      '`GET /metrics` in Prometheus’ text format on each service’s port, with the process metrics of `prom-client` beside these. The gateway asks for its token as bearer. The edge has no metrics: its requests are in its log. Alerts: `docs/operations/monitor.md`.',
+      '`GET /metrics` in Prometheus’ text format on each service’s port, together with the process metrics of `prom-client`. The gateway requires its token as a bearer token. The edge has no metrics: its log has its requests. Alerts: `docs/operations/monitor.md`.',
       ...Object.entries(METRICS).flatMap(([service, all]) => [
         `## ${service}`,
         table(['name', 'type', 'labels', 'help'], all.map(row)),

@@ -15,7 +15,7 @@ it.each(DOCUMENTS)('no sentence of %s begins with What, Who, Whoever or Nobody',
   expect(vagueSentences(readFileSync(join(ROOT, document), 'utf8')).join('\n')).toBe('');
 });
 
-it('a name that does not exist is found, whatever its kind', () => {
+it('each kind of name that does not exist is reported', () => {
   const text = [
     '`edge/no-such-file.ts` `edge/app.ts`',
     '`NO_SUCH_SETTING` `RATE_LIMITS` `RATE_LIMITS={}`',

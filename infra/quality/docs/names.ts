@@ -13,7 +13,7 @@ const tracked = execFileSync('git', ['ls-files'], { cwd: ROOT, encoding: 'utf8' 
   .split('\n')
   .filter(Boolean);
 
-/** Every document of the project, but what is generated. */
+/** Every document of the project except generated ones. */
 export const DOCUMENTS = tracked.filter(
   (path) => path.endsWith('.md') && !path.startsWith('docs/reference/'),
 );
@@ -31,7 +31,7 @@ const source = tracked
 
 /** Every word of the code and its configuration. */
 const words = new Set(source.match(/[A-Za-z_$][\w$]*/g));
-/** Every path that a route or a request names, with `{}` for what varies. */
+/** Every path in a route or a request, with `{}` for its parameters. */
 const routes = new Set(
   Array.from(source.matchAll(/["'`](\/[\w\-/.:{}$()]*)/g), ([, path = '']) => withoutNames(path)),
 );
@@ -61,7 +61,7 @@ const isPath = (text: string): boolean =>
   /^[\w.@*-]+(\/[\w.@*-]+)*\/?$/.test(text) &&
   ((TOP.has(text.split('/')[0] ?? '') && text.includes('/')) || /\.(ts|tsx|mjs|sh|sql|yaml|md)$/.test(text));
 
-/** A path as it stands from the checkout, or from the folder of its document. */
+/** Whether a path exists from the checkout's root or from the folder of its document. */
 function pathExists(text: string, document: string): boolean {
   const from = [ROOT, join(ROOT, dirname(document))];
   return from.some((base) =>
@@ -69,10 +69,10 @@ function pathExists(text: string, document: string): boolean {
   );
 }
 
-/** Names that belong to others: their documentation is elsewhere. */
+/** Names of other projects. */
 const FOREIGN = /^(pg_restore|evicted_keys|run_id|moveToFinished|LlamaCompletion)$/;
 
-/** What is wrong with one name in backticks; `undefined` for nothing, or for what is no name. */
+/** @returns the problem of a name in backticks; `undefined` for none, or when it is not a name */
 function problemOf(text: string, document: string): string | undefined {
   const [, method, route] = /^(GET|POST|PUT|DELETE) (\/\S*)$/.exec(text) ?? [];
   if (method && route) return routes.has(withoutNames(route)) ? undefined : 'no such route';
@@ -105,10 +105,10 @@ function linkProblem(target: string, document: string): string | undefined {
   return anchors(readFileSync(join(ROOT, file), 'utf8')).includes(anchor) ? undefined : 'no such heading';
 }
 
-/** A document without its blocks of code, whose lines are kept. */
+/** @returns a document without its blocks of code, with the same line numbers */
 const prose = (text: string): string => text.replace(/^```.*?^```/gms, (block) => block.replace(/.*/g, ''));
 
-/** Every name and link of a document that does not exist, as `line: name: problem`. */
+/** @returns each name and link of a document that does not exist, as `line: name: problem` */
 export function problemsOf(document: string, text: string): string[] {
   const lines = prose(text).split('\n');
   return lines
@@ -132,7 +132,7 @@ export function problemsOf(document: string, text: string): string[] {
     );
 }
 
-/** The sentences of a document, but questions, that begin with a word that stands for no subject. */
+/** @returns the sentences of a document, except questions, that begin with a word that names no subject */
 export const vagueSentences = (text: string): string[] =>
   Array.from(
     prose(text).matchAll(/(?:^|[.!?:] |^[-|] |\| )\**(?:What|Who|Whoever|Nobody) [^.?|\n]*(?![^.|\n]*\?)/gm),

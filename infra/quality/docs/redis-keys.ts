@@ -2,7 +2,7 @@ import { screenKeys } from '@warmwind/shared/contract/screen';
 import { CANCELLED_CHANNEL, callKeys, keys, REVOKED_CHANNEL, roomKeys } from '@warmwind/shared/engine/keys';
 import { code, page, table } from './markdown.ts';
 
-/** A key or channel in its own words; what it is called comes from the function that makes it. */
+/** The description of a key or channel; its name comes from the function that makes it. */
 type Entry = {
   type:
     | 'hash'
@@ -15,7 +15,7 @@ type Entry = {
     | 'sharded channel'
     | 'prefix';
   holds: string;
-  /** Who writes it. */
+  /** The services that write it. */
   writtenBy: string;
   expires: string;
 };
@@ -42,7 +42,7 @@ const QUEUE: Record<keyof typeof keys, Entry> = {
     type: 'sorted set',
     holds: 'outstanding job ids by the time in ms until which they count',
     writtenBy: 'edge, workers',
-    expires: 'never; members count for 1 h without a sign of life',
+    expires: 'never; members count for 1 h without a renewal',
   },
   input: {
     type: 'string',
@@ -61,11 +61,11 @@ const QUEUE: Record<keyof typeof keys, Entry> = {
     type: 'sorted set',
     holds: 'ids of containers that are not ended, by the time in ms until which they count',
     writtenBy: 'edge, workers',
-    expires: 'never; members count for 1 h without a sign of life',
+    expires: 'never; members count for 1 h without a renewal',
   },
   idempotency: {
     type: 'string',
-    holds: 'what an `Idempotency-Key` (as SHA-256) was first used for',
+    holds: 'the first use of an `Idempotency-Key` (as SHA-256)',
     writtenBy: 'edge',
     expires: '24 h; 10 min until the submission is confirmed',
   },
@@ -83,7 +83,7 @@ const QUEUE: Record<keyof typeof keys, Entry> = {
   },
   ledgerLease: {
     type: 'string',
-    holds: 'which process drains and reconciles',
+    holds: 'the process that drains and reconciles',
     writtenBy: 'workers',
     expires: RENEWED,
   },
@@ -107,7 +107,7 @@ const QUEUE: Record<keyof typeof keys, Entry> = {
   },
   modelsLoading: {
     type: 'sorted set',
-    holds: 'hosts of which a model server is loading',
+    holds: 'hosts whose model server is loading',
     writtenBy: 'workers',
     expires: 'members expire after 15 s',
   },
@@ -162,25 +162,25 @@ const QUEUE: Record<keyof typeof keys, Entry> = {
   },
   hostResources: {
     type: 'hash',
-    holds: 'host → what it gives to containers, and the machine that it is on, JSON',
+    holds: 'host → its resources for containers and its machine, JSON',
     writtenBy: 'workers',
     expires: 'fields are removed once the host is lost',
   },
   reservations: {
     type: 'hash',
-    holds: 'of one machine: instance → what it takes, for which container, on which host, JSON',
+    holds: 'of one machine: instance → its resources, container and host, JSON',
     writtenBy: 'workers',
     expires: 'fields are removed with their container, all with OPEN_RECORD_TTL_MS',
   },
   hostMemory: {
     type: 'hash',
-    holds: 'MB that each host gives to desktops',
+    holds: 'MB that each host has for desktops',
     writtenBy: 'workers',
     expires: 'fields are removed once the host is lost',
   },
   observerLease: {
     type: 'string',
-    holds: 'which process reads the event streams of the queues',
+    holds: 'the process that reads the event streams of the queues',
     writtenBy: 'workers',
     expires: RENEWED,
   },
@@ -216,11 +216,16 @@ const ROOMS: Record<keyof typeof roomKeys, Entry> = {
 const SCREENS: Record<keyof typeof screenKeys, Entry> = {
   down: { type: 'sharded channel', holds: 'frames, binary', writtenBy: 'workers', expires: '' },
   up: { type: 'sharded channel', holds: 'input and requests for the host', writtenBy: 'relays', expires: '' },
-  control: { type: 'string', holds: 'who holds control', writtenBy: 'relays', expires: '10 s, renewed' },
+  control: {
+    type: 'string',
+    holds: 'the viewer that holds control',
+    writtenBy: 'relays',
+    expires: '10 s, renewed',
+  },
   leases: { type: 'string', holds: 'the last lease of control', writtenBy: 'relays', expires: '7 days' },
   held: {
     type: 'string',
-    holds: 'where a pointer button was pressed',
+    holds: 'the position at which a pointer button was pressed',
     writtenBy: 'workers',
     expires: '24 h, or its release',
   },
@@ -241,13 +246,13 @@ const CALLS: Record<keyof typeof callKeys, Entry> = {
   },
   claim: {
     type: 'hash',
-    holds: 'what became of a call with an `Idempotency-Key`',
+    holds: 'the outcome of a call with an `Idempotency-Key`',
     writtenBy: 'workers',
     expires: '5 min',
   },
   holder: {
     type: 'string',
-    holds: 'that a process which claims calls lives',
+    holds: 'the heartbeat of a process that claims calls',
     writtenBy: 'workers',
     expires: '5 s, renewed',
   },
@@ -259,13 +264,13 @@ const CALLS: Record<keyof typeof callKeys, Entry> = {
   },
   answer: {
     type: 'string',
-    holds: 'the answer to a call that is larger than that',
+    holds: 'the answer to a call above that size',
     writtenBy: 'workers',
     expires: '15 s, or when it is fetched',
   },
 };
 
-/** Arguments that stand for themselves in a pattern, by how many a function takes. */
+/** Placeholders for the arguments of functions in a pattern. */
 const PLACEHOLDERS: Record<string, string[]> = {
   bullmqPrefix: ['QUEUE'],
   idempotency: ['USER', 'HASH'],
@@ -283,7 +288,7 @@ const PLACEHOLDERS: Record<string, string[]> = {
   answer: ['PROCESS', 'CALL'],
 };
 
-/** The pattern of a key, as its own function makes it. */
+/** Makes the pattern of a key by the key's own function. */
 function pattern(name: string, make: (...args: string[]) => string, usual: string[]): string {
   const args = PLACEHOLDERS[name] ?? usual;
   return args.reduce((text, arg) => text.replace(arg, `<${arg.toLowerCase()}>`), make(...args));
@@ -309,9 +314,9 @@ export const redisKeys = (): string =>
     'Redis keys',
     ['shared/engine/keys.ts', 'shared/contract/screen.ts', 'infra/quality/docs/redis-keys.ts'],
     [
-      'The part in braces is the Cluster hash tag: all keys of one user are in one slot, so that one script decides over them. A user id is escaped, so that it never equals the tag of a queue, a host or the fleet (`shared/engine/tags.ts`).',
+      'The part in braces is the Cluster hash tag. All keys of one user are in one slot, so that a script can use them together. User ids are escaped, so that none equals the tag of a queue, a host or the fleet (`shared/engine/tags.ts`).',
       '## Queue Redis',
-      'Nothing may be evicted here. What is lost comes back from the ledger: `docs/operations/runbooks/queue-redis.md`.',
+      'Eviction must be off. Lost keys are restored from the ledger: `docs/operations/runbooks/queue-redis.md`.',
       table(COLUMNS, rows(keys, QUEUE, ['USER', 'ID'])),
       `Channels: ${code(CANCELLED_CHANNEL)} publishes a cancelled run, ${code(REVOKED_CHANNEL)} a revoked ticket.`,
       '## Realtime Redis',

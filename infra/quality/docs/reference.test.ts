@@ -10,7 +10,7 @@ import { Environment as Stack } from '../../local/stack/settings.ts';
 import { ROOT, referencePages, referencePath } from './reference.ts';
 import { metadata } from './schema.ts';
 
-it('every page of the reference is as the code generates it: npm run docs:reference', () => {
+it('every page of the reference equals the generated one: npm run docs:reference', () => {
   const pages = referencePages();
   expect(readdirSync(join(ROOT, 'docs/reference')).sort()).toEqual(Object.keys(pages).sort());
   for (const [name, content] of Object.entries(pages)) {
@@ -28,7 +28,7 @@ it('every setting of every service has a description', () => {
   expect(without).toEqual([]);
 });
 
-it('every variable that holds a secret is marked as one, and none shows a default', () => {
+it('every secret variable is marked as one, and shows no default', () => {
   const { 'configuration.md': page = '' } = referencePages();
   const [services = ''] = page.split('## Compose');
   const rows = services

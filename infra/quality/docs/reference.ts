@@ -5,7 +5,7 @@ import { events } from './events.ts';
 import { metrics } from './metrics.ts';
 import { redisKeys } from './redis-keys.ts';
 
-/** The checkout. */
+/** The checkout's root. */
 export const ROOT = join(import.meta.dirname, '../../..');
 
 /** The pages of `docs/reference`, by file name. */

@@ -14,11 +14,11 @@ type JsonSchema = {
   description?: string;
 };
 
-/** A zod schema as JSON Schema, as its input is written. What JSON Schema can't express is any value. */
+/** Converts the input of a zod schema to JSON Schema. Inexpressible types become any value. */
 export const jsonSchema = (schema: z.core.$ZodType): JsonSchema =>
   z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as JsonSchema;
 
-/** The schemas within a schema, from the outside in: of an optional, a default, a pipe. */
+/** Iterates over the layers of a schema from the outside in: optional, default, pipe. */
 function* layers(schema: z.core.$ZodType): Generator<z.core.$ZodType> {
   yield schema;
   const { innerType, in: source } = schema._zod.def as { innerType?: z.core.$ZodType; in?: z.core.$ZodType };
@@ -26,7 +26,7 @@ function* layers(schema: z.core.$ZodType): Generator<z.core.$ZodType> {
   if (next) yield* layers(next);
 }
 
-/** What a schema's metadata says under this name, on its outermost layer that has it. */
+/** @returns a schema's metadata of this name, from its outermost layer that has it */
 export function metadata(schema: z.core.$ZodType, name: string): unknown {
   for (const layer of layers(schema)) {
     const found = z.globalRegistry.get(layer as z.ZodType)?.[name];
@@ -37,7 +37,7 @@ export function metadata(schema: z.core.$ZodType, name: string): unknown {
 
 const UNSAFE = Number.MAX_SAFE_INTEGER;
 
-/** The values that a schema permits, in a few words: `1–100`, `on`, `32 characters or more`. */
+/** Describes the values that a schema permits: `1–100`, `on`, `32 characters or more`. */
 export function bounds({ minimum, maximum, minLength, maxLength, enum: values }: JsonSchema): string {
   const shown = values?.map((value) => `\`${value}\``).join(', ');
   if (shown) return shown;
@@ -49,7 +49,7 @@ export function bounds({ minimum, maximum, minLength, maxLength, enum: values }:
   return maxLength === undefined ? '' : `${maxLength} characters at most`;
 }
 
-/** The fields of an object in one line, with a mark at those that may be missing. */
+/** Prints the fields of an object in one line, with a mark at optional ones. */
 export function fields({ properties = {}, required = [] }: JsonSchema): string {
   return Object.keys(properties)
     .map((name) => `\`${required.includes(name) ? name : `${name}?`}\``)

@@ -11,7 +11,7 @@ import { type Snippet, snippetsOf } from './snippets.ts';
 const SNIPPET_WITHIN_MS = 60_000;
 
 let stack: TestStack;
-/** A checkout's folder, as far as the guides know it. */
+/** The folder in which the guides' commands run. */
 let folder: string;
 
 beforeAll(async () => {
@@ -26,7 +26,7 @@ afterAll(async () => {
   if (folder) rmSync(folder, { recursive: true });
 }, 90_000);
 
-/** Runs a program to its end, with `input`; rejects with all that it printed when it fails. */
+/** Runs a program to its end with `input`; rejects with its output when it fails. */
 function run(command: string, args: string[], cwd: string, input: string): Promise<string> {
   const { edge, tokens } = stack.file();
   const env = { ...process.env, EDGE: edge, TOKEN: tokens.user, STACK: join(stack.dir, 'stack.json') };
@@ -42,7 +42,7 @@ function run(command: string, args: string[], cwd: string, input: string): Promi
   });
 }
 
-/** TypeScript finds packages from where it runs: those of this checkout. */
+/** TypeScript resolves packages from its folder: those of this checkout. */
 const runs = {
   ts: (code: string) =>
     run(process.execPath, ['--input-type=module-typescript', '-'], join(ROOT, 'infra'), code),
@@ -53,16 +53,20 @@ const guides = readdirSync(join(ROOT, 'docs/guides')).filter((name) => name.ends
 const snippets = guides.flatMap(snippetsOf);
 const [setup] = snippetsOf('quickstart.md');
 
-/** The shell's blocks of a guide belong together, after the quickstart's first. */
+/** Joins the shell blocks of a guide, after the first ones of the quickstart. */
 const scriptOf = (guide: string): string => {
   const own = snippetsOf(guide).filter(({ language }) => language === 'sh');
   return [...(guide === 'quickstart.md' ? [] : [setup]), ...own].map((block) => block?.code).join('\n');
 };
 
 const shells = guides.filter((guide) => snippetsOf(guide).some(({ language }) => language === 'sh'));
-it.each(shells)('the commands of %s do what they say', { timeout: 2 * SNIPPET_WITHIN_MS }, async (guide) => {
-  expect(await runs.sh(scriptOf(guide))).not.toMatch(/"statusCode"/);
-});
+it.each(shells)(
+  'the commands of %s run without an error answer',
+  { timeout: 2 * SNIPPET_WITHIN_MS },
+  async (guide) => {
+    expect(await runs.sh(scriptOf(guide))).not.toMatch(/"statusCode"/);
+  },
+);
 
 const programs = snippets.filter(({ language }) => language === 'ts');
 it.each(programs.map((program): [string, Snippet] => [`${program.guide}:${program.line}`, program]))(

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROOT } from './reference.ts';
 
-/** A block of a guide that a test runs, and where it begins. */
+/** A block of a guide that a test runs, with its first line. */
 export type Snippet = { guide: string; line: number; language: 'sh' | 'ts'; code: string };
 
-/** The blocks of a guide that are marked: ```` ```sh run ````. */
+/** @returns the blocks of a guide that are marked: ```` ```sh run ```` */
 export function snippetsOf(guide: string): Snippet[] {
   const text = readFileSync(join(ROOT, 'docs/guides', guide), 'utf8');
   return Array.from(

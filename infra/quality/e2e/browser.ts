@@ -2,7 +2,7 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 import type { StackFile } from '../../local/stack/state.ts';
 import { waitFor } from '../testing/wait.ts';
 
-/** Nothing but the page itself talks to anybody. */
+/** Only the page itself may use the network. */
 const ARGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -17,7 +17,7 @@ const ARGS = [
 export const launch = (args: string[] = []): Promise<Browser> =>
   chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: [...ARGS, ...args] });
 
-/** The console, with its user logged in. */
+/** Opens the console with its user logged in. */
 export async function openConsole(browser: Browser, stack: StackFile): Promise<Page> {
   const page = await browser.newPage({ viewport: { width: 1360, height: 860 } });
   await page.goto(`${stack.edge}/`);
@@ -38,18 +38,18 @@ export const isLive = (page: Page): Promise<unknown> =>
 
 type Picture = { width: number; height: number; hash: string };
 
-/** What the page's screen shows, by its pixels. */
+/** Reads the pixels of the page's screen. */
 const picture = (page: Page): Promise<Picture> =>
   page.evaluate(async () => {
     const canvas = document.querySelector<HTMLCanvasElement>('.stage canvas');
-    if (!canvas) throw new Error('there is no screen');
+    if (!canvas) throw new Error('the page has no screen');
     const { width, height } = canvas;
     const pixels = canvas.getContext('2d')?.getImageData(0, 0, width, height).data ?? new Uint8ClampedArray();
     const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', pixels)).toHex();
     return { width, height, hash };
   });
 
-/** Waits until all pages show the very same picture, and gives it. */
+/** Waits until all pages show the same picture. @returns the picture */
 export const samePicture = (pages: Page[], but?: string): Promise<Picture> =>
   waitFor(
     'the same picture in every browser',
@@ -61,10 +61,10 @@ export const samePicture = (pages: Page[], but?: string): Promise<Picture> =>
     30_000,
   );
 
-/** Types into the desktop's terminal, which lies left of the middle. */
+/** Types into the desktop's terminal, which is left of the centre. */
 export async function type(page: Page, text: string): Promise<void> {
   const box = await page.locator('.stage canvas').boundingBox();
-  if (!box) throw new Error('there is no screen');
+  if (!box) throw new Error('the page has no screen');
   await page.mouse.click(box.x + box.width * 0.35, box.y + box.height * 0.45);
   await page.keyboard.type(text, { delay: 15 });
   await page.keyboard.press('Enter');

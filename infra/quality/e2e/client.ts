@@ -4,7 +4,7 @@ import type { Ack } from '@warmwind/shared/contract/tickets';
 import { io, type Socket } from 'socket.io-client';
 import type { StackFile } from '../../local/stack/state.ts';
 
-/** The edge of a stack as its user calls it. */
+/** Makes a client of a stack's edge for its user. */
 export const edgeOf = ({ edge: url, tokens }: StackFile): EdgeClient =>
   createEdgeClient({ url, token: tokens.user });
 
@@ -29,7 +29,7 @@ export async function watch(stack: StackFile, relay: string): Promise<Watcher> {
   };
 }
 
-/** Does the relay let a page of this origin in? What it refuses for another reason is let in. */
+/** Whether the relay accepts a page's origin. A refusal for lack of a ticket counts as accepted. */
 export function connects(relay: string, origin: string): Promise<boolean> {
   const socket = io(relay, {
     transports: ['websocket'],

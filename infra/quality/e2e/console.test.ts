@@ -20,7 +20,7 @@ afterAll(async () => {
   await stack?.remove();
 }, 60_000);
 
-/** Lets someone else watch, by a link. */
+/** Opens a share link in another page. */
 async function openLink(mode: 'view' | 'control'): Promise<Page> {
   const { url, token } = await edgeOf(stack.file()).createTicket({ containerId: id, mode });
   const output = new URLSearchParams({ watch: id, relay: url, ticket: token });
@@ -30,12 +30,12 @@ async function openLink(mode: 'view' | 'control'): Promise<Page> {
   return page;
 }
 
-/** What a file in the desktop's home holds; '' when there is none. */
+/** Reads a file in the desktop's home; '' when it is missing. */
 async function file(name: string): Promise<string> {
   const { docker } = await startEngine();
   const filters = { label: [`warmwind.container=${id}`] };
   const [found] = await docker.listContainers({ filters });
-  if (!found) throw new Error('the desktop does not run');
+  if (!found) throw new Error('the desktop is not running');
   const run = await docker
     .getContainer(found.Id)
     .exec({ Cmd: ['sh', '-c', `cat ~/${name} 2>/dev/null`], AttachStdout: true, Tty: true });
@@ -47,7 +47,7 @@ async function file(name: string): Promise<string> {
 const holds = (name: string, text: string) =>
   waitFor(`${name} in the desktop`, async () => (await file(name)) === text);
 
-test('a desktop that was started in the console is seen, and what is typed into its terminal happens', async () => {
+test('a desktop started in the console is shown, and its terminal executes typed commands', async () => {
   owner = await openConsole(browser, stack.file());
   await owner.getByLabel('Name').fill('e2e');
   await owner.getByRole('button', { name: 'Start a desktop' }).click();
@@ -74,7 +74,7 @@ test('a desktop that was started in the console is seen, and what is typed into 
   await owner.getByRole('button', { name: 'Close' }).click();
 }, 90_000);
 
-test('who has a link to view sees the same picture and can not type', async () => {
+test('a guest with a link to view sees the same picture and cannot type', async () => {
   const guest = await openLink('view');
   await guest.waitForSelector('text=view only');
   await type(guest, 'echo intruder > ~/two');
@@ -85,7 +85,7 @@ test('who has a link to view sees the same picture and can not type', async () =
   await samePicture([owner, guest]);
 }, 90_000);
 
-test('an early, a late and a fresh viewer see the same after relays and workers died; it is marked while none is live', async () => {
+test('viewers see the same picture after relays and workers died, and an overlay meanwhile', async () => {
   const late = await openLink('view');
   await samePicture([owner, late]);
   await killPart(stack, 'relay-1');
@@ -110,10 +110,10 @@ test('an early, a late and a fresh viewer see the same after relays and workers 
   await samePicture([owner, late, fresh], hash);
 }, 150_000);
 
-test('the desktop takes the size of its controller’s page each time that changes, for everyone', async () => {
+test('the desktop takes each new size of its controller’s page, for every viewer', async () => {
   const guest = await openLink('view');
   const stage = owner.locator('.stage');
-  // It may have lost control by having been idle.
+  // It may have lost control while idle.
   await owner.locator('.stage canvas').click();
   await owner.waitForSelector('text=you control');
   await owner.getByLabel('Scaling').selectOption('resize');
@@ -126,7 +126,7 @@ test('the desktop takes the size of its controller’s page each time that chang
   }
 }, 90_000);
 
-test('a desktop that is stopped says so to everyone', async () => {
+test('a stopped desktop is reported to every viewer', async () => {
   const guest = await openLink('control');
   await owner.getByRole('button', { name: 'Stop' }).click();
   await owner.getByRole('button', { name: 'Stop the desktop' }).click();

@@ -44,7 +44,7 @@ const run = async (command: string): Promise<string> => {
   return text.trim();
 };
 
-/** A stock client of a relay node that draws what it is sent. */
+/** Opens a stock client of a relay node that draws the frames it receives. */
 async function view(node: TestNode, options: Parameters<typeof watch>[3] = {}) {
   const viewer = await watch(world, node.url, desktop.containerId, { user: desktop.userId, ...options });
   const canvas = new Canvas();
@@ -59,11 +59,11 @@ async function view(node: TestNode, options: Parameters<typeof watch>[3] = {}) {
   };
   return { ...viewer, draw };
 }
-/** The desktop as a plain VNC client sees it. */
+/** Reads the desktop's picture by a plain VNC client. */
 const plain = async () =>
   Object.assign(new Canvas(), await readPicture(socketPath, new ScreenTurns().join('ada'))).hash;
 const same = (viewer: { draw: () => Promise<string> }) =>
-  waitFor('the viewer to see what there is', async () => (await viewer.draw()) === (await plain()));
+  waitFor('the viewer to show the desktop’s picture', async () => (await viewer.draw()) === (await plain()));
 
 function type({ socket }: Watcher, text: string): void {
   for (const char of text) {
@@ -74,7 +74,7 @@ function type({ socket }: Watcher, text: string): void {
   }
 }
 
-test('what the owner types arrives and all see it, on whatever node; what a link to view types does not', async () => {
+test('the owner’s keys reach the desktop, for viewers on every node; a view link’s keys do not', async () => {
   const owner = await view(nodes[0], { mode: 'control' });
   const link = await view(nodes[1], { shared: true });
   await same(owner);
@@ -98,7 +98,7 @@ test('what the owner types arrives and all see it, on whatever node; what a link
   expect(owner.seen.filter(({ kind }) => kind === 'key')).toHaveLength(1);
 });
 
-test('a screenshot through the relay is what is on the screen', async () => {
+test('a screenshot through the relay shows the screen', async () => {
   const headers = { Authorization: `Bearer ${await ticket(desktop.userId)}` };
   const path = screenshotPath(desktop.containerId, 'png');
   await waitFor('the same picture', async () => {

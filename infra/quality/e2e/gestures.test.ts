@@ -9,7 +9,7 @@ import { waitFor } from '../testing/wait.ts';
 import { launch } from './browser.ts';
 import { bundlePage, FILLED, filled, servePage } from './page.ts';
 
-/** Plain HTTP, on a host that no browser trusts as it trusts the local one. */
+/** A host for plain HTTP that browsers do not trust like localhost. */
 const LAB = 'lab.test';
 const PAGE = `<!doctype html><button id="before">before</button>
 <div id="screen" style="width: 640px; height: 360px"></div><button id="after">after</button>
@@ -95,7 +95,7 @@ async function open({ clipboard, secure = true, shared = false }: OpenOptions = 
   return page;
 }
 
-/** This computer's clipboard, read and written past the page. */
+/** Writes the browser's clipboard without a gesture in the page. */
 const setClipboard = (page: Page, text: string) =>
   page.evaluate(async (copied) => {
     await Clipboard.prototype.writeText.call(navigator.clipboard, copied);
@@ -139,24 +139,24 @@ test.each([true, false, undefined])(
   },
 );
 
-test('Ctrl+V in the picture carries the text, then the keys; the desktop pastes its own when there is none', async () => {
+test('Ctrl+V in the picture sends the text before the keys, and without a text only the keys', async () => {
   const page = await open({ clipboard: true });
   await setClipboard(page, 'grüße 你好');
   await page.locator('#screen canvas').click();
   await page.keyboard.press('Control+v');
   await waitFor('the keys', () => keys().some(([key, down]) => key === CONTROL_L && !down));
-  const story = host.inputs().flatMap(({ input }) => {
+  const sent = host.inputs().flatMap(({ input }) => {
     if (input.t === 'cut') return [input.text];
     return input.t === 'key' ? [`${input.keysym === CONTROL_L ? 'ctrl' : 'v'} ${input.down}`] : [];
   });
-  expect(story).toEqual(['ctrl true', 'grüße 你好', 'ctrl true', 'v true', 'v false', 'ctrl false']);
+  expect(sent).toEqual(['ctrl true', 'grüße 你好', 'ctrl true', 'v true', 'v false', 'ctrl false']);
   await setClipboard(page, '');
   await page.keyboard.press('Control+v');
   await waitFor('the keys', () => keys().filter(([key]) => key === 0x76).length === 4);
   expect(clipboards()).toEqual(['grüße 你好']);
 });
 
-test('a text that the user’s Ctrl+C copies reaches this computer; what the browser refuses is kept and offered', async () => {
+test('a text copied by Ctrl+C reaches the browser’s clipboard; a refused text is kept and offered', async () => {
   const page = await open({ clipboard: true });
   await page.locator('#screen canvas').click();
   await page.keyboard.press('Control+c');
@@ -182,7 +182,7 @@ test('a text that the user’s Ctrl+C copies reaches this computer; what the bro
   await offer(page).waitFor({ state: 'detached' });
 });
 
-test('a guest’s page keeps what was copied, and offers it once the clipboard is shared', async () => {
+test('a guest’s page keeps a copied text, and offers it once the clipboard is shared', async () => {
   const page = await open({ shared: true });
   await host.publish('cut', Buffer.from('kept'));
   await host.publish('delta', FILLED);
@@ -210,7 +210,7 @@ test('over plain HTTP the keys, the offer and a field of the page carry texts bo
   await offer(page).waitFor({ state: 'detached' });
   const canvas = page.locator('#screen canvas');
   await canvas.click();
-  // The very text that came from there: what this computer's clipboard holds can be seen by nothing else here.
+  // Paste the same text back: over plain HTTP the test cannot read the browser's clipboard otherwise.
   await page.keyboard.press('Control+v');
   await waitFor('the text', () => clipboards().join() === 'from the desktop');
   const pasted = await page.evaluate(() => (globalThis as unknown as Globals).viewer.paste('by a field'));
@@ -218,7 +218,7 @@ test('over plain HTTP the keys, the offer and a field of the page carry texts bo
   await waitFor('the text', () => clipboards().at(-1) === 'by a field');
 });
 
-test('Ctrl+Alt+Shift leaves the picture, with nothing held down there; AltGr and all other keys do not', async () => {
+test('Ctrl+Alt+Shift leaves the picture and releases all keys; AltGr and other keys do not', async () => {
   const page = await open();
   await page.locator('#screen canvas').click();
   await page.getByText('Ctrl+Alt+Shift leaves').waitFor();
@@ -244,7 +244,7 @@ test('Ctrl+Alt+Shift leaves the picture, with nothing held down there; AltGr and
   expect(keys()).toHaveLength(before);
 });
 
-test('a released control stays free while the pointer moves over the picture, and a click takes it', async () => {
+test('released control stays free while the pointer moves, and a click takes it', async () => {
   const page = await open();
   const canvas = page.locator('#screen canvas');
   const sweep = async () => {
@@ -268,7 +268,7 @@ test('a released control stays free while the pointer moves over the picture, an
   await waitFor('control', () => mine(page));
 });
 
-test('a guest whose keys reach nothing reads why; a key that is held when control is lost is not held afterwards', async () => {
+test('a guest is shown why keys are dropped; a key held when control is lost is released', async () => {
   const page = await open({ shared: true });
   const owner: Watcher = await watch(world, node.url, id, { mode: 'control' });
   await page.locator('#screen canvas').click();

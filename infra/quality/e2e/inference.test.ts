@@ -17,14 +17,14 @@ import { waitFor } from '../testing/wait.ts';
 import { edgeOf } from './client.ts';
 import { createStack, killPart, type TestStack } from './stack.ts';
 
-const PATIENCE_MS = 120_000;
-/** It never stops by itself. */
+const WAIT_MS = 120_000;
+/** It generates until it is stopped. */
 const MODEL = 'desk-endless';
 const CONTEXT = 16_384;
-const MESSAGES = [{ role: 'user' as const, content: 'tell me a story' }];
+const MESSAGES = [{ role: 'user' as const, content: 'write a story' }];
 
 let models: string;
-/** A server that shares no code with ours, whose answers the tests pace. */
+/** A server that shares no code with ours, whose speed the tests control. */
 let slow: TestModelServer;
 let stack: TestStack;
 let openai: OpenAI;
@@ -44,7 +44,7 @@ beforeAll(async () => {
   const { edge, modelServer, tokens } = stack.file();
   openai = new OpenAI({ baseURL: `${edge}/v1`, apiKey: tokens.user, maxRetries: 0 });
   direct = new OpenAI({ baseURL: `${modelServer}/v1`, apiKey: 'none', maxRetries: 0 });
-  await waitFor('both models', async () => (await openai.models.list()).data.length === 2, PATIENCE_MS);
+  await waitFor('both models', async () => (await openai.models.list()).data.length === 2, WAIT_MS);
 }, ENGINE_WITHIN_MS);
 
 afterAll(async () => {
@@ -54,13 +54,13 @@ afterAll(async () => {
 }, 90_000);
 
 const jobOf = (id: string) => edgeOf(stack.file()).getJob(id);
-/** How many requests the model server answers and lets wait. */
+/** @returns how many requests the model server processes and queues */
 async function busy(): Promise<number> {
   const text = await (await fetch(`${stack.file().modelServer}/metrics`)).text();
   const gauges = [...text.matchAll(/^llamacpp:requests_(?:processing|deferred) (\d+)$/gm)];
   return gauges.reduce((sum, [, value]) => sum + Number(value), 0);
 }
-/** The text that a watcher has: an attempt that begins anew begins it anew. */
+/** @returns the text that a watcher has received; a new attempt starts it again */
 function textOf(events: Envelope[]): string {
   let text = '';
   for (const { type, data } of events) {
@@ -72,7 +72,7 @@ function textOf(events: Envelope[]): string {
 const inOrder = (events: Envelope[]): boolean =>
   events.every(({ id }, index) => index === 0 || compareEventIds(events[index - 1]?.id ?? '', id) < 0);
 
-it('what a stock client gets through the platform is what the model server says', async () => {
+it('a stock client receives the same answer through the platform as from the model server', async () => {
   const request = { model: MODEL, messages: MESSAGES, seed: 5, max_tokens: 60 };
   const output = await direct.chat.completions.create(request);
   const completion = await openai.chat.completions.create(request);
@@ -103,7 +103,7 @@ it('curl -N reads the same stream, from the edge and from the model server', asy
 });
 
 it.each([true, false])(
-  'a client that goes away has its job cancelled, and nothing is generated for it (stream: %s)',
+  'the job of a client that disconnects is cancelled, and generation stops (stream: %s)',
   async (stream) => {
     const leave = new AbortController();
     const request = { model: MODEL, messages: MESSAGES, stream };
@@ -113,19 +113,19 @@ it.each([true, false])(
         if (stream) for await (const _ of answer as unknown as AsyncIterable<unknown>);
       })
       .catch(() => undefined);
-    await waitFor('the model to be asked', async () => (await busy()) === 1, PATIENCE_MS);
+    await waitFor('the model to be asked', async () => (await busy()) === 1, WAIT_MS);
     leave.abort();
     await answering;
-    await waitFor('nothing to be generated', async () => (await busy()) === 0, PATIENCE_MS);
+    await waitFor('nothing to be generated', async () => (await busy()) === 0, WAIT_MS);
     const { items } = await edgeOf(stack.file()).listJobs({ kind: 'inference', limit: 1 });
     expect(items[0]).toMatchObject({ state: 'cancelled' });
   },
-  PATIENCE_MS,
+  WAIT_MS,
 );
 
-it('a stream watched through two relay restarts, a worker that goes down and a reconnect is the result, at every watcher', async () => {
+it('watchers receive the complete result despite relay restarts, a worker’s end and a reconnect', async () => {
   const file = stack.file();
-  // Each attempt stops in the middle until it is told to go on, or is ended.
+  // Each attempt pauses in the middle until it is released or ended.
   const pieces = Array.from({ length: 1200 }, (_, n) => `piece ${n} of it, `);
   slow.scripts.push({ pieces, everyMs: 5, holdAfter: 500 }, { pieces, everyMs: 5, holdAfter: 900 });
   const asked = openai.chat.completions.create({ model: 'slow', messages: MESSAGES, stream: true });
@@ -138,7 +138,7 @@ it('a stream watched through two relay restarts, a worker that goes down and a r
     }
   });
   read.catch(() => undefined);
-  await waitFor('the first word', () => text !== '', PATIENCE_MS);
+  await waitFor('the first text', () => text !== '', WAIT_MS);
 
   const events: Envelope[] = [];
   const socket = connect({
@@ -150,20 +150,20 @@ it('a stream watched through two relay restarts, a worker that goes down and a r
   const seen = () => streams.flatMap((stream) => stream.events);
   const ended = (watched: Envelope[]) => watched.some(({ type }) => type === 'job.completed');
   let watching = true;
-  /** Comes back, after the last event that it has, whenever its stream has ended too early. */
+  /** Reconnects after its last event whenever its stream has ended too early. */
   const follow = async () => {
     while (watching && !ended(seen())) {
       const opened = openStream(file.edge, file.tokens.user, jobId, seen().at(-1)?.id);
       const stream = await opened.catch(() => undefined);
       if (!stream?.response.ok) continue;
       streams.push(stream);
-      await waitFor('its end', () => stream.over() ?? !watching, 2 * PATIENCE_MS);
+      await waitFor('its end', () => stream.over() ?? !watching, 2 * WAIT_MS);
     }
   };
   const following = follow();
   following.catch(() => undefined);
   const until = (piece: number) =>
-    waitFor(`piece ${piece}`, () => textOf(events).includes(pieces[piece - 1] ?? ''), PATIENCE_MS);
+    waitFor(`piece ${piece}`, () => textOf(events).includes(pieces[piece - 1] ?? ''), WAIT_MS);
   const attempts = () => events.filter(({ type }) => type === 'job.active').length;
   try {
     await until(50);
@@ -172,8 +172,8 @@ it('a stream watched through two relay restarts, a worker that goes down and a r
     for (const worker of ['worker-1', 'worker-2']) {
       const pid = stack.file().pids[worker] ?? 0;
       process.kill(pid, 'SIGTERM');
-      await waitFor(`${worker} to be gone`, () => born(pid) === undefined, PATIENCE_MS);
-      // The one that had the job has handed it back by now.
+      await waitFor(`${worker} to be gone`, () => born(pid) === undefined, WAIT_MS);
+      // The worker that ran the job has requeued it by now.
       if (await waitFor('another attempt', () => attempts() === 2, 5000).catch(() => false)) break;
     }
     await until(100);
@@ -183,7 +183,7 @@ it('a stream watched through two relay restarts, a worker that goes down and a r
     slow.release();
     await read;
     await following;
-    await waitFor('the end', () => ended(events), PATIENCE_MS);
+    await waitFor('the end', () => ended(events), WAIT_MS);
     expect(attempts()).toBe(2);
   } finally {
     watching = false;
@@ -193,7 +193,7 @@ it('a stream watched through two relay restarts, a worker that goes down and a r
   const completion = pieces.join('');
   const job = await jobOf(jobId);
   expect(job).toMatchObject({ state: 'completed', attemptsMade: 1 });
-  // Compared first: a difference of texts this long is not to be printed.
+  // Compare first: a diff of texts this long must not be printed.
   const totals = {
     result: (job.result as GenerationResult).text,
     openai: text,

@@ -12,7 +12,7 @@ import { waitFor } from '../testing/wait.ts';
 import { isLive, launch } from './browser.ts';
 import { bundlePage, FILLED, servePage } from './page.ts';
 
-/** A page of somebody's own: a stock SDK, a viewer, a frame. */
+/** A customer's page: a stock SDK, a viewer, a frame. */
 const PAGE = `<!doctype html><div id="screen" style="width: 640px; height: 360px"></div>
 <script type="module" src="/page.js"></script>`;
 const SCRIPT = `
@@ -43,7 +43,7 @@ let node: TestNode;
 let edge: TestEdge;
 let browser: Browser;
 const servers: Server[] = [];
-/** Pages of an origin that is permitted, and of one that is not. */
+/** The URLs of a permitted origin and of one that is not. */
 let permitted: string;
 let foreign: string;
 let id: string;
@@ -82,7 +82,9 @@ const open = async (url: string): Promise<Page> => {
   await page.goto(url);
   return page;
 };
-/** A page of somebody's own, whose script has run: it waits for what the browser can decode, and no event for it. */
+/**
+ * Opens a customer's page and waits until its script has run: no event reports that its decoders are ready.
+ */
 const openOwn = async (origin: string): Promise<Page> => {
   const page = await open(origin);
   await page.waitForFunction(() => 'ask' in globalThis);
@@ -98,7 +100,7 @@ const share = async () => {
   return `${edge.url}/#${new URLSearchParams({ watch: id, relay: node.url, ticket: token })}`;
 };
 
-test('the stock openai client works in a page of a permitted origin, streams and all', async () => {
+test('the stock openai client works in a page of a permitted origin, also with streams', async () => {
   const page = await openOwn(permitted);
   const { client } = edge.gateway.redis;
   await client.zadd(keys.models(), Date.now() + 60_000, 'host desk-tiny');
@@ -124,7 +126,7 @@ test('the stock openai client works in a page of a permitted origin, streams and
   });
 });
 
-test("a page of an origin that is not permitted is told why, and doesn't wait for ever", async () => {
+test('a page of an origin that is not permitted receives the reason, and does not wait forever', async () => {
   const page = await openOwn(foreign);
   await page.evaluate(
     ([url = '', token = '', containerId = '']) =>
@@ -134,7 +136,7 @@ test("a page of an origin that is not permitted is told why, and doesn't wait fo
   await page.getByText(`${foreign}, is not permitted: add it to CORS_ORIGINS`).waitFor();
 });
 
-test("a share link is live at the edge's own address whatever CORS_ORIGINS says, by both names of this machine", async () => {
+test('a share link is live at the edge’s own address, by both names of this machine', async () => {
   for (const link of [await share(), (await share()).replace('127.0.0.1', 'localhost')]) {
     await isLive(await open(link));
   }
@@ -151,7 +153,7 @@ test('a share link is live in a frame of a permitted page, and the console is no
   expect(await other.frameLocator('iframe').getByLabel('Access token').count()).toBe(0);
 });
 
-test('no other page can frame it', async () => {
+test('a page of another origin cannot frame a share link', async () => {
   const page = await openOwn(foreign);
   const refused: string[] = [];
   page.on('console', (message) => refused.push(message.text()));

@@ -5,7 +5,7 @@ import { build, type Rolldown } from 'vite';
 
 export const ROOT = join(import.meta.dirname, '../../..');
 
-/** A script for a page, from code that may import what the project's own packages export. */
+/** Bundles a script for a page from code that may import the project's own packages. */
 export async function bundlePage(code: string): Promise<string> {
   const entry = join(ROOT, 'page.ts');
   const built = (await build({

@@ -34,7 +34,7 @@ afterAll(async () => {
   await edge?.stop();
 });
 
-/** A ticket of the edge's, and a socket that watches the desktop with it. */
+/** Creates a ticket at the edge, and a socket that watches the desktop with it. */
 async function watching(
   request: object,
 ): Promise<{ socket: Socket; ticketId: string; viewerId: string; token: string; url: string }> {
@@ -70,7 +70,7 @@ test('the edge lists the viewers of all links, and disconnects one of them', asy
   expect(own.socket.connected).toBe(true);
 });
 
-test('a link that is revoked at the edge is closed at the relay, and opens nothing any more', async () => {
+test('a link revoked at the edge is closed at the relay and no longer works', async () => {
   const link = await watching({ containerId: desktop, mode: 'control' });
   expect((await edge.call('bob', 'DELETE', `/realtime/tokens/${link.ticketId}`)).status).toBe(204);
   expect((await edge.call('ada', 'DELETE', '/realtime/tokens/none')).status).toBe(404);
@@ -82,7 +82,7 @@ test('a link that is revoked at the edge is closed at the relay, and opens nothi
   expect(await world.queue.client.pttl(keys.revoked('ada'))).toBeGreaterThan(86_000_000);
 });
 
-test('a picture of the desktop comes through the edge as its host took it', async () => {
+test('the edge returns a screenshot of the desktop unchanged from its host', async () => {
   const path = `/containers/${desktop}/screenshot`;
   const asking = edge.raw('ada', `${path}?format=jpeg`);
   const { call, answer: reply } = await waitFor('the call', () => calls.taken.at(0));

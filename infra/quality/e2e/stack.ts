@@ -10,23 +10,23 @@ const MAIN = join(import.meta.dirname, '../../local/stack/main.ts');
 /** The first start builds the desktop image. */
 const UP_WITHIN_MS = 300_000;
 
-/** What `npm start` runs, as a system of the test's own beside any other on this machine. */
+/** A stack of `npm start` for one test, separate from any other on this machine. */
 export type TestStack = {
   dir: string;
   fleet: string;
-  /** All that it printed. */
+  /** Its complete output. */
   output: () => string;
   /** `stack.json` as it is now. */
   file: () => StackFile;
   /** Starts it (again) in the same folder, and waits for `ready`. */
   start: () => Promise<void>;
-  /** A further start while it runs; answers what it printed. */
+  /** Runs a second start while it runs. @returns its exit code and output */
   startAgain: () => Promise<{ code: number | null; output: string }>;
-  /** Signals the stack itself. */
+  /** Sends a signal to the stack itself. */
   kill: (signal: NodeJS.Signals) => void;
-  /** Waits for it to end; answers its exit code. */
+  /** Waits for it to end. @returns its exit code */
   ended: () => Promise<number | null>;
-  /** Takes it down, whatever state it is in, and removes its folder. */
+  /** Stops it in any state and removes its folder. */
   remove: () => Promise<void>;
 };
 
@@ -84,7 +84,7 @@ export function createStack(env: Record<string, string> = {}): TestStack {
   return stack;
 }
 
-/** Kills a part and waits until the stack has put another process in its place. */
+/** Kills a part and waits until the stack has started another process in its place. */
 export async function killPart(stack: TestStack, name: string): Promise<void> {
   const pid = pidOf(stack, name);
   process.kill(pid, 'SIGKILL');

@@ -11,7 +11,7 @@ import { waitFor } from '../testing/wait.ts';
 import { connects, edgeOf, type Watcher, watch } from './client.ts';
 import { createStack, killPart, type TestStack } from './stack.ts';
 
-const PATIENCE_MS = 60_000;
+const WAIT_MS = 60_000;
 const FAILURES: string[] = ['job.failed', 'job.timed_out', 'container.failed', 'container.lost'];
 
 let stack: TestStack;
@@ -25,7 +25,7 @@ beforeAll(async () => {
 
 afterAll(() => stack.remove(), 90_000);
 
-/** The fleet's containers and volumes on the engine, those of one desktop if it is named. */
+/** @returns the fleet's engine containers and volumes, or those of one desktop */
 async function onEngine(containerId?: string): Promise<string[]> {
   const label = [`warmwind.fleet=${stack.fleet}`];
   if (containerId) label.push(`warmwind.container=${containerId}`);
@@ -39,14 +39,14 @@ async function onEngine(containerId?: string): Promise<string[]> {
 const containersOf = async (id: string) =>
   (await onEngine(id)).filter((what) => what.startsWith('container'));
 
-/** When a part logged `message`, epoch ms. */
+/** @returns when a part logged `message`, Unix ms */
 function timeOf(part: string, message: string): number {
   const lines = readFileSync(join(stack.dir, 'logs', `${part}.log`), 'utf8').split('\n');
   const line = lines.findLast((text) => text.includes(`"msg":"${message}"`)) ?? '{}';
   return Date.parse((JSON.parse(line) as { time: string }).time);
 }
 
-/** Starts a desktop, sees it run, stops it, sees it stopped; watched at the relay node `relay` by a stock client. */
+/** Starts and stops a desktop, and checks its events at the relay node `relay` by a stock client. */
 async function walk(relay: string): Promise<void> {
   const file = stack.file();
   const edge = edgeOf(file);
@@ -61,7 +61,7 @@ async function walk(relay: string): Promise<void> {
         if (failed) throw new Error(JSON.stringify(failed));
         return watcher.events.some((event) => event.type === type);
       },
-      PATIENCE_MS,
+      WAIT_MS,
     ).catch((error: Error) => {
       const seen = watcher.events.map((event) => event.type).join(', ');
       throw new Error(`${error.message}; ${containerId} at ${relay} saw: ${seen}`);
@@ -87,15 +87,15 @@ async function walk(relay: string): Promise<void> {
   }
 }
 
-it('a desktop starts, is seen at either relay node, and stops', async () => {
+it('a desktop starts and stops, and its events arrive at each relay node', async () => {
   for (const relay of stack.file().relays) await walk(relay);
 }, 180_000);
 
-it('nginx carries the sockets', async () => {
+it('sockets work through nginx', async () => {
   await walk(stack.file().relay);
 }, 120_000);
 
-it('pages of the edge itself may call it and the relay, others may not', async () => {
+it('pages of the edge itself may call the edge and the relay, other origins may not', async () => {
   const { edge, relay } = stack.file();
   const port = new URL(edge).port;
   const allowed = async (origin: string) => {
@@ -107,7 +107,7 @@ it('pages of the edge itself may call it and the relay, others may not', async (
   expect(await allowed('http://evil.test')).toEqual([false, false]);
 }, 30_000);
 
-it('a second start says what is running and changes nothing', async () => {
+it('a second start prints the running stack and changes nothing', async () => {
   const before = stack.file();
   const { code, output } = await stack.startAgain();
   expect(code).toBe(0);
@@ -116,7 +116,7 @@ it('a second start says what is running and changes nothing', async () => {
   expect(stack.file()).toEqual(before);
 }, 60_000);
 
-it('a setting that a part would refuse is named, and nothing starts', async () => {
+it('an invalid setting is named, and nothing starts', async () => {
   const wrong = createStack({ RATE_LIMITS: '{"user": ["often"]}' });
   const { code, output } = await wrong.startAgain();
   await wrong.remove();
@@ -137,7 +137,7 @@ it.each([
   'postgres',
   'model-server',
 ])(
-  '%s is killed, comes back on its address, and the whole trace works',
+  'after a kill %s is restarted on its address, and a desktop starts and stops',
   async (name) => {
     const { pids: _, tokens: __, ...addresses } = stack.file();
     await killPart(stack, name);
@@ -157,14 +157,14 @@ it.each([
         );
         return answers.every(Boolean);
       },
-      PATIENCE_MS,
+      WAIT_MS,
     );
     await walk(file.relays[1] ?? '');
   },
   240_000,
 );
 
-it('operators look into the queues of each worker with the password, and nobody without', async () => {
+it('the queue inspection of each worker requires the password', async () => {
   const { workers, adminPassword } = stack.file();
   for (const { admin, host } of workers) {
     const queues = `${admin}/api/queues`;
@@ -176,7 +176,7 @@ it('operators look into the queues of each worker with the password, and nobody 
   }
 });
 
-it('a queue Redis that has lost everything costs no desktop and no job', async () => {
+it('no desktop and no job is lost when the queue Redis is flushed', async () => {
   const file = stack.file();
   const ledger = postgres(file.ledger?.url ?? '', { max: 1 });
   const recorded = (jobId: string) =>
@@ -186,44 +186,44 @@ it('a queue Redis that has lost everything costs no desktop and no job', async (
         const [row] = await ledger`select state from jobs where id = ${jobId}`;
         return row?.state === 'completed';
       },
-      PATIENCE_MS,
+      WAIT_MS,
     );
   const edge = edgeOf(file);
   const first = await edge.startContainer();
   const state = async () => (await edge.getContainer(first.containerId)).state;
-  await waitFor('the desktop', async () => (await state()) === 'running', PATIENCE_MS);
+  await waitFor('the desktop', async () => (await state()) === 'running', WAIT_MS);
   const job = () => edge.getJob(first.jobId);
-  await waitFor('the job', async () => (await job()).state === 'completed', PATIENCE_MS);
+  await waitFor('the job', async () => (await job()).state === 'completed', WAIT_MS);
   const [container] = await containersOf(first.containerId);
   const redis = new Redis(file.redis.queue);
   redis.on('error', () => undefined);
-  // What is not in the ledger yet would happen again.
+  // A change that is not in the ledger yet would be repeated.
   await recorded(first.jobId);
   await redis.flushall();
-  await waitFor('the desktop, still', async () => (await state()) === 'running', PATIENCE_MS);
-  await waitFor('the job, still', async () => (await job()).state === 'completed', PATIENCE_MS);
+  await waitFor('the desktop, still', async () => (await state()) === 'running', WAIT_MS);
+  await waitFor('the job, still', async () => (await job()).state === 'completed', WAIT_MS);
   const next = await edge.startContainer();
   const other = async () => (await edge.getContainer(next.containerId)).state;
-  await waitFor('the next desktop', async () => (await other()) === 'running', PATIENCE_MS);
+  await waitFor('the next desktop', async () => (await other()) === 'running', WAIT_MS);
   await recorded(next.jobId);
   await ledger.end();
-  await waitFor('the record', () => redis.exists(keys.container('user-1', first.containerId)), PATIENCE_MS);
+  await waitFor('the record', () => redis.exists(keys.container('user-1', first.containerId)), WAIT_MS);
   redis.disconnect();
   expect(await containersOf(first.containerId)).toEqual([container]);
   for (const { containerId } of [first, next]) {
     await edge.stopContainer({ containerId });
     const stopped = async () => (await edge.getContainer(containerId)).state === 'stopped';
-    await waitFor('the stop', stopped, PATIENCE_MS);
+    await waitFor('the stop', stopped, WAIT_MS);
   }
   const { items } = await edge.listJobs({ limit: 100 });
   expect(items.filter((item) => item.state !== 'completed')).toEqual([]);
 }, 240_000);
 
-/** The engine goes on for the other tests of this run that use it. */
+/** @returns the processes without the engine, which other tests of this run use */
 const ownParts = (pids: Record<string, number>) =>
   Object.entries(pids).filter(([name]) => name !== 'dockerd');
 
-it('a stack that was killed leaves nothing in the way of the next', async () => {
+it('a stack starts after the previous one was killed, and ends its processes', async () => {
   const before = stack.file();
   stack.kill('SIGKILL');
   await stack.ended();
@@ -235,22 +235,22 @@ it('a stack that was killed leaves nothing in the way of the next', async () => 
   await walk(stack.file().relays[0] ?? '');
 }, 240_000);
 
-/** What ran when the stack was told to stop, and who watched it. */
+/** The desktop that ran at SIGTERM, and its watcher. */
 let last: { containerId: string; watcher: Watcher };
 
-it('SIGTERM leaves nothing of it: no process, no port, no container, no volume', async () => {
+it('SIGTERM leaves no process, port, engine container or volume', async () => {
   const file = stack.file();
   const { containerId } = await edgeOf(file).startContainer();
   const watcher = await watch(file, file.relays[0] ?? '');
   last = { containerId, watcher };
   expect(await watcher.subscribe(`container:${containerId}`)).toMatchObject({ ok: true });
   const runs = () => watcher.events.some(({ type }) => type === 'container.started');
-  await waitFor('the desktop', runs, PATIENCE_MS);
+  await waitFor('the desktop', runs, WAIT_MS);
   expect(await containersOf(containerId)).toHaveLength(1);
   stack.kill('SIGTERM');
   stack.kill('SIGINT');
   expect(await stack.ended()).toBe(0);
-  // Workers are done before the relays begin, so that watchers learn what became of their jobs.
+  // Workers drain before the relays, so that watchers receive the ends of their jobs.
   const drained = ['worker-1', 'worker-2'].map((name) => timeOf(name, 'drained'));
   const draining = ['relay-1', 'relay-2'].map((name) => timeOf(name, 'draining'));
   expect(Math.max(...drained)).toBeLessThanOrEqual(Math.min(...draining));
@@ -260,7 +260,7 @@ it('SIGTERM leaves nothing of it: no process, no port, no container, no volume',
   for (const url of [file.edge, file.relay, ...file.relays]) await expect(fetch(url)).rejects.toThrow();
 }, 120_000);
 
-it('a desktop that ran at SIGTERM is told stopped to who watches it, once and as the last word', () => {
+it('a watcher of a desktop that ran at SIGTERM receives container.stopped once, as the last event', () => {
   last.watcher.socket.disconnect();
   const received = last.watcher.events.filter(({ room }) => room === `container:${last.containerId}`);
   expect(received.map(({ type }) => type).slice(-3)).toEqual([
@@ -270,7 +270,7 @@ it('a desktop that ran at SIGTERM is told stopped to who watches it, once and as
   ]);
 });
 
-it('a stack that lost its Redis runs what it had accepted and never ran', async () => {
+it('a stack that lost its queue Redis runs an accepted job that had not run', async () => {
   await stack.start();
   const { pids } = stack.file();
   for (const name of ['worker-1', 'worker-2']) process.kill(pids[name] ?? 0, 'SIGSTOP');
@@ -278,17 +278,17 @@ it('a stack that lost its Redis runs what it had accepted and never ran', async 
   stack.kill('SIGKILL');
   await stack.ended();
   process.kill(pids['redis-queue'] ?? 0, 'SIGKILL');
-  await waitFor('Redis to be gone', () => born(pids['redis-queue'] ?? 0) === undefined);
+  await waitFor('Redis to end', () => born(pids['redis-queue'] ?? 0) === undefined);
   rmSync(join(stack.dir, 'redis-queue'), { recursive: true });
   await stack.start();
   const job = async () => (await edgeOf(stack.file()).getJob(jobId)).state;
-  await waitFor('the job', async () => (await job()) === 'completed', PATIENCE_MS);
+  await waitFor('the job', async () => (await job()) === 'completed', WAIT_MS);
   expect(await containersOf(containerId)).toHaveLength(1);
   stack.kill('SIGTERM');
   expect(await stack.ended()).toBe(0);
 }, 240_000);
 
-it('what was promised outlives the stack: an accepted job is known after the next start', async () => {
+it('jobs and containers are known after the next start of the stack', async () => {
   await stack.start();
   const edge = edgeOf(stack.file());
   expect((await edge.listJobs()).items.length).toBeGreaterThan(0);

@@ -45,7 +45,7 @@ const run = async (command: string): Promise<string> => {
 };
 const send = (input: object) => owner.socket.emit('vnc:input', { containerId: desktop.containerId, input });
 
-/** Opens a terminal in which a program writes what is typed to a file; gives what the file has. */
+/** Opens a terminal whose program writes typed text to a file. @returns a function that reads the file */
 async function recorder(name: string): Promise<() => Promise<string>> {
   const program = `stty raw -echo; touch /tmp/${name}.ready; cat >/tmp/${name}`;
   await (await exec(`xterm -geometry 60x3+100+470 -T ${name} -e sh -c '${program}'`)).start({
@@ -56,7 +56,7 @@ async function recorder(name: string): Promise<() => Promise<string>> {
   return () => run(`cat /tmp/${name}`);
 }
 
-/** X11's names of the letters of Latin-1 are their numbers; all others have Unicode's, marked. */
+/** The X11 keysym of a letter: its code for Latin-1, otherwise its Unicode code point with a flag. */
 const byUnicode = (letter: string): number => {
   const point = letter.codePointAt(0) ?? 0;
   return point < 0x100 ? point : 0x100_0000 + point;
@@ -67,8 +67,8 @@ const KOI8 = new Map(
     0x6a0 + n,
   ]),
 );
-/** Russian letters have older names as well, by which noVNC calls them. */
-const byOldName = (letter: string): number => KOI8.get(letter) ?? byUnicode(letter);
+/** The keysym that noVNC sends: Russian letters have older ones. */
+const byLegacyKeysym = (letter: string): number => KOI8.get(letter) ?? byUnicode(letter);
 function type(text: string, keysymOf = byUnicode): void {
   for (const letter of text) {
     for (const down of [true, false]) send({ t: 'key', keysym: keysymOf(letter), down });
@@ -80,11 +80,11 @@ const GREEK = 'Ξεσκεπάζω την ψυχοφθόρα βδελυγμία. 
 const CHINESE =
   '天地玄黃宇宙洪荒日月盈昃辰宿列張寒來暑往秋收冬藏閏餘成歲律呂調陽雲騰致雨露結為霜金生麗水玉出崑岡';
 
-test('letters of all alphabets arrive from the first on, in order: twice, as many as there may be', async () => {
+test('letters of all alphabets arrive in order, twice in a row', async () => {
   const typed = await recorder('letters');
   let text = '';
   for (const part of [RUSSIAN, RUSSIAN, GREEK, 'Ünïcödé ßæø ', CHINESE, ' 😀🎉🚀']) {
-    type(part, text === '' ? byOldName : byUnicode);
+    type(part, text === '' ? byLegacyKeysym : byUnicode);
     text += part;
     await waitFor('as many letters', async () => [...(await typed())].length >= [...text].length);
     expect(await typed()).toBe(text);
@@ -108,7 +108,7 @@ test('400 different letters at once arrive, in order', async () => {
   expect(await typed()).toBe(text);
 });
 
-test('clicks whose press and release come at once are clicks', async () => {
+test('press and release at once act as a click', async () => {
   const running = async () => (await run('pgrep -x xfe')) !== '';
   for (let n = 0; n < 5; n++) {
     send({ t: 'ptr', x: 300, y: 300, mask: 0 });

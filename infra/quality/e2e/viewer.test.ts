@@ -35,16 +35,18 @@ afterAll(async () => {
   await world?.stop();
 });
 
-/** What a page of one's own has before it does what the guide says. */
+/** A customer's page before the steps of the guide. */
 const PAGE = `<!doctype html><div id="screen" style="width: 640px; height: 360px"></div>
 <div id="other" style="width: 320px; height: 180px"></div><script type="module" src="/page.js"></script>`;
 
-/** The guide's lines for a page of one's own, as they stand there; `given` is what they leave to the page. */
+/**
+ * Bundles the guide's code for a customer's page unchanged; `given` supplies the values that it leaves open.
+ */
 async function bundle(): Promise<string> {
   const guide = await readFile(join(ROOT, 'docs/guides/embedding.md'), 'utf8');
   const blocks = [...guide.matchAll(/```ts\n(.*?)\n```/gs)].map(([, code]) => code);
   const lines = blocks.find((code) => code?.includes('createViewer'));
-  if (!lines) throw new Error('the guide shows no viewer');
+  if (!lines) throw new Error('the guide has no code with createViewer');
   return bundlePage(
     [
       'const { api, containerId, jobId } = await globalThis.given();',
@@ -69,14 +71,14 @@ async function open(): Promise<Page> {
     },
     [desktop, job],
   );
-  await page.addInitScript(countWhatIsLeft);
+  await page.addInitScript(countLeftovers);
   await page.goto(origin);
   await filled(page, '#screen');
   return page;
 }
 
-/** Keeps account of timers, and of listeners on what outlives a viewer. */
-function countWhatIsLeft(): void {
+/** Counts timers, and listeners on objects that outlive a viewer. */
+function countLeftovers(): void {
   const timers = new Set<number>();
   const listeners = new Map<string, Set<unknown>>();
   const { setTimeout: set, clearTimeout: clear } = window;
@@ -118,7 +120,7 @@ const typed = () =>
     .flatMap(({ input }) => (input.t === 'key' && input.down ? String.fromCharCode(input.keysym) : []));
 const words = (page: Page, element = '#screen') => page.locator(`${element} [role=status]`).first();
 
-test('the guide’s lines show a desktop that fits its element, is typed into, and is marked while its host is away', async () => {
+test('the guide’s code shows a fitting desktop that takes keys, and an overlay without its host', async () => {
   const page = await open();
   const canvas = page.locator('#screen canvas');
   expect(await canvas.boundingBox()).toMatchObject({ width: 640, height: 360 });
@@ -155,7 +157,7 @@ type Globals = {
   close: () => void;
 };
 
-test('a text that is too long for the desktop is refused in words; a viewer that is closed leaves nothing behind', async () => {
+test('a clipboard text over the limit is refused with a message; a closed viewer leaves nothing', async () => {
   const page = await open();
   const left = () => page.evaluate(() => (globalThis as unknown as Globals).left());
   await page.evaluate(() => (globalThis as unknown as Globals).relay.close());
@@ -197,7 +199,7 @@ test('a text that is too long for the desktop is refused in words; a viewer that
   await page.context().close();
 });
 
-test('who is sent away by the owner reads so, and does not come back by itself', async () => {
+test('a viewer disconnected by the owner shows the reason and does not reconnect automatically', async () => {
   const page = await open();
   const [viewer] = await waitFor('the viewer', async () => {
     const headers = { Authorization: `Bearer ${await ticket('ann')}` };
@@ -211,7 +213,7 @@ test('who is sent away by the owner reads so, and does not come back by itself',
   await page.context().close();
 });
 
-test('the desktop follows the size of its controller’s element each time; where it can’t, the reason is shown', async () => {
+test('the desktop follows its controller’s element in size, or the viewer shows the reason', async () => {
   const page = await open();
   await page.evaluate(async () => {
     const { connect, createViewer, containerId, fetchTicket } = globalThis as unknown as Globals;
@@ -252,7 +254,7 @@ test('the desktop follows the size of its controller’s element each time; wher
     [800, 450],
     [500, 300],
   ] as const) {
-    // As while a window is dragged.
+    // Like dragging the edge of a window.
     for (const less of [9, 6, 3]) await resize(width - less, height);
     await resize(width, height);
     await asked(`${width} × ${height}`);
@@ -282,7 +284,7 @@ const act = (page: Page, action: 'request' | 'release') =>
     return viewer.control(todo);
   }, action);
 
-/** Whatever a change of size leads to has been sent. */
+/** Waits until all messages of a size change have been sent. */
 async function settle(page: Page): Promise<void> {
   await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 400)));
   await host.settled();

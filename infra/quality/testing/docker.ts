@@ -2,12 +2,13 @@ import Docker from 'dockerode';
 import { ensureDesktopImage } from '../../images/desktop/build.ts';
 import { ensureEngine } from '../../local/engine/engine.ts';
 
-/** What a test needs to run desktops: an engine that answers, and our image in it. */
+/** A Docker Engine that answers, with the desktop image. */
 export type TestEngine = { socket: string; docker: Docker; image: string };
 
 /**
- * The first call of a test run starts a Docker Engine when none runs, and builds the desktop image when it is not there
- * (minutes: give the hook `ENGINE_WITHIN_MS`). The engine stays until the test run ends.
+ * Starts a Docker Engine when none runs, and builds the desktop image when it is missing. The first call of a
+ * test run may take minutes: use `ENGINE_WITHIN_MS` as the time-out of the hook. The engine runs until the
+ * end of the test run.
  */
 export async function startEngine(): Promise<TestEngine> {
   const holder = Number(process.env.WARMWIND_TEST_PID ?? process.pid);

@@ -1,8 +1,8 @@
 import { Position, StoredEvent } from '@warmwind/shared/contract/events';
 import type { Envelope, EventType } from '@warmwind/shared/contract/rooms';
 
-/** What the data of some types needs beside its subject. */
-const NEEDED: Partial<Record<EventType, object>> = {
+/** The required data of some event types, without its subject. */
+const REQUIRED: Partial<Record<EventType, object>> = {
   'job.active': { attempt: 1 },
   'job.progress': { percent: 0 },
   'job.output': { text: '', attempt: 1 },
@@ -12,11 +12,14 @@ const NEEDED: Partial<Record<EventType, object>> = {
 
 const withSubject = (type: EventType, data: object): object => ({
   ...(type.startsWith('job.') ? { jobId: 'j', kind: 'inference' } : { containerId: 'c' }),
-  ...NEEDED[type],
+  ...REQUIRED[type],
   ...data,
 });
 
-/** A recorded event with data of its type. @throws ZodError for data that is not */
+/**
+ * Makes a recorded event.
+ * @throws ZodError when the data does not match the type
+ */
 export const storedEvent = (type: EventType, data: object = {}, rest: object = {}): StoredEvent =>
   StoredEvent.parse({
     type,
@@ -26,12 +29,12 @@ export const storedEvent = (type: EventType, data: object = {}, rest: object = {
     ...rest,
   });
 
-/** The same as a client receives it. */
+/** Makes an event as a client receives it. */
 export const envelopeOf = (type: EventType, data: object = {}, rest: object = {}): Envelope => ({
   ...Position.parse({ id: '1-0', room: 'job:j', ...rest }),
   ...storedEvent(type, data, rest),
 });
 
-/** The percentages of the progress among events, in order. */
+/** @returns the percentages of the progress events, in order */
 export const percentsOf = (events: StoredEvent[]): number[] =>
   events.flatMap(({ type, data }) => (type === 'job.progress' ? [data.percent] : []));

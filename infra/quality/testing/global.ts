@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { releaseEngine } from '../../local/engine/engine.ts';
 
 /**
- * Nothing of a test run outlives it: helpers put their files below one folder, which is removed at the end, and a Docker
- * Engine that a test has asked for is stopped.
+ * Prepares a test run. The returned teardown removes the folder below which helpers put their files, and
+ * stops the Docker Engine if a test has started it.
  */
 export function setup(): () => Promise<void> {
   const folder = join(tmpdir(), `warmwind-test-${process.pid}`);

@@ -1,11 +1,11 @@
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 
-/** Below the range from which the system takes ports for connections (32768 up), above those that browsers refuse. */
+/** Below the system's ephemeral ports (32768 and up), above the ports that browsers refuse. */
 const PORTS = { from: 11_000, to: 32_000 };
 const TRIES = 100;
 
-/** A loopback port that was free a moment ago. Connections that others open do not take it meanwhile. */
+/** Finds a free loopback port. Outgoing connections cannot take it meanwhile. */
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < TRIES; tries++) {
     const port = randomInt(PORTS.from, PORTS.to);

@@ -13,30 +13,30 @@ import { parentOf } from '../../local/stack/processes.ts';
 import { freePort } from './port.ts';
 import { waitFor } from './wait.ts';
 
-/** A real PostgreSQL of this test's own, and ways to take it away and bring it back on the same port. */
+/** A real PostgreSQL of one test, which can be killed, restarted on the same port, and frozen. */
 export type TestPostgres = {
   url: string;
   port: number;
-  /** A connection for the test's own looks. */
+  /** A connection for the test itself. */
   sql: postgres.Sql;
-  /** SIGKILL to all of its processes, and wait until they are gone. */
+  /** Sends SIGKILL to all of its processes and waits until they have ended. */
   kill: () => Promise<void>;
-  /** Start it again on the same port, with its data. */
+  /** Starts it again on the same port, with its data. */
   restart: () => Promise<void>;
-  /** SIGSTOP and SIGCONT to all of its processes: a peer that is there and does not answer. */
+  /** Sends SIGSTOP and SIGCONT to all of its processes: connections stay open without an answer. */
   freeze: () => void;
   thaw: () => void;
   stop: () => Promise<void>;
 };
 
 export const PASSWORD = 'for-tests-only';
-/** A killed process loses nothing that the kernel has: only a machine that loses power would. */
+/** Without fsync a killed process still loses no writes: the kernel has them. */
 const FAST = ['-c', 'fsync=off', '-c', 'io_method=sync', '-c', 'shared_buffers=32MB'];
 
 const RESTARTS = 20;
 const RESTART_AGAIN_MS = 200;
 
-/** `args` go to the server (`-c name=value`). `migrated`: with the ledger's schema. */
+/** `args`: arguments of the server (`-c name=value`). `migrated`: with the ledger's schema. */
 export type PostgresOptions = { args?: string[]; migrated?: boolean };
 
 export async function startPostgres(options: PostgresOptions = {}): Promise<TestPostgres> {
@@ -45,14 +45,14 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Test
   return runPostgres(dir, options);
 }
 
-/** Serves the cluster in `data` below this folder, which goes with it. */
+/** Starts a server on the cluster in `data` below this folder; stopping it removes the folder. */
 export async function runPostgres(dir: string, options: PostgresOptions): Promise<TestPostgres> {
   const port = await freePort();
   const url = `postgres://${DATABASE}:${PASSWORD}@127.0.0.1:${port}/${DATABASE}`;
   let child: ChildProcess;
 
   const start = async () => {
-    // The kernel ends it with the process that started it, also when a test runner is killed.
+    // The kernel ends it with its parent, also when a test runner is killed.
     const { file, args } = serverCommand(port, [...FAST, ...(options.args ?? [])], ['--pdeathsig', 'KILL']);
     const started = spawn(file, args, { cwd: join(dir, 'data'), stdio: ['ignore', 'ignore', 'pipe'] });
     child = started;
@@ -61,11 +61,11 @@ export async function runPostgres(dir: string, options: PostgresOptions): Promis
       output = (output + text).slice(-4000);
     });
     await waitFor('PostgreSQL to answer', async () => {
-      if (hasEnded(started)) throw new Error(`PostgreSQL does not start:\n${output}`);
+      if (hasEnded(started)) throw new Error(`PostgreSQL did not start:\n${output}`);
       return answers(url);
     });
   };
-  /** A process that a killed server was just forking holds its memory for a moment longer. */
+  /** Retries the start: a process forked by the killed server may keep its shared memory for a moment. */
   const restart = async () => {
     for (let left = RESTARTS; ; left--) {
       try {
@@ -84,7 +84,9 @@ export async function runPostgres(dir: string, options: PostgresOptions): Promis
     const gone = new Promise((resolve) => child.once('exit', resolve));
     const pids = signalTree(child.pid ?? 0, 'SIGKILL');
     await gone;
-    await waitFor('its processes to be gone', () => pids.every((pid) => parentOf(pid) === undefined));
+    await waitFor('the processes of PostgreSQL to end', () =>
+      pids.every((pid) => parentOf(pid) === undefined),
+    );
   };
 
   await start();
@@ -121,7 +123,7 @@ export async function makeDir(): Promise<string> {
   return mkdtemp(join(root, 'postgres-'));
 }
 
-/** Making a cluster takes a while: one of a test run is copied for all others. */
+/** Copies a cluster that is made once for each test run, because making one is slow. */
 export async function copyCluster(data: string): Promise<void> {
   const root = process.env.WARMWIND_TEST_DIR;
   if (!root) return ensureCluster(data, { password: PASSWORD, fast: true });
@@ -129,13 +131,13 @@ export async function copyCluster(data: string): Promise<void> {
   if (!existsSync(template)) {
     const own = await mkdtemp(`${template}-template-`);
     await ensureCluster(join(own, 'data'), { password: PASSWORD, fast: true });
-    // Another test file may have been faster: then that one stays.
+    // Another test file may have made it meanwhile: keep that one.
     await rename(own, template).catch(() => rm(own, { recursive: true, force: true }));
   }
   await copyData(join(template, 'data'), data);
 }
 
-/** Of a cluster that no server runs on. */
+/** Copies the data of a cluster whose server is stopped. */
 export const copyData = (from: string, to: string) =>
   promisify(execFile)('cp', ['-a', '--reflink=auto', from, to]);
 
@@ -153,7 +155,10 @@ async function answers(url: string): Promise<boolean> {
 
 const hasEnded = ({ exitCode, signalCode }: ChildProcess) => exitCode !== null || signalCode !== null;
 
-/** Signals the server and every process that it has started; the server first, so that it starts no more. */
+/**
+ * Signals the server and its child processes; the server first, so that it starts no more.
+ * @returns the ids of the signalled processes
+ */
 function signalTree(pid: number, signal: NodeJS.Signals): number[] {
   process.kill(pid, signal === 'SIGKILL' ? 'SIGSTOP' : signal);
   const children = readdirSync('/proc')
@@ -164,7 +169,7 @@ function signalTree(pid: number, signal: NodeJS.Signals): number[] {
     try {
       process.kill(each, signal);
     } catch {
-      // It has ended meanwhile.
+      // The process has ended meanwhile.
     }
   }
   return ends;

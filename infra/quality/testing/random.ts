@@ -1,7 +1,7 @@
 import { Random } from '../chaos/random.ts';
 
 /**
- * Chance as a test plans it: the same in every run. `TEST_SEED` plans another.
- * @param which of several that run side by side
+ * Makes random numbers that are the same in every run; `TEST_SEED` sets the seed.
+ * @param which number of the generator, when a test uses several
  */
 export const plannedRandom = (which = 0): Random => new Random(Number(process.env.TEST_SEED ?? 7) + which);

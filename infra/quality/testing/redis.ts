@@ -6,17 +6,17 @@ import { Redis } from 'ioredis';
 import { freePort } from './port.ts';
 import { waitFor } from './wait.ts';
 
-/** A real redis-server of this test's own, and ways to take it away and bring it back on the same port. */
+/** A real redis-server of one test, which can be killed, restarted on the same port, and frozen. */
 export type TestRedis = {
   url: string;
   port: number;
-  /** A connection for the test's own looks. */
+  /** A connection for the test itself. */
   client: Redis;
-  /** SIGKILL and wait until it is gone. */
+  /** Sends SIGKILL and waits until it has ended. */
   kill: () => Promise<void>;
-  /** Start it again on the same port (with AOF: with its data). */
+  /** Starts it again on the same port (with AOF: with its data). */
   restart: () => Promise<void>;
-  /** SIGSTOP and SIGCONT: a peer that is there and does not answer. */
+  /** Sends SIGSTOP and SIGCONT: connections stay open without an answer. */
   freeze: () => void;
   thaw: () => void;
   stop: () => Promise<void>;
@@ -31,7 +31,7 @@ export async function startRedis(args: string[] = []): Promise<TestRedis> {
 
   const start = async () => {
     const options = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--save', ''];
-    // The kernel ends it with the process that started it, also when a test runner is killed.
+    // The kernel ends it with its parent, also when a test runner is killed.
     const command = [
       '--pdeathsig',
       'KILL',
@@ -44,7 +44,7 @@ export async function startRedis(args: string[] = []): Promise<TestRedis> {
     child = spawn('setpriv', command, { stdio: 'ignore' });
     const probe = new Redis(port, '127.0.0.1', { lazyConnect: true, retryStrategy: () => null });
     probe.on('error', () => undefined);
-    await waitFor('redis to answer', async () => {
+    await waitFor('Redis to answer', async () => {
       try {
         if (probe.status !== 'ready') await probe.connect();
         return (await probe.ping()) === 'PONG';

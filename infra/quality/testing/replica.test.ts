@@ -14,7 +14,7 @@ const add = (at: number) => servers.primary.sql`insert into seen values (${at})`
 const seen = async () =>
   (await servers.replica.sql<{ at: number }[]>`select at from seen order by at`).map(({ at }) => at);
 
-it('the replica shows what the primary has, only reads, and lags when it is told to', async () => {
+it('the replica shows the primary’s rows, refuses writes, and lags and pauses on request', async () => {
   await add(1);
   await servers.synced();
   expect(await seen()).toEqual([1]);
@@ -34,7 +34,7 @@ it('the replica shows what the primary has, only reads, and lags when it is told
   expect(await seen()).toEqual([1, 2, 3]);
 });
 
-it('either may be killed and come back; the replica catches up', async () => {
+it('after a restart of either server the replica catches up', async () => {
   await servers.replica.kill();
   await add(1);
   await servers.replica.restart();
@@ -47,12 +47,12 @@ it('either may be killed and come back; the replica catches up', async () => {
   expect(await seen()).toEqual([1, 2]);
 });
 
-it('a promoted replica takes writes, with all it had', async () => {
+it('a promoted replica accepts writes and keeps its rows', async () => {
   await add(1);
   await servers.synced();
   await servers.primary.kill();
   await servers.promote();
-  await waitFor('it to take writes', async () => {
+  await waitFor('the promoted replica to accept writes', async () => {
     const [row] = await servers.replica.sql<{ follows: boolean }[]>`select pg_is_in_recovery() as follows`;
     return row?.follows === false;
   });

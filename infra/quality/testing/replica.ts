@@ -4,18 +4,18 @@ import { DATABASE, single } from '../../local/postgres/cluster.ts';
 import { copyCluster, copyData, makeDir, PASSWORD, runPostgres, type TestPostgres } from './postgres.ts';
 import { waitFor } from './wait.ts';
 
-/** A PostgreSQL and one that follows it by streaming replication: hot, readable, asynchronous. */
+/** A PostgreSQL and its replica by asynchronous streaming replication, which is readable. */
 export type TestReplicated = {
   primary: TestPostgres;
   replica: TestPostgres;
-  /** The replica shows what was committed only this much later, from now on, ms; 0: as soon as it can. */
+  /** From now on the replica shows a commit only after `ms`; 0: as soon as it can. */
   lag: (ms: number) => Promise<void>;
   /** The replica shows nothing new until it is resumed. */
   pause: () => Promise<void>;
   resume: () => Promise<void>;
   /** Resolves when the replica shows all that the primary has. */
   synced: () => Promise<void>;
-  /** Makes the replica a primary; the first one goes on as it is, on its own. */
+  /** Makes the replica a primary; the old primary keeps running on its own. */
   promote: () => Promise<void>;
   stop: () => Promise<void>;
 };
@@ -25,10 +25,10 @@ export async function startReplicated(options: { migrated?: boolean } = {}): Pro
   const [data, copy] = [join(first, 'data'), join(second, 'data')];
   await copyCluster(data);
   await single(data, [`alter role ${DATABASE} superuser replication`]);
-  // A cluster that nobody has open is a base backup.
+  // The data of a stopped cluster is a base backup.
   await copyData(data, copy);
   await writeFile(join(copy, 'standby.signal'), '');
-  // What a replica that is away has missed is kept for it.
+  // Keep the WAL that a stopped replica misses.
   const primary = await runPostgres(first, { ...options, args: ['-c', 'wal_keep_size=512MB'] });
   const source = `host=127.0.0.1 port=${primary.port} user=${DATABASE} password=${PASSWORD}`;
   const args = ['-c', `primary_conninfo=${source}`, '-c', 'wal_retrieve_retry_interval=100ms'];
@@ -36,7 +36,7 @@ export async function startReplicated(options: { migrated?: boolean } = {}): Pro
 
   const synced = async () => {
     const [at] = await primary.sql<{ lsn: string }[]>`select pg_current_wal_lsn()::text as lsn`;
-    await waitFor('the replica to have all', async () => {
+    await waitFor('the replica to catch up', async () => {
       const [row] = await replica.sql<{ has: boolean }[]>`
         select pg_last_wal_replay_lsn() >= ${at?.lsn ?? ''}::pg_lsn as has`;
       return row?.has;
@@ -49,8 +49,8 @@ export async function startReplicated(options: { migrated?: boolean } = {}): Pro
     lag: async (ms) => {
       await replica.sql.unsafe(`alter system set recovery_min_apply_delay = '${Math.round(ms)}ms'`);
       await replica.sql`select pg_reload_conf()`;
-      // The process that replays hears of it in its own time: a transaction shows that it holds back.
-      if (ms > 0) await waitFor('the replica to lag', () => holdsBack(servers));
+      // The replay process reads the setting later: wait until it delays a transaction.
+      if (ms > 0) await waitFor('the replica to lag', () => delaysReplay(servers));
     },
     pause: async () => {
       await replica.sql`select pg_wal_replay_pause()`;
@@ -74,11 +74,14 @@ export async function startReplicated(options: { migrated?: boolean } = {}): Pro
   return servers;
 }
 
-/** Commits, and answers whether the replica waits before it shows that; `undefined`: not this time. */
-async function holdsBack({ primary, replica }: TestReplicated): Promise<true | undefined> {
+/**
+ * Commits a transaction.
+ * @returns whether the replica delays it; `undefined` when it did not this time
+ */
+async function delaysReplay({ primary, replica }: TestReplicated): Promise<true | undefined> {
   await primary.sql`select pg_current_xact_id()`;
   const [at] = await primary.sql<{ lsn: string }[]>`select pg_current_wal_lsn()::text as lsn`;
-  return waitFor('the replica to have it', async () => {
+  return waitFor('the replica to delay or show the commit', async () => {
     const [row] = await replica.sql<{ waits: boolean; shown: boolean }[]>`
       select exists (select from pg_stat_activity where wait_event = 'RecoveryApplyDelay') as waits,
         pg_last_wal_replay_lsn() >= ${at?.lsn ?? ''}::pg_lsn as shown`;

@@ -10,14 +10,14 @@ import { freePort } from './port.ts';
 import { makeDir, PASSWORD } from './postgres.ts';
 import { waitFor } from './wait.ts';
 
-/** A server of the version that is installed on this machine. */
+/** A server of a PostgreSQL version that the system has installed. */
 export type SystemPostgres = {
-  /** Of an empty database of this name, which is made. */
+  /** Creates an empty database. @returns its URL */
   database: (name: string) => Promise<string>;
   stop: () => Promise<void>;
 };
 
-/** Where Debian keeps the programs of a version. */
+/** The folder of a version's programs on Debian. */
 const binOf = (major: number): string => `/usr/lib/postgresql/${major}/bin`;
 
 export const hasSystemPostgres = (major: number): boolean => existsSync(join(binOf(major), 'postgres'));

@@ -1,4 +1,8 @@
-/** Polls until `condition` gives something other than `undefined` or `false`; fails with `what` after `withinMs`. */
+/**
+ * Polls until `condition` returns a value other than `undefined`, `null` or `false`.
+ * @param what description for the error
+ * @throws Error after `withinMs`
+ */
 export async function waitFor<T>(
   what: string,
   condition: () => T | Promise<T>,
