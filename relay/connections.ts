@@ -18,7 +18,7 @@ export class Connections {
   readonly #bySubject = new Map<string, number>();
 
   /** Checks whether the ticket's user or share link is at its limit of connections. */
-  full(ticket: TicketClaims): boolean {
+  isFull(ticket: TicketClaims): boolean {
     const own = this.#bySubject.get(subjectOf(ticket)) ?? 0;
     const all = this.#byUser.get(ticket.sub)?.size ?? 0;
     return own >= LIMITS.connectionsPerUser || all >= LIMITS.connectionsWithLinks;

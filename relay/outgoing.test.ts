@@ -26,10 +26,10 @@ afterEach(() => world.tidy());
 afterAll(() => world?.stop());
 
 /**
- * A client that reads nothing once its first subscription is accepted, until it is resumed; what it sees by
- * room.
+ * Connects a client that stops reading once its first subscription is accepted, until `ws` is resumed.
+ * @returns its socket, and the received percents by room
  */
-async function deaf(url: string, token: string, rooms: string[]) {
+async function connectPaused(url: string, token: string, rooms: string[]) {
   const ws = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
   world.onTidy(() => ws.terminate());
   ws.on('error', () => undefined);
@@ -64,7 +64,7 @@ test('clients that do not read keep a node within its memory bound, and others r
   const before = await node.rss();
   const token = await ticket('ann');
   const rooms = jobs.map((each) => `job:${each}`);
-  for (const _ of upTo(30)) await deaf(node.url, token, rooms);
+  for (const _ of upTo(30)) await connectPaused(node.url, token, rooms);
   const [job = ''] = jobs;
   const sockets = await Promise.all(
     ['ann', 'bob'].map(async (user) => {
@@ -102,7 +102,7 @@ test('a client that pauses its reading receives every event once and in order wh
   const jobs = await Promise.all(upTo(ROOMS).map(() => world.job('ann')));
   const half = Math.floor(EVENTS / 2);
   for (const job of jobs) for (const n of upTo(half)) await world.append('ann', job, large(n));
-  const { ws, seen } = await deaf(
+  const { ws, seen } = await connectPaused(
     url,
     await ticket('ann'),
     jobs.map((job) => `job:${job}`),

@@ -84,16 +84,16 @@ export class Budget {
   take(subject: string, bytes: number): () => void {
     const { perSubject, total } = this.#bounds;
     const held = this.#held.get(subject) ?? 0;
-    const later = { retryAfterMs: 1000 };
+    const details = { retryAfterMs: 1000 };
     if (held > 0 && held + bytes > perSubject) {
       throw new ApiError(
         'rate_limited',
         'Your earlier answers are not read yet: read them, then ask again.',
-        later,
+        details,
       );
     }
     if (this.#total > 0 && this.#total + bytes > total) {
-      throw new ApiError('unavailable', 'Too many answers are not read yet: ask again shortly.', later);
+      throw new ApiError('unavailable', 'Too many answers are not read yet: ask again shortly.', details);
     }
     return this.add(subject, bytes);
   }

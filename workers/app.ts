@@ -25,17 +25,17 @@ import { Delivery } from './webhooks/delivery.ts';
 
 export type App = {
   probes: Probes;
-  /** What operators look into the queues with; `undefined` when they have no password. */
+  /** Bull Board; `undefined` when no password is set. */
   board: Hono | undefined;
-  /** One sweep now. */
+  /** Runs one sweep now. */
   sweep: () => Promise<void>;
-  /** Begins: work is taken as soon as the host's lease is held. */
+  /** Starts every part. The worker takes jobs once it holds the host's lease. */
   start: () => Promise<void>;
-  /** What a shutdown does, in order. */
+  /** The steps of a shutdown, in order. */
   drain: DrainStep[];
 };
 
-/** A worker without ports: its queues, its host's containers, its part in the tasks of the fleet. */
+/** Wires a worker without ports: its queues, its host's containers, its part in the tasks of the fleet. */
 export function createApp(config: Config, log: Logger): App {
   const registry = new Registry();
   const metrics = createMetrics(registry, () => depths().catch(() => undefined));

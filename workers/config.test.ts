@@ -9,7 +9,7 @@ const env = {
   WEBHOOK_SECRET: 'x'.repeat(32),
 };
 
-test('a worker has a ledger, or says that it has none', () => {
+test('a worker needs LEDGER_URL unless LEDGER is off', () => {
   expect(() => readConfig(env)).toThrow('LEDGER_URL: required unless LEDGER is off');
   expect(readConfig({ ...env, LEDGER: 'off' })).toMatchObject({ LEDGER: 'off' });
   expect(readConfig({ ...env, LEDGER_URL: 'postgres://127.0.0.1/w' })).toMatchObject({ LEDGER: 'on' });
@@ -25,7 +25,7 @@ test('an empty variable counts as absent', () => {
   expect([ALERT_WEBHOOK_URL, EGRESS_NETWORK]).toEqual([undefined, undefined]);
 });
 
-test('a wrong address is named, never quoted', () => {
+test('an invalid address is named, and its value is never quoted', () => {
   for (const LEDGER_URL of ['mysql://u:hunter2@h/d', 'hunter2', 'postgres://u:hunter2@h:port/d']) {
     const read = () => readConfig({ ...env, LEDGER_URL });
     expect(read).toThrow('LEDGER_URL: ');
@@ -33,7 +33,7 @@ test('a wrong address is named, never quoted', () => {
   }
 });
 
-test('model servers are addresses without path or key', () => {
+test('addresses of model servers with a path or a key are refused', () => {
   const read = (MODEL_SERVERS: string) => readConfig({ ...env, LEDGER: 'off', MODEL_SERVERS }).MODEL_SERVERS;
   expect(readConfig({ ...env, LEDGER: 'off' }).MODEL_SERVERS).toEqual([]);
   expect(read('http://127.0.0.1:8000, https://gpu.example/v1/,')).toEqual([
@@ -52,7 +52,7 @@ test('model servers are addresses without path or key', () => {
   }
 });
 
-test('webhooks are signed with a long secret, and nobody looks into the queues without a password', () => {
+test('WEBHOOK_SECRET must be long, and ADMIN_PORT requires ADMIN_PASSWORD', () => {
   const off = { ...env, LEDGER: 'off' };
   expect(() => readConfig({ ...off, WEBHOOK_SECRET: 'short' })).toThrow('WEBHOOK_SECRET: ');
   expect(() => readConfig({ ...off, WEBHOOK_ALLOW: '10.0.0.0/8, all' })).toThrow('WEBHOOK_ALLOW: ');

@@ -7,14 +7,14 @@ import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared
 import { z } from 'zod';
 
 const Name = z.string().regex(/^[a-z0-9-]{1,40}$/, 'use 1-40 of a-z, 0-9 and -');
-/** No user may have all slots of a kind of work: with one alone there would be none for others. */
+/** Slots of one kind of work. One user may not take all of them, so there must be at least two. */
 const slots = (max: number) =>
   z.coerce.number().int().min(2, 'use at least 2: one stays free for another user').max(max);
 const Ms = z.coerce.number().int().min(100).max(86_400_000);
 
 const RedisUrl = z.url().refine(hasOwnPassword, PLACEHOLDER_REMEDY).meta({ secret: true });
 
-/** Addresses with commas between them → without a path: `/v1` is known. */
+/** Parses comma-separated addresses into origins; the path `/v1` is dropped. */
 const ModelServers = z
   .string()
   .default('')
@@ -32,13 +32,13 @@ const ModelServers = z
       .max(64, 'at most 64'),
   );
 
-/** An eighth of the machine's memory, at least 1 GB, is left to all else: the engine, this process, what runs beside it. */
+/** The machine's memory less an eighth, at least 1 GB, for the engine, this process and all others. */
 const hostMemoryMb = (totalBytes: number): number => {
   const totalMb = totalBytes / 2 ** 20;
   return Math.max(128, Math.floor(totalMb - Math.max(1024, totalMb / 8)));
 };
 
-/** What the environment says, read once. Times in ms. */
+/** The environment of a worker. Times in ms. */
 export const Config = z
   .object({
     BIND: z.string().default('127.0.0.1').describe('Address to listen on.'),
@@ -65,7 +65,7 @@ export const Config = z
       .default(2)
       .describe('Images that this worker reads at a time; each takes a CPU and SANDBOX_MEMORY_MB.'),
     INFERENCE_LIMIT: TierText.prefault('10/min').describe(
-      'Requests to model servers, and as many readings, that the whole fleet begins in a time: `10/min`, `5/10s`.',
+      'Requests to model servers, and as many readings, that the fleet starts in a time: `10/min`, `5/10s`.',
     ),
     LOCK_MS: Ms.default(10_000).describe('How long a job stays with a worker that does not renew its lock.'),
     STALLED_EVERY_MS: Ms.default(5000).describe('How often a worker looks for jobs whose lock expired.'),

@@ -3,7 +3,7 @@ import type { Skip } from './skip.ts';
 
 /**
  * Runs `work` on every item, `atOnce` at a time; the first error ends it.
- * @param skip is given what fails for the data of one item alone (see `isRecordFault`), and the others go on
+ * @param skip receives each item whose own data is at fault (see `isRecordFault`); the other items continue
  */
 export async function each<T>(
   items: T[],
@@ -19,7 +19,10 @@ export async function each<T>(
   );
 }
 
-/** Does `work` for one item; a fault of its data is skipped, all else is thrown. */
+/**
+ * Runs `work` on one item, and passes a fault of its data to `skip`.
+ * @throws every other error
+ */
 export async function apart<T>(item: T, work: (item: T) => Promise<void>, skip: Skip<T>): Promise<void> {
   try {
     await work(item);

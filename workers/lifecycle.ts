@@ -12,12 +12,12 @@ import type { Workers } from './runtime/create-workers.ts';
 import type { Stores } from './stores.ts';
 import type { Delivery } from './webhooks/delivery.ts';
 
-/** How long a start waits for Redis before it goes on asking in the background, ms. */
+/** Time that a start waits for Redis before it continues without, ms. */
 const FIRST_CONTACT_MS = 2000;
-/** How long commands to this host may still take at shutdown, ms. */
+/** Time that running commands have at shutdown, ms. */
 const FINISH_WITHIN_MS = 10_000;
 
-/** Everything of a worker that starts and ends. */
+/** The parts of a worker that start and shut down. */
 export type Parts = {
   stores: Stores;
   host: DesktopHost;
@@ -32,11 +32,11 @@ export type Parts = {
   log: Logger;
 };
 
-/** Starts every part. Work is taken once the host's lease is held. */
+/** Starts every part. The worker takes jobs once it holds the host's lease. */
 export async function startParts(parts: Parts): Promise<void> {
   const { stores, host, lease, sweep, models, workers, leaders, cancellations, delivery } = parts;
   const { failFastRedis } = stores;
-  // A prompt connection refuses what comes before it is up.
+  // A fail-fast connection rejects commands until it is ready.
   const signal = AbortSignal.timeout(FIRST_CONTACT_MS);
   if (failFastRedis.status !== 'ready') await once(failFastRedis, 'ready', { signal }).catch(() => undefined);
   void stores.migrate();
@@ -53,7 +53,10 @@ export async function startParts(parts: Parts): Promise<void> {
   leaders.cleanup.start();
 }
 
-/** The steps of a shutdown: no new work, then the host's containers, then the leases by which peers take over. */
+/**
+ * The steps of a shutdown: stop taking jobs, close the host's screens, release the leases, so that peers take
+ * over.
+ */
 export function drainSteps(parts: Parts): DrainStep[] {
   const { stores, host, lease, sweep, models, workers, leaders, cancellations, delivery, board, log } = parts;
   return [
@@ -75,13 +78,13 @@ export function drainSteps(parts: Parts): DrainStep[] {
     {
       name: 'desktops',
       withinMs: 5000,
-      // A last sweep: what runs here is known to run before peers may take it for a start that died.
+      // A last sweep records the running containers, before peers could mistake them for starts that died.
       run: () =>
         Promise.all([
           ...host.removing,
           sweep
             .once()
-            .catch((error: unknown) => log.warn({ err: error }, 'no last sweep'))
+            .catch((error: unknown) => log.warn({ err: error }, 'the last sweep failed'))
             .finally(() => host.screens.close()),
         ]),
     },

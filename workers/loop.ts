@@ -1,12 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 
-/** What failed is tried again after this, ms. */
+/** Pause before failed work is tried again, ms. */
 const RETRY_MS = 1000;
 
 /**
- * Does `work` again and again until `signal` is aborted, never twice at once. It says after how many ms it is due again.
- * What fails is tried again; one line for each loss and each return is enough. Never rejects.
+ * Repeats `work` until `signal` is aborted, never twice at once. Failed work is tried again; the first
+ * failure and the recovery are logged, the failures in between are not. Never rejects.
+ * @param work resolves with the time until it is due again, ms
  */
 export async function loop(
   name: string,
@@ -19,10 +20,10 @@ export async function loop(
     let againMs = RETRY_MS;
     try {
       againMs = await work();
-      if (failed) log.info({ loop: name }, 'goes on');
+      if (failed) log.info({ loop: name }, 'recovered');
       failed = false;
     } catch (error) {
-      if (!failed && !signal.aborted) log.warn({ loop: name, err: error }, 'failed, tried again');
+      if (!failed && !signal.aborted) log.warn({ loop: name, err: error }, 'failed, retrying');
       failed = true;
     }
     await sleep(againMs, undefined, { signal }).catch(() => undefined);

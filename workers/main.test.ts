@@ -16,7 +16,7 @@ const get = async (port: number, path: string) => {
   return answer && { status: answer.status, text: await answer.text() };
 };
 
-test('a worker is ready when it may work, counts what it does, says when it can not, and drains with exit 0', async () => {
+test('a worker gets ready, counts its jobs, reports an outage in its health, and drains with exit code 0', async () => {
   const port = await freePort();
   const child = fleet.process('a', { PORT: `${port}` });
   const ready = await waitFor('ready', async () => {
@@ -43,7 +43,7 @@ test('a worker is ready when it may work, counts what it does, says when it can 
 
   const start = await fleet.startDesktop();
   await reached(fleet, start, 'completed');
-  // The record says so first, the metric a moment later.
+  // The record changes first, the metric a moment later.
   const metrics = await waitFor('the job to be counted', async () => {
     const { text = '' } = (await get(port, '/metrics')) ?? {};
     return text.includes('warmwind_jobs_total{kind="container.start",outcome="completed"} 1') && text;
@@ -63,7 +63,7 @@ test('a worker is ready when it may work, counts what it does, says when it can 
   expect(await fleet.containers()).toHaveLength(1);
 });
 
-test('a wrong environment is named, never quoted', async () => {
+test('an invalid environment variable is named, and its value is never quoted', async () => {
   const child = fleet.process('NOT A HOST');
   expect((await once(child, 'exit'))[0]).not.toBe(0);
 });

@@ -1,10 +1,13 @@
 import type { QueueDepth } from '@warmwind/shared/runtime/health';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
-/** What a worker counts. Alerts worth having: jobs failed, backpressure 1, lease 0, engine errors, events dropped, changes dropped. */
+/**
+ * The metrics of a worker. Alert on failed jobs, backpressure 1, lease 0, engine errors, dropped events and
+ * changes.
+ */
 export type Metrics = ReturnType<typeof createMetrics>;
 
-/** @param refresh brings the queues' depths up to date before they are read; must not reject */
+/** @param refresh updates the depths of the queues before they are read; must not reject */
 export function createMetrics(registry: Registry, refresh: () => Promise<unknown>) {
   const registers = [registry];
   const depth = new Gauge({
@@ -36,13 +39,13 @@ export function createMetrics(registry: Registry, refresh: () => Promise<unknown
 const jobMetrics = (registers: Registry[]) => ({
   jobs: new Counter({
     name: 'warmwind_jobs_total',
-    help: 'Deliveries of jobs by how they ended.',
+    help: 'Deliveries of jobs, by outcome.',
     labelNames: ['kind', 'outcome'],
     registers,
   }),
   jobSeconds: new Histogram({
     name: 'warmwind_job_duration_seconds',
-    help: 'How long one delivery of a job took.',
+    help: 'Duration of one delivery of a job.',
     labelNames: ['kind'],
     buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
     registers,
@@ -60,13 +63,13 @@ const jobMetrics = (registers: Registry[]) => ({
   }),
   recordsSkipped: new Counter({
     name: 'warmwind_records_skipped_total',
-    help: 'Records that a part of the worker could not read, and left out.',
+    help: 'Records that a part of the worker could not read and skipped.',
     labelNames: ['part'],
     registers,
   }),
   webhooks: new Counter({
     name: 'warmwind_webhooks_total',
-    help: 'Tries to send a webhook or alert by what came of them.',
+    help: 'Tries to send a webhook or alert, by outcome.',
     labelNames: ['outcome'],
     registers,
   }),
@@ -93,7 +96,7 @@ const hostMetrics = (registers: Registry[]) => ({
   }),
   swept: new Counter({
     name: 'warmwind_swept_total',
-    help: 'What the sweep put right, by what it was.',
+    help: 'Repairs by the sweep, by kind.',
     labelNames: ['what'],
     registers,
   }),
@@ -109,7 +112,7 @@ const hostMetrics = (registers: Registry[]) => ({
 const modelMetrics = (registers: Registry[]) => ({
   tokens: new Counter({
     name: 'warmwind_tokens_total',
-    help: 'Tokens that models answered with, as their servers count them.',
+    help: 'Output tokens of models, as their servers count them.',
     labelNames: ['model'],
     registers,
   }),
@@ -127,7 +130,7 @@ const modelMetrics = (registers: Registry[]) => ({
   }),
   gpuCelsius: new Gauge({
     name: 'warmwind_gpu_temperature_celsius',
-    help: 'How warm a GPU is.',
+    help: 'Temperature of a GPU.',
     labelNames: ['gpu'],
     registers,
   }),
@@ -139,13 +142,13 @@ const modelMetrics = (registers: Registry[]) => ({
   }),
   gpuUtilization: new Gauge({
     name: 'warmwind_gpu_utilization',
-    help: 'How busy a GPU is, 0-1.',
+    help: 'Utilization of a GPU, 0-1.',
     labelNames: ['gpu'],
     registers,
   }),
 });
 
-/** The tasks of the fleet, of which the ledger is the most. */
+/** The tasks of the leaders, most of which concern the ledger. */
 const fleetMetrics = (registers: Registry[]) => ({
   observer: new Gauge({
     name: 'warmwind_observer_leader',
@@ -154,7 +157,7 @@ const fleetMetrics = (registers: Registry[]) => ({
   }),
   ledgerLeader: new Gauge({
     name: 'warmwind_ledger_leader',
-    help: '1 in the one process that keeps the ledger.',
+    help: '1 in the one process that leads the tasks of the ledger.',
     registers,
   }),
   changes: new Counter({
@@ -169,13 +172,13 @@ const fleetMetrics = (registers: Registry[]) => ({
   }),
   reconciled: new Counter({
     name: 'warmwind_reconciled_total',
-    help: 'What the reconciler put right, by what it was.',
+    help: 'Repairs by the reconciler, by kind.',
     labelNames: ['what'],
     registers,
   }),
   pruned: new Counter({
     name: 'warmwind_pruned_total',
-    help: 'Rows that the ledger has forgotten, by what they were.',
+    help: 'Rows pruned from the ledger, by kind.',
     labelNames: ['what'],
     registers,
   }),

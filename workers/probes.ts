@@ -19,10 +19,10 @@ export type ProbedParts = {
   models: Models;
 };
 
-/** The queues that this worker tells the depths of. */
+/** The queues whose depths this worker reports. */
 export const queuesOf = (host: string): string[] => [...QUEUES, ...hostQueues(host)];
 
-/** Reads how deep the queues are, and keeps the metrics up to date with it. */
+/** Creates a check that reads the depths of the queues and updates the metrics. */
 export const depthCheck =
   (config: Config, stores: Pick<Stores, 'failFastRedis'>, metrics: Metrics): Check =>
   async () => {
@@ -32,7 +32,7 @@ export const depthCheck =
     return found;
   };
 
-/** Is this worker alive, and can it do its work: stores, engine, disk, models, its host's name. */
+/** Liveness, and readiness: stores, engine, disk, queues, models, the lease of the host. */
 export function createProbes(config: Config, parts: ProbedParts, depths: Check): Probes {
   const { registry, stores, engine, lease, models } = parts;
   const { ledger } = stores;
@@ -52,7 +52,7 @@ export function createProbes(config: Config, parts: ProbedParts, depths: Check):
       ...(ledger && {
         ledger: async () => {
           await ledger.run(readLag).catch((cause: unknown) => {
-            throw new Error('PostgreSQL is away: see that it runs and can be reached', { cause });
+            throw new Error('PostgreSQL is unavailable: check that it runs and can be reached', { cause });
           });
           return {};
         },

@@ -1,14 +1,14 @@
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Metrics } from './metrics.ts';
 
-/** Takes the error of a record that can't be read, and what names the record. */
+/** Receives the error of a record that cannot be read, and the fields that identify the record. */
 export type Skip<T = object> = (error: unknown, record: T) => void;
 
-/** Logs and counts records that `part` of the worker can't read: one of them never stops the others. */
+/** Creates a `Skip` that logs and counts the records which `part` of the worker cannot read. */
 export const createSkip =
   (log: Logger, part: string, metrics?: Pick<Metrics, 'recordsSkipped'>): Skip =>
   (err, record) => {
     const { userId, containerId, jobId, id, host, key } = record as Record<string, unknown>;
     metrics?.recordsSkipped.inc({ part });
-    log.error({ err, part, userId, containerId, jobId, id, host, key }, 'a record can not be read: skipped');
+    log.error({ err, part, userId, containerId, jobId, id, host, key }, 'a record cannot be read: skipped');
   };

@@ -11,14 +11,14 @@ import type { Config } from './config.ts';
 import type { Metrics } from './metrics.ts';
 import { createNotify } from './webhooks/notify.ts';
 
-/** How long Redis may take for a frame or the answer to a call: they may be large, ms. */
+/** Time that Redis has for a frame or the answer to a call, which may be large, ms. */
 const BULK_WITHIN_MS = 4000;
 
 export type Stores = ReturnType<typeof createStores>;
 
 /**
- * What a worker is connected to, and what it keeps there. A patient connection waits for its Redis to come back, a prompt
- * one rejects while it is away.
+ * The connections and stores of a worker. A queueing connection holds commands until its Redis is back; a
+ * fail-fast connection rejects them while it is away.
  */
 export function createStores(config: Config, metrics: Metrics, log: Logger) {
   const queueRedis = connectQueueing(config.REDIS_QUEUE_URL, 'worker', log);
@@ -73,7 +73,7 @@ export function createStores(config: Config, metrics: Metrics, log: Logger) {
     records: new Records(queueRedis, publisher, ledger, notify),
     reservations: new Reservations(queueRedis),
 
-    /** What needs the ledger before it is there waits by itself. */
+    /** Migrates the ledger. Queries wait for the migration. */
     migrate: () => ledger?.migrate(migrating.signal),
     closeRedis: async () => {
       publisher.close();

@@ -31,7 +31,7 @@ export class OpenAnswers {
         retryAfterMs: 1000,
       });
     }
-    if (this.#connections.full(ticket)) {
+    if (this.#connections.isFull(ticket)) {
       const limit = LIMITS.connectionsPerUser;
       throw new ApiError('quota_exceeded', `At most ${limit} connections a user or share link: close some.`, {
         limit,

@@ -13,7 +13,7 @@ import { type Known, readRecord } from './records.ts';
 export type OpenRoom = RoomId & { since?: number };
 
 /** A log that begins this much later than it should has lost its first events, ms. */
-const LATE_MS = 30_000;
+const MAX_START_DELAY_MS = 30_000;
 
 /**
  * Finds the room `name` for the holder of `ticket`.
@@ -45,8 +45,8 @@ export async function openRoom(known: Known, ticket: TicketClaims, name: string)
 }
 
 /** Checks whether a log whose first event is of `firstAt` (ms since 1970) has lost events before it. */
-export const beginsLate = ({ since }: OpenRoom, firstAt: number): boolean =>
-  since !== undefined && firstAt - since > LATE_MS;
+export const hasLostStart = ({ since }: OpenRoom, firstAt: number): boolean =>
+  since !== undefined && firstAt - since > MAX_START_DELAY_MS;
 
 /**
  * Checks whether the job or desktop of a snapshot is past its first state, so that its log must hold events.

@@ -4,7 +4,7 @@ import { type AnyEnvelope, compareEventIds, type Snapshot } from '@warmwind/shar
 import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import { LIMITS } from '../limits.ts';
 import { Prebuilt } from '../sockets/prebuilt.ts';
-import { beginsLate, hasBegun, type OpenRoom } from './access.ts';
+import { hasBegun, hasLostStart, type OpenRoom } from './access.ts';
 import type { Listener } from './listener.ts';
 import { envelope, type Page, readLog, START } from './log.ts';
 import type { Room, RoomContext } from './room.ts';
@@ -170,7 +170,7 @@ export class Subscription {
         page = await readLog(realtime, this.#id, START);
       }
       const [first] = page.entries;
-      page.truncated ||= first ? beginsLate(this.#id, Number(first.id.split('-')[0])) : begunUnseen;
+      page.truncated ||= first ? hasLostStart(this.#id, Number(first.id.split('-')[0])) : begunUnseen;
     }
     if (page.truncated) this.#snapshots = await snapshots(this.#id, page.from);
     this.#page = page;
@@ -179,7 +179,7 @@ export class Subscription {
   /** Checks whether the records show events that an empty log lacks. */
   async #begun(): Promise<boolean> {
     const known = await this.#context.snapshots(this.#id, START);
-    return known.some(hasBegun) || (known.length > 0 && beginsLate(this.#id, Date.now()));
+    return known.some(hasBegun) || (known.length > 0 && hasLostStart(this.#id, Date.now()));
   }
 
   /** Sends the page up to the room's cursor, while the listener takes it. */

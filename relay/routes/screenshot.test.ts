@@ -68,9 +68,9 @@ test('a failed or malformed answer of the host is unavailable; no answer is a ti
   const { url, id } = await desktop();
   const host = await hostOf(id);
   const other = await world.container('ann', { state: 'running' });
-  const deaf = await hostOf(other);
+  const silentHost = await hostOf(other);
   const silent = ask(url, screenshotPath(other, 'png'));
-  await asked(deaf);
+  await asked(silentHost);
   const cannot = ask(url, screenshotPath(id, 'png'));
   (await asked(host)).fail(new ApiError('unavailable', 'The display is gone.', { retryAfterMs: 1000 }));
   const refused = await cannot;

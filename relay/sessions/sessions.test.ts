@@ -98,19 +98,19 @@ test('bytes arrive once and in order when Redis disconnects the subscribers', as
   const { session } = await open(echo);
   const sent = bytesOf(4 * WINDOW_BYTES);
   const parts: Uint8Array[] = [];
-  let cuts = 0;
+  let disconnects = 0;
   const reading = (async () => {
     let received = 0;
     for await (const part of session.readable) {
       parts.push(part);
       received += part.length;
-      if (received < ((cuts + 1) * sent.length) / 3) continue;
-      cuts += 1;
+      if (received < ((disconnects + 1) * sent.length) / 3) continue;
+      disconnects += 1;
       await world.realtime.client.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
     }
   })();
   await Promise.all([reading, writeAll(session.writable, sent), session.closed]);
-  expect(cuts).toBeGreaterThan(1);
+  expect(disconnects).toBeGreaterThan(1);
   expect(Buffer.concat(parts).equals(sent)).toBe(true);
 }, 60_000);
 

@@ -54,7 +54,7 @@ export function handleConnections(io: RelayServer, context: ConnectionContext): 
         refusal('unauthenticated', 'Fetch a relay ticket from POST /realtime/token and connect with it.'),
       );
     }
-    if (connections.full(ticket)) {
+    if (connections.isFull(ticket)) {
       metrics.refused.inc({ reason: 'quota_exceeded' });
       const most = LIMITS.connectionsPerUser;
       return next(refusal('quota_exceeded', `At most ${most} connections a user or share link: close some.`));

@@ -14,7 +14,7 @@ import type { Inbound } from './inbound.ts';
 import type { RelaySocket } from './socket.ts';
 
 /** A room that a socket holds. */
-type Place = { subscription?: Subscription; release: () => void };
+type HeldRoom = { subscription?: Subscription; release: () => void };
 
 /**
  * Handles `subscribe` and `unsubscribe` of one socket. A second subscription to a room replaces the first.
@@ -29,13 +29,13 @@ export function handleRooms(
 ): void {
   const subject = subjectOf(socket.data.ticket);
   /** By room name. */
-  const held = new Map<string, Place>();
+  const held = new Map<string, HeldRoom>();
   const drop = (name: string) => {
-    const place = held.get(name);
-    if (!place) return;
+    const entry = held.get(name);
+    if (!entry) return;
     held.delete(name);
-    place.subscription?.end();
-    place.release();
+    entry.subscription?.end();
+    entry.release();
   };
   socket.on('disconnect', () => {
     for (const name of held.keys()) drop(name);
@@ -50,9 +50,9 @@ export function handleRooms(
       );
     }
     lookups.take(subject);
-    const place: Place = { release: heldRooms.take(subject) };
-    held.set(name, place);
-    const current = () => socket.connected && held.get(name) === place;
+    const entry: HeldRoom = { release: heldRooms.take(subject) };
+    held.set(name, entry);
+    const current = () => socket.connected && held.get(name) === entry;
     try {
       const id = await openRoom(known, socket.data.ticket, name);
       if (!current()) throw superseded();
@@ -62,14 +62,14 @@ export function handleRooms(
         if (current()) socket.conn.close(true);
       };
       const subscription = new Subscription(socketListener(socket), id, rooms, context, invalid);
-      place.subscription = subscription;
+      entry.subscription = subscription;
       const truncated = await subscription.open(after);
       if (!current()) throw superseded();
       const ack: SubscribeAck = { ok: true, truncated };
       reply(ack);
       void subscription.run();
     } catch (error) {
-      if (held.get(name) === place) drop(name);
+      if (held.get(name) === entry) drop(name);
       throw error;
     }
   };

@@ -37,7 +37,7 @@ const basic = (password: string, user = 'admin') => `Basic ${btoa(`${user}:${pas
 const ask = (path: string, method = 'GET', authorization = basic(PASSWORD)) =>
   board.app.request(path, { method, headers: { Authorization: authorization } });
 
-test('nothing is shown without the password', async () => {
+test('without the password nothing is shown', async () => {
   for (const path of ['/', '/api/queues', '/static/favicon.ico', '/none']) {
     expect((await board.app.request(path)).status).toBe(401);
     expect((await ask(path, 'GET', basic('wrong'))).status).toBe(401);
@@ -45,7 +45,7 @@ test('nothing is shown without the password', async () => {
   }
 });
 
-test('with it the page and every queue are, those of this host too', async () => {
+test('with the password the page and every queue are shown, including those of this host', async () => {
   const page = await ask('/');
   expect(page.status).toBe(200);
   const text = await page.text();
@@ -59,7 +59,7 @@ test('with it the page and every queue are, those of this host too', async () =>
   expect(queues.every(({ readOnlyMode }) => readOnlyMode)).toBe(true);
 });
 
-test('the page and its style sheets load nothing from another host, and may not', async () => {
+test('the page and its style sheets load nothing from another host, and the policy forbids it', async () => {
   const page = await ask('/');
   expect(page.headers.get('content-security-policy')).toContain("default-src 'self';");
   const text = await page.text();

@@ -10,10 +10,12 @@ import type { Redis } from 'ioredis';
 
 const USER = 'admin';
 const READS = ['GET', 'HEAD'];
-/** What a job gave back is its owner's, and in its record. */
+/** Shown instead of a job's result, which belongs to its owner and is in the job's record. */
 const WITHHELD = 'see the job record';
 
-/** Nothing from elsewhere, whatever a later version of the board asks for; it writes inline styles. */
+/**
+ * Allows no other origin, even if a later version of the board asks for one. The board writes inline styles.
+ */
 const POLICY = [
   "default-src 'self'",
   "style-src 'self' 'unsafe-inline'",
@@ -22,19 +24,19 @@ const POLICY = [
   "form-action 'none'",
   "frame-ancestors 'none'",
 ].join('; ');
-/** The page's fonts come from a public host, which would learn who looks at it and when. */
+/** Links to fonts on a public host, which would learn the addresses of operators. */
 const FOREIGN_LINK = /<link\b[^>]*\bhref="(?:https?:)?\/\/[^>]*>/g;
 
 export type Board = ReturnType<typeof createBoard>;
 
-/** The board where a password is set for it. */
+/** Creates the board if a password is set. */
 export const openBoard = (names: string[], redis: Redis, password: string | undefined): Board | undefined =>
   password === undefined ? undefined : createBoard(names, redis, password);
 
 /**
- * Bull Board behind a password, for looking only: what is done to a job past its record would be undone by the
- * reconciler, or its watchers would never hear of it.
- * @param redis a prompt connection: a page fails rather than waits
+ * Creates a read-only Bull Board behind a password. A change to a job that bypasses its record would be
+ * undone by the reconciler, or would never reach the job's listeners.
+ * @param redis a fail-fast connection: a page fails instead of waiting
  */
 export function createBoard(names: string[], redis: Redis, password: string) {
   const queues = names.map(
@@ -52,7 +54,7 @@ export function createBoard(names: string[], redis: Redis, password: string) {
   const app = new Hono();
   app.use(basicAuth({ username: USER, password, realm: 'Warmwind queues' }));
   app.use(async (c, next) => {
-    if (!READS.includes(c.req.method)) return c.text('This board is for looking only.', 405);
+    if (!READS.includes(c.req.method)) return c.text('This board is read-only.', 405);
     c.header('Cache-Control', 'no-store');
     c.header('X-Frame-Options', 'DENY');
     c.header('Content-Security-Policy', POLICY);

@@ -8,7 +8,7 @@ import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createMetrics } from '../metrics.ts';
 import { Gpus, parseGpus } from './nvidia.ts';
 
-/** A stand-in for the vendor's program, which only runs on the vendor's hardware. */
+/** Creates a substitute for the vendor's program, which only runs on the vendor's hardware. */
 const standIn = (output: string): string => {
   const dir = mkdtempSync(join(tmpdir(), 'nvidia-'));
   writeFileSync(join(dir, 'nvidia-smi'), `#!/bin/sh\n${output}\n`);
@@ -37,7 +37,7 @@ const watch = (path: string) => {
   return { gpus, registry };
 };
 
-test('what GPUs say of themselves is read and measured', async () => {
+test('the fields of GPUs are read and exported as metrics', async () => {
   const dir =
     standIn(`[ "$1" = --query-gpu=index,uuid,temperature.gpu,memory.used,memory.total,utilization.gpu ] || exit 1
 echo '0, ${LINE}, 41, 1024, 24564, 87'
@@ -63,13 +63,13 @@ echo '1, ${LINE}, [N/A], 0, 24564, [Not Supported]'`);
   expect(text).toContain('warmwind_gpu_utilization{gpu="0"} 0.87');
 });
 
-test('where there is no such program there are no GPUs, and nothing is asked again', async () => {
+test('without nvidia-smi there are no GPUs', async () => {
   const { gpus } = watch('/nonexistent');
   await gpus.close();
   expect(gpus.all).toEqual([]);
 });
 
-test('an answer without end does no harm', async () => {
+test('an endless answer of nvidia-smi yields no GPUs', async () => {
   const dir = standIn(`while :; do echo '0, ${LINE}, 41, 1024, 24564, 87'; done`);
   closing.push(() => rmSync(dir, { recursive: true }));
   const { gpus, registry } = watch(`${dir}:${PATH}`);
@@ -78,7 +78,7 @@ test('an answer without end does no harm', async () => {
   expect(await registry.metrics()).not.toContain('warmwind_gpu_temperature_celsius{');
 });
 
-test('what is no GPU is left out, and what can not be is not believed', () => {
+test('malformed lines are left out, and impossible values are undefined', () => {
   const garbled = [
     'NVIDIA-SMI has failed because it could not communicate with the NVIDIA driver.',
     '',

@@ -12,7 +12,7 @@ const MAX_ANSWER_BYTES = 2 ** 16;
 const MAX_GPUS = 64;
 const FIELDS = ['index', 'uuid', 'temperature.gpu', 'memory.used', 'memory.total', 'utilization.gpu'];
 
-/** A card that can't say something says `[N/A]` or the like. */
+/** A field of a card; `undefined` when the card does not report it (`[N/A]` or similar). */
 const Reading = (max: number) =>
   z
     .string()
@@ -36,7 +36,7 @@ const Gpu = z.object({
 /** One GPU, as `nvidia-smi` reports it. */
 export type Gpu = z.infer<typeof Gpu>;
 
-/** Reads this host's GPUs now and then, where there is an `nvidia-smi`; elsewhere it does nothing. */
+/** Reads this host's GPUs every `READ_EVERY_MS` with `nvidia-smi`; without that program it does nothing. */
 export class Gpus {
   readonly #log: Logger;
   readonly #metrics: Metrics;
@@ -49,7 +49,7 @@ export class Gpus {
     this.#metrics = metrics;
   }
 
-  /** As last read; empty where there are none or they do not answer. */
+  /** The GPUs as last read; empty when there are none or they do not answer. */
   get all(): Gpu[] {
     return this.#gpus;
   }
@@ -89,7 +89,7 @@ export class Gpus {
   }
 }
 
-/** Rejects with `ENOENT` where there is no `nvidia-smi`. */
+/** @throws an error with code `ENOENT` when there is no `nvidia-smi` */
 async function readGpus(signal: AbortSignal): Promise<Gpu[]> {
   const args = [`--query-gpu=${FIELDS.join()}`, '--format=csv,noheader,nounits'];
   const bounds = {
@@ -102,7 +102,10 @@ async function readGpus(signal: AbortSignal): Promise<Gpu[]> {
   return parseGpus(stdout);
 }
 
-/** Lines of `nvidia-smi`'s CSV → GPUs. What is no GPU is left out, what a GPU does not say is undefined. */
+/**
+ * Parses the CSV of `nvidia-smi`. Lines that are no GPU are left out; fields that a GPU does not report are
+ * undefined.
+ */
 export function parseGpus(csv: string): Gpu[] {
   return csv
     .split('\n', MAX_GPUS)

@@ -20,7 +20,7 @@ export type InferenceOptions<Result> = {
   answer: InferenceHandler<Result>;
 };
 
-/** Answers the requests of one queue. One that another queue is for moves there. */
+/** Creates the handler of one inference queue. A job that belongs to another queue is moved there. */
 export function createInference<Result>({
   records,
   name,

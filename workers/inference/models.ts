@@ -14,7 +14,10 @@ import { createLook } from './reading/look.ts';
 import { createReaders, createReading } from './reading/reading.ts';
 import { Served } from './served.ts';
 
-/** The models of this worker: its model servers, the forks that read images, and what it tells the fleet of them. */
+/**
+ * The models of this worker: its model servers, the forks that read images, and their publication to the
+ * fleet.
+ */
 export class Models {
   /** Answers requests to model servers. */
   readonly generation: Handler<GenerationResult>;
@@ -25,11 +28,11 @@ export class Models {
   readonly #gpus: Gpus;
   readonly #served: Served;
   readonly #waitingJobs: WaitingJobs;
-  readonly #asked: boolean;
+  readonly #hasServers: boolean;
 
   constructor(config: Config, stores: Stores, metrics: Metrics, log: Logger) {
     const { failFastRedis, records } = stores;
-    this.#asked = config.MODEL_SERVERS.length > 0;
+    this.#hasServers = config.MODEL_SERVERS.length > 0;
     this.#readers = createReaders(config.READING_CONCURRENCY, config.SANDBOX_MEMORY_MB);
     const servers = new ModelServers({
       urls: config.MODEL_SERVERS,
@@ -81,16 +84,19 @@ export class Models {
     this.#waitingJobs.start();
   }
 
-  /** For the readiness probe. Throws when there are model servers and none answers. */
+  /**
+   * Serves the readiness probe.
+   * @throws Error when there are model servers and none answers
+   */
   check(): { servers: unknown; served: number; gpus: unknown } {
     const states = this.#servers.states();
-    if (this.#asked && states.up + states.loading === 0) {
-      throw new Error('no model server answers: see that MODEL_SERVERS run and can be reached');
+    if (this.#hasServers && states.up + states.loading === 0) {
+      throw new Error('no model server answers: check that MODEL_SERVERS run and can be reached');
     }
     return { servers: states, served: this.#servers.models().length, gpus: this.#gpus.all };
   }
 
-  /** The fleet is told that nothing is served here any more. */
+  /** Publishes to the fleet that this worker serves no models any more. */
   withdraw(): Promise<unknown> {
     return Promise.all([this.#served.close(), this.#waitingJobs.close()]);
   }

@@ -4,21 +4,21 @@ import type { Redis } from 'ioredis';
 import { loop } from '../loop.ts';
 
 const PUBLISH_EVERY_MS = 5000;
-/** How long what a worker said holds, ms: a few that are late, or lost, matter not. */
+/** Time for which a publication is valid, ms. A late or lost publication has no effect. */
 const HOLDS_MS = 15_000;
 
 export type ServedOptions = {
-  /** A prompt connection to the queue Redis. */
+  /** A fail-fast connection to the queue Redis. */
   redis: Redis;
   host: string;
   /** The models that this worker serves now. */
   models: () => string[];
-  /** Does one of its servers load, so that nobody knows yet what it will serve? */
+  /** Whether one of its servers loads, so that its models are not known yet. */
   loading: () => boolean;
   log: Logger;
 };
 
-/** Says which models this worker serves, again and again, and knows which the fleet does. */
+/** Publishes the models that this worker serves at an interval, and reads those of the fleet. */
 export class Served {
   readonly #o: ServedOptions;
   readonly #stop = new AbortController();
@@ -36,7 +36,9 @@ export class Served {
     });
   }
 
-  /** Does another worker serve the model, or may soon? When in doubt it does. */
+  /**
+   * Checks whether another worker serves the model, or may soon. @returns true while Redis does not answer
+   */
   async elsewhere(model: string): Promise<boolean> {
     const { redis, host } = this.#o;
     const now = Date.now();
@@ -52,7 +54,7 @@ export class Served {
     }
   }
 
-  /** Takes back what was said. Never rejects: what stays is over soon. */
+  /** Withdraws the published models. Never rejects: a publication that stays expires. */
   async close(): Promise<void> {
     this.#stop.abort();
     await this.#publishing;

@@ -7,36 +7,37 @@ import { isFailureCode, JobFailureError } from '../runtime/failures.ts';
 import { boundMemory, type MemoryBound } from './memory.ts';
 import { ChildMessage } from './protocol.ts';
 
-/** What computes gives way to what answers on the same machine. */
+/** Computation yields to the processes that answer requests on the same machine. */
 const NICE = 10;
 
-/** A fork that is not ready by then is given up, ms. */
+/** Time that a fork has to become ready, ms. */
 const READY_WITHIN_MS = 30_000;
-/** How much of what a fork writes to stderr is kept, characters from the end. */
+/** Characters of a fork's stderr that are kept, from the end. */
 const STDERR_KEPT = 4000;
-/** How allocators say that there is no more: V8, Node, emscripten, Leptonica, the C++ library. */
+/** Out-of-memory messages of V8, Node, emscripten, Leptonica and the C++ library. */
 const NO_MEMORY =
   /out of memory|allocation failed|failed to allocate|malloc fail|cannot enlarge memory|bad_alloc|\bOOM\b/i;
-/** What fails with this much of its memory taken fails for want of it, whatever it says. */
-const FULL = 0.9;
+/** Part of its memory from which on any failure of a fork counts as out of memory. */
+const EXHAUSTED = 0.9;
 
 export type Program = {
   /** A module that calls `serve`. */
   module: URL;
-  /** Files and folders it reads, `*` at the end of a folder for all in it; it sees nothing else of the disk. */
+  /** The only files and folders that it may read; a folder ends in `*` to include its contents. */
   reads: string[];
-  /** How much memory its jobs may take, MB. */
+  /** Memory for its jobs, MB. */
   memoryMb: number;
 };
 
 /**
- * A process that does jobs one at a time. It has none of its worker's environment, may open no socket or file and start
- * no process, and ends with its worker. It is in a process group of its own: a Ctrl-C is its worker's to handle.
+ * A process that runs jobs one at a time. It has none of its worker's environment, may not open sockets or
+ * other files nor start processes, and ends with its worker. It has its own process group, so that only its
+ * worker handles a Ctrl-C.
  */
 export class Fork {
   /** Jobs that it has completed. */
   served = 0;
-  /** Resolves when it has gone and all that it wrote is read. */
+  /** Resolves when the process has ended and its output has been read. */
   readonly gone: Promise<void>;
   readonly #child: ChildProcess;
   #stderr = '';
@@ -52,7 +53,7 @@ export class Fork {
         resolve();
       };
       child.once('close', end);
-      // What could not be started never closes; a message that can't be sent is followed by an end.
+      // A process that could not be started never closes. After a message that cannot be sent, it does.
       child.on('error', () => child.pid === undefined && end());
     });
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -60,7 +61,10 @@ export class Fork {
     });
   }
 
-  /** Starts one and waits until it is ready. Rejects with a `JobFailure`; the fork is gone then. */
+  /**
+   * Starts a fork and waits until it is ready.
+   * @throws JobFailureError once the fork has ended
+   */
   static async start({ module, reads, memoryMb }: Program, signal: AbortSignal): Promise<Fork> {
     const readable = [fileURLToPath(module), ...OWN, ...reads].map((path) => `--allow-fs-read=${path}`);
     const node = ['--permission', '--allow-worker', '--disable-warning=PERM0006', ...readable];
@@ -100,24 +104,31 @@ export class Fork {
     return this.#dead;
   }
 
-  /** Does one job. A fork whose job failed is gone: what it holds is not to be trusted. Rejects with a `JobFailure`. */
+  /**
+   * Runs one job. A fork whose job failed is ended, because its state cannot be trusted.
+   * @param onProgress receives percents
+   * @throws JobFailureError
+   */
   async run(input: unknown, onProgress: (percent: number) => void): Promise<unknown> {
     const answer = this.#answer(onProgress);
     if (this.#child.connected) this.#child.send({ input }, () => undefined);
     const reply = await answer;
-    // Work that goes on after an allocation failed has lost something on its way.
+    // A result that follows a failed allocation may be incomplete.
     if (reply?.type !== 'result' || NO_MEMORY.test(this.#stderr)) throw await this.#failed(reply);
     this.served += 1;
     return reply.result;
   }
 
-  /** At once, with all its threads. Resolves when it is gone. */
+  /** Kills it with all its threads. Resolves when it has ended. */
   kill(): Promise<void> {
     if (!this.#dead && this.#child.pid !== undefined) this.#child.kill('SIGKILL');
     return this.gone;
   }
 
-  /** What it says next that is no progress; `undefined` when it dies, or says what nobody understands. */
+  /**
+   * Waits for its next message other than progress. @returns `undefined` when it dies or sends a malformed
+   * message
+   */
   #answer(onProgress: (percent: number) => void = () => undefined): Promise<ChildMessage | undefined> {
     return new Promise((resolve) => {
       const onMessage = (message: unknown) => {
@@ -135,12 +146,12 @@ export class Fork {
   }
 
   async #failed(answer: ChildMessage | undefined): Promise<JobFailureError> {
-    const full = ((await this.#memory?.taken()) ?? 0) > FULL;
+    const exhausted = ((await this.#memory?.taken()) ?? 0) > EXHAUSTED;
     await this.kill();
     const message = answer?.type === 'failure' ? answer.message : '';
     const { exitCode, signalCode } = this.#child;
     const cause = new Error(`${message || 'the fork died'} (${signalCode ?? exitCode}): ${this.#stderr}`);
-    if (full || this.#exceeded || NO_MEMORY.test(message) || NO_MEMORY.test(this.#stderr)) {
+    if (exhausted || this.#exceeded || NO_MEMORY.test(message) || NO_MEMORY.test(this.#stderr)) {
       return new JobFailureError('out_of_memory', cause);
     }
     if (answer?.type === 'failure' && isFailureCode(answer.code))
@@ -149,7 +160,7 @@ export class Fork {
   }
 }
 
-/** What `serve` needs. */
+/** The files that `serve` needs. */
 const OWN = [
   './',
   '../runtime/failures.ts',
@@ -164,7 +175,10 @@ const OWN = [
 
 let launching: Promise<string[]> | undefined;
 
-/** The program through which the kernel ends a fork with its worker, also one that hangs; nothing where it is not to be had. */
+/**
+ * Finds the command by which the kernel kills a fork, even one that hangs, when its worker dies; empty
+ * without it.
+ */
 function launcher(): Promise<string[]> {
   const through = ['setpriv', '--pdeathsig', 'KILL'];
   const [command = '', ...args] = [...through, 'true'];
@@ -175,7 +189,7 @@ function launcher(): Promise<string[]> {
   return launching;
 }
 
-/** The kernel weighs processes within a session, and sessions where it groups them: a fork has a session of its own. */
+/** Lowers the priority of a process, and of its session: a kernel with autogroups schedules sessions. */
 async function lowerPriority(pid: number): Promise<void> {
   setPriority(pid, NICE);
   await writeFile(`/proc/${pid}/autogroup`, `${NICE}`).catch(() => undefined);

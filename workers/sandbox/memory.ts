@@ -6,16 +6,17 @@ const run = promisify(execFile);
 const WATCH_EVERY_MS = 50;
 
 export type MemoryBound = {
-  /** How much of the bound is taken now, 0-1; 0 when that can't be known. */
+  /** The part of the bound that is used now, 0-1; 0 when it is unknown. */
   taken: () => Promise<number>;
   /** Ends the watch. */
   end: () => void;
 };
 
 /**
- * Bounds what a process may allocate from now on, whatever allocates it: the JavaScript heap is not where WebAssembly
- * lives. The kernel refuses more (RLIMIT_DATA, by util-linux's prlimit); where that is not to be had, a watch of its
- * resident memory calls `exceeded`. It may write no files and no core, and goes first when the machine itself is short.
+ * Bounds the memory that a process allocates from now on, by every allocator: WebAssembly does not use the
+ * JavaScript heap. The kernel refuses more (RLIMIT_DATA, by util-linux's prlimit). Without prlimit a watch of
+ * the resident memory calls `exceeded`. The process may write no files and no core, and is killed first when
+ * the machine runs out of memory.
  */
 export async function boundMemory(
   pid: number,
@@ -38,7 +39,7 @@ export async function boundMemory(
   return { taken, end: () => clearInterval(timer) };
 }
 
-/** Bytes of a process as the kernel counts them, while there is one: `data` is what RLIMIT_DATA bounds. */
+/** Reads the memory of a process, bytes, while it exists. RLIMIT_DATA bounds `data`. */
 async function readMemory(pid: number): Promise<{ data: number; resident: number } | undefined> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   const bytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024;

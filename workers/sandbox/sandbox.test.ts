@@ -17,7 +17,7 @@ const create = (more: Partial<SandboxOptions> = {}): Sandbox => {
   return sandbox;
 };
 
-/** A job in the sandbox: its end, its fork, and ways to stop it. */
+/** Starts a job in the sandbox. @returns its end, a way to stop it, and a promise of its beginning */
 const begin = (sandbox: Sandbox, what: object) => {
   const stop = new AbortController();
   let begun = false;
@@ -31,13 +31,13 @@ const begin = (sandbox: Sandbox, what: object) => {
 const pidOf = async (sandbox: Sandbox): Promise<number> =>
   ((await begin(sandbox, { do: 'answer' }).end) as { pid: number }).pid;
 
-/** Lives, and is no zombie that nobody has waited for. */
+/** Checks that a process runs and is no zombie. */
 const lives = (pid: number): boolean => existsSync(`/proc/${pid}/fd/0`);
 
-test('a fork gives way to other processes of the machine', async () => {
+test('a fork has a lower priority than other processes of the machine', async () => {
   const pid = await pidOf(create());
   expect(getPriority(pid)).toBe(10);
-  // Where the kernel groups processes by session, their group is what counts.
+  // With autogroups the kernel schedules by the group's priority.
   const group = await readFile(`/proc/${pid}/autogroup`, 'utf8').catch(() => ' nice 10\n');
   expect(group).toMatch(/ nice 10\n$/);
 });
@@ -48,13 +48,13 @@ test.each(['heap', 'buffers'])('a job that takes too much memory (%s) fails alon
   await neighbour.begins();
   await expect(begin(sandbox, { do: what }).end).rejects.toMatchObject({ code: 'out_of_memory' });
   expect(await pidOf(sandbox)).toBeGreaterThan(0);
-  expect(await Promise.race([neighbour.end.then(String, String), 'goes on'])).toBe('goes on');
+  expect(await Promise.race([neighbour.end.then(String, String), 'running'])).toBe('running');
 });
 
-test('where the kernel can not be told, a watch keeps the bound', async () => {
+test('without prlimit a watch enforces the memory bound', async () => {
   const { PATH } = process.env;
   const sandbox = create();
-  // Without prlimit; the fork's own PATH is another.
+  // Hides prlimit from the worker; the fork has its own PATH.
   process.env.PATH = '/nonexistent';
   try {
     await expect(begin(sandbox, { do: 'buffers' }).end).rejects.toMatchObject({ code: 'out_of_memory' });
@@ -63,13 +63,13 @@ test('where the kernel can not be told, a watch keeps the bound', async () => {
   }
 });
 
-test('a fork that dies fails its job alone, as one to be tried again', async () => {
+test('a fork that dies fails only its own job, with a retryable error', async () => {
   const sandbox = create({ size: 1 });
   await expect(begin(sandbox, { do: 'die' }).end).rejects.toMatchObject({ code: 'sandbox_crashed' });
   expect(await pidOf(sandbox)).toBeGreaterThan(0);
 });
 
-test('a fork is kept for the next job; what it suffers in that is judged in a fresh one', async () => {
+test('a fork is kept for the next job; if it fails there, the job runs again in a fresh fork', async () => {
   const sandbox = create({ size: 1 });
   const first = await pidOf(sandbox);
   expect(await begin(sandbox, { do: 'keep' }).end).toEqual({ pid: first });
@@ -79,7 +79,7 @@ test('a fork is kept for the next job; what it suffers in that is judged in a fr
   expect(await pidOf(sandbox)).not.toBe(second.pid);
 });
 
-test('no more forks than there are places, and who waits for one may leave', async () => {
+test('forks are bounded by size, and a job that waits for one can be aborted', async () => {
   const sandbox = create({ size: 1 });
   const first = begin(sandbox, { do: 'wait' });
   await first.begins();
@@ -92,7 +92,7 @@ test('no more forks than there are places, and who waits for one may leave', asy
   expect(await next.end).toMatchObject({ pid: expect.any(Number) });
 });
 
-test('an abort kills the fork at once, also one that hangs', async () => {
+test('an abort kills the fork at once, even one that hangs', async () => {
   const sandbox = create({ size: 1 });
   const pid = await pidOf(sandbox);
   const job = begin(sandbox, { do: 'hang' });
@@ -102,7 +102,7 @@ test('an abort kills the fork at once, also one that hangs', async () => {
   expect(lives(pid)).toBe(false);
 });
 
-test('a fork has no environment, and may read and write no file, open no socket, start no process', async () => {
+test('a fork has no environment, and cannot read or write files, open sockets or start processes', async () => {
   process.env.SANDBOX_TEST_SECRET = 'secret';
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -3,17 +3,17 @@ import { Fork, type Program } from './fork.ts';
 
 /** A fork is replaced after this many jobs. */
 const JOBS_A_FORK = 50;
-/** A fork that nobody needed for so long is ended, ms. */
+/** A fork that is idle for this long is ended, ms. */
 const IDLE_MS = 60_000;
 
 export type SandboxOptions = Program & {
-  /** Forks at once, at most. */
+  /** Maximum number of forks. */
   size: number;
 };
 
 /**
- * Runs jobs in forked processes whose memory is bounded, so that one that crashes or takes too much loses that job alone.
- * A fork that has done its job well is kept for the next one.
+ * Runs jobs in forked processes with bounded memory, so that a crash or an overrun fails only one job. A fork
+ * whose job completed is kept for the next job.
  */
 export class Sandbox {
   readonly #o: SandboxOptions;
@@ -27,19 +27,20 @@ export class Sandbox {
   }
 
   /**
-   * Does one job. When `signal` is aborted its fork is killed.
-   * @throws JobFailure: what the work itself says, `out_of_memory`, `sandbox_crashed`
+   * Runs one job. When `signal` is aborted its fork is killed.
+   * @param onProgress receives percents
+   * @throws JobFailureError of the work itself, or with `out_of_memory` or `sandbox_crashed`
    */
   async run(input: unknown, signal: AbortSignal, onProgress: (percent: number) => void): Promise<unknown> {
     const stop = AbortSignal.any([signal, this.#closed.signal]);
-    await this.#place(stop);
+    await this.#takeSlot(stop);
     try {
       const kept = this.#take();
       if (kept) {
         try {
           return await this.#runOn(kept, input, stop, onProgress);
         } catch (error) {
-          // What a kept fork suffers may come from its past: the job is judged in a fresh one.
+          // The failure of a kept fork may come from an earlier job: the job runs again in a fresh fork.
           if (stop.aborted || !isLoss(error)) throw error;
         }
       }
@@ -51,7 +52,7 @@ export class Sandbox {
     }
   }
 
-  /** Ends every fork; those with a job fail it. */
+  /** Ends every fork. Running jobs fail. */
   async close(): Promise<void> {
     this.#closed.abort();
     await Promise.all(this.#idle.splice(0).map(({ fork, timer }) => this.#end(fork, timer)));
@@ -79,8 +80,8 @@ export class Sandbox {
     }
   }
 
-  /** Waits for one of `size` places; whoever leaves hands it over. */
-  async #place(stop: AbortSignal): Promise<void> {
+  /** Waits for one of `size` slots; a job that ends passes its slot on. */
+  async #takeSlot(stop: AbortSignal): Promise<void> {
     stop.throwIfAborted();
     if (this.#busy < this.#o.size) {
       this.#busy += 1;

@@ -3,15 +3,15 @@ import { truncateText } from '@warmwind/shared/runtime/text';
 import { JobFailureError } from '../runtime/failures.ts';
 import type { ChildMessage } from './protocol.ts';
 
-/** How much less urgent than its worker a fork is, as `nice` counts. */
+/** The `nice` value of a fork, above that of its worker. */
 const NICE = 10;
 
-/** Does one job; says how far it is, 0-100. What it throws is told by `runtime/failures.ts` if it is a `JobFailure`. */
+/** Runs one job. `progress` takes percents. Of a thrown `JobFailureError` the code reaches the worker. */
 export type Work = (input: unknown, progress: (percent: number) => void) => Promise<unknown>;
 
 /**
- * The face of a program that runs in a fork: gets ready once, then does the jobs that its worker sends, one at a time. It
- * ends with its worker.
+ * Runs the main loop of a program in a fork: prepares once, then runs the jobs that its worker sends, one at
+ * a time. It exits when its worker disconnects.
  */
 export function serve(prepare: () => Promise<Work>): void {
   const send = (message: ChildMessage) => process.send?.(message);

@@ -15,7 +15,7 @@ import { readConfig } from '../config.ts';
 import { instanceName, LABELS } from '../containers/spec.ts';
 import { createSubmissions, type Submissions, type Submitted } from './submissions.ts';
 
-/** `LOG_LEVEL=debug npx vitest …` shows what the workers say. */
+/** `LOG_LEVEL=debug npx vitest …` shows the logs of the workers. */
 const LOG_LEVEL = process.env.LOG_LEVEL ?? 'silent';
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 
@@ -23,8 +23,8 @@ const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 export type Worker = App & { host: string; stop: () => Promise<void> };
 
 /**
- * A fleet of its own: two real Redis servers, a PostgreSQL, the machine's Docker Engine under a label that nobody else
- * has.
+ * Starts a separate fleet: two real Redis servers, a PostgreSQL, and the machine's Docker Engine with a
+ * unique label.
  */
 export async function createFleet() {
   const [queueRedis, realtime, postgres, engine] = await Promise.all([
@@ -71,7 +71,7 @@ export async function createFleet() {
 
     ...submissions,
 
-    /** A worker in this process. */
+    /** Starts a worker in this process. */
     worker: async (host: string, more: Record<string, string> = {}): Promise<Worker> => {
       const log = createLog('test', { host });
       log.level = LOG_LEVEL;
@@ -88,7 +88,7 @@ export async function createFleet() {
       workers.add(worker);
       return worker;
     },
-    /** A worker in a process of its own, which can be killed. */
+    /** Starts a worker in its own process, which can be killed. */
     process: (host: string, more: Record<string, string> = {}): ChildProcess => {
       const child = spawn('node', [MAIN], {
         env: { PATH: process.env.PATH, LOG_LEVEL, ...env(host, more) },
@@ -98,9 +98,9 @@ export async function createFleet() {
       return child;
     },
 
-    /** What the engine holds of this fleet. */
+    /** Lists the engine containers of this fleet. */
     containers: () => docker.listContainers({ all: true, filters }),
-    /** The name of the engine's container that a running desktop is, and of its volume. */
+    /** Finds the name of a running desktop's engine container, which is also that of its volume. */
     instance: async ({ userId, containerId }: Submitted): Promise<string> => {
       const key = keys.container(userId, containerId);
       const [host = '', instanceId = ''] = await queueRedis.client.hmget(key, 'host', 'instanceId');
@@ -126,7 +126,7 @@ export async function createFleet() {
 
 export type Fleet = Awaited<ReturnType<typeof createFleet>>;
 
-/** SIGKILL, and wait until it is gone. */
+/** Kills a process with SIGKILL and waits for its exit. */
 export async function killed(child: ChildProcess): Promise<void> {
   child.kill('SIGKILL');
   await waitFor('the process to be gone', () => child.exitCode !== null || child.signalCode !== null);
@@ -150,7 +150,7 @@ export const reached = (
     withinMs,
   );
 
-/** Waits until a room's last event is of this type, and gives all of them. */
+/** Waits until a room's last event is of this type. @returns all events of the room */
 export const waitForEvents = (
   fleet: Pick<Submissions, 'events'>,
   { userId }: Submitted,

@@ -14,7 +14,7 @@ import { createNotify } from '../webhooks/notify.ts';
 
 export const WEBHOOK_SECRET = 'signs-webhooks-of-tests-0123456789';
 
-/** Records, the queue of webhooks and who delivers them, on a Redis of their own; whatever is logged is kept. */
+/** Starts records, the queue of webhooks and their delivery on a separate Redis. Log lines are collected. */
 export async function createHooks() {
   const redis = await startRedis();
   const silent = createLog('test');
@@ -38,10 +38,10 @@ export async function createHooks() {
     queue,
     lines,
     records: recordsOf(false),
-    /** The same, of a fleet whose operators want alerts. */
+    /** The records of a fleet with alerts for operators. */
     alerting: recordsOf(true),
 
-    /** A job that waits; `webhookUrl` as the edge writes it. */
+    /** Creates a queued job; `webhookUrl` as the edge writes it. */
     job: async (webhookUrl: string, userId = `u-${newId().slice(0, 8)}`): Promise<JobRef> => {
       const ref: JobRef = { userId, jobId: newId(), run: 1, kind: 'inference', containerId: '' };
       const now = Date.now();
@@ -57,7 +57,7 @@ export async function createHooks() {
       });
       return ref;
     },
-    /** Takes a job and ends it. */
+    /** Claims a job and ends it. */
     run: async (records: Records, ref: JobRef, end: JobEnd): Promise<void> => {
       const claim = await records.jobs.claim(ref, 0);
       if (claim.verdict === 'ok') await records.jobs.end(ref, end, claim.fence, 1);

@@ -10,7 +10,10 @@ import { JobWorker, type JobWorkerOptions } from '../runtime/worker.ts';
 import { forEveryKind } from './handlers.ts';
 import { createSubmissions } from './submissions.ts';
 
-/** Queues and those who work on them, without desktops: two real Redis servers, and workers whose jobs do what a test says. */
+/**
+ * Starts queues and workers without desktops: two real Redis servers, and workers whose handler a test
+ * provides.
+ */
 export async function createLine() {
   const log = createLog('test');
   log.level = process.env.LOG_LEVEL ?? 'silent';
@@ -33,10 +36,10 @@ export async function createLine() {
     records,
     metrics,
     registry,
-    /** Events that were given up. */
+    /** The number of dropped events. */
     dropped: () => dropped,
 
-    /** A worker whose jobs do what `handler` says. */
+    /** Starts a worker that runs every job with `handler`. */
     work: (handler: Handler, more: Partial<JobWorkerOptions> = {}): JobWorker => {
       const deps = { redis, records, ledger: undefined, metrics, log, queue: submissions.queue };
       const options = { queue: 'containers', concurrency: 4, requeuesAtShutdown: true, ...more };

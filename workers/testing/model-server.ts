@@ -3,16 +3,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** How the server answers one request. */
 export type Script = {
-  /** Another status than 200, with this body and these headers. */
+  /** Answers with this status, body and headers instead of a stream. */
   refuse?: { status: number; body: unknown; headers?: Record<string, string> };
-  /** What the answer says, piece by piece. */
+  /** The pieces of the answer. */
   pieces?: string[];
   everyMs?: number;
-  /** After this many pieces it says nothing until `release`. */
+  /** After this many pieces the stream pauses until `release`. */
   holdAfter?: number;
-  /** How it ends: with a reason, without one, never, with an error in the stream, or by a broken connection. */
+  /**
+   * How it ends: with a reason, without one, never, with an error in the stream, or by a broken connection.
+   */
   end?: 'whole' | 'truncated' | 'stall' | 'error' | 'broken' | 'nonsense';
-  /** What an error in the stream says. */
+  /** The message of an error in the stream. */
   error?: string;
   usage?: boolean;
 };
@@ -20,20 +22,20 @@ export type Script = {
 export type Asked = { body: Record<string, unknown>; authorization: string | undefined };
 
 /**
- * A server that speaks the OpenAI protocol as vLLM and llama.cpp do, and fails as they do when it is told to. It shares no
- * code with what is tested.
+ * Starts a server that speaks the OpenAI protocol as vLLM and llama.cpp do, and fails as they do when a
+ * script asks for it. It shares no code with the tested client.
  */
 export async function startModelServer(models: string[]) {
   const state = {
     models,
-    /** 503 while it loads. */
+    /** The status of `/health`: 503 while it loads. */
     health: 200,
-    /** What its metrics say; `undefined`: it has none. */
+    /** The waiting requests in its metrics; `undefined`: it has no metrics. */
     waiting: undefined as number | undefined,
-    /** How the next requests are answered; then, and by default, all is well. */
+    /** The answers of the next requests; without a script the answer is complete. */
     scripts: [] as Script[],
     asked: [] as Asked[],
-    /** Streams that are open, and how many their client left. */
+    /** The number of open streams, and of those that their client left. */
     open: 0,
     left: 0,
   };
@@ -110,7 +112,7 @@ export async function startModelServer(models: string[]) {
 
   return Object.assign(state, {
     url: `http://127.0.0.1:${port}`,
-    /** Goes on with what is held. */
+    /** Continues the paused streams. */
     release: () => {
       released.resolve();
       released = Promise.withResolvers<void>();

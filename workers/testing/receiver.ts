@@ -4,7 +4,7 @@ import { WebhookEvent } from '@warmwind/shared/contract/webhook-events';
 import { parseJson } from '@warmwind/shared/runtime/json';
 
 type Received = { path: string; headers: IncomingHttpHeaders; text: string; event: WebhookEvent };
-/** What a receiver does with the n-th request it gets, counted from 1; nothing: it never answers. */
+/** Answers the n-th request of a receiver, counted from 1. A function that does nothing never answers. */
 export type Answer = (response: ServerResponse, n: number, received: Received) => void;
 
 export const status =
@@ -12,7 +12,7 @@ export const status =
   (response) =>
     response.writeHead(code, headers).end();
 
-/** A real HTTP server on loopback that keeps what it is sent. */
+/** Starts a real HTTP server on loopback that records its requests. */
 export async function startReceiver(answer: Answer = status(204), host = '127.0.0.1') {
   const received: Received[] = [];
   const server = createServer((request, response) => {

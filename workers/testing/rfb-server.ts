@@ -1,15 +1,15 @@
 import { createServer, type Server, type Socket } from 'node:net';
 
-/** What a client said, as far as it matters here. */
+/** The messages of a client that the server records. */
 export type ClientMessage =
   | { t: 'key'; keysym: number; down: boolean }
   | { t: 'ptr'; x: number; y: number; mask: number }
   | { t: 'cut'; text: string };
 
-/** An RFB server without a screen behind it: it greets, and then does as the test says. */
+/** An RFB server without a screen: it does the handshake, and then the test controls it. */
 export type RfbServer = {
   path: string;
-  /** How often it was connected to. */
+  /** The number of connections that it has accepted. */
   connections: () => number;
   /** Keys, the pointer and Latin-1 text that clients sent, in order. */
   messages: ClientMessage[];
@@ -29,9 +29,10 @@ const LENGTHS: Record<number, (bytes: Buffer) => number> = {
 };
 
 /**
- * @param path of its socket
- * @param onRequest an update was asked for
- * @param onGreeted a client has come as far as the screen's size
+ * Starts an RFB server.
+ * @param path the path of its socket
+ * @param onRequest is called for each request of an update
+ * @param onGreeted is called when a client has received the size of the screen
  */
 export async function serveRfb(
   path: string,
@@ -115,7 +116,7 @@ export async function serveRfb(
   };
 }
 
-/** An update that fills all of the screen with one colour. */
+/** Makes an update that fills the screen with one colour. */
 export function filled(width: number, height: number, grey: number): Buffer {
   const update = Buffer.alloc(20);
   update.writeUInt16BE(1, 2);

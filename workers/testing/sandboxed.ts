@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { serve } from '../sandbox/serve.ts';
 
-/** What a test's fork is told to do. */
+/** The input of a test's fork. */
 export type Task = {
   do: 'answer' | 'heap' | 'buffers' | 'hang' | 'wait' | 'die' | 'reach' | 'keep';
   port?: number;
@@ -13,7 +13,7 @@ export type Task = {
 const kept: Buffer[] = [];
 const MB = 2 ** 20;
 
-/** Does what a job must not, as a test asks. */
+/** The behaviours of jobs that tests ask for, most of which are forbidden. */
 const tasks: Record<Task['do'], (task: Task) => unknown> = {
   answer: () => ({ pid: process.pid }),
   heap: () => {
@@ -23,7 +23,7 @@ const tasks: Record<Task['do'], (task: Task) => unknown> = {
   buffers: () => {
     for (;;) kept.push(Buffer.alloc(MB, 1));
   },
-  /** Takes 40 MB for good. */
+  /** Allocates 40 MB and never frees them. */
   keep: () => {
     for (let i = 0; i < 40; i++) kept.push(Buffer.alloc(MB, 1));
     return { pid: process.pid };
@@ -57,7 +57,7 @@ function refusal(attempt: () => unknown): string {
 }
 
 serve(async () => async (input, progress) => {
-  // A test learns by it which process has its job.
+  // Reports to the test that the job has begun.
   progress(1);
   return tasks[(input as Task).do](input as Task);
 });

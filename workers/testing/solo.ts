@@ -16,11 +16,12 @@ import { JobWorker } from '../runtime/worker.ts';
 import { forEveryKind } from './handlers.ts';
 
 /**
- * A worker process of the shipped runtime without desktops, for tests and benchmarks. Its jobs run until they are told to
- * stop, and it says when one begins and when it stops; with `DIES` it dies of its first one. SIGTERM hands its jobs back.
+ * A worker process with the real runtime and without desktops, for tests and benchmarks. Its jobs run until
+ * they are aborted. It reports the beginning and the end of each. With `DIES` its first job kills it. SIGTERM
+ * requeues its jobs.
  */
 const { QUEUE = '', QUEUE_REDIS = '', REALTIME_REDIS = '', DIES, LOCK_MS, STALLED_EVERY_MS } = process.env;
-/** What it says, with the time in ms as other processes of this machine have it. */
+/** A message to the parent process. `at`: ms since 1970, comparable between the processes of this machine. */
 export type ProcessMessage = { what: 'ready' | 'begins' | 'stops'; jobId: string; at: number };
 const send = (what: ProcessMessage['what'], jobId = '') =>
   process.send?.({ what, jobId, at: performance.timeOrigin + performance.now() } satisfies ProcessMessage);
@@ -78,5 +79,5 @@ process.once('SIGTERM', async () => {
 cancellations.start();
 leader.start();
 worker.run();
-// Its first look at the queue is over then.
+// By then the worker has read the queue once.
 setTimeout(() => send('ready'), 300);

@@ -44,16 +44,16 @@ export type Submitted = { userId: string; jobId: string; containerId: string };
 export type SubmissionsOptions = {
   queueRedis: TestRedis;
   realtime: TestRedis;
-  /** `undefined`: there is none. */
+  /** The ledger; `undefined`: none. */
   ledger?: Ledger;
   /** The image of desktops. */
   image: string;
 };
 
-/** Enough for any test. */
+/** Quotas that no test exceeds. */
 const QUOTAS = { jobs: 10_000, desktops: 10_000 };
 
-/** What the edge does with jobs and desktops, and what can be read of them. */
+/** Submits, retries and cancels jobs as the edge does, and reads their state. */
 export function createSubmissions({ queueRedis: { client }, realtime, ledger, image }: SubmissionsOptions) {
   const queues = new Map<string, Queue>();
   const queue = (name: string): Queue => {
@@ -104,7 +104,7 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
     reservationMs: RESERVATION_MS,
   });
 
-  /** What the edge does: one script that writes the records, then the ledger and one `add`. */
+  /** Submits a job as the edge does: one script that writes the records, then the ledger and one `add`. */
   const submit = async (
     command: JobCommand<JobKind>,
     job: Submitted,
@@ -136,7 +136,7 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
 
   return {
     queue,
-    /** `recorded: false`: the ledger was not told. */
+    /** Starts a desktop. `recorded: false`: without a row in the ledger. */
     startDesktop: (
       spec: Partial<ContainerSpec> = {},
       userId = `u-${newId().slice(0, 8)}`,
@@ -169,7 +169,7 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
     },
     stopDesktop: ({ userId, containerId }: Submitted, recorded = true) =>
       submit(containerStop, { userId, jobId: newId(), containerId }, { containerId }, { recorded }),
-    /** A command on a desktop of a kind that this version does not know, as the edge of a later one submits it. */
+    /** Submits a command of an unknown kind on a desktop, as the edge of a later version does. */
     submitUnknown: ({ userId, containerId }: Submitted) => {
       const { enters: _, once: __, ...stop } = containerStop;
       const command = {
@@ -179,17 +179,17 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
         counts: true,
       };
       const job = { userId, jobId: newId(), containerId };
-      // The ledger's row is that edge's to write.
+      // The edge of the later version writes the row in the ledger.
       return submit(command, job, { containerId }, { recorded: false });
     },
     infer: (userId = `u-${newId().slice(0, 8)}`, more: Partial<JobRequest> = {}, recorded = false) =>
       submit(inference, { userId, jobId: newId(), containerId: '' }, {}, { more, recorded }),
-    /** Asks a model for what `input` says. */
+    /** Submits an inference with `input`. */
     ask: (input: InferenceInput, userId = `u-${newId().slice(0, 8)}`, more: Partial<JobRequest> = {}) => {
       const job = { userId, jobId: newId(), containerId: '' };
       return submit(inference, job, {}, { more, input });
     },
-    /** An ended job once more, as the edge does it. */
+    /** Retries an ended job as the edge does. */
     retry: async (job: Submitted, kind: JobKind = 'container.start') => {
       const { userId, jobId } = job;
       const containerId = newId();
@@ -209,7 +209,11 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
       await queue(verdict.queue).add(kind, data, runOptions(verdict));
       return { ...again, data, queue: verdict.queue };
     },
-    /** What the edge does: the marker, then the script. `unheard`: nobody learns of it but by the marker and the record. */
+    /**
+     * Cancels a job as the edge does: the marker, then the script.
+     * @param unheard publishes to another channel, so that only the marker and the record show the
+     * cancellation
+     */
     cancel: async ({ userId, jobId }: Submitted, { unheard = false } = {}): Promise<CancelVerdict> => {
       await client.zadd(keys.cancellations(), Date.now(), `${userId}/${jobId}`);
       const channel = unheard ? 'unheard' : CANCELLED_CHANNEL;
@@ -231,7 +235,7 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
       jobFromRecord(await client.hgetall(keys.job(userId, jobId))),
     container: async ({ userId, containerId }: Submitted): Promise<Container | undefined> =>
       containerFromRecord(await client.hgetall(keys.container(userId, containerId))),
-    /** The log of a room, oldest first. */
+    /** Reads the log of a room, oldest first. */
     events: async (userId: string, room: string): Promise<StoredEvent[]> => {
       const entries = await realtime.client.xrange(roomKeys.log(userId, room), '-', '+');
       return entries.map(([, fields]) => parseJson(Recorded, fields[3] ?? '{}'));

@@ -11,12 +11,12 @@ import { createLog } from '@warmwind/shared/runtime/node/log';
 import { connectQueueing, disconnect } from '@warmwind/shared/runtime/node/redis';
 import sharp from 'sharp';
 
-/** A screen as somebody sees it who is told of its changes: decoded pixel by pixel, unlike by the bridge. */
+/** A screen as a viewer sees it, decoded pixel by pixel and with other code than the bridge's. */
 export class Canvas {
   width = 0;
   height = 0;
   rgb = Buffer.alloc(0);
-  /** How many rectangles there were, by encoding. */
+  /** The number of rectangles, by encoding. */
   readonly encodings = new Map<number, number>();
 
   resize(width: number, height: number): void {
@@ -77,7 +77,7 @@ export class Canvas {
 
 type Area = [number, number, number, number];
 
-/** Decodes one Tight rectangle alone: what needs an earlier one fails. */
+/** Decodes one Tight rectangle. @throws Error when it depends on an earlier rectangle */
 async function tight(data: Buffer, w: number, h: number): Promise<{ pixels: Buffer; length: number }> {
   let at = 0;
   const byte = () => data.readUInt8(at++);
@@ -141,9 +141,9 @@ function gradient(bytes: Buffer, w: number, h: number): Buffer {
 }
 
 /**
- * What a relay node with one viewer hears and says.
- * @param onFrame told when a frame came (ms since 1970), once it is drawn
- * @param draws false: frames are counted and not looked at
+ * Subscribes to a screen as a relay node with one viewer does.
+ * @param onFrame is called once a frame is drawn, with its time of arrival (ms since 1970)
+ * @param draws false: frames are counted and not decoded
  */
 export async function watch(
   redisUrl: string,
@@ -187,14 +187,14 @@ export async function watch(
       return;
     }
     if (epoch !== seen.epochs.at(-1)) {
-      // An epoch that is met in its middle begins for us with a key frame, too.
+      // A viewer that joins in the middle of an epoch begins with a keyframe, too.
       if (kind !== 'key') return;
       seen.epochs.push(epoch);
       seq = undefined;
     }
     if (kind === 'key') {
       seen.keys++;
-      if (seq !== undefined && head.seq < seq) throw new Error('a key frame of the past');
+      if (seq !== undefined && head.seq < seq) throw new Error('a keyframe is older than the last frame');
       if (width !== canvas.width || height !== canvas.height) canvas.resize(width, height);
     } else if (head.seq !== (seq ?? Number.NaN) + 1) {
       seen.gaps++;
@@ -221,7 +221,7 @@ export async function watch(
     seen,
     send,
     redis,
-    /** Everything that was heard is drawn; rejects when something could not be. */
+    /** Resolves when every received frame is drawn; rejects when a frame could not be drawn. */
     settled: async () => {
       await drawing;
       if (failed) throw failed;

@@ -2,11 +2,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createHooks, type Hooks } from '../testing/hooks.ts';
 import { type Receiver, startReceiver } from '../testing/receiver.ts';
-import { AddressRefusedError, judged, type Resolve, resolvePublic } from './address.ts';
+import { AddressRefusedError, createCheckedLookup, type Resolve, resolvePublic } from './address.ts';
 
 const never = new AbortController().signal;
 const check = (url: string, resolve: Resolve = resolvePublic, allow: string[] = []) =>
-  judged(new URL(url), allow, resolve, never);
+  createCheckedLookup(new URL(url), allow, resolve, never);
 
 describe('a receiver is refused', () => {
   test.each([
@@ -52,7 +52,7 @@ describe('a receiver is refused', () => {
     },
   );
 
-  test('in the neighbourhood of what is allowed', async () => {
+  test('next to an allowed range', async () => {
     const allow = ['127.0.0.1/32', 'fd00::/8'];
     for (const url of ['http://127.0.0.1/', 'http://[::ffff:127.0.0.1]/', 'http://[fd12::1]/']) {
       await expect(check(url, resolvePublic, allow)).resolves.toBeTypeOf('function');
@@ -62,7 +62,7 @@ describe('a receiver is refused', () => {
   });
 });
 
-test('public ones pass', async () => {
+test('a receiver with a public address is accepted', async () => {
   await expect(check('https://8.8.8.8/')).resolves.toBeTypeOf('function');
   await expect(check('https://hooks.test/', async () => ['8.8.8.8', '2606:4700::1'])).resolves.toBeTypeOf(
     'function',
@@ -92,7 +92,7 @@ describe('in the delivery', () => {
   };
 
   test.each(['127.0.0.1', 'localhost', '2130706433', '[::1]', '[::ffff:127.0.0.1]', 'name.test'])(
-    'a refusal of %s is for good: nothing is connected to, and the log has the host alone',
+    'a webhook to %s is dropped without a connection, and the log names only the host',
     async (host) => {
       hooks.deliver({
         allow: [],
@@ -106,7 +106,7 @@ describe('in the delivery', () => {
     },
   );
 
-  test('a name that leads elsewhere a moment later is connected to where it was judged', async () => {
+  test('a name whose DNS changes after the check is connected to at the checked address', async () => {
     let asked = 0;
     hooks.deliver({
       resolve: async () => {
@@ -121,7 +121,7 @@ describe('in the delivery', () => {
     expect(asked).toBe(1);
   });
 
-  test('a name that is not known now may be later: it is tried again', async () => {
+  test('a webhook to a name that does not resolve is tried again', async () => {
     let asked = 0;
     hooks.deliver({
       resolve: async () => {

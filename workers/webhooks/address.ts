@@ -2,21 +2,21 @@ import { Resolver } from 'node:dns/promises';
 import { isIP, type LookupFunction } from 'node:net';
 import { isInRanges, isPublicAddress } from '@warmwind/shared/runtime/address';
 
-/** Where a receiver may be: its addresses, after DNS. Rejects like `node:dns` when there are none. */
+/** Resolves the addresses of a receiver. Rejects as `node:dns` does when there are none. */
 export type Resolve = (host: string, signal: AbortSignal) => Promise<string[]>;
 
-/** The receiver is where no webhook may go. */
+/** Thrown for a receiver whose address is neither public nor allowed. */
 export class AddressRefusedError extends Error {
-  override name = 'Refused';
+  override name = 'AddressRefusedError';
 }
 
 const LOOPBACK = ['127.0.0.1', '::1'];
-/** One question to one name server, ms, and how often it is asked. */
+/** Time-out of one query to a name server, ms, and the number of tries. */
 const QUESTION = { timeout: 2000, tries: 2 };
 
 /**
- * Asks the name servers themselves. The system's `getaddrinfo` keeps one of the process's few threads for as long as a
- * name server is silent, and whoever names a receiver names its servers too.
+ * Queries the name servers directly. The system's `getaddrinfo` blocks one of the process's few threads while
+ * a name server is silent, and the owner of a receiver's domain controls its name servers.
  */
 export const resolvePublic: Resolve = async (host, signal) => {
   if (/(^|\.)localhost\.?$/i.test(host)) return LOOPBACK;
@@ -35,11 +35,12 @@ export const resolvePublic: Resolve = async (host, signal) => {
 };
 
 /**
- * A lookup that knows the addresses of `url`'s host already: they are found and judged once, and no other is connected to,
- * whatever DNS says a moment later. Rejects with `Refused` when one is not public and not in `allow`.
+ * Resolves and checks the addresses of `url`'s host once, and creates a lookup that returns only those, so
+ * that a later change of DNS has no effect.
  * @param allow CIDR ranges
+ * @throws AddressRefusedError when an address is not public and not in `allow`
  */
-export async function judged(
+export async function createCheckedLookup(
   url: URL,
   allow: string[],
   resolve: Resolve,

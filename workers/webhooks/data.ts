@@ -1,15 +1,18 @@
 import { JOB_KINDS, JobError, TERMINAL_JOB_STATES } from '@warmwind/shared/contract/jobs';
 import { z } from 'zod';
 
-/** The version of `WebhookData` this code writes. */
+/** The version of `WebhookData` that this code writes. */
 export const WEBHOOK_DATA_VERSION = 1;
 
-/** What is told: that a run was taken, that it ended, and its permanent failure to the operators. */
+/**
+ * The kind of a webhook: a run was taken, a run ended, or an alert to the operators about a permanent
+ * failure.
+ */
 export type About = 'active' | 'end' | 'alert';
 
 /**
- * What the queue `webhooks` carries: who is to be told of what. Address and result stay in the job's record, so that
- * neither lies in the queue nor is shown to who looks into it.
+ * The data of a job in the queue `webhooks`. Address and result stay in the record of the job, so that they
+ * are neither stored in the queue nor visible in Bull Board.
  */
 export const WebhookData = z.object({
   version: z.literal(WEBHOOK_DATA_VERSION),
@@ -27,6 +30,6 @@ export const WebhookData = z.object({
 });
 export type WebhookData = z.infer<typeof WebhookData>;
 
-/** Its id in the queue and as `Webhook-Id`: the same however often it is told and sent. */
+/** Makes its id in the queue and as `Webhook-Id`: the same for every notification and every try. */
 export const webhookId = ({ jobId, run, about }: Pick<WebhookData, 'jobId' | 'run' | 'about'>): string =>
   `${jobId}.${run}.${about}`;

@@ -25,7 +25,7 @@ const receive = async (answer?: Answer): Promise<Receiver> => {
   receivers.push(receiver);
   return receiver;
 };
-/** Nothing is waiting or on its way. */
+/** Waits until no webhook is queued or in flight. */
 const idle = () =>
   waitFor('all webhooks to be done', async () => {
     const {
@@ -36,7 +36,7 @@ const idle = () =>
     return waiting + delayed + active === 0;
   });
 
-test('a run is told when it is taken and when it ends, signed with its owner’s secret, with its result', async () => {
+test('the start and the end of a run are sent, signed with its owner’s secret, the end with its result', async () => {
   const { url, received } = await receive();
   hooks.deliver();
   const ref = await hooks.job(`${url}/hook?key=1`, 'ada');
@@ -64,7 +64,7 @@ test('a run is told when it is taken and when it ends, signed with its owner’s
   expect(() => another.verify(end?.text ?? '', end?.headers as Record<string, string>)).toThrow();
 });
 
-test('what is told again, by whomever and also after it was sent, is sent once', async () => {
+test('repeated notifications of the same event are sent once', async () => {
   const { url, ids } = await receive();
   hooks.deliver();
   const ref = await hooks.job(url);
@@ -77,13 +77,13 @@ test('what is told again, by whomever and also after it was sent, is sent once',
   expect(ids().sort()).toEqual([`${ref.jobId}.1.active`, `${ref.jobId}.1.end`]);
 });
 
-test('a job without a webhook is not told', async () => {
+test('a job without a webhook sends none', async () => {
   const ref = await hooks.job('');
   await hooks.run(hooks.records, ref, { state: 'completed' });
   expect(await hooks.queue.getJobCountByTypes('waiting', 'completed')).toBe(0);
 });
 
-test('it is tried again with the same id and content until it is taken, each time signed anew', async () => {
+test('a webhook is tried until accepted, with the same id and content', async () => {
   const { url, received } = await receive((response, n, one) =>
     status(n < 3 && one.event.type !== 'job.active' ? 500 : 200)(response, n, one),
   );
@@ -96,7 +96,7 @@ test('it is tried again with the same id and content until it is taken, each tim
   expect(new Set(received.map(({ headers }) => headers['webhook-id'])).size).toBe(1);
 });
 
-test('a larger result is left out, and says so', async () => {
+test('a result that is too large is left out and marked as truncated', async () => {
   const { url, received } = await receive();
   hooks.deliver();
   const ref = await hooks.job(url);
@@ -106,7 +106,7 @@ test('a larger result is left out, and says so', async () => {
   expect(end.event.data).not.toHaveProperty('result');
 });
 
-test('410 ends it at once, and a redirect is not followed', async () => {
+test('a 410 drops the webhook at once, and a redirect is not followed', async () => {
   const elsewhere = await receive();
   const { url, received } = await receive(status(410));
   const moved = await receive(status(307, { Location: elsewhere.url }));
@@ -121,7 +121,7 @@ test('410 ends it at once, and a redirect is not followed', async () => {
   expect(elsewhere.received).toHaveLength(0);
 });
 
-test('after its time it is dropped with a line that names neither path nor query', async () => {
+test('a webhook is dropped after its deadline, and the log names neither path nor query', async () => {
   const { url } = await receive(status(503));
   hooks.deliver({ giveUpMs: 300 });
   const ref = await hooks.job(`${url}/secret-path?secret-query`);
@@ -137,7 +137,7 @@ test('after its time it is dropped with a line that names neither path nor query
   expect(hooks.lines.join()).not.toContain('secret');
 });
 
-test('a receiver that never answers, or never stops answering, holds nobody else up', async () => {
+test('a receiver that never answers, or never stops answering, does not delay others', async () => {
   const silent = await receive(() => {});
   const endless = await receive((response) => {
     response.writeHead(200);
@@ -153,14 +153,14 @@ test('a receiver that never answers, or never stops answering, holds nobody else
     }
   }
   hooks.deliver({ answerWithinMs: 2000 });
-  await waitFor('the silent one to have its share', () => silent.received.length === 10);
+  await waitFor('the silent receiver to use its share', () => silent.received.length === 10);
   await hooks.run(hooks.records, await hooks.job(good.url), { state: 'completed' });
   await waitFor('the good one', () => good.received.length === 2);
   await waitFor('all of the endless one, once', () => new Set(endless.ids()).size === 60);
   expect(endless.received).toHaveLength(60);
 });
 
-test('what is on its way at shutdown is sent by a peer, at once', async () => {
+test('webhooks in flight at shutdown are sent by a peer at once', async () => {
   const { url, received, ids } = await receive((response, n, one) => n > 2 && status(200)(response, n, one));
   const first = hooks.deliver();
   await hooks.run(hooks.records, await hooks.job(url), { state: 'completed' });
@@ -172,7 +172,7 @@ test('what is on its way at shutdown is sent by a peer, at once', async () => {
 });
 
 test.each(['failed', 'timed_out'] as const)(
-  'a run that ended %s is told to the operators once, wherever they are',
+  'a run that ended %s is reported to the operators once, at a private address too',
   async (state) => {
     const { url, received } = await receive();
     hooks.deliver({ alertUrl: url, allow: [] });
@@ -204,14 +204,14 @@ test.each(['failed', 'timed_out'] as const)(
   },
 );
 
-test('a run that completed or was cancelled alerts nobody', async () => {
+test('a run that completed or was cancelled sends no alert', async () => {
   for (const state of ['completed', 'cancelled'] as const) {
     await hooks.run(hooks.alerting, await hooks.job(''), { state });
   }
   expect(await hooks.queue.getJobCountByTypes('waiting', 'completed')).toBe(0);
 });
 
-test('neither address nor result lies in the queue', async () => {
+test('neither address nor result is stored in the queue', async () => {
   const ref = await hooks.job('http://hooks.test/secret-path');
   await hooks.run(hooks.records, ref, { state: 'completed', result: 'secret-result' });
   const jobs = await hooks.queue.getJobs();

@@ -7,42 +7,45 @@ import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { Webhook } from 'standardwebhooks';
 import type { Metrics } from '../metrics.ts';
-import { AddressRefusedError, judged, type Resolve, resolvePublic } from './address.ts';
+import { AddressRefusedError, createCheckedLookup, type Resolve, resolvePublic } from './address.ts';
 import { WebhookData, webhookId } from './data.ts';
 import { webhookEvent } from './event.ts';
 import { InFlight } from './in-flight.ts';
 import { post } from './post.ts';
 
-/** Webhooks on their way at once: of this process, and of one user or to one receiver. */
+/** Webhooks in flight: of this process, and of one user or to one receiver. */
 const CONCURRENCY = 100;
 const SHARE = 10;
-/** A receiver answers within this, DNS included, ms. */
+/** Time that a receiver has to answer, DNS included, ms. */
 const ANSWER_WITHIN_MS = 10_000;
 /** The first pause, ms; each is twice the one before, up to the longest, ± jitter. */
 const FIRST_PAUSE_MS = 5000;
 const LONGEST_PAUSE_MS = 3 * 3_600_000;
 const JITTER = 0.25;
-/** A webhook whose user or receiver has its share on the way waits this long, ms, and twice as long each time. */
+/**
+ * First wait of a webhook whose user or receiver has used its share, ms; it doubles each time, up to the
+ * longest.
+ */
 const FIRST_WAIT_MS = 200;
 const LONGEST_WAIT_MS = 30_000;
-/** How long what is on its way may take at shutdown, ms; then a peer sends it. */
+/** Time that webhooks in flight have at shutdown, ms; then a peer sends them. */
 const FINISH_WITHIN_MS = 2000;
-/** How long one of a later version waits for a worker that can read it, ms. */
+/** Delay of a webhook of a later version, until a worker that can read it takes it, ms. */
 const NEWER_VERSION_DELAY_MS = 5000;
-/** How long one waits whose job only the ledger knows while it is away, ms. */
+/** Delay of a webhook whose job only the unavailable ledger has, ms. */
 const LEDGER_AWAY_DELAY_MS = 5000;
 
 export type DeliveryOptions = {
-  /** A patient connection to the queue Redis. */
+  /** A queueing connection to the queue Redis. */
   redis: Redis;
   records: Records;
   metrics: Metrics;
   log: Logger;
   /** `WEBHOOK_SECRET` */
   secret: string;
-  /** CIDR ranges that are not public and may be called all the same. */
+  /** CIDR ranges that webhooks may call although they are not public. */
   allow: string[];
-  /** Where operators want their alerts; the setting is theirs, so it may be anywhere. */
+  /** Address of the operators' alerts. It may be private, because operators set it. */
   alertUrl: string | undefined;
   resolve?: Resolve;
   giveUpMs?: number;
@@ -50,12 +53,12 @@ export type DeliveryOptions = {
   firstPauseMs?: number;
 };
 
-/** Why a webhook is never sent (again). */
+/** The reason why a webhook is dropped. */
 type Dropped = 'forgotten' | 'refused' | 'gone' | 'given up';
 
 /**
- * Sends what waits in the queue `webhooks`: at least once, each under one `Webhook-Id`, until it is answered with 2xx or a
- * day has passed. Every try makes the same event of the job's record.
+ * Sends the webhooks of the queue `webhooks`: at least once, each under one `Webhook-Id`, until the receiver
+ * answers with 2xx or a day has passed. Every try sends the same event, made from the job's record.
  */
 export class Delivery {
   readonly #o: DeliveryOptions;
@@ -72,7 +75,7 @@ export class Delivery {
       autorun: false,
       lockDuration: 2 * ANSWER_WITHIN_MS,
       stalledInterval: 5000,
-      // Time ends the tries, whatever becomes of the workers.
+      // Time ends the tries, not the number of workers that died.
       maxStalledCount: 1000,
       settings: {
         backoffStrategy: (attempts) => this.#pause(attempts, 1 - JITTER + 2 * JITTER * Math.random()),
@@ -85,11 +88,11 @@ export class Delivery {
     this.#worker.run().catch((error: unknown) => this.#worker.emit('error', error as Error));
   }
 
-  /** Resolves when nothing is on its way any more; what took too long waits for a peer. */
+  /** Resolves when no webhook is in flight. A webhook that took too long waits for a peer. */
   async close(): Promise<void> {
     const closing = this.#worker.close();
-    const late = setTimeout(() => this.#worker.cancelAllJobs('shutdown'), FINISH_WITHIN_MS);
-    await closing.finally(() => clearTimeout(late));
+    const timer = setTimeout(() => this.#worker.cancelAllJobs('shutdown'), FINISH_WITHIN_MS);
+    await closing.finally(() => clearTimeout(timer));
   }
 
   async #process(job: Job, token: string, shutdown: AbortSignal | undefined): Promise<void> {
@@ -97,7 +100,7 @@ export class Delivery {
     if (!parsed.success) return this.#wait(job, token, NEWER_VERSION_DELAY_MS);
     const data = parsed.data;
     const target = await this.#target(data);
-    if (target === 'later') return this.#wait(job, token, LEDGER_AWAY_DELAY_MS);
+    if (target === 'unavailable') return this.#wait(job, token, LEDGER_AWAY_DELAY_MS);
     const { url, result } = target;
     if (!url) return this.#drop(data, '', 'forgotten');
     const leave = this.#inFlight.enter([`user ${signer(data)}`, `host ${new URL(url).host}`]);
@@ -112,16 +115,19 @@ export class Delivery {
     }
   }
 
-  /** → `later` when only the ledger knows and it is away */
-  async #target(data: WebhookData): Promise<{ url: string; result: string | undefined } | 'later'> {
+  /** @returns `unavailable` when only the ledger has the job and it is unavailable */
+  async #target(data: WebhookData): Promise<{ url: string; result: string | undefined } | 'unavailable'> {
     if (data.about === 'alert') return { url: this.#o.alertUrl ?? '', result: undefined };
     return this.#o.records.jobs.webhook(data).catch((error: unknown) => {
-      if (error instanceof LedgerUnavailableError) return 'later';
+      if (error instanceof LedgerUnavailableError) return 'unavailable';
       throw error;
     });
   }
 
-  /** One try. Throws what makes BullMQ try again, or not. */
+  /**
+   * Sends a webhook once.
+   * @throws UnrecoverableError to drop it, any other error to let BullMQ try again
+   */
   async #send(
     job: Job,
     data: WebhookData,
@@ -131,8 +137,8 @@ export class Delivery {
   ): Promise<void> {
     const { metrics, answerWithinMs = ANSWER_WITHIN_MS } = this.#o;
     const target = new URL(url);
-    const late = AbortSignal.timeout(answerWithinMs);
-    const signal = shutdown ? AbortSignal.any([shutdown, late]) : late;
+    const timeout = AbortSignal.timeout(answerWithinMs);
+    const signal = shutdown ? AbortSignal.any([shutdown, timeout]) : timeout;
     const body = JSON.stringify(webhookEvent(data, result));
     let answer: string;
     try {
@@ -147,7 +153,7 @@ export class Delivery {
     } catch (error) {
       if (error instanceof AddressRefusedError) return this.#drop(data, target.host, 'refused');
       if (error instanceof UnrecoverableError || shutdown?.aborted) throw error;
-      answer = late.aborted ? 'no answer in time' : ((error as NodeJS.ErrnoException).code ?? 'no answer');
+      answer = timeout.aborted ? 'no answer in time' : ((error as NodeJS.ErrnoException).code ?? 'no answer');
     }
     const next = Date.now() + this.#pause(job.attemptsMade + 1);
     if (next - job.timestamp > (this.#o.giveUpMs ?? WEBHOOK_DEADLINE_MS)) {
@@ -157,11 +163,11 @@ export class Delivery {
     throw new Error(answer);
   }
 
-  /** Users' receivers are public or allowed; the operators' own is wherever they say. */
+  /** Checks the address of a user's receiver. That of the operators is not checked. */
   async #lookup({ about }: WebhookData, url: URL, signal: AbortSignal) {
     if (about === 'alert') return undefined;
     const { allow, resolve = resolvePublic } = this.#o;
-    return judged(url, allow, resolve, signal);
+    return createCheckedLookup(url, allow, resolve, signal);
   }
 
   async #signed(data: WebhookData, body: string): Promise<Record<string, string>> {
@@ -175,7 +181,7 @@ export class Delivery {
     };
   }
 
-  /** Not tried again. Of the receiver only its host is told: paths and queries hold secrets. */
+  /** Drops a webhook. The log names only the host of the receiver, because paths and queries hold secrets. */
   #drop({ jobId, userId, run, about }: WebhookData, host: string, why: Dropped, answer?: string): never {
     const { log, metrics } = this.#o;
     metrics.webhooks.inc({ outcome: why === 'given up' ? 'given_up' : why });
@@ -188,13 +194,13 @@ export class Delivery {
     return Math.round(factor * Math.min(firstPauseMs * 2 ** (attempts - 1), LONGEST_PAUSE_MS));
   }
 
-  /** How long one waits whose share is taken: longer each time, so that many of them cost little. */
+  /** Delay of a webhook whose share is used up, ms: longer each time, so that many of them cost little. */
   #turn(job: Job): number {
     const before = Math.max(0, job.attemptsStarted - job.attemptsMade - 1);
     return Math.min(FIRST_WAIT_MS * 2 ** before, LONGEST_WAIT_MS) * (0.5 + Math.random());
   }
 
-  /** Waits in the queue, no attempt spent. */
+  /** Requeues a webhook with a delay, without an attempt spent. */
   async #wait(job: Job, token: string, delayMs: number): Promise<never> {
     await job.moveToDelayed(Date.now() + delayMs, token);
     throw new DelayedError();

@@ -5,10 +5,13 @@ import { iso } from '@warmwind/shared/runtime/times';
 import { z } from 'zod';
 import { type WebhookData, webhookId } from './data.ts';
 
-/** A larger result is left out, bytes of JSON: `GET /jobs/:id` has it. */
+/** A larger result is left out, bytes of JSON: `GET /jobs/:id` returns it. */
 const MAX_RESULT_BYTES = 65_536;
 
-/** What is sent, the same in every try. `result` is the job's as JSON. */
+/**
+ * Makes the event of a webhook, the same for every try.
+ * @param result the job's result as JSON
+ */
 export function webhookEvent(data: WebhookData, result: string | undefined): WebhookEvent {
   const { about, jobId, kind, run, userId, state, at, attemptsMade, error, containerId } = data;
   const failed = error ? { error } : {};

@@ -1,6 +1,6 @@
 /**
- * How many webhooks are on their way at once: a receiver, or a user with many of them, that answers slowly takes no more
- * than its share.
+ * Counts the webhooks in flight by user and by receiver, so that a slow receiver or a user with many webhooks
+ * takes no more than its share.
  */
 export class InFlight {
   readonly #limit: number;
@@ -10,7 +10,10 @@ export class InFlight {
     this.#limit = limit;
   }
 
-  /** Takes a place under every name. → gives them back; `undefined` when one of them is full */
+  /**
+   * Takes a slot of every name.
+   * @returns a function that releases them; `undefined` when a name has no free slot
+   */
   enter(names: string[]): (() => void) | undefined {
     if (names.some((name) => (this.#counts.get(name) ?? 0) >= this.#limit)) return undefined;
     for (const name of names) this.#add(name, 1);

@@ -6,13 +6,13 @@ import { type About, WEBHOOK_DATA_VERSION, type WebhookData, webhookId } from '.
 
 /** Time ends the tries, not their number. */
 const ATTEMPTS = 1000;
-/** As long as a record may still be told of again, its webhook is known to have been sent, s; up to this many. */
+/** Sent webhooks are remembered while their record may be notified again: age in s, and maximum number. */
 const KEPT = { age: ENDED_RECORD_TTL_MS / 1000, count: 50_000 };
 
 /**
- * Tells owners and operators of runs: what is to be sent goes into the queue under an id of its own, where it changes
- * nothing when it is told again.
- * @param alerts operators want to know of permanent failures
+ * Creates the function that notifies owners and operators of runs. It adds each webhook to the queue under
+ * its own id, so that a repeated notification has no effect.
+ * @param alerts whether operators receive permanent failures
  */
 export const createNotify =
   (queue: () => Queue, alerts: boolean): Notify =>

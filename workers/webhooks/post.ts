@@ -2,13 +2,14 @@ import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { LookupFunction } from 'node:net';
 
-/** Of an answer's body no more is read, bytes: only its status counts. */
+/** Bytes of an answer's body that are read; only its status is used. */
 const MAX_ANSWER_BYTES = 4096;
 
 /**
- * POSTs JSON over a connection of its own, follows nothing, and resolves with the status of the answer. Rejects when there
- * is none before `signal` aborts.
- * @param lookup in place of the system's
+ * POSTs JSON over a new connection, without following redirects.
+ * @param lookup replaces that of the system
+ * @returns the status of the answer
+ * @throws when there is no answer before `signal` aborts
  */
 export function post(
   url: URL,

@@ -1,13 +1,13 @@
-/** The longest line that a model server may send, bytes: an answer that is no stream is one. */
+/** The longest line that a model server may send, bytes. An answer that is no stream is one line. */
 const MAX_LINE_BYTES = 2 ** 20;
 const NEWLINE = 10;
 
-/** A server sent a line that is longer than any event, which its reader would keep whole in memory. */
+/** Thrown for a line that is longer than any event: its reader would buffer all of it in memory. */
 export class LineTooLongError extends Error {
   override name = 'LineTooLongError';
 }
 
-/** `fetch`, whose answers end with an error at a line that is too long. */
+/** Wraps `fetch` so that its answers fail at a line that is too long. */
 export const fetchBoundedLines: typeof fetch = async (input, init) => {
   const response = await fetch(input, init);
   if (!response.body) return response;

@@ -2,15 +2,15 @@ import { APIConnectionError, APIError } from 'openai';
 import { JobFailureError } from '../../runtime/failures.ts';
 import { LineTooLongError } from './bounded-lines.ts';
 
-/** How much of what a server says is looked at, characters. */
-const LOOKED_AT = 2000;
+/** Characters of a server's error message that are searched. */
+const SEARCHED_CHARACTERS = 2000;
 const MAX_RETRY_AFTER_MS = 60_000;
 const OUT_OF_MEMORY = /out of memory|outofmemory/i;
 const CONTEXT = /context.{0,20}(length|size|window|exceed)|exceed.{0,40}context|max_model_len/i;
 
-/** The server wants no requests for now. */
+/** Thrown when a server refuses requests for now. */
 export class ServerBusyError extends Error {
-  override name = 'ServerBusy';
+  override name = 'ServerBusyError';
   readonly retryAfterMs: number;
 
   constructor(retryAfterMs: number, cause: unknown) {
@@ -19,15 +19,18 @@ export class ServerBusyError extends Error {
   }
 }
 
-/** What went wrong with a model server → why the job fails, or that the server is to be left alone for a while. */
+/**
+ * Maps the error of a model server to the failure of the job, or to `ServerBusyError` when the server needs a
+ * pause.
+ */
 export function modelFailure(error: unknown): JobFailureError | ServerBusyError {
   if (isTooLong(error)) return new JobFailureError('answer_too_long', error);
   if (error instanceof APIConnectionError || !(error instanceof APIError)) {
     return new JobFailureError('model_unavailable', error);
   }
   const { status, code, message, headers } = error;
-  const text = `${code ?? ''} ${message}`.slice(0, LOOKED_AT);
-  // vLLM reports it as 400: its words come first.
+  const text = `${code ?? ''} ${message}`.slice(0, SEARCHED_CHARACTERS);
+  // vLLM reports both as 400, so the text is checked before the status.
   if (OUT_OF_MEMORY.test(text)) return new JobFailureError('model_out_of_memory', error);
   if (CONTEXT.test(text)) return new JobFailureError('context_exceeded', error);
   if (status === 429 || status === 503) {
@@ -44,7 +47,7 @@ function isTooLong(error: unknown): boolean {
   return false;
 }
 
-/** Seconds or a date → ms from now, within bounds; 0 when it says nothing. */
+/** Parses `Retry-After`, seconds or a date. @returns ms from now, within bounds; 0 without a valid value */
 function retryAfter(value: string | null | undefined): number {
   if (!value) return 0;
   const seconds = Number(value);

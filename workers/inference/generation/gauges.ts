@@ -1,8 +1,11 @@
-/** Under which names servers say how many requests wait in them: vLLM; llama.cpp's server, and ours; TGI. */
+/** The metrics of waiting requests: of vLLM, of llama.cpp's server and ours, of TGI. */
 const WAITING =
   /^(?:vllm:num_requests_waiting|llamacpp:requests_deferred|tgi_queue_size)(?:\{[^}]*\})? +(\S+)/gm;
 
-/** A server's metrics (Prometheus text) → how many requests wait in it; 0 when it does not say. */
+/**
+ * Reads the number of waiting requests from a server's metrics (Prometheus text); 0 when it does not report
+ * it.
+ */
 export function readWaiting(metrics: string): number {
   let waiting = 0;
   for (const [, value] of metrics.matchAll(WAITING)) waiting += Math.max(0, Number(value) || 0);

@@ -34,24 +34,24 @@ const work = async (host: string, serves: TestModelServer[], more: Record<string
   return worker;
 };
 const ask = (model = 'm', more: Partial<InferenceInput> = {}) => fleet.ask({ model, prompt: 'Hi', ...more });
-/** Runs what waits for its next attempt or turn now. */
+/** Promotes a job that is delayed until its next attempt or delivery. */
 const promote = async ({ jobId }: Submitted) =>
   (await fleet.queue('ai-inference').getJob(jobId))?.promote().catch(() => undefined);
 const completed = async (job: Submitted) =>
   (await reached(fleet, job, 'completed')).result as GenerationResult;
-/** All that a job's room heard, once it is over. */
+/** Reads all events of a job's room, once the job has completed. */
 const eventsOf = (job: Submitted) => waitForEvents(fleet, job, `job:${job.jobId}`, 'job.completed');
-/** What was put out since the last `job.active`. */
+/** The output since the last `job.active`. */
 const output = (events: StoredEvent[]): string =>
   events
     .slice(events.findLastIndex(({ type }) => type === 'job.active'))
     .flatMap(({ type, data }) => (type === 'job.output' ? [data.text] : []))
     .join('');
-/** How often a job was taken. */
+/** Reads the number of deliveries of a job. */
 const deliveries = async ({ jobId }: Submitted) =>
   Number((await fleet.queue('ai-inference').getJob(jobId))?.attemptsStarted ?? 0);
 
-test('an answer is put out as it comes and is the result, with usage and times', async () => {
+test('an answer is streamed as output and is the result, with usage and times', async () => {
   const server = await serve('m');
   server.scripts.push({ pieces: ['Grüße', ' aus', ' dem', ' Modell 👋'], everyMs: 30 });
   await work('a', [server], { MODEL_SERVER_KEY: 'sesame' });
@@ -84,7 +84,7 @@ test('an answer is put out as it comes and is the result, with usage and times',
   );
 });
 
-test('an answer that breaks off is asked for again, and what is heard since is the result', async () => {
+test('an answer that breaks off is retried, and the output of the last attempt is the result', async () => {
   const server = await serve('m');
   server.scripts.push({ pieces: ['never', ' whole'], end: 'truncated' });
   server.scripts.push({ pieces: ['not', ' that'], end: 'error' });
@@ -105,7 +105,7 @@ test('an answer that breaks off is asked for again, and what is heard since is t
   expect(reasons).toEqual(['stream_truncated', 'model_unavailable']);
 });
 
-test('what the server refuses for good fails at once', async () => {
+test('a permanent refusal of the server fails the job at once', async () => {
   const server = await serve('m');
   server.scripts.push({ refuse: { status: 400, body: { error: { message: 'maximum context length' } } } });
   await work('a', [server]);
@@ -115,7 +115,7 @@ test('what the server refuses for good fails at once', async () => {
   });
 });
 
-test('a worker that is told to stop gives its answer to a peer: the same attempt, whole from its beginning', async () => {
+test('a stopping worker requeues its job, and a peer answers it from the beginning in the same attempt', async () => {
   const [held, free] = [await serve('m'), await serve('m')];
   held.scripts.push({ pieces: ['This', ' is', ' half', ' of it'], holdAfter: 3 });
   free.scripts.push({ pieces: ['All', ' of it'], everyMs: 5 });
@@ -148,7 +148,7 @@ test('a cancelled job ends its request at the server', async () => {
   expect(events.filter(({ type }) => type === 'job.cancelled')).toHaveLength(1);
 });
 
-test('a model that nobody has fails at once; one that loads, here or elsewhere, is waited for', async () => {
+test('a job for an unknown model fails at once; a job for a model that loads waits', async () => {
   const server = await serve('m');
   await work('a', [server]);
   expect(await reached(fleet, await ask('other'), 'failed')).toMatchObject({
@@ -160,9 +160,9 @@ test('a model that nobody has fails at once; one that loads, here or elsewhere, 
   loading.health = 503;
   await work('b', [loading]);
   const published = () => fleet.queueRedis.client.zrange(keys.modelsLoading(), '0', '-1');
-  await waitFor('it to be said', async () => (await published()).includes('b'));
+  await waitFor('the loading server to be published', async () => (await published()).includes('b'));
   const job = await ask('late');
-  await waitFor('it to be handed back', async () => (await deliveries(job)) >= 3);
+  await waitFor('the job to be requeued', async () => (await deliveries(job)) >= 3);
   expect(await fleet.job(job)).toMatchObject({ attemptsMade: 0 });
   loading.health = 200;
   await waitFor('the answer', async () => {
@@ -172,12 +172,12 @@ test('a model that nobody has fails at once; one that loads, here or elsewhere, 
   expect(await fleet.job(job)).toMatchObject({ attemptsMade: 1 });
 });
 
-test('a server that is too busy is given no more, no attempt is spent, and other models go on', async () => {
+test('a busy server gets no further requests, no attempt is spent, and other models continue', async () => {
   const [busy, free] = [await serve('m'), await serve('n')];
   busy.waiting = 9;
   await work('a', [busy, free]);
   const job = await ask('m');
-  await waitFor('it to be handed back', async () => (await deliveries(job)) >= 1);
+  await waitFor('the job to be requeued', async () => (await deliveries(job)) >= 1);
   await Promise.all([ask('n'), ask('n'), ask('n')].map(async (other) => completed(await other)));
   expect(busy.asked).toEqual([]);
   busy.waiting = 8;
@@ -188,21 +188,21 @@ test('a server that is too busy is given no more, no attempt is spent, and other
   expect(await fleet.job(job)).toMatchObject({ attemptsMade: 1 });
 });
 
-test('a job that waits takes no turn of the limiter from others', async () => {
+test('a job that waits spends no turn of the rate limit', async () => {
   const [busy, free] = [await serve('m'), await serve('n')];
   busy.waiting = 9;
   const queue = fleet.queue('ai-inference');
-  // The window of the tests before is a short one.
+  // Earlier tests leave a shorter window.
   await queue.removeRateLimitKey();
   await work('a', [busy, free], { INFERENCE_LIMIT: '3/h' });
   const job = await ask('m');
-  await waitFor('it to be handed back again and again', async () => {
+  await waitFor('the job to be requeued several times', async () => {
     await promote(job);
     return (await deliveries(job)) >= 5;
   });
-  // A delivery of it that is under way holds a turn for a moment.
+  // A running delivery of the job holds a turn for a moment.
   await fleet.cancel(job);
-  await waitFor('it to be over', async () => (await queue.getActiveCount()) === 0);
+  await waitFor('the job to end', async () => (await queue.getActiveCount()) === 0);
   const others = [await ask('n'), await ask('n'), await ask('n')];
   for (const other of others) await completed(other);
   const last = await ask('n');
@@ -212,7 +212,7 @@ test('a job that waits takes no turn of the limiter from others', async () => {
   await fleet.cancel(last);
 });
 
-test('who waits too long is told so', async () => {
+test('a job that waits longer than MODEL_WAIT_MS fails with model_busy', async () => {
   const busy = await serve('m');
   busy.waiting = 9;
   await work('a', [busy], { MODEL_WAIT_MS: '100' });
@@ -227,7 +227,7 @@ test('who waits too long is told so', async () => {
   });
 });
 
-test('a server that asks for a pause gets it, and no attempt is spent', async () => {
+test('a job that a server refuses with Retry-After completes later, without an attempt spent', async () => {
   const server = await serve('m');
   const refuse = { status: 429, body: { error: { message: 'slow down' } }, headers: { 'Retry-After': '1' } };
   server.scripts.push({ refuse });
@@ -239,21 +239,21 @@ test('a server that asks for a pause gets it, and no attempt is spent', async ()
   expect(server.asked).toHaveLength(2);
 });
 
-test.each([429, 503])('a refusal with %s holds back its user, and another is served', async (status) => {
+test.each([429, 503])('a refusal with %s holds back its user, and not another user', async (status) => {
   const server = await serve('m');
   const error = { message: 'too many of yours' };
   server.scripts.push({ refuse: { status, body: { error }, headers: { 'Retry-After': '60' } } });
   await work('a', [server]);
   const [one, other] = ['ada', 'bob'];
   const refused = await fleet.ask({ model: 'm', prompt: 'Hi' }, one);
-  await waitFor('it to be handed back', async () => {
+  await waitFor('the job to be requeued', async () => {
     return server.asked.length === 1 && (await fleet.queue('ai-inference').getDelayedCount()) > 0;
   });
   const second = await fleet.ask({ model: 'm', prompt: 'Hi' }, one);
-  await waitFor('the second to wait for it', async () => (await deliveries(second)) >= 1);
+  await waitFor('the second job to wait', async () => (await deliveries(second)) >= 1);
   await completed(await fleet.ask({ model: 'm', prompt: 'Hi' }, other));
   await promote(refused);
-  await waitFor('it to be held back again', async () => (await deliveries(refused)) >= 2);
+  await waitFor('the first job to be held back again', async () => (await deliveries(refused)) >= 2);
   expect(server.asked).toHaveLength(2);
   for (const job of [refused, second]) {
     expect(await fleet.job(job)).toMatchObject({ attemptsMade: 0 });
@@ -261,12 +261,12 @@ test.each([429, 503])('a refusal with %s holds back its user, and another is ser
   }
 });
 
-test('a job goes to the worker that has its model, no attempt spent on the way', async () => {
+test('a job reaches the worker that has its model, without an attempt spent', async () => {
   const [m, n] = [await serve('m'), await serve('n')];
   await work('a', [m]);
   await work('b', [n]);
   const published = () => fleet.queueRedis.client.zrange(keys.models(), '0', '-1');
-  await waitFor('both to be said', async () => {
+  await waitFor('both models to be published', async () => {
     const models = await published();
     return models.includes('a m') && models.includes('b n');
   });
@@ -277,7 +277,7 @@ test('a job goes to the worker that has its model, no attempt spent on the way',
   }
 });
 
-test('the server with the least to do is asked, and one that dies is asked no more', async () => {
+test('requests go to the server with the least load, and not to one that died', async () => {
   const [one, two] = [await serve('m'), await serve('m')];
   one.scripts.push({ holdAfter: 1 });
   two.scripts.push({ holdAfter: 1 });
@@ -289,7 +289,7 @@ test('the server with the least to do is asked, and one that dies is asked no mo
   for (const job of jobs) await completed(job);
   servers.delete(one);
   await one.stop();
-  await waitFor('it to be missed', async () => {
+  await waitFor('the dead server to be noticed', async () => {
     const { servers: states } = ((await worker.probes.ready.models?.()) ?? {}) as {
       servers?: { up: number };
     };

@@ -14,7 +14,7 @@ import type { ModelServers } from './servers.ts';
 import { stream } from './stream.ts';
 import type { WaitingJobs } from './waiting.ts';
 
-/** A job that must wait is handed back for half as long as it has waited, within these, ms. */
+/** A job that must wait is requeued for half as long as it has waited, within these bounds, ms. */
 const WAIT_AT_LEAST_MS = 250;
 const WAIT_AT_MOST_MS = 15_000;
 
@@ -25,13 +25,13 @@ export type GenerationOptions = {
   records: Records;
   metrics: Metrics;
   turns: Turns;
-  /** How long a server may say nothing, ms. */
+  /** Time for which a server may send nothing, ms. */
   idleMs: number;
-  /** How long a job waits for a server that loads or is busy, from its first delivery on, ms. */
+  /** Time that a job waits for a server that loads or is busy, from its first delivery on, ms. */
   waitMs: number;
 };
 
-/** A language model's answer, put out as it comes. */
+/** Creates the handler that answers with a language model and streams the answer to the job's room. */
 export function createGeneration(options: GenerationOptions): InferenceHandler<GenerationResult> {
   const { servers, metrics, idleMs } = options;
   return async (job, input) => {
@@ -83,7 +83,10 @@ export function createGeneration(options: GenerationOptions): InferenceHandler<G
   };
 }
 
-/** Puts text out, and says with the first that the answer has begun: one after the other, as they are counted together. */
+/**
+ * Publishes pieces of text. The first is followed by the progress of the job, in order, as both count as its
+ * events.
+ */
 function firstThen(job: JobContext): (text: string) => Promise<void> {
   let begun = false;
   return async (text) => {
@@ -94,7 +97,10 @@ function firstThen(job: JobContext): (text: string) => Promise<void> {
   };
 }
 
-/** No healthy server here has the model. A peer may, or a server that loads; if not, nobody does. */
+/**
+ * Requeues a job whose model no healthy server of this worker has.
+ * @throws JobFailureError `model_missing` when no peer has the model and no server loads
+ */
 async function waitElsewhere(
   options: GenerationOptions,
   job: JobContext,
@@ -109,16 +115,16 @@ async function waitElsewhere(
 }
 
 type WaitOptions = {
-  /** The job fails with this when it has waited too long. */
+  /** The failure of a job that has waited too long. */
   code: FailureCode;
   atLeastMs?: number | undefined;
-  /** See `HandBack`. */
+  /** See `RequeueError`. */
   onDelayed?: () => Promise<void>;
 };
 
 /**
- * Hands the job back until it has waited too long. No attempt is spent and no turn of the queue's limiter, so that other
- * models go on; the pauses grow with the time it has waited.
+ * Requeues the job until it has waited too long. No attempt and no turn of the queue's limiter is spent, so
+ * that jobs of other models continue. The pauses grow with the time that the job has waited.
  */
 async function wait(
   { records, turns, waitMs }: GenerationOptions,

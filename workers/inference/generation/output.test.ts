@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { Output } from './output.ts';
 
-test('the first piece goes out at once; what comes while one is on its way goes out together, in order', async () => {
+test('the first piece is published at once; text that arrives meanwhile is published together, in order', async () => {
   const pieces: string[] = [];
   let writing = 0;
   const output = new Output(async (text) => {
@@ -23,7 +23,7 @@ test('the first piece goes out at once; what comes while one is on its way goes 
   expect(pieces.join('')).toBe(all.join(''));
 });
 
-test('what is discarded never goes out, and what was on its way is no longer waited for', async () => {
+test('discarded text is never published', async () => {
   const pieces: string[] = [];
   const output = new Output(async (text) => void pieces.push(text));
   output.add('first');
@@ -33,7 +33,7 @@ test('what is discarded never goes out, and what was on its way is no longer wai
   expect(pieces).toEqual(['first']);
 });
 
-test('pieces end between characters, wherever the text is cut on its way here', async () => {
+test('pieces end between characters, even when the text arrives in single code units', async () => {
   const pieces: string[] = [];
   const output = new Output(async (text) => {
     await sleep(1);
@@ -47,7 +47,7 @@ test('pieces end between characters, wherever the text is cut on its way here', 
   expect(pieces.length).toBeGreaterThan(2);
 });
 
-test('half a character whose other half never comes is replaced', async () => {
+test('half of a surrogate pair without its other half is replaced', async () => {
   const pieces: string[] = [];
   const output = new Output(async (text) => void pieces.push(text));
   for (const unit of ['a', '\ud83d', 'b', '\ude00', 'c\ud83d']) output.add(unit);

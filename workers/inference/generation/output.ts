@@ -1,14 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endsWithinCharacter, truncateText } from '@warmwind/shared/runtime/text';
 
-/** Text that comes within so long goes out as one piece, ms. */
+/** Text that arrives within this time is published as one piece, ms. */
 const EVERY_MS = 40;
 const MAX_PIECE = 32_000;
 
 /**
- * Coalesces a stream of text: the first piece goes out at once, then one a while with all that has come. Never two at once,
- * so that a slow reader gets fewer and larger ones, in order. A piece ends between two characters: half of one waits for its
- * other half, and is replaced by U+FFFD when that never comes.
+ * Coalesces a stream of text. The first piece is published at once; later pieces hold all text that has
+ * arrived meanwhile. Pieces are published one after the other, so that a slow reader gets fewer and larger
+ * ones, in order. A piece ends between two characters: half of a surrogate pair waits for its other half, or
+ * is replaced by U+FFFD at the end.
  */
 export class Output {
   readonly #write: (text: string) => Promise<void>;
@@ -24,11 +25,11 @@ export class Output {
     this.#text += text;
     if (this.#writing || !this.#assembled) return;
     this.#writing = this.#drain();
-    // `end` says so.
+    // `end` reports the error.
     this.#writing.catch(() => undefined);
   }
 
-  /** Resolves when all has gone out. */
+  /** Resolves when all text has been published. */
   async end(): Promise<void> {
     this.#ended.abort();
     await this.#writing;
@@ -37,13 +38,13 @@ export class Output {
     if (half) await this.#write(half.toWellFormed());
   }
 
-  /** What has not gone out yet never does. */
+  /** Drops the text that has not been published yet. */
   discard(): void {
     this.#text = '';
     this.#ended.abort();
   }
 
-  /** What may go out as one piece. */
+  /** The text that may be published as one piece. */
   get #assembled(): string {
     const text = endsWithinCharacter(this.#text) ? this.#text.slice(0, -1) : this.#text;
     return truncateText(text, MAX_PIECE);

@@ -3,17 +3,17 @@ import { Refusals } from './refusals.ts';
 
 const T0 = 1_000_000;
 const RETRY_AFTER_MS = 60_000;
-/** The longest that a pause for all may be, ms. */
+/** The longest pause for all users, ms. */
 const MAX_PAUSE_MS = 15_000;
 
-/** How long a user who was never refused is held back, ms. */
+/** Measures the time for which a user who was never refused is held back, ms. */
 const pauseOf = (refusals: Refusals, nowMs: number): number => {
   let ms = 0;
   while (!refusals.allow('newcomer', nowMs + ms)) ms += 250;
   return ms;
 };
 
-test('one user, refused however often, holds back nobody else', () => {
+test('any number of refusals of one user holds back only that user', () => {
   const refusals = new Refusals();
   for (let i = 0; i < 100; i++) refusals.add('ada', RETRY_AFTER_MS, T0 + i);
   expect(refusals.allow('ada', T0 + RETRY_AFTER_MS)).toBe(false);
@@ -21,7 +21,7 @@ test('one user, refused however often, holds back nobody else', () => {
   expect(pauseOf(refusals, T0 + 100)).toBe(0);
 });
 
-test('the refusals of several users pause the server, longer with each further one, within bounds', () => {
+test('refusals of several users pause the server, longer with each further user, within bounds', () => {
   const refusals = new Refusals();
   const pauses = Array.from({ length: 9 }, (_, i) => {
     refusals.add(`user-${i}`, RETRY_AFTER_MS, T0);
@@ -32,7 +32,7 @@ test('the refusals of several users pause the server, longer with each further o
   expect(pauseOf(refusals, T0 + MAX_PAUSE_MS)).toBe(0);
 });
 
-test('a pause is never longer than the server asked for, and short where it asked for nothing', () => {
+test('a pause is never longer than the server asked for, and 1 s when it asked for none', () => {
   for (const [retryAfterMs, longest] of [
     [0, 1000],
     [3000, 3000],
@@ -43,14 +43,14 @@ test('a pause is never longer than the server asked for, and short where it aske
   }
 });
 
-test('a request that is accepted ends the count of refusals before it, and not its user\u2019s hold', () => {
+test('an accepted request resets the count of earlier refusals, but still holds back refused users', () => {
   const refusals = new Refusals();
   refusals.add('ada', RETRY_AFTER_MS, T0);
   refusals.accept(T0 + 10);
   refusals.add('bob', RETRY_AFTER_MS, T0 + 20);
   expect(pauseOf(refusals, T0 + 20)).toBe(0);
   expect(refusals.allow('ada', T0 + 20)).toBe(false);
-  // An answer to a request of before them says nothing of the refusals since.
+  // An answer to an earlier request does not reset later refusals.
   refusals.accept(T0 + 15);
   refusals.add('eve', RETRY_AFTER_MS, T0 + 30);
   expect(pauseOf(refusals, T0 + 30)).toBe(1000);

@@ -5,25 +5,25 @@ import { fetchBoundedLines } from './bounded-lines.ts';
 import { readWaiting } from './gauges.ts';
 import { Refusals } from './refusals.ts';
 
-/** How long a server may take to say how it is, ms. */
+/** Time that a server has to answer a health check, ms. */
 const ANSWER_WITHIN_MS = 1500;
 const MAX_ANSWER_BYTES = 2 ** 20;
-/** A server that was never there, or is gone, may be starting (again) for so long, ms. */
+/** Time for which an unavailable server counts as starting, ms. */
 const STARTING_MS = 15_000;
 
 const Models = z.object({ data: z.array(z.object({ id: z.string() })).max(1000) });
 
-/** `loading`: it says so, or has not been away for long. */
+/** `loading`: the server reports it, or has been unavailable for less than `STARTING_MS`. */
 export type ServerState = 'up' | 'loading' | 'down';
 
-/** One OpenAI-compatible server, as it was when it was last asked. */
+/** One OpenAI-compatible server, and its state at the last poll. */
 export class ModelServer {
   readonly client: OpenAI;
   state: ServerState = 'loading';
   models: ReadonlySet<string> = new Set();
-  /** Requests of this worker that it answers now. */
+  /** Requests of this worker in flight. */
   inFlight = 0;
-  /** Requests that wait in it, of all its clients. */
+  /** Requests of all clients that wait in the server. */
   waiting = 0;
   readonly refusals = new Refusals();
   readonly #url: string;
@@ -47,7 +47,7 @@ export class ModelServer {
     });
   }
 
-  /** What stands before a new request. */
+  /** The requests ahead of a new one. */
   get load(): number {
     return this.waiting + this.inFlight;
   }
@@ -56,13 +56,13 @@ export class ModelServer {
     return this.waiting <= maxWaiting && this.refusals.allow(userId);
   }
 
-  /** Asks how it is. Never rejects. */
+  /** Updates the state of the server. Never rejects. */
   async poll(): Promise<void> {
     const [health, models, metrics] = await Promise.all(
       ['/health', '/v1/models', '/metrics'].map((path) => this.#get(path).catch(() => undefined)),
     );
     const served = models?.status === 200 ? parseModels(models.text) : undefined;
-    // Not all of them have a `/health`.
+    // Some servers have no `/health`.
     const healthy = health?.status === 200 || health?.status === 404;
     this.waiting = metrics?.status === 200 ? readWaiting(metrics.text) : 0;
     if (healthy && served) {
@@ -92,7 +92,7 @@ export class ModelServer {
   }
 }
 
-/** Those that can be asked for; `undefined` when the server does not make sense. */
+/** Parses the models that the contract can name. @returns `undefined` for a malformed answer */
 function parseModels(text: string): Set<string> | undefined {
   try {
     const ids = Models.parse(JSON.parse(text)).data.map(({ id }) => id);

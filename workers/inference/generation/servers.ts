@@ -7,14 +7,14 @@ const POLL_EVERY_MS = 2000;
 export type ModelServersOptions = {
   urls: string[];
   key: string | undefined;
-  /** A server in which more requests wait than this is given no more. */
+  /** A server in which more requests wait gets no further ones. */
   maxWaiting: number;
   log: Logger;
-  /** Told after every round how many are in which state. */
+  /** Is called after every round with the number of servers in each state. */
   onPolled: (states: Record<ServerState, number>) => void;
 };
 
-/** The model servers of this worker: which are healthy, what they serve, which has the least to do. */
+/** The model servers of this worker: their states, models and load. */
 export class ModelServers {
   readonly #o: ModelServersOptions;
   readonly #servers: ModelServer[];
@@ -44,12 +44,12 @@ export class ModelServers {
     return [...new Set(this.#up().flatMap((server) => [...server.models]))];
   }
 
-  /** Does one of them load, so that nobody knows yet what it will serve? */
+  /** Whether a server loads, so that its models are not known yet. */
   loading(): boolean {
     return this.#servers.some(({ state }) => state === 'loading');
   }
 
-  /** How many are in which state. */
+  /** The number of servers in each state. */
   states(): Record<ServerState, number> {
     const states = { up: 0, loading: 0, down: 0 };
     for (const { state } of this.#servers) states[state] += 1;
@@ -57,8 +57,8 @@ export class ModelServers {
   }
 
   /**
-   * The models that a new job can be answered with now.
-   * @param slots how many requests this worker makes at a time
+   * The models that can answer a new job now.
+   * @param slots the number of requests that this worker makes at a time
    */
   available(slots: number): string[] {
     if (this.#servers.reduce((sum, { inFlight }) => sum + inFlight, 0) >= slots) return [];
@@ -67,8 +67,9 @@ export class ModelServers {
   }
 
   /**
-   * The one with the least to do; `busy` when all that have the model have too much or refuse this user; `undefined` when
-   * none has it.
+   * Chooses the server with the least load.
+   * @returns `busy` when every server of the model has too many requests or refuses this user; `undefined`
+   * when no server has the model
    */
   async choose(model: string, userId: string): Promise<ModelServer | 'busy' | undefined> {
     await this.#known.promise;

@@ -32,7 +32,7 @@ const refusal = (status: number, message: string, headers?: Record<string, strin
   refuse: { status, body: { error: { message } }, ...(headers ? { headers } : {}) },
 });
 
-test('an answer is whole when it says why it ended; what was heard is what it says', async () => {
+test('an answer with a finish reason is complete, and its text equals the streamed text', async () => {
   expect(await ask({ pieces: ['Grüße', ' 👋', '\n'] })).toMatchObject({
     text: 'Grüße 👋\n',
     streamed: 'Grüße 👋\n',
@@ -72,13 +72,13 @@ test.each<[string, Script, string, boolean]>([
     'context_exceeded',
     false,
   ],
-])('%s is told apart', async (_, script, code, retryable) => {
+])('%s has its own failure', async (_, script, code, retryable) => {
   const error = await ask(script).catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({ name: 'JobFailureError', code });
   expect(classify(error)).toMatchObject({ retryable });
 });
 
-test('a server that is away is told apart', async () => {
+test('a server that does not answer is model_unavailable', async () => {
   const { url } = server;
   const away = new ModelServer(url, undefined);
   await server.stop();
@@ -100,7 +100,7 @@ test.each([
   [429, '999999', 60_000],
   [429, 'soon', 0],
 ])(
-  'a busy server (%i, Retry-After: %s) is left alone as long as it asks, within bounds',
+  'a busy server (%i, Retry-After: %s) gets the pause that it asks for, within bounds',
   async (status, value, ms) => {
     const error = await ask(refusal(status, 'busy', value ? { 'Retry-After': value } : undefined)).catch(
       (thrown: unknown) => thrown,
@@ -110,7 +110,7 @@ test.each([
   },
 );
 
-test('a stream that stalls is given up, before and after the first token', async () => {
+test('a stream that stalls before or after the first token fails with stream_idle', async () => {
   for (const script of [{ end: 'stall' }, { holdAfter: 0 }, { holdAfter: 2 }] as Script[]) {
     await expect(ask(script, { idleMs: 100 })).rejects.toMatchObject({ code: 'stream_idle' });
   }
@@ -126,12 +126,12 @@ test('an abort ends the stream and the request at the server', async () => {
   await waitFor('the server to see it', () => server.open === 0 && server.left === 1);
 });
 
-test('an answer without bound is cut off', async () => {
+test('an answer that is too long fails with answer_too_long', async () => {
   const piece = 'x'.repeat(200_000);
   await expect(ask({ pieces: Array(7).fill(piece) })).rejects.toMatchObject({ code: 'answer_too_long' });
 });
 
-test('a line that never ends is given up before it fills the memory', async () => {
+test('an endless line fails with answer_too_long within bounded memory', async () => {
   let sent = 0;
   const endless = createServer((_request, response) => {
     response.writeHead(200, { 'Content-Type': 'text/event-stream' });

@@ -16,10 +16,10 @@ export type Answer = {
 };
 
 /**
- * Asks a server and reads its answer as it comes. A stream that ends, or is ended, ends without an error: only one that
- * says why it finished is whole.
- * @param idleMs how long the server may say nothing
- * @throws JobFailure, `ServerBusy`, or the reason of `signal`
+ * Sends a request to a server and reads its answer as it arrives. A broken stream ends without an error, so
+ * only an answer with a finish reason is complete.
+ * @param idleMs time for which the server may send nothing
+ * @throws JobFailureError, ServerBusyError, or the reason of `signal`
  */
 export async function stream(
   server: ModelServer,
@@ -74,11 +74,11 @@ export async function stream(
   return { ...answer, text: answer.text.toWellFormed() };
 }
 
-/** Servers share their slots by user; they need not know who it is. */
+/** Servers share their slots between users, and need no real user id for that. */
 const pseudonym = (userId: string): string =>
   createHash('sha256').update(`warmwind ${userId}`).digest('hex').slice(0, 32);
 
-/** A prompt is one message of a user. `max_tokens` is the name that every server knows. */
+/** Makes the request. A prompt becomes one message of a user. Every server knows the name `max_tokens`. */
 function request({ model, prompt, messages, maxTokens, temperature, seed, topP, stop }: InferenceInput) {
   if (prompt === undefined && messages === undefined) throw new JobFailureError('input_missing');
   return {

@@ -35,10 +35,12 @@ const work = async (host: string, { url }: TestModelServer) => {
   workers.add(await fleet.worker(host, { MODEL_SERVERS: url, INFERENCE_CONCURRENCY: '2' }));
 };
 const ask = (model: string) => fleet.ask({ model, prompt: 'Hi' });
-/** The fleet knows that a host serves a model, also before that host is there. */
+/** Publishes that a host serves a model, before that host exists. */
 const announce = (host: string, model: string) =>
   fleet.queueRedis.client.zadd(keys.models(), Date.now() + 60_000, `${host} ${model}`);
-/** Makes a job one that has waited for a minute, and waits until a worker without its model has delayed it for long. */
+/**
+ * Lets a job have waited for a minute, and waits until a worker without its model has given it a long delay.
+ */
 async function age({ userId, jobId }: Submitted): Promise<void> {
   await waitFor(
     'a first delivery',
@@ -51,18 +53,18 @@ async function age({ userId, jobId }: Submitted): Promise<void> {
   });
 }
 
-test('a job is promoted when a worker that serves its model appears, however long it is delayed', async () => {
+test('a job with a long delay is promoted when a worker that serves its model starts', async () => {
   await work('a', await serve('m'));
   await announce('b', 'n');
   const job = await ask('n');
   await age(job);
-  // Jobs that are not delayed any more are passed over.
+  // Entries of jobs that are no longer delayed are skipped.
   await fleet.queueRedis.client.zadd(keys.waitingForModel('n'), 1, 'ended', 2, 'gone');
   await work('b', await serve('n'));
   expect(await reached(fleet, job, 'completed', EARLY_MS)).toMatchObject({ attemptsMade: 1 });
 });
 
-test('a job is promoted when a worker that serves its model has a free slot again', async () => {
+test('a job with a long delay is promoted when a worker that serves its model has a free slot', async () => {
   const [other, full] = [await serve('m'), await serve('n')];
   full.scripts.push({ holdAfter: 1 }, { holdAfter: 1 });
   await work('b', full);

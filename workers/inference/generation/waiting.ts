@@ -6,17 +6,17 @@ import type { Redis } from 'ioredis';
 import { loop } from '../../loop.ts';
 import { promote } from '../../runtime/enqueue.ts';
 
-/** How long an entry is kept after the last job was added to it, ms: longer than any job is delayed. */
+/** Time that an entry is kept after the last job was added to it, ms: longer than the delay of any job. */
 const KEPT_MS = 60_000;
-/** How long one blocking pop lasts, s: the models of this worker may change meanwhile. */
+/** Duration of one blocking pop, s: the models of this worker may change meanwhile. */
 const POP_S = 1;
-/** How often a worker without a free slot looks for one, ms. */
+/** Interval at which a worker without a free slot looks for one, ms. */
 const SLOT_EVERY_MS = 100;
 /** Pause after a promotion, ms. It bounds how often jobs reach workers that lack their model. */
 const PAUSE_MS = 25;
 
 export type WaitingJobsOptions = {
-  /** A patient connection to the queue Redis, which is duplicated. */
+  /** A queueing connection to the queue Redis, which is duplicated. */
   redis: Redis;
   /** The queue in which the jobs are delayed. */
   queue: Queue;
@@ -26,9 +26,9 @@ export type WaitingJobsOptions = {
 };
 
 /**
- * The jobs that were requeued by a worker that lacks their model. BullMQ hands a job to any worker, so without this a job
- * would find its model by chance, and its delay grows with each miss. A worker that serves the model and has a free slot
- * promotes the longest waiting job at once.
+ * The jobs that were requeued by a worker that lacks their model. BullMQ hands a job to any worker, so
+ * without this a job would find its model by chance, and its delay grows with each miss. A worker that serves
+ * the model and has a free slot promotes the longest waiting job at once.
  */
 export class WaitingJobs {
   readonly #o: WaitingJobsOptions;
@@ -38,7 +38,7 @@ export class WaitingJobs {
 
   constructor(options: WaitingJobsOptions) {
     this.#o = options;
-    // Pops block, so they have a connection of their own.
+    // Pops block, so they have a dedicated connection.
     this.#redis = options.redis.duplicate({ socketTimeout: POP_S * 5000 });
     // The duplicated connection reports an unavailable Redis.
     this.#redis.on('error', () => undefined);

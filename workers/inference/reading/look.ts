@@ -5,7 +5,10 @@ import type { Records } from '@warmwind/shared/engine/node/records';
 import { JobFailureError } from '../../runtime/failures.ts';
 import type { Look } from './reading.ts';
 
-/** Looks at the screen of one of the caller's desktops, whatever host it is on. */
+/**
+ * Creates a `Look` that calls the host of the desktop for a screenshot. Desktops of other users are
+ * `not_found`.
+ */
 export const createLook =
   (records: Records, caller: Caller): Look =>
   async ({ jobId, ...ref }, signal) => {

@@ -10,13 +10,18 @@ import type { Reading, ReadingInput } from './reading.ts';
 const MAX_BOXES = 5000;
 const MAX_TEXT = 200_000;
 const MAX_WORD = 200;
-/** A failure that is about memory is judged by the fork's memory; any other is the image's. */
+/**
+ * Messages of failures that may be out of memory, which the fork decides. Any other failure is the image's.
+ */
 const MEMORY = /memory|alloc|OOM/i;
 const READABLE = ['png', 'jpg', 'bmp', 'webp', 'pnm'];
 
 disableTypes(types.filter((type) => !READABLE.includes(type)));
 
-/** Reads an image (base64) in a fork. Its language data is a file of an npm package: nothing is downloaded or cached. */
+/**
+ * Reads an image (base64) in a fork. Its language data is a file of an npm package: nothing is downloaded or
+ * cached.
+ */
 serve(async () => {
   let report: (percent: number) => void = () => undefined;
   const { resolve } = createRequire(import.meta.url);
@@ -28,7 +33,7 @@ serve(async () => {
     logger: ({ status, progress }) => {
       if (status === 'recognizing text') report(Math.round(progress * 100));
     },
-    // Without one tesseract.js throws where nobody can catch it.
+    // Without a handler tesseract.js throws where the error cannot be caught.
     errorHandler: () => undefined,
   });
   return async (input, progress): Promise<Reading> => {
@@ -58,7 +63,10 @@ serve(async () => {
   };
 });
 
-/** As it is read, turned the way its EXIF says. Throws `invalid_image` for one that is too large or none. */
+/**
+ * Measures an image after its rotation by EXIF, pixels.
+ * @throws JobFailureError `invalid_image` when it is too large or no image
+ */
 function measure(image: Buffer, most: ReadingInput['most']): { width: number; height: number } {
   let size: ReturnType<typeof imageSize>;
   try {

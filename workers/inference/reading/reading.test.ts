@@ -10,7 +10,7 @@ import type { Submitted } from '../../testing/submissions.ts';
 import { bmp, bomb, noisePng, png } from './testing/png.ts';
 
 const SCREEN = readFileSync(new URL('testing/screen.png', import.meta.url)).toString('base64');
-/** 16 megapixels that take long, and much memory, to find no text in. */
+/** 16 megapixels without text, which take much time and memory to read. */
 const STRIPES = png(4000, 4000, (bytes, y) => bytes.fill(y & 2 ? 0xcc : 0x33)).toString('base64');
 
 let fleet: Fleet;
@@ -20,7 +20,7 @@ beforeAll(async () => {
   fleet = await createFleet();
 }, ENGINE_WITHIN_MS);
 afterEach(async () => {
-  // No test reads what another has left.
+  // Jobs of one test must not run in the next.
   await Promise.all(asked.splice(0).map((job) => fleet.cancel(job)));
   await Promise.all(workers.map((worker) => worker.stop()));
   workers = [];
@@ -38,7 +38,7 @@ const read = async (image: string): Promise<Submitted> => {
   return job;
 };
 
-/** The processes that read for a worker. */
+/** Finds the forks of a worker that read images. */
 function readersOf(worker: number | undefined): number[] {
   return readdirSync('/proc')
     .map(Number)
@@ -52,7 +52,7 @@ function readersOf(worker: number | undefined): number[] {
     });
 }
 
-test('what stands on an image is read, with boxes, while progress is told', async () => {
+test('the text of an image is read, with boxes, and progress is published', async () => {
   await work('a');
   const job = await read(SCREEN);
   const result = (await reached(fleet, job, 'completed')).result as ReadingResult;
@@ -62,7 +62,7 @@ test('what stands on an image is read, with boxes, while progress is told', asyn
     'Invoice 4711 total 129.50 EUR',
     'Sign in Cancel Help',
   ]);
-  // Nobody needs the image any more.
+  // The image is deleted with the end of the job.
   expect(await fleet.queueRedis.client.exists(keys.input(job.userId, job.jobId))).toBe(0);
   expect(result.boxes.map(({ text }) => text).join(' ')).toBe(result.text.replaceAll('\n', ' '));
   for (const { confidence, x, y, width, height } of result.boxes) {
@@ -81,7 +81,7 @@ test('what stands on an image is read, with boxes, while progress is told', asyn
   expect(percents).toEqual(expect.arrayContaining([10, 30, 100]));
 });
 
-test('what is no image, or unfolds to too much, fails at once and says what to send', async () => {
+test('malformed and too large images fail at once with invalid_image', async () => {
   await work('a');
   const images = [
     Buffer.from('no image'),
@@ -102,7 +102,7 @@ test('what is no image, or unfolds to too much, fails at once and says what to s
   }
 });
 
-test('a picture of one column, as long as the reader can count, is read', async () => {
+test('an image of one column with the maximum side is read', async () => {
   await work('a');
   const job = await read(png(1, 32_767, () => undefined).toString('base64'));
   expect((await reached(fleet, job, 'completed')).result).toMatchObject({
@@ -112,7 +112,7 @@ test('a picture of one column, as long as the reader can count, is read', async 
   });
 });
 
-test('an image that takes all memory of its fork fails that job alone', async () => {
+test('an image that takes all memory of its fork fails only its own job', async () => {
   await work('a', { SANDBOX_MEMORY_MB: '64' });
   const jobs = [await read(STRIPES), await read(SCREEN)] as const;
   expect(await reached(fleet, jobs[0], 'failed')).toMatchObject({
@@ -122,7 +122,7 @@ test('an image that takes all memory of its fork fails that job alone', async ()
   await reached(fleet, jobs[1], 'completed');
 });
 
-test('beside images that one user has read for ever, the first text and the first reading of another begin at once', async () => {
+test('while endless readings of one user run, a text and a reading of another user complete', async () => {
   const server = await startModelServer(['m']);
   await work('a', { MODEL_SERVERS: server.url });
   const noise = noisePng(1600, 1000).toString('base64');
@@ -144,7 +144,7 @@ test('beside images that one user has read for ever, the first text and the firs
   await server.stop();
 });
 
-test('a reading that waits in the queue of other models moves to that of readings', async () => {
+test('a reading in the queue of other models is moved to the queue of readings', async () => {
   await work('a');
   const input = JSON.stringify({ model: OCR_MODEL, image: SCREEN });
   const job = await fleet.infer('ada');
@@ -153,7 +153,7 @@ test('a reading that waits in the queue of other models moves to that of reading
   expect(await fleet.queueRedis.client.hget(keys.job('ada', job.jobId), 'queue')).toBe('ai-readings');
 });
 
-test('an image that nobody keeps any more fails at once', async () => {
+test('a job whose image is lost fails with input_missing', async () => {
   const job = await read(SCREEN);
   await fleet.queueRedis.client.del(keys.input(job.userId, job.jobId));
   await fleet.ledger.run((db) => db.execute(`delete from job_inputs where job_id = '${job.jobId}'`));
@@ -161,7 +161,7 @@ test('an image that nobody keeps any more fails at once', async () => {
   expect(await reached(fleet, job, 'failed')).toMatchObject({ error: { code: 'input_missing' } });
 });
 
-test('a fork that is killed costs its job an attempt, nothing else', async () => {
+test('a killed fork costs its job one attempt, and later jobs complete', async () => {
   await work('a');
   const job = await read(STRIPES);
   const [fork] = await waitFor('a fork', () => {
@@ -175,7 +175,7 @@ test('a fork that is killed costs its job an attempt, nothing else', async () =>
   await reached(fleet, await read(SCREEN), 'completed');
 });
 
-test('a cancelled job loses its fork in the middle of its work', async () => {
+test('the fork of a cancelled job is killed during its work', async () => {
   await work('a');
   const job = await read(STRIPES);
   await waitFor('it to read', async () => ((await fleet.job(job))?.progress ?? 0) >= 30);
@@ -185,7 +185,7 @@ test('a cancelled job loses its fork in the middle of its work', async () => {
   expect(await fleet.job(job)).toMatchObject({ state: 'cancelled' });
 });
 
-test('a worker that is told to stop gives its image to a peer and leaves no fork', async () => {
+test('a stopping worker requeues its job for a peer and leaves no fork', async () => {
   const first = await work('a');
   const job = await read(STRIPES);
   await waitFor('it to read', async () => ((await fleet.job(job))?.progress ?? 0) >= 30);
@@ -209,16 +209,16 @@ test('a worker that is killed leaves no fork', async () => {
   await waitFor('the forks to be gone', () => !forks.some(alive));
 });
 
-test('a worker says which models it serves, and takes it back when it drains', async () => {
+test('a worker publishes the models that it serves, and withdraws them when it drains', async () => {
   const models = () => fleet.queueRedis.client.zrange(keys.models(), '0', '-1');
   const worker = await work('m');
-  await waitFor('the model to be said', async () => (await models()).includes(`m ${OCR_MODEL}`));
+  await waitFor('the model to be published', async () => (await models()).includes(`m ${OCR_MODEL}`));
   workers = [];
   await worker.stop();
   expect(await models()).not.toContain(`m ${OCR_MODEL}`);
 });
 
-test("a desktop's screen is read by any worker, and by nobody but its owner's jobs", async () => {
+test("any worker reads a desktop's screen, for jobs of its owner only", async () => {
   const [first] = [await work('a'), await work('b')];
   expect(first.host).toBe('a');
   const desktop = await fleet.startDesktop();

@@ -13,7 +13,7 @@ import { Sandbox } from '../../sandbox/sandbox.ts';
 import type { InferenceHandler } from '../inference.ts';
 
 const Pixels = z.number().int();
-/** What a fork says that it has read. */
+/** The result of a fork. */
 const Reading = z.object({
   text: z.string(),
   width: Pixels,
@@ -30,13 +30,17 @@ const Reading = z.object({
   ),
 });
 export type Reading = z.infer<typeof Reading>;
-/** What a fork is given: an image in base64, and how large it may be, pixels. */
+/** The input of a fork: an image in base64, and its maximum size, pixels. */
 export type ReadingInput = { image: string; most: { side: number; pixels: number } };
 const MOST = { side: MAX_IMAGE_SIDE, pixels: MAX_IMAGE_PIXELS };
 
-/** The forks that read images, `size` at once with `memoryMb` for an image each. */
+/**
+ * Creates the forks that read images.
+ * @param size the maximum number of forks
+ * @param memoryMb memory for one image, MB
+ */
 export function createReaders(size: number, memoryMb: number): Sandbox {
-  /** Wherever npm may have put a package that the program needs. */
+  /** The folders in which npm may have installed the program's packages. */
   const packages = createRequire(import.meta.url).resolve.paths('tesseract.js') ?? [];
   return new Sandbox({
     module: new URL('program.ts', import.meta.url),
@@ -46,10 +50,10 @@ export function createReaders(size: number, memoryMb: number): Sandbox {
   });
 }
 
-/** What is on a desktop's screen now, as an image in base64. */
+/** Takes a screenshot of a desktop, as an image in base64. */
 export type Look = (ref: ContainerRef & { jobId: string }, signal: AbortSignal) => Promise<string>;
 
-/** `ocr-eng`: the text that stands on an image or a desktop's screen, and where. */
+/** Creates the handler of `ocr-eng`: the text on an image or a desktop's screen, with positions. */
 export function createReading(readers: Sandbox, look: Look): InferenceHandler<ReadingResult> {
   return async ({ data, signal, progress, queuedAt }, input) => {
     const startedAt = Date.now();
@@ -64,7 +68,7 @@ export function createReading(readers: Sandbox, look: Look): InferenceHandler<Re
       const now = 30 + Math.floor((percent * 69) / 100);
       if (now < reported + 5) return;
       reported = now;
-      // What is refused is of no use to anybody by then.
+      // A refused progress is dropped: the run has ended.
       progress(now, 'reads').catch(() => undefined);
     });
     const result: ReadingResult = {

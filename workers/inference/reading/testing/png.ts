@@ -1,6 +1,6 @@
 import { crc32, deflateSync } from 'node:zlib';
 
-/** A PNG of one bit a pixel; `row` fills each row's bytes (zero: black). */
+/** Makes a PNG of one bit a pixel; `row` fills each row's bytes (zero: black). */
 export function png(width: number, height: number, row: (bytes: Buffer, y: number) => void): Buffer {
   const stride = Math.ceil(width / 8) + 1;
   const pixels = Buffer.alloc(stride * height);
@@ -8,7 +8,7 @@ export function png(width: number, height: number, row: (bytes: Buffer, y: numbe
   return wrap(width, height, pixels);
 }
 
-/** One in which a reader finds something like text everywhere, and so takes long; the same each time. */
+/** Makes the same noise each time: a reader finds something like text everywhere, and takes long. */
 export function noisePng(width: number, height: number): Buffer {
   let state = 1;
   return png(width, height, (bytes) => {
@@ -19,10 +19,10 @@ export function noisePng(width: number, height: number): Buffer {
   });
 }
 
-/** One that says it is this large and holds next to nothing. */
+/** Makes a PNG whose header claims this size, with almost no data. */
 export const bomb = (width: number, height: number): Buffer => wrap(width, height, Buffer.alloc(1));
 
-/** A grey BMP of 24 bits a pixel. */
+/** Makes a grey BMP of 24 bits a pixel. */
 export function bmp(width: number, height: number): Buffer {
   const bytes = Buffer.alloc(54 + width * height * 3, 180);
   bytes.fill(0, 0, 54).write('BM');
