@@ -57,7 +57,7 @@ export type JobCommand<
   example: z.input<Input>;
   /**
    * The container that it is about: `path` (named by the route), `input` (perhaps named by the body),
-   * `creates` (as many new ones as {@link JobCommand.creates} says), or none.
+   * `creates` (as many new ones as {@link JobCommand.creates} returns), or none.
    */
   container: Role;
   /** How many containers a request creates, 1 if left out; their quota is taken for all or none. */

@@ -61,10 +61,8 @@ export const StartContainer = z
       .max(64)
       .optional()
       .describe('Name of an image that this deployment offers; its first one if left out.'),
-    /** Pixels. */
     width: z.number().int().min(320).max(3840).default(1280).describe('Width of the screen, pixels.'),
     height: z.number().int().min(240).max(2160).default(720).describe('Height of the screen, pixels.'),
-    /** Seconds after which the desktop is stopped, counted from its start. */
     ttlSeconds: z
       .number()
       .int()
@@ -139,9 +137,7 @@ export const Container = z
     startedAt: z.iso.datetime().optional().describe('When it was running, in UTC.'),
     expiresAt: z.iso.datetime().optional().describe('When its time to live ends, in UTC.'),
     endedAt: z.iso.datetime().optional().describe('When it ended, in UTC.'),
-    /** Why it was stopped, where no request asked for that. */
     endReason: EndReason.optional().describe('Why it was stopped, where no request asked for that.'),
-    /** The job that started it. */
     jobId: z.string().describe('The job that started it.'),
   })
   .meta({ id: 'Container' });

@@ -113,7 +113,7 @@ const AgentHolder = z.object({ type: z.literal('agent'), userId: UserId, credent
 
 const lease = z.number().int().min(1);
 /**
- * The holder of control and its lease, which rises with every change of hands: the host drops input under an
+ * The holder of control and its lease, which rises with every change of holder: the host drops input under an
  * older one as well.
  */
 export const Control = z.union([
@@ -200,13 +200,11 @@ export const Viewer = z
   .object({
     id: z.string().describe('Unique to the socket and container.'),
     userId: z.string().describe('The user, or of a guest the owner of its link.'),
-    /** The ticket or share link by which it came. */
     ticketId: z.string().describe('The ticket or share link by which it came.'),
     /** It is a guest with a share link: `userId` is the user who made the link. */
     shared: z.boolean().default(false).describe('It is a guest with a share link.'),
     mode: z.enum(['view', 'control']).describe('The mode that its ticket permits.'),
     control: z.boolean().describe('It holds control.'),
-    /** ISO 8601. */
     since: z.iso.datetime().describe('When it began to watch, in UTC.'),
   })
   .meta({ id: 'Viewer' });

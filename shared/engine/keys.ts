@@ -1,15 +1,16 @@
 import { escapeTag, type FleetTag, type TagKind, userOfTag, userTag } from './tags.ts';
 
 /*
- * Every Redis key and channel of Warmwind. The part in braces is the Cluster hash tag: all keys of one user live in
- * one slot, so that one script may decide limits, quotas and records, or append to the logs of a job and its owner.
- * No user's tag is that of a queue, of a host or of the fleet, whatever the user's name is: see `userTag`.
+ * Every Redis key and channel of Warmwind. The part in braces is the Cluster hash tag: all keys of one user
+ * live in one slot, so that one script may decide limits, quotas and records, or append to the logs of a job
+ * and its owner. No user's tag is that of a queue, of a host or of the fleet, whatever the user's
+ * name is: see `userTag`.
  */
 const ofUser = (user: string, name: string): string => `ww:{${userTag(user)}}:${name}`;
 const ofFleet = (tag: FleetTag, name: string): string => `ww:{${tag}}:${name}`;
 const ofKind = (kind: TagKind, id: string, name: string): string => `ww:{${kind}:${escapeTag(id)}}:${name}`;
 
-// ---- queue Redis: registry and limits --------------------------------------------------------------------------
+// ---- queue Redis: registry and limits ---------------------------------------------------------------------
 export const keys = {
   /** BullMQ's `prefix` for a queue; BullMQ appends `:<queue>:…`. */
   bullmqPrefix: (queue: string) => `ww:{${queue}}`,
@@ -144,7 +145,7 @@ export const CANCELLED_CHANNEL = 'ww:cancelled';
  */
 export const REVOKED_CHANNEL = 'ww:revoked';
 
-// ---- realtime Redis: rooms, and screens (`screenKeys`) -------------------------------------------------------------------------
+// ---- realtime Redis: rooms, and screens (`screenKeys`) ----------------------------------------------------
 /** A room is `job:<id>`, `container:<id>` or `user:<id>`; its log and channel live in its owner's slot. */
 export const roomKeys = {
   /**

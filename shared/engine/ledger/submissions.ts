@@ -128,8 +128,8 @@ function insertSubmission(
     .returning({ one: sql`1` })
     .getSQL();
   const parts = [sql`job as (${run})`];
-  // PostgreSQL runs parts without references in any order. Rows are locked in the order of `recordChanges`: the
-  // job, the desktop, then their history.
+  // PostgreSQL runs parts without references in any order. Rows are locked in the order of `recordChanges`:
+  // the job, the desktop, then their history.
   const names = made.map((_, i) => `container_${i}`);
   const rows = names.at(-1) ?? 'job';
   made.forEach((container, i) => {

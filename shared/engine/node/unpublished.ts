@@ -20,7 +20,7 @@ const removeNote = defineScript({
 
 /**
  * Notes in the queue Redis the ends that have yet to reach their rooms. A process keeps such an event in its
- * memory and may end before the realtime Redis is back, and a retry may overtake it: the note outlives both.
+ * memory and may end before the realtime Redis recovers, and a retry may overtake it: the note outlives both.
  */
 export class UnpublishedEnds {
   readonly #redis: Redis;

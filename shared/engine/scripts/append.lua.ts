@@ -9,8 +9,8 @@ import { defineScript } from '../script.ts';
  *
  * An event is appended once however often it is sent: by its `token` (remembered as long as the log), or
  * without one by (fence, seq) of its producer, which must only rise. A producer with an older fence is stale:
- * all it sends is dropped. A token `end:…` comes with the fence of the run that ended as its \`seq\`: no
- * event without a token follows under that fence or an older one, and a later run, which has a later fence,
+ * all it sends is dropped. A token `end:…` comes with the fence of the run that ended as its `seq`: no event
+ * without a token follows under that fence or an older one, and a later run, which has a later fence,
  * is not blocked by an end that is published late.
  *
  * A log is bounded in events and in bytes of event JSON, each time an event is appended; the oldest events

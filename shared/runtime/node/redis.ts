@@ -31,7 +31,7 @@ function open(url: string, options: RedisOptions): Redis {
     ...(username ? { username: decodeURIComponent(username) } : {}),
     ...(password ? { password: decodeURIComponent(password) } : {}),
     sentinelRetryStrategy: (attempt) => Math.min(attempt * 50, 1000),
-    // A master that became a replica refuses writes: ask the Sentinels again, and send the refused command there.
+    // A master that became a replica refuses writes: ask the Sentinels again, and repeat the command there.
     reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
   });
 }
