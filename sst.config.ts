@@ -1,6 +1,9 @@
 /// <reference path="./.sst/platform/config.d.ts" />
 
-/** What `sst deploy --stage <stage>` makes. Settings by stage: infra/cloud/stage.ts. Proof without a cloud: infra/cloud/sst. */
+/**
+ * The deployment that `sst deploy --stage <stage>` makes. Settings by stage: infra/cloud/stage.ts. Proof
+ * without a cloud: infra/cloud/sst.
+ */
 export default $config({
   app({ stage }) {
     const production = stage === 'production';

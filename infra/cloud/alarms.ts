@@ -17,11 +17,11 @@ type Alarm = {
   metricName: string;
   dimensions: Record<string, $util.Input<string>>;
   statistic: 'Average' | 'Maximum' | 'Minimum' | 'Sum';
-  /** Crossed in this direction for so many minutes. */
+  /** A value must have crossed the bound in this direction for so many minutes. */
   comparison: 'above' | 'below';
   threshold: number;
   minutes: number;
-  /** What no data means; silence is usually fine. */
+  /** How missing data counts; it is usually no fault. */
   silence?: 'breaching' | 'notBreaching';
 };
 
@@ -51,11 +51,15 @@ function alarm(name: string, about: string, options: Alarm): void {
   });
 }
 
-alarm('EdgeNotReady', 'The edge is not ready, or nobody can ask it: ask /health/ready what is away.', {
-  ...{ namespace: METRICS, metricName: 'Ready', dimensions, statistic: 'Minimum' },
-  ...{ comparison: 'below', threshold: 1, minutes: 3, silence: 'breaching' },
-});
-alarm('Backpressure', 'More than 100 jobs wait or run: is the GPU group at its largest?', {
+alarm(
+  'EdgeNotReady',
+  'The edge is not ready or does not answer: /health/ready names the part that is away.',
+  {
+    ...{ namespace: METRICS, metricName: 'Ready', dimensions, statistic: 'Minimum' },
+    ...{ comparison: 'below', threshold: 1, minutes: 3, silence: 'breaching' },
+  },
+);
+alarm('Backpressure', 'More than 100 jobs wait or run: check whether the GPU group is at its largest size.', {
   ...{ namespace: METRICS, metricName: 'Backlog', dimensions, statistic: 'Minimum' },
   ...{ comparison: 'above', threshold: 100 * stage.gpu.max, minutes: 5 },
 });
@@ -68,14 +72,10 @@ alarm('RelayErrors', 'The relay’s balancer answers 5xx: look at the tasks’ l
 
 for (const [name, id] of Object.entries(caches)) {
   const own = { namespace: 'AWS/ElastiCache', dimensions: { ReplicationGroupId: id } };
-  alarm(
-    `${name}Memory`,
-    `${name}: memory is nearly full. A queue refuses writes when it is: take a larger one.`,
-    {
-      ...{ ...own, metricName: 'DatabaseMemoryUsagePercentage', statistic: 'Maximum' },
-      ...{ comparison: 'above', threshold: 80, minutes: 5 },
-    },
-  );
+  alarm(`${name}Memory`, `${name}: memory is nearly full. A full queue refuses writes: use a larger one.`, {
+    ...{ ...own, metricName: 'DatabaseMemoryUsagePercentage', statistic: 'Maximum' },
+    ...{ comparison: 'above', threshold: 80, minutes: 5 },
+  });
   alarm(`${name}Cpu`, `${name}: its one thread is nearly busy.`, {
     ...{ ...own, metricName: 'EngineCPUUtilization', statistic: 'Maximum' },
     ...{ comparison: 'above', threshold: 80, minutes: 5 },
@@ -86,7 +86,7 @@ const database = (instance: aws.rds.Instance) => ({
   namespace: 'AWS/RDS',
   dimensions: { DBInstanceIdentifier: instance.identifier },
 });
-alarm('LedgerDisk', 'The ledger’s disk is nearly full: it grows by itself up to its bound.', {
+alarm('LedgerDisk', 'The ledger’s disk is nearly full: it grows automatically up to its bound.', {
   ...{ ...database(primary), metricName: 'FreeStorageSpace', statistic: 'Minimum' },
   ...{ comparison: 'below', threshold: 10 * 2 ** 30, minutes: 5 },
 });

@@ -6,7 +6,7 @@ if (!zone) throw new Error('set WARMWIND_DOMAIN to a domain of your Cloudflare a
 /** One level below the zone, which is what Cloudflare's own certificate covers. */
 const host = (name: string) => `${isProduction ? name : `${name}-${$app.stage}`}.${zone}`;
 
-/** Where the parts of this stage answer. */
+/** The host names of this stage. */
 export const hosts = {
   edge: host('api'),
   relay: host('relay'),
@@ -19,5 +19,5 @@ export const hosts = {
 
 /** Records and certificates of the balancers, which are reached directly. */
 export const dns = sst.cloudflare.dns();
-/** Records of what only Cloudflare reaches. */
+/** Records of hosts that only Cloudflare reaches. */
 export const proxied = sst.cloudflare.dns({ proxy: true });

@@ -6,17 +6,17 @@ import { ledgerDb, ledgerReadDb } from './hyperdrive.ts';
 import { authSecret, authSecretPrevious, webhookSecret } from './secrets.ts';
 import { region, stage } from './stage.ts';
 
-// The Worker as one file, and what is served beside it.
+// The Worker as one file, and the static files next to it.
 execFileSync('npm', ['run', '--silent', 'build:edge'], { cwd: $cli.paths.root, stdio: 'inherit' });
 
-/** The runtime that the edge is built for; its comments stand on lines of their own. */
+/** The runtime that the edge is built for; its comments are on lines of their own. */
 const runtime = JSON.parse(
   readFileSync(`${$cli.paths.root}/edge/wrangler.jsonc`, 'utf8').replaceAll(/^ *\/\/.*$/gm, ''),
 ) as { compatibility_date: string; compatibility_flags: string[] };
 
 const restToken = new sst.Linkable('QueueToken', { properties: { value: rest.token } });
 
-/** What is allowed as `image`, by the names that hosts give these images, see infra/cloud/gpu-host/boot.sh. */
+/** Images that a start may name, by the names that hosts give them; see infra/cloud/gpu-host/boot.sh. */
 const desktopImages = Object.fromEntries(stage.desktops.map((name) => [name, `warmwind/${name}:latest`]));
 
 /** Secrets and databases are linked, read by infra/local/edge/deployed.ts; the rest is plain. */
@@ -35,9 +35,10 @@ export const edge = new sst.cloudflare.Worker('Edge', {
     MAX_GPUS: '0',
     ...(stage.jwksUrl ? { AUTH_JWKS_URL: stage.jwksUrl } : {}),
   },
-  // Beside the data, not beside the caller: a request makes several trips to Redis and the ledger.
+  // Close to the data, not to the caller: a request makes several trips to Redis and the ledger.
   placement: { region: $interpolate`aws:${region}` },
-  // The Worker's own lines only: the platform's would hold each request's address with its query, which may hold a secret.
+  // The Worker's own lines only: the platform's would hold each request's address with its query, which may
+  // hold a secret.
   transform: {
     worker: { observability: { enabled: true, logs: { enabled: true, invocationLogs: false } } },
   },

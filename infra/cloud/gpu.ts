@@ -7,7 +7,10 @@ import { images } from './registry.ts';
 import { adminPassword, alertWebhook, parameters, pathOf, webhookSecret } from './secrets.ts';
 import { fleet, region, SHUTDOWN_MS, STOP_TIMEOUT_S, stage } from './stage.ts';
 
-/** NVIDIA's driver and Docker are in it. Looked up at the deployment, so that all hosts of one run the same. */
+/**
+ * An image with NVIDIA's driver and Docker, looked up once a deployment, so that all of its hosts run the
+ * same.
+ */
 const AMI = '/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-amazon-linux-2023/latest/ami-id';
 
 const secrets = parameters('worker', {
@@ -63,7 +66,7 @@ const userData = $util.all([region, images.worker, images.desktops]).apply(([at,
     GROUP: group,
     FLEET: fleet,
     WORKER_IMAGE: worker,
-    // By the name that the edge offers each under.
+    // By the name under which the edge offers each.
     DESKTOP_IMAGES: Object.entries(desktops)
       .map(([name, image]) => `${name}=${image}`)
       .join(','),
@@ -91,7 +94,7 @@ const template = new aws.ec2.LaunchTemplate(
     instanceType: stage.gpu.instance,
     iamInstanceProfile: { arn: profile.arn },
     vpcSecurityGroupIds: [groups.worker.id],
-    // A desktop's container, one hop further, does not reach the host's credentials.
+    // A desktop's container is one hop further, and does not reach the host's credentials.
     metadataOptions: { httpEndpoint: 'enabled', httpTokens: 'required', httpPutResponseHopLimit: 1 },
     blockDeviceMappings: [
       {
@@ -132,7 +135,7 @@ export const hosts = new aws.autoscaling.Group('Gpu', {
   healthCheckGracePeriod: 300,
   defaultInstanceWarmup: 300,
   enabledMetrics: ['GroupInServiceInstances', 'GroupMaxSize'],
-  // A host counts once its worker is ready, and goes once its worker has drained, see lifecycle.sh.
+  // A host joins once its worker is ready, and leaves once its worker has drained; see lifecycle.sh.
   initialLifecycleHooks: [
     {
       name: 'ready',

@@ -5,8 +5,8 @@ import { arns, parameters } from './secrets.ts';
 import { hardened } from './service.ts';
 
 /**
- * How the edge reaches a database that has no public address: Hyperdrive → Cloudflare Access, which knows Hyperdrive by a
- * token → a tunnel that connects from inside our network outwards.
+ * Connects the edge to a database without a public address. Hyperdrive calls Cloudflare Access, which knows
+ * it by a token; Access calls a tunnel that connects from inside our network outwards.
  */
 const accountId = sst.cloudflare.DEFAULT_ACCOUNT_ID;
 const name = `warmwind-${$app.stage}`;
@@ -54,7 +54,7 @@ const bind = (binding: string, server: keyof typeof servers) => {
     policies: [{ id: onlyHyperdrive.id, precedence: 1 }],
   });
   return new sst.cloudflare.Hyperdrive(binding, {
-    // What the edge reads must be what is there now.
+    // No caching: the edge must read the present rows.
     caching: false,
     origin: {
       scheme: 'postgres',
@@ -72,7 +72,7 @@ const bind = (binding: string, server: keyof typeof servers) => {
 export const ledgerDb = bind('LedgerDb', 'ledger');
 export const ledgerReadDb = bind('LedgerReadDb', 'replica');
 
-/** The tunnel's inner end. Two, so that one may be replaced. */
+/** The tunnel's inner end: two tasks, so that one may be replaced. */
 new sst.aws.Service('Tunnel', {
   cluster,
   image: 'cloudflare/cloudflared:2025.8.1',

@@ -2,7 +2,7 @@ import { groups, vpc } from './network.ts';
 import { isProduction, stage } from './stage.ts';
 
 export const database = new sst.aws.Postgres('Ledger', {
-  // Of this major version RDS takes the newest, and goes on to newer ones by itself.
+  // RDS uses the newest minor version of this major version, and upgrades it automatically.
   version: '18',
   instance: stage.database,
   storage: '100 GB',
@@ -25,7 +25,7 @@ export const database = new sst.aws.Postgres('Ledger', {
 });
 export const primary = database.nodes.instance as aws.rds.Instance;
 
-/** For lists and usage; the edge leaves it out while it lags. In a zone of its own choice. */
+/** A replica for lists and usage; the edge does not use it while it lags. RDS chooses its zone. */
 export const replica = new aws.rds.Instance('LedgerReplica', {
   replicateSourceDb: primary.identifier,
   instanceClass: `db.${stage.database}`,
@@ -37,7 +37,7 @@ export const replica = new aws.rds.Instance('LedgerReplica', {
   skipFinalSnapshot: true,
 });
 
-/** For services in our network. Holds the password. */
+/** The URL for services in our network. It holds the password. */
 export const ledgerUrl = $util
   .all([database.username, database.password, database.host, database.port, database.database])
   .apply(

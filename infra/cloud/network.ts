@@ -7,7 +7,7 @@ export const vpc = new sst.aws.Vpc('Network', {
   az: stage.zones,
   nat: 'managed',
   transform: {
-    // What names no group of its own reaches nothing, and is reached by nothing.
+    // A resource without a group of its own reaches nothing, and nothing reaches it.
     securityGroup: { ingress: [], egress: [] },
   },
 });
@@ -28,7 +28,7 @@ export const groups = {
 };
 type Group = keyof typeof groups;
 
-/** `from` may open connections to `to` on `port`; both ends say so. */
+/** Permits connections from `from` to `to` on `port`, in the groups of both. */
 function allow(from: Group, to: Group, port: number): void {
   const at = { ipProtocol: 'tcp', fromPort: port, toPort: port };
   const name = `${from}To${to}${port}`;
@@ -55,7 +55,7 @@ const fromAnywhere = (to: Group): void => {
   });
 };
 
-/** `from` may open connections to the internet on `port`. */
+/** Permits connections from `from` to the internet on `port`. */
 const toAnywhere = (from: Group, port: number, cidrIpv4 = ANYWHERE): void => {
   new aws.vpc.SecurityGroupEgressRule(`${from}ToAnywhere${port}${cidrIpv4.replaceAll(/\W/g, '')}`, {
     securityGroupId: groups[from].id,
@@ -66,7 +66,7 @@ const toAnywhere = (from: Group, port: number, cidrIpv4 = ANYWHERE): void => {
   });
 };
 
-// Who may talk to whom. What is not here can't.
+// Every permitted connection; all others are refused.
 fromAnywhere('relayBalancer');
 allow('relayBalancer', 'relay', PORTS.relay);
 allow('relay', 'realtime', PORTS.redis);
@@ -88,7 +88,7 @@ if (stage.queue === 'upstash') {
   for (const from of ['gateway', 'relay', 'worker'] as const) allow(from, 'queue', PORTS.redis);
 }
 
-/** Services run where nothing from outside reaches them; only balancers stand in public subnets. */
+/** Services run in private subnets; only balancers are in public ones. */
 export const cluster = new sst.aws.Cluster('Cluster', {
   vpc: {
     id: vpc.id,

@@ -1,13 +1,13 @@
 import { groups, vpc } from './network.ts';
 import { isProduction, region, stage } from './stage.ts';
 
-/** What those who use a Redis need of it. URLs hold its password. */
+/** The fields of a Redis that its users need. URLs hold its password. */
 type Addresses = {
   url: $util.Output<string>;
   rest?: { url: $util.Output<string>; token: $util.Output<string> };
 };
 
-/** Ids of what is in our network, by name, for alarms. */
+/** Ids of the caches in our network, by name, for alarms. */
 export const caches: Record<string, $util.Output<string>> = {};
 
 /**
@@ -46,7 +46,7 @@ const urlOf = ({ username, password, host, port }: sst.aws.Redis): $util.Output<
     .all([username, password, host, port])
     .apply(([user, secret = '', at, on]) => `rediss://${user}:${encodeURIComponent(secret)}@${at}:${on}`);
 
-/** What is in it is a promise: never evicted. */
+/** The queue Redis: its content is a promise, so it never evicts. */
 export const queue: Addresses = stage.queue === 'upstash' ? upstashQueue() : elasticacheQueue();
 
 function upstashQueue(): Addresses {
@@ -72,8 +72,8 @@ function elasticacheQueue(): Addresses {
 }
 
 /**
- * Events, screens and input; may be lost. When memory is short the logs that would end first go first; a subscriber that
- * can't follow is cut off before it costs the others anything.
+ * The realtime Redis: events, screens and input, which may be lost. When memory is short it evicts the logs
+ * that would expire first. It disconnects a subscriber that can't follow before others are affected.
  */
 export const realtime: Addresses = {
   url: urlOf(

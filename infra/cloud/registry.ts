@@ -1,6 +1,6 @@
 import { stage } from './stage.ts';
 
-/** Images that virtual machines run; those of container services are SST's own business. */
+/** Images that virtual machines run; SST itself builds those of container services. */
 const repository = new aws.ecr.Repository('Images', {
   name: `warmwind-${$app.stage}`,
   imageTagMutability: 'MUTABLE',
@@ -15,7 +15,7 @@ new aws.ecr.LifecyclePolicy('ImagesKept', {
     rules: [
       {
         rulePriority: 1,
-        description: 'What no tag names any more',
+        description: 'Images without a tag',
         selection: {
           tagStatus: 'untagged',
           countType: 'sinceImagePushed',
@@ -32,7 +32,10 @@ const login = aws.ecr.getAuthorizationTokenOutput({ registryId: repository.regis
 
 type Source = { context: string; dockerfile: string; target?: string; buildArgs?: Record<string, string> };
 
-/** Builds and pushes an image. Answers its name with its digest, so that a host runs exactly this one. */
+/**
+ * Builds and pushes an image.
+ * @returns its name with its digest, so that a host runs exactly this one
+ */
 function pushed(name: string, { context, dockerfile, target, buildArgs = {} }: Source): $util.Output<string> {
   const at = (path: string) => `${$cli.paths.root}/${path}`;
   const image = new dockerbuild.Image(`${name}Image`, {

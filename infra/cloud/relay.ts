@@ -38,7 +38,7 @@ new aws.appautoscaling.Policy('RelaySockets', {
   targetTrackingScalingPolicyConfiguration: {
     targetValue: SOCKETS_PER_TASK,
     scaleOutCooldown: 60,
-    // Each task that goes moves its sockets.
+    // Each task that is removed makes its sockets reconnect.
     scaleInCooldown: 900,
     customizedMetricSpecification: {
       metrics: [

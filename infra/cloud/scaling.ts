@@ -2,10 +2,10 @@ import { hosts as addresses } from './dns.ts';
 import { hosts } from './gpu.ts';
 import { stage } from './stage.ts';
 
-/** Jobs that one host works off; more for each host add hosts. */
+/** Backlog of one host in jobs; above it hosts are added. */
 const BACKLOG_PER_HOST = 4;
 
-/** Written each minute, see infra/cloud/gpu-host/backlog.ts. */
+/** The metric of infra/cloud/gpu-host/backlog.ts, written each minute. */
 export const METRICS = 'Warmwind';
 export const dimensions = { Stage: $app.stage };
 
@@ -22,7 +22,10 @@ new sst.aws.CronV2('Backlog', {
   },
 });
 
-/** By backlog per host in service, and never by the list's length alone: a fleet of forty has another one than two. */
+/**
+ * Scales by the backlog per host in service: the same backlog means less for a fleet of forty than for two
+ * hosts.
+ */
 new aws.autoscaling.Policy('GpuBacklog', {
   autoscalingGroupName: hosts.name,
   policyType: 'TargetTrackingScaling',

@@ -2,16 +2,24 @@ import { stage } from './stage.ts';
 
 /** Set with `sst secret set AuthSecret <at least 32 characters>`. */
 export const authSecret = new sst.Secret('AuthSecret');
-/** Still accepted while secrets rotate; when none rotates it is the same one. */
+/** The previous secret, accepted while secrets rotate; otherwise equal to the present one. */
 export const authSecretPrevious = new sst.Secret('AuthSecretPrevious', authSecret.value);
-/** From which each user's secret is derived that signs their webhooks: `sst secret set WebhookSecret …`. */
+/**
+ * The secret from which each user's signing secret of webhooks is derived: `sst secret set WebhookSecret …`.
+ */
 export const webhookSecret = new sst.Secret('WebhookSecret');
-/** Where operators are told of permanent failures; it may hold a key of the receiver's. Only where stage.ts wants it. */
+/**
+ * The address that receives permanent failures; it may hold a key of the receiver's. Only where stage.ts asks
+ * for it.
+ */
 export const alertWebhook = stage.alertWebhook ? new sst.Secret('AlertWebhookUrl') : undefined;
-/** Of the user `admin`, who looks into the queues on a host: made here, read from Parameter Store, see docs/operations/monitor.md. */
+/**
+ * The password of the user `admin` of Bull Board: made here, read from Parameter Store; see
+ * docs/operations/monitor.md.
+ */
 export const adminPassword = new random.RandomPassword('AdminPassword', { length: 32, special: false })
   .result;
-/** Who is told of alarms: an e-mail address. */
+/** The e-mail address that receives alarms. */
 export const alarmEmail = new sst.Secret('AlarmEmail');
 
 /** Parameters of one kind of reader share a path, to which its role is limited. */
@@ -20,7 +28,10 @@ export const pathOf = (reader: Reader): string => `/warmwind/${$app.stage}/${rea
 
 type Parameters = Record<string, aws.ssm.Parameter>;
 
-/** Encrypted parameters by the variables that `reader` finds them under. A service gets their names, never their values. */
+/**
+ * Encrypted parameters of `reader`, by the name of their variable. A service gets their names, never their
+ * values.
+ */
 export function parameters(reader: Reader, values: Record<string, $util.Input<string>>): Parameters {
   return Object.fromEntries(
     Object.entries(values).map(([variable, value]) => [
@@ -34,6 +45,6 @@ export function parameters(reader: Reader, values: Record<string, $util.Input<st
   );
 }
 
-/** As `ssm` of a container service wants them. */
+/** The same in the form of `ssm` of a container service. */
 export const arns = (all: Parameters): Record<string, $util.Output<string>> =>
   Object.fromEntries(Object.entries(all).map(([variable, { arn }]) => [variable, arn]));

@@ -6,7 +6,10 @@ import { isProduction, SHUTDOWN_MS, STOP_TIMEOUT_S, stage } from './stage.ts';
 type Container = Record<string, unknown>;
 type Group = aws.ec2.SecurityGroup;
 
-/** What SST leaves open: all ports, a writable disk, a shell for operators, groups of the whole network, 30 s to stop. */
+/**
+ * Closes what SST leaves open: all ports, a writable disk, a shell for operators, groups of the complete
+ * network, 30 s to stop.
+ */
 export const hardened = (group: Group, port?: number) => ({
   service: (args: aws.ecs.ServiceArgs, options: $util.CustomResourceOptions) => {
     args.networkConfiguration = {
@@ -20,7 +23,7 @@ export const hardened = (group: Group, port?: number) => ({
     args.propagateTags = 'SERVICE';
     if (port) {
       args.healthCheckGracePeriodSeconds = 60;
-      // Its autoscaler's: a deployment would set it back to the least.
+      // The autoscaler owns it: a deployment would reset it to the minimum.
       options.ignoreChanges = ['desiredCount'];
     }
     return undefined;
@@ -44,7 +47,7 @@ export const hardened = (group: Group, port?: number) => ({
 });
 
 type WebServiceOptions = {
-  /** A target of infra/images/Dockerfile, and who its secrets are for. */
+  /** A target of infra/images/Dockerfile, and the reader of its secrets. */
   target: 'relay' | 'gateway';
   host: string;
   port: number;
@@ -52,7 +55,7 @@ type WebServiceOptions = {
   balancer: Group;
   group: Group;
   environment: Record<string, $util.Input<string>>;
-  /** Kept as encrypted parameters: nobody sees them who looks at the task. */
+  /** Kept as encrypted parameters: the task's description does not show them. */
   secrets: Record<string, $util.Input<string>>;
 };
 
@@ -70,14 +73,14 @@ export function webService(name: string, options: WebServiceOptions) {
         args.securityGroups = [options.balancer.id];
         args.enableDeletionProtection = isProduction;
         args.dropInvalidHeaderFields = true;
-        // Sockets say something every 25 s, and give up after another 20.
+        // Sockets send a ping every 25 s, and give up after another 20.
         args.idleTimeout = 120;
       },
       listener: { sslPolicy: 'ELBSecurityPolicy-TLS13-1-2-2021-06' },
     },
   });
 
-  // Of whichever task it met: metrics are asked for inside.
+  // The balancer would choose any task: metrics are read inside the network.
   new aws.lb.ListenerRule(`${name}NoMetrics`, {
     listenerArn: balancer.getListener('https', PORTS.https).arn,
     priority: 1,
@@ -107,7 +110,7 @@ export function webService(name: string, options: WebServiceOptions) {
     ssm: arns(parameters(target, secrets)),
     logging: { retention: stage.logs },
     scaling: { min: size.min, max: size.max, cpuUtilization: 60, memoryUtilization: false },
-    // A process that is stuck is replaced.
+    // A stuck process is replaced.
     health: {
       command: ['CMD', 'node', 'infra/images/probe.mjs', '/health/live'],
       startPeriod: '10 seconds',
@@ -118,7 +121,8 @@ export function webService(name: string, options: WebServiceOptions) {
     loadBalancer: {
       instance: balancer,
       rules: [{ listen: '443/https', forward, conditions: { path: '/*' }, priority: 100 }],
-      // Who is not ready gets nothing new. It is replaced only after a minute: a Redis that fails over makes all unready.
+      // A task that is not ready gets nothing new. It is replaced only after a minute: a failover of Redis
+      // makes all unready.
       health: {
         [forward]: {
           path: '/health/ready',
@@ -133,7 +137,7 @@ export function webService(name: string, options: WebServiceOptions) {
       ...hardened(options.group, port),
       target: (args) => {
         args.loadBalancingAlgorithmType = 'least_outstanding_requests';
-        // Short: a task is told to stop after it, and then spreads its sockets itself.
+        // Short: the task gets its SIGTERM afterwards, and then spreads its sockets itself.
         args.deregistrationDelay = 5;
       },
     },

@@ -1,7 +1,10 @@
-/** Where the queue Redis is: a managed one that speaks REST itself, or one in our network behind our own gateway. */
+/**
+ * The home of the queue Redis: Upstash, which speaks REST itself, or ElastiCache in our network behind our
+ * gateway.
+ */
 type QueueHome = 'upstash' | 'elasticache';
 
-/** What differs between stages. Sizes are the providers' names, without `db.` and `cache.`. */
+/** The differences between stages. Sizes are the providers' names, without `db.` and `cache.`. */
 type Stage = {
   queue: QueueHome;
   zones: number;
@@ -13,7 +16,7 @@ type Stage = {
   gpu: { instance: string; spot: boolean; min: number; max: number };
   /** Images of desktops that may be asked for, the first by default: flavours of infra/images/desktop. */
   desktops: ('desktop' | 'desktop-browser')[];
-  /** Are operators told of every permanent failure: then the secret AlertWebhookUrl says where. */
+  /** Report every permanent failure to the address in the secret AlertWebhookUrl. */
   alertWebhook: boolean;
   /** Keys of an issuer whose tokens the edge accepts too: `https://…/jwks.json`. */
   jwksUrl?: string;
@@ -33,7 +36,7 @@ const production: Stage = {
   logs: '3 months',
 };
 
-/** `dev`, and whatever a person calls a stage of their own. */
+/** `dev`, and any stage of a person's own. */
 const small: Stage = {
   queue: 'upstash',
   zones: 2,
@@ -49,13 +52,14 @@ const small: Stage = {
 
 export const isProduction = $app.stage === 'production';
 export const stage = isProduction ? production : small;
-/** Where all of it is: the provider’s, see sst.config.ts. */
+/** The region of the provider, see sst.config.ts. */
 export const region = aws.getRegionOutput().region;
 /** Keeps the desktops of stages apart, see `FLEET`. */
 export const fleet = `warmwind-${$app.stage}`;
 
 /**
- * How long a service may drain, and when it is killed: later. What stands in front must have stopped sending by then.
+ * The longest that a service may drain, and the later time when it is killed. Balancers must have stopped
+ * sending by then.
  */
 export const SHUTDOWN_MS = 25_000;
 export const STOP_TIMEOUT_S = 40;

@@ -11,11 +11,11 @@ export type Report = (step: string, detail?: string) => void;
 /** The Debian of Node's image that the Dockerfile names. */
 const SUITE = 'bookworm';
 const DEBIAN = `warmwind/debian:${SUITE}`;
-/** libatomic1: Node's binary wants it. */
+/** libatomic1: Node's binary needs it. */
 const PACKAGES = ['ca-certificates', 'libatomic1', 'tini'];
 const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
 
-/** The image that the Dockerfile names where it is not told of another. */
+/** The image that the Dockerfile names as the default of NODE. */
 async function pinned(): Promise<string> {
   const dockerfile = await readFile(join(import.meta.dirname, 'Dockerfile'), 'utf8');
   const image = /^ARG NODE=(\S+)$/m.exec(dockerfile)?.[1];
@@ -24,8 +24,8 @@ async function pinned(): Promise<string> {
 }
 
 /**
- * The image that services are built on: Node's own when it can be pulled, else the same of Debian's packages and of the
- * Node and npm that this project's packages are installed with.
+ * The base image of services: Node's own when it can be pulled, else an equal one of Debian's packages and of
+ * the Node and npm with which this project's packages are installed.
  */
 export async function nodeImage(docker: Docker, report: Report, signal: AbortSignal): Promise<string> {
   const official = await pinned();
@@ -62,7 +62,7 @@ async function putNode(docker: Docker, image: string, signal: AbortSignal): Prom
   try {
     await copyFile(process.execPath, at('node'));
     await cp(npmFolder(), at('npm'), { recursive: true });
-    // Those that this machine trusts: its way to npm may pass a proxy of its own.
+    // The certificates that this machine trusts: its path to npm may pass a proxy of its own.
     await copyFile(CERTIFICATES, at('certificates.crt'));
     await writeFile(
       at('Dockerfile'),
@@ -89,7 +89,7 @@ ENV PATH=/usr/local/bin:/usr/bin:/bin NODE_EXTRA_CA_CERTS=${CERTIFICATES}
   }
 }
 
-/** The npm that is in PATH, as it lies beside its Node. */
+/** The npm of PATH, next to its Node. */
 function npmFolder(): string {
   const bin = execFileSync('sh', ['-c', 'readlink -f "$(command -v npm)"'], { encoding: 'utf8' }).trim();
   return resolve(dirname(bin), '..');

@@ -14,7 +14,7 @@ const WITHIN_MS = 20 * 60_000;
 export const SERVICES = ['relay', 'worker', 'gateway', 'edge'] as const;
 export type Service = (typeof SERVICES)[number];
 
-/** What is sent to the engine; .dockerignore's words apply. */
+/** The files that are sent to the engine; .dockerignore applies. */
 const SOURCES = [
   'package.json',
   'package-lock.json',
@@ -25,7 +25,7 @@ const SOURCES = [
   'relay',
   'infra',
 ];
-/** Of `infra`, what an image is made of. */
+/** The parts of `infra` that images contain. */
 const OF_INFRA = [
   'package.json',
   'edge',
@@ -39,8 +39,8 @@ const OF_INFRA = [
 export type Built = { image: string; bytes: number; built: boolean };
 
 /**
- * Sees to it that `warmwind/<service>:latest` is built of the sources as they are; an image of the same sources is taken
- * as it is. Rejects with the engine's words.
+ * Builds `warmwind/<service>:latest` of the present sources, unless an image of the same sources exists.
+ * @throws Error with the engine's message
  */
 export async function ensureImage(
   socket: string,

@@ -19,7 +19,7 @@ test('a base is not made without the keys of its packages, and the remedy is nam
   await expect(made).rejects.toThrow(/apt-get install -y debian-archive-keyring/);
 });
 
-test('a base is not made from lists that nobody signed', async ({ expect }) => {
+test('a base is not made from unsigned package lists', async ({ expect }) => {
   const mirror = createServer((request, response) => {
     const release = request.url === `/dists/${SUITE}/Release`;
     response.statusCode = release ? 200 : 404;

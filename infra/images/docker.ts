@@ -14,7 +14,10 @@ export async function exists(docker: Docker, image: string): Promise<boolean> {
     );
 }
 
-/** Whether the image could be had, within half a minute. */
+/**
+ * Pulls an image.
+ * @returns whether it arrived within half a minute
+ */
 export async function pull(docker: Docker, image: string, onLine: (line: string) => void): Promise<boolean> {
   try {
     const abortSignal = AbortSignal.timeout(PULL_WITHIN_MS);
@@ -26,7 +29,7 @@ export async function pull(docker: Docker, image: string, onLine: (line: string)
   }
 }
 
-/** Reads the engine's answer to its end: JSON lines, the last of which may be the error. */
+/** Reads the engine's response to its end: JSON lines, the last of which may be the error. */
 export async function follow(
   stream: NodeJS.ReadableStream,
   signal: AbortSignal,

@@ -1,4 +1,4 @@
-/** `npm run images`: builds every image that is not of the sources as they are, and says how large each is. */
+/** `npm run images`: builds every image that is older than its sources, and prints the size of each. */
 import { ensureEngine } from '../local/engine/engine.ts';
 import { ensureImage, SERVICES } from './build.ts';
 import { ensureDesktopImage } from './desktop/build.ts';

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what a workspace runs on, as package-lock.json has it, without what no running service reads.
-# No package's script runs.
+# Installs the packages of a workspace by package-lock.json, without files that no running service reads.
+# Install scripts of packages do not run.
 set -eu
 export NPM_CONFIG_AUDIT=false NPM_CONFIG_FUND=false NPM_CONFIG_IGNORE_SCRIPTS=true NPM_CONFIG_UPDATE_NOTIFIER=false
 npm install --no-save --omit=dev --workspace "$1"

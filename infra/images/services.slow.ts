@@ -11,9 +11,9 @@ import { ensureImage, SERVICES, type Service } from './build.ts';
 
 const BUILD_WITHIN_MS = 20 * 60_000;
 const PATIENCE_MS = 60_000;
-/** The contract's: a service has ended by then, an orchestrator kills at 30 s. */
+/** The contract's bound: a service has ended by then; an orchestrator kills at 30 s. */
 const SHUTDOWN_MS = 25_000;
-/** More than this is a package that no running service needs, or a whole system around it. MB. */
+/** A larger image has a package that no running service needs, or a complete system, MB. */
 const BUDGET: Record<Service, number> = { relay: 160, worker: 240, gateway: 160, edge: 300 };
 
 let engine: TestEngine;
@@ -94,7 +94,7 @@ describe.each(SERVICES)('the image of %s', (service) => {
     BUILD_WITHIN_MS,
   );
 
-  it('starts without rights, gets ready and healthy, and ends by itself when it is told to', async () => {
+  it('starts without rights, gets ready and healthy, and ends on SIGTERM before it would be killed', async () => {
     const { container, url } = await start(service);
     const ready = () =>
       fetch(`${url}/health/ready`).then(
@@ -126,13 +126,13 @@ describe.each(SERVICES)('the image of %s', (service) => {
     expect(setuid).toEqual([]);
   });
 
-  it('is no larger than what it runs on asks for', async () => {
+  it('is no larger than its packages require', async () => {
     const { Size } = await engine.docker.getImage(`warmwind/${service}:latest`).inspect();
     expect(Size / 1e6).toBeLessThan(BUDGET[service]);
   });
 });
 
-it('a worker finds the programs by which it bounds its forks, where it looks for them', async () => {
+it('a worker finds the programs that bound its forks where it looks for them', async () => {
   const container = await engine.docker.createContainer({
     Image: 'warmwind/worker:latest',
     Entrypoint: [
@@ -150,7 +150,10 @@ it('a worker finds the programs by which it bounds its forks, where it looks for
   expect((await container.wait()).StatusCode, await logsOf(container)).toBe(0);
 });
 
-/** Lists what is in an image, each path after its set-uid bits, by its own Node: there is nothing else to look with. */
+/**
+ * Lists the files of an image, each path after its set-uid bits, by its own Node: the image has no other
+ * program.
+ */
 const LIST = `
 const { lstatSync, readdirSync } = require('node:fs');
 const own = readdirSync('/').filter((name) => !['proc', 'sys', 'dev'].includes(name)).map((name) => '/' + name);

@@ -7,7 +7,7 @@ import type { Service } from './build.ts';
 
 type Shape = Record<string, z.core.$ZodType>;
 
-/** What every Node process reads where it needs it: shared/engine/node, and Node itself. */
+/** Settings that shared code and Node itself read in every Node process. */
 const OF_ALL = ['BIND', 'PORT', 'LOG_LEVEL', 'SHUTDOWN_TIMEOUT_MS', 'HEALTH_HEAP_MB'];
 
 /** infra/local/edge/main.ts takes URLs and makes the Worker's bindings of them. */
@@ -20,15 +20,17 @@ const SHAPES: Record<Service, Shape> = {
   gateway: Gateway.shape,
 };
 
-/** Nobody else knows it: a secret, an address, or something that is off until it is said. */
+/** A setting that only a deployment can give: a secret, an address, or a feature that is off by default. */
 const hasNoDefault = (schema: z.core.$ZodType): boolean => {
   const result = schema['~standard'].validate(undefined);
   return !('value' in result) || result.value === undefined;
 };
 
 /**
- * What is wrong with the variables that a deployment gives to a service, a line each: those that it does not read, and those
- * without a default that it is not given. `leftOut` are the latter that this deployment does without.
+ * Checks the variables that a deployment gives to a service: those that the service does not read, and those
+ * without a default that are missing.
+ * @param leftOut variables without a default that this deployment omits
+ * @returns a line for each problem
  */
 export function misplaced(service: Service, given: string[], leftOut: string[] = []): string[] {
   const shape = SHAPES[service];
@@ -41,6 +43,6 @@ export function misplaced(service: Service, given: string[], leftOut: string[] =
       .map((name) => `${service} is not given ${name}`),
     ...leftOut
       .filter((name) => given.includes(name) || !needed.includes(name))
-      .map((name) => `${service} does not do without ${name}`),
+      .map((name) => `${service} needs no exception for ${name}`),
   ];
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Puts into /system what a running service has beside its own files: Node, tini, the two programs by which a worker bounds
-# its forks, and the libraries that they and npm's binaries load. No shell, no package manager. Works in any Debian.
+# Puts into /system what a running service needs besides its own files: Node, tini, the two programs by which
+# a worker bounds its forks, and the libraries that they and npm's binaries load. No shell, no package
+# manager. Works in any Debian.
 set -eu
 
 node=$(command -v node)
@@ -14,11 +15,11 @@ printf 'hosts: files dns\n' >/system/etc/nsswitch.conf
 # shellcheck disable=SC2086 # a list of paths
 set -- $(ldd $programs | grep -o '/[^ :]*\.so[^ :]*' | sort -u)
 libc=$(printf '%s\n' "$@" | grep '/libc\.so')
-# Of the same library, wanted by sharp and workerd.
+# Of the same library; sharp and workerd need it.
 set -- "$@" "$(dirname "$libc")/libresolv.so.2" "$(dirname "$libc")/librt.so.1"
 # shellcheck disable=SC2086
 cp --parents --dereference $programs "$@" /system
-# workerd trusts what the system trusts; Node has a list of its own.
+# workerd trusts the system's certificates; Node has a list of its own.
 cp --parents --dereference /etc/ssl/certs/ca-certificates.crt /system
-# Names of what is inside, for debuggers: a fifth of it.
+# Symbols for debuggers are a fifth of the file.
 strip --strip-unneeded "/system$node"

@@ -103,7 +103,7 @@ it(
   WITHIN_MS,
 );
 
-/** What the command says that is run after every deployment. */
+/** The output of `npm run smoke`, which is run after every deployment. */
 async function smoke(url: string, env: Record<string, string> = {}): Promise<string> {
   const { user } = await makeTokens(authSecret);
   const names = ['--import', join(import.meta.dirname, 'loopback.mjs')];
@@ -119,8 +119,8 @@ async function smoke(url: string, env: Record<string, string> = {}): Promise<str
 
 it('serves the main trace, by the command that is run after every deployment', async () => {
   const output = await smoke(edge);
-  expect(output).toMatch(/^all is well$/m);
-  expect(output).toMatch(/^ok .*reads what stands on it .*ocr-eng/m);
+  expect(output).toMatch(/^all checks passed$/m);
+  expect(output).toMatch(/^ok .*reads the text on the screen .*ocr-eng/m);
 });
 
 it('shows its metrics to a Prometheus on this machine', async () => {
@@ -157,7 +157,7 @@ it('runs our services without root, capabilities or a writable disk, and keeps d
 });
 
 it(
-  'serves the main trace over TLS by the names of edge and relay, to who trusts its authority',
+  'serves the main trace over TLS by the names of edge and relay, to clients that trust its authority',
   async () => {
     const at = (name: string) => `https://${name}.warmwind.test:${tlsPort}`;
     await compose.configure({
@@ -167,14 +167,14 @@ it(
     });
     await compose.run('up', '--detach');
     const output = await smoke(at('api'), { NODE_EXTRA_CA_CERTS: join(dir, 'tls/tls.crt') });
-    expect(output).toMatch(/^all is well$/m);
+    expect(output).toMatch(/^all checks passed$/m);
     expect(output).toContain(`relay.warmwind.test:${tlsPort}`);
     expect(await smoke(at('api'))).toMatch(/^FAILED .*not trusted here.*NODE_EXTRA_CA_CERTS/m);
   },
   WITHIN_MS,
 );
 
-it('stops by itself: every part ends what it does before it would be killed', async () => {
+it('stops in time: every part finishes its work before it would be killed', async () => {
   await compose.run('stop');
   const ended = (await containers()).map(({ Name, State }) => [
     Name.replace(`/${PROJECT}`, ''),

@@ -19,7 +19,7 @@ const FOREIGN = {
   POSTGRES_IMAGE: { official: 'postgres:18.0-bookworm', target: 'postgres' },
 };
 
-/** Compose as the engine's plug-in, else the older program of its own. */
+/** Compose as the engine's plug-in, else the older separate program. */
 function findCompose(): string[] {
   for (const command of [['docker', 'compose'], ['docker-compose']]) {
     const [file = '', ...args] = command;
@@ -27,7 +27,7 @@ function findCompose(): string[] {
       execFileSync(file, [...args, 'version'], { stdio: 'ignore' });
       return command;
     } catch {
-      // The next one.
+      // Try the next one.
     }
   }
   throw new Error(`there is no Docker Compose: \`${installCommand('docker-compose')}\``);
@@ -91,14 +91,14 @@ export class Compose {
     return compose;
   }
 
-  /** Writes these variables into .env, beside those that are there; `up` then makes it so. */
+  /** Adds these variables to .env; `up` applies them. */
   async configure(env: Record<string, string>): Promise<void> {
     this.#env = { ...this.#env, ...env };
     const lines = Object.entries(this.#env).map(([name, value]) => `${name}=${value}\n`);
     await writeFile(this.#envFile, lines.join(''), { mode: 0o600 });
   }
 
-  /** Rejects with what the command said. */
+  /** @throws Error with the command's output */
   async run(...args: string[]): Promise<string> {
     const [file = '', ...command] = this.#command;
     const where = ['-f', join(import.meta.dirname, 'compose.yaml'), '--project-name', this.#project];

@@ -141,7 +141,7 @@ it('no pod has rights that it does not need, and each has bounds', async () => {
   }
 });
 
-it('what must not be away at once has a budget, and selectors find their pods', async () => {
+it('each of our services has a disruption budget, and selectors find their pods', async () => {
   const all = await manifests();
   const labels = (await pods()).map(({ name }) => name);
   const budgets = all.filter(({ kind }) => kind === 'PodDisruptionBudget');
@@ -152,7 +152,7 @@ it('what must not be away at once has a budget, and selectors find their pods', 
   }
 });
 
-/** The variables of a pod, where it has them from. */
+/** The variables of a pod, and their sources. */
 async function environmentOf(container: Manifest): Promise<Record<string, string>> {
   const env: Record<string, string> = {};
   for (const { configMapRef, secretRef } of container.envFrom) {
@@ -192,7 +192,7 @@ it('a pod gets each variable that has no default, and none that its service does
   }
 });
 
-it('so does a container of compose.yaml', async () => {
+it('a container of compose.yaml gets each variable that has no default, and none that its service does not read', async () => {
   const { services } = parse(await text('compose.yaml'), { merge: true }) as Manifest;
   for (const [container, { environment }] of Object.entries(services as Manifest)) {
     const service = SERVICES.find((name) => container.startsWith(name));
@@ -206,7 +206,7 @@ it('every variable that compose.yaml asks for is in env.example', async () => {
   expect(asked.filter((name) => !new RegExp(`^${name}=$`, 'm').test(example))).toEqual([]);
 });
 
-it('nobody reaches the workers’ board but from the machine itself', async () => {
+it('the workers’ board is reachable from the machine itself only', async () => {
   const all = await manifests();
   const services = all.filter(({ kind, spec }) => kind === 'Service' && spec.selector.app === 'worker');
   expect(services.map(({ metadata }) => metadata.name)).toEqual([]);
@@ -263,7 +263,7 @@ it('compose.yaml publishes metrics and the board on loopback, and every port fro
   }
 });
 
-it('what an autoscaler scales has no number of replicas, which each apply would reset it to', async () => {
+it('a deployment with an autoscaler has no number of replicas, which each apply would reset', async () => {
   const all = await manifests();
   const scalers = all.filter(({ kind }) => kind === 'HorizontalPodAutoscaler');
   expect(scalers.length).toBeGreaterThan(0);

@@ -1,4 +1,4 @@
-// Preloaded into a test's client (`node --import`): every name below warmwind.test is this machine.
+// Preloaded into a test's client (`node --import`): every name below warmwind.test resolves to this machine.
 import dns from 'node:dns';
 
 const { lookup } = dns;

@@ -12,7 +12,7 @@ import { Config as GatewayConfig } from '../local/gateway/config.ts';
 import { readSettings } from '../local/stack/settings.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-/** Files that are handed to operators, and not the code and the tests of the project. */
+/** Files for operators, without the code and the tests of the project. */
 const shipped = execFileSync('git', ['ls-files', '-z'], { cwd: ROOT, encoding: 'utf8' })
   .split('\0')
   .filter((path) => /\.(md|ya?ml|example|sh|conf|toml|jsonc?)$|Dockerfile$/.test(path))
@@ -110,7 +110,7 @@ test('every secret in a shipped file is a placeholder that is refused by name', 
   expect(values.filter((value) => !isPlaceholder(/:([^:@/]+)@/.exec(value)?.[1] ?? value))).toEqual([]);
 });
 
-test('a secret that only looks like words is none', () => {
+test('a secret that only looks like words is no placeholder', () => {
   for (const value of [GOOD, 'correct horse battery staple', 'replacement-7f3b', 'changes']) {
     expect(isPlaceholder(value)).toBe(false);
   }

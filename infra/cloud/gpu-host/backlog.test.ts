@@ -12,7 +12,7 @@ afterAll(async () => {
   await edge?.stop();
 });
 
-/** What the function writes, which is what CloudWatch reads. */
+/** The lines that the function writes and CloudWatch reads. */
 async function written(readyUrl: string): Promise<Record<string, unknown>> {
   vi.stubEnv('READY_URL', readyUrl);
   vi.stubEnv('STAGE', 'dev');
@@ -26,17 +26,17 @@ async function written(readyUrl: string): Promise<Record<string, unknown>> {
   }
 }
 
-it('the backlog is what waits and runs in the queues of a real edge', async () => {
+it('the backlog counts the waiting and running jobs in the queues of a real edge', async () => {
   expect(await written(`${edge.url}/health/ready`)).toMatchObject({ Stage: 'dev', Ready: 1, Backlog: 0 });
   const { status } = await edge.call('ada', 'POST', '/containers/start');
   expect(status).toBe(202);
-  // The edge's answer is what it was for a moment longer.
+  // The edge keeps its last answer for a moment.
   const now = () => written(`${edge.url}/health/ready`);
   await waitFor('the backlog', async () => (await now()).Backlog === 1);
   expect(await now()).toMatchObject({ Ready: 1, Backlog: 1 });
 });
 
-it('an edge that is not there is not ready, and its backlog is not said to be none', async () => {
+it('an edge that does not answer is not ready, and no backlog is reported for it', async () => {
   const logged = await written(`http://127.0.0.1:1/health/ready`);
   expect(logged).toMatchObject({ Ready: 0 });
   expect(logged).not.toHaveProperty('Backlog');

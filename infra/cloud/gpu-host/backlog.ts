@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** Of the edge's readiness: what waits and what runs, by queue. */
+/** The part of the edge's readiness that counts waiting and running jobs, by queue. */
 const Ready = z.object({
   details: z.object({
     queues: z.record(z.string(), z.unknown()).optional(),
@@ -11,8 +11,9 @@ const Depth = z.object({ waiting: z.number(), active: z.number() });
 const WITHIN_MS = 10_000;
 
 /**
- * Each minute: the fleet's backlog, and whether the edge is ready, as metrics. They are written as a log line in the form
- * that CloudWatch reads metrics from. An edge that does not answer is not ready, and has no backlog.
+ * Reports the fleet's backlog and the edge's readiness as metrics, each minute. They are written as a log
+ * line in the form from which CloudWatch reads metrics. An edge that does not answer is not ready, and has no
+ * backlog.
  */
 export async function handler(): Promise<void> {
   const { READY_URL = '', STAGE = '' } = process.env;
@@ -27,7 +28,7 @@ export async function handler(): Promise<void> {
   );
 }
 
-/** Jobs that wait or run, of all queues; `undefined` when the answer does not say. */
+/** Counts the waiting and running jobs of all queues; `undefined` when the answer has no depths. */
 export function backlogOf(body: unknown): number | undefined {
   const ready = Ready.safeParse(body);
   if (!ready.success || !ready.data.details.queues) return undefined;

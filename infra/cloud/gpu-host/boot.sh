@@ -1,5 +1,5 @@
-# What a GPU host does when it is made, after its settings stand in /etc/warmwind/host.env: Docker and NVIDIA's toolkit,
-# then the model server, the worker and the watch over both as services of systemd.
+# Runs once on a new GPU host, after its settings were written to /etc/warmwind/host.env: Docker and NVIDIA's
+# toolkit, then the model server, the worker and the watch over both as services of systemd.
 . /etc/warmwind/host.env
 
 command -v docker >/dev/null || dnf install -y docker
@@ -19,7 +19,7 @@ for named in ${DESKTOP_IMAGES//,/ }; do
   docker pull --quiet "${named#*=}"
   docker tag "${named#*=}" "warmwind/${named%%=*}:latest"
 done
-# Desktops that may use the network meet nobody but the internet in it.
+# Desktops that may use the network reach the internet only, and not each other.
 docker network create --opt com.docker.network.bridge.enable_icc=false warmwind-egress || true
 
 # Secrets: fetched at every start, kept in memory, readable by root alone.

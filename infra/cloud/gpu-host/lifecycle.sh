@@ -1,6 +1,7 @@
 #!/bin/bash
-# Between a GPU host and its autoscaling group: the host joins when its worker is ready, is not scaled in while desktops run
-# on it, and leaves, told to or taken back (spot), once its worker has drained.
+# Connects a GPU host to its autoscaling group. The host joins when its worker is ready, and is not scaled in
+# while desktops run on it. When the group ends it or its spot instance is reclaimed, it leaves once its
+# worker has drained.
 set -uo pipefail
 METADATA=http://169.254.169.254/latest
 EVERY_S=${EVERY_S:-5}
@@ -21,14 +22,14 @@ until instance=$(metadata instance-id); do sleep 1; done
 joined='' kept=''
 while true; do
   if [ "$(metadata autoscaling/target-lifecycle-state)" = Terminated ] || metadata spot/instance-action >/dev/null; then
-    # Bounded by the unit: then it is killed.
+    # The unit bounds this: afterwards the worker is killed.
     systemctl stop warmwind-worker
     complete drained
     exit 0
   fi
   if [ -z "$joined" ] && ready; then complete ready && joined=1; fi
   if [ "$(desktops)" -gt 0 ]; then want=--protected-from-scale-in; else want=--no-protected-from-scale-in; fi
-  # Only a host in service can be kept; until then it is asked again.
+  # Only a host in service can be protected; until then the call is repeated.
   if [ -n "$joined" ] && [ "$want" != "$kept" ]; then
     group set-instance-protection --instance-ids "$instance" "$want" && kept=$want
   fi

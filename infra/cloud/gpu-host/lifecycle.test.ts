@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { waitFor } from '../../quality/testing/wait.ts';
 
-/** The real script; the cloud and the host's own programs are stood in for, each by a line of shell. */
+/** The real script. Each program of the cloud and of the host is replaced by a line of shell. */
 let dir: string;
 let script: ChildProcess;
 let ended: Promise<number | null>;
 
 const at = (name: string) => join(dir, name);
-/** What this host is told by its metadata; absent: 404. */
+/** The values of this host's metadata; a missing one is a 404. */
 const setMetadata = (name: string, text: string) =>
   writeFileSync(at(`metadata-${name.replaceAll('/', '-')}`), text);
 const calls = () => (existsSync(at('calls')) ? readFileSync(at('calls'), 'utf8').trim().split('\n') : []);
@@ -62,7 +62,7 @@ it('a host joins its group once its worker is ready, and not before', async () =
   expect(calls()[0]).toBe(JOINED);
 });
 
-it('it is kept while desktops run on it, and told once', async () => {
+it('it is protected while desktops run on it, by one call', async () => {
   writeFileSync(at('ready'), '');
   writeFileSync(at('desktop'), '');
   await waitFor('protection', () => calls().includes('set-instance-protection --protected-from-scale-in'));
@@ -75,7 +75,7 @@ it('it is kept while desktops run on it, and told once', async () => {
 
 it.each([
   ['its group ends it', 'autoscaling/target-lifecycle-state', 'Terminated'],
-  ['its spot is taken back', 'spot/instance-action', '{"action":"terminate"}'],
+  ['its spot instance is reclaimed', 'spot/instance-action', '{"action":"terminate"}'],
 ])('when %s its worker drains first, then it leaves', async (_, name, text) => {
   writeFileSync(at('ready'), '');
   await waitFor('the host to join', () => calls().includes(JOINED));

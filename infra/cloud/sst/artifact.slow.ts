@@ -38,7 +38,7 @@ beforeAll(async () => {
     },
     bindings: {
       ...texts,
-      // Where Upstash would be.
+      // In place of Upstash.
       UPSTASH_REDIS_REST_URL: gateway.url,
       SST_RESOURCE_QueueToken: JSON.stringify({ value: TOKEN }),
       LIMITER_TIMEOUT_MS: '5000',

@@ -4,14 +4,14 @@ import { delimiter, join } from 'node:path';
 type Options = {
   /** The folder with sst.config.ts. */
   root: string;
-  /** Where the CLI keeps what is its own: an engine that lies in `sst/bin/pulumi` there is the one it runs. */
+  /** The CLI's own folder: it runs the engine that it finds there in `sst/bin/pulumi`. */
   config: string;
   env?: Record<string, string>;
 };
 
 const WITHIN_MS = 240_000;
 
-/** No account, no telemetry, no look for newer engines. */
+/** No account, no telemetry, no check for newer engines. */
 const OFFLINE = {
   AWS_ACCESS_KEY_ID: 'none',
   AWS_SECRET_ACCESS_KEY: 'none',
@@ -31,7 +31,10 @@ const OFFLINE = {
   WARMWIND_DOMAIN: 'warmwind.test',
 };
 
-/** Runs the real `sst`; answers how it ended and what it said. */
+/**
+ * Runs the real `sst`.
+ * @returns its exit code and its output
+ */
 export async function runSst(
   args: string[],
   { root, config, env }: Options,

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 
 export type Cloud = { url: string; stop: () => void };
 
-/** What `sst` finds in an account where it has been before: its buckets and its passphrase. */
+/** The parameters of an account that `sst` has used before: its buckets and its passphrase. */
 const PARAMETERS: Record<string, string> = {
   '/sst/bootstrap': JSON.stringify({
     version: 99,
@@ -18,8 +18,8 @@ const PARAMETERS: Record<string, string> = {
 const PASSPHRASE = Buffer.alloc(32, 1).toString('base64');
 
 /**
- * Stands in for AWS where the CLI itself asks it, before it hands over to the engine: parameters, and a bucket in which
- * nothing is yet. Everything else is refused.
+ * Replaces AWS for the requests that the CLI itself makes before it starts the engine: parameters, and an
+ * empty bucket. Everything else is refused.
  */
 export async function startCloud(): Promise<Cloud> {
   const server = createServer(async (request, response) => {

@@ -11,10 +11,10 @@ import { Recorded, type Resource } from './record.ts';
 
 const run = promisify(execFile);
 
-/** In one file of the tree, this text instead of that. */
+/** Replaces a text in one file of the tree. */
 export type Edit = { file: string; from: string; to: string };
 
-/** What a deployment reads of the repository. */
+/** The files of the repository that a deployment reads. */
 const SOURCES = [
   'sst.config.ts',
   'package.json',
@@ -27,7 +27,7 @@ const SOURCES = [
 const DIFF_WITHIN_MS = 300_000;
 /** A first `Tree` waits for `sst install`. */
 export const PLATFORM_WITHIN_MS = 300_000;
-/** Values that must appear nowhere but where a secret may stand. */
+/** Values of secrets, which may appear only where a secret may be. */
 export const SECRETS = {
   WebhookSecret: 'webhook-SECRET-0123456789-0123456789',
   AuthSecret: 'auth-SECRET-0123456789-0123456789-01',
@@ -49,7 +49,7 @@ export class Tree {
     const into = (path: string) => join(root, path);
     for (const source of SOURCES) await cp(join(ROOT, source), into(source), { recursive: true });
     await symlink(join(ROOT, 'node_modules'), into('node_modules'));
-    // Real, but for what is large: the CLI runs scripts of it by their real paths.
+    // A copy except for the large node_modules: the CLI runs scripts by their real paths.
     await mkdir(into('.sst/platform'), { recursive: true });
     await cp(join(ROOT, '.sst/platform'), into('.sst/platform'), {
       recursive: true,
@@ -75,9 +75,12 @@ export class Tree {
     return new Tree(root);
   }
 
-  /** The real `sst diff` of a stage, with `edits` in place while it runs. Rejects when it fails, with what was said. */
+  /**
+   * The real `sst diff` of a stage, with `edits` in place while it runs.
+   * @throws Error with the output when it fails
+   */
   diff(stage: string, edits: Edit[] = []): Promise<Recorded> {
-    // The CLI listens on a port of its own choice.
+    // The CLI chooses its port.
     return withLock('sst-diff', DIFF_WITHIN_MS, async () => {
       const undo = await this.#edit(edits);
       const cloud = await startCloud();

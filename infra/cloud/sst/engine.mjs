@@ -1,5 +1,5 @@
-// In the place of Pulumi's engine under the real `sst diff`: runs the program that the CLI has built, in which SST's own
-// components expand our modules, and writes down every resource that comes of it instead of comparing it with a cloud.
+// Replaces Pulumi's engine under the real `sst diff`. It runs the program that the CLI has built, in which
+// SST's own components expand our modules, and records every resource instead of comparing it with a cloud.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
@@ -15,7 +15,7 @@ const main = /main: *"?([^"\n]+)/.exec(readFileSync('Pulumi.yaml', 'utf8'))?.[1]
 
 const resources = [];
 
-/** A value as it is, without Pulumi's mark of what is secret. */
+/** A value without Pulumi's mark of a secret. */
 const SECRET_MARK = '4dabf18193072939515e22adb298388d';
 const plain = (value) => {
   if (Array.isArray(value)) return value.map(plain);
@@ -24,7 +24,7 @@ const plain = (value) => {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
 };
 
-/** What a provider would answer: the outputs that our modules and SST's read. */
+/** The outputs of a provider that our modules and SST's read. */
 const outputs = (name, type) => ({
   arn: `arn:aws:test:us-east-1:123456789012:${type.split(':').at(-1)}/${name}`,
   arnSuffix: `app/${name}/1`,
@@ -69,7 +69,7 @@ const ANSWERS = {
   getZeroTrustTunnelCloudflaredToken: { token: 'tunnel-SECRET' },
 };
 
-/** The inputs that each resource's options leave as they are; mocks are not told of options. */
+/** The inputs that each resource's options ignore; mocks do not receive options. */
 const ignored = new Map();
 
 await pulumi.runtime.setMocks(
@@ -106,7 +106,8 @@ try {
   const program = async () => (await import(pathToFileURL(resolve(main)).href)).default;
   await pulumi.runtime.runInPulumiStack(program);
   await pulumi.runtime.disconnect?.();
-  // Components go on making resources in promises of their own: it is over when nothing has come for a while.
+  // Components continue to make resources in promises of their own: the run ends when none has come for a
+  // while.
   for (let seen = -1; seen !== resources.length; await sleep(500)) seen = resources.length;
 } catch (error) {
   failure ??= error;

@@ -16,7 +16,7 @@ const OWN_QUEUE: Edit = {
   to: "queue: 'elasticache',\n  zones: 2",
 };
 
-/** Everything that the rules find wrong. */
+/** All violations that the rules report. */
 async function violations(edits: Edit[]): Promise<string[]> {
   const deployed = await tree.diff('dev', edits);
   return RULES.flatMap((rule) => rule.violations(deployed));
@@ -48,7 +48,7 @@ const MISTAKES: Mistake[] = [
     caught: /RealtimeCluster is in another group/,
   },
   {
-    what: 'a group that was not attached: the relay finds Redis shut',
+    what: 'a group that was not attached: the relay can’t reach Redis',
     edits: [{ file: 'infra/cloud/network.ts', from: "allow('relay', 'realtime', PORTS.redis);", to: '' }],
     caught: /missing: Relay → Realtime:6379/,
   },
@@ -133,7 +133,7 @@ const MISTAKES: Mistake[] = [
     caught: /one too many: RelayBalancer → Worker:8796/,
   },
   {
-    what: 'the board’s password where everybody sees it who may look at hosts',
+    what: 'the board’s password in the description of a host',
     edits: [
       {
         file: 'infra/cloud/gpu.ts',
@@ -165,7 +165,7 @@ const MISTAKES: Mistake[] = [
     caught: /no host has warmwind\/desktop-cad:latest/,
   },
   {
-    what: 'a variable that nobody reads',
+    what: 'a variable that no service reads',
     edits: [
       { file: 'infra/cloud/relay.ts', from: 'environment: {', to: "environment: { RELAY_ORIGINS: '*'," },
     ],

@@ -9,8 +9,8 @@ const LOCK = join(ROOT, '.sst/provider-lock.json');
 const INSTALL_WITHIN_MS = 300_000;
 
 /**
- * Sees to it that SST's components and the pinned providers lie in `.sst/platform`, as `sst install` puts them there: from
- * npm alone, once a checkout (half a minute) and again when a pin changes.
+ * Puts SST's components and the pinned providers into `.sst/platform`, as `sst install` does: from npm alone,
+ * once a checkout (half a minute) and again when a pin changes.
  */
 export async function ensurePlatform(): Promise<void> {
   await withLock('sst-install', INSTALL_WITHIN_MS, async () => {
@@ -21,7 +21,7 @@ export async function ensurePlatform(): Promise<void> {
   });
 }
 
-/** Are the providers that sst.config.ts pins the ones that are there. */
+/** Are the installed providers those that sst.config.ts pins? */
 async function isCurrent(): Promise<boolean> {
   if (!existsSync(join(ROOT, '.sst/platform/node_modules'))) return false;
   const config = await readFile(join(ROOT, 'sst.config.ts'), 'utf8');

@@ -1,6 +1,9 @@
-/** A resource as a component of SST or a module of ours asked for it; `ignored` inputs are not compared with what is there. */
+/**
+ * A resource as a component of SST or a module of ours asked for it; `ignored` inputs are not compared with
+ * the account.
+ */
 export type Resource = { type: string; name: string; inputs: Inputs; ignored: string[] };
-// Whatever a provider takes: each rule reads what it knows of.
+// Any input of any provider: each rule reads those that it knows.
 // biome-ignore lint/suspicious/noExplicitAny: the providers' inputs have no common type
 export type Inputs = Record<string, any>;
 
@@ -19,7 +22,10 @@ export class Recorded {
     return this.resources.filter((resource) => resource.type.endsWith(type));
   }
 
-  /** The inputs of one; throws when there is none of this name. */
+  /**
+   * The inputs of one resource.
+   * @throws Error when none has this name
+   */
   one(type: string, name: string): Inputs {
     const found = this.all(type).find((resource) => resource.name === name);
     if (!found) throw new Error(`no ${type} ${name} in stage ${this.stage}`);

@@ -11,7 +11,7 @@ beforeAll(async () => {
 }, PLATFORM_WITHIN_MS);
 afterAll(() => tree?.remove());
 
-/** What the compiler says of the tree's configuration, against SST's own components. */
+/** The compiler's errors for the tree's configuration, against SST's own components. */
 const tsc = (): Promise<string> =>
   new Promise((resolve) => {
     const bin = join(tree.root, 'node_modules/.bin/tsc');

@@ -13,7 +13,7 @@ const OWN_BASE = `warmwind/base:${SUITE}`;
 const BUILD_WITHIN_MS = 15 * 60_000;
 
 export type ImageProgress = {
-  /** What is being done; changes a handful of times. */
+  /** The present step; it changes a handful of times. */
   step: string;
   /** The last line of it: for a status line that is overwritten. */
   detail: string;
@@ -24,13 +24,14 @@ export type ImageProgress = {
 type Options = { socket: string; flavour?: Flavour; onProgress?: (progress: ImageProgress) => void };
 type Report = (step: string, detail?: string) => void;
 
-/** Which image, under the hash of its sources. */
+/** Name of the image, tagged by the hash of its sources. */
 type Target = { flavour: Flavour; tag: string };
 
 /**
- * Sees to it that `warmwind/<flavour>:latest` is the image of this folder's files; builds it when the engine has none
- * (a minute or two). Two callers at once build it once. `exact` names the same image, and still does when another
- * checkout has made its own the latest. Throws with the reason when it can't be built.
+ * Makes `warmwind/<flavour>:latest` the image of this folder's files; builds it when the engine has none (a
+ * minute or two). Two callers at once build it once. `exact` names the same image, also after another
+ * checkout has made its own the latest.
+ * @throws Error with the reason when it can't be built
  */
 export async function ensureDesktopImage({
   socket,

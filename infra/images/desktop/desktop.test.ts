@@ -6,7 +6,7 @@ import { ENGINE_WITHIN_MS, startEngine, type TestEngine } from '../../quality/te
 import { waitFor } from '../../quality/testing/wait.ts';
 import { ensureDesktopImage } from './build.ts';
 
-/** Of no user that the image knows. */
+/** A uid that the image does not know. */
 const UID = 1_900_000_007;
 let engine: TestEngine;
 const names: string[] = [];
@@ -28,7 +28,10 @@ afterAll(async () => {
   }
 });
 
-/** A desktop as hardened as a worker makes it; answers the host's path of its socket. */
+/**
+ * Starts a desktop as hardened as a worker makes it.
+ * @returns the host's path of its socket
+ */
 async function startDesktop(env: string[] = []): Promise<{ container: Docker.Container; socket: string }> {
   const name = `warmwind-image-test-${process.pid}-${names.length}`;
   names.push(name);
@@ -65,7 +68,10 @@ async function startDesktop(env: string[] = []): Promise<{ container: Docker.Con
   return { container, socket: join(Mountpoint, 's') };
 }
 
-/** Sends `answers[i]` once the `i`-th piece of `sizes` has arrived; gives the pieces. */
+/**
+ * Sends `answers[i]` once the `i`-th piece of `sizes` has arrived.
+ * @returns the pieces
+ */
 function converse(path: string, sizes: number[], answers: string[]): Promise<Buffer[] | undefined> {
   return new Promise((resolve) => {
     const pieces: Buffer[] = [];
@@ -86,7 +92,7 @@ function converse(path: string, sizes: number[], answers: string[]): Promise<Buf
   });
 }
 
-/** Version, security types, result, ServerInit: what a viewer of an unprotected RFB 3.8 server says and hears. */
+/** The handshake of an RFB 3.8 viewer without a password: version, security types, result, ServerInit. */
 const greet = (socket: string) =>
   waitFor('the desktop to speak RFB', () =>
     converse(socket, [12, 2, 4, 24], ['RFB 003.008\n', '\x01', '\x01', '']),
@@ -137,7 +143,7 @@ describe('the desktop image', () => {
     expect(await inside(container, 'touch /etc/x 2>&1')).toContain('Read-only');
   });
 
-  it('ends by itself and at once when it is asked to, and when Xvnc dies', async () => {
+  it('ends at once on SIGTERM, and when Xvnc dies', async () => {
     const asked = await startDesktop();
     await greet(asked.socket);
     const ended = asked.container.wait();

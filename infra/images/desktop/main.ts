@@ -19,7 +19,7 @@ try {
       step = progress.step;
     },
   });
-  console.log(`${image} ${built ? 'is built' : 'is there'} (${exact})`);
+  console.log(`${image} ${built ? 'is built' : 'exists'} (${exact})`);
 } finally {
   await engine.stop();
 }

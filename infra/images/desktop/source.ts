@@ -6,14 +6,14 @@ import { join } from 'node:path';
 export const FOLDER = import.meta.dirname;
 
 const PLAIN = ['Dockerfile', 'packages.txt', 'install.sh', 'prune.sh', 'root'];
-/** What of it goes into which image. */
+/** The files of it that each image contains. */
 export const SOURCES = {
   desktop: PLAIN,
   'desktop-browser': [...PLAIN, 'packages-browser.txt', 'root-browser'],
 };
 export type Flavour = keyof typeof SOURCES;
 
-/** One word for everything the image is made of: names, contents and execute bits. */
+/** A hash of everything the image is made of: names, contents and execute bits. */
 export async function sourceHash(flavour: Flavour): Promise<string> {
   const hash = createHash('sha256');
   for (const path of await files(SOURCES[flavour])) {

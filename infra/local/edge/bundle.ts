@@ -3,18 +3,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildEdge } from '../../../edge/build.ts';
 
-/** What `sst deploy` uploads: the Worker, and static files, which Cloudflare serves without waking it. */
+/** The upload of `sst deploy`: the Worker, and static files, which Cloudflare serves without the Worker. */
 const DIST = process.argv[2] ?? join(import.meta.dirname, '../../../edge/dist');
 const WORKER = join(DIST, 'deployed');
 const DOCS = join(DIST, 'assets/docs');
-/** What the console's page loads, and what its build calls it. */
+/** Files that the console's page loads, by their names in its build. */
 const CONSOLE = { 'console.js': 'script.text', 'console.css': 'style.text' };
 const CONSOLE_DIST = join(import.meta.dirname, '../../../edge/console/dist');
 const HEADERS = ['Cache-Control: public, max-age=3600', 'X-Content-Type-Options: nosniff'];
 
 for (const folder of [WORKER, DOCS]) await rm(folder, { recursive: true, force: true });
 
-// SST bundles once more, into one file: it takes in as text what is named so.
+// SST bundles once more, into one file, and includes files of this name as text.
 const { main, texts } = await buildEdge(WORKER, join(import.meta.dirname, 'deployed.ts'));
 const entry = join(WORKER, main);
 let code = await readFile(join(WORKER, 'deployed.js'), 'utf8');

@@ -32,7 +32,7 @@ afterAll(async () => {
 
 type Visit = { page: Page; requests: { method: string; path: string; status: number; key?: string }[] };
 
-/** A page that notes what it asks of the API. */
+/** A page that records its requests to the API. */
 async function visit(): Promise<Visit> {
   const context = await browser.newContext();
   const page = await context.newPage();
@@ -51,7 +51,7 @@ const starts = ({ requests }: Visit) => requests.filter(({ path }) => path === '
 const isLive = (page: Page) => page.waitForSelector('header .state.live');
 const queue = () => system.edge.gateway.redis.client;
 
-/** A job of `user` that has ended, with all that its user's room holds of it. */
+/** A job of `user` that has ended, with all of its events in the user's room. */
 async function finishedJob(user: string, n: number): Promise<void> {
   const jobId = `job-${n}`;
   const createdAt = Date.now() - 3_600_000 + n * 1000;
@@ -71,7 +71,7 @@ async function finishedJob(user: string, n: number): Promise<void> {
   await appendEvents(system.realtime.client, { userId: user, room: `job:${jobId}` }, texts);
 }
 
-test('a user with hundreds of jobs opens the console at the price of its lists', async () => {
+test('a user with hundreds of jobs opens the console for the requests of its lists', async () => {
   const user = newUser();
   for (let n = 0; n < 250; n++) await finishedJob(user, n);
   const seen = await visit();
@@ -165,7 +165,7 @@ test('the console works over plain HTTP on another host than localhost; three cl
   expect(errors).toEqual([]);
 });
 
-test('a start whose answer was lost is the same start when it is tried again', async () => {
+test('a start whose answer was lost is the same start at the next try', async () => {
   const user = newUser();
   const seen = await visit();
   let lost = 0;
@@ -244,7 +244,7 @@ test('a page that is not visible reads nothing until it is', async () => {
   await seen.page.getByText('No desktop yet').waitFor();
 });
 
-test('a server that can not be reached is said so, until it is reached again', async () => {
+test('a server that can not be reached is reported until it answers again', async () => {
   const user = newUser();
   const { page } = await visit();
   await page.goto(origin);

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 
-/** Stands before the gateway and counts the trips made to it. `take` answers them and begins anew. */
+/** A proxy of the gateway that counts the trips to it. `take` returns the count and resets it. */
 export async function startCounter(
   target: string,
 ): Promise<{ url: string; take: () => number; stop: () => Promise<void> }> {

@@ -2,7 +2,7 @@ import type { ExecutionContext } from 'hono';
 import { Resource } from 'sst/resource';
 import worker from '../../../edge/main.ts';
 
-/** What `infra/cloud/edge.ts` links, by the name that the edge knows it under. */
+/** The links of `infra/cloud/edge.ts`, by their names in the edge's environment. */
 type Links = Record<'AuthSecret' | 'AuthSecretPrevious' | 'WebhookSecret' | 'QueueToken', { value: string }> &
   Record<'LedgerDb' | 'LedgerReadDb', { connectionString: string }>;
 

@@ -6,7 +6,7 @@ import { startPostgres } from '../../quality/testing/postgres.ts';
 import { hyperdriveUrls, parseHyperdrive } from './hyperdrive.ts';
 import { startEdge } from './serve.ts';
 
-/** Tells what its database binding says, and what a server answers there to the question whether it speaks TLS. */
+/** A Worker that returns its database binding, and the server's answer to a request for TLS. */
 const WORKER = `export default {
   async fetch(request, { LEDGER_DB: { user, password, database, connectionString }, LEDGER_DB }) {
     const socket = LEDGER_DB.connect();
@@ -36,7 +36,7 @@ it('a Worker reaches PostgreSQL through its Hyperdrive binding, and no file keep
   }
 });
 
-it('a database that can not be reached so is refused with the reason, never with its password', () => {
+it('a database that workerd can not reach is refused with the reason, never with its password', () => {
   const refusal = (url: string) => {
     try {
       return parseHyperdrive('LEDGER_DB', url);
@@ -53,7 +53,7 @@ it('a database that can not be reached so is refused with the reason, never with
   expect(refusal('postgres://u:hidden@h/d')).toMatchObject({ address: 'h:5432' });
 });
 
-it('the databases are those of the environment, none when the ledger is off, and never silently none', () => {
+it('the databases are those of the environment; none needs LEDGER=off', () => {
   const LEDGER_URL = 'postgres://a';
   expect(hyperdriveUrls({ LEDGER_URL })).toEqual({ LEDGER_DB: LEDGER_URL });
   expect(hyperdriveUrls({ LEDGER_URL, LEDGER_READ_URL: 'postgres://b' })).toEqual({

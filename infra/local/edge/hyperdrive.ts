@@ -1,6 +1,6 @@
 import { hasOwnPassword, PLACEHOLDER_REMEDY } from '@warmwind/shared/runtime/secrets';
 
-/** A database as workerd's Hyperdrive binding wants it. */
+/** A database in the form of workerd's Hyperdrive binding. */
 export type Hyperdrive = {
   address: string;
   database: string;
@@ -18,11 +18,14 @@ export function hyperdriveUrls({ LEDGER, LEDGER_URL, LEDGER_READ_URL }: Environm
   return { LEDGER_DB: LEDGER_URL, ...(LEDGER_READ_URL ? { LEDGER_READ_DB: LEDGER_READ_URL } : {}) };
 }
 
-/** The bindings that the Worker will see, for its own judgement. */
+/** The bindings that the Worker will see, for its own checks. */
 export const asBindings = (urls: Record<string, string>): Record<string, { connectionString: string }> =>
   Object.fromEntries(Object.entries(urls).map(([name, connectionString]) => [name, { connectionString }]));
 
-/** Throws when workerd can't reach it so, with the reason and never with the URL: it holds a password. */
+/**
+ * Parses a database's URL.
+ * @throws Error with the reason when workerd can't reach it, never with the URL: it holds a password
+ */
 export function parseHyperdrive(name: string, url: string): Hyperdrive {
   const wrong = (reason: string) => new Error(`${name}: ${reason}`);
   const { protocol, hostname, port, pathname, username, password, searchParams } = URL.parse(url) ?? {};
@@ -33,7 +36,7 @@ export function parseHyperdrive(name: string, url: string): Hyperdrive {
   if (!hasOwnPassword(url)) throw wrong(PLACEHOLDER_REMEDY);
   // PostgreSQL turns to TLS in the middle of a connection, which only Cloudflare's own Hyperdrive does.
   if (!['disable', 'prefer', 'allow', null].includes(searchParams?.get('sslmode') ?? null)) {
-    throw wrong('this runtime reaches PostgreSQL without TLS only: put a pooler beside it that speaks TLS');
+    throw wrong('this runtime reaches PostgreSQL without TLS only: put a pooler next to it that speaks TLS');
   }
   return {
     address: `${hostname}:${port || 5432}`,

@@ -51,7 +51,7 @@ test.each([
   expect(await lives(url)).toBe(false);
 });
 
-test('nobody else can read the configuration: it holds the password of the ledger', async () => {
+test('no other user can read the configuration: it holds the password of the ledger', async () => {
   const url = await start();
   await waitFor('the edge to live', () => lives(url), 25_000);
   expect((await stat(config)).mode & 0o777).toBe(0o600);

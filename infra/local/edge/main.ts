@@ -8,15 +8,15 @@ import { asBindings, hyperdriveUrls } from './hyperdrive.ts';
 import { workerdCommand } from './workerd.ts';
 
 /**
- * The edge as a process, for where there is no Cloudflare: the local stack and self-hosting. It bundles the Worker and
- * then becomes the runtime, so that whoever supervises this process supervises the edge itself.
+ * The edge as a process without Cloudflare: for the local stack and self-hosting. It bundles the Worker and
+ * then becomes the runtime, so that a supervisor of this process supervises the edge itself.
  */
 const Address = z.object({
   BIND: z.string().default('127.0.0.1'),
   PORT: z.coerce.number().int().min(1).max(65_535).default(8787),
-  /** Where the bundle is already, if it is. */
+  /** The folder of a finished bundle, if there is one. */
   EDGE_BUNDLE: z.string().optional(),
-  /** Where the runtime's configuration is written, which holds passwords; the bundle's folder by default. */
+  /** The folder of the runtime's configuration, which holds passwords; the bundle's folder by default. */
   EDGE_CONFIG_DIR: z.string().optional(),
 });
 const given = givenVariables(process.env);

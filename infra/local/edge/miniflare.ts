@@ -10,12 +10,13 @@ export type MiniflareOptions = ServeOptions & {
 };
 
 /**
- * Runs a bundled Worker in Miniflare, as it would run on Cloudflare with these variables, secrets and Hyperdrive
- * bindings. Rejects when it does not come to listen.
+ * Runs a bundled Worker in Miniflare, as it would run on Cloudflare with these variables, secrets and
+ * Hyperdrive bindings.
+ * @throws Error when it does not listen
  */
 export async function startMiniflare(options: MiniflareOptions): Promise<RunningEdge> {
   const { assets, bundle, bindings, hyperdrives = {}, host = '127.0.0.1', port = 0, onLine } = options;
-  // Refuses what workerd refuses, with the same error.
+  // Refuses a URL that workerd refuses, with the same error.
   for (const [name, url] of Object.entries(hyperdrives)) parseHyperdrive(name, url);
   const contents = async (name: string) => readFile(join(bundle.dir, name), 'utf8');
   const texts = await Promise.all(

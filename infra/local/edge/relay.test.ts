@@ -23,7 +23,7 @@ afterAll(() => stop?.());
 const infer = (headers = {}) =>
   edge.call('ada', 'POST', '/inference', { body: { model: 'm', prompt: 'p' }, headers });
 
-/** A submission that waits, and the job it made. */
+/** A submission that waits, and its job. */
 async function waited() {
   const { client } = edge.gateway.redis;
   const before = await client.zcard(keys.jobs('ada'));
@@ -33,7 +33,7 @@ async function waited() {
   return { answering, jobId };
 }
 
-/** As a worker ends a run: the record, then the event. */
+/** Ends a run as a worker does: the record, then the event. */
 async function end(jobId: string, run: number, state: 'completed' | 'failed'): Promise<void> {
   await edge.gateway.redis.client.hset(keys.job('ada', jobId), { state, run });
   await publish(jobId, storedEvent(`job.${state}`, { jobId }, { run }), `end:${run}`);
@@ -41,7 +41,7 @@ async function end(jobId: string, run: number, state: 'completed' | 'failed'): P
 const publish = (jobId: string, event: StoredEvent, token: string) =>
   appendEvents(realtime.client, { userId: 'ada', room: `job:${jobId}` }, [{ event, token }]);
 
-test('events of a job come as they happen, go on after the last one known, and end with its latest run', async () => {
+test('events of a job arrive live, resume after Last-Event-ID, and end with its latest run', async () => {
   const { jobId } = (await infer()).body as { jobId: string };
   await publish(jobId, storedEvent('job.active', { jobId }), 'active:1');
   const answer = await edge.raw('ada', `/jobs/${jobId}/events`);
@@ -64,7 +64,7 @@ test('events of a job come as they happen, go on after the last one known, and e
   expect(after).not.toContain('event: job.active');
 });
 
-test('who prefers to wait has the job as it ended, of a retry that of the new run', async () => {
+test('Prefer: wait answers with the ended job, after a retry with its new run', async () => {
   const { answering, jobId } = await waited();
   await end(jobId, 1, 'failed');
   const answer = await answering;
@@ -78,7 +78,7 @@ test('who prefers to wait has the job as it ended, of a retry that of the new ru
   expect((await retrying).body).toMatchObject({ id: jobId, state: 'completed', run: 2 });
 });
 
-test('who waits for a job that is cancelled meanwhile is told so', async () => {
+test('Prefer: wait answers with a job that is cancelled meanwhile', async () => {
   const { answering, jobId } = await waited();
   expect((await edge.call('ada', 'DELETE', `/jobs/${jobId}`)).status).toBe(202);
   expect((await answering).body).toMatchObject({ id: jobId, state: 'cancelled' });

@@ -17,16 +17,19 @@ export type ServeOptions = {
   host?: string;
   /** Default any free one. */
   port?: number;
-  /** Every line that the Worker or the runtime writes. */
+  /** Receives every line that the Worker or the runtime writes. */
   onLine?: (line: string) => unknown;
 };
 
 export type RunningEdge = { url: string; stop: () => Promise<void> };
 
-/** How long the runtime may take to listen, and to end what it is doing when it is stopped, ms. */
+/** Bounds of the runtime: to listen, and to finish its requests when it is stopped, ms. */
 const BOUND_MS = 20_000;
 
-/** Runs a bundled Worker in workerd, as a child of this process. Rejects when it does not come to listen. */
+/**
+ * Runs a bundled Worker in workerd, as a child of this process.
+ * @throws Error when it does not listen
+ */
 export async function startEdge(options: ServeOptions): Promise<RunningEdge> {
   const { bundle, bindings, hyperdrives = {}, host = '127.0.0.1', port = 0, onLine } = options;
   const config = join(bundle.dir, `worker-${newId()}.capnp`);
@@ -70,7 +73,7 @@ export async function startEdge(options: ServeOptions): Promise<RunningEdge> {
   return { url: `http://${host}:${listening}`, stop };
 }
 
-/** The runtime tells on its control pipe which port it got. */
+/** The runtime reports its port on its control pipe. */
 function listenEvent(control: Readable): Promise<number> {
   return new Promise((resolve) => {
     createInterface(control).on('line', (line) => {

@@ -14,7 +14,7 @@ import type { RunningEdge } from './serve.ts';
 export const AUTH_SECRET = 'a-secret-for-tests-only-0123456789abcdef';
 export const WEBHOOK_SECRET = 'signs-webhooks-of-tests-0123456789';
 
-/** Lenient: tests that look at time say so themselves. */
+/** Lenient: tests of time set their own bounds. */
 const LENIENT = { LIMITER_TIMEOUT_MS: '5000', SUBMIT_TIMEOUT_MS: '5000' };
 
 type Answer = { status: number; headers: Headers; body: Record<string, unknown> };
@@ -22,15 +22,18 @@ type Answer = { status: number; headers: Headers; body: Record<string, unknown> 
 export type TestEdge = {
   url: string;
   gateway: TestGateway;
-  /** The edge's ledger; throws when it was started without one. */
+  /**
+   * The edge's ledger.
+   * @throws Error when the edge was started without one
+   */
   readonly postgres: TestPostgres;
-  /** What the Worker logged. */
+  /** The Worker's log. */
   lines: string[];
-  /** REST trips since the last look. */
+  /** REST trips since the last call. */
   trips: () => number;
   /** A request with `user`'s token (none when undefined); objects are sent as JSON. */
   call: (user: string | undefined, method: string, path: string, init?: CallInit) => Promise<Answer>;
-  /** The same, as `fetch` does it. */
+  /** The same with the signature of `fetch`. */
   raw: (
     user: string | undefined,
     path: string,
@@ -40,7 +43,7 @@ export type TestEdge = {
 };
 export type CallInit = { body?: unknown; headers?: Record<string, string> };
 
-/** A token of the API, valid unless told otherwise. */
+/** A token of the API, valid by default. */
 export const signToken = (claims: JWTPayload = {}, secret = AUTH_SECRET, alg = 'HS256'): Promise<string> =>
   new SignJWT({ sub: 'ada', aud: API_AUDIENCE, exp: Math.floor(Date.now() / 1000) + 7200, ...claims })
     .setProtectedHeader({ alg })
@@ -124,7 +127,7 @@ export async function startTestEdge(
   };
 }
 
-/** One bundle for all test files of a run: the first that is finished is used by the others. */
+/** One bundle for all test files of a run: the first finished one serves the others. */
 export async function bundleOnce(): Promise<EdgeBundle> {
   const root = process.env.WARMWIND_TEST_DIR ?? join(tmpdir(), `warmwind-edge-${process.pid}`);
   const shared = join(root, 'edge');

@@ -115,7 +115,7 @@ test('Release keeps control free while the pointer moves, and keeps the focus on
   }
 });
 
-test('the clipboard is not shared by a guest’s page unless the guest says so; a field carries texts', async () => {
+test('the clipboard is not shared by a guest’s page unless the guest permits it; a field carries texts', async () => {
   const shown = await desktop();
   const owner = await openOwner(shown);
   const guest = await openGuest(owner, 'control');
@@ -200,7 +200,7 @@ test('Stop asks first, by pointer and by keyboard, in the list too', async () =>
   await waitFor('the stop', async () => (await stops()) === 'stopping');
 });
 
-test('a desktop whose time to live is over says so to its owner and to guests, then and later', async () => {
+test('the end of a desktop’s time to live is shown to its owner and to guests, then and later', async () => {
   const shown = await desktop({ expiresAt: Date.now() + 1000 });
   const owner = await openOwner(shown);
   const guest = await openGuest(owner, 'view');
@@ -259,7 +259,7 @@ test('a tab that is opened from another is logged in, without a token in its add
   expect(await page.evaluate(() => sessionStorage.length)).toBe(0);
 });
 
-test('a new tab is its user’s who was active last, and other browsers stay logged out', async () => {
+test('a new tab belongs to the user who was active last, and other browsers stay logged out', async () => {
   const context = await newContext();
   const [first, second] = [await context.newPage(), await context.newPage()];
   for (const page of [first, second]) {
@@ -278,7 +278,7 @@ test('a new tab is its user’s who was active last, and other browsers stay log
   await stranger.getByLabel('Access token').waitFor();
 });
 
-/** What can be read too badly: text whose contrast with what is behind it is below 4.5, by WCAG's formula. */
+/** Text whose contrast with its background is below 4.5, by WCAG's formula. */
 function badlyReadable(scheme: string): string[] {
   const rgba = (text: string): number[] => {
     const context = new OffscreenCanvas(1, 1).getContext('2d');
@@ -304,7 +304,7 @@ function badlyReadable(scheme: string): string[] {
   };
   const texts = [...document.querySelectorAll('body *')].filter((element) => {
     const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent?.trim());
-    // Over pictures: a gradient is no color.
+    // Text over pictures: a gradient is no color.
     return own && element.checkVisibility() && !element.closest('.screen:not(.over *)');
   });
   return texts.flatMap((element) => {

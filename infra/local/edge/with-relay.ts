@@ -8,7 +8,7 @@ import { AUTH_SECRET, startTestEdge, type TestEdge } from './testing.ts';
 
 export type EdgeWithRelay = { edge: TestEdge; realtime: TestRedis; stop: () => Promise<void> };
 
-/** The edge with a relay that is one. */
+/** The edge with a real relay. */
 export async function startEdgeWithRelay(bindings: Record<string, string>): Promise<EdgeWithRelay> {
   const port = await freePort();
   const realtime = await startRedis();

@@ -13,7 +13,7 @@ export type WorkerdOptions = {
   /** The Worker's Hyperdrive bindings: `postgres://` URLs by name. */
   hyperdrives: Record<string, string>;
   address: { host: string; port: number };
-  /** The configuration's path, in a folder where no other user may write; what is there is replaced. */
+  /** The configuration's path, in a folder where no other user may write; an existing file is replaced. */
   config: string;
 };
 
@@ -22,17 +22,17 @@ const require = createRequire(import.meta.url);
 const { default: file } = require('workerd') as { default: string };
 
 /**
- * The command that serves a bundled Worker with Cloudflare's own runtime. Its variables are handed over in the environment,
- * so that no secret of theirs is written to a file. A Hyperdrive binding's password can only stand in the configuration,
- * which none but its owner reads. The runtime answers SIGTERM by refusing new connections, ending the requests it has, and
- * exiting 0.
+ * The command that serves a bundled Worker with Cloudflare's own runtime. The Worker's variables are passed
+ * in the environment, so that none of its secrets is written to a file. A Hyperdrive binding's password must
+ * be in the configuration, which only its owner can read. The runtime answers SIGTERM by refusing new
+ * connections, ending the requests it has, and exiting 0.
  */
 export async function workerdCommand(options: WorkerdOptions): Promise<Command> {
   const { bundle, bindings, hyperdrives, address } = options;
   const databases = Object.entries(hyperdrives).map(
     ([name, url]) => [name, parseHyperdrive(name, url)] as const,
   );
-  // A file that is there keeps its mode: a new one takes its place.
+  // An existing file would keep its mode: a new one replaces it.
   const aside = `${options.config}.${process.pid}`;
   await writeFile(aside, configOf(bundle, Object.keys(bindings), databases), { mode: 0o600 });
   await rename(aside, options.config);

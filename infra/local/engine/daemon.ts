@@ -7,7 +7,7 @@ import { ping } from './ping.ts';
 const START_WITHIN_MS = 60_000;
 const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
-/** Where a dockerd has its things; two on one machine share none of them. */
+/** Paths of a dockerd; two on one machine share none of them. */
 export type DaemonPaths = {
   socket: string;
   stateDir: string;
@@ -25,7 +25,7 @@ type Options = {
   onProgress: ((line: string) => void) | undefined;
 };
 
-/** What dockerd says when the kernel refuses something, and how to do without it. */
+/** Messages of dockerd when the kernel refuses a feature, and the options that avoid the feature. */
 const FALLBACKS = [
   {
     pattern: /iptables|ip6tables|nf_tables|network controller|bridge|NAT chain/i,
@@ -39,7 +39,10 @@ const FALLBACKS = [
   },
 ];
 
-/** Starts dockerd, without what the kernel refuses, and waits until it answers. Throws with its last words. */
+/**
+ * Starts dockerd, without features that the kernel refuses, and waits until it answers.
+ * @throws Error with its last log lines
+ */
 export async function startDaemon(options: Options): Promise<void> {
   const left = new Set(FALLBACKS);
   const extra: string[] = [];
@@ -65,7 +68,7 @@ async function tryStart(
   const log = await open(logPath, 'w', 0o600);
   const args = ['--host', `unix://${place.socket}`, '--pidfile', pidfile, '--log-level', 'warn'];
   const roots = ['--data-root', place.dataRoot, '--exec-root', place.execRoot];
-  // A session of its own: Ctrl-C in a terminal reaches whoever uses the engine first, and they stop it last.
+  // A session of its own: Ctrl-C in a terminal reaches the engine's users, and they stop it last.
   const child = spawn(dockerd, [...args, ...roots, ...place.args, ...extra], {
     detached: true,
     stdio: ['ignore', log.fd, log.fd],
@@ -95,9 +98,9 @@ async function end(child: ChildProcess): Promise<void> {
   child.kill('SIGKILL');
 }
 
-/** Its last complaints: what is more than information. */
+/** Its last warnings and errors. */
 async function lastWords(logPath: string): Promise<string> {
   const lines = (await readFile(logPath, 'utf8').catch(() => '')).trim().split('\n');
   const complaints = lines.filter((line) => line !== '' && !/level=(info|debug|warning)/.test(line));
-  return complaints.slice(-3).join(' ').slice(-600) || 'it said nothing';
+  return complaints.slice(-3).join(' ').slice(-600) || 'its log is empty';
 }

@@ -66,7 +66,7 @@ describe('the engine', () => {
     expect(await ping(place.socket)).toBe('none');
   });
 
-  it('does without what the kernel refuses, and says so', async () => {
+  it('avoids features that the kernel refuses, and reports them', async () => {
     const printed: string[] = [];
     const refused = { ...place, args: [...place.args.slice(0, 3), '--storage-driver=none-such'] };
     const engine = await ensureEngine({
@@ -79,7 +79,7 @@ describe('the engine', () => {
     await engine.stop();
   });
 
-  it('that cannot start says why, in dockerd’s own words', async () => {
+  it('that cannot start fails with dockerd’s own message', async () => {
     const failing = { ...place, args: ['--no-such-flag'] };
     await expect(ensureEngine({ ...options(), place: failing })).rejects.toThrow(/unknown flag/);
   });
@@ -90,7 +90,7 @@ describe('the engine', () => {
 });
 
 describe('the lock', () => {
-  it('lets one process in at a time, and the next when it is free', async () => {
+  it('admits one process at a time, and the next when it is free', async () => {
     const seen: string[] = [];
     await Promise.all(
       ['a', 'b', 'c'].map((name) =>
@@ -105,7 +105,7 @@ describe('the lock', () => {
     for (let i = 0; i < 6; i += 2) expect(seen[i + 1]).toBe(seen[i]?.replace('in', 'out'));
   });
 
-  it('is given up on after its bound', async () => {
+  it('fails after its bound', async () => {
     const name = `test-bound-${process.pid}`;
     await withLock(name, 1000, async () => {
       await expect(withLock(name, 50, async () => undefined)).rejects.toThrow('held the lock');

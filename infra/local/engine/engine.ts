@@ -24,24 +24,25 @@ export type Engine = {
   socket: string;
   /** Its process, when it was started here and not by the machine. */
   process?: ProcessId;
-  /** Leaves it; the last one to leave an engine that was started here stops it. */
+  /** Releases the engine; the last user of an engine that was started here stops it. */
   stop: () => Promise<void>;
 };
 
 type Options = {
   socket?: string;
-  /** Where the log of a dockerd that is started here goes. */
+  /** The log file of a dockerd that is started here. */
   logPath?: string;
   onProgress?: (line: string) => void;
-  /** The process on whose behalf this is: for as long as it lives, the engine is in use. */
+  /** The process that uses the engine: for as long as it lives, the engine is in use. */
   holder?: number;
-  /** Where a dockerd is started when none answers. */
+  /** Paths of a dockerd that is started when none answers. */
   place?: DaemonPaths;
 };
 
 /**
- * A Docker Engine that answers on `socket` (`DOCKER_HOST`, else the usual one): the machine's own, or a dockerd that is
- * started for it. Callers at the same time get the same one. Throws an error whose message is the remedy.
+ * Returns a Docker Engine that answers on `socket` (`DOCKER_HOST`, else the usual one): the machine's own, or
+ * a dockerd that is started for it. Callers at the same time get the same one.
+ * @throws Error whose message is the remedy
  */
 export function ensureEngine(options: Options = {}): Promise<Engine> {
   const { holder = process.pid, place = MACHINE, socket = place.socket } = { ...environment(), ...options };
@@ -54,7 +55,7 @@ export function ensureEngine(options: Options = {}): Promise<Engine> {
   });
 }
 
-/** `stop` for whoever has no {@link Engine} at hand. Nothing happens when `holder` uses none that was started here. */
+/** `stop` without an {@link Engine} object. Nothing happens when `holder` uses none that was started here. */
 export async function releaseEngine(holder: number, place = MACHINE): Promise<void> {
   const holders = new Holders(place);
   if (!(await holders.has(holder))) return;
@@ -89,7 +90,7 @@ async function findOrStart(
   if (process.getuid?.() !== 0) {
     throw new Error('no Docker Engine runs: `sudo systemctl start docker`, or run this as root');
   }
-  // One that was started here and hangs holds the data folder: it goes first.
+  // A hanging dockerd that was started here holds the data folder: stop it first.
   await holders.stopDockerd();
   onProgress?.('starting dockerd');
   await startDaemon({ place, dockerd, pidfile: holders.pidfile, logPath, onProgress });

@@ -6,8 +6,8 @@ import { born, type ProcessId } from '../stack/processes.ts';
 const STOP_WITHIN_MS = 25_000;
 
 /**
- * What is known of a dockerd that was started here: its pid, and the processes that use it. Callers hold the engine's
- * lock, but where it is said otherwise.
+ * The state of a dockerd that was started here: its pid, and the processes that use it. Callers hold the
+ * engine's lock, unless a method documents otherwise.
  */
 export class Holders {
   readonly pidfile: string;
@@ -22,18 +22,21 @@ export class Holders {
     this.#containerdPidfile = join(execRoot, 'containerd/containerd.pid');
   }
 
-  /** Notes that process `pid` uses the engine. */
+  /** Records that process `pid` uses the engine. */
   async add(pid: number): Promise<void> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     await writeFile(join(this.#folder, `${pid}`), born(pid) ?? '');
   }
 
-  /** Whether `pid` has such a note; needs no lock. */
+  /** Does process `pid` use the engine? Needs no lock. */
   async has(pid: number): Promise<boolean> {
     return (await this.#names()).includes(`${pid}`);
   }
 
-  /** Takes the note back. Answers how many living processes still use the engine. */
+  /**
+   * Removes the record of a process.
+   * @returns how many living processes still use the engine
+   */
   async remove(pid: number): Promise<number> {
     await rm(join(this.#folder, `${pid}`), { force: true });
     let living = 0;
@@ -87,7 +90,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch {
-    // It ended by itself.
+    // It has ended already.
   }
 }
 

@@ -2,9 +2,10 @@ import { createServer, type Server } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Runs `work` while no other process of this machine runs under the same name. The lock is a listening abstract
- * unix socket: the kernel gives it to one process and takes it back when that process ends, however it ends.
- * Throws when the lock is not free within `withinMs`.
+ * Runs `work` while no other process of this machine runs under the same name. The lock is a listening
+ * abstract unix socket: the kernel gives it to one process and frees it when that process ends, however it
+ * ends.
+ * @throws Error when the lock is not free within `withinMs`
  */
 export async function withLock<T>(name: string, withinMs: number, work: () => Promise<T>): Promise<T> {
   const deadline = Date.now() + withinMs;

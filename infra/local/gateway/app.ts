@@ -16,7 +16,7 @@ import { Scripts } from './scripts.ts';
 import type { EventStreams } from './streams.ts';
 import { SyncTokens } from './sync-token.ts';
 
-/** `redis` comes from `connectRedis`; `token` is what callers must bear. */
+/** `redis` comes from `connectRedis`; `token` is the bearer token of callers. */
 export type Gateway = {
   redis: Redis;
   token: string;
@@ -24,14 +24,18 @@ export type Gateway = {
   log: Logger;
   registry: Registry;
   streams: EventStreams;
-  /** Is the gateway going down: connections are then closed after their answers, and ready says so. */
+  /**
+   * Is the gateway shutting down? Connections are then closed after their answers, and `/health/ready` fails.
+   */
   draining: () => boolean;
 };
 
 type GatewayEnv = { Bindings: { outgoing: ServerResponse } };
 type GatewayContext = Context<GatewayEnv>;
 
-/** Upstash's REST protocol in front of one Redis connection. Every path but the two probes wants the token. */
+/**
+ * Upstash's REST protocol in front of one Redis connection. Every path but the two probes needs the token.
+ */
 export function buildApp(gateway: Gateway): Hono<GatewayEnv> {
   const { redis, limits, log, registry, streams, draining } = gateway;
   const authorized = tokenCheck(gateway.token);
@@ -109,7 +113,7 @@ export function buildApp(gateway: Gateway): Hono<GatewayEnv> {
 
 const UNAUTHENTICATED = 'Unauthorized: send Authorization: Bearer <token>';
 
-/** In a pipeline a command that can't be sent takes the place of its answer, and the others run. */
+/** In a pipeline the error of a refused command takes the place of its answer, and the others run. */
 function attempt<T>(make: () => T): T | GatewayError {
   try {
     return make();

@@ -1,8 +1,9 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 
 /**
- * Checks `Authorization: Bearer <token>`. Digests are compared, so that neither the time nor the length of the
- * comparison tells anything about the token. Tokens in URLs (`?_token=`) end up in logs and are never accepted.
+ * Checks `Authorization: Bearer <token>`. Digests are compared, so that neither the time nor the length of
+ * the comparison reveals anything about the token. Tokens in URLs (`?_token=`) end up in logs and are never
+ * accepted.
  */
 export function tokenCheck(token: string): (authorization: string | null | undefined) => boolean {
   const expected = digest(token);

@@ -27,7 +27,7 @@ describe('the stock @upstash/redis client', () => {
     expect(await client.mget('key', 'none')).toEqual([value, null]);
   });
 
-  test('gets null for what is not there, and the replies that Redis sends as a status', async () => {
+  test('gets null for a missing key, and the replies that Redis sends as a status', async () => {
     expect(await client.get('none')).toBeNull();
     expect(await client.set('key', 'new', { nx: true, px: 60_000 })).toBe('OK');
     expect(await client.set('key', 'again', { nx: true })).toBeNull();
@@ -76,7 +76,7 @@ describe('the stock @upstash/redis client', () => {
     expect(await client.eval(script, [], ['drei'])).toEqual([1, ['two', ['drei', null]], 'OK']);
   });
 
-  test('keeps what it has written in step by a token of its own, new with each answer', async () => {
+  test('gets a new sync token with each answer', async () => {
     const own = new Upstash({ url: gateway.url, token: TOKEN, readYourWrites: true });
     const seen = async (ask: () => Promise<unknown>) => {
       await ask();
@@ -99,7 +99,7 @@ describe('bytes that are not UTF-8', () => {
   const bytes = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
   const raw = { Authorization: `Bearer ${TOKEN}`, 'Upstash-Encoding': 'base64' };
 
-  test('survive as a body that is appended to a command, and come back as base64', async () => {
+  test('survive as a body that is appended to a command, and are returned as base64', async () => {
     expect(await gateway.send('/set/key?PX=60000', { method: 'POST', body: bytes })).toEqual({
       status: 200,
       body: { result: 'OK' },

@@ -6,13 +6,16 @@ import { GatewayError } from './failure.ts';
 export type Command = {
   name: string;
   args: (string | Buffer)[];
-  /** What the caller is answered in place of Redis's own reply, when there is no error. */
+  /** The answer in place of Redis's own reply, when there is no error. */
   reply?: Buffer;
 };
 
 const NAME = /^[A-Z][A-Z0-9._-]{0,63}$/;
 
-/** A JSON array, or a request's path and body, → a command that may be sent. Throws `Failure` that says what is wrong. */
+/**
+ * Parses a JSON array, or a request's path and body, as a command that may be sent.
+ * @throws GatewayError with the reason
+ */
 export function parseCommand(input: unknown, limits: Limits): Command {
   if (!Array.isArray(input)) throw refused('a command is a JSON array such as ["SET", "key", "value"]');
   if (input.length === 0) throw refused('empty command');

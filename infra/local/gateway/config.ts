@@ -17,7 +17,7 @@ export const Config = z.object({
   PORT: z.coerce.number().int().min(0).max(65_535).default(8079).describe('Port to listen on.'),
 });
 
-/** What one request, and all of them together, may cost. */
+/** Bounds of one request, and of all of them together. */
 export type Limits = {
   /** Bytes of a request's body. */
   bodyBytes: number;
@@ -25,7 +25,7 @@ export type Limits = {
   commands: number;
   /** Arguments of a command. */
   args: number;
-  /** Requests that are being answered at the same time; more are turned away, so that a slow Redis fills no memory. */
+  /** Requests that are answered at the same time; more are refused, so that a slow Redis fills no memory. */
   requests: number;
   /** Milliseconds that a command may take. */
   commandMs: number;
@@ -34,7 +34,10 @@ export type Limits = {
   monitors: number;
   /** Channels or patterns of one stream. */
   names: number;
-  /** Bytes that may wait for a stream's client before it is cut off, and the longest that a stream lives, ms. */
+  /**
+   * Bytes that may wait for a stream's client before it is disconnected, and the longest life of a stream,
+   * ms.
+   */
   streamBytes: number;
   streamMs: number;
 };

@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => gateway.stop());
 
-/** Redis marks these as not for scripts or as blocking; each is allowed for the reason beside it. */
+/** Redis marks these as not for scripts or as blocking; each is allowed for the given reason. */
 const ALLOWED: Record<string, string> = {
   eval: 'runs a script',
   eval_ro: 'runs a script',
@@ -54,7 +54,7 @@ test.each([
   [['SCRIPT']],
   [['XREAD', 'COUNT', 1, 'block', 0, 'STREAMS', 's', '$']],
   [['XREADGROUP', 'GROUP', 'g', 'c', 'BLOCK', 0, 'STREAMS', 's', '>']],
-])('%j answers 400 and says why, also in a pipeline beside what is allowed', async (command) => {
+])('%j answers 400 with the reason, also in a pipeline with allowed commands', async (command) => {
   const error = expect.stringMatching(/^ERR '[A-Z]+' is not available over REST here: \w+/);
   expect(await gateway.command(...command)).toEqual({ status: 400, body: { error } });
   const body = JSON.stringify([['SET', 'k', '1'], command, ['GET', 'k']]);

@@ -27,8 +27,9 @@ const DENIED = new Map<string, string>([
 const SCRIPT_ALLOWED = ['LOAD', 'EXISTS'];
 
 /**
- * Why this gateway does not pass a command on, or `undefined` when it does. It keeps clients that share one connection
- * from harming each other by accident. Against a hostile holder of the token, give `REDIS_URL` a user with an ACL.
+ * Checks a command. The list keeps clients that share one connection from harming each other by accident.
+ * Against a hostile holder of the token, give `REDIS_URL` a user with an ACL.
+ * @returns the reason for a refusal, `undefined` when the command may run
  */
 export function denialOf({ name, args }: Command): string | undefined {
   const reason = DENIED.get(name);
@@ -38,7 +39,7 @@ export function denialOf({ name, args }: Command): string | undefined {
   return undefined;
 }
 
-/** Does a stream read carry `BLOCK` among its options, which stand before `STREAMS`? */
+/** Does a stream read carry `BLOCK` among its options, which precede `STREAMS`? */
 function blocks(args: Command['args']): boolean {
   for (let i = 0; i < args.length; i++) {
     const option = upper(args[i]);

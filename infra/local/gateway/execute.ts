@@ -6,23 +6,26 @@ import type { Limits } from './config.ts';
 import { GatewayError } from './failure.ts';
 
 /**
- * The one connection that all requests share. RESP2, because its replies have the shapes that Upstash answers; integers
- * come as text, with all their digits.
+ * The one connection that all requests share. RESP2, because its replies have the shapes of Upstash's;
+ * integers arrive as text, with all their digits.
  */
 export function connectRedis(url: string, log: Logger, limits: Limits): Redis {
   return connectFailFast(url, 'gateway', log, limits.commandMs, { protocol: 2, stringNumbers: true });
 }
 
-/** What Redis answered to a command: its reply, or the error it reports for this command alone. */
+/** The result of a command: Redis's reply, or the error that it reports for this command alone. */
 export type Replied = { reply: unknown } | { error: string };
 
-/** Throws `Failure`: Redis's own error, or that Redis did not answer. */
+/** @throws GatewayError with Redis's own error, or because Redis did not answer */
 export async function executeOne(redis: Redis, command: Command): Promise<unknown> {
   const reply = await redis.callBuffer(command.name, ...command.args).catch(rethrow);
   return command.reply ?? reply;
 }
 
-/** Runs commands in order, in one write; others' commands may come between. Refused ones keep their place. */
+/**
+ * Runs commands in order, in one write; commands of other requests may run between them. Refused ones keep
+ * their place.
+ */
 export async function executePipeline(
   redis: Redis,
   commands: (Command | GatewayError)[],
@@ -35,7 +38,10 @@ export async function executePipeline(
   });
 }
 
-/** Runs commands as MULTI … EXEC in one write, so that nobody else's come between; all or, on a bad one, none. */
+/**
+ * Runs commands as MULTI … EXEC in one write, so that no other command runs between them; all or, on a
+ * refused one, none.
+ */
 export function executeTransaction(redis: Redis, commands: Command[]): Promise<Replied[]> {
   return run(redis.multi(), commands);
 }
@@ -51,12 +57,12 @@ async function run(batch: ChainableCommander, commands: Command[]): Promise<Repl
   });
 }
 
-/** Throws as `Failure` what Redis or the connection to it reports. */
+/** Throws an error of Redis or of its connection as a `GatewayError`. */
 export function rethrow(error: unknown): never {
   throw failureOf(error);
 }
 
-/** Whatever ioredis rejects with that is not Redis's own error means that Redis did not answer. */
+/** Any rejection of ioredis that is not Redis's own error means that Redis did not answer. */
 function failureOf(error: unknown): GatewayError {
   const message = error instanceof Error ? error.message : '';
   if (error instanceof Error && error instanceof ReplyError)
@@ -73,7 +79,10 @@ function failureOf(error: unknown): GatewayError {
   );
 }
 
-/** Redis discards a transaction without saying why; the reason stands in the error of the command it did not queue. */
+/**
+ * Redis discards a transaction without a reason; the reason is the error of the command that it did not
+ * queue.
+ */
 function withCause(error: Error & { previousErrors?: Error[] }): string {
   const cause = error.previousErrors?.[0]?.message;
   return cause === undefined ? error.message : `${error.message} ${cause}`;

@@ -7,7 +7,10 @@ import { encodeResp2 } from './resp2.ts';
 /** How an answer is written: JSON with its strings encoded, or RESP2 as it is. */
 export type Form = Encoding | 'resp2';
 
-/** Reads `Upstash-Encoding` and `Upstash-Response-Format`. Throws `Failure`. */
+/**
+ * Reads `Upstash-Encoding` and `Upstash-Response-Format`.
+ * @throws GatewayError
+ */
 export function readForm(headers: Headers): Form {
   const encoding = headers.get('upstash-encoding') === 'base64' ? 'base64' : 'utf8';
   const format = headers.get('upstash-response-format')?.trim().toLowerCase() || 'json';

@@ -18,7 +18,7 @@ async function ask(path: string, body: string): Promise<string> {
 }
 
 test.each([GREATEST, `-${GREATEST}`, '9007199254740993', '-9007199254740993', '9007199254740991', '0', '-7'])(
-  '%s comes back with all its digits: alone, in a pipeline, in a transaction and from a script',
+  '%s is returned with all its digits: alone, in a pipeline, in a transaction and from a script',
   async (integer) => {
     expect(await ask('/', `["SET", "n", ${integer}]`)).toBe('{"result":"OK"}');
     expect(await gateway.redis.client.get('n')).toBe(integer);
@@ -29,7 +29,7 @@ test.each([GREATEST, `-${GREATEST}`, '9007199254740993', '-9007199254740993', '9
     expect(await ask('/', `["SET", "m", "0"]`)).toBe('{"result":"OK"}');
     expect(await ask('/', `["INCRBY", "m", ${integer}]`)).toBe(`{"result":${integer}}`);
     const script = "return {redis.call('INCRBY', KEYS[1], 0), {redis.call('INCRBY', KEYS[1], 0)}}";
-    // Lua's numbers are doubles: what Redis itself has rounded comes as it is.
+    // Lua's numbers are doubles: numbers that Redis has rounded stay rounded.
     const nested = await ask('/', JSON.stringify(['EVAL', script, 1, 'n']));
     expect(nested).toMatch(/^\{"result":\[-?\d+,\[-?\d+\]\]\}$/);
   },
@@ -63,7 +63,7 @@ test('every 64-bit integer keeps its digits both ways', async () => {
   );
 });
 
-test('what is no number stays what it was', async () => {
+test('values that are no numbers stay unchanged', async () => {
   await ask('/', '["SET", "t", true]');
   expect(await gateway.redis.client.get('t')).toBe('true');
   expect(await ask('/', '["SET", "t", {"a": 12345678901234567890}]')).toMatch(

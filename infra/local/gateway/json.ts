@@ -1,10 +1,10 @@
-/** What the language has and the compiler's library does not describe yet. */
+/** Functions of the language that the compiler's library does not declare yet. */
 type Reviver = (key: string, value: unknown, context: { source?: string }) => unknown;
 const parse = JSON.parse as (text: string, reviver: Reviver) => unknown;
 const { rawJSON } = JSON as unknown as { rawJSON: (text: string) => unknown };
 
 /**
- * Parses JSON whose numbers stay the text that they were: Redis takes text, and a double holds no integer beyond 2^53.
+ * Parses JSON and keeps its numbers as text: Redis takes text, and a double holds no integer beyond 2^53.
  *
  * @throws SyntaxError
  */

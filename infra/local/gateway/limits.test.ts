@@ -22,7 +22,7 @@ test('a body up to the limit is taken, a larger one answers 413', async () => {
   }
 });
 
-test('a body of undeclared length is taken up to the limit, and cut off there', async () => {
+test('a body of undeclared length is read up to the limit, and refused beyond it', async () => {
   const { hostname, port } = new URL(gateway.url);
   const stream = (chunks: number) =>
     new Promise<number>((resolve, reject) => {
@@ -40,7 +40,7 @@ test('a body of undeclared length is taken up to the limit, and cut off there', 
   expect(await stream(11)).toBe(413);
 });
 
-test('a pipeline or transaction of too many commands is refused as a whole', async () => {
+test('a pipeline or transaction of too many commands is refused completely', async () => {
   for (const path of ['/pipeline', '/multi-exec']) {
     await gateway.redis.client.flushall();
     expect(await gateway.send(path, { method: 'POST', body: many(20) })).toMatchObject({ status: 200 });
@@ -63,7 +63,7 @@ test('a command of too many arguments is refused', async () => {
   });
 });
 
-test('more requests at once than allowed are turned away, and later ones are served', async () => {
+test('more requests at once than allowed are refused, and later ones are served', async () => {
   gateway.redis.freeze();
   try {
     const answers = await Promise.all(Array.from({ length: 20 }, () => gateway.command('GET', 'k')));

@@ -64,7 +64,7 @@ test('on SIGTERM no new request is taken, the one in flight is answered, streams
   expect(output()).not.toContain(TOKEN);
 });
 
-test('without its settings the process says which, shows no value of them, and does not start', async () => {
+test('without its settings the process names them, shows no value, and does not start', async () => {
   const { exit, output } = startProcess({
     REDIS_URL: 'http://user:very-secret@host',
     GATEWAY_TOKEN: 'short-secret',

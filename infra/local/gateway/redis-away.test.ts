@@ -27,7 +27,7 @@ const within = <T>(promise: Promise<T>): Promise<T> =>
 const recovered = () =>
   waitFor('service again', async () => (await gateway.command('PING')).status === 200 || undefined);
 
-test('while Redis is away every form of request answers 503 at once, and works again by itself', async () => {
+test('while Redis is away every form of request answers 503 at once, and works again afterwards', async () => {
   await gateway.redis.kill();
   await waitFor('the loss to be seen', async () => (await gateway.command('PING')).status === 503);
   for (const [, ask] of forms) {
@@ -72,7 +72,7 @@ test('a Redis that stays frozen is given up: requests then fail at once and noth
   await recovered();
 });
 
-test('a command whose answer was lost with the connection says that it may have run, and is not run again', async () => {
+test('a command whose answer was lost with the connection is reported as possibly executed, and is not run again', async () => {
   const armed = { value: false };
   const proxy = createServer((client) => {
     const server = connect(gateway.redis.port, '127.0.0.1');

@@ -7,9 +7,9 @@ export type Encoding = 'utf8' | 'base64';
 export type Answer = { result: unknown } | { error: string };
 
 /**
- * A reply of Redis → its JSON value: strings by `encoding`, integers with all their digits, null, arrays to any depth. As
- * at Upstash a bare `OK` stays plain in base64 too (nothing encodes to it); inside arrays every string is encoded, as
- * clients decode it.
+ * Converts a reply of Redis to JSON: strings by `encoding`, integers with all their digits, null, arrays to
+ * any depth. As at Upstash a bare `OK` stays plain in base64 too (nothing encodes to it); inside arrays every
+ * string is encoded, as clients decode it.
  */
 export function encodeReply(reply: unknown, encoding: Encoding): unknown {
   if (Buffer.isBuffer(reply) && reply.length === 2 && reply.toString('latin1') === 'OK') return 'OK';

@@ -3,7 +3,7 @@ import { GatewayError } from './failure.ts';
 import { parseExact } from './json.ts';
 import type { Listening } from './streams.ts';
 
-/** What a request asks for, unchecked: one command, many to `/pipeline` or `/multi-exec`, or a stream of events. */
+/** A parsed request, unchecked: one command, many to `/pipeline` or `/multi-exec`, or a stream of events. */
 export type Asked =
   | { kind: 'command'; command: unknown }
   | { kind: 'pipeline' | 'transaction'; commands: unknown[] }
@@ -11,7 +11,10 @@ export type Asked =
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT'];
 
-/** Reads a request in any of Upstash's forms. Throws `Failure`. */
+/**
+ * Reads a request in any of Upstash's forms.
+ * @throws GatewayError
+ */
 export async function readRequest(request: Request, limits: Limits): Promise<Asked> {
   const { method } = request;
   if (!METHODS.includes(method)) throw new GatewayError('refused', `ERR use ${METHODS.join(', ')}`, 405);
@@ -53,7 +56,10 @@ async function readJson(request: Request, limits: Limits): Promise<unknown> {
   }
 }
 
-/** A declared length is enforced by Node's parser, and the whole body then comes without a stream in between. */
+/**
+ * A declared length is enforced by Node's parser, and the complete body then arrives without a stream in
+ * between.
+ */
 async function readText(request: Request, maxBytes: number): Promise<string> {
   if (declaredLength(request, maxBytes) !== undefined) return request.text();
   return (await readBody(request, maxBytes)).toString();
@@ -101,13 +107,13 @@ function decodePath(path: string): string[] {
 const acceptsEvents = ({ headers }: Request): boolean =>
   /(^|[,\s])text\/event-stream($|[;,\s])/i.test(headers.get('accept') ?? '');
 
-/** `/subscribe/channel/…`, `/psubscribe/pattern/…` or `/monitor`; a body says nothing more. */
+/** `/subscribe/channel/…`, `/psubscribe/pattern/…` or `/monitor`; a body is ignored. */
 function readListening([first = '', ...names]: string[]): Listening | undefined {
   const kind = first.toLowerCase();
   return kind === 'subscribe' || kind === 'psubscribe' || kind === 'monitor' ? { kind, names } : undefined;
 }
 
-/** `?EX=100&NX` → `EX 100 NX`: what stands behind the body's value. */
+/** Arguments after the body's value: `?EX=100&NX` gives `EX 100 NX`. */
 function decodeQuery(query: string): string[] {
   if (query === '') return [];
   const pairs = [...new URLSearchParams(query)];

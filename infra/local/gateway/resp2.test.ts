@@ -37,7 +37,7 @@ test.each([
   expect(await ask('/', command)).toEqual({ status: 200, type: 'application/octet-stream', text });
 });
 
-test('bytes come back as they are', async () => {
+test('bytes are returned unchanged', async () => {
   const bytes = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
   await gateway.redis.client.set('k', bytes);
   expect((await ask('/get/k')).text).toBe(`$256\r\n${bytes.toString('latin1')}\r\n`);
@@ -56,7 +56,7 @@ test('a pipeline is one reply after another, errors in their places; a transacti
   expect(transaction).toEqual({ status: 200, type: 'application/json', text: '[{"result":"text"}]' });
 });
 
-test('a failure is JSON with its status; other formats, and base64 beside it, are refused', async () => {
+test('a failure is JSON with its status; other formats, and base64 together with it, are refused', async () => {
   expect(await ask('/', ['NONSENSE'])).toMatchObject({ status: 400, type: 'application/json' });
   for (const [name, value] of [
     ['Upstash-Response-Format', 'resp3'],

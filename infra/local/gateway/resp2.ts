@@ -1,7 +1,7 @@
 import type { Command } from './command.ts';
 import type { Replied } from './execute.ts';
 
-/** Commands whose reply is a status and no string that somebody stored; only these are known from their reply alone. */
+/** Commands whose reply `OK` is a status and no stored string; the reply alone does not show it. */
 const STATUS_COMMANDS = new Set(
   (
     'SET SETEX PSETEX MSET HMSET LSET LTRIM RENAME TYPE PFMERGE RESTORE XGROUP XSETID MEMORY ' +

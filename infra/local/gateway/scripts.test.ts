@@ -56,7 +56,7 @@ test('a script object of the client runs after Redis has lost it', async () => {
   expect(await script.exec([], ['2'])).toBe(2);
 });
 
-test('the memory for names is bounded, and forgets the one that was used longest ago', () => {
+test('the memory for names is bounded, and forgets the least recently used one', () => {
   const scripts = new Scripts(2);
   const text = (i: number) => `#!lua flags=allow-key-locking\nreturn ${i}`;
   const run = (i: number) => scripts.translate({ name: 'EVAL', args: [text(i), '0'] });

@@ -4,10 +4,10 @@ import type { Command } from './command.ts';
 const UPSTASH_FLAG = 'allow-key-locking';
 
 /**
- * Lets scripts written for Upstash run on stock Redis, which refuses a flag in their first line that only Upstash knows
- * (`#!lua flags=allow-key-locking`). The flag is taken out, and the SHA that the client computes of its own text is
- * remembered as another name of the script that Redis has. The `capacity` last used names are kept; for a forgotten one
- * Redis answers NOSCRIPT, and clients then send the text again.
+ * Lets scripts written for Upstash run on stock Redis, which refuses a flag in their first line that only
+ * Upstash knows (`#!lua flags=allow-key-locking`). The flag is removed, and the SHA that the client computes
+ * of its own text is remembered as another name of the script that Redis has. The `capacity` last used names
+ * are kept; for a forgotten one Redis answers NOSCRIPT, and clients then send the text again.
  */
 export class Scripts {
   readonly #known = new Map<string, string>();
@@ -17,7 +17,7 @@ export class Scripts {
     this.#capacity = capacity;
   }
 
-  /** A command of the client's → the command for Redis. Commands without scripts pass as they are. */
+  /** Translates a client's command to one for Redis. Commands without scripts stay unchanged. */
   translate(command: Command): Command {
     const { name, args } = command;
     if (name === 'EVALSHA' || name === 'EVALSHA_RO') return { name, args: args.map(this.#first) };

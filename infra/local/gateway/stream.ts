@@ -1,14 +1,14 @@
-/** Between two signs of life, so that nobody between the two ends takes a quiet stream for a dead one, ms. */
+/** Between two heartbeats, so that no proxy takes a quiet stream for a dead one, ms. */
 const HEARTBEAT_MS = 15_000;
 
 type EventStreamOptions = {
-  /** Bytes that may wait for a client which does not read; it is cut off above them. */
+  /** Bytes that may wait for a client which does not read; above them it is disconnected. */
   backlogBytes: number;
   /** The longest that the stream lives, ms. */
   lifeMs: number;
-  /** Breaks its connection off. */
+  /** Closes its connection. */
   close: () => void;
-  /** Called once, however it has ended. */
+  /** Called once at any end. */
   onEnd: () => void;
 };
 
@@ -45,7 +45,7 @@ export class EventStream {
     this.#write(`data: ${text.replaceAll(/\r\n|\r|\n/g, '\ndata: ')}\n\n`);
   }
 
-  /** Ends it after what waits. */
+  /** Ends it after the waiting events. */
   close(): void {
     if (this.#ended) return;
     this.#end();

@@ -19,7 +19,10 @@ afterEach(async () => {
 
 const HEADERS = { Authorization: `Bearer ${TOKEN}`, Accept: 'text/event-stream' };
 
-/** A stream of its own → its response and all that it has received. */
+/**
+ * Opens a stream.
+ * @returns its response and everything that it has received
+ */
 async function listen(path: string, headers: Record<string, string> = HEADERS, method = 'POST') {
   const controller = new AbortController();
   open.push(controller);
@@ -63,7 +66,7 @@ test('the stock client subscribes to channels and patterns, and leaves', async (
     ]),
   );
   await channels.unsubscribe(['news']);
-  await waitFor('nobody to listen', async () => (await client.publish('news', 'x')) === 0);
+  await waitFor('no subscriber to be left', async () => (await client.publish('news', 'x')) === 0);
   await Promise.all([channels.unsubscribe(), patterns.unsubscribe()]);
   await waitFor('every stream to end', () => gateway.streams.count === 0);
 });
@@ -102,14 +105,14 @@ test.each([
   expect(gateway.streams.count).toBe(0);
 });
 
-test('there is a bounded number of streams; commands go on beside it', async () => {
+test('the number of streams is bounded; commands continue meanwhile', async () => {
   for (let i = 0; i < 4; i++) expect((await listen(`/subscribe/c${i}`)).response.status).toBe(200);
   const refused = await listen('/subscribe/more');
   expect(refused.response.status).toBe(503);
   expect(await gateway.command('PING')).toEqual({ status: 200, body: { result: 'PONG' } });
 });
 
-test('a client that does not read is cut off, and what waits for it is bounded', async () => {
+test('a client that does not read is disconnected, and the bytes that wait for it are bounded', async () => {
   const { hostname, port } = new URL(gateway.url);
   const socket = connect({ host: hostname, port: Number(port) }).on('error', () => undefined);
   const lines = Object.entries(HEADERS).map(([name, value]) => `${name}: ${value}\r\n`);
@@ -119,7 +122,7 @@ test('a client that does not read is cut off, and what waits for it is bounded',
   const reading = await listen('/subscribe/flood');
   const message = 'x'.repeat(8 * 1024);
   let sent = 0;
-  await waitFor('it to be cut off', async () => {
+  await waitFor('it to be disconnected', async () => {
     for (let i = 0; i < 50; i++, sent++) await publish('flood', message);
     return gateway.streams.count === 1;
   });
@@ -127,7 +130,7 @@ test('a client that does not read is cut off, and what waits for it is bounded',
   socket.destroy();
 });
 
-test('a stream ends with the connection to Redis, and there are new ones when it is back', async () => {
+test('a stream ends with the connection to Redis, and new ones open when it recovers', async () => {
   const { received } = await listen('/subscribe/a');
   await gateway.redis.kill();
   await waitFor('the end', () => received.over);
@@ -137,7 +140,7 @@ test('a stream ends with the connection to Redis, and there are new ones when it
   await waitFor('commands', async () => (await gateway.command('PING')).status === 200);
 });
 
-test('a batch is a batch whatever slashes stand around its path', async () => {
+test('a batch is recognized with any slashes around its path', async () => {
   const url = `${gateway.url}//`;
   const slashed = new Upstash({ url, token: TOKEN, retry: false });
   expect(await slashed.pipeline().set('k', 1).get('k').exec()).toEqual(['OK', 1]);

@@ -4,13 +4,13 @@ import { rethrow } from './execute.ts';
 import { GatewayError } from './failure.ts';
 import { EventStream } from './stream.ts';
 
-/** What a client may listen to, each with a connection to Redis of its own. */
+/** The kinds of streams, each with a connection to Redis of its own. */
 export type Listening = { kind: 'subscribe' | 'psubscribe' | 'monitor'; names: string[] };
 
 const HEADERS = {
   'Content-Type': 'text/event-stream; charset=utf-8',
   'Cache-Control': 'no-store',
-  // Of no use after a stream, and in the way of a server that closes.
+  // Reuse after a stream is pointless, and would delay the server's shutdown.
   Connection: 'close',
 };
 
@@ -21,7 +21,7 @@ export class EventStreams {
   readonly #open = new Set<{ kind: Listening['kind']; close: () => void }>();
   #closed = false;
 
-  /** @param redis whose settings the connections take */
+  /** @param redis the connection whose settings the new connections copy */
   constructor(redis: Redis, limits: Limits) {
     this.#redis = redis;
     this.#limits = limits;
@@ -31,15 +31,19 @@ export class EventStreams {
     return this.#open.size;
   }
 
-  /** Listens, and answers once Redis has confirmed it. Throws `Failure`. @param close breaks the client's connection off */
+  /**
+   * Subscribes, and resolves once Redis has confirmed it.
+   * @param close closes the client's connection
+   * @throws GatewayError
+   */
   async open(listening: Listening, close: () => void): Promise<Response> {
     this.#check(listening);
     const connection = this.#redis.duplicate({
       lazyConnect: true,
       monitor: listening.kind === 'monitor',
-      // A stream ends with its connection: its client is not left to believe that it hears everything.
+      // A stream ends with its connection, so that its client notices the gap.
       retryStrategy: () => null,
-      // Silence is no fault of a channel.
+      // No time-out: a channel may be silent.
       socketTimeout: undefined,
       connectTimeout: this.#limits.commandMs,
     });
@@ -66,7 +70,7 @@ export class EventStreams {
     return new Response(stream.body, { headers: HEADERS });
   }
 
-  /** Ends all of them, and takes no more. */
+  /** Ends all streams, and opens no more. */
   close(): void {
     this.#closed = true;
     for (const { close } of this.#open) close();

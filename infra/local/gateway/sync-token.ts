@@ -1,6 +1,7 @@
 /**
- * `Upstash-Sync-Token`: a client sends the last one back to read its own writes. Every command here runs at the one
- * primary, which has all writes: each answer carries a new token, and whatever comes back is satisfied already.
+ * `Upstash-Sync-Token`: a client sends the last one back to read its own writes. Every command here runs at
+ * the one primary, which has all writes: each answer carries a new token, and any returned token is satisfied
+ * already.
  */
 export class SyncTokens {
   readonly #origin = Date.now().toString(36);

@@ -15,7 +15,7 @@ export type TestGateway = {
   redis: TestRedis;
   /** The stock client. */
   client: Upstash;
-  /** A request of this test's own, with the token unless `headers` say otherwise. */
+  /** Sends a request, with the token unless `headers` override it. */
   send: (path: string, init?: RequestInit) => Promise<{ status: number; body: unknown }>;
   /** Sends a command as a JSON array. */
   command: (...command: unknown[]) => Promise<{ status: number; body: unknown }>;
@@ -25,7 +25,7 @@ export type TestGateway = {
 
 /**
  * A gateway on a port of its own, in this process, in front of a redis-server of its own.
- * @param redisUrl where the gateway finds Redis, when not there directly
+ * @param redisUrl the gateway's URL of Redis, when it is not the direct one
  */
 export async function startGateway(limits: Partial<Limits> = {}, redisUrl?: string): Promise<TestGateway> {
   const redis = await startRedis();

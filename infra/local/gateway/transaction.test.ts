@@ -12,7 +12,7 @@ beforeEach(() => gateway.redis.client.flushall());
 const multi = (...commands: unknown[][]) =>
   gateway.send('/multi-exec', { method: 'POST', body: JSON.stringify(commands) });
 
-test('nobody comes between the commands of a transaction, neither other requests nor other clients of Redis', async () => {
+test('no command of another request or client runs between the commands of a transaction', async () => {
   let done = false;
   const disturb = async (increment: () => Promise<unknown>) => {
     while (!done) await Promise.all(Array.from({ length: 20 }, increment));

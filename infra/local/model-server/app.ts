@@ -14,17 +14,17 @@ const ROUTES = 'POST /v1/chat/completions, GET /v1/models, GET /v1/models/:id';
 const MAX_BODY_BYTES = 2 ** 20;
 
 export type ModelServer = {
-  /** Nothing until the model is in memory. */
+  /** `undefined` until the model is in memory. */
   loaded: () => Loaded | undefined;
   log: Logger;
   registry: Registry;
-  /** Is the server going down: it takes no new requests then. */
+  /** Is the server shutting down? It takes no new requests then. */
   draining: () => boolean;
-  /** Aborted when what still runs must end. */
+  /** Aborted when running answers must end. */
   over: AbortSignal;
 };
 
-/** The OpenAI API for one model. No key is asked for: whoever reaches the port may use it. */
+/** The OpenAI API for one model. It needs no key: anyone who reaches the port may use it. */
 export function buildApp(server: ModelServer): Hono {
   const { loaded, log, registry, draining } = server;
   const metrics = createMetrics(registry, () => {
@@ -32,9 +32,9 @@ export function buildApp(server: ModelServer): Hono {
     return { taken: pool?.taken ?? 0, waiting: pool?.waiting ?? 0 };
   });
   const use = (): Loaded => {
-    if (draining()) throw refuseForNow(503, 'The server is shutting down: ask another one.', 'unavailable');
+    if (draining()) throw refuseForNow(503, 'The server is shutting down. Use another one.', 'unavailable');
     const ready = loaded();
-    if (!ready) throw refuseForNow(503, 'The model is being loaded: ask again soon.', 'unavailable');
+    if (!ready) throw refuseForNow(503, 'The model is being loaded. Retry soon.', 'unavailable');
     return ready;
   };
   const isReady = async () => ({ model: use().model.id });

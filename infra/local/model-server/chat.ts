@@ -22,7 +22,10 @@ import { ModelBusyError, type Pool } from './pool.ts';
 import { RequestRefusedError, refuse, refuseForNow } from './refusal.ts';
 
 export type ChatRoute = {
-  /** The model in memory; throws while there is none. */
+  /**
+   * The model in memory.
+   * @throws RequestRefusedError while there is none
+   */
   use: () => Loaded;
   unknownModel: (served: string) => RequestRefusedError;
   metrics: { promptTokens: Counter; predictedTokens: Counter };
@@ -32,10 +35,10 @@ export type ChatRoute = {
 
 /** As llama.cpp's own server has it. */
 const TEMPERATURE = 0.8;
-/** No tokenizer needs so many characters for a token: a longer text is too long, and is not worth counting. */
+/** No tokenizer needs so many characters for a token: a longer text is refused without counting. */
 const MOST_CHARS_PER_TOKEN = 64;
 
-/** `POST /v1/chat/completions`. A client that goes away stops its answer, whether that waits or runs. */
+/** `POST /v1/chat/completions`. A client that disconnects stops its answer, whether it waits or runs. */
 export const chatCompletions = (route: ChatRoute) => async (c: Context) => {
   const request = await readRequest(c);
   const { model, pool } = route.use();
@@ -71,7 +74,8 @@ export const chatCompletions = (route: ChatRoute) => async (c: Context) => {
   }
   return streamSSE(c, async (stream) => {
     stream.onAbort(() => left.abort());
-    // Nothing waits for a slow reader: it would keep others from their turn, and the context bounds what it may owe.
+    // Generation does not wait for a slow reader: others would wait for their turn, and the context bounds
+    // its bytes.
     let sent: Promise<void> | undefined;
     const send = (data: object | string) => {
       sent = stream.writeSSE({ data: typeof data === 'string' ? data : JSON.stringify(data) });
@@ -85,7 +89,7 @@ export const chatCompletions = (route: ChatRoute) => async (c: Context) => {
     } catch (error) {
       if (c.req.raw.signal.aborted || left.signal.aborted) return;
       if (!route.over.aborted) route.log.error({ err: error }, 'generation failed');
-      send(openAiError(503, 'The answer was cut off by the server: ask again.', 'unavailable'));
+      send(openAiError(503, 'The server stopped the answer. Retry.', 'unavailable'));
     }
     await sent;
   });
@@ -103,7 +107,7 @@ async function readRequest(c: Context): Promise<ChatRequest> {
   return data;
 }
 
-/** The prompt's tokens. One that leaves no room for an answer is refused. */
+/** Tokenizes the prompt. A prompt that leaves no room for an answer is refused. */
 function promptOf(model: Model, { messages }: ChatRequest): Token[] {
   const { contextSize } = model;
   const chars = messages.reduce((sum, { content }) => sum + content.length, 0);
@@ -112,7 +116,7 @@ function promptOf(model: Model, { messages }: ChatRequest): Token[] {
   try {
     prompt = model.prompt(messages);
   } catch {
-    // A template may refuse what it does not know, such as two messages of the user in a row.
+    // A template may refuse messages, such as two of the user in a row.
     throw refuse(
       400,
       'The chat template of this model does not take these messages.',
@@ -141,9 +145,9 @@ async function turn(
     return await pool.take(signal, user);
   } catch (error) {
     if (error instanceof ModelBusyError)
-      throw refuseForNow(429, `The server is busy: ${error.message}. Ask again soon.`, 'rate_limit_exceeded');
+      throw refuseForNow(429, `The server is busy: ${error.message}. Retry soon.`, 'rate_limit_exceeded');
     if (signal.aborted)
-      throw refuseForNow(503, 'The server is shutting down: ask another one.', 'unavailable');
+      throw refuseForNow(503, 'The server is shutting down. Use another one.', 'unavailable');
     throw error;
   }
 }

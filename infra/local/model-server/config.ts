@@ -3,7 +3,7 @@ import { ModelName } from '@warmwind/shared/contract/inference';
 import { readEnv } from '@warmwind/shared/runtime/env';
 import { z } from 'zod';
 
-/** The demonstration model that comes along. */
+/** The bundled demonstration model. */
 export const DESK_TINY = join(import.meta.dirname, 'models/desk-tiny-q8_0.gguf');
 
 const count = (usual: number, most: number) => z.coerce.number().int().min(1).max(most).default(usual);
@@ -34,7 +34,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   return { ...config, MODEL_ID: config.MODEL_ID ?? nameOf(config.MODEL_PATH) };
 }
 
-/** `/models/Some Model.gguf` → `Some-Model`. */
+/** The model's name by its file: `Some-Model` for `/models/Some Model.gguf`. */
 function nameOf(path: string): string {
   if (path === DESK_TINY) return 'desk-tiny';
   const name = basename(path)

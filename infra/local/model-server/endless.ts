@@ -7,14 +7,15 @@ const NAME = 'desk-endless.gguf';
 const NO_TOKEN = 0xffffffff;
 
 /**
- * Writes desk-tiny under another name, with a longer context and without an end: it babbles until it is stopped. For tests
- * and benchmarks that need a long answer. Answers the file's path.
+ * Writes desk-tiny under another name, with a longer context and without an end: it generates until it is
+ * stopped. For tests and benchmarks that need a long answer.
+ * @returns the file's path
  */
 export function writeEndlessModel(dir: string, contextSize: number): string {
   const file = readFileSync(DESK_TINY);
   writeU32(file, 'llama.context_length', contextSize);
   writeU32(file, 'tokenizer.ggml.eos_token_id', NO_TOKEN);
-  // llama.cpp ends an answer at any token of this name, whatever the file says of it.
+  // llama.cpp ends an answer at any token of this name, although the file declares another.
   const end = file.indexOf('<|endoftext|>');
   file.write('<|goes--on|>>', end, 'latin1');
   const path = join(dir, NAME);

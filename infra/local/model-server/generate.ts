@@ -16,7 +16,7 @@ export type GenerationListener = { onToken: () => void; onText: (text: string) =
 /** How it ended, and how many tokens were generated. */
 export type GenerationEnd = { finishReason: 'stop' | 'length'; tokens: number };
 
-/** What a token that is not yet a whole character reads as, and how many of them one may have. */
+/** The replacement of an incomplete character, and the most tokens of one character. */
 const INCOMPLETE = '\uFFFD';
 const MAX_PARTS = 4;
 

@@ -12,7 +12,7 @@ import { noEngine } from './remedy.ts';
 const RECEIVE_MS = 15_000;
 const STALLED_MS = 60_000;
 const MAX_CONNECTIONS = 1024;
-/** How long what runs may go on after SIGTERM, ms. */
+/** How long running answers may continue after SIGTERM, ms. */
 const FINISH_MS = 15_000;
 /** EX_CONFIG of sysexits: starting it again would not help. */
 const CANNOT_RUN = 78;
@@ -55,7 +55,7 @@ onShutdown(log, () => {
 ]);
 
 try {
-  // Loaded here, so that a machine without llama.cpp learns in one line what to do.
+  // Loaded here, so that a machine without llama.cpp reports the remedy in one line.
   const { Model } = await import('./model.ts').catch(() => Promise.reject(noEngine()));
   const model = await Model.load(config);
   const bounds = { waiting: config.MODEL_QUEUE, withinMs: config.MODEL_QUEUE_MS };

@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 
-/** Under the names of llama.cpp's own server, so that whoever watches that one can watch this one. */
+/** Metrics under the names of llama.cpp's own server, so that its dashboards work. */
 export function createMetrics(registry: Registry, load: () => { taken: number; waiting: number }) {
   const registers = [registry];
   new Gauge({

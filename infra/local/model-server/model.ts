@@ -41,7 +41,7 @@ export class Model {
     this.#format = resolveChatWrapper(fields.model, { warningLogs: false });
   }
 
-  /** Rejects, with the remedy, when it can't be loaded. */
+  /** @throws Error with the remedy when the model can't be loaded */
   static async load(config: Config): Promise<Model> {
     const { MODEL_ID: id, MODEL_PATH: modelPath, MODEL_PARALLEL: parallel, MODEL_THREADS: threads } = config;
     const file = await stat(modelPath).catch(() => {
@@ -62,7 +62,7 @@ export class Model {
   }
 
   /**
-   * The prompt in the format of the model's own chat template. What looks like a control token in a message is text.
+   * The prompt in the format of the model's own chat template. A control token in a message is plain text.
    */
   prompt(messages: ChatMessage[]): Token[] {
     const { tokens, tokenizer } = this.#model;

@@ -3,7 +3,7 @@ import { ModelBusyError, Pool } from './pool.ts';
 
 const never = () => new AbortController().signal;
 
-it('who finds nothing free waits in line, and the line has an end', async () => {
+it('a request that finds nothing free waits in a line of bounded length', async () => {
   const pool = new Pool(['a'], { waiting: 2, withinMs: 10_000 });
   const item = await pool.take(never());
   const order: string[] = [];
@@ -21,7 +21,7 @@ it('who finds nothing free waits in line, and the line has an end', async () => 
   expect([pool.taken, pool.waiting]).toEqual([0, 0]);
 });
 
-it('who goes away leaves the line and takes nothing', async () => {
+it('a client that disconnects leaves the line and takes nothing', async () => {
   const pool = new Pool(['a'], { waiting: 2, withinMs: 10_000 });
   const item = await pool.take(never());
   const gone = new AbortController();
@@ -33,7 +33,7 @@ it('who goes away leaves the line and takes nothing', async () => {
   expect(pool.taken).toBe(0);
 });
 
-it('a user has a share, and the next user a place beside it', async () => {
+it('a user has a share, and the next user gets a place at the same time', async () => {
   const pool = new Pool(['a', 'b'], { waiting: 9, withinMs: 10_000 });
   const held = await pool.take(never(), 'greedy');
   let second = false;
@@ -49,7 +49,7 @@ it('a user has a share, and the next user a place beside it', async () => {
   expect([pool.taken, pool.waiting]).toEqual([0, 0]);
 });
 
-it('nobody waits longer than the bound', async () => {
+it('no request waits longer than the bound', async () => {
   const pool = new Pool(['a'], { waiting: 2, withinMs: 1 });
   await pool.take(never());
   await expect(pool.take(never())).rejects.toThrow('no turn within 1 ms');

@@ -9,8 +9,8 @@ export class ModelBusyError extends Error {
 type Waiting<T> = { user: string; resolve: (item: T) => void; reject: (error: Error) => void };
 
 /**
- * Things that one request at a time may have, each user their share of them (`Slots`). A request that finds none waits in
- * a line, which is bounded in length and time.
+ * A pool of items for one request at a time, with a share for each user (`Slots`). A request that finds none
+ * waits in a line, which is bounded in length and time.
  */
 export class Pool<T> {
   readonly #free: T[];
@@ -37,8 +37,9 @@ export class Pool<T> {
   }
 
   /**
-   * Rejects with `Busy`, or with the signal's reason.
-   * @param user whose share it counts for; without one the request stands for itself
+   * Takes an item, or waits for one.
+   * @param user whose share it counts for; without one the request has a share of its own
+   * @throws ModelBusyError, or the signal's reason
    */
   async take(signal: AbortSignal, user: string = randomUUID()): Promise<T> {
     signal.throwIfAborted();
@@ -73,7 +74,7 @@ export class Pool<T> {
     });
   }
 
-  /** Gives it to the next in the line who does not have their share yet. */
+  /** Gives it to the next request in the line whose user has not used up their share. */
   give(item: T): void {
     this.#taken.get(item)?.();
     this.#taken.delete(item);
@@ -94,7 +95,7 @@ export class Pool<T> {
     return item;
   }
 
-  /** Resolves when nothing is taken and nobody waits. */
+  /** Resolves when no item is taken and no request waits. */
   idle(): Promise<void> {
     return this.taken === 0 ? Promise.resolve() : new Promise((resolve) => this.#onIdle.push(resolve));
   }

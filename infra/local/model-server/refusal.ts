@@ -18,6 +18,6 @@ export class RequestRefusedError extends Error {
 export const refuse = (status: number, message: string, code?: string, param?: string): RequestRefusedError =>
   new RequestRefusedError(status, openAiError(status, message, code, param));
 
-/** The server can't take it now and soon can. */
+/** The server can't take the request now; a retry helps. */
 export const refuseForNow = (status: 429 | 503, message: string, code: string): RequestRefusedError =>
   new RequestRefusedError(status, openAiError(status, message, code), { 'Retry-After': '1' });

@@ -11,7 +11,7 @@ import { startModelServer, type TestModelServer } from './testing.ts';
 const STORY = [{ role: 'user' as const, content: 'tell me a story' }];
 let dir: string;
 let tiny: TestModelServer;
-/** One answer at a time, and none ends by itself; one more may wait. */
+/** One answer at a time, without an end; one more may wait. */
 let endless: TestModelServer;
 let openai: OpenAI;
 let endlessAi: OpenAI;
@@ -61,7 +61,7 @@ it('a stock client lists the model and has it answer', async () => {
   expect(total_tokens).toBe(7 + (completion_tokens ?? 0));
 });
 
-it('a streamed answer is the whole one in pieces, with its usage at the end', async () => {
+it('a streamed answer is the complete one in pieces, with its usage at the end', async () => {
   const request = { model: 'desk-tiny', messages: STORY, seed: 4 };
   const complete = await openai.chat.completions.create(request);
   const stream = await openai.chat.completions.create({
@@ -78,7 +78,7 @@ it('a streamed answer is the whole one in pieces, with its usage at the end', as
   expect(chunks.at(-1)).toMatchObject({ choices: [], usage: complete.usage });
 });
 
-it('a seed gives the same answer, whatever else is being answered', async () => {
+it('a seed gives the same answer, also while other requests are answered', async () => {
   const ask = async (seed: number) => {
     const answer = await openai.chat.completions.create({ model: 'desk-tiny', messages: STORY, seed });
     return answer.choices[0]?.message.content;
@@ -154,7 +154,7 @@ it('a body that is no JSON, or larger than 1 MB, is refused', async () => {
   expect((await fetch(`${tiny.url}/v1/nothing`)).status).toBe(404);
 });
 
-it('a stream whose client goes away generates nothing more', async () => {
+it('a stream whose client disconnects generates nothing more', async () => {
   const stream = await endlessAi.chat.completions.create({
     model: 'desk-endless',
     messages: STORY,
@@ -169,7 +169,7 @@ it('a stream whose client goes away generates nothing more', async () => {
   expect(await endless.metric('llamacpp:tokens_predicted_total')).toBe(tokens);
 });
 
-it('a client that goes away while its whole answer is made, or while it waits, costs nothing more', async () => {
+it('a client that disconnects while its answer is generated, or while it waits, costs nothing more', async () => {
   const gone = [new AbortController(), new AbortController()];
   const asked = gone.map(({ signal }) =>
     endlessAi.chat.completions
@@ -187,7 +187,7 @@ it('a client that goes away while its whole answer is made, or while it waits, c
   expect(await Promise.all(asked)).toEqual(['gone', 'gone']);
 });
 
-it('a full line answers 429 and when to come back', async () => {
+it('a full line answers 429 with Retry-After', async () => {
   const gone = new AbortController();
   const asked = [1, 2].map(() =>
     endlessAi.chat.completions
@@ -205,7 +205,7 @@ it('a full line answers 429 and when to come back', async () => {
   await waitFor('it to stop', async () => (await processing(endless)) === 0);
 });
 
-it('a reader that takes nothing keeps nobody from their turn', async () => {
+it('a reader that takes nothing delays no other turn', async () => {
   const stalled = await raw(
     endless,
     JSON.stringify({ model: 'desk-endless', messages: STORY, stream: true, max_tokens: 1000 }),
@@ -243,7 +243,7 @@ it('a model that can not be loaded ends it with the remedy', async () => {
   expect(server.output()).toContain('there is no model at MODEL_PATH=/nowhere/model.gguf');
 });
 
-it('SIGTERM: what runs may end, nothing new begins, and it exits 0', async () => {
+it('on SIGTERM running answers may end, nothing new begins, and it exits 0', async () => {
   const server = await startModelServer();
   const running = client(server).chat.completions.create({
     model: 'desk-tiny',

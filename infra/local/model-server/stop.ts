@@ -2,14 +2,14 @@
 export class StopWords {
   readonly #words: string[];
   #held = '';
-  /** A stop word came; what follows it is nothing. */
+  /** A stop word arrived; the text after it is dropped. */
   stopped = false;
 
   constructor(words: string[]) {
     this.#words = words;
   }
 
-  /** What of the text so far may be shown now. */
+  /** @returns the part of the text that may be shown now */
   push(piece: string): string {
     if (this.stopped) return '';
     const text = this.#held + piece;

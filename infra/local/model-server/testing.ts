@@ -7,7 +7,7 @@ import { waitFor } from '../../quality/testing/wait.ts';
 export type TestModelServer = {
   url: string;
   child: ChildProcess;
-  /** All that it logged. */
+  /** Its log. */
   output: () => string;
   /** One of its metrics, by name. */
   metric: (name: string) => Promise<number>;
@@ -15,7 +15,7 @@ export type TestModelServer = {
   stop: () => Promise<void>;
 };
 
-/** Starts one, and waits until it serves unless told not to. */
+/** Starts a model server, and waits until it serves unless `untilServing` is false. */
 export async function startModelServer(
   env: Record<string, string> = {},
   { untilServing = true } = {},

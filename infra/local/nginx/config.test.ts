@@ -13,7 +13,7 @@ let relay: string;
 const servers: Server[] = [];
 const seen: IncomingMessage[] = [];
 
-/** Something behind nginx that remembers who asked. */
+/** A server behind nginx that records the requests that it receives. */
 async function upstream(name: string): Promise<string> {
   const server = createServer((request, response) => {
     seen.push(request);
@@ -50,7 +50,7 @@ it('nginx takes the configuration without a warning', () => {
   expect(status).toBe(0);
 });
 
-it('who the client is, is what nginx saw and never what the client claims', async () => {
+it('the client’s address is the one that nginx saw, never the one that the client claims', async () => {
   await fetch(edge, {
     headers: { 'CF-Connecting-IP': '6.6.6.6', 'X-Real-IP': '6.6.6.6', 'X-Forwarded-For': '6.6.6.6' },
   });
@@ -70,7 +70,10 @@ it('a body beyond all limits is refused in the form of every error', async () =>
   expect(await response.json()).toMatchObject({ statusCode: 413, code: 'payload_too_large' });
 });
 
-/** What nginx answers to bytes as they are; `fetch` would tidy them. */
+/**
+ * Sends raw bytes to nginx, which `fetch` would normalize.
+ * @returns the response
+ */
 async function raw(to: string, bytes: string): Promise<{ head: string; body: string }> {
   const { hostname, port } = new URL(to);
   const socket = connect({ host: hostname, port: Number(port), timeout: 5000 });
@@ -109,7 +112,7 @@ it("nginx's own pages can't be asked for", async () => {
 });
 
 it.each(['/metrics', '/metrics?a=b', '//metrics', '/%6detrics'])(
-  "%s of whichever relay node is nobody's business",
+  '%s of a relay node is not public',
   async (path) => {
     const response = await fetch(`${relay}${path}`);
     expect(response.status).toBe(404);
@@ -120,7 +123,7 @@ it.each(['/metrics', '/metrics?a=b', '//metrics', '/%6detrics'])(
   },
 );
 
-it('a dead relay node is passed over', async () => {
+it('a dead relay node is skipped', async () => {
   for (let count = 0; count < 8; count++) {
     expect(await (await fetch(`${relay}/health/live`)).text()).toBe('the living node');
   }

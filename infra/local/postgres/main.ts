@@ -9,8 +9,9 @@ import { ensureCluster, serverCommand } from './cluster.ts';
 import { endOrphans } from './orphans.ts';
 
 /**
- * The ledger's PostgreSQL as a process: its data is made when there is none, and then this process becomes the server, so
- * that whoever supervises it supervises the server itself. SIGINT ends it: sessions are cut off, all is written.
+ * The ledger's PostgreSQL as a process. It creates missing data and then becomes the server, so that a
+ * supervisor of this process supervises the server itself. SIGINT ends it: sessions are ended, all data is
+ * written.
  */
 const Config = z.object({
   PORT: z.coerce.number().int().min(1).max(65_535),

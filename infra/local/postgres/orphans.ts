@@ -16,12 +16,12 @@ export async function endOrphans(dir: string): Promise<void> {
       try {
         process.kill(pid, 'SIGKILL');
       } catch {
-        // It has ended by itself, as they do.
+        // It has ended already.
       }
     }
     await sleep(20);
   }
-  // A server that was killed may be a zombie for long, where nobody reaps it: PostgreSQL would take it for a living one.
+  // A killed server may stay a zombie where no parent reaps it: PostgreSQL would take it for a living one.
   const server = serverOf(dir);
   if (server > 0 && born(server) === undefined) rmSync(join(dir, 'postmaster.pid'), { force: true });
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Before `npm run test:images`: what tests need, and Docker Compose where the engine has no such plug-in.
+# Before `npm run test:images`: the tools of tests, and Docker Compose where the engine has no such plug-in.
 set -eu
 cd "$(dirname "$0")/../../.."
 . infra/local/setup/npm.sh

@@ -1,7 +1,7 @@
 # Sourced, in the project's folder. The servers that the stack and its tests run, from Debian's packages.
-. infra/local/setup/say.sh
+. infra/local/setup/report.sh
 
-# program (or the path of a file), package, what for
+# program (or the path of a file), package, purpose
 packages='redis-server redis-server the queue and the realtime Redis
 nginx nginx the balancer before the relays
 dockerd docker.io desktops
@@ -9,26 +9,26 @@ debootstrap debootstrap the desktop image where Docker Hub is out of reach
 gpgv gpgv the signatures of the packages in it
 /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring the keys of these signatures'
 
-# What only the tests need.
+# Packages that only the tests need.
 test_packages='chromium chromium the console in a real browser
 websockify websockify what the screen is measured against
 curl curl the commands of the guides'
 
 policy=/usr/sbin/policy-rc.d
 
-# Fails when something is missing and can't be installed; says then what to do.
+# Fails, and prints the remedy, when something is missing and can't be installed.
 install_debian_packages() {
   missing=$(missing_packages)
   [ -n "$missing" ] || return 0
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-    say packages "missing: $missing. Remedy: $(remedy)" >&2
+    report packages "missing: $missing. Remedy: $(remedy)" >&2
     return 1
   fi
   printf '%s\n' "$packages" | while read -r _ package purpose; do
-    case " $missing " in *" $package "*) say "$package" "installing (for $purpose)…" ;; esac
+    case " $missing " in *" $package "*) report "$package" "installing (for $purpose)…" ;; esac
   done
   if ! install_quietly; then
-    say packages "could not be installed: apt-get's last lines stand above. Remedy: $(remedy)" >&2
+    report packages "could not be installed: apt-get's last lines are above. Remedy: $(remedy)" >&2
     return 1
   fi
 }
@@ -53,7 +53,7 @@ remedy() {
   fi
 }
 
-# The package lists are fetched only when the ones that are there do not do.
+# The package lists are fetched only when the present ones do not suffice.
 install_quietly() {
   hold_services
   trap 'release_services; exit 130' INT TERM HUP
@@ -71,8 +71,8 @@ apt() {
   DEBIAN_FRONTEND=noninteractive timeout 600 apt-get -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 -qq "$@"
 }
 
-# A package's own service would take the usual ports: it is installed, not started. A policy that this machine already
-# has stands; what ran before goes on running.
+# A package's own service would take the usual ports: it is installed, not started. An existing policy of this
+# machine stays; services that ran before continue.
 hold_services() {
   if [ -e "$policy" ] && ! grep -q warmwind "$policy"; then return 0; fi
   printf '#!/bin/sh\n# warmwind: for the time of an installation\nexit 101\n' >"$policy"

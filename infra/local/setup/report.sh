@@ -1,7 +1,7 @@
 # Sourced. One line a part, in the form of the stack's own.
-say() { printf '%-15s %s\n' "$1" "$2"; }
+report() { printf '%-15s %s\n' "$1" "$2"; }
 
-# Runs a command whose output only matters when it fails: then its last lines are shown.
+# Runs a command, and shows the last lines of its output only when it fails.
 quietly() {
   log=$(mktemp)
   if "$@" >"$log" 2>&1 </dev/null; then

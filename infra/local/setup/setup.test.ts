@@ -17,7 +17,7 @@ function run(command: string, args: string[], cwd: string): Promise<Result> {
 }
 
 describe('the setup', () => {
-  it('does nothing and says nothing where all is installed', async () => {
+  it('does nothing and prints nothing where all is installed', async () => {
     for (const script of [['start.sh'], ['test.sh'], ['node.sh'], ['tools.sh', 'websockify']]) {
       const [file = '', ...more] = script;
       const done = await run('sh', [join(import.meta.dirname, file), ...more], tmpdir());
@@ -25,7 +25,7 @@ describe('the setup', () => {
     }
   });
 
-  it('comes before every script of package.json, and names the tools that only one of them needs', () => {
+  it('runs before every script of package.json, and names the tools that only one of them needs', () => {
     for (const [name, command] of Object.entries(manifest.scripts)) {
       const file = /^sh infra\/local\/setup\/(\w+\.sh)( [a-z]+)? && /.exec(command)?.[1] ?? 'none';
       expect(existsSync(join(import.meta.dirname, file)), `${name}: ${command}`).toBe(true);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Before `npm start`: what can be had is installed; the rest is named with its remedy, and the stack runs without it.
+# Before `npm start`: installs what it can, and names the rest with its remedy; the stack runs without it.
 set -eu
 cd "$(dirname "$0")/../../.."
 . infra/local/setup/npm.sh

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Before `npm test`: the tests run on real parts, so that all of them have to be there.
+# Before `npm test`: the tests run on real parts, so all of them must be installed.
 set -eu
 cd "$(dirname "$0")/../../.."
 . infra/local/setup/npm.sh

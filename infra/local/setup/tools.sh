@@ -1,6 +1,7 @@
 #!/bin/sh
-# Before a bench, an experiment or an image: the servers that it runs have to be there. Arguments name tools that only
-# this script needs, each of which is a package of its own name: `sh infra/local/setup/tools.sh websockify`.
+# Before a bench, an experiment or an image: the servers that it runs must be installed. Arguments name tools
+# that only this script needs, each of which is a package of its own name:
+# `sh infra/local/setup/tools.sh websockify`.
 set -eu
 cd "$(dirname "$0")/../../.."
 . infra/local/setup/npm.sh

@@ -3,7 +3,7 @@ import type { Secrets } from './secrets.ts';
 import type { Settings } from './settings.ts';
 import type { StateDir } from './state.ts';
 
-/** What the parts of a stack are made of. */
+/** The inputs from which the parts of a stack are made. */
 export type PartsContext = {
   root: string;
   dir: StateDir;

@@ -8,13 +8,17 @@ import { connectFailFast } from '@warmwind/shared/runtime/node/redis';
 import Docker from 'dockerode';
 import { LABELS } from '../../../workers/containers/spec.ts';
 
-/** States of a desktop that has a place on a host. One that waits for a place keeps waiting, for the next start. */
+/**
+ * States of a desktop that is assigned to a host. A desktop that waits for one keeps waiting, for the next
+ * start.
+ */
 const PLACED: ContainerState[] = ['starting', 'running', 'paused', 'stopping'];
 const RECORDED_WITHIN_MS = 4000;
 
 /**
- * Removes every container and volume that carries this fleet's label, whatever its state. Answers how many desktops there
- * were; what is already gone is no error.
+ * Removes every container and volume with this fleet's label, in any state. One that is already gone is no
+ * error.
+ * @returns the number of removed desktops
  */
 export async function removeDesktops(socketPath: string, fleet: string): Promise<number> {
   const docker = new Docker({ socketPath, timeout: 20_000 });
@@ -31,24 +35,25 @@ export async function removeDesktops(socketPath: string, fleet: string): Promise
 }
 
 /**
- * Records, and tells, that every desktop placed on these hosts has stopped. Call it when their workers are gone and
- * nothing of the desktops runs any more. Answers how many were changed and how many events could not be told. Rejects,
- * within seconds, when the queue Redis does not do its part; what the ledger does not take now it takes at the next start.
+ * Records and publishes that every desktop on these hosts has stopped. Call it when their workers and all
+ * engine containers are gone. Changes that the ledger does not take now are drained at the next start.
+ * @returns the numbers of changed desktops and of unpublished events
+ * @throws Error within seconds when the queue Redis does not answer
  */
 export async function recordStopped(
   urls: { queue: string; realtime: string; ledger: string | undefined },
   hosts: string[],
-): Promise<{ stopped: number; untold: number }> {
+): Promise<{ stopped: number; unpublished: number }> {
   const log = createLog('stack');
-  // The caller has one line for people; a lost connection needs no second one.
+  // The caller prints one line; a lost connection needs no second one.
   log.level = 'silent';
   const once = { lazyConnect: true, connectTimeout: 1000, retryStrategy: () => null };
   const queue = connectFailFast(urls.queue, 'stack', log, 1500, once);
   const realtime = connectFailFast(urls.realtime, 'stack', log, 1500, once);
   let stopped = 0;
-  let untold = 0;
+  let unpublished = 0;
   const publisher = new Publisher(realtime, log, (events) => {
-    untold += events;
+    unpublished += events;
   });
   const ledger = urls.ledger === undefined ? undefined : new Ledger(urls.ledger, 'stack', log);
   const records = new Records(queue, publisher, ledger);
@@ -71,9 +76,9 @@ export async function recordStopped(
       }
     }
     if (ledger) await drained(new Drain({ redis: queue, ledger, log }));
-    // What it still keeps counts as untold; ends are noted, and the next start publishes them.
+    // Kept events count as unpublished; ends are noted in Redis, and the next start publishes them.
     publisher.close();
-    return { stopped, untold };
+    return { stopped, unpublished };
   } finally {
     clearTimeout(late);
     publisher.close();
@@ -90,7 +95,7 @@ const drained = async (drain: Drain): Promise<void> => {
   }
 };
 
-/** 404: gone. 409: somebody else is removing it right now. */
+/** 404: gone. 409: another process is removing it. */
 function ignoreGone(error: { statusCode?: number }): void {
   if (error.statusCode !== 404 && error.statusCode !== 409) throw error;
 }

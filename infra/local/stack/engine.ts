@@ -6,15 +6,15 @@ export type StackEngine = {
   socket: string;
   /** Its process when it was started here; a machine's own engine is not ours to watch. */
   process: () => ProcessId | undefined;
-  /** Who is told when it has another process. */
+  /** Called when it has another process. */
   onChange: (listener: () => void) => void;
-  /** Leaves it; an engine that was started here and that nobody else uses ends. */
+  /** Releases it; an engine that was started here ends with its last user. */
   stop: () => Promise<void>;
 };
 
 const WATCH_MS = 1000;
 
-/** Finds the engine or starts one, and starts that one again when it dies. Without any: says why, with the remedy. */
+/** Finds the engine or starts one, and restarts that one when it dies. Without any it reports the remedy. */
 export async function findEngine(
   socket: string,
   logPath: string,
@@ -26,7 +26,7 @@ export async function findEngine(
   try {
     engine = await ensure();
   } catch (error) {
-    report('docker', `no desktops, all else runs: ${messageOf(error)}`);
+    report('docker', `no desktops, all other parts run: ${messageOf(error)}`);
     return undefined;
   }
   report('docker', `${'Docker Engine'.padEnd(27)} ${engine.socket.padEnd(28)} ${Date.now() - begun} ms`);

@@ -3,10 +3,10 @@ import { stackUrls } from './urls.ts';
 
 type Environment = Record<string, string>;
 
-/** Small models on a CPU answer in seconds: what a GPU fleet spares, the stack need not. */
+/** Small models on a CPU answer in seconds: the low limit of a GPU fleet is not needed here. */
 const INFERENCE_LIMIT = '600/min';
 
-/** The settings that several services of a stack share, by what they are about. */
+/** The settings that several services of a stack share, by topic. */
 export function sharedSettings(context: PartsContext) {
   const { settings, secrets } = context;
   const { AUTH_SECRET_PREVIOUS, ALERT_WEBHOOK_URL, LEDGER_READ_URL, inherited } = settings;
@@ -28,7 +28,7 @@ export function sharedSettings(context: PartsContext) {
   } satisfies Record<string, Environment>;
 }
 
-/** What workers know of models: the stack's own server, and whatever else the environment names. */
+/** Settings of models for workers: the stack's own server, and others that the environment names. */
 function modelSettings(own: string | undefined, inherited: Environment): Environment {
   const servers = [own, inherited.MODEL_SERVERS].filter(Boolean).join(',');
   return {

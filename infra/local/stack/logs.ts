@@ -11,8 +11,8 @@ export function openLogs(dir: string): void {
 }
 
 /**
- * Keeps every log below about 20 MB, with as much of its past beside it (`.1`). The parts write through appending
- * descriptors, so a log can be cut under their hands.
+ * Keeps every log below about 20 MB, with as much of its past in a second file (`.1`). The parts write
+ * through appending descriptors, so a log can be truncated while they write.
  */
 export function boundLogs(dir: string): NodeJS.Timeout {
   const sweep = () => {
@@ -27,12 +27,12 @@ export function boundLogs(dir: string): NodeJS.Timeout {
     try {
       sweep();
     } catch {
-      // A full disk is what ready reports; the parts go on.
+      // Readiness reports a full disk; the parts continue.
     }
   }, SWEEP_MS).unref();
 }
 
-/** Why a part that ended itself did so: the message of the last fatal line in its log. */
+/** The reason why a part has ended: the message of the last fatal line in its log. */
 export function lastWords(path: string): string | undefined {
   const line = readFileSync(path, 'utf8')
     .split('\n')

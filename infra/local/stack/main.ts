@@ -1,6 +1,6 @@
 /**
- * The local stack behind `npm start`: the whole system on this machine's loopback, of real parts, watched as an
- * orchestrator would. Ctrl-C, SIGTERM or a closed terminal takes it down.
+ * The local stack behind `npm start`: the complete system on this machine's loopback, of real parts,
+ * supervised as an orchestrator would. Ctrl-C, SIGTERM or a closed terminal stops it.
  */
 import { relative, resolve } from 'node:path';
 import { ensureDesktopImage } from '../../images/desktop/build.ts';
@@ -19,7 +19,7 @@ import { findTool, installCommand } from './tools.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 
-/** One line a part. A terminal that is gone must not end the stack before it has been taken down. */
+/** Prints one line a part. A closed terminal must not end the stack before it was taken down. */
 const report = (name: string, text: string): void => {
   process.stdout.write(`${name.padEnd(15)} ${text}\n`);
 };
@@ -73,7 +73,10 @@ async function main(): Promise<void> {
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
 const remedy = (pkg: string) => `Remedy: ${installCommand(pkg)}`;
 
-/** Says which ledger it will be. Throws, with the remedy, when it is to be our own and can't. */
+/**
+ * Prints which ledger is used.
+ * @throws Error with the remedy when the embedded one can't run
+ */
 function prepareLedger({ LEDGER, LEDGER_URL }: Settings): void {
   if (LEDGER === 'off') {
     report('ledger', 'off: an acknowledged job lives in the queue Redis alone, and is lost with it');
@@ -95,7 +98,7 @@ async function buildImage(socket: string): Promise<void> {
   try {
     const { image, built } = await ensureDesktopImage({ socket, onProgress: progress.show });
     progress.clear();
-    report('desktop image', `${image} ${built ? 'built' : 'is there'}, ${Date.now() - begun} ms`);
+    report('desktop image', `${image} ${built ? 'built' : 'exists'}, ${Date.now() - begun} ms`);
   } catch (error) {
     progress.clear();
     report('desktop image', `could not be built, no desktop can start: ${messageOf(error)}`);
@@ -117,14 +120,14 @@ ready
 `);
 }
 
-/** A second start only says what the first is doing. */
+/** A second start only reports the state of the first. */
 function printAlreadyRunning(dir: StateDir): void {
   const running = dir.read('stack.json') as StackFile | undefined;
   if (!running) {
     report('stack', `is being started or taken down by another process (${dir.path})`);
     return;
   }
-  report('stack', `runs already; ${dir.file('stack.json')} says how to use it`);
+  report('stack', `runs already; ${dir.file('stack.json')} has its addresses and tokens`);
   report('edge', running.edge);
   report('relay', `${running.relay} (nodes ${running.relays.join(' ')})`);
   for (const { host, url } of running.workers) report(host, url);

@@ -9,7 +9,10 @@ export const WORKER_HOSTS = ['worker-1', 'worker-2'] as const;
 
 export type Parts = ReturnType<typeof planParts>;
 
-/** Every part, ready to be started. Throws when a part would refuse its environment. */
+/**
+ * Makes every part, without starting it.
+ * @throws Error when a part would refuse its environment
+ */
 export function planParts(context: PartsContext) {
   const { settings, ports } = context;
   const urls = stackUrls(context);

@@ -19,7 +19,7 @@ it('two systems that start at the same time get different ports, kept until a pa
   (await occupy(second.EDGE_PORT.port))();
 });
 
-it('a port that its part has not taken yet, or has lost for a moment, goes to no other system', async () => {
+it('a port that its part has not taken yet, or has lost for a moment, is given to no other system', async () => {
   const first = await reservePorts({});
   await Promise.all(Object.values(first).map(({ release }) => release()));
   const second = await reservePorts({});

@@ -6,7 +6,7 @@ import { createServer, type ListenOptions, type Server } from 'node:net';
  */
 export type ReservedPort = { port: number; release: () => Promise<void> };
 
-/** Where a part usually listens, and the variable that chooses another port. */
+/** The usual port of a part, and the variable that chooses another. */
 export const USUAL_PORTS = {
   EDGE_PORT: 8787,
   RELAY_PORT: 8788,
@@ -31,7 +31,8 @@ const FREE_FROM = 10_000;
 const FREE_TO = 32_000;
 
 /**
- * Reserves a port for every part on 127.0.0.1: the chosen one (taken: an error that says so), else the usual one, else any free one.
+ * Reserves a port for every part on 127.0.0.1: the chosen one, else the usual one, else any free one.
+ * @throws Error when the chosen one is taken
  */
 export async function reservePorts(chosen: Partial<Record<PortName, number>>): Promise<Ports> {
   const reserved: Partial<Ports> = {};
@@ -57,7 +58,8 @@ async function reserve(name: PortName, chosen: number | undefined): Promise<Rese
 
 /** @returns `undefined` when another program has the port or another stack has claimed it */
 async function hold(port: number): Promise<ReservedPort | undefined> {
-  // Held from now on: a part that starts (again) leaves its port free for a while, and another stack would take it.
+  // Held from now on: a part that starts (again) leaves its port free for a while, and another stack would
+  // take it.
   const claim = await listen({ path: `\0warmwind-port-${port}` });
   if (!claim) return undefined;
   const server = await listen({ port, host: '127.0.0.1' });

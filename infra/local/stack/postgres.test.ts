@@ -27,7 +27,7 @@ afterEach(async () => {
   rmSync(parent, { recursive: true, force: true });
 });
 
-/** What the stack would start here, with this environment. */
+/** The parts that the stack would start with this environment. */
 async function plan(env: Record<string, string> = {}) {
   const dir = openStateDir(join(parent, 'state'));
   const settings = readSettings({ PATH: process.env.PATH, ...env }, ROOT);
@@ -38,7 +38,7 @@ async function plan(env: Record<string, string> = {}) {
   return { dir, parts: planParts(context), urls: stackUrls(context) };
 }
 
-/** One life of the stack, as far as PostgreSQL goes. */
+/** Runs the stack's PostgreSQL once, from start to stop. */
 async function up() {
   const { dir, parts, urls } = await plan();
   const output: string[] = [];
@@ -88,14 +88,14 @@ it('what is in the ledger outlives the stack, and the loss of its secrets', {
   expect(await third.sql`select at from kept`).toEqual([{ at: 7 }]);
 });
 
-it('a killed PostgreSQL is back on its port with its data, a busy session notwithstanding', {
+it('a killed PostgreSQL restarts on its port with its data, despite a busy session', {
   timeout: WITHIN_MS,
 }, async () => {
   const { sql, notices, output, pid, log } = await up();
   await sql`create table kept (at int)`;
   await sql`insert into kept values (7)`;
   const killed = pid();
-  // Nothing tells a computing session that its server is gone: it would keep the data to itself.
+  // A computing session does not notice that its server is gone: it would keep the data locked.
   const busy = sql`do $$ begin raise notice 'computes'; loop end loop; end $$`.catch(() => undefined);
   await waitFor('the session to compute', () => notices.includes('computes'));
   process.kill(killed, 'SIGKILL');
@@ -132,7 +132,7 @@ it('the password of Redis is in no argument and in no line that a start prints',
   for (const { url, args } of all) expect(`${url} ${args.join(' ')}`).not.toContain(password);
 });
 
-it('LEDGER=off plans no PostgreSQL, and tells whoever would use it', async () => {
+it('LEDGER=off plans no PostgreSQL, and edge and workers get no URL of one', async () => {
   const { parts, urls } = await plan({ LEDGER: 'off', LEDGER_URL: 'postgres://u:p@h/d' });
   expect(parts.postgres).toBeUndefined();
   expect(urls.ledger).toBeUndefined();

@@ -4,7 +4,7 @@ import { parentOf } from './processes.ts';
 
 const ANSWER_WITHIN_MS = 2000;
 
-/** Does the PostgreSQL of this URL answer a query, and is it process `pid` and not somebody else's. */
+/** Does the PostgreSQL of this URL answer a query, as process `pid`? */
 export async function postgresAnswers(url: string, pid: number): Promise<boolean> {
   const sql = postgres(url, { max: 1, connect_timeout: 1, fetch_types: false });
   try {

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** A process that no later one can be taken for: its pid, and when it was born (boot id and clock ticks since boot). */
+/** The identity of a process: its pid, and when it was born (boot id and clock ticks since boot). */
 export type ProcessId = { pid: number; born: string };
 
 /** The state of a listening socket in `/proc/net/tcp`. */
@@ -12,7 +12,7 @@ type Stat = { state: string; parent: number; group: number; session: number; sta
 function readStat(pid: number): Stat | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name stands in parentheses and may hold anything; the fields that follow it are plain.
+    // The name is in parentheses and may hold any character; the fields after it are plain.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return {
       state: fields[0] ?? '',
@@ -63,7 +63,7 @@ export function listensOn(group: number, port: number): boolean {
   );
 }
 
-/** Where the descriptors of a process lead; none when it has ended. */
+/** The targets of a process's descriptors; none when it has ended. */
 function openFiles(pid: number): string[] {
   const dir = `/proc/${pid}/fd`;
   try {
@@ -84,11 +84,11 @@ function signalGroup(group: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-group, signal);
   } catch {
-    // Nobody is left in it.
+    // The group is empty.
   }
 }
 
-/** SIGKILLs what is left of a process group and waits until it is gone (at most 2 s). */
+/** SIGKILLs the rest of a process group and waits until it is gone (at most 2 s). */
 export async function killGroup(group: number): Promise<void> {
   signalGroup(group, 'SIGKILL');
   await untilGone([group], 2000);
@@ -105,9 +105,10 @@ async function untilGone(groups: number[], withinMs: number): Promise<number[]> 
 }
 
 /**
- * Ends what an earlier stack left running: SIGTERM, and after `withinMs` SIGKILL. A part led its own process group; the group
- * is ours when its leader is still the recorded process, or when the leader is gone and all that is left of its session
- * works below `dir`. A reused pid is never touched. Answers how many groups there were.
+ * Ends the processes of an earlier stack: SIGTERM, and after `withinMs` SIGKILL. A part led its own process
+ * group; the group is ours when its leader is still the recorded process, or when the leader is gone and the
+ * rest of its session works below `dir`. A reused pid is never touched.
+ * @returns the number of ended groups
  */
 export async function endLeftovers(recorded: ProcessId[], dir: string, withinMs = 5000): Promise<number> {
   const ours = recorded.filter((id) => isOurs(id, dir)).map(({ pid }) => pid);

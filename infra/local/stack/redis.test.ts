@@ -16,7 +16,7 @@ test.each([
   ['queue', queueArgs],
   ['realtime', realtimeArgs],
 ])(
-  'the %s Redis answers no account of the machine without its password, which is in no argument',
+  'the %s Redis answers no user of the machine without its password, which is in no argument',
   async (_, args) => {
     const port = await freePort();
     const config = writeRedisConfig(dir, PASSWORD);

@@ -19,7 +19,7 @@ type Given = {
 const FILE = 'secrets.json';
 const TOKEN_LIFETIME = '7d';
 
-/** Made once and kept, so that tokens outlive a restart of the stack. What the environment gives goes first. */
+/** Made once and kept, so that tokens outlive a restart of the stack. The environment overrides them. */
 export function loadSecrets(dir: StateDir, given: Given): Secrets {
   const kept = (dir.read(FILE) ?? {}) as Partial<Secrets>;
   const keptOrMade = (name: keyof Secrets) => kept[name] ?? randomBytes(32).toString('hex');

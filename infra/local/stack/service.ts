@@ -5,7 +5,7 @@ import type { ReservedPort } from './ports.ts';
 import type { Part } from './supervisor.ts';
 
 const READY_WITHIN_MS = 30_000;
-/** What an orchestrator gives on top of a service's own bound before it kills. */
+/** Time between a service's own bound and SIGKILL, as in orchestrators, ms. */
 const KILL_GRACE_MS = 5000;
 
 export type ServiceOptions = {
@@ -15,7 +15,7 @@ export type ServiceOptions = {
   /** Its program, from the root of the project. */
   main: string;
   env: Record<string, string>;
-  /** Throws when the service would refuse its environment. */
+  /** @throws Error when the service would refuse its environment */
   check: (env: Record<string, string>) => unknown;
   readyWithinMs?: number;
 };

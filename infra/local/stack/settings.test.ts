@@ -24,7 +24,7 @@ it('a MODEL_PATH that is no GGUF file is refused with what to do', () => {
   expect(read(DESK_TINY)).toBe(DESK_TINY);
 });
 
-it('secrets are not handed on to every part', () => {
+it('secrets are not passed to every part', () => {
   const secret = 'x'.repeat(32);
   const { inherited, AUTH_SECRET } = readSettings(
     { AUTH_SECRET: secret, RATE_LIMITS: '{}', LEDGER_URL: 'postgres://a', LEDGER_READ_URL: 'postgres://b' },

@@ -21,17 +21,17 @@ const ports = Object.fromEntries(
     Port.meta({ description: `Port of ${partOf(name)}.`, usual: `${port}, or a free one` }),
   ]),
 ) as Record<PortName, typeof Port>;
-/** The whole URL is a secret: it holds a password. */
+/** The complete URL is a secret: it holds a password. */
 const PostgresUrl = z
   .url({ protocol: /^postgres(ql)?$/, error: 'use postgres://…' })
   .refine(hasOwnPassword, PLACEHOLDER_REMEDY)
   .optional();
 const Secret = secretText(32).optional();
 
-/** Does the file begin as one does. */
+/** Does the file begin with GGUF's first bytes? */
 function isGguf(path: string): boolean {
   try {
-    // What is no plain file may never be read to its end.
+    // Only a plain file is sure to have an end.
     if (!statSync(path).isFile()) return false;
     const file = openSync(path, 'r');
     try {
@@ -46,7 +46,7 @@ function isGguf(path: string): boolean {
   }
 }
 
-/** What the stack itself, or more than one part, takes from the environment; every part checks the rest itself. */
+/** Settings of the stack itself, or of more than one part; every part checks the rest itself. */
 export const Environment = z.object({
   ...ports,
   WARMWIND_DIR: z.string().optional().meta({
@@ -126,15 +126,23 @@ export const Environment = z.object({
 
 export type Settings = Omit<z.infer<typeof Environment>, 'WARMWIND_DIR' | 'DOCKER_SOCKET'> & {
   stateDir: string;
-  /** Of the engine that the stack and its workers use: `DOCKER_SOCKET`, else that of `DOCKER_HOST`, else the usual one. */
+  /**
+   * The engine's socket for the stack and its workers: `DOCKER_SOCKET`, else that of `DOCKER_HOST`, else the
+   * usual one.
+   */
   DOCKER_SOCKET: string;
-  /** What every part inherits: the caller's environment without secrets, which only those who need them get. */
+  /**
+   * The environment that every part inherits: the caller's, without secrets, which only their readers get.
+   */
   inherited: Record<string, string>;
 };
 
 const USUAL_SOCKET = '/var/run/docker.sock';
 
-/** `unix:///path` → `/path`. Another kind of `DOCKER_HOST` is refused, with its reason, where the engine is looked for. */
+/**
+ * `/path` of `unix:///path`. Another kind of `DOCKER_HOST` is refused with its reason when the engine is
+ * looked up.
+ */
 const unixSocket = (host = ''): string | undefined => /^unix:\/\/(\/.*)/.exec(host)?.[1];
 
 const SECRETS = [

@@ -16,10 +16,10 @@ import { stackUrls } from './urls.ts';
 /** How long the other parts wait for the ledger's tables. */
 const MIGRATED_WITHIN_MS = 10_000;
 
-/** Tells people what a part is doing: one line. */
+/** Prints one line about a part. */
 export type Progress = (name: string, text: string) => void;
 
-/** The whole system, as one thing that goes up and comes down. */
+/** The complete system, started and stopped as one. */
 export class Stack {
   readonly #context: PartsContext;
   #engine: StackEngine | undefined;
@@ -29,7 +29,7 @@ export class Stack {
   #file: Omit<StackFile, 'pids'> | undefined;
   #down: Promise<void> | undefined;
 
-  /** Throws when a part would refuse its environment; nothing has been started then. */
+  /** @throws Error when a part would refuse its environment; nothing has been started then */
   constructor(context: PartsContext, report: Progress) {
     this.#context = context;
     this.#report = report;
@@ -42,7 +42,10 @@ export class Stack {
     });
   }
 
-  /** Starts every part as soon as what it needs is ready. Rejects when a part can't be started. */
+  /**
+   * Starts every part as soon as the parts that it needs are ready.
+   * @throws Error when a part can't be started
+   */
   async up(engine: StackEngine | undefined): Promise<void> {
     this.#engine = engine;
     engine?.onChange(() => this.#record(this.#supervisor.processes()));
@@ -93,8 +96,9 @@ export class Stack {
   }
 
   /**
-   * Takes everything down, each step within its bound: no new requests, workers hand their jobs back, desktops are removed and
-   * recorded as stopped, relays tell it and close their sockets, Redis and PostgreSQL flush. Never rejects; a second call awaits the first.
+   * Takes everything down, each step within its bound: no new requests, workers requeue their jobs, desktops
+   * are removed and recorded as stopped, relays notify and close their sockets, Redis and PostgreSQL flush.
+   * Never rejects; a second call awaits the first.
    */
   down(): Promise<void> {
     this.#down ??= this.#takeDown();
@@ -104,7 +108,7 @@ export class Stack {
   async #takeDown(): Promise<void> {
     const { dir } = this.#context;
     this.#supervisor.close();
-    // nginx stops to accept now, and carries open sockets until the relays have told and closed them.
+    // nginx stops accepting now, and carries open sockets until the relays have notified and closed them.
     this.#supervisor.signal('nginx');
     await this.#supervisor.stop(['edge']);
     await this.#supervisor.stop(['worker-1', 'worker-2']);
@@ -119,7 +123,7 @@ export class Stack {
     dir.remove('run.json');
   }
 
-  /** What could not be removed may still run: its records stay for the next start to judge. */
+  /** A desktop that could not be removed may still run: its record stays for the next start. */
   async #endDesktops({ socket }: StackEngine): Promise<void> {
     const { dir, settings } = this.#context;
     try {
@@ -131,25 +135,32 @@ export class Stack {
     }
     const { redisQueue: queue, redisRealtime: realtime, ledger } = stackUrls(this.#context);
     try {
-      const { stopped, untold } = await recordStopped({ queue, realtime, ledger }, [...WORKER_HOSTS]);
+      const { stopped, unpublished } = await recordStopped({ queue, realtime, ledger }, [...WORKER_HOSTS]);
       if (stopped > 0) this.#report('desktops', `${stopped} recorded as stopped`);
-      if (untold > 0) this.#report('desktops', `realtime Redis is away: ${untold} events untold`);
+      if (unpublished > 0)
+        this.#report('desktops', `realtime Redis is away: ${unpublished} events were not published`);
     } catch (error) {
       this.#report('desktops', `not all could be recorded as stopped: ${messageOf(error)}`);
     }
   }
 
-  /** Nothing waits for it: workers ask for the model until it is there. Where it can't run, all else does. */
+  /**
+   * No part waits for it: workers ask for the model until it is served. Where it can't run, all other parts
+   * do.
+   */
   #startModelServer(): void {
     const { modelServer } = this.#parts;
     this.#start(modelServer).catch((error: unknown) => {
       if (this.#down) return;
       const why = lastWords(this.#context.dir.file('logs/model-server.log')) ?? messageOf(error);
-      this.#report('model-server', `no language model, all else runs: ${why}`);
+      this.#report('model-server', `no language model, all other parts run: ${why}`);
     });
   }
 
-  /** With its tables before anything asks for them. Another's that is away gets them by the workers once it answers. */
+  /**
+   * Migrates the ledger before services use it. The workers migrate an external one that is away once it
+   * answers.
+   */
   async #startLedger(): Promise<void> {
     await this.#start(this.#parts.postgres);
     const { ledger } = stackUrls(this.#context);
@@ -176,7 +187,10 @@ export class Stack {
   }
 }
 
-/** A worker on this engine. Without one it runs too: its ready says why, and starts fail with `engine_unavailable`. */
+/**
+ * A worker on this engine. Without an engine it runs too: its readiness names it, and starts fail with
+ * `engine_unavailable`.
+ */
 const onEngine = (worker: Part, engine: StackEngine | undefined): Part =>
   engine ? worker : { ...worker, ready: (pid) => answersFrom(pid, `${worker.url}/health/live`) };
 

@@ -11,7 +11,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(parent, { recursive: true, force: true }));
 
-it('only its owner can read what the stack writes down', () => {
+it('only its owner can read the files of the stack', () => {
   const dir = openStateDir(join(parent, 'state'));
   dir.write('stack.json', { edge: 'http://127.0.0.1:1' });
   expect(statSync(dir.path).mode & 0o777).toBe(0o700);
@@ -27,7 +27,7 @@ it('a folder is held once, and folders do not hinder each other', async () => {
   expect(await lock(two)).toBe(true);
 });
 
-it('secrets are made once, so that tokens outlive a restart; the environment goes first', async () => {
+it('secrets are made once, so that tokens outlive a restart; the environment overrides them', async () => {
   const dir = openStateDir(join(parent, 'state'));
   const made = loadSecrets(dir, {});
   expect(loadSecrets(dir, {})).toEqual(made);

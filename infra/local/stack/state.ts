@@ -4,16 +4,18 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { ProcessId } from './processes.ts';
 
-/** What `.warmwind/stack.json` says about a running stack: all that a client, a test or an operator needs. */
+/**
+ * The content of `.warmwind/stack.json`: all that a client, a test or an operator needs of a running stack.
+ */
 export type StackFile = {
   edge: string;
   relay: string;
   relays: string[];
   /** `admin`: Bull Board, for the user `admin` with `adminPassword`. */
   workers: { url: string; host: string; admin: string }[];
-  /** OpenAI's API below `/v1`. Not there when the model server is off. */
+  /** OpenAI's API below `/v1`. Absent when the model server is off. */
   modelServer?: string;
-  /** Not there when the ledger is off. */
+  /** Absent when the ledger is off. */
   ledger?: { url: string };
   redis: { queue: string; realtime: string; rest: { url: string; token: string } };
   authSecret: string;
@@ -25,7 +27,7 @@ export type StackFile = {
 /** The stack's own folder (mode 0700): state, secrets, logs and the servers' data, in files that only their owner reads. */
 export type StateDir = {
   path: string;
-  /** Tells stacks of different folders apart wherever they meet: on one Docker Engine, on one machine. */
+  /** Distinguishes stacks of different folders on one Docker Engine or machine. */
   fleet: string;
   file: (name: string) => string;
   read: (name: string) => unknown;
@@ -49,7 +51,7 @@ export function openStateDir(path: string): StateDir {
         return undefined;
       }
     },
-    // Written aside and renamed: a reader sees the old file or the new one, never half of one.
+    // Written aside and renamed: a reader sees the old file or the new one, never a part of one.
     write: (name, value) => {
       const aside = file(`${name}.${process.pid}.tmp`);
       writeFileSync(aside, `${JSON.stringify(value, null, 2)}\n`, { mode: 0o600 });
@@ -76,7 +78,10 @@ export function lock(dir: StateDir): Promise<boolean> {
   });
 }
 
-/** `run.json`: the processes of a run, from their first moment on, so that the next start can end what outlived a SIGKILL. */
+/**
+ * `run.json`: the processes of a run, from their first moment on, so that the next start can end those that
+ * outlived a SIGKILL.
+ */
 export type RunFile = { stack: ProcessId; parts: Record<string, ProcessId> };
 
 export const readRun = (dir: StateDir): ProcessId[] => {

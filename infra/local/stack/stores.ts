@@ -8,7 +8,7 @@ import { type queueArgs, redisAnswers, writeRedisConfig } from './redis.ts';
 import type { Part } from './supervisor.ts';
 
 const READY_WITHIN_MS = 30_000;
-/** The first start makes the data; one after a crash replays what was not yet in its place. */
+/** The first start creates the data; a start after a crash replays the log. */
 const POSTGRES_READY_WITHIN_MS = 120_000;
 
 export type RedisOptions = { name: string; what: string; port: ReservedPort; args: typeof queueArgs };
@@ -46,7 +46,7 @@ export function postgresPart({ root, dir, ports, settings, secrets }: PartsConte
     prepare: release,
     ready: (pid) => postgresAnswers(url, pid),
     readyWithinMs: POSTGRES_READY_WITHIN_MS,
-    // Cuts sessions off and writes all.
+    // Ends sessions and writes all data.
     stopSignal: 'SIGINT',
     stopWithinMs: 20_000,
   };

@@ -46,7 +46,7 @@ const start = (part: Part) => {
 };
 const pidOf = (name: string) => recorded[name]?.pid ?? 0;
 
-/** A shell that stands for a part. */
+/** A part that runs a shell. */
 const shell = (name: string, script: string, options: Partial<Part> = {}): Part => ({
   name,
   what: 'a shell',
@@ -73,7 +73,7 @@ const redis = async (): Promise<Part & { port: number }> => {
   };
 };
 
-it('a part that is killed comes back on its port as another process, with its data', async () => {
+it('a killed part restarts on its port as another process, with its data', async () => {
   const part = await redis();
   await start(part);
   const first = pidOf(part.name);
@@ -95,7 +95,7 @@ it('a part that is killed comes back on its port as another process, with its da
   }
 });
 
-it('what a killed part leaves of its process group is ended before it starts again', async () => {
+it('the rest of a killed part’s process group is ended before it starts again', async () => {
   const child = join(dir, 'child');
   await start(shell('parent', `sleep 1000 & echo $! > ${child}; wait`));
   const leftover = await waitFor('the child', () => {
@@ -110,19 +110,19 @@ it('what a killed part leaves of its process group is ended before it starts aga
   expect(born(leftover)).toBeUndefined();
 });
 
-it('a part that never starts is given up with its reason and the end of its log', async () => {
+it('a part that never starts is abandoned with its reason and the end of its log', async () => {
   await expect(
     start(shell('broken', 'echo the disk is made of cheese; exit 3', { ready: async () => false })),
   ).rejects.toThrow(/exit code 3[\s\S]*made of cheese/);
 });
 
-it('a part that says it cannot run here is not started again', async () => {
+it('a part that exits with 78 is not started again', async () => {
   const part = shell('elsewhere', 'echo not on this machine; exit 78', { ready: async () => false });
   await expect(start(part)).rejects.toThrow(/exit code 78[\s\S]*not on this machine/);
   expect(output).toEqual([]);
 });
 
-it('a part that is not ready in time is given up', async () => {
+it('a part that is not ready in time is abandoned', async () => {
   const part = shell('slow', 'exec sleep 1000', { ready: async () => false, readyWithinMs: 100 });
   await expect(start(part)).rejects.toThrow('not ready within 100 ms');
 });

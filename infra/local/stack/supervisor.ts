@@ -7,16 +7,16 @@ import { born, killGroup, type ProcessId } from './processes.ts';
 /** One process of the stack. */
 export type Part = {
   name: string;
-  /** One or two words for people. */
+  /** A display name of one or two words. */
   what: string;
-  /** Where it answers. */
+  /** Its address. */
   url: string;
   command: string;
   args: string[];
   env: Record<string, string>;
-  /** Called before each start: gives up what was kept for it (its port). */
+  /** Called before each start: releases its reserved port. */
   prepare: () => Promise<unknown>;
-  /** Asked until it says yes, with the pid of the process that should be answering. */
+  /** Asked until it resolves to true, with the pid of the process that should be answering. */
   ready: (pid: number) => Promise<boolean>;
   readyWithinMs: number;
   stopSignal: NodeJS.Signals;
@@ -29,17 +29,17 @@ export type SupervisorOptions = {
   cwd: string;
   logs: string;
   report: (name: string, text: string) => void;
-  /** A part has another process than before; one that is between two lives keeps the last. */
+  /** A part has another process than before; between two processes the last one stays. */
   changed: (processes: Record<string, ProcessId>) => void;
 };
 
 const FIRST_BACKOFF_MS = 200;
 const LAST_BACKOFF_MS = 5000;
-/** A part that ran this long is sound: its next death is answered at once again. */
+/** A part that ran this long is sound: after its next death it restarts at once. */
 const SOUND_AFTER_MS = 30_000;
 /** EX_CONFIG of sysexits: the part can't run here, and another start would end the same way. */
 const CANNOT_RUN = 'exit code 78';
-/** A part that dies this often before it was ever ready won't become so. */
+/** A part that dies this often before it was ever ready is abandoned. */
 const FIRST_STARTS = 3;
 
 /**
@@ -63,17 +63,17 @@ export class Supervisor {
     return supervised.start();
   }
 
-  /** Nothing is started from now on. Parts that run are still watched and restarted until they are stopped. */
+  /** Starts nothing from now on. Running parts are still supervised and restarted until they are stopped. */
   close(): void {
     this.#closed = true;
   }
 
-  /** Tells a part to stop, without waiting and with no restart. */
+  /** Signals a part to stop, without waiting and without a restart. */
   signal(name: string): void {
     this.#parts.get(name)?.signalStop();
   }
 
-  /** Stops these parts at the same time, each within its bound; what is left of its group is killed. */
+  /** Stops these parts at the same time, each within its bound; the rest of its group is killed. */
   async stop(names: string[]): Promise<void> {
     await Promise.all(names.map((name) => this.#parts.get(name)?.stop()));
   }
@@ -151,7 +151,10 @@ class Supervised {
     failed(new Error(`${name} was stopped`));
   }
 
-  /** One life of the process, from its start until nothing of its group is left; answers why it ended. */
+  /**
+   * Runs the process once, from its start until its group is empty.
+   * @returns why it ended
+   */
   async #runOnce(onReady: () => void): Promise<string> {
     const { command, args, env, prepare, readyWithinMs } = this.#part;
     await prepare();

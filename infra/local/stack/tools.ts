@@ -1,10 +1,10 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** Debian keeps servers where an ordinary user's PATH does not look. */
+/** Debian's folders of servers, which are not in an ordinary user's PATH. */
 const SERVER_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin'];
 
-/** The path of an installed program, if there is one. */
+/** The path of an installed program, if it exists. */
 export function findTool(name: string, path = process.env.PATH ?? ''): string | undefined {
   return [...path.split(delimiter), ...SERVER_FOLDERS]
     .filter((folder) => folder !== '')

@@ -2,7 +2,7 @@ import { DATABASE } from '../postgres/cluster.ts';
 import type { PartsContext } from './context.ts';
 import type { ReservedPort } from './ports.ts';
 
-/** Where everything answers. Without nginx the edge and the first relay node stand for themselves. */
+/** The address of every part. Without nginx it is the edge's own and the first relay node's own. */
 export function stackUrls(context: Pick<PartsContext, 'ports' | 'nginx' | 'settings' | 'secrets'>) {
   const { ports, nginx, settings, secrets } = context;
   const http = ({ port }: ReservedPort) => `http://127.0.0.1:${port}`;

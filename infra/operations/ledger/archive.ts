@@ -4,9 +4,9 @@ import { z } from 'zod';
 import { CommandRefusedError } from './command.ts';
 
 /**
- * A dump: gzip of text. First the header (JSON, one line); then, for each of its tables, its rows as PostgreSQL's
- * `COPY … TO STDOUT` gives them, one a line, and a line `\.`; last the footer (JSON, one line), so that a part of a dump
- * is never taken for one.
+ * The format of a dump: gzip of text. First the header (JSON, one line); then, for each of its tables, its
+ * rows as PostgreSQL's `COPY … TO STDOUT` gives them, one a line, and a line `\.`; last the footer (JSON, one
+ * line), so that a truncated dump is recognized.
  */
 export const FORMAT = { format: 'warmwind-ledger', version: 1 } as const;
 export const END_OF_ROWS = Buffer.from('\\.\n');
@@ -17,7 +17,7 @@ const Name = z.string().regex(/^[a-z][a-z0-9_]{0,62}$/);
 const Header = z.object({
   format: z.literal(FORMAT.format),
   version: z.literal(FORMAT.version),
-  /** How many migrations the dumped schema had seen. */
+  /** Number of migrations of the dumped schema. */
   migrations: z.number().int().min(1),
   at: z.iso.datetime(),
   tables: z.array(z.object({ name: Name, columns: z.array(Name).min(1).max(1000) })).max(1000),
@@ -26,7 +26,10 @@ export type Header = z.infer<typeof Header>;
 const Footer = z.object({ rows: z.record(Name, z.number().int()) });
 export type Footer = z.infer<typeof Footer>;
 
-/** A dump as it is read from its file. Whatever does not belong there rejects with `Refused`. */
+/**
+ * Reads a dump from its file.
+ * @throws CommandRefusedError when the file is malformed
+ */
 export class Archive {
   readonly header: Header;
   readonly #lines: AsyncGenerator<Buffer>;
@@ -42,7 +45,7 @@ export class Archive {
     return new Archive(await json(lines, Header), lines);
   }
 
-  /** The rows of the next of the header's tables, each with its line's end: to be read to the end. */
+  /** The rows of the header's next table, each with its end of line. Read them to the end. */
   async *rows(table: string): AsyncGenerator<Buffer> {
     let counted = 0;
     for (;;) {
@@ -54,7 +57,11 @@ export class Archive {
     this.#counted[table] = counted;
   }
 
-  /** Call it after the last table. → how many rows each table has; rejects when they are not those that were dumped. */
+  /**
+   * Checks the footer; call it after the last table.
+   * @returns the number of rows of each table
+   * @throws CommandRefusedError when they are not those that were dumped
+   */
   async end(): Promise<Footer['rows']> {
     const { rows } = await json(this.#lines, Footer);
     const same = this.header.tables.every(({ name }) => rows[name] === this.#counted[name]);
@@ -118,7 +125,9 @@ const isZlib = (error: unknown): boolean =>
 
 const damaged = (reason?: unknown): CommandRefusedError =>
   Object.assign(
-    new CommandRefusedError('The file is no whole dump of a ledger: it is cut, damaged, or something else.'),
+    new CommandRefusedError(
+      'The file is no complete dump of a ledger: it is truncated, damaged, or another file.',
+    ),
     {
       reason,
     },

@@ -1,9 +1,9 @@
 import postgres from 'postgres';
 
-/** A connection on which nothing moves for this long is given up, ms. */
+/** A connection without progress is closed after this, ms. */
 const STALLED_MS = 120_000;
 
-/** One connection for as long as `work` takes; `moved` is called whenever it gets on. */
+/** Opens one connection for as long as `work` takes; `moved` is called at each progress. */
 export async function withConnection<T>(
   url: string,
   name: string,
@@ -27,8 +27,8 @@ export async function withConnection<T>(
 }
 
 /**
- * One transaction on a connection of its own. When `work` fails the connection is closed, and the server rolls back by
- * itself: it could not be told to while rows that nobody reads are on their way, or when it is gone.
+ * Runs one transaction on a connection of its own. When `work` fails the connection is closed and the server
+ * rolls back: a `ROLLBACK` could not be sent while unread rows are on their way, or when the server is gone.
  */
 export function inTransaction<T>(
   url: string,
@@ -53,7 +53,7 @@ export function inTransaction<T>(
   return withConnection(url, name, attempt);
 }
 
-/** For this transaction: values as text that every server reads alike, and none of the limits meant for services. */
+/** Settings of this transaction: text that every server reads alike, and none of the limits of services. */
 async function forBulk(tx: postgres.TransactionSql): Promise<void> {
   await tx`set local datestyle = 'ISO'`;
   await tx`set local extra_float_digits = 1`;

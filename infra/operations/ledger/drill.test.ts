@@ -29,13 +29,13 @@ const end = async (ref: JobRef) => {
   await servers.records.jobs.end(ref, { state: 'cancelled' });
 };
 
-test('a ledger that is lost comes back from an older dump, and reconciling adds what Redis still knows', async () => {
+test('a lost ledger is restored from an older dump, and reconciling adds the records that Redis still has', async () => {
   const { start, records, drain, env } = servers;
   const file = join(dir, 'ledger.gz');
   const [forgotten, later, waiting] = [await start('ada'), await start('ada'), await start('bob')];
   await end(forgotten);
   while ((await drain.once()) > 0);
-  // Redis forgets what has ended after a day.
+  // Redis forgets ended jobs after a day.
   await servers.queue.client.unlink(
     keys.job('ada', forgotten.jobId),
     keys.container('ada', forgotten.containerId),
@@ -66,13 +66,13 @@ test('a ledger that is lost comes back from an older dump, and reconciling adds 
     const job = jobRow(userId, await client.hgetall(keys.job(userId, jobId)));
     expect(rows.jobs).toContainEqual(job);
     const desktop = containerRow(userId, await client.hgetall(keys.container(userId, containerId)));
-    // One that ran and ended needs its spec no more, and who records it late can't tell.
+    // A container that ran and ended needs its spec no more, and a late record of it has none.
     const row = rows.containers.find(({ id }) => id === containerId);
     expect(row).toEqual(desktop.endedAt ? { ...desktop, spec: expect.anything() } : desktop);
   }
   expect(rows.jobs.find(({ id }) => id === forgotten.jobId)).toMatchObject({ state: 'cancelled' });
 
-  // Once more finds nothing to do.
+  // The second run finds nothing to do.
   const again = await operate('reconcile', [], recovered);
   expect(again.out.match(/\d+/g)).toEqual(['0', '0', '0', '0']);
 });

@@ -36,7 +36,7 @@ const dump = () => operate('dump', [file, '--format', 'copy'], { LEDGER_URL: fro
 const restore = () => operate('restore', [file], { LEDGER_URL: into.url });
 
 describe('a dump', () => {
-  test('restored into an empty server makes every table equal, and says to reconcile', async () => {
+  test('restored into an empty server makes every table equal, and the output names the reconcile command', async () => {
     await fill(from.sql, 'ada', 3000);
     await fill(from.sql, 'a.b:c@d|e-f', 10);
     expect(await dump()).toMatchObject({
@@ -47,7 +47,7 @@ describe('a dump', () => {
     expect(await contents(into.sql)).toEqual(await contents(from.sql));
   });
 
-  test('is for its owner alone, and leaves nothing beside it', async () => {
+  test('is for its owner alone, and leaves no other file', async () => {
     await fill(from.sql, 'ada', 1);
     await dump();
     expect((await stat(file)).mode & 0o777).toBe(0o600);
@@ -60,7 +60,7 @@ describe('a dump', () => {
     let inserted = 0;
     const inserting = (async () => {
       for (; !stopped; inserted++) {
-        // The tables are dumped in an order; these come in against it.
+        // These rows are inserted against the order in which tables are dumped.
         await from.sql.begin(async (tx) => {
           const id = `new-${inserted}`;
           await tx`insert into usage_days values (${id}, '2026-01-01', 1, 0, 0, 0, 0, 0)`;
@@ -73,7 +73,7 @@ describe('a dump', () => {
     await waitFor('inserts to go on', () => inserted > 10);
     const before = inserted;
     await dumpLedger(from.url, file);
-    await waitFor('inserts to go on after it', () => inserted > before + 10);
+    await waitFor('inserts to continue after it', () => inserted > before + 10);
     stopped = true;
     await inserting;
     expect(await restore()).toMatchObject({ code: 0 });
@@ -127,26 +127,26 @@ describe('a dump', () => {
     await from.restart();
   });
 
-  test('into a folder that is not there fails, and says why', async () => {
+  test('into a missing folder fails with the reason', async () => {
     const failed = await operate('dump', [join(dir, 'none', 'x.gz')], { LEDGER_URL: from.url });
     expect(failed).toMatchObject({ code: 1, err: expect.stringContaining('ENOENT') });
   });
 });
 
 describe('a restore', () => {
-  test('of a file that was cut anywhere is refused, and nothing is restored', async () => {
+  test('of a file that was truncated anywhere is refused, and nothing is restored', async () => {
     await fill(from.sql, 'ada', 2000);
     await dumpLedger(from.url, file);
     const complete = await readFile(file);
     for (const part of [0, 0.001, 0.5, 0.99]) {
       await writeFile(file, complete.subarray(0, Math.floor(complete.length * part)));
-      await expect(restoreLedger(into.url, file)).rejects.toThrow('no whole dump');
+      await expect(restoreLedger(into.url, file)).rejects.toThrow('no complete dump');
     }
-    // Cut at a line's end, and packed again: gzip finds no fault with it.
+    // Truncated at the end of a line and compressed again: gzip accepts it.
     const lines = gunzipSync(complete).toString('utf8').split('\n');
     for (const rest of [2, 4, lines.length - 1, lines.length]) {
       await writeFile(file, gzipSync(lines.slice(0, -rest).join('\n')));
-      await expect(restoreLedger(into.url, file)).rejects.toThrow('no whole dump');
+      await expect(restoreLedger(into.url, file)).rejects.toThrow('no complete dump');
     }
     for (const rows of Object.values(await contents(into.sql))) expect(rows).toEqual([]);
   });
@@ -159,9 +159,9 @@ describe('a restore', () => {
       .split('\n');
     const row = lines.findIndex((line) => line.startsWith('ada-7\t'));
     const wrong = [
-      [[], 'no whole dump'],
-      [[lines[row + 1]], 'for wrong'],
-      [['ada-7\tada'], 'for wrong'],
+      [[], 'no complete dump'],
+      [[lines[row + 1]], 'refused rows'],
+      [['ada-7\tada'], 'refused rows'],
     ] as const;
     for (const [instead, reason] of wrong) {
       await writeFile(file, gzipSync(lines.toSpliced(row, 1, ...instead.map(String)).join('\n')));
@@ -182,7 +182,7 @@ describe('a restore', () => {
     expect(await contents(into.sql)).toEqual(before);
   });
 
-  test('of an older dump meets the schema of its time, and brings it up to date', async () => {
+  test('of an older dump loads into the schema of its time, and migrates it to the present one', async () => {
     await fill(from.sql, 'ada', 5);
     await dumpLedger(from.url, file);
     const sql =
@@ -196,7 +196,7 @@ describe('a restore', () => {
 
   test('of something else, and of a newer version, is refused', async () => {
     await writeFile(file, 'hello');
-    await expect(restoreLedger(into.url, file)).rejects.toThrow('no whole dump');
+    await expect(restoreLedger(into.url, file)).rejects.toThrow('no complete dump');
     await fill(from.sql, 'ada', 1);
     await dumpLedger(from.url, file);
     const text = gunzipSync(await readFile(file)).toString('utf8');
@@ -207,7 +207,7 @@ describe('a restore', () => {
   });
 });
 
-test.each(['dump', 'restore'])('%s called wrongly says how to call it', async (name) => {
+test.each(['dump', 'restore'])('%s called wrongly prints its usage', async (name) => {
   const calls = [[], ['a', 'b'], ['--nothing', 'a']];
   for (const wrong of await Promise.all(calls.map((args) => operate(name, args, { LEDGER_URL: from.url })))) {
     expect(wrong).toMatchObject({ code: 2, out: '', err: expect.stringMatching(/Usage|Unknown option/) });

@@ -13,12 +13,13 @@ import { findPgDump, pgDump } from './pg-dump.ts';
 import { findServers } from './servers.ts';
 import { TABLES } from './tables.ts';
 
-/** Rows are handed on in pieces of about this size, bytes. */
+/** Rows are passed on in pieces of about this size, bytes. */
 const PIECE = 64 * 1024;
 
 /**
- * Writes all that the ledger has, as of one moment, into `file`, while services go on. The file is there when it is
- * whole; one of that name is kept until then. → how many rows of each table
+ * Dumps the complete ledger, as of one moment, into `file`, while services continue. The file appears when it
+ * is complete; an older one of that name is kept until then.
+ * @returns the number of rows of each table
  */
 export async function dumpLedger(url: string, file: string, signal?: AbortSignal): Promise<Footer['rows']> {
   const aside = `${file}.${process.pid}.part`;
@@ -84,7 +85,8 @@ async function* copyOut(
     waiting = [];
     size = 0;
   }
-  // The client pauses its socket when we are slow, and resumes it only when more is read: also after the last row.
+  // The client pauses its socket while we are slow, and resumes it only at the next read: also after the last
+  // row.
   rows._read(0);
   yield Buffer.concat(waiting);
 }
@@ -93,7 +95,7 @@ const line = (value: Header | Footer) => Buffer.from(`${JSON.stringify(value)}\n
 
 const USAGE = 'Usage: npm run ledger:dump -- <file> [--format custom|copy]';
 
-/** Dumps by `pg_dump` where it can, else in the format of this project. */
+/** Dumps by `pg_dump` when it is new enough, else in the format of this project. */
 async function main(report: (text: string) => void): Promise<boolean> {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
@@ -113,7 +115,7 @@ async function main(report: (text: string) => void): Promise<boolean> {
       report(`Dumped into ${file} by pg_dump ${found.program.major}, custom format.`);
       return true;
     }
-    if (format === 'custom') throw new CommandRefusedError(`${found.missing} Or leave --format out.`);
+    if (format === 'custom') throw new CommandRefusedError(`${found.missing} Or omit --format.`);
     report(`Not by pg_dump: ${found.missing}`);
   }
   const rows = await dumpLedger(url, file, stopped.signal);

@@ -12,7 +12,7 @@ beforeAll(async () => {
 }, ENGINE_WITHIN_MS);
 afterAll(() => fleet?.stop());
 
-test('forgetting a user stops their desktop and what waits for a place, and nobody else', async () => {
+test('forgetting a user stops their desktop and their waiting start, and nothing of another user', async () => {
   await fleet.worker('h1', { CONTAINERS_CONCURRENCY: '2' });
   const [hers, his] = [await fleet.startDesktop({}, 'ada'), await fleet.startDesktop({}, 'bob')];
   await reached(fleet, hers, 'completed');

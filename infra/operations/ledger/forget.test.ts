@@ -15,7 +15,10 @@ beforeEach(() => servers.clear());
 
 const forget = (...args: string[]) => operate('forget', args, servers.env);
 
-/** A user's whole life: an old job, one that ended a moment ago, a waiting one, one under way, changes on their way. */
+/**
+ * A user with a job of each age: an old one, one that ended a moment ago, a waiting one, a running one, and
+ * waiting changes.
+ */
 async function live(user: string): Promise<void> {
   await fill(servers.postgres.sql, user, 3);
   const [ended, moved] = [await servers.start(user), await servers.start(user)];
@@ -40,7 +43,7 @@ const snapshot = async () => ({
 const own = (found: Map<string, string>) =>
   [...found].filter(([name]) => !name.includes('}:containers:') && !name.includes('}:webhooks:'));
 
-test('forgetting a user leaves nothing of them, and everybody else as they were', async () => {
+test('forgetting a user leaves nothing of them, and changes nothing of other users', async () => {
   const others = ['axb', 'a.b2', 'aa.b', 'containers', 'a'];
   for (const other of others) await live(other);
   while ((await servers.drain.once()) > 0);
@@ -77,12 +80,14 @@ test('a user who is called as a queue is forgotten, and the queue is not', async
   expect(await servers.queueOf('containers').getJobCounts()).toMatchObject({ waiting: 1 });
 });
 
-test('without --yes it says what there is and deletes nothing', async () => {
+test('without --yes it lists what exists and deletes nothing', async () => {
   await live('ada');
   const before = await snapshot();
   expect(await forget('ada')).toMatchObject({
     code: 0,
-    out: expect.stringMatching(/ {2}jobs +6\n[\s\S]*queue entries +5\n[\s\S]*Nothing was deleted: add --yes/),
+    out: expect.stringMatching(
+      / {2}jobs +6\n[\s\S]*queue entries +5\n[\s\S]*Nothing was deleted\. Add --yes/,
+    ),
   });
   expect(await snapshot()).toEqual(before);
 });
@@ -95,11 +100,11 @@ test('a desktop whose host does not stop it in time keeps everything, and is nam
   expect({ code, out }).toMatchObject({ code: 1, out: expect.stringContaining('Nothing was deleted') });
   expect(out).toContain(`desktop ${ref.containerId} starting gone`);
   expect((await contents(servers.postgres.sql)).containers).toHaveLength(1);
-  // The wish stays: one stop, however often it was asked for.
+  // The stop stays queued: one stop, however often it was requested.
   expect(await servers.queueOf('containers-gone').getJobCounts()).toMatchObject({ waiting: 1 });
 });
 
-test('what only the ledger knows is ended and deleted too', async () => {
+test('jobs that only the ledger knows are ended and deleted too', async () => {
   await servers.start('ada');
   await servers.queue.client.flushall();
   expect(await forget('ada', '--yes')).toMatchObject({ code: 0 });
@@ -112,7 +117,7 @@ test('every kind of key that a user can have is found', async () => {
   const named = [...Object.values(keys), ...Object.values(roomKeys)].map((name) =>
     (name as (...parts: string[]) => string)(user, 'x'),
   );
-  // Channels hold nothing; BullMQ's keys and a host's are those of queues and hosts that happen to be called so.
+  // Channels hold nothing; keys of BullMQ and of a host belong to queues and hosts that have the same name.
   const channel = roomKeys.channel(user, 'x');
   const ours = named.filter((name) => name.startsWith(`ww:{${user}}:`) && name !== channel);
   expect(ours.length).toBeGreaterThan(10);
@@ -123,7 +128,7 @@ test('every kind of key that a user can have is found', async () => {
   expect(await servers.queue.client.dbsize()).toBe(0);
 });
 
-test('called wrongly, or without servers, it says what to do and nothing happens', async () => {
+test('called wrongly, or without servers, it prints the remedy and changes nothing', async () => {
   const calls = [[], ['a', 'b'], ['a*b', '--yes'], ['a', '--within', 'x'], ['a', '--no']];
   for (const wrong of await Promise.all(calls.map((args) => forget(...args)))) {
     expect(wrong).toMatchObject({ code: 2, out: '', err: expect.stringMatching(/Usage|Unknown/) });

@@ -11,14 +11,14 @@ import { UserRows } from './user-rows.ts';
 import { type Open, UserWork } from './user-work.ts';
 
 const DRAINED_WITHIN_MS = 60_000;
-/** What a worker was about to write is written after this, ms. */
+/** A worker's pending writes are done after this, ms. */
 const SETTLED_AFTER_MS = 2000;
-/** How often what came back meanwhile is deleted again. */
+/** How often data that was written meanwhile is deleted again. */
 const ROUNDS = 5;
 
 type Counts = Record<string, number>;
 
-/** One user, everywhere. */
+/** The data of one user in every store. */
 class Forget {
   readonly #user: string;
   readonly #system: System;
@@ -35,7 +35,7 @@ class Forget {
     this.#work = new UserWork({ user, redis: redis.queue, records, rows: this.#rows, queue });
   }
 
-  /** All that there is of the user. */
+  /** Counts everything of the user. */
   async count(): Promise<Counts> {
     return {
       ...(await this.#rows.count()),
@@ -45,17 +45,23 @@ class Forget {
     };
   }
 
-  /** Ends what the user has running or waiting. → what has not ended in time */
+  /**
+   * Ends the user's running and waiting work.
+   * @returns the work that has not ended in time
+   */
   end(withinMs: number): Promise<Open> {
     return this.#work.end(withinMs);
   }
 
-  /** Deletes everything, and again what workers have written meanwhile. → what is left */
+  /**
+   * Deletes everything, and again the data that workers have written meanwhile.
+   * @returns the data that is left
+   */
   async delete(): Promise<Counts> {
     await this.#drain();
     for (let round = 1; ; round++) {
       await this.#work.remove();
-      // Rows first: nobody makes records of an ended job without its row.
+      // Rows first: without its row no process makes records of an ended job.
       await this.#rows.delete();
       await Promise.all([this.#keys.queue.delete(), this.#keys.realtime.delete()]);
       await sleep(SETTLED_AFTER_MS);
@@ -64,7 +70,7 @@ class Forget {
     }
   }
 
-  /** What still waits for the ledger goes there first: moved later, it would make new rows. */
+  /** Drains waiting changes into the ledger first: drained later, they would make new rows. */
   async #drain(): Promise<void> {
     const { redis, ledger, log } = this.#system;
     const drain = new Drain({ redis: redis.queue, ledger, log });
@@ -72,7 +78,7 @@ class Forget {
     await redis.queue.zincrby(keys.changedUsers(), 1, this.#user);
     while ((await redis.queue.xlen(keys.changes(this.#user))) > 0) {
       if (Date.now() > deadline)
-        throw new Error('The ledger does not take what waits for it; try again later.');
+        throw new Error('The ledger does not accept the changes that wait for it. Try again later.');
       await drain.once();
     }
   }
@@ -80,17 +86,17 @@ class Forget {
 
 const total = (counts: Counts): number => Object.values(counts).reduce((sum, count) => sum + count, 0);
 
-/** → is nothing left, or nothing wanted */
+/** @returns whether nothing is left, or nothing was to be deleted */
 async function forget(forgetting: Forget, user: string, yes: boolean, withinMs: number, report: Progress) {
   const found = await forgetting.count();
   if (!yes) {
-    report(`Of ${user} there is:\n${table(found)}\nNothing was deleted: add --yes to delete it.`);
+    report(`Found of ${user}:\n${table(found)}\nNothing was deleted. Add --yes to delete it.`);
     return true;
   }
   const { desktops, jobs } = await forgetting.end(withinMs);
   if (desktops.length > 0 || jobs.length > 0) {
     report(
-      `Nothing was deleted: after ${withinMs / 1000} s these have not ended. Do workers run on their hosts?`,
+      `Nothing was deleted: these have not ended after ${withinMs / 1000} s. Check that workers run on their hosts.`,
     );
     for (const { containerId, state, host } of desktops) report(`  desktop ${containerId} ${state} ${host}`);
     for (const { id, state, kind } of jobs) report(`  job ${id} ${state} ${kind}`);
@@ -99,7 +105,9 @@ async function forget(forgetting: Forget, user: string, yes: boolean, withinMs: 
   const ended = await forgetting.count();
   const left = await forgetting.delete();
   if (total(left) > 0) {
-    report(`Not all is deleted: does ${user} still use the system? Left is:\n${table(left)}`);
+    report(
+      `Not everything was deleted. Revoke the tokens of ${user}, and run this again. Left:\n${table(left)}`,
+    );
     return false;
   }
   report(

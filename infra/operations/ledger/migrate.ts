@@ -1,7 +1,11 @@
 import { Ledger } from '@warmwind/shared/engine/node/ledger';
 import { createLog } from '@warmwind/shared/runtime/node/log';
 
-/** Brings a ledger's schema up to date before anybody uses it. → was it done in time? @param folder another than the usual migrations */
+/**
+ * Migrates a ledger's schema before services use it.
+ * @param folder another folder than the usual migrations
+ * @returns whether it was done in time
+ */
 export async function migrateLedger(url: string, withinMs: number, folder?: string): Promise<boolean> {
   const log = createLog('migrations');
   log.level = 'silent';

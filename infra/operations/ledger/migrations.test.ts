@@ -43,7 +43,10 @@ async function withPostgres(
 const applied = async ({ sql }: TestPostgres) =>
   (await sql`select hash from drizzle.__drizzle_migrations`).length;
 
-/** Submissions one after the other until `stop`; → ids of those that were acknowledged. */
+/**
+ * Submits one job after the other until `stop`.
+ * @returns the ids of acknowledged ones
+ */
 function submissions(ledger: Ledger) {
   const acknowledged: string[] = [];
   let stopped = false;
@@ -79,7 +82,7 @@ function submissions(ledger: Ledger) {
   return { acknowledged, stop };
 }
 
-test('the migrations make what the schema says: there is nothing to generate', async () => {
+test('the migrations make the schema: no migration is left to generate', async () => {
   const out = join(dir, 'generated');
   await cp(MIGRATIONS, out, { recursive: true });
   const schema = join(ROOT, 'shared/engine/ledger/schema.ts');
@@ -88,7 +91,7 @@ test('the migrations make what the schema says: there is nothing to generate', a
   expect(await readdir(out)).toEqual(await readdir(MIGRATIONS));
 });
 
-test('the migrations are in the order of their times: one that is older than the last would never run', async () => {
+test('the migrations are in the order of their times', async () => {
   const journal = JSON.parse(await readFile(join(MIGRATIONS, 'meta/_journal.json'), 'utf8')) as {
     entries: { when: number }[];
   };
@@ -126,7 +129,7 @@ test('migrating while submissions come in loses none of them', async () => {
     await waitFor('submissions', () => acknowledged.length > 50);
     await ledger.migrate(AbortSignal.timeout(10_000), folder);
     const sofar = acknowledged.length;
-    await waitFor('submissions to go on', () => acknowledged.length > sofar + 50);
+    await waitFor('submissions to continue', () => acknowledged.length > sofar + 50);
     await stop();
     const rows = await server.sql`select id from jobs where notes is null`;
     expect(rows.map(({ id }) => id).sort()).toEqual(acknowledged.sort());
@@ -134,7 +137,7 @@ test('migrating while submissions come in loses none of them', async () => {
   });
 });
 
-test('a migration that waits for a lock gives way, and is done when it can have it', async () => {
+test('a migration that waits for a lock lets others go first, and runs when the lock is free', async () => {
   const folder = await moreMigrations(join(dir, 'waits'), 'alter table jobs add column notes text;');
   await withPostgres({ migrated: true }, async (server, ledger) => {
     const before = await applied(server);
@@ -147,7 +150,7 @@ test('a migration that waits for a lock gives way, and is done when it can have 
       reader`select from pg_locks where not granted and relation = 'jobs'::regclass and mode = 'AccessExclusiveLock'`;
     await waitFor('the migration to wait', async () => (await waits()).length > 0);
     const held = acknowledged.length;
-    await waitFor('submissions to go on', () => acknowledged.length > held + 10);
+    await waitFor('submissions to continue', () => acknowledged.length > held + 10);
     expect(await applied(server)).toBe(before);
     await reader`commit`;
     reader.release();

@@ -73,7 +73,7 @@ describe.skipIf(server === undefined)('with a server and programs of one version
   test('a dump that fails keeps the file of the last one, and prints no password', async () => {
     await dump();
     const kept = await readFile(file);
-    // The table is held for longer than the dump waits for it.
+    // The table is locked for longer than the dump waits.
     await sql.begin(async (tx) => {
       await tx`lock table jobs in access exclusive mode`;
       const failed = await dump();
@@ -84,7 +84,7 @@ describe.skipIf(server === undefined)('with a server and programs of one version
     expect(await readdir(dir)).toEqual(['ledger.dump']);
   });
 
-  test('a dump that was cut is refused and nothing of it is restored', async () => {
+  test('a truncated dump is refused and nothing of it is restored', async () => {
     await dump();
     const whole = await readFile(file);
     const into = await empty();
@@ -138,12 +138,12 @@ describe.skipIf(server === undefined)('with a server and programs of one version
   });
 });
 
-test('where pg_dump is missing the ledger is dumped in its own format, and the way to pg_dump is printed', async () => {
+test('where pg_dump is missing the ledger is dumped in its own format, and the output names how to install pg_dump', async () => {
   const own = await startPostgres({ migrated: true });
   const env = { LEDGER_URL: own.url, PATH: await onlyNode(dir) };
   expect(await operate('dump', [file], env)).toMatchObject({
     code: 0,
-    out: expect.stringMatching(/no pg_dump here.*version \d+ or later/),
+    out: expect.stringMatching(/pg_dump is not installed.*version \d+ or later/),
   });
   expect((await readFile(file)).subarray(0, 2)).toEqual(Buffer.from([0x1f, 0x8b]));
   expect(await operate('dump', [file, '--format', 'custom'], env)).toMatchObject({ code: 2 });

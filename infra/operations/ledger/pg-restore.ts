@@ -6,7 +6,7 @@ import { withConnection } from './connection.ts';
 import { findProgram, installRemedy, type Program, runProgram, serverMajor } from './programs.ts';
 import { TABLES } from './tables.ts';
 
-/** What a file in `pg_dump`'s custom format begins with. */
+/** First bytes of a file in `pg_dump`'s custom format. */
 const MAGIC = 'PGDMP';
 const REMEDY = 'Create an empty database, set LEDGER_URL to it, and restore into that.';
 
@@ -27,13 +27,13 @@ export async function isPgDump(file: string): Promise<boolean> {
  * Restores a file of `pg_dump` by `pg_restore`: all of it or nothing. A database without tables gets the dump's schema, a
  * ledger without rows keeps its own, which must be the same.
  * @param migrations the folder of this version's migrations
- * @throws Refused where `pg_restore` is missing, the ledger is not empty, or the dump is of another version
+ * @throws CommandRefusedError where `pg_restore` is missing, the ledger is not empty, or the dump is of another version
  */
 export async function pgRestore(url: string, file: string, migrations: string): Promise<void> {
   const program = await findProgram('pg_restore');
   if (!program) {
     throw new CommandRefusedError(
-      `The file was made by pg_dump, and no pg_restore is here. ${installRemedy(await serverMajor(url))}`,
+      `The file was made by pg_dump, and pg_restore is not installed. ${installRemedy(await serverMajor(url))}`,
     );
   }
   const dumped = await dumpedMigrations(program, file);
@@ -46,7 +46,7 @@ export async function pgRestore(url: string, file: string, migrations: string): 
   await runProgram(program, [...args, file], { url });
 }
 
-/** How many migrations the dumped schema had seen: the dump holds them as rows. */
+/** Number of migrations of the dumped schema: the dump holds them as rows. */
 async function dumpedMigrations(program: Program, file: string): Promise<number> {
   let text = '';
   const args = ['--data-only', '--schema=drizzle', '--table=__drizzle_migrations', '--file=-', file];
@@ -75,7 +75,7 @@ const hasNoTables = (url: string): Promise<boolean> =>
     return found.length === 0;
   });
 
-/** Rows that a service adds after this look stay beside those of the dump, or make the restore fail. */
+/** Rows that a service adds after this check stay next to those of the dump, or make the restore fail. */
 const refuseFilled = (url: string, dumped: number): Promise<void> =>
   withConnection(url, 'restore', async (sql) => {
     const [ledger] = await sql`select to_regclass('drizzle.__drizzle_migrations') is not null as known`;

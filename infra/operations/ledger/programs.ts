@@ -3,16 +3,16 @@ import { promisify } from 'node:util';
 import { CommandRefusedError } from './command.ts';
 import { withConnection } from './connection.ts';
 
-/** PostgreSQL's own programs, which its packages for clients bring. */
+/** Programs of PostgreSQL's client packages. */
 export type ProgramName = 'pg_dump' | 'pg_restore';
-/** `major` is its version: it works on servers of this one and of older ones. */
+/** An installed program. It works on servers of its version `major` and older. */
 export type Program = { name: ProgramName; major: number };
 
 /** How long a program may take to print its version, ms. */
 const VERSION_WITHIN_MS = 10_000;
-/** A server that does not answer is given up: at connecting in seconds, later in ms without an acknowledgement. */
+/** Bounds of a server that does not answer: seconds to connect, later ms without an acknowledgement. */
 const BOUNDS = 'connect_timeout=10 keepalives_idle=30 tcp_user_timeout=120000';
-/** Where libpq looks for what a connection string's query says. */
+/** The environment variables of libpq by parameter of a connection string's query. */
 const PARAMETERS: Record<string, string> = { sslmode: 'PGSSLMODE', sslrootcert: 'PGSSLROOTCERT' };
 
 /** The program of that name in `PATH`; `undefined` where none is installed. */
@@ -33,13 +33,14 @@ export const serverMajor = (url: string): Promise<number> =>
     return Number(found?.major);
   });
 
-/** How to get programs of a version that is new enough. */
+/** The command that installs programs of a new enough version. */
 export const installRemedy = (major: number): string =>
   `Install PostgreSQL's client programs of version ${major} or later (Debian: postgresql-client-${major}).`;
 
 /**
- * Runs a program against the ledger. The password goes by the environment: arguments are visible to everybody.
- * @param onOutput receives what the program prints; without it that is not read
+ * Runs a program against the ledger. The password goes by the environment: arguments are visible to
+ * everybody.
+ * @param onOutput receives the program's output, which is otherwise not read
  * @throws Error when the program fails, with the end of its error output
  */
 export async function runProgram(
@@ -70,7 +71,7 @@ function libpqEnvironment(url: string): Record<string, string> {
   const known = [...searchParams].flatMap(([key, value]) => {
     const name = PARAMETERS[key];
     if (!name)
-      throw new CommandRefusedError(`PostgreSQL's programs do not know ${key} of LEDGER_URL: leave it out.`);
+      throw new CommandRefusedError(`PostgreSQL's programs do not know ${key} of LEDGER_URL: remove it.`);
     return [[name, value]];
   });
   return {

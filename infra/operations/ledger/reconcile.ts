@@ -6,12 +6,12 @@ import { createSkip } from '../../../workers/skip.ts';
 import { run, table } from './command.ts';
 import { type System, withSystem } from './system.ts';
 
-/** What is younger is still on its way between services, ms. */
+/** Younger work is still on its way between services, ms. */
 const AFTER_MS = 15_000;
 
 const DRAINED_WITHIN_MS = 60_000;
 
-/** What waits for the ledger goes there first, with its history; the rest is found by comparing. */
+/** Drains waiting changes into the ledger first, with their history; a comparison finds the rest. */
 async function reconcile({ redis, ledger, records, queue, log }: System): Promise<ReconciledCounts> {
   const drain = new Drain({ redis: redis.queue, ledger, log });
   const deadline = Date.now() + DRAINED_WITHIN_MS;
@@ -32,7 +32,7 @@ async function reconcile({ redis, ledger, records, queue, log }: System): Promis
 if (import.meta.main) {
   await run(async (report) => {
     parseArgs();
-    report(`Queue, records and ledger agree. Put right:\n${table(await withSystem('reconcile', reconcile))}`);
+    report(`Queue, records and ledger agree. Corrected:\n${table(await withSystem('reconcile', reconcile))}`);
     return true;
   });
 }

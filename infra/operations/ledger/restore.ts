@@ -22,10 +22,11 @@ const REMEDY = 'Create an empty database, set LEDGER_URL to it, and restore into
 const IN_FAILED_TRANSACTION = '25P02';
 
 /**
- * Puts a dump into an empty ledger: all of it or nothing. An older dump meets the schema it was made of, and is brought up
- * to date after it. → how many rows of each table
+ * Restores a dump into an empty ledger: all of it or nothing. An older dump is loaded into the schema of its
+ * time, which is migrated afterwards.
  *
  * @param migrations the folder of this version's migrations
+ * @returns the number of rows of each table
  */
 export async function restoreLedger(
   url: string,
@@ -55,7 +56,7 @@ export async function restorePgDump(url: string, file: string, migrations = MIGR
   await migrate(url, migrations);
 }
 
-/** Nobody else writes from here to the end; services that try wait, or count the ledger as away. */
+/** Locks all tables to the end of the transaction: services that write wait, or count the ledger as away. */
 async function takeEmpty(tx: postgres.TransactionSql, { tables }: Header): Promise<void> {
   await tx`set local lock_timeout = '10s'`;
   const found = await tx`select table_name as name from information_schema.tables
@@ -107,16 +108,16 @@ async function copyIn(
   }
   copy.end();
   await setImmediate();
-  // The client never says that the server refused the last rows. The transaction knows: it takes no more queries then.
+  // The client does not report that the server refused the last rows. The next query of the transaction does.
   await tx`select 1`.catch((error: unknown) => {
     if (!(error instanceof Error && 'code' in error && error.code === IN_FAILED_TRANSACTION)) throw error;
-    throw new CommandRefusedError(`The server takes rows of ${name} for wrong: nothing was restored.`);
+    throw new CommandRefusedError(`The server refused rows of ${name}: nothing was restored.`);
   });
 }
 
 const Journal = z.looseObject({ entries: z.array(z.unknown()) });
 
-/** Gives the ledger the first `count` migrations, as it had them when it was dumped. */
+/** Runs the first `count` migrations: those of the dumped ledger. */
 async function migrateTo(url: string, count: number, migrations: string): Promise<void> {
   const journal = Journal.parse(JSON.parse(await readFile(join(migrations, 'meta/_journal.json'), 'utf8')));
   if (count > journal.entries.length) {
@@ -151,7 +152,7 @@ if (import.meta.main) {
     const [file, ...more] = positionals;
     if (!file || more.length > 0) throw new CommandRefusedError('Usage: npm run ledger:restore -- <file>');
     const { ledger: url } = findServers(['ledger']);
-    const next = 'Now run `npm run ledger:reconcile`: Redis may know of more.';
+    const next = 'Now run `npm run ledger:reconcile`: Redis may have newer records.';
     if (await isPgDump(file)) {
       await restorePgDump(url, file);
       report(`Restored by pg_restore.\n${next}`);

@@ -26,14 +26,14 @@ test('the environment names the servers, else the running stack', async () => {
   expect(find({ LEDGER_URL: 'postgres://stack' }).queue).toBe('redis://q');
 });
 
-test('without either it says what to set', async () => {
+test('without either the error names the variables to set', async () => {
   expect(() => find({ REDIS_QUEUE_URL: 'redis://eq' })).toThrow('Set LEDGER_URL and REDIS_REALTIME_URL');
   expect(() => find({ LEDGER_URL: '' }, ['ledger'])).toThrow('Set LEDGER_URL');
   await running({ redis: STACK.redis });
   expect(() => find({}, ['ledger'])).toThrow('Set LEDGER_URL');
 });
 
-test('one system is never mixed with another, and the refusal tells no secret', async () => {
+test('servers of two systems are never mixed, and the refusal shows no secret', async () => {
   await running();
   const mixed = () => find({ LEDGER_URL: 'postgres://u:secret@other' });
   expect(mixed).toThrow('set REDIS_QUEUE_URL and REDIS_REALTIME_URL too');

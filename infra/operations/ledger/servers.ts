@@ -17,8 +17,8 @@ const Stack = z.object({
 });
 
 /**
- * Where the servers are that a command works on: from the environment, else those of the `npm start` that runs here
- * (`stack.json`). Never some of one system and some of another.
+ * Finds the servers of a command: those of the environment, else those of the `npm start` that runs here
+ * (`stack.json`). It never mixes servers of two systems.
  */
 export function findServers<S extends Server>(
   names: readonly S[],

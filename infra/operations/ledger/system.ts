@@ -11,18 +11,21 @@ import { findServers } from './servers.ts';
 const CONNECTED_WITHIN_MS = 5000;
 const ANSWERED_WITHIN_MS = 10_000;
 
-/** All that a command can work on, while services run. */
+/** The stores and queues of a command. Services may run meanwhile. */
 export type System = {
   redis: { queue: Redis; realtime: Redis };
   ledger: Ledger;
   records: Records;
   /** A queue by its name. */
   queue: (name: string) => Queue;
-  /** Silent: the operator reads what the command itself says. */
+  /** Silent: the operator reads the output of the command itself. */
   log: Logger;
 };
 
-/** Connects to the servers of the system for as long as `work` takes. Rejects when one of them does not answer. */
+/**
+ * Connects to the servers of the system for as long as `work` takes.
+ * @throws Error when one of them does not answer
+ */
 export async function withSystem<T>(name: string, work: (system: System) => Promise<T>): Promise<T> {
   const urls = findServers(['ledger', 'queue', 'realtime']);
   const log = createLog(name);
@@ -44,7 +47,7 @@ export async function withSystem<T>(name: string, work: (system: System) => Prom
     const made = new Queue(queueName, {
       connection: redis.queue,
       prefix: keys.bullmqPrefix(queueName),
-      // What a queue says of itself is its services' to say.
+      // Errors of a queue are reported by its services.
       skipMetasUpdate: true,
     });
     made.on('error', () => undefined);

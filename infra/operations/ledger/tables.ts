@@ -4,7 +4,7 @@ import { getTableConfig, PgTable } from 'drizzle-orm/pg-core';
 
 export type LedgerTable = { name: string; columns: string[] };
 
-/** Every table of the ledger that holds what can't be made again: all but the heartbeat, which is of the moment. */
+/** Every table of the ledger with data that can't be made again: all but the heartbeat. */
 export const TABLES: LedgerTable[] = Object.values(schema)
   .filter((value) => is(value, PgTable))
   .filter((table) => table !== schema.heartbeat)

@@ -39,7 +39,7 @@ export async function ownFolder(): Promise<string> {
 
 export type Outcome = { code: number; out: string; err: string };
 
-/** Runs a command as an operator does; `env` is all that it knows of servers. */
+/** Runs a command as an operator does; `env` names all of its servers. */
 export function operate(name: string, args: string[], env: Record<string, string>): Promise<Outcome> {
   const file = join(import.meta.dirname, `${name}.ts`);
   const elsewhere = { WARMWIND_DIR: join(import.meta.dirname, 'nowhere') };
@@ -126,7 +126,7 @@ export async function startServers() {
     env: { LEDGER_URL: postgres.url, REDIS_QUEUE_URL: queue.url, REDIS_REALTIME_URL: realtime.url },
     drain: new Drain({ redis: queue.client, ledger, log }),
 
-    /** A desktop that is asked for: records, row, queue and limiter as a submission leaves them. */
+    /** Submits a desktop: records, row, queue entry and limits as the edge leaves them. */
     start: async (userId: string): Promise<JobRef> => {
       const [jobId, containerId] = [newId(), newId()];
       const spec = JSON.stringify({ image: 'desktop' });
@@ -164,7 +164,7 @@ export async function startServers() {
       return ref;
     },
 
-    /** As on the first day. */
+    /** Empties all stores. */
     clear: async () => {
       const names = TABLES.map(({ name }) => postgres.sql(name));
       for (const name of names) await postgres.sql`truncate ${name}`;
@@ -181,7 +181,7 @@ export async function startServers() {
 
 export type Servers = Awaited<ReturnType<typeof startServers>>;
 
-/** All that a Redis holds, by key. */
+/** The content of a Redis, by key. */
 export async function redisContents({ client }: TestRedis): Promise<Map<string, string>> {
   const names = (await client.keys('*')).sort();
   const values = await Promise.all(names.map((name) => client.dumpBuffer(name)));

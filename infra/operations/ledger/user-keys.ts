@@ -27,7 +27,7 @@ const ofUser = (user: string) => ({
   ],
 });
 
-/** What one Redis has under a user's keys. */
+/** The keys of one user in one Redis. */
 export class UserKeys {
   readonly #redis: Redis;
   readonly #user: string;
@@ -60,5 +60,5 @@ export class UserKeys {
   }
 }
 
-/** A text as a Redis pattern that matches just it. */
+/** Escapes a text as a Redis pattern that matches only it. */
 const literal = (text: string): string => text.replace(/[*?[\]\\^]/g, '\\$&');

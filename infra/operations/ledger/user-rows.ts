@@ -4,9 +4,9 @@ import { and, eq, getTableColumns, inArray, is, sql } from 'drizzle-orm';
 import { type PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import { getTableName } from 'drizzle-orm/table';
 
-/** Changes are found by a look through all of them: that takes seconds in a large ledger, ms. */
+/** Changes are found by a scan of all of them, which takes seconds in a large ledger, ms. */
 const WITHIN_MS = 120_000;
-/** Jobs or desktops in one transaction, and rows in one statement: short enough to disturb nobody. */
+/** Jobs or desktops in one transaction, and rows in one statement: short enough not to block services. */
 const BATCH = 1000;
 
 /** Every table that has rows of users. */
@@ -19,7 +19,7 @@ const OF_USERS = Object.values(schema)
 
 const { jobs, jobChanges, containers, containerChanges } = schema;
 
-/** What the ledger has of one user. */
+/** The rows of one user in the ledger. */
 export class UserRows {
   readonly #ledger: Ledger;
   readonly #user: string;
@@ -65,7 +65,7 @@ export class UserRows {
     for (const { table, userId } of OF_USERS) await this.#deleteAll(table, userId);
   }
 
-  /** Changes have no index by user; by what they are changes of they are found at once. */
+  /** Changes have no index by user; their job or container finds them at once. */
   async #deleteWithChanges(
     table: typeof jobs | typeof containers,
     changes: PgTable,

@@ -25,7 +25,7 @@ const LOOK_AGAIN_MS = 500;
 /** Records read, and queue entries listed, at a time. */
 const AT_ONCE = 200;
 
-/** What has not ended. */
+/** Work that has not ended. */
 export type Open = { desktops: DesktopRecord[]; jobs: Job[] };
 
 export type UserWorkOptions = {
@@ -36,7 +36,7 @@ export type UserWorkOptions = {
   queue: (name: string) => Queue;
 };
 
-/** A user's desktops and jobs that have not ended, and what the queues hold of them. */
+/** A user's open desktops and jobs, and their queue entries. */
 export class UserWork {
   readonly #o: UserWorkOptions;
 
@@ -44,7 +44,7 @@ export class UserWork {
     this.#o = options;
   }
 
-  /** What Redis or the ledger knows to be open. */
+  /** Lists the work that is open in Redis or the ledger. */
   async open(): Promise<Open> {
     const { redis, records, rows, user: userId } = this.#o;
     const [known, jobIds, containerIds] = await Promise.all([
@@ -56,7 +56,7 @@ export class UserWork {
       records.desktops.get({ userId, containerId }),
     );
     const jobs = await each([...new Set([...known.jobs, ...jobIds])], async (jobId) => {
-      // Brings a record back that only the ledger has.
+      // Restores a record that only the ledger has.
       if (!(await records.jobs.status(userId, jobId))) return undefined;
       return jobFromRecord(await redis.hgetall(keys.job(userId, jobId)));
     });
@@ -66,7 +66,10 @@ export class UserWork {
     };
   }
 
-  /** Stops and cancels until nothing is open, or `withinMs` have passed. → what is still open */
+  /**
+   * Stops and cancels until nothing is open, or `withinMs` have passed.
+   * @returns the work that is still open
+   */
   async end(withinMs: number): Promise<Open> {
     const deadline = Date.now() + withinMs;
     for (;;) {
@@ -93,10 +96,10 @@ export class UserWork {
     return found;
   }
 
-  /** Takes the user out of the queues and out of what the fleet keeps of everybody. */
+  /** Removes the user from the queues and from the fleet's own keys. */
   async remove(): Promise<void> {
     const { redis, user } = this.#o;
-    // One that a worker still holds stays, and is found by the next look.
+    // An entry that a worker holds stays, and is found by the next scan.
     for (const job of await this.entries()) await job.remove().catch(() => undefined);
     for (const host of await redis.zrange(keys.hosts(), '0', '-1')) {
       const members = await redis.smembers(keys.hostContainers(host));
@@ -109,7 +112,7 @@ export class UserWork {
     await redis.zrem(keys.changedUsers(), user);
   }
 
-  /** One without a place ends here; one with a place is its host's to end. */
+  /** Ends a desktop without a host; a host ends its own. */
   async #stop(desktop: DesktopRecord): Promise<void> {
     const { records } = this.#o;
     const { fence, host } = desktop;
@@ -146,7 +149,7 @@ export class UserWork {
     await enqueue(queue(verdict.queue), data, verdict.priority);
   }
 
-  /** A job has nothing left to do when its desktop has ended. */
+  /** Has the job nothing left to do, because its desktop has ended? */
   async #cancel({ id: jobId, run, kind, containerId = '' }: Job, open: DesktopRecord[]): Promise<void> {
     if (open.some((desktop) => desktop.containerId === containerId)) return;
     const ref: JobRef = { userId: this.#o.user, jobId, run, kind, containerId };

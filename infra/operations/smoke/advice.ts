@@ -1,29 +1,29 @@
 import { API_AUDIENCE } from '@warmwind/shared/contract/tickets';
 import { decodeJwt } from 'jose';
 
-/** What an operator does about a failure, each in one line. */
+/** Remedies for an operator, each in one line. */
 const TOKEN_FROM =
-  'take tokens.user of .warmwind/stack.json, or sign one with the AUTH_SECRET of this edge: sub, exp and aud "warmwind"';
+  'use tokens.user of .warmwind/stack.json, or sign one with the AUTH_SECRET of this edge: sub, exp and aud "warmwind"';
 const BY_CODE: Record<string, string> = {
-  ECONNREFUSED: 'nothing listens there. Is it started, and is the port right?',
-  ENOTFOUND: 'this name has no address. Is it spelt right, and its DNS record made?',
-  EAI_AGAIN: 'this name can’t be looked up now. Does DNS work here?',
-  ECONNRESET: 'the connection was cut. Is this https, where http is spoken, or the other way round?',
-  RequestTimeoutError: 'no answer in time. Does a firewall or a proxy stand in between?',
+  ECONNREFUSED: 'nothing listens there. Check that it is started, and its port',
+  ENOTFOUND: 'this name has no address. Check its spelling and its DNS record',
+  EAI_AGAIN: 'this name can’t be looked up now. Check DNS on this machine',
+  ECONNRESET: 'the connection was closed. Check whether the address needs http or https',
+  RequestTimeoutError: 'no answer in time. Check firewalls and proxies on the path',
 };
 const UNTRUSTED = /CERT|SELF_SIGNED|ISSUER/;
 
-/** Why nobody answered at `url`: the cause of a `NetworkError`, or that itself. */
+/** Explains a missing answer of `url` by the cause of a `NetworkError`. */
 export function unreachable(url: string, error: unknown): string {
   const { cause, name } = error as { cause?: { code?: string }; name?: string };
   const code = cause?.code ?? name ?? '';
   const advice = UNTRUSTED.test(code)
     ? 'its certificate is not trusted here. Name your authority’s file: NODE_EXTRA_CA_CERTS=ca.crt'
-    : (BY_CODE[code] ?? 'no connection. Does the address answer to curl?');
+    : (BY_CODE[code] ?? 'no connection. Try the address with curl');
   return `${url}: ${advice} (${code})`;
 }
 
-/** What can be seen of a token without its secret; `undefined` when it may be a good one. */
+/** Checks a token without its secret; `undefined` when it may be valid. */
 export function tokenProblem(token: string): string | undefined {
   const claims = attempt(() => decodeJwt(token));
   if (!claims) return `the token is no JWT: ${TOKEN_FROM}`;
@@ -45,33 +45,33 @@ function attempt<T>(make: () => T): T | undefined {
 
 export const tokenRefused = `the edge does not know this token’s signature: ${TOKEN_FROM}`;
 
-/** Which parts a readiness probe says are away. */
+/** Names the parts that a readiness probe reports as away. */
 export function notReady(body: unknown): string {
   const { error } = body as { error?: Record<string, { message?: string }> };
   const parts = Object.entries(error ?? {}).map(([part, { message }]) =>
     message ? `${part} (${message})` : part,
   );
-  return `not ready, away: ${parts.join(', ') || 'it does not say what'}. Start it, or see the edge’s log`;
+  return `not ready, away: ${parts.join(', ') || 'not named'}. Start it, or see the edge’s log`;
 }
 
-/** Why a job did not come to its end in time, by the events that were seen of it. */
+/** Explains why a job did not end in time, by the events that it has emitted. */
 export function stuck(types: string[]): string {
-  if (types.length === 0) return 'no event came. Do the relay and the workers have the same realtime Redis?';
+  if (types.length === 0) return 'no event arrived. Check that relay and workers use the same realtime Redis';
   if (!types.some((type) => ['job.active', 'container.starting'].includes(type))) {
-    return 'no worker took it. Is one running, on this queue Redis? Its /health/ready says what is away';
+    return 'no worker took it. Check that one runs on this queue Redis; its /health/ready names what is away';
   }
-  return 'a worker has it and does not finish. See the workers’ log';
+  return 'a worker runs it and does not finish. See the workers’ log';
 }
 
 const BY_FAILURE: Record<string, string> = {
   image_missing:
-    'no worker’s Docker Engine has the image of DESKTOP_IMAGES. Make it there: `npm run image`, or pull and tag it',
+    'no worker’s Docker Engine has the image of DESKTOP_IMAGES. Build it there: `npm run image`, or pull and tag it',
   engine_unavailable:
-    'a worker does not reach its Docker Engine. Is its socket mounted, and its group given?',
+    'a worker does not reach its Docker Engine. Check that its socket is mounted and its group is set',
   invalid_spec: 'the engine of a worker refuses the container. See the workers’ log',
 };
 
-/** Why a job failed: its error's code and words, and what to do. */
+/** Explains why a job failed: its error's code and message, and the remedy. */
 export function failed({ error }: { error?: { code?: string; message?: string } }): string {
   const { code = 'without a code', message = '' } = error ?? {};
   return `${code}: ${BY_FAILURE[code] ?? `${message} See the workers’ log`}`;

@@ -1,7 +1,7 @@
 import { createEdgeClient, type EdgeClient } from '@warmwind/shared/client/http';
 import { ApiError } from '@warmwind/shared/client/http-errors';
 
-/** An edge as its users reach it. A rate limit is waited for; what is not answered fails at once. */
+/** An edge as its users reach it. A rate limit is waited for; a missing answer fails at once. */
 export const clientOf = (url: string, token?: string): EdgeClient =>
   createEdgeClient({
     url,
@@ -16,7 +16,10 @@ export async function routesOf(edge: EdgeClient): Promise<Set<string>> {
   return new Set(paths.flatMap(([path, methods]) => Object.keys(methods).map((m) => `${m} ${path}`)));
 }
 
-/** The refusal of a call that is to be refused; `undefined` when it succeeds. */
+/**
+ * Runs a request that must be refused.
+ * @returns the refusal, `undefined` when it succeeds
+ */
 export const refusalOf = (call: Promise<unknown>): Promise<ApiError | undefined> =>
   call.then(
     () => undefined,

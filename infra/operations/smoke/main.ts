@@ -1,8 +1,9 @@
 /**
- * `npm run smoke -- --edge https://api.example.com --token <API token>`: walks the main trace against a deployed stage, the
- * local stack or any other edge; the first thing to run after `sst deploy`. The token may come as `WARMWIND_TOKEN` instead,
- * which no list of processes shows. With `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN` it also asks the Redis
- * behind the edge what only it can tell. Exits 1 when a check fails.
+ * `npm run smoke -- --edge https://api.example.com --token <API token>`: walks the main trace against a
+ * deployed stage, the local stack or any other edge; the first thing to run after `sst deploy`.
+ * `WARMWIND_TOKEN` may hold the token instead, which no list of processes shows. With
+ * `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN` it also checks the Redis behind the edge directly.
+ * Exits 1 when a check fails.
  */
 import { parseArgs } from 'node:util';
 import { NetworkError } from '@warmwind/shared/client/http-errors';
@@ -38,13 +39,13 @@ try {
   for (const check of [...(rest?.checks ?? []), ...trace.checks]) {
     if (await passes(check)) continue;
     failed++;
-    // What follows builds on it.
+    // Later checks depend on it.
     if (trace.checks.includes(check)) break;
   }
 } finally {
   await Promise.all([trace.clean(), rest?.clean()]);
 }
-console.log(failed === 0 ? 'all is well' : 'failed');
+console.log(failed === 0 ? 'all checks passed' : 'failed');
 process.exit(failed === 0 ? 0 : 1);
 
 async function passes({ what, needs, run }: Check): Promise<boolean> {

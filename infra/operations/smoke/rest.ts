@@ -9,12 +9,12 @@ import type { Check } from './trace.ts';
 const LARGE_BYTES = 900_000;
 const AT_ONCE = 50;
 const TIMEOUT_MS = 10_000;
-/** What BullMQ keeps of a queue whose jobs are gone. */
+/** Keys that BullMQ keeps of a queue whose jobs are gone. */
 const LEFT_BEHIND = ['meta', 'id', 'events', 'marker', 'delayed'];
 
 /**
- * What only the deployed Redis over REST can tell, Upstash's first of all: that it takes our prefix before BullMQ's scripts,
- * arguments that are no text, a large job, and many at once. In a queue of its own, which is removed.
+ * Checks the deployed Redis over REST, Upstash's first of all: it must accept our prefix of BullMQ's scripts,
+ * binary arguments, a large job, and many jobs at once. The checks use a queue of their own and remove it.
  */
 export function restChecks(url: string, token: string): { checks: Check[]; clean: () => Promise<void> } {
   const name = `smoke-${randomUUID().slice(0, 8)}`;
@@ -32,13 +32,13 @@ export function restChecks(url: string, token: string): { checks: Check[]; clean
   };
   const checks: Check[] = [
     {
-      what: 'Redis over REST takes our scripts, and what is no text in their arguments',
+      what: 'Redis over REST takes our scripts with binary arguments',
       run: async () => {
         const data = { text: 'żółć 漢字 🖥️ \u0000 \r\n "\\', list: [1, null, { deep: true }] };
         const job = await queue.getJob(await add(data));
         holds(
           JSON.stringify(job?.data) === JSON.stringify(data),
-          `came back as ${JSON.stringify(job?.data)}`,
+          `read back as ${JSON.stringify(job?.data)}`,
         );
         return '';
       },
@@ -47,7 +47,7 @@ export function restChecks(url: string, token: string): { checks: Check[]; clean
       what: 'Redis over REST takes a large job',
       run: async () => {
         const job = await queue.getJob(await add({ text: 'x'.repeat(LARGE_BYTES) }));
-        holds(job?.data.text.length === LARGE_BYTES, 'it was cut');
+        holds(job?.data.text.length === LARGE_BYTES, 'it was truncated');
         return `${LARGE_BYTES / 1000} KB`;
       },
     },
@@ -57,7 +57,7 @@ export function restChecks(url: string, token: string): { checks: Check[]; clean
         const since = performance.now();
         await Promise.all(Array.from({ length: AT_ONCE }, (_, n) => add({ n })));
         const { delayed = 0 } = await queue.getJobCounts('delayed');
-        holds(delayed === added.length, `${delayed} of ${added.length} are there`);
+        holds(delayed === added.length, `${delayed} of ${added.length} exist`);
         return `${Math.round(performance.now() - since)} ms`;
       },
     },

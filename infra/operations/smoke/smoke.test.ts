@@ -26,7 +26,7 @@ afterAll(async () => {
   await Promise.all([edge?.stop(), realtime?.stop()]);
 });
 
-/** The command as an operator types it. */
+/** Runs the command as an operator does. */
 async function smoke(
   env: Record<string, string>,
   ...args: string[]
@@ -57,7 +57,7 @@ it('asks Redis over REST and the edge, and stops at the first thing of the trace
   expect(await edge.gateway.redis.client.keys('ww:{smoke*')).toEqual([]);
 });
 
-it('a Redis that refuses us is said to', async () => {
+it('a Redis that refuses the token is reported', async () => {
   const env = {
     WARMWIND_TOKEN: await signToken(),
     UPSTASH_REDIS_REST_URL: edge.gateway.url,
@@ -68,47 +68,47 @@ it('a Redis that refuses us is said to', async () => {
   expect([code, output]).toEqual([1, expect.stringContaining('FAILED    Redis over REST takes our scripts')]);
 });
 
-it('without an edge or a token it says how to call it', async () => {
+it('without an edge or a token it prints its usage', async () => {
   const { code, output } = await smoke({ WARMWIND_TOKEN: '', WARMWIND_EDGE: '' });
   expect([code, output]).toEqual([2, expect.stringContaining('--edge <URL>')]);
 });
 
-/** The lines of what failed. */
+/** The lines of failed checks. */
 const failures = (output: string) => output.split('\n').filter((line) => line.startsWith('FAILED'));
 
-it('an edge that is down is said to be, and what to look at', async () => {
+it('an edge that is down is reported with the next step', async () => {
   const url = `http://127.0.0.1:${await freePort()}`;
   const { code, output } = await smoke({ WARMWIND_TOKEN: await signToken() }, '--edge', url);
   expect([code, failures(output)]).toEqual([
     1,
     [
-      `FAILED    lives and is ready: ${url}: nothing listens there. Is it started, and is the port right? (ECONNREFUSED)`,
+      `FAILED    lives and is ready: ${url}: nothing listens there. Check that it is started, and its port (ECONNREFUSED)`,
     ],
   ]);
 });
 
 it.each([
-  ['expired', { exp: 1_700_000_000 }, 'the token expired at 2023-11-14T22:13:20.000Z: take tokens.user'],
+  ['expired', { exp: 1_700_000_000 }, 'the token expired at 2023-11-14T22:13:20.000Z: use tokens.user'],
   [
     'a ticket',
     { aud: 'warmwind-relay' },
-    'the token is for "warmwind-relay" and not for the API: take tokens.user',
+    'the token is for "warmwind-relay" and not for the API: use tokens.user',
   ],
 ])('a token that is %s is not even tried', async (_, claims, words) => {
   const { code, output } = await smoke({ WARMWIND_TOKEN: await signToken(claims) }, '--edge', edge.url);
   expect([code, output]).toEqual([2, expect.stringContaining(words)]);
 });
 
-it('a token that another secret has signed: where to take a good one from', async () => {
+it('a token that another secret has signed is reported with the source of a valid one', async () => {
   const token = await signToken({}, 'another-secret-0123456789-0123456789');
   const { code, output } = await smoke({ WARMWIND_TOKEN: token }, '--edge', edge.url);
   expect(failures(output)).toEqual([
-    expect.stringContaining('does not know this token’s signature: take tokens.user'),
+    expect.stringContaining('does not know this token’s signature: use tokens.user'),
   ]);
   expect([code, output.includes(token)]).toEqual([1, false]);
 });
 
-it('without a worker: that none took the job', async () => {
+it('without a worker it reports that none took the job', async () => {
   const log = createLog('relay-test');
   log.level = 'silent';
   const stores = { REDIS_QUEUE_URL: edge.gateway.redis.url, REDIS_REALTIME_URL: realtime.url };
@@ -120,7 +120,7 @@ it('without a worker: that none took the job', async () => {
     const { code, output } = await smoke(env, '--edge', edge.url);
     expect([code, failures(output)]).toEqual([
       1,
-      [expect.stringMatching(/is seen to start, live: .*(no worker took it|no event came)/)],
+      [expect.stringMatching(/starts, with live events: .*(no worker took it|no event arrived)/)],
     ]);
   } finally {
     relay.beginDrain();
@@ -129,7 +129,7 @@ it('without a worker: that none took the job', async () => {
   }
 });
 
-it('without the image of a desktop: how to make it', () => {
+it('without the image of a desktop it prints how to build it', () => {
   expect(failed({ error: { code: 'image_missing', message: '…' } })).toMatch(
     /^image_missing: .*npm run image/,
   );

@@ -7,7 +7,7 @@ import type { Envelope, Room } from '@warmwind/shared/contract/rooms';
 import { failed, notReady, stuck, tokenRefused } from './advice.ts';
 import { clientOf, refusalOf } from './edge.ts';
 
-/** One thing that a user relies on. `needs`: the route, which an older edge may not have. */
+/** A check of the main trace. `needs` is its route, which an older edge may not have. */
 export type Check = { what: string; needs?: string; run: () => Promise<string> };
 
 const patience = process.env.SMOKE_PATIENCE_MS;
@@ -21,8 +21,8 @@ const ENDED = ['job.completed', 'job.failed', 'job.cancelled', 'job.timed_out'];
 const START = { ttlSeconds: 300, name: 'smoke' };
 
 /**
- * The main trace, in order: who asks, start, watch, read, stop, cancel. Each check builds on those before it. `clean` stops
- * what was started, whatever came of it.
+ * The main trace, in order: authenticate, start, watch, read, stop, cancel. Each check depends on those
+ * before it. `clean` stops everything that was started, also after a failure.
  */
 export function mainTrace(url: string, edge: EdgeClient): { checks: Check[]; clean: () => Promise<void> } {
   const events: Envelope[] = [];
@@ -77,20 +77,17 @@ export function mainTrace(url: string, edge: EdgeClient): { checks: Check[]; cle
       },
     },
     {
-      what: 'knows who asks: no token is 401, nobody’s desktop is 404',
+      what: 'authenticates: no token is 401, an unknown desktop is 404',
       run: async () => {
         holds((await refusalOf(stranger.listJobs()))?.status === 401, 'GET /jobs without a token is not 401');
         const foreign = await refusalOf(edge.getContainer(randomUUID()));
         holds(foreign?.status !== 401, tokenRefused);
-        holds(
-          foreign?.status === 404,
-          `a container that is not there: ${foreign?.message ?? 'it was found'}`,
-        );
+        holds(foreign?.status === 404, `a missing container: ${foreign?.message ?? 'it was found'}`);
         return '';
       },
     },
     {
-      what: 'tells limits and says them on every answer',
+      what: 'reports limits, also in the headers of every answer',
       run: async () => {
         const { tiers, quotas } = await edge.getLimits();
         const { headers } = await edge.request('GET', '/jobs', { query: { limit: 1 } });
@@ -112,27 +109,27 @@ export function mainTrace(url: string, edge: EdgeClient): { checks: Check[]; cle
         for (const deadline = Date.now() + SHORT_MS; relay.state !== 'live'; await sleep(50)) {
           holds(
             Date.now() < deadline,
-            `no socket at ${url}: ${refused ?? 'no answer'}. Is a relay there (RELAY_URL of the edge), with the edge’s AUTH_SECRET?`,
+            `no socket at ${url}: ${refused ?? 'no answer'}. Check the relay at RELAY_URL of the edge, and that its AUTH_SECRET is the edge’s`,
           );
         }
         return url;
       },
     },
     {
-      what: 'starts a desktop once, however often it is asked with one key',
+      what: 'starts a desktop once for one key, however often it is submitted',
       run: async () => {
         const key = randomUUID();
         first = await start(key);
         const again = await start(key);
         holds(again.jobId === first.jobId, 'the same key made another job');
-        holds(again.replayed, 'a replay is not called one');
+        holds(again.replayed, 'a replay is not marked as one');
         follow(`container:${first.containerId}`);
         follow(`job:${first.jobId}`);
         return first.containerId;
       },
     },
     {
-      what: 'is seen to start, live',
+      what: 'starts, with live events',
       run: async () => {
         const since = Date.now();
         const end = await seen('end of its start', ({ type }) => ENDED.includes(type), DESKTOP_WITHIN_MS);
@@ -142,7 +139,7 @@ export function mainTrace(url: string, edge: EdgeClient): { checks: Check[]; cle
       },
     },
     {
-      what: 'reads the same from its lists and records',
+      what: 'shows the same in lists and records',
       run: async () => {
         const container = await edge.getContainer(first.containerId);
         holds(container.state === 'running', `it is ${container.state}`);
@@ -160,7 +157,7 @@ export function mainTrace(url: string, edge: EdgeClient): { checks: Check[]; cle
       },
     },
     {
-      what: 'tells its events as a stream, to its end',
+      what: 'streams its events to the end',
       needs: 'get /jobs/{id}/events',
       run: async () => {
         const types: string[] = [];
@@ -177,7 +174,7 @@ export function mainTrace(url: string, edge: EdgeClient): { checks: Check[]; cle
       },
     },
     {
-      what: 'reads what stands on it',
+      what: 'reads the text on the screen',
       needs: 'get /models',
       run: async () => {
         const { items } = await edge.listModels();
@@ -195,7 +192,7 @@ export function mainTrace(url: string, edge: EdgeClient): { checks: Check[]; cle
       },
     },
     {
-      what: 'stops it, and says so',
+      what: 'stops it, and reports the end',
       run: async () => {
         await edge.stopContainer({ containerId: first.containerId });
         await seen('container.stopped', ({ type }) => type === 'container.stopped', SHORT_MS);
@@ -203,7 +200,7 @@ export function mainTrace(url: string, edge: EdgeClient): { checks: Check[]; cle
       },
     },
     {
-      what: 'cancels a job, or says that it had ended',
+      what: 'cancels a job, or reports that it had ended',
       needs: 'delete /jobs/{id}',
       run: async () => {
         const { jobId } = await start();
@@ -219,7 +216,7 @@ export function mainTrace(url: string, edge: EdgeClient): { checks: Check[]; cle
       },
     },
     {
-      what: 'accounts for it',
+      what: 'counts it as usage',
       needs: 'get /usage',
       run: async () => {
         const refusal = await refusalOf(edge.getUsage());

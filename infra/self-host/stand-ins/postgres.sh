@@ -1,4 +1,5 @@
-# As much of PostgreSQL's own entrypoint as compose.yaml uses: makes the database once, then becomes the server.
+# The part of PostgreSQL's own entrypoint that compose.yaml uses: makes the database once, then becomes the
+# server.
 set -eu
 export PATH=$(echo /usr/lib/postgresql/*/bin):$PATH
 mkdir -p "$PGDATA" /var/run/postgresql

@@ -7,7 +7,7 @@ import { secretRules } from './secrets.ts';
 import { serviceRules } from './services.ts';
 import { settingRules } from './settings.ts';
 
-/** What infra/cloud/sst promises of every stage. */
+/** The guarantees of every stage. */
 export const RULES: Rule[] = [
   ...networkRules,
   ...dataRules,

@@ -1,7 +1,7 @@
 import { bindings, textOf } from './environments.ts';
 import { failing, type Rule } from './rule.ts';
 
-/** What infra/local/edge/deployed.ts reads. */
+/** The links that infra/local/edge/deployed.ts reads. */
 const LINKS = ['AuthSecret', 'AuthSecretPrevious', 'WebhookSecret', 'QueueToken'];
 const DATABASES = ['LedgerDb', 'LedgerReadDb'];
 
@@ -33,7 +33,7 @@ export const edgeRules: Rule[] = [
         .map(({ name }) => `${name} logs its invocations`),
   },
   {
-    guarantee: 'a stage answers under its own name, which the relay lets in',
+    guarantee: 'a stage answers under its own name, which the relay accepts as an origin',
     violations: (deployed) => {
       const { hostname } = deployed.one(':WorkersCustomDomain', 'EdgeDomain');
       const suffix = deployed.stage === 'production' ? '' : `-${deployed.stage}`;

@@ -12,7 +12,7 @@ export const containers = (deployed: Recorded): { service: string; container: In
     })),
   );
 
-/** What a task's container finds, secrets among it; SST's own variables left out. */
+/** The variables of a task's container, with its secrets and without SST's own. */
 export function ofTask(deployed: Recorded, { secrets, environment }: Inputs): Environment {
   const parameters = deployed.all('ssm/parameter:Parameter');
   const secret = (arn: string) => parameters.find(({ inputs }) => arn.endsWith(inputs.name))?.inputs.value;
@@ -24,15 +24,17 @@ export function ofTask(deployed: Recorded, { secrets, environment }: Inputs): En
   ]);
 }
 
-/** What a GPU host runs when it is made. */
+/** The script that a new GPU host runs. */
 export const bootScript = (deployed: Recorded): string =>
   Buffer.from(deployed.one(':LaunchTemplate', 'GpuTemplate').userData, 'base64').toString();
 
-/** What a GPU host's worker finds: its plain variables as the script writes them, and the parameters of its path. */
+/**
+ * The variables of a GPU host's worker: plain ones as the script writes them, and the parameters of its path.
+ */
 export function ofHost(deployed: Recorded): Environment {
   const script = bootScript(deployed);
   const written = /worker\.env <<END\n([\s\S]*?)\nEND/.exec(script)?.[1] ?? '';
-  // Where a name stands twice, the first is the setting.
+  // When a name occurs twice, the first is the setting.
   const settings = new Map(
     script
       .split('\n')
@@ -61,7 +63,7 @@ export const textOf = (deployed: Recorded, name: string): string =>
 const linked = (deployed: Recorded, name: string) =>
   JSON.parse(textOf(deployed, `SST_RESOURCE_${name}`) || '{}').value;
 
-/** What the Worker finds, after infra/local/edge/deployed.ts; SST's own variables left out. */
+/** The variables of the Worker after infra/local/edge/deployed.ts, without SST's own. */
 export function ofEdge(deployed: Recorded): Environment {
   const plain = bindings(deployed).filter(({ type, name }) => type === 'plain_text' && !isSsts(name));
   return {

@@ -4,7 +4,7 @@ import { failing, type Rule } from './rule.ts';
 
 export const hostRules: Rule[] = [
   {
-    guarantee: 'a GPU host hands its credentials to nobody one hop away, and its disks are encrypted',
+    guarantee: 'a GPU host’s credentials are out of reach one hop away, and its disks are encrypted',
     violations: (deployed) => {
       const { metadataOptions, blockDeviceMappings, vpcSecurityGroupIds } = deployed.one(
         ':LaunchTemplate',
@@ -21,7 +21,7 @@ export const hostRules: Rule[] = [
     },
   },
   {
-    guarantee: 'nobody may open a connection to a GPU host',
+    guarantee: 'no connection to a GPU host is permitted',
     violations: (deployed) =>
       deployed
         .all('SecurityGroupIngressRule')

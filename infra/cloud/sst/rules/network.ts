@@ -11,7 +11,7 @@ type Edge = { from: string; to: string; port: number };
 const isSeparate = ({ type }: Resource) => /SecurityGroup(Ingress|Egress)Rule$/.test(type);
 const groupOf = (id: string) => id.replace(/-id$/, '').replace(/Group$/, '');
 
-/** Who may talk to whom, where both ends say so. */
+/** Connections that the groups of both ends permit. */
 function edges(deployed: Recorded): Edge[] {
   const rules = (kind: string) =>
     deployed.all(`SecurityGroup${kind}Rule`).filter(({ inputs }) => inputs.referencedSecurityGroupId);
@@ -32,7 +32,7 @@ function edges(deployed: Recorded): Edge[] {
 
 const text = ({ from, to, port }: Edge) => `${from} → ${to}:${port}`;
 
-/** Exactly these; each one more is a hole, each one less a service that finds its neighbour shut. */
+/** Exactly these: one more is a hole, one less a service that can't reach its neighbour. */
 function expected(deployed: Recorded): string[] {
   const own = deployed.has(':ReplicationGroup', 'QueueCluster');
   return [
@@ -55,7 +55,7 @@ function expected(deployed: Recorded): string[] {
 
 export const networkRules: Rule[] = [
   {
-    guarantee: 'who must talk to each other may, and nobody else',
+    guarantee: 'services that need each other may connect, and no others',
     violations: (deployed) => {
       const found = edges(deployed).map(text);
       const wanted = expected(deployed);
@@ -81,7 +81,7 @@ export const networkRules: Rule[] = [
       ...deployed.resources
         .filter((resource) => /SecurityGroup$/i.test(resource.type) && !isSeparate(resource))
         .filter(({ inputs }) => [...(inputs.ingress ?? []), ...(inputs.egress ?? [])].length > 0)
-        .map(({ name }) => `${name} has rules of its own, beside infra/cloud/network.ts`),
+        .map(({ name }) => `${name} has rules that are not in infra/cloud/network.ts`),
     ],
   },
   {
@@ -98,7 +98,7 @@ export const networkRules: Rule[] = [
         .map(({ name }) => `${name} reaches too much`),
   },
   {
-    guarantee: 'services, hosts and data stand in private subnets, with groups of their own',
+    guarantee: 'services, hosts and data are in private subnets, with groups of their own',
     violations: (deployed) => {
       const isPrivate = (subnets: string[] = []) =>
         subnets.length > 1 && subnets.every((id) => id.includes('PrivateSubnet'));

@@ -2,12 +2,12 @@ import type { Inputs, Recorded } from '../record.ts';
 import { bootScript, containers } from './environments.ts';
 import type { Rule } from './rule.ts';
 
-/** Every password and token that the stand-ins give carries this word. */
+/** Every password and token that the replaced providers return contains this word. */
 const MARK = 'SECRET';
 
 type Variable = { where: string; name: string; value: string };
 
-/** All that somebody sees who may look at a deployment, and not at its secrets. */
+/** All that a reader of a deployment sees without a right to its secrets. */
 function plain(deployed: Recorded): Variable[] {
   return [
     ...containers(deployed).flatMap(({ service, container }) => [
@@ -39,7 +39,7 @@ function plain(deployed: Recorded): Variable[] {
 
 export const secretRules: Rule[] = [
   {
-    guarantee: 'no secret stands in a plain environment, in user data or in a command',
+    guarantee: 'no plain environment, user data or command contains a secret',
     violations: (deployed) =>
       plain(deployed)
         .filter(({ value }) => value.includes(MARK) || /-----BEGIN|:\/\/[^/@\s]+:[^/@\s]+@/.test(value))

@@ -46,7 +46,7 @@ export const serviceRules: Rule[] = [
       ...own(deployed).flatMap(({ service, container: { healthCheck } }) =>
         failing({
           [`${service} is asked ${healthCheck?.command}`]: healthCheck?.command.at(-1) === LIVE,
-          [`${service} is asked in another rhythm`]:
+          [`${service} is asked at another interval`]:
             healthCheck?.interval === 15 && healthCheck.startPeriod === 10 && healthCheck.retries === 3,
         }),
       ),
@@ -77,7 +77,7 @@ export const serviceRules: Rule[] = [
     guarantee: 'a task can be reached by its balancer',
     violations: (deployed) =>
       own(deployed).flatMap(({ service, container }) =>
-        failing({ [`${service} listens to nobody`]: ofTask(deployed, container).BIND === '0.0.0.0' }),
+        failing({ [`${service} accepts no connection`]: ofTask(deployed, container).BIND === '0.0.0.0' }),
       ),
   },
   {
@@ -86,14 +86,15 @@ export const serviceRules: Rule[] = [
     violations: (deployed) => [
       ...deployed.all('lb/loadBalancer:LoadBalancer').flatMap(({ name, inputs }) =>
         failing({
-          [`${name} cuts idle sockets off`]: inputs.idleTimeout > 45,
+          [`${name} disconnects idle sockets`]: inputs.idleTimeout > 45,
           [`${name} can be deleted`]: inputs.enableDeletionProtection || deployed.stage !== 'production',
         }),
       ),
       ...deployed.all(':TargetGroup').flatMap(({ name, inputs }) =>
         failing({
-          [`${name} goes round`]: inputs.loadBalancingAlgorithmType === 'least_outstanding_requests',
-          [`${name} holds a task that is to stop`]: inputs.deregistrationDelay <= 10,
+          [`${name} does not route by least outstanding requests`]:
+            inputs.loadBalancingAlgorithmType === 'least_outstanding_requests',
+          [`${name} delays the stop of a task`]: inputs.deregistrationDelay <= 10,
         }),
       ),
       ...deployed.all('lb/listener:Listener').flatMap(({ name, inputs }) =>

@@ -10,7 +10,7 @@ import { failing, type Rule } from './rule.ts';
 
 type Environment = Record<string, string>;
 
-/** Our services that are deployed, each with what it finds. The tunnel is somebody else's program. */
+/** Our deployed services, each with its environment. The tunnel is not our program. */
 function environments(deployed: Recorded): [Service, Environment][] {
   const tasks = containers(deployed)
     .filter(({ service }) => service !== 'Tunnel')
@@ -28,11 +28,11 @@ const READ: Record<Service, (env: Environment) => unknown> = {
   gateway: (env) => GatewayConfig.parse(env),
 };
 
-/** Off until stage.ts says otherwise, and what nobody needs there. */
+/** Settings that are off unless stage.ts enables them, and settings that no deployment needs. */
 const leftOut = (service: Service, env: Environment, stage: string): string[] => {
   const off = (name: string) => (name in env ? [] : [name]);
   if (service === 'edge') {
-    // The edge finds the relay where browsers do.
+    // The edge reaches the relay by its public address, as browsers do.
     return ['RELAY_INTERNAL_URL', ...off('AUTH_JWKS_URL')];
   }
   if (service !== 'worker') return [];
@@ -40,7 +40,7 @@ const leftOut = (service: Service, env: Environment, stage: string): string[] =>
   return ['MODEL_SERVER_KEY', ...(stage === 'production' ? [] : off('ALERT_WEBHOOK_URL'))];
 };
 
-/** In the words of a process, which is told URLs instead of bindings. */
+/** The settings of a process, which receives URLs instead of bindings. */
 const variables = (env: Environment): string[] =>
   Object.keys(env).map((name) => name.replace(/^(LEDGER|LEDGER_READ)_DB$/, '$1_URL'));
 

@@ -1,4 +1,4 @@
-# Every interactive shell of the desktop: home starts empty, so this is where its manners live.
+# Settings of every interactive shell of the desktop: they are here because home starts empty.
 case $- in *i*) ;; *) return ;; esac
 shopt -s checkwinsize histappend
 PS1='\[\e[1;33m\]\w\[\e[0m\] \[\e[1;31m\]›\[\e[0m\] '
