@@ -12,8 +12,8 @@ import { defineScript } from '../script.ts';
  *   nonce    unique member for this request; an HTTP retry of the same trip is counted once
  *   consume  false to peek
  * Returns {allowed, first, tiers: list of {remaining, reset in µs} in the order of the scopes' tiers, now in
- * µs}. `first` is 1 for the first denial since the last one's window ended. A tier's reset is when it next gains a
- * free place.
+ * µs}. `first` is 1 for the first denial since the last one's window ended. A tier's reset is when it next
+ * gains a free place.
  */
 export const limitLua = /* lua */ `
 local time = redis.call('TIME')
