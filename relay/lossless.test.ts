@@ -32,9 +32,9 @@ async function hop(urls: string[], token: string, room: string, k: number, done:
   const seen: Envelope[] = [];
   const random = plannedRandom(k);
   let hops = 0;
-  let late = 0;
-  for (let i = k; percents(seen).at(-1) !== EVENTS && late < 20; i++) {
-    if (done()) late += 1;
+  let roundsAfterEnd = 0;
+  for (let i = k; percents(seen).at(-1) !== EVENTS && roundsAfterEnd < 20; i++) {
+    if (done()) roundsAfterEnd += 1;
     const socket = world.client(urls[i % urls.length] ?? '', token);
     socket.onAny((_type: string, event: Envelope) => seen.push(event));
     if ((await connected(socket)) === undefined) {
