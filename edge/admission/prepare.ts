@@ -48,7 +48,7 @@ export function prepare(
     quotas: config.QUOTAS,
     containerId: namedBy(c, command, rest.containerId),
     containers: Array.from({ length: created(command, input) }, () => newContainer(userId, input, config)),
-    input: command.keepsInput ? written(rest) : '',
+    input: command.keepsInput ? serialize(rest) : '',
     priorityClass: premium ? PRIORITY_CLASS.premium : PRIORITY_CLASS.other,
     timeoutMs,
     webhookUrl,
@@ -74,7 +74,7 @@ function created(command: JobCommand, input: object): number {
  * Serializes an input.
  * @throws ApiError when the JSON is larger than a body may be
  */
-function written(input: object): string {
+function serialize(input: object): string {
   const text = JSON.stringify(input);
   if (new TextEncoder().encode(text).byteLength > MAX_IMAGE_BODY_BYTES) throw tooLarge(MAX_IMAGE_BODY_BYTES);
   return text;

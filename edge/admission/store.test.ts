@@ -119,7 +119,7 @@ describe('a start', () => {
     });
   });
 
-  test('is in its queue once when its run is added twice', async () => {
+  test('whose run is added twice is in its queue once', async () => {
     const job = await accepted(start());
     await enqueue(job);
     await enqueue(job);

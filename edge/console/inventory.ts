@@ -52,8 +52,8 @@ export function withEvents(inventory: Inventory, events: readonly Envelope[]): I
   for (const event of events) {
     if (event.type === 'container.snapshot') putDesktop(next, event.data);
     else if (event.type === 'job.snapshot') putJob(next, event.data);
-    else if (isJobEvent(event)) jobBecame(next, event);
-    else desktopBecame(next, event);
+    else if (isJobEvent(event)) applyJobEvent(next, event);
+    else applyContainerEvent(next, event);
   }
   return trimmed(next);
 }
@@ -78,7 +78,7 @@ function putJob({ jobs }: Inventory, job: Job): void {
   jobs.set(job.id, job);
 }
 
-function desktopBecame(inventory: Inventory, event: ContainerEvent): void {
+function applyContainerEvent(inventory: Inventory, event: ContainerEvent): void {
   const { type, time } = event;
   const id = event.data.containerId;
   const known = inventory.desktops.get(id);
@@ -119,7 +119,7 @@ function unnamed({ desktops, jobs }: Inventory, id: string, requestedAt: string 
   };
 }
 
-function jobBecame(inventory: Inventory, event: JobEvent): void {
+function applyJobEvent(inventory: Inventory, event: JobEvent): void {
   const { type, run, time } = event;
   const id = event.data.jobId;
   const known = inventory.jobs.get(id) ?? unlisted(inventory, event);

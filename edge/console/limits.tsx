@@ -4,15 +4,15 @@ import { NotLoaded } from './retrying.tsx';
 import type { Store } from './store.ts';
 import { useRefresher } from './use-refresher.ts';
 
-/** Reading the limits does not count against them. */
-const LOOK_EVERY_MS = 15_000;
+/** The interval between reads, ms: they do not count against the limits. */
+const READ_EVERY_MS = 15_000;
 const SPACING_MS = 2000;
 
 /** The remaining rate limits and quotas of the user. */
 export function LimitBars({ store }: { store: Store }) {
   const read = () => store.api.edge.getLimits();
   const [limits, refresher] = useRefresher(store.api, read, {
-    everyMs: LOOK_EVERY_MS,
+    everyMs: READ_EVERY_MS,
     spacingMs: SPACING_MS,
   });
   // Refreshes soon after the user has submitted a job.

@@ -6,7 +6,7 @@ import { Brand } from './parts.tsx';
 export function Login({ onToken }: { onToken: (token: string) => void }) {
   const [token, setToken] = useState('');
   const [wrong, setWrong] = useState('');
-  const [asking, setAsking] = useState(false);
+  const [pending, setPending] = useState(false);
   const busy = useRef(false);
 
   const enter = async (event: Event) => {
@@ -15,7 +15,7 @@ export function Login({ onToken }: { onToken: (token: string) => void }) {
     busy.current = true;
     const given = token.trim();
     setWrong('');
-    setAsking(true);
+    setPending(true);
     try {
       await new Api(given, () => {}).edge.getLimits();
       onToken(given);
@@ -26,7 +26,7 @@ export function Login({ onToken }: { onToken: (token: string) => void }) {
       );
     } finally {
       busy.current = false;
-      setAsking(false);
+      setPending(false);
     }
   };
 
@@ -47,8 +47,8 @@ export function Login({ onToken }: { onToken: (token: string) => void }) {
             required
           />
         </label>
-        <button type="submit" class="primary" disabled={asking}>
-          {asking ? 'Looking…' : 'Log in'}
+        <button type="submit" class="primary" disabled={pending}>
+          {pending ? 'Logging in…' : 'Log in'}
         </button>
         {wrong && (
           <p class="wrong" role="alert">

@@ -34,10 +34,12 @@ export const Empty = ({ children }: { children: ComponentChildren }) => <p class
 
 const NOTICE_MS = 12_000;
 
-/** Shows a notice until one of `with_` changes, the user dismisses it, or `NOTICE_MS` have passed. */
-export function useNotice(...with_: unknown[]): [notice: ComponentChildren, notify: (text: string) => void] {
+/** Shows a notice until one of `resetOn` changes, the user dismisses it, or `NOTICE_MS` have passed. */
+export function useNotice(
+  ...resetOn: unknown[]
+): [notice: ComponentChildren, notify: (text: string) => void] {
   const [text, notify] = useState('');
-  useEffect(() => notify(''), with_);
+  useEffect(() => notify(''), resetOn);
   useEffect(() => {
     if (!text) return;
     const timer = setTimeout(() => notify(''), NOTICE_MS);

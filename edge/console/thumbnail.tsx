@@ -3,7 +3,7 @@ import { Refresher } from './refresher.ts';
 import type { Store } from './store.ts';
 
 /** The interval between pictures, ms: each one counts against the user's rate limits. */
-const LOOK_EVERY_MS = 5 * 60_000;
+const READ_EVERY_MS = 5 * 60_000;
 /** The delay before the first picture, ms: a desktop that has just started has drawn its screen by then. */
 const FIRST_LOOK_MS = 1500;
 
@@ -19,7 +19,7 @@ export function Thumbnail({ store, id }: { store: Store; id: string }) {
       shown = URL.createObjectURL(image);
       setUrl(shown);
     };
-    const refresher = new Refresher(store.api, look, { everyMs: LOOK_EVERY_MS });
+    const refresher = new Refresher(store.api, look, { everyMs: READ_EVERY_MS });
     const first = setTimeout(() => refresher.request(), FIRST_LOOK_MS);
     return () => {
       clearTimeout(first);

@@ -5,7 +5,7 @@ import { useAction } from './action.ts';
 import { ago, nameOf, State, useNotice } from './parts.tsx';
 import type { Store } from './store.ts';
 
-const LOOK_EVERY_MS = 5000;
+const READ_EVERY_MS = 5000;
 
 type Props = { store: Store; id: string; control: ViewerControl | undefined; onRevoked: () => void };
 
@@ -25,7 +25,7 @@ export function Watchers({ store, id, control, onRevoked }: Props) {
   useEffect(() => {
     if (!control?.viewerId) return;
     void look();
-    const timer = setInterval(look, LOOK_EVERY_MS);
+    const timer = setInterval(look, READ_EVERY_MS);
     return () => clearInterval(timer);
   }, [store, id, control?.viewerId, holdingViewer(control?.holder ?? null)]);
   const [pending, act] = useAction(notify);

@@ -4,12 +4,12 @@ import { clientIp } from './client-ip.ts';
 describe('the client address', () => {
   const headers = (values: Record<string, string>) => new Headers(values);
 
-  test('is the one that the platform reports, not one that a client forwards', () => {
+  test('is in CF-Connecting-IP, and X-Forwarded-For is ignored', () => {
     const given = headers({ 'CF-Connecting-IP': '192.0.2.1', 'X-Forwarded-For': '198.51.100.1' });
     expect(clientIp(given, [])).toBe('192.0.2.1');
   });
 
-  test('behind trusted proxies is the last hop that is not one of them, whatever the earlier hops', () => {
+  test('behind trusted proxies is the last untrusted hop, whatever the earlier hops', () => {
     const given = headers({
       'X-Forwarded-For': '203.0.113.9, 198.51.100.1, 10.0.0.2, 10.0.0.1',
       'CF-Connecting-IP': '1.1.1.1',

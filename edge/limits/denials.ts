@@ -4,19 +4,18 @@ import type { Decision } from './decision.ts';
  * How often a denial is confirmed with the limiter, ms: the limiter may have lost its log, or an operator has
  * removed it.
  */
-const ASK_AGAIN_MS = 1000;
+const CONFIRM_EVERY_MS = 1000;
 /** The most denials that are cached. */
 const MAX_DENIALS = 10_000;
 
 type Denial = {
   decision: Decision;
   /**
-   * By the clock of this isolate, ms: when the limiter answered, until when it can't admit, when to confirm
-   * the denial.
+   * By the clock of this isolate, ms: when the limiter answered, until when it can't admit, when to confirm.
    */
   answeredAt: number;
   until: number;
-  askAgainAt: number;
+  confirmAt: number;
 };
 
 /**
@@ -40,7 +39,7 @@ export class Denials {
     const freeUs = Math.max(...decision.tiers.map(({ remaining, resetUs }) => (remaining > 0 ? 0 : resetUs)));
     const until = askedAt + Math.floor((freeUs - decision.nowUs) / 1000);
     if (!(until > now)) return;
-    this.#denials.set(key, { decision, answeredAt: now, until, askAgainAt: now + ASK_AGAIN_MS });
+    this.#denials.set(key, { decision, answeredAt: now, until, confirmAt: now + CONFIRM_EVERY_MS });
     const [oldest] = this.#denials.keys();
     if (this.#denials.size > MAX_DENIALS && oldest !== undefined) this.#denials.delete(oldest);
   }
@@ -54,8 +53,8 @@ export class Denials {
   find(key: string, now = Date.now()): Decision | undefined {
     const denial = this.#denials.get(key);
     if (!denial || now >= denial.until) return undefined;
-    if (now >= denial.askAgainAt) {
-      denial.askAgainAt = now + ASK_AGAIN_MS;
+    if (now >= denial.confirmAt) {
+      denial.confirmAt = now + CONFIRM_EVERY_MS;
       return undefined;
     }
     const { decision, answeredAt } = denial;

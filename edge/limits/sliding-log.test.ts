@@ -139,7 +139,7 @@ describe('Limiter', () => {
     'containers.start': [{ name: '1/min', limit: 1, windowMs: 60_000 }],
   };
 
-  test('a peek consumes nothing and sees what was consumed', async () => {
+  test('a peek consumes nothing and reads the consumption of others', async () => {
     const limiter = new Limiter(client(), limits);
     await limiter.charge('ada', ['user']);
     await limiter.peek('ada', ['user', 'containers.start']);

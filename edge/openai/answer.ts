@@ -23,7 +23,7 @@ export class Answer {
   #emitted = '';
   #confirmed = 0;
   /** Some of the present attempt's text is lost: later text of the attempt can't be placed. */
-  #torn = false;
+  #hasGap = false;
 
   constructor(jobId: string, run: number) {
     this.#jobId = jobId;
@@ -40,10 +40,10 @@ export class Answer {
     switch (event.type) {
       case 'job.active':
         this.#confirmed = 0;
-        this.#torn = false;
+        this.#hasGap = false;
         return { text: '' };
       case 'job.output':
-        return { text: this.#torn ? '' : this.#resume(event.data.text) };
+        return { text: this.#hasGap ? '' : this.#resume(event.data.text) };
       case 'job.completed':
         return this.#completed(event.data.result);
       case 'job.failed':
@@ -77,7 +77,7 @@ export class Answer {
 
   /** The log has lost its beginning: the snapshot gives the state of the job. */
   #caughtUp(job: Job): Step {
-    this.#torn = true;
+    this.#hasGap = true;
     if (job.run !== this.#run) return { text: '' };
     if (job.state === 'completed') return this.#completed(job.result);
     if (isTerminal(job.state)) throw this.#failed(job.state, job.error);

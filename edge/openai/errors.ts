@@ -39,7 +39,7 @@ const REFUSED: Record<string, { code: string; status: 400 | 404 | 429 | 504; par
   timed_out: { code: 'timeout', status: 504 },
 };
 
-/** There is no answer, or no more of it. */
+/** The answer failed, before or after its first text. */
 export class NoAnswerError extends Error {
   override name = 'NoAnswer';
   readonly status: ContentfulStatusCode;

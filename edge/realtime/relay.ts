@@ -13,7 +13,7 @@ const CONNECT_MS = 3000;
 const TICKET_LIFETIME: TicketLifetime = { ttlSeconds: 120 };
 const VIEW = { mode: 'view' } as const;
 
-type Asking = {
+type RelayRequest = {
   method?: 'GET' | 'DELETE' | 'POST';
   signal: AbortSignal;
   headers?: Record<string, string>;
@@ -27,7 +27,7 @@ export type RelayCall = {
   command: CallCommand;
   containerId: string;
   incarnation: number;
-  /** Names what authenticated the request. */
+  /** Identifies the token of the request. */
   credential: string;
   /** The input, valid by the command's schema. */
   input: object;
@@ -65,7 +65,7 @@ export class Relay {
     const timer = setTimeout(() => connecting.abort(), CONNECT_MS);
     const resume: Record<string, string> = lastEventId === undefined ? {} : { 'Last-Event-ID': lastEventId };
     try {
-      return await this.#ask(user, jobEventsPath(jobId), {
+      return await this.#request(user, jobEventsPath(jobId), {
         signal: connecting.signal,
         headers: resume,
         lifetime,
@@ -82,7 +82,7 @@ export class Relay {
   async ended(user: string, jobId: string, waitMs: number): Promise<Job | undefined> {
     const signal = AbortSignal.timeout(waitMs + CONNECT_MS);
     try {
-      const response = await this.#ask(user, jobEndPath(jobId, waitMs), { signal });
+      const response = await this.#request(user, jobEndPath(jobId, waitMs), { signal });
       if (response.status !== 200) {
         await response.body?.cancel();
         return undefined;
@@ -104,7 +104,7 @@ export class Relay {
     path: string,
     { method = 'GET', withinMs = CONNECT_MS }: { method?: 'GET' | 'DELETE'; withinMs?: number } = {},
   ): Promise<Response> {
-    const response = await this.#ask(user, path, { method, signal: AbortSignal.timeout(withinMs) });
+    const response = await this.#request(user, path, { method, signal: AbortSignal.timeout(withinMs) });
     if (response.ok) return response;
     throw await refusalOf(response);
   }
@@ -116,7 +116,7 @@ export class Relay {
    */
   async call(user: string, call: RelayCall): Promise<Response> {
     const { command, containerId, incarnation, credential, input, idempotencyKey } = call;
-    const asking = {
+    const request = {
       method: 'POST',
       signal: AbortSignal.timeout(command.timeoutMs + CONNECT_MS),
       headers: {
@@ -130,17 +130,17 @@ export class Relay {
     const lost = (error: unknown): never => {
       throw command.claims ? outcomeUnknown() : error;
     };
-    const response = await this.#ask(user, callPath(containerId, command.kind), asking).catch(lost);
+    const response = await this.#request(user, callPath(containerId, command.kind), request).catch(lost);
     if (response.ok) return response;
     const refused = await refusalOf(response, isForCaller);
     // This may be the answer of a proxy that lost the relay, or of a relay that failed.
     throw refused instanceof ApiError ? refused : command.claims ? outcomeUnknown() : refused;
   }
 
-  async #ask(
+  async #request(
     user: string,
     path: string,
-    { method = 'GET', signal, headers = {}, body, lifetime = TICKET_LIFETIME, claims = VIEW }: Asking,
+    { method = 'GET', signal, headers = {}, body, lifetime = TICKET_LIFETIME, claims = VIEW }: RelayRequest,
   ): Promise<Response> {
     const { token } = await this.#sign({ sub: user, ...claims }, lifetime);
     const Authorization = `Bearer ${token}`;
@@ -162,9 +162,14 @@ const PASSED_ON: readonly ErrorCode[] = [
 const isPassedOn = (code: ErrorCode): boolean => PASSED_ON.includes(code);
 
 /** Refusals that concern the edge itself, or mean that the relay failed. */
-const NOT_OF_CALLS: readonly ErrorCode[] = ['unauthenticated', 'forbidden', 'method_not_allowed', 'internal'];
+const EDGE_REFUSALS: readonly ErrorCode[] = [
+  'unauthenticated',
+  'forbidden',
+  'method_not_allowed',
+  'internal',
+];
 /** The refusal of a call by its host is passed on unchanged. */
-const isForCaller = (code: ErrorCode): boolean => !NOT_OF_CALLS.includes(code);
+const isForCaller = (code: ErrorCode): boolean => !EDGE_REFUSALS.includes(code);
 
 /**
  * Reads the refusal of the relay.

@@ -72,7 +72,7 @@ describe('POST /inference', () => {
     expect(JSON.parse(input ?? '')).toEqual({ model: 'ocr-eng', image });
   });
 
-  test("202, 404 and 409: the screen of one's own desktop that runs", async () => {
+  test('202, 404 and 409: the screen of a running desktop of the caller only', async () => {
     const { containerId } = (await edge.call('ada', 'POST', '/containers/start', { body: {} })).body;
     const read = (user: string) =>
       edge.call(user, 'POST', '/inference', { body: { model: 'ocr-eng', containerId } });

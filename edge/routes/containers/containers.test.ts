@@ -101,7 +101,7 @@ describe('POST /containers/start', () => {
     ]);
   });
 
-  test('400: every wrong field by its path', async () => {
+  test('400: every invalid field by its path', async () => {
     const body = { width: '800', privileged: true, env: { LD_PRELOAD: 'x' }, cpus: -1 };
     const answer = await start({ body });
     expect([answer.status, answer.body.code]).toEqual([400, 'bad_request']);
@@ -137,7 +137,7 @@ describe('POST /containers/start', () => {
     ]);
   });
 
-  test('404: there is no snapshot of this name', async () => {
+  test('404: an unknown snapshot name', async () => {
     const answer = await start({ body: { snapshot: 'yesterday' } });
     expect([answer.status, answer.body.code]).toEqual([404, 'not_found']);
     expect(answer.body.message).toContain('no such snapshot');
