@@ -83,7 +83,7 @@ async function tlsDir(): Promise<string> {
   return folder;
 }
 
-/** The project's containers, whatever their state. */
+/** The project's containers in any state. */
 async function containers() {
   const filters = { label: [`com.docker.compose.project=${PROJECT}`] };
   const found = await engine.docker.listContainers({ all: true, filters });
@@ -91,7 +91,7 @@ async function containers() {
 }
 
 it(
-  'comes up with two relays and two workers, each healthy',
+  'starts with two relays and two workers, each healthy',
   async () => {
     await compose.run('up', '--detach');
     const all = await containers();

@@ -30,7 +30,7 @@ type Mistake = { what: string; edits: Edit[]; caught: RegExp };
 
 const MISTAKES: Mistake[] = [
   {
-    what: 'a Redis that the whole internet reaches',
+    what: 'a Redis that the internet reaches',
     edits: [
       {
         file: 'infra/cloud/network.ts',

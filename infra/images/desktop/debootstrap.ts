@@ -64,7 +64,7 @@ export async function debootstrap(options: Options): Promise<void> {
   }
 }
 
-/** Without its keyring, or without gpgv, debootstrap would take whatever a mirror serves. */
+/** Without its keyring, or without gpgv, debootstrap would accept anything that a mirror serves. */
 async function requireSignatures(keyring: string): Promise<void> {
   const readable = await access(keyring, constants.R_OK).then(
     () => true,

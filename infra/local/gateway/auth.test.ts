@@ -81,7 +81,7 @@ test('the probes need no token, the metrics do', async () => {
   expect(await response.text()).toContain('warmwind_gateway_requests_total{outcome="unauthenticated"}');
 });
 
-test('a token in the URL is refused even beside a good one, so that it cannot become data', async () => {
+test('a token in the URL is refused even with a good one in the header, so that it cannot become data', async () => {
   const answer = await gateway.send(`/rpush/list/a?_token=${TOKEN}`);
   expect(answer).toEqual({ status: 400, body: { error: expect.stringContaining('a token in the URL') } });
   expect(JSON.stringify(answer)).not.toContain(TOKEN);

@@ -3,7 +3,7 @@ import type { Command } from './command.ts';
 const HOLDS = 'it would hold the connection that all requests share';
 const STATE = 'it would change the state of the connection that all requests share';
 const STREAM = 'ask for it as a path, such as /subscribe/channel, with Accept: text/event-stream';
-const TRANSACTION = 'send the whole transaction to /multi-exec';
+const TRANSACTION = 'send the complete transaction to /multi-exec';
 const ADMIN = 'administer Redis directly';
 const WIPES = 'it would delete what every client of this Redis has stored';
 

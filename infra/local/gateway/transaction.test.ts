@@ -48,7 +48,7 @@ test.each([
   ['that is denied', ['FLUSHALL'], /^ERR 'FLUSHALL' is not available/],
   ['that ends the transaction early', ['EXEC'], /^ERR 'EXEC' is not available/],
   ['that is no command', ['SET', 'k', { object: true }], /^ERR an argument is/],
-])('a command %s discards the whole transaction with one error', async (_what, command, error) => {
+])('a command %s discards the complete transaction with one error', async (_what, command, error) => {
   expect(await multi(['SET', 'k', '1'], command)).toEqual({
     status: 400,
     body: { error: expect.stringMatching(error) },

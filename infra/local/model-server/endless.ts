@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DESK_TINY } from './config.ts';
 
 const NAME = 'desk-endless.gguf';
-/** llama.cpp's word for none. */
+/** llama.cpp's id for no token. */
 const NO_TOKEN = 0xffffffff;
 
 /**

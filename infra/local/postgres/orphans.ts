@@ -21,7 +21,7 @@ export async function endOrphans(dir: string): Promise<void> {
     }
     await sleep(20);
   }
-  // A killed server may stay a zombie where no parent reaps it: PostgreSQL would take it for a living one.
+  // A killed server may stay a zombie where no parent reaps it: PostgreSQL would treat it as a living one.
   const server = serverOf(dir);
   if (server > 0 && born(server) === undefined) rmSync(join(dir, 'postmaster.pid'), { force: true });
 }

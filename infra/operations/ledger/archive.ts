@@ -10,7 +10,7 @@ import { CommandRefusedError } from './command.ts';
  */
 export const FORMAT = { format: 'warmwind-ledger', version: 1 } as const;
 export const END_OF_ROWS = Buffer.from('\\.\n');
-/** No row of the ledger comes near it, bytes. */
+/** Longest accepted row, far above any of the ledger, bytes. */
 const MAX_LINE = 64 * 1024 * 1024;
 
 const Name = z.string().regex(/^[a-z][a-z0-9_]{0,62}$/);

@@ -77,7 +77,7 @@ test('a lost ledger is restored from an older dump, and reconciling adds the rec
   expect(again.out.match(/\d+/g)).toEqual(['0', '0', '0', '0']);
 });
 
-test('reconcile without its servers says which one is missing', async () => {
+test('reconcile without its servers names the missing one', async () => {
   expect(await operate('reconcile', [], {})).toMatchObject({
     code: 2,
     err: expect.stringContaining('Set LEDGER_URL'),

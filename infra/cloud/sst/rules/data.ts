@@ -59,7 +59,7 @@ export const dataRules: Rule[] = [
     },
   },
   {
-    guarantee: 'Hyperdrive caches nothing and comes through Access',
+    guarantee: 'Hyperdrive caches nothing and connects through Access',
     violations: (deployed) => {
       const found = deployed.all(':HyperdriveConfig');
       return [
