@@ -17,6 +17,7 @@ export default defineConfig(({ mode }) => ({
     coverage: {
       provider: 'v8',
       reporter: ['text-summary'],
+      reportOnFailure: true,
       include: ['{shared,edge,workers,relay}/**/*.{ts,tsx}'],
       exclude: ['**/*.test.ts', '**/*.d.ts', '**/testing/**'],
     },
