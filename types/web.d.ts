@@ -1,4 +1,4 @@
-/** What every runtime has of the web: Node, workerd and browsers. */
+/** The parts of the web that every runtime has: Node, workerd and browsers. */
 declare const crypto: {
   getRandomValues<T extends ArrayBufferView>(array: T): T;
   randomUUID(): string;

@@ -2,7 +2,7 @@ import { LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
 
 /** Wrong use of a command, or a state that the operator has to change first. The message names the remedy. */
 export class CommandRefusedError extends Error {
-  override name = 'Refused';
+  override name = 'CommandRefusedError';
 }
 
 /**

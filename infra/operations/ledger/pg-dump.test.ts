@@ -86,10 +86,10 @@ describe.skipIf(server === undefined)('with a server and programs of one version
 
   test('a truncated dump is refused and nothing of it is restored', async () => {
     await dump();
-    const whole = await readFile(file);
+    const complete = await readFile(file);
     const into = await empty();
     for (const part of [0.5, 0.9]) {
-      await writeFile(file, whole.subarray(0, Math.floor(whole.length * part)));
+      await writeFile(file, complete.subarray(0, Math.floor(complete.length * part)));
       expect((await operate('restore', [file], { LEDGER_URL: into })).code).toBeGreaterThan(0);
     }
     expect(await connect(into)`select from information_schema.tables where table_schema = 'public'`).toEqual(

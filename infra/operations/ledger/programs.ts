@@ -53,16 +53,16 @@ export async function runProgram(
     stdio: ['ignore', onOutput ? 'pipe' : 'ignore', 'pipe'],
     signal,
   });
-  let said = '';
+  let output = '';
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    said = (said + text).slice(-4000);
+    output = (output + text).slice(-4000);
   });
   if (onOutput) child.stdout?.setEncoding('utf8').on('data', onOutput);
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', resolve);
   });
-  if (code !== 0) throw new Error(`${name} failed: ${said.trim() || `it ended with ${code}`}`);
+  if (code !== 0) throw new Error(`${name} failed: ${output.trim() || `it ended with ${code}`}`);
 }
 
 /** A connection string as libpq's environment. */
