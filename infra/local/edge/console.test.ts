@@ -81,6 +81,7 @@ test('a user with hundreds of jobs opens the console for the requests of its lis
   await waitFor('the jobs', async () => (await seen.page.locator('.jobs tr').count()) === 50);
   await finishedJob(user, 250);
   await seen.page.locator('td[title=job-250]').waitFor();
+  await waitFor('the requests of the lists', () => seen.requests.length >= 6);
   expect(seen.requests.map(({ path }) => path).sort()).toEqual([
     '/containers',
     '/jobs',
