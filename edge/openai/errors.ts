@@ -41,7 +41,7 @@ const REFUSED: Record<string, { code: string; status: 400 | 404 | 429 | 504; par
 
 /** The answer failed, before or after its first text. */
 export class NoAnswerError extends Error {
-  override name = 'NoAnswer';
+  override name = 'NoAnswerError';
   readonly status: ContentfulStatusCode;
   readonly body: OpenAiErrorBody;
 

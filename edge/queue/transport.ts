@@ -15,7 +15,7 @@ export type RestOptions = { url: string; token: string; timeoutMs: number };
 
 /** The queue could not be reached, or did not answer in time: the command may or may not have run. */
 export class QueueUnavailableError extends Error {
-  override name = 'QueueUnavailable';
+  override name = 'QueueUnavailableError';
 }
 
 /** Redis refused a command. */

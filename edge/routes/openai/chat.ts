@@ -9,12 +9,12 @@ import type { App } from '../../env.ts';
 import { imageBody } from '../../http/body.ts';
 import { json, security } from '../../http/openapi.ts';
 import { limitedBySubmission } from '../../limits/charge.ts';
+import { bufferedCompletion } from '../../openai/buffered.ts';
 import { inferenceInput } from '../../openai/input.ts';
 import { openAiFailures } from '../../openai/openapi.ts';
 import { answerSteps } from '../../openai/steps.ts';
 import { streamed } from '../../openai/stream.ts';
 import { Waiting } from '../../openai/waiting.ts';
-import { bufferedCompletion } from '../../openai/whole.ts';
 import type { Services } from '../../services.ts';
 import { SubmitHeaders } from '../submitting.ts';
 

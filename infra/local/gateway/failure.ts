@@ -25,7 +25,7 @@ const STATUS: Record<Exclude<Outcome, 'ok'>, number> = {
 
 /** Why a request or a command has no result. `message` goes to the caller as `{error: message}` and holds no secret. */
 export class GatewayError extends Error {
-  override name = 'Failure';
+  override name = 'GatewayError';
   readonly outcome: Exclude<Outcome, 'ok'>;
   readonly status: number;
 

@@ -3,7 +3,7 @@ import { Slots } from '@warmwind/shared/runtime/slots';
 
 /** No place in the line, or no turn within its time. */
 export class ModelBusyError extends Error {
-  override name = 'Busy';
+  override name = 'ModelBusyError';
 }
 
 type Waiting<T> = { user: string; resolve: (item: T) => void; reject: (error: Error) => void };

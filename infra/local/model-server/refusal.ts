@@ -2,7 +2,7 @@ import { type OpenAiErrorBody, openAiError } from '@warmwind/shared/contract/ope
 
 /** An answer other than 200, in OpenAI's form. */
 export class RequestRefusedError extends Error {
-  override name = 'Refusal';
+  override name = 'RequestRefusedError';
   readonly status: number;
   readonly body: OpenAiErrorBody;
   readonly headers: Record<string, string>;

@@ -20,12 +20,12 @@ const MIGRATE_AGAIN_MS = 1000;
 
 /** The ledger is unavailable or did not answer in time. The work may still have been done. */
 export class LedgerUnavailableError extends Error {
-  override name = 'LedgerAway';
+  override name = 'LedgerUnavailableError';
 }
 
 /** The ledger refused a query. The message has the SQLSTATE and none of the data. */
 export class LedgerRefusalError extends Error {
-  override name = 'LedgerRefusal';
+  override name = 'LedgerRefusalError';
   readonly code: string;
 
   constructor(code: string) {
