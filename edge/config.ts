@@ -7,7 +7,7 @@ import { jsonText } from '@warmwind/shared/runtime/json';
 import { Origins } from '@warmwind/shared/runtime/origins';
 import { secretText } from '@warmwind/shared/runtime/secrets';
 import { z } from 'zod';
-import type { Database } from './ledger/ledger.ts';
+import type { Database } from './ledger/database.ts';
 
 const list = (text: string): string[] =>
   text

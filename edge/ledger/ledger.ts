@@ -8,11 +8,7 @@ import type { Config } from '../config.ts';
 import type { AppEnv } from '../env.ts';
 import { failureOf } from '../http/failure.ts';
 import { log } from '../http/log.ts';
-
-/**
- * A PostgreSQL as a Hyperdrive binding names it. The address is valid only within the request that reads it.
- */
-export type Database = { readonly connectionString: string };
+import type { Database } from './database.ts';
 
 /** Queries to run; they are sent one after another. */
 type Work<T> = (db: Db) => Promise<T>;

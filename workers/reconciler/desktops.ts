@@ -5,9 +5,9 @@ import { type ContainerRow, containerRow } from '@warmwind/shared/engine/ledger/
 import { runningSince } from '../containers/running.ts';
 import { parseSpec } from '../containers/spec.ts';
 import { each } from '../each.ts';
+import type { ReconcileContext } from './context.ts';
 import { isNewerContainer, recordNewer } from './newer.ts';
 import { openRows, PAGE, readRows } from './pages.ts';
-import type { ReconcileContext } from './reconcile.ts';
 
 const AT_ONCE = 8;
 

@@ -6,10 +6,10 @@ import type { JobEnd } from '@warmwind/shared/engine/node/records';
 import type { JobData } from '@warmwind/shared/engine/queues';
 import { each } from '../each.ts';
 import { readJobData } from '../runtime/data.ts';
+import type { ReconcileContext } from './context.ts';
 import { byId, recordNewer } from './newer.ts';
 import { readRows } from './pages.ts';
 import { type Entry, entriesOf, queueNames } from './queued-runs.ts';
-import type { ReconcileContext } from './reconcile.ts';
 
 const AT_ONCE = 8;
 

@@ -4,9 +4,9 @@ import { recordIdempotencyKeys } from '@warmwind/shared/engine/ledger/submission
 import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/engine/records';
 import { parseJson } from '@warmwind/shared/runtime/json';
 import { z } from 'zod';
+import type { ReconcileContext } from './context.ts';
 import { recordNewer } from './newer.ts';
 import { allRecords, answers, answersApart, readable, scan } from './pages.ts';
-import type { ReconcileContext } from './reconcile.ts';
 
 /**
  * Records every job, desktop and idempotency key that the ledger lacks or holds in an older state than Redis.

@@ -5,10 +5,10 @@ import { hostOfQueue, JOB_DATA_VERSION, queueJobId } from '@warmwind/shared/engi
 import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/engine/records';
 import { each } from '../each.ts';
 import { enqueue } from '../runtime/enqueue.ts';
+import type { ReconcileContext } from './context.ts';
 import { isNewerJob, recordNewer } from './newer.ts';
 import { answers, openRows, readRows } from './pages.ts';
 import { lookUp } from './queued-runs.ts';
-import type { ReconcileContext } from './reconcile.ts';
 
 const AT_ONCE = 8;
 

@@ -4,8 +4,8 @@ import { recordChanges } from '@warmwind/shared/engine/ledger/changes';
 import { containersById, jobsById } from '@warmwind/shared/engine/ledger/reads';
 import type { ContainerRow, JobRow } from '@warmwind/shared/engine/ledger/rows';
 import { LedgerRefusalError } from '@warmwind/shared/engine/node/ledger';
+import type { ReconcileContext } from './context.ts';
 import { answersApart } from './pages.ts';
-import type { ReconcileContext } from './reconcile.ts';
 
 /** Records of Redis in the form of ledger rows. */
 export type RecordRows = { jobs: JobRow[]; containers: ContainerRow[] };

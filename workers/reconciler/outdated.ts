@@ -1,11 +1,11 @@
 import { containersById, jobsById } from '@warmwind/shared/engine/ledger/reads';
 import { containerRow, type JobRow, jobRow } from '@warmwind/shared/engine/ledger/rows';
 import { each } from '../each.ts';
+import type { ReconcileContext } from './context.ts';
 import { closeDesktop } from './desktops.ts';
 import { endOf } from './entries.ts';
 import { byId, idsOf } from './newer.ts';
 import { allRecords, readable } from './pages.ts';
-import type { ReconcileContext } from './reconcile.ts';
 
 /**
  * Closes all records that Redis holds open and that have ended in the ledger. A Redis that lost its last

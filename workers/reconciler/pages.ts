@@ -2,7 +2,7 @@ import { readUserKey, userKeyPattern } from '@warmwind/shared/engine/keys';
 import type { Db } from '@warmwind/shared/engine/ledger/db';
 import type { Fields } from '@warmwind/shared/engine/ledger/rows';
 import { isRecordFault } from '@warmwind/shared/engine/node/record-fault';
-import type { ReconcileContext } from './reconcile.ts';
+import type { ReconcileContext } from './context.ts';
 
 /** The number of rows, records or queue entries per page. */
 export const PAGE = 200;

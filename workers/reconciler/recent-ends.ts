@@ -1,7 +1,7 @@
 import { endedJobs } from '@warmwind/shared/engine/ledger/reads';
 import { each } from '../each.ts';
+import type { ReconcileContext } from './context.ts';
 import { PAGE } from './pages.ts';
-import type { ReconcileContext } from './reconcile.ts';
 
 /** The age up to which a killed or failed-over Redis may have lost unpublished ends, ms. */
 const FORGOTTEN_MS = 600_000;

@@ -17,7 +17,8 @@ import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createFleet, type Fleet, waitForEvents } from '../testing/fleet.ts';
 import type { Submitted } from '../testing/submissions.ts';
-import { Reconciler, type ReconcilerOptions } from './reconcile.ts';
+import type { ReconcilerOptions } from './context.ts';
+import { Reconciler } from './reconcile.ts';
 
 const log = createLog('test');
 log.level = 'silent';

@@ -1,7 +1,8 @@
 /** `npm run ledger:reconcile`: see docs/operations/backup.md. */
 import { parseArgs } from 'node:util';
 import { Drain } from '@warmwind/shared/engine/node/drain';
-import { type ReconciledCounts, Reconciler } from '../../../workers/reconciler/reconcile.ts';
+import type { ReconciledCounts } from '../../../workers/reconciler/context.ts';
+import { Reconciler } from '../../../workers/reconciler/reconcile.ts';
 import { createSkip } from '../../../workers/skip.ts';
 import { run, table } from './command.ts';
 import { type System, withSystem } from './system.ts';

@@ -3,8 +3,8 @@ import { keys } from '@warmwind/shared/engine/keys';
 import type { Redis } from 'ioredis';
 import { LABELS } from '../../../workers/containers/spec.ts';
 import type { EngineEvent } from './engine-events.ts';
-import type { Violate } from './invariants.ts';
 import type { Load } from './load.ts';
+import type { Violate } from './violations.ts';
 import type { World } from './world.ts';
 
 /** How long after a worker's death the engine may still execute its requests, ms. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { isTerminal, type JobState, TERMINAL_JOB_STATES } from '@warmwind/shared/contract/jobs';
+import { isTerminal, TERMINAL_JOB_STATES } from '@warmwind/shared/contract/jobs';
 import { isTerminalEvent, type StoredEvent } from '@warmwind/shared/contract/rooms';
 import { keys, roomKeys } from '@warmwind/shared/engine/keys';
 import { readDepths } from '@warmwind/shared/engine/node/depths';
@@ -10,6 +10,7 @@ import { type ContainerCounts, checkContainerInvariants } from './container-inva
 import { JobLoad } from './jobs.ts';
 import type { Load, Observation } from './load.ts';
 import { checkReceivedEvents, type ReceivedEvents } from './received-events.ts';
+import type { EndRow, JobRow, Violate } from './violations.ts';
 import type { World } from './world.ts';
 
 /** How long a system may take to finish all work after its load, ms. */
@@ -29,16 +30,6 @@ export type Verdict = {
   /** How long the system took to finish all work, ms; undefined when it did not in time. */
   quietMs: number | undefined;
 };
-
-export type JobRow = {
-  id: string;
-  user_id: string;
-  kind: string;
-  state: JobState;
-  run: number;
-  error: { code?: string } | null;
-};
-export type EndRow = { job_id: string; run: number; state: JobState; at: Date };
 
 /**
  * Waits until every acknowledged job has ended and the ledger has every change.
@@ -130,8 +121,6 @@ export async function checkInvariants(
     load instanceof JobLoad ? await checkReceivedEvents(world, load, rows, ends, violate) : undefined;
   return { violations, containers, received, jobs: rows.length, quietMs };
 }
-
-export type Violate = (invariant: string, subject: string, detail: string) => unknown;
 
 /** Checks that each key in the ledger was answered with its job, not with a refusal. */
 async function checkAnswers(world: World, asks: Ask[], violate: Violate): Promise<void> {

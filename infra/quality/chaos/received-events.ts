@@ -1,6 +1,6 @@
 import { OPERATORS } from '@warmwind/shared/contract/webhook-target';
-import type { EndRow, JobRow, Violate } from './invariants.ts';
 import type { JobLoad } from './jobs.ts';
+import type { EndRow, JobRow, Violate } from './violations.ts';
 import type { World } from './world.ts';
 
 /** Counts of the notifications that owners, watchers and operators received. */

@@ -4,9 +4,9 @@ import { createsContainers } from '../../contract/registry.ts';
 import { type StoredEvent, terminalEvent } from '../../contract/rooms.ts';
 import { iso } from '../../runtime/times.ts';
 import { type ContainerRef, containersOf, type JobRef } from '../refs.ts';
+import type { JobEnd } from './ended-runs.ts';
 import type { Append, Subject } from './event-log.ts';
 import type { Publisher } from './publisher.ts';
-import type { JobEnd } from './records.ts';
 
 /** The state that a desktop entered, with the data of its event; times in ms. */
 export type ContainerUpdate =

@@ -5,12 +5,12 @@ import { readContainer, readJob } from '../ledger/reads.ts';
 import { type Restore, restoreContainer, restoreJob } from '../ledger/restore.ts';
 import type { ContainerRow, JobRow } from '../ledger/rows.ts';
 import { MAX_CHANGES } from '../records.ts';
+import type { ContainerRef } from '../refs.ts';
 import type { Script } from '../script.ts';
 import { restoreRecord } from '../scripts/restore.lua.ts';
 import type { Ledger } from './ledger.ts';
 import { moveOldKey } from './old-keys.ts';
 import { isRecordFault } from './record-fault.ts';
-import type { ContainerRef } from './records.ts';
 
 /**
  * The records in the queue Redis, and the ledger behind it, from which a lost record is restored. A row may
