@@ -94,6 +94,7 @@ export const ERROR_GUIDE: Record<ErrorCode, Guide> = {
   outcome_unknown: {
     retryable: true,
     meaning: 'A call with effects was begun, or may have been, and its answer is lost.',
-    remedy: 'Look at the desktop. Sent again with the same `Idempotency-Key` it is never carried out twice.',
+    remedy:
+      'Look at the desktop first. For 5 minutes the same `Idempotency-Key` never carries the call out again: it is answered with the outcome, or with this code while that is unknown. Without a key of your own, or later, send it again only if the desktop shows that it was not carried out.',
   },
 };
