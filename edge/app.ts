@@ -13,7 +13,7 @@ import { closeOpenPaths, noRoute, refuseMethod } from './http/no-route.ts';
 import { safeHeaders } from './http/safe-headers.ts';
 import { useWording } from './http/wording.ts';
 import { limited } from './limits/charge.ts';
-import { pacedByAddress } from './limits/paced.ts';
+import { throttledByAddress } from './limits/throttled.ts';
 import { openRoutes, userRoutes } from './routes/routes.ts';
 import { createServices } from './services.ts';
 
@@ -31,9 +31,9 @@ export function createApp(config: Config): App {
     crossOrigin(config),
     refuseMethod(app),
   );
-  const paced = pacedByAddress(config);
-  openRoutes(app, services, paced);
-  closeOpenPaths(app, paced);
+  const throttled = throttledByAddress(config);
+  openRoutes(app, services, throttled);
+  closeOpenPaths(app, throttled);
   app.use(authenticate(services));
   userRoutes(app, services);
   app.all('*', limited(services.limiter, 'open'), noRoute(app));

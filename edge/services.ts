@@ -27,9 +27,9 @@ export type Services = {
 };
 
 export function createServices(config: Config): Services {
-  const deciding = createRedis(config, config.LIMITER_TIMEOUT_MS);
-  const queueing = createRedis(config, config.SUBMIT_TIMEOUT_MS);
-  const limiter = new Limiter(deciding, config.RATE_LIMITS);
+  const limiterRedis = createRedis(config, config.LIMITER_TIMEOUT_MS);
+  const submitRedis = createRedis(config, config.SUBMIT_TIMEOUT_MS);
+  const limiter = new Limiter(limiterRedis, config.RATE_LIMITS);
   const rest = {
     url: config.UPSTASH_REDIS_REST_URL,
     token: config.UPSTASH_REDIS_REST_TOKEN,
@@ -42,7 +42,7 @@ export function createServices(config: Config): Services {
     redis,
     limiter,
     queues,
-    submissions: new SubmissionStore(deciding, queueing, limiter, queues, config.LEDGER === 'on'),
+    submissions: new SubmissionStore(limiterRedis, submitRedis, limiter, queues, config.LEDGER === 'on'),
     ledger: config.LEDGER === 'on' && config.LEDGER_DB ? new Ledger(config.LEDGER_DB, config) : undefined,
     relay: new Relay(config),
     shareLinks: new ShareLinks(redis),

@@ -231,7 +231,7 @@ test('the log of an outage holds no input of a client', async () => {
     edge.postgres.thaw();
   }
   const lines = edge.lines.join('\n');
-  expect(lines).toContain('a submission is unknown');
+  expect(lines).toContain('submission outcome unknown');
   expect(lines).not.toContain('secret');
   expect(lines).not.toContain('insert into');
 });

@@ -8,8 +8,8 @@ import type { AppEnv } from '../env.ts';
 import { MAX_IMAGE_BODY_BYTES, tooLarge } from '../http/body.ts';
 import { badRequest, notFound } from '../http/errors.ts';
 import type { Services } from '../services.ts';
+import { imageIssues } from './image.ts';
 import { newContainer } from './new-container.ts';
-import { pictureIssues } from './picture.ts';
 import type { NewJob } from './submission.ts';
 import { webhookIssues } from './webhook-url.ts';
 
@@ -34,7 +34,7 @@ export function prepare(
   input: object,
 ): Omit<NewJob, 'idempotency'> {
   const { webhookUrl, timeoutMs, ...rest } = input as CommonInput;
-  const issues = [...webhookIssues(webhookUrl, config), ...(command.large ? pictureIssues(rest.image) : [])];
+  const issues = [...webhookIssues(webhookUrl, config), ...(command.large ? imageIssues(rest.image) : [])];
   if (issues.length > 0) throw badRequest(issues);
   const userId = c.get('user').id;
   const premium = rest.model !== undefined && config.PREMIUM_MODELS.includes(rest.model);
@@ -46,8 +46,10 @@ export function prepare(
     requestId: c.get('requestId'),
     scopes: command.limits,
     quotas: config.QUOTAS,
-    containerId: namedBy(c, command, rest.containerId),
-    containers: Array.from({ length: created(command, input) }, () => newContainer(userId, input, config)),
+    containerId: containerIdOf(c, command, rest.containerId),
+    containers: Array.from({ length: countCreated(command, input) }, () =>
+      newContainer(userId, input, config),
+    ),
     input: command.keepsInput ? serialize(rest) : '',
     priorityClass: premium ? PRIORITY_CLASS.premium : PRIORITY_CLASS.other,
     timeoutMs,
@@ -56,14 +58,14 @@ export function prepare(
 }
 
 /** The id of the container that a request names, '' for none. */
-function namedBy(c: Context<AppEnv>, { container }: JobCommand, given: string | undefined): string {
-  const named = { path: c.req.param('id'), input: given, creates: undefined, none: undefined };
-  const id = named[container];
+function containerIdOf(c: Context<AppEnv>, { container }: JobCommand, idInBody: string | undefined): string {
+  const idByRole = { path: c.req.param('id'), input: idInBody, creates: undefined, none: undefined };
+  const id = idByRole[container];
   if (id !== undefined && !isId(id)) throw notFound('desktop');
   return id ?? '';
 }
 
-function created(command: JobCommand, input: object): number {
+function countCreated(command: JobCommand, input: object): number {
   if (command.container !== 'creates') return 0;
   const count = command.creates?.(input) ?? 1;
   if (count > MAX_JOB_CONTAINERS) throw badRequest([{ path: '', message: `at most ${MAX_JOB_CONTAINERS}` }]);

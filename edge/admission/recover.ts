@@ -27,7 +27,7 @@ export async function recoverFailure(
   submission: Submission,
   { job, failure }: { job: AcceptedJob; failure: CommitFailure },
 ): Promise<AcceptedJob | undefined> {
-  if (failure.reason === 'forgotten') return recall(c, services, submission, job);
+  if (failure.reason === 'forgotten') return replayFromLedger(c, services, submission, job);
   await withdraw(services, submission, job, failure);
   return idempotentReplay(services, submission, failure.original);
 }
@@ -48,7 +48,11 @@ async function withdraw(
   }
 }
 
-async function recall(
+/**
+ * Answers with the job of a key from the ledger; without a ledger, with the job as Redis has it.
+ * @returns `undefined` when the ledger has no such job: the key is deleted then
+ */
+async function replayFromLedger(
   c: Context<AppEnv>,
   services: Services,
   submission: Submission,
@@ -67,7 +71,7 @@ async function recall(
 }
 
 /**
- * Recovers a submission that Redis refused, perhaps only because it has lost records that the ledger has: the
+ * Recovers a submission that Redis refused, possibly because it has lost records that the ledger has: the
  * job of the key, the container that the job is about, the job to retry.
  * @returns the job of the key; `undefined` once the lost records are back in Redis, and the submission is to
  *   be readmitted

@@ -26,7 +26,7 @@ import type { Idempotency } from './idempotency.ts';
 import type { NewJob, QueuedRun, Retry, Submission } from './submission.ts';
 
 /** From this length on an input takes noticeable time to reach Redis, characters. */
-const LARGE_INPUT = 32 * 1024;
+const LARGE_INPUT_CHARS = 32 * 1024;
 
 /** The submissions in Redis. Each method is one trip, and rejects when Redis does not answer in time. */
 export class SubmissionStore {
@@ -39,21 +39,21 @@ export class SubmissionStore {
   readonly #restore: PreparedScript<typeof restoreRecord>;
 
   readonly #unconfirmedTtlMs: SubmitRequest['unconfirmedTtlMs'];
-  /** The bound of a user's changes, as the scripts take it. */
+  /** The bound of a user's changes, as the scripts take it; '' without a ledger. */
   readonly #maxChanges: number | '';
 
   /**
-   * @param queueing a client of the same Redis with a time-out for large inputs
-   * @param remembered whether the ledger records acknowledged submissions
+   * @param largeInputRedis a client of the same Redis with a time-out for large inputs
+   * @param hasLedger whether the ledger records acknowledged submissions
    */
-  constructor(redis: Redis, queueing: Redis, limiter: Limiter, queues: Queues, remembered: boolean) {
-    this.#unconfirmedTtlMs = remembered
+  constructor(redis: Redis, largeInputRedis: Redis, limiter: Limiter, queues: Queues, hasLedger: boolean) {
+    this.#unconfirmedTtlMs = hasLedger
       ? { record: RESERVATION_MS, key: RESERVATION_MS }
       : { record: OPEN_RECORD_TTL_MS, key: ENDED_RECORD_TTL_MS };
-    this.#maxChanges = remembered ? MAX_CHANGES : '';
+    this.#maxChanges = hasLedger ? MAX_CHANGES : '';
     this.#redis = redis;
     this.#decide = prepareScript(redis, submitJob);
-    this.#decideLarge = prepareScript(queueing, submitJob);
+    this.#decideLarge = prepareScript(largeInputRedis, submitJob);
     this.#withdraw = prepareScript(redis, withdrawJob);
     this.#restore = prepareScript(redis, restoreRecord);
     this.#limiter = limiter;
@@ -61,8 +61,8 @@ export class SubmissionStore {
   }
 
   /**
-   * Checks tiers, idempotency and quotas, and writes the records, in one atomic step. Without scopes nothing
-   * is charged.
+   * Checks rate limits, idempotency and quotas, and writes the records, in one atomic step. Without scopes
+   * nothing is charged.
    */
   async decide(submission: Submission): Promise<{ decision: Decision; verdict: SubmitVerdict }> {
     const { userId, idempotency, quotas } = submission;
@@ -80,11 +80,11 @@ export class SubmissionStore {
       reservationMs: RESERVATION_MS,
       ...(submission.action === 'retry' ? this.#retryOf(submission) : newOf(submission, jobId)),
     };
-    const of = { userId, scopes: submission.scopes, jobId, idempotencyHash: idempotency?.keyHash };
+    const subject = { userId, scopes: submission.scopes, jobId, idempotencyHash: idempotency?.keyHash };
     const input = submission.action === 'new' ? submission.input : '';
-    const decide = input.length < LARGE_INPUT ? this.#decide : this.#decideLarge;
+    const decide = input.length < LARGE_INPUT_CHARS ? this.#decide : this.#decideLarge;
     const askedAt = Date.now();
-    const [raw, verdict] = await decide(of, { request: JSON.stringify(request), input });
+    const [raw, verdict] = await decide(subject, { request: JSON.stringify(request), input });
     const decision = readDecision(raw, scopes);
     this.#limiter.note(userId, submission.scopes, decision, askedAt);
     return { decision, verdict };
@@ -108,9 +108,9 @@ export class SubmissionStore {
 
   /** Deletes the records of a duplicate and its idempotency key, unless a worker has taken the job. */
   async withdraw({ userId, idempotency }: NewJob, jobId: string, records: ChangedRecords): Promise<void> {
-    const of = { userId, jobId, idempotencyHash: idempotency?.keyHash };
-    const made = (records.containers ?? []).flatMap(({ record }) => record.id ?? []);
-    await this.#withdraw(of, { jobId, containerPrefix: recordPrefixes(userId).container }, made);
+    const subject = { userId, jobId, idempotencyHash: idempotency?.keyHash };
+    const createdIds = (records.containers ?? []).flatMap(({ record }) => record.id ?? []);
+    await this.#withdraw(subject, { jobId, containerPrefix: recordPrefixes(userId).container }, createdIds);
   }
 
   /** Deletes a key that belongs to no job. */
@@ -121,9 +121,9 @@ export class SubmissionStore {
   /** Sets a key as the submit script does. */
   async rememberKey(userId: string, { keyHash, requestHash }: Idempotency, key: RecordedKey): Promise<void> {
     const { jobId, containerId, createdAt } = key;
-    const left = createdAt.getTime() + ENDED_RECORD_TTL_MS - Date.now();
+    const ttlMs = createdAt.getTime() + ENDED_RECORD_TTL_MS - Date.now();
     const value = JSON.stringify({ hash: requestHash, jobId, containerId });
-    await this.#redis.set(keys.idempotency(userId, keyHash), value, { px: Math.max(1, left), nx: true });
+    await this.#redis.set(keys.idempotency(userId, keyHash), value, { px: Math.max(1, ttlMs), nx: true });
   }
 
   /** Restores a record that Redis has lost. */

@@ -6,7 +6,8 @@ import type { JobData, PriorityClass } from '@warmwind/shared/engine/queues';
 import type { SubmitVerdict } from '@warmwind/shared/engine/records';
 import type { Idempotency } from './idempotency.ts';
 
-type Request = {
+/** The fields of every submission. */
+type SubmissionBase = {
   userId: string;
   requestId: string;
   scopes: readonly LimitScope[];
@@ -15,7 +16,7 @@ type Request = {
 };
 
 /** A new job. */
-export type NewJob = Request & {
+export type NewJob = SubmissionBase & {
   action: 'new';
   command: JobCommand<JobKind>;
   lane: Lane;
@@ -27,12 +28,12 @@ export type NewJob = Request & {
   input: string;
   priorityClass?: PriorityClass | undefined;
   timeoutMs?: number | undefined;
-  /** Where the owner is notified of the job. */
+  /** The address of the webhook that reports the job to its owner. */
   webhookUrl?: string | undefined;
 };
 
 /** A new run of a job that has ended without success. */
-export type Retry = Request & { action: 'retry'; jobId: string };
+export type Retry = SubmissionBase & { action: 'retry'; jobId: string };
 
 export type Submission = NewJob | Retry;
 

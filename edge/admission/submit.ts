@@ -63,7 +63,7 @@ async function orUnavailable<T>(
     return await step;
   } catch (error) {
     if (error instanceof ApiError) throw error;
-    log.warn('a submission is unknown', { requestId: c.get('requestId'), ...failureOf(error) });
+    log.warn('submission outcome unknown', { requestId: c.get('requestId'), ...failureOf(error) });
     const next = idempotency
       ? 'retry with the same Idempotency-Key, and it runs once.'
       : 'look at GET /jobs before you retry. A request with an Idempotency-Key can be retried and runs once.';

@@ -25,7 +25,7 @@ export async function cancelJob(c: Context<AppEnv>, services: Services, jobId: s
     await cancel(c, services, jobId);
   } catch (error) {
     if (error instanceof ApiError) throw error;
-    log.warn('a cancellation is unknown', { requestId: c.get('requestId'), ...failureOf(error) });
+    log.warn('cancellation outcome unknown', { requestId: c.get('requestId'), ...failureOf(error) });
     throw unavailable('It is unknown whether the job was cancelled: ask for the job, or retry.');
   }
 }

@@ -43,15 +43,15 @@ export class Ledger {
   /**
    * Runs `work` on the primary. Rejects when it does not answer in time: a write may have happened or not.
    */
-  run<T>(c: Context<AppEnv>, work: Work<T>, withinMs = READ_TIMEOUT_MS): Promise<T> {
-    return connected(c, this.#primary, withinMs, work);
+  run<T>(c: Context<AppEnv>, work: Work<T>, timeoutMs = READ_TIMEOUT_MS): Promise<T> {
+    return withConnection(c, this.#primary, timeoutMs, work);
   }
 
   /** Reads from the replica if it answers and its lag is within the bound, else from the primary. */
   async read<T>(c: Context<AppEnv>, work: Work<T>): Promise<T> {
     if (this.#replica) {
       try {
-        return await connected(c, this.#replica, REPLICA_TIMEOUT_MS, async (db) => {
+        return await withConnection(c, this.#replica, REPLICA_TIMEOUT_MS, async (db) => {
           const lag = await readLag(db);
           if (lag > this.#maxLagMs) throw new Error(`it is ${Math.round(lag)} ms behind`);
           return work(db);
@@ -64,10 +64,10 @@ export class Ledger {
   }
 }
 
-async function connected<T>(
+async function withConnection<T>(
   c: Context<AppEnv>,
   database: Database,
-  withinMs: number,
+  timeoutMs: number,
   work: Work<T>,
 ): Promise<T> {
   const sql = postgres(database.connectionString, {
@@ -75,11 +75,11 @@ async function connected<T>(
     // Hyperdrive multiplexes connections: a statement prepared before may be on another one.
     prepare: false,
     fetch_types: false,
-    connect_timeout: Math.ceil(withinMs / 1000),
+    connect_timeout: Math.ceil(timeoutMs / 1000),
     onnotice: () => undefined,
   });
   try {
-    return await withTimeout(work(drizzle(sql)), withinMs);
+    return await withTimeout(work(drizzle(sql)), timeoutMs);
   } finally {
     c.executionCtx.waitUntil(sql.end({ timeout: 0 }).catch(() => undefined));
   }

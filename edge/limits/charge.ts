@@ -11,8 +11,8 @@ import { type Decision, tightest, waitMs } from './decision.ts';
 import { rateLimitHeaders } from './headers.ts';
 import type { Limiter } from './limiter.ts';
 
-/** The policy while the limiter does not answer: let the request pass, or refuse it with 503. */
-export type WithoutLimiter = 'open' | 'closed';
+/** The policy while the limiter does not answer: `open` lets requests pass, `closed` refuses with 503. */
+export type LimiterFailurePolicy = 'open' | 'closed';
 
 /**
  * Counts the request against `scopes` of `subject`.
@@ -23,12 +23,12 @@ export async function charge(
   limiter: Limiter,
   subject: string,
   scopes: readonly LimitScope[],
-  without: WithoutLimiter,
+  onFailure: LimiterFailurePolicy,
 ): Promise<void> {
   c.set('charged', true);
   const decision = await limiter.charge(subject, scopes).catch((error: unknown) => {
     log.warn('the limiter did not answer', { requestId: c.get('requestId'), ...failureOf(error) });
-    if (without === 'closed') throw unavailable('The rate limiter did not answer: retry.');
+    if (onFailure === 'closed') throw unavailable('The rate limiter did not answer: retry.');
     return undefined;
   });
   if (decision) applyDecision(c, decision, subject);
@@ -60,11 +60,11 @@ export function applyDecision(c: Context<AppEnv>, decision: Decision, subject: s
 /** Limits a route by its user, before any other work. */
 export const limited = (
   limiter: Limiter,
-  without: WithoutLimiter,
+  onFailure: LimiterFailurePolicy,
   scopes: readonly LimitScope[] = ['user'],
 ) =>
   createMiddleware<AppEnv>(async (c, next) => {
-    await charge(c, limiter, c.get('user').id, scopes, without);
+    await charge(c, limiter, c.get('user').id, scopes, onFailure);
     await next();
   });
 
@@ -76,7 +76,7 @@ export const limited = (
  */
 export const limitedBySubmission = (limiter: Limiter, scopes: readonly LimitScope[]) =>
   createMiddleware<AppEnv>(async (c, next) => {
-    const denied = await limiter.deny(c.get('user').id, scopes);
+    const denied = await limiter.cachedDenial(c.get('user').id, scopes);
     if (denied) applyDecision(c, denied, c.get('user').id);
     const chargeNow = async () => {
       if (c.get('charged')) return;

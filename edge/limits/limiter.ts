@@ -3,11 +3,11 @@ import type { Redis } from '@upstash/redis/cloudflare';
 import type { LimitScope, RateLimits } from '@warmwind/shared/contract/limits';
 import type { Decision, Scope } from './decision.ts';
 import { Denials } from './denials.ts';
-import { BandwidthController } from './pace.ts';
+import { RequestThrottle } from './request-throttle.ts';
 import { slidingLog } from './sliding-log.ts';
 
 /** The rate at which cached denials are answered to one subject. */
-const REFUSALS = { perSecond: 10, burst: 10 };
+const CACHED_DENIAL_RATE = { perSecond: 10, burst: 10 };
 
 /**
  * Applies the deployment's tiers on one Redis. Each call is one trip and rejects when Redis does not answer
@@ -18,7 +18,7 @@ export class Limiter {
   readonly #limits: RateLimits;
   readonly #ratelimits = new Map<string, Ratelimit>();
   readonly #denials = new Denials();
-  readonly #refusals = new BandwidthController(REFUSALS);
+  readonly #refusals = new RequestThrottle(CACHED_DENIAL_RATE);
 
   /** @param redis a client that bounds its trips itself; see `createRedis` */
   constructor(redis: Redis, limits: RateLimits) {
@@ -31,7 +31,7 @@ export class Limiter {
    * full.
    */
   async charge(subject: string, scopes: readonly LimitScope[]): Promise<Decision> {
-    const denied = await this.deny(subject, scopes);
+    const denied = await this.cachedDenial(subject, scopes);
     if (denied) return denied;
     const askedAt = Date.now();
     const decision = decisionOf(await this.#ratelimit(scopes).limit(subject));
@@ -40,10 +40,10 @@ export class Limiter {
   }
 
   /**
-   * Finds a cached denial without a trip. A subject that exceeds the rate of refusals waits for it.
+   * Finds a cached denial without a trip. A subject that exceeds `CACHED_DENIAL_RATE` waits for it.
    * @returns `undefined` when the limiter must decide
    */
-  async deny(subject: string, scopes: readonly LimitScope[]): Promise<Decision | undefined> {
+  async cachedDenial(subject: string, scopes: readonly LimitScope[]): Promise<Decision | undefined> {
     const key = keyOf(subject, scopes);
     if (!this.#denials.find(key)) return undefined;
     await this.#refusals.wait(key);

@@ -17,24 +17,24 @@ const read = (name: Name, result: unknown): unknown =>
   name === 'hgetall' ? toRecord((result ?? []) as string[]) : result;
 
 /** Commands that are sent with every script, in its trip, and the receiver of their results. */
-export type Aside = { commands: Command[]; onResults: (results: unknown[]) => void };
+export type CompanionCommands = { commands: Command[]; onResults: (results: unknown[]) => void };
 
 /**
  * BullMQ's Redis client over the Upstash REST protocol, for producers: it adds, reads and removes jobs, each
  * in one trip, and can not block, stream or subscribe. There is no connection: the client is always ready,
  * and each call succeeds, or rejects with `QueueUnavailableError` or `RedisError`.
  */
-export function createRestClient(options: RestOptions, aside?: Aside): IRedisClient {
+export function createRestClient(options: RestOptions, companions?: CompanionCommands): IRedisClient {
   const transport = new RestTransport(options);
   const scripts = new Scripts();
   const events = new EventEmitter();
 
   const run = async (script: Command): Promise<unknown> => {
-    if (!aside) return transport.command(script);
-    const [reply, ...others] = await transport.batch('/pipeline', [script, ...aside.commands]);
+    if (!companions) return transport.command(script);
+    const [reply, ...others] = await transport.batch('/pipeline', [script, ...companions.commands]);
     const [error, result] = toTuple(undefined, reply ?? { error: 'no answer' });
     if (error) throw error;
-    aside.onResults(others.map((other) => other.result));
+    companions.onResults(others.map((other) => other.result));
     return result;
   };
   const commands = Object.fromEntries(
@@ -94,7 +94,7 @@ function createBatch(
   path: '/pipeline' | '/multi-exec',
 ): IRedisTransaction {
   const queued: { name?: Name; command: Command }[] = [];
-  const brought = new Set<string>();
+  const sentScripts = new Set<string>();
 
   const commands = Object.fromEntries(
     NAMES.map((name) => [
@@ -107,8 +107,8 @@ function createBatch(
   );
   const batch: object = Object.assign(commands, {
     runCommand: (name: string, args: unknown[]) => {
-      queued.push({ command: scripts.command(name, args, !brought.has(name)) });
-      brought.add(name);
+      queued.push({ command: scripts.command(name, args, !sentScripts.has(name)) });
+      sentScripts.add(name);
       return batch;
     },
     exec: async () => {

@@ -5,7 +5,7 @@ import { createRestClient } from './client.ts';
 import type { Command, RestOptions } from './transport.ts';
 
 /** How long the known depth of a full queue is valid, ms. */
-const VALID_MS = 1000;
+const DEPTH_VALID_MS = 1000;
 
 /**
  * BullMQ's own queues by name, created on first use (which must be inside a request) and kept, with the last
@@ -15,7 +15,7 @@ export class Queues {
   readonly #options: RestOptions;
   readonly #maxWaiting: number;
   readonly #queues = new Map<string, Queue<JobData>>();
-  readonly #lengths = new Map<string, { waiting: number; at: number }>();
+  readonly #depths = new Map<string, { waiting: number; at: number }>();
 
   /** @param maxWaiting the number of waiting jobs from which on a queue is full */
   constructor(options: RestOptions, maxWaiting: number) {
@@ -28,7 +28,7 @@ export class Queues {
     if (known) return known;
     const onLengths = (lengths: unknown[]) => {
       const waiting = lengths.reduce<number>((sum, length) => sum + Number(length ?? 0), 0);
-      this.#lengths.set(name, { waiting, at: Date.now() });
+      this.#depths.set(name, { waiting, at: Date.now() });
     };
     const created = new Queue<JobData>(name, {
       connection: createRestClient(this.#options, { commands: lengthsOf(name), onResults: onLengths }),
@@ -47,13 +47,13 @@ export class Queues {
    */
   async isFull(name: string): Promise<boolean> {
     if (!this.#wasFull(name)) return false;
-    const { at = 0 } = this.#lengths.get(name) ?? {};
-    if (Date.now() - at >= VALID_MS) await this.get(name).getJobCounts();
+    const { at = 0 } = this.#depths.get(name) ?? {};
+    if (Date.now() - at >= DEPTH_VALID_MS) await this.get(name).getJobCounts();
     return this.#wasFull(name);
   }
 
   #wasFull(name: string): boolean {
-    return (this.#lengths.get(name)?.waiting ?? 0) >= this.#maxWaiting;
+    return (this.#depths.get(name)?.waiting ?? 0) >= this.#maxWaiting;
   }
 }
 

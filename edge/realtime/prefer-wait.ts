@@ -31,7 +31,7 @@ export function waitSeconds(prefer: string | undefined): number | undefined {
  * is no waiting.
  * @returns the job if it ended in time; `undefined` means to answer 202
  */
-export async function finished(
+export async function waitForEnd(
   c: Context<AppEnv>,
   { relay }: Services,
   { jobId, run }: AcceptedJob,

@@ -5,7 +5,7 @@ import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { noQuery } from '../http/query.ts';
 import { currentLimits } from '../limits/current.ts';
-import { pacedByUser } from '../limits/paced.ts';
+import { throttledByUser } from '../limits/throttled.ts';
 import type { Services } from '../services.ts';
 
 /**
@@ -18,7 +18,7 @@ export function getLimitsRoute(app: App, services: Services): void {
     operationId: 'getLimits',
     summary: 'Your limits and what is left of them',
     security,
-    middleware: [pacedByUser(), noQuery] as const,
+    middleware: [throttledByUser(), noQuery] as const,
     responses: { 200: json(Limits, 'All tiers and quotas.', LIMITS), ...failures(400, 401, 429, 503) },
   });
   app.openapi(route, async (c) => {

@@ -11,7 +11,7 @@ import { imageBody, jsonBody } from '../http/body.ts';
 import { failures, header, IdParam, json, security } from '../http/openapi.ts';
 import { noQuery } from '../http/query.ts';
 import { limitedBySubmission } from '../limits/charge.ts';
-import { finished } from '../realtime/prefer-wait.ts';
+import { waitForEnd } from '../realtime/prefer-wait.ts';
 import type { Services } from '../services.ts';
 
 export const IdempotencyKey = z
@@ -38,7 +38,7 @@ const WAITED = { 'Preference-Applied': header('The seconds of `Prefer: wait` tha
 const FINISHED = json(Job, 'The finished job, with `Prefer: wait`.', JOB);
 
 /** A route that submits a job. */
-type Submitting = {
+type SubmittingRouteOptions = {
   /** The route as the OpenAPI document names it; with `{id}` in its path it has that parameter. */
   route: { method: 'post'; path: string; operationId: string; summary: string; description?: string };
   /** The rate limits that a request consumes. */
@@ -62,14 +62,14 @@ type Submitting = {
  * Builds a route that submits: it parses, submits, and answers 202 with the accepted job, or with `Prefer:
  * wait` 200 with the finished one.
  */
-export function submittingRoute(app: App, services: Services, submitting: Submitting): void {
-  const { scopes, body, large, accepted, submission, answer } = submitting;
+export function submittingRoute(app: App, services: Services, options: SubmittingRouteOptions): void {
+  const { scopes, body, large, accepted, submission, answer } = options;
   const request = { headers: SubmitHeaders, body };
   const route = createRoute({
-    ...submitting.route,
+    ...options.route,
     security,
     middleware: [limitedBySubmission(services.limiter, scopes), noQuery, large ? imageBody : jsonBody],
-    request: submitting.route.path.includes('{id}') ? { ...request, params: IdParam } : request,
+    request: options.route.path.includes('{id}') ? { ...request, params: IdParam } : request,
     responses: {
       200: { ...FINISHED, headers: { ...REPLAYED, ...WAITED } },
       202: { ...accepted, headers: REPLAYED },
@@ -83,7 +83,7 @@ export function submittingRoute(app: App, services: Services, submitting: Submit
       ...submission(c, input),
       idempotency: await idempotencyOf(c, key, input),
     });
-    const ended = await finished(c, services, job, prefer);
+    const ended = await waitForEnd(c, services, job, prefer);
     return ended ? c.json(ended, 200) : c.json(answer(job), 202);
   });
 }

@@ -16,7 +16,7 @@ const REASONS: Record<DroppedReason, string> = {
   disconnected: 'The connection is lost.',
 };
 
-/** @returns the text that reports input that did not reach the desktop to its user */
+/** Builds the text that informs a user of input that did not reach the desktop. */
 export function droppedText({ reason, count }: Pick<InputDropped, 'reason' | 'count'>): string {
   if (reason === 'view' || reason === 'not_holder') return REASONS[reason];
   const input = count === 1 ? 'A key or click' : `${count} presses and releases`;

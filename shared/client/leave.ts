@@ -14,8 +14,8 @@ export function listenForLeaving(stage: HTMLElement, onLeave: () => void): () =>
   const pressed = (event: KeyboardEvent) => {
     if (event.code === 'AltRight') altGr = true;
     const { ctrlKey, altKey, shiftKey } = event;
-    const isOne = /^(Control(Left|Right)|AltLeft|Shift(Left|Right))$/.test(event.code);
-    if (!isOne || !(ctrlKey && altKey && shiftKey)) return;
+    const isModifier = /^(Control(Left|Right)|AltLeft|Shift(Left|Right))$/.test(event.code);
+    if (!isModifier || !(ctrlKey && altKey && shiftKey)) return;
     if (altGr || event.getModifierState('AltGraph')) return;
     event.preventDefault();
     event.stopImmediatePropagation();
@@ -24,15 +24,15 @@ export function listenForLeaving(stage: HTMLElement, onLeave: () => void): () =>
   const released = (event: KeyboardEvent) => {
     if (event.code === 'AltRight') altGr = false;
   };
-  const left = () => {
+  const focusLost = () => {
     altGr = false;
   };
   stage.addEventListener('keydown', pressed, true);
   stage.addEventListener('keyup', released, true);
-  stage.addEventListener('focusout', left);
+  stage.addEventListener('focusout', focusLost);
   return () => {
     stage.removeEventListener('keydown', pressed, true);
     stage.removeEventListener('keyup', released, true);
-    stage.removeEventListener('focusout', left);
+    stage.removeEventListener('focusout', focusLost);
   };
 }

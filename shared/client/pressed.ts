@@ -5,7 +5,7 @@ export class Pressed {
   readonly #keys = new Set<number>();
   #pointer: Extract<ScreenInput, { t: 'ptr' }> | undefined;
 
-  /** Notes an input. Call it with every input that is sent. */
+  /** Tracks an input. Call it with every input that is sent. */
   note(input: ScreenInput): void {
     if (input.t === 'ptr') this.#pointer = input;
     else if (input.t === 'key' && input.down) this.#keys.add(input.keysym);

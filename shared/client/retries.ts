@@ -7,7 +7,7 @@ export type Retries = {
   attempts: number;
   /** The longest pause, ms. A call fails at once when the edge asks for a longer one. Default: 5000. */
   maxPauseMs: number;
-  /** Retry repeatable requests that received no response? Default: true. */
+  /** Whether repeatable requests that received no response are retried. Default: true. */
   unanswered: boolean;
 };
 
@@ -15,13 +15,13 @@ export type Retries = {
 export const RETRIES: Retries = { attempts: 4, maxPauseMs: 5000, unanswered: true };
 
 /** Statuses after which a retry may succeed, although the request may have been carried out already. */
-const PASSING = [502, 503, 504];
+const TRANSIENT_STATUSES = [502, 503, 504];
 
 /**
  * Decides whether and when a failed request is retried.
  *
  * @param attempt the number of the failed attempt, from 1
- * @param repeatable may the request be carried out twice, or does it have an `Idempotency-Key`?
+ * @param repeatable whether the request may be carried out twice, or has an `Idempotency-Key`
  * @returns the pause before the retry, ms; `undefined` when the request is not retried
  */
 export function pauseBeforeRetry(
@@ -40,5 +40,5 @@ function isRetryable(error: unknown, unanswered: boolean, repeatable: boolean): 
   if (error instanceof NetworkError) return unanswered && repeatable;
   if (!(error instanceof ApiError)) return false;
   // A rate-limited request has not been carried out.
-  return error.code === 'rate_limited' || (repeatable && PASSING.includes(error.status));
+  return error.code === 'rate_limited' || (repeatable && TRANSIENT_STATUSES.includes(error.status));
 }

@@ -13,7 +13,7 @@ import { SessionPair } from '../runtime/session/pair.ts';
 
 const ACK_MS = 10_000;
 /** Temporary refusals, after which attaching is retried. */
-const PASSING: readonly string[] = ['unavailable', 'rate_limited', 'internal', 'conflict'];
+const TRANSIENT_REFUSALS: readonly string[] = ['unavailable', 'rate_limited', 'internal', 'conflict'];
 
 /** The relay or the host of the container refused to open a session. */
 export class SessionRefusedError extends Error {
@@ -173,7 +173,7 @@ export class AttachedSession {
           this.#isAttached = true;
           this.#receivedAt = performance.now();
           this.#pair.resume();
-        } else if (timedOut || ack.ok || PASSING.includes(ack.code)) {
+        } else if (timedOut || ack.ok || TRANSIENT_REFUSALS.includes(ack.code)) {
           this.#attempts += 1;
           setTimeout(() => this.attach(), backoff(this.#attempts, { maxMs: 3000 }));
         } else this.lost(ack.message);

@@ -9,7 +9,7 @@ import { isId } from './ids.ts';
  * container's host.
  */
 
-/** Of the relay: any call, by its kind, with a ticket. */
+/** The path of the relay's route for a call of this kind, which takes a ticket. */
 export const callPath = (containerId: string, kind: string): string =>
   `/containers/${containerId}/calls/${kind}`;
 
@@ -31,7 +31,7 @@ export const ToCallHost = z.discriminatedUnion('t', [
     kind: z.string().max(64),
     /** The process that sent it and waits for the reply. */
     caller: Id,
-    /** Of its `Idempotency-Key`: SHA-256. */
+    /** SHA-256 of the `Idempotency-Key`. */
     keyHash: Sha256.optional(),
     input: z.string().max(MAX_CALL_INPUT),
   }),
@@ -62,7 +62,7 @@ export const CallOutcome = z.discriminatedUnion('outcome', [
     headers: z.record(z.string().max(64), z.string().max(256)),
   }),
   z.object({ outcome: z.literal('failed'), failure: Failure }),
-  /** It was begun, and its host died before it answered. */
+  /** The call began, and its host died before it answered. */
   z.object({ outcome: z.literal('outcome_unknown') }),
 ]);
 export type CallOutcome = z.infer<typeof CallOutcome>;

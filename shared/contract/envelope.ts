@@ -15,7 +15,7 @@ const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
  * the host checks every field that it can check itself.
  */
 export const RequestEnvelope = z.strictObject({
-  /** Names the call or session; made by the sender of the request. */
+  /** The id of the call or session, made by the sender of the request. */
   callId: z.string().refine(isId),
   userId: z.string().refine(isUserId),
   containerId: z.string().refine(isId),
@@ -24,7 +24,7 @@ export const RequestEnvelope = z.strictObject({
   credential: z.string().min(1).max(160),
   /** When the caller stops waiting for the answer, ms since 1970. */
   deadline: z.number().int().min(0),
-  /** Of the input as JSON, exactly as it is sent. */
+  /** SHA-256 of the input as JSON, exactly as it is sent. */
   inputHash: Sha256,
 });
 export type RequestEnvelope = z.infer<typeof RequestEnvelope>;

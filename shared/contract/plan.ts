@@ -6,9 +6,9 @@ import { JOB_COMMANDS } from './registry.ts';
 export type SubmitPlan = {
   /** Where a run waits; left out for a retry without `hostQueue`, which waits where it did before. */
   queue?: string;
-  /** Before and after the name of its container's host, once there is one: the queue where it waits then. */
+  /** The name of the queue where a run waits once its container has a host: `<prefix><host><suffix>`. */
   hostQueue?: [prefix: string, suffix: string];
-  /** Whether it must name a container, or may. Left out for a command without one. */
+  /** Whether the command must (`one`) or may (`maybe`) name a container; left out when it has none. */
   about?: 'one' | 'maybe';
   /** The states in which that container takes it. */
   requires?: readonly string[];
@@ -26,11 +26,11 @@ const ABOUT = { path: 'one', input: 'maybe', creates: undefined, none: undefined
 
 /** @param lane of this request; left out for a retry of a command that has no container's host */
 export function planOf(command: JobCommand, lane: Lane | undefined): SubmitPlan {
-  const place: { queue?: string; suffix?: string } = lane ? LANES[lane] : {};
+  const names: { queue?: string; suffix?: string } = lane ? LANES[lane] : {};
   const about = ABOUT[command.container];
   return {
-    ...(place.queue ? { queue: place.queue } : {}),
-    ...(place.suffix === undefined ? {} : { hostQueue: [HOST_QUEUES, place.suffix] }),
+    ...(names.queue ? { queue: names.queue } : {}),
+    ...(names.suffix === undefined ? {} : { hostQueue: [HOST_QUEUES, names.suffix] }),
     ...(about ? { about } : {}),
     ...(command.requires ? { requires: command.requires } : {}),
     ...(command.enters ? { enters: command.enters } : {}),

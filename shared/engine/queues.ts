@@ -2,19 +2,19 @@ import type { Lane } from '../contract/command.ts';
 import type { JobKind } from '../contract/registry.ts';
 
 /**
- * Queues that any worker may serve: desktops to place, models to ask, images to read, webhooks to deliver,
- * upkeep.
+ * Queues that any worker may serve: placements of desktops, requests to models, images to read, webhooks to
+ * deliver, maintenance.
  */
 export const QUEUES = ['containers', 'ai-inference', 'ai-readings', 'webhooks', 'cleanup'] as const;
 export type QueueName = (typeof QUEUES)[number];
 
-/** Those of them that hold runs of users' jobs. */
+/** The queues that hold runs of users' jobs. */
 export const JOB_QUEUES = ['containers', 'ai-inference', 'ai-readings'] as const satisfies QueueName[];
 
 /**
- * Where a lane's jobs wait: in `queue`, and once a host has their container in a queue of that host, which
- * `suffix` distinguishes from its others. No lane takes slots from another: readings take a CPU, other models
- * wait for their servers, and a control command never waits behind work.
+ * The queue of each lane. Once a host has a job's container, the job waits in a queue of that host instead:
+ * `hostQueue` or `hostWorkQueue`, by its `suffix`. No lane takes slots from another: readings take a CPU,
+ * other models wait for their servers, and a control command never waits behind work.
  */
 export const LANES = {
   placements: { queue: 'containers' },
@@ -39,8 +39,8 @@ export const hostOfQueue = (queue: string): string | undefined =>
   queue.startsWith(HOST_QUEUES) ? queue.slice(HOST_QUEUES.length).split('.')[0] : undefined;
 
 /**
- * BullMQ's options for every submission: three attempts, 2 s, 4 s, 8 s with jitter, bounded memory of the
- * past.
+ * BullMQ's options for every run: three attempts, 2 s and 4 s apart with jitter, and a bounded number of ended
+ * entries.
  */
 export const JOB_OPTIONS = {
   attempts: 3,

@@ -12,31 +12,31 @@ export const OPEN_RECORD_TTL_MS = 7 * 86_400_000;
  * remembered.
  */
 export const ENDED_RECORD_TTL_MS = 86_400_000;
-/** How long something outstanding counts against a quota without any sign of life, ms. */
+/** How long an outstanding job or desktop counts against a quota without an update of its record, ms. */
 export const OUTSTANDING_MS = 3_600_000;
 
 /**
- * How long a submission counts against a quota before it was seen in its queue, ms: it may have died
- * half-way. Where the ledger has the acknowledged submissions, the records and the key of one are kept no
- * longer either.
+ * How long a submission counts against a quota before it was seen in its queue, ms: the request may
+ * have failed midway. With a ledger, the records and the idempotency key of a submission that was never
+ * confirmed expire after the same time.
  */
 export const RESERVATION_MS = 600_000;
 /**
- * Changes of one user that wait for the ledger, at most; older ones go first, and the reconciler makes up for
- * them.
+ * The most changes of one user that wait for the ledger. Beyond it the oldest are dropped, and the reconciler
+ * records what they held.
  */
 export const MAX_CHANGES = 10_000;
 
-/** A submission's job, apart from what it is about. */
+/** The job of a submission, without its container. */
 export type JobRequest = {
   id: string;
   kind: JobKind;
   requestId: string;
   /** See `PRIORITY_CLASS`. */
   priorityClass?: number | undefined;
-  /** Where its owner wants to be notified. */
+  /** The address of its owner's webhook. */
   webhookUrl?: string | undefined;
-  /** How long one attempt may take, ms, if not the usual. */
+  /** The time-out of one attempt, ms; the worker's own if left out. */
   timeoutMs?: number | undefined;
 };
 
@@ -98,7 +98,7 @@ export const SubmitVerdict = z.discriminatedUnion('verdict', [
   z.object({ verdict: z.literal('quota'), name: z.string(), limit: z.number(), used: z.number() }),
   /** A retry of a job that has not ended, has completed, or is of a kind that is not retried. */
   z.object({ verdict: z.literal('unretryable'), state: z.string() }),
-  /** A retry of a job of which Redis no longer has all. */
+  /** A retry of a job whose input or container Redis no longer has. */
   z.object({ verdict: z.literal('forgotten') }),
   /** `state` is that of the job's record: while `queued`, adding it to `queue` again is safe and needed. */
   z.object({
@@ -151,8 +151,9 @@ export const PreviousEnd = z.object({
   containerIds: z.string().optional(),
   /** `JobError` as JSON. */
   error: z.string().optional(),
-  /** When it ended, ms, and how many attempts had. */
+  /** When it ended, ms since 1970. */
   at: z.number(),
+  /** How many attempts it made. */
   attemptsMade: z.number(),
 });
 
@@ -160,7 +161,7 @@ export const PreviousEnd = z.object({
 export const CancelVerdict = z.discriminatedUnion('verdict', [
   z.object({ verdict: z.literal('not_found') }),
   z.object({ verdict: z.literal('ended'), state: z.string() }),
-  /** Its kind is not cancelled. */
+  /** A job of a kind that can not be cancelled. */
   z.object({ verdict: z.literal('uncancellable') }),
   ChangedRecords.extend({ verdict: z.literal('cancelled') }),
 ]);

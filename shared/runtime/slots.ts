@@ -12,7 +12,7 @@ export class Slots {
     this.#size = size;
   }
 
-  /** Is a user's next job within their share? A first job always is: the total is bounded elsewhere. */
+  /** Whether a user's next job is within their share. A first job always is; the caller bounds the total. */
   admits(user: string): boolean {
     const held = this.#held.get(user) ?? 0;
     return held === 0 || held < this.#size - this.#taken;

@@ -13,8 +13,8 @@ import type { Metrics } from '../metrics.ts';
 import { createSkip, type Skip } from '../skip.ts';
 
 /** How many cancellations one pass handles, the oldest first. */
-const MAX = 1000;
-const AT_ONCE = 8;
+const MAX_PER_PASS = 1000;
+const CONCURRENCY = 8;
 /** The life of a marker whose cancellation never reached the record, ms. */
 const ABANDONED_AFTER_MS = 60_000;
 
@@ -28,7 +28,7 @@ export type CancellationFollowUpOptions = {
   /** Returns a queue by its name. */
   queue: (name: string) => Queue;
   /** Ends the container of a cancelled start at a host, or at `''` while it has none. */
-  endContainer: (container: ContainerRef, place: string) => Promise<void>;
+  endContainer: (container: ContainerRef, hostName: string) => Promise<void>;
   metrics?: Pick<Metrics, 'recordsSkipped'>;
   log: Logger;
 };
@@ -49,9 +49,9 @@ export class CancellationFollowUp {
   /** Follows up every marker and removes those that are complete. */
   async followAll(): Promise<void> {
     const { redis } = this.#o;
-    const found = await redis.zrange(keys.cancellations(), '0', `${MAX - 1}`, 'WITHSCORES');
+    const found = await redis.zrange(keys.cancellations(), '0', `${MAX_PER_PASS - 1}`, 'WITHSCORES');
     const markers = found.flatMap((key, i) => (i % 2 === 0 ? [{ key, askedAt: Number(found[i + 1]) }] : []));
-    await each(markers, AT_ONCE, (marker) => this.#followMarker(marker), this.#skip);
+    await each(markers, CONCURRENCY, (marker) => this.#followMarker(marker), this.#skip);
   }
 
   /** Follows up one cancellation immediately, before the next pass. Never rejects. */
@@ -65,16 +65,16 @@ export class CancellationFollowUp {
     const { redis } = this.#o;
     const slash = key.lastIndexOf('/');
     const verdict = await this.#follow(key.slice(0, slash), key.slice(slash + 1), true);
-    const over = verdict === 'nothing' ? Date.now() - askedAt > ABANDONED_AFTER_MS : verdict === 'done';
-    if (over) await redis.zrem(keys.cancellations(), key);
+    const isSettled = verdict === 'nothing' ? Date.now() - askedAt > ABANDONED_AFTER_MS : verdict === 'done';
+    if (isSettled) await redis.zrem(keys.cancellations(), key);
   }
 
   /**
    * Follows up the cancelled runs of one job.
-   * @param again whether to publish the cancellation again for hosts that have not ended their containers
+   * @param republish whether to publish the cancellation again for hosts that have not ended their containers
    * @returns `nothing` when its latest run has not ended: the marker precedes the cancellation
    */
-  async #follow(userId: string, jobId: string, again: boolean): Promise<'done' | 'open' | 'nothing'> {
+  async #follow(userId: string, jobId: string, republish: boolean): Promise<'done' | 'open' | 'nothing'> {
     const { records, queue } = this.#o;
     const latest = await records.jobs.status(userId, jobId);
     const ended = (await records.jobs.endedRuns(userId, jobId)) ?? [];
@@ -86,14 +86,14 @@ export class CancellationFollowUp {
         .remove(queueJobId(jobId, run.ref.run))
         .catch(() => undefined);
       for (const container of created(run.ref)) {
-        open = !(await this.#containerGone(run.ref, container, again)) || open;
+        open = !(await this.#containerGone(run.ref, container, republish)) || open;
       }
     }
     if (open) return 'open';
     return latest && isTerminal(latest.state) ? 'done' : 'nothing';
   }
 
-  async #containerGone(run: JobRef, container: ContainerRef, again: boolean): Promise<boolean> {
+  async #containerGone(run: JobRef, container: ContainerRef, republish: boolean): Promise<boolean> {
     const { records, redis, endContainer } = this.#o;
     const record = await records.desktops.get(container);
     if (record?.state !== 'stopping') return true;
@@ -101,7 +101,7 @@ export class CancellationFollowUp {
       await endContainer(container, '');
       return true;
     }
-    if (again) await redis.publish(CANCELLED_CHANNEL, JSON.stringify(run satisfies Cancelled));
+    if (republish) await redis.publish(CANCELLED_CHANNEL, JSON.stringify(run satisfies Cancelled));
     return false;
   }
 }

@@ -13,7 +13,7 @@ export type OnCancelledOptions = {
   hostName: string;
   /** Held while this process may act for its host. */
   hostLease: Lease;
-  endContainer: (ref: ContainerRef, place: string) => Promise<void>;
+  endContainer: (ref: ContainerRef, hostName: string) => Promise<void>;
   /** Only the leader follows up. */
   leader: Leader;
   followUp: CancellationFollowUp;

@@ -79,7 +79,7 @@ export class Sweep {
     const unread = new Set<string>();
     const skip = createSkip(log, 'sweep', metrics);
     const read = async (ref: ContainerRef) => {
-      const record = await records.desktops.get(ref).catch(unlessAway);
+      const record = await records.desktops.get(ref).catch(ignoreLedgerUnavailable);
       if (record?.host === name && !hasEnded(record.state)) known.set(ref.containerId, record);
     };
     await each(members, AT_ONCE, read, (error, ref) => {
@@ -206,7 +206,7 @@ export class Sweep {
       ]);
       return recordsByInstance(rows.map((row) => ({ ...row, containerId: row.id })));
     } catch (error) {
-      unlessAway(error);
+      ignoreLedgerUnavailable(error);
       return 'away';
     }
   }
@@ -297,6 +297,6 @@ function recordsByInstance<T extends Instance>(records: T[]): (found: Labelled) 
 }
 
 /** Returns `undefined` for an unavailable ledger: a record that Redis lacks is then unknown. */
-function unlessAway(error: unknown): undefined {
+function ignoreLedgerUnavailable(error: unknown): undefined {
   if (!(error instanceof LedgerUnavailableError)) throw error;
 }

@@ -17,7 +17,7 @@ const ABORT_GRACE_MS = 20_000;
 /** The delay of a job of a later version before the next delivery, ms. */
 const NEWER_VERSION_DELAY_MS = 5000;
 /** The delay of a job that needs the ledger while it is unavailable, ms. */
-const LEDGER_AWAY_DELAY_MS = 2000;
+const LEDGER_UNAVAILABLE_DELAY_MS = 2000;
 
 /** One delivery of a job, as its handler receives it. */
 export type JobContext = {
@@ -67,7 +67,7 @@ export class Runtime {
   readonly #handlers: Record<JobKind, Handler>;
   readonly #timeouts: { usualMs: number; longestMs: number };
   /** Set when a job had to wait for the ledger. The next start then checks the ledger before it claims. */
-  #ledgerAway = false;
+  #ledgerUnavailable = false;
 
   /**
    * @param timeouts of an attempt: `usualMs` for a job without one of its own, `longestMs` as the bound of
@@ -101,7 +101,7 @@ export class Runtime {
     delivery.data = data;
 
     const claim = await this.#claim(job, data);
-    if (claim === 'later') return this.requeue(delivery, LEDGER_AWAY_DELAY_MS);
+    if (claim === 'ledger_unavailable') return this.requeue(delivery, LEDGER_UNAVAILABLE_DELAY_MS);
     if (claim.verdict !== 'ok') {
       await records.jobs.republishEnds(data);
       return null;
@@ -140,7 +140,7 @@ export class Runtime {
   async #hasEnded(job: Job): Promise<boolean> {
     const data = readAnyJobData(job.data);
     if (!data) return false;
-    const now = await this.#deps.records.jobs.status(data.userId, data.jobId).catch(unlessAway);
+    const now = await this.#deps.records.jobs.status(data.userId, data.jobId).catch(ignoreLedgerUnavailable);
     return now !== undefined && (now.run > data.run || (now.run === data.run && isTerminal(now.state)));
   }
 
@@ -152,19 +152,19 @@ export class Runtime {
 
   /**
    * Claims the run.
-   * @returns `later` when the ledger is needed and unavailable; no event is published then
+   * @returns `ledger_unavailable` when the ledger is needed and unavailable; no event is published then
    */
-  async #claim(job: Job, data: JobData): Promise<Claim | 'later'> {
+  async #claim(job: Job, data: JobData): Promise<Claim | 'ledger_unavailable'> {
     const { records, ledger } = this.#deps;
     try {
-      if (this.#ledgerAway && createsContainers(data.kind)) await ledger?.run(readLag);
+      if (this.#ledgerUnavailable && createsContainers(data.kind)) await ledger?.run(readLag);
       const claim = await records.jobs.claim(data, job.attemptsMade);
-      if (createsContainers(data.kind)) this.#ledgerAway = false;
+      if (createsContainers(data.kind)) this.#ledgerUnavailable = false;
       return claim;
     } catch (error) {
       if (!(error instanceof LedgerUnavailableError)) throw error;
-      this.#ledgerAway = true;
-      return 'later';
+      this.#ledgerUnavailable = true;
+      return 'ledger_unavailable';
     }
   }
 
@@ -221,9 +221,9 @@ export class Runtime {
     }
     if (reason === 'shutdown' || isRequeue(error)) {
       outcome('handed_back');
-      this.#ledgerAway ||= error instanceof LedgerUnavailableError;
+      this.#ledgerUnavailable ||= error instanceof LedgerUnavailableError;
       // The reconciler requeues a run whose record only the ledger has.
-      const verdict = await records.jobs.requeue(data, fence).catch(unlessAway);
+      const verdict = await records.jobs.requeue(data, fence).catch(ignoreLedgerUnavailable);
       if (verdict === 'ended') return null;
       const onDelayed = error instanceof RequeueError ? error.onDelayed : undefined;
       return await this.requeue(delivery, delayOf(error)).finally(() => onDelayed?.());
@@ -250,11 +250,11 @@ const isRequeue = (error: unknown): boolean =>
   error instanceof RequeueError || error instanceof LedgerUnavailableError;
 
 function delayOf(error: unknown): number {
-  if (error instanceof LedgerUnavailableError) return LEDGER_AWAY_DELAY_MS;
+  if (error instanceof LedgerUnavailableError) return LEDGER_UNAVAILABLE_DELAY_MS;
   return error instanceof RequeueError ? error.delayMs : 0;
 }
 
-function unlessAway(error: unknown): undefined {
+function ignoreLedgerUnavailable(error: unknown): undefined {
   if (!(error instanceof LedgerUnavailableError)) throw error;
 }
 

@@ -12,9 +12,9 @@ import { ParkedJobs } from './parked.ts';
 import { Turns } from './turns.ts';
 
 /** The interval at which a worker checks the records of its own runs, ms. */
-const LOOK_EVERY_MS = 1000;
+const CHECK_EVERY_MS = 1000;
 /** The longest wait of a worker for a turn of the limiter before it looks for a released one, ms. */
-const TURNS_LOOK_MS = 1000;
+const TURN_CHECK_MS = 1000;
 /** A worker with a free slot that starts no job for this long while jobs wait has gone silent, ms. */
 const SILENT_AFTER_MS = 30_000;
 
@@ -63,7 +63,7 @@ export class JobWorker {
   #silentSince: number | undefined;
   #closing: Promise<unknown> | undefined;
   readonly #stopped = new AbortController();
-  #looking: Promise<void> | undefined;
+  #checks: Promise<void> | undefined;
 
   constructor(deps: JobWorkerDeps, options: JobWorkerOptions, handlers: Record<JobKind, Handler>) {
     this.#deps = deps;
@@ -79,14 +79,14 @@ export class JobWorker {
   /** Starts or resumes taking jobs. */
   run(): void {
     if (this.#closing) return;
-    this.#looking ??= loop(
+    this.#checks ??= loop(
       `runs of ${this.#options.queue}`,
       this.#deps.log,
       this.#stopped.signal,
       async () => {
         await this.#active.checkRecords(this.#deps.records);
         await this.#watch();
-        return LOOK_EVERY_MS;
+        return CHECK_EVERY_MS;
       },
     );
     if (this.#worker.isPaused()) void this.#worker.resume();
@@ -127,7 +127,7 @@ export class JobWorker {
       // failure.
       maxStalledCount: 5,
       // BullMQ otherwise sleeps until the end of the window and misses a turn that was released in it.
-      ...(limiter ? { limiter, maximumRateLimitDelay: TURNS_LOOK_MS } : {}),
+      ...(limiter ? { limiter, maximumRateLimitDelay: TURN_CHECK_MS } : {}),
     });
     worker.on('error', (error) => this.#deps.log.warn({ queue, err: error }, 'queue worker'));
     // BullMQ keeps running a job whose lock it lost: without an abort the job would run twice.

@@ -7,7 +7,7 @@ import { defineScript } from '../script.ts';
 
 /** A job or container with a recorded end that its room may not have received. */
 export type Unpublished = { kind: 'job' | 'container'; userId: string; id: string };
-/** One that was read, with the time in ms at which it was noted last. */
+/** A note as it was read, with the time at which it was last made, ms since 1970. */
 export type Noted = Unpublished & { notedAt: number };
 
 /** Removes a note unless it was made again since. KEYS: notes. ARGV: member, score as it was read. */

@@ -7,8 +7,8 @@ import { statesLua } from './states.lua.ts';
 
 /**
  * Cancels a run, whether it waits or is active: records its end and publishes it to the workers in one step.
- * Workers that miss the message see the record. The containers that the job creates are stopping from here
- * on.
+ * Workers that miss the message see the record. The containers that the job creates enter `stopping` in
+ * the same step.
  *
  * KEYS: job, open jobs, changes, input. ARGV: user, job id, TTL of an ended record in ms, TTL of an open one,
  * bound of the changes, channel, `CANCEL_PLANS` as JSON, prefix of containers. Returns `CancelVerdict` as

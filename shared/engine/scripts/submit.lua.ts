@@ -10,12 +10,13 @@ import { statesLua } from './states.lua.ts';
 /**
  * Decides on a submission in one atomic step and one trip: checks every tier, the idempotency record, quotas
  * and the container's present state, then writes the records of the job (and of new containers). Nothing is
- * written unless it is accepted, except for the limiter's own entry: every verdict but `denied` consumes.
+ * written unless it is accepted, except for the limiter's own entry: every verdict but `denied` counts
+ * against the rate limits.
  *
  * The script is independent of kinds of jobs: a plan (`shared/contract/plan.ts`) holds the needs of a kind. A
- * retry makes a new run of a job that ended without success, by the plan of its kind: with new containers
- * like the first ones where it creates some, as one that has ended never changes again. The ends of the runs
- * before it are kept (`PreviousEnd`), as their events may not have been published yet.
+ * retry makes a new run of a job that ended without success, by the plan of its kind. A plan that creates
+ * containers creates new ones with the same spec, because an ended container never changes again. The ends of
+ * the earlier runs are kept (`PreviousEnd`), as their events may not have been published yet.
  *
  * KEYS: one for each limiter scope, then idempotency, job, jobs, open jobs, containers, open containers,
  * input, changes.

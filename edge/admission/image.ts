@@ -2,14 +2,14 @@ import type { ErrorDetails } from '@warmwind/shared/contract/errors';
 import { MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE } from '@warmwind/shared/contract/inference';
 import { disableTypes, imageSize, types } from 'image-size';
 
-/** How much of a picture is inspected, characters of base64: headers come first. */
+/** How much of an image is inspected, characters of base64: headers come first. */
 const HEAD_CHARS = 64 * 1024;
 const READABLE = ['png', 'jpg', 'bmp', 'webp', 'pnm'];
 
 disableTypes(types.filter((type) => !READABLE.includes(type)));
 
-/** Checks the size of a picture (base64) as its header declares it; the reader checks the rest. */
-export function pictureIssues(image: string | undefined): NonNullable<ErrorDetails['issues']> {
+/** Checks the size of an image (base64) as its header declares it; the reader checks the rest. */
+export function imageIssues(image: string | undefined): NonNullable<ErrorDetails['issues']> {
   const size = image === undefined ? undefined : sizeOf(image);
   if (!size) return [];
   const { width, height } = size;

@@ -1,13 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
-import { BandwidthController } from './pace.ts';
+import { RequestThrottle } from './request-throttle.ts';
 
-describe('BandwidthController', () => {
+describe('RequestThrottle', () => {
   test('lets a burst pass, spreads the requests beyond it, and lets other subjects pass meanwhile', async () => {
-    const pace = new BandwidthController({ perSecond: 20, burst: 5 });
+    const throttle = new RequestThrottle({ perSecond: 20, burst: 5 });
     const order: string[] = [];
     const ask = async (subject: string) => {
-      expect(await pace.wait(subject)).toBe(true);
+      expect(await throttle.wait(subject)).toBe(true);
       order.push(subject);
     };
     const all = [...Array.from({ length: 10 }, () => ask('ada')), ask('bea')];
@@ -17,11 +17,11 @@ describe('BandwidthController', () => {
   });
 
   test('lets a bounded number wait', async () => {
-    const pace = new BandwidthController({ perSecond: 1, burst: 1 });
+    const throttle = new RequestThrottle({ perSecond: 1, burst: 1 });
     // More than may begin to wait within two seconds.
-    const waited = await Promise.all(Array.from({ length: 2500 }, () => pace.wait('ada')));
+    const waited = await Promise.all(Array.from({ length: 2500 }, () => throttle.wait('ada')));
     expect(waited.filter((one) => !one).length).toBeGreaterThanOrEqual(499);
-    expect(await pace.wait('bea')).toBe(true);
+    expect(await throttle.wait('bea')).toBe(true);
   });
 });
 

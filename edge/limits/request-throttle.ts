@@ -7,7 +7,7 @@ const MAX_WAIT_MS = 1000;
 const MAX_SUBJECTS = 10_000;
 const MAX_WAITS = 1000;
 
-export type PaceOptions = {
+export type ThrottleOptions = {
   /** Requests of one subject that pass each second without waiting. */
   perSecond: number;
   /** Requests of one subject that pass at once after a pause. */
@@ -15,10 +15,10 @@ export type PaceOptions = {
 };
 
 /**
- * Spreads the requests of each subject over time, within this isolate: a request beyond the pace waits, for a
+ * Spreads the requests of each subject over time, within this isolate: a request beyond the rate waits, for a
  * second at most. A client that repeats its request as soon as it is answered slows only itself.
  */
-export class BandwidthController {
+export class RequestThrottle {
   readonly #intervalMs: number;
   readonly #burst: number;
   /** When the last request of each subject is due, ms; the subjects of the latest requests are last. */
@@ -29,7 +29,7 @@ export class BandwidthController {
    */
   #waits = { second: 0, begun: 0 };
 
-  constructor({ perSecond, burst }: PaceOptions) {
+  constructor({ perSecond, burst }: ThrottleOptions) {
     this.#intervalMs = 1000 / perSecond;
     this.#burst = burst;
   }
