@@ -32,9 +32,9 @@ export const noRoute =
     answerError(noSuchRoute(routesNear(app, c.req.path)), c);
 
 /** Answers 405 for the other methods of the paths registered so far, without a token. */
-export function closeOpenPaths(app: App, paced: MiddlewareHandler<AppEnv>): void {
+export function closeOpenPaths(app: App, throttled: MiddlewareHandler<AppEnv>): void {
   const open = new Set(app.routes.filter(({ method }) => method !== 'ALL').map(({ path }) => path));
-  for (const path of open) app.all(path, paced, noRoute(app));
+  for (const path of open) app.all(path, throttled, noRoute(app));
 }
 
 /** The routes that have the same first segment as a path, by name: `GET /v1/models`. */

@@ -16,7 +16,7 @@ const ROBOTS = 'User-agent: *\nDisallow: /\n';
 export function consoleRoutes(
   app: App,
   { RELAY_URL, CORS_ORIGINS }: Config,
-  paced: MiddlewareHandler<AppEnv>,
+  throttled: MiddlewareHandler<AppEnv>,
 ): void {
   const policy = contentPolicy(RELAY_URL, CORS_ORIGINS);
   const headers = { 'Content-Security-Policy': policy, 'Cache-Control': 'no-cache' };
@@ -25,7 +25,7 @@ export function consoleRoutes(
       `${type}; charset=utf-8`,
       async () => (await import('../console/files.ts'))[name],
     );
-    app.get(path, paced, (c) => text.respond(c, headers));
+    app.get(path, throttled, (c) => text.respond(c, headers));
   };
   serve('/', 'page', 'text/html');
   serve('/console.js', 'script', 'text/javascript');
@@ -33,7 +33,7 @@ export function consoleRoutes(
 
   const still = (path: string, body: string, type: string) => {
     const text = new StaticText(type, () => body);
-    app.get(path, paced, (c) => text.respond(c, { 'Cache-Control': 'public, max-age=86400' }));
+    app.get(path, throttled, (c) => text.respond(c, { 'Cache-Control': 'public, max-age=86400' }));
   };
   still('/favicon.ico', ICON, 'image/svg+xml');
   still('/robots.txt', ROBOTS, 'text/plain; charset=utf-8');

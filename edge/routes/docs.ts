@@ -6,7 +6,7 @@ import type { App, AppEnv } from '../env.ts';
 import { StaticText } from '../http/static-text.ts';
 
 /** `GET /openapi.json` (3.1) and its page, `GET /docs`; `GET /asyncapi.json` (3.0) of the relay. */
-export function docsRoutes(app: App, paced: MiddlewareHandler<AppEnv>): void {
+export function docsRoutes(app: App, throttled: MiddlewareHandler<AppEnv>): void {
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', {
     type: 'http',
     scheme: 'bearer',
@@ -21,14 +21,14 @@ export function docsRoutes(app: App, paced: MiddlewareHandler<AppEnv>): void {
   };
   // Built once an isolate: each request costs only its bytes.
   const openapi = new StaticText('application/json', () => JSON.stringify(document(app, info)));
-  app.get('/openapi.json', paced, (c) => openapi.respond(c, { 'Cache-Control': 'public, max-age=60' }));
+  app.get('/openapi.json', throttled, (c) => openapi.respond(c, { 'Cache-Control': 'public, max-age=60' }));
   const asyncapi = new StaticText('application/json', () => JSON.stringify(asyncApiDocument()));
-  app.get('/asyncapi.json', paced, (c) => asyncapi.respond(c, { 'Cache-Control': 'public, max-age=60' }));
+  app.get('/asyncapi.json', throttled, (c) => asyncapi.respond(c, { 'Cache-Control': 'public, max-age=60' }));
 
   const serve = (path: string, type: string, cache: string, load: () => Promise<string> | string) => {
     const text = new StaticText(`${type}; charset=utf-8`, load);
     const headers = { 'Content-Security-Policy': POLICY, 'Cache-Control': cache };
-    app.get(path, paced, (c) => text.respond(c, headers));
+    app.get(path, throttled, (c) => text.respond(c, headers));
   };
   serve('/docs', 'text/html', 'no-cache', () => PAGE);
   serve('/docs/start.js', 'text/javascript', 'no-cache', () => START);

@@ -25,10 +25,10 @@ import { revokeTicketRoute } from './realtime/revoke-ticket.ts';
 import { getUsageRoute } from './usage.ts';
 import { getWebhookSecretRoute } from './webhook-secret.ts';
 
-/** Adds the routes that need no token; `paced` bounds how much of their files one address loads. */
-export function openRoutes(app: App, services: Services, paced: MiddlewareHandler<AppEnv>): void {
-  consoleRoutes(app, services.config, paced);
-  docsRoutes(app, paced);
+/** Adds the routes that need no token; `throttled` bounds how much of their files one address loads. */
+export function openRoutes(app: App, services: Services, throttled: MiddlewareHandler<AppEnv>): void {
+  consoleRoutes(app, services.config, throttled);
+  docsRoutes(app, throttled);
   healthRoutes(app, services);
 }
 

@@ -33,7 +33,7 @@ const FINISH_WITHIN_MS = 2000;
 /** Delay of a webhook of a later version, until a worker that can read it takes it, ms. */
 const NEWER_VERSION_DELAY_MS = 5000;
 /** Delay of a webhook whose job only the unavailable ledger has, ms. */
-const LEDGER_AWAY_DELAY_MS = 5000;
+const LEDGER_UNAVAILABLE_DELAY_MS = 5000;
 
 export type DeliveryOptions = {
   /** A queueing connection to the queue Redis. */
@@ -100,7 +100,7 @@ export class Delivery {
     if (!parsed.success) return this.#wait(job, token, NEWER_VERSION_DELAY_MS);
     const data = parsed.data;
     const target = await this.#target(data);
-    if (target === 'unavailable') return this.#wait(job, token, LEDGER_AWAY_DELAY_MS);
+    if (target === 'unavailable') return this.#wait(job, token, LEDGER_UNAVAILABLE_DELAY_MS);
     const { url, result } = target;
     if (!url) return this.#drop(data, '', 'forgotten');
     const leave = this.#inFlight.enter([`user ${signer(data)}`, `host ${new URL(url).host}`]);
