@@ -59,7 +59,7 @@ export function createRelay(
 ): Relay {
   const metrics = new Metrics();
   const stores = createStores(config, metrics, log);
-  const { known, realtime } = stores;
+  const { recordSources, realtime } = stores;
   const io = createSocketServer(stores);
   const connections = new Connections();
   const outgoing = new Outgoing(metrics);
@@ -69,12 +69,12 @@ export function createRelay(
   const room: RoomContext = {
     realtime,
     reading: new FairGate(LIMITS.reads),
-    snapshots: (id, position) => readSnapshots(known, id, position),
+    snapshots: (id, position) => readSnapshots(recordSources, id, position),
     metrics,
     log,
   };
   const rooms = new Rooms(room, stores.subscriber);
-  const screens = new Screens({ io, realtime, metrics, log }, stores.frames, known);
+  const screens = new Screens({ io, realtime, metrics, log }, stores.frames, recordSources);
   metrics.count('rooms', () => rooms.size);
   metrics.count('viewers', () => screens.viewers);
   const sessions = new Sessions(stores.sessionsUp, stores.sessionsDown, log);
@@ -84,7 +84,18 @@ export function createRelay(
   const revocations = new Revocations(stores.queue, stores.revoked, connections, log);
   const verify = unlessRevoked(ticketVerifier(secrets), (ticket) => revocations.includes(ticket));
   const origins = [...config.CORS_ORIGINS, ...config.EDGE_ORIGINS];
-  const shared = { known, rooms, room, screens, connections, outgoing, lookups, verify, metrics, log };
+  const shared = {
+    recordSources,
+    rooms,
+    room,
+    screens,
+    connections,
+    outgoing,
+    lookups,
+    verify,
+    metrics,
+    log,
+  };
   handleConnections(io, { ...shared, sessions, origins, heldRooms });
 
   let draining = false;

@@ -5,8 +5,8 @@ import type { Context } from 'hono';
 import type { HttpEnv } from './http/http.ts';
 
 /**
- * The status that only a draining node answers. A load balancer tries another node after it, and after no
- * other status.
+ * The status of a draining node's answers. No other answer has it, so that a load balancer tries another node
+ * after this status alone.
  */
 const STATUS = 502;
 

@@ -68,8 +68,8 @@ export const LIMITS = {
   /** Interval at which the node checks that the hosts of its desktops are subscribed. */
   hostsMs: 1000,
   /** Between two requests for a keyframe of one desktop, and between repetitions until it arrives. */
-  keyGapMs: 334,
-  keyRepeatMs: 1000,
+  keyframeGapMs: 334,
+  keyframeRepeatMs: 1000,
   /** Between two keyframes that one viewer requests. */
   refreshMs: 1000,
   /** Acknowledgements of one socket that acknowledge nothing new. */
@@ -98,7 +98,7 @@ export const LIMITS = {
    * presence.
    */
   presenceMs: 5000,
-  vouchMs: 15_000,
+  presenceTtlMs: 15_000,
 
   /**
    * Sessions of a socket, a user and the node, and the unsent bytes of a socket above which data frames are

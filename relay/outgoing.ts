@@ -11,7 +11,7 @@ type Bytes = { events: number; frames: number };
 export type OutletTarget = { heldBytes: () => number; close: () => void };
 
 /** Pauses between two checks whether a connection takes more, ms. */
-const LOOK_AGAIN_MS = [1, 2, 5, 10, 20, 50];
+const RECHECK_MS = [1, 2, 5, 10, 20, 50];
 
 /**
  * Bounds the unsent bytes for clients that do not read: of each connection, each subject (a user or a share
@@ -101,8 +101,8 @@ export class Outlet {
   /** Upper bound on the events among the unsent bytes. */
   #events = 0;
   /** The unsent bytes at the last measurement, and the last time at which they shrank or were none. */
-  #heldBefore = 0;
-  #takenAt = performance.now();
+  #lastHeld = 0;
+  #progressAt = performance.now();
   #lastTurn: Promise<unknown> = Promise.resolve();
 
   constructor(subject: string, target: OutletTarget, outgoing: Outgoing, onClose: () => void) {
@@ -141,15 +141,15 @@ export class Outlet {
 
   measure(now: number): Bytes {
     const held = this.#target.heldBytes();
-    if (held < this.#heldBefore || held === 0) this.#takenAt = now;
-    this.#heldBefore = held;
+    if (held < this.#lastHeld || held === 0) this.#progressAt = now;
+    this.#lastHeld = held;
     this.#events = Math.min(this.#events, held);
     return { events: this.#events, frames: held - this.#events };
   }
 
   /** Time for which the client has read none of its unsent bytes, ms. */
   stuckMs(now: number): number {
-    return now - this.#takenAt;
+    return now - this.#progressAt;
   }
 
   abort(): void {
@@ -164,8 +164,8 @@ export class Outlet {
   }
 
   async #drained(): Promise<void> {
-    for (let looks = 0; !this.#closed && !this.ready; looks++) {
-      await sleep(LOOK_AGAIN_MS[Math.min(looks, LOOK_AGAIN_MS.length - 1)]);
+    for (let checks = 0; !this.#closed && !this.ready; checks++) {
+      await sleep(RECHECK_MS[Math.min(checks, RECHECK_MS.length - 1)]);
     }
     if (this.#closed) throw new Error('the connection is closed');
   }

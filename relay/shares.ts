@@ -67,7 +67,7 @@ export class Holdings {
 }
 
 /** A limit on the bytes that each subject holds, and on those of all subjects together. */
-export class Budget {
+export class ByteBudget {
   readonly #bounds: { perSubject: number; total: number };
   readonly #held = new Map<string, number>();
   #total = 0;

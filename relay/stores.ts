@@ -8,9 +8,9 @@ import { LIMITS } from './limits.ts';
 import type { Metrics } from './metrics.ts';
 
 /** Time that a subscription waits for the ledger, ms. */
-const LEDGER_WITHIN_MS = 1500;
+const LEDGER_TIMEOUT_MS = 1500;
 /** Time that Redis has for the answer to a call, which may be large, ms. */
-const ANSWER_WITHIN_MS = 4000;
+const BULK_TIMEOUT_MS = 4000;
 
 export type Stores = ReturnType<typeof createStores>;
 
@@ -27,10 +27,10 @@ export function createStores(config: Config, metrics: Metrics, log: Logger) {
   const sessionsUp = connectFailFast(config.REDIS_REALTIME_URL, 'relay-sessions-up', log);
   const sessionsDown = connectQueueing(config.REDIS_REALTIME_URL, 'relay-sessions-down', log);
   const replies = connectQueueing(config.REDIS_REALTIME_URL, 'relay-replies', log);
-  const bulk = connectFailFast(config.REDIS_REALTIME_URL, 'relay-answers', log, ANSWER_WITHIN_MS);
+  const bulk = connectFailFast(config.REDIS_REALTIME_URL, 'relay-answers', log, BULK_TIMEOUT_MS);
   const revoked = connectQueueing(config.REDIS_QUEUE_URL, 'relay-revoked', log);
   const ledger = config.LEDGER_URL
-    ? new Ledger(config.LEDGER_URL, 'relay', log, LEDGER_WITHIN_MS)
+    ? new Ledger(config.LEDGER_URL, 'relay', log, LEDGER_TIMEOUT_MS)
     : undefined;
   const ofSessions = { sessionsUp, sessionsDown };
   const ofCalls = { replies, bulk };
@@ -39,7 +39,7 @@ export function createStores(config: Config, metrics: Metrics, log: Logger) {
   return {
     ...connections,
     /** Reads records of jobs and containers. */
-    known: { queue, ledger, ledgerReads: new FairGate(LIMITS.ledgerReads) },
+    recordSources: { queue, ledger, ledgerReads: new FairGate(LIMITS.ledgerReads) },
     close: async () => {
       await Promise.all(Object.values(connections).map((redis) => disconnect(redis)));
       await ledger?.close();

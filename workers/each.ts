@@ -11,10 +11,10 @@ export async function each<T>(
   work: (item: T) => Promise<void>,
   skip?: Skip<T>,
 ): Promise<void> {
-  const left = items.values();
+  const remaining = items.values();
   await Promise.all(
     Array.from({ length: atOnce }, async () => {
-      for (const item of left) await (skip ? apart(item, work, skip) : work(item));
+      for (const item of remaining) await (skip ? skipFaulty(item, work, skip) : work(item));
     }),
   );
 }
@@ -23,7 +23,7 @@ export async function each<T>(
  * Runs `work` on one item, and passes a fault of its data to `skip`.
  * @throws every other error
  */
-export async function apart<T>(item: T, work: (item: T) => Promise<void>, skip: Skip<T>): Promise<void> {
+export async function skipFaulty<T>(item: T, work: (item: T) => Promise<void>, skip: Skip<T>): Promise<void> {
   try {
     await work(item);
   } catch (error) {

@@ -12,7 +12,7 @@ import type { Metrics } from './metrics.ts';
 import { createNotify } from './webhooks/notify.ts';
 
 /** Time that Redis has for a frame or the answer to a call, which may be large, ms. */
-const BULK_WITHIN_MS = 4000;
+const BULK_TIMEOUT_MS = 4000;
 
 export type Stores = ReturnType<typeof createStores>;
 
@@ -25,11 +25,11 @@ export function createStores(config: Config, metrics: Metrics, log: Logger) {
   const failFastRedis = connectFailFast(config.REDIS_QUEUE_URL, 'worker-prompt', log);
   const realtimeRedis = connectQueueing(config.REDIS_REALTIME_URL, 'worker-events', log);
   const realtimeFailFast = connectFailFast(config.REDIS_REALTIME_URL, 'worker-realtime', log);
-  const screenRedis = connectFailFast(config.REDIS_REALTIME_URL, 'worker-screens', log, BULK_WITHIN_MS);
+  const screenRedis = connectFailFast(config.REDIS_REALTIME_URL, 'worker-screens', log, BULK_TIMEOUT_MS);
   const screenSubscriber = connectQueueing(config.REDIS_REALTIME_URL, 'worker-screens-up', log);
-  const sessionRedis = connectFailFast(config.REDIS_REALTIME_URL, 'worker-sessions', log, BULK_WITHIN_MS);
+  const sessionRedis = connectFailFast(config.REDIS_REALTIME_URL, 'worker-sessions', log, BULK_TIMEOUT_MS);
   const sessionSubscriber = connectQueueing(config.REDIS_REALTIME_URL, 'worker-sessions-up', log);
-  const callRedis = connectFailFast(config.REDIS_REALTIME_URL, 'worker-calls', log, BULK_WITHIN_MS);
+  const callRedis = connectFailFast(config.REDIS_REALTIME_URL, 'worker-calls', log, BULK_TIMEOUT_MS);
   const callSubscriber = connectQueueing(config.REDIS_REALTIME_URL, 'worker-calls-in', log);
   const replySubscriber = connectQueueing(config.REDIS_REALTIME_URL, 'worker-replies', log);
   const ofQueue = [queueRedis, failFastRedis];

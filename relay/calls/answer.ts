@@ -7,33 +7,38 @@ import { subjectOf } from '../auth/ticket.ts';
 import type { OpenAnswers } from '../http/hold.ts';
 import type { HttpEnv } from '../http/http.ts';
 import { LIMITS } from '../limits.ts';
-import type { Known } from '../rooms/records.ts';
+import type { RecordSources } from '../rooms/records.ts';
 import { ownedDesktop } from '../screen/owned.ts';
 import type { Calls } from './calls.ts';
 
 /** The dependencies of the routes of calls. */
-export type CallsContext = { known: Known; answers: OpenAnswers; calls: Calls };
+export type CallsContext = { recordSources: RecordSources; answers: OpenAnswers; calls: Calls };
 
-/** A request for a call; `given` is its unchecked input. */
-type Asked = { command: CallCommand; containerId: string; given: unknown; keyHash?: string | undefined };
+/** A request for a call; its input is not validated yet. */
+type CallRequest = {
+  command: CallCommand;
+  containerId: string;
+  uncheckedInput: unknown;
+  keyHash?: string | undefined;
+};
 
 /** Answers a request with the answer of the container's host. A client that disconnects aborts its call. */
 export async function answerCall(
   c: Context<HttpEnv>,
-  { known, answers, calls }: CallsContext,
-  { command, containerId, given, keyHash }: Asked,
+  { recordSources, answers, calls }: CallsContext,
+  { command, containerId, uncheckedInput, keyHash }: CallRequest,
 ): Promise<Response> {
   const { ticket } = c.var;
-  const input = inputOf(command, given);
-  const pinned = pinnedBy(c.req.header('If-Match'));
-  const container = await ownedDesktop(known, ticket, containerId);
+  const input = inputOf(command, uncheckedInput);
+  const required = requiredIncarnation(c.req.header('If-Match'));
+  const container = await ownedDesktop(recordSources, ticket, containerId);
   if (command.mode === 'control' && ticket.mode !== 'control') {
     throw new ApiError('forbidden', 'This ticket may only view: ask for one with mode "control".');
   }
-  checkCall(command, container, pinned);
-  const gone = new AbortController();
+  checkCall(command, container, required);
+  const disconnected = new AbortController();
   answers.hold(c, () => undefined);
-  c.env.outgoing.once('close', () => gone.abort());
+  c.env.outgoing.once('close', () => disconnected.abort());
   const { answer, read } = await calls.ask({
     command,
     userId: ticket.sub,
@@ -43,7 +48,7 @@ export async function answerCall(
     credential: ticket.credential ?? `ticket:${ticket.jti}`,
     input,
     keyHash,
-    signal: gone.signal,
+    signal: disconnected.signal,
   });
   const { outgoing } = c.env;
   const readTimer = setTimeout(() => outgoing.destroy(), LIMITS.answerReadMs).unref();
@@ -67,8 +72,8 @@ export async function answerCall(
 }
 
 /** @throws ApiError `bad_request` */
-function inputOf({ input }: CallCommand, given: unknown): object {
-  const { data, error } = input.safeParse(given);
+function inputOf({ input }: CallCommand, uncheckedInput: unknown): object {
+  const { data, error } = input.safeParse(uncheckedInput);
   if (!error) return data;
   const issues = error.issues.slice(0, 20).map(({ path, message }) => ({ path: path.join('.'), message }));
   const text = issues.map(({ path, message }) => `${path}: ${message}`).join('; ');
@@ -76,7 +81,7 @@ function inputOf({ input }: CallCommand, given: unknown): object {
 }
 
 /** @throws ApiError `bad_request` */
-function pinnedBy(header: string | undefined): number | undefined {
+function requiredIncarnation(header: string | undefined): number | undefined {
   if (header === undefined) return undefined;
   const incarnation = readIncarnation(header);
   if (incarnation !== undefined) return incarnation;

@@ -3,7 +3,7 @@ import { ApiError } from '@warmwind/shared/contract/errors';
 import type { CallAnswer, Caller, CallRequest } from '@warmwind/shared/engine/node/caller';
 import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import { LIMITS } from '../limits.ts';
-import { Budget, Holdings } from '../shares.ts';
+import { ByteBudget, Holdings } from '../shares.ts';
 import { SharedReads } from './shared-reads.ts';
 
 /** `subject`: the user or share link whose limits the call counts against. */
@@ -14,7 +14,7 @@ export class Calls {
   readonly #caller: Caller;
   readonly #reads = new SharedReads();
   readonly #asking = new Holdings(LIMITS.callsPerSubject, 'calls that are being answered');
-  readonly #unread = new Budget(LIMITS.answerBytes);
+  readonly #unread = new ByteBudget(LIMITS.answerBytes);
   #open = 0;
 
   constructor(caller: Caller) {

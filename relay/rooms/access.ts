@@ -4,7 +4,7 @@ import { parseRoom, type Snapshot } from '@warmwind/shared/contract/rooms';
 import type { TicketClaims } from '@warmwind/shared/contract/tickets';
 import { keys } from '@warmwind/shared/engine/keys';
 import type { RoomId } from './log.ts';
-import { type Known, readRecord } from './records.ts';
+import { type RecordSources, readRecord } from './records.ts';
 
 /**
  * A room that a ticket may read. `since`: the time at which its log should begin, ms since 1970, by the
@@ -20,7 +20,11 @@ const MAX_START_DELAY_MS = 30_000;
  * @throws ApiError `not_found` alike for another user's room, an unknown room and a malformed name;
  * `unavailable` while the stores do not answer
  */
-export async function openRoom(known: Known, ticket: TicketClaims, name: string): Promise<OpenRoom> {
+export async function openRoom(
+  recordSources: RecordSources,
+  ticket: TicketClaims,
+  name: string,
+): Promise<OpenRoom> {
   const parsed = parseRoom(name);
   if (!parsed) throw notFound();
   const { kind, id, room } = parsed;
@@ -29,7 +33,7 @@ export async function openRoom(known: Known, ticket: TicketClaims, name: string)
     throw notFound();
   if (kind === 'user') {
     if (id !== owner) throw notFound();
-    const { queue } = known;
+    const { queue } = recordSources;
     const oldest = await Promise.all([
       queue.zrange(keys.jobs(owner), 0, '0', 'WITHSCORES'),
       queue.zrange(keys.containers(owner), 0, '0', 'WITHSCORES'),
@@ -38,7 +42,7 @@ export async function openRoom(known: Known, ticket: TicketClaims, name: string)
     return { owner, room, ...(times.length > 0 ? { since: Math.min(...times) } : {}) };
   }
   if (!isId(id)) throw notFound();
-  const record = await readRecord(known, kind, owner, id).catch(uncheckable);
+  const record = await readRecord(recordSources, kind, owner, id).catch(uncheckable);
   if (!record.id) throw notFound();
   const { startedAt } = record;
   return { owner, room, ...(startedAt ? { since: Number(startedAt) } : {}) };

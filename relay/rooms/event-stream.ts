@@ -19,15 +19,15 @@ export class EventStream implements Listener {
   readonly #outgoing: ServerResponse;
   readonly #isLatest: (run: number) => Promise<boolean>;
   readonly #metrics: Metrics;
-  readonly #beat: NodeJS.Timeout;
+  readonly #heartbeatTimer: NodeJS.Timeout;
   #closed = false;
   /** The run whose end was sent last. */
   #endedRun: number | undefined;
   /** Unread packets and bytes, and the number of packets that the client has read. */
   #packets = 0;
   #bytes = 0;
-  #taken = 0;
-  #takenBefore = -1;
+  #readPackets = 0;
+  #readPacketsBefore = -1;
 
   /** @param isLatest checks whether the end of a run is the end of its job */
   constructor(
@@ -46,7 +46,7 @@ export class EventStream implements Listener {
       heldBytes: () => this.#bytes + outgoing.writableLength,
       close: () => this.interrupt(),
     });
-    this.#beat = setInterval(() => this.#heartbeat(), LIMITS.heartbeatMs);
+    this.#heartbeatTimer = setInterval(() => this.#heartbeat(), LIMITS.heartbeatMs);
     outgoing.once('close', () => {
       this.outlet.close();
       this.close();
@@ -55,8 +55,8 @@ export class EventStream implements Listener {
 
   send(event: AnyEnvelope): void {
     // After a lost log come the present state and perhaps the same end again: the client has received it.
-    const published = this.#endedRun !== undefined && (event.run ?? 0) <= this.#endedRun;
-    if (this.#closed || published) return;
+    const alreadySent = this.#endedRun !== undefined && (event.run ?? 0) <= this.#endedRun;
+    if (this.#closed || alreadySent) return;
     const { type, run } = event;
     const endSnapshot = type === 'job.snapshot' ? EndSnapshot.safeParse(event.data).data : undefined;
     const end = endSnapshot !== undefined || isTerminalEvent(type);
@@ -70,7 +70,7 @@ export class EventStream implements Listener {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    clearInterval(this.#beat);
+    clearInterval(this.#heartbeatTimer);
     this.#writer.close().catch(() => undefined);
     const slowTimer = setTimeout(() => this.#outgoing.destroy(), LIMITS.slowMs).unref();
     this.#outgoing.once('close', () => clearTimeout(slowTimer));
@@ -100,21 +100,21 @@ export class EventStream implements Listener {
     const bytes = encoder.encode(text);
     this.#packets += 1;
     this.#bytes += bytes.byteLength;
-    const taken = () => {
+    const onRead = () => {
       this.#packets -= 1;
       this.#bytes -= bytes.byteLength;
-      this.#taken += 1;
+      this.#readPackets += 1;
     };
-    this.#writer.write(bytes).then(taken, () => undefined);
+    this.#writer.write(bytes).then(onRead, () => undefined);
     this.outlet.sent(bytes.byteLength);
   }
 
   #heartbeat(): void {
-    if (this.#packets > 0 && this.#taken === this.#takenBefore) {
+    if (this.#packets > 0 && this.#readPackets === this.#readPacketsBefore) {
       this.#tooSlow();
       return;
     }
-    this.#takenBefore = this.#taken;
+    this.#readPacketsBefore = this.#readPackets;
     this.#write(': still here\n\n');
     if (this.#endedRun !== undefined) this.#ended(this.#endedRun);
   }

@@ -3,19 +3,27 @@ import { isTerminal, Job, jobFromRecord, TERMINAL_JOB_STATES } from '@warmwind/s
 import { roomKeys } from '@warmwind/shared/engine/keys';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
-import { type Known, readRecord } from './records.ts';
+import { type RecordSources, readRecord } from './records.ts';
 
 /**
  * Reads a job as its owner sees it.
  * @returns `undefined` when neither Redis nor the ledger has its record
  * @throws when the stores do not answer
  */
-export const readJob = async (known: Known, owner: string, id: string): Promise<Job | undefined> =>
-  jobFromRecord(await readRecord(known, 'job', owner, id));
+export const readJob = async (
+  recordSources: RecordSources,
+  owner: string,
+  id: string,
+): Promise<Job | undefined> => jobFromRecord(await readRecord(recordSources, 'job', owner, id));
 
 /** Checks whether the end of `run` is the end of the job: it has ended, and no later run is known. */
-export async function isLatestEnd(known: Known, owner: string, id: string, run: number): Promise<boolean> {
-  const job = await readJob(known, owner, id);
+export async function isLatestEnd(
+  recordSources: RecordSources,
+  owner: string,
+  id: string,
+  run: number,
+): Promise<boolean> {
+  const job = await readJob(recordSources, owner, id);
   return !job || (job.run <= run && isTerminal(job.state));
 }
 
@@ -28,13 +36,13 @@ export type FinishedJob = { job: Job; published: boolean };
  * @throws ApiError `unavailable` when the stores do not answer
  */
 export async function publishedEnd(
-  known: Known,
+  recordSources: RecordSources,
   realtime: Redis,
   owner: string,
   id: string,
 ): Promise<FinishedJob | undefined> {
   try {
-    const job = await readJob(known, owner, id);
+    const job = await readJob(recordSources, owner, id);
     if (!job || !isTerminal(job.state)) return undefined;
     const token = `once:end:${job.run}`;
     return { job, published: (await realtime.hexists(roomKeys.meta(owner, `job:${id}`), token)) === 1 };

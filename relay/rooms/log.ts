@@ -21,7 +21,7 @@ export type Page = {
   entries: Entry[];
   /** The log may hold more. */
   more: boolean;
-  /** Something between the wanted position and `entries` was trimmed or lost. */
+  /** Events between the requested position and `entries` were trimmed or lost. */
   truncated: boolean;
 };
 

@@ -6,7 +6,7 @@ import type { FairGate } from '@warmwind/shared/runtime/node/fair-gate';
 import type { Redis } from 'ioredis';
 
 /** The sources of records of jobs and desktops, read only: the queue Redis, then the ledger. */
-export type Known = { queue: Redis; ledger: Ledger | undefined; ledgerReads: FairGate };
+export type RecordSources = { queue: Redis; ledger: Ledger | undefined; ledgerReads: FairGate };
 
 /**
  * Reads a job's or desktop's record.
@@ -14,7 +14,7 @@ export type Known = { queue: Redis; ledger: Ledger | undefined; ledgerReads: Fai
  * @throws when the queue Redis or the ledger does not answer
  */
 export async function readRecord(
-  { queue, ledger, ledgerReads }: Known,
+  { queue, ledger, ledgerReads }: RecordSources,
   kind: 'job' | 'container',
   owner: string,
   id: string,

@@ -81,7 +81,7 @@ export class Room {
     this.#advancing ??= this.hold(async () => {
       while (this.#behind && !this.#closed) {
         this.#behind = false;
-        await this.#readOn();
+        await this.#readToEnd();
       }
     })
       .catch((error: unknown) => {
@@ -94,7 +94,7 @@ export class Room {
     return this.#advancing;
   }
 
-  /** Runs `task` while the cursor stands still. */
+  /** Runs `task` while the cursor does not move. */
   hold<T>(task: () => Promise<T>): Promise<T> {
     this.#tasks += 1;
     const run = this.#last.then(task).finally(() => {
@@ -111,7 +111,7 @@ export class Room {
     this.#closed = true;
   }
 
-  async #readOn(): Promise<void> {
+  async #readToEnd(): Promise<void> {
     let more = true;
     while (more && !this.#closed) {
       more = await this.#context.reading.run(this.id.owner, () => this.#readPage());

@@ -6,7 +6,7 @@ import { isRecordFault } from '@warmwind/shared/engine/node/record-fault';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 import type { RoomId } from './log.ts';
-import { type Known, readRecord } from './records.ts';
+import { type RecordSources, readRecord } from './records.ts';
 
 /**
  * Reads the present state of a room's subjects, for a client that has missed events: the room's job or
@@ -14,8 +14,12 @@ import { type Known, readRecord } from './records.ts';
  * Each snapshot carries the position `id`, after which the rest of the log follows. Its state already
  * includes events with an earlier `time`.
  */
-export async function readSnapshots(known: Known, { owner, room }: RoomId, id: string): Promise<Snapshot[]> {
-  const { queue } = known;
+export async function readSnapshots(
+  recordSources: RecordSources,
+  { owner, room }: RoomId,
+  id: string,
+): Promise<Snapshot[]> {
+  const { queue } = recordSources;
   const subject = parseRoom(room);
   if (!subject) return [];
   const [jobs, containers] =
@@ -26,8 +30,8 @@ export async function readSnapshots(known: Known, { owner, room }: RoomId, id: s
         ])
       : [subject.kind === 'job' ? [subject.id] : [], subject.kind === 'container' ? [subject.id] : []];
   const records = await Promise.all([
-    ...containers.map((container) => readable(known, 'container', owner, container)),
-    ...jobs.map((job) => readable(known, 'job', owner, job)),
+    ...containers.map((container) => readable(recordSources, 'container', owner, container)),
+    ...jobs.map((job) => readable(recordSources, 'job', owner, job)),
   ]);
   const base = { id, room, time: new Date().toISOString() };
   return records.flatMap((record, i): Snapshot[] => {

@@ -18,8 +18,8 @@ const APPENDING_MS = 250;
  * Reads at the log's end after which the room waits for the new listener, so that a busy room cannot outrun
  * it.
  */
-const CHASES = 4;
-const NOTHING: Page = { from: START, entries: [], more: true, truncated: false };
+const MAX_CHASES = 4;
+const EMPTY_PAGE: Page = { from: START, entries: [], more: true, truncated: false };
 
 /** Outcome of a page: the listener went live, takes no more for now, or was sent the page. */
 type Sent = 'live' | 'paused' | 'sent';
@@ -39,7 +39,7 @@ export class Subscription {
   #ended = false;
   /** The id of the last event that the listener has received. */
   #position = START;
-  #page = NOTHING;
+  #page = EMPTY_PAGE;
   #snapshots: Snapshot[] = [];
   #replaying: Promise<void> | undefined;
 
@@ -80,7 +80,7 @@ export class Subscription {
   run(): Promise<void> {
     if (this.#send() === 'live') return Promise.resolve();
     // The listener may not take more for a long time: the page is read again then.
-    this.#page = NOTHING;
+    this.#page = EMPTY_PAGE;
     return this.#replay();
   }
 
@@ -98,7 +98,7 @@ export class Subscription {
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#page = NOTHING;
+    this.#page = EMPTY_PAGE;
     this.#room.listeners.delete(this.#deliver);
     this.#rooms.release(this.#room);
   }
@@ -134,10 +134,10 @@ export class Subscription {
     const { outlet } = this.#listener;
     const step = () => this.#reading(() => this.#step());
     for (let chases = 0; !this.#ended; ) {
-      const sent = await outlet.turn(() => (chases > CHASES ? this.#room.hold(step) : step()));
+      const sent = await outlet.turn(() => (chases > MAX_CHASES ? this.#room.hold(step) : step()));
       if (sent === 'live') return;
       const { entries, more } = this.#page;
-      this.#page = NOTHING;
+      this.#page = EMPTY_PAGE;
       if (sent === 'paused') continue;
       if (!more) chases += 1;
       // The listener comes from a node that was ahead of this one, or the log ends before the room's cursor.
@@ -164,22 +164,22 @@ export class Subscription {
     metrics.replayPages.inc();
     this.#snapshots = [];
     if (this.#position === START && !page.truncated) {
-      const begunUnseen = page.entries.length === 0 && (await this.#begun());
-      if (begunUnseen) {
+      const missesEvents = page.entries.length === 0 && (await this.#hasUnseenEvents());
+      if (missesEvents) {
         await sleep(APPENDING_MS);
         page = await readLog(realtime, this.#id, START);
       }
       const [first] = page.entries;
-      page.truncated ||= first ? hasLostStart(this.#id, Number(first.id.split('-')[0])) : begunUnseen;
+      page.truncated ||= first ? hasLostStart(this.#id, Number(first.id.split('-')[0])) : missesEvents;
     }
     if (page.truncated) this.#snapshots = await snapshots(this.#id, page.from);
     this.#page = page;
   }
 
   /** Checks whether the records show events that an empty log lacks. */
-  async #begun(): Promise<boolean> {
-    const known = await this.#context.snapshots(this.#id, START);
-    return known.some(hasBegun) || (known.length > 0 && hasLostStart(this.#id, Date.now()));
+  async #hasUnseenEvents(): Promise<boolean> {
+    const snapshots = await this.#context.snapshots(this.#id, START);
+    return snapshots.some(hasBegun) || (snapshots.length > 0 && hasLostStart(this.#id, Date.now()));
   }
 
   /** Sends the page up to the room's cursor, while the listener takes it. */
@@ -220,7 +220,7 @@ export class Subscription {
   #join(): boolean {
     if (this.#ended) return true;
     if (this.#position !== this.#room.cursor) return false;
-    this.#page = NOTHING;
+    this.#page = EMPTY_PAGE;
     this.#room.listeners.add(this.#deliver);
     return true;
   }

@@ -14,9 +14,9 @@ export function callRoutes(http: Http, context: CallsContext, commands: readonly
   http.post('/containers/:id/calls/:kind', async (c) => {
     const command = byKind.get(c.req.param('kind'));
     if (!command) throw new ApiError('not_found', 'There is no such call: see the kinds in the README.');
-    const given = await readJson(c.req.raw, MAX_CALL_INPUT);
+    const uncheckedInput = await readJson(c.req.raw, MAX_CALL_INPUT);
     const keyHash = keyHashOf(c.req.header('Idempotency-Key'));
-    return answerCall(c, context, { command, containerId: c.req.param('id'), given, keyHash });
+    return answerCall(c, context, { command, containerId: c.req.param('id'), uncheckedInput, keyHash });
   });
 }
 

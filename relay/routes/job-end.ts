@@ -21,7 +21,7 @@ const WaitMs = z
  * Serves `GET /jobs/:id/end?waitMs=`: 200 with the job once its latest run has ended, 204 after `waitMs`
  * without an end.
  */
-export function jobEnd(http: Http, { known, rooms, answers }: JobsContext): void {
+export function jobEnd(http: Http, { recordSources, rooms, answers }: JobsContext): void {
   http.get('/jobs/:id/end', async (c) => {
     const id = c.req.param('id');
     const waitMs = WaitMs.safeParse(c.req.query('waitMs'));
@@ -30,7 +30,7 @@ export function jobEnd(http: Http, { known, rooms, answers }: JobsContext): void
         issues: [{ path: 'waitMs', message: `0 to ${MAX_WAIT_MS}` }],
       });
     }
-    const open = await openRoom(known, c.var.ticket, `job:${id}`);
+    const open = await openRoom(recordSources, c.var.ticket, `job:${id}`);
     const deadline = performance.now() + waitMs.data;
     const over = new AbortController();
     answers.hold(c, () => over.abort());
@@ -47,7 +47,7 @@ export function jobEnd(http: Http, { known, rooms, answers }: JobsContext): void
       for (;;) {
         // Replaced before the record is read, so that a wake-up during the read ends the next wait at once.
         wake = Promise.withResolvers();
-        const job = await readJob(known, open.owner, id).catch(() => undefined);
+        const job = await readJob(recordSources, open.owner, id).catch(() => undefined);
         if (job && isTerminal(job.state)) return c.json(job, 200, { 'Cache-Control': 'no-store' });
         const left = deadline - performance.now();
         if (left <= 0 || over.signal.aborted) return c.body(null, 204);

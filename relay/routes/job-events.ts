@@ -22,24 +22,30 @@ const HEADERS = {
  */
 export function jobEvents(
   http: Http,
-  { known, rooms, room, answers, outgoing: outgoingBytes }: JobsContext,
+  { recordSources, rooms, room, answers, outgoing: outgoingBytes }: JobsContext,
 ): void {
   http.get('/jobs/:id/events', async (c) => {
     const id = c.req.param('id');
     const after = lastEventId(c.req.header('Last-Event-ID'));
-    const open = await openRoom(known, c.var.ticket, `job:${id}`);
+    const open = await openRoom(recordSources, c.var.ticket, `job:${id}`);
     if (c.req.method === 'HEAD') return c.body(null, 200, HEADERS);
 
     const { owner } = open;
     const { outgoing } = c.env;
     // Looked up before the log is read, so that the read includes an end that is already published.
-    const finished = after === undefined ? undefined : await publishedEnd(known, room.realtime, owner, id);
+    const finished =
+      after === undefined ? undefined : await publishedEnd(recordSources, room.realtime, owner, id);
     if (finished && after === endPosition(finished.job)) return c.body(null, 204, NOT_STORED);
     answers.hold(c, () => stream.close());
-    const stream = new EventStream(outgoing, (run) => isLatestEnd(known, owner, id, run), room.metrics, {
-      held: outgoingBytes,
-      subject: subjectOf(c.var.ticket),
-    });
+    const stream = new EventStream(
+      outgoing,
+      (run) => isLatestEnd(recordSources, owner, id, run),
+      room.metrics,
+      {
+        held: outgoingBytes,
+        subject: subjectOf(c.var.ticket),
+      },
+    );
     const invalid = (err: unknown) => {
       room.log.warn({ room: `job:${id}`, requestId: c.get('requestId'), err }, 'a stream was broken off');
       stream.interrupt();

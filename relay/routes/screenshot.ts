@@ -6,7 +6,11 @@ import type { Http } from '../http/http.ts';
 export function screenshot(http: Http, context: CallsContext): void {
   http.get('/containers/:id/screenshot', (c) => {
     const format = c.req.query('format');
-    const given = format === undefined ? {} : { format };
-    return answerCall(c, context, { command: containerScreenshot, containerId: c.req.param('id'), given });
+    const uncheckedInput = format === undefined ? {} : { format };
+    return answerCall(c, context, {
+      command: containerScreenshot,
+      containerId: c.req.param('id'),
+      uncheckedInput,
+    });
   });
 }

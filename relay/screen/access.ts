@@ -2,7 +2,7 @@ import { type Container, containerFromRecord, hasEnded } from '@warmwind/shared/
 import { ApiError } from '@warmwind/shared/contract/errors';
 import { isId } from '@warmwind/shared/contract/ids';
 import type { TicketClaims } from '@warmwind/shared/contract/tickets';
-import { type Known, readRecord } from '../rooms/records.ts';
+import { type RecordSources, readRecord } from '../rooms/records.ts';
 
 /**
  * Reads the container that a ticket opens.
@@ -10,19 +10,23 @@ import { type Known, readRecord } from '../rooms/records.ts';
  * @throws ApiError `not_found` when the container does not exist, belongs to another user, or is not the one
  * of the share link; `unavailable` when its record cannot be read
  */
-export async function openDesktop(known: Known, ticket: TicketClaims, id: string): Promise<Container> {
-  return (await openPlacement(known, ticket, id)).container;
+export async function openDesktop(
+  recordSources: RecordSources,
+  ticket: TicketClaims,
+  id: string,
+): Promise<Container> {
+  return (await openPlacement(recordSources, ticket, id)).container;
 }
 
 /** As {@link openDesktop}, with the container's incarnation. */
 export async function openPlacement(
-  known: Known,
+  recordSources: RecordSources,
   ticket: TicketClaims,
   id: string,
 ): Promise<{ container: Container; incarnation: number }> {
-  const closed = !isId(id) || (ticket.containerId !== undefined && ticket.containerId !== id);
-  if (closed) throw notFound();
-  const record = await readRecord(known, 'container', ticket.sub, id).catch((): never => {
+  const isExcluded = !isId(id) || (ticket.containerId !== undefined && ticket.containerId !== id);
+  if (isExcluded) throw notFound();
+  const record = await readRecord(recordSources, 'container', ticket.sub, id).catch((): never => {
     throw new ApiError('unavailable', 'The desktop cannot be read now. Try again in a moment.', {
       retryAfterMs: 1000,
     });
@@ -38,8 +42,12 @@ export async function openPlacement(
  * @returns its terminal state, `unknown` when it has no record, or `undefined` while it has not ended
  * @throws when the record cannot be read
  */
-export async function endedState(known: Known, owner: string, id: string): Promise<string | undefined> {
-  const container = containerFromRecord(await readRecord(known, 'container', owner, id));
+export async function endedState(
+  recordSources: RecordSources,
+  owner: string,
+  id: string,
+): Promise<string | undefined> {
+  const container = containerFromRecord(await readRecord(recordSources, 'container', owner, id));
   if (!container) return 'unknown';
   return hasEnded(container.state) ? container.state : undefined;
 }

@@ -9,7 +9,7 @@ import type { Screen } from './screen.ts';
  *
  * @throws when the realtime Redis is unavailable
  */
-export async function lookAtHosts(realtime: Redis, screens: Screen[]): Promise<void> {
+export async function checkHosts(realtime: Redis, screens: Screen[]): Promise<void> {
   const counts = await countListeners(
     realtime,
     screens.map(({ containerId }) => screenKeys.up(containerId)),

@@ -1,7 +1,7 @@
 import type { Container } from '@warmwind/shared/contract/containers';
 import { ApiError } from '@warmwind/shared/contract/errors';
 import type { TicketClaims } from '@warmwind/shared/contract/tickets';
-import type { Known } from '../rooms/records.ts';
+import type { RecordSources } from '../rooms/records.ts';
 import { openDesktop } from './access.ts';
 
 /**
@@ -9,15 +9,19 @@ import { openDesktop } from './access.ts';
  *
  * @throws ApiError `not_found`, also for every share link; `unavailable` when its record cannot be read
  */
-export async function ownedDesktop(known: Known, ticket: TicketClaims, id: string): Promise<Container> {
+export async function ownedDesktop(
+  recordSources: RecordSources,
+  ticket: TicketClaims,
+  id: string,
+): Promise<Container> {
   if (ticket.containerId !== undefined) {
     throw new ApiError('not_found', 'A share link does not open this address. Use a ticket of the owner.');
   }
-  return openDesktop(known, ticket, id);
+  return openDesktop(recordSources, ticket, id);
 }
 
 /** @throws ApiError `unavailable`: the realtime Redis did not answer */
-export const away = (): never => {
+export const realtimeUnavailable = (): never => {
   throw new ApiError('unavailable', 'The relay cannot answer now. Try again in a moment.', {
     retryAfterMs: 1000,
   });

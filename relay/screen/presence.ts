@@ -12,8 +12,8 @@ import { LIMITS } from '../limits.ts';
 import type { Viewer } from './viewer.ts';
 
 /** A viewer as its node publishes it; `until` is when the entry expires, ms since the epoch. */
-const Vouched = SeenViewer.omit({ control: true }).extend({ until: z.number() });
-type Vouched = z.infer<typeof Vouched>;
+const PresenceEntry = SeenViewer.omit({ control: true }).extend({ until: z.number() });
+type PresenceEntry = z.infer<typeof PresenceEntry>;
 
 /** The viewers of a desktop on all nodes. Each node publishes its own, as entries that expire. */
 export class Presence {
@@ -26,22 +26,22 @@ export class Presence {
   }
 
   /**
-   * Publishes that these viewers watch. Its caller repeats this before the entries expire.
+   * Publishes that these viewers watch. The caller repeats this before the entries expire.
    *
    * @throws when Redis is unavailable
    */
-  async vouch(containerId: string, viewers: Viewer[]): Promise<void> {
+  async publish(containerId: string, viewers: Viewer[]): Promise<void> {
     if (viewers.length === 0) return;
     const key = screenKeys.viewers(containerId);
-    const until = Date.now() + LIMITS.vouchMs;
+    const until = Date.now() + LIMITS.presenceTtlMs;
     const fields = viewers.flatMap((viewer) => [
       this.#field(viewer.id),
-      JSON.stringify({ ...viewer.seen, until } satisfies Vouched),
+      JSON.stringify({ ...viewer.seen, until } satisfies PresenceEntry),
     ]);
     await this.#realtime
       .pipeline()
       .hset(key, ...fields)
-      .pexpire(key, 2 * LIMITS.vouchMs)
+      .pexpire(key, 2 * LIMITS.presenceTtlMs)
       .exec();
   }
 
@@ -83,9 +83,9 @@ export class Presence {
   }
 }
 
-function read(value: string): Vouched | undefined {
+function read(value: string): PresenceEntry | undefined {
   try {
-    return Vouched.safeParse(JSON.parse(value)).data;
+    return PresenceEntry.safeParse(JSON.parse(value)).data;
   } catch {
     return undefined;
   }

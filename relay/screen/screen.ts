@@ -49,10 +49,10 @@ export class Screen {
   readonly #context: ScreenContext;
   /** Messages may have been missed. The next keyframe brings viewers up to date. */
   #mayHaveMissed = false;
-  #askedAt = Number.NEGATIVE_INFINITY;
-  #asking: NodeJS.Timeout | undefined;
+  #requestedAt = Number.NEGATIVE_INFINITY;
+  #requestTimer: NodeJS.Timeout | undefined;
   /** The time of the next request to the host, on the clock of `performance.now()`, ms. */
-  #askAt = Number.POSITIVE_INFINITY;
+  #requestDueAt = Number.POSITIVE_INFINITY;
 
   constructor(
     containerId: string,
@@ -67,15 +67,15 @@ export class Screen {
     this.opened = subscribe(this.channel);
   }
 
-  /** Does a viewer of this node need a keyframe, and would be sent one now? */
+  /** Whether to request a keyframe: messages may have been missed, or a viewer would be sent one now. */
   get needsKeyframe(): boolean {
-    return this.#mayHaveMissed || this.viewers.values().some((viewer) => viewer.waits);
+    return this.#mayHaveMissed || this.viewers.values().some((viewer) => viewer.acceptsKeyframe);
   }
 
   add(viewer: Viewer): void {
     this.viewers.set(viewer.id, viewer);
     if (this.away) viewer.gone(HOST_AWAY);
-    this.ask();
+    this.requestKeyframe();
   }
 
   /** Handles a message of the channel. */
@@ -100,19 +100,19 @@ export class Screen {
   }
 
   /** Requests a keyframe from the host as soon as the rate allows, and again until no viewer needs one. */
-  ask(): void {
-    const at = Math.max(performance.now(), this.#askedAt + LIMITS.keyGapMs);
-    if (at < this.#askAt) this.#askAfter(at);
+  requestKeyframe(): void {
+    const at = Math.max(performance.now(), this.#requestedAt + LIMITS.keyframeGapMs);
+    if (at < this.#requestDueAt) this.#scheduleRequest(at);
   }
 
   /** Requests a keyframe because messages may have been missed. */
-  doubt(): void {
+  markMayHaveMissed(): void {
     this.#mayHaveMissed = true;
-    this.ask();
+    this.requestKeyframe();
   }
 
   /** Updates the control. Viewers are notified when the holder changed. */
-  learn(next: ControlState): void {
+  updateControl(next: ControlState): void {
     if (!changesHolder(this.control, next)) return;
     this.control = { lease: next.lease, holder: next.holder };
     this.holding?.active();
@@ -124,7 +124,7 @@ export class Screen {
   /** Notifies the viewers of this node that can grant or release control: `viewer` requests it. */
   requested(viewer: Requester): void {
     for (const other of this.viewers.values()) {
-      if (other.id === viewer.viewerId || !(other.governs || other === this.holding)) continue;
+      if (other.id === viewer.viewerId || !(other.grantsControl || other === this.holding)) continue;
       const { containerId } = this;
       other.socket.emit('vnc:request', { containerId, viewer } satisfies ControlRequest);
     }
@@ -164,7 +164,7 @@ export class Screen {
   }
 
   close(): void {
-    clearTimeout(this.#asking);
+    clearTimeout(this.#requestTimer);
   }
 
   #delta(head: FrameHead, payload: Buffer): void {
@@ -173,12 +173,12 @@ export class Screen {
     let needsKeyframe = false;
     for (const viewer of this.viewers.values()) {
       if (viewer.delta(frame)) sent += 1;
-      else needsKeyframe ||= viewer.waits;
+      else needsKeyframe ||= viewer.acceptsKeyframe;
     }
     const { framesSent, framesDropped } = this.#context.metrics;
     framesSent.inc(sent);
     if (sent < this.viewers.size) framesDropped.inc(this.viewers.size - sent);
-    if (needsKeyframe) this.ask();
+    if (needsKeyframe) this.requestKeyframe();
   }
 
   #keyframe(head: FrameHead, payload: Buffer): void {
@@ -187,7 +187,7 @@ export class Screen {
     this.#mayHaveMissed = false;
     this.receivedBy(1);
     let sent = 0;
-    for (const viewer of this.viewers.values()) if (viewer.key(frame)) sent += 1;
+    for (const viewer of this.viewers.values()) if (viewer.keyframe(frame)) sent += 1;
     this.#context.metrics.framesSent.inc(sent);
   }
 
@@ -206,20 +206,20 @@ export class Screen {
 
   #gone(reason: string): void {
     for (const viewer of this.viewers.values()) viewer.gone(reason);
-    this.ask();
+    this.requestKeyframe();
   }
 
-  #askAfter(at: number): void {
-    clearTimeout(this.#asking);
-    this.#askAt = at;
-    this.#asking = setTimeout(
+  #scheduleRequest(at: number): void {
+    clearTimeout(this.#requestTimer);
+    this.#requestDueAt = at;
+    this.#requestTimer = setTimeout(
       () => {
-        this.#askAt = Number.POSITIVE_INFINITY;
+        this.#requestDueAt = Number.POSITIVE_INFINITY;
         if (!this.needsKeyframe) return;
-        this.#askedAt = performance.now();
+        this.#requestedAt = performance.now();
         this.#context.metrics.keyframesRequested.inc();
         this.publish({ t: 'key' }).catch(() => undefined);
-        this.#askAfter(this.#askedAt + LIMITS.keyRepeatMs);
+        this.#scheduleRequest(this.#requestedAt + LIMITS.keyframeRepeatMs);
       },
       Math.max(0, at - performance.now()),
     );

@@ -8,10 +8,10 @@ import {
 import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
-import type { Known } from '../rooms/records.ts';
+import type { RecordSources } from '../rooms/records.ts';
 import { endedState } from './access.ts';
 import { actOnControl, asHolder, type ControlState } from './control.ts';
-import { lookAtHosts } from './hosts.ts';
+import { checkHosts } from './hosts.ts';
 import { Presence } from './presence.ts';
 import { Screen, type ScreenContext } from './screen.ts';
 import type { Viewer } from './viewer.ts';
@@ -28,14 +28,14 @@ export class Screens {
   readonly #screens = new Map<string, Screen>();
   readonly #context: ScreenContext;
   readonly #subscriber: Redis;
-  readonly #known: Known;
+  readonly #recordSources: RecordSources;
   readonly #timers: NodeJS.Timeout[];
 
   /** @param subscriber a queueing connection of its own; ioredis does not restore its subscriptions */
-  constructor(context: ScreenContext, subscriber: Redis, known: Known) {
+  constructor(context: ScreenContext, subscriber: Redis, recordSources: RecordSources) {
     this.#context = context;
     this.#subscriber = subscriber;
-    this.#known = known;
+    this.#recordSources = recordSources;
     this.presence = new Presence(context.realtime);
     subscriber.options.autoResubscribe = false;
     subscriber.on('smessageBuffer', (channel: Buffer, message: Buffer) => {
@@ -51,7 +51,7 @@ export class Screens {
       );
     });
     context.io.on(CONTROL, (containerId: string, state: ControlState) => {
-      this.#find(containerId)?.learn(state);
+      this.#find(containerId)?.updateControl(state);
     });
     context.io.on(REQUEST, (containerId: string, viewer: Requester) => {
       this.#find(containerId)?.requested(viewer);
@@ -64,11 +64,11 @@ export class Screens {
     this.#timers = [
       every(LIMITS.controlMs, (screen) => this.#refreshControl(screen)),
       every(LIMITS.presenceMs, (screen) =>
-        this.presence.vouch(screen.containerId, [...screen.viewers.values()]),
+        this.presence.publish(screen.containerId, [...screen.viewers.values()]),
       ),
       every(LIMITS.presenceMs, (screen) => this.#closeEnded(screen)),
       setInterval(() => {
-        lookAtHosts(context.realtime, [...this.#screens.values()]).catch(() => undefined);
+        checkHosts(context.realtime, [...this.#screens.values()]).catch(() => undefined);
       }, LIMITS.hostsMs).unref(),
     ];
   }
@@ -79,7 +79,7 @@ export class Screens {
 
   /**
    * Opens the screen of a desktop: subscribes to it and reads its control. The screen stays open until
-   * `settle` is called and no viewer is left.
+   * the returned `settle` is called and no viewer is left.
    *
    * @throws ApiError `unavailable` when Redis does not answer in time
    */
@@ -102,7 +102,7 @@ export class Screens {
 
   watch(screen: Screen, viewer: Viewer): void {
     screen.add(viewer);
-    this.presence.vouch(screen.containerId, [viewer]).catch(() => undefined);
+    this.presence.publish(screen.containerId, [viewer]).catch(() => undefined);
   }
 
   /** Removes a viewer, and releases the control that it holds. */
@@ -174,7 +174,7 @@ export class Screens {
   ): Promise<ControlState> {
     const { containerId } = screen;
     const { changed, ...state } = await actOnControl(this.#context.realtime, containerId, action, holder);
-    screen.learn(state);
+    screen.updateControl(state);
     if (changed) this.#context.io.serverSideEmit(CONTROL, containerId, state);
     return state;
   }
@@ -201,13 +201,13 @@ export class Screens {
     const { realtime } = this.#context;
     const { holding } = screen;
     if (holding?.idle) return this.act(screen, 'release', holding);
-    screen.learn(await actOnControl(realtime, screen.containerId, 'look', holding?.holder));
+    screen.updateControl(await actOnControl(realtime, screen.containerId, 'look', holding?.holder));
   }
 
   /** Ends the screen of a desktop that ended without a message of its host, and notifies its viewers. */
   async #closeEnded(screen: Screen): Promise<void> {
     if (!screen.needsKeyframe) return;
-    const state = await endedState(this.#known, screen.owner, screen.containerId);
+    const state = await endedState(this.#recordSources, screen.owner, screen.containerId);
     if (!state) return;
     for (const viewer of [...screen.viewers.values()]) {
       viewer.gone(state);
@@ -230,7 +230,7 @@ export class Screens {
   async #resubscribe(): Promise<void> {
     const screens = [...this.#screens.values()];
     await Promise.all(screens.map(({ channel }) => this.#subscriber.ssubscribe(channel)));
-    for (const screen of screens) screen.doubt();
+    for (const screen of screens) screen.markMayHaveMissed();
   }
 }
 

@@ -18,7 +18,7 @@ import type { Frame } from './frame.ts';
 import { Window } from './window.ts';
 
 /** A sequence number before every frame: frames count from 0. */
-const NONE = -1;
+const NO_FRAME = -1;
 
 /**
  * One socket that watches one desktop. It is sent a keyframe, then the deltas that follow it without a gap.
@@ -33,9 +33,9 @@ export class Viewer {
   readonly #wire: Wire;
   readonly #dropped: Dropped;
   readonly #window = new Window();
-  /** The last frame that was sent. `#seq` is `NONE` while the viewer needs a keyframe. */
+  /** The last frame that was sent. `#seq` is `NO_FRAME` while the viewer needs a keyframe. */
   #epoch = 0;
-  #seq = NONE;
+  #seq = NO_FRAME;
   /** The newest text of the clipboard that has not been sent yet. */
   #pendingClipboard: Prebuilt | undefined;
   #refreshedAt = Number.NEGATIVE_INFINITY;
@@ -64,22 +64,22 @@ export class Viewer {
   }
 
   /** The viewer is the desktop's owner and may take and grant control. */
-  get governs(): boolean {
+  get grantsControl(): boolean {
     return this.mode === 'control' && !this.shared;
   }
 
-  /** Notes that the viewer uses control or has just received it. */
+  /** Restarts the idle time: the viewer uses control or has just received it. */
   active(): void {
     this.#activeAt = performance.now();
   }
 
-  /** Has the viewer not used control for `CONTROL_IDLE_MS`, so that it loses it? */
+  /** Whether the viewer has not used control for `CONTROL_IDLE_MS`; its control is then released. */
   get idle(): boolean {
     return performance.now() - this.#activeAt > CONTROL_IDLE_MS;
   }
 
   /**
-   * Notes that the viewer requests control from others.
+   * Counts a request for control against the viewer's rate.
    *
    * @returns whether its rate allows to notify them
    */
@@ -108,9 +108,9 @@ export class Viewer {
     };
   }
 
-  /** Would a keyframe that arrives now be sent to this viewer? */
-  get waits(): boolean {
-    return this.#seq === NONE && this.#window.drained;
+  /** Whether a keyframe that arrives now is sent to this viewer. */
+  get acceptsKeyframe(): boolean {
+    return this.#seq === NO_FRAME && this.#window.drained;
   }
 
   /**
@@ -120,7 +120,7 @@ export class Viewer {
    */
   delta(frame: Frame): boolean {
     const { epoch, seq } = frame.head;
-    const follows = this.#seq !== NONE && this.#seq + 1 === seq && this.#epoch === epoch;
+    const follows = this.#seq !== NO_FRAME && this.#seq + 1 === seq && this.#epoch === epoch;
     if (!follows || !this.#hasRoomFor(frame)) {
       this.requireKeyframe();
       return false;
@@ -135,11 +135,11 @@ export class Viewer {
    *
    * @returns whether it was sent
    */
-  key(frame: Frame): boolean {
+  keyframe(frame: Frame): boolean {
     const { epoch, seq } = frame.head;
     if (this.#seq === seq && this.#epoch === epoch) return false;
     this.requireKeyframe();
-    if (!this.waits || this.#isUnread()) return false;
+    if (!this.acceptsKeyframe || this.#isUnread()) return false;
     [this.#epoch, this.#seq] = [epoch, seq];
     this.#send(frame);
     return true;
@@ -158,7 +158,7 @@ export class Viewer {
 
   /** Sends no further delta before the next keyframe. */
   requireKeyframe(): void {
-    this.#seq = NONE;
+    this.#seq = NO_FRAME;
   }
 
   /**
@@ -193,8 +193,8 @@ export class Viewer {
   }
 
   /**
-   * Does the connection hold too many unsent bytes? These count even when the client acknowledges frames that
-   * it has not read.
+   * Whether the connection holds too many unsent bytes. They count even when the client acknowledges frames
+   * that it has not read.
    */
   #isUnread(): boolean {
     return this.#wire.unsentBytes >= VIEWER_WINDOW_BYTES || !this.socket.data.outlet.takesFrames;

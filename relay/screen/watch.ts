@@ -43,7 +43,7 @@ function handleWatching(inbound: Inbound, watched: WatchedScreens, screens: Scre
     const { screen, viewer } = watched.find(containerId);
     if (!viewer.refresh())
       throw new ApiError('rate_limited', 'A keyframe was requested a moment ago. Wait a second.');
-    screen.ask();
+    screen.requestKeyframe();
     reply({ ok: true });
   });
 
@@ -63,7 +63,7 @@ function handleWatching(inbound: Inbound, watched: WatchedScreens, screens: Scre
       const held = watched.get(containerId);
       if (!held) return false;
       const released = held.viewer.ack(epoch, seq);
-      if (held.viewer.waits) held.screen.ask();
+      if (held.viewer.acceptsKeyframe) held.screen.requestKeyframe();
       return released;
     },
     new Bucket(LIMITS.acksPerSecond, LIMITS.acksBurst),

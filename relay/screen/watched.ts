@@ -4,7 +4,7 @@ import type { WatchAck } from '@warmwind/shared/contract/screen';
 import { subjectOf } from '../auth/ticket.ts';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Known } from '../rooms/records.ts';
+import type { RecordSources } from '../rooms/records.ts';
 import type { Rates } from '../shares.ts';
 import type { RelaySocket } from '../sockets/socket.ts';
 import { openDesktop } from './access.ts';
@@ -14,7 +14,12 @@ import { publicHolder, type Screen } from './screen.ts';
 import type { Screens } from './screens.ts';
 import { Viewer } from './viewer.ts';
 
-export type WatchContext = { known: Known; screens: Screens; metrics: Metrics; lookups: Rates };
+export type WatchContext = {
+  recordSources: RecordSources;
+  screens: Screens;
+  metrics: Metrics;
+  lookups: Rates;
+};
 
 /** One screen that a socket watches. */
 export type Watched = { screen: Screen; viewer: Viewer; input: Input };
@@ -68,19 +73,19 @@ export class WatchedScreens {
    * @throws ApiError when the socket may not watch it
    */
   async watch(containerId: string, reply: (ack: WatchAck) => void): Promise<void> {
-    const { known, screens, lookups } = this.#context;
+    const { recordSources, screens, lookups } = this.#context;
     const { ticket } = this.#socket.data;
     lookups.take(subjectOf(ticket));
-    const { state, width, height } = await openDesktop(known, ticket, containerId);
+    const { state, width, height } = await openDesktop(recordSources, ticket, containerId);
     if (hasEnded(state)) {
       throw new ApiError('conflict', `This desktop is ${state} and can't be watched. Start another one.`);
     }
-    this.#checkRoom(containerId);
+    this.#checkLimits(containerId);
     this.#opening.add(containerId);
     try {
       const { screen, settle } = await screens.open(containerId, ticket.sub);
       try {
-        if (this.#socket.connected) this.#show(containerId, screen, { width, height }, reply);
+        if (this.#socket.connected) this.#startWatching(containerId, screen, { width, height }, reply);
       } finally {
         settle();
       }
@@ -89,7 +94,7 @@ export class WatchedScreens {
     }
   }
 
-  #checkRoom(containerId: string): void {
+  #checkLimits(containerId: string): void {
     if (this.#opening.has(containerId)) {
       throw new ApiError(
         'conflict',
@@ -102,7 +107,7 @@ export class WatchedScreens {
     }
   }
 
-  #show(
+  #startWatching(
     containerId: string,
     screen: Screen,
     size: { width: number; height: number },

@@ -62,12 +62,12 @@ export class Window {
     return true;
   }
 
-  /** May a further delta be sent? A delta larger than the window may, when no other is unacknowledged. */
+  /** Whether a further delta may be sent. One larger than the window may when no other is unacknowledged. */
   fits(bytes: number): boolean {
     return this.#deltaBytes === 0 || this.#deltaBytes + bytes <= this.#limitBytes;
   }
 
-  /** Are so few bytes unacknowledged that a keyframe would be recent when it arrives? */
+  /** Whether so few bytes are unacknowledged that a keyframe is recent when it arrives. */
   get drained(): boolean {
     return this.#bytes <= ACK_EVERY_BYTES;
   }

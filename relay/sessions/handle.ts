@@ -8,7 +8,7 @@ import type { Ack, TicketClaims } from '@warmwind/shared/contract/tickets';
 import { hashInput } from '@warmwind/shared/engine/node/input-hash';
 import type { ToSessionHost } from '@warmwind/shared/runtime/session/messages';
 import { LIMITS } from '../limits.ts';
-import type { Known } from '../rooms/records.ts';
+import type { RecordSources } from '../rooms/records.ts';
 import { openDesktop, openPlacement } from '../screen/access.ts';
 import type { Rates } from '../shares.ts';
 import { Bucket } from '../sockets/bucket.ts';
@@ -21,7 +21,7 @@ import { readSessionId, type SessionAddress, type Sessions, sessionIdOf } from '
 export function handleSessions(
   socket: RelaySocket,
   inbound: Inbound,
-  { known, sessions, lookups }: { known: Known; sessions: Sessions; lookups: Rates },
+  { recordSources, sessions, lookups }: { recordSources: RecordSources; sessions: Sessions; lookups: Rates },
 ): void {
   const { ticket } = socket.data;
   const held = new Map<string, Link>();
@@ -71,7 +71,7 @@ export function handleSessions(
   inbound.on('session:open', CLIENT_EVENTS['session:open'].argument, async (argument, reply) => {
     const { kind, containerId, incarnation: pinned, input } = argument;
     lookups.take(ticket.sub);
-    const { container, incarnation } = await openPlacement(known, ticket, containerId);
+    const { container, incarnation } = await openPlacement(recordSources, ticket, containerId);
     checkRights(kind, ticket, container);
     if (pinned !== undefined && pinned !== incarnation) {
       throw new ApiError(
@@ -96,7 +96,7 @@ export function handleSessions(
     const address = readSessionId(argument.sessionId);
     lookups.take(ticket.sub);
     if (!address || !isId(address.callId) || ticket.containerId !== undefined) throw notFound();
-    await openDesktop(known, ticket, address.containerId).catch((error: unknown): never => {
+    await openDesktop(recordSources, ticket, address.containerId).catch((error: unknown): never => {
       throw error instanceof ApiError && error.code === 'not_found' ? notFound() : error;
     });
     const { received } = argument;

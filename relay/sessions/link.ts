@@ -118,7 +118,7 @@ export class Link {
     else this.#forget();
   }
 
-  /** Counts the unsent bytes of the connection, because acknowledgements may lie. */
+  /** Counts the unsent bytes of the connection, because a client may acknowledge bytes that it has not read. */
   get #isCrowded(): boolean {
     const { wire, outlet } = this.#socket.data;
     return wire.unsentBytes > LIMITS.sessionSocketBytes || !outlet.takesFrames;

@@ -6,7 +6,7 @@ import type { Connections } from '../connections.ts';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Outgoing } from '../outgoing.ts';
-import type { Known } from '../rooms/records.ts';
+import type { RecordSources } from '../rooms/records.ts';
 import type { RoomContext } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import type { Screens } from '../screen/screens.ts';
@@ -27,7 +27,7 @@ export type ConnectionContext = {
   outgoing: Outgoing;
   lookups: Rates;
   heldRooms: Holdings;
-  known: Known;
+  recordSources: RecordSources;
   rooms: Rooms;
   room: RoomContext;
   screens: Screens;
@@ -81,7 +81,7 @@ export function handleConnections(io: RelayServer, context: ConnectionContext): 
       log.debug({ socket: socket.id, reason }, 'disconnected');
     });
     const inbound = new Inbound(socket, metrics, log);
-    handleRooms(socket, inbound, context.known, context.rooms, context.room, context);
+    handleRooms(socket, inbound, context.recordSources, context.rooms, context.room, context);
     handleScreens(socket, inbound, context);
     handleSessions(socket, inbound, context);
   });

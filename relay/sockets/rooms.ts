@@ -5,7 +5,7 @@ import { subjectOf } from '../auth/ticket.ts';
 import { LIMITS } from '../limits.ts';
 import { openRoom } from '../rooms/access.ts';
 import { socketListener } from '../rooms/listener.ts';
-import type { Known } from '../rooms/records.ts';
+import type { RecordSources } from '../rooms/records.ts';
 import type { RoomContext } from '../rooms/room.ts';
 import type { Rooms } from '../rooms/rooms.ts';
 import { Subscription } from '../rooms/subscription.ts';
@@ -22,7 +22,7 @@ type HeldRoom = { subscription?: Subscription; release: () => void };
 export function handleRooms(
   socket: RelaySocket,
   inbound: Inbound,
-  known: Known,
+  recordSources: RecordSources,
   rooms: Rooms,
   context: RoomContext,
   { lookups, heldRooms }: { lookups: Rates; heldRooms: Holdings },
@@ -54,7 +54,7 @@ export function handleRooms(
     held.set(name, entry);
     const current = () => socket.connected && held.get(name) === entry;
     try {
-      const id = await openRoom(known, socket.data.ticket, name);
+      const id = await openRoom(recordSources, socket.data.ticket, name);
       if (!current()) throw superseded();
       const invalid = (err: unknown) => {
         context.log.warn({ room: name, socket: socket.id, err }, 'a replay was broken off');

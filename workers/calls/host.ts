@@ -11,7 +11,7 @@ import type { Redis } from 'ioredis';
 import { type Call, type CallRoute, done, failed, type Settled, UNKNOWN } from './call.ts';
 import { type Claims, claimHashOf } from './claims.ts';
 import type { Replies } from './replies.ts';
-import { Turns } from './turns.ts';
+import { SerialTasks } from './turns.ts';
 
 /** Most calls with effects of one container that wait for their turn. */
 const MAX_WAITING = 8;
@@ -37,7 +37,7 @@ export type CallHostOptions = {
 
 type Message = Extract<ToCallHost, { t: 'call' }>;
 /** A container that runs here. */
-type Served = ContainerRef & { incarnation: number; turns: Turns; reads: number };
+type Served = ContainerRef & { incarnation: number; turns: SerialTasks; reads: number };
 /** A call that passed all checks. */
 type Accepted = { message: Message; route: CallRoute; served: Served; call: Call };
 
@@ -61,7 +61,7 @@ export class CallHost {
     this.#o.claims.start();
   }
 
-  /** Notes that a container of this user runs here. Called periodically. */
+  /** Registers a container of this user that runs here. Called periodically. */
   runs({ userId, containerId }: ContainerRef, incarnation: number): void {
     const known = this.#served.get(containerId);
     if (this.#isClosed) return;
@@ -69,7 +69,7 @@ export class CallHost {
       known.incarnation = incarnation;
       return;
     }
-    const turns = new Turns(MAX_WAITING);
+    const turns = new SerialTasks(MAX_WAITING);
     this.#served.set(containerId, { userId, containerId, incarnation, turns, reads: 0 });
     this.#o.subscriber.ssubscribe(callKeys.inbox(containerId)).catch(() => undefined);
   }

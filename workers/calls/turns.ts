@@ -1,5 +1,5 @@
 /** Runs tasks one after the other. */
-export class Turns {
+export class SerialTasks {
   readonly #maxWaiting: number;
   #tasks = 0;
   #last: Promise<unknown> = Promise.resolve();

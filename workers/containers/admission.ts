@@ -21,7 +21,7 @@ import { type Instance, parseSpec } from './spec.ts';
  */
 const AGAIN_MS = { least: 500, most: 10_000 };
 /** A reservation older than this, ms, is orphaned unless a record or an active start belongs to it. */
-const PLACED_WITHIN_MS = 5000;
+const PLACEMENT_GRACE_MS = 5000;
 
 export type AdmissionOptions = {
   engine: Engine;
@@ -103,7 +103,7 @@ export class Admission {
    * of failed placements.
    * @param isStarting whether a start of the container is active in this process
    */
-  async agree(
+  async reconcile(
     { machine, at, all }: Reserved,
     records: DesktopRecord[],
     isStarting: (containerId: string) => boolean,
@@ -111,7 +111,7 @@ export class Admission {
     const { reservations, host } = this.#o;
     const placed = new Map(records.map((record) => [nameOf(record), record]));
     const left = [...all].flatMap(([instance, reservation]) => {
-      const old = reservation.host === host && reservation.at < at - PLACED_WITHIN_MS;
+      const old = reservation.host === host && reservation.at < at - PLACEMENT_GRACE_MS;
       return old && !placed.has(instance) && !isStarting(reservation.containerId) ? [instance] : [];
     });
     for (const [instance, record] of placed) {

@@ -16,7 +16,7 @@ import { type Instance, parseSpec } from './spec.ts';
 /** The time-out from the start of a desktop to its first RFB byte, ms. */
 const GREETING_WITHIN_MS = 15_000;
 /** The delay before the next look at a start that another worker runs, ms. */
-const LOOK_AGAIN_MS = 1000;
+const RECHECK_MS = 1000;
 /** How often one delivery decides again after it lost a race. */
 const MAX_LOOKS = 5;
 
@@ -43,7 +43,7 @@ export function createStart(host: DesktopHost): Handler<StartResult> {
         record.host !== host.name &&
         (await host.presence.mayLive(record.host, record.boot))
       ) {
-        throw new RequeueError(LOOK_AGAIN_MS);
+        throw new RequeueError(RECHECK_MS);
       }
       // No await may come between this check and the registration.
       const joined = host.starting.get(containerId);
@@ -54,7 +54,7 @@ export function createStart(host: DesktopHost): Handler<StartResult> {
       const result = await registered(host, containerId, (abort) => attempt(host, job, record, abort));
       if (result) return result;
     }
-    throw new RequeueError(LOOK_AGAIN_MS);
+    throw new RequeueError(RECHECK_MS);
   };
 }
 

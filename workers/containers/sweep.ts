@@ -15,12 +15,13 @@ import { type Instance, parseSpec } from './spec.ts';
 import { stopDesktop } from './stop.ts';
 
 const SWEEP_EVERY_MS = 10_000;
-const UNTIL_ALLOWED_MS = 250;
+/** Interval at which a process without the lease checks for it, ms. */
+const LEASE_CHECK_MS = 250;
 /** How many desktops are reconciled at a time. */
 const AT_ONCE = 4;
 
-/** Looks up the row of an instance's container; `away` when the ledger is unavailable. */
-type RowOf = ((found: Labelled) => ContainerRow | undefined) | 'away';
+/** Looks up the row of an instance's container; `unavailable` when the ledger is unavailable. */
+type RowOf = ((found: Labelled) => ContainerRow | undefined) | 'unavailable';
 /** The fields of a record or row that decide whether it claims an instance. */
 type Claimant = Instance & Pick<DesktopRecord, 'state' | 'host' | 'boot'>;
 
@@ -32,14 +33,14 @@ type Claimant = Instance & Pick<DesktopRecord, 'state' | 'host' | 'boot'>;
  */
 export class Sweep {
   readonly #host: DesktopHost;
-  readonly #allowed: () => boolean;
+  readonly #holdsLease: () => boolean;
   readonly #stopped = new AbortController();
   #loop: Promise<void> | undefined;
 
-  /** @param allowed whether this process holds the lease of its host */
-  constructor(host: DesktopHost, allowed: () => boolean) {
+  /** @param holdsLease whether this process holds the lease of its host */
+  constructor(host: DesktopHost, holdsLease: () => boolean) {
     this.#host = host;
-    this.#allowed = allowed;
+    this.#holdsLease = holdsLease;
   }
 
   start(everyMs = SWEEP_EVERY_MS): void {
@@ -54,11 +55,11 @@ export class Sweep {
   async #run(everyMs: number): Promise<void> {
     const { signal } = this.#stopped;
     while (!signal.aborted) {
-      if (this.#allowed()) {
+      if (this.#holdsLease()) {
         await this.once().catch((error: unknown) => this.#host.log.warn({ err: error }, 'sweep failed'));
       }
-      // Running desktops get their screens as soon as this process holds the lease of its host.
-      const againMs = this.#allowed() ? everyMs : Math.min(everyMs, UNTIL_ALLOWED_MS);
+      // Running desktops get their screens as soon as this process holds the host's lease.
+      const againMs = this.#holdsLease() ? everyMs : Math.min(everyMs, LEASE_CHECK_MS);
       await sleep(againMs, undefined, { signal }).catch(() => undefined);
     }
   }
@@ -86,32 +87,32 @@ export class Sweep {
       unread.add(ref.containerId);
       skip(error, ref);
     });
-    if (this.#allowed() && unread.size === 0) {
-      await admission.agree(reserved, [...known.values()], (containerId) => starting.has(containerId));
+    if (this.#holdsLease() && unread.size === 0) {
+      await admission.reconcile(reserved, [...known.values()], (containerId) => starting.has(containerId));
     }
     // An instance without a container may belong to one of the unread records.
     const isRead = ({ containerId }: Labelled) =>
       unread.size === 0 || (containerId !== undefined && !unread.has(containerId));
     const recordOf = recordsByInstance([...known.values()]);
-    const strangers = containers.filter((found) => isRead(found) && !this.#isClaimed(found, recordOf(found)));
-    const bare = volumes.filter((volume) => isRead(volume) && !recordOf(volume));
-    const rowOf = await this.#rows([...strangers, ...bare]);
-    const kept = this.#allowed() ? await this.#host.volumes.agree(volumes, listedAt) : 'away';
-    await each(strangers, AT_ONCE, (found) =>
-      this.#isolated(found, () => this.#reconcileOne(found, recordOf(found), known, rowOf)),
+    const unclaimed = containers.filter((found) => isRead(found) && !this.#isClaimed(found, recordOf(found)));
+    const orphanVolumes = volumes.filter((volume) => isRead(volume) && !recordOf(volume));
+    const rowOf = await this.#rows([...unclaimed, ...orphanVolumes]);
+    const kept = this.#holdsLease() ? await this.#host.volumes.reconcile(volumes, listedAt) : 'unavailable';
+    await each(unclaimed, AT_ONCE, (found) =>
+      this.#isolated(found, () => this.#reconcileInstance(found, recordOf(found), known, rowOf)),
     );
-    await each(bare, AT_ONCE, (volume) =>
+    await each(orphanVolumes, AT_ONCE, (volume) =>
       this.#isolated(volume, async () => {
-        const row = rowOf === 'away' ? rowOf : rowOf(volume);
-        if (row === 'away' || (row?.host === name && !row.endedAt)) return;
-        if (kept === 'away' || kept.has(volume.instanceId ?? '')) return;
+        const row = rowOf === 'unavailable' ? rowOf : rowOf(volume);
+        if (row === 'unavailable' || (row?.host === name && !row.endedAt)) return;
+        if (kept === 'unavailable' || kept.has(volume.instanceId ?? '')) return;
         await this.#remove(volume, () => engine.removeVolume(volume.name));
       }),
     );
     await each(
       members.filter(({ containerId }) => !unread.has(containerId)),
       AT_ONCE,
-      (ref) => this.#isolated(ref, () => this.#tend(ref, known.get(ref.containerId))),
+      (ref) => this.#isolated(ref, () => this.#reconcileMember(ref, known.get(ref.containerId))),
     );
     for (const state of CONTAINER_STATES) {
       metrics.desktops.set({ state }, [...known.values()].filter((record) => record.state === state).length);
@@ -133,7 +134,7 @@ export class Sweep {
     return record.state !== 'starting' || record.boot === boot || starting.has(record.containerId);
   }
 
-  async #reconcileOne(
+  async #reconcileInstance(
     found: Found,
     record: DesktopRecord | undefined,
     known: Map<string, DesktopRecord>,
@@ -141,7 +142,7 @@ export class Sweep {
   ): Promise<void> {
     const { engine, records, screens, calls, sessions, log } = this.#host;
     // The row may hold a placement that Redis lost.
-    if (rowOf === 'away') return;
+    if (rowOf === 'unavailable') return;
     const row = rowOf(found);
     if (row && this.#isClaimed(found, { ...row, containerId: row.id })) {
       const restored = await records.desktops.restore(row);
@@ -207,7 +208,7 @@ export class Sweep {
       return recordsByInstance(rows.map((row) => ({ ...row, containerId: row.id })));
     } catch (error) {
       ignoreLedgerUnavailable(error);
-      return 'away';
+      return 'unavailable';
     }
   }
 
@@ -216,16 +217,16 @@ export class Sweep {
    * instances.
    */
   async #remove({ containerId, instanceId }: Labelled, remove: () => Promise<void>): Promise<void> {
-    if (!this.#allowed() || (containerId !== undefined && this.#host.starting.has(containerId))) return;
+    if (!this.#holdsLease() || (containerId !== undefined && this.#host.starting.has(containerId))) return;
     await remove();
     this.#host.metrics.swept.inc({ what: 'orphan' });
     this.#host.log.info({ containerId, instanceId }, 'swept: removed, no record claims it');
   }
 
-  async #tend(ref: ContainerRef, record: DesktopRecord | undefined): Promise<void> {
+  async #reconcileMember(ref: ContainerRef, record: DesktopRecord | undefined): Promise<void> {
     const { engine, records, metrics, log, name, starting } = this.#host;
     const { containerId } = ref;
-    if (starting.has(containerId) || !this.#allowed()) return;
+    if (starting.has(containerId) || !this.#holdsLease()) return;
     if (!record) {
       const now = await records.desktops.get(ref);
       // Read again: it may have been placed here in the meantime.
@@ -296,7 +297,10 @@ function recordsByInstance<T extends Instance>(records: T[]): (found: Labelled) 
   };
 }
 
-/** Returns `undefined` for an unavailable ledger: a record that Redis lacks is then unknown. */
+/**
+ * Returns `undefined` for an unavailable ledger: a record that Redis lacks is then unknown.
+ * @throws every other error
+ */
 function ignoreLedgerUnavailable(error: unknown): undefined {
   if (!(error instanceof LedgerUnavailableError)) throw error;
 }

@@ -4,7 +4,7 @@ import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { FoundVolume } from './engine.ts';
 
 /** A volume is recorded before it is created: a record younger than this, ms, may have no volume yet. */
-const MADE_WITHIN_MS = 60_000;
+const CREATE_GRACE_MS = 60_000;
 
 export type VolumesOptions = { ledger: Ledger | undefined; host: string; log: Logger };
 
@@ -30,24 +30,24 @@ export class Volumes {
   /**
    * Reconciles the records with the engine: marks recorded volumes that no longer exist as removed.
    * @param listedAt the time of the engine's list, ms since 1970
-   * @returns ids of the volumes that belong to no container and must stay; `away` when the ledger is
+   * @returns ids of the volumes that belong to no container and must stay; `unavailable` when the ledger is
    * unavailable
    */
-  async agree(found: FoundVolume[], listedAt: number): Promise<ReadonlySet<string> | 'away'> {
+  async reconcile(found: FoundVolume[], listedAt: number): Promise<ReadonlySet<string> | 'unavailable'> {
     const { ledger, host, log } = this.#o;
     if (!ledger) return new Set();
     try {
       const rows = await ledger.run((db) => presentVolumes(db, host));
-      const there = new Set(found.map(({ instanceId }) => instanceId));
+      const present = new Set(found.map(({ instanceId }) => instanceId));
       const gone = rows.filter(
-        ({ id, createdAt }) => !there.has(id) && createdAt.getTime() < listedAt - MADE_WITHIN_MS,
+        ({ id, createdAt }) => !present.has(id) && createdAt.getTime() < listedAt - CREATE_GRACE_MS,
       );
       const ids = gone.map(({ id }) => id);
       await ledger.run((db) => recordVolumesRemoved(db, host, ids, new Date()));
       if (ids.length > 0) log.info({ volumes: ids }, 'swept: recorded volumes no longer exist');
       return new Set(rows.flatMap(({ id, containerId }) => (containerId === '' ? [id] : [])));
     } catch (error) {
-      if (error instanceof LedgerUnavailableError) return 'away';
+      if (error instanceof LedgerUnavailableError) return 'unavailable';
       throw error;
     }
   }

@@ -12,7 +12,7 @@ import { WaitingJobs } from './generation/waiting.ts';
 import { createInference } from './inference.ts';
 import { createLook } from './reading/look.ts';
 import { createReaders, createReading } from './reading/reading.ts';
-import { Served } from './served.ts';
+import { ServedModels } from './served.ts';
 
 /**
  * The models of this worker: its model servers, the forks that read images, and their publication to the
@@ -26,7 +26,7 @@ export class Models {
   readonly #readers: ReturnType<typeof createReaders>;
   readonly #servers: ModelServers;
   readonly #gpus: Gpus;
-  readonly #served: Served;
+  readonly #served: ServedModels;
   readonly #waitingJobs: WaitingJobs;
   readonly #hasServers: boolean;
 
@@ -43,7 +43,7 @@ export class Models {
         for (const [state, count] of Object.entries(states)) metrics.modelServers.set({ state }, count);
       },
     });
-    const served = new Served({
+    const served = new ServedModels({
       redis: failFastRedis,
       host: config.WORKER_HOST,
       models: () => [OCR_MODEL, ...servers.models()],

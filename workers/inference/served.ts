@@ -5,9 +5,9 @@ import { loop } from '../loop.ts';
 
 const PUBLISH_EVERY_MS = 5000;
 /** Time for which a publication is valid, ms. A late or lost publication has no effect. */
-const HOLDS_MS = 15_000;
+const VALID_MS = 15_000;
 
-export type ServedOptions = {
+export type ServedModelsOptions = {
   /** A fail-fast connection to the queue Redis. */
   redis: Redis;
   host: string;
@@ -19,12 +19,12 @@ export type ServedOptions = {
 };
 
 /** Publishes the models that this worker serves at an interval, and reads those of the fleet. */
-export class Served {
-  readonly #o: ServedOptions;
+export class ServedModels {
+  readonly #o: ServedModelsOptions;
   readonly #stop = new AbortController();
   #publishing: Promise<void> | undefined;
 
-  constructor(options: ServedOptions) {
+  constructor(options: ServedModelsOptions) {
     this.#o = options;
   }
 
@@ -39,7 +39,7 @@ export class Served {
   /**
    * Checks whether another worker serves the model, or may soon. @returns true while Redis does not answer
    */
-  async elsewhere(model: string): Promise<boolean> {
+  async isServedElsewhere(model: string): Promise<boolean> {
     const { redis, host } = this.#o;
     const now = Date.now();
     try {
@@ -68,8 +68,8 @@ export class Served {
     const gone = published.filter((member) => hostOf(member) === host && !models.includes(modelOf(member)));
     const update = redis.multi().zremrangebyscore(keys.models(), '-inf', now);
     if (gone.length > 0) update.zrem(keys.models(), ...gone);
-    for (const model of models) update.zadd(keys.models(), now + HOLDS_MS, `${host} ${model}`);
-    if (loading) update.zadd(keys.modelsLoading(), now + HOLDS_MS, host);
+    for (const model of models) update.zadd(keys.models(), now + VALID_MS, `${host} ${model}`);
+    if (loading) update.zadd(keys.modelsLoading(), now + VALID_MS, host);
     else update.zrem(keys.modelsLoading(), host);
     await update.exec();
   }

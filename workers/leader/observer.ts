@@ -8,7 +8,7 @@ import { hostQueues, JOB_QUEUES, type JobData } from '@warmwind/shared/engine/qu
 import { containersOf } from '@warmwind/shared/engine/refs';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Redis } from 'ioredis';
-import { apart } from '../each.ts';
+import { skipFaulty } from '../each.ts';
 import type { Metrics } from '../metrics.ts';
 import { readJobData } from '../runtime/data.ts';
 import { failure, readFailedReason } from '../runtime/failures.ts';
@@ -81,7 +81,7 @@ export class Observer {
         if (last === undefined) continue;
         for (const [, fields] of entries) {
           const event = readEvent(fields);
-          if (event && !signal.aborted) await apart(event, (one) => this.#handle(queue, one), skip);
+          if (event && !signal.aborted) await skipFaulty(event, (one) => this.#handle(queue, one), skip);
         }
         if (!signal.aborted) await redis.hset(keys.observerCursor(), queue, last);
       } catch (error) {

@@ -95,7 +95,7 @@ export class Runtime {
     const { records, metrics } = this.#deps;
     const data = parseJobData(job.data);
     if (data === 'newer') {
-      return (await this.#hasEnded(job)) ? null : this.requeue(delivery, NEWER_VERSION_DELAY_MS);
+      return (await this.#hasRunEnded(job)) ? null : this.requeue(delivery, NEWER_VERSION_DELAY_MS);
     }
     if (data === 'invalid') throw new UnrecoverableError(failedReason(failure('invalid_job')));
     delivery.data = data;
@@ -137,7 +137,7 @@ export class Runtime {
    * Whether a run that this version can't execute has ended. The run of a recovered host may have, while it
    * was lost.
    */
-  async #hasEnded(job: Job): Promise<boolean> {
+  async #hasRunEnded(job: Job): Promise<boolean> {
     const data = readAnyJobData(job.data);
     if (!data) return false;
     const now = await this.#deps.records.jobs.status(data.userId, data.jobId).catch(ignoreLedgerUnavailable);

@@ -85,7 +85,7 @@ export class JobWorker {
       this.#stopped.signal,
       async () => {
         await this.#active.checkRecords(this.#deps.records);
-        await this.#watch();
+        await this.#replaceIfSilent();
         return CHECK_EVERY_MS;
       },
     );
@@ -167,7 +167,7 @@ export class JobWorker {
   }
 
   /** Replaces a BullMQ worker that takes no more jobs, as some do after a lost connection. */
-  async #watch(): Promise<void> {
+  async #replaceIfSilent(): Promise<void> {
     const { queue: name, concurrency, silentAfterMs = SILENT_AFTER_MS } = this.#options;
     const { queue, log, metrics } = this.#deps;
     const due =

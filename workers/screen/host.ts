@@ -54,7 +54,7 @@ export class ScreenHost {
     });
   }
 
-  /** Notes that a desktop of this user runs here. Repeated calls for one engine container have no effect. */
+  /** Registers a desktop of this user that runs here. Repeated calls for one engine container have no effect. */
   runs({ userId, containerId }: ContainerRef, engineId: string): void {
     const known = this.#shown.get(containerId);
     if (known?.engineId === engineId || this.#stopped.signal.aborted) return;
@@ -147,7 +147,7 @@ export class ScreenHost {
     const channels = containerIds.map((containerId) => screenKeys.down(containerId));
     const counts = await countListeners(this.#o.redis, channels);
     for (const [index, containerId] of containerIds.entries()) {
-      this.#shown.get(containerId)?.screen.watched(counts[index] ?? 0);
+      this.#shown.get(containerId)?.screen.updateRelays(counts[index] ?? 0);
     }
   }
 }

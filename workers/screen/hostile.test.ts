@@ -68,7 +68,7 @@ async function serve(behaviour: Parameters<typeof serveRfb>[1], userId = 'ada'):
   open.push({ stop: () => screen.close() });
   const viewer = await watch(realtime.url, containerId);
   open.push(viewer);
-  screen.watched(1);
+  screen.updateRelays(1);
   return { server, screen, viewer, containerId };
 }
 
@@ -234,7 +234,7 @@ test('a stream fails while Redis is down, and continues with a new epoch when Re
   await waitFor('it to fail', async () => (await interrupted()) > before);
   await realtime.restart();
   await waitFor('a new epoch', () => {
-    screen.watched(1);
+    screen.updateRelays(1);
     return viewer.seen.epochs.length >= 2;
   });
 });

@@ -19,10 +19,10 @@ export type Picture = Size & { rgb: Buffer };
 export async function readPicture(socketPath: string, turn: Turn, timeoutMs = TIMEOUT_MS): Promise<Picture> {
   const signal = AbortSignal.timeout(timeoutMs);
   const connection = await Connection.open(socketPath);
-  return connection.run((size) => look(connection, size), signal, turn);
+  return connection.run((size) => readPixels(connection, size), signal, turn);
 }
 
-function* look(connection: Connection, initial: Size): Parser<Picture> {
+function* readPixels(connection: Connection, initial: Size): Parser<Picture> {
   connection.send(pictureEncodings());
   let picture = blank(initial);
   /** Pixels not yet received. */

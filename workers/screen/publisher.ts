@@ -51,7 +51,7 @@ export class Publisher {
       if (from > 0) await turn.take();
       const since = performance.now();
       this.#seq++;
-      const sent = this.#out('delta', packRects(this.#head('delta'), rects.slice(from, index + 1)));
+      const sent = this.#publishFrame('delta', packRects(this.#head('delta'), rects.slice(from, index + 1)));
       // The first frame belongs to the turn in which the update was read.
       if (from > 0) turn.spent(performance.now() - since);
       from = index + 1;
@@ -66,7 +66,7 @@ export class Publisher {
     try {
       const frame = packRects(this.#head('key'), rects);
       turn.sent(frame.length);
-      await this.#out('key', frame);
+      await this.#publishFrame('key', frame);
     } finally {
       this.#keyframes--;
     }
@@ -75,14 +75,14 @@ export class Publisher {
   /** Publishes the desktop's clipboard. @param text `undefined`: it is too long to be published */
   async clipboard(text: string | undefined): Promise<void> {
     const kind = text === undefined ? 'cutTooLong' : 'cut';
-    await this.#out(kind, packText(this.#head(kind), text ?? ''));
+    await this.#publishFrame(kind, packText(this.#head(kind), text ?? ''));
   }
 
   #head(kind: FrameKind): FrameHead {
     return { kind, epoch: this.#epoch, seq: this.#seq, ...this.#size };
   }
 
-  #out(kind: FrameKind, frame: Buffer): Promise<unknown> {
+  #publishFrame(kind: FrameKind, frame: Buffer): Promise<unknown> {
     this.#metrics.bytes.inc({ kind }, frame.length);
     return this.#publish(frame);
   }

@@ -37,7 +37,7 @@ export type ScreenOptions = {
 /** The screen of one running desktop: streamed while it has viewers, and steered by messages of relays. */
 export class Screen {
   readonly #o: ScreenOptions;
-  readonly #down: string;
+  readonly #downChannel: string;
   readonly #input: InputGate;
   /** Gates of sessions: each session has its own connection to the desktop. */
   readonly #gates = new Set<InputGate>();
@@ -50,7 +50,7 @@ export class Screen {
   constructor(options: ScreenOptions) {
     this.#o = options;
     const { redis, containerId, metrics } = options;
-    this.#down = screenKeys.down(containerId);
+    this.#downChannel = screenKeys.down(containerId);
     this.#input = new InputGate({
       redis,
       containerId,
@@ -67,7 +67,7 @@ export class Screen {
   }
 
   /** Takes the number of relays that have viewers of it. Called periodically. */
-  watched(relays: number): void {
+  updateRelays(relays: number): void {
     if (relays > 0) {
       this.#usedAt = performance.now();
       this.#show();
@@ -113,7 +113,7 @@ export class Screen {
   /** Never rejects. */
   async #publish(kind: 'gone' | 'dropped', text: string): Promise<void> {
     const head = { kind, epoch: nextEpoch(), seq: 0, width: 0, height: 0 } as const;
-    await this.#o.redis.spublish(this.#down, packText(head, text)).catch(() => undefined);
+    await this.#o.redis.spublish(this.#downChannel, packText(head, text)).catch(() => undefined);
   }
 
   /** Takes an encoded picture of the present screen. @throws ApiError `unavailable` */
@@ -146,7 +146,7 @@ export class Screen {
     let retryMs = RETRY_MS.least;
     while (!signal.aborted) {
       const begun = performance.now();
-      await this.#once(signal).catch((error: unknown) => {
+      await this.#streamOnce(signal).catch((error: unknown) => {
         if (signal.aborted) return;
         metrics.malformed.inc();
         // The first failure in a row is enough.
@@ -161,10 +161,10 @@ export class Screen {
     }
   }
 
-  async #once(signal: AbortSignal): Promise<void> {
+  async #streamOnce(signal: AbortSignal): Promise<void> {
     const { socketPath, redis, turn, metrics } = this.#o;
     const connection = await Connection.open(await socketPath());
-    const publish = (frame: Buffer) => redis.spublish(this.#down, frame);
+    const publish = (frame: Buffer) => redis.spublish(this.#downChannel, frame);
     const onOpen = () => this.#input.attach(stream);
     const stream = new Stream({ connection, publish, onOpen, turn, metrics });
     this.#stream = stream;

@@ -47,13 +47,13 @@ export type StreamOptions = {
 export class Stream {
   readonly #o: StreamOptions;
   readonly #publisher: Publisher;
-  readonly #seen = new VisibleRects();
+  readonly #visible = new VisibleRects();
   readonly #clipboard: Clipboard;
   readonly #keyboard = new Keyboard();
   readonly #outbox = new Outbox();
   #mask = 0;
   readonly #timers = {
-    ask: new Throttle(),
+    request: new Throttle(),
     keyframe: new Throttle(),
     clipboard: new Throttle(),
     resize: new Throttle(),
@@ -67,13 +67,15 @@ export class Stream {
   /** The rectangles of the update that is being read. */
   #rects: Rect[] = [];
   #bytes = 0;
-  /** The complete screen was requested in this epoch; it has arrived. */
-  #asked = false;
+  /** The complete screen was requested in this epoch. */
+  #completeRequested = false;
+  /** The complete screen has arrived in this epoch. */
   #complete = false;
   /** The complete screen was requested again. */
   #refreshing = false;
-  /** Part of an update is published; a keyframe is to follow the update. */
+  /** An update is being published. */
   #publishing = false;
+  /** A keyframe must follow the update that is being published. */
   #keyframeAfter = false;
 
   constructor(options: StreamOptions) {
@@ -116,7 +118,7 @@ export class Stream {
   }
 
   #act(input: ScreenInput): boolean {
-    this.#timers.ask.hurry();
+    this.#timers.request.hurry();
     switch (input.t) {
       case 'key':
         return this.#send(this.#keyboard.events(input.keysym, input.down));
@@ -133,7 +135,7 @@ export class Stream {
     this.#bandwidth = new BandwidthController(size.width * size.height > LOSSLESS_PIXELS);
     this.#send(streamEncodings(this.#bandwidth.lossy));
     this.#begin(size);
-    this.#ask();
+    this.#requestUpdate();
     this.#o.onOpen();
     yield* serverMessages(size, {
       take: (rect) => this.#take(rect),
@@ -161,9 +163,9 @@ export class Stream {
 
   #begin(size: Size): void {
     this.#size = size;
-    this.#seen.clear(size);
+    this.#visible.clear(size);
     this.#publisher.begin(size);
-    this.#asked = false;
+    this.#completeRequested = false;
     this.#complete = false;
     this.#refreshing = false;
   }
@@ -179,7 +181,7 @@ export class Stream {
       if (!this.#complete || this.#refreshing) {
         this.#timers.complete.clear();
         this.#refreshing = false;
-        this.#seen.settled();
+        this.#visible.markComplete();
       }
       if (this.#complete) await this.#publisher.deltas(rects, turn);
       else this.#keyframeAfter = true;
@@ -196,7 +198,7 @@ export class Stream {
     const since = performance.now();
     let at = from;
     for (const rect of rects.slice(from)) {
-      this.#seen.add(rect);
+      this.#visible.add(rect);
       at++;
       if (performance.now() - since > TURN_MS) break;
     }
@@ -227,7 +229,7 @@ export class Stream {
     const waitMs = Math.max(this.#bandwidth.sent(bytes), this.#o.turn.sent(bytes));
     this.#reconsider();
     if (waitMs > 1) await sleep(waitMs, undefined, { signal: this.#signal });
-    this.#timers.ask.soonest(FRAME_MS, () => this.#ask());
+    this.#timers.request.soonest(FRAME_MS, () => this.#requestUpdate());
   }
 
   /** Changes the quality when that is due; a screen at rest becomes lossless again too. */
@@ -243,11 +245,11 @@ export class Stream {
    * Requests the next update: the complete screen once, its changes from then on. A server may answer the
    * first request with its layout alone.
    */
-  #ask(): void {
-    const all = !this.#asked || (this.#seen.outgrown && !this.#refreshing);
+  #requestUpdate(): void {
+    const all = !this.#completeRequested || (this.#visible.needsRefresh && !this.#refreshing);
     if (all) {
-      this.#refreshing = this.#asked;
-      this.#asked = true;
+      this.#refreshing = this.#completeRequested;
+      this.#completeRequested = true;
       this.#timers.complete.run(COMPLETE_TIMEOUT_MS, () =>
         this.#o.connection.fail('no complete screen in time'),
       );
@@ -258,7 +260,7 @@ export class Stream {
   #publishKeyframe(): Promise<unknown> {
     this.#keyframeAfter = false;
     this.#timers.keyframe.done();
-    return this.#publisher.keyframe(this.#seen.rects(), this.#o.turn);
+    return this.#publisher.keyframe(this.#visible.rects(), this.#o.turn);
   }
 
   #resize(size: Size): boolean {

@@ -25,7 +25,7 @@ export class Throttle {
     if (this.#timer) this.#do();
   }
 
-  /** Notes that the work was just done by other means. */
+  /** Starts the interval: the work was just done by other means. */
   done(): void {
     this.clear();
     this.#doneAt = performance.now();

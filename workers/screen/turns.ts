@@ -34,25 +34,25 @@ export class ScreenTurns {
   readonly #users = new Map<string, User>();
   readonly #waiting = new Set<Waiter>();
   /** Work since sockets were last polled, ms. */
-  #sinceLook = 0;
-  #looking = false;
+  #sincePollMs = 0;
+  #pollPending = false;
   /** The next grant: at once, or when the budgets allow it. */
-  #soon: NodeJS.Immediate | undefined;
-  #planned: NodeJS.Timeout | undefined;
+  #immediate: NodeJS.Immediate | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   join(userId: string): Turn {
     const user = this.#user(userId);
     const own = new RecentUse(HALF_LIFE_MS);
     return {
       take: () => {
-        const free = this.#waiting.size === 0 && this.#sinceLook < TURN_MS;
+        const free = this.#waiting.size === 0 && this.#sincePollMs < TURN_MS;
         if (free && Math.max(this.#all.take(0), user.busy.take(0)) === 0) return undefined;
         return new Promise((go) => {
           this.#waiting.add({ user, own, go });
-          // The planned grant may be for a user who has to wait for longer.
-          clearTimeout(this.#planned);
-          this.#planned = undefined;
-          this.#plan();
+          // The scheduled grant may be for a user who has to wait for longer.
+          clearTimeout(this.#timer);
+          this.#timer = undefined;
+          this.#schedule();
         });
       },
       spent: (ms) => {
@@ -60,8 +60,8 @@ export class ScreenTurns {
         user.use.add(ms);
         user.busy.take(ms);
         this.#all.take(ms);
-        this.#sinceLook += ms;
-        this.#look();
+        this.#sincePollMs += ms;
+        this.#resetAfterPoll();
       },
       sent: (bytes) => user.bytes.take(bytes),
     };
@@ -82,28 +82,28 @@ export class ScreenTurns {
   }
 
   /** Resets the count once sockets have been polled. */
-  #look(): void {
-    if (this.#looking) return;
-    this.#looking = true;
+  #resetAfterPoll(): void {
+    if (this.#pollPending) return;
+    this.#pollPending = true;
     setImmediate(() => {
-      this.#looking = false;
-      this.#sinceLook = 0;
+      this.#pollPending = false;
+      this.#sincePollMs = 0;
     });
   }
 
-  #plan(): void {
-    if (this.#soon || this.#planned || this.#waiting.size === 0) return;
+  #schedule(): void {
+    if (this.#immediate || this.#timer || this.#waiting.size === 0) return;
     const users = new Set(Array.from(this.#waiting, ({ user }) => user));
     const userMs = Math.min(...Array.from(users, ({ busy }) => busy.take(0)));
     const waitMs = Math.max(this.#all.take(0), userMs);
     const grant = () => {
-      this.#soon = undefined;
-      this.#planned = undefined;
+      this.#immediate = undefined;
+      this.#timer = undefined;
       this.#grant();
-      this.#plan();
+      this.#schedule();
     };
-    if (waitMs >= 1) this.#planned = setTimeout(grant, waitMs);
-    else this.#soon = setImmediate(grant);
+    if (waitMs >= 1) this.#timer = setTimeout(grant, waitMs);
+    else this.#immediate = setImmediate(grant);
   }
 
   /** Grants the next turn: its work begins before any other. */

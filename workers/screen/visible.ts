@@ -4,20 +4,20 @@ import { type Area, ENCODING, type Size } from './rfb/messages.ts';
 import { RECT_HEAD_BYTES, type Rect } from './rfb/update.ts';
 
 const TILE = 16;
-/** Above one of these limits, the complete screen is cheaper than the rectangles gathered. */
-const FRESH = { bytes: 768 * 1024, rects: 3000, links: 100_000 };
+/** Above one of these limits, the complete screen is cheaper than the collected rectangles. */
+const REFRESH_ABOVE = { bytes: 768 * 1024, rects: 3000, links: 100_000 };
 /** Above one of these limits, the server has failed to answer the request for the complete screen. */
-const FULL = { bytes: MAX_FRAME_BYTES - 2 ** 16, rects: 20_000, links: 2_000_000 };
+const OVERFLOW_ABOVE = { bytes: MAX_FRAME_BYTES - 2 ** 16, rects: 20_000, links: 2_000_000 };
 
 /**
  * One rectangle. `uses`: the tiles that show it and the copies that need it; `sources`: the rectangles that
- * it copied; `found`: the number of the copy that found it last.
+ * it copied; `foundBy`: the number of the copy that found it last.
  */
-type Entry = { rect: Rect; uses: number; sources: Entry[]; found: number };
+type Entry = { rect: Rect; uses: number; sources: Entry[]; foundBy: number };
 
 /**
- * The rectangles that are still visible, at least in part, in order. Drawn one after another they give the
- * present screen. No pixel is decoded. The sources of a copy are kept for as long as the copy.
+ * The rectangles that are still visible, at least in part, in order. Drawn in that order they produce the
+ * present screen. No pixel is decoded. The sources of a copy (CopyRect) are kept as long as the copy.
  */
 export class VisibleRects {
   #size: Size = { width: 0, height: 0 };
@@ -45,16 +45,16 @@ export class VisibleRects {
   }
 
   /** True when the complete screen is to be requested. */
-  get outgrown(): boolean {
+  get needsRefresh(): boolean {
     return (
-      this.#bytes > Math.max(FRESH.bytes, 2 * this.#base.bytes) ||
-      this.#entries.size > Math.max(FRESH.rects, 2 * this.#base.rects) ||
-      this.#links > FRESH.links
+      this.#bytes > Math.max(REFRESH_ABOVE.bytes, 2 * this.#base.bytes) ||
+      this.#entries.size > Math.max(REFRESH_ABOVE.rects, 2 * this.#base.rects) ||
+      this.#links > REFRESH_ABOVE.links
     );
   }
 
-  /** Notes that the complete screen has arrived. */
-  settled(): void {
+  /** Records the totals of the complete screen, which has arrived. */
+  markComplete(): void {
     this.#base = { bytes: this.#bytes, rects: this.#entries.size };
   }
 
@@ -65,13 +65,17 @@ export class VisibleRects {
 
   /** Adds a rectangle on top. @throws ProtocolError when one frame can no longer hold the screen */
   add(rect: Rect): void {
-    const entry: Entry = { rect, uses: 1, sources: [], found: 0 };
+    const entry: Entry = { rect, uses: 1, sources: [], foundBy: 0 };
     if (rect.encoding === ENCODING.copyRect) this.#pin(entry);
     this.#entries.add(entry);
     this.#bytes += RECT_HEAD_BYTES + rect.data.length;
     this.#eachTile(rect, (tile) => this.#draw(tile, entry));
     this.#release(entry);
-    if (this.#bytes > FULL.bytes || this.#entries.size > FULL.rects || this.#links > FULL.links) {
+    if (
+      this.#bytes > OVERFLOW_ABOVE.bytes ||
+      this.#entries.size > OVERFLOW_ABOVE.rects ||
+      this.#links > OVERFLOW_ABOVE.links
+    ) {
       throw new ProtocolError('more on the screen than one frame can carry');
     }
   }
@@ -92,8 +96,8 @@ export class VisibleRects {
     const copy = ++this.#copies;
     this.#eachTile(source, (tile) => {
       for (const seen of this.#tiles[tile] ?? []) {
-        if (seen.found === copy || !overlap(seen.rect, source)) continue;
-        seen.found = copy;
+        if (seen.foundBy === copy || !overlap(seen.rect, source)) continue;
+        seen.foundBy = copy;
         seen.uses++;
         entry.sources.push(seen);
       }

@@ -63,7 +63,7 @@ export class SessionHost {
     return this.#sessions.values().reduce((sum, { capacity }) => sum + capacity, 0);
   }
 
-  /** Notes that a container of this user runs here. Called periodically. */
+  /** Registers a container of this user that runs here. Called periodically. */
   runs({ userId, containerId }: ContainerRef, engineId: string, incarnation: number): void {
     const known = this.#here.get(containerId);
     if (this.#stopped || (known?.engineId === engineId && known.incarnation === incarnation)) return;

@@ -7,20 +7,20 @@ import { type FailureCode, JobFailureError } from '../../runtime/failures.ts';
 import { RequeueError } from '../../runtime/outcome.ts';
 import type { Turns } from '../../runtime/turns.ts';
 import type { InferenceHandler } from '../inference.ts';
-import type { Served } from '../served.ts';
+import type { ServedModels } from '../served.ts';
 import { ServerBusyError } from './failures.ts';
 import { Output } from './output.ts';
 import type { ModelServers } from './servers.ts';
-import { stream } from './stream.ts';
+import { streamAnswer } from './stream.ts';
 import type { WaitingJobs } from './waiting.ts';
 
 /** A job that must wait is requeued for half as long as it has waited, within these bounds, ms. */
-const WAIT_AT_LEAST_MS = 250;
-const WAIT_AT_MOST_MS = 15_000;
+const MIN_WAIT_MS = 250;
+const MAX_WAIT_MS = 15_000;
 
 export type GenerationOptions = {
   servers: ModelServers;
-  served: Served;
+  served: ServedModels;
   waitingJobs: WaitingJobs;
   records: Records;
   metrics: Metrics;
@@ -39,12 +39,12 @@ export function createGeneration(options: GenerationOptions): InferenceHandler<G
     const { userId } = job.data;
     const server = await servers.choose(input.model, userId);
     if (server === 'busy') return wait(options, job, startedAt, { code: 'model_busy' });
-    if (!server) return waitElsewhere(options, job, startedAt, input.model);
+    if (!server) return waitForModel(options, job, startedAt, input.model);
     server.inFlight += 1;
-    const output = new Output(firstThen(job));
+    const output = new Output(publishWithProgress(job));
     try {
       await job.progress(10, 'asks the model');
-      const { text, finishReason, usage, firstTokenAt } = await stream(
+      const { text, finishReason, usage, firstTokenAt } = await streamAnswer(
         server,
         { input, userId },
         job.signal,
@@ -76,7 +76,7 @@ export function createGeneration(options: GenerationOptions): InferenceHandler<G
       output.discard();
       if (!(error instanceof ServerBusyError)) throw error;
       server.refusals.add(userId, error.retryAfterMs);
-      return wait(options, job, startedAt, { code: 'model_busy', atLeastMs: error.retryAfterMs });
+      return wait(options, job, startedAt, { code: 'model_busy', minWaitMs: error.retryAfterMs });
     } finally {
       server.inFlight -= 1;
     }
@@ -87,12 +87,12 @@ export function createGeneration(options: GenerationOptions): InferenceHandler<G
  * Publishes pieces of text. The first is followed by the progress of the job, in order, as both count as its
  * events.
  */
-function firstThen(job: JobContext): (text: string) => Promise<void> {
-  let begun = false;
+function publishWithProgress(job: JobContext): (text: string) => Promise<void> {
+  let hasBegun = false;
   return async (text) => {
     await job.output(text);
-    if (begun) return;
-    begun = true;
+    if (hasBegun) return;
+    hasBegun = true;
     await job.progress(30, 'answers');
   };
 }
@@ -101,14 +101,15 @@ function firstThen(job: JobContext): (text: string) => Promise<void> {
  * Requeues a job whose model no healthy server of this worker has.
  * @throws JobFailureError `model_missing` when no peer has the model and no server loads
  */
-async function waitElsewhere(
+async function waitForModel(
   options: GenerationOptions,
   job: JobContext,
   startedAt: number,
   model: string,
 ): Promise<never> {
   const { servers, served, waitingJobs } = options;
-  if (!servers.loading() && !(await served.elsewhere(model))) throw new JobFailureError('model_missing');
+  if (!servers.loading() && !(await served.isServedElsewhere(model)))
+    throw new JobFailureError('model_missing');
   const { jobId, run } = job.data;
   const onDelayed = () => waitingJobs.add(model, queueJobId(jobId, run), job.queuedAt);
   return wait(options, job, startedAt, { code: 'model_unavailable', onDelayed });
@@ -117,7 +118,7 @@ async function waitElsewhere(
 type WaitOptions = {
   /** The failure of a job that has waited too long. */
   code: FailureCode;
-  atLeastMs?: number | undefined;
+  minWaitMs?: number | undefined;
   /** See `RequeueError`. */
   onDelayed?: () => Promise<void>;
 };
@@ -130,11 +131,11 @@ async function wait(
   { records, turns, waitMs }: GenerationOptions,
   { data }: JobContext,
   startedAt: number,
-  { code, atLeastMs = WAIT_AT_LEAST_MS, onDelayed }: WaitOptions,
+  { code, minWaitMs = MIN_WAIT_MS, onDelayed }: WaitOptions,
 ): Promise<never> {
   const waited = Date.now() - (await records.jobs.startedAt(data));
   if (waited > waitMs) throw new JobFailureError(code);
   await turns.release(startedAt, data.userId);
-  const delayMs = Math.max(atLeastMs, Math.min(WAIT_AT_MOST_MS, waited / 2)) * (1 + Math.random() / 4);
+  const delayMs = Math.max(minWaitMs, Math.min(MAX_WAIT_MS, waited / 2)) * (1 + Math.random() / 4);
   throw new RequeueError(delayMs, onDelayed);
 }

@@ -6,8 +6,8 @@ import { readWaiting } from './gauges.ts';
 import { Refusals } from './refusals.ts';
 
 /** Time that a server has to answer a health check, ms. */
-const ANSWER_WITHIN_MS = 1500;
-const MAX_ANSWER_BYTES = 2 ** 20;
+const POLL_TIMEOUT_MS = 1500;
+const MAX_RESPONSE_BYTES = 2 ** 20;
 /** Time for which an unavailable server counts as starting, ms. */
 const STARTING_MS = 15_000;
 
@@ -76,19 +76,19 @@ export class ModelServer {
   }
 
   async #get(path: string): Promise<{ status: number; text: string }> {
-    const answer = await fetch(`${this.#url}${path}`, {
+    const response = await fetch(`${this.#url}${path}`, {
       headers: this.#key ? { Authorization: `Bearer ${this.#key}` } : {},
       redirect: 'error',
-      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+      signal: AbortSignal.timeout(POLL_TIMEOUT_MS),
     });
     const chunks: Uint8Array[] = [];
     let bytes = 0;
-    for await (const chunk of answer.body ?? []) {
+    for await (const chunk of response.body ?? []) {
       bytes += chunk.length;
-      if (bytes > MAX_ANSWER_BYTES) throw new Error('too long an answer');
+      if (bytes > MAX_RESPONSE_BYTES) throw new Error('the response is too long');
       chunks.push(chunk);
     }
-    return { status: answer.status, text: Buffer.concat(chunks).toString() };
+    return { status: response.status, text: Buffer.concat(chunks).toString() };
   }
 }
 

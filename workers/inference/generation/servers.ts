@@ -19,13 +19,13 @@ export class ModelServers {
   readonly #o: ModelServersOptions;
   readonly #servers: ModelServer[];
   readonly #stop = new AbortController();
-  readonly #known = Promise.withResolvers<void>();
+  readonly #firstPoll = Promise.withResolvers<void>();
   #polling: Promise<void> | undefined;
 
   constructor(options: ModelServersOptions) {
     this.#o = options;
     this.#servers = options.urls.map((url) => new ModelServer(url, options.key));
-    if (this.#servers.length === 0) this.#known.resolve();
+    if (this.#servers.length === 0) this.#firstPoll.resolve();
   }
 
   start(): void {
@@ -35,7 +35,7 @@ export class ModelServers {
 
   async close(): Promise<void> {
     this.#stop.abort();
-    this.#known.resolve();
+    this.#firstPoll.resolve();
     await this.#polling;
   }
 
@@ -72,7 +72,7 @@ export class ModelServers {
    * when no server has the model
    */
   async choose(model: string, userId: string): Promise<ModelServer | 'busy' | undefined> {
-    await this.#known.promise;
+    await this.#firstPoll.promise;
     const serving = this.#up().filter(({ models }) => models.has(model));
     if (serving.length === 0) return undefined;
     const free = serving.filter((server) => server.takes(userId, this.#o.maxWaiting));
@@ -86,7 +86,7 @@ export class ModelServers {
   async #poll(): Promise<number> {
     const before = JSON.stringify(this.states());
     await Promise.all(this.#servers.map((server) => server.poll()));
-    this.#known.resolve();
+    this.#firstPoll.resolve();
     const states = this.states();
     if (JSON.stringify(states) !== before) this.#o.log.info({ states }, 'model servers');
     this.#o.onPolled(states);

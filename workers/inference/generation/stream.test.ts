@@ -6,7 +6,7 @@ import { classify } from '../../runtime/failures.ts';
 import { type Script, startModelServer, type TestModelServer } from '../../testing/model-server.ts';
 import { ServerBusyError } from './failures.ts';
 import { ModelServer } from './server.ts';
-import { stream } from './stream.ts';
+import { streamAnswer } from './stream.ts';
 
 let server: TestModelServer;
 beforeEach(async () => {
@@ -17,7 +17,7 @@ afterEach(() => server.stop());
 const ask = async (script: Script, { idleMs = 30_000, signal = new AbortController().signal } = {}) => {
   server.scripts.push(script);
   let text = '';
-  const asked = stream(
+  const asked = streamAnswer(
     new ModelServer(server.url, 'key'),
     { input: { model: 'm', prompt: 'Hi' }, userId: 'u' },
     signal,
@@ -83,7 +83,7 @@ test('a server that does not answer is model_unavailable', async () => {
   const away = new ModelServer(url, undefined);
   await server.stop();
   const { signal } = new AbortController();
-  const asked = stream(
+  const asked = streamAnswer(
     away,
     { input: { model: 'm', prompt: 'Hi' }, userId: 'u' },
     signal,
@@ -147,7 +147,7 @@ test('an endless line fails with answer_too_long within bounded memory', async (
   await new Promise<void>((resolve) => endless.listen(0, '127.0.0.1', resolve));
   const { port } = endless.address() as AddressInfo;
   const model = new ModelServer(`http://127.0.0.1:${port}`, undefined);
-  const asked = stream(
+  const asked = streamAnswer(
     model,
     { input: { model: 'm', prompt: 'Hi' }, userId: 'u' },
     new AbortController().signal,

@@ -8,7 +8,7 @@ import type { ModelServer } from './server.ts';
 const MAX_TEXT = 2 ** 20;
 
 /** `firstTokenAt`: ms since 1970. */
-export type Answer = {
+export type GenerationAnswer = {
   text: string;
   finishReason: string;
   usage: { inputTokens: number; outputTokens: number };
@@ -21,16 +21,16 @@ export type Answer = {
  * @param idleMs time for which the server may send nothing
  * @throws JobFailureError, ServerBusyError, or the reason of `signal`
  */
-export async function stream(
+export async function streamAnswer(
   server: ModelServer,
   { input, userId }: { input: InferenceInput; userId: string },
   signal: AbortSignal,
   idleMs: number,
   onText: (text: string) => void,
-): Promise<Answer> {
+): Promise<GenerationAnswer> {
   const idle = new AbortController();
   const timer = setTimeout(() => idle.abort(), idleMs);
-  const answer: Answer = {
+  const answer: GenerationAnswer = {
     text: '',
     finishReason: '',
     usage: { inputTokens: 0, outputTokens: 0 },

@@ -30,7 +30,7 @@ subscriber.on('smessage', (_channel: string, message: string) => screen.receive(
 await subscriber.ssubscribe(screenKeys.up(containerId));
 setInterval(async () => {
   const [relays = 0] = await countListeners(redis, [screenKeys.down(containerId)]).catch(() => []);
-  screen.watched(relays);
+  screen.updateRelays(relays);
 }, 1000);
 process.on('disconnect', () => process.exit(0));
 process.send?.('ready');
