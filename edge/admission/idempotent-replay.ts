@@ -21,7 +21,8 @@ export async function readOriginalJob(db: Db, userId: string, key: RecordedKey):
 }
 
 /**
- * Returns the job of an idempotency key. A job that has not ended is restored to Redis and its queue.
+ * Returns the job of an idempotency key, or the outstanding job that answers a request without one. A job that
+ * has not ended is restored to Redis and its queue.
  * @throws ApiError `conflict` when the key was used for another request
  */
 export async function idempotentReplay(
@@ -30,7 +31,8 @@ export async function idempotentReplay(
   { job, containers, ...key }: OriginalJob,
 ): Promise<AcceptedJob> {
   const { userId, idempotency } = submission;
-  if (key.requestHash !== idempotency?.requestHash) throw refusal({ verdict: 'mismatch' }, submission);
+  if (idempotency && key.requestHash !== idempotency.requestHash)
+    throw refusal({ verdict: 'mismatch' }, submission);
   if (job && !isTerminal(job.state)) {
     const now = Date.now();
     const open = containers.filter(({ state }) => !hasEnded(state));
@@ -40,7 +42,7 @@ export async function idempotentReplay(
     ]);
     await submissions.enqueue(runOfRow(job));
   }
-  await submissions.rememberKey(userId, idempotency, key);
+  if (idempotency) await submissions.rememberKey(userId, idempotency, key);
   return {
     verdict: 'replayed',
     jobId: key.jobId,

@@ -65,7 +65,8 @@ async function replayFromLedger(
   const requestHash = idempotency?.requestHash ?? '';
   const key = { jobId, containerId, requestHash, createdAt: new Date() };
   const original = await ledger.run(c, (db) => readOriginalJob(db, userId, key), config.SUBMIT_TIMEOUT_MS);
-  if (original.job || !idempotency) return idempotentReplay(services, submission, original);
+  if (original.job) return idempotentReplay(services, submission, original);
+  if (!idempotency) return job;
   await submissions.deleteKey(userId, idempotency);
   return undefined;
 }

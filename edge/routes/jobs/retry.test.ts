@@ -103,6 +103,21 @@ describe('POST /jobs/:id/retry', () => {
     expect(await waiting(edge)).toContain(`${jobId}.2`);
   });
 
+  test.each([undefined, 'stop-again'])(
+    '202: a stop that was retried answers a further stop (key %s)',
+    async (key) => {
+      const { containerId } = await start();
+      const stop = (headers = {}) => edge.call('ada', 'POST', `/containers/${containerId}/stop`, { headers });
+      const { jobId } = (await stop()).body;
+      await end(jobId);
+      await retry(jobId);
+      const again = await stop(key === undefined ? {} : { 'Idempotency-Key': key });
+      expect([again.status, again.body]).toEqual([202, { jobId }]);
+      expect(await record(jobId)).toMatchObject({ run: '2', state: 'queued' });
+      expect(await waiting(edge)).toContain(`${jobId}.2`);
+    },
+  );
+
   test('202: a job that reads a desktop names it in its later runs too', async () => {
     const { containerId = '' } = await start();
     await redis().hset(keys.container('ada', containerId), 'state', 'running');
