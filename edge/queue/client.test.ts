@@ -196,7 +196,7 @@ describe('a queue that can not be reached', () => {
     open.push(stranger);
     const refused = await stranger.add('n', {}).catch((error: Error) => error);
     expect(refused).toBeInstanceOf(QueueUnavailableError);
-    expect(String(refused)).toBe('QueueUnavailable: the queue refused our token');
+    expect(String(refused)).toBe('QueueUnavailableError: the queue refused our token');
     expect(await stock.getJobCounts()).toMatchObject({ waiting: 0 });
   });
 
