@@ -1,4 +1,5 @@
 import { keys } from '@warmwind/shared/engine/keys';
+import { queueJobId } from '@warmwind/shared/engine/queues';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
 import { percentsOf } from '../../infra/quality/testing/events.ts';
@@ -126,6 +127,14 @@ test('a start that is delivered twice at once, with two hosts, leaves exactly on
   await b.stop();
 }, 60_000);
 
+/** Adds the run once its first delivery has left the queue: until then a run is not added twice. */
+async function deliverAgain({ jobId, data }: Awaited<ReturnType<Fleet['startDesktop']>>): Promise<void> {
+  const queue = fleet.queue('containers');
+  const isOver = async () => (await queue.getJob(queueJobId(jobId, 1)))?.isCompleted() ?? true;
+  await waitFor('the first delivery to end', isOver);
+  await enqueue(queue, data, 5);
+}
+
 test('a repeated start adopts the running container of its own placement and creates no other', async () => {
   const start = await fleet.startDesktop();
   await reached(fleet, start, 'completed');
@@ -134,7 +143,7 @@ test('a repeated start adopts the running container of its own placement and cre
   const { client } = fleet.queueRedis;
   await client.hset(keys.container(start.userId, start.containerId), 'state', 'starting');
   await client.hset(keys.job(start.userId, start.jobId), 'state', 'queued', 'fence', '0');
-  await enqueue(fleet.queue('containers'), start.data, 5);
+  await deliverAgain(start);
   await reached(fleet, start, 'completed');
   expect(await fleet.container(start)).toMatchObject({ state: 'running' });
   expect(await client.hget(keys.container(start.userId, start.containerId), 'fence')).toBe('1');
@@ -149,7 +158,7 @@ test('a completed start that Redis lost completes again, although its desktop wa
   const { client } = fleet.queueRedis;
   const key = keys.job(start.userId, start.jobId);
   await client.hset(key, 'state', 'queued', 'fence', '0');
-  await enqueue(fleet.queue('containers'), start.data, 5);
+  await deliverAgain(start);
   await waitFor(
     'its end',
     async () =>
