@@ -15,7 +15,7 @@ export function createEndContainer(
     if (ending.has(containerId)) return;
     ending.add(containerId);
     try {
-      const record = await host.records.desktops.get(ref);
+      const record = await host.records.containers.get(ref);
       if (record?.state === 'stopping' && record.host === hostName) await stopDesktop(host, record);
     } finally {
       ending.delete(containerId);

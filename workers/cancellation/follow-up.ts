@@ -95,7 +95,7 @@ export class CancellationFollowUp {
 
   async #containerGone(run: JobRef, container: ContainerRef, republish: boolean): Promise<boolean> {
     const { records, redis, endContainer } = this.#o;
-    const record = await records.desktops.get(container);
+    const record = await records.containers.get(container);
     if (record?.state !== 'stopping') return true;
     if (!record.host) {
       await endContainer(container, '');

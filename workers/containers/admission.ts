@@ -5,7 +5,7 @@ import {
   vectorOf,
 } from '@warmwind/shared/contract/resources';
 import { keys } from '@warmwind/shared/engine/keys';
-import type { DesktopRecord } from '@warmwind/shared/engine/node/records';
+import type { ContainerRecord } from '@warmwind/shared/engine/node/records';
 import type { Reservations } from '@warmwind/shared/engine/node/reservations';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Redis } from 'ioredis';
@@ -59,7 +59,7 @@ export class Admission {
    * another; `JobFailureError` when no host is large enough, or the start has waited for too long
    */
   async refusal(
-    record: DesktopRecord,
+    record: ContainerRecord,
     instanceId: string,
     job: JobContext,
   ): Promise<RequeueError | JobFailureError | undefined> {
@@ -73,7 +73,7 @@ export class Admission {
   }
 
   /** The same for a start that does not fit. */
-  async admitOrWait(record: DesktopRecord, job: JobContext): Promise<RequeueError | JobFailureError> {
+  async admitOrWait(record: ContainerRecord, job: JobContext): Promise<RequeueError | JobFailureError> {
     const memoryMb = specOf(record)?.memoryMb ?? 0;
     if (memoryMb > (await this.#greatestMb())) return new JobFailureError('desktop_too_large');
     const waitedMs = Date.now() - job.queuedAt;
@@ -105,7 +105,7 @@ export class Admission {
    */
   async reconcile(
     { machine, at, all }: Reserved,
-    records: DesktopRecord[],
+    records: ContainerRecord[],
     isStarting: (containerId: string) => boolean,
   ): Promise<void> {
     const { reservations, host } = this.#o;
@@ -148,7 +148,7 @@ const nameOf = ({ instanceId, containerId }: Pick<Instance, 'containerId' | 'ins
   instanceId || containerId;
 
 /** Returns `undefined` for an invalid spec: the start fails later, at the creation of the desktop. */
-function specOf(record: DesktopRecord): ReturnType<typeof parseSpec> | undefined {
+function specOf(record: ContainerRecord): ReturnType<typeof parseSpec> | undefined {
   try {
     return parseSpec(record.spec);
   } catch {

@@ -2,7 +2,7 @@ import { hasEnded } from '@warmwind/shared/contract/containers';
 import { newId } from '@warmwind/shared/contract/ids';
 import type { JobResults } from '@warmwind/shared/contract/registry';
 import { LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
-import type { DesktopRecord } from '@warmwind/shared/engine/node/records';
+import type { ContainerRecord } from '@warmwind/shared/engine/node/records';
 import type { Handler, JobContext } from '../runtime/delivery.ts';
 import { classify, type FailureCode, JobFailureError } from '../runtime/failures.ts';
 import { CancelledError, RequeueError, reasonOf } from '../runtime/outcome.ts';
@@ -31,10 +31,10 @@ export function createStart(host: DesktopHost): Handler<StartResult> {
   return async (job): Promise<StartResult> => {
     const { containerId } = job.data;
     for (let look = 0; look < MAX_LOOKS; look++) {
-      const record = await host.records.desktops.get(job.data);
+      const record = await host.records.containers.get(job.data);
       const finished = finishedStart(record);
       if (finished) {
-        await host.records.desktops.republish(finished);
+        await host.records.containers.republish(finished);
         return resultOf(finished);
       }
       if (!record) break;
@@ -63,7 +63,7 @@ export function createStart(host: DesktopHost): Handler<StartResult> {
  * @throws JobFailureError when the start can't complete
  * @throws CancelledError when the desktop was stopped before it ran
  */
-function finishedStart(record: DesktopRecord | undefined): DesktopRecord | undefined {
+function finishedStart(record: ContainerRecord | undefined): ContainerRecord | undefined {
   if (!record) throw new JobFailureError('not_found');
   const { state } = record;
   if (state === 'running' || state === 'paused') return record;
@@ -78,7 +78,7 @@ function finishedStart(record: DesktopRecord | undefined): DesktopRecord | undef
   return undefined;
 }
 
-const resultOf = ({ containerId, width, height }: DesktopRecord): StartResult => ({
+const resultOf = ({ containerId, width, height }: ContainerRecord): StartResult => ({
   containerId,
   width,
   height,
@@ -106,7 +106,7 @@ async function registered<T>(
  */
 async function ownContainer(
   { engine, name, boot }: DesktopHost,
-  record: DesktopRecord,
+  record: ContainerRecord,
 ): Promise<Found | undefined> {
   if (record.state !== 'starting' || record.host !== name || record.boot !== boot) return undefined;
   return engine.findRunning(record).catch(() => undefined);
@@ -118,13 +118,13 @@ async function ownContainer(
  */
 async function place(
   { records, admission, name, boot }: DesktopHost,
-  record: DesktopRecord,
+  record: ContainerRecord,
   instanceId: string,
 ): Promise<Instance | undefined> {
   const { containerId, fence: before } = record;
   const release = () => admission.release({ containerId, instanceId });
   const placing = { fence: before, host: name, boot, instanceId };
-  const placed = await records.desktops.assign(record, placing).catch(async (error: unknown) => {
+  const placed = await records.containers.assign(record, placing).catch(async (error: unknown) => {
     await release();
     throw error;
   });
@@ -140,7 +140,7 @@ async function place(
 async function attempt(
   host: DesktopHost,
   job: JobContext,
-  record: DesktopRecord,
+  record: ContainerRecord,
   stopped: AbortController,
 ): Promise<StartResult | undefined> {
   const { engine, records, metrics } = host;
@@ -187,7 +187,7 @@ async function attempt(
       alive: () => engine.isRunning(id),
     });
     stopTimer();
-    const verdict = await records.desktops.change(record, runningSince(spec, fence, Date.now()), () =>
+    const verdict = await records.containers.change(record, runningSince(spec, fence, Date.now()), () =>
       job.progress(100, 'desktop is up').catch(() => undefined),
     );
     if (verdict === 'ok') {
@@ -208,11 +208,11 @@ async function attempt(
     const change = job.willRetry(error)
       ? { to: 'requested' as const }
       : { to: 'failed' as const, error: classify(error) };
-    const verdict = await records.desktops.change(record, { ...change, fence, from: ['starting'] });
+    const verdict = await records.containers.change(record, { ...change, fence, from: ['starting'] });
     // A peer need not wait for this removal; this process does before it exits.
     if (requeued) host.removing.add(withdraw());
     if (verdict !== 'ok') return undefined;
-    await records.desktops.forget(host.name, record);
+    await records.containers.forget(host.name, record);
     throw error;
   }
 }

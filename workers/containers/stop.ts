@@ -1,7 +1,7 @@
 import { type EndReason, hasEnded } from '@warmwind/shared/contract/containers';
 import { isTerminal } from '@warmwind/shared/contract/jobs';
 import type { JobResults } from '@warmwind/shared/contract/registry';
-import type { DesktopRecord, JobRef } from '@warmwind/shared/engine/node/records';
+import type { ContainerRecord, JobRef } from '@warmwind/shared/engine/node/records';
 import { hostQueue, type JobData, queueJobId } from '@warmwind/shared/engine/queues';
 import type { Handler } from '../runtime/delivery.ts';
 import { enqueue } from '../runtime/enqueue.ts';
@@ -19,10 +19,10 @@ export function createStop(host: DesktopHost): Handler<JobResults['container.sto
     const { containerId } = job.data;
     await job.progress(10, 'taken by a host');
     for (let look = 0; look < MAX_LOOKS; look++) {
-      const record = await host.records.desktops.get(job.data);
+      const record = await host.records.containers.get(job.data);
       if (!record) return { containerId };
       if (hasEnded(record.state)) {
-        await host.records.desktops.republish(record);
+        await host.records.containers.republish(record);
         return { containerId };
       }
       if (record.host && record.host !== host.name) {
@@ -59,13 +59,13 @@ export async function forward(
  */
 export async function stopDesktop(
   host: DesktopHost,
-  record: DesktopRecord,
+  record: ContainerRecord,
   reason: EndReason | undefined = record.endReason,
 ): Promise<boolean> {
   const { engine, records, starting } = host;
   const { containerId, fence } = record;
   const start = starting.get(containerId);
-  const stopping = await records.desktops.change(record, { to: 'stopping', fence, reason }, async () => {
+  const stopping = await records.containers.change(record, { to: 'stopping', fence, reason }, async () => {
     const now = starting.get(containerId);
     now?.abort.abort();
     await now?.done;
@@ -84,8 +84,8 @@ export async function stopDesktop(
     await engine.removeInstance(record);
     await Promise.all([host.admission.release(record), host.volumes.removed(record.instanceId)]);
   }
-  if ((await records.desktops.change(record, { to: 'stopped', fence, reason })) !== 'ok') return false;
-  if (record.host) await records.desktops.forget(record.host, record);
+  if ((await records.containers.change(record, { to: 'stopped', fence, reason })) !== 'ok') return false;
+  if (record.host) await records.containers.forget(record.host, record);
   await endStart(host, record, wasUp);
   return true;
 }
@@ -93,7 +93,7 @@ export async function stopDesktop(
 /** Ends the job of the desktop's start, whether it waits or runs. */
 async function endStart(
   { records, queue }: DesktopHost,
-  record: DesktopRecord,
+  record: ContainerRecord,
   wasUp: boolean,
 ): Promise<void> {
   const { userId, containerId, jobId, width, height } = record;

@@ -1,10 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CONTAINER_STATES, hasEnded } from '@warmwind/shared/contract/containers';
 import { isTerminal } from '@warmwind/shared/contract/jobs';
-import { containersById, containersOfInstances, jobsOfDesktops } from '@warmwind/shared/engine/ledger/reads';
+import {
+  containersById,
+  containersOfInstances,
+  jobsOfContainers,
+} from '@warmwind/shared/engine/ledger/reads';
 import type { ContainerRow } from '@warmwind/shared/engine/ledger/rows';
 import { LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
-import type { ContainerRef, DesktopRecord } from '@warmwind/shared/engine/node/records';
+import type { ContainerRecord, ContainerRef } from '@warmwind/shared/engine/node/records';
 import { each } from '../each.ts';
 import { failure } from '../runtime/failures.ts';
 import { createSkip } from '../skip.ts';
@@ -23,7 +27,7 @@ const AT_ONCE = 4;
 /** Looks up the row of an instance's container; `unavailable` when the ledger is unavailable. */
 type RowOf = ((found: Labelled) => ContainerRow | undefined) | 'unavailable';
 /** The fields of a record or row that decide whether it claims an instance. */
-type Claimant = Instance & Pick<DesktopRecord, 'state' | 'host' | 'boot'>;
+type Claimant = Instance & Pick<ContainerRecord, 'state' | 'host' | 'boot'>;
 
 /**
  * Reconciles this host's engine with the records. Removes instances without a record, fails desktops that
@@ -74,13 +78,13 @@ export class Sweep {
     const listedAt = Date.now();
     const { containers, volumes } = await engine.list();
     const reserved = await admission.reserved();
-    const known = new Map<string, DesktopRecord>();
-    const members = await records.desktops.ofHost(name);
+    const known = new Map<string, ContainerRecord>();
+    const members = await records.containers.ofHost(name);
     // A record that can't be read is unknown, not absent: its instance is left alone.
     const unread = new Set<string>();
     const skip = createSkip(log, 'sweep', metrics);
     const read = async (ref: ContainerRef) => {
-      const record = await records.desktops.get(ref).catch(ignoreLedgerUnavailable);
+      const record = await records.containers.get(ref).catch(ignoreLedgerUnavailable);
       if (record?.host === name && !hasEnded(record.state)) known.set(ref.containerId, record);
     };
     await each(members, AT_ONCE, read, (error, ref) => {
@@ -136,8 +140,8 @@ export class Sweep {
 
   async #reconcileInstance(
     found: Found,
-    record: DesktopRecord | undefined,
-    known: Map<string, DesktopRecord>,
+    record: ContainerRecord | undefined,
+    known: Map<string, ContainerRecord>,
     rowOf: RowOf,
   ): Promise<void> {
     const { engine, records, screens, calls, sessions, log } = this.#host;
@@ -145,7 +149,7 @@ export class Sweep {
     if (rowOf === 'unavailable') return;
     const row = rowOf(found);
     if (row && this.#isClaimed(found, { ...row, containerId: row.id })) {
-      const restored = await records.desktops.restore(row);
+      const restored = await records.containers.restore(row);
       if (restored) log.info({ containerId: row.id }, 'swept: record restored, Redis had lost it');
       return;
     }
@@ -168,12 +172,12 @@ export class Sweep {
   }
 
   /** Records that a desktop runs whose start is over in this process: Redis has lost that change. */
-  async #recordRunning(record: DesktopRecord): Promise<void> {
+  async #recordRunning(record: ContainerRecord): Promise<void> {
     const { engine, records, log } = this.#host;
     const { containerId, fence } = record;
     if (!(await engine.findRunning(record))) return;
     if (this.#host.starting.has(containerId)) return;
-    const verdict = await records.desktops.change(
+    const verdict = await records.containers.change(
       record,
       runningSince(parseSpec(record.spec), fence, Date.now()),
     );
@@ -185,9 +189,9 @@ export class Sweep {
    * Reads the state of a desktop's stop from the ledger: Redis may have lost it.
    * @throws LedgerUnavailableError
    */
-  async #stopOf(record: DesktopRecord): Promise<'open' | 'completed' | undefined> {
+  async #stopOf(record: ContainerRecord): Promise<'open' | 'completed' | undefined> {
     const recordedEnds = await this.#host.ledger?.run((db) =>
-      jobsOfDesktops(db, [{ id: record.containerId, userId: record.userId, jobId: record.jobId }]),
+      jobsOfContainers(db, [{ id: record.containerId, userId: record.userId, jobId: record.jobId }]),
     );
     const stop = recordedEnds?.get(record.containerId)?.stop;
     if (!stop) return undefined;
@@ -223,14 +227,14 @@ export class Sweep {
     this.#host.log.info({ containerId, instanceId }, 'swept: removed, no record claims it');
   }
 
-  async #reconcileMember(ref: ContainerRef, record: DesktopRecord | undefined): Promise<void> {
+  async #reconcileMember(ref: ContainerRef, record: ContainerRecord | undefined): Promise<void> {
     const { engine, records, metrics, log, name, starting } = this.#host;
     const { containerId } = ref;
     if (starting.has(containerId) || !this.#holdsLease()) return;
     if (!record) {
-      const now = await records.desktops.get(ref);
+      const now = await records.containers.get(ref);
       // Read again: it may have been placed here in the meantime.
-      if (!now || now.host !== name || hasEnded(now.state)) await records.desktops.forget(name, ref);
+      if (!now || now.host !== name || hasEnded(now.state)) await records.containers.forget(name, ref);
       return;
     }
     const { fence, state, expiresAt } = record;
@@ -253,7 +257,7 @@ export class Sweep {
         stop === 'completed'
           ? { to: 'stopped' as const }
           : { to: 'failed' as const, error: failure('desktop_exited') };
-      const verdict = await records.desktops.change(record, { ...end, fence, from: [state] });
+      const verdict = await records.containers.change(record, { ...end, fence, from: [state] });
       if (verdict !== 'ok') return;
       this.#host.sessions.ended(containerId);
       this.#host.calls.ended(containerId);
@@ -261,7 +265,7 @@ export class Sweep {
       await engine.removeInstance(record);
       await this.#host.admission.release(record);
       await this.#host.volumes.removed(record.instanceId);
-      await records.desktops.forget(name, ref);
+      await records.containers.forget(name, ref);
     } else if (expiresAt !== undefined && expiresAt <= Date.now()) {
       log.info({ containerId }, 'swept: desktop stopped, its time to live is over');
       metrics.swept.inc({ what: 'expired' });
@@ -274,12 +278,12 @@ export class Sweep {
       this.#host.screens.runs(ref, found.id);
       this.#host.sessions.runs(ref, found.id, fence);
       this.#host.calls.runs(ref, fence);
-      await records.desktops.touch(record, fence);
+      await records.containers.touch(record, fence);
     }
   }
 
   /** Whether it had no viewer for its `idleSeconds`. Counted at most since this process began to track it. */
-  #isIdle({ containerId, spec }: DesktopRecord): boolean {
+  #isIdle({ containerId, spec }: ContainerRecord): boolean {
     const { idleSeconds } = parseSpec(spec);
     const idleMs = this.#host.screens.idleMs(containerId);
     return idleSeconds !== undefined && idleMs !== undefined && idleMs > idleSeconds * 1000;

@@ -65,7 +65,7 @@ export class LostHosts {
     const { records, skip } = this.#o;
     let left = 0;
     const end = async (ref: ContainerRef) => {
-      const record = await records.desktops.get(ref);
+      const record = await records.containers.get(ref);
       if (record && record.host === host && !hasEnded(record.state)) {
         const start = await records.jobs.status(ref.userId, record.jobId);
         const starting = start && !isTerminal(start.state) && start.containerId === ref.containerId;
@@ -73,11 +73,11 @@ export class LostHosts {
           left += 1;
           return;
         }
-        await records.desktops.change(record, { to: 'lost', fence: record.fence });
+        await records.containers.change(record, { to: 'lost', fence: record.fence });
       }
-      await records.desktops.forget(host, ref);
+      await records.containers.forget(host, ref);
     };
-    await each(await records.desktops.ofHost(host), 1, end, (error, ref) => {
+    await each(await records.containers.ofHost(host), 1, end, (error, ref) => {
       left += 1;
       skip(error, ref);
     });
@@ -96,7 +96,7 @@ export class LostHosts {
   /** Moves a command to its container's present host, or ends it as its kind defines; unknown kinds fail. */
   async #command(own: Queue, host: string, data: JobData): Promise<void> {
     const { records } = this.#o;
-    const record = await records.desktops.get(data);
+    const record = await records.containers.get(data);
     const lost = !record || hasEnded(record.state);
     if (record && record.host !== host && !lost) {
       await forward(this.#o, data, record.host);

@@ -124,9 +124,9 @@ export class Observer {
       'job failed in BullMQ without an end in its record: ended',
     );
     for (const container of createsContainers(data.kind) ? containersOf(data) : []) {
-      const record = await records.desktops.get(container);
+      const record = await records.containers.get(container);
       if (record?.state === 'requested' || record?.state === 'starting') {
-        await records.desktops.change(record, { to: 'failed', fence: record.fence, error });
+        await records.containers.change(record, { to: 'failed', fence: record.fence, error });
       }
     }
     await records.jobs.end(data, { state: error.code === 'timed_out' ? 'timed_out' : 'failed', error });

@@ -96,7 +96,7 @@ test('an unpublished end of a desktop reaches its room although its process is g
   const first = process();
   const job = await line.startDesktop({}, undefined, false);
   await line.realtime.kill();
-  await first.records.desktops.change(job, { to: 'lost', fence: 0 });
+  await first.records.containers.change(job, { to: 'lost', fence: 0 });
   await first.die();
   await line.realtime.restart();
   leader();
@@ -111,7 +111,7 @@ test('the end of a desktop is noted before it is published', async () => {
   closing.push(die);
   const job = await line.startDesktop({}, undefined, false);
   await line.realtime.freeze();
-  const change = records.desktops.change(job, { to: 'lost', fence: 0 });
+  const change = records.containers.change(job, { to: 'lost', fence: 0 });
   await waitFor('the end to be recorded', async () => (await line.container(job))?.state === 'lost');
   expect(await noted()).toBe(1);
   line.realtime.thaw();

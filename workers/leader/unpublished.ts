@@ -27,7 +27,7 @@ export async function publishUnpublished(
   { records, log, afterMs = AFTER_MS }: UnpublishedOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { jobs, desktops, unpublished } = records;
+  const { jobs, containers: desktops, unpublished } = records;
 
   const publish = async ({ kind, userId, id, notedAt }: Noted): Promise<boolean> => {
     if (kind === 'job') return jobs.publishEnds(userId, id);

@@ -1,8 +1,8 @@
 import { containersById, jobsById } from '@warmwind/shared/engine/ledger/reads';
 import { containerRow, type JobRow, jobRow } from '@warmwind/shared/engine/ledger/rows';
 import { each } from '../each.ts';
+import { closeContainer } from './containers.ts';
 import type { ReconcileContext } from './context.ts';
-import { closeDesktop } from './desktops.ts';
 import { endOf } from './entries.ts';
 import { byId, idsOf } from './newer.ts';
 import { allRecords, readable } from './pages.ts';
@@ -34,6 +34,6 @@ export async function closeStaleRecords(context: ReconcileContext): Promise<void
     if (open.length === 0) continue;
     const rows = await ledger.run((db) => containersById(db, idsOf(open)));
     const ended = rows.filter((row) => row.endedAt);
-    await each(ended, 1, (row) => closeDesktop(context, row), skip);
+    await each(ended, 1, (row) => closeContainer(context, row), skip);
   }
 }

@@ -85,7 +85,7 @@ const losingQueue = (work: () => Promise<unknown>) => {
 /** A desktop that host `a` has placed, in Redis and in the ledger. */
 const placed = async () => {
   const start = await fleet.startDesktop();
-  const placement = await records.desktops.assign(start, {
+  const placement = await records.containers.assign(start, {
     fence: 0,
     host: 'a',
     boot: 'boot',
@@ -98,7 +98,7 @@ const RUNNING = { to: 'running', startedAt: 1_000, expiresAt: 2_000, width: 8, h
 
 test('consistent records, queues and ledger are left alone', async () => {
   const start = await placed();
-  await records.desktops.change(start, { ...RUNNING, fence: start.fence });
+  await records.containers.change(start, { ...RUNNING, fence: start.fence });
   await fleet.startDesktop();
   await drained();
   expect(await reconcile()).toEqual(NOTHING);
@@ -249,7 +249,7 @@ describe('a job that the ledger holds open', () => {
     const start = await placed();
     const stop = await fleet.stopDesktop(start);
     expect(stop.queue).toBe('containers-a');
-    await records.desktops.change(start, { to: 'lost', fence: start.fence });
+    await records.containers.change(start, { to: 'lost', fence: start.fence });
     await drained();
     await redis.flushall();
     await reconcile();
@@ -297,13 +297,13 @@ describe('an entry of a queue', () => {
 describe('a desktop', () => {
   test('that Redis has lost is restored on its host', async () => {
     const start = await placed();
-    await records.desktops.change(start, { ...RUNNING, fence: start.fence });
+    await records.containers.change(start, { ...RUNNING, fence: start.fence });
     await drained();
     const before = await desktopRecord(start);
     await redis.flushall();
     await reconcile();
     expect(await desktopRecord(start)).toEqual(before);
-    expect(await records.desktops.ofHost('a')).toEqual([
+    expect(await records.containers.ofHost('a')).toEqual([
       { userId: start.userId, containerId: start.containerId },
     ]);
     expect(await redis.zrange(keys.hosts(), '0', '-1')).toEqual(['a']);
@@ -321,7 +321,7 @@ describe('a desktop', () => {
   test('whose running state Redis lost is recorded as running', async () => {
     const start = await placed();
     const before = await desktopRecord(start);
-    await records.desktops.change(start, { ...RUNNING, fence: start.fence });
+    await records.containers.change(start, { ...RUNNING, fence: start.fence });
     await drained();
     const key = keys.container(start.userId, start.containerId);
     await redis.del(key);
@@ -349,7 +349,7 @@ describe('a desktop', () => {
 
   test('whose end the ledger lacks is closed there', async () => {
     const start = await placed();
-    await records.desktops.change(start, { to: 'lost', fence: start.fence });
+    await records.containers.change(start, { to: 'lost', fence: start.fence });
     await forgetChanges(start);
     expect(await reconcile()).toMatchObject({ closed: 1 });
     expect(await desktopRowOf(start)).toMatchObject({ state: 'lost', endedAt: expect.any(Date) });
@@ -359,7 +359,7 @@ describe('a desktop', () => {
   test('whose end Redis lost is closed there, and the end published with its reason', async () => {
     const start = await placed();
     const before = await desktopRecord(start);
-    await records.desktops.change(start, { to: 'stopped', fence: start.fence, reason: 'idle' });
+    await records.containers.change(start, { to: 'stopped', fence: start.fence, reason: 'idle' });
     await drained();
     await fleet.realtime.client.flushall();
     const key = keys.container(start.userId, start.containerId);
@@ -403,7 +403,7 @@ test('all rows are reconciled when they exceed one page', async () => {
 
 test('a full pass records all of Redis in a ledger that was restored from an old backup', async () => {
   const start = await placed();
-  await records.desktops.change(start, { ...RUNNING, fence: start.fence });
+  await records.containers.change(start, { ...RUNNING, fence: start.fence });
   const ended = await fleet.startDesktop({}, `user:${newId()}`);
   await records.jobs.end(ended.data, { state: 'completed', result: { a: 1 } });
   await drained();

@@ -1,5 +1,5 @@
+import { reconcileContainers } from './containers.ts';
 import type { ReconcileContext, ReconciledCounts, ReconcilerOptions } from './context.ts';
-import { reconcileDesktops } from './desktops.ts';
 import { reconcileEntries } from './entries.ts';
 import { recordAll } from './full-scan.ts';
 import { reconcileJobs } from './jobs.ts';
@@ -44,7 +44,7 @@ export class Reconciler {
       },
     };
     const server = /run_id:(\w+)/.exec(await pass.redis.info('server'))?.[1];
-    const steps = [reconcileDesktops, reconcileJobs, reconcileEntries];
+    const steps = [reconcileContainers, reconcileJobs, reconcileEntries];
     if (full) steps.unshift(recordAll);
     if (server !== this.#seen) steps.push(closeStaleRecords, republishRecentEnds);
     for (const step of steps) {

@@ -65,14 +65,14 @@ export async function recordStopped(
   try {
     await Promise.all([queue.connect(), realtime.connect().catch(() => undefined)]);
     for (const host of hosts) {
-      for (const ref of await records.desktops.ofHost(host)) {
-        const record = await records.desktops.get(ref);
+      for (const ref of await records.containers.ofHost(host)) {
+        const record = await records.containers.get(ref);
         if (record?.host !== host || !PLACED.includes(record.state)) continue;
         const { fence } = record;
-        const stopping = await records.desktops.change(ref, { to: 'stopping', fence, from: PLACED });
+        const stopping = await records.containers.change(ref, { to: 'stopping', fence, from: PLACED });
         if (stopping !== 'ok') continue;
-        if ((await records.desktops.change(ref, { to: 'stopped', fence })) === 'ok') stopped++;
-        await records.desktops.forget(host, ref);
+        if ((await records.containers.change(ref, { to: 'stopped', fence })) === 'ok') stopped++;
+        await records.containers.forget(host, ref);
       }
     }
     if (ledger) await drained(new Drain({ redis: queue, ledger, log }));

@@ -25,7 +25,7 @@ afterAll(async () => {
 });
 
 const end = async (ref: JobRef) => {
-  await servers.records.desktops.change(ref, { to: 'stopped', fence: 0 });
+  await servers.records.containers.change(ref, { to: 'stopped', fence: 0 });
   await servers.records.jobs.end(ref, { state: 'cancelled' });
 };
 

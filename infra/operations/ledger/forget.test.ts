@@ -22,7 +22,7 @@ const forget = (...args: string[]) => operate('forget', args, servers.env);
 async function live(user: string): Promise<void> {
   await fill(servers.postgres.sql, user, 3);
   const [ended, moved] = [await servers.start(user), await servers.start(user)];
-  await servers.records.desktops.change(ended, { to: 'stopped', fence: 0 });
+  await servers.records.containers.change(ended, { to: 'stopped', fence: 0 });
   await servers.records.jobs.end(ended, { state: 'completed', result: { containerId: ended.containerId } });
   await servers.drain.once();
   await servers.records.jobs.claim(moved, 0);
@@ -95,7 +95,12 @@ test('without --yes it lists what exists and deletes nothing', async () => {
 test('a desktop whose host does not stop it in time keeps everything, and is named', async () => {
   const ref = await servers.start('ada');
   await servers.queue.client.zadd(keys.hosts(), Date.now(), 'gone');
-  await servers.records.desktops.assign(ref, { fence: 0, host: 'gone', boot: 'boot', instanceId: 'i-boot' });
+  await servers.records.containers.assign(ref, {
+    fence: 0,
+    host: 'gone',
+    boot: 'boot',
+    instanceId: 'i-boot',
+  });
   const { code, out } = await forget('ada', '--yes', '--within', '1');
   expect({ code, out }).toMatchObject({ code: 1, out: expect.stringContaining('Nothing was deleted') });
   expect(out).toContain(`desktop ${ref.containerId} starting gone`);

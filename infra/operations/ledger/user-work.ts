@@ -6,7 +6,7 @@ import { isTerminal, type Job, jobFromRecord } from '@warmwind/shared/contract/j
 import { planOf } from '@warmwind/shared/contract/plan';
 import { jobCommand } from '@warmwind/shared/contract/registry';
 import { keys, recordPrefixes } from '@warmwind/shared/engine/keys';
-import type { DesktopRecord, JobRef, Records } from '@warmwind/shared/engine/node/records';
+import type { ContainerRecord, JobRef, Records } from '@warmwind/shared/engine/node/records';
 import { hostQueues, JOB_DATA_VERSION, QUEUES } from '@warmwind/shared/engine/queues';
 import {
   ENDED_RECORD_TTL_MS,
@@ -26,7 +26,7 @@ const LOOK_AGAIN_MS = 500;
 const AT_ONCE = 200;
 
 /** Work that has not ended. */
-export type Open = { desktops: DesktopRecord[]; jobs: Job[] };
+export type Open = { desktops: ContainerRecord[]; jobs: Job[] };
 
 export type UserWorkOptions = {
   user: string;
@@ -53,7 +53,7 @@ export class UserWork {
       redis.zrange(keys.containers(userId), '0', '-1'),
     ]);
     const desktops = await each([...new Set([...known.containers, ...containerIds])], (containerId) =>
-      records.desktops.get({ userId, containerId }),
+      records.containers.get({ userId, containerId }),
     );
     const jobs = await each([...new Set([...known.jobs, ...jobIds])], async (jobId) => {
       // Restores a record that only the ledger has.
@@ -113,14 +113,14 @@ export class UserWork {
   }
 
   /** Ends a desktop without a host; a host ends its own. */
-  async #stop(desktop: DesktopRecord): Promise<void> {
+  async #stop(desktop: ContainerRecord): Promise<void> {
     const { records } = this.#o;
     const { fence, host } = desktop;
     if (host) await this.#submitStop(desktop);
-    else await records.desktops.change(desktop, { to: 'stopped', fence, from: ['requested', 'stopping'] });
+    else await records.containers.change(desktop, { to: 'stopped', fence, from: ['requested', 'stopping'] });
   }
 
-  async #submitStop({ userId, containerId }: DesktopRecord): Promise<void> {
+  async #submitStop({ userId, containerId }: ContainerRecord): Promise<void> {
     const { redis, queue } = this.#o;
     const requestId = 'forget';
     const request: SubmitRequest = {
@@ -150,7 +150,7 @@ export class UserWork {
   }
 
   /** Has the job nothing left to do, because its desktop has ended? */
-  async #cancel({ id: jobId, run, kind, containerId = '' }: Job, open: DesktopRecord[]): Promise<void> {
+  async #cancel({ id: jobId, run, kind, containerId = '' }: Job, open: ContainerRecord[]): Promise<void> {
     if (open.some((desktop) => desktop.containerId === containerId)) return;
     const ref: JobRef = { userId: this.#o.user, jobId, run, kind, containerId };
     const stopped = { state: 'completed', result: { containerId } } as const;

@@ -112,7 +112,7 @@ export async function measurePlacements(
       await redis.hset(keys.container(job.userId, container.id), containerRecord(container));
       const start = performance.now();
       const ref = { userId: job.userId, containerId: container.id };
-      const { verdict } = await records.desktops.assign(ref, {
+      const { verdict } = await records.containers.assign(ref, {
         fence: 0,
         host: 'host-1',
         boot: 'boot-1',

@@ -184,7 +184,7 @@ export async function readLag(db: Db): Promise<number> {
 export type DesktopJobs = { started: JobRow | undefined; stop: JobRow | undefined };
 
 /** The jobs of open desktops, by the desktop's id. */
-export async function jobsOfDesktops(
+export async function jobsOfContainers(
   db: Db,
   desktops: Pick<ContainerRow, 'id' | 'userId' | 'jobId'>[],
 ): Promise<Map<string, DesktopJobs>> {

@@ -20,7 +20,7 @@ export type { ContainerRef };
  * not placed. `fence` is its incarnation: it rises with each placement, and stays while a new worker process
  * of its host keeps it.
  */
-export type DesktopRecord = {
+export type ContainerRecord = {
   userId: string;
   containerId: string;
   state: ContainerState;
@@ -66,7 +66,7 @@ export type ContainerChange = { fence: number; from?: ContainerState[] } & (
 export type ContainerVerdict = 'ok' | 'refused' | 'gone';
 
 /** Records and publishes the states of desktops: see `Records`. */
-export class DesktopRecords {
+export class ContainerRecords {
   readonly #store: RecordStore;
   readonly #events: JobEvents;
   readonly #unpublished: UnpublishedEnds;
@@ -78,7 +78,7 @@ export class DesktopRecords {
   }
 
   /** A desktop's record, `undefined` when there is none. */
-  async get(ref: ContainerRef): Promise<DesktopRecord | undefined> {
+  async get(ref: ContainerRef): Promise<ContainerRecord | undefined> {
     const { userId, containerId } = ref;
     const read = () => this.#store.redis.hgetall(keys.container(userId, containerId));
     let f = await read();
@@ -178,7 +178,7 @@ export class DesktopRecords {
    * Publishes again the event that a lost worker may not have published: the start of a running desktop, the
    * end of an ended one.
    */
-  async republish(record: DesktopRecord): Promise<void> {
+  async republish(record: ContainerRecord): Promise<void> {
     const update = updateOf(record);
     if (update) await this.#events.container(record, record.fence, update);
   }
@@ -258,12 +258,12 @@ export class DesktopRecords {
 }
 
 /** The update that corresponds to a desktop's state, if its room must have one. */
-function updateOf(record: DesktopRecord): ContainerUpdate | undefined {
+function updateOf(record: ContainerRecord): ContainerUpdate | undefined {
   const { state, width, height, expiresAt = 0 } = record;
   return state === 'running' ? { to: state, expiresAt, width, height } : endOf(record);
 }
 
-function endOf({ state, error, endReason }: DesktopRecord): ContainerEnd | undefined {
+function endOf({ state, error, endReason }: ContainerRecord): ContainerEnd | undefined {
   if (state === 'failed') return { to: state, error };
   if (state === 'stopped') return { to: state, reason: endReason };
   return state === 'lost' ? { to: state } : undefined;

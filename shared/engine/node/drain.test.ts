@@ -89,8 +89,8 @@ beforeEach(async () => {
 test('every change of a run and its desktop reaches the ledger once, and no change waits after that', async () => {
   await submitted();
   const fence = await claimed();
-  await records.desktops.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
-  await records.desktops.change(desktop, { ...running, fence: 1 });
+  await records.containers.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
+  await records.containers.change(desktop, { ...running, fence: 1 });
   await records.jobs.end(ref, { state: 'completed', result: { containerId: 'c1' } }, fence, 1);
   const again = new Drain({ redis: connection, ledger, log });
   await Promise.all([all(), (async () => void (await again.once()))()]);
@@ -114,7 +114,7 @@ test('every change of a run and its desktop reaches the ledger once, and no chan
 test("rows that the ledger lacks are created from changes, a desktop's with the spec of its record", async () => {
   await submitted(false);
   await claimed();
-  await records.desktops.change(desktop, { to: 'stopping', fence: 0 });
+  await records.containers.change(desktop, { to: 'stopping', fence: 0 });
   await all();
   expect(await row()).toEqual({ state: 'active', fence: 1 });
   expect(await postgres.sql`select state, spec from containers`).toEqual([
@@ -167,12 +167,12 @@ test('the changes that wait for the ledger are bounded, and the newest is kept',
 test('a run and a desktop that Redis has lost continue from the ledger', async () => {
   await submitted();
   const fence = await claimed();
-  await records.desktops.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
+  await records.containers.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
   await all();
   await connection.flushall();
-  expect(await records.desktops.change(desktop, { ...running, fence: 1, from: ['starting'] })).toBe('ok');
+  expect(await records.containers.change(desktop, { ...running, fence: 1, from: ['starting'] })).toBe('ok');
   expect(await records.jobs.end(ref, { state: 'completed' }, fence, 1)).toBe('ok');
-  expect(await records.desktops.get(desktop)).toMatchObject({
+  expect(await records.containers.get(desktop)).toMatchObject({
     state: 'running',
     host: 'a',
     boot: 'b1',
@@ -185,38 +185,38 @@ test('a run and a desktop that Redis has lost continue from the ledger', async (
 
 test('a record with another end than the one in the ledger is corrected: the first end stands', async () => {
   await submitted();
-  await records.desktops.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
-  await records.desktops.change(desktop, { to: 'stopped', fence: 1 });
+  await records.containers.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
+  await records.containers.change(desktop, { to: 'stopped', fence: 1 });
   await records.jobs.end(ref, { state: 'completed', result: { a: 1 } }, await claimed(), 1);
   await all();
   await connection.hset(keys.job(user, 'j1'), { state: 'queued' });
   await connection.hset(keys.container(user, 'c1'), { state: 'running' });
   const error = { code: 'x', message: 'm', retryable: false };
   expect(await records.jobs.end(ref, { state: 'failed', error }, await claimed(), 1)).toBe('ok');
-  expect(await records.desktops.change(desktop, { to: 'failed', fence: 1, error })).toBe('ok');
+  expect(await records.containers.change(desktop, { to: 'failed', fence: 1, error })).toBe('ok');
   await all();
   expect(await connection.hgetall(keys.job(user, 'j1'))).toMatchObject({
     state: 'completed',
     result: '{"a":1}',
   });
   expect(await connection.hexists(keys.job(user, 'j1'), 'error')).toBe(0);
-  expect(await records.desktops.get(desktop)).toMatchObject({ state: 'stopped', error: undefined });
+  expect(await records.containers.get(desktop)).toMatchObject({ state: 'stopped', error: undefined });
   expect(await postgres.sql`select jobs from usage_days where jobs > 0`).toEqual([{ jobs: 1 }]);
 });
 
 test('a placement that Redis has lost stands: no second host gets the desktop', async () => {
   await submitted();
-  await records.desktops.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
+  await records.containers.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' });
   await connection.hset(keys.container(user, 'c1'), { state: 'requested', fence: '0', host: '', boot: '' });
-  const second = await records.desktops.assign(desktop, {
+  const second = await records.containers.assign(desktop, {
     fence: 0,
     host: 'b',
     boot: 'b2',
     instanceId: 'i-b2',
   });
   expect(second).toEqual({ verdict: 'taken', state: 'starting', host: 'a', boot: 'b1', fence: 1 });
-  expect(await records.desktops.get(desktop)).toMatchObject({ state: 'starting', host: 'a', boot: 'b1' });
-  expect(await records.desktops.change(desktop, { ...running, fence: 1 })).toBe('ok');
+  expect(await records.containers.get(desktop)).toMatchObject({ state: 'starting', host: 'a', boot: 'b1' });
+  expect(await records.containers.change(desktop, { ...running, fence: 1 })).toBe('ok');
 });
 
 test('without the ledger nothing is placed, and reads and claims of missing records reject', async () => {
@@ -224,10 +224,10 @@ test('without the ledger nothing is placed, and reads and claims of missing reco
   await postgres.kill();
   try {
     await expect(
-      records.desktops.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' }),
+      records.containers.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' }),
     ).rejects.toThrow('not reachable');
-    expect(await records.desktops.get(desktop)).toMatchObject({ state: 'requested', host: '', fence: 0 });
-    await expect(records.desktops.get({ ...desktop, containerId: 'c2' })).rejects.toThrow('not reachable');
+    expect(await records.containers.get(desktop)).toMatchObject({ state: 'requested', host: '', fence: 0 });
+    await expect(records.containers.get({ ...desktop, containerId: 'c2' })).rejects.toThrow('not reachable');
     await connection.flushall();
     await expect(records.jobs.claim(ref, 0)).rejects.toThrow('not reachable');
   } finally {
@@ -235,6 +235,6 @@ test('without the ledger nothing is placed, and reads and claims of missing reco
   }
   expect(await claimed()).toBe(1);
   expect(
-    await records.desktops.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' }),
+    await records.containers.assign(desktop, { fence: 0, host: 'a', boot: 'b1', instanceId: 'i-b1' }),
   ).toMatchObject({ verdict: 'ok' });
 });

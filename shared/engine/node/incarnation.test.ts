@@ -44,7 +44,7 @@ class Subject {
   }
 
   async record() {
-    const record = await records.desktops.get(this.ref);
+    const record = await records.containers.get(this.ref);
     if (!record) throw new Error('the record is lost');
     return record;
   }
@@ -57,7 +57,7 @@ class Subject {
     this.#rows.push(row);
     const place = async (host: string, by: number) => {
       const placing = { fence: by, host, boot: `boot of ${host}`, instanceId: newId() };
-      const { verdict } = await records.desktops.assign(ref, placing);
+      const { verdict } = await records.containers.assign(ref, placing);
       return verdict === 'ok' ? fence + 1 : fence;
     };
     const startedAt = Date.now();
@@ -70,7 +70,7 @@ class Subject {
       case 'place by an old fence':
         return place('a', fence - 1);
       case 'give the place up':
-        await records.desktops.change(ref, { to: 'requested', fence, from: ['starting'] });
+        await records.containers.change(ref, { to: 'requested', fence, from: ['starting'] });
         return fence;
       case 'take the placement back': {
         const [verdict] = await runScript(connection, unassignContainer, ref, { fence, boot });
@@ -78,24 +78,24 @@ class Subject {
       }
       case 'run': {
         const running = { to: 'running' as const, startedAt, expiresAt: startedAt + 60_000, ...size };
-        await records.desktops.change(ref, { ...running, fence, from: ['starting'] });
+        await records.containers.change(ref, { ...running, fence, from: ['starting'] });
         return fence;
       }
       case 'stop':
-        if (state !== 'requested') await records.desktops.change(ref, { to: 'stopping', fence });
+        if (state !== 'requested') await records.containers.change(ref, { to: 'stopping', fence });
         return fence;
       case 'renew':
-        await records.desktops.touch(ref, fence);
+        await records.containers.touch(ref, fence);
         return fence;
       case 'restore as it is':
-        await records.desktops.restore(row);
+        await records.containers.restore(row);
         return fence;
       case 'restore an older row':
-        await records.desktops.restore(this.#rows[0] ?? row);
+        await records.containers.restore(this.#rows[0] ?? row);
         return fence;
       case 'lose and restore':
         await connection.del(this.#key);
-        await records.desktops.restore(row);
+        await records.containers.restore(row);
         return fence;
     }
   }

@@ -69,10 +69,10 @@ test('a host whose set has the name of an old user key can take, list and forget
   await redis.hset(keys.container('ada', 'c2'), { id: 'c2', state: 'requested', fence: '0' });
   const ref = { userId: 'ada', containerId: 'c2' };
   expect(
-    await records.desktops.assign(ref, { fence: 0, host: 'worker-1', boot: 'boot', instanceId: 'i-boot' }),
+    await records.containers.assign(ref, { fence: 0, host: 'worker-1', boot: 'boot', instanceId: 'i-boot' }),
   ).toEqual({ verdict: 'ok', fence: 1 });
-  expect(await records.desktops.ofHost('worker-1')).toEqual([ref]);
-  await records.desktops.forget('worker-1', ref);
-  expect(await records.desktops.ofHost('worker-1')).toEqual([]);
+  expect(await records.containers.ofHost('worker-1')).toEqual([ref]);
+  await records.containers.forget('worker-1', ref);
+  expect(await records.containers.ofHost('worker-1')).toEqual([]);
   expect(await redis.zrange(keys.containers(USER), '0', '-1')).toEqual(['c1']);
 });

@@ -85,13 +85,13 @@ test('a holder with an older fence changes and publishes nothing', async () => {
 });
 
 test('one of two hosts gets the desktop, and another may take it after it was released', async () => {
-  const first = await records.desktops.assign(ref, {
+  const first = await records.containers.assign(ref, {
     fence: 0,
     host: 'a',
     boot: 'boot-a',
     instanceId: 'i-boot-a',
   });
-  const second = await records.desktops.assign(ref, {
+  const second = await records.containers.assign(ref, {
     fence: 0,
     host: 'b',
     boot: 'boot-b',
@@ -99,20 +99,20 @@ test('one of two hosts gets the desktop, and another may take it after it was re
   });
   expect(first).toEqual({ verdict: 'ok', fence: 1 });
   expect(second).toMatchObject({ verdict: 'taken', host: 'a', boot: 'boot-a', fence: 1 });
-  expect(await records.desktops.change(ref, { to: 'requested', fence: 1 })).toBe('ok');
-  expect(await records.desktops.get(ref)).toMatchObject({ state: 'requested', host: '', boot: '' });
+  expect(await records.containers.change(ref, { to: 'requested', fence: 1 })).toBe('ok');
+  expect(await records.containers.get(ref)).toMatchObject({ state: 'requested', host: '', boot: '' });
   expect(
-    await records.desktops.assign(ref, { fence: 1, host: 'b', boot: 'boot-b', instanceId: 'i-boot-b' }),
+    await records.containers.assign(ref, { fence: 1, host: 'b', boot: 'boot-b', instanceId: 'i-boot-b' }),
   ).toEqual({ verdict: 'ok', fence: 2 });
-  expect(await records.desktops.change(ref, { to: 'failed', fence: 1, error: undefined })).toBe('refused');
+  expect(await records.containers.change(ref, { to: 'failed', fence: 1, error: undefined })).toBe('refused');
 });
 
 test('a desktop that was released and then stopped is never placed again', async () => {
-  await records.desktops.assign(ref, { fence: 0, host: 'a', boot: 'boot-a', instanceId: 'i-boot-a' });
-  await records.desktops.change(ref, { to: 'requested', fence: 1 });
+  await records.containers.assign(ref, { fence: 0, host: 'a', boot: 'boot-a', instanceId: 'i-boot-a' });
+  await records.containers.change(ref, { to: 'requested', fence: 1 });
   expect(await submit('stop', 'j2')).toMatchObject({ verdict: 'accepted', queue: 'containers' });
   expect(
-    await records.desktops.assign(ref, { fence: 1, host: 'b', boot: 'boot-b', instanceId: 'i-boot-b' }),
+    await records.containers.assign(ref, { fence: 1, host: 'b', boot: 'boot-b', instanceId: 'i-boot-b' }),
   ).toMatchObject({
     verdict: 'taken',
     state: 'stopping',
@@ -120,13 +120,13 @@ test('a desktop that was released and then stopped is never placed again', async
 });
 
 test('a desktop ends once, and its end frees its share of the quota', async () => {
-  await records.desktops.assign(ref, { fence: 0, host: 'a', boot: 'boot-a', instanceId: 'i-boot-a' });
+  await records.containers.assign(ref, { fence: 0, host: 'a', boot: 'boot-a', instanceId: 'i-boot-a' });
   const running = { to: 'running' as const, startedAt: 1, expiresAt: 2, width: 1, height: 1 };
-  await records.desktops.change(ref, { ...running, fence: 1 });
-  expect(await records.desktops.change(ref, { to: 'stopping', fence: 1 })).toBe('ok');
-  expect(await records.desktops.change(ref, { to: 'stopping', fence: 1 })).toBe('ok');
-  expect(await records.desktops.change(ref, { to: 'stopped', fence: 1 })).toBe('ok');
-  expect(await records.desktops.change(ref, { to: 'lost', fence: 1 })).toBe('refused');
+  await records.containers.change(ref, { ...running, fence: 1 });
+  expect(await records.containers.change(ref, { to: 'stopping', fence: 1 })).toBe('ok');
+  expect(await records.containers.change(ref, { to: 'stopping', fence: 1 })).toBe('ok');
+  expect(await records.containers.change(ref, { to: 'stopped', fence: 1 })).toBe('ok');
+  expect(await records.containers.change(ref, { to: 'lost', fence: 1 })).toBe('refused');
   expect(await redis.client.zcard(keys.openContainers(user))).toBe(0);
   expect(await eventsOf('container:c1')).toEqual([
     'container.starting',

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { DesktopRecords } from './container-records.ts';
+import { ContainerRecords } from './container-records.ts';
 import { JobEvents } from './job-events.ts';
 import { JobRecords, type Notify } from './job-records.ts';
 import type { Ledger } from './ledger.ts';
@@ -20,7 +20,7 @@ export type * from './run-status.ts';
  */
 export class Records {
   readonly jobs: JobRecords;
-  readonly desktops: DesktopRecords;
+  readonly containers: ContainerRecords;
   readonly unpublished: UnpublishedEnds;
 
   /**
@@ -32,6 +32,6 @@ export class Records {
     const events = new JobEvents(publisher);
     this.unpublished = new UnpublishedEnds(redis);
     this.jobs = new JobRecords(store, events, this.unpublished, notify);
-    this.desktops = new DesktopRecords(store, events, this.unpublished);
+    this.containers = new ContainerRecords(store, events, this.unpublished);
   }
 }

@@ -12,7 +12,7 @@ import type { Look } from './reading.ts';
 export const createLook =
   (records: Records, caller: Caller): Look =>
   async ({ jobId, ...ref }, signal) => {
-    const desktop = await records.desktops.get(ref);
+    const desktop = await records.containers.get(ref);
     if (!desktop || hasEnded(desktop.state)) throw new JobFailureError('not_found');
     if (desktop.state !== 'running') throw new JobFailureError('screen_unavailable');
     signal.throwIfAborted();

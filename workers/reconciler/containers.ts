@@ -1,6 +1,6 @@
 import { hasEnded } from '@warmwind/shared/contract/containers';
 import { keys } from '@warmwind/shared/engine/keys';
-import { containersById, jobsOfDesktops, openContainers } from '@warmwind/shared/engine/ledger/reads';
+import { containersById, jobsOfContainers, openContainers } from '@warmwind/shared/engine/ledger/reads';
 import { type ContainerRow, containerRow } from '@warmwind/shared/engine/ledger/rows';
 import { runningSince } from '../containers/running.ts';
 import { parseSpec } from '../containers/spec.ts';
@@ -16,7 +16,7 @@ const AT_ONCE = 8;
  * placement, and closes desktops that have ended. Also closes desktops that hosts hold although they have
  * ended in the ledger.
  */
-export async function reconcileDesktops(context: ReconcileContext): Promise<void> {
+export async function reconcileContainers(context: ReconcileContext): Promise<void> {
   const { records, skip, count } = context;
   for await (const rows of openRows(context, openContainers)) {
     const asked = rows.map(({ userId, id }) => ({ key: keys.container(userId, id), userId }));
@@ -24,7 +24,7 @@ export async function reconcileDesktops(context: ReconcileContext): Promise<void
     const compared = rows.map((row, i) => ({ containerId: row.id, row, record: known[i] }));
     const restore = async ({ row, record }: (typeof compared)[number]) => {
       if (!record || record.fence < row.fence) {
-        if (await records.desktops.restore(row)) count('restored');
+        if (await records.containers.restore(row)) count('restored');
       } else if (record.state === 'starting' && row.state === 'running' && record.fence === row.fence) {
         if (await restoreRunning(context, row)) count('restored');
       }
@@ -46,7 +46,7 @@ async function restoreRunning({ records }: ReconcileContext, row: ContainerRow):
   if (!startedAt || !expiresAt) return false;
   const times = { startedAt: startedAt.getTime(), expiresAt: expiresAt.getTime() };
   const change = { to: 'running' as const, from: ['starting' as const], fence, width, height, ...times };
-  return (await records.desktops.change({ userId, containerId }, change)) === 'ok';
+  return (await records.containers.change({ userId, containerId }, change)) === 'ok';
 }
 
 /**
@@ -58,20 +58,20 @@ async function followJobs(
   { ledger, records, skip, count }: ReconcileContext,
   rows: ContainerRow[],
 ): Promise<void> {
-  const jobsOf = await ledger.run((db) => jobsOfDesktops(db, rows));
+  const jobsOf = await ledger.run((db) => jobsOfContainers(db, rows));
   const follow = async ({ userId, id: containerId, state, host }: ContainerRow) => {
     const { started, stop } = jobsOf.get(containerId) ?? {};
     const abandoned = state === 'stopping' && !host && (!stop || stop.finishedAt !== null);
     const stopped = stop?.state === 'completed' || abandoned;
     if (!started?.finishedAt && !stopped) return;
-    const record = await records.desktops.get({ userId, containerId });
+    const record = await records.containers.get({ userId, containerId });
     if (!record || hasEnded(record.state) || (abandoned && record.host)) return;
     const change = stopped
       ? { to: 'stopped' as const, fence: record.fence }
       : record.state === 'starting' && started?.finishedAt
         ? runningSince(parseSpec(record.spec), record.fence, started.finishedAt.getTime())
         : undefined;
-    if (change && (await records.desktops.change(record, change)) === 'ok')
+    if (change && (await records.containers.change(record, change)) === 'ok')
       count(stopped ? 'closed' : 'restored');
   };
   await each(rows, AT_ONCE, follow, skip);
@@ -81,19 +81,19 @@ async function followJobs(
 async function closeEnded(context: ReconcileContext): Promise<void> {
   const { redis, ledger, records, signal } = context;
   for (const host of await redis.zrange(keys.hosts(), '0', '-1')) {
-    const members = await records.desktops.ofHost(host);
+    const members = await records.containers.ofHost(host);
     for (let from = 0; from < members.length && !signal.aborted; from += PAGE) {
       const ids = members.slice(from, from + PAGE).map(({ containerId }) => containerId);
       const rows = (await ledger.run((db) => containersById(db, ids))).filter((row) => row.endedAt);
-      await each(rows, AT_ONCE, (row) => closeDesktop(context, row), context.skip);
+      await each(rows, AT_ONCE, (row) => closeContainer(context, row), context.skip);
     }
   }
 }
 
 /** Records in Redis an end that the ledger holds. */
-export async function closeDesktop({ records, count }: ReconcileContext, row: ContainerRow): Promise<void> {
+export async function closeContainer({ records, count }: ReconcileContext, row: ContainerRow): Promise<void> {
   const { userId, id: containerId, state: to, error, endReason } = row;
-  const record = await records.desktops.get({ userId, containerId });
+  const record = await records.containers.get({ userId, containerId });
   if (!record || hasEnded(record.state)) return;
   const { fence } = record;
   const change =
@@ -104,5 +104,5 @@ export async function closeDesktop({ records, count }: ReconcileContext, row: Co
         : to === 'lost'
           ? { to, fence }
           : undefined;
-  if (change && (await records.desktops.change(record, change)) === 'ok') count('closed');
+  if (change && (await records.containers.change(record, change)) === 'ok') count('closed');
 }
