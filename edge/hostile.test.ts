@@ -26,6 +26,7 @@ let edge: TestEdge;
 let relay: TestRelay;
 /** An existing job and desktop. */
 let known: { jobId: string; containerId: string };
+let fieldsOf: (schema: { properties?: object; $ref?: string }) => string[];
 let operations: { method: string; path: string; operation: Operation }[];
 
 beforeAll(async () => {
@@ -35,9 +36,16 @@ beforeAll(async () => {
     RELAY_URL: relay.url,
   });
   known = (await edge.call('ada', 'POST', '/containers/start')).body as typeof known;
-  const { paths } = (await edge.call(undefined, 'GET', '/openapi.json')).body as {
+  await edge.gateway.redis.client.hset(keys.container('ada', known.containerId), {
+    state: 'running',
+    host: 'a',
+  });
+  const { paths, components } = (await edge.call(undefined, 'GET', '/openapi.json')).body as {
     paths: Record<string, Record<string, Operation>>;
+    components: { schemas: Record<string, { properties?: object }> };
   };
+  fieldsOf = ({ $ref, properties }) =>
+    Object.keys(($ref ? components.schemas[$ref.split('/').at(-1) ?? '']?.properties : properties) ?? {});
   operations = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
   );
@@ -226,7 +234,7 @@ const noise = fc.record(
 function attacks({ method, path, operation }: (typeof operations)[number]): fc.Arbitrary<Attack> {
   const { parameters = [], requestBody } = operation;
   const named = (where: Parameter['in']) => parameters.filter((p) => p.in === where).map((p) => p.name);
-  const fields = Object.keys(requestBody?.content['application/json'].schema.properties ?? {});
+  const fields = fieldsOf(requestBody?.content['application/json'].schema ?? {});
   const ownId = path.startsWith('/jobs') ? known.jobId : known.containerId;
   const valid = { method, path: path.replace('{id}', ownId), query: '', headers: {}, body: undefined };
 
