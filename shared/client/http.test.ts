@@ -63,10 +63,14 @@ async function startProxy(onAnswer: (piece: string | Buffer, socket: Socket) => 
 
 test.each(JOB_COMMANDS.map((command) => [command.kind, command] as const))(
   '%s has a method that submits its example',
-  async (kind, { http, example, container }) => {
-    const client = clientOf(`command-${kind}`);
+  async (kind, { http, example, container, requires }) => {
+    const user = `command-${kind}`;
+    const client = clientOf(user);
     const method = client[http.operationId as keyof EdgeClient] as (input: object) => Promise<object>;
     const { containerId } = await client.startContainer();
+    const [state] = requires ?? [];
+    if (state)
+      await world.edge.gateway.redis.client.hset(keys.container(user, containerId), { state, host: 'a' });
     const input = { ...(example as object), ...(container === 'path' ? { containerId } : {}) };
     expect(await method(input)).toMatchObject({
       jobId: expect.any(String),
