@@ -196,7 +196,7 @@ test('twenty screenshots of a desktop that does not answer do not block those of
 
 test('a stream whose connection breaks continues with a new epoch and a keyframe', async () => {
   const { server, viewer } = await honest();
-  await waitFor('a picture', () => viewer.seen.keys === 1);
+  await waitFor('a picture', () => viewer.seen.keys >= 1);
   server.hangUp();
   await waitFor('a new epoch', () => viewer.seen.epochs.length === 2);
   await viewer.settled();
@@ -228,7 +228,7 @@ test('after too many small changes the complete screen is requested, and viewers
 
 test('a stream fails while Redis is down, and continues with a new epoch when Redis is back', async () => {
   const { viewer, screen } = await honest();
-  await waitFor('a picture', () => viewer.seen.keys === 1);
+  await waitFor('a picture', () => viewer.seen.keys >= 1);
   const before = await interrupted();
   await realtime.kill();
   await waitFor('it to fail', async () => (await interrupted()) > before);
@@ -249,7 +249,7 @@ describe('input', () => {
   const controlled = async (ttlMs: number) => {
     const served = await honest();
     const { screen, containerId, viewer, server } = served;
-    await waitFor('a picture', () => viewer.seen.keys === 1);
+    await waitFor('a picture', () => viewer.seen.keys >= 1);
     await hold(containerId, 'a', 1, ttlMs);
     const sendInput = (viewerId: string, lease: number, input: ScreenInput) =>
       screen.receive(JSON.stringify({ t: 'input', viewerId, lease, input }));
