@@ -18,7 +18,14 @@ type Attack = {
 type Parameter = { name: string; in: 'path' | 'query' | 'header'; schema: object };
 type Operation = {
   parameters?: Parameter[];
-  requestBody?: { content: { 'application/json': { schema: { properties?: object; $ref?: string } } } };
+  requestBody?: {
+    content: {
+      'application/json': {
+        schema: { properties?: object; $ref?: string };
+        example?: Record<string, unknown>;
+      };
+    };
+  };
   security?: object[];
 };
 
@@ -26,6 +33,7 @@ let edge: TestEdge;
 let relay: TestRelay;
 /** An existing job and desktop. */
 let known: { jobId: string; containerId: string };
+/** The fields of a body, by its schema in the document. */
 let fieldsOf: (schema: { properties?: object; $ref?: string }) => string[];
 let operations: { method: string; path: string; operation: Operation }[];
 
@@ -309,6 +317,22 @@ test('every malformed request is answered with a 4xx and leaves no trace', async
     async () => (await client.zcard(keys.cancellations())) === 0,
   );
 }, 120_000);
+
+test('a body with an unknown field, or with a field of another type, is refused by every route that takes one', async () => {
+  const before = await traces();
+  const targets = operations.filter(({ operation }) => operation.security && operation.requestBody);
+  expect(targets.length).toBeGreaterThanOrEqual(5);
+  for (const { method, path, operation } of targets) {
+    const { schema, example = {} } = operation.requestBody?.content['application/json'] ?? { schema: {} };
+    const own = path.startsWith('/jobs') ? known.jobId : known.containerId;
+    const wrong = ['unknownField', ...fieldsOf(schema)].map((field) => ({ ...example, [field]: [[[]]] }));
+    for (const body of wrong) {
+      const answer = await edge.call('ada', method, path.replace('{id}', own), { body });
+      expect([path, body, answer.status]).toEqual([path, body, 400]);
+    }
+  }
+  expect(await traces()).toEqual(before);
+});
 
 test('an unknown method or path is a 404, with any headers and body', async () => {
   const attack = fc.record({

@@ -1,3 +1,4 @@
+import { CALL_COMMANDS, JOB_COMMANDS } from '@warmwind/shared/contract/registry';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestEdge, type TestEdge } from '../../infra/local/edge/testing.ts';
 
@@ -37,14 +38,14 @@ describe('GET /openapi.json', () => {
     const routes = Object.entries(paths).flatMap(([path, methods]) =>
       Object.keys(methods).map((m) => `${m} ${path}`),
     );
-    expect(routes.toSorted()).toEqual([
+    const ofCommands = [...JOB_COMMANDS, ...CALL_COMMANDS].map(({ http }) => `${http.method} ${http.path}`);
+    const others = [
       'delete /containers/{id}/viewers/{viewerId}',
       'delete /jobs/{id}',
       'delete /realtime/tokens',
       'delete /realtime/tokens/{id}',
       'get /containers',
       'get /containers/{id}',
-      'get /containers/{id}/screenshot',
       'get /containers/{id}/viewers',
       'get /health/live',
       'get /health/ready',
@@ -58,13 +59,11 @@ describe('GET /openapi.json', () => {
       'get /v1/models',
       'get /v1/models/{id}',
       'get /webhooks/secret',
-      'post /containers/start',
-      'post /containers/{id}/stop',
-      'post /inference',
       'post /jobs/{id}/retry',
       'post /realtime/token',
       'post /v1/chat/completions',
-    ]);
+    ];
+    expect(routes.toSorted()).toEqual([...ofCommands, ...others].toSorted());
     const start = paths['/containers/start']?.post;
     expect(Object.keys(start?.responses ?? {})).toEqual([
       '200',
