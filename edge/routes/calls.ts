@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { checkCall, outcomeUnknown } from '@warmwind/shared/contract/call-refusal';
-import type { CallCommand } from '@warmwind/shared/contract/command';
+import { type CallCommand, hasQuery, pathFields } from '@warmwind/shared/contract/command';
 import { readIncarnation } from '@warmwind/shared/contract/envelope';
 import { newId } from '@warmwind/shared/contract/ids';
 import { CALL_COMMANDS } from '@warmwind/shared/contract/registry';
@@ -44,18 +44,20 @@ export function callRoutes(
 
 function callRoute(app: App, services: Services, command: CallCommand): void {
   const { http, input, claims, limits } = command;
-  const isQuery = http.method === 'get';
+  const isQuery = hasQuery(http);
+  const inPath = pathFields(http);
+  const rest = inPath.length > 0 ? z.strictObject(without(input.shape, inPath)) : input;
   const charged = limited(services.limiter, claims ? 'closed' : 'open', limits);
   const route = createRoute({
     ...http,
     security,
     middleware: isQuery ? [charged] : [charged, noQuery, jsonBody],
     request: {
-      params: IdParam,
+      params: paramsOf(inPath, input),
       headers: claims ? ClaimHeaders : ReadHeaders,
       ...(isQuery
-        ? { query: queryOf(input.shape) }
-        : { body: json(input, 'The parameters of the call.', command.example) }),
+        ? { query: queryOf(rest.shape) }
+        : { body: json(rest, 'The parameters of the call.', without(command.example, inPath) as never) }),
     },
     responses: {
       200: answered(command),
@@ -78,12 +80,22 @@ function callRoute(app: App, services: Services, command: CallCommand): void {
       containerId: id,
       incarnation: container.incarnation,
       credential: await credentialOf(c),
-      input: c.req.valid((isQuery ? 'query' : 'json') as never) as object,
+      input: {
+        ...(c.req.valid((isQuery ? 'query' : 'json') as never) as object),
+        ...Object.fromEntries(inPath.map((field) => [field, c.req.param(field)])),
+      },
       ...(key === undefined ? {} : { idempotencyKey: key }),
     });
     return passOn(c, command, await askRelay(c, asked, 'The desktop can not be reached now: retry.'));
   });
 }
+
+/** The parameters in the path of a call: the container's id, and fields of its input. */
+const paramsOf = (fields: string[], { shape }: CallCommand['input']) =>
+  IdParam.extend(Object.fromEntries(fields.map((field) => [field, shape[field] as z.ZodType])));
+
+const without = <T>(of: Readonly<Record<string, T>>, fields: string[]): Record<string, T> =>
+  Object.fromEntries(Object.entries(of).filter(([name]) => !fields.includes(name)));
 
 /**
  * Passes on the relay's answer. The answer of a call with effects is buffered first: after a partial answer,

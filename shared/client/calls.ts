@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { CallCommand } from '../contract/command.ts';
+import { type CallCommand, hasQuery, pathFields } from '../contract/command.ts';
 import { CALL_COMMANDS, type CallDefinition, type CallKind } from '../contract/registry.ts';
 import { UnexpectedAnswerError } from './http-errors.ts';
 import { newIdempotencyKey } from './submission.ts';
@@ -59,11 +59,16 @@ async function sendCall(
   { containerId, ...input }: { containerId: string },
   { ifMatch, idempotencyKey, ...options }: ContainerCallOptions = {},
 ): Promise<unknown> {
-  const path = http.path.replace('{id}', encodeURIComponent(containerId));
+  const given: Record<string, unknown> = { ...input };
+  let path = http.path.replace('{id}', encodeURIComponent(containerId));
+  for (const field of pathFields(http)) {
+    path = path.replace(`{${field}}`, encodeURIComponent(String(given[field])));
+    delete given[field];
+  }
   const request: RequestOptions = {
     timeoutMs: Math.max(transport.timeoutMs, timeoutMs + TRAVEL_MS),
     ...options,
-    ...(http.method === 'get' ? { query: input } : { body: input }),
+    ...(hasQuery(http) ? { query: given as RequestOptions['query'] } : { body: given }),
     headers: {
       ...(ifMatch === undefined ? {} : { 'If-Match': `"${ifMatch}"` }),
       ...(claims ? { 'Idempotency-Key': idempotencyKey ?? newIdempotencyKey() } : {}),

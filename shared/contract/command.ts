@@ -132,14 +132,22 @@ export const defineSession = <const Kind extends string, Input extends z.ZodType
 
 /** A route of the edge that is answered by a container's host. */
 export type CallRoute<Operation extends string = string> = {
-  method: 'get' | 'post' | 'put';
-  /** With `{id}` for the container. */
+  method: 'get' | 'post' | 'put' | 'delete';
+  /** With `{id}` for the container. Any other name in braces is that of a string field of the input. */
   path: string;
   /** Also the name of its method in the HTTP client. */
   operationId: Operation;
   summary: string;
   description?: string;
 };
+
+/** The fields of the input that a call's path holds: all names in braces but `id`. */
+export const pathFields = ({ path }: Pick<CallRoute, 'path'>): string[] =>
+  [...path.matchAll(/\{([^{}]+)\}/g)].flatMap(([, name = '']) => (name === 'id' ? [] : [name]));
+
+/** Whether a call's input, but for its fields in the path, is the query of its request. */
+export const hasQuery = ({ method }: Pick<CallRoute, 'method'>): boolean =>
+  method === 'get' || method === 'delete';
 
 /** The answer of a call: JSON, or bytes of one of these media types. */
 export type CallOutput<Json extends z.ZodType = z.ZodType> =
@@ -157,8 +165,8 @@ export type CallCommand<
   delivery: 'call';
   http: CallRoute<Operation>;
   /**
-   * The query of a `get`, the body of any other; an unknown field is refused. Parsing is idempotent: edge,
-   * relay and host each parse the output of the one before.
+   * The query of a `get` or `delete`, the body of any other, and the fields in the path; an unknown field is
+   * refused. Parsing is idempotent: edge, relay and host each parse the output of the one before.
    */
   input: Input;
   /** A request as the document shows it. */
@@ -171,6 +179,8 @@ export type CallCommand<
    * container. Other calls are reads: equal requests that arrive during one execution share the next.
    */
   claims: boolean;
+  /** A call with effects that does not wait for the container's other calls with effects. */
+  concurrent?: true;
   /** The mode that the ticket sent to the relay must permit. */
   mode: 'view' | 'control';
   /** How long the complete call may take, ms. */

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { LANES } from '../engine/queues.ts';
+import { pathFields } from './command.ts';
 import { CALL_COMMANDS, JOB_COMMANDS, jobCommand } from './registry.ts';
 
 test.each(JOB_COMMANDS.map((command) => [command.kind, command] as const))(
@@ -24,6 +25,7 @@ test.each(CALL_COMMANDS.map((command) => [command.kind, command] as const))(
     expect(input.parse(once)).toEqual(once);
     expect(input.safeParse({ ...(once as object), unknownField: 1 }).success).toBe(false);
     expect(http.path.startsWith('/containers/{id}/')).toBe(true);
+    for (const field of pathFields(http)) expect(once).toHaveProperty(field, expect.any(String));
     expect(requires.length * limits.length).toBeGreaterThan(0);
     expect(maxKeptBytes).toBeLessThanOrEqual(maxResultBytes);
     // Proxies may repeat a GET, and only JSON answers are kept for repeated calls.

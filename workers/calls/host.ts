@@ -15,8 +15,8 @@ import { SerialTasks } from './turns.ts';
 
 /** Most calls with effects of one container that wait for their turn. */
 const MAX_WAITING = 8;
-/** Most reads of one container at once. */
-const MAX_READS = 32;
+/** Most reads and concurrent calls of one container at once. */
+const MAX_CONCURRENT = 32;
 /** Difference allowed between the clocks of hosts, ms: added to the command's limit to cap a deadline. */
 const CLOCK_SKEW_MS = 2000;
 /** How long a handler that ignores its signal keeps other calls waiting, ms. */
@@ -126,9 +126,11 @@ export class CallHost {
     } catch (error) {
       return this.#reply(message, this.#failure(message, error));
     }
-    if (accepted.route.command.claims) return served.turns.run(() => this.#claimed(accepted));
+    const { claims, concurrent } = accepted.route.command;
+    if (claims && !concurrent) return served.turns.run(() => this.#claimed(accepted));
     served.reads += 1;
     try {
+      if (claims) return await this.#claimed(accepted);
       const settled = await this.#handle(accepted);
       if (!aborted.aborted) await this.#reply(message, settled);
     } finally {
@@ -146,11 +148,11 @@ export class CallHost {
     if (envelope.userId !== served.userId) throw new ApiError('not_found', 'There is no such desktop.');
     if (envelope.incarnation !== served.incarnation) throw goneIncarnation();
     if (hashInput(input) !== inputHash) throw damaged();
-    const { claims, timeoutMs } = route.command;
+    const { claims, concurrent, timeoutMs } = route.command;
     const leftMs = Math.min(envelope.deadline - Date.now(), timeoutMs + CLOCK_SKEW_MS);
     if (leftMs <= 0) throw callTimedOut();
     const parsed = parsedInput(route, input);
-    if (claims ? served.turns.isFull : served.reads >= MAX_READS) throw busy();
+    if (claims && !concurrent ? served.turns.isFull : served.reads >= MAX_CONCURRENT) throw busy();
     const signal = AbortSignal.any([aborted, AbortSignal.timeout(leftMs)]);
     const { callId, containerId } = envelope;
     const log = this.#o.log.child({ callId, containerId, kind });
