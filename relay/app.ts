@@ -29,7 +29,8 @@ import { handleConnections } from './sockets/connection.ts';
 import { guardFloods } from './sockets/guard.ts';
 import { createSocketServer } from './sockets/server.ts';
 import type { RelayServer } from './sockets/socket.ts';
-import { answerUpgrades } from './sockets/upgrade.ts';
+import { Streams } from './sockets/streams.ts';
+import { attachSockets } from './sockets/upgrade.ts';
 import { createStores } from './stores.ts';
 
 /** One relay node, not listening yet. */
@@ -84,19 +85,10 @@ export function createRelay(
   const revocations = new Revocations(stores.queue, stores.revoked, connections, log);
   const verify = unlessRevoked(ticketVerifier(secrets), (ticket) => revocations.includes(ticket));
   const origins = [...config.CORS_ORIGINS, ...config.EDGE_ORIGINS];
-  const shared = {
-    recordSources,
-    rooms,
-    room,
-    screens,
-    connections,
-    outgoing,
-    lookups,
-    verify,
-    metrics,
-    log,
-  };
-  handleConnections(io, { ...shared, sessions, origins, heldRooms });
+  const sources = { recordSources, rooms, room, screens, sessions, lookups };
+  const shared = { ...sources, connections, outgoing, verify, metrics, log };
+  handleConnections(io, { ...shared, origins, heldRooms });
+  const streams = new Streams({ ...shared, origins });
 
   let draining = false;
   const isDraining = () => draining;
@@ -115,8 +107,7 @@ export function createRelay(
     metrics,
     attach: (listening) => {
       server = listening;
-      io.attach(listening);
-      answerUpgrades(listening);
+      attachSockets(listening, io, streams);
       guardFloods(io, metrics);
     },
     beginDrain: () => {

@@ -110,6 +110,12 @@ export const LIMITS = {
   sessionSocketBytes: 8 * 1024 * 1024,
   /** Time that a host has to open a session or to attach to it. */
   sessionOpenMs: 5000,
+  /** One inbound message of a session's WebSocket. */
+  streamMessageBytes: 256 * 1024,
+  /** Interval of pings on a session's WebSocket; a client that has not answered the previous one is closed. */
+  streamPingMs: 25_000,
+  /** Time that a session has to deliver its last bytes to the container after its WebSocket has closed. */
+  streamLingerMs: 5000,
 
   /** Concurrent calls: of the node, and of one subject. */
   calls: 1024,

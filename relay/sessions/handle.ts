@@ -1,20 +1,17 @@
-import { type Container, notRunning } from '@warmwind/shared/contract/containers';
-import type { RequestEnvelope } from '@warmwind/shared/contract/envelope';
 import { ApiError } from '@warmwind/shared/contract/errors';
-import { isId, newId } from '@warmwind/shared/contract/ids';
-import { findSessionCommand } from '@warmwind/shared/contract/sessions/registry';
+import { isId } from '@warmwind/shared/contract/ids';
 import { CLIENT_EVENTS } from '@warmwind/shared/contract/socket';
-import type { Ack, TicketClaims } from '@warmwind/shared/contract/tickets';
-import { hashInput } from '@warmwind/shared/engine/node/input-hash';
+import type { Ack } from '@warmwind/shared/contract/tickets';
 import type { ToSessionHost } from '@warmwind/shared/runtime/session/messages';
 import { LIMITS } from '../limits.ts';
 import type { RecordSources } from '../rooms/records.ts';
-import { openDesktop, openPlacement } from '../screen/access.ts';
+import { openDesktop } from '../screen/access.ts';
 import type { Rates } from '../shares.ts';
 import { Bucket } from '../sockets/bucket.ts';
 import type { Inbound } from '../sockets/inbound.ts';
 import type { RelaySocket } from '../sockets/socket.ts';
-import type { Link } from './link.ts';
+import type { Link, LinkClient } from './link.ts';
+import { prepareOpening } from './opening.ts';
 import { readSessionId, type SessionAddress, type Sessions, sessionIdOf } from './sessions.ts';
 
 /** Handles the events of the sessions that one socket carries. */
@@ -52,7 +49,7 @@ export function handleSessions(
     }
     opening += 1;
     try {
-      const link = await sessions.link(address, socket, () => {
+      const link = await sessions.link(address, socketClient(socket, sessionId), () => {
         if (held.get(sessionId) === link) held.delete(sessionId);
       });
       // Registered before the request: a frame of the host may follow its answer at once.
@@ -69,27 +66,8 @@ export function handleSessions(
   };
 
   inbound.on('session:open', CLIENT_EVENTS['session:open'].argument, async (argument, reply) => {
-    const { kind, containerId, incarnation: pinned, input } = argument;
-    lookups.take(ticket.sub);
-    const { container, incarnation } = await openPlacement(recordSources, ticket, containerId);
-    checkRights(kind, ticket, container);
-    if (pinned !== undefined && pinned !== incarnation) {
-      throw new ApiError(
-        'gone_incarnation',
-        'The container was placed again since: read it, then open a session.',
-      );
-    }
-    const address = { containerId, callId: newId() };
-    const text = JSON.stringify(input);
-    const envelope: RequestEnvelope = {
-      ...address,
-      userId: ticket.sub,
-      incarnation,
-      credential: `ticket:${ticket.jti}`,
-      deadline: Date.now() + LIMITS.sessionOpenMs,
-      inputHash: hashInput(text),
-    };
-    await attach(address, { t: 'open', envelope, kind, input: text }, reply);
+    const { address, head } = await prepareOpening({ recordSources, lookups }, ticket, argument);
+    await attach(address, head, reply);
   });
 
   inbound.on('session:attach', CLIENT_EVENTS['session:attach'].argument, async (argument, reply) => {
@@ -130,25 +108,22 @@ function handleBytes(inbound: Inbound, find: (sessionId: string) => Link): void 
   );
   inbound.on('session:abort', CLIENT_EVENTS['session:abort'].argument, async (argument, reply) => {
     const { sessionId, message = 'The client aborted the session.' } = argument;
-    find(sessionId).send({ t: 'abort', message });
+    void find(sessionId).send({ t: 'abort', message });
     reply({ ok: true });
   });
 }
 
-/** @throws ApiError `forbidden` or `conflict` */
-function checkRights(kind: string, ticket: TicketClaims, { state }: Container): void {
-  const command = findSessionCommand(kind);
-  if (!command) throw new ApiError('bad_request', 'There is no such kind of session: check its name.');
-  if (ticket.containerId !== undefined) {
-    throw new ApiError(
-      'forbidden',
-      "Only the container's owner opens sessions: use a ticket without containerId.",
-    );
-  }
-  if (command.mode === 'control' && ticket.mode !== 'control') {
-    throw new ApiError('forbidden', 'This ticket may only view: ask for one with mode "control".');
-  }
-  if (!command.requires.includes(state)) throw new ApiError('conflict', notRunning(state));
-}
+/** A socket as the client of a session. */
+const socketClient = (socket: RelaySocket, sessionId: string): LinkClient => ({
+  userId: socket.data.ticket.sub,
+  // Counts the unsent bytes of the connection, because a client may acknowledge bytes that it has not read.
+  isCrowded: () => {
+    const { wire, outlet } = socket.data;
+    return wire.unsentBytes > LIMITS.sessionSocketBytes || !outlet.takesFrames;
+  },
+  receive: ({ t, ...frame }) => socket.emit(`session:${t}`, { sessionId, ...frame }),
+  closed: (ended) => socket.emit('session:closed', { sessionId, ...ended }),
+  detached: (reason) => socket.emit('session:detached', { sessionId, reason }),
+});
 
 const notFound = () => new ApiError('not_found', 'There is no such session: open another one.');

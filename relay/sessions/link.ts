@@ -1,20 +1,32 @@
 import { ApiError } from '@warmwind/shared/contract/errors';
 import { newId } from '@warmwind/shared/contract/ids';
-import { WINDOW_BYTES } from '@warmwind/shared/runtime/session/frames';
-import type { FromSessionHost, ToSessionHost } from '@warmwind/shared/runtime/session/messages';
+import { type SessionFrame, WINDOW_BYTES } from '@warmwind/shared/runtime/session/frames';
+import { type FromSessionHost, frameOf, type ToSessionHost } from '@warmwind/shared/runtime/session/messages';
 import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import { LIMITS } from '../limits.ts';
-import type { RelaySocket } from '../sockets/socket.ts';
 
-type Attached = Extract<FromSessionHost, { t: 'attached' }>;
-type Detached = 'host_away' | 'replaced' | 'overload';
+export type Attached = Extract<FromSessionHost, { t: 'attached' }>;
+export type Detached = 'host_away' | 'replaced' | 'overload';
+/** The end of a session, as its host reports it. */
+export type Ended = Omit<Extract<FromSessionHost, { t: 'closed' }>, 't'>;
+
+/** The client's end of an attachment: a socket, or this node itself. */
+export type LinkClient = {
+  userId: string;
+  /** Whether it takes no data now. The host sends dropped data again. */
+  isCrowded: () => boolean;
+  receive: (frame: SessionFrame) => void;
+  closed: (ended: Ended) => void;
+  detached: (reason: Detached) => void;
+};
+
 type Publish = (head: ToSessionHost, bytes?: Uint8Array) => Promise<number>;
 
-/** The attachment of one socket to one session. It carries frames, and keeps none. */
+/** The attachment of one client to one session. It carries frames, and keeps none. */
 export class Link {
   readonly id = newId();
   readonly sessionId: string;
-  readonly #socket: RelaySocket;
+  readonly #client: LinkClient;
   readonly #publish: Publish;
   readonly #onClose: () => void;
   readonly #answer = Promise.withResolvers<Attached>();
@@ -25,9 +37,9 @@ export class Link {
   #early: (() => void)[] | undefined = [];
 
   /** @param publish sends to the host; resolves with the number of subscribed processes */
-  constructor(sessionId: string, socket: RelaySocket, publish: Publish, onClose: () => void) {
+  constructor(sessionId: string, client: LinkClient, publish: Publish, onClose: () => void) {
     this.sessionId = sessionId;
-    this.#socket = socket;
+    this.#client = client;
     this.#publish = publish;
     this.#onClose = onClose;
     this.#answer.promise.catch(() => undefined);
@@ -47,21 +59,17 @@ export class Link {
     }
   }
 
-  /** Sends a frame of the client, or its abort, to the host. */
-  send(head: ToSessionHost, bytes: Uint8Array = NONE): void {
+  /** Sends a frame of the client, or its abort, to the host. Resolves once Redis has answered; never rejects. */
+  async send(head: ToSessionHost, bytes: Uint8Array = NONE): Promise<void> {
     if (this.#closed) return;
     this.#unsent += bytes.length;
     if (this.#unsent > WINDOW_BYTES) {
       this.detach('overload');
       return;
     }
-    this.#publish(head, bytes).then(
-      (hosts) => {
-        this.#unsent -= bytes.length;
-        if (hosts === 0) this.detach('host_away');
-      },
-      () => this.detach('host_away'),
-    );
+    const hosts = await this.#publish(head, bytes).catch(() => 0);
+    this.#unsent -= bytes.length;
+    if (hosts === 0) this.detach('host_away');
   }
 
   /** Passes on the frames that arrived before the client was notified of the attachment. */
@@ -80,26 +88,23 @@ export class Link {
   }
 
   #pass(head: Exclude<FromSessionHost, { t: 'attached' | 'refused' }>, bytes: Uint8Array): void {
-    const { sessionId } = this;
     if (this.#closed) return;
     switch (head.t) {
       case 'replaced':
         this.detach('replaced');
         break;
       case 'closed': {
-        const { t: _, ...how } = head;
-        this.#socket.emit('session:closed', { sessionId, ...how });
+        const { t: _, ...ended } = head;
+        this.#client.closed(ended);
         this.#forget();
         break;
       }
       case 'data':
         // The host sends a dropped frame again when the client reports the gap.
-        if (!this.#isCrowded) this.#socket.emit('session:data', { sessionId, offset: head.offset, bytes });
+        if (!this.#client.isCrowded()) this.#client.receive(frameOf(head, bytes));
         break;
-      default: {
-        const { t, ...frame } = head;
-        this.#socket.emit(`session:${t}`, { sessionId, ...frame });
-      }
+      default:
+        this.#client.receive(frameOf(head, bytes));
     }
   }
 
@@ -113,15 +118,9 @@ export class Link {
   /** Reports to the client that it must attach again. */
   detach(reason: Detached): void {
     if (this.#closed) return;
-    this.#socket.emit('session:detached', { sessionId: this.sessionId, reason });
+    this.#client.detached(reason);
     if (reason === 'overload') this.close();
     else this.#forget();
-  }
-
-  /** Counts the unsent bytes of the connection, because a client may acknowledge bytes that it has not read. */
-  get #isCrowded(): boolean {
-    const { wire, outlet } = this.#socket.data;
-    return wire.unsentBytes > LIMITS.sessionSocketBytes || !outlet.takesFrames;
   }
 
   #forget(): void {

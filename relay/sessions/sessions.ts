@@ -10,8 +10,7 @@ import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 import { Holdings } from '../shares.ts';
-import type { RelaySocket } from '../sockets/socket.ts';
-import { Link } from './link.ts';
+import { Link, type LinkClient } from './link.ts';
 
 /** The address of a session. Its id names its container, so that any node finds the host. */
 export type SessionAddress = { containerId: string; callId: string };
@@ -64,19 +63,19 @@ export class Sessions {
    * Creates an attachment that is subscribed to its host's messages.
    * @throws ApiError `quota_exceeded` or `unavailable`
    */
-  async link(address: SessionAddress, socket: RelaySocket, onClose: () => void): Promise<Link> {
+  async link(address: SessionAddress, client: LinkClient, onClose: () => void): Promise<Link> {
     if (this.#links.size >= LIMITS.sessionsOnNode) {
       throw new ApiError('unavailable', 'This node is at its limit of sessions: try again shortly.', {
         retryAfterMs: 1000,
       });
     }
-    const release = this.#held.take(socket.data.ticket.sub);
+    const release = this.#held.take(client.userId);
     const up = sessionKeys.up(address.containerId);
     const publish = async (head: ToSessionHost, bytes?: Uint8Array): Promise<number> => {
       const message = packSessionMessage({ ...head, session: address.callId, link: link.id }, bytes);
       return Number(await this.#publisher.spublish(up, Buffer.from(message.buffer)));
     };
-    const link = new Link(sessionIdOf(address), socket, publish, () => {
+    const link = new Link(sessionIdOf(address), client, publish, () => {
       release();
       this.#links.delete(down);
       this.#subscriber.sunsubscribe(down).catch(() => undefined);

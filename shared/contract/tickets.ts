@@ -98,6 +98,13 @@ export const jobEndPath = (jobId: string, waitMs: number): string => `/jobs/${jo
 /** The longest `Prefer: wait`, ms. */
 export const MAX_WAIT_MS = 10_000;
 
+/**
+ * The WebSocket subprotocols of the relay's byte streams: a client offers `warmwind` and `ticket.<ticket>`, and
+ * the relay selects the first.
+ */
+export const STREAM_PROTOCOL = 'warmwind';
+export const TICKET_PROTOCOL_PREFIX = 'ticket.';
+
 /** Every acknowledgement of the relay. */
 export type Ack<T extends object = object> =
   | ({ ok: true } & T)

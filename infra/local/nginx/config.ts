@@ -137,7 +137,8 @@ ${ERROR_PAGES}
       proxy_read_timeout 60s;
     }
 
-    location /socket.io/ {
+    # WebSockets: Socket.IO's, and those that carry the bytes of one session.
+    location ~ ^/(socket[.]io/|containers/[^/]+/(vnc|tunnels/[0-9]+)$) {
       proxy_pass http://relay;
       proxy_read_timeout 86400s;
       proxy_send_timeout 86400s;
