@@ -143,6 +143,8 @@ describe('GET /limits', () => {
       { name: '6/min', limit: 6, windowMs: 60_000, remaining: 5 },
       { name: '100/h', limit: 100, windowMs: 3_600_000, remaining: 99 },
       { name: 'containers.start 2/min', limit: 2, windowMs: 60_000, remaining: 1 },
+      { name: 'containers.actions 20/s', limit: 20, windowMs: 1000, remaining: 20 },
+      { name: 'containers.actions 600/min', limit: 600, windowMs: 60_000, remaining: 600 },
     ]);
     expect(body.quotas).toEqual([
       { name: 'jobs', limit: 1000, used: 1 },

@@ -137,6 +137,7 @@ describe('Limiter', () => {
     user: [{ name: '3/min', limit: 3, windowMs: 60_000 }],
     ip: [],
     'containers.start': [{ name: '1/min', limit: 1, windowMs: 60_000 }],
+    'containers.actions': [],
   };
 
   test('a peek consumes nothing and reads the consumption of others', async () => {

@@ -4,10 +4,10 @@ import { z } from 'zod';
 export type Tier = { name: string; limit: number; windowMs: number };
 
 /**
- * Scopes that keep a log of their own: every request of a user, every unauthenticated one of an IP, one
- * route.
+ * Scopes that keep a log of their own: every request of a user but actions, every unauthenticated one of an
+ * IP, one route.
  */
-export const LIMIT_SCOPES = ['user', 'ip', 'containers.start'] as const;
+export const LIMIT_SCOPES = ['user', 'ip', 'containers.start', 'containers.actions'] as const;
 export type LimitScope = (typeof LIMIT_SCOPES)[number];
 export type RateLimits = Record<LimitScope, Tier[]>;
 
@@ -32,6 +32,7 @@ export const RateLimitsConfig = z.strictObject({
   user: Tiers.prefault(['10/s', '100/min', '1000/h']),
   ip: Tiers.prefault(['50/s', '1000/min']),
   'containers.start': Tiers.prefault(['2/s']),
+  'containers.actions': Tiers.prefault(['20/s', '600/min']),
 });
 
 /** Outstanding work that one user may have at once. */

@@ -1,0 +1,55 @@
+import { ActionsAnswer } from '../actions/answer.ts';
+import { ActionsInput } from '../actions/input.ts';
+import { defineCall } from '../command.ts';
+
+/** Acts on a container's screen by pointer and keyboard. */
+export const containerActions = defineCall({
+  kind: 'container.actions',
+  http: {
+    method: 'post',
+    path: '/containers/{id}/actions',
+    operationId: 'act',
+    summary: 'Click, type and look',
+    description:
+      'Carries out up to 64 actions in order. All of them are checked first: after a 400 nothing has happened. The first action that fails stops the rest.',
+  },
+  input: ActionsInput,
+  example: {
+    actions: [
+      { type: 'click', x: 640, y: 400 },
+      { type: 'type', text: 'Zażółć gęślą jaźń\n' },
+      { type: 'key', keys: 'ctrl+s' },
+    ],
+    space: { width: 1280, height: 800 },
+    screenshot: { format: 'jpeg', maxWidth: 1280 },
+  },
+  output: {
+    description: 'What each action did.',
+    json: ActionsAnswer,
+    example: {
+      results: [
+        { ok: true, changed: true, damage: { x: 630, y: 390, width: 20, height: 20 }, tookMs: 61 },
+        {
+          ok: true,
+          changed: true,
+          damage: { x: 8, y: 40, width: 160, height: 16 },
+          delivered: 18,
+          tookMs: 80,
+        },
+        { ok: true, changed: false, tookMs: 12 },
+      ],
+      settled: 'quiet',
+      cursor: { x: 640, y: 400 },
+      screen: { width: 1280, height: 800 },
+      incarnation: 1,
+    },
+  },
+  requires: ['running'],
+  claims: true,
+  mode: 'control',
+  timeoutMs: 60_000,
+  // 8 MB of pictures in base64, and the results. Answers of more than 64 KB, those with pictures, are not
+  // kept: at 600 calls a minute, those of one user in 5 minutes would be gigabytes.
+  maxResultBytes: 12 * 2 ** 20,
+  limits: ['containers.actions'],
+});
