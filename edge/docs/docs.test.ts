@@ -60,6 +60,7 @@ describe('GET /openapi.json', () => {
       'get /v1/models/{id}',
       'get /webhooks/secret',
       'post /jobs/{id}/retry',
+      'post /mcp',
       'post /realtime/token',
       'post /v1/chat/completions',
     ];

@@ -26,7 +26,8 @@ const challenge = (c: Context<AppEnv>): string =>
     ? 'Bearer realm="warmwind", error="invalid_token"'
     : 'Bearer realm="warmwind"';
 
-function toApiError(error: unknown, c: Context<AppEnv>): ApiError {
+/** Turns any error into one that the caller may see, and logs an unexpected one. */
+export function toApiError(error: unknown, c: Context<AppEnv>): ApiError {
   if (error instanceof ApiError) return error;
   // The validator throws this for a body that is not JSON.
   if (error instanceof HTTPException && error.status === 400) {

@@ -27,6 +27,7 @@ const FailedAnswer = z
 const FAILURES = {
   400: 'The request is not valid: see issues.',
   401: 'No valid token.',
+  403: 'It is not permitted: see message.',
   404: 'There is no such thing, or it is not yours.',
   408: 'The body did not arrive in time: send it again.',
   409: 'It conflicts with what is: see message.',

@@ -69,15 +69,11 @@ export const limited = (
   });
 
 /**
- * Limits a route that submits: the script that accepts the job decides its tiers. A user known to be over
- * them is refused before the body is read. A request that ends before that script runs (with a wrong body,
- * for example) is charged here, so that it consumes as any other does. A request whose body is slow is
- * charged before it is complete.
+ * Limits a route after it was answered, unless its request has been charged by then: so a request with a
+ * wrong body consumes as any other does. A request whose body is slow is charged before it is complete.
  */
-export const limitedBySubmission = (limiter: Limiter, scopes: readonly LimitScope[]) =>
+export const chargedAfterwards = (limiter: Limiter, scopes: readonly LimitScope[]) =>
   createMiddleware<AppEnv>(async (c, next) => {
-    const denied = await limiter.cachedDenial(c.get('user').id, scopes);
-    if (denied) applyDecision(c, denied, c.get('user').id);
     const chargeNow = async () => {
       if (c.get('charged')) return;
       const charged = charge(c, limiter, c.get('user').id, scopes, 'closed');
@@ -90,3 +86,16 @@ export const limitedBySubmission = (limiter: Limiter, scopes: readonly LimitScop
     // A request that is refused with 429 consumes nothing: a flood of refusals makes no trips.
     if (c.res.status !== 429) await chargeNow();
   });
+
+/**
+ * Limits a route that submits: the script that accepts the job decides its tiers. A user known to be over
+ * them is refused before the body is read.
+ */
+export const limitedBySubmission = (limiter: Limiter, scopes: readonly LimitScope[]) => {
+  const afterwards = chargedAfterwards(limiter, scopes);
+  return createMiddleware<AppEnv>(async (c, next) => {
+    const denied = await limiter.cachedDenial(c.get('user').id, scopes);
+    if (denied) applyDecision(c, denied, c.get('user').id);
+    return afterwards(c, next);
+  });
+};

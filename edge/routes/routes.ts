@@ -15,6 +15,7 @@ import { getJobRoute } from './jobs/get.ts';
 import { listJobsRoute } from './jobs/list.ts';
 import { retryJobRoute } from './jobs/retry.ts';
 import { getLimitsRoute } from './limits.ts';
+import { mcpRoute } from './mcp.ts';
 import { listModelsRoute } from './models.ts';
 import { chatCompletionsRoute } from './openai/chat.ts';
 import { getOpenAiModelRoute, listOpenAiModelsRoute } from './openai/models.ts';
@@ -56,4 +57,5 @@ export function userRoutes(app: App, services: Services): void {
   getLimitsRoute(app, services);
   getUsageRoute(app, services);
   getWebhookSecretRoute(app, services);
+  mcpRoute(app, services);
 }

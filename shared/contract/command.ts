@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { ContainerState } from './containers.ts';
 import type { LimitScope } from './limits.ts';
+import type { CommandTool } from './tool.ts';
 
 /**
  * How a request is delivered. `job`: durable and recorded; a worker takes it from a queue and runs it at
@@ -85,6 +86,8 @@ export type JobCommand<
   onHostLost: 'completes' | 'fails';
   /** Rate limits that a request consumes. */
   limits: readonly LimitScope[];
+  /** The tool of the MCP server that runs it; none if left out. */
+  tool?: CommandTool;
 };
 
 /** Checks a definition and keeps its literal types. */
@@ -191,6 +194,8 @@ export type CallCommand<
   maxKeptBytes?: number;
   /** Rate limits that a request consumes. */
   limits: readonly LimitScope[];
+  /** The tool of the MCP server that makes it; none if left out. */
+  tool?: CommandTool;
 };
 
 /** Checks a definition and keeps its literal types. */

@@ -30,4 +30,11 @@ export const containerScreenshot = defineCall({
   // An image of noise in the largest size that a screen can have is as large as its pixels.
   maxResultBytes: 32 * 2 ** 20,
   limits: ['user'],
+  tool: {
+    name: 'screenshot',
+    title: 'Take a screenshot',
+    description: "Takes a picture of a desktop's screen.",
+    input: z.strictObject({ format: z.enum(FORMATS).default('jpeg').describe('Format of the picture.') }),
+    hints: { readOnly: true },
+  },
 });

@@ -23,4 +23,14 @@ export const containerStart = defineJob({
   retryable: true,
   onHostLost: 'fails',
   limits: ['user', 'containers.start'],
+  tool: {
+    name: 'start_container',
+    title: 'Start a desktop',
+    description:
+      'Starts a Linux desktop and waits until it runs. The result names its containerId, which the other tools take. ' +
+      'Stop it with stop_container when it is no longer needed.',
+    input: StartContainer.omit({ gpus: true, snapshot: true, webhookUrl: true }),
+    hints: { readOnly: false },
+    waitMs: 50_000,
+  },
 });

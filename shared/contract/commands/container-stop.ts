@@ -25,4 +25,11 @@ export const containerStop = defineJob({
   retryable: true,
   onHostLost: 'completes',
   limits: ['user'],
+  tool: {
+    name: 'stop_container',
+    title: 'Stop a desktop',
+    description: 'Stops a desktop, or cancels its start. Its programs end and its files are removed.',
+    hints: { readOnly: false, destructive: true, idempotent: true },
+    waitMs: 50_000,
+  },
 });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { defineJob } from '../command.ts';
 import { GenerationResult, InferenceRequest, OCR_MODEL, ReadingResult } from '../inference.ts';
+import { ContainerArgument } from '../tool.ts';
 
 /** Asks a language model, or reads the text on an image or on the screen of a container. */
 export const inference = defineJob({
@@ -25,4 +26,15 @@ export const inference = defineJob({
   retryable: true,
   onHostLost: 'fails',
   limits: ['user'],
+  tool: {
+    name: 'read_text',
+    title: 'Read the text on a desktop',
+    description:
+      "Reads the text on a desktop's screen. `boxes` has each word with its place in pixels of the screen, " +
+      'so that the middle of a box is where to click.',
+    input: z.strictObject({ containerId: ContainerArgument }),
+    fixed: { model: OCR_MODEL },
+    hints: { readOnly: true, idempotent: true },
+    waitMs: 50_000,
+  },
 });

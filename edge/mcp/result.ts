@@ -1,0 +1,55 @@
+import type { CallToolResult, ContentBlock } from '@modelcontextprotocol/sdk/types.js';
+import type { ErrorBody } from '@warmwind/shared/contract/errors';
+import type { Job } from '@warmwind/shared/contract/jobs';
+
+/** The largest picture of a result, bytes: what models accept. */
+const MAX_PICTURE_BYTES = 3.75 * 2 ** 20;
+
+type Fields = Record<string, unknown>;
+
+/** The result of a tool that succeeded: its fields, for programs and as text for models. */
+const fieldsResult = (fields: Fields, pictures: ContentBlock[] = []): CallToolResult => ({
+  content: [...pictures, { type: 'text', text: JSON.stringify(fields) }],
+  structuredContent: fields,
+});
+
+/** The result of a tool that failed: a stable code, and a message that names the next step. */
+export const failedResult = (failure: Partial<ErrorBody> | Fields): CallToolResult => {
+  const { statusCode, requestId, ...shown } = failure as Fields;
+  return { isError: true, content: [{ type: 'text', text: JSON.stringify(shown) }] };
+};
+
+/** The result of a tool whose job was waited for. */
+export function jobResult(job: Job): CallToolResult {
+  const { id: jobId, kind, state, containerId, result, error } = job;
+  const fields = { jobId, ...(containerId === undefined ? {} : { containerId }), kind, state };
+  if (state === 'completed') return fieldsResult({ ...fields, result });
+  if (error) return failedResult({ code: error.code, message: error.message, ...fields });
+  if (state === 'cancelled' || state === 'timed_out' || state === 'failed') {
+    return failedResult({
+      code: state,
+      message: 'The job did not complete. Call the tool again.',
+      ...fields,
+    });
+  }
+  return fieldsResult({ ...fields, next: 'The job has not ended: call get_job with this jobId.' });
+}
+
+/** Turns the answer of a route into the result of its tool. */
+export async function answerResult(answer: Response): Promise<CallToolResult> {
+  const type = answer.headers.get('Content-Type')?.split(';')[0] ?? '';
+  if (type.startsWith('image/') && answer.ok) return pictureResult(answer, type);
+  const body = (await answer.json()) as Fields;
+  return answer.ok ? fieldsResult(body) : failedResult(body);
+}
+
+async function pictureResult(answer: Response, mimeType: string): Promise<CallToolResult> {
+  const bytes = new Uint8Array(await answer.arrayBuffer());
+  if (bytes.byteLength > MAX_PICTURE_BYTES) {
+    const message = `The picture has more than ${MAX_PICTURE_BYTES / 2 ** 20} MB. Request a JPEG, or a smaller one.`;
+    return failedResult({ code: 'payload_too_large', message });
+  }
+  const number = (name: string) => Number(answer.headers.get(name));
+  const screen = { screenWidth: number('X-Screen-Width'), screenHeight: number('X-Screen-Height') };
+  return fieldsResult(screen, [{ type: 'image', data: bytes.toBase64(), mimeType }]);
+}

@@ -1,0 +1,92 @@
+import { z } from 'zod';
+import type { CallCommand, JobCommand } from './command.ts';
+import { CONTAINER_STATES } from './containers.ts';
+import type { LimitScope } from './limits.ts';
+import { CALL_COMMANDS, JOB_COMMANDS } from './registry.ts';
+import { type CommandTool, ContainerArgument, JobArgument, type ToolHints } from './tool.ts';
+
+/** A tool of the MCP server: a route of the edge, with the arguments from which its request is made. */
+export type Tool = {
+  name: string;
+  title: string;
+  description: string;
+  hints: ToolHints;
+  /** Its arguments; an unknown one is refused. */
+  input: z.ZodObject;
+  method: 'get' | 'post' | 'put' | 'delete';
+  /** With `{name}` for each argument that is a part of it; the others are the query or the body. */
+  path: string;
+  fixed: Readonly<Record<string, unknown>>;
+  waitMs: number;
+  /** The rate limits that a request of its route consumes. */
+  limits: readonly LimitScope[];
+};
+
+/** The ids that stand in paths, by the name of their argument. */
+const IDS = { containerId: ContainerArgument, jobId: JobArgument };
+
+type ToolOptions = Pick<Tool, 'method' | 'path' | 'limits'> & CommandTool & { input: z.ZodObject };
+
+function defineTool({ input, fixed = {}, waitMs = 0, ...tool }: ToolOptions): Tool {
+  const ids = Object.entries(IDS).filter(([name]) => tool.path.includes(`{${name}}`));
+  return { ...tool, fixed, waitMs, input: z.strictObject({ ...Object.fromEntries(ids), ...input.shape }) };
+}
+
+type ToolCommand = Pick<CallCommand | JobCommand, 'http' | 'input' | 'limits' | 'tool'>;
+
+/** The tool of a command; none for a command that is not offered as one. */
+function commandTool({ http, input, limits, tool }: ToolCommand): Tool[] {
+  if (!tool) return [];
+  const fields = tool.input ?? input;
+  if (!(fields instanceof z.ZodObject)) throw new Error(`the tool ${tool.name} needs an input of its own`);
+  const path = http.path.replace('{id}', '{containerId}');
+  return [defineTool({ ...tool, input: fields, method: http.method, path, limits })];
+}
+
+const READS = { method: 'get', limits: ['user'], hints: { readOnly: true, idempotent: true } } as const;
+
+/** Tools of routes that are not commands. */
+const ROUTES: readonly ToolOptions[] = [
+  {
+    ...READS,
+    name: 'list_containers',
+    title: 'List your desktops',
+    description: 'Lists your desktops, the newest first.',
+    path: '/containers',
+    input: z.strictObject({
+      state: z.enum(CONTAINER_STATES).optional().describe('Only those in this state.'),
+      limit: z.number().int().min(1).max(100).default(20).describe('How many at most.'),
+      cursor: z.string().max(200).optional().describe('`nextCursor` of the page before.'),
+    }),
+  },
+  {
+    ...READS,
+    name: 'get_job',
+    title: 'Look at a job',
+    description: 'Reads the state and the result of a job that had not ended when another tool returned.',
+    path: '/jobs/{jobId}',
+    input: z.strictObject({}),
+  },
+  {
+    name: 'cancel_job',
+    title: 'Cancel a job',
+    description: 'Cancels a job that has not ended.',
+    method: 'delete',
+    path: '/jobs/{jobId}',
+    limits: ['user'],
+    hints: { readOnly: false, destructive: true, idempotent: true },
+    input: z.strictObject({}),
+  },
+];
+
+/** Every tool: those of commands, then those of other routes. */
+export const TOOLS: readonly Tool[] = [
+  ...[...JOB_COMMANDS, ...CALL_COMMANDS].flatMap(commandTool),
+  ...ROUTES.map(defineTool),
+];
+
+const byName = new Map(TOOLS.map((tool) => [tool.name, tool]));
+
+/** @returns the tool of this name; `undefined` when there is none */
+export const findTool = (name: unknown): Tool | undefined =>
+  typeof name === 'string' ? byName.get(name) : undefined;
