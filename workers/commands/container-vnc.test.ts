@@ -5,7 +5,7 @@ import { listen } from '@warmwind/shared/runtime/node/health';
 import { createLog } from '@warmwind/shared/runtime/node/log';
 import { runScript } from '@warmwind/shared/runtime/node/script';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
+import { asDesktop, ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
 import { freePort } from '../../infra/quality/testing/port.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createRelay } from '../../relay/app.ts';
@@ -112,7 +112,8 @@ const takeControl = async (viewerId: string): Promise<Control> => {
 };
 const inside = async (command: string): Promise<string> => {
   const engine = fleet.docker.getContainer(await fleet.instance(desktop));
-  const exec = await engine.exec({ Cmd: ['sh', '-c', command], Env: ['DISPLAY=:0'], AttachStdout: true });
+  const desktopUser = await asDesktop(engine);
+  const exec = await engine.exec({ ...desktopUser, Cmd: ['sh', '-c', command], AttachStdout: true });
   const chunks: Buffer[] = [];
   for await (const chunk of await exec.start({})) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks).toString('latin1');

@@ -6,7 +6,16 @@ import Docker from 'dockerode';
 import type { Metrics } from '../metrics.ts';
 import { JobFailureError } from '../runtime/failures.ts';
 import { type Capacity, Reservations, type Reserved } from './reservations.ts';
-import { createOptions, type Instance, instanceName, LABELS, RFB_DIRECTORY, RFB_SOCKET } from './spec.ts';
+import {
+  createOptions,
+  type Instance,
+  instanceName,
+  LABELS,
+  RFB_DIRECTORY,
+  RFB_SOCKET,
+  SUPERVISOR_PATH,
+  SUPERVISOR_SOCKET,
+} from './spec.ts';
 
 /** The time-out of a call to the engine, ms. */
 const CALL_TIMEOUT_MS = 20_000;
@@ -78,7 +87,8 @@ export class Engine {
     const place = { fleet, host, ...instance };
     const uid = await reservations.reserve(containerId, spec.memoryMb);
     try {
-      const identity = { uid, gid: process.getgid?.() ?? 0, seccomp: (await this.#ask()).seccomp };
+      const [{ seccomp }, supervised] = await Promise.all([this.#ask(), this.#isSupervised(spec.image)]);
+      const identity = { uid, gid: process.getgid?.() ?? 0, seccomp, supervised };
       const options = createOptions(spec, place, identity, egressNetwork);
       // Also before a first placement: Redis may have lost the record of an earlier one.
       await this.#removeEarlier(instance);
@@ -101,11 +111,20 @@ export class Engine {
    * Returns the path of a desktop's RFB socket on this host. The desktop controls its directory: see
    * `rfb.ts`.
    */
-  async socketPath(id: string): Promise<string> {
+  socketPath(id: string): Promise<string> {
+    return this.#socketPath(id, RFB_SOCKET);
+  }
+
+  /** Returns the path of its supervisor's socket on this host. It exists when the image has a supervisor. */
+  supervisorPath(id: string): Promise<string> {
+    return this.#socketPath(id, SUPERVISOR_SOCKET);
+  }
+
+  async #socketPath(id: string, socket: string): Promise<string> {
     const { Mounts } = await this.#call('inspect', () => this.#docker.getContainer(id).inspect());
     const source = Mounts.find(({ Destination }) => Destination === RFB_DIRECTORY)?.Source;
     if (!source) throw new JobFailureError('engine_unavailable');
-    return join(source, RFB_SOCKET);
+    return join(source, socket);
   }
 
   async isRunning(id: string): Promise<boolean> {
@@ -204,6 +223,17 @@ export class Engine {
       return { id: Id, ...readLabels(labels), running: State.Running };
     } catch (error) {
       if (statusOf(error) === 404) return undefined;
+      throw error;
+    }
+  }
+
+  /** Returns whether an image starts with the supervisor. A creation from an image that is missing fails later. */
+  async #isSupervised(image: string): Promise<boolean> {
+    try {
+      const { Config } = await this.#call('inspect image', () => this.#docker.getImage(image).inspect());
+      return [Config.Entrypoint].flat()[0] === SUPERVISOR_PATH;
+    } catch (error) {
+      if (statusOf(error) === 404) return false;
       throw error;
     }
   }

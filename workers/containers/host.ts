@@ -7,6 +7,7 @@ import type { Presence } from '../hosts/presence.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ScreenHost } from '../screen/host.ts';
 import type { SessionHost } from '../sessions/host.ts';
+import type { Supervisors } from '../supervisor/supervisors.ts';
 import type { Admission } from './admission.ts';
 import type { Engine } from './engine.ts';
 import type { Volumes } from './volumes.ts';
@@ -40,6 +41,8 @@ export type DesktopHost = {
   sessions: SessionHost;
   /** The calls of the desktops that run here. */
   calls: CallHost;
+  /** The supervisors of the desktops that run here: programs, terminals, files. */
+  supervisors: Supervisors;
   /** Returns a queue by its name, to add to or remove from. */
   queue: (name: string) => Queue;
   /** Active starts by container id. */

@@ -22,7 +22,8 @@ afterEach(() => fleet?.stop());
 async function createWithout(instance: Instance, ...without: string[]): Promise<string> {
   const [width, height, memoryMb, cpus, gpus, ttlSeconds] = [800, 600, 256, 1, 0, 600];
   const spec = { image: fleet.image, width, height, memoryMb, cpus, gpus, ttlSeconds, env: {} };
-  const identity = { uid: UIDS.first, gid: process.getgid?.() ?? 0, seccomp: true };
+  const gid = process.getgid?.() ?? 0;
+  const identity = { uid: UIDS.first, gid, seccomp: true, supervised: true };
   const place = { fleet: fleet.fleet, host: 'a', ...instance };
   const options = createOptions({ ...spec, network: 'none' }, place, identity, undefined);
   const { VolumeOptions } = options.HostConfig?.Mounts?.find(({ Target }) => Target === '/run/rfb') ?? {};

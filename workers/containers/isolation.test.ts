@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type Docker from 'dockerode';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
+import { asDesktop, ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createFleet, type Fleet, reached } from '../testing/fleet.ts';
 import { LABELS } from './spec.ts';
@@ -28,6 +28,7 @@ async function startDesktop(): Promise<Docker.Container> {
 /** Runs a Perl program inside, which makes system calls by number. It has no terminal: all may be taken. */
 async function run(container: Docker.Container, program: string): Promise<PassThrough> {
   const exec = await container.exec({
+    ...(await asDesktop(container)),
     Cmd: ['perl', '-e', `$| = 1; ${program}`],
     AttachStdout: true,
     AttachStderr: true,

@@ -23,9 +23,12 @@ export const LABELS = {
   uid: 'warmwind.uid',
 } as const;
 
-/** The socket at which the image serves RFB, and its directory. */
+/** The directory of the container's sockets: at one the image serves RFB, at the other its supervisor HTTP. */
 export const RFB_DIRECTORY = '/run/rfb';
 export const RFB_SOCKET = 's';
+export const SUPERVISOR_SOCKET = 'supervisor';
+/** The entry point of an image with a supervisor. */
+export const SUPERVISOR_PATH = '/usr/local/bin/supervisor';
 
 const MIB = 2 ** 20;
 /** `core`: at 1 the kernel also skips a host program that collects dumps. `sigpending` also bounds timers. */
@@ -66,25 +69,49 @@ export type InstanceLabels = Instance & { fleet: string; host: string };
 
 /**
  * `uid`: user and group of the desktop. `gid`: group of the worker. `seccomp`: whether the kernel supports
- * it.
+ * it. `supervised`: whether the image's entry point is the supervisor.
  */
-export type Identity = { uid: number; gid: number; seccomp: boolean };
+export type Identity = { uid: number; gid: number; seccomp: boolean; supervised: boolean };
 
 /**
- * The engine's options for an unprivileged desktop: read-only root, no capabilities, no gain by setuid, few
- * system calls, bounded memory, CPUs and processes, no swap, no log on the host's disk, and no network unless
- * it asks for the filtered one. It has a uid of its own, as the kernel limits inotify, timers, pipes and
- * sockets in flight by uid. The directory of its socket is a 1 MB memory file system, so that a desktop can't
- * fill the host. The worker's group may enter it, and files in it inherit that group.
+ * What the supervisor needs as PID 1: to start programs as the desktop's user, to take every capability from them, and to
+ * end them.
+ */
+const SUPERVISOR_CAPABILITIES = ['SETUID', 'SETGID', 'SETPCAP', 'KILL'];
+
+/**
+ * The user of PID 1. The supervisor is root and starts all else as the desktop's user without any capability; the worker
+ * names its path, so that no other program of the image runs as root. An image without a supervisor runs as the desktop's
+ * user.
+ */
+const entryOf = ({ uid, supervised }: Identity) =>
+  supervised
+    ? { User: '0:0', Entrypoint: [SUPERVISOR_PATH], Cmd: [String(uid)], WorkingDir: '/' }
+    : { User: `${uid}:${uid}` };
+
+/**
+ * Mount options of the directory of the sockets. The supervisor's image has it owned by root and sticky: the desktop creates
+ * its RFB socket there and can't replace the supervisor's. Files in it inherit the worker's group, which may enter it.
+ */
+const socketsOf = ({ uid, gid, supervised }: Identity): string =>
+  `size=${SCREEN_VOLUME_BYTES},${supervised ? `uid=0,gid=${gid},mode=3713` : `uid=${uid},gid=${gid},mode=2710`},nosuid,nodev,noexec`;
+
+/**
+ * The engine's options for an unprivileged desktop: read-only root, no capabilities but the supervisor's, no gain
+ * by setuid, few system calls, bounded memory, CPUs and processes, no swap, no log on the host's disk, and no
+ * network unless it asks for the filtered one. It has a uid of its own, as the kernel limits inotify, timers, pipes
+ * and sockets in flight by uid. The directory of its sockets is a 1 MB memory file system, so that a desktop can't
+ * fill the host.
  * @throws JobFailureError `no_egress` when the spec asks for a network and this host has none
  */
 export function createOptions(
   spec: ContainerSpec,
   place: InstanceLabels,
-  { uid, gid, seccomp }: Identity,
+  identity: Identity,
   egressNetwork: string | undefined,
 ): ContainerCreateOptions {
   if (spec.network === 'egress' && !egressNetwork) throw new JobFailureError('no_egress');
+  const { uid, seccomp, supervised } = identity;
   const name = instanceName(place.fleet, place.host, place.instanceId);
   const labels = {
     [LABELS.fleet]: place.fleet,
@@ -100,7 +127,7 @@ export function createOptions(
     name,
     Image: spec.image,
     Hostname: 'desktop',
-    User: `${uid}:${uid}`,
+    ...entryOf(identity),
     Labels: labels,
     Env: [
       ...Object.entries(spec.env).map(([key, value]) => `${key}=${value}`),
@@ -110,6 +137,7 @@ export function createOptions(
     HostConfig: {
       ReadonlyRootfs: true,
       CapDrop: ['ALL'],
+      ...(supervised ? { CapAdd: SUPERVISOR_CAPABILITIES } : {}),
       SecurityOpt: ['no-new-privileges', ...(seccomp ? [SECCOMP] : [])],
       Ulimits: ULIMITS,
       Memory: memory,
@@ -139,7 +167,7 @@ export function createOptions(
               Options: {
                 type: 'tmpfs',
                 device: 'tmpfs',
-                o: `size=${SCREEN_VOLUME_BYTES},uid=${uid},gid=${gid},mode=2710,nosuid,nodev,noexec`,
+                o: socketsOf(identity),
               },
             },
           },

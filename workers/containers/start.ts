@@ -194,6 +194,7 @@ async function attempt(
       host.screens.runs(record, id);
       host.sessions.runs(record, id, fence);
       host.calls.runs(record, fence);
+      host.supervisors.runs(containerId, id);
       return { containerId, width: spec.width, height: spec.height };
     }
     await withdraw();

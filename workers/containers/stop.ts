@@ -73,6 +73,7 @@ export async function stopDesktop(
   if (stopping !== 'ok') return false;
   host.sessions.ended(containerId);
   host.calls.ended(containerId);
+  host.supervisors.ended(containerId);
   await host.screens.ended(containerId, 'the desktop was stopped');
   let wasUp = false;
   if (record.host === host.name) {

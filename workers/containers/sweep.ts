@@ -144,7 +144,7 @@ export class Sweep {
     known: Map<string, ContainerRecord>,
     rowOf: RowOf,
   ): Promise<void> {
-    const { engine, records, screens, calls, sessions, log } = this.#host;
+    const { engine, records, screens, calls, sessions, supervisors, log } = this.#host;
     // The row may hold a placement that Redis lost.
     if (rowOf === 'unavailable') return;
     const row = rowOf(found);
@@ -165,6 +165,7 @@ export class Sweep {
       if (shown) {
         sessions.ended(containerId);
         calls.ended(containerId);
+        supervisors.ended(containerId);
         await screens.ended(containerId, 'the desktop was removed');
       }
       await engine.removeContainer(found.id);
@@ -261,6 +262,7 @@ export class Sweep {
       if (verdict !== 'ok') return;
       this.#host.sessions.ended(containerId);
       this.#host.calls.ended(containerId);
+      this.#host.supervisors.ended(containerId);
       await this.#host.screens.ended(containerId, 'the desktop exited on its own');
       await engine.removeInstance(record);
       await this.#host.admission.release(record);
@@ -278,6 +280,7 @@ export class Sweep {
       this.#host.screens.runs(ref, found.id);
       this.#host.sessions.runs(ref, found.id, fence);
       this.#host.calls.runs(ref, fence);
+      this.#host.supervisors.runs(containerId, found.id);
       await records.containers.touch(record, fence);
     }
   }

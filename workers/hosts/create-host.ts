@@ -18,6 +18,7 @@ import { ScreenHost } from '../screen/host.ts';
 import { createScreenMetrics } from '../screen/metrics.ts';
 import { SessionHost } from '../sessions/host.ts';
 import type { Stores } from '../stores.ts';
+import { Supervisors } from '../supervisor/supervisors.ts';
 import { Presence } from './presence.ts';
 
 export type HostOptions = {
@@ -99,6 +100,7 @@ export function createHost(options: HostOptions): DesktopHost {
       log,
     }),
     calls: createCallHost(options, boot, screens),
+    supervisors: new Supervisors(engine),
     queue,
     starting: new Map(),
     removing: new Set(),
@@ -115,7 +117,7 @@ export type HostLeaseOptions = {
 
 /** Creates the lease of a host's name. Its holder alone acts for the host. */
 export function createHostLease({ config, stores, host, workers }: HostLeaseOptions): Lease {
-  const { metrics, log, presence, screens, calls, sessions } = host;
+  const { metrics, log, presence, screens, calls, sessions, supervisors } = host;
   return new Lease({
     redis: stores.failFastRedis,
     key: keys.hostLease(host.name),
@@ -131,6 +133,7 @@ export function createHostLease({ config, stores, host, workers }: HostLeaseOpti
       void screens.forgetAll();
       sessions.forgetAll();
       calls.forgetAll();
+      supervisors.forgetAll();
     },
   });
 }

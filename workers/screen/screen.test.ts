@@ -7,7 +7,7 @@ import {
 } from '@warmwind/shared/contract/screen';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
+import { asDesktop, ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createTestCaller } from '../testing/caller.ts';
 import { createFleet, type Fleet, reached, type Worker } from '../testing/fleet.ts';
@@ -43,8 +43,10 @@ const view = async ({ containerId } = desktop): Promise<TestViewer> => {
   return viewer;
 };
 const container = async () => fleet.docker.getContainer(await fleet.instance(desktop));
-const run = async (command: string) =>
-  (await container()).exec({ Cmd: ['sh', '-c', command], Env: ['DISPLAY=:0'], AttachStdout: true });
+const run = async (command: string) => {
+  const engine = await container();
+  return engine.exec({ ...(await asDesktop(engine)), Cmd: ['sh', '-c', command], AttachStdout: true });
+};
 const launch = async (command: string): Promise<void> => {
   await (await run(command)).start({ Detach: true });
 };

@@ -40,17 +40,19 @@ async function startDesktop(env: string[] = []): Promise<{ container: Docker.Con
     DriverOpts: {
       type: 'tmpfs',
       device: 'tmpfs',
-      o: `size=1m,uid=${UID},gid=0,mode=2710,nosuid,nodev,noexec`,
+      o: 'size=1m,uid=0,gid=0,mode=3713,nosuid,nodev,noexec',
     },
   });
   const container = await engine.docker.createContainer({
     name,
     Image: engine.image,
-    User: `${UID}:${UID}`,
+    Cmd: [String(UID)],
+    WorkingDir: '/',
     Env: env,
     HostConfig: {
       ReadonlyRootfs: true,
       CapDrop: ['ALL'],
+      CapAdd: ['SETUID', 'SETGID', 'SETPCAP', 'KILL'],
       SecurityOpt: ['no-new-privileges'],
       Memory: 512 * 2 ** 20,
       PidsLimit: 256,
@@ -100,6 +102,8 @@ const greet = (socket: string) =>
 
 async function inside(container: Docker.Container, command: string): Promise<string> {
   const exec = await container.exec({
+    User: `${UID}:${UID}`,
+    WorkingDir: '/home/user',
     Cmd: ['sh', '-c', command],
     Tty: true,
     AttachStdout: true,
@@ -125,7 +129,7 @@ describe('the desktop image', () => {
     const { container, socket } = await startDesktop();
     await greet(socket);
     await waitFor('the session', async () => (await inside(container, 'ps -eo comm')).includes('xterm'));
-    expect((await inside(container, 'ps -eo uid= | sort -u')).trim()).toBe(`${UID}`);
+    expect((await inside(container, 'ps --deselect --pid 1 -o uid= | sort -u')).trim()).toBe(`${UID}`);
     expect((await inside(container, 'id -un; id -gn')).split(/\s+/).slice(0, 2)).toEqual(['user', 'user']);
     expect((await inside(container, 'cat /proc/net/tcp /proc/net/tcp6 | grep -cw 0A')).trim()).toBe('0');
     expect((await inside(container, 'stat -c %a%u /run/rfb/s')).trim()).toBe(`660${UID}`);

@@ -15,7 +15,7 @@ elif ! dpkg -s $packages >/dev/null 2>&1; then
 fi
 
 useradd --uid 1000 --user-group --create-home --home-dir /home/user --shell /bin/bash user
-install -d -o user -g user -m 0700 /run/rfb
+install -d -m 1733 /run/rfb
 # Names for any uid: the start script writes them, in memory, as the root file system can't be written.
 sed -i -E 's/^(passwd|group):\s+files/&  extrausers/' /etc/nsswitch.conf
 for name in passwd group; do ln -sf "/tmp/.$name" "/var/lib/extrausers/$name"; done

@@ -5,7 +5,10 @@ import { join } from 'node:path';
 /** The folder that is sent to the engine. */
 export const FOLDER = import.meta.dirname;
 
-const PLAIN = ['Dockerfile', 'packages.txt', 'install.sh', 'prune.sh', 'root'];
+const PLAIN = [
+  ...['Dockerfile', 'packages.txt', 'install.sh', 'prune.sh', 'root'],
+  ...['supervisor', 'supervisor-tools.sh'],
+];
 /** The files of it that each image contains. */
 export const SOURCES = {
   desktop: PLAIN,

@@ -1,6 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startEngine } from '../testing/docker.ts';
+import { asDesktop, startEngine } from '../testing/docker.ts';
 import { waitFor } from '../testing/wait.ts';
 import { isLive, launch, openConsole, samePicture, type } from './browser.ts';
 import { edgeOf } from './client.ts';
@@ -36,9 +36,13 @@ async function file(name: string): Promise<string> {
   const filters = { label: [`warmwind.container=${id}`] };
   const [found] = await docker.listContainers({ filters });
   if (!found) throw new Error('the desktop is not running');
-  const run = await docker
-    .getContainer(found.Id)
-    .exec({ Cmd: ['sh', '-c', `cat ~/${name} 2>/dev/null`], AttachStdout: true, Tty: true });
+  const container = docker.getContainer(found.Id);
+  const run = await container.exec({
+    ...(await asDesktop(container)),
+    Cmd: ['sh', '-c', `cat ~/${name} 2>/dev/null`],
+    AttachStdout: true,
+    Tty: true,
+  });
   const stream = await run.start({ Tty: true });
   let output = '';
   for await (const chunk of stream) output += chunk;

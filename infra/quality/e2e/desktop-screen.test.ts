@@ -8,7 +8,7 @@ import { ScreenTurns } from '../../../workers/screen/turns.ts';
 import { createFleet, type Fleet, reached } from '../../../workers/testing/fleet.ts';
 import type { Submitted } from '../../../workers/testing/submissions.ts';
 import { Canvas } from '../../../workers/testing/viewer.ts';
-import { ENGINE_WITHIN_MS } from '../testing/docker.ts';
+import { asDesktop, ENGINE_WITHIN_MS } from '../testing/docker.ts';
 import { waitFor } from '../testing/wait.ts';
 
 let fleet: Fleet;
@@ -34,11 +34,9 @@ afterAll(async () => {
 
 const container = async () => fleet.docker.getContainer(await fleet.instance(desktop));
 const run = async (command: string): Promise<string> => {
-  const exec = await (await container()).exec({
-    Cmd: ['sh', '-c', command],
-    Env: ['DISPLAY=:0'],
-    AttachStdout: true,
-  });
+  const engine = await container();
+  const desktopUser = await asDesktop(engine);
+  const exec = await engine.exec({ ...desktopUser, Cmd: ['sh', '-c', command], AttachStdout: true });
   let text = '';
   for await (const chunk of await exec.start({})) text += Buffer.from(chunk).subarray(8).toString();
   return text.trim();
@@ -80,10 +78,9 @@ test('the owner’s keys reach the desktop, for viewers on every node; a view li
   await same(owner);
   await same(link);
   const shells = Number(await run('pgrep -c bash'));
-  const shell = await (await container()).exec({
-    Cmd: ['xterm', '-geometry', '60x10+100+100'],
-    Env: ['DISPLAY=:0'],
-  });
+  const engine = await container();
+  const Cmd = ['xterm', '-geometry', '60x10+100+100'];
+  const shell = await engine.exec({ ...(await asDesktop(engine)), Cmd });
   shell.start({ Detach: true });
   await waitFor('a shell', async () => Number(await run('pgrep -c bash')) > shells);
   for (const mask of [1, 0]) {

@@ -3,7 +3,7 @@ import { type Watcher, watch } from '../../../relay/testing/watcher.ts';
 import { type TestNode, World } from '../../../relay/testing/world.ts';
 import { createFleet, type Fleet, reached } from '../../../workers/testing/fleet.ts';
 import type { Submitted } from '../../../workers/testing/submissions.ts';
-import { ENGINE_WITHIN_MS } from '../testing/docker.ts';
+import { asDesktop, ENGINE_WITHIN_MS } from '../testing/docker.ts';
 import { waitFor } from '../testing/wait.ts';
 
 let fleet: Fleet;
@@ -31,12 +31,10 @@ afterAll(async () => {
 });
 
 const container = async () => fleet.docker.getContainer(await fleet.instance(desktop));
-const exec = async (command: string) =>
-  (await container()).exec({
-    Cmd: ['sh', '-c', command],
-    Env: ['DISPLAY=:0', 'XENVIRONMENT=/etc/warmwind/Xresources'],
-    AttachStdout: true,
-  });
+const exec = async (command: string) => {
+  const engine = await container();
+  return engine.exec({ ...(await asDesktop(engine)), Cmd: ['sh', '-c', command], AttachStdout: true });
+};
 const run = async (command: string): Promise<string> => {
   const chunks: Buffer[] = [];
   for await (const chunk of await (await exec(command)).start({}))

@@ -1,4 +1,5 @@
 import Docker from 'dockerode';
+import { LABELS } from '../../../workers/containers/spec.ts';
 import { ensureDesktopImage } from '../../images/desktop/build.ts';
 import { ensureEngine } from '../../local/engine/engine.ts';
 
@@ -18,3 +19,10 @@ export async function startEngine(): Promise<TestEngine> {
 }
 
 export const ENGINE_WITHIN_MS = 600_000;
+
+/** Options of a program that the engine runs in a worker's container as its user does: the same user, home and display. */
+export async function asDesktop(container: Docker.Container): Promise<Docker.ExecCreateOptions> {
+  const { Config } = await container.inspect();
+  const uid = Config.Labels[LABELS.uid];
+  return { User: `${uid}:${uid}`, WorkingDir: '/home/user', Env: ['DISPLAY=:0'] };
+}

@@ -5,7 +5,7 @@ import { UIDS } from '../../../../workers/containers/reservations.ts';
 import { createOptions, LABELS } from '../../../../workers/containers/spec.ts';
 import { readPicture } from '../../../../workers/screen/picture.ts';
 import { ScreenTurns } from '../../../../workers/screen/turns.ts';
-import { startEngine } from '../../testing/docker.ts';
+import { asDesktop, startEngine } from '../../testing/docker.ts';
 import { waitFor } from '../../testing/wait.ts';
 import { type Corner, findMarker, MARKER_PROGRAM } from './marker.ts';
 
@@ -59,7 +59,8 @@ export async function startDesktop(
     env: {},
     network: 'none' as const,
   };
-  const identity = { uid: UIDS.first + made++, gid: process.getgid?.() ?? 0, seccomp: true };
+  const uid = UIDS.first + made++;
+  const identity = { uid, gid: process.getgid?.() ?? 0, seccomp: true, supervised: true };
   const container = await docker.createContainer(
     createOptions({ ...spec, ttlSeconds: 3600 }, place, identity, undefined),
   );
@@ -92,7 +93,7 @@ export async function startDesktop(
 }
 
 async function run(container: Docker.Container, program: string): Promise<void> {
-  const exec = await container.exec({ Cmd: ['bash', '-c', program], Env: ['DISPLAY=:0'] });
+  const exec = await container.exec({ Cmd: ['bash', '-c', program], ...(await asDesktop(container)) });
   await exec.start({ Detach: true });
 }
 

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+)
+
+const (
+	desktopPath = "/usr/local/bin/desktop"
+	socketPath  = "/run/rfb/supervisor"
+)
+
+// supervisor is the state of PID 1.
+type supervisor struct {
+	user   identity
+	reaper *reaper
+	forker *forker
+	table  *processTable
+}
+
+// supervise serves until the desktop has ended, and ends with its status.
+func supervise(user identity) error {
+	if os.Getuid() != 0 {
+		// Started without root, as by an earlier release of the worker: only the desktop is there.
+		return syscall.Exec(desktopPath, []string{desktopPath}, os.Environ())
+	}
+	runtime.GOMAXPROCS(2)
+	createThreads(spareThreads)
+	if err := syscall.Setgroups(nil); err != nil {
+		return fmt.Errorf("groups: %w", err)
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	reaper := newReaper()
+	forker, err := newForker(user, reaper)
+	if err != nil {
+		return fmt.Errorf("privileges: %w", err)
+	}
+	s := &supervisor{user, reaper, forker, &processTable{processes: map[string]*process{}}}
+	// The socket is there before the desktop, which could not replace it but could take its name.
+	if err := s.listen(socketPath); err != nil {
+		return err
+	}
+	desktop, err := forker.start([]string{desktopPath}, homeOf(os.Environ()), os.Environ(), os.Stdin, os.Stdout, os.Stderr)
+	if err != nil {
+		return fmt.Errorf("%s: %w", desktopPath, err)
+	}
+	go reaper.run()
+	go s.table.forgetOld()
+	for {
+		select {
+		case <-stop:
+			desktop.signal(syscall.SIGTERM)
+		case <-desktop.ended:
+			os.Exit(exitCode(desktop.status))
+		}
+	}
+}
+
+// exitCode is the status as a shell gives it.
+func exitCode(status syscall.WaitStatus) int {
+	if status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return status.ExitStatus()
+}

@@ -1,0 +1,3 @@
+module warmwind/supervisor
+
+go 1.24

@@ -1,0 +1,46 @@
+import type { Engine } from '../containers/engine.ts';
+import { Supervisor } from './client.ts';
+import { SupervisorError } from './error.ts';
+
+/** The supervisors of all containers that run on this host. */
+export class Supervisors {
+  readonly #engine: Pick<Engine, 'supervisorPath'>;
+  readonly #running = new Map<string, { engineId: string; supervisor: Supervisor }>();
+
+  constructor(engine: Pick<Engine, 'supervisorPath'>) {
+    this.#engine = engine;
+  }
+
+  /** Registers a container that runs here. Called periodically. */
+  runs(containerId: string, engineId: string): void {
+    if (this.#running.get(containerId)?.engineId === engineId) return;
+    let found: Promise<string> | undefined;
+    const socketPath = () => {
+      found ??= this.#engine.supervisorPath(engineId);
+      found.catch(() => {
+        found = undefined;
+      });
+      return found;
+    };
+    this.#running.set(containerId, { engineId, supervisor: new Supervisor(socketPath) });
+  }
+
+  ended(containerId: string): void {
+    this.#running.delete(containerId);
+  }
+
+  /** Another process may hold this host's lease now. */
+  forgetAll(): void {
+    this.#running.clear();
+  }
+
+  /**
+   * Returns the supervisor of a container.
+   * @throws SupervisorError `not_here` when the container does not run on this host
+   */
+  of(containerId: string): Supervisor {
+    const running = this.#running.get(containerId);
+    if (running) return running.supervisor;
+    throw new SupervisorError('not_here', 'The container does not run on this host now. Retry in a moment.');
+  }
+}
