@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { CallCommand, JobCommand } from './command.ts';
+import { containerAbortCall } from './commands/container-abort-call.ts';
 import { containerScreenshot } from './commands/container-screenshot.ts';
 import { containerStart } from './commands/container-start.ts';
 import { containerStop } from './commands/container-stop.ts';
@@ -9,7 +10,7 @@ import { inference } from './commands/inference.ts';
  * Every command that a container's host answers at once. A new one is its definition, a line here, and a
  * handler.
  */
-const CALLS = [containerScreenshot] as const;
+const CALLS = [containerScreenshot, containerAbortCall] as const;
 
 type RegisteredCall = (typeof CALLS)[number];
 export type CallKind = RegisteredCall['kind'];

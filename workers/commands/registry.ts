@@ -2,6 +2,7 @@ import { CALL_COMMANDS, type JobKind, type JobResults } from '@warmwind/shared/c
 import type { SessionInputs, SessionKind, SessionResults } from '@warmwind/shared/contract/sessions/registry';
 import type { Redis } from 'ioredis';
 import type { CallHandler, CallHandlers, CallRoute } from '../calls/call.ts';
+import type { OpenCalls } from '../calls/open-calls.ts';
 import type { DesktopHost } from '../containers/host.ts';
 import { createStart } from '../containers/start.ts';
 import { createStop } from '../containers/stop.ts';
@@ -9,6 +10,7 @@ import type { Models } from '../inference/models.ts';
 import type { Handler } from '../runtime/delivery.ts';
 import type { ScreenHost } from '../screen/host.ts';
 import type { SessionHandler } from '../sessions/handler.ts';
+import { createAbortCall } from './abort-call.ts';
 import { createVnc } from './container-vnc.ts';
 import { createScreenshot } from './screenshot.ts';
 
@@ -32,11 +34,12 @@ export const createSessionHandlers = (screens: ScreenHost, redis: Redis): Sessio
 });
 
 /** The dependencies of call handlers. */
-export type CallContext = { screens: ScreenHost };
+export type CallContext = { screens: ScreenHost; openCalls: OpenCalls };
 
 /** The handler of every kind of call. */
-const createCallHandlers = ({ screens }: CallContext): CallHandlers => ({
+const createCallHandlers = ({ screens, openCalls }: CallContext): CallHandlers => ({
   'container.screenshot': createScreenshot(screens),
+  'container.abort-call': createAbortCall(openCalls),
 });
 
 /** Every call with its handler. */

@@ -4,6 +4,7 @@ import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Registry } from 'prom-client';
 import { Claims } from '../calls/claims.ts';
 import { CallHost } from '../calls/host.ts';
+import { OpenCalls } from '../calls/open-calls.ts';
 import { Replies } from '../calls/replies.ts';
 import { createCallRoutes, createSessionHandlers } from '../commands/registry.ts';
 import type { Config } from '../config.ts';
@@ -31,8 +32,10 @@ export type HostOptions = {
 
 /** Creates the part of a host that takes calls for its containers. */
 function createCallHost({ stores, log }: HostOptions, boot: string, screens: ScreenHost): CallHost {
+  const open = new OpenCalls();
   return new CallHost({
-    routes: createCallRoutes({ screens }),
+    open,
+    routes: createCallRoutes({ screens, openCalls: open }),
     claims: new Claims({ redis: stores.realtimeFailFast, holder: boot, log }),
     replies: new Replies(stores.callRedis, log),
     subscriber: stores.callSubscriber,
