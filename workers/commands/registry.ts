@@ -7,9 +7,12 @@ import type { DesktopHost } from '../containers/host.ts';
 import { createStart } from '../containers/start.ts';
 import { createStop } from '../containers/stop.ts';
 import type { Models } from '../inference/models.ts';
+import { createExec } from '../programs/exec.ts';
+import { createEndProcess, createProcesses } from '../programs/processes.ts';
 import type { Handler } from '../runtime/delivery.ts';
 import type { ScreenHost } from '../screen/host.ts';
 import type { SessionHandler } from '../sessions/handler.ts';
+import type { Supervisors } from '../supervisor/supervisors.ts';
 import { createAbortCall } from './abort-call.ts';
 import { createVnc } from './container-vnc.ts';
 import { createScreenshot } from './screenshot.ts';
@@ -23,6 +26,7 @@ type Handlers = { [Kind in JobKind]: Handler<JobResults[Kind]> };
 export const createHandlers = ({ host, models }: CommandContext): Handlers => ({
   'container.start': createStart(host),
   'container.stop': createStop(host),
+  'container.exec': createExec(host),
   inference: models.generation,
 });
 
@@ -34,12 +38,14 @@ export const createSessionHandlers = (screens: ScreenHost, redis: Redis): Sessio
 });
 
 /** The dependencies of call handlers. */
-export type CallContext = { screens: ScreenHost; openCalls: OpenCalls };
+export type CallContext = { screens: ScreenHost; openCalls: OpenCalls; supervisors: Supervisors };
 
 /** The handler of every kind of call. */
-const createCallHandlers = ({ screens, openCalls }: CallContext): CallHandlers => ({
+const createCallHandlers = ({ screens, openCalls, supervisors }: CallContext): CallHandlers => ({
   'container.screenshot': createScreenshot(screens),
   'container.abort-call': createAbortCall(openCalls),
+  'container.processes': createProcesses(supervisors),
+  'container.end-process': createEndProcess(supervisors),
 });
 
 /** Every call with its handler. */
