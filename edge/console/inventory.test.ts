@@ -164,6 +164,7 @@ const EFFECTS: Record<EventType, [data: object, job: object, desktop: object]> =
     { state: 'stopped', endReason: 'expired', endedAt: at(5) },
   ],
   'container.failed': [{ error: ERROR }, {}, { state: 'failed', endedAt: at(5) }],
+  'container.action': [{ by: { type: 'agent', credential: 'token:t' }, type: 'click', x: 1, y: 2 }, {}, {}],
   'container.lost': [{}, {}, { state: 'lost', endedAt: at(5) }],
   'container.snapshot': [
     desktop(1, { state: 'paused', name: 'Mine' }),

@@ -4,6 +4,7 @@ import type { Envelope } from '@warmwind/shared/contract/rooms';
 import {
   CONTAINER_STATE_AFTER,
   type ContainerEvent,
+  isContainerEvent,
   isJobEvent,
   JOB_STATE_AFTER,
   type JobEvent,
@@ -53,7 +54,7 @@ export function withEvents(inventory: Inventory, events: readonly Envelope[]): I
     if (event.type === 'container.snapshot') putDesktop(next, event.data);
     else if (event.type === 'job.snapshot') putJob(next, event.data);
     else if (isJobEvent(event)) applyJobEvent(next, event);
-    else applyContainerEvent(next, event);
+    else if (isContainerEvent(event)) applyContainerEvent(next, event);
   }
   return trimmed(next);
 }

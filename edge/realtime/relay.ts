@@ -131,7 +131,7 @@ export class Relay {
       throw command.claims ? outcomeUnknown() : error;
     };
     const response = await this.#request(user, callPath(containerId, command.kind), request).catch(lost);
-    if (response.ok) return response;
+    if (response.ok || response.status === 304) return response;
     const refused = await refusalOf(response, isForCaller);
     // This may be the answer of a proxy that lost the relay, or of a relay that failed.
     throw refused instanceof ApiError ? refused : command.claims ? outcomeUnknown() : refused;

@@ -61,6 +61,9 @@ function callRoute(app: App, services: Services, command: CallCommand): void {
     },
     responses: {
       200: answered(command),
+      ...('json' in command.output || command.output.notModified === undefined
+        ? {}
+        : { 304: { description: command.output.notModified } }),
       ...failures(400, 401, 404, 409, 429, 503, 504),
       ...(isQuery ? {} : failures(408, 413, 415)),
     },
@@ -106,6 +109,7 @@ async function passOn(c: Context<AppEnv>, command: CallCommand, answer: Response
     const value = answer.headers.get(name);
     if (value !== null) c.header(name, value);
   }
+  if (answer.status === 304) return c.body(null, 304);
   const type = answer.headers.get('Content-Type') ?? 'application/octet-stream';
   const body = command.claims
     ? await answer.arrayBuffer().catch((): never => {

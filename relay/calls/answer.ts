@@ -58,17 +58,18 @@ export async function answerCall(
   };
   if (outgoing.closed) end();
   else outgoing.once('close', end);
-  const { type, headers, bytes, replayed } = answer;
+  const { type, headers, bytes, replayed, notModified } = answer;
   // A view, not a copy: clients that share an answer receive the same bytes.
   const view = new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length);
-  return c.body(view, 200, {
+  const head = {
     ...headers,
-    'Content-Type': type,
     'X-Incarnation': `${container.incarnation}`,
     ...(replayed ? { 'Idempotent-Replayed': 'true' } : {}),
     'Cache-Control': 'no-store',
     'X-Content-Type-Options': 'nosniff',
-  });
+  };
+  if (notModified) return c.body(null, 304, head);
+  return c.body(view, 200, { ...head, 'Content-Type': type });
 }
 
 /** @throws ApiError `bad_request` */

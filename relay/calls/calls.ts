@@ -67,9 +67,10 @@ export class Calls {
     }
   }
 
-  /** Clients that ask for the same read at the same time share an answer. */
+  /** Clients that ask for the same read at the same time share an answer, unless it waits. */
   #read({ signal, subject, ...call }: RelayedCall): Promise<CallAnswer> {
     const { userId, containerId, incarnation, command, input } = call;
+    if (command.waits?.(input as Record<string, unknown>)) return this.#caller.call({ ...call, signal });
     const key = JSON.stringify([userId, containerId, incarnation, command.kind, input]);
     const onTimeout = (): never => {
       throw callTimedOut();

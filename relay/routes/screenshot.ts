@@ -2,15 +2,13 @@ import { containerScreenshot } from '@warmwind/shared/contract/commands/containe
 import { answerCall, type CallsContext } from '../calls/answer.ts';
 import type { Http } from '../http/http.ts';
 
-/** Serves `GET /containers/:id/screenshot?format=`: the call, for clients that have a ticket and no token. */
+/** Serves `GET /containers/:id/screenshot`: the call, for clients that have a ticket and no token. */
 export function screenshot(http: Http, context: CallsContext): void {
   http.get('/containers/:id/screenshot', (c) => {
-    const format = c.req.query('format');
-    const uncheckedInput = format === undefined ? {} : { format };
     return answerCall(c, context, {
       command: containerScreenshot,
       containerId: c.req.param('id'),
-      uncheckedInput,
+      uncheckedInput: c.req.query(),
     });
   });
 }

@@ -109,7 +109,7 @@ export class Transport {
     const send = this.#options.fetch ?? fetch;
     try {
       const response = await send(this.#url + path + searchOf(query), init);
-      if (!response.ok) throw await apiErrorOf(response);
+      if (!response.ok && response.status !== 304) throw await apiErrorOf(response);
       return await read(response);
     } catch (error) {
       if (error instanceof RequestError) throw error;

@@ -60,6 +60,8 @@ export const CallOutcome = z.discriminatedUnion('outcome', [
     /** Media type and headers of the answer. */
     type: z.string().max(100),
     headers: z.record(z.string().max(64), z.string().max(256)),
+    /** What the caller has is still current: there are no bytes. */
+    notModified: z.literal(true).optional(),
   }),
   z.object({ outcome: z.literal('failed'), failure: Failure }),
   /** The call began, and its host died before it answered. */

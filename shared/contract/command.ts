@@ -18,8 +18,6 @@ export type Lane =
   | 'control'
   /** The container's host, for work that may wait. */
   | 'work'
-  /** The container's host, for programs that run in its containers, however long. */
-  | 'programs'
   /** Any worker that serves models. */
   | 'models'
   /** Any worker, for work that uses its CPUs. */
@@ -84,8 +82,6 @@ export type JobCommand<
   counts: boolean;
   cancellable: boolean;
   retryable: boolean;
-  /** The time-out is that of the run, not of an attempt: a run that exceeds it is not tried again. */
-  timeoutEndsRun?: true;
   /** The outcome of the job when the host of its container is lost. */
   onHostLost: 'completes' | 'fails';
   /** Rate limits that a request consumes. */
@@ -159,7 +155,13 @@ export const hasQuery = ({ method }: Pick<CallRoute, 'method'>): boolean =>
 /** The answer of a call: JSON, or bytes of one of these media types. */
 export type CallOutput<Json extends z.ZodType = z.ZodType> =
   | { description: string; json: Json; example: object }
-  | { description: string; media: readonly [string, ...string[]]; headers: Readonly<Record<string, string>> };
+  | {
+      description: string;
+      media: readonly [string, ...string[]];
+      headers: Readonly<Record<string, string>>;
+      /** When the answer is 304 without bytes, in a command that gives such answers. */
+      notModified?: string;
+    };
 
 /** The definition of one kind of call; edge, relay, host, client and documents are derived from it. */
 export type CallCommand<
@@ -188,6 +190,8 @@ export type CallCommand<
   claims: boolean;
   /** A call with effects that does not wait for the container's other calls with effects. */
   concurrent?: true;
+  /** A read that waits for an event is carried out for each request, at the same time. */
+  waits?(input: z.output<Input>): boolean;
   /** The mode that the ticket sent to the relay must permit. */
   mode: 'view' | 'control';
   /** How long the complete call may take, ms. */

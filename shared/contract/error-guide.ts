@@ -51,6 +51,11 @@ export const ERROR_GUIDE: Record<ErrorCode, Guide> = {
       'The request was made for another incarnation of the desktop: it has been placed on a host since.',
     remedy: 'Read the desktop again and look at it, then send its `incarnation` as `If-Match`.',
   },
+  control_held: {
+    retryable: false,
+    meaning: 'A person holds control of the desktop, or has taken it in the middle of the call.',
+    remedy: 'Wait until they release control, or send `control: "take"`.',
+  },
   payload_too_large: {
     retryable: false,
     meaning: 'The body is larger than the route permits.',

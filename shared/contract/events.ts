@@ -28,20 +28,6 @@ const reason = {
 /** Pixels. */
 const size = { width: z.number().int(), height: z.number().int() };
 
-const attempt = z.number().int().describe('The attempt that published it, counted from 1.');
-const part = {
-  stream: z.enum(['stdout', 'stderr']),
-  offset: z.number().int().min(0).describe('How many bytes of the stream precede it.'),
-  attempt,
-};
-/** A piece of a program's output, as text when it is UTF-8. */
-const ProgramOutput = z.union([
-  JobSubject.extend({ ...part, text: z.string() }),
-  JobSubject.extend({ ...part, base64: z.base64() }),
-]);
-/** A piece of the output of a job. */
-const JobOutput = z.union([...ProgramOutput.options, JobSubject.extend({ text: z.string(), attempt })]);
-
 /**
  * Every event that a room's log records, by its type, with its data. The result of a job is described by its
  * kind.
@@ -49,16 +35,14 @@ const JobOutput = z.union([...ProgramOutput.options, JobSubject.extend({ text: z
 export const StoredEvent = z.discriminatedUnion('type', [
   jobEvent('job.queued', {}).describe('A run waits in its queue.'),
   jobEvent('job.active', { attempt: z.number().int().min(1) }).describe(
-    'A worker took the run. Text that an earlier attempt generated is void: it starts again. The output of a program continues.',
+    'A worker took the run. The output of an earlier attempt is void: it starts again.',
   ),
   jobEvent('job.progress', { percent: z.number(), message: z.string().optional() }).describe(
     'The run advanced, or waits for the reason in `message`.',
   ),
-  z
-    .object({ type: z.literal('job.output'), run, time, data: JobOutput })
-    .describe(
-      'The next piece of a generated answer; all since the last `job.active`, joined, are the answer. Of a program: the bytes of a stream from `offset` on, each once, as `text` or `base64`.',
-    ),
+  jobEvent('job.output', { text: z.string(), attempt: z.number().int() }).describe(
+    'The next piece of a generated answer; all since the last `job.active`, joined, are the answer.',
+  ),
   jobEvent('job.retrying', { error: JobError, attemptsMade: z.number().int(), delayMs: z.number() }).describe(
     'An attempt failed; the next one follows after `delayMs`.',
   ),
@@ -74,6 +58,16 @@ export const StoredEvent = z.discriminatedUnion('type', [
   containerEvent('container.started', { ...size, expiresAt: z.iso.datetime() }).describe(
     'The container runs and its screen answers.',
   ),
+  containerEvent('container.action', {
+    by: z
+      .object({ type: z.literal('agent'), credential: z.string().max(160) })
+      .describe('Who acted: the id of what authenticated the call, no secret.'),
+    type: z.string().max(64).describe('The action, as its vocabulary names it.'),
+    x: z.number().int().optional().describe('Where the pointer was moved, pixels.'),
+    y: z.number().int().optional().describe('Where the pointer was moved, pixels.'),
+    chars: z.number().int().optional().describe('How many characters were typed.'),
+    error: z.string().optional().describe('The code of the error, when it failed.'),
+  }).describe('An agent acted on the screen. Not in the room of its owner.'),
   containerEvent('container.paused', {}).describe('Not recorded yet: no container is paused.'),
   containerEvent('container.resumed', {}).describe('Not recorded yet: no container is paused.'),
   containerEvent('container.stopping', reason).describe(
@@ -93,7 +87,6 @@ export const StoredEvent = z.discriminatedUnion('type', [
 /** Events of containers have no `run`. */
 export type StoredEvent = z.infer<typeof StoredEvent> & { run?: number };
 export type EventType = StoredEvent['type'];
-export type ProgramOutput = z.infer<typeof ProgramOutput>;
 
 /**
  * The fields that a room adds to an event. `id` is opaque: a client sends the last one it received as

@@ -23,6 +23,8 @@ export const screenKeys = {
    * String: `Held` as JSON, while a button of the pointer is pressed: for the host's next process. Has a TTL.
    */
   held: (containerId: string) => screenKey(containerId, 'held'),
+  /** String: `Held` as JSON, the place to which the pointer was moved last. Has a TTL. */
+  pointer: (containerId: string) => screenKey(containerId, 'pointer'),
   /** Hash: `<node> <viewer id>` to `Viewer` as JSON, with the time until which its node vouches for it. */
   viewers: (containerId: string) => screenKey(containerId, 'viewers'),
 };
@@ -109,7 +111,7 @@ const ViewerHolder = z.object({
  * A program that acts by calls and watches nothing; `credential` is the id of what it authenticates with, not
  * a secret.
  */
-const AgentHolder = z.object({ type: z.literal('agent'), userId: UserId, credential: z.string().max(128) });
+const AgentHolder = z.object({ type: z.literal('agent'), userId: UserId, credential: z.string().max(160) });
 
 const lease = z.number().int().min(1);
 /**
@@ -134,7 +136,7 @@ export type Requester = z.infer<typeof Requester>;
 export const holdingViewer = (holder: Holder | null): string | undefined =>
   holder === null || holder.type === 'agent' ? undefined : holder.viewerId;
 
-/** Where a button of the pointer was pressed, pixels. */
+/** A place of the pointer, pixels. */
 export const Held = z.object({
   x: z.number().int().min(0).max(65_535),
   y: z.number().int().min(0).max(65_535),

@@ -3,12 +3,20 @@ import type { Envelope, Snapshot } from './events.ts';
 import type { JobState } from './jobs.ts';
 
 export type JobEvent = Exclude<Extract<Envelope, { type: `job.${string}` }>, Snapshot>;
-export type ContainerEvent = Exclude<Extract<Envelope, { type: `container.${string}` }>, Snapshot>;
+/** An agent's action: it leaves the state of its container as it is. */
+export type ActionEvent = Extract<Envelope, { type: 'container.action' }>;
+/** A container entered another state. */
+export type ContainerEvent = Exclude<
+  Extract<Envelope, { type: `container.${string}` }>,
+  Snapshot | ActionEvent
+>;
 
 export const isJobEvent = (event: Exclude<Envelope, Snapshot>): event is JobEvent =>
   event.type.startsWith('job.');
 export const isContainerEvent = (event: Envelope): event is ContainerEvent =>
-  event.type.startsWith('container.') && event.type !== 'container.snapshot';
+  event.type.startsWith('container.') &&
+  event.type !== 'container.snapshot' &&
+  event.type !== 'container.action';
 
 /** The state of a container after an event of it. */
 export const CONTAINER_STATE_AFTER: Record<ContainerEvent['type'], ContainerState> = {

@@ -15,7 +15,13 @@ export type Call<Input = unknown> = Omit<RequestEnvelope, 'inputHash'> & {
 };
 
 /** An answer of bytes, with its media type and headers. */
-export type BinaryAnswer = { type: string; headers: Record<string, string>; bytes: Buffer };
+export type BinaryAnswer = {
+  type: string;
+  headers: Record<string, string>;
+  bytes: Buffer;
+  /** The caller's version is still current, and the answer has no bytes. */
+  notModified?: true;
+};
 
 type AnswerOf<Output> = Output extends { json: infer Json extends z.ZodType }
   ? z.input<Json> & object
@@ -47,7 +53,7 @@ export const UNKNOWN: Settled = { outcome: { outcome: 'outcome_unknown' }, bytes
 
 /** Packs the answer of a command's handler. */
 export function done(command: CallCommand, answer: object): Settled {
-  const { type, headers, bytes } =
+  const { bytes, ...head }: BinaryAnswer =
     'json' in command.output
       ? { type: 'application/json', headers: {}, bytes: Buffer.from(JSON.stringify(answer)) }
       : (answer as BinaryAnswer);
@@ -55,5 +61,5 @@ export function done(command: CallCommand, answer: object): Settled {
     const message = `The answer is larger than ${command.maxResultBytes} bytes. Request less.`;
     return failed(new ApiError('unavailable', message));
   }
-  return { outcome: { outcome: 'done', type, headers }, bytes };
+  return { outcome: { outcome: 'done', ...head }, bytes };
 }

@@ -4,9 +4,8 @@ import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Registry } from 'prom-client';
 import { Claims } from '../calls/claims.ts';
 import { CallHost } from '../calls/host.ts';
-import { OpenCalls } from '../calls/open-calls.ts';
 import { Replies } from '../calls/replies.ts';
-import { type CallContext, createCallRoutes, createSessionHandlers } from '../commands/registry.ts';
+import { createCallRoutes, createSessionHandlers } from '../commands/registry.ts';
 import type { Config } from '../config.ts';
 import { Admission } from '../containers/admission.ts';
 import { Engine } from '../containers/engine.ts';
@@ -31,19 +30,13 @@ export type HostOptions = {
 };
 
 /** Creates the part of a host that takes calls for its containers. */
-function createCallHost(
-  { stores, log }: HostOptions,
-  boot: string,
-  context: Omit<CallContext, 'openCalls'>,
-): CallHost {
-  const open = new OpenCalls();
+function createCallHost({ stores, log }: HostOptions, boot: string, screens: ScreenHost): CallHost {
   return new CallHost({
-    open,
-    routes: createCallRoutes({ ...context, openCalls: open }),
+    routes: createCallRoutes({ screens }),
     claims: new Claims({ redis: stores.realtimeFailFast, holder: boot, log }),
     replies: new Replies(stores.callRedis, log),
     subscriber: stores.callSubscriber,
-    onCall: (containerId) => context.screens.use(containerId),
+    onCall: (containerId) => screens.use(containerId),
     log,
   });
 }
@@ -73,7 +66,6 @@ export function createHost(options: HostOptions): DesktopHost {
     log,
   });
   const boot = newId();
-  const supervisors = new Supervisors(engine);
   const screens = new ScreenHost({
     engine,
     redis: stores.screenRedis,
@@ -107,8 +99,8 @@ export function createHost(options: HostOptions): DesktopHost {
       onUse: (containerId) => screens.use(containerId),
       log,
     }),
-    calls: createCallHost(options, boot, { screens, supervisors }),
-    supervisors,
+    calls: createCallHost(options, boot, screens),
+    supervisors: new Supervisors(engine),
     queue,
     starting: new Map(),
     removing: new Set(),

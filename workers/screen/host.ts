@@ -1,16 +1,19 @@
-import type { ScreenshotFormat } from '@warmwind/shared/contract/commands/container-screenshot';
+import type { ActionsAnswer } from '@warmwind/shared/contract/actions/answer';
 import { ApiError } from '@warmwind/shared/contract/errors';
 import { screenKeys } from '@warmwind/shared/contract/screen';
 import type { ContainerRef } from '@warmwind/shared/engine/node/records';
 import { countListeners } from '@warmwind/shared/runtime/node/listeners';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Redis } from 'ioredis';
+import type { ActionCall } from '../actions/desk.ts';
 import type { Engine } from '../containers/engine.ts';
+import { FramebufferMemory } from '../framebuffer/memory.ts';
+import type { Picture } from '../framebuffer/picture.ts';
 import { loop } from '../loop.ts';
 import type { InputGate } from './input.ts';
 import type { ScreenMetrics } from './metrics.ts';
 import { Screen } from './screen.ts';
-import { type Screenshot, Screenshots } from './screenshot.ts';
+import { type ScreenshotRequest, Screenshots } from './screenshot.ts';
 import { ScreenTurns } from './turns.ts';
 
 /** How often the relays that watch each screen are counted, ms. */
@@ -35,6 +38,7 @@ export class ScreenHost {
   /** By the channel to which relays publish. */
   readonly #channels = new Map<string, Screen>();
   readonly #screenshots = new Screenshots();
+  readonly #memory = new FramebufferMemory();
   readonly #turns = new ScreenTurns();
   readonly #stopped = new AbortController();
   #loop: Promise<void> | undefined;
@@ -73,6 +77,7 @@ export class ScreenHost {
       socketPath,
       redis,
       screenshots: this.#screenshots,
+      memory: this.#memory,
       userId,
       turn: this.#turns.join(userId),
       metrics,
@@ -112,12 +117,32 @@ export class ScreenHost {
     return shown.screen.addGate(gate);
   }
 
-  /** Takes an encoded picture of the present screen of a desktop. @throws ApiError `unavailable` */
-  async screenshot(containerId: string, format: ScreenshotFormat): Promise<Screenshot> {
+  /**
+   * Takes an encoded picture of the present screen of a desktop.
+   * @returns `undefined` when it has not changed
+   * @throws ApiError `unavailable` or `bad_request`
+   */
+  async screenshot(
+    containerId: string,
+    request: ScreenshotRequest,
+    signal: AbortSignal,
+  ): Promise<Picture | undefined> {
+    return this.#screen(containerId).screenshot(request, signal);
+  }
+
+  /**
+   * Carries out actions on a desktop.
+   * @throws ApiError, or the reason of the call's signal
+   */
+  async act(containerId: string, call: ActionCall): Promise<ActionsAnswer> {
+    return this.#screen(containerId).act(call);
+  }
+
+  /** @throws ApiError `unavailable` */
+  #screen(containerId: string): Screen {
     const shown = this.#shown.get(containerId);
-    if (!shown)
-      throw new ApiError('unavailable', 'The desktop does not run on this host now. Retry in a moment.');
-    return shown.screen.screenshot(format);
+    if (shown) return shown.screen;
+    throw new ApiError('unavailable', 'The desktop does not run on this host now. Retry in a moment.');
   }
 
   /** Closes all screens: another process may hold this host's lease now. Viewers wait for that process. */

@@ -12,6 +12,8 @@ import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startRedis, type TestRedis } from '../../infra/quality/testing/redis.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
+import { DesktopFramebuffer } from '../framebuffer/desktop.ts';
+import { FramebufferMemory } from '../framebuffer/memory.ts';
 import { type ClientMessage, filled, type RfbServer, serveRfb } from '../testing/rfb-server.ts';
 import { type TestViewer, watch } from '../testing/viewer.ts';
 import { createScreenMetrics } from './metrics.ts';
@@ -60,6 +62,7 @@ async function serve(behaviour: Parameters<typeof serveRfb>[1], userId = 'ada'):
     socketPath: async () => server.path,
     redis,
     screenshots,
+    memory: new FramebufferMemory(),
     userId,
     turn: turns.join(userId),
     metrics,
@@ -180,17 +183,24 @@ test('twenty screenshots of a desktop that does not answer do not block those of
   const source = async (userId: string, behaviour: Parameters<typeof serveRfb>[1]) => {
     const server = await serveRfb(join(dir, `${++count}`), behaviour);
     open.push(server);
-    return { userId, socketPath: async () => server.path, turn: turns.join(userId) };
+    const framebuffer = new DesktopFramebuffer({
+      socketPath: async () => server.path,
+      turn: turns.join(userId),
+      memory: new FramebufferMemory(),
+    });
+    open.push({ stop: () => framebuffer.close() });
+    return { userId, framebuffer };
   };
+  const take = (of: Awaited<ReturnType<typeof source>>) =>
+    screenshots.take(of, { format: 'png' }, AbortSignal.timeout(30_000));
   const stalled = await source('mallory', {});
-  const asked = Array.from({ length: 20 }, () => screenshots.take(stalled, 'png'));
+  const asked = Array.from({ length: 20 }, () => take(stalled));
   const ended = Promise.allSettled(asked);
   const pixels = rect(0, 0, 64, 48, 0, Buffer.alloc(64 * 48 * 4));
   const shown = await source('ada', { onRequest: (socket) => void socket.write(pixels) });
   for (let picture = 0; picture < 3; picture++) {
-    expect(await screenshots.take(shown, 'png')).toMatchObject({ width: 64, height: 48 });
+    expect(await take(shown)).toMatchObject({ width: 64, height: 48 });
   }
-  open.splice(open.length - 2, 1)[0]?.stop();
   for (const { status } of await ended) expect(status).toBe('rejected');
 });
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   Control,
   Held,
+  type Holder,
   type HostDropped,
   holdingViewer,
   type ScreenInput,
@@ -20,15 +21,29 @@ const LOOK_EVERY_MS = 50;
 /** How long Redis remembers a pressed button, so that another process can release it, s. */
 const HELD_S = 86_400;
 
-export type InputMessage = { viewerId: string; lease: number; input: ScreenInput };
+export type InputMessage = {
+  /** The viewer that sent it, or {@link agentName}. */
+  viewerId: string;
+  lease: number;
+  input: ScreenInput;
+  /** Called once the input was sent, or was dropped for a reason. */
+  settled?: (reason: Reason | undefined) => void;
+};
 
 /** Sends input to the desktop; returns false when the desktop does not accept it. */
 export type InputTarget = { send: (input: ScreenInput) => boolean };
 
 type Pointer = Extract<ScreenInput, { t: 'ptr' }>;
-/** `viewerId`: none while an agent holds control. `until`: when control expires, by this process's clock. */
-type InControl = { viewerId: string | undefined; lease: number; until: number };
+/** `viewerId`: or the name of an agent. `until`: when control expires, by this process's clock. */
+type InControl = { viewerId: string; lease: number; until: number };
 type Reason = HostDropped['reason'];
+
+/** Names an agent as the sender of input. Ids of viewers contain no colon. */
+export const agentName = ({ userId, credential }: { userId: string; credential: string }): string =>
+  `agent:${userId}:${credential}`;
+
+const nameOf = (holder: Holder): string =>
+  holder.type === 'agent' ? agentName(holder) : (holdingViewer(holder) ?? '');
 
 export type InputOptions = {
   /** The realtime Redis, a fail-fast connection: while it fails, no viewer is in control. */
@@ -36,6 +51,8 @@ export type InputOptions = {
   containerId: string;
   /** Called for input that did not reach the desktop; `moved`: it only moved the pointer. */
   onDropped: (viewerId: string, reason: Reason, moved: boolean) => void;
+  /** Called when control has another holder, or none. */
+  onHolder?: () => void;
 };
 
 /**
@@ -50,12 +67,13 @@ export class InputGate {
   #keys = new Set<number>();
   /** The pointer event that this process sent last. */
   #pointer: Pointer | undefined;
-  #waiting: InputMessage[] = [];
+  readonly #waiting: InputMessage[] = [];
   #waitingText = 0;
   #looking: Promise<void> | undefined;
   #lookAgain = false;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #closed = false;
+  #onPointer: (x: number, y: number) => void = () => undefined;
 
   constructor(options: InputOptions) {
     this.#o = options;
@@ -91,6 +109,27 @@ export class InputGate {
     this.#looking ??= this.#look();
   }
 
+  /** Reports each move of the pointer by this gate. */
+  onPointer(listener: (x: number, y: number) => void): void {
+    this.#onPointer = listener;
+  }
+
+  /** Sets the holder of control, who has just taken or renewed it, for this long, ms. */
+  hold(viewerId: string, lease: number, ttlMs: number): void {
+    if (lease < (this.#control?.lease ?? 0)) return;
+    this.#become({ viewerId, lease, until: performance.now() + ttlMs });
+  }
+
+  /** The keys and the buttons that are pressed. */
+  get pressed(): { keysyms: number[]; mask: number } {
+    return { keysyms: [...this.#keys], mask: this.#pointer?.mask ?? 0 };
+  }
+
+  /** Whether this sender holds control, as far as is known. */
+  isHeldBy(viewerId: string): boolean {
+    return this.#control?.viewerId === viewerId && performance.now() < this.#control.until;
+  }
+
   /** Releases all keys and buttons, after waiting inputs: a message may have been lost. Never rejects. */
   async release(): Promise<void> {
     if (this.#looking) await this.#looking;
@@ -102,7 +141,7 @@ export class InputGate {
     this.attach(undefined);
     this.#expiry.clear();
     this.#control = undefined;
-    this.#waiting = [];
+    for (const message of this.#waiting.splice(0)) this.#drop(message, 'no_desktop');
   }
 
   /** True when the lease may have begun, or been renewed, since control was last read. */
@@ -132,15 +171,16 @@ export class InputGate {
     const [value, ttlMs] = (answers ?? []).map(([error, answer]) => (error ? undefined : answer));
     if (typeof value !== 'string' || typeof ttlMs !== 'number' || ttlMs <= 0) return undefined;
     const control = Control.parse(JSON.parse(value));
-    return { viewerId: holdingViewer(control), lease: control.lease, until: asked + ttlMs };
+    return { viewerId: nameOf(control), lease: control.lease, until: asked + ttlMs };
   }
 
   #become(control: InControl | undefined): void {
     if (this.#closed) return;
     const before = this.#control;
-    if (before && (control?.lease !== before.lease || control.viewerId !== before.viewerId))
-      this.#releaseKeys();
+    const isOther = control?.lease !== before?.lease || control?.viewerId !== before?.viewerId;
+    if (before && isOther) this.#releaseKeys();
     this.#control = control;
+    if (isOther) this.#o.onHolder?.();
     this.#expiry.clear();
     if (control) this.#expiry.run(Math.max(1, control.until - performance.now()), () => this.changed());
   }
@@ -148,8 +188,12 @@ export class InputGate {
   #apply(message: InputMessage): void {
     const { input } = message;
     const refused = this.#refused(message);
-    if (refused) this.#drop(message, refused);
-    else if (input.t === 'ptr') this.#moved(input);
+    if (refused) {
+      this.#drop(message, refused);
+      return;
+    }
+    message.settled?.(undefined);
+    if (input.t === 'ptr') this.#moved(input);
     else if (input.t === 'key' && input.down) this.#keys.add(input.keysym);
     else if (input.t === 'key') this.#keys.delete(input.keysym);
   }
@@ -164,7 +208,8 @@ export class InputGate {
     return this.#target?.send(input) ? undefined : 'no_desktop';
   }
 
-  #drop({ viewerId, input }: InputMessage, reason: Reason): void {
+  #drop({ viewerId, input, settled }: InputMessage, reason: Reason): void {
+    settled?.(reason);
     this.#o.onDropped(viewerId, reason, input.t === 'ptr' && input.mask === (this.#pointer?.mask ?? 0));
   }
 
@@ -181,6 +226,7 @@ export class InputGate {
     const before = this.#pointer;
     const presses = pointer.mask !== 0;
     this.#pointer = pointer;
+    this.#onPointer(pointer.x, pointer.y);
     if (before && presses === (before.mask !== 0)) return;
     const { redis, containerId } = this.#o;
     const key = screenKeys.held(containerId);

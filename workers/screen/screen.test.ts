@@ -187,18 +187,18 @@ test('a clipboard of the maximum length is published, a longer one is reported a
 });
 
 test.each(['png', 'jpeg'] as const)('a screenshot can be requested as %s', async (format) => {
-  const { caller, close } = createTestCaller(fleet.realtime.url);
+  const { caller, close } = await createTestCaller(fleet.realtime.url);
   const { type, headers, bytes } = await caller.call({
     userId: desktop.userId,
     containerId: desktop.containerId,
     command: containerScreenshot,
     incarnation: 1,
     credential: 'token:t',
-    input: { format },
+    input: { format, cursor: 'true' },
   });
   expect([type, headers]).toEqual([
     `image/${format}`,
-    { 'X-Screen-Width': '1000', 'X-Screen-Height': '700' },
+    { ETag: expect.stringMatching(/^"[\w-]+"$/), 'X-Screen-Width': '1000', 'X-Screen-Height': '700' },
   ]);
   const { data, info } = await sharp(bytes).raw().toBuffer({ resolveWithObject: true });
   expect([info.width, info.height]).toEqual([1000, 700]);

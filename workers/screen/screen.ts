@@ -1,15 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ScreenshotFormat } from '@warmwind/shared/contract/commands/container-screenshot';
+import type { ActionsAnswer } from '@warmwind/shared/contract/actions/answer';
 import { screenKeys, ToHost } from '@warmwind/shared/contract/screen';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Redis } from 'ioredis';
+import { Agents } from '../actions/agents.ts';
+import type { ActionCall } from '../actions/desk.ts';
+import type { FramebufferMemory } from '../framebuffer/memory.ts';
+import type { Picture } from '../framebuffer/picture.ts';
 import { Dropped } from './dropped.ts';
 import { packText } from './frame.ts';
 import { InputGate } from './input.ts';
 import type { ScreenMetrics } from './metrics.ts';
 import { nextEpoch } from './publisher.ts';
 import { Connection } from './rfb/connection.ts';
-import type { Screenshot, Screenshots } from './screenshot.ts';
+import type { ScreenshotRequest, Screenshots } from './screenshot.ts';
 import { Stream } from './stream.ts';
 import type { Turn } from './turns.ts';
 
@@ -27,6 +31,7 @@ export type ScreenOptions = {
   /** The realtime Redis, a fail-fast connection. */
   redis: Redis;
   screenshots: Screenshots;
+  memory: FramebufferMemory;
   /** Its owner's share of this process's time. */
   turn: Turn;
   userId: string;
@@ -41,6 +46,7 @@ export class Screen {
   readonly #input: InputGate;
   /** Gates of sessions: each session has its own connection to the desktop. */
   readonly #gates = new Set<InputGate>();
+  readonly #agents: Agents;
   readonly #dropped = new Dropped((notice) => this.#publish('dropped', JSON.stringify(notice)));
   #stream: Stream | undefined;
   #showing: { stop: AbortController; done: Promise<void> } | undefined;
@@ -51,6 +57,7 @@ export class Screen {
     this.#o = options;
     const { redis, containerId, metrics } = options;
     this.#downChannel = screenKeys.down(containerId);
+    this.#agents = new Agents({ ...options, isStreamed: () => this.#stream !== undefined });
     this.#input = new InputGate({
       redis,
       containerId,
@@ -59,6 +66,8 @@ export class Screen {
         if (!moved) this.#dropped.add(viewerId, reason);
       },
     });
+    this.#follow(this.#input);
+    this.#gates.add(this.#agents.gate);
   }
 
   /** Time since it was last watched or called, ms; at most since this process first saw it. */
@@ -92,6 +101,7 @@ export class Screen {
   /** Notifies a gate of every change of control, and of its end. @returns a function that removes the gate */
   addGate(gate: InputGate): () => void {
     this.#gates.add(gate);
+    this.#follow(gate);
     return () => this.#gates.delete(gate);
   }
 
@@ -104,7 +114,7 @@ export class Screen {
   async close(why?: string): Promise<void> {
     this.#closed = true;
     this.#showing?.stop.abort();
-    await this.#showing?.done;
+    await Promise.all([this.#showing?.done, this.#agents.close()]);
     this.#input.close();
     this.#dropped.send();
     if (why !== undefined) await this.#publish('gone', why);
@@ -116,17 +126,38 @@ export class Screen {
     await this.#o.redis.spublish(this.#downChannel, packText(head, text)).catch(() => undefined);
   }
 
-  /** Takes an encoded picture of the present screen. @throws ApiError `unavailable` */
-  async screenshot(format: ScreenshotFormat): Promise<Screenshot> {
-    const { userId, screenshots, socketPath, turn, metrics } = this.#o;
+  /**
+   * Takes an encoded picture of the present screen.
+   * @returns `undefined` when it has not changed
+   * @throws ApiError `unavailable` or `bad_request`
+   */
+  async screenshot(request: ScreenshotRequest, signal: AbortSignal): Promise<Picture | undefined> {
+    const { userId, screenshots, metrics } = this.#o;
     try {
-      const taken = await screenshots.take({ userId, socketPath, turn }, format);
-      metrics.screenshots.inc({ outcome: 'sent' });
+      const taken = await screenshots.take(
+        { userId, framebuffer: this.#agents.framebuffer },
+        request,
+        signal,
+      );
+      metrics.screenshots.inc({ outcome: taken ? 'sent' : 'unchanged' });
       return taken;
     } catch (error) {
       metrics.screenshots.inc({ outcome: 'failed' });
       throw error;
     }
+  }
+
+  /**
+   * Carries out actions.
+   * @throws ApiError, or the reason of the call's signal
+   */
+  act(call: ActionCall): Promise<ActionsAnswer> {
+    return this.#agents.act(call);
+  }
+
+  /** Follows the pointer that a gate moves. */
+  #follow(gate: InputGate): void {
+    gate.onPointer((x, y) => this.#agents.pointAt(x, y));
   }
 
   #show(): void {

@@ -1,30 +1,55 @@
-import type { ScreenshotFormat } from '@warmwind/shared/contract/commands/container-screenshot';
 import { ApiError } from '@warmwind/shared/contract/errors';
 import { Slots } from '@warmwind/shared/runtime/slots';
-import sharp from 'sharp';
-import { type Picture, readPicture } from './picture.ts';
-import type { Turn } from './turns.ts';
+import type { DesktopFramebuffer } from '../framebuffer/desktop.ts';
+import { encode, type Picture, type PictureRequest, snapshot } from '../framebuffer/picture.ts';
+import type { Framebuffer } from '../framebuffer/session.ts';
 
 /** Pictures taken at once on one host, and most pictures of one user that wait. */
 const AT_ONCE = 8;
 const WAITING_PER_USER = 8;
-const ENCODE_TIMEOUT_S = 10;
-/** Fast, and a fifth larger than the smallest. */
-const PNG_LEVEL = 3;
-const JPEG_QUALITY = 85;
 
-/** The desktop to take a picture of. `socketPath` rejects when there is no socket. */
-type Source = { userId: string; socketPath: () => Promise<string>; turn: Turn };
+/** The desktop to take a picture of. */
+type Source = { userId: string; framebuffer: DesktopFramebuffer };
+
+/**
+ * A request for a picture. `changedSince`: only of another frame than this one, for which it waits at most
+ * `waitMs`. `region` is checked against the present size of the screen.
+ */
+export type ScreenshotRequest = PictureRequest & { changedSince?: string | undefined; waitMs?: number };
 
 /** Takes pictures of a host's desktops: a few at once, shared among users. */
 export class Screenshots {
   readonly #slots = new Slots(AT_ONCE);
   readonly #waiting: { userId: string; go: (release: () => void) => void }[] = [];
 
-  async picture({ userId, socketPath, turn }: Source): Promise<Picture> {
+  /**
+   * Takes an encoded picture of the present screen.
+   * @returns `undefined` when the screen still shows `changedSince`
+   * @throws ApiError `unavailable`, or `bad_request` for a region outside of the screen
+   */
+  async take(source: Source, request: ScreenshotRequest, signal: AbortSignal): Promise<Picture | undefined> {
+    try {
+      return await source.framebuffer.use(async (framebuffer) => {
+        if (!(await hasChanged(framebuffer, request, signal))) return undefined;
+        return await this.encoded(source.userId, async () => {
+          await framebuffer.sync();
+          checkRegion(framebuffer, request);
+          return encode(snapshot(framebuffer, request), request);
+        });
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof ApiError) throw error;
+      const message = error instanceof TooManyPicturesError ? error.message : NOT_SHOWN;
+      throw new ApiError('unavailable', message, { retryAfterMs: 1000 });
+    }
+  }
+
+  /** Runs the work of one picture within its user's share. @throws TooManyPicturesError */
+  async encoded<T>(userId: string, work: () => Promise<T>): Promise<T> {
     const release = this.#slots.take(userId) ?? (await this.#slotOf(userId));
     try {
-      return await readPicture(await socketPath(), turn);
+      return await work();
     } finally {
       release();
       this.#next();
@@ -46,21 +71,36 @@ export class Screenshots {
       waiting.go(release);
     }
   }
-
-  /** Takes an encoded picture of the present screen. @throws ApiError `unavailable` */
-  async take(source: Source, format: ScreenshotFormat): Promise<Screenshot> {
-    try {
-      const picture = await this.picture(source);
-      return { width: picture.width, height: picture.height, bytes: await encode(picture, format) };
-    } catch (error) {
-      const message = error instanceof TooManyPicturesError ? error.message : NOT_SHOWN;
-      throw new ApiError('unavailable', message, { retryAfterMs: 1000 });
-    }
-  }
 }
 
-/** An encoded picture, and the size of the screen in pixels. */
-export type Screenshot = { width: number; height: number; bytes: Buffer };
+/** Waits for another frame than `changedSince`. @returns false when none comes in time */
+async function hasChanged(
+  framebuffer: Framebuffer,
+  { changedSince, waitMs = 0, cursor = false }: ScreenshotRequest,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (changedSince === undefined) return true;
+  await framebuffer.sync();
+  const isOther = () => framebuffer.hasEnded || framebuffer.frameId(cursor) !== changedSince;
+  if (waitMs === 0 || isOther()) return isOther();
+  const until = AbortSignal.any([signal, AbortSignal.timeout(waitMs)]);
+  const stopWatching = framebuffer.watch();
+  try {
+    while (!until.aborted && !isOther()) await framebuffer.changed(until);
+  } finally {
+    stopWatching();
+  }
+  signal.throwIfAborted();
+  return isOther();
+}
+
+/** @throws ApiError `bad_request` */
+function checkRegion(framebuffer: Framebuffer, { region }: ScreenshotRequest): void {
+  const { width, height } = framebuffer.pixels.size;
+  if (!region || (region.x + region.w <= width && region.y + region.h <= height)) return;
+  const message = `must lie on the screen of ${width} × ${height} pixels`;
+  throw new ApiError('bad_request', `The region ${message}.`, { issues: [{ path: 'region', message }] });
+}
 
 const NOT_SHOWN = 'The desktop did not send its screen. Check that it runs, then retry.';
 
@@ -70,10 +110,4 @@ class TooManyPicturesError extends Error {
   constructor() {
     super('Too many screenshots of your desktops are in progress. Wait for some of them, then retry.');
   }
-}
-
-async function encode({ width, height, rgb }: Picture, format: ScreenshotFormat): Promise<Buffer> {
-  const image = sharp(rgb, { raw: { width, height, channels: 3 } }).timeout({ seconds: ENCODE_TIMEOUT_S });
-  if (format === 'png') return image.png({ compressionLevel: PNG_LEVEL }).toBuffer();
-  return image.jpeg({ quality: JPEG_QUALITY, chromaSubsampling: '4:4:4' }).toBuffer();
 }

@@ -49,7 +49,8 @@ export class Watcher {
   }
 
   #take(event: Envelope): void {
-    if (event.type === 'container.snapshot' || isContainerEvent(event)) {
+    const isOther = event.type === 'container.snapshot' || event.type === 'container.action';
+    if (isOther || isContainerEvent(event)) {
       throw new Error(`not an event of a job: ${event.type}`);
     }
     const { id, type, run } = event;

@@ -218,16 +218,27 @@ const SCREENS: Record<keyof typeof screenKeys, Entry> = {
   up: { type: 'sharded channel', holds: 'input and requests for the host', writtenBy: 'relays', expires: '' },
   control: {
     type: 'string',
-    holds: 'the viewer that holds control',
-    writtenBy: 'relays',
+    holds: 'the viewer or agent that holds control',
+    writtenBy: 'relays, workers',
     expires: '10 s, renewed',
   },
-  leases: { type: 'string', holds: 'the last lease of control', writtenBy: 'relays', expires: '7 days' },
+  leases: {
+    type: 'string',
+    holds: 'the last lease of control',
+    writtenBy: 'relays, workers',
+    expires: '7 days',
+  },
   held: {
     type: 'string',
     holds: 'the position at which a pointer button was pressed',
     writtenBy: 'workers',
     expires: '24 h, or its release',
+  },
+  pointer: {
+    type: 'string',
+    holds: 'the place to which the pointer was moved last',
+    writtenBy: 'workers',
+    expires: '24 h',
   },
   viewers: {
     type: 'hash',

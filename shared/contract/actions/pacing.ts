@@ -1,9 +1,9 @@
 /** How fast actions are carried out, ms. */
 export const PACING = {
   /** The pointer rests this long on its target before a button is pressed there. */
-  restMs: 20,
+  restMs: 0,
   /** A click holds its button this long. */
-  pressMs: 30,
+  pressMs: 20,
   /** Between the clicks of a double or triple click: toolkits take 250 ms and more for one. */
   betweenClicksMs: 50,
   /** Between the press and the first move of a drag, and between its last move and the release. */
@@ -13,7 +13,7 @@ export const PACING = {
   /** Between the notches of the wheel. */
   notchMs: 20,
   /** A key without a time of its own is held this long. */
-  keyMs: 10,
+  keyMs: 5,
   /** Between two presses of a repeated key. */
   betweenKeysMs: 20,
 } as const;

@@ -1,8 +1,16 @@
 import { z } from 'zod';
 import { defineCall } from '../command.ts';
+import { SIZES } from '../screen.ts';
 
-const FORMATS = ['png', 'jpeg'] as const;
-export type ScreenshotFormat = (typeof FORMATS)[number];
+const FORMATS = ['png', 'jpeg', 'webp'] as const;
+/** The longest wait for a change, s, and the time for the picture itself, ms. */
+const MAX_WAIT_S = 10;
+const PICTURE_MS = 2000;
+
+const Region = z
+  .string()
+  .regex(/^\d{1,4},\d{1,4},[1-9]\d{0,3},[1-9]\d{0,3}$/, 'send x,y,width,height in pixels of the screen');
+const size = (most: number) => z.coerce.number<number>().int().min(16).max(most).optional();
 
 /** Takes a picture of a container's screen. */
 export const containerScreenshot = defineCall({
@@ -12,21 +20,55 @@ export const containerScreenshot = defineCall({
     path: '/containers/{id}/screenshot',
     operationId: 'screenshot',
     summary: 'Take a screenshot of a desktop',
+    description:
+      'The first request opens the screen on its host, which keeps it open for some seconds: requests that follow are faster.',
   },
-  input: z.strictObject({ format: z.enum(FORMATS).default('png') }),
-  example: { format: 'jpeg' },
+  input: z.strictObject({
+    format: z.enum(FORMATS).default('png'),
+    quality: z.coerce
+      .number<number>()
+      .int()
+      .min(1)
+      .max(100)
+      .optional()
+      .describe('Of `jpeg` (85 if left out) and `webp` (80).'),
+    maxWidth: size(SIZES.most.width).describe(
+      'Shrinks the picture, in proportion, to at most this width, pixels.',
+    ),
+    maxHeight: size(SIZES.most.height).describe(
+      'Shrinks the picture, in proportion, to at most this height, pixels.',
+    ),
+    region: Region.optional().describe('`x,y,width,height`: the part of the screen to show, pixels.'),
+    cursor: z.enum(['true', 'false']).optional().describe('`true` shows the pointer.'),
+    changedSince: z
+      .string()
+      .regex(/^[\w-]{1,64}$/, 'send the ETag of a picture, without its quotes')
+      .optional()
+      .describe('The ETag of an earlier picture, without its quotes: 304 if the screen still shows that.'),
+    wait: z.coerce
+      .number<number>()
+      .int()
+      .min(0)
+      .max(MAX_WAIT_S)
+      .optional()
+      .describe('With `changedSince`: how long to wait for a change, seconds.'),
+  }),
+  example: { format: 'jpeg', maxWidth: 1024 },
   output: {
     description: 'The picture.',
-    media: ['image/png', 'image/jpeg'],
+    media: ['image/png', 'image/jpeg', 'image/webp'],
     headers: {
+      ETag: 'The frame that the picture shows: for `changedSince`.',
       'X-Screen-Width': 'How wide the screen is, pixels.',
       'X-Screen-Height': 'How high the screen is, pixels.',
     },
+    notModified: 'The screen still shows the frame of `changedSince`.',
   },
   requires: ['running'],
   claims: false,
+  waits: ({ changedSince, wait }) => changedSince !== undefined && wait !== undefined && wait > 0,
   mode: 'view',
-  timeoutMs: 10_000,
+  timeoutMs: MAX_WAIT_S * 1000 + PICTURE_MS,
   // An image of noise in the largest size that a screen can have is as large as its pixels.
   maxResultBytes: 32 * 2 ** 20,
   limits: ['user'],

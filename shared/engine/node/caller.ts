@@ -44,6 +44,8 @@ export type CallAnswer = {
   type: string;
   headers: Record<string, string>;
   bytes: Buffer;
+  /** The caller's version is still current: there are no bytes. */
+  notModified?: true | undefined;
   /** It was carried out before, for a request with the same `Idempotency-Key`. */
   replayed: boolean;
 };
@@ -176,7 +178,8 @@ export class Caller {
       );
       throw command.claims ? outcomeUnknown() : unavailable();
     }
-    return { type: outcome.type, headers: headersOf(command, outcome.headers), bytes, replayed };
+    const { type, notModified } = outcome;
+    return { type, headers: headersOf(command, outcome.headers), bytes, replayed, notModified };
   }
 
   #fetch(callId: string): Promise<Buffer | null> {

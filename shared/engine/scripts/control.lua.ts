@@ -9,12 +9,15 @@ import { defineScript } from '../script.ts';
  * viewer id, an agent by its credential.
  *
  * KEYS: control, leases (see `screenKeys`). ARGV: action, the caller as `Holder` in JSON or '', TTL in ms,
- * channel to the host. Actions: `look`; `request` takes it when it is free; `take` takes it from its holder;
- * `release`.
+ * channel to the host. Actions: `look`; `request` takes it when it is free, and an agent also from another
+ * agent; `take` takes it from its holder; `release`.
  * Returns whether the holder changed (1 or 0), the last lease, the present `Control` as JSON or ''.
  */
 const controlScript = /* lua */ `
 local action, caller, ttl, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local function is_agent(json)
+  return cjson.decode(json).type == 'agent'
+end
 local function name_of(json)
   local holder = cjson.decode(json)
   if holder.type == 'agent' then return 'agent:' .. holder.userId .. ':' .. holder.credential end
@@ -32,7 +35,7 @@ if action == 'release' then
   end
 elseif mine then
   redis.call('PEXPIRE', KEYS[1], ttl)
-elseif action == 'take' or (action == 'request' and not present) then
+elseif action == 'take' or (action == 'request' and (not present or (is_agent(present) and is_agent(caller)))) then
   -- Rises also after a loss of data, as it is at least the time of Redis.
   local time = redis.call('TIME')
   lease = math.max(lease + 1, time[1] * 1000 + math.floor(time[2] / 1000))

@@ -6,6 +6,8 @@ export const ENCODING = {
   tight: 7,
   desktopSize: -223,
   lastRect: -224,
+  cursorWithAlpha: -314,
+  cursorPosition: 0x574d_5666,
   extendedDesktopSize: -308,
   extendedClipboard: -1_063_131_698,
 } as const;
@@ -44,6 +46,17 @@ export function pictureEncodings(): Buffer {
   return encodings([ENCODING.raw, ENCODING.lastRect, ENCODING.desktopSize]);
 }
 
+/** The encodings of a framebuffer: plain pixels, and the pointer's shape and place apart from them. */
+export function framebufferEncodings(): Buffer {
+  return encodings([
+    ENCODING.raw,
+    ENCODING.lastRect,
+    ENCODING.desktopSize,
+    ENCODING.cursorWithAlpha,
+    ENCODING.cursorPosition,
+  ]);
+}
+
 function encodings(list: number[]): Buffer {
   const message = Buffer.alloc(4 + 4 * list.length);
   message.writeUInt8(2, 0);
@@ -52,7 +65,7 @@ function encodings(list: number[]): Buffer {
   return message;
 }
 
-/** Requests the complete screen, or its changes. */
+/** Requests an area from the top left corner, or its changes. */
 export function updateRequest({ width, height }: Size, changes: boolean): Buffer {
   const message = Buffer.alloc(10);
   message.writeUInt8(3, 0);

@@ -2,7 +2,7 @@ import { type Clipboard, MAX_CLIPBOARD_BYTES } from './clipboard.ts';
 import { type Parser, ProtocolError, skip } from './feed.ts';
 import type { Size } from './messages.ts';
 import { TightStreams } from './tight.ts';
-import { type Rect, readUpdate, type Update } from './update.ts';
+import { readUpdate, type Update, type UpdateHandler } from './update.ts';
 
 const UPDATE = 0;
 const BELL = 2;
@@ -13,8 +13,7 @@ const MAX_SKIPPED = 16 * 2 ** 20;
 /** Returned by a handler that needs no more messages. */
 export const DONE = Symbol('done');
 
-export type ServerHandler = {
-  take: (rect: Rect) => void;
+export type ServerHandler = UpdateHandler & {
   /** Called at the end of each update. The promise that it returns is awaited before more is read. */
   update: (update: Update) => Promise<unknown> | undefined | typeof DONE;
   /** `undefined`: clipboard messages are skipped. */
@@ -28,7 +27,7 @@ export function* serverMessages(initial: Size, on: ServerHandler): Parser<void> 
   for (;;) {
     const type = (yield 1).readUInt8();
     if (type === UPDATE) {
-      const update = yield* readUpdate(screen, streams, on.take);
+      const update = yield* readUpdate(screen, streams, on);
       screen = update.size ?? screen;
       const answer = on.update(update);
       if (answer === DONE) return;

@@ -13,14 +13,28 @@ const BAND_PIXELS = 2 ** 16;
 /** In place of a count: a rectangle of its own marks the end. */
 const UNTIL_LAST = 0xffff;
 
+/** A pointer's picture: red, green, blue and alpha of each pixel, the colours multiplied by alpha. */
+export type CursorShape = { width: number; height: number; hotspot: { x: number; y: number }; rgba: Buffer };
+/** Receives the pointer of a server that was asked to report it apart from the pixels. */
+type PointerHandler = {
+  shape: (shape: CursorShape) => void;
+  moved: (x: number, y: number) => void;
+};
+/** Largest pointer, pixels a side. */
+const MAX_CURSOR_SIDE = 256;
+
 /** The facts of an update besides its rectangles. `size`: the new size of the screen, which is empty now. */
 export type Update = { size: Size | undefined; screenId: number | undefined };
 
-/**
- * Parses one FramebufferUpdate, after its message type.
- * @param take receives each rectangle, in order
- */
-export function* readUpdate(screen: Size, streams: TightStreams, take: (rect: Rect) => void): Parser<Update> {
+/** `take` receives each rectangle, in order. */
+export type UpdateHandler = { take: (rect: Rect) => void; pointer?: PointerHandler };
+
+/** Parses one FramebufferUpdate, after its message type. */
+export function* readUpdate(
+  screen: Size,
+  streams: TightStreams,
+  { take, pointer }: UpdateHandler,
+): Parser<Update> {
   const count = (yield 3).readUInt16BE(1);
   const update: Update = { size: undefined, screenId: undefined };
   let size = screen;
@@ -44,11 +58,26 @@ export function* readUpdate(screen: Size, streams: TightStreams, take: (rect: Re
       update.size = size;
       continue;
     }
+    if (pointer && encoding === ENCODING.cursorPosition) {
+      pointer.moved(area.x, area.y);
+      continue;
+    }
+    if (pointer && encoding === ENCODING.cursorWithAlpha) {
+      pointer.shape(yield* readCursor(area));
+      continue;
+    }
     if (!isInside(area, size)) throw new ProtocolError('a rectangle outside of the screen');
     if (encoding === ENCODING.raw) yield* readRaw(area, take);
     else take({ ...area, encoding, data: yield* readPayload(area, encoding, size, streams) });
   }
   return update;
+}
+
+/** Reads a cursor with alpha; its place is the hotspot. */
+function* readCursor({ x, y, w, h }: Area): Parser<CursorShape> {
+  if (w > MAX_CURSOR_SIDE || h > MAX_CURSOR_SIDE) throw new ProtocolError('a pointer that is too large');
+  if ((yield 4).readInt32BE() !== ENCODING.raw) throw new ProtocolError('a pointer that is not plain pixels');
+  return { width: w, height: h, hotspot: { x, y }, rgba: Buffer.from(yield w * h * 4) };
 }
 
 const isInside = ({ x, y, w, h }: Area, { width, height }: Size): boolean =>

@@ -3,6 +3,7 @@ import { countListeners } from '@warmwind/shared/runtime/node/listeners';
 import { createLog } from '@warmwind/shared/runtime/node/log';
 import { connectFailFast, connectQueueing } from '@warmwind/shared/runtime/node/redis';
 import { Registry } from 'prom-client';
+import { FramebufferMemory } from '../../../../workers/framebuffer/memory.ts';
 import { createScreenMetrics } from '../../../../workers/screen/metrics.ts';
 import { Screen } from '../../../../workers/screen/screen.ts';
 import { Screenshots } from '../../../../workers/screen/screenshot.ts';
@@ -21,6 +22,7 @@ const screen = new Screen({
   socketPath: async () => socketPath,
   redis,
   screenshots: new Screenshots(),
+  memory: new FramebufferMemory(),
   userId: 'bench',
   turn: new ScreenTurns().join('bench'),
   metrics: createScreenMetrics(new Registry()),

@@ -1,0 +1,149 @@
+import { ApiError } from '@warmwind/shared/contract/errors';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
+import { waitFor } from '../../infra/quality/testing/wait.ts';
+import { createFleet, type Fleet, reached } from '../testing/fleet.ts';
+import { RecordingTerminal, TestAgent } from './testing/agent.ts';
+
+let fleet: Fleet;
+let agent: TestAgent;
+/** Reports buttons, and moves while one is pressed. */
+let terminal: RecordingTerminal;
+
+beforeAll(async () => {
+  fleet = await createFleet();
+  await fleet.worker('a');
+  const desktop = await fleet.startDesktop();
+  await reached(fleet, desktop, 'completed');
+  agent = await TestAgent.of(fleet, desktop);
+  terminal = await RecordingTerminal.open(agent, 'mouse', { modes: '1002' });
+}, ENGINE_WITHIN_MS);
+beforeEach(() => terminal.clear());
+afterEach(() => agent.control('release'));
+afterAll(async () => {
+  await agent?.close();
+  await fleet?.stop();
+});
+
+const codeOf = (call: Promise<unknown>): Promise<unknown> =>
+  call.then(
+    () => 'answered',
+    (error: unknown) => (error instanceof ApiError ? error.code : error),
+  );
+const press = (x: number, y: number, code = 0) => ({ code, x: x + 1, y: y + 1, pressed: true });
+const release = (x: number, y: number, code = 0) => ({ ...press(x, y, code), pressed: false });
+
+test('a click reaches the program at its pixel, in the corners too', async () => {
+  for (const [x, y] of [
+    [0, 0],
+    [799, 599],
+    [0, 599],
+    [400, 300],
+  ] as const) {
+    await terminal.clear();
+    const answer = await agent.act([{ type: 'click', x, y }]);
+    expect(answer).toMatchObject({
+      results: [{ ok: true }],
+      settled: 'off',
+      cursor: { x, y },
+      screen: { width: 800, height: 600 },
+      incarnation: 1,
+    });
+    expect(await terminal.reports(2)).toEqual([press(x, y), release(x, y)]);
+  }
+});
+
+test('buttons, modifiers, counts, notches and drags arrive as they were asked for', async () => {
+  await agent.act([
+    { type: 'click', x: 50, y: 60, button: 'right', modifiers: 'ctrl' },
+    { type: 'click', button: 'middle', count: 2 },
+    { type: 'scroll', x: 70, y: 80, dy: 3, dx: -1 },
+    { type: 'button_down' },
+  ]);
+  await agent.act([{ type: 'move', x: 90, y: 80 }]);
+  await agent.act([{ type: 'button_up' }]);
+  const reports = await terminal.reports(14);
+  expect(reports).toEqual([
+    press(50, 60, 2 + 16),
+    release(50, 60, 2 + 16),
+    ...[press(50, 60, 1), release(50, 60, 1), press(50, 60, 1), release(50, 60, 1)],
+    ...[press(70, 80, 65), press(70, 80, 65), press(70, 80, 65), press(70, 80, 66), release(70, 80, 66)],
+    press(70, 80),
+    press(90, 80, 32),
+    release(90, 80),
+  ]);
+});
+
+test('a person who takes control in the middle of a drag ends the call, and nothing stays pressed', async () => {
+  const path = Array.from({ length: 100 }, (_, n) => ({ x: 100 + 2 * n, y: 100 }));
+  const call = agent.act([
+    { type: 'click', x: 10, y: 10 },
+    { type: 'drag', path },
+    { type: 'move', x: 1, y: 1 },
+  ]);
+  await terminal.reports(6);
+  await agent.control('take');
+  const answer = await call;
+  expect(answer).toMatchObject({
+    results: [{ ok: true }, { ok: false, error: { code: 'control_held' } }, { skipped: true }],
+    stoppedAt: 1,
+    settled: 'off',
+  });
+  await waitFor('the release', async () => (await terminal.reports(7)).at(-1)?.pressed === false);
+  expect(await codeOf(agent.act([{ type: 'click', x: 10, y: 10 }]))).toBe('control_held');
+  expect(await codeOf(agent.act([{ type: 'move', x: 10, y: 10 }], { control: 'take' }))).toBe('control_held');
+  await expect(agent.act([{ type: 'key', keys: 'a' }])).rejects.toThrow(/A viewer of the owner \(human\)/);
+  expect(await agent.act([{ type: 'wait', ms: 1 }], { screenshot: {} })).toMatchObject({
+    results: [{ ok: true }],
+  });
+  await terminal.clear();
+  expect(await agent.act([{ type: 'key', keys: 'z' }], { control: 'take' })).toMatchObject({
+    results: [{ ok: true }],
+  });
+  expect(await terminal.receives(/z/)).toBe('z');
+});
+
+test('what a call pressed is released when it is aborted; what one left pressed, when control ends', async () => {
+  const abort = new AbortController();
+  const call = agent.act(
+    [
+      { type: 'key_down', keys: 'ctrl' },
+      { type: 'move', x: 5, y: 5 },
+      { type: 'button_down' },
+      { type: 'wait', ms: 20_000 },
+    ],
+    {},
+    { signal: abort.signal },
+  );
+  await terminal.reports(1);
+  abort.abort(new Error('the test has seen enough'));
+  await expect(call).rejects.toThrow('the test has seen enough');
+  expect(await terminal.reports(2)).toEqual(
+    [press(5, 5, 16), release(5, 5, 0 + 16)].map((report, n) =>
+      n ? { ...report, code: expect.any(Number) } : report,
+    ),
+  );
+  await agent.act([{ type: 'key', keys: 'b' }, { type: 'button_down' }]);
+  expect(await terminal.receives(/b.*M$/)).not.toContain('^B');
+  // Another agent takes control: the same owner's other credential.
+  await agent.act([{ type: 'key', keys: 'c' }], {}, { credential: 'token:two' });
+  expect(await terminal.receives(/m.*c$/)).toContain('c');
+});
+
+test('calls of two agents are carried out one after the other; a tenth is busy', async () => {
+  const calls = Array.from({ length: 10 }, (_, n) =>
+    agent.act(
+      [
+        { type: 'type', text: `<${n}` },
+        { type: 'wait', ms: 60 },
+        { type: 'type', text: '>' },
+      ],
+      {},
+      { credential: `token:${n % 2}` },
+    ),
+  );
+  const codes = await Promise.all(calls.map(codeOf));
+  expect(codes.filter((code) => code === 'busy')).toHaveLength(1);
+  expect(codes.filter((code) => code === 'answered')).toHaveLength(9);
+  expect(await terminal.receives(/(<\d>){9}/)).toMatch(/^(<\d>){9}$/);
+});
