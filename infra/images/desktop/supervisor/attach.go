@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -31,9 +30,9 @@ func attach(w http.ResponseWriter, r *http.Request, p *process) error {
 		return nil
 	}
 	defer conn.Close()
-	defer p.attached.add(conn)()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	defer p.attached.add(cancel)()
 	go func() {
 		// A client that ends its side no longer types; one that is gone also no longer reads.
 		typeInto(p.terminal, buffered)
@@ -56,23 +55,23 @@ const mostAttached = 8
 
 // attachments are the connections of one terminal, the oldest first.
 type attachments struct {
-	mu    sync.Mutex
-	conns []net.Conn
+	mu   sync.Mutex
+	ends []*context.CancelFunc
 }
 
-// add returns a function that removes the connection.
-func (a *attachments) add(conn net.Conn) func() {
+// add takes what ends a connection, and returns a function that removes it.
+func (a *attachments) add(end context.CancelFunc) func() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.conns) >= mostAttached {
-		a.conns[0].Close()
-		a.conns = slices.Delete(a.conns, 0, 1)
+	if len(a.ends) >= mostAttached {
+		(*a.ends[0])()
+		a.ends = slices.Delete(a.ends, 0, 1)
 	}
-	a.conns = append(a.conns, conn)
+	a.ends = append(a.ends, &end)
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.conns = slices.DeleteFunc(a.conns, func(c net.Conn) bool { return c == conn })
+		a.ends = slices.DeleteFunc(a.ends, func(other *context.CancelFunc) bool { return other == &end })
 	}
 }
 

@@ -49,6 +49,14 @@ func startFailure(name string, errno syscall.Errno) *failure {
 	}
 }
 
+// openFailure explains why a program's pipes or terminal can't be opened.
+func openFailure(errno syscall.Errno, isTerminal bool) *failure {
+	if isTerminal && errno == syscall.ENOSPC {
+		return refuse(http.StatusServiceUnavailable, "no_terminals", "The container has as many terminals as it may. End programs in it.")
+	}
+	return refuse(http.StatusServiceUnavailable, "no_files", "The program's input and outputs can't be opened: %s. End programs in the container.", errno)
+}
+
 func noProcesses() *failure {
 	return refuse(http.StatusServiceUnavailable, "no_processes", "The container has as many processes as it may. End programs in it.")
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"runtime"
@@ -173,7 +174,8 @@ func send(to io.Writer, kind reportKind, value uint32) {
 }
 
 func errnoOf(err error) uint32 {
-	if errno, is := err.(syscall.Errno); is {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
 		return uint32(errno)
 	}
 	return uint32(syscall.EIO)

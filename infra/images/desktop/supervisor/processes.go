@@ -93,7 +93,7 @@ func (t *processTable) reserve(id string, request *processRequest) (p *process, 
 func (s *supervisor) begin(p *process, request *processRequest) error {
 	files, err := s.openFiles(request)
 	if err != nil {
-		return startFailure(p.cmd[0], syscall.Errno(errnoOf(err)))
+		return openFailure(syscall.Errno(errnoOf(err)), p.isTty)
 	}
 	cwd := request.Cwd
 	environment := environmentOf(os.Environ(), request.Env, p.isTty)
