@@ -38,12 +38,15 @@ export async function follow(
   const stop = () => (stream as Readable).destroy(new Error('the engine took too long'));
   signal.addEventListener('abort', stop, { once: true });
   try {
+    let last = '';
     for await (const text of createInterface({ input: stream })) {
       if (!text.trim()) continue;
       const line = JSON.parse(text) as { error?: string; stream?: string; status?: string };
-      if (line.error) throw new Error(line.error);
+      // The last line of a step that failed names the remedy.
+      if (line.error) throw new Error(last ? `${line.error}: ${last}` : line.error);
       const message = (line.stream ?? line.status ?? '').trim();
       if (message) onLine(message);
+      if (line.stream && message) last = message;
     }
     signal.throwIfAborted();
   } finally {

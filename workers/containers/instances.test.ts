@@ -18,12 +18,12 @@ beforeEach(async () => {
 }, ENGINE_WITHIN_MS);
 afterEach(() => fleet?.stop());
 
-/** Runs an engine container on host `a` without some of the labels of this release. */
+/** Runs an engine container on host `a` without a supervisor and some of the labels of this release. */
 async function createWithout(instance: Instance, ...without: string[]): Promise<string> {
   const [width, height, memoryMb, cpus, gpus, ttlSeconds] = [800, 600, 256, 1, 0, 600];
   const spec = { image: fleet.image, width, height, memoryMb, cpus, gpus, ttlSeconds, env: {} };
   const gid = process.getgid?.() ?? 0;
-  const identity = { uid: UIDS.first, gid, seccomp: true, supervised: true };
+  const identity = { uid: UIDS.first, gid, seccomp: true, supervised: false };
   const place = { fleet: fleet.fleet, host: 'a', ...instance };
   const options = createOptions({ ...spec, network: 'none' }, place, identity, undefined);
   const { VolumeOptions } = options.HostConfig?.Mounts?.find(({ Target }) => Target === '/run/rfb') ?? {};
