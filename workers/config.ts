@@ -58,6 +58,9 @@ export const Config = z
     COMMANDS_CONCURRENCY: slots(64)
       .default(4)
       .describe('Commands to the desktops of this host that it runs at a time.'),
+    PROGRAMS_CONCURRENCY: slots(1024)
+      .default(256)
+      .describe('Programs that it follows at a time in the desktops of this host; others wait.'),
     INFERENCE_CONCURRENCY: slots(256)
       .default(4)
       .describe('Requests to model servers that this worker runs at a time.'),

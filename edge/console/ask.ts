@@ -59,7 +59,7 @@ function reduceEvent(now: Answer, { type, data }: Envelope): Answer {
     case 'job.active':
       return { ...now, text: '', note: 'running' };
     case 'job.output':
-      return { ...now, text: now.text + data.text, note: 'generating' };
+      return { ...now, text: now.text + ('text' in data ? data.text : ''), note: 'generating' };
     case 'job.progress':
       return { ...now, note: data.message ?? `${data.percent} %` };
     case 'job.retrying':

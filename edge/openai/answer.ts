@@ -43,7 +43,7 @@ export class Answer {
         this.#hasGap = false;
         return { text: '' };
       case 'job.output':
-        return { text: this.#hasGap ? '' : this.#resume(event.data.text) };
+        return { text: this.#hasGap || !('text' in event.data) ? '' : this.#resume(event.data.text) };
       case 'job.completed':
         return this.#completed(event.data.result);
       case 'job.failed':

@@ -18,6 +18,8 @@ export type Lane =
   | 'control'
   /** The container's host, for work that may wait. */
   | 'work'
+  /** The container's host, for programs that run in its containers, however long. */
+  | 'programs'
   /** Any worker that serves models. */
   | 'models'
   /** Any worker, for work that uses its CPUs. */
@@ -82,6 +84,8 @@ export type JobCommand<
   counts: boolean;
   cancellable: boolean;
   retryable: boolean;
+  /** The time-out is that of the run, not of an attempt: a run that exceeds it is not tried again. */
+  timeoutEndsRun?: true;
   /** The outcome of the job when the host of its container is lost. */
   onHostLost: 'completes' | 'fails';
   /** Rate limits that a request consumes. */

@@ -28,6 +28,20 @@ const reason = {
 /** Pixels. */
 const size = { width: z.number().int(), height: z.number().int() };
 
+const attempt = z.number().int().describe('The attempt that published it, counted from 1.');
+const part = {
+  stream: z.enum(['stdout', 'stderr']),
+  offset: z.number().int().min(0).describe('How many bytes of the stream precede it.'),
+  attempt,
+};
+/** A piece of a program's output, as text when it is UTF-8. */
+const ProgramOutput = z.union([
+  JobSubject.extend({ ...part, text: z.string() }),
+  JobSubject.extend({ ...part, base64: z.base64() }),
+]);
+/** A piece of the output of a job. */
+const JobOutput = z.union([...ProgramOutput.options, JobSubject.extend({ text: z.string(), attempt })]);
+
 /**
  * Every event that a room's log records, by its type, with its data. The result of a job is described by its
  * kind.
@@ -35,14 +49,16 @@ const size = { width: z.number().int(), height: z.number().int() };
 export const StoredEvent = z.discriminatedUnion('type', [
   jobEvent('job.queued', {}).describe('A run waits in its queue.'),
   jobEvent('job.active', { attempt: z.number().int().min(1) }).describe(
-    'A worker took the run. The output of an earlier attempt is void: it starts again.',
+    'A worker took the run. Text that an earlier attempt generated is void: it starts again. The output of a program continues.',
   ),
   jobEvent('job.progress', { percent: z.number(), message: z.string().optional() }).describe(
     'The run advanced, or waits for the reason in `message`.',
   ),
-  jobEvent('job.output', { text: z.string(), attempt: z.number().int() }).describe(
-    'The next piece of a generated answer; all since the last `job.active`, joined, are the answer.',
-  ),
+  z
+    .object({ type: z.literal('job.output'), run, time, data: JobOutput })
+    .describe(
+      'The next piece of a generated answer; all since the last `job.active`, joined, are the answer. Of a program: the bytes of a stream from `offset` on, each once, as `text` or `base64`.',
+    ),
   jobEvent('job.retrying', { error: JobError, attemptsMade: z.number().int(), delayMs: z.number() }).describe(
     'An attempt failed; the next one follows after `delayMs`.',
   ),
@@ -87,6 +103,7 @@ export const StoredEvent = z.discriminatedUnion('type', [
 /** Events of containers have no `run`. */
 export type StoredEvent = z.infer<typeof StoredEvent> & { run?: number };
 export type EventType = StoredEvent['type'];
+export type ProgramOutput = z.infer<typeof ProgramOutput>;
 
 /**
  * The fields that a room adds to an event. `id` is opaque: a client sends the last one it received as

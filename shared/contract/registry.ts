@@ -1,5 +1,9 @@
 import type { z } from 'zod';
 import type { CallCommand, JobCommand } from './command.ts';
+import { containerAbortCall } from './commands/container-abort-call.ts';
+import { containerEndProcess } from './commands/container-end-process.ts';
+import { containerExec } from './commands/container-exec.ts';
+import { containerProcesses } from './commands/container-processes.ts';
 import { containerActions } from './commands/container-actions.ts';
 import { containerScreenshot } from './commands/container-screenshot.ts';
 import { containerStart } from './commands/container-start.ts';
@@ -10,7 +14,13 @@ import { inference } from './commands/inference.ts';
  * Every command that a container's host answers at once. A new one is its definition, a line here, and a
  * handler.
  */
-const CALLS = [containerActions, containerScreenshot] as const;
+const CALLS = [
+  containerActions,
+  containerScreenshot,
+  containerAbortCall,
+  containerProcesses,
+  containerEndProcess,
+] as const;
 
 type RegisteredCall = (typeof CALLS)[number];
 export type CallKind = RegisteredCall['kind'];
@@ -22,7 +32,7 @@ export const CALL_COMMANDS: readonly CallCommand<CallKind>[] = CALLS;
 /**
  * Every command that becomes a job. A new one is its definition, a line here, and a handler in the workers.
  */
-const JOBS = [containerStart, containerStop, inference] as const;
+const JOBS = [containerStart, containerStop, containerExec, inference] as const;
 
 type Registered = (typeof JOBS)[number];
 export type JobKind = Registered['kind'];

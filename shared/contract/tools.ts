@@ -17,6 +17,8 @@ export type Tool = {
   /** With `{name}` for each argument that is a part of it; the others are the query or the body. */
   path: string;
   fixed: Readonly<Record<string, unknown>>;
+  /** Arguments of a call, without ids. */
+  example: Readonly<Record<string, unknown>>;
   waitMs: number;
   /** The rate limits that a request of its route consumes. */
   limits: readonly LimitScope[];
@@ -25,22 +27,32 @@ export type Tool = {
 /** The ids that stand in paths, by the name of their argument. */
 const IDS = { containerId: ContainerArgument, jobId: JobArgument };
 
-type ToolOptions = Pick<Tool, 'method' | 'path' | 'limits'> & CommandTool & { input: z.ZodObject };
+type ToolOptions = Pick<Tool, 'method' | 'path' | 'limits'> &
+  CommandTool & { input: z.ZodObject; example?: object };
 
-function defineTool({ input, fixed = {}, waitMs = 0, ...tool }: ToolOptions): Tool {
+function defineTool({ input, example = {}, fixed = {}, waitMs = 0, ...tool }: ToolOptions): Tool {
   const ids = Object.entries(IDS).filter(([name]) => tool.path.includes(`{${name}}`));
-  return { ...tool, fixed, waitMs, input: z.strictObject({ ...Object.fromEntries(ids), ...input.shape }) };
+  const shown = Object.entries(example).filter(([name]) => name in input.shape);
+  return {
+    ...tool,
+    example: Object.fromEntries(shown),
+    fixed,
+    waitMs,
+    input: z.strictObject({ ...Object.fromEntries(ids), ...input.shape }),
+  };
 }
 
-type ToolCommand = Pick<CallCommand | JobCommand, 'http' | 'input' | 'limits' | 'tool'>;
+type ToolCommand = Pick<CallCommand | JobCommand, 'http' | 'input' | 'example' | 'limits' | 'tool'>;
 
 /** The tool of a command; none for a command that is not offered as one. */
-function commandTool({ http, input, limits, tool }: ToolCommand): Tool[] {
+function commandTool({ http, input, example, limits, tool }: ToolCommand): Tool[] {
   if (!tool) return [];
   const fields = tool.input ?? input;
   if (!(fields instanceof z.ZodObject)) throw new Error(`the tool ${tool.name} needs an input of its own`);
   const path = http.path.replace('{id}', '{containerId}');
-  return [defineTool({ ...tool, input: fields, method: http.method, path, limits })];
+  return [
+    defineTool({ ...tool, input: fields, example: example as object, method: http.method, path, limits }),
+  ];
 }
 
 const READS = { method: 'get', limits: ['user'], hints: { readOnly: true, idempotent: true } } as const;

@@ -13,13 +13,14 @@ export const JOB_QUEUES = ['containers', 'ai-inference', 'ai-readings'] as const
 
 /**
  * The queue of each lane. Once a host has a job's container, the job waits in a queue of that host instead:
- * `hostQueue` or `hostWorkQueue`, by its `suffix`. No lane takes slots from another: readings take a CPU,
- * other models wait for their servers, and a control command never waits behind work.
+ * one of `hostQueues`, by its `suffix`. No lane takes slots from another: readings take a CPU, other models wait
+ * for their servers, and a control command never waits behind work or programs.
  */
 export const LANES = {
   placements: { queue: 'containers' },
   control: { queue: 'containers', suffix: '' },
   work: { queue: 'containers', suffix: '.work' },
+  programs: { queue: 'containers', suffix: '.programs' },
   models: { queue: 'ai-inference' },
   readings: { queue: 'ai-readings' },
 } as const satisfies Record<Lane, { queue: QueueName; suffix?: string }>;
@@ -30,7 +31,13 @@ export const HOST_QUEUES = 'containers-';
 export const hostQueue = (host: string): string => `${HOST_QUEUES}${host}${LANES.control.suffix}`;
 /** Other work on the containers of one host. */
 export const hostWorkQueue = (host: string): string => `${HOST_QUEUES}${host}${LANES.work.suffix}`;
-export const hostQueues = (host: string): string[] => [hostQueue(host), hostWorkQueue(host)];
+/** Programs that run in the containers of one host. */
+export const hostProgramsQueue = (host: string): string => `${HOST_QUEUES}${host}${LANES.programs.suffix}`;
+export const hostQueues = (host: string): string[] => [
+  hostQueue(host),
+  hostWorkQueue(host),
+  hostProgramsQueue(host),
+];
 /**
  * The host that a queue belongs to; `undefined` for one that any worker may serve. Names of hosts have no
  * dot.

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,10 +14,12 @@ import { hashInput } from '@warmwind/shared/engine/node/input-hash';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { startRedis, type TestRedis } from '../../infra/quality/testing/redis.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
+import { createAbortCall } from '../commands/abort-call.ts';
 import { createTestCaller } from '../testing/caller.ts';
 import { killed } from '../testing/fleet.ts';
 import type { Call, CallHandler } from './call.ts';
 import type { CallHost } from './host.ts';
+import { OpenCalls } from './open-calls.ts';
 import { peek, poke } from './testing/commands.ts';
 import { createTestHost } from './testing/host.ts';
 
@@ -41,17 +44,21 @@ afterAll(async () => {
 type Taken = Call<{ n: number }> & { answer: (answer: object) => void; fail: (error: Error) => void };
 
 /** Starts a host whose calls the test answers. */
-function startHost(): { host: CallHost; taken: Taken[] } {
+function startHost(open = new OpenCalls()): { host: CallHost; taken: Taken[] } {
   const taken: Taken[] = [];
   const handle: CallHandler = (call) =>
     new Promise((answer, fail) => {
       taken.push({ ...(call as Call<{ n: number }>), answer, fail });
       call.signal.addEventListener('abort', () => fail(new Error('aborted')));
     });
-  const { host, close } = createTestHost(redis.url, [
-    { command: poke, handle },
-    { command: peek, handle },
-  ]);
+  const { host, close } = createTestHost(
+    redis.url,
+    [
+      { command: poke, handle },
+      { command: peek, handle },
+    ],
+    open,
+  );
   closes.push(() => {
     for (const { fail } of taken) fail(new Error('the test is over'));
     return close();
@@ -295,4 +302,27 @@ test('a call whose process is killed in its midst is `outcome_unknown`, and is n
   }
   expect(await first).toBe('outcome_unknown');
   expect([effects(), taken.length]).toEqual(['begun\n', 0]);
+});
+
+test('a running or waiting call is aborted by its key, and no other call', async () => {
+  const calls = new OpenCalls();
+  const { host, taken } = startHost(calls);
+  const containerId = containerOf(host);
+  const hashOf = (key: string) => createHash('sha256').update(key).digest('hex');
+  const running = codeOf(send(containerId, { keyHash: hashOf('running') }));
+  await nth(taken);
+  const waiting = codeOf(send(containerId, { keyHash: hashOf('waiting') }));
+  const last = codeOf(send(containerId, { keyHash: hashOf('last') }));
+  const handler = createAbortCall(calls);
+  const abort = async (of: string, key: string) =>
+    (await handler({ containerId: of, input: { key } } as Parameters<typeof handler>[0])).aborted;
+  expect(await abort(containerOf(host), 'running')).toBe(false);
+  expect(await abort(containerId, 'no-such')).toBe(false);
+  await waitFor('the waiting call', () => abort(containerId, 'waiting'));
+  expect(await abort(containerId, 'running')).toBe(true);
+  expect(await running).toBe('outcome_unknown');
+  expect(await waiting).toBe('upstream_timeout');
+  (await nth(taken, 2)).answer({ n: 3 });
+  expect(await last).toBe('answered');
+  expect(await abort(containerId, 'running')).toBe(false);
 });

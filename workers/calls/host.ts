@@ -10,6 +10,7 @@ import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import type { Redis } from 'ioredis';
 import { type Call, type CallRoute, done, failed, type Settled, UNKNOWN } from './call.ts';
 import { type Claims, claimHashOf } from './claims.ts';
+import { OpenCalls } from './open-calls.ts';
 import type { Replies } from './replies.ts';
 import { SerialTasks } from './turns.ts';
 
@@ -28,6 +29,8 @@ export type CallHostOptions = {
   routes: readonly CallRoute[];
   claims: Claims;
   replies: Replies;
+  /** The calls that have not ended; a registry of its own if left out. */
+  open?: OpenCalls;
   /** The realtime Redis, a queueing connection for calls alone. */
   subscriber: Redis;
   /** Called for each call to this container. */
@@ -46,13 +49,12 @@ export class CallHost {
   readonly #o: CallHostOptions;
   readonly #routes: ReadonlyMap<string, CallRoute>;
   readonly #served = new Map<string, Served>();
-  /** Calls that have not ended, by id. */
-  readonly #open = new Map<string, { abort: AbortController; ended: Promise<void>; containerId: string }>();
-
+  readonly #open: OpenCalls;
   #isClosed = false;
 
   constructor(options: CallHostOptions) {
     this.#o = options;
+    this.#open = options.open ?? new OpenCalls();
     this.#routes = new Map(options.routes.map((route) => [route.command.kind, route]));
     options.subscriber.on('smessage', (channel: string, text: string) => this.#receive(channel, text));
   }
@@ -78,7 +80,7 @@ export class CallHost {
   ended(containerId: string): void {
     if (!this.#served.delete(containerId)) return;
     this.#o.subscriber.sunsubscribe(callKeys.inbox(containerId)).catch(() => undefined);
-    for (const call of this.#open.values()) if (call.containerId === containerId) call.abort.abort();
+    this.#open.abortOf(containerId);
   }
 
   /** Stops serving all containers and aborts their calls: another process may hold this host's lease now. */
@@ -92,16 +94,15 @@ export class CallHost {
     for (const containerId of this.#served.keys()) {
       this.#o.subscriber.sunsubscribe(callKeys.inbox(containerId)).catch(() => undefined);
     }
-    const ended = () => Promise.all([...this.#open.values()].map((call) => call.ended));
-    await withTimeout(ended(), FINISH_MS, () => undefined);
+    await withTimeout(this.#open.ended(), FINISH_MS, () => undefined);
     this.forgetAll();
-    await withTimeout(ended(), FINISH_MS, () => undefined);
+    await withTimeout(this.#open.ended(), FINISH_MS, () => undefined);
     await this.#o.claims.close();
   }
 
   #receive(channel: string, text: string): void {
     const message = readToCallHost(text);
-    if (message?.t === 'abort') this.#open.get(message.callId)?.abort.abort();
+    if (message?.t === 'abort') this.#open.abort(message.callId);
     if (message?.t !== 'call') return;
     const { callId, containerId } = message.envelope;
     const served = this.#served.get(containerId);
@@ -109,12 +110,12 @@ export class CallHost {
     if (channel !== callKeys.inbox(containerId) || !served || this.#open.has(callId)) return;
     const abort = new AbortController();
     const { promise: ended, resolve } = Promise.withResolvers<void>();
-    this.#open.set(callId, { abort, ended, containerId });
+    this.#open.add(callId, { abort, ended, containerId, keyHash: message.keyHash });
     this.#o.onCall(containerId);
     this.#answer(message, served, abort.signal)
       .catch((error: unknown) => this.#o.log.error({ callId, err: error }, 'call not answered'))
       .finally(() => {
-        this.#open.delete(callId);
+        this.#open.remove(callId);
         resolve();
       });
   }

@@ -2,13 +2,18 @@ import { CALL_COMMANDS, type JobKind, type JobResults } from '@warmwind/shared/c
 import type { SessionInputs, SessionKind, SessionResults } from '@warmwind/shared/contract/sessions/registry';
 import type { Redis } from 'ioredis';
 import type { CallHandler, CallHandlers, CallRoute } from '../calls/call.ts';
+import type { OpenCalls } from '../calls/open-calls.ts';
 import type { DesktopHost } from '../containers/host.ts';
 import { createStart } from '../containers/start.ts';
 import { createStop } from '../containers/stop.ts';
 import type { Models } from '../inference/models.ts';
+import { createExec } from '../programs/exec.ts';
+import { createEndProcess, createProcesses } from '../programs/processes.ts';
 import type { Handler } from '../runtime/delivery.ts';
 import type { ScreenHost } from '../screen/host.ts';
 import type { SessionHandler } from '../sessions/handler.ts';
+import type { Supervisors } from '../supervisor/supervisors.ts';
+import { createAbortCall } from './abort-call.ts';
 import { createActions } from './actions.ts';
 import { createVnc } from './container-vnc.ts';
 import { createScreenshot } from './screenshot.ts';
@@ -22,6 +27,7 @@ type Handlers = { [Kind in JobKind]: Handler<JobResults[Kind]> };
 export const createHandlers = ({ host, models }: CommandContext): Handlers => ({
   'container.start': createStart(host),
   'container.stop': createStop(host),
+  'container.exec': createExec(host),
   inference: models.generation,
 });
 
@@ -33,12 +39,15 @@ export const createSessionHandlers = (screens: ScreenHost, redis: Redis): Sessio
 });
 
 /** The dependencies of call handlers. */
-export type CallContext = { screens: ScreenHost };
+export type CallContext = { screens: ScreenHost; openCalls: OpenCalls; supervisors: Supervisors };
 
 /** The handler of every kind of call. */
-const createCallHandlers = ({ screens }: CallContext): CallHandlers => ({
+const createCallHandlers = ({ screens, openCalls, supervisors }: CallContext): CallHandlers => ({
   'container.actions': createActions(screens),
   'container.screenshot': createScreenshot(screens),
+  'container.abort-call': createAbortCall(openCalls),
+  'container.processes': createProcesses(supervisors),
+  'container.end-process': createEndProcess(supervisors),
 });
 
 /** Every call with its handler. */

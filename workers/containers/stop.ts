@@ -1,8 +1,9 @@
 import { type EndReason, hasEnded } from '@warmwind/shared/contract/containers';
 import { isTerminal } from '@warmwind/shared/contract/jobs';
+import { SUBMIT_PLANS } from '@warmwind/shared/contract/plan';
 import type { JobResults } from '@warmwind/shared/contract/registry';
 import type { ContainerRecord, JobRef } from '@warmwind/shared/engine/node/records';
-import { hostQueue, type JobData, queueJobId } from '@warmwind/shared/engine/queues';
+import { HOST_QUEUES, type JobData, LANES, queueJobId } from '@warmwind/shared/engine/queues';
 import type { Handler } from '../runtime/delivery.ts';
 import { enqueue } from '../runtime/enqueue.ts';
 import { ForwardedError, RequeueError } from '../runtime/outcome.ts';
@@ -39,13 +40,14 @@ export function createStop(host: DesktopHost): Handler<JobResults['container.sto
   };
 }
 
-/** Moves a command to the queue of the desktop's host, or to that of placements while it has no host. */
+/** Moves a command to the queue of its lane at the desktop's host, or to that of placements while it has no host. */
 export async function forward(
   { records, queue }: Pick<DesktopHost, 'records' | 'queue'>,
   data: JobData,
   host: string,
 ): Promise<void> {
-  const name = host ? hostQueue(host) : 'containers';
+  const [prefix, suffix] = SUBMIT_PLANS[data.kind]?.hostQueue ?? [HOST_QUEUES, LANES.control.suffix];
+  const name = host ? `${prefix}${host}${suffix}` : 'containers';
   await records.jobs.requeue(data, undefined, name);
   // Commands precede all starts that wait for a host.
   await enqueue(queue(name), data, 0);

@@ -10,6 +10,7 @@ import type { ContainerRow } from '@warmwind/shared/engine/ledger/rows';
 import { LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
 import type { ContainerRecord, ContainerRef } from '@warmwind/shared/engine/node/records';
 import { each } from '../each.ts';
+import { endOrphans } from '../programs/orphans.ts';
 import { failure } from '../runtime/failures.ts';
 import { createSkip } from '../skip.ts';
 import { type Found, isInstance, type Labelled } from './engine.ts';
@@ -282,6 +283,9 @@ export class Sweep {
       this.#host.calls.runs(ref, fence);
       this.#host.supervisors.runs(containerId, found.id);
       await records.containers.touch(record, fence);
+      await endOrphans(this.#host, ref).catch((err: unknown) =>
+        log.debug({ err, containerId }, 'programs not swept: the next sweep retries'),
+      );
     }
   }
 

@@ -4,8 +4,9 @@ import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Registry } from 'prom-client';
 import { Claims } from '../calls/claims.ts';
 import { CallHost } from '../calls/host.ts';
+import { OpenCalls } from '../calls/open-calls.ts';
 import { Replies } from '../calls/replies.ts';
-import { createCallRoutes, createSessionHandlers } from '../commands/registry.ts';
+import { type CallContext, createCallRoutes, createSessionHandlers } from '../commands/registry.ts';
 import type { Config } from '../config.ts';
 import { Admission } from '../containers/admission.ts';
 import { Engine } from '../containers/engine.ts';
@@ -30,13 +31,19 @@ export type HostOptions = {
 };
 
 /** Creates the part of a host that takes calls for its containers. */
-function createCallHost({ stores, log }: HostOptions, boot: string, screens: ScreenHost): CallHost {
+function createCallHost(
+  { stores, log }: HostOptions,
+  boot: string,
+  context: Omit<CallContext, 'openCalls'>,
+): CallHost {
+  const open = new OpenCalls();
   return new CallHost({
-    routes: createCallRoutes({ screens }),
+    open,
+    routes: createCallRoutes({ ...context, openCalls: open }),
     claims: new Claims({ redis: stores.realtimeFailFast, holder: boot, log }),
     replies: new Replies(stores.callRedis, log),
     subscriber: stores.callSubscriber,
-    onCall: (containerId) => screens.use(containerId),
+    onCall: (containerId) => context.screens.use(containerId),
     log,
   });
 }
@@ -66,6 +73,7 @@ export function createHost(options: HostOptions): DesktopHost {
     log,
   });
   const boot = newId();
+  const supervisors = new Supervisors(engine);
   const screens = new ScreenHost({
     engine,
     redis: stores.screenRedis,
@@ -99,8 +107,8 @@ export function createHost(options: HostOptions): DesktopHost {
       onUse: (containerId) => screens.use(containerId),
       log,
     }),
-    calls: createCallHost(options, boot, screens),
-    supervisors: new Supervisors(engine),
+    calls: createCallHost(options, boot, { screens, supervisors }),
+    supervisors,
     queue,
     starting: new Map(),
     removing: new Set(),

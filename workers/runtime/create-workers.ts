@@ -1,6 +1,7 @@
 import { MAX_GENERATION_MS, MAX_READING_MS } from '@warmwind/shared/contract/inference';
 import type { JobKind } from '@warmwind/shared/contract/jobs';
-import { hostQueues } from '@warmwind/shared/engine/queues';
+import { MAX_PROGRAM_MS, USUAL_PROGRAM_MS } from '@warmwind/shared/contract/programs';
+import { hostProgramsQueue, hostQueue, hostWorkQueue } from '@warmwind/shared/engine/queues';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Config } from '../config.ts';
 import type { Models } from '../inference/models.ts';
@@ -39,9 +40,16 @@ export function createWorkers({ config, stores, handlers, models, metrics, log }
   const { limit: max, windowMs: duration } = config.INFERENCE_LIMIT;
   const limiter = { max, duration };
   const placements = serve({ queue: 'containers', concurrency: config.CONTAINERS_CONCURRENCY });
-  const commands = hostQueues(config.WORKER_HOST).map((own) =>
+  const commands = [hostQueue(config.WORKER_HOST), hostWorkQueue(config.WORKER_HOST)].map((own) =>
     serve({ queue: own, concurrency: config.COMMANDS_CONCURRENCY, requeuesAtShutdown: false }),
   );
+  // A program outlives its worker: the next one of this host follows it.
+  const programs = serve({
+    queue: hostProgramsQueue(config.WORKER_HOST),
+    concurrency: config.PROGRAMS_CONCURRENCY,
+    attemptTimeoutMs: USUAL_PROGRAM_MS,
+    maxAttemptTimeoutMs: MAX_PROGRAM_MS,
+  });
   const inference = serve({
     queue: 'ai-inference',
     concurrency: config.INFERENCE_CONCURRENCY,
@@ -58,7 +66,7 @@ export function createWorkers({ config, stores, handlers, models, metrics, log }
     },
     { ...handlers, inference: models.reading },
   );
-  const ofHost = [placements, ...commands];
+  const ofHost = [placements, ...commands, programs];
   const ofAnyHost = [inference, readings];
   return { ofHost, ofAnyHost, all: [...ofHost, ...ofAnyHost] };
 }

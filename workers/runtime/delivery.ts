@@ -1,8 +1,14 @@
 import { isTerminal } from '@warmwind/shared/contract/jobs';
-import { createsContainers, type JobKind } from '@warmwind/shared/contract/registry';
+import { createsContainers, findJobCommand, type JobKind } from '@warmwind/shared/contract/registry';
 import { readLag } from '@warmwind/shared/engine/ledger/reads';
 import { type Ledger, LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
-import type { Claim, Records } from '@warmwind/shared/engine/node/records';
+import type {
+  Claim,
+  JobChange,
+  OutputOffsets,
+  OutputPiece,
+  Records,
+} from '@warmwind/shared/engine/node/records';
 import { ATTEMPT_TIMEOUT_MS, JOB_OPTIONS, type JobData } from '@warmwind/shared/engine/queues';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { withTimeout } from '@warmwind/shared/runtime/timeout';
@@ -10,7 +16,14 @@ import { DelayedError, type Job, UnrecoverableError } from 'bullmq';
 import type { Metrics } from '../metrics.ts';
 import { parseJobData, readAnyJobData } from './data.ts';
 import { classify, failedReason, failure } from './failures.ts';
-import { type AbortReason, CancelledError, ForwardedError, RequeueError, reasonOf } from './outcome.ts';
+import {
+  type AbortReason,
+  CancelledError,
+  ForwardedError,
+  RequeueError,
+  reasonOf,
+  TimedOutError,
+} from './outcome.ts';
 
 /** The time that an aborted handler has to stop, ms. After it the job is settled without the handler. */
 const ABORT_GRACE_MS = 20_000;
@@ -35,6 +48,26 @@ export type JobContext = {
   progress: (percent: number, message?: string) => Promise<void>;
   /** Publishes a piece of the job's output while it runs. */
   output: (text: string) => Promise<void>;
+  /** The output of the program that the job runs. */
+  program: ProgramOutput;
+  /** How long the attempt may take, ms. */
+  timeoutMs: number;
+  /** Runs work, which must not reject, once the end of the run is recorded, and not when it is requeued. */
+  onEnd: (work: () => Promise<void>) => void;
+};
+
+/** Publishes the output of a job's program. */
+export type ProgramOutput = {
+  /**
+   * Publishes a piece now or not at all.
+   * @returns whether it is new to the log; also `false` while the realtime Redis does not answer
+   */
+  publish: (piece: OutputPiece) => Promise<boolean>;
+  /**
+   * The offsets up to which the job's log has the output.
+   * @returns `undefined` while the realtime Redis does not answer
+   */
+  ends: () => Promise<OutputOffsets | undefined>;
 };
 
 /**
@@ -56,6 +89,8 @@ export type Delivery = {
   abort: AbortController;
   data?: JobData;
   fence?: number;
+  /** Work of the handler that waits for the end of the run. */
+  onEnd?: (() => Promise<void>)[];
 };
 
 /**
@@ -112,7 +147,7 @@ export class Runtime {
     delivery.fence = fence;
     const stopTimer = metrics.jobSeconds.startTimer({ kind: data.kind });
     const timer = setTimeout(() => abort.abort('timed-out' satisfies AbortReason), timeoutMs);
-    const context = this.#context(delivery, data, fence);
+    const context = this.#context(delivery, data, { fence, timeoutMs });
     try {
       if (abort.signal.aborted) throw new Error('aborted');
       const result = await withinGrace(this.#handlers[data.kind](context), abort.signal);
@@ -122,6 +157,7 @@ export class Runtime {
         fence,
         job.attemptsMade + 1,
       );
+      runAfterEnd(delivery, verdict);
       const outcome = reasonOf(abort.signal) === 'cancelled' ? 'cancelled' : verdict;
       metrics.jobs.inc({ kind: data.kind, outcome: verdict === 'ok' ? 'completed' : outcome });
       return result ?? null;
@@ -168,9 +204,15 @@ export class Runtime {
     }
   }
 
-  #context({ job, abort: { signal } }: Delivery, data: JobData, fence: number): JobContext {
+  #context(
+    delivery: Delivery,
+    data: JobData,
+    { fence, timeoutMs }: { fence: number; timeoutMs: number },
+  ): JobContext {
     const { records, log } = this.#deps;
     const { jobId, requestId, userId, kind, run } = data;
+    const { job, abort } = delivery;
+    const { signal } = abort;
     let seq = 0;
     let own: Logger | undefined;
     return {
@@ -185,7 +227,8 @@ export class Runtime {
         const reason = reasonOf(signal);
         if (reason === 'cancelled') return false;
         if (reason === 'shutdown' || reason === 'lock-lost' || isRequeue(error)) return true;
-        return (reason === 'timed-out' || classify(error).retryable) && !isLastAttempt(job);
+        if (hasTimedOut(signal, error) && findJobCommand(kind)?.timeoutEndsRun) return false;
+        return (hasTimedOut(signal, error) || classify(error).retryable) && !isLastAttempt(job);
       },
       progress: async (percent, message) => {
         seq += 1;
@@ -194,6 +237,14 @@ export class Runtime {
       output: async (text) => {
         seq += 1;
         await records.jobs.output(data, fence, seq, text, job.attemptsMade + 1);
+      },
+      program: {
+        publish: (piece) => records.jobs.programOutput(data, fence, piece, job.attemptsMade + 1),
+        ends: () => records.jobs.outputEnds(data),
+      },
+      timeoutMs,
+      onEnd: (work) => {
+        delivery.onEnd = [...(delivery.onEnd ?? []), work];
       },
     };
   }
@@ -211,7 +262,7 @@ export class Runtime {
     }
     if (error instanceof CancelledError || reason === 'cancelled') {
       outcome('cancelled');
-      await records.jobs.end(data, { state: 'cancelled' }, fence, attemptsMade);
+      runAfterEnd(delivery, await records.jobs.end(data, { state: 'cancelled' }, fence, attemptsMade));
       return null;
     }
     if (reason === 'lock-lost') {
@@ -228,7 +279,8 @@ export class Runtime {
       const onDelayed = error instanceof RequeueError ? error.onDelayed : undefined;
       return await this.requeue(delivery, delayOf(error)).finally(() => onDelayed?.());
     }
-    const jobError = reason === 'timed-out' ? failure('timed_out') : classify(error);
+    const timedOut = hasTimedOut(signal, error);
+    const jobError = timedOut ? failure('timed_out') : classify(error);
     const attempts = attemptsMade + 1;
     if (willRetry(error)) {
       outcome('retried');
@@ -238,13 +290,22 @@ export class Runtime {
       if (verdict === 'ended') return null;
       throw new Error(failedReason(jobError));
     }
-    const state = reason === 'timed-out' ? 'timed_out' : 'failed';
+    const state = timedOut ? 'timed_out' : 'failed';
     outcome(state);
     context.log.error({ err: error, code: jobError.code, attempts }, 'job failed');
-    await records.jobs.end(data, { state, error: jobError }, fence, attempts);
+    runAfterEnd(delivery, await records.jobs.end(data, { state, error: jobError }, fence, attempts));
     throw new UnrecoverableError(failedReason(jobError));
   }
 }
+
+/** Runs the work that a handler left for the end of its run, unless another worker has the run. */
+function runAfterEnd({ onEnd = [] }: Delivery, verdict: JobChange): void {
+  if (verdict === 'stale') return;
+  for (const work of onEnd) void work();
+}
+
+const hasTimedOut = (signal: AbortSignal, error: unknown): boolean =>
+  reasonOf(signal) === 'timed-out' || error instanceof TimedOutError;
 
 const isRequeue = (error: unknown): boolean =>
   error instanceof RequeueError || error instanceof LedgerUnavailableError;

@@ -67,6 +67,36 @@ const FAILURES = {
     message: 'The engine container name of this desktop is taken. Start a new desktop.',
   },
   not_found: { retryable: false, message: 'The desktop no longer exists. Start a new one.' },
+  desktop_ended: {
+    retryable: false,
+    message: 'The desktop ended before the program did. Start a new desktop and run it there.',
+  },
+  desktop_busy: {
+    retryable: true,
+    message:
+      'Too many programs ran in this desktop for minutes. Wait for some to end, or end them: see GET /containers/:id/processes.',
+  },
+  program_not_found: {
+    retryable: false,
+    message: 'The desktop has no such program that may be executed. Correct the first item of cmd.',
+  },
+  directory_not_found: {
+    retryable: false,
+    message: 'The desktop has no such directory. Correct cwd.',
+  },
+  program_not_started: {
+    retryable: false,
+    message: 'The desktop could not start the program. Correct cmd, cwd and env.',
+  },
+  program_lost: {
+    retryable: false,
+    message:
+      'The program ran, and its result is lost. Look at the desktop for its effects before you run it again.',
+  },
+  no_supervisor: {
+    retryable: false,
+    message: 'This desktop was started by an earlier release, which runs no programs. Start a new one.',
+  },
   desktop_exited: { retryable: true, message: 'The desktop exited on its own. Try again.' },
   desktop_silent: { retryable: true, message: 'The desktop did not answer in time. Try again.' },
   engine_busy: { retryable: true, message: 'The engine is busy with this desktop. Try again.' },

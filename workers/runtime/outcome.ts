@@ -17,6 +17,11 @@ export class CancelledError extends Error {
   override name = 'CancelledError';
 }
 
+/** Thrown by a handler to end the run as `timed_out`. */
+export class TimedOutError extends Error {
+  override name = 'TimedOutError';
+}
+
 /** Thrown by a handler to end this delivery after it moved the run to another queue. */
 export class ForwardedError extends Error {
   override name = 'ForwardedError';

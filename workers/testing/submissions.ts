@@ -1,4 +1,5 @@
 import type { JobCommand } from '@warmwind/shared/contract/command';
+import { containerExec } from '@warmwind/shared/contract/commands/container-exec';
 import { containerStart } from '@warmwind/shared/contract/commands/container-start';
 import { containerStop } from '@warmwind/shared/contract/commands/container-stop';
 import { inference } from '@warmwind/shared/contract/commands/inference';
@@ -12,6 +13,7 @@ import { newId } from '@warmwind/shared/contract/ids';
 import type { InferenceInput } from '@warmwind/shared/contract/inference';
 import { type Job, type JobKind, jobFromRecord } from '@warmwind/shared/contract/jobs';
 import { CANCEL_PLANS, planOf, SUBMIT_PLANS } from '@warmwind/shared/contract/plan';
+import { ExecRequest } from '@warmwind/shared/contract/programs';
 import { CANCELLED_CHANNEL, keys, recordPrefixes, roomKeys } from '@warmwind/shared/engine/keys';
 import { containerRow, jobRow } from '@warmwind/shared/engine/ledger/rows';
 import { recordSubmission } from '@warmwind/shared/engine/ledger/submissions';
@@ -169,6 +171,15 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
     },
     stopDesktop: ({ userId, containerId }: Submitted, recorded = true) =>
       submit(containerStop, { userId, jobId: newId(), containerId }, { containerId }, { recorded }),
+    /** Runs a program in a desktop. */
+    exec: (
+      { userId, containerId }: Pick<Submitted, 'userId' | 'containerId'>,
+      request: z.input<typeof ExecRequest>,
+    ) => {
+      const { timeoutMs, ...input } = ExecRequest.parse(request);
+      const job = { userId, jobId: newId(), containerId };
+      return submit(containerExec, job, { containerId }, { more: { timeoutMs }, input });
+    },
     /** Submits a command of an unknown kind on a desktop, as the edge of a later version does. */
     submitUnknown: ({ userId, containerId }: Submitted) => {
       const { enters: _, once: __, ...stop } = containerStop;

@@ -9,6 +9,7 @@ type JsonSchema = {
   minLength?: number;
   maxLength?: number;
   prefixItems?: JsonSchema[];
+  anyOf?: JsonSchema[];
   properties?: Record<string, JsonSchema>;
   required?: string[];
   description?: string;
@@ -49,8 +50,9 @@ export function bounds({ minimum, maximum, minLength, maxLength, enum: values }:
   return maxLength === undefined ? '' : `${maxLength} characters at most`;
 }
 
-/** Prints the fields of an object in one line, with a mark at optional ones. */
-export function fields({ properties = {}, required = [] }: JsonSchema): string {
+/** Prints the fields of an object in one line, with a mark at optional ones; of a union, those of each form. */
+export function fields({ properties = {}, required = [], anyOf }: JsonSchema): string {
+  if (anyOf) return anyOf.map(fields).join(' · ');
   return Object.keys(properties)
     .map((name) => `\`${required.includes(name) ? name : `${name}?`}\``)
     .join(', ');

@@ -65,7 +65,7 @@ function textOf(events: Envelope[]): string {
   let text = '';
   for (const { type, data } of events) {
     if (type === 'job.active') text = '';
-    if (type === 'job.output') text += String(data.text);
+    if (type === 'job.output' && 'text' in data) text += data.text;
   }
   return text;
 }

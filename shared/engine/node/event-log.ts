@@ -12,7 +12,14 @@ export type Subject = { userId: string; room: `job:${string}` | `container:${str
  * `fence`. The `seq` of a token `end:…` is the fence of the run that ended.
  * `private` keeps it out of its owner's room.
  */
-export type Append = { event: StoredEvent; token?: string; seq?: number; private?: boolean };
+export type Append = {
+  event: StoredEvent;
+  token?: string;
+  seq?: number;
+  /** The part of a stream of bytes that the event holds, by its offsets: appended once, under any fence. */
+  part?: { stream: string; start: number; end: number };
+  private?: boolean;
+};
 
 /**
  * Appends to the subject's and its owner's logs and publishes, atomically and in order.
@@ -37,9 +44,24 @@ export async function appendEvents(
   };
   const tail = events.flatMap((e) => [
     e.token ?? '',
-    e.seq ?? 0,
+    e.part?.start ?? e.seq ?? 0,
+    e.part?.stream ?? '',
+    e.part?.end ?? 0,
     e.private ? '1' : '',
     JSON.stringify(e.event),
   ]);
   return runScript(redis, appendToRoom, subject, args, tail);
+}
+
+/**
+ * The offsets up to which a log has the bytes of streams.
+ * @param streams as in {@link Append}
+ */
+export async function streamEnds(
+  redis: Redis,
+  { userId, room }: Subject,
+  streams: string[],
+): Promise<number[]> {
+  const ends = await redis.hmget(roomKeys.meta(userId, room), ...streams.map((stream) => `at:${stream}`));
+  return ends.map((end) => Number(end ?? 0));
 }

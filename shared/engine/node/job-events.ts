@@ -21,6 +21,15 @@ export type ContainerEnd =
   | { to: 'stopped'; reason?: EndReason | undefined }
   | { to: 'failed'; error: JobError | undefined };
 
+/** A stream of a program, and an offset in bytes for each. */
+export type OutputStream = 'stdout' | 'stderr';
+export type OutputOffsets = Record<OutputStream, number>;
+/** The bytes of a stream between two offsets. */
+export type OutputPiece = { stream: OutputStream; start: number; end: number } & (
+  | { text: string }
+  | { base64: string }
+);
+
 /**
  * Publishes the events of records to rooms. Every event that matters is appended once by its token, so
  * publishing it again is harmless: when a process dies between a record and its event, the next process that
@@ -54,6 +63,28 @@ export class JobEvents {
   output(ref: JobRef, fence: number, seq: number, text: string, attempt: number): Promise<void> {
     const event: StoredEvent = { type: 'job.output', ...now(ref), data: { ...ofJob(ref), text, attempt } };
     return this.#job(ref, [{ event, seq, private: true }], fence);
+  }
+
+  /**
+   * Publishes a piece of a program's output now or not at all.
+   * @returns whether it is new to the log; also `false` while the realtime Redis does not answer
+   */
+  async programOutput(ref: JobRef, fence: number, piece: OutputPiece, attempt: number): Promise<boolean> {
+    const { start, end, stream, ...content } = piece;
+    const data = { ...ofJob(ref), stream, offset: start, ...content, attempt };
+    const part = { stream: streamOf(ref, stream), start, end };
+    const event: StoredEvent = { type: 'job.output', ...now(ref), data };
+    return (await this.#publisher.tryPublish(subjectOf(ref), [{ event, part, private: true }], fence)) > 0;
+  }
+
+  /**
+   * The offsets up to which the job's log has the output of the run's program.
+   * @returns `undefined` while the realtime Redis does not answer
+   */
+  async outputEnds(ref: JobRef): Promise<OutputOffsets | undefined> {
+    const streams = [streamOf(ref, 'stdout'), streamOf(ref, 'stderr')];
+    const ends = await this.#publisher.streamEnds(subjectOf(ref), streams);
+    return ends && { stdout: ends[0] ?? 0, stderr: ends[1] ?? 0 };
   }
 
   retrying(
@@ -175,6 +206,8 @@ function containerEndEvent(ref: ContainerRef, end: ContainerEnd): StoredEvent {
 }
 
 const subjectOf = ({ userId, jobId }: JobRef): Subject => ({ userId, room: `job:${jobId}` });
+/** Offsets of each run start at 0. */
+const streamOf = ({ run }: JobRef, stream: OutputStream): string => `${run}:${stream}`;
 const now = ({ run }: JobRef) => ({ run, time: iso(Date.now()) });
 const ofJob = ({ jobId, kind, containerId }: JobRef) => ({ jobId, kind, containerId });
 

@@ -5,11 +5,12 @@ import { ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../reco
 import { containersOf, type JobRef } from '../refs.ts';
 import { changeJob, claimJob } from '../scripts/job.lua.ts';
 import { type EndedRun, endedRuns, type JobEnd } from './ended-runs.ts';
-import type { JobEvents } from './job-events.ts';
+import type { JobEvents, OutputOffsets, OutputPiece } from './job-events.ts';
 import { JobReader } from './job-reader.ts';
 import type { RecordStore } from './store.ts';
 import type { UnpublishedEnds } from './unpublished.ts';
 
+export type { OutputOffsets, OutputPiece, OutputStream } from './job-events.ts';
 export type { JobRef };
 /** `timeoutMs`: how long an attempt may take, `undefined` for the usual. */
 export type Claim =
@@ -55,6 +56,11 @@ export class JobRecords extends JobReader {
     await Promise.all([this.#confirm(ref), this.#events.queued(ref)]);
   }
 
+  /** Extends the time for which a run that takes long counts as outstanding. */
+  async extend(ref: JobRef): Promise<void> {
+    await this.#confirm(ref);
+  }
+
   /** Takes a run: `active` under a new fence. `attemptsMade` counts the attempts that have ended. */
   async claim(ref: JobRef, attemptsMade: number): Promise<Claim> {
     const now = Date.now();
@@ -96,6 +102,22 @@ export class JobRecords extends JobReader {
   /** A piece of a run's output. `seq` is counted with that of `progress`; `attempt` counts from 1. */
   async output(ref: JobRef, fence: number, seq: number, text: string, attempt: number): Promise<void> {
     await this.#events.output(ref, fence, seq, text, attempt);
+  }
+
+  /**
+   * Publishes a piece of the output of a run's program now or not at all.
+   * @returns whether it is new to the log; also `false` while the realtime Redis does not answer
+   */
+  programOutput(ref: JobRef, fence: number, piece: OutputPiece, attempt: number): Promise<boolean> {
+    return this.#events.programOutput(ref, fence, piece, attempt);
+  }
+
+  /**
+   * The offsets up to which the job's log has the output of the run's program.
+   * @returns `undefined` while the realtime Redis does not answer
+   */
+  outputEnds(ref: JobRef): Promise<OutputOffsets | undefined> {
+    return this.#events.outputEnds(ref);
   }
 
   /** An attempt failed and another follows after `delayMs` or so. */

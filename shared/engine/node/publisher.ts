@@ -1,7 +1,7 @@
 import { type Redis, ReplyError } from 'ioredis';
 import type { Logger } from '../../runtime/node/log.ts';
 import { withTimeout } from '../../runtime/timeout.ts';
-import { type Append, appendEvents, type Subject } from './event-log.ts';
+import { type Append, appendEvents, type Subject, streamEnds } from './event-log.ts';
 
 /** How long a caller waits for the realtime Redis before it continues without it, ms. */
 const WAIT_MS = 3000;
@@ -19,7 +19,8 @@ const PASSING =
 
 type Batch = { subject: Subject; events: Append[]; fence?: number };
 type Kept = { batch: Batch; bytes: number };
-type Sent = 'appended' | 'refused' | 'unanswered';
+/** How many events were new to the log; or they were refused, or Redis did not answer. */
+type Sent = number | 'refused' | 'unanswered';
 
 /**
  * Appends events such that a failure of the realtime Redis neither fails nor blocks for long the work that
@@ -56,7 +57,7 @@ export class Publisher {
     const batch: Batch = { subject, events, ...(fence === undefined ? {} : { fence }) };
     const sent = this.#kept.length === 0 ? await this.#send(batch) : 'unanswered';
     if (sent === 'unanswered') this.#keep(batch);
-    return sent === 'appended';
+    return typeof sent === 'number';
   }
 
   /**
@@ -66,7 +67,26 @@ export class Publisher {
    */
   async append(subject: Subject, events: Append[]): Promise<boolean> {
     if (this.#redis.status !== 'ready' || Date.now() - this.#readyAt < this.#waitMs) return false;
-    return (await this.#send({ subject, events })) === 'appended';
+    return typeof (await this.#send({ subject, events })) === 'number';
+  }
+
+  /**
+   * Appends now, after all events that are kept, or not at all: the caller sends them again. Never rejects.
+   * @returns how many were new; 0 also for those of a stale producer, and while Redis does not answer
+   */
+  async tryPublish(subject: Subject, events: Append[], fence: number): Promise<number> {
+    if (this.#kept.length > 0) return 0;
+    const sent = await this.#send({ subject, events, fence });
+    return typeof sent === 'number' ? sent : 0;
+  }
+
+  /**
+   * The offsets up to which a room's log has the bytes of streams. Never rejects.
+   * @returns `undefined` while Redis does not answer
+   */
+  async streamEnds(subject: Subject, streams: string[]): Promise<number[] | undefined> {
+    const ends = streamEnds(this.#redis, subject, streams).catch(() => undefined);
+    return withTimeout(ends, this.#waitMs, () => undefined);
   }
 
   close(): void {
@@ -77,7 +97,7 @@ export class Publisher {
 
   async #send({ subject, events, fence }: Batch): Promise<Sent> {
     const sent = appendEvents(this.#redis, subject, events, fence).then(
-      (): Sent => 'appended',
+      (count): Sent => count,
       (error: unknown): Sent => {
         if (isPassing(error)) return 'unanswered';
         this.#log.warn({ err: error, room: subject.room, events: events.length }, 'events dropped');

@@ -13,13 +13,17 @@ import { defineScript } from '../script.ts';
  * without a token follows under that fence or an older one, and a later run, which has a later fence,
  * is not blocked by an end that is published late.
  *
+ * An event that holds a part of a stream of bytes is appended once by its offset instead: it is dropped when the
+ * log already has bytes from that offset on, under any fence. A later offset than the log's end is taken: the log
+ * may have been lost. The end of each stream is the field `at:<stream>` of meta.
+ *
  * A log is bounded in events and in bytes of event JSON, each time an event is appended; the oldest events
  * go, and the newest stays however large it is. Each entry has the bytes that were appended before it (`b`),
  * so that the bytes held are a difference; an entry without that field counts as the log's beginning.
  *
  * KEYS: meta, subject's log, owner's log. ARGV: subject's channel, owner's channel, max events, max bytes,
- * TTL in seconds, fence ('' when only tokens are sent), then per event: token, seq, '1' to keep it out of the
- * owner's log, event JSON. Returns the number of events appended.
+ * TTL in seconds, fence ('' when only tokens are sent), then per event: token, seq or the offset in its stream,
+ * stream ('' for none), offset after its bytes, '1' to keep it out of the owner's log, event JSON. Returns the number of events appended.
  */
 const appendScript = /* lua */ `
 local meta, max, max_bytes, ttl, fence = KEYS[1], ARGV[3], tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
@@ -64,8 +68,9 @@ if fence and fence > known_fence then
 end
 
 local appended = 0
-for i = 7, #ARGV, 4 do
-  local token, seq, private, event = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]
+for i = 7, #ARGV, 6 do
+  local token, seq, stream, stop, private, event =
+    ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
   local fresh
   if token ~= '' then
     fresh = redis.call('HSETNX', meta, 'once:' .. token, '1') == 1
@@ -73,6 +78,10 @@ for i = 7, #ARGV, 4 do
       ended = math.max(ended, seq)
       redis.call('HSET', meta, 'ended', ended)
     end
+  elseif stream ~= '' then
+    local at = tonumber(redis.call('HGET', meta, 'at:' .. stream) or '0')
+    fresh = fence and fence > ended and seq >= at
+    if fresh then redis.call('HSET', meta, 'at:' .. stream, stop) end
   else
     fresh = fence and fence > ended and seq > known_seq
     if fresh then

@@ -4,12 +4,14 @@ import { connectFailFast, connectQueueing, disconnect } from '@warmwind/shared/r
 import type { CallRoute } from '../call.ts';
 import { Claims } from '../claims.ts';
 import { CallHost } from '../host.ts';
+import { OpenCalls } from '../open-calls.ts';
 import { Replies } from '../replies.ts';
 
 /** Creates the part of a worker that takes calls, on its own connections. */
 export function createTestHost(
   url: string,
   routes: CallRoute[],
+  open = new OpenCalls(),
 ): { host: CallHost; close: () => Promise<void> } {
   const log = createLog('test-host');
   log.level = 'silent';
@@ -18,6 +20,7 @@ export function createTestHost(
   const subscriber = connectQueueing(url, 'test-calls', log);
   const host = new CallHost({
     routes,
+    open,
     claims: new Claims({ redis, holder: newId(), log }),
     replies: new Replies(bulk, log),
     subscriber,

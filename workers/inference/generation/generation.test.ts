@@ -45,7 +45,7 @@ const eventsOf = (job: Submitted) => waitForEvents(fleet, job, `job:${job.jobId}
 const output = (events: StoredEvent[]): string =>
   events
     .slice(events.findLastIndex(({ type }) => type === 'job.active'))
-    .flatMap(({ type, data }) => (type === 'job.output' ? [data.text] : []))
+    .flatMap(({ type, data }) => (type === 'job.output' && 'text' in data ? [data.text] : []))
     .join('');
 /** Reads the number of deliveries of a job. */
 const deliveries = async ({ jobId }: Submitted) =>
