@@ -1,10 +1,10 @@
 import type { z } from 'zod';
 import type { CallCommand, JobCommand } from './command.ts';
 import { containerAbortCall } from './commands/container-abort-call.ts';
+import { containerActions } from './commands/container-actions.ts';
 import { containerEndProcess } from './commands/container-end-process.ts';
 import { containerExec } from './commands/container-exec.ts';
 import { containerProcesses } from './commands/container-processes.ts';
-import { containerActions } from './commands/container-actions.ts';
 import { containerScreenshot } from './commands/container-screenshot.ts';
 import { containerStart } from './commands/container-start.ts';
 import { containerStop } from './commands/container-stop.ts';
