@@ -5,9 +5,11 @@ import { containerActions } from './commands/container-actions.ts';
 import { containerEndProcess } from './commands/container-end-process.ts';
 import { containerExec } from './commands/container-exec.ts';
 import { containerProcesses } from './commands/container-processes.ts';
+import { containerReadClipboard } from './commands/container-read-clipboard.ts';
 import { containerScreenshot } from './commands/container-screenshot.ts';
 import { containerStart } from './commands/container-start.ts';
 import { containerStop } from './commands/container-stop.ts';
+import { containerWriteClipboard } from './commands/container-write-clipboard.ts';
 import { inference } from './commands/inference.ts';
 
 /**
@@ -20,6 +22,8 @@ const CALLS = [
   containerAbortCall,
   containerProcesses,
   containerEndProcess,
+  containerReadClipboard,
+  containerWriteClipboard,
 ] as const;
 
 type RegisteredCall = (typeof CALLS)[number];

@@ -15,6 +15,7 @@ import type { SessionHandler } from '../sessions/handler.ts';
 import type { Supervisors } from '../supervisor/supervisors.ts';
 import { createAbortCall } from './abort-call.ts';
 import { createActions } from './actions.ts';
+import { createReadClipboard, createWriteClipboard } from './clipboard.ts';
 import { createVnc } from './container-vnc.ts';
 import { createScreenshot } from './screenshot.ts';
 
@@ -45,6 +46,8 @@ export type CallContext = { screens: ScreenHost; openCalls: OpenCalls; superviso
 const createCallHandlers = ({ screens, openCalls, supervisors }: CallContext): CallHandlers => ({
   'container.actions': createActions(screens),
   'container.screenshot': createScreenshot(screens),
+  'container.read-clipboard': createReadClipboard(supervisors),
+  'container.write-clipboard': createWriteClipboard(supervisors),
   'container.abort-call': createAbortCall(openCalls),
   'container.processes': createProcesses(supervisors),
   'container.end-process': createEndProcess(supervisors),

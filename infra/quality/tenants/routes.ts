@@ -17,6 +17,8 @@ const NAMED: Record<string, Thing | 'public'> = {
   '/realtime/tokens/{id}': 'link',
   '/v1/models/{id}': 'public',
   viewerId: 'viewer',
+  // An idempotency key is its caller's.
+  key: 'public',
 };
 
 /** Bodies in which a container may be named, with the fields that its route needs then. */
