@@ -2,7 +2,7 @@ import { ApiError } from '@warmwind/shared/contract/errors';
 import type { DesktopProcess } from '@warmwind/shared/contract/programs';
 import { iso } from '@warmwind/shared/runtime/times';
 import type { CallHandlers } from '../calls/call.ts';
-import { SupervisorError } from '../supervisor/error.ts';
+import { asApiError } from '../supervisor/api-error.ts';
 import type { SupervisedProcess } from '../supervisor/process.ts';
 import type { Supervisors } from '../supervisor/supervisors.ts';
 import { endProcess } from './program.ts';
@@ -12,7 +12,7 @@ export const createProcesses =
   (supervisors: Supervisors): CallHandlers['container.processes'] =>
   async ({ containerId, signal }) => {
     const list = async () => supervisors.of(containerId).list({ signal });
-    return { items: (await list().catch(refuse)).map(publicProcess) };
+    return { items: (await list().catch(asApiError)).map(publicProcess) };
   };
 
 /** Creates the handler of `container.end-process`. */
@@ -20,16 +20,10 @@ export const createEndProcess =
   (supervisors: Supervisors): CallHandlers['container.end-process'] =>
   async ({ containerId, input: { processId } }) => {
     const end = async () => endProcess(supervisors.of(containerId), processId);
-    if (!(await end().catch(refuse)))
+    if (!(await end().catch(asApiError)))
       throw new ApiError('not_found', 'The desktop has no such process: list its processes.');
     return { processId };
   };
-
-/** @throws ApiError for an error of the supervisor */
-function refuse(error: unknown): never {
-  if (!(error instanceof SupervisorError)) throw error;
-  throw new ApiError(error.code === 'no_supervisor' ? 'conflict' : 'unavailable', error.message);
-}
 
 function publicProcess({
   id,
