@@ -1,17 +1,20 @@
 import { randomUUID } from 'node:crypto';
+import { containerAbortCall } from '@warmwind/shared/contract/commands/container-abort-call';
 import { createLog } from '@warmwind/shared/runtime/node/log';
 import { disconnect } from '@warmwind/shared/runtime/node/redis';
 import { Redis } from 'ioredis';
 import type { BinaryAnswer, Call, CallHandler, CallRoute } from '../../workers/calls/call.ts';
 import { Claims } from '../../workers/calls/claims.ts';
 import { CallHost } from '../../workers/calls/host.ts';
+import { OpenCalls } from '../../workers/calls/open-calls.ts';
 import { Replies } from '../../workers/calls/replies.ts';
+import { createAbortCall } from '../../workers/commands/abort-call.ts';
 import type { World } from './world.ts';
 
 /** A received call, which the test answers. */
 type Taken = { call: Call; answer: (answer: object) => void; fail: (error: Error) => void };
 
-/** A host of containers that takes calls as a worker does; the test answers them. */
+/** A host of containers that takes calls as a worker does; the test answers all but aborts. */
 export class TestCallHost {
   /** The calls that have reached a handler. */
   readonly taken: Taken[] = [];
@@ -38,10 +41,15 @@ export class TestCallHost {
       return redis;
     };
     const [redis, bulk, subscriber] = [connect(), connect(), connect()];
+    const open = new OpenCalls();
     const test = new TestCallHost(
       (handle) =>
         new CallHost({
-          routes: commands.map((command) => ({ command, handle })),
+          open,
+          routes: commands.map((command) => ({
+            command,
+            handle: command === containerAbortCall ? (createAbortCall(open) as CallHandler) : handle,
+          })),
           claims: new Claims({ redis, holder: randomUUID(), log }),
           replies: new Replies(bulk, log),
           subscriber,

@@ -1,10 +1,11 @@
 import { ERROR_STATUS, type ErrorBody, type ErrorCode, type Issue } from '../contract/errors.ts';
+import { WarmwindError } from './errors.ts';
 
 /**
  * The base class of all failures of a call to the edge. A call that its caller aborts rejects with the reason
  * of the signal instead.
  */
-export abstract class RequestError extends Error {
+export abstract class RequestError extends WarmwindError {
   /** The HTTP status; 0 when no response arrived. */
   abstract readonly status: number;
   /** Time after which the same request may succeed, ms; `undefined` when the edge gives none. */
@@ -65,6 +66,7 @@ export class ApiError extends RequestError {
 /** No complete response arrived: the connection failed, or closed before the end of the response. */
 export class NetworkError extends RequestError {
   override name = 'NetworkError';
+  readonly code: string = 'network_error';
   readonly status = 0;
   readonly isOutcomeUnknown = true;
 }
@@ -72,6 +74,7 @@ export class NetworkError extends RequestError {
 /** No complete response arrived in time. */
 export class RequestTimeoutError extends NetworkError {
   override name = 'RequestTimeoutError';
+  override readonly code = 'request_timeout';
   /** The time-out that passed, ms. */
   readonly timeoutMs: number;
 
@@ -84,6 +87,7 @@ export class RequestTimeoutError extends NetworkError {
 /** A successful response that is not of this API: the address is not that of an edge. */
 export class UnexpectedAnswerError extends RequestError {
   override name = 'UnexpectedAnswerError';
+  readonly code = 'unexpected_answer';
   readonly status: number;
   readonly isOutcomeUnknown = true;
 

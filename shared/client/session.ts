@@ -10,13 +10,14 @@ import {
   SessionProtocolError,
 } from '../runtime/session/frames.ts';
 import { SessionPair } from '../runtime/session/pair.ts';
+import { WarmwindError } from './errors.ts';
 
 const ACK_MS = 10_000;
 /** Temporary refusals, after which attaching is retried. */
 const TRANSIENT_REFUSALS: readonly string[] = ['unavailable', 'rate_limited', 'internal', 'conflict'];
 
 /** The relay or the host of the container refused to open a session. */
-export class SessionRefusedError extends Error {
+export class SessionRefusedError extends WarmwindError {
   override name = 'SessionRefusedError';
   /** The error code of the refusal. */
   readonly code: ErrorCode;
@@ -28,7 +29,7 @@ export class SessionRefusedError extends Error {
 }
 
 /** A session ended before it was complete. */
-export class SessionClosedError extends Error {
+export class SessionClosedError extends WarmwindError {
   override name = 'SessionClosedError';
   /** Why the session ended. */
   readonly code: SessionCode;

@@ -17,11 +17,13 @@ export const createScreenshot =
     const picture = await screens.screenshot(containerId, request, signal);
     const type = `image/${format}`;
     if (!picture) return { type, headers: {}, bytes: Buffer.alloc(0), notModified: true } as BinaryAnswer;
-    const { frame, screen, bytes } = picture;
+    const { width, height, frame, screen, bytes } = picture;
     return {
       type,
       headers: {
         ETag: `"${frame}"`,
+        'X-Picture-Width': `${width}`,
+        'X-Picture-Height': `${height}`,
         'X-Screen-Width': `${screen.width}`,
         'X-Screen-Height': `${screen.height}`,
       },

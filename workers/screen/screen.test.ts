@@ -198,7 +198,13 @@ test.each(['png', 'jpeg'] as const)('a screenshot can be requested as %s', async
   });
   expect([type, headers]).toEqual([
     `image/${format}`,
-    { ETag: expect.stringMatching(/^"[\w-]+"$/), 'X-Screen-Width': '1000', 'X-Screen-Height': '700' },
+    {
+      ETag: expect.stringMatching(/^"[\w-]+"$/),
+      'X-Picture-Width': '1000',
+      'X-Picture-Height': '700',
+      'X-Screen-Width': '1000',
+      'X-Screen-Height': '700',
+    },
   ]);
   const { data, info } = await sharp(bytes).raw().toBuffer({ resolveWithObject: true });
   expect([info.width, info.height]).toEqual([1000, 700]);

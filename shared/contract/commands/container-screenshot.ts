@@ -59,6 +59,8 @@ export const containerScreenshot = defineCall({
     media: ['image/png', 'image/jpeg', 'image/webp'],
     headers: {
       ETag: 'The frame that the picture shows: for `changedSince`.',
+      'X-Picture-Width': 'How wide the picture is, pixels.',
+      'X-Picture-Height': 'How high the picture is, pixels.',
       'X-Screen-Width': 'How wide the screen is, pixels.',
       'X-Screen-Height': 'How high the screen is, pixels.',
     },
