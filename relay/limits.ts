@@ -108,6 +108,13 @@ export const LIMITS = {
   sessionsPerUser: 64,
   sessionsOnNode: 500,
   sessionSocketBytes: 8 * 1024 * 1024,
+  /**
+   * Terminals that a socket is attached to, its messages of input, and the bytes of input of one terminal
+   * that its program has not read.
+   */
+  terminalsPerSocket: 16,
+  terminalInputs: { perSecond: 200, burst: 400 },
+  terminalInputBytes: 128 * 1024,
   /** Time that a host has to open a session or to attach to it. */
   sessionOpenMs: 5000,
   /** One inbound message of a session's WebSocket. */

@@ -1,6 +1,7 @@
 import { SessionClosedError } from '@warmwind/shared/client/session';
 import { ApiError } from '@warmwind/shared/contract/errors';
 import { SESSION_GRACE_MS, SESSION_SILENT_MS } from '@warmwind/shared/contract/sessions/codes';
+import { findSessionCommand } from '@warmwind/shared/contract/sessions/registry';
 import { backoff } from '@warmwind/shared/runtime/backoff';
 import {
   MAX_CHUNK_BYTES,
@@ -34,14 +35,15 @@ export class NodeSession {
   #isAttaching = false;
   #receivedAt = performance.now();
 
-  private constructor(sessions: Sessions, address: SessionAddress, userId: string) {
+  private constructor(sessions: Sessions, { address, head }: Opening) {
     this.#sessions = sessions;
     this.#address = address;
-    this.#userId = userId;
+    this.#userId = head.envelope.userId;
     this.#pair = new SessionPair(
       MAX_CHUNK_BYTES,
       () => void this.#send(),
       () => this.abort(),
+      findSessionCommand(head.kind)?.windowBytes,
     );
     this.readable = this.#pair.readable;
     this.writable = this.#pair.writable;
@@ -55,10 +57,10 @@ export class NodeSession {
    * Opens a session.
    * @throws ApiError the refusal of the host, or `unavailable`
    */
-  static async open(sessions: Sessions, { address, head }: Opening): Promise<NodeSession> {
-    const session = new NodeSession(sessions, address, head.envelope.userId);
+  static async open(sessions: Sessions, opening: Opening): Promise<NodeSession> {
+    const session = new NodeSession(sessions, opening);
     try {
-      await session.#attach(head);
+      await session.#attach(opening.head);
       return session;
     } catch (error) {
       session.#fail(new SessionClosedError('lost', 'The session was not opened.', { cause: error }));

@@ -14,6 +14,7 @@ import { handleScreens } from '../screen/watch.ts';
 import { handleSessions } from '../sessions/handle.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Holdings, Rates } from '../shares.ts';
+import { handleTerminals } from '../terminals/handle.ts';
 import { Inbound } from './inbound.ts';
 import { handleRooms } from './rooms.ts';
 import type { RelayServer, RelaySocket } from './socket.ts';
@@ -84,6 +85,7 @@ export function handleConnections(io: RelayServer, context: ConnectionContext): 
     handleRooms(socket, inbound, context.recordSources, context.rooms, context.room, context);
     handleScreens(socket, inbound, context);
     handleSessions(socket, inbound, context);
+    handleTerminals(socket, inbound, context);
   });
 }
 

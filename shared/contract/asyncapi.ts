@@ -17,7 +17,7 @@ const ref = (...path: string[]) => ({
 const named = (name: string): string => pascal(name.replaceAll(':', '.'));
 
 /** One event of a socket: the name under which Socket.IO emits it, and the schema of its arguments. */
-type Message = { name: string; summary?: string; payload: object };
+type Message = { name: string; summary?: string; payload: object; examples?: { payload: unknown }[] };
 
 /** The kinds of rooms and the events of each; the output of a job stays in its own room. */
 const ROOMS = {
@@ -37,21 +37,24 @@ const SOCKET = ref('channels', 'socket');
 const inSocket = (name: string) => ref('channels', 'socket', 'messages', name);
 const empty = (): Part => ({ schemas: {}, messages: {}, operations: {} });
 
+const examples = (event: object): Pick<Message, 'examples'> =>
+  'example' in event ? { examples: [{ payload: event.example }] } : {};
+
 /** The events that clients send, with their acknowledgements. */
 function clientEvents(): Part {
   const part = empty();
   const { schemas, messages, operations } = part;
-  const add = (id: string, name: string, schema: z.ZodType, summary?: string): void => {
+  const add = (id: string, schema: z.ZodType, message: Omit<Message, 'payload'>): void => {
     schemas[`${id}Payload`] = schema;
-    messages[id] = { name, ...(summary ? { summary } : {}), payload: { $ref: schemaRef(`${id}Payload`) } };
+    messages[id] = { ...message, payload: { $ref: schemaRef(`${id}Payload`) } };
   };
-  add('Refused', 'acknowledgement', Refused, 'The event was refused.');
+  add('Refused', Refused, { name: 'acknowledgement', summary: 'The event was refused.' });
   for (const [event, { summary, argument, ...rest }] of Object.entries(CLIENT_EVENTS)) {
     const id = named(event);
-    add(id, event, argument, summary);
+    add(id, argument, { name: event, summary, ...examples(rest) });
     const answers = [inSocket('Refused')];
     if ('answer' in rest) {
-      add(`${id}Answer`, 'acknowledgement', accepted(rest.answer));
+      add(`${id}Answer`, accepted(rest.answer), { name: 'acknowledgement' });
       answers.unshift(inSocket(`${id}Answer`));
     }
     const reply = { channel: SOCKET, messages: answers };
@@ -69,10 +72,11 @@ function clientEvents(): Part {
 /** The events that the relay sends in addition to those of rooms. */
 function relayEvents(): Part {
   const part = empty();
-  for (const [event, { summary, args }] of Object.entries(RELAY_EVENTS)) {
+  for (const [event, { summary, args, ...rest }] of Object.entries(RELAY_EVENTS)) {
     const id = `${named(event)}Notice`;
     part.schemas[`${id}Payload`] = args;
-    part.messages[id] = { name: event, summary, payload: { $ref: schemaRef(`${id}Payload`) } };
+    const payload = { $ref: schemaRef(`${id}Payload`) };
+    part.messages[id] = { name: event, summary, payload, ...examples(rest) };
     part.operations[`send${id}`] = { action: 'send', summary, channel: SOCKET, messages: [inSocket(id)] };
   }
   return part;

@@ -130,6 +130,8 @@ export type SessionCommand<
   idleMs?: number;
   /** Bytes that a client may send in all. */
   maxInputBytes?: number;
+  /** Bytes of a direction that may be on their way beyond those that were read; 2 MB if left out. */
+  windowBytes?: number;
 };
 
 /** Checks a definition and keeps its literal types. */

@@ -11,6 +11,7 @@ import {
   WatchAnswer,
 } from './screen.ts';
 import { SESSION_CLIENT_EVENTS, SESSION_RELAY_EVENTS } from './sessions/events.ts';
+import { TERMINAL_CLIENT_EVENTS, TERMINAL_RELAY_EVENTS } from './sessions/terminal-events.ts';
 import { Draining, SubscribeAnswer } from './tickets.ts';
 
 const RoomName = z.string().max(200).describe('`job:<id>`, `container:<id>` or `user:<own id>`.');
@@ -77,7 +78,11 @@ export const CLIENT_EVENTS = {
     argument: z.object({ containerId: ContainerId, epoch: z.number(), seq: z.number() }),
   },
   ...SESSION_CLIENT_EVENTS,
-} as const satisfies Record<string, { summary: string; argument: z.ZodType; answer?: z.ZodType }>;
+  ...TERMINAL_CLIENT_EVENTS,
+} as const satisfies Record<
+  string,
+  { summary: string; argument: z.ZodType; answer?: z.ZodType; example?: object }
+>;
 
 const frame = [
   ContainerId,
@@ -124,4 +129,5 @@ export const RELAY_EVENTS = {
     args: z.tuple([Draining]),
   },
   ...SESSION_RELAY_EVENTS,
-} as const satisfies Record<string, { summary: string; args: z.ZodTuple }>;
+  ...TERMINAL_RELAY_EVENTS,
+} as const satisfies Record<string, { summary: string; args: z.ZodTuple; example?: readonly object[] }>;

@@ -16,6 +16,7 @@ import type { Supervisors } from '../supervisor/supervisors.ts';
 import { createAbortCall } from './abort-call.ts';
 import { createActions } from './actions.ts';
 import { createReadClipboard, createWriteClipboard } from './clipboard.ts';
+import { createTerminal } from './container-terminal.ts';
 import { createVnc } from './container-vnc.ts';
 import { createScreenshot } from './screenshot.ts';
 
@@ -34,8 +35,16 @@ export const createHandlers = ({ host, models }: CommandContext): Handlers => ({
 
 type SessionHandlers = { [Kind in SessionKind]: SessionHandler<SessionInputs[Kind], SessionResults[Kind]> };
 
-/** The handler of every kind of session. @param redis the realtime Redis, a fail-fast connection */
-export const createSessionHandlers = (screens: ScreenHost, redis: Redis): SessionHandlers => ({
+/** The dependencies of session handlers. `redis`: the realtime Redis, a fail-fast connection. */
+export type SessionHandlerContext = { screens: ScreenHost; supervisors: Supervisors; redis: Redis };
+
+/** The handler of every kind of session. */
+export const createSessionHandlers = ({
+  screens,
+  supervisors,
+  redis,
+}: SessionHandlerContext): SessionHandlers => ({
+  'container.terminal': createTerminal(supervisors),
   'container.vnc': createVnc(screens, redis),
 });
 

@@ -103,7 +103,7 @@ export function createHost(options: HostOptions): DesktopHost {
       engine,
       redis: stores.sessionRedis,
       subscriber: stores.sessionSubscriber,
-      handlers: createSessionHandlers(screens, stores.realtimeFailFast),
+      handlers: createSessionHandlers({ screens, supervisors, redis: stores.realtimeFailFast }),
       onUse: (containerId) => screens.use(containerId),
       log,
     }),

@@ -61,6 +61,7 @@ export class HostSession {
       MAX_CHUNK_BYTES,
       () => void this.#send(),
       (reason) => this.end('failed', reason instanceof Error ? reason.message : 'The session was aborted.'),
+      command.windowBytes,
     );
     const { readable, writable } = this.#pair;
     const { signal } = this.#abort;

@@ -108,7 +108,8 @@ export class Supervisor {
   }
 
   /**
-   * Attaches to a terminal. A reader that falls more than 256 KiB behind is disconnected.
+   * Attaches to a terminal. A reader that reads on slows the program; one that stalls, and falls more than 256 KiB
+   * behind, is disconnected.
    * @param after offset of the first byte; by default, and when it is no longer kept, the first byte that is
    */
   async attach(

@@ -77,7 +77,7 @@ function problemOf(text: string, document: string): string | undefined {
   const [, method, route] = /^(GET|POST|PUT|DELETE) (\/\S*)$/.exec(text) ?? [];
   if (method && route) return routes.has(withoutNames(route)) ? undefined : 'no such route';
   if (isPath(text)) return pathExists(text, document) ? undefined : 'no such file';
-  if (/^(job|container|containers|alert)\.[a-z_]+$|^(vnc|relay|session):[A-Za-z]+$/.test(text)) {
+  if (/^(job|container|containers|alert)\.[a-z_]+$|^(vnc|relay|session|tty):[A-Za-z]+$/.test(text)) {
     return events.has(text) ? undefined : 'no such event';
   }
   const [name = ''] = text.split(/[=:({]/);

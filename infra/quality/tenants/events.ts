@@ -27,6 +27,8 @@ const container = (event: Event, more: object = {}, refusal?: EventCase['refusal
   of(event, 'container', (containerId) => ({ containerId, ...more }), refusal);
 const session = (event: Event, more: object): EventCase =>
   of(event, 'session', (sessionId) => ({ sessionId, ...more }));
+const terminal = (event: Event, more: object = {}): EventCase =>
+  of(event, 'terminal', (ttyId) => ({ ttyId, ...more }));
 
 /** The cases of every event; one that is missing here does not compile. */
 const EVENTS: Record<Event, EventCase[]> = {
@@ -51,6 +53,12 @@ const EVENTS: Record<Event, EventCase[]> = {
   'session:end': [session('session:end', { offset: 0 })],
   'session:ack': [session('session:ack', { received: 0, consumed: 0 })],
   'session:abort': [session('session:abort', {})],
+  'tty:open': [container('tty:open', { cols: 80, rows: 24 })],
+  'tty:attach': [terminal('tty:attach', { after: 0 })],
+  'tty:data': [terminal('tty:data', { bytes: Buffer.from('x') })],
+  'tty:resize': [terminal('tty:resize', { cols: 80, rows: 24 })],
+  'tty:detach': [terminal('tty:detach')],
+  'tty:close': [terminal('tty:close')],
 };
 
 export const EVENT_CASES: readonly EventCase[] = Object.values(EVENTS).flat();

@@ -5,7 +5,7 @@ import { createStack, type TestStack } from '../e2e/stack.ts';
 import { waitFor } from '../testing/wait.ts';
 
 /** The kinds of things that belong to a user and are named in requests. */
-export type Thing = 'container' | 'job' | 'link' | 'viewer' | 'session';
+export type Thing = 'container' | 'job' | 'link' | 'viewer' | 'session' | 'terminal';
 export type Ids = Record<Thing, string>;
 
 /** One user: the client of the edge, a socket at the relay with control, and what the user owns. */
@@ -55,19 +55,21 @@ async function startTenant(stack: TestStack, token: string, name: string): Promi
   const ask = (event: string, argument: object) => socket.timeout(10_000).emitWithAck(event, argument);
   const { viewerId } = await ask('vnc:watch', { containerId });
   const { sessionId } = await ask('session:open', { kind: 'container.vnc', containerId, input: {} });
+  const { ttyId } = await ask('tty:open', { containerId, cols: 80, rows: 24 });
   const ids = {
     container: containerId,
     job: jobId,
     link: link.id,
     viewer: viewerId,
     session: sessionId,
+    terminal: ttyId,
   };
   return { token, ticket, edge, socket, ids };
 }
 
 /** Ids that no user has, in the form of each thing. */
 export const randomId = (thing: Thing): string =>
-  thing === 'session' ? `${randomUUID()}.${randomUUID()}` : randomUUID();
+  thing === 'session' || thing === 'terminal' ? `${randomUUID()}.${randomUUID()}` : randomUUID();
 
 /** Texts that are no id of anything. */
 export const MALFORMED = ['x'.repeat(65), '{user}:jobs', 'a\0b', "' or 1=1 --", '../../etc/passwd', '%2e%2e'];

@@ -1,21 +1,13 @@
 import { z } from 'zod';
 import { Incarnation } from '../envelope.ts';
+import { Binary } from './binary.ts';
 import { SESSION_CODES, SessionOffset } from './codes.ts';
 import { SESSION_COMMANDS } from './registry.ts';
 
 const SessionId = z.string().max(200).describe('As `session:open` returned it.');
 const OfSession = z.strictObject({ sessionId: SessionId });
-/** Binary: Socket.IO sends it as an attachment. */
-const Bytes = z
-  .unknown()
-  .meta({ type: 'string', format: 'binary' })
-  .transform((value, context) => {
-    if (value instanceof Uint8Array) return value;
-    context.addIssue('send it as binary');
-    return z.NEVER;
-  });
 const Position = SessionOffset.describe('Bytes of this direction before it.');
-const Data = z.strictObject({ sessionId: SessionId, offset: Position, bytes: Bytes });
+const Data = z.strictObject({ sessionId: SessionId, offset: Position, bytes: Binary });
 const End = z.strictObject({ sessionId: SessionId, offset: SessionOffset.describe('Bytes in all.') });
 const Ack = z.strictObject({
   sessionId: SessionId,

@@ -1,9 +1,10 @@
 import type { z } from 'zod';
 import type { SessionCommand } from '../command.ts';
+import { containerTerminal } from './container-terminal.ts';
 import { containerVnc } from './container-vnc.ts';
 
 /** Every kind of session. A new one is its definition, a line here, and a handler in the workers. */
-const SESSIONS = [containerVnc] as const;
+const SESSIONS = [containerTerminal, containerVnc] as const;
 
 type Registered = (typeof SESSIONS)[number];
 export type SessionKind = Registered['kind'];

@@ -8,6 +8,7 @@ const RESEND_TICKS = 4;
 export class OutgoingBytes {
   readonly #kept = new ByteQueue();
   readonly #chunkBytes: number;
+  readonly #windowBytes: number;
   /** Position of the first byte that is kept, and of the one that is sent next. */
   #base = 0;
   #next = 0;
@@ -18,13 +19,15 @@ export class OutgoingBytes {
   #total: number | undefined;
   #overdue = { at: 0, ticks: 0 };
 
-  constructor(chunkBytes: number) {
+  /** @param windowBytes the most bytes that are kept until the peer has read them */
+  constructor(chunkBytes: number, windowBytes = WINDOW_BYTES) {
     this.#chunkBytes = chunkBytes;
+    this.#windowBytes = Math.min(windowBytes, WINDOW_BYTES);
   }
 
   /** Bytes that may be written now. The kept bytes never exceed the window, so all of them may be sent. */
   get room(): number {
-    return this.#total === undefined ? WINDOW_BYTES - this.#kept.length : 0;
+    return this.#total === undefined ? this.#windowBytes - this.#kept.length : 0;
   }
 
   /** Memory for the kept bytes. */

@@ -31,9 +31,15 @@ export class SessionPair {
    * @param chunkBytes the largest chunk that the connection carries
    * @param onReady called when {@link SessionPair.next} may have a frame
    * @param onAbort called when the writer aborts
+   * @param windowBytes the most bytes that it sends beyond those that the peer has read
    */
-  constructor(chunkBytes: number, onReady: () => void, onAbort: (reason: unknown) => void) {
-    this.#stream = new SessionStream(chunkBytes);
+  constructor(
+    chunkBytes: number,
+    onReady: () => void,
+    onAbort: (reason: unknown) => void,
+    windowBytes?: number,
+  ) {
+    this.#stream = new SessionStream(chunkBytes, windowBytes);
     this.#onReady = onReady;
     this.readable = new ReadableStream(
       {

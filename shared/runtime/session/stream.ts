@@ -14,9 +14,12 @@ export class SessionStream {
   readonly incoming = new IncomingBytes();
   readonly outgoing: OutgoingBytes;
 
-  /** @param chunkBytes the largest chunk that its connection carries */
-  constructor(chunkBytes: number) {
-    this.outgoing = new OutgoingBytes(chunkBytes);
+  /**
+   * @param chunkBytes the largest chunk that its connection carries
+   * @param windowBytes the most bytes that it sends beyond those that the peer has read
+   */
+  constructor(chunkBytes: number, windowBytes?: number) {
+    this.outgoing = new OutgoingBytes(chunkBytes, windowBytes);
   }
 
   /** @throws SessionProtocolError when the peer violates the protocol */

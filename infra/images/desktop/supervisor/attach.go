@@ -12,7 +12,8 @@ import (
 )
 
 // attach makes a connection of the request: what it sends is typed, what the terminal shows from ?after on is sent. The
-// connection ends when the terminal does, and when its reader fell behind what is kept.
+// connection ends when the terminal does, and when its reader fell behind what is kept: a reader that reads on slows the
+// program, one that stalls does not.
 func attach(w http.ResponseWriter, r *http.Request, p *process) error {
 	if p.terminal == nil {
 		return badRequest("The process has no terminal.")
@@ -30,6 +31,8 @@ func attach(w http.ResponseWriter, r *http.Request, p *process) error {
 		return nil
 	}
 	defer conn.Close()
+	reader := stream.addReader(after)
+	defer stream.removeReader(reader)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	defer p.attached.add(cancel)()
@@ -47,6 +50,7 @@ func attach(w http.ResponseWriter, r *http.Request, p *process) error {
 			return nil
 		}
 		after += int64(len(bytes))
+		stream.advance(reader, after)
 	}
 }
 

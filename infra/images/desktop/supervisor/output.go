@@ -28,8 +28,8 @@ var (
 	errOffsetAhead = errors.New("nothing has been written up to this offset")
 )
 
-// output is the buffer of one stream of a program. Unless it keeps the last bytes only, its writer waits while it is full
-// of bytes that were not acknowledged.
+// output is the buffer of one stream of a program. Its writer waits while it is full of bytes that were not acknowledged, or
+// when it keeps the last bytes only, that an attached reader is about to read.
 type output struct {
 	keepsLast bool
 
@@ -41,10 +41,12 @@ type output struct {
 	data     []byte
 	closed   bool
 	released bool
+	// readers are the attachments to a terminal.
+	readers map[*reader]struct{}
 }
 
 func newOutput(keepsLast bool) *output {
-	return &output{keepsLast: keepsLast, changed: make(chan struct{})}
+	return &output{keepsLast: keepsLast, changed: make(chan struct{}), readers: map[*reader]struct{}{}}
 }
 
 // notify wakes all that wait. The lock is held.
@@ -62,8 +64,11 @@ func (o *output) write(bytes []byte) {
 			return
 		}
 		room := bufferBytes - len(o.data)
+		recheck := holdFor
 		if o.keepsLast && room < len(bytes) {
-			o.drop(min(len(bytes)-room, len(o.data)))
+			var count int
+			count, recheck = o.droppable()
+			o.drop(min(len(bytes)-room, count))
 			room = bufferBytes - len(o.data)
 		}
 		taken := min(room, len(bytes))
@@ -75,8 +80,22 @@ func (o *output) write(bytes []byte) {
 		changed := o.changed
 		o.mu.Unlock()
 		if len(bytes) > 0 {
-			<-changed
+			o.await(changed, recheck)
 		}
+	}
+}
+
+// await waits for a change; that a reader stalls is none, so it is looked for again.
+func (o *output) await(changed <-chan struct{}, recheck time.Duration) {
+	if !o.keepsLast {
+		<-changed
+		return
+	}
+	timer := time.NewTimer(recheck)
+	defer timer.Stop()
+	select {
+	case <-changed:
+	case <-timer.C:
 	}
 }
 
