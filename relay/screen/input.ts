@@ -1,6 +1,7 @@
 import {
   type DroppedReason,
   holdingViewer,
+  inputsIn,
   isOnLayout,
   type ScreenInput,
 } from '@warmwind/shared/contract/screen';
@@ -69,7 +70,7 @@ export class Input {
     const pressed = this.#presses(input);
     const moved = input.t === 'ptr' && input.mask === this.#mask;
     if (this.#viewer.mode !== 'control') {
-      this.#drop('view', moved);
+      this.#drop(input, 'view', moved);
     } else if (moved) {
       this.#move = input;
       this.#moving ??= setTimeout(() => this.#flush(), LIMITS.moveMs);
@@ -85,7 +86,7 @@ export class Input {
   close(): void {
     clearTimeout(this.#moving);
     clearTimeout(this.#draining);
-    for (const { moved } of this.#waiting.splice(0)) this.#drop('not_watching', moved);
+    for (const { input, moved } of this.#waiting.splice(0)) this.#drop(input, 'not_watching', moved);
   }
 
   #flush(): void {
@@ -99,6 +100,7 @@ export class Input {
   /** Does the input press a key or button that was not pressed before? */
   #presses(input: ScreenInput): boolean {
     if (input.t === 'ptr') return (input.mask & ~this.#mask) !== 0;
+    if (input.t === 'text') return true;
     if (input.t !== 'key') return false;
     const { keysym, down } = input;
     const [now, before] = [performance.now(), this.#keys.get(keysym)];
@@ -115,7 +117,7 @@ export class Input {
       return;
     }
     if (this.#isFull && !this.#releases(input)) {
-      this.#drop('too_many', moved);
+      this.#drop(input, 'too_many', moved);
       return;
     }
     if (input.t === 'ptr') this.#downMask = input.mask;
@@ -154,7 +156,7 @@ export class Input {
       this.#waiting.shift();
       this.#waitingBytes -= bytesOf(next.input);
       if (mine) this.#send(next, holder.lease);
-      else this.#drop('not_holder', next.moved);
+      else this.#drop(next.input, 'not_holder', next.moved);
     }
   }
 
@@ -183,7 +185,7 @@ export class Input {
   #send({ input, moved }: Waiting, lease: number): void {
     this.#viewer.active();
     if (this.#screen.away) {
-      this.#drop('host_away', moved);
+      this.#drop(input, 'host_away', moved);
       return;
     }
     if (input.t === 'key' && !isOnLayout(input.keysym)) this.#remember(input.keysym);
@@ -191,10 +193,10 @@ export class Input {
     this.#screen.publish(message).then(
       (listeners) => {
         if (listeners > 0) this.#metrics.inputs.inc({ outcome: 'sent' });
-        else this.#drop('host_away', moved);
+        else this.#drop(input, 'host_away', moved);
       },
       () => {
-        this.#drop('host_away', moved, 'unavailable');
+        this.#drop(input, 'host_away', moved, 'unavailable');
         this.#screen.receivedBy(0);
       },
     );
@@ -206,11 +208,11 @@ export class Input {
     if (this.#letters.size > LETTERS && oldest !== undefined) this.#letters.delete(oldest);
   }
 
-  #drop(reason: DroppedReason, moved: boolean, outcome: string = reason): void {
+  #drop(input: ScreenInput, reason: DroppedReason, moved: boolean, outcome: string = reason): void {
     this.#metrics.inputs.inc({ outcome });
-    if (!moved) this.#viewer.dropped(reason, publicHolder(this.#screen.control.holder));
+    if (!moved) this.#viewer.dropped(reason, publicHolder(this.#screen.control.holder), inputsIn(input));
   }
 }
 
 /** The estimated size of an input: its text, and a constant for the rest. */
-const bytesOf = (input: ScreenInput): number => (input.t === 'cut' ? 2 * input.text.length : 0) + 100;
+const bytesOf = (input: ScreenInput): number => ('text' in input ? 2 * input.text.length : 0) + 100;

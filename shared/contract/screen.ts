@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { screenKey } from '../engine/keys.ts';
+import { charactersOf, typedText } from './actions/typed-text.ts';
 import { type Ack, MAX_MESSAGE_BYTES } from './tickets.ts';
 
 /**
@@ -61,7 +62,13 @@ export const HOST_AWAY = 'host_away';
 /** Of a desktop's screen, pixels. */
 export const SIZES = { least: { width: 320, height: 240 }, most: { width: 3840, height: 2160 } } as const;
 
-/** `vnc:input`: what a viewer does. Coordinates in pixels, `mask` is RFB's button mask, `keysym` X11's. */
+/** Most characters of a text that is typed by one input. */
+export const MAX_TYPED_INPUT_CHARS = 4000;
+
+/**
+ * `vnc:input`: what a viewer does. Coordinates in pixels, `mask` is RFB's button mask, `keysym` X11's. `text`
+ * is typed by the host, as fast as programs take it; other input waits for it.
+ */
 export const ScreenInput = z.discriminatedUnion('t', [
   z.strictObject({
     t: z.literal('key'),
@@ -74,6 +81,7 @@ export const ScreenInput = z.discriminatedUnion('t', [
     y: z.number().int().min(0).max(65_535),
     mask: z.number().int().min(0).max(255),
   }),
+  z.strictObject({ t: z.literal('text'), text: typedText(MAX_TYPED_INPUT_CHARS) }),
   z.strictObject({
     t: z.literal('cut'),
     text: z.string().max(MAX_OFFER_BYTES).refine(fitsClipboard, 'a text of at most 62 KB, as JSON'),
@@ -85,6 +93,10 @@ export const ScreenInput = z.discriminatedUnion('t', [
   }),
 ]);
 export type ScreenInput = z.infer<typeof ScreenInput>;
+
+/** How many inputs it counts as when it is dropped: of a text, each character. */
+export const inputsIn = (input: ScreenInput): number =>
+  input.t === 'text' ? charactersOf(input.text).length : 1;
 
 /** Does a US keyboard have a key for it? For others the desktop has to change its keymap first. */
 export const isOnLayout = (keysym: number): boolean =>
@@ -183,7 +195,10 @@ export type DroppedReason = keyof typeof DROPPED;
 export const InputDropped = z.object({
   containerId: z.string(),
   reason: z.enum(Object.keys(DROPPED) as DroppedReason[]),
-  count: z.number().int().describe('Inputs since the last notice; moves of the pointer are not counted.'),
+  count: z
+    .number()
+    .int()
+    .describe('Inputs since the last notice: of a text each character, moves of the pointer not at all.'),
   holder: Holder.nullable(),
   message: z.string(),
 });

@@ -16,11 +16,11 @@ export class Dropped {
     this.#publish = publish;
   }
 
-  add(viewerId: string, reason: HostDropped['reason']): void {
+  add(viewerId: string, reason: HostDropped['reason'], count = 1): void {
     const name = `${viewerId} ${reason}`;
     if (this.#notices.size >= MAX_WAITING && !this.#notices.has(name)) this.send();
-    const count = (this.#notices.get(name)?.count ?? 0) + 1;
-    this.#notices.set(name, { viewerId, reason, count });
+    const counted = this.#notices.get(name)?.count ?? 0;
+    this.#notices.set(name, { viewerId, reason, count: counted + count });
     this.#throttle.run(GATHER_MS, () => this.send());
   }
 

@@ -5,6 +5,7 @@ import {
   type Holder,
   type HostDropped,
   holdingViewer,
+  inputsIn,
   type ScreenInput,
   screenKeys,
 } from '@warmwind/shared/contract/screen';
@@ -30,8 +31,16 @@ export type InputMessage = {
   settled?: (reason: Reason | undefined) => void;
 };
 
-/** Sends input to the desktop; returns false when the desktop does not accept it. */
-export type InputTarget = { send: (input: ScreenInput) => boolean };
+/** The desktop, as a gate uses it. */
+export type InputTarget = {
+  /**
+   * Sends input. Returns false when the desktop does not accept it; calls `onLost` later with the number of
+   * characters of a text that were not typed.
+   */
+  send: (input: ScreenInput, onLost?: (count: number) => void) => boolean;
+  /** Ends the typing of texts. */
+  stopTyping?: () => void;
+};
 
 type Pointer = Extract<ScreenInput, { t: 'ptr' }>;
 /** `viewerId`: or the name of an agent. `until`: when control expires, by this process's clock. */
@@ -49,8 +58,11 @@ export type InputOptions = {
   /** The realtime Redis, a fail-fast connection: while it fails, no viewer is in control. */
   redis: Redis;
   containerId: string;
-  /** Called for input that did not reach the desktop; `moved`: it only moved the pointer. */
-  onDropped: (viewerId: string, reason: Reason, moved: boolean) => void;
+  /**
+   * Called for input that did not reach the desktop; `moved`: it only moved the pointer. `count`: a text
+   * counts each of its characters.
+   */
+  onDropped: (viewerId: string, reason: Reason, moved: boolean, count: number) => void;
   /** Called when control has another holder, or none. */
   onHolder?: () => void;
 };
@@ -180,7 +192,10 @@ export class InputGate {
     const isOther = control?.lease !== before?.lease || control?.viewerId !== before?.viewerId;
     if (before && isOther) this.#releaseKeys();
     this.#control = control;
-    if (isOther) this.#o.onHolder?.();
+    if (isOther) {
+      this.#target?.stopTyping?.();
+      this.#o.onHolder?.();
+    }
     this.#expiry.clear();
     if (control) this.#expiry.run(Math.max(1, control.until - performance.now()), () => this.changed());
   }
@@ -205,12 +220,15 @@ export class InputGate {
     if (performance.now() > control.until) return 'not_holder';
     const presses = input.t === 'key' && input.down && !this.#keys.has(input.keysym);
     if (presses && this.#keys.size >= MAX_HELD) return 'too_many';
-    return this.#target?.send(input) ? undefined : 'no_desktop';
+    const onLost = (count: number) =>
+      this.#o.onDropped(viewerId, this.#control?.lease === lease ? 'no_desktop' : 'not_holder', false, count);
+    return this.#target?.send(input, onLost) ? undefined : 'no_desktop';
   }
 
   #drop({ viewerId, input, settled }: InputMessage, reason: Reason): void {
     settled?.(reason);
-    this.#o.onDropped(viewerId, reason, input.t === 'ptr' && input.mask === (this.#pointer?.mask ?? 0));
+    const moved = input.t === 'ptr' && input.mask === (this.#pointer?.mask ?? 0);
+    this.#o.onDropped(viewerId, reason, moved, inputsIn(input));
   }
 
   #releaseKeys(): void {
@@ -252,4 +270,4 @@ export class InputGate {
   }
 }
 
-const textOf = ({ input }: InputMessage): number => (input.t === 'cut' ? input.text.length : 0);
+const textOf = ({ input }: InputMessage): number => ('text' in input ? input.text.length : 0);

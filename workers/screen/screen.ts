@@ -61,9 +61,9 @@ export class Screen {
     this.#input = new InputGate({
       redis,
       containerId,
-      onDropped: (viewerId, reason, moved) => {
-        metrics.inputDropped.inc({ reason });
-        if (!moved) this.#dropped.add(viewerId, reason);
+      onDropped: (viewerId, reason, moved, count) => {
+        metrics.inputDropped.inc({ reason }, count);
+        if (!moved) this.#dropped.add(viewerId, reason, count);
       },
     });
     this.#follow(this.#input);

@@ -11,6 +11,7 @@ import { Keyboard } from './rfb/keyboard.ts';
 import { pointerEvent, type Size, setDesktopSize, streamEncodings, updateRequest } from './rfb/messages.ts';
 import { serverMessages } from './rfb/server.ts';
 import type { Rect, Update } from './rfb/update.ts';
+import { TextQueue } from './text-queue.ts';
 import { Throttle } from './throttle.ts';
 import { TURN_MS, type Turn } from './turns.ts';
 import { VisibleRects } from './visible.ts';
@@ -51,6 +52,7 @@ export class Stream {
   readonly #clipboard: Clipboard;
   readonly #keyboard = new Keyboard();
   readonly #outbox = new Outbox();
+  readonly #typing = new TextQueue((keysym, down) => this.#act({ t: 'key', keysym, down }));
   #mask = 0;
   readonly #timers = {
     request: new Throttle(),
@@ -97,6 +99,7 @@ export class Stream {
       await this.#o.connection.run((size) => this.#parse(size), signal, this.#o.turn);
     } finally {
       for (const timer of Object.values(this.#timers)) timer.clear();
+      this.#typing.stop();
       this.#outbox.clear();
     }
   }
@@ -110,14 +113,24 @@ export class Stream {
     });
   }
 
-  /** Sends input, and requests its effect soon. @returns false when the desktop does not accept it */
-  send(input: ScreenInput): boolean {
+  /**
+   * Sends input, and requests its effect soon.
+   * @param onLost called with the number of characters of a text that were not typed after all
+   * @returns false when the desktop does not accept it
+   */
+  send(input: ScreenInput, onLost: (count: number) => void = () => undefined): boolean {
+    if (input.t === 'text') return this.#typing.add(input.text, onLost, (type) => this.#outbox.run(type, 0));
     const clicks = input.t === 'ptr' && input.mask !== this.#mask;
     if (input.t === 'ptr') this.#mask = input.mask;
     return this.#outbox.run(() => this.#act(input), clicks ? CLICK_MS : 0);
   }
 
-  #act(input: ScreenInput): boolean {
+  /** Ends the typing of all texts; the number of characters that are left is reported. */
+  stopTyping(): void {
+    this.#typing.stop();
+  }
+
+  #act(input: Exclude<ScreenInput, { t: 'text' }>): boolean {
     this.#timers.request.hurry();
     switch (input.t) {
       case 'key':

@@ -89,6 +89,39 @@ test('letters of all alphabets arrive in order, twice in a row', async () => {
   }
 });
 
+const TEXT = [
+  'Zażółć gęślą jaźń. Příliš žluťoučký kůň. Pijamalı hasta yağız şoföre.',
+  'Ξεσκεπάζω την ψυχοφθόρα βδελυγμία. Щастям б’єш жук їх глицю в фон й ґедзь.',
+  'דג סקרן שט בים מאוכזב. نص حكيم له سر قاطع.',
+  'いろはにほへと 키스의 고유조건은 中文 e\u0301 n\u0303 👩‍👩‍👧‍👦🏳️‍🌈👍🏽',
+].join('\n\t');
+
+test('a text is typed once and in order: of many alphabets, right to left, with combining marks and emoji', async () => {
+  const typed = await recorder('text');
+  send({ t: 'text', text: TEXT });
+  send({ t: 'key', keysym: 0x2e, down: true });
+  send({ t: 'key', keysym: 0x2e, down: false });
+  await waitFor('the full stop', async () => (await typed()).endsWith('👍🏽.'));
+  expect(await typed()).toBe(`${TEXT.replaceAll('\n', '\r')}.`);
+  expect(owner.dropped).toEqual([]);
+});
+
+test('the rest of a text is reported when another viewer takes control, and none of it is typed', async () => {
+  const typed = await recorder('rest');
+  const { containerId } = desktop;
+  const other = await watch(world, node.url, containerId, { user: desktop.userId, mode: 'control' });
+  send({ t: 'text', text: '語'.repeat(4000) });
+  await waitFor('the first letters', async () => [...(await typed())].length > 10);
+  await other.socket.timeout(5000).emitWithAck('vnc:control', { containerId, action: 'take' });
+  const lost = () => owner.dropped.filter(({ reason }) => reason === 'not_holder');
+  await waitFor('the notice', () => lost().length > 0);
+  const arrived = [...(await typed())].length;
+  expect(lost().map(({ count }) => count + arrived)).toEqual([4000]);
+  other.socket.disconnect();
+  await owner.socket.timeout(5000).emitWithAck('vnc:control', { containerId, action: 'take' });
+  owner.dropped.length = 0;
+});
+
 test('1,000 keys at once arrive, in order', async () => {
   const typed = await recorder('keys');
   const text = Array.from({ length: 1000 }, (_, n) => String.fromCharCode(97 + ((n * n + n) % 26))).join('');

@@ -1,10 +1,9 @@
 import { z } from 'zod';
 import { SIZES } from '../screen.ts';
+import { TypedText } from './typed-text.ts';
 
 /** Most actions of one call. */
 export const MAX_ACTIONS = 64;
-/** Most characters of one text that is typed. */
-export const MAX_TYPED_CHARS = 10_000;
 /** The longest that one wait or hold, and the waits, holds and pacing of one call, may last, ms. */
 export const MAX_CALL_MS = 50_000;
 /** Most pictures in one answer. */
@@ -37,17 +36,6 @@ const keys = Chord.describe(
 const modifiers = Chord.optional().describe('Keys that are held meanwhile: `ctrl+shift`.');
 const button = Button.optional().describe('`left` if left out.');
 const ms = z.number().int().min(0).max(MAX_CALL_MS);
-
-const isWellFormed = (text: string): boolean => !/\p{Cs}/u.test(text);
-/** Are all control characters line feeds, carriage returns and tabs? */
-const hasOnlyBreaks = (text: string): boolean => !/[^\P{Cc}\n\r\t]/u.test(text);
-/** A text that can be typed. */
-export const TypedText = z
-  .string()
-  .max(2 * MAX_TYPED_CHARS)
-  .refine((text) => [...text].length <= MAX_TYPED_CHARS, `at most ${MAX_TYPED_CHARS} characters`)
-  .refine(isWellFormed, 'must not contain half of a surrogate pair')
-  .refine(hasOnlyBreaks, 'must not contain control characters but line breaks and tabs: press keys');
 
 /** A part of the picture, in units of the space that points are measured in. */
 export const Region = z

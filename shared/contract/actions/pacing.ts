@@ -1,3 +1,7 @@
+import { isOnLayout } from '../screen.ts';
+import { characterKeysym } from './keys.ts';
+import { charactersOf } from './typed-text.ts';
+
 /** How fast actions are carried out, ms. */
 export const PACING = {
   /** The pointer rests this long on its target before a button is pressed there. */
@@ -21,8 +25,27 @@ export const PACING = {
 /** Moves of a drag between two points of its path: one for each of so many pixels, within these bounds. */
 export const DRAG_MOVES = { everyPixels: 20, least: 2, most: 10 } as const;
 
-/** How long one typed character takes, ms. */
-const CHARACTER_MS = 4;
+/** How long a character on the keyboard's layout takes when it is typed, ms. */
+const CHARACTER_MS = 1;
+/**
+ * How long a letter beyond the layout takes, ms. About 120 of them share the keys that a keymap has left, and
+ * a program must have read a letter before its key is given to another: with 5 ms it has 600 ms for that.
+ */
+const LETTER_MS = { usual: 10, long: 5 } as const;
+/** A text with more letters beyond the layout is long. */
+const USUAL_LETTERS = 2000;
+
+const isLetter = (character: string): boolean => !isOnLayout(characterKeysym(character));
+
+/** How fast a text is typed. @returns how long each of its characters takes, ms */
+export function paceOf(text: string): (character: string) => number {
+  const letters = charactersOf(text).filter(isLetter).length;
+  const letterMs = letters > USUAL_LETTERS ? LETTER_MS.long : LETTER_MS.usual;
+  return (character) => (isLetter(character) ? letterMs : CHARACTER_MS);
+}
 
 /** How long a text takes at most when it is typed, ms. */
-export const typingMs = (text: string): number => [...text].length * CHARACTER_MS;
+export function typingMs(text: string): number {
+  const pace = paceOf(text);
+  return charactersOf(text).reduce((total, character) => total + pace(character), 0);
+}

@@ -16,6 +16,7 @@ import { pictureOf } from './picture.ts';
 import { PlanError, Planner } from './planner.ts';
 import { OutsideError, type Pixel, type Size, sizeOf } from './space.ts';
 import type { Picture, Step } from './step.ts';
+import { charactersOf } from './typed-text.ts';
 
 /** The desktop before the call. Pixels. */
 export type PlanContext = {
@@ -66,7 +67,7 @@ export function planActions(input: ActionsInput, context: PlanContext): ActionPl
       pictures += steps.filter(isPicture).length;
       if (pictures > MAX_PICTURES)
         throw new PlanError(`this is picture ${pictures} of at most ${MAX_PICTURES}: send several calls`);
-      const chars = sum(steps.map((step) => (step.do === 'text' ? [...step.text].length : 0)));
+      const chars = sum(steps.map((step) => (step.do === 'text' ? charactersOf(step.text).length : 0)));
       return { type: typeOf(raw), chars, steps };
     }),
   );

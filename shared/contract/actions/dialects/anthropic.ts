@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { type Action, TypedText } from '../action.ts';
+import type { Action } from '../action.ts';
+import { TypedText } from '../typed-text.ts';
 import { Coordinate, type Dialect, given } from './vocabulary.ts';
 
 const Point = z.tuple([Coordinate, Coordinate]);
