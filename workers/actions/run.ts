@@ -4,9 +4,9 @@ import type { PlannedAction } from '@warmwind/shared/contract/actions/plan';
 import type { Step } from '@warmwind/shared/contract/actions/step';
 import { ApiError } from '@warmwind/shared/contract/errors';
 import type { DamageMark } from '../framebuffer/session.ts';
+import { typeText } from '../screen/typing.ts';
 import type { CallInput } from './input.ts';
 import type { CallPictures } from './pictures.ts';
-import { typeText } from './typing.ts';
 
 /** The last steps of a call that may follow its answer take at most this long, ms. */
 const MAX_TAIL_MS = 60;
@@ -103,9 +103,14 @@ export class ActionRun {
     if (step.do === 'wait') await sleep(step.ms, undefined, { signal });
     else if (step.do === 'picture') done.screenshot = await pictures.take(step.picture);
     else if (step.do === 'text') {
-      await typeText(step.text, input, signal, () => {
-        done.delivered = (done.delivered ?? 0) + 1;
+      await typeText(step.text, {
+        key: (keysym, down) => input.key(keysym, down),
+        signal,
+        onTyped: () => {
+          done.delivered = (done.delivered ?? 0) + 1;
+        },
       });
+      signal.throwIfAborted();
     } else await input.step(step);
   }
 }
