@@ -31,8 +31,16 @@ export const SUPERVISOR_SOCKET = 'supervisor';
 export const SUPERVISOR_PATH = '/usr/local/bin/supervisor';
 
 const MIB = 2 ** 20;
+/**
+ * Most processes of a desktop, threads included. It has a uid of its own, for which the kernel counts them; root's do not
+ * count.
+ */
+const MAX_PROCESSES = 256;
+/** Room for the supervisor's own threads and those of its keepers, also when the desktop has all that it may. */
+const SUPERVISOR_PROCESSES = 192;
 /** `core`: at 1 the kernel also skips a host program that collects dumps. `sigpending` also bounds timers. */
 const ULIMITS = [
+  { Name: 'nproc', Soft: MAX_PROCESSES, Hard: MAX_PROCESSES },
   { Name: 'core', Soft: 1, Hard: 1 },
   { Name: 'nofile', Soft: 16_384, Hard: 16_384 },
   { Name: 'sigpending', Soft: 4096, Hard: 4096 },
@@ -143,7 +151,7 @@ export function createOptions(
       Memory: memory,
       MemorySwap: memory,
       NanoCpus: Math.round(spec.cpus * 1e9),
-      PidsLimit: 256,
+      PidsLimit: MAX_PROCESSES + (supervised ? SUPERVISOR_PROCESSES : 0),
       IpcMode: 'private',
       ShmSize: 64 * MIB,
       Init: false,

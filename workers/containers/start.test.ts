@@ -8,7 +8,7 @@ import { enqueue } from '../runtime/enqueue.ts';
 import { createFleet, type Fleet, reached, types, waitForEvents } from '../testing/fleet.ts';
 import { UIDS } from './reservations.ts';
 import { SECCOMP } from './seccomp.ts';
-import { LABELS } from './spec.ts';
+import { LABELS, SUPERVISOR_PATH } from './spec.ts';
 
 let fleet: Fleet;
 beforeAll(async () => {
@@ -58,16 +58,17 @@ test('a desktop runs without rights, network, swap or a log on the disk', async 
   const { Config, HostConfig, NetworkSettings } = await fleet.docker.getContainer(name).inspect();
   const uid = Number(Config.Labels[LABELS.uid]);
   expect(uid).toBeGreaterThanOrEqual(UIDS.first);
-  expect(Config).toMatchObject({ User: `${uid}:${uid}` });
+  expect(Config).toMatchObject({ User: '0:0', Entrypoint: [SUPERVISOR_PATH], Cmd: [`${uid}`] });
   expect(Config.Env).toEqual(expect.arrayContaining(['EDITOR=vi', 'SCREEN_WIDTH=800', 'SCREEN_HEIGHT=600']));
   expect(HostConfig).toMatchObject({
     ReadonlyRootfs: true,
     Privileged: false,
     CapDrop: ['ALL'],
+    CapAdd: ['SETUID', 'SETGID', 'SETPCAP', 'KILL'],
     SecurityOpt: ['no-new-privileges', SECCOMP],
     Memory: 256 * 2 ** 20,
     MemorySwap: 256 * 2 ** 20,
-    PidsLimit: 256,
+    PidsLimit: 448,
     IpcMode: 'private',
     NetworkMode: 'none',
     LogConfig: { Type: 'none' },

@@ -5,12 +5,15 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 )
 
 const (
 	desktopPath = "/usr/local/bin/desktop"
 	socketPath  = "/run/rfb/supervisor"
+	// memoryTarget is what the Go runtime collects garbage to stay below: the buffers of all programs, and as much again.
+	memoryTarget = 64 << 20
 )
 
 // supervisor is the state of PID 1.
@@ -28,6 +31,7 @@ func supervise(user identity) error {
 		return syscall.Exec(desktopPath, []string{desktopPath}, os.Environ())
 	}
 	runtime.GOMAXPROCS(2)
+	debug.SetMemoryLimit(memoryTarget)
 	createThreads(spareThreads)
 	if err := syscall.Setgroups(nil); err != nil {
 		return fmt.Errorf("groups: %w", err)

@@ -12,6 +12,8 @@ import (
 const (
 	// mostProcesses bounds the records, those of ended programs included.
 	mostProcesses = 64
+	// mostKeepers bounds the programs that run or have left descendants: the container has room for their keepers' threads.
+	mostKeepers = 32
 	// keptFor is how long the record of an ended program is kept.
 	keptFor     = time.Hour
 	forgetEvery = time.Minute
@@ -78,8 +80,8 @@ func (t *processTable) reserve(id string, request *processRequest) (p *process, 
 	if slices.Contains(t.forgotten, id) {
 		return nil, false, refuse(http.StatusGone, "forgotten", "The process %s has ended and its record was dropped. Use another id.", id)
 	}
-	if len(t.processes) >= mostProcesses && !t.forgetOldest() {
-		return nil, false, refuse(http.StatusTooManyRequests, "too_many_processes", "The container runs %d programs, which is the most. End some first.", mostProcesses)
+	if !t.makeRoom() {
+		return nil, false, refuse(http.StatusTooManyRequests, "too_many_processes", "The container runs %d programs, which is the most. End some first.", mostKeepers)
 	}
 	p = &process{
 		id: id, cmd: request.Cmd, startedAt: time.Now(), isTty: request.Tty != nil, background: request.Background,
@@ -191,6 +193,24 @@ func (p *process) hasEnded() bool {
 	}
 }
 
+// hasKeeper is whether the program or a descendant of it runs, or will.
+func (p *process) hasKeeper() bool {
+	select {
+	case <-p.ready:
+	default:
+		return true
+	}
+	if p.startError != nil {
+		return false
+	}
+	select {
+	case <-p.keeper.ended:
+		return false
+	default:
+		return true
+	}
+}
+
 // get returns the process with this id.
 func (t *processTable) get(id string) (*process, error) {
 	t.mu.Lock()
@@ -253,11 +273,25 @@ func (t *processTable) drop(p *process) {
 	p.keeper.signal(syscall.SIGKILL)
 }
 
-// forgetOldest drops the program that ended first, if any has. The lock is held.
-func (t *processTable) forgetOldest() bool {
+// makeRoom drops programs that ended, the first ones first, until there is room for another. The lock is held.
+func (t *processTable) makeRoom() bool {
+	kept := 0
+	for _, p := range t.processes {
+		if p.hasKeeper() {
+			kept++
+		}
+	}
+	if kept >= mostKeepers && !t.forgetOldest((*process).hasKeeper) {
+		return false
+	}
+	return len(t.processes) < mostProcesses || t.forgetOldest((*process).hasEnded)
+}
+
+// forgetOldest drops the program of this kind that ended first, if any has. The lock is held.
+func (t *processTable) forgetOldest(ofKind func(*process) bool) bool {
 	var oldest *process
 	for _, p := range t.processes {
-		if p.hasEnded() && (oldest == nil || p.endedAt.Before(oldest.endedAt)) {
+		if p.hasEnded() && ofKind(p) && (oldest == nil || p.endedAt.Before(oldest.endedAt)) {
 			oldest = p
 		}
 	}

@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// spareThreads covers every system call that may block at once. The Go runtime ends the process when it can't create a
-// thread, which a program that forks until the container is full would bring about. It reuses threads that exist.
-const spareThreads = 12
+// spareThreads is how many threads exist from the start. The Go runtime ends the process when it can't create one. The
+// desktop's processes are bounded by themselves, so that the container has room for more; they only save time.
+const spareThreads = 8
 
 // createThreads makes the runtime create this many threads now.
 func createThreads(count int) {

@@ -21,9 +21,7 @@ const (
 func endDescendants(keeper *child) bool {
 	deadline := time.Now().Add(endWithin)
 	for pause := shortestLook; ; pause = min(2*pause, longestLook) {
-		for _, pid := range stopDescendants(keeper.pid, deadline) {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
+		killDescendants(keeper.pid, deadline)
 		select {
 		case <-keeper.ended:
 			return true
@@ -32,6 +30,17 @@ func endDescendants(keeper *child) bool {
 		if time.Now().After(deadline) {
 			return false
 		}
+	}
+}
+
+// scanning bounds the looks at /proc at once: each blocks a thread.
+var scanning = make(chan struct{}, 2)
+
+func killDescendants(root int, deadline time.Time) {
+	scanning <- struct{}{}
+	defer func() { <-scanning }()
+	for _, pid := range stopDescendants(root, deadline) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
 
