@@ -6,10 +6,11 @@ const DIST = join(import.meta.dirname, 'dist');
 const NAMES: Record<string, string> = {
   'index.html': 'page.text',
   'console.js': 'script.text',
+  'terminal-view.js': 'terminal.text',
   'console.css': 'style.text',
 };
 
-/** Vite's settings: one page, one script and one style sheet under fixed names. */
+/** Vite's settings: one page, its script, that of its terminal and one style sheet, under fixed names. */
 const CONFIG: InlineConfig = {
   root: import.meta.dirname,
   configFile: false,
@@ -20,8 +21,14 @@ const CONFIG: InlineConfig = {
     target: 'es2023',
     assetsInlineLimit: 100_000,
     cssCodeSplit: false,
+    modulePreload: false,
     rollupOptions: {
-      output: { entryFileNames: 'console.js', assetFileNames: 'console.[ext]', codeSplitting: false },
+      output: {
+        entryFileNames: 'console.js',
+        // Loaded when a terminal is opened.
+        chunkFileNames: '[name].js',
+        assetFileNames: 'console.[ext]',
+      },
     },
   },
 };

@@ -11,6 +11,7 @@ afterAll(() => edge?.stop());
 test.each([
   ['/', 'text/html'],
   ['/console.js', 'text/javascript'],
+  ['/terminal-view.js', 'text/javascript'],
   ['/console.css', 'text/css'],
 ])('%s comes without a token, and may talk to this edge and its relay alone', async (path, type) => {
   const response = await edge.raw(undefined, path);

@@ -1,7 +1,7 @@
 import type { ViewerControl } from '@warmwind/shared/client/viewer';
 import { type Container, hasEnded } from '@warmwind/shared/contract/containers';
 import { OCR_MODEL } from '@warmwind/shared/contract/inference';
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import { useAsk } from './ask.ts';
 import { LinkList, ShareLinks, useShareLinks } from './links.tsx';
 import { ago, endOf, State, useNotice } from './parts.tsx';
@@ -10,6 +10,7 @@ import { Reading } from './reading.tsx';
 import { ScreenView } from './screen.tsx';
 import { StopButton } from './stop.tsx';
 import type { Store } from './store.ts';
+import { TerminalPanel } from './terminal.tsx';
 import { Watchers } from './watchers.tsx';
 
 /** The page of one desktop, with all actions of its owner. */
@@ -21,6 +22,12 @@ export function Watch({ store, desktop }: { store: Store; desktop: Container }) 
   const over = hasEnded(state);
   const [links, linkList] = useShareLinks(store, id);
   const refreshLinks = () => linkList.request();
+  const [inTerminal, setInTerminal] = useState(false);
+  const toggle = useRef<HTMLButtonElement>(null);
+  const closeTerminal = () => {
+    setInTerminal(false);
+    toggle.current?.focus();
+  };
   const sharing = { store, id, onChange: refreshLinks, onFailure: notify };
 
   return (
@@ -45,19 +52,31 @@ export function Watch({ store, desktop }: { store: Store; desktop: Container }) 
             >
               Read the text
             </button>
+            <button
+              type="button"
+              ref={toggle}
+              aria-expanded={inTerminal}
+              disabled={state !== 'running' && !inTerminal}
+              onClick={() => setInTerminal(!inTerminal)}
+            >
+              Terminal
+            </button>
             <ShareLinks {...sharing} />
             <StopButton store={store} desktop={desktop} onFailure={notify} />
           </>
         )}
       </div>
       {notice}
-      <ScreenView
-        relay={() => store.relay()}
-        containerId={id}
-        reading={reading.answer?.result}
-        onControl={setControl}
-        owner
-      />
+      <div class={inTerminal ? 'desk split' : 'desk'}>
+        <ScreenView
+          relay={() => store.relay()}
+          containerId={id}
+          reading={reading.answer?.result}
+          onControl={setControl}
+          owner
+        />
+        {inTerminal && <TerminalPanel relay={() => store.relay()} containerId={id} onClose={closeTerminal} />}
+      </div>
       {reading.answer && <Reading answer={reading.answer} onClose={reading.clear} />}
       {!over && <Watchers store={store} id={id} control={control} onRevoked={refreshLinks} />}
       {!over && <LinkList {...sharing} links={links} refresher={linkList} />}

@@ -40,6 +40,7 @@ function get(path: string, headers: Record<string, string> = {}, method = 'GET')
 const PATHS = [
   '/',
   '/console.js',
+  '/terminal-view.js',
   '/console.css',
   '/favicon.ico',
   '/robots.txt',

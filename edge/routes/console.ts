@@ -10,7 +10,7 @@ const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect 
 const ROBOTS = 'User-agent: *\nDisallow: /\n';
 
 /**
- * `GET /`: the console, its two files, and the files that browsers and crawlers request of every site. The
+ * `GET /`: the console, its files, and the files that browsers and crawlers request of every site. The
  * console connects to this edge and to the relay only.
  */
 export function consoleRoutes(
@@ -20,7 +20,7 @@ export function consoleRoutes(
 ): void {
   const policy = contentPolicy(RELAY_URL, CORS_ORIGINS);
   const headers = { 'Content-Security-Policy': policy, 'Cache-Control': 'no-cache' };
-  const serve = (path: string, name: 'page' | 'script' | 'style', type: string) => {
+  const serve = (path: string, name: 'page' | 'script' | 'style' | 'terminal', type: string) => {
     const text = new StaticText(
       `${type}; charset=utf-8`,
       async () => (await import('../console/files.ts'))[name],
@@ -29,6 +29,7 @@ export function consoleRoutes(
   };
   serve('/', 'page', 'text/html');
   serve('/console.js', 'script', 'text/javascript');
+  serve('/terminal-view.js', 'terminal', 'text/javascript');
   serve('/console.css', 'style', 'text/css');
 
   const still = (path: string, body: string, type: string) => {

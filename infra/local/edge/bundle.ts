@@ -8,7 +8,11 @@ const DIST = process.argv[2] ?? join(import.meta.dirname, '../../../edge/dist');
 const WORKER = join(DIST, 'deployed');
 const DOCS = join(DIST, 'assets/docs');
 /** Files that the console's page loads, by their names in its build. */
-const CONSOLE = { 'console.js': 'script.text', 'console.css': 'style.text' };
+const CONSOLE = {
+  'console.js': 'script.text',
+  'terminal-view.js': 'terminal.text',
+  'console.css': 'style.text',
+};
 const CONSOLE_DIST = join(import.meta.dirname, '../../../edge/console/dist');
 const HEADERS = ['Cache-Control: public, max-age=3600', 'X-Content-Type-Options: nosniff'];
 

@@ -78,6 +78,51 @@ test('a desktop started in the console is shown, and its terminal executes typed
   await owner.getByRole('button', { name: 'Close' }).click();
 }, 90_000);
 
+test('a terminal next to the screen runs commands, follows the layout, and continues when it is shown again', async () => {
+  const panel = owner.getByRole('region', { name: 'Terminal' });
+  const shows = (text: string) => panel.locator('.xterm-rows').filter({ hasText: text }).waitFor();
+  const enter = async (text: string) => {
+    await owner.locator('section.terminal[data-state=live]').waitFor();
+    await panel.locator('.xterm-screen').click();
+    await owner.keyboard.type(text);
+    await owner.keyboard.press('Enter');
+  };
+  const columns = async (mark: string): Promise<number> => {
+    await enter(`echo ${mark}''=$(tput cols)`);
+    await shows(`${mark}=`);
+    const text = (await panel.locator('.xterm-rows').textContent()) ?? '';
+    return Number(new RegExp(`${mark}=(\\d+)`).exec(text)?.[1]);
+  };
+  await owner.getByRole('button', { name: 'Terminal' }).click();
+  const wide = await columns('wide');
+  const [screen, terminal] = await Promise.all([
+    owner.locator('.frame').boundingBox(),
+    owner.locator('.shell').boundingBox(),
+  ]);
+  expect(terminal?.x).toBeGreaterThan((screen?.x ?? 0) + (screen?.width ?? 0));
+  for (const key of ['Control', 'Alt', 'Shift']) await owner.keyboard.down(key);
+  for (const key of ['Shift', 'Alt', 'Control']) await owner.keyboard.up(key);
+  const focused = () => owner.evaluate(() => document.activeElement?.textContent);
+  expect(await focused()).toBe('Hide');
+  await owner.keyboard.press('Enter');
+  expect(await focused()).toBe('Terminal');
+  await owner.setViewportSize({ width: 390, height: 844 });
+  await owner.keyboard.press('Enter');
+  await shows('wide=');
+  const phone = await owner.locator('.shell').boundingBox();
+  expect(phone?.width).toBeLessThan(390);
+  expect(phone?.y).toBeGreaterThan((await owner.locator('.frame').boundingBox())?.y ?? 0);
+  expect(await columns('narrow')).toBeLessThan(wide);
+  await owner.setViewportSize({ width: 1360, height: 860 });
+  await enter('exit 5');
+  await owner.getByText('ended with code 5').waitFor();
+  await owner.getByRole('button', { name: 'Open a terminal' }).click();
+  await enter("echo ag''ain");
+  await shows('again');
+  await panel.getByRole('button', { name: 'End' }).click();
+  await panel.waitFor({ state: 'detached' });
+}, 90_000);
+
 test('a guest with a link to view sees the same picture and cannot type', async () => {
   const guest = await openLink('view');
   await guest.waitForSelector('text=view only');
