@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 /** Tests that take minutes: by the mode that runs them, `vitest run --mode sst`. */
 const SLOW: Record<string, string[]> = {
   sst: ['infra/cloud/sst/*.slow.ts'],
+  desktops: ['{relay,workers,infra/quality}/**/*.slow.ts'],
   images: ['infra/images/*.slow.ts', 'infra/self-host/*.slow.ts'],
 };
 

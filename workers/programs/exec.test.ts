@@ -1,10 +1,15 @@
+import type { CallCommand } from '@warmwind/shared/contract/command';
+import { containerEndProcess } from '@warmwind/shared/contract/commands/container-end-process';
+import { containerProcesses, Processes } from '@warmwind/shared/contract/commands/container-processes';
 import type { Job } from '@warmwind/shared/contract/jobs';
 import type { ExecRequest, ProgramResult } from '@warmwind/shared/contract/programs';
+import type { Caller } from '@warmwind/shared/engine/node/caller';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { z } from 'zod';
 import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
 import { plannedRandom } from '../../infra/quality/testing/random.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
+import { createTestCaller } from '../testing/caller.ts';
 import { createFleet, type Fleet, reached, types, type Worker, waitForEvents } from '../testing/fleet.ts';
 import type { Submitted } from '../testing/submissions.ts';
 import { outputOf } from './testing/output.ts';
@@ -12,17 +17,23 @@ import { outputOf } from './testing/output.ts';
 let fleet: Fleet;
 let worker: Worker;
 let desktop: Submitted;
+let caller: Caller;
+let closeCaller: () => Promise<void>;
 
 beforeAll(async () => {
   fleet = await createFleet();
+  ({ caller, close: closeCaller } = createTestCaller(fleet.realtime.url));
   worker = await fleet.worker('a');
   desktop = await fleet.startDesktop();
   await reached(fleet, desktop, 'completed');
 }, ENGINE_WITHIN_MS);
-afterAll(() => fleet?.stop());
+afterAll(async () => {
+  await closeCaller?.();
+  await fleet?.stop();
+});
 
 type Request = z.input<typeof ExecRequest>;
-const exec = (request: Request) => fleet.exec(desktop, request);
+const exec = async (request: Request) => ({ ...(await fleet.exec(desktop, request)), cmd: request.cmd });
 const sh = (script: string) => ['sh', '-c', script];
 /** Runs a program to its end. */
 async function run(cmd: string[], more: Omit<Request, 'cmd'> = {}): Promise<ProgramResult> {
@@ -139,6 +150,42 @@ test('programs that run delay neither the programs of others nor the start and s
   await gone('sleep.4006');
 });
 
+/** Sends a call to the desktop's host, as a relay does. */
+async function call(command: CallCommand, input: object): Promise<unknown> {
+  const { userId, containerId } = desktop;
+  const { incarnation = 0 } = (await fleet.container(desktop)) ?? {};
+  const answer = await caller.call({
+    command,
+    userId,
+    containerId,
+    incarnation,
+    credential: 'token:t',
+    input,
+  });
+  return JSON.parse(answer.bytes.toString());
+}
+const processes = async () => Processes.parse(await call(containerProcesses, {})).items;
+
+test('processes are listed, and one is ended with all that it started', async () => {
+  const job = await exec({ cmd: sh('setsid -f sleep 4010; exec sleep 4011') });
+  await started('sleep.4010');
+  await started('sleep.4011');
+  const listed = (await processes()).find(({ id }) => id === job.jobId);
+  expect(listed).toMatchObject({ cmd: job.cmd, state: 'running', tty: false, background: false });
+  expect(await call(containerEndProcess, { processId: job.jobId })).toEqual({ processId: job.jobId });
+  await gone('sleep.4010');
+  expect((await reached(fleet, job, 'completed')).result).toMatchObject({
+    exitCode: null,
+    signal: 'SIGKILL',
+  });
+  await waitFor('its record to be dropped', async () =>
+    (await processes()).every(({ id }) => id !== job.jobId),
+  );
+  await expect(call(containerEndProcess, { processId: 'unknown' })).rejects.toMatchObject({
+    code: 'not_found',
+  });
+});
+
 test('a program in the background outlives its job', async () => {
   const job = await exec({ cmd: ['sleep', '4008'], background: true });
   const { result } = await reached(fleet, job, 'completed');
@@ -162,6 +209,19 @@ test('a program continues while its worker is replaced, and no byte of it is los
   expect(outputOf(events, 'stdout').toString()).toBe(lines);
   expect(types(events).filter((type) => type === 'job.active').length).toBeGreaterThan(1);
   expect((await run(['cat', '/tmp/runs'])).stdout).toBe('run\n');
+});
+
+test('a program whose worker is replaced and whose events are lost ends with the last of its output', async () => {
+  const script = 'seq 1 50000; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo end';
+  const job = await exec({ cmd: sh(script) });
+  const all = Array.from({ length: 50_000 }, (_, i) => `${i + 1}\n`).join('');
+  await waitFor('its output', async () => outputOf(await eventsOf(job), 'stdout').length === all.length);
+  await worker.stop();
+  await fleet.realtime.client.flushall();
+  worker = await fleet.worker('a');
+  await run(['touch', '/tmp/go']);
+  const { result } = await reached(fleet, job, 'completed');
+  expect(result).toMatchObject({ exitCode: 0, stdout: `${all}end\n`.slice(-65_536), truncated: true });
 });
 
 test('a program that is cancelled while no worker follows it ends once one does', async () => {

@@ -33,7 +33,6 @@ export type ProgramOptions = {
 /** The program of one run, as one delivery of its job follows it. */
 export class Program {
   readonly #o: ProgramOptions;
-  readonly #published: OutputOffsets = { stdout: 0, stderr: 0 };
   readonly #acknowledged: OutputOffsets = { stdout: 0, stderr: 0 };
 
   constructor(options: ProgramOptions) {
@@ -58,10 +57,12 @@ export class Program {
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       const stdin = input.stdin === undefined ? undefined : Buffer.from(input.stdin);
+      const published = background ? undefined : this.#logged(stop.signal);
+      published?.catch(() => undefined);
       await supervisor.start(id, { ...input, stdin, background, timeoutMs });
-      if (background) return { processId: id };
+      if (!published) return { processId: id };
       job.onEnd(() => this.#forget());
-      return await this.#follow(stop.signal);
+      return await this.#follow(stop.signal, await published);
     } catch (error) {
       if (reasonOf(signal) === 'cancelled') {
         await endProcess(supervisor, id);
@@ -81,9 +82,9 @@ export class Program {
     stop.abort('timed-out');
   }
 
-  async #follow(signal: AbortSignal): Promise<ProgramResult> {
+  /** @param published how far the log has the output */
+  async #follow(signal: AbortSignal, published: OutputOffsets): Promise<ProgramResult> {
     const { job, supervisor, id } = this.#o;
-    const published = await this.#logged(signal);
     const pace = new Pace(PACE);
     const follow = async (stream: OutputStream) => {
       const output = new Output({
@@ -94,9 +95,8 @@ export class Program {
         tailBytes: MAX_TAIL_BYTES,
         onPublished: (end) => this.#onPublished(stream, end),
       });
-      // The result needs the last bytes, which are never acknowledged before the end.
-      const after = Math.max(0, published[stream] - MAX_TAIL_BYTES);
-      const { offset, body } = await supervisor.output(id, stream, { after, signal });
+      // From the first byte that is kept on: the result needs bytes that are published, and the log may be lost.
+      const { offset, body } = await supervisor.output(id, stream, { signal });
       await output.copy(body, offset, published[stream]);
       return output;
     };
@@ -119,7 +119,6 @@ export class Program {
 
   /** Acknowledges what is published, but for the bytes that a result may need. */
   async #onPublished(stream: OutputStream, end: number): Promise<void> {
-    this.#published[stream] = end;
     const safe = end - MAX_TAIL_BYTES;
     if (safe - this.#acknowledged[stream] < ACKNOWLEDGE_BYTES) return;
     this.#acknowledged[stream] = safe;

@@ -85,9 +85,16 @@ export function createStack(env: Record<string, string> = {}): TestStack {
 }
 
 /** Kills a part and waits until the stack has started another process in its place. */
-export async function killPart(stack: TestStack, name: string): Promise<void> {
+export const killPart = (stack: TestStack, name: string): Promise<void> => signalPart(stack, name, 'SIGKILL');
+
+/** Ends a part by a signal and waits until the stack has started another process in its place. */
+export async function signalPart(
+  stack: TestStack,
+  name: string,
+  signal: 'SIGTERM' | 'SIGKILL',
+): Promise<void> {
   const pid = pidOf(stack, name);
-  process.kill(pid, 'SIGKILL');
+  process.kill(pid, signal);
   await waitFor(`${name} to be restarted`, () => pidOf(stack, name) !== pid && born(pidOf(stack, name)));
 }
 

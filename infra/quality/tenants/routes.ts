@@ -19,6 +19,8 @@ const NAMED: Record<string, Thing | 'public'> = {
   viewerId: 'viewer',
   // An idempotency key is its caller's.
   key: 'public',
+  // Known to the host of its container alone.
+  processId: 'public',
 };
 
 /** Bodies in which a container may be named, with the fields that its route needs then. */

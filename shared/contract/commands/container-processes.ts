@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { defineCall } from '../command.ts';
 import { DesktopProcess } from '../programs.ts';
 
-const Processes = z
+export const Processes = z
   .object({ items: z.array(DesktopProcess).describe('The oldest first.') })
   .meta({ id: 'Processes' });
 
