@@ -22,7 +22,7 @@ let closeCaller: () => Promise<void>;
 
 beforeAll(async () => {
   fleet = await createFleet();
-  ({ caller, close: closeCaller } = createTestCaller(fleet.realtime.url));
+  ({ caller, close: closeCaller } = await createTestCaller(fleet.realtime.url));
   worker = await fleet.worker('a');
   desktop = await fleet.startDesktop();
   await reached(fleet, desktop, 'completed');
