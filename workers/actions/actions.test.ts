@@ -1,4 +1,5 @@
 import { ApiError } from '@warmwind/shared/contract/errors';
+import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
@@ -146,4 +147,73 @@ test('calls of two agents are carried out one after the other; a tenth is busy',
   expect(codes.filter((code) => code === 'busy')).toHaveLength(1);
   expect(codes.filter((code) => code === 'answered')).toHaveLength(9);
   expect(await terminal.receives(/(<\d>){9}/)).toMatch(/^(<\d>){9}$/);
+});
+
+test('an action that changes no pixel says so, one that does says where, and a call waits until all is quiet', async () => {
+  const dead = await agent.act([{ type: 'move', x: 600, y: 500 }], { settle: {} });
+  expect(dead).toMatchObject({ results: [{ ok: true, changed: false }], settled: 'quiet' });
+  await agent.launch('xterm -geometry 20x4+100+100 -bg "#101010" -e sh -c "read line; sleep 0.4; echo late; cat"');
+  await waitFor('its window', async () => (await agent.pixel(200, 160)) === 0x101010);
+  const typed = await agent.act([{ type: 'type', text: 'x' }, { type: 'key', keys: 'Return' }], {
+    settle: { quietMs: 700, maxMs: 5000 },
+    screenshot: { format: 'jpeg', maxWidth: 200 },
+  });
+  const [, second] = typed.results;
+  expect(typed).toMatchObject({ settled: 'quiet', screenshot: { width: 200, height: 150, format: 'jpeg' } });
+  expect(second).toMatchObject({ changed: true });
+  const { damage } = second as { damage: { x: number; y: number; width: number; height: number } };
+  expect([damage.x >= 100, damage.y >= 100, damage.width <= 250]).toEqual([true, true, true]);
+  // A terminal that never rests.
+  await agent.act([{ type: 'key', keys: 'ctrl+c' }]);
+  await agent.launch('xterm -geometry 20x4+100+300 -bg "#202020" -e sh -c "while :; do date +%N; sleep 0.02; done"');
+  await waitFor('its window', async () => (await agent.pixel(280, 340)) === 0x202020);
+  const busy = await agent.act([{ type: 'wait', ms: 1 }], { settle: { quietMs: 100, maxMs: 300 } });
+  expect(busy).toMatchObject({ settled: 'timeout' });
+  await agent.inside('pkill -f "date +%N"; true');
+});
+
+test('what an agent did is recorded in the room of the desktop, of a text its length alone', async () => {
+  await agent.act([
+    { type: 'click', x: 12, y: 34 },
+    { type: 'type', text: 'a secret' },
+    { type: 'key', keys: 'ctrl+l' },
+  ]);
+  const { userId, containerId } = agent.desktop;
+  const events = await waitFor('the events', async () => {
+    const all = await fleet.events(userId, `container:${containerId}`);
+    const actions = all.filter(({ type }) => type === 'container.action');
+    return actions.some(({ data }) => 'chars' in data && data.chars === 8) && actions;
+  });
+  const by = { type: 'agent', credential: 'token:one' };
+  expect(events.slice(-3).map(({ data }) => data)).toEqual([
+    { containerId, by, type: 'click', x: 12, y: 34 },
+    { containerId, by, type: 'type', chars: 8 },
+    { containerId, by, type: 'key' },
+  ]);
+  expect(JSON.stringify(events)).not.toContain('secret');
+  const owners = await fleet.events(userId, `user:${userId}`);
+  expect(owners.filter(({ type }) => type === 'container.action')).toEqual([]);
+});
+
+test('a picture has the size, part, format and pointer that were asked for, and 304 means the same screen', async () => {
+  await agent.act([{ type: 'move', x: 400, y: 300 }], { settle: {} });
+  const size = async (input: Parameters<typeof agent.screenshot>[0]) => {
+    const { type, bytes } = await agent.screenshot(input);
+    const { width, height, format } = await sharp(bytes).metadata();
+    return [type, format, width, height];
+  };
+  expect(await size({ format: 'webp', maxWidth: 400, quality: 50 })).toEqual(['image/webp', 'webp', 400, 300]);
+  expect(await size({ format: 'jpeg', maxHeight: 60, maxWidth: 400 })).toEqual(['image/jpeg', 'jpeg', 80, 60]);
+  expect(await size({ region: '799,599,1,1', maxWidth: 16 })).toEqual(['image/png', 'png', 1, 1]);
+  expect(await codeOf(agent.screenshot({ region: '799,599,2,1' }))).toBe('bad_request');
+  const at = async (cursor: 'true' | 'false') => (await agent.screenshot({ region: '380,280,40,40', cursor })).bytes;
+  expect((await at('true')).equals(await at('false'))).toBe(false);
+
+  const { headers } = await agent.screenshot();
+  const changedSince = headers.ETag?.slice(1, -1) ?? '';
+  expect(await agent.screenshot({ changedSince })).toMatchObject({ notModified: true });
+  const waiting = agent.screenshot({ changedSince, wait: 10 });
+  await agent.launch('xterm -geometry 10x2+500+100');
+  expect((await waiting).notModified).toBeUndefined();
+  expect((await agent.screenshot({ changedSince: 'of-another-process-1' })).notModified).toBeUndefined();
 });
