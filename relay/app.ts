@@ -8,6 +8,7 @@ import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { Revocations } from './auth/revocations.ts';
 import { ticketVerifier, unlessRevoked } from './auth/ticket.ts';
 import { Calls } from './calls/calls.ts';
+import { CallLimiter } from './calls/limiter.ts';
 import type { Config } from './config.ts';
 import { Connections } from './connections.ts';
 import { drainConnections } from './drain.ts';
@@ -81,13 +82,18 @@ export function createRelay(
   const sessions = new Sessions(stores.sessionsUp, stores.sessionsDown, log);
   metrics.count('sessions', () => sessions.size);
 
+  const { bulk, replies: subscriber } = stores;
+  const calls = new Calls(new Caller({ redis: realtime, bulk, subscriber, log }));
+  metrics.count('calls', () => calls.open);
+  const callLimiter = new CallLimiter(stores.queue, config.RATE_LIMITS);
+
   const secrets = [config.AUTH_SECRET, config.AUTH_SECRET_PREVIOUS ?? []].flat();
   const revocations = new Revocations(stores.queue, stores.revoked, connections, log);
   const verify = unlessRevoked(ticketVerifier(secrets), (ticket) => revocations.includes(ticket));
   const origins = [...config.CORS_ORIGINS, ...config.EDGE_ORIGINS];
   const sources = { recordSources, rooms, room, screens, sessions, lookups };
   const shared = { ...sources, connections, outgoing, verify, metrics, log };
-  handleConnections(io, { ...shared, origins, heldRooms });
+  handleConnections(io, { ...shared, origins, heldRooms, calls, callLimiter });
   const streams = new Streams({ ...shared, origins });
 
   let draining = false;
@@ -95,9 +101,6 @@ export function createRelay(
   const http = createHttp(log);
   http.route('/', probeRoutes(createProbes(config, { stores, rooms, metrics }), isDraining));
   const answers = new OpenAnswers(connections, metrics);
-  const { bulk, replies: subscriber } = stores;
-  const calls = new Calls(new Caller({ redis: realtime, bulk, subscriber, log }));
-  metrics.count('calls', () => calls.open);
   ticketRoutes(http, { ...shared, realtime, answers, calls, commands, isDraining });
 
   let server: HttpServer | undefined;

@@ -1,5 +1,7 @@
+import { RateLimitsConfig } from '@warmwind/shared/contract/limits';
 import { BACKPRESSURE_ABOVE } from '@warmwind/shared/engine/queues';
 import { readEnv } from '@warmwind/shared/runtime/env';
+import { jsonText } from '@warmwind/shared/runtime/json';
 import { Origins, withLocalNames } from '@warmwind/shared/runtime/origins';
 import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared/runtime/secrets';
 import { z } from 'zod';
@@ -35,6 +37,9 @@ export const Config = z.object({
   EDGE_ORIGINS: Origins.prefault('')
     .transform(withLocalNames)
     .describe('Origins of the edge, whose console may always connect, comma-separated.'),
+  RATE_LIMITS: jsonText(RateLimitsConfig)
+    .prefault('{}')
+    .describe('Rate limits as JSON, of calls by the socket: as the edge has them.'),
   BACKPRESSURE_ABOVE: z.coerce
     .number()
     .int()

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto';
+import { CALL_KEY } from '@warmwind/shared/contract/call-events';
 import { MAX_CALL_INPUT } from '@warmwind/shared/contract/call-wire';
 import type { CallCommand } from '@warmwind/shared/contract/command';
 import { ApiError } from '@warmwind/shared/contract/errors';
 import { answerCall, type CallsContext } from '../calls/answer.ts';
 import { readJson } from '../http/body.ts';
 import type { Http } from '../http/http.ts';
-
-const KEY = /^[\x21-\x7e]{1,255}$/;
 
 /** Serves `POST /containers/:id/calls/:kind`: any call, with its input as the body. */
 export function callRoutes(http: Http, context: CallsContext, commands: readonly CallCommand[]): void {
@@ -23,7 +22,7 @@ export function callRoutes(http: Http, context: CallsContext, commands: readonly
 /** @throws ApiError `bad_request` */
 function keyHashOf(key: string | undefined): string | undefined {
   if (key === undefined) return undefined;
-  if (KEY.test(key)) return createHash('sha256').update(key).digest('hex');
+  if (CALL_KEY.test(key)) return createHash('sha256').update(key).digest('hex');
   throw new ApiError('bad_request', 'Correct Idempotency-Key: 1-255 visible ASCII characters.', {
     issues: [{ path: 'idempotency-key', message: '1-255 visible ASCII characters' }],
   });

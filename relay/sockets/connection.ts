@@ -2,6 +2,9 @@ import type { ErrorCode } from '@warmwind/shared/contract/errors';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { originRefusal } from '../auth/origin.ts';
 import { subjectOf, type VerifyTicket } from '../auth/ticket.ts';
+import type { Calls } from '../calls/calls.ts';
+import { handleCalls } from '../calls/handle.ts';
+import type { CallLimiter } from '../calls/limiter.ts';
 import type { Connections } from '../connections.ts';
 import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
@@ -33,6 +36,8 @@ export type ConnectionContext = {
   room: RoomContext;
   screens: Screens;
   sessions: Sessions;
+  calls: Calls;
+  callLimiter: CallLimiter;
   metrics: Metrics;
   log: Logger;
 };
@@ -86,6 +91,7 @@ export function handleConnections(io: RelayServer, context: ConnectionContext): 
     handleScreens(socket, inbound, context);
     handleSessions(socket, inbound, context);
     handleTerminals(socket, inbound, context);
+    handleCalls(socket, inbound, context);
   });
 }
 

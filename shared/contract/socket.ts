@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CALL_CLIENT_EVENTS } from './call-events.ts';
 import { isEventId } from './rooms.ts';
 import {
   ControlAction,
@@ -79,6 +80,7 @@ export const CLIENT_EVENTS = {
   },
   ...SESSION_CLIENT_EVENTS,
   ...TERMINAL_CLIENT_EVENTS,
+  ...CALL_CLIENT_EVENTS,
 } as const satisfies Record<
   string,
   { summary: string; argument: z.ZodType; answer?: z.ZodType; example?: object }

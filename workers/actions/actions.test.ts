@@ -152,12 +152,20 @@ test('calls of two agents are carried out one after the other; a tenth is busy',
 test('an action that changes no pixel says so, one that does says where, and a call waits until all is quiet', async () => {
   const dead = await agent.act([{ type: 'move', x: 600, y: 500 }], { settle: {} });
   expect(dead).toMatchObject({ results: [{ ok: true, changed: false }], settled: 'quiet' });
-  await agent.launch('xterm -geometry 20x4+100+100 -bg "#101010" -e sh -c "read line; sleep 0.4; echo late; cat"');
+  await agent.launch(
+    'xterm -geometry 20x4+100+100 -bg "#101010" -e sh -c "read line; sleep 0.4; echo late; cat"',
+  );
   await waitFor('its window', async () => (await agent.pixel(200, 160)) === 0x101010);
-  const typed = await agent.act([{ type: 'type', text: 'x' }, { type: 'key', keys: 'Return' }], {
-    settle: { quietMs: 700, maxMs: 5000 },
-    screenshot: { format: 'jpeg', maxWidth: 200 },
-  });
+  const typed = await agent.act(
+    [
+      { type: 'type', text: 'x' },
+      { type: 'key', keys: 'Return' },
+    ],
+    {
+      settle: { quietMs: 700, maxMs: 5000 },
+      screenshot: { format: 'jpeg', maxWidth: 200 },
+    },
+  );
   const [, second] = typed.results;
   expect(typed).toMatchObject({ settled: 'quiet', screenshot: { width: 200, height: 150, format: 'jpeg' } });
   expect(second).toMatchObject({ changed: true });
@@ -165,7 +173,9 @@ test('an action that changes no pixel says so, one that does says where, and a c
   expect([damage.x >= 100, damage.y >= 100, damage.width <= 250]).toEqual([true, true, true]);
   // A terminal that never rests.
   await agent.act([{ type: 'key', keys: 'ctrl+c' }]);
-  await agent.launch('xterm -geometry 20x4+100+300 -bg "#202020" -e sh -c "while :; do date +%N; sleep 0.02; done"');
+  await agent.launch(
+    'xterm -geometry 20x4+100+300 -bg "#202020" -e sh -c "while :; do date +%N; sleep 0.02; done"',
+  );
   await waitFor('its window', async () => (await agent.pixel(280, 340)) === 0x202020);
   const busy = await agent.act([{ type: 'wait', ms: 1 }], { settle: { quietMs: 100, maxMs: 300 } });
   expect(busy).toMatchObject({ settled: 'timeout' });
@@ -202,11 +212,22 @@ test('a picture has the size, part, format and pointer that were asked for, and 
     const { width, height, format } = await sharp(bytes).metadata();
     return [type, format, width, height];
   };
-  expect(await size({ format: 'webp', maxWidth: 400, quality: 50 })).toEqual(['image/webp', 'webp', 400, 300]);
-  expect(await size({ format: 'jpeg', maxHeight: 60, maxWidth: 400 })).toEqual(['image/jpeg', 'jpeg', 80, 60]);
+  expect(await size({ format: 'webp', maxWidth: 400, quality: 50 })).toEqual([
+    'image/webp',
+    'webp',
+    400,
+    300,
+  ]);
+  expect(await size({ format: 'jpeg', maxHeight: 60, maxWidth: 400 })).toEqual([
+    'image/jpeg',
+    'jpeg',
+    80,
+    60,
+  ]);
   expect(await size({ region: '799,599,1,1', maxWidth: 16 })).toEqual(['image/png', 'png', 1, 1]);
   expect(await codeOf(agent.screenshot({ region: '799,599,2,1' }))).toBe('bad_request');
-  const at = async (cursor: 'true' | 'false') => (await agent.screenshot({ region: '380,280,40,40', cursor })).bytes;
+  const at = async (cursor: 'true' | 'false') =>
+    (await agent.screenshot({ region: '380,280,40,40', cursor })).bytes;
   expect((await at('true')).equals(await at('false'))).toBe(false);
 
   const { headers } = await agent.screenshot();

@@ -1,3 +1,4 @@
+import { containerActions } from '@warmwind/shared/contract/commands/container-actions';
 import { SESSION_COMMANDS } from '@warmwind/shared/contract/sessions/registry';
 import type { CLIENT_EVENTS } from '@warmwind/shared/contract/socket';
 import type { Thing } from './world.ts';
@@ -52,6 +53,7 @@ const EVENTS: Record<Event, EventCase[]> = {
   'session:data': [session('session:data', { offset: 0, bytes: Buffer.from('x') })],
   'session:end': [session('session:end', { offset: 0 })],
   'session:ack': [session('session:ack', { received: 0, consumed: 0 })],
+  'container:actions': [container('container:actions', { input: containerActions.example })],
   'session:abort': [session('session:abort', {})],
   'tty:open': [container('tty:open', { cols: 80, rows: 24 })],
   'tty:attach': [terminal('tty:attach', { after: 0 })],

@@ -19,7 +19,7 @@ export const SECRET = 'Quarterly-figures-7f3a';
 
 export async function startTenants(): Promise<Tenants> {
   const stack = createStack({
-    RATE_LIMITS: '{"user": [], "ip": [], "containers.start": []}',
+    RATE_LIMITS: '{"user": [], "ip": [], "containers.start": [], "containers.actions": []}',
     MODEL_SERVER: 'off',
   });
   try {
