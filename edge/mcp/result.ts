@@ -1,6 +1,8 @@
-import type { CallToolResult, ContentBlock } from '@modelcontextprotocol/sdk/types.js';
+import type { CallToolResult, ImageContent } from '@modelcontextprotocol/sdk/types.js';
+import { ActionPicture } from '@warmwind/shared/contract/actions/answer';
 import type { ErrorBody } from '@warmwind/shared/contract/errors';
 import type { Job } from '@warmwind/shared/contract/jobs';
+import { imageSize } from 'image-size';
 
 /** The largest picture of a result, bytes: what models accept. */
 const MAX_PICTURE_BYTES = 3.75 * 2 ** 20;
@@ -8,7 +10,7 @@ const MAX_PICTURE_BYTES = 3.75 * 2 ** 20;
 type Fields = Record<string, unknown>;
 
 /** The result of a tool that succeeded: its fields, for programs and as text for models. */
-const fieldsResult = (fields: Fields, pictures: ContentBlock[] = []): CallToolResult => ({
+const fieldsResult = (fields: Fields, pictures: ImageContent[] = []): CallToolResult => ({
   content: [...pictures, { type: 'text', text: JSON.stringify(fields) }],
   structuredContent: fields,
 });
@@ -40,7 +42,9 @@ export async function answerResult(answer: Response): Promise<CallToolResult> {
   const type = answer.headers.get('Content-Type')?.split(';')[0] ?? '';
   if (type.startsWith('image/') && answer.ok) return pictureResult(answer, type);
   const body = (await answer.json()) as Fields;
-  return answer.ok ? fieldsResult(body) : failedResult(body);
+  if (!answer.ok) return failedResult(body);
+  const pictures: ImageContent[] = [];
+  return fieldsResult(takePictures(body, pictures) as Fields, pictures);
 }
 
 async function pictureResult(answer: Response, mimeType: string): Promise<CallToolResult> {
@@ -49,7 +53,32 @@ async function pictureResult(answer: Response, mimeType: string): Promise<CallTo
     const message = `The picture has more than ${MAX_PICTURE_BYTES / 2 ** 20} MB. Request a JPEG, or a smaller one.`;
     return failedResult({ code: 'payload_too_large', message });
   }
+  const { width, height } = imageSize(bytes);
   const number = (name: string) => Number(answer.headers.get(name));
-  const screen = { screenWidth: number('X-Screen-Width'), screenHeight: number('X-Screen-Height') };
-  return fieldsResult(screen, [{ type: 'image', data: bytes.toBase64(), mimeType }]);
+  const fields = {
+    width,
+    height,
+    screenWidth: number('X-Screen-Width'),
+    screenHeight: number('X-Screen-Height'),
+  };
+  return fieldsResult(fields, [{ type: 'image', data: bytes.toBase64(), mimeType }]);
+}
+
+/**
+ * Takes the pictures out of an answer: they become content of their own.
+ * @param pictures receives them, in the order in which the answer has them
+ * @returns the answer without their bytes
+ */
+function takePictures(value: unknown, pictures: ImageContent[]): unknown {
+  if (Array.isArray(value)) return value.map((item) => takePictures(item, pictures));
+  if (typeof value !== 'object' || value === null) return value;
+  const picture = ActionPicture.safeParse(value).data;
+  if (!picture) {
+    return Object.fromEntries(
+      Object.entries(value).map(([name, field]) => [name, takePictures(field, pictures)]),
+    );
+  }
+  const { data, format, ...shown } = picture;
+  pictures.push({ type: 'image', data, mimeType: `image/${format}` });
+  return shown;
 }

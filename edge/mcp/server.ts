@@ -13,8 +13,8 @@ import { callTool, type ToolContext } from './call-tool.ts';
 import type { OnProgress } from './wait.ts';
 
 const INSTRUCTIONS =
-  'Linux desktops on demand. Start one with start_container, look at it with screenshot or read_text, and stop it ' +
-  'with stop_container. A failed tool names a code and the next step.';
+  'Linux desktops on demand. Start one with start_container, look at it with screenshot or read_text, use it with act and ' +
+  'exec, and stop it with stop_container. A failed tool names a code and the next step.';
 
 const listed = ({ name, title, description, hints, input }: Tool): McpTool => ({
   name,

@@ -26,6 +26,9 @@ export type ToolHints = {
   idempotent?: boolean;
 };
 
+/** The largest side of a picture that every model takes, pixels. */
+export const MODEL_PICTURE_SIDE = 1568;
+
 /** An id among the arguments of a tool. */
 const id = (description: string) =>
   z

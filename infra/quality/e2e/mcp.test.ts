@@ -1,9 +1,11 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
+import { TOOLS } from '@warmwind/shared/contract/tools';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS, startEngine } from '../testing/docker.ts';
+import { waitFor } from '../testing/wait.ts';
 import { edgeOf } from './client.ts';
 import { createStack, type TestStack } from './stack.ts';
 
@@ -68,12 +70,76 @@ test('a model starts a desktop, and progress is reported until it runs', async (
   });
 });
 
-test('the screenshot is a picture of the screen in its format', async () => {
-  const taken = await call(owner, 'screenshot', { containerId });
-  const image = taken.content.find((block) => block.type === 'image');
-  if (image?.type !== 'image') throw new Error(JSON.stringify(taken));
+/** The size of a picture among the content of a result. */
+async function sizeOf({ content }: Called): Promise<[string, number, number]> {
+  const image = content.find((block) => block.type === 'image');
+  if (image?.type !== 'image') throw new Error('no picture');
   const { format, width, height } = await sharp(Buffer.from(image.data, 'base64')).metadata();
-  expect([image.mimeType, format, width, height]).toEqual(['image/jpeg', 'jpeg', 1920, 1080]);
+  expect(image.mimeType).toBe(`image/${format}`);
+  return [format, width, height];
+}
+
+test('the screenshot is a picture that fits every model, with its size and that of the screen', async () => {
+  const taken = await call(owner, 'screenshot', { containerId });
+  expect(taken).toMatchObject({ width: 1568, height: 882, screenWidth: 1920, screenHeight: 1080 });
+  expect(await sizeOf(taken)).toEqual(['jpeg', 1568, 882]);
+  const part = await call(owner, 'screenshot', { containerId, region: '0,0,300,200', format: 'png' });
+  expect(await sizeOf(part)).toEqual(['png', 300, 200]);
+});
+
+test('a model runs programs, and acts on their windows by points in the picture that it saw', async () => {
+  const failed = await call(owner, 'exec', {
+    containerId,
+    cmd: ['sh', '-c', 'echo out; echo err >&2; exit 3'],
+  });
+  expect(failed).toMatchObject({
+    state: 'completed',
+    result: { exitCode: 3, stdout: 'out\n', stderr: 'err\n' },
+  });
+  const terminal = ['xterm', '-geometry', '80x24+960+400', '-e', 'cat > "$HOME/typed"'];
+  await call(owner, 'exec', { containerId, cmd: terminal, background: true });
+  await waitFor('the program', async () => {
+    const seen = await call(owner, 'exec', { containerId, cmd: ['test', '-e', '/home/user/typed'] });
+    return (seen.result as { exitCode: number }).exitCode === 0;
+  });
+  const space = { width: 1568, height: 882 };
+  // 1100, 550 on the screen, in the pixels of the picture.
+  const [x, y] = [(1100 * 1568) / 1920, (550 * 882) / 1080];
+  const acted = await call(owner, 'act', {
+    containerId,
+    space,
+    actions: [
+      { type: 'click', x, y },
+      { type: 'type', text: 'Grüße 你好\n' },
+      { type: 'key', keys: 'ctrl+d' },
+    ],
+  });
+  expect(acted).toMatchObject({
+    results: [{ ok: true }, { ok: true, changed: true, delivered: 9 }, { ok: true }],
+    screenshot: space,
+  });
+  expect(await sizeOf(acted)).toEqual(['jpeg', 1568, 882]);
+  const read = await call(owner, 'exec', { containerId, cmd: ['cat', '/home/user/typed'] });
+  expect(read.result).toMatchObject({ stdout: 'Grüße 你好\n' });
+  const wrong = await call(owner, 'act', { containerId, actions: [{ type: 'click', x: 9999, y: 1 }] });
+  expect(wrong).toMatchObject({ failed: { code: 'bad_request' } });
+});
+
+test('the clipboard is written for programs and read as they copied', async () => {
+  expect(await call(owner, 'write_clipboard', { containerId, text: 'Grüße 👋' })).toMatchObject({
+    bytes: 12,
+  });
+  const pasted = await call(owner, 'exec', { containerId, cmd: ['xclip', '-selection', 'clipboard', '-o'] });
+  expect(pasted.result).toMatchObject({ stdout: 'Grüße 👋' });
+  expect(await call(owner, 'read_clipboard', { containerId })).toMatchObject({ text: 'Grüße 👋' });
+});
+
+test('a process in the background is listed and ended', async () => {
+  const started = await call(owner, 'exec', { containerId, cmd: ['sleep', '3600'], background: true });
+  const { processId } = started.result as { processId: string };
+  const { items } = await call(owner, 'list_processes', { containerId });
+  expect(items).toContainEqual(expect.objectContaining({ id: processId, state: 'running' }));
+  expect(await call(owner, 'end_process', { containerId, processId })).toMatchObject({ processId });
 });
 
 test('the text on the screen is read, each word with its place', async () => {
@@ -87,8 +153,8 @@ test('the text on the screen is read, each word with its place', async () => {
 });
 
 test('a stranger is refused every tool on the desktop, and it keeps running', async () => {
-  for (const name of ['screenshot', 'read_text', 'stop_container']) {
-    expect([name, await call(stranger, name, { containerId })]).toMatchObject([
+  for (const { name, example } of TOOLS.filter(({ input }) => 'containerId' in input.shape)) {
+    expect([name, await call(stranger, name, { ...example, containerId })]).toMatchObject([
       name,
       { failed: { code: 'not_found' } },
     ]);

@@ -17,6 +17,7 @@ const NAMED: Record<string, Thing | 'public'> = {
   '/realtime/tokens/{id}': 'link',
   '/v1/models/{id}': 'public',
   viewerId: 'viewer',
+  processId: 'process',
   // An idempotency key is its caller's.
   key: 'public',
   // Known to the host of its container alone.

@@ -177,7 +177,11 @@ test('no tool of the MCP server reaches what belongs to another user', async () 
   const headers = { Authorization: `Bearer ${stranger.token}` };
   const url = new URL('/mcp', tenants.stack.file().edge);
   await client.connect(new StreamableHTTPClientTransport(url, { requestInit: { headers } }));
-  const ARGUMENTS: Record<string, Thing> = { containerId: 'container', jobId: 'job' };
+  const ARGUMENTS: Record<string, Thing> = {
+    containerId: 'container',
+    jobId: 'job',
+    processId: 'process',
+  };
   const wrong: unknown[] = [];
   let cases = 0;
   for (const { name, input, example } of TOOLS) {

@@ -5,7 +5,7 @@ import { createStack, type TestStack } from '../e2e/stack.ts';
 import { waitFor } from '../testing/wait.ts';
 
 /** The kinds of things that belong to a user and are named in requests. */
-export type Thing = 'container' | 'job' | 'link' | 'viewer' | 'session' | 'terminal';
+export type Thing = 'container' | 'job' | 'link' | 'viewer' | 'session' | 'terminal' | 'process';
 export type Ids = Record<Thing, string>;
 
 /** One user: the client of the edge, a socket at the relay with control, and what the user owns. */
@@ -14,7 +14,7 @@ export type Tenant = { token: string; ticket: string; edge: EdgeClient; socket: 
 /** Two users of one stack, each with a desktop that runs and one of every other thing. */
 export type Tenants = { stack: TestStack; owner: Tenant; stranger: Tenant; stop: () => Promise<void> };
 
-/** The name of the owner's desktop: a text that a stranger must never receive. */
+/** The name of the owner's desktop, which is on its clipboard too: a text that a stranger must never receive. */
 export const SECRET = 'Quarterly-figures-7f3a';
 
 export async function startTenants(): Promise<Tenants> {
@@ -56,6 +56,11 @@ async function startTenant(stack: TestStack, token: string, name: string): Promi
   const { viewerId } = await ask('vnc:watch', { containerId });
   const { sessionId } = await ask('session:open', { kind: 'container.vnc', containerId, input: {} });
   const { ttyId } = await ask('tty:open', { containerId, cols: 80, rows: 24 });
+  const { jobId: processId } = await edge.exec(
+    { containerId, cmd: ['sleep', '3600'], background: true },
+    { waitMs: 10_000 },
+  );
+  await edge.writeClipboard({ containerId, text: name });
   const ids = {
     container: containerId,
     job: jobId,
@@ -63,6 +68,7 @@ async function startTenant(stack: TestStack, token: string, name: string): Promi
     viewer: viewerId,
     session: sessionId,
     terminal: ttyId,
+    process: processId,
   };
   return { token, ticket, edge, socket, ids };
 }

@@ -1,6 +1,9 @@
+import { z } from 'zod';
+import { Action, MAX_ACTIONS, ScreenshotRequest, Space } from '../actions/action.ts';
 import { ActionsAnswer } from '../actions/answer.ts';
 import { ActionsInput } from '../actions/input.ts';
 import { defineCall } from '../command.ts';
+import { MODEL_PICTURE_SIDE } from '../tool.ts';
 
 /** Acts on a container's screen by pointer and keyboard. */
 export const containerActions = defineCall({
@@ -52,4 +55,26 @@ export const containerActions = defineCall({
   // kept: at 600 calls a minute, those of one user in 5 minutes would be gigabytes.
   maxResultBytes: 12 * 2 ** 20,
   limits: ['containers.actions'],
+  tool: {
+    name: 'act',
+    title: 'Click, type and look',
+    description:
+      'Acts on a desktop by pointer and keyboard, in order, and returns a picture of the screen at the end. Give the width and ' +
+      'height of the picture that you saw as `space`. `changed` is whether the screen was painted after an action.',
+    input: z.strictObject({
+      actions: z
+        .array(Action)
+        .min(1)
+        .max(MAX_ACTIONS)
+        .describe('Carried out in order; the first that fails stops the rest.'),
+      space: Space.optional().describe('What points are measured in: the size of the picture that you saw.'),
+      screenshot: z
+        .union([z.literal(false), ScreenshotRequest])
+        .default({ format: 'jpeg', maxWidth: MODEL_PICTURE_SIDE, maxHeight: MODEL_PICTURE_SIDE })
+        .describe('Pictures in the answer; one at the end if left out.'),
+      settle: ActionsInput.shape.settle,
+      control: ActionsInput.shape.control,
+    }),
+    hints: { readOnly: false, destructive: true },
+  },
 });

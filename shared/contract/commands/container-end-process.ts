@@ -28,4 +28,10 @@ export const containerEndProcess = defineCall({
   timeoutMs: 20_000,
   maxResultBytes: 1024,
   limits: ['user'],
+  tool: {
+    name: 'end_process',
+    title: 'End a process',
+    description: 'Ends a process of list_processes, and every process that it started.',
+    hints: { readOnly: false, destructive: true, idempotent: true },
+  },
 });

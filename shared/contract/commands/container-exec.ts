@@ -26,4 +26,14 @@ export const containerExec = defineJob({
   timeoutEndsRun: true,
   onHostLost: 'fails',
   limits: ['user'],
+  tool: {
+    name: 'exec',
+    title: 'Run a program',
+    description:
+      'Runs a program in a desktop as its user, and waits for its end: `stdout`, `stderr` and `exitCode`. Start one with ' +
+      'windows with `background: true`. When it takes longer than 50 s, the jobId is returned: call get_job with it.',
+    input: ExecRequest.omit({ webhookUrl: true }),
+    hints: { readOnly: false, destructive: true },
+    waitMs: 50_000,
+  },
 });

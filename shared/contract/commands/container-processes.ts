@@ -40,4 +40,11 @@ export const containerProcesses = defineCall({
   timeoutMs: 10_000,
   maxResultBytes: 16 * 2 ** 20,
   limits: ['user'],
+  tool: {
+    name: 'list_processes',
+    title: 'List processes',
+    description:
+      'Lists the processes that were started in a desktop by exec and the like, not those of its windows.',
+    hints: { readOnly: true, idempotent: true },
+  },
 });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { defineCall } from '../command.ts';
 import { SIZES } from '../screen.ts';
+import { MODEL_PICTURE_SIDE } from '../tool.ts';
 
 const FORMATS = ['png', 'jpeg', 'webp'] as const;
 /** The longest wait for a change, s, and the time for the picture itself, ms. */
@@ -11,6 +12,46 @@ const Region = z
   .string()
   .regex(/^\d{1,4},\d{1,4},[1-9]\d{0,3},[1-9]\d{0,3}$/, 'send x,y,width,height in pixels of the screen');
 const size = (most: number) => z.coerce.number<number>().int().min(16).max(most).optional();
+
+const side = (name: string) =>
+  z
+    .number()
+    .int()
+    .min(16)
+    .max(MODEL_PICTURE_SIDE)
+    .default(MODEL_PICTURE_SIDE)
+    .describe(`How ${name} the picture is at most, pixels.`);
+
+const Input = z.strictObject({
+  format: z.enum(FORMATS).default('png'),
+  quality: z.coerce
+    .number<number>()
+    .int()
+    .min(1)
+    .max(100)
+    .optional()
+    .describe('Of `jpeg` (85 if left out) and `webp` (80).'),
+  maxWidth: size(SIZES.most.width).describe(
+    'Shrinks the picture, in proportion, to at most this width, pixels.',
+  ),
+  maxHeight: size(SIZES.most.height).describe(
+    'Shrinks the picture, in proportion, to at most this height, pixels.',
+  ),
+  region: Region.optional().describe('`x,y,width,height`: the part of the screen to show, pixels.'),
+  cursor: z.enum(['true', 'false']).optional().describe('`true` shows the pointer.'),
+  changedSince: z
+    .string()
+    .regex(/^[\w-]{1,64}$/, 'send the ETag of a picture, without its quotes')
+    .optional()
+    .describe('The ETag of an earlier picture, without its quotes: 304 if the screen still shows that.'),
+  wait: z.coerce
+    .number<number>()
+    .int()
+    .min(0)
+    .max(MAX_WAIT_S)
+    .optional()
+    .describe('With `changedSince`: how long to wait for a change, seconds.'),
+});
 
 /** Takes a picture of a container's screen. */
 export const containerScreenshot = defineCall({
@@ -23,36 +64,7 @@ export const containerScreenshot = defineCall({
     description:
       'The first request opens the screen on its host, which keeps it open for some seconds: requests that follow are faster.',
   },
-  input: z.strictObject({
-    format: z.enum(FORMATS).default('png'),
-    quality: z.coerce
-      .number<number>()
-      .int()
-      .min(1)
-      .max(100)
-      .optional()
-      .describe('Of `jpeg` (85 if left out) and `webp` (80).'),
-    maxWidth: size(SIZES.most.width).describe(
-      'Shrinks the picture, in proportion, to at most this width, pixels.',
-    ),
-    maxHeight: size(SIZES.most.height).describe(
-      'Shrinks the picture, in proportion, to at most this height, pixels.',
-    ),
-    region: Region.optional().describe('`x,y,width,height`: the part of the screen to show, pixels.'),
-    cursor: z.enum(['true', 'false']).optional().describe('`true` shows the pointer.'),
-    changedSince: z
-      .string()
-      .regex(/^[\w-]{1,64}$/, 'send the ETag of a picture, without its quotes')
-      .optional()
-      .describe('The ETag of an earlier picture, without its quotes: 304 if the screen still shows that.'),
-    wait: z.coerce
-      .number<number>()
-      .int()
-      .min(0)
-      .max(MAX_WAIT_S)
-      .optional()
-      .describe('With `changedSince`: how long to wait for a change, seconds.'),
-  }),
+  input: Input,
   example: { format: 'jpeg', maxWidth: 1024 },
   output: {
     description: 'The picture.',
@@ -77,8 +89,14 @@ export const containerScreenshot = defineCall({
   tool: {
     name: 'screenshot',
     title: 'Take a screenshot',
-    description: "Takes a picture of a desktop's screen.",
-    input: z.strictObject({ format: z.enum(FORMATS).default('jpeg').describe('Format of the picture.') }),
+    description:
+      "Takes a picture of a desktop's screen, at most 1568 pixels a side. Points in it are pixels of the picture: give its " +
+      'width and height as `space` to act.',
+    input: Input.pick({ quality: true, region: true, cursor: true }).extend({
+      format: z.enum(FORMATS).default('jpeg').describe('Format of the picture.'),
+      maxWidth: side('wide'),
+      maxHeight: side('high'),
+    }),
     hints: { readOnly: true },
   },
 });
