@@ -20,8 +20,6 @@ const NAMED: Record<string, Thing | 'public'> = {
   processId: 'process',
   // An idempotency key is its caller's.
   key: 'public',
-  // Known to the host of its container alone.
-  processId: 'public',
 };
 
 /** Bodies in which a container may be named, with the fields that its route needs then. */
