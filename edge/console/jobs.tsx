@@ -1,7 +1,9 @@
 import { isTerminal, type Job } from '@warmwind/shared/contract/jobs';
 import { findJobCommand } from '@warmwind/shared/contract/registry';
+import { useState } from 'preact/hooks';
 import { useAction } from './action.ts';
 import { ago, Empty, Progress, State, useNotice } from './parts.tsx';
+import { ProgramView } from './program-view.tsx';
 import { NotLoaded } from './retrying.tsx';
 import type { Store } from './store.ts';
 
@@ -30,6 +32,7 @@ function Row({ store, job }: { store: Store; job: Job }) {
   const { id, kind, state, progress, run, error, createdAt } = job;
   const [notice, notify] = useNotice(state, run);
   const [pending, act] = useAction(notify);
+  const [shown, setShown] = useState(false);
   const cancel = () => act(() => store.api.edge.cancelJob(id));
   const retry = () => act(() => store.api.retryJob(id));
   return (
@@ -48,9 +51,15 @@ function Row({ store, job }: { store: Store; job: Job }) {
           <Progress percent={progress} text={store.messages.value.get(id)} />
         )}
         {notice}
+        {shown && <ProgramView store={store} jobId={id} />}
       </td>
       <td>{ago(createdAt)}</td>
       <td>
+        {kind === 'container.exec' && (
+          <button type="button" aria-expanded={shown} onClick={() => setShown(!shown)}>
+            {shown ? 'Hide' : 'Output'}
+          </button>
+        )}
         {!isTerminal(state) && findJobCommand(kind)?.cancellable && (
           <button type="button" disabled={pending} onClick={cancel}>
             Cancel
