@@ -3,7 +3,10 @@ import { useState } from 'preact/hooks';
 
 type Props = { viewer: () => Viewer | undefined; shared: boolean; onFailure: (message: string) => void };
 
-/** The switch that shares the clipboard with the desktop, and a field for text where no key pastes. */
+/**
+ * The switch that shares the clipboard with the desktop, and a field for text that is typed there, or put on
+ * its clipboard where no key pastes.
+ */
 export function ClipboardMenu({ viewer, shared: before, onFailure }: Props) {
   const [shared, setShared] = useState(before);
   const [text, setText] = useState('');
@@ -15,6 +18,18 @@ export function ClipboardMenu({ viewer, shared: before, onFailure }: Props) {
     try {
       if (await viewer()?.paste(text)) setText('');
       else onFailure('The desktop did not accept the text: take control first, or send a shorter text.');
+    } catch (error) {
+      onFailure((error as Error).message);
+    }
+  };
+  const type = async () => {
+    try {
+      const [sent = 0, all] = [await viewer()?.type(text), [...text.replaceAll('\r\n', '\n')].length];
+      if (sent === all) setText('');
+      else
+        onFailure(
+          `${sent} of ${all} characters were sent: take control first, and leave out control characters.`,
+        );
     } catch (error) {
       onFailure((error as Error).message);
     }
@@ -38,6 +53,9 @@ export function ClipboardMenu({ viewer, shared: before, onFailure }: Props) {
           value={text}
           onInput={(event) => setText(event.currentTarget.value)}
         />
+        <button type="button" disabled={text === ''} onClick={type}>
+          Type into the desktop
+        </button>
         <button type="button" disabled={text === ''} onClick={put}>
           Put on the desktop’s clipboard
         </button>

@@ -1,10 +1,10 @@
+import { KEYSYM } from '../contract/actions/keys.ts';
 import { fitsClipboard, MAX_CLIPBOARD_CHARS, MAX_OFFER_BYTES, type ScreenInput } from '../contract/screen.ts';
 import { copyText } from './copy.ts';
 import type { StatusOverlay } from './status-overlay.ts';
 
 /** A text that the desktop copies belongs to a copying key pressed within this time before, ms. */
 const GESTURE_MS = 2000;
-const KEY = { controlLeft: 0xffe3, controlRight: 0xffe4, altLeft: 0xffe9, insert: 0xff63 } as const;
 
 /** A pressed key that pastes, and whether Cmd was held. */
 type PastingKey = { keysym: number; meta: boolean };
@@ -137,8 +137,8 @@ export class ViewerClipboard {
   readonly #onKeyDown = (event: KeyboardEvent): void => {
     if (!this.#enabled || !this.#options.takesInput()) return;
     const { key, code, ctrlKey, metaKey, altKey, shiftKey } = event;
-    if (code === 'ControlLeft') this.#control = KEY.controlLeft;
-    else if (code === 'ControlRight') this.#control = KEY.controlRight;
+    if (code === 'ControlLeft') this.#control = KEYSYM.Control_L;
+    else if (code === 'ControlRight') this.#control = KEYSYM.Control_R;
     else if (!ctrlKey) this.#control = undefined;
     const [letter, chord] = [key.toLowerCase(), (ctrlKey || metaKey) && !altKey];
     if (chord && (letter === 'c' || letter === 'x' || key === 'Insert')) this.#gestureAt = performance.now();
@@ -146,7 +146,10 @@ export class ViewerClipboard {
     if (!pastes) return;
     // Otherwise noVNC prevents the browser's paste.
     event.stopImmediatePropagation();
-    this.#pasting = { keysym: key === 'Insert' ? KEY.insert : key.charCodeAt(0), meta: metaKey && !ctrlKey };
+    this.#pasting = {
+      keysym: key === 'Insert' ? KEYSYM.Insert : key.charCodeAt(0),
+      meta: metaKey && !ctrlKey,
+    };
   };
 
   readonly #onKeyUp = (event: KeyboardEvent): void => {
@@ -172,10 +175,10 @@ export class ViewerClipboard {
   #press({ keysym, meta }: PastingKey): void {
     this.#pasting = undefined;
     const send = (key: number, down: boolean) => this.#options.send({ t: 'key', keysym: key, down });
-    const control = meta ? KEY.controlLeft : this.#control;
-    if (meta) send(KEY.altLeft, false);
+    const control = meta ? KEYSYM.Control_L : this.#control;
+    if (meta) send(KEYSYM.Alt_L, false);
     if (control !== undefined) send(control, true);
     for (const down of [true, false]) send(keysym, down);
-    if (meta) send(KEY.controlLeft, false);
+    if (meta) send(KEYSYM.Control_L, false);
   }
 }

@@ -10,6 +10,7 @@ import {
   type Holder,
   holdingViewer,
   type InputDropped,
+  inputsIn,
   MAX_OFFER_BYTES,
   type Requester,
   type ScreenInput,
@@ -220,7 +221,7 @@ export class WatchedScreen implements Screen {
     if (this.#socket.connected) this.#socket.emit('vnc:input', { containerId, input });
     else {
       const message = DROPPED.disconnected;
-      this.dropped({ containerId, reason: 'disconnected', count: 1, holder: null, message });
+      this.dropped({ containerId, reason: 'disconnected', count: inputsIn(input), holder: null, message });
     }
   }
 

@@ -3,6 +3,7 @@ import {
   type ControlAction,
   type Holder,
   holdingViewer,
+  inputsIn,
   type Requester,
   type ScreenInput,
 } from '../contract/screen.ts';
@@ -17,6 +18,8 @@ import { RfbChannel } from './rfb-channel.ts';
 import type { ScreenMode } from './screen.ts';
 import { type ScreenStatus, statusOf, type ViewerState } from './status.ts';
 import { StatusOverlay } from './status-overlay.ts';
+import { TextField } from './text-field.ts';
+import { typeInPieces } from './typing.ts';
 
 /** The permission of a viewer and the holder of control. */
 export type ViewerControl = {
@@ -72,9 +75,17 @@ export type Viewer = {
    * @returns false when the text is too long, or the desktop does not accept this viewer's input
    */
   paste: (text: string) => Promise<boolean>;
+  /**
+   * Types a text into the desktop: for a field of the page. It requests control when control is free, and
+   * takes 1 ms for a character of a US keyboard, 10 ms for any other.
+   *
+   * @returns the number of characters sent: fewer than the text has when the desktop stops accepting this
+   *   viewer's input, or for control characters; a notice shows how many did not reach the desktop after all
+   */
+  type: (text: string) => Promise<number>;
   /** Sets the scaling: see `ViewerOptions.scaling`. */
   scale: (scaling: 'fit' | 'resize' | 'none') => void;
-  /** Moves the keyboard focus into the screen. */
+  /** Moves the keyboard focus into the screen. On a phone, call it by a button to show the keyboard. */
   focus: () => void;
   /** Stops watching, and restores the element. */
   close: () => void;
@@ -104,7 +115,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
   const pressed = new Pressed();
 
   let scaling = options.scaling ?? 'fit';
-  let shown: { rfb: RFB; channel: RfbChannel; canvas: HTMLCanvasElement } | undefined;
+  let shown: { rfb: RFB; channel: RfbChannel; canvas: HTMLCanvasElement; field: TextField } | undefined;
   let facts: ScreenStatus = { watching: false, picture: false };
   let status = statusOf(facts);
   let control: ViewerControl = { mode: 'view', viewerId: '', holder: null, mine: false };
@@ -147,14 +158,17 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
   const send = (input: ScreenInput) => {
     pressed.note(input);
     if (status.state === 'live') screen.input(input);
-    else if (presses(input)) overlay.notice(droppedText({ reason: 'no_desktop', count: 1 }));
+    else if (presses(input)) overlay.notice(droppedText({ reason: 'no_desktop', count: inputsIn(input) }));
   };
   const show = (width: number, height: number): RfbChannel => {
     if (shown) return shown.channel;
     const channel = new RfbChannel({ width, height, onInput: send });
     const rfb = new RFB(stage, channel, { shared: true });
     rfb.background = 'transparent';
-    shown = { rfb, channel, canvas: labelled(stage) };
+    const canvas = labelled(stage);
+    const field = new TextField({ stage, canvas, takesInput, send });
+    rfb.focus = () => (rfb.viewOnly ? canvas.focus({ preventScroll: true }) : field.focus());
+    shown = { rfb, channel, canvas, field };
     apply();
     return channel;
   };
@@ -208,8 +222,16 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     hinted = true;
     overlay.notice(`${LEAVE_KEYS} leaves the screen by keyboard.`);
   };
+  /** Moves the keyboard from the picture to the field for text. */
+  const passFocus = ({ target }: FocusEvent) => {
+    if (!shown || target !== shown.canvas || shown.rfb.viewOnly) return;
+    if (shown.canvas.matches(':focus-visible')) shown.canvas.style.outline = 'auto';
+    shown.field.focus();
+  };
   /** Releases held keys when the focus leaves, because their release would not be sent. */
-  const releaseKeys = () => {
+  const releaseKeys = ({ relatedTarget }: FocusEvent) => {
+    if (relatedTarget instanceof Node && stage.contains(relatedTarget)) return;
+    if (shown) shown.canvas.style.outline = '';
     const ups = pressed.keysUp;
     if (!shown || ups.length === 0) return;
     for (const input of ups) send(input);
@@ -221,6 +243,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
   stage.addEventListener('pointerdown', refuse, true);
   stage.addEventListener('keydown', refuse, true);
   stage.addEventListener('focusin', showLeaveHint);
+  stage.addEventListener('focusin', passFocus);
   stage.addEventListener('focusout', releaseKeys);
   const stopListening = listenForLeaving(stage, () => {
     exit.focus({ preventScroll: true });
@@ -241,6 +264,13 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
       if (control.mode === 'control' && !control.holder) await screen.control('request');
       return takesInput() && clipboard.put(text);
     },
+    type: async (text) => {
+      if (control.mode === 'control' && !control.holder) await screen.control('request');
+      return typeInPieces(text, (input) => {
+        if (takesInput()) send(input);
+        return takesInput();
+      });
+    },
     scale: (next) => {
       scaling = next;
       apply();
@@ -254,6 +284,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
       clipboard.close();
       room.unsubscribe();
       screen.close();
+      shown?.field.remove();
       shown?.rfb.disconnect();
       stage.remove();
       exit.remove();
@@ -264,7 +295,7 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
 }
 
 const presses = (input: ScreenInput): boolean =>
-  (input.t === 'key' && input.down) || (input.t === 'ptr' && input.mask !== 0);
+  (input.t === 'key' && input.down) || (input.t === 'ptr' && input.mask !== 0) || input.t === 'text';
 
 /** Adds the element that takes the focus when the keyboard leaves the screen. Tab continues from there. */
 function addExit(element: HTMLElement): HTMLElement {

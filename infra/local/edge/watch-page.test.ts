@@ -227,11 +227,11 @@ test('the keyboard walks through the page, into the screen and out of it', async
   await owner.locator('a', { hasText: 'All desktops' }).focus();
   await waitFor('the screen', async () => {
     await owner.keyboard.press('Tab');
-    return (await focused()) === 'CANVAS';
+    return (await focused()) === 'TEXTAREA';
   });
   await owner.getByText('Ctrl+Alt+Shift leaves the screen by keyboard.').waitFor();
   for (const key of ['Tab', 'Tab', 'Escape']) await owner.keyboard.press(key);
-  expect(await focused()).toBe('CANVAS');
+  expect(await focused()).toBe('TEXTAREA');
   await owner.keyboard.press('Control+Alt+Shift');
   expect(await focused()).toBe('BUTTON');
 });

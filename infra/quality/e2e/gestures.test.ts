@@ -218,6 +218,61 @@ test('over plain HTTP the keys, the offer and a field of the page carry texts bo
   await waitFor('the text', () => clipboards().at(-1) === 'by a field');
 });
 
+/** What was entered: texts, and the keys that were pressed by number. */
+const entered = () =>
+  host.inputs().flatMap(({ input }): (string | number)[] => {
+    if (input.t === 'text') return [input.text];
+    return input.t === 'key' && input.down ? [input.keysym] : [];
+  });
+const BACKSPACE = 0xff08;
+
+test('an input method sends the text that it commits, once, and nothing before', async () => {
+  const page = await open();
+  await page.locator('#screen canvas').click();
+  const cdp = await page.context().newCDPSession(page);
+  for (const text of ['n', 'に', 'にほ', 'にほん'])
+    await cdp.send('Input.imeSetComposition', {
+      text,
+      selectionStart: text.length,
+      selectionEnd: text.length,
+    });
+  await cdp.send('Input.insertText', { text: '日本' });
+  await page.keyboard.press('Enter');
+  await waitFor('the key', () => entered().length === 2);
+  expect(entered()).toEqual(['日本', 0xff0d]);
+});
+
+test('the keyboard of a phone enters, deletes and corrects text', async () => {
+  const page = await open();
+  await page.locator('#screen canvas').click();
+  const cdp = await page.context().newCDPSession(page);
+  const enter = async (text: string) => {
+    await cdp.send('Input.dispatchKeyEvent', { type: 'rawKeyDown', windowsVirtualKeyCode: 229 });
+    await cdp.send('Input.insertText', { text });
+  };
+  for (const letter of 'teh') await enter(letter);
+  await page.evaluate(() => {
+    const field = document.activeElement as HTMLTextAreaElement;
+    field.setRangeText('the ', field.value.length - 3, field.value.length, 'end');
+    field.dispatchEvent(new InputEvent('input', { inputType: 'insertReplacementText' }));
+    document.execCommand('delete');
+  });
+  await enter('👩🏽‍💻');
+  await waitFor('the emoji', () => entered().includes('👩🏽‍💻'));
+  expect(entered()).toEqual(['t', 'e', 'h', BACKSPACE, BACKSPACE, 'he ', BACKSPACE, '👩🏽‍💻']);
+});
+
+test('a typed text is sent in pieces and in order, without control characters', async () => {
+  const page = await open();
+  await page.locator('#screen canvas').click();
+  await waitFor('control', () => mine(page));
+  const text = `${'ж'.repeat(300)}\u0007\nend`;
+  const sent = await page.evaluate((all) => (globalThis as unknown as Globals).viewer.type(all), text);
+  expect(sent).toBe(304);
+  await waitFor('all pieces', () => entered().length === 2);
+  expect(entered()).toEqual(['ж'.repeat(250), `${'ж'.repeat(50)}\nend`]);
+});
+
 test('Ctrl+Alt+Shift leaves the picture and releases all keys; AltGr and other keys do not', async () => {
   const page = await open();
   await page.locator('#screen canvas').click();
@@ -228,7 +283,7 @@ test('Ctrl+Alt+Shift leaves the picture and releases all keys; AltGr and other k
   }
   for (const key of ['Control', 'AltGraph', 'Shift']) await page.keyboard.down(key);
   for (const key of ['Control', 'AltGraph', 'Shift']) await page.keyboard.up(key);
-  expect(await focused()).toBe('CANVAS');
+  expect(await focused()).toBe('TEXTAREA');
   for (const key of ['Control', 'Alt', 'Shift']) await page.keyboard.down(key);
   expect(await focused()).toBe('SPAN');
   await waitFor('nothing to be held down', () => {
@@ -240,7 +295,7 @@ test('Ctrl+Alt+Shift leaves the picture and releases all keys; AltGr and other k
   await page.keyboard.press('Tab');
   expect(await page.evaluate(() => document.activeElement?.id)).toBe('after');
   await page.keyboard.press('Shift+Tab');
-  expect(await focused()).toBe('CANVAS');
+  expect(await focused()).toBe('TEXTAREA');
   expect(keys()).toHaveLength(before);
 });
 
