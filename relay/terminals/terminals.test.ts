@@ -8,7 +8,8 @@ import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
 import { freePort } from '../../infra/quality/testing/port.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { connect } from '../../shared/client/client.ts';
-import { attachTerminal, openTerminal } from '../../shared/client/terminal.ts';
+import { type ContainerAccess, ContainerClient } from '../../shared/client/container.ts';
+import { attachTerminal } from '../../shared/client/terminal.ts';
 import { createFleet, type Fleet, reached, type Worker } from '../../workers/testing/fleet.ts';
 import type { Submitted } from '../../workers/testing/submissions.ts';
 import { createRelay } from '../app.ts';
@@ -351,7 +352,8 @@ test('the client opens a terminal as a pair of streams, with a signal and typed 
   const mine = connect({ url, token: () => ticket(desktop.userId, { mode: 'control' }) });
   ends.push(() => mine.close());
   const { containerId } = desktop;
-  const terminal = await openTerminal(mine, { containerId, cols: 90, rows: 20, cmd: ['sh'] });
+  const container = new ContainerClient(containerId, { relay: async () => mine } as ContainerAccess);
+  const terminal = await container.terminal({ cols: 90, rows: 20, cmd: ['sh'] });
   const writer = terminal.writable.getWriter();
   terminal.resize({ cols: 91, rows: 21 });
   await writer.write(Buffer.from('stty size; exit 4\n'));
@@ -363,17 +365,15 @@ test('the client opens a terminal as a pair of streams, with a signal and typed 
 
   const controller = new AbortController();
   const { signal } = controller;
-  const second = await openTerminal(mine, { containerId, cols: 80, rows: 24, cmd: ['sh'], signal });
+  const second = await container.terminal({ cols: 80, rows: 24, cmd: ['sh'], signal });
   const reason = new Error('no longer wanted');
   controller.abort(reason);
   await expect(second.exited).rejects.toBe(reason);
   await expect(second.readable.getReader().read()).rejects.toBe(reason);
-  const again = await attachTerminal(mine, { ttyId: second.ttyId });
+  const again = await container.attachTerminal({ ttyId: second.ttyId });
   await again.close();
   expect(await again.exited).toMatchObject({ code: null });
-  await expect(attachTerminal(mine, { ttyId: `${containerId}.${randomUUID()}` })).rejects.toMatchObject({
-    name: 'TerminalError',
-    code: 'not_found',
-  });
-  await expect(openTerminal(mine, { containerId, cols: 80, rows: 24, signal })).rejects.toBe(reason);
+  const unknown = container.attachTerminal({ ttyId: `${containerId}.${randomUUID()}` });
+  await expect(unknown).rejects.toMatchObject({ name: 'TerminalError', code: 'not_found' });
+  await expect(container.terminal({ cols: 80, rows: 24, signal })).rejects.toBe(reason);
 });

@@ -18,6 +18,13 @@ import { type JobOptions, runJob, submit } from './jobs.ts';
 import type { Picture } from './picture.ts';
 import { readScreenshot, type ScreenshotOptions } from './screenshot.ts';
 import type { CommandInput } from './submission.ts';
+import {
+  type AttachTerminalOptions,
+  attachTerminal,
+  type OpenTerminalOptions,
+  openTerminal,
+  type Terminal,
+} from './terminal.ts';
 import type { CallOptions, Transport } from './transport.ts';
 
 /** How the object of a container reaches the platform. */
@@ -248,6 +255,30 @@ export class ContainerClient {
   /** Ends a process, and every process that it started. */
   async endProcess(processId: string, options?: ContainerCallOptions): Promise<void> {
     await this.#access.edge.endProcess({ containerId: this.id, processId }, options);
+  }
+
+  /**
+   * Opens a terminal: a shell, or another program, as a pair of byte streams that continue over reconnects and
+   * restarts of the platform. An abort of its signal ends the attachment, `close()` the program.
+   *
+   * @throws TerminalError when it is refused
+   *
+   * @example
+   * const terminal = await desktop.terminal({ cols: 80, rows: 24, cmd: ['top'] });
+   * for await (const bytes of terminal.readable) screen.write(bytes);
+   * const { code } = await terminal.exited;
+   */
+  async terminal(options: Omit<OpenTerminalOptions, 'containerId'>): Promise<Terminal> {
+    return openTerminal(await this.#access.relay(), { ...options, containerId: this.id });
+  }
+
+  /**
+   * Attaches to a terminal that is open: all attachments receive its output, and each may type.
+   *
+   * @throws TerminalError when it is refused
+   */
+  async attachTerminal(options: AttachTerminalOptions): Promise<Terminal> {
+    return attachTerminal(await this.#access.relay(), options);
   }
 
   /** Reads the container's record: its state, size, times and incarnation. */
