@@ -110,6 +110,7 @@ export function createRelay(
     metrics,
     attach: (listening) => {
       server = listening;
+      listening.requestTimeout = LIMITS.requestMs;
       attachSockets(listening, io, streams);
       guardFloods(io, metrics);
     },

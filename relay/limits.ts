@@ -1,7 +1,10 @@
+import { FILE_TRANSFER_MS } from '@warmwind/shared/contract/files';
 import { MAX_MESSAGE_BYTES } from '@warmwind/shared/contract/tickets';
 
 /** Limits on the cost of one socket, user or room for a node. Times in ms, sizes in bytes. */
 export const LIMITS = {
+  /** Time for a complete request: a file that is written. */
+  requestMs: FILE_TRANSFER_MS,
   /** One inbound message, and its number of WebSocket fragments. */
   inboundBytes: MAX_MESSAGE_BYTES,
   inboundFragments: 16,

@@ -40,13 +40,16 @@ describe('GET /openapi.json', () => {
     );
     const ofCommands = [...JOB_COMMANDS, ...CALL_COMMANDS].map(({ http }) => `${http.method} ${http.path}`);
     const others = [
+      'delete /containers/{id}/files/{path}',
       'delete /containers/{id}/viewers/{viewerId}',
       'delete /jobs/{id}',
       'delete /realtime/tokens',
       'delete /realtime/tokens/{id}',
       'get /containers',
       'get /containers/{id}',
+      'get /containers/{id}/files/{path}',
       'get /containers/{id}/viewers',
+      'put /containers/{id}/files/{path}',
       'get /health/live',
       'get /health/ready',
       'get /jobs',

@@ -1,5 +1,6 @@
 import type { Container } from '@warmwind/shared/contract/containers';
 import type { ErrorBody, ErrorCode } from '@warmwind/shared/contract/errors';
+import type { DirectoryListing } from '@warmwind/shared/contract/files';
 import type { GenerationResult } from '@warmwind/shared/contract/inference';
 import type { Job } from '@warmwind/shared/contract/jobs';
 import type { Limits } from '@warmwind/shared/contract/limits';
@@ -71,6 +72,13 @@ export const VIEWERS: Viewers = {
     },
   ],
   control: { type: 'viewer', viewerId: VIEWER_ID, userId: 'user-1' },
+};
+
+export const LISTING: DirectoryListing = {
+  items: [
+    { name: 'Documents', type: 'directory', size: 4096, modifiedAt: STARTED },
+    { name: 'report.txt', type: 'file', size: 11, modifiedAt: STARTED },
+  ],
 };
 
 export const MODELS = { items: [{ id: MODEL, hosts: 2 }] };

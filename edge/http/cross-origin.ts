@@ -4,6 +4,7 @@ import { cors } from 'hono/cors';
 import type { Config } from '../config.ts';
 import type { AppEnv } from '../env.ts';
 import { CALL_HEADERS, CALL_METHODS } from '../routes/calls.ts';
+import { FILE_HEADERS } from '../routes/containers/files.ts';
 
 /** Headers that requests to this API use. */
 const HEADERS = [
@@ -15,7 +16,7 @@ const HEADERS = [
   'Prefer',
   'X-Request-Id',
 ];
-const METHODS = [...new Set(['GET', 'HEAD', 'POST', 'DELETE', ...CALL_METHODS])];
+const METHODS = [...new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', ...CALL_METHODS])];
 /** A header name; and how many more of them one preflight may request. */
 const NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/;
 const MAX_ASKED = 64;
@@ -46,7 +47,7 @@ export const crossOrigin = ({ CORS_ORIGINS }: Config): MiddlewareHandler<AppEnv>
       'X-RateLimit-Remaining',
       'X-RateLimit-Reset',
       'X-Request-Id',
-      ...CALL_HEADERS,
+      ...new Set([...CALL_HEADERS, ...FILE_HEADERS]),
     ],
     maxAge: 600,
   });

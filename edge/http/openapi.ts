@@ -37,6 +37,7 @@ const FAILURES = {
   500: 'Something went wrong on our side.',
   503: 'A store or service that this needs is unavailable: retry.',
   504: 'A service that this needs did not answer in time: retry.',
+  507: 'The home of the desktop is full: delete files.',
 } as const;
 type Failure = keyof typeof FAILURES;
 

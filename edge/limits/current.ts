@@ -11,7 +11,7 @@ export async function currentLimits({ config, limiter, redis }: Services, user: 
   const now = `(${Date.now()}`;
   const [{ tiers }, [jobs = 0, desktops = 0]] = await orUnavailable(
     Promise.all([
-      limiter.peek(user, ['user', 'containers.start', 'containers.actions']),
+      limiter.peek(user, ['user', 'containers.start', 'containers.actions', 'containers.files']),
       redis
         .pipeline()
         .zcount(keys.openJobs(user), now, '+inf')

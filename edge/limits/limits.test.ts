@@ -145,6 +145,8 @@ describe('GET /limits', () => {
       { name: 'containers.start 2/min', limit: 2, windowMs: 60_000, remaining: 1 },
       { name: 'containers.actions 20/s', limit: 20, windowMs: 1000, remaining: 20 },
       { name: 'containers.actions 600/min', limit: 600, windowMs: 60_000, remaining: 600 },
+      { name: 'containers.files 20/s', limit: 20, windowMs: 1000, remaining: 20 },
+      { name: 'containers.files 600/min', limit: 600, windowMs: 60_000, remaining: 600 },
     ]);
     expect(body.quotas).toEqual([
       { name: 'jobs', limit: 1000, used: 1 },

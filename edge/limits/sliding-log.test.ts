@@ -138,6 +138,7 @@ describe('Limiter', () => {
     ip: [],
     'containers.start': [{ name: '1/min', limit: 1, windowMs: 60_000 }],
     'containers.actions': [],
+    'containers.files': [],
   };
 
   test('a peek consumes nothing and reads the consumption of others', async () => {

@@ -2,6 +2,7 @@ import { outcomeUnknown } from '@warmwind/shared/contract/call-refusal';
 import { callPath } from '@warmwind/shared/contract/call-wire';
 import type { CallCommand } from '@warmwind/shared/contract/command';
 import { ApiError, type ErrorBody, type ErrorCode, isErrorCode } from '@warmwind/shared/contract/errors';
+import { FILE_TRANSFER_MS } from '@warmwind/shared/contract/files';
 import { isTerminal, Job } from '@warmwind/shared/contract/jobs';
 import { jobEndPath, jobEventsPath, type TicketClaims } from '@warmwind/shared/contract/tickets';
 import type { Config } from '../config.ts';
@@ -14,10 +15,10 @@ const TICKET_LIFETIME: TicketLifetime = { ttlSeconds: 120 };
 const VIEW = { mode: 'view' } as const;
 
 type RelayRequest = {
-  method?: 'GET' | 'DELETE' | 'POST';
+  method?: 'GET' | 'HEAD' | 'DELETE' | 'POST' | 'PUT';
   signal: AbortSignal;
   headers?: Record<string, string>;
-  body?: string;
+  body?: string | ReadableStream<Uint8Array>;
   lifetime?: TicketLifetime;
   claims?: Pick<TicketClaims, 'mode' | 'credential'>;
 };
@@ -32,6 +33,15 @@ export type RelayCall = {
   /** The input, valid by the command's schema. */
   input: object;
   idempotencyKey?: string;
+};
+
+/** A transfer of a file; `path` is that of the request, with its query. */
+export type RelayFile = {
+  method: 'GET' | 'HEAD' | 'PUT' | 'DELETE';
+  path: string;
+  incarnation: number;
+  credential: string;
+  body?: ReadableStream<Uint8Array> | null;
 };
 
 /**
@@ -135,6 +145,23 @@ export class Relay {
     const refused = await refusalOf(response, isForCaller);
     // This may be the answer of a proxy that lost the relay, or of a relay that failed.
     throw refused instanceof ApiError ? refused : command.claims ? outcomeUnknown() : refused;
+  }
+
+  /**
+   * Reads, writes or deletes a file of a container. Resolves when the answer begins; the body of a write is
+   * passed on as it arrives.
+   * @throws ApiError the refusal of the relay or host
+   */
+  async file(user: string, { method, path, incarnation, credential, body }: RelayFile): Promise<Response> {
+    const response = await this.#request(user, path, {
+      method,
+      signal: AbortSignal.timeout(FILE_TRANSFER_MS),
+      headers: { 'If-Match': `"${incarnation}"` },
+      ...(body ? { body } : {}),
+      claims: { mode: 'control', credential },
+    });
+    if (response.ok) return response;
+    throw await refusalOf(response, isForCaller);
   }
 
   async #request(

@@ -4,6 +4,7 @@ import type { Services } from '../services.ts';
 import { callRoutes } from './calls.ts';
 import { commandRoutes } from './commands.ts';
 import { consoleRoutes } from './console.ts';
+import { fileRoutes } from './containers/files.ts';
 import { getContainerRoute } from './containers/get.ts';
 import { listContainersRoute } from './containers/list.ts';
 import { expelViewerRoute, listViewersRoute } from './containers/viewers.ts';
@@ -37,6 +38,7 @@ export function openRoutes(app: App, services: Services, throttled: MiddlewareHa
 export function userRoutes(app: App, services: Services): void {
   commandRoutes(app, services);
   callRoutes(app, services);
+  fileRoutes(app, services);
   listContainersRoute(app, services);
   getContainerRoute(app, services);
   listViewersRoute(app, services);

@@ -8,6 +8,7 @@ import type { Metrics } from '../metrics.ts';
 import type { Rates } from '../shares.ts';
 import { callRoutes } from './calls.ts';
 import type { ContainersContext } from './containers-context.ts';
+import { type FilesContext, fileRoutes } from './files.ts';
 import { jobEnd } from './job-end.ts';
 import { jobEvents } from './job-events.ts';
 import type { JobsContext } from './jobs-context.ts';
@@ -16,7 +17,8 @@ import { expelViewer, listViewers } from './viewers.ts';
 
 export type RoutesContext = JobsContext &
   ContainersContext &
-  CallsContext & {
+  CallsContext &
+  FilesContext & {
     /** The calls that are relayed. */
     commands: readonly CallCommand[];
     verify: VerifyTicket;
@@ -38,4 +40,5 @@ export function ticketRoutes(http: Http, context: RoutesContext): void {
   expelViewer(http, context);
   callRoutes(http, context, context.commands);
   screenshot(http, context);
+  fileRoutes(http, context);
 }

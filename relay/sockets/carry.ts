@@ -19,7 +19,7 @@ export function carrySession(ws: WebSocket, session: NodeSession): void {
   watch(ws);
   carryDown(ws, session).catch((error: unknown) => {
     const { code, message } = error instanceof SessionClosedError ? error : UNEXPECTED;
-    ws.close(FAILED, cut(`${code}: ${message}`));
+    ws.close(FAILED, shorten(`${code}: ${message}`));
     session.abort();
   });
 }
@@ -74,5 +74,5 @@ const UNEXPECTED = { code: 'failed', message: 'The stream failed. Open another o
 const ignore = () => undefined;
 
 /** Shortens a text to the length of a reason, between two characters. */
-const cut = (text: string): string =>
+const shorten = (text: string): string =>
   new TextDecoder().decode(new TextEncoder().encode(text).subarray(0, MAX_REASON_BYTES), { stream: true });

@@ -1,18 +1,22 @@
+import { containerTunnel } from '@warmwind/shared/contract/sessions/container-tunnel';
 import { containerVnc } from '@warmwind/shared/contract/sessions/container-vnc';
 import { STREAM_PROTOCOL, TICKET_PROTOCOL_PREFIX } from '@warmwind/shared/contract/tickets';
 
-const PATH = /^\/containers\/([\w-]{1,64})\/vnc$/;
+const PATH = /^\/containers\/([\w-]{1,64})\/(?:vnc|tunnels\/([1-9]\d{0,4}))$/;
 
 /** The session that a WebSocket asks for by its path. */
 export type StreamRequest = { kind: string; containerId: string; input: object };
 
 /**
- * Reads the path of a session's WebSocket: `/containers/:id/vnc`.
+ * Reads the path of a session's WebSocket: `/containers/:id/vnc` or `/containers/:id/tunnels/:port`.
  * @returns `undefined` for any other address; a query is not accepted
  */
 export function streamRequestOf(url: string): StreamRequest | undefined {
-  const [, containerId] = PATH.exec(url) ?? [];
-  return containerId === undefined ? undefined : { kind: containerVnc.kind, containerId, input: {} };
+  const [, containerId, digits] = PATH.exec(url) ?? [];
+  if (containerId === undefined) return undefined;
+  if (digits === undefined) return { kind: containerVnc.kind, containerId, input: {} };
+  const input = containerTunnel.input.safeParse({ port: Number(digits) }).data;
+  return input && { kind: containerTunnel.kind, containerId, input };
 }
 
 /**

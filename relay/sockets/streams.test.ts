@@ -54,7 +54,7 @@ function collect(ws: WebSocket) {
 
 test('a stock client reads back what it sent, through a break of the subscriptions', async () => {
   const { containerId } = await begin(echo);
-  const ws = await dial(`/containers/${containerId}/vnc`, await offers());
+  const ws = await dial(`/containers/${containerId}/tunnels/9222`, await offers());
   const { bytes } = collect(ws);
   await once(ws, 'open');
   expect(ws.protocol).toBe('warmwind');
@@ -92,7 +92,7 @@ test('the end of the session closes the WebSocket with 1000, and a failure with 
   });
   const ends = [];
   for (const first of [0, 1]) {
-    const ws = await dial(`/containers/${containerId}/vnc`, await offers());
+    const ws = await dial(`/containers/${containerId}/tunnels/9`, await offers());
     const { closed, bytes } = collect(ws);
     await once(ws, 'open');
     ws.send(Buffer.of(first));
@@ -126,7 +126,7 @@ test('a client that does not read stops the sender at the credit', async () => {
 });
 
 describe('a refused handshake is answered with the flat error', () => {
-  const ownPath = '/containers/{id}/vnc';
+  const ownPath = '/containers/{id}/tunnels/80';
   const cases: [string, () => Promise<string[]>, { origin?: string; path?: string }, number, string][] = [
     ['without a ticket', async () => ['warmwind'], {}, 401, 'unauthenticated'],
     ['with the ticket alone', async () => (await offers()).slice(1), {}, 401, 'unauthenticated'],
@@ -147,6 +147,16 @@ describe('a refused handshake is answered with the flat error', () => {
     const ws = await dial(`/containers/${containerId}/vnc`, await offers({ containerId, mode: 'control' }));
     expect(await refusal(ws)).toEqual({ status: 403, code: 'forbidden' });
   });
+
+  test.each(['0', '65536', '080', '80/', '80?x=1', '8e1'])(
+    'at the port %s: there is no such address',
+    async (port) => {
+      const { containerId } = await begin(echo);
+      const ws = await dial(`/containers/${containerId}/tunnels/${port}`, await offers());
+      const [, response] = await once(ws, 'unexpected-response');
+      expect([401, 404]).toContain(response.statusCode);
+    },
+  );
 });
 
 test('a page of an allowed origin connects, and a text message closes its WebSocket', async () => {

@@ -17,6 +17,7 @@ import type { Ticket, TicketRequest } from '../contract/tickets.ts';
 import type { UsageDay } from '../engine/ledger/usage.ts';
 import type { Health } from '../runtime/health.ts';
 import { type CallMethods, callMethods } from './calls.ts';
+import { type FileMethods, fileMethods } from './files.ts';
 import { UnexpectedAnswerError } from './http-errors.ts';
 import { type JobEventsOptions, readJobEvents } from './job-events.ts';
 import {
@@ -64,8 +65,11 @@ export type JobQuery = PageQuery & {
 /** A successful response, with its parsed body. */
 export type Answer<T> = { status: number; headers: Headers; body: T };
 
-/** {@link HttpClient} with a method for each command and call, such as `startContainer` and `screenshot`. */
-export type EdgeClient = HttpClient & CommandMethods & CallMethods;
+/**
+ * {@link HttpClient} with a method for each command and call, such as `startContainer` and `screenshot`, and with
+ * those of files.
+ */
+export type EdgeClient = HttpClient & CommandMethods & CallMethods & FileMethods;
 
 /**
  * Creates a client of the edge for Node, browsers and workerd. It depends on `fetch` alone.
@@ -84,7 +88,8 @@ export function createEdgeClient(options: TransportOptions): EdgeClient {
     http.operationId,
     (input: CommandInput<typeof kind>, submit?: SubmitOptions) => client.command(kind, input, submit),
   ]);
-  return Object.assign(client, Object.fromEntries(methods) as CommandMethods, callMethods(transport));
+  const commands = Object.fromEntries(methods) as CommandMethods;
+  return Object.assign(client, commands, callMethods(transport), fileMethods(transport));
 }
 
 /**

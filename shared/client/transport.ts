@@ -35,6 +35,8 @@ export type RequestOptions = CallOptions & {
   query?: Query;
   /** The body, sent as JSON. */
   body?: unknown;
+  /** The body, sent as it is; a request with a stream is never retried. */
+  content?: BodyInit;
   /** Further headers. */
   headers?: Record<string, string>;
   /** May the request be retried? Default: true for `GET` and `HEAD`, and with an `Idempotency-Key`. */
@@ -69,16 +71,16 @@ export class Transport {
     options: RequestOptions,
     read: (response: Response) => Promise<T>,
   ): Promise<T> {
-    const { signal, body, repeatable = isRepeatable(method, options) } = options;
+    const { signal, repeatable = isRepeatable(method, options) } = options;
     const timeoutMs = options.timeoutMs ?? this.timeoutMs;
     const retries = { ...RETRIES, ...this.#options.retries, ...options.retries };
-    const content = body === undefined ? {} : { body: JSON.stringify(body) };
+    const content = contentOf(options);
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted();
       const timeout = AbortSignal.timeout(timeoutMs);
       const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
       try {
-        const headers = { ...(await this.#headers(content)), ...options.headers };
+        const headers = { ...(await this.#headers(options)), ...options.headers };
         return await this.#fetch(path, options.query, { method, headers, ...content, signal: either }, read);
       } catch (error) {
         signal?.throwIfAborted();
@@ -118,14 +120,21 @@ export class Transport {
     }
   }
 
-  async #headers(content: { body?: string }): Promise<Record<string, string>> {
+  async #headers({ body }: { body?: unknown }): Promise<Record<string, string>> {
     const { token } = this.#options;
     const bearer = typeof token === 'function' ? await token() : token;
     return {
       ...(bearer === undefined ? {} : { Authorization: `Bearer ${bearer}` }),
-      ...(content.body === undefined ? {} : { 'Content-Type': 'application/json' }),
+      ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
     };
   }
+}
+
+/** The body of a request. A stream can't be read before it is sent completely, which `fetch` wants confirmed. */
+function contentOf({ body, content }: RequestOptions): RequestInit {
+  if (content instanceof ReadableStream) return { body: content, duplex: 'half' } as RequestInit;
+  if (content !== undefined) return { body: content };
+  return body === undefined ? {} : { body: JSON.stringify(body) };
 }
 
 const isRepeatable = (method: string, { headers = {} }: RequestOptions): boolean =>

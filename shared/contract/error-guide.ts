@@ -59,7 +59,7 @@ export const ERROR_GUIDE: Record<ErrorCode, Guide> = {
   payload_too_large: {
     retryable: false,
     meaning: 'The body is larger than the route permits.',
-    remedy: 'Send less: 256 KB, or 1.5 MB with an image.',
+    remedy: 'Send less: 256 KB, 1.5 MB with an image, or 64 MB as a file.',
   },
   unsupported_media_type: {
     retryable: false,
@@ -95,6 +95,11 @@ export const ERROR_GUIDE: Record<ErrorCode, Guide> = {
     retryable: true,
     meaning: 'The host of the desktop did not answer in time.',
     remedy: 'Retry.',
+  },
+  insufficient_storage: {
+    retryable: false,
+    meaning: 'The home of the desktop is full; nothing was written.',
+    remedy: 'Delete files of the desktop, then send the request again.',
   },
   outcome_unknown: {
     retryable: true,

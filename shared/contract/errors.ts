@@ -18,6 +18,7 @@ export const ERROR_STATUS = {
   unavailable: 503,
   upstream_timeout: 504,
   outcome_unknown: 504,
+  insufficient_storage: 507,
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_STATUS;

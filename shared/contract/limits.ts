@@ -7,7 +7,13 @@ export type Tier = { name: string; limit: number; windowMs: number };
  * Scopes that keep a log of their own: every request of a user but actions, every unauthenticated one of an
  * IP, one route.
  */
-export const LIMIT_SCOPES = ['user', 'ip', 'containers.start', 'containers.actions'] as const;
+export const LIMIT_SCOPES = [
+  'user',
+  'ip',
+  'containers.start',
+  'containers.actions',
+  'containers.files',
+] as const;
 export type LimitScope = (typeof LIMIT_SCOPES)[number];
 export type RateLimits = Record<LimitScope, Tier[]>;
 
@@ -33,6 +39,7 @@ export const RateLimitsConfig = z.strictObject({
   ip: Tiers.prefault(['50/s', '1000/min']),
   'containers.start': Tiers.prefault(['2/s']),
   'containers.actions': Tiers.prefault(['20/s', '600/min']),
+  'containers.files': Tiers.prefault(['20/s', '600/min']),
 });
 
 /** Outstanding work that one user may have at once. */

@@ -104,6 +104,10 @@ export const MAX_WAIT_MS = 10_000;
  */
 export const STREAM_PROTOCOL = 'warmwind';
 export const TICKET_PROTOCOL_PREFIX = 'ticket.';
+/** Addresses of the relay's byte streams over a WebSocket. */
+export const vncPath = (containerId: string): string => `/containers/${containerId}/vnc`;
+export const tunnelPath = (containerId: string, port: number): string =>
+  `/containers/${containerId}/tunnels/${port}`;
 
 /** Every acknowledgement of the relay. */
 export type Ack<T extends object = object> =

@@ -16,7 +16,9 @@ import type { Supervisors } from '../supervisor/supervisors.ts';
 import { createAbortCall } from './abort-call.ts';
 import { createActions } from './actions.ts';
 import { createReadClipboard, createWriteClipboard } from './clipboard.ts';
+import { createFile } from './container-file.ts';
 import { createTerminal } from './container-terminal.ts';
+import { createTunnel } from './container-tunnel.ts';
 import { createVnc } from './container-vnc.ts';
 import { createScreenshot } from './screenshot.ts';
 
@@ -46,6 +48,8 @@ export const createSessionHandlers = ({
 }: SessionHandlerContext): SessionHandlers => ({
   'container.terminal': createTerminal(supervisors),
   'container.vnc': createVnc(screens, redis),
+  'container.tunnel': createTunnel(supervisors),
+  'container.file': createFile(supervisors),
 });
 
 /** The dependencies of call handlers. */

@@ -114,7 +114,7 @@ ${relays.map((address) => `    server ${address} max_fails=0;`).join('\n')}
       proxy_pass http://edge;
       proxy_read_timeout 60s;
     }
-${ERROR_PAGES}
+${filesLocation('edge')}${ERROR_PAGES}
   }
 
   server {
@@ -136,7 +136,7 @@ ${ERROR_PAGES}
       proxy_pass http://relay;
       proxy_read_timeout 60s;
     }
-
+${filesLocation('relay')}
     # WebSockets: Socket.IO's, and those that carry the bytes of one session.
     location ~ ^/(socket[.]io/|containers/[^/]+/(vnc|tunnels/[0-9]+)$) {
       proxy_pass http://relay;
@@ -146,6 +146,15 @@ ${ERROR_PAGES}
 ${ERROR_PAGES}
   }
 }
+`;
+
+/** Files of 64 MB, above the limit of the service, which answers 413 in its own form. */
+const filesLocation = (upstream: 'edge' | 'relay') => `
+    location ~ ^/containers/[^/]+/files/ {
+      client_max_body_size 80m;
+      proxy_pass http://${upstream};
+      proxy_read_timeout 600s;
+    }
 `;
 
 const tlsOptions = ({ certificate, key }: { certificate: string; key: string }): string => `

@@ -23,7 +23,7 @@ export async function relayCases({ redis, authSecret }: StackFile): Promise<Rout
   const routes = relay.http.routes.filter(({ method, path }) => method !== 'ALL' && path.includes(':'));
   await relay.close();
   return routes.flatMap(({ method, path }) => {
-    const template = path.replaceAll(/:(\w+)/g, '{$1}');
+    const template = path.replaceAll(/:(\w+)(\{[^}]*\})?/g, '{$1}');
     if (!template.includes('{kind}')) return pathCases({ method, path: template });
     return CALL_COMMANDS.flatMap(({ kind, example }) =>
       pathCases({
@@ -36,7 +36,7 @@ export async function relayCases({ redis, authSecret }: StackFile): Promise<Rout
 }
 
 /** Paths of the relay's WebSockets. */
-export const STREAM_PATHS = ['/containers/{id}/vnc'];
+export const STREAM_PATHS = ['/containers/{id}/vnc', '/containers/{id}/tunnels/80'];
 
 /** Requests a WebSocket with a ticket. @returns the status of the answer; 101 is a WebSocket */
 export function upgrade(url: string, ticket: string): Promise<number> {

@@ -20,6 +20,8 @@ const NAMED: Record<string, Thing | 'public'> = {
   processId: 'process',
   // An idempotency key is its caller's.
   key: 'public',
+  // A path is relative to the home of its container.
+  path: 'public',
 };
 
 /** Bodies in which a container may be named, with the fields that its route needs then. */

@@ -1,10 +1,12 @@
 import type { z } from 'zod';
 import type { SessionCommand } from '../command.ts';
+import { containerFile } from './container-file.ts';
 import { containerTerminal } from './container-terminal.ts';
+import { containerTunnel } from './container-tunnel.ts';
 import { containerVnc } from './container-vnc.ts';
 
 /** Every kind of session. A new one is its definition, a line here, and a handler in the workers. */
-const SESSIONS = [containerTerminal, containerVnc] as const;
+const SESSIONS = [containerFile, containerTerminal, containerTunnel, containerVnc] as const;
 
 type Registered = (typeof SESSIONS)[number];
 export type SessionKind = Registered['kind'];

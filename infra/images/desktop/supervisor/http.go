@@ -49,6 +49,8 @@ func (s *supervisor) routes() *http.ServeMux {
 		answer(w, http.StatusOK, map[string]int{"version": version})
 	})
 	s.routeProcesses(mux)
+	s.routeFiles(mux)
+	s.routeTunnels(mux)
 	return mux
 }
 

@@ -13,6 +13,7 @@ const version = 1
 
 // helpers are programs of this binary that the supervisor starts as processes of their own, by their first argument.
 var helpers = map[string]func(args []string) int{
+	"files":  transferFiles,
 	"keeper": keep,
 }
 
