@@ -52,11 +52,11 @@ export async function callTool(context: ToolContext, tool: Tool, given: unknown)
 
 /** Sends the request of a tool to the edge itself. */
 async function send({ c, app }: ToolContext, tool: Tool, given: object): Promise<Response> {
-  const { path, init } = toolRequest(tool, given as Record<string, unknown>);
+  const { path, init, type } = toolRequest(tool, given as Record<string, unknown>);
   const headers = new Headers({ 'X-Request-Id': c.get('requestId') });
   const authorization = c.req.header('Authorization');
   if (authorization !== undefined) headers.set('Authorization', authorization);
-  if (init.body !== undefined) headers.set('Content-Type', 'application/json');
+  if (type !== undefined) headers.set('Content-Type', type);
   const { signal } = c.req.raw;
   return app.fetch(
     new Request(new URL(path, c.req.url), { ...init, headers, signal }),

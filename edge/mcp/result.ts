@@ -7,6 +7,9 @@ import { imageSize } from 'image-size';
 /** The largest picture of a result, bytes: what models accept. */
 const MAX_PICTURE_BYTES = 3.75 * 2 ** 20;
 
+/** The largest file of a result, bytes. */
+const MAX_FILE_BYTES = 2 ** 20;
+
 type Fields = Record<string, unknown>;
 
 /** The result of a tool that succeeded: its fields, for programs and as text for models. */
@@ -40,7 +43,9 @@ export function jobResult(job: Job): CallToolResult {
 /** Turns the answer of a route into the result of its tool. */
 export async function answerResult(answer: Response): Promise<CallToolResult> {
   const type = answer.headers.get('Content-Type')?.split(';')[0] ?? '';
+  if (answer.status === 204) return fieldsResult({ done: true });
   if (type.startsWith('image/') && answer.ok) return pictureResult(answer, type);
+  if (type === 'application/octet-stream' && answer.ok) return fileResult(answer);
   const body = (await answer.json()) as Fields;
   if (!answer.ok) return failedResult(body);
   const pictures: ImageContent[] = [];
@@ -62,6 +67,39 @@ async function pictureResult(answer: Response, mimeType: string): Promise<CallTo
     screenHeight: number('X-Screen-Height'),
   };
   return fieldsResult(fields, [{ type: 'image', data: bytes.toBase64(), mimeType }]);
+}
+
+/** The content of a file: as text when it is UTF-8, otherwise in base64. */
+async function fileResult(answer: Response): Promise<CallToolResult> {
+  const bytes = await readBytes(answer);
+  if (!bytes) {
+    const message = `The file has more than ${MAX_FILE_BYTES / 2 ** 20} MB. Read a part of it by exec, such as head -c.`;
+    return failedResult({ code: 'payload_too_large', message });
+  }
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return fieldsResult({ bytes: bytes.length, text });
+  } catch {
+    return fieldsResult({ bytes: bytes.length, base64: bytes.toBase64() });
+  }
+}
+
+/** Reads the body of an answer. @returns `undefined` when it is too large; then the rest is not read */
+async function readBytes(answer: Response): Promise<Uint8Array | undefined> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of answer.body ?? []) {
+    size += chunk.length;
+    if (size > MAX_FILE_BYTES) return undefined;
+    chunks.push(chunk);
+  }
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
 }
 
 /**

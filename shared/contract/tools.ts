@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { CallCommand, JobCommand } from './command.ts';
 import { CONTAINER_STATES } from './containers.ts';
+import { MAX_PATH_BYTES } from './files.ts';
 import type { LimitScope } from './limits.ts';
 import { CALL_COMMANDS, JOB_COMMANDS } from './registry.ts';
 import { type CommandTool, ContainerArgument, JobArgument, type ToolHints } from './tool.ts';
@@ -14,8 +15,13 @@ export type Tool = {
   /** Its arguments; an unknown one is refused. */
   input: z.ZodObject;
   method: 'get' | 'post' | 'put' | 'delete';
-  /** With `{name}` for each argument that is a part of it; the others are the query or the body. */
+  /**
+   * With `{name}` for each argument that is a part of it, `{+name}` for one whose slashes stay; the others are
+   * the query or the body.
+   */
   path: string;
+  /** Its argument `text` or `base64` is the body, as bytes. */
+  sendsBytes: boolean;
   fixed: Readonly<Record<string, unknown>>;
   /** Arguments of a call, without ids. */
   example: Readonly<Record<string, unknown>>;
@@ -28,9 +34,16 @@ export type Tool = {
 const IDS = { containerId: ContainerArgument, jobId: JobArgument };
 
 type ToolOptions = Pick<Tool, 'method' | 'path' | 'limits'> &
-  CommandTool & { input: z.ZodObject; example?: object };
+  CommandTool & { input: z.ZodObject; example?: object; sendsBytes?: boolean };
 
-function defineTool({ input, example = {}, fixed = {}, waitMs = 0, ...tool }: ToolOptions): Tool {
+function defineTool({
+  input,
+  example = {},
+  fixed = {},
+  waitMs = 0,
+  sendsBytes = false,
+  ...tool
+}: ToolOptions): Tool {
   const ids = Object.entries(IDS).filter(([name]) => tool.path.includes(`{${name}}`));
   const shown = Object.entries(example).filter(([name]) => name in input.shape);
   return {
@@ -38,6 +51,7 @@ function defineTool({ input, example = {}, fixed = {}, waitMs = 0, ...tool }: To
     example: Object.fromEntries(shown),
     fixed,
     waitMs,
+    sendsBytes,
     input: z.strictObject({ ...Object.fromEntries(ids), ...input.shape }),
   };
 }
@@ -57,8 +71,79 @@ function commandTool({ http, input, example, limits, tool }: ToolCommand): Tool[
 
 const READS = { method: 'get', limits: ['user'], hints: { readOnly: true, idempotent: true } } as const;
 
+const FILE = { path: '/containers/{containerId}/files/{+path}', limits: ['containers.files'] } as const;
+const filePath = z
+  .string()
+  .min(1)
+  .max(MAX_PATH_BYTES)
+  .describe('Relative to the home, such as `Documents/report.txt`.');
+
+/** Tools of files and folders, below the home of a desktop. */
+const FILES: readonly ToolOptions[] = [
+  {
+    ...READS,
+    ...FILE,
+    name: 'list_files',
+    title: 'List files',
+    description: "Lists a folder of a desktop's home.",
+    input: z.strictObject({
+      path: z
+        .string()
+        .max(MAX_PATH_BYTES)
+        .default('')
+        .describe('Relative to the home; the home itself if left out.'),
+    }),
+    example: { path: '' },
+  },
+  {
+    ...READS,
+    ...FILE,
+    name: 'read_file',
+    title: 'Read a file',
+    description:
+      "Reads a file of a desktop's home, at most 1 MB: as `text` when it is UTF-8, otherwise as `base64`.",
+    input: z.strictObject({ path: filePath }),
+    example: { path: 'report.txt' },
+  },
+  {
+    ...FILE,
+    method: 'put',
+    name: 'write_file',
+    title: 'Write a file',
+    description:
+      "Writes or replaces a file of a desktop's home, at most 1 MB. Folders of its path are created.",
+    input: z.strictObject({
+      path: filePath,
+      text: z
+        .string()
+        .max(2 ** 20)
+        .optional()
+        .describe('The content as text; or give base64.'),
+      base64: z
+        .base64('use base64')
+        .max(1.4 * 2 ** 20)
+        .optional()
+        .describe('The content in base64.'),
+    }),
+    example: { path: 'report.txt', text: 'Hello' },
+    sendsBytes: true,
+    hints: { readOnly: false, destructive: true, idempotent: true },
+  },
+  {
+    ...FILE,
+    method: 'delete',
+    name: 'delete_file',
+    title: 'Delete a file or folder',
+    description: "Deletes a file of a desktop's home, or a folder with all that is in it.",
+    input: z.strictObject({ path: filePath }),
+    example: { path: 'report.txt' },
+    hints: { readOnly: false, destructive: true, idempotent: true },
+  },
+];
+
 /** Tools of routes that are not commands. */
 const ROUTES: readonly ToolOptions[] = [
+  ...FILES,
   {
     ...READS,
     name: 'list_containers',

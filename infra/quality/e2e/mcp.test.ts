@@ -134,6 +134,34 @@ test('the clipboard is written for programs and read as they copied', async () =
   expect(await call(owner, 'read_clipboard', { containerId })).toMatchObject({ text: 'Grüße 👋' });
 });
 
+test('files are written, listed, read and deleted, as text and as bytes', async () => {
+  const path = 'reports/Größe 1\nüber.txt';
+  const bytes = Buffer.from([0, 255, 254, 128]).toString('base64');
+  expect(await call(owner, 'write_file', { containerId, path, text: 'Grüße\n' })).toMatchObject({
+    done: true,
+  });
+  await call(owner, 'write_file', { containerId, path: 'raw', base64: bytes });
+  const seen = await call(owner, 'exec', { containerId, cmd: ['cat', `/home/user/${path}`] });
+  expect(seen.result).toMatchObject({ stdout: 'Grüße\n' });
+  expect(await call(owner, 'read_file', { containerId, path })).toMatchObject({ bytes: 8, text: 'Grüße\n' });
+  expect(await call(owner, 'read_file', { containerId, path: 'raw' })).toMatchObject({ base64: bytes });
+  const { items } = await call(owner, 'list_files', { containerId });
+  expect(items).toContainEqual(expect.objectContaining({ name: 'raw', type: 'file', size: 4 }));
+  await call(owner, 'exec', { containerId, cmd: ['sh', '-c', 'head -c 2000000 /dev/zero > large'] });
+  expect(await call(owner, 'read_file', { containerId, path: 'large' })).toMatchObject({
+    failed: { code: 'payload_too_large' },
+  });
+  await call(owner, 'delete_file', { containerId, path: 'raw' });
+  expect(await call(owner, 'read_file', { containerId, path: 'raw' })).toMatchObject({
+    failed: { code: 'not_found' },
+  });
+  for (const outside of ['../../jobs', 'a/../../../../limits', '.']) {
+    expect(await call(owner, 'read_file', { containerId, path: outside })).toMatchObject({
+      failed: { code: 'bad_request' },
+    });
+  }
+});
+
 test('a process in the background is listed and ended', async () => {
   const started = await call(owner, 'exec', { containerId, cmd: ['sleep', '3600'], background: true });
   const { processId } = started.result as { processId: string };

@@ -1,4 +1,4 @@
-import type { Ids, Thing } from './world.ts';
+import { FILE, type Ids, type Thing } from './world.ts';
 
 const JSON_TYPE = 'application/json';
 
@@ -83,7 +83,7 @@ export function pathCases({
   return parameters.flatMap(({ name, thing }): RouteCase[] => {
     if (thing === 'public') return [];
     const value = (id: string, others: Partial<Ids>) => (other: Route['parameters'][number]) =>
-      other.name === name ? id : (others[other.thing as Thing] ?? 'none');
+      other.name === name ? id : (others[other.thing as Thing] ?? FILE);
     const request: RouteCase['request'] = (id, others) => ({
       path: filled(path, parameters, value(id, others)),
       ...(body ? { body } : {}),

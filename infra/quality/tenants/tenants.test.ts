@@ -53,7 +53,8 @@ async function seenByOwner(): Promise<unknown> {
     filled(path, parameters, ({ thing }) => owner.ids[thing as Thing]),
   );
   const seen: [string, unknown][] = [];
-  for (const path of [...paths, '/jobs', '/containers', '/realtime/tokens']) {
+  const files = `/containers/${owner.ids.container}/files/`;
+  for (const path of [...paths, files, '/jobs', '/containers', '/realtime/tokens']) {
     const answer = await ask(owner, 'get', { path });
     expect([path, answer.status]).toEqual([path, 200]);
     seen.push([path, await answer.json()]);

@@ -14,12 +14,16 @@ export type Tenant = { token: string; ticket: string; edge: EdgeClient; socket: 
 /** Two users of one stack, each with a desktop that runs and one of every other thing. */
 export type Tenants = { stack: TestStack; owner: Tenant; stranger: Tenant; stop: () => Promise<void> };
 
-/** The name of the owner's desktop, which is on its clipboard too: a text that a stranger must never receive. */
+/** A file in the home of each desktop. */
+export const FILE = 'figures.txt';
+
+/** The name of the owner's desktop, which is on its clipboard and in a file too: a text that a stranger must never receive. */
 export const SECRET = 'Quarterly-figures-7f3a';
 
 export async function startTenants(): Promise<Tenants> {
   const stack = createStack({
-    RATE_LIMITS: '{"user": [], "ip": [], "containers.start": [], "containers.actions": []}',
+    RATE_LIMITS:
+      '{"user": [], "ip": [], "containers.start": [], "containers.actions": [], "containers.files": []}',
     MODEL_SERVER: 'off',
   });
   try {
@@ -61,6 +65,7 @@ async function startTenant(stack: TestStack, token: string, name: string): Promi
     { waitMs: 10_000 },
   );
   await edge.writeClipboard({ containerId, text: name });
+  await edge.exec({ containerId, cmd: ['sh', '-c', `printf ${name} > ${FILE}`] }, { waitMs: 10_000 });
   const ids = {
     container: containerId,
     job: jobId,
