@@ -122,6 +122,7 @@ const ABORTABLE: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
     Object.entries(METHODS).map(([name, [method]]) => [name, (signal: AbortSignal) => method({ signal })]),
   ),
   act: (signal) => desktop.act([{ type: 'wait', ms: 1 }], { signal }),
+  'clipboard.write': (signal) => desktop.clipboard.write('a', { signal }),
   endProcess: (signal) => desktop.endProcess('p', { signal }),
 };
 
@@ -144,6 +145,8 @@ test('reads reject with the reason of their signal', async () => {
   const reads: ((options: { signal: AbortSignal }) => Promise<unknown>)[] = [
     (options) => desktop.screenshot({}, options),
     (options) => desktop.processes(options),
+    (options) => desktop.clipboard.read(options),
+    (options) => desktop.terminal({ cols: 80, rows: 24, ...options }),
     (options) => desktop.info(options),
     (options) => desktop.readText(options),
   ];
@@ -215,6 +218,9 @@ test('a refusal is a WarmwindError with its code, before anything reaches the ho
   expect(await failureOf(warmwind.container('no-such').click(1, 1))).toMatchObject({ code: 'not_found' });
   const nowhere = createWarmwind({ url: 'http://127.0.0.1:1', retries: { attempts: 1 } });
   expect(await failureOf(nowhere.container('c').click(1, 1))).toMatchObject({ code: 'network_error' });
+  const terminal = await failureOf(warmwind.container('no-such').terminal({ cols: 80, rows: 24 }));
+  expect(terminal).toBeInstanceOf(WarmwindError);
+  expect(terminal).toMatchObject({ code: 'not_found' });
   const cancelled = desktop.exec(['true']);
   const result = failureOf(cancelled.result);
   await cancelled.jobId;

@@ -257,6 +257,17 @@ export class ContainerClient {
     await this.#access.edge.endProcess({ containerId: this.id, processId }, options);
   }
 
+  /** The desktop's clipboard. */
+  readonly clipboard = {
+    /** Reads its text. */
+    read: async (options?: ContainerCallOptions): Promise<string> =>
+      (await this.#access.edge.readClipboard({ containerId: this.id }, options)).text,
+    /** Sets its text. */
+    write: async (text: string, options?: ContainerCallOptions): Promise<void> => {
+      await this.#access.edge.writeClipboard({ containerId: this.id, text }, options);
+    },
+  };
+
   /**
    * Opens a terminal: a shell, or another program, as a pair of byte streams that continue over reconnects and
    * restarts of the platform. An abort of its signal ends the attachment, `close()` the program.
@@ -269,6 +280,7 @@ export class ContainerClient {
    * const { code } = await terminal.exited;
    */
   async terminal(options: Omit<OpenTerminalOptions, 'containerId'>): Promise<Terminal> {
+    options.signal?.throwIfAborted();
     return openTerminal(await this.#access.relay(), { ...options, containerId: this.id });
   }
 

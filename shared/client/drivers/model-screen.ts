@@ -89,9 +89,11 @@ export class ModelScreen {
       settle: false,
       signal,
     });
+    // The platform maps a picture's corners to those of the screen.
+    const scaled = (value: number, from: number, to: number) => Math.round((value * (to - 1)) / (from - 1));
     return {
-      x: Math.floor((cursor.x * space.width) / screen.width),
-      y: Math.floor((cursor.y * space.height) / screen.height),
+      x: scaled(cursor.x, screen.width, space.width),
+      y: scaled(cursor.y, screen.height, space.height),
     };
   }
 

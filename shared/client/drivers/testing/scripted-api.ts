@@ -15,25 +15,26 @@ export type ScriptedApi = {
   stop: () => Promise<void>;
 };
 
+/** Answers a request by its parsed body and its path. */
+export type Turn = (body: never, path: string) => Reply | Promise<Reply>;
+
 /**
  * Serves a vendor's API on loopback by a script. A request without a turn, or whose turn throws, gets `400` with the
  * message, which the SDKs reject with.
  *
- * @param turns answer the requests in order; each receives the body and the path of its request
+ * @param script answers the requests in order, or every request
  */
-export async function startScriptedApi(
-  turns: readonly ((body: never, path: string) => Reply)[],
-): Promise<ScriptedApi> {
+export async function startScriptedApi(script: readonly Turn[] | Turn): Promise<ScriptedApi> {
   const requests: unknown[] = [];
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const body: unknown = JSON.parse(Buffer.concat(chunks).toString() || '{}');
-    const turn = turns[requests.length];
+    const turn = typeof script === 'function' ? script : script[requests.length];
     requests.push(body);
     try {
-      if (!turn) throw new Error(`The script has ${turns.length} turns; this is request ${requests.length}.`);
-      const reply = turn(body as never, request.url ?? '');
+      if (!turn) throw new Error(`The script has no turn for request ${requests.length}.`);
+      const reply = await turn(body as never, request.url ?? '');
       if ('body' in reply) {
         response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(reply.body));
         return;
