@@ -1,8 +1,11 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { stripVTControlCharacters } from 'node:util';
 import type Docker from 'dockerode';
 
 const PULL_WITHIN_MS = 30_000;
+/** The engine's own line after a step that failed. */
+const CLEAN_UP = 'Removing intermediate container';
 
 export async function exists(docker: Docker, image: string): Promise<boolean> {
   return docker
@@ -44,9 +47,9 @@ export async function follow(
       const line = JSON.parse(text) as { error?: string; stream?: string; status?: string };
       // The last line of a step that failed names the remedy.
       if (line.error) throw new Error(last ? `${line.error}: ${last}` : line.error);
-      const message = (line.stream ?? line.status ?? '').trim();
+      const message = stripVTControlCharacters(line.stream ?? line.status ?? '').trim();
       if (message) onLine(message);
-      if (line.stream && message) last = message;
+      if (message && !message.startsWith(CLEAN_UP)) last = message;
     }
     signal.throwIfAborted();
   } finally {

@@ -181,15 +181,43 @@ test('a program in the background never waits for its output, of which the end i
 });
 
 test('a program that forks until the container is full is ended, and others start again', async () => {
-  const bomb = 'bomb() { bomb | bomb & sleep 0.01; bomb; }; bomb';
-  const id = await start({ cmd: ['bash', '-c', bomb], background: true });
-  const refused = () =>
-    start({ cmd: ['true'] }).then(
-      () => undefined,
-      ({ code }) => code as string,
-    );
-  expect(await waitFor('a full container', refused, 60_000)).toBe('no_processes');
+  // All of them fork, and try again when they can't.
+  const bomb = 'for (;;) { fork // select(undef, undef, undef, 0.2) }';
+  const id = await start({ cmd: ['perl', '-e', bomb], background: true });
+  const isFull = async () => {
+    const { Processes } = await desktop.container.top({ ps_args: '-eLo pid,uid' });
+    return (Processes as string[][]).filter(([, uid]) => uid === String(desktop.uid)).length >= 256;
+  };
+  await waitFor('a full container', isFull, 60_000);
+  // The kernel lets the first one more in.
+  const more: string[] = [];
+  const startMore = async () => {
+    for (let count = 0; count < 10; count++) more.push(await start({ cmd: ['sleep', '1050'] }));
+  };
+  await expect(startMore()).rejects.toMatchObject({ code: 'no_processes', status: 503 });
+  expect(await desktop.supervisor.health()).toEqual({ version: 1 });
+  for (const one of more) await desktop.supervisor.end(one, { forget: true });
   await desktop.supervisor.end(id);
   expect(await run({ cmd: ['echo', 'fine'] })).toMatchObject({ stdout: 'fine\n' });
-  expect(await desktop.inside('pgrep -c bash')).toBe('1');
+  expect(await desktop.inside('pgrep perl | wc -l')).toBe('0');
 }, 90_000);
+
+test('32 programs run at once; 64 records are kept, and those of ended programs make room for others', async () => {
+  const { supervisor } = desktop;
+  for (const { id } of await supervisor.list()) await supervisor.end(id, { forget: true });
+  const first = await start({ cmd: sh('sleep 1040 & exit') });
+  await supervisor.wait(first);
+  const running = await Promise.all(Array.from({ length: 31 }, () => start({ cmd: ['sleep', '1041'] })));
+  // The program that ended keeps its place while its daemon runs, until another needs it.
+  running.push(await start({ cmd: ['sleep', '1041'] }));
+  await expect(supervisor.get(first)).rejects.toMatchObject({ code: 'no_such_process' });
+  expect(await isRunning('1040')).toBe(true);
+  await expect(start({ cmd: ['true'] })).rejects.toMatchObject({ code: 'too_many_processes', status: 429 });
+  await supervisor.end(running.pop() ?? '');
+  for (let count = 0; count < 40; count++) await supervisor.wait(await start({ cmd: ['true'] }));
+  const all = await supervisor.list();
+  expect(all.length).toBeLessThanOrEqual(64);
+  expect(all.filter(({ state }) => state === 'running').length).toBe(31);
+  for (const id of running) await supervisor.end(id, { forget: true });
+  await desktop.inside("pkill -f '^sleep 1040$'");
+}, 60_000);

@@ -172,7 +172,9 @@ func (p *process) endAfter(timeout time.Duration) {
 	p.mu.Lock()
 	p.timedOut = p.endedAt.IsZero()
 	p.mu.Unlock()
-	p.end()
+	for !p.end() {
+		// What can't be ended at once, such as a process in the kernel, is tried again.
+	}
 }
 
 // end ends the program and every descendant, and returns whether all ended in time.
@@ -203,12 +205,7 @@ func (p *process) hasKeeper() bool {
 	if p.startError != nil {
 		return false
 	}
-	select {
-	case <-p.keeper.ended:
-		return false
-	default:
-		return true
-	}
+	return !p.keeper.hasEnded()
 }
 
 // get returns the process with this id.
@@ -273,7 +270,8 @@ func (t *processTable) drop(p *process) {
 	p.keeper.signal(syscall.SIGKILL)
 }
 
-// makeRoom drops programs that ended, the first ones first, until there is room for another. The lock is held.
+// makeRoom drops a program that ended, if there is no room for another: the first of those that left no descendants, else
+// the first of all. The lock is held.
 func (t *processTable) makeRoom() bool {
 	kept := 0
 	for _, p := range t.processes {
@@ -284,7 +282,8 @@ func (t *processTable) makeRoom() bool {
 	if kept >= mostKeepers && !t.forgetOldest((*process).hasKeeper) {
 		return false
 	}
-	return len(t.processes) < mostProcesses || t.forgetOldest((*process).hasEnded)
+	isGone := func(p *process) bool { return !p.hasKeeper() }
+	return len(t.processes) < mostProcesses || t.forgetOldest(isGone) || t.forgetOldest((*process).hasKeeper)
 }
 
 // forgetOldest drops the program of this kind that ended first, if any has. The lock is held.

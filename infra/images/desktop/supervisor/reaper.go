@@ -56,6 +56,15 @@ func (c *child) signal(signal syscall.Signal) {
 	}
 }
 
+func (c *child) hasEnded() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // run reaps until the process ends.
 func (r *reaper) run() {
 	var info [128]byte

@@ -21,6 +21,9 @@ const (
 func endDescendants(keeper *child) bool {
 	deadline := time.Now().Add(endWithin)
 	for pause := shortestLook; ; pause = min(2*pause, longestLook) {
+		if keeper.hasEnded() {
+			return true
+		}
 		killDescendants(keeper.pid, deadline)
 		select {
 		case <-keeper.ended:
