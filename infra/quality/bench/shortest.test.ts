@@ -45,6 +45,7 @@ const BENCHES: Record<string, { env: Record<string, string>; last: string }> = {
     last: 'kill -9 → a peer runs its jobs, p95',
   },
   'bench:exec': { env: { REQUESTS: '2', WARM_UP: '0' }, last: '`Prefer: wait` / `docker exec`, p50' },
+  'bench:files': { env: { MEGABYTES: '2', ROUNDS: '1' }, last: '2 MB from the desktop, p50' },
   'bench:floor': { env: { WARM_UP_SECONDS: '0.5', SECONDS: '0.5' }, last: 'redis' },
   'bench:screen': {
     env: { WARM_UP_SECONDS: '0.5', SECONDS: '1', VIEWERS: '1', PROGRAMS: 'text' },
