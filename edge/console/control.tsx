@@ -9,9 +9,13 @@ const REQUEST_MS = 60_000;
 export type Act = (action: 'request' | 'release' | 'take' | 'grant', viewerId?: string) => void;
 type Props = ViewerControl & { owner: boolean; act: Act };
 
+/** A credential without its kind is random: its beginning tells agents apart. */
+export const agentName = (credential: string): string =>
+  `agent ${credential.replace(/^\w+:/, '').slice(0, 8)}`;
+
 const holderName = (holder: Holder): string =>
   holder.type === 'agent'
-    ? `agent ${holder.credential.slice(0, 8)}`
+    ? agentName(holder.credential)
     : nameOf({ id: holder.viewerId, userId: holder.userId, shared: holder.type === 'guest' });
 
 export function Badge({ mode, holder, mine }: ViewerControl) {

@@ -10,6 +10,7 @@ import type { ReadingResult } from '@warmwind/shared/contract/inference';
 import { holdingViewer } from '@warmwind/shared/contract/screen';
 import type { RefObject } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { Activity, useActivity } from './activity.tsx';
 import { ClipboardMenu } from './clipboard.tsx';
 import { type Act, Badge, ControlButton, Requests, useRequests } from './control.tsx';
 import { useNotice } from './parts.tsx';
@@ -37,6 +38,7 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
   const [control, setControl] = useState(UNCONTROLLED);
   const [state, setState] = useState('connecting');
   const [notice, notify] = useNotice(state, control.holder);
+  const [activity, showActivity] = useActivity();
   const [requests, addRequest, dropRequest] = useRequests(control.holder);
 
   const viewer = useViewer(stage, relay, {
@@ -48,6 +50,7 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
       onControl?.(now);
     },
     onRequest: addRequest,
+    onAction: showActivity,
     onLeave: () => tools.current?.querySelector<HTMLElement>('button, select')?.focus(),
     onFailure: notify,
   });
@@ -72,6 +75,7 @@ export function ScreenView({ relay, containerId, owner = false, reading, onContr
       <div class="line tools" ref={tools}>
         <Badge {...control} />
         <ControlButton {...control} owner={owner} act={act} />
+        <Activity action={activity} />
         <span class="gap" />
         {mode === 'control' && (mine || !holder) && (
           <small class="keys">{LEAVE_KEYS} leaves the screen</small>

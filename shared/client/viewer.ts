@@ -7,7 +7,7 @@ import {
   type Requester,
   type ScreenInput,
 } from '../contract/screen.ts';
-import { CONTAINER_STATE_AFTER, isContainerEvent } from '../contract/states.ts';
+import { type ActionEvent, CONTAINER_STATE_AFTER, isContainerEvent } from '../contract/states.ts';
 import type { Connection } from './client.ts';
 import { ViewerClipboard } from './clipboard.ts';
 import { droppedText, NOT_HOLDER, VIEW_ONLY } from './dropped.ts';
@@ -58,6 +58,8 @@ export type ViewerOptions = {
   onControl?: (control: ViewerControl) => void;
   /** Called when another viewer requests control. The owner may grant it; the holder may release it. */
   onRequest?: (viewer: Requester) => void;
+  /** Called when an agent has acted on the desktop, for viewers that may follow its room. */
+  onAction?: (action: ActionEvent['data']) => void;
   /** Called when the user leaves the screen by Ctrl+Alt+Shift. The focus is then at the end of the screen. */
   onLeave?: () => void;
 };
@@ -202,6 +204,8 @@ export function createViewer(element: HTMLElement, options: ViewerOptions): View
     onEvent: (event) => {
       if (event.type === 'container.snapshot') {
         updateStatus({ desktop: event.data.state, reason: event.data.endReason });
+      } else if (event.type === 'container.action') {
+        options.onAction?.(event.data);
       } else if (isContainerEvent(event)) {
         const reason = 'reason' in event.data ? event.data.reason : undefined;
         updateStatus({ desktop: CONTAINER_STATE_AFTER[event.type], reason });
