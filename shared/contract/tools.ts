@@ -121,7 +121,7 @@ const FILES: readonly ToolOptions[] = [
         .describe('The content as text; or give base64.'),
       base64: z
         .base64('use base64')
-        .max(1.4 * 2 ** 20)
+        .max(Math.ceil(2 ** 20 / 3) * 4)
         .optional()
         .describe('The content in base64.'),
     }),
