@@ -12,6 +12,7 @@ import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createTestCaller } from '../testing/caller.ts';
 import { createFleet, type Fleet, reached, types, type Worker, waitForEvents } from '../testing/fleet.ts';
 import type { Submitted } from '../testing/submissions.ts';
+import { MOST_PROGRAMS } from './slots.ts';
 import { outputOf } from './testing/output.ts';
 
 let fleet: Fleet;
@@ -184,6 +185,25 @@ test('processes are listed, and one is ended with all that it started', async ()
   await expect(call(containerEndProcess, { processId: 'unknown' })).rejects.toMatchObject({
     code: 'not_found',
   });
+});
+
+test('a program beyond the bound of its desktop waits, says so, and runs once another has ended', async () => {
+  const running = await Promise.all(
+    Array.from({ length: MOST_PROGRAMS }, () => exec({ cmd: ['sleep', '4012'] })),
+  );
+  for (const job of running) await reached(fleet, job, 'active');
+  const job = await exec({ cmd: ['echo', 'later'] });
+  const message = `waits: ${MOST_PROGRAMS} programs run in this desktop`;
+  await waitFor('the reason', async () =>
+    (await eventsOf(job)).some(({ type, data }) => type === 'job.progress' && data.message === message),
+  );
+  expect((await fleet.job(job))?.state).not.toBe('completed');
+  for (const each of running) await fleet.cancel(each);
+  expect(await reached(fleet, job, 'completed')).toMatchObject({
+    attemptsMade: 1,
+    result: { stdout: 'later\n' },
+  });
+  await gone('sleep.4012');
 });
 
 test('a program in the background outlives its job', async () => {

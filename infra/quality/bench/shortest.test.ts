@@ -19,6 +19,10 @@ const BENCHES: Record<string, { env: Record<string, string>; last: string }> = {
     env: { ROUNDS: '1', REQUESTS: '2', WARM_UP: '0' },
     last: 'p50, edge / bare Worker',
   },
+  'bench:actions': {
+    env: { CLICKS: '3', BATCHES: '1', PICTURES: '3' },
+    last: 'input → changed picture, p50',
+  },
   'bench:history': {
     env: { JOBS: '24000', DEEP: '2', PAGES: '3', ROUNDS: '1', REQUESTS: '4', MOVED: '20', PLACEMENTS: '3' },
     last: 'placement without p95',
