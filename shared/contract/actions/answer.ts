@@ -9,7 +9,7 @@ export const ActionPicture = z
     frame: z.string().describe('Names what it shows: the same frame, the same screen.'),
     width: pixel.describe('Pixels.'),
     height: pixel.describe('Pixels.'),
-    format: z.enum(PICTURE_FORMATS),
+    format: z.enum(PICTURE_FORMATS).describe('Its format.'),
     data: z.string().describe('In base64; binary over the socket.'),
   })
   .meta({ id: 'ActionPicture' });
@@ -67,8 +67,12 @@ export const ActionsAnswer = z
       .describe(
         'How the wait after the last action ended: `timeout` when the screen was still being painted.',
       ),
-    cursor: z.object({ x: pixel, y: pixel }).describe('The pointer on the screen, pixels.'),
-    screen: z.object({ width: pixel, height: pixel }).describe('The size of the screen, pixels.'),
+    cursor: z
+      .object({ x: pixel.describe('From the left edge.'), y: pixel.describe('From the top edge.') })
+      .describe('The pointer on the screen, pixels.'),
+    screen: z
+      .object({ width: pixel.describe('Pixels.'), height: pixel.describe('Pixels.') })
+      .describe('The size of the screen, pixels.'),
     incarnation: z.number().int().describe('The incarnation of the desktop that answered.'),
     screenshot: ActionPicture.optional().describe('The picture at the end.'),
   })
