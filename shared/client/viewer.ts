@@ -79,7 +79,7 @@ export type Viewer = {
   paste: (text: string) => Promise<boolean>;
   /**
    * Types a text into the desktop: for a field of the page. It requests control when control is free, and
-   * takes 1 ms for a character of a US keyboard, 10 ms for any other.
+   * takes 1 ms for a character of a US keyboard, up to 10 ms for any other.
    *
    * @returns the number of characters sent: fewer than the text has when the desktop stops accepting this
    *   viewer's input, or for control characters; a notice shows how many did not reach the desktop after all

@@ -3,7 +3,7 @@ import { characterKeysym } from '@warmwind/shared/contract/actions/keys';
 import { paceOf } from '@warmwind/shared/contract/actions/pacing';
 import { charactersOf } from '@warmwind/shared/contract/actions/typed-text';
 
-/** Characters are typed at once for so long, and then there is a pause as long, ms. */
+/** Characters are typed at once that take this long, and then there is a pause as long, ms. */
 const CHUNK_MS = 8;
 
 /** Options of {@link typeText}. */
@@ -17,9 +17,9 @@ export type TypeTextOptions = {
 };
 
 /**
- * Types a text, character by character, as fast as programs take it. After a delay of this process it does
- * not hurry: letters beyond the layout share few keys, and a program must have read each before its key is
- * given to another letter.
+ * Types a text, character by character, as fast as programs take it. A pause that was too long shortens the
+ * next one, and no others: letters beyond the layout share few keys, and a program must have read each before
+ * its key is given to another letter.
  * @returns the number of characters typed: fewer than the text has after an abort, or when a key was refused
  */
 export async function typeText(text: string, { key, signal, onTyped }: TypeTextOptions): Promise<number> {
@@ -34,8 +34,9 @@ export async function typeText(text: string, { key, signal, onTyped }: TypeTextO
     onTyped?.();
     restMs += pace(character);
     if (restMs < CHUNK_MS) continue;
+    const begunAt = performance.now();
     await sleep(restMs, undefined, { signal }).catch(() => undefined);
-    restMs = 0;
+    restMs = Math.max(-CHUNK_MS, restMs - (performance.now() - begunAt));
   }
   return typed;
 }

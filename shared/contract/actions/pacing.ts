@@ -29,19 +29,31 @@ export const DRAG_MOVES = { everyPixels: 20, least: 2, most: 10 } as const;
 const CHARACTER_MS = 1;
 /**
  * How long a letter beyond the layout takes, ms. About 120 of them share the keys that a keymap has left, and
- * a program must have read a letter before its key is given to another: with 5 ms it has 600 ms for that.
+ * a program must have read a letter before its key is given to another.
  */
-const LETTER_MS = { usual: 10, long: 5 } as const;
-/** A text with more letters beyond the layout is long. */
-const USUAL_LETTERS = 2000;
+const LETTER_MS = { least: 4, most: 10 } as const;
+/** A text with at most this many different letters beyond the layout gives no key to another letter. */
+const FEW_LETTERS = 100;
+/** A text takes no longer than this where that is possible, ms: one call can type it. */
+const WITHIN_MS = 40_000;
 
 const isLetter = (character: string): boolean => !isOnLayout(characterKeysym(character));
 
-/** How fast a text is typed. @returns how long each of its characters takes, ms */
+/**
+ * How fast a text is typed.
+ * @returns how long a character takes, ms; it is called with each character in turn
+ */
 export function paceOf(text: string): (character: string) => number {
-  const letters = charactersOf(text).filter(isLetter).length;
-  const letterMs = letters > USUAL_LETTERS ? LETTER_MS.long : LETTER_MS.usual;
-  return (character) => (isLetter(character) ? letterMs : CHARACTER_MS);
+  const letters = charactersOf(text).filter(isLetter);
+  const isFew = new Set(letters).size <= FEW_LETTERS;
+  const fittingMs = Math.floor(WITHIN_MS / Math.max(1, letters.length));
+  const letterMs = isFew ? LETTER_MS.most : Math.min(LETTER_MS.most, Math.max(LETTER_MS.least, fittingMs));
+  const typed = new Set<string>();
+  return (character) => {
+    if (!isLetter(character) || (isFew && typed.has(character))) return CHARACTER_MS;
+    typed.add(character);
+    return letterMs;
+  };
 }
 
 /** How long a text takes at most when it is typed, ms. */

@@ -9,6 +9,7 @@ import { moveControl } from '@warmwind/shared/engine/scripts/control.lua';
 import { runScript } from '@warmwind/shared/runtime/node/script';
 import sharp from 'sharp';
 import type { z } from 'zod';
+import { asDesktop } from '../../../infra/quality/testing/docker.ts';
 import { waitFor } from '../../../infra/quality/testing/wait.ts';
 import { createTestCaller } from '../../testing/caller.ts';
 import type { Fleet } from '../../testing/fleet.ts';
@@ -106,7 +107,11 @@ export class TestAgent {
 
   async #exec(command: string) {
     const container = this.#fleet.docker.getContainer(await this.#fleet.instance(this.desktop));
-    return container.exec({ Cmd: ['sh', '-c', command], Env: ['DISPLAY=:0'], AttachStdout: true });
+    return container.exec({
+      ...(await asDesktop(container)),
+      Cmd: ['sh', '-c', command],
+      AttachStdout: true,
+    });
   }
 }
 
