@@ -9,7 +9,7 @@ const REQUEST_MS = 60_000;
 export type Act = (action: 'request' | 'release' | 'take' | 'grant', viewerId?: string) => void;
 type Props = ViewerControl & { owner: boolean; act: Act };
 
-/** A credential without its kind is random: its beginning tells agents apart. */
+/** A credential without its kind is random: its beginning distinguishes agents. */
 export const agentName = (credential: string): string =>
   `agent ${credential.replace(/^\w+:/, '').slice(0, 8)}`;
 
