@@ -1,5 +1,6 @@
 import type { Action, Button } from '../contract/actions/action.ts';
 import type { Container } from '../contract/containers.ts';
+import type { DirectoryListing } from '../contract/files.ts';
 import type { ReadingResult } from '../contract/inference.ts';
 import type { DesktopProcess } from '../contract/programs.ts';
 import {
@@ -13,6 +14,7 @@ import {
 import type { ContainerCallOptions } from './calls.ts';
 import type { Connection } from './client.ts';
 import { Execution } from './execution.ts';
+import type { FileOptions } from './files.ts';
 import type { EdgeClient } from './http.ts';
 import { type JobOptions, runJob, submit } from './jobs.ts';
 import type { Picture } from './picture.ts';
@@ -256,6 +258,29 @@ export class ContainerClient {
   async endProcess(processId: string, options?: ContainerCallOptions): Promise<void> {
     await this.#access.edge.endProcess({ containerId: this.id, processId }, options);
   }
+
+  /** The files of the desktop. Paths are relative to the home, which is ''. */
+  readonly files = {
+    /** Reads a file of at most 64 MB. */
+    read: async (path: string, options?: FileOptions): Promise<Uint8Array> => {
+      const answer = await this.#access.edge.readFile({ containerId: this.id, path }, options);
+      return new Uint8Array(await answer.arrayBuffer());
+    },
+    /** Replaces a file at once when all of its content has arrived. */
+    write: (path: string, content: BodyInit, options?: FileOptions): Promise<void> =>
+      this.#access.edge.writeFile({ containerId: this.id, path, content }, options),
+    /** Lists the first 1,000 entries of a folder. */
+    list: async (path = '', options?: FileOptions): Promise<DirectoryListing['items']> =>
+      (await this.#access.edge.listFiles({ containerId: this.id, path }, options)).items,
+    /** Removes a file, or a folder with all that is in it. */
+    remove: (path: string, options?: FileOptions): Promise<void> =>
+      this.#access.edge.deleteFile({ containerId: this.id, path }, options),
+    /** Reads a folder with all that is in it, as a tar archive. */
+    archive: async (path = '', options?: FileOptions): Promise<Uint8Array> => {
+      const address = { containerId: this.id, path, archive: 'tar' as const };
+      return new Uint8Array(await (await this.#access.edge.readFile(address, options)).arrayBuffer());
+    },
+  };
 
   /** The desktop's clipboard. */
   readonly clipboard = {

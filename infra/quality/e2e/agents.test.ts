@@ -140,6 +140,20 @@ it(
   EXAMPLE_MS,
 );
 
+it('files and the clipboard are those that programs of the desktop have', async () => {
+  const bytes = Uint8Array.from({ length: 3000 }, (_, n) => n % 256);
+  await desktop.files.write('my folder/ü.bin', bytes);
+  expect(await sh("wc -c < 'my folder/ü.bin'")).toMatch(/^\s*3000\s*$/);
+  expect(await desktop.files.read('my folder/ü.bin')).toEqual(bytes);
+  expect(await desktop.files.list('my folder')).toMatchObject([{ name: 'ü.bin', type: 'file', size: 3000 }]);
+  expect((await desktop.files.archive('my folder')).length).toBeGreaterThan(3000);
+  await desktop.files.remove('my folder');
+  const gone = desktop.files.read('my folder/ü.bin');
+  await expect(gone).rejects.toMatchObject({ code: 'not_found' });
+  await desktop.clipboard.write('Grüße 👋');
+  expect(await desktop.clipboard.read()).toBe('Grüße 👋');
+});
+
 type AnthropicResult = {
   tool_use_id: string;
   toolset_name: string;
