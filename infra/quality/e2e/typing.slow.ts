@@ -56,30 +56,6 @@ async function type(text: string): Promise<void> {
   expect(results).toEqual([expect.objectContaining({ ok: true, delivered: [...text].length })]);
 }
 
-/** The first text of the desktop: each of its letters has a key of its own. */
-test('an editor saves what was typed', async () => {
-  const text = ['English', 'German', 'Russian', 'Greek'].map((name) => TEXTS[name]).join('\n');
-  await agent.inside('touch /tmp/edited; chmod 666 /tmp/edited');
-  await agent.launch('xfw /tmp/edited');
-  await waitFor('the editor', async () => (await agent.inside('pgrep -x xfw')) !== '');
-  await waitFor('its window', async () => {
-    await agent.act([
-      { type: 'click', x: 400, y: 300 },
-      { type: 'key', keys: 'x' },
-      { type: 'key', keys: 'ctrl+s' },
-    ]);
-    return (await agent.inside('cat /tmp/edited')).includes('x');
-  });
-  await agent.act([
-    { type: 'key', keys: 'ctrl+a' },
-    { type: 'key', keys: 'Delete' },
-  ]);
-  await type(text);
-  await agent.act([{ type: 'key', keys: 'ctrl+s' }], { settle: { quietMs: 200, maxMs: 5000 } });
-  await waitFor('the file', async () => (await agent.inside('cat /tmp/edited')).length >= text.length);
-  expect(await agent.inside('cat /tmp/edited')).toBe(text);
-});
-
 test('sentences of many languages, twice on one desktop, reach a terminal', async () => {
   const typed = await terminal('languages');
   let all = '';
