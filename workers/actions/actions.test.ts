@@ -1,4 +1,5 @@
 import { ApiError } from '@warmwind/shared/contract/errors';
+import { screenKeys } from '@warmwind/shared/contract/screen';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
@@ -124,6 +125,8 @@ test('what a call pressed is released when it is aborted; what one left pressed,
       n ? { ...report, code: expect.any(Number) } : report,
     ),
   );
+  // Long before control ends, which would release it too.
+  expect(await fleet.realtime.client.exists(screenKeys.control(agent.desktop.containerId))).toBe(1);
   await agent.act([{ type: 'key', keys: 'b' }, { type: 'button_down' }]);
   expect(await terminal.receives(/b.*M$/)).not.toContain('^B');
   // Another agent takes control: the same owner's other credential.
