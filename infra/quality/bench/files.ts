@@ -91,7 +91,7 @@ try {
   const stop = await watchMemory(file.pids);
   gaps = [];
   for (let round = 0; round < ROUNDS; round++) await transfer();
-  const beside = percentile(gaps, 95);
+  const alongside = percentile(gaps, 95);
   const grown = stop();
   relay.close();
   const figures: Figure[] = [
@@ -102,7 +102,7 @@ try {
       target: { atMost: 32 },
     })),
     { name: 'gap between frames without transfers, p95', value: without, unit: 'ms' },
-    { name: 'gap between frames beside transfers, p95', value: beside, unit: 'ms' },
+    { name: 'gap between frames beside transfers, p95', value: alongside, unit: 'ms' },
     { name: `${MEGABYTES} MB to the desktop, p50`, value: median(up), unit: 'MB/s' },
     { name: `${MEGABYTES} MB from the desktop, p50`, value: median(down), unit: 'MB/s' },
   ];
