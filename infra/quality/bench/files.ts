@@ -10,7 +10,7 @@ import { type Figure, median, percentile, report } from './report.ts';
 
 /**
  * Measures files through the complete stack (nginx, edge, relay, worker, supervisor): throughput, the growth of
- * each hop's memory, and the gaps between frames of the same desktop's changing screen beside it.
+ * each hop's memory, and the gaps between frames of the same desktop's changing screen alongside it.
  */
 const MEGABYTES = Number(process.env.MEGABYTES ?? 64);
 const ROUNDS = Number(process.env.ROUNDS ?? 5);
@@ -102,7 +102,7 @@ try {
       target: { atMost: 32 },
     })),
     { name: 'gap between frames without transfers, p95', value: without, unit: 'ms' },
-    { name: 'gap between frames beside transfers, p95', value: alongside, unit: 'ms' },
+    { name: 'gap between frames during transfers, p95', value: alongside, unit: 'ms' },
     { name: `${MEGABYTES} MB to the desktop, p50`, value: median(up), unit: 'MB/s' },
     { name: `${MEGABYTES} MB from the desktop, p50`, value: median(down), unit: 'MB/s' },
   ];
