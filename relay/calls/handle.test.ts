@@ -68,6 +68,23 @@ test('the same key and input is carried out once', async () => {
   expect(host.taken).toHaveLength(1);
 });
 
+test('a repeated call by the socket gets its results, without pictures that were too large to keep', async () => {
+  const { send, nth, host } = await start();
+  const first = send({ idempotencyKey: 'k' });
+  const data = Buffer.alloc(100_000, 1);
+  const picture = { frame: 'f-1', width: 2, height: 2, format: 'jpeg', data: data.toString('base64') };
+  const [result] = ANSWER.results;
+  (await nth()).answer({ ...ANSWER, results: [{ ...result, screenshot: picture }], screenshot: picture });
+  expect(await first).toMatchObject({ ok: true, replayed: false, result: { screenshot: { data } } });
+  expect(await send({ idempotencyKey: 'k' })).toEqual({
+    ok: true,
+    incarnation: 3,
+    replayed: true,
+    result: { ...ANSWER, picturesOmitted: true },
+  });
+  expect(host.taken).toHaveLength(1);
+});
+
 test('a socket that disconnects aborts its call', async () => {
   const { send, socket, nth } = await start();
   send().catch(() => undefined);

@@ -22,7 +22,9 @@ const callEvent = <Input extends z.ZodType, Result extends z.ZodType>(
       .string()
       .regex(CALL_KEY, 'use 1-255 visible ASCII characters')
       .optional()
-      .describe('The same key and input is carried out once and answered the same. Kept for 5 minutes.'),
+      .describe(
+        'The same key and input is carried out once and answered the same for 5 minutes; an answer above 64 KB without its pictures.',
+      ),
     input,
   }),
   answer: z.object({

@@ -169,6 +169,9 @@ export type CallOutput<Json extends z.ZodType = z.ZodType> =
       notModified?: string;
     };
 
+/** The JSON of an answer. */
+type JsonAnswer<Output> = Output extends { json: infer Json extends z.ZodType } ? z.output<Json> : never;
+
 /** The definition of one kind of call; edge, relay, host, client and documents are derived from it. */
 export type CallCommand<
   Kind extends string = string,
@@ -206,6 +209,11 @@ export type CallCommand<
   maxResultBytes: number;
   /** The largest answer that is kept for a request that is sent again, bytes; 64 KB if left out. */
   maxKeptBytes?: number;
+  /**
+   * Of an answer that is too large to keep, the part that is kept in its place. It fits the output's schema.
+   * Without it, a request that is sent again gets `conflict`.
+   */
+  kept?(answer: JsonAnswer<Output>): object;
   /** Rate limits that a request consumes. */
   limits: readonly LimitScope[];
   /** The tool of the MCP server that makes it; none if left out. */

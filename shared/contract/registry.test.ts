@@ -19,7 +19,18 @@ test.each(JOB_COMMANDS.map((command) => [command.kind, command] as const))(
 
 test.each(CALL_COMMANDS.map((command) => [command.kind, command] as const))(
   'the definition of %s is complete: its example is valid, parsing is idempotent, and its route and effects agree',
-  (_kind, { http, input, example, output, claims, requires, maxResultBytes, maxKeptBytes = 0, limits }) => {
+  (_kind, {
+    http,
+    input,
+    example,
+    output,
+    claims,
+    requires,
+    maxResultBytes,
+    maxKeptBytes = 0,
+    kept,
+    limits,
+  }) => {
     // Edge, relay and host each parse the input.
     const once = input.parse(example);
     expect(input.parse(once)).toEqual(once);
@@ -30,7 +41,9 @@ test.each(CALL_COMMANDS.map((command) => [command.kind, command] as const))(
     expect(maxKeptBytes).toBeLessThanOrEqual(maxResultBytes);
     // Proxies may repeat a GET, and only JSON answers are kept for repeated calls.
     if (claims) expect([http.method === 'get', 'json' in output]).toEqual([false, true]);
-    if ('json' in output) output.json.parse(output.example);
+    if (!('json' in output)) return;
+    output.json.parse(output.example);
+    if (kept) output.json.parse(kept(output.json.parse(output.example)));
   },
 );
 

@@ -1,3 +1,4 @@
+import { withoutPictures } from '@warmwind/shared/contract/actions/answer';
 import { ApiError } from '@warmwind/shared/contract/errors';
 import { screenKeys } from '@warmwind/shared/contract/screen';
 import sharp from 'sharp';
@@ -132,6 +133,34 @@ test('what a call pressed is released when it is aborted; what one left pressed,
   // Another agent takes control: the same owner's other credential.
   await agent.act([{ type: 'key', keys: 'c' }], {}, { credential: 'token:two' });
   expect(await terminal.receives(/m.*c$/)).toContain('c');
+});
+
+test('a repeated call acts once and gets the same results, of a large answer without the pictures', async () => {
+  await agent.launch(
+    'xterm -geometry 120x40+0+0 -e sh -c "head -c 400000 /dev/urandom | base64 -w 0; sleep 60"',
+  );
+  const picture = async () => (await agent.screenshot({ format: 'png' })).bytes;
+  const before = await waitFor('a picture above 64 KB', async () => {
+    const bytes = await picture();
+    return bytes.length > 100_000 && bytes;
+  });
+  expect(before.length).toBeGreaterThan(100_000);
+  const repeat = () =>
+    agent.act(
+      [{ type: 'move', x: 11, y: 12 }, { type: 'screenshot' }],
+      { screenshot: { format: 'png' } },
+      { keyHash: 'd'.repeat(64) },
+    );
+  const first = await repeat();
+  expect(first).toMatchObject({ results: [{ ok: true }, { screenshot: {} }], screenshot: { width: 800 } });
+  expect(first.picturesOmitted).toBeUndefined();
+  await agent.act([{ type: 'move', x: 50, y: 60 }]);
+  const again = await repeat();
+  expect(again).toEqual(withoutPictures(first));
+  expect(again).toMatchObject({ picturesOmitted: true, cursor: { x: 11, y: 12 } });
+  expect(JSON.stringify(again)).not.toContain('screenshot');
+  expect((await agent.act([{ type: 'wait', ms: 1 }])).cursor).toEqual({ x: 50, y: 60 });
+  await agent.inside('pkill -f "sleep 60"; true');
 });
 
 test('calls of two agents are carried out one after the other; a tenth is busy', async () => {

@@ -39,8 +39,11 @@ export type CallHandlers = {
 /** A command with its handler. */
 export type CallRoute = { command: CallCommand; handle: CallHandler };
 
-/** The outcome of a call, and the bytes of its answer. */
-export type Settled = { outcome: CallOutcome; bytes: Buffer };
+/**
+ * The outcome of a call, and the bytes of its answer. `reduced` returns the bytes that are kept in their
+ * place when they are too large to keep.
+ */
+export type Settled = { outcome: CallOutcome; bytes: Buffer; reduced?: () => Buffer };
 
 const NONE = Buffer.alloc(0);
 
@@ -61,5 +64,6 @@ export function done(command: CallCommand, answer: object): Settled {
     const message = `The answer is larger than ${command.maxResultBytes} bytes. Request less.`;
     return failed(new ApiError('unavailable', message));
   }
-  return { outcome: { outcome: 'done', ...head }, bytes };
+  const reduced = command.kept && (() => Buffer.from(JSON.stringify(command.kept?.(answer))));
+  return { outcome: { outcome: 'done', ...head }, bytes, ...(reduced ? { reduced } : {}) };
 }

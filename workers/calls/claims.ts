@@ -118,10 +118,9 @@ export class Claims {
   }
 
   /** Keeps an outcome. Never rejects: an outcome that was not kept is unknown to repeated requests. */
-  async #settle(claim: Claim, command: CallCommand, { outcome, bytes }: Settled): Promise<void> {
+  async #settle(claim: Claim, command: CallCommand, settled: Settled): Promise<void> {
     const { redis, holder, log } = this.#o;
-    const isKept = bytes.length <= (command.maxKeptBytes ?? MAX_KEPT_BYTES);
-    const kept = isKept ? { outcome, bytes } : failed(tooLargeToKeep());
+    const kept = keptOf(settled, command.maxKeptBytes ?? MAX_KEPT_BYTES);
     const args = {
       holder,
       outcome: JSON.stringify(kept.outcome),
@@ -144,6 +143,13 @@ export const claimHashOf = (userId: string, kind: string, keyHash: string): stri
   createHash('sha256')
     .update(JSON.stringify([userId, kind, keyHash]))
     .digest('hex');
+
+/** Returns an outcome as a repeated request gets it. */
+function keptOf({ outcome, bytes, reduced }: Settled, maxBytes: number): Settled {
+  if (bytes.length <= maxBytes) return { outcome, bytes };
+  const rest = reduced?.();
+  return rest && rest.length <= maxBytes ? { outcome, bytes: rest } : failed(tooLargeToKeep());
+}
 
 const notClaimed = (): never => {
   throw new ApiError(

@@ -20,7 +20,7 @@ import { killed } from '../testing/fleet.ts';
 import type { Call, CallHandler } from './call.ts';
 import type { CallHost } from './host.ts';
 import { OpenCalls } from './open-calls.ts';
-import { peek, poke } from './testing/commands.ts';
+import { peek, poke, print } from './testing/commands.ts';
 import { createTestHost } from './testing/host.ts';
 
 let redis: TestRedis;
@@ -55,6 +55,7 @@ function startHost(open = new OpenCalls()): { host: CallHost; taken: Taken[] } {
     redis.url,
     [
       { command: poke, handle },
+      { command: print, handle },
       { command: peek, handle },
     ],
     open,
@@ -208,6 +209,22 @@ test('an answer too large to keep is returned once; one beyond its command’s l
   (await nth(taken, 2)).answer({ n: 1, text: 'x'.repeat(300_000) });
   expect(await codeOf(huge)).toBe('unavailable');
   expect(await redis.client.keys('*answer*')).toEqual([]);
+});
+
+test('a repeated request gets the same answer; of one too large to keep, the part that its command keeps', async () => {
+  const { host, taken } = startHost();
+  const containerId = containerOf(host);
+  for (const [index, length] of [100, 100_000].entries()) {
+    const request = { command: print, keyHash: `${index}`.repeat(64) };
+    const complete = { n: index, text: 'x'.repeat(length) };
+    const first = send(containerId, request);
+    (await nth(taken, index + 1)).answer(complete);
+    expect(await json(first)).toEqual(complete);
+    const again = send(containerId, request);
+    expect(await json(again)).toEqual(length > 65_536 ? { n: index } : complete);
+    expect((await again).replayed).toBe(true);
+  }
+  expect(taken).toHaveLength(2);
 });
 
 test('calls with effects on one container run one after the other; a tenth is refused as `busy`', async () => {

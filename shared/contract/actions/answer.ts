@@ -75,6 +75,22 @@ export const ActionsAnswer = z
       .describe('The size of the screen, pixels.'),
     incarnation: z.number().int().describe('The incarnation of the desktop that answered.'),
     screenshot: ActionPicture.optional().describe('The picture at the end.'),
+    picturesOmitted: z
+      .literal(true)
+      .optional()
+      .describe(
+        'Only in the answer to a repeated request: its pictures were too large to keep. Take a new screenshot.',
+      ),
   })
   .meta({ id: 'ActionsAnswer' });
 export type ActionsAnswer = z.infer<typeof ActionsAnswer>;
+
+/** Returns an answer without its pictures: all that is kept of one that is too large. */
+export function withoutPictures({ screenshot, ...answer }: ActionsAnswer): ActionsAnswer {
+  const results = answer.results.map((result) => {
+    if (!('ok' in result && result.ok)) return result;
+    const { screenshot: _, ...rest } = result;
+    return rest;
+  });
+  return { ...answer, results, picturesOmitted: true };
+}

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Action, MAX_ACTIONS, ScreenshotRequest, Space } from '../actions/action.ts';
-import { ActionsAnswer } from '../actions/answer.ts';
+import { ActionsAnswer, withoutPictures } from '../actions/answer.ts';
 import { ActionsInput } from '../actions/input.ts';
 import { defineCall } from '../command.ts';
 import { MODEL_PICTURE_SIDE } from '../tool.ts';
@@ -14,7 +14,7 @@ export const containerActions = defineCall({
     operationId: 'act',
     summary: 'Click, type and look',
     description:
-      'Carries out up to 64 actions in order. All of them are checked first: after a 400 nothing has happened. The first action that fails stops the rest.',
+      'Carries out up to 64 actions in order. All of them are checked first: after a 400 nothing has happened. The first action that fails stops the rest. A request that is repeated with its Idempotency-Key gets the same answer for 5 minutes, but an answer above 64 KB without its pictures and with `picturesOmitted`: take a new screenshot.',
   },
   input: ActionsInput,
   example: {
@@ -51,9 +51,10 @@ export const containerActions = defineCall({
   claims: true,
   mode: 'control',
   timeoutMs: 60_000,
-  // 8 MB of pictures in base64, and the results. Answers of more than 64 KB, those with pictures, are not
-  // kept: at 600 calls a minute, those of one user in 5 minutes would be gigabytes.
+  // 8 MB of pictures in base64, and the results. Large pictures are not kept: at 600 calls a minute, those of
+  // one user in 5 minutes would be gigabytes.
   maxResultBytes: 12 * 2 ** 20,
+  kept: withoutPictures,
   limits: ['containers.actions'],
   tool: {
     name: 'act',

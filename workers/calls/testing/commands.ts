@@ -9,7 +9,11 @@ const common = {
   limits: ['user'],
 } as const;
 const input = z.strictObject({ n: z.number().int().max(1_000_000) });
-const json = { description: 'The result.', json: z.object({ n: z.number() }), example: { n: 1 } };
+const json = {
+  description: 'The result.',
+  json: z.object({ n: z.number(), text: z.string().optional() }),
+  example: { n: 1 },
+};
 
 /** A call with effects. */
 export const poke = defineCall({
@@ -20,6 +24,18 @@ export const poke = defineCall({
   output: json,
   claims: true,
   maxResultBytes: 200_000,
+});
+
+/** A call with effects whose text is not kept when it is large. */
+export const print = defineCall({
+  ...common,
+  kind: 'test.print',
+  http: { method: 'post', path: '/containers/{id}/print', operationId: 'print', summary: 'Print' },
+  input,
+  output: json,
+  claims: true,
+  maxResultBytes: 200_000,
+  kept: ({ n }) => ({ n }),
 });
 
 /** A read. */
