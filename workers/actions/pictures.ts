@@ -27,6 +27,7 @@ export class CallPictures {
     if (region) request.region = { x: region.x, y: region.y, w: region.width, h: region.height };
     const { frame, width, height, bytes } = await this.#screenshots.encoded(this.#userId, async () => {
       await this.#framebuffer.sync();
+      this.#checkRegion(request);
       return encode(snapshot(this.#framebuffer, request), request);
     });
     const data = bytes.toString('base64');
@@ -34,7 +35,16 @@ export class CallPictures {
     if (this.#chars > MAX_CHARS) throw new ApiError('payload_too_large', TOO_LARGE);
     return { frame, width, height, format, data };
   }
+
+  /** The region was planned on the screen as it was when the call began. @throws ApiError `conflict` */
+  #checkRegion({ region }: PictureRequest): void {
+    const { pixels } = this.#framebuffer;
+    if (!region || pixels.contains(region)) return;
+    const { width, height } = pixels.size;
+    throw new ApiError('conflict', `The screen was resized to ${width} × ${height} pixels. ${RESIZED}`);
+  }
 }
 
+const RESIZED = 'Look at the desktop, then request a region of its new screen.';
 const TOO_LARGE =
   'The pictures of this call are larger than 8 MB. Look at the desktop, and ask for JPEG or a smaller maxWidth.';

@@ -26,12 +26,15 @@ export class FramebufferMemory {
   }
 
   /**
-   * Reserves memory for a screen, in place of what its owner held. It closes others that are not in use.
+   * Reserves memory for a screen, in place of what its owner held. It closes others that are not in use. The
+   * next power of two is reserved, so that a screen that grows all the time takes memory a few times only.
+   * @returns the bytes reserved
    * @throws ProtocolError when the screen is too large, or all others are in use
    */
-  reserve(owner: Owner, { width, height }: Size): void {
-    const bytes = width * height * CHANNELS;
-    if (bytes > MAX_SCREEN_BYTES) throw new ProtocolError(`a screen of ${width} × ${height} pixels`);
+  reserve(owner: Owner, { width, height }: Size): number {
+    const needed = width * height * CHANNELS;
+    if (needed > MAX_SCREEN_BYTES) throw new ProtocolError(`a screen of ${width} × ${height} pixels`);
+    const bytes = Math.min(2 ** Math.ceil(Math.log2(needed)), MAX_SCREEN_BYTES);
     this.free(owner);
     for (const other of this.#held.keys()) {
       if (this.#bytes + bytes <= this.#maxBytes) break;
@@ -42,6 +45,7 @@ export class FramebufferMemory {
     if (this.#bytes + bytes > this.#maxBytes) throw new ProtocolError('too many screens are in use');
     this.#held.set(owner, bytes);
     this.#bytes += bytes;
+    return bytes;
   }
 
   free(owner: Owner): void {

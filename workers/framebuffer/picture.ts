@@ -31,7 +31,7 @@ export type Snapshot = { frame: string; screen: Size; area: Area; pixels: Buffer
 /** An encoded picture. `frame`: names its content. `screen`: the size of the screen, pixels. */
 export type Picture = Size & { frame: string; screen: Size; bytes: Buffer };
 
-/** Copies the present pixels. @throws ProtocolError when the framebuffer has ended */
+/** Copies the present pixels. @throws ProtocolError when the framebuffer has ended, or lacks the region */
 export function snapshot(framebuffer: Framebuffer, { region, cursor = false }: PictureRequest): Snapshot {
   const { pixels } = framebuffer;
   const screen = pixels.size;

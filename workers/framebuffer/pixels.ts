@@ -1,3 +1,4 @@
+import { ProtocolError } from '../screen/rfb/feed.ts';
 import type { Area, Size } from '../screen/rfb/messages.ts';
 import type { Rect } from '../screen/rfb/update.ts';
 
@@ -9,9 +10,10 @@ export class Pixels {
   readonly size: Size;
   readonly data: Buffer;
 
-  constructor(size: Size) {
+  /** @param memory holds them from its beginning */
+  constructor(size: Size, memory: Buffer) {
     this.size = size;
-    this.data = Buffer.alloc(size.width * size.height * CHANNELS);
+    this.data = memory.subarray(0, size.width * size.height * CHANNELS);
   }
 
   /**
@@ -40,8 +42,15 @@ export class Pixels {
     return { x: x + begin, y: y + top, w: end - begin, h: bottom - top };
   }
 
-  /** Copies an area. */
-  copy({ x, y, w, h }: Area): Buffer {
+  /** Does an area lie inside of the screen? */
+  contains({ x, y, w, h }: Area): boolean {
+    return x >= 0 && y >= 0 && x + w <= this.size.width && y + h <= this.size.height;
+  }
+
+  /** Copies an area. @throws ProtocolError when it lies outside of the screen, which may have become smaller */
+  copy(area: Area): Buffer {
+    if (!this.contains(area)) throw new ProtocolError('a copy from outside of the screen');
+    const { x, y, w, h } = area;
     const bytes = w * CHANNELS;
     const copy = Buffer.allocUnsafe(h * bytes);
     for (let row = 0; row < h; row++) {

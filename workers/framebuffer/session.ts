@@ -17,7 +17,7 @@ import { serverMessages } from '../screen/rfb/server.ts';
 import type { CursorShape, Rect, Update } from '../screen/rfb/update.ts';
 import { Throttle } from '../screen/throttle.ts';
 import type { Turn } from '../screen/turns.ts';
-import { Pixels, union } from './pixels.ts';
+import { CHANNELS, Pixels, union } from './pixels.ts';
 
 /** Least time between two requests for changes, ms. */
 const FRAME_MS = 16;
@@ -31,8 +31,8 @@ const PROBE: Size = { width: 1, height: 1 };
 export type FramebufferOptions = {
   connection: Connection;
   turn: Turn;
-  /** Reserves memory for a screen of this size. @throws ProtocolError when there is none */
-  reserve: (size: Size) => void;
+  /** Reserves memory for a screen of this size. @returns its bytes @throws ProtocolError when there is none */
+  reserve: (size: Size) => number;
 };
 
 /** The pixels that have changed since a mark. */
@@ -57,6 +57,8 @@ export class Framebuffer {
   readonly #marks = new Set<{ area: Area | undefined }>();
   /** Called after each update. */
   readonly #listeners = new Set<() => void>();
+  /** Holds the pixels. It only grows: a desktop may change its size all the time. */
+  #memory = Buffer.alloc(0);
   #pixels: Pixels | undefined;
   #missing = 0;
   #watchers = 0;
@@ -183,9 +185,11 @@ export class Framebuffer {
   async changed(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#listeners.add(resolve);
-    signal.addEventListener('abort', () => resolve(), { once: true });
+    const stop = () => resolve();
+    signal.addEventListener('abort', stop);
     if (signal.aborted || this.#ended) resolve();
     await promise;
+    signal.removeEventListener('abort', stop);
     this.#listeners.delete(resolve);
   }
 
@@ -225,10 +229,11 @@ export class Framebuffer {
   }
 
   #begin(size: Size): void {
-    this.#o.reserve(size);
+    if (size.width * size.height * CHANNELS > this.#memory.length)
+      this.#memory = Buffer.alloc(this.#o.reserve(size));
     // An X server begins with the pointer in the middle.
     if (!this.#pixels) this.#moved(size.width >> 1, size.height >> 1);
-    this.#pixels = new Pixels(size);
+    this.#pixels = new Pixels(size, this.#memory);
     this.#missing = size.width * size.height;
     this.#painted({ x: 0, y: 0, w: size.width, h: size.height });
     this.#send(updateRequest(size, false));

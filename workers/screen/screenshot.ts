@@ -95,9 +95,9 @@ async function hasChanged(
 }
 
 /** @throws ApiError `bad_request` */
-function checkRegion(framebuffer: Framebuffer, { region }: ScreenshotRequest): void {
-  const { width, height } = framebuffer.pixels.size;
-  if (!region || (region.x + region.w <= width && region.y + region.h <= height)) return;
+function checkRegion({ pixels }: Framebuffer, { region }: ScreenshotRequest): void {
+  if (!region || pixels.contains(region)) return;
+  const { width, height } = pixels.size;
   const message = `must lie on the screen of ${width} × ${height} pixels`;
   throw new ApiError('bad_request', `The region ${message}.`, { issues: [{ path: 'region', message }] });
 }

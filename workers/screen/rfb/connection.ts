@@ -7,12 +7,17 @@ import { pixelFormat, type Size } from './messages.ts';
 
 /** Time limit of the handshake, ms. */
 const HANDSHAKE_MS = 5000;
-/** Most bytes that a desktop may leave unread; beyond that nothing more is sent. */
+/** Most bytes, and most messages, that a desktop may leave unread; beyond that nothing more is sent. */
 const MAX_UNREAD_BYTES = 2 ** 20;
+const MAX_UNREAD_MESSAGES = 4096;
 
 /** One connection to a desktop's RFB server, from its greeting on. */
 export class Connection {
   readonly #socket: Socket;
+  #unread = 0;
+  readonly #onRead = () => {
+    this.#unread -= 1;
+  };
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -53,8 +58,11 @@ export class Connection {
 
   /** Sends bytes. @returns false when they are dropped, because the desktop is gone or does not read */
   send(bytes: Buffer): boolean {
-    if (this.#socket.destroyed || this.#socket.writableLength > MAX_UNREAD_BYTES) return false;
-    this.#socket.write(bytes);
+    // A small message takes far more memory than its bytes.
+    const isFull = this.#unread >= MAX_UNREAD_MESSAGES || this.#socket.writableLength > MAX_UNREAD_BYTES;
+    if (this.#socket.destroyed || isFull) return false;
+    this.#unread += 1;
+    this.#socket.write(bytes, this.#onRead);
     return true;
   }
 
