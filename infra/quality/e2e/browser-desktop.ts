@@ -2,7 +2,7 @@ import { type Connection, connect } from '@warmwind/shared/client/client';
 import type { ContainerClient } from '@warmwind/shared/client/container';
 import { openTunnel, type Tunnel, type TunnelOptions } from '@warmwind/shared/client/node/tunnel';
 import { createWarmwind, type Warmwind } from '@warmwind/shared/client/warmwind';
-import { type Browser, chromium } from 'playwright-core';
+import { type Browser, chromium, type Page } from 'playwright-core';
 import { ensureDesktopImage } from '../../images/desktop/build.ts';
 import { ensureEngine } from '../../local/engine/engine.ts';
 import { waitFor } from '../testing/wait.ts';
@@ -85,3 +85,7 @@ export class BrowserDesktop {
     await this.#stack.remove();
   }
 }
+
+/** The page that a browser opened first. */
+export const firstPage = (browser: Browser): Promise<Page> =>
+  waitFor('a page', () => browser.contexts()[0]?.pages()[0]);
