@@ -47,4 +47,4 @@ export class CallPictures {
 
 const RESIZED = 'Look at the desktop, then request a region of its new screen.';
 const TOO_LARGE =
-  'The pictures of this call are larger than 8 MB. Look at the desktop, and ask for JPEG or a smaller maxWidth.';
+  'The pictures of this call are larger than 8 MB. The actions before were carried out: look at the desktop, then ask for JPEG, a smaller maxWidth or fewer pictures.';

@@ -1,95 +1,20 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { ActionsInput } from '@warmwind/shared/contract/actions/input';
-import { createLog } from '@warmwind/shared/runtime/node/log';
-import { connectFailFast, disconnect } from '@warmwind/shared/runtime/node/redis';
-import type { Redis } from 'ioredis';
-import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { z } from 'zod';
-import { startRedis, type TestRedis } from '../../infra/quality/testing/redis.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
-import { Agents } from '../actions/agents.ts';
-import { createScreenMetrics } from '../screen/metrics.ts';
 import { ENCODING } from '../screen/rfb/messages.ts';
-import { Screenshots } from '../screen/screenshot.ts';
-import { ScreenTurns } from '../screen/turns.ts';
-import { serveRfb } from '../testing/rfb-server.ts';
-import { FramebufferMemory } from './memory.ts';
+import { type Behaviour, honest, rect, type ServedDesktop, ServedDesktops } from './testing/desktops.ts';
 
-/** Longer than a desktop may take, and shorter than a call may take, ms. */
-const PATIENCE_MS = 20_000;
 const LARGEST_BYTES = 3840 * 2160 * 4;
 const MAX_GROWTH_MB = 200;
 
-let dir: string;
-let realtime: TestRedis;
-let redis: Redis;
-let count = 0;
-const turns = new ScreenTurns();
-const screenshots = new Screenshots();
-const metrics = createScreenMetrics(new Registry());
-const log = createLog('test');
-log.level = 'silent';
-const open: { stop: () => Promise<unknown> }[] = [];
+let desktops: ServedDesktops;
+const serve = (behaviour: Behaviour) => desktops.serve(behaviour);
 
 beforeAll(async () => {
-  const root = process.env.WARMWIND_TEST_DIR ?? tmpdir();
-  await mkdir(root, { recursive: true });
-  dir = await mkdtemp(join(root, 'framebuffer-'));
-  realtime = await startRedis();
-  redis = connectFailFast(realtime.url, 'test', log);
-  await waitFor('redis', () => redis.status === 'ready');
+  desktops = await ServedDesktops.start();
 });
-afterAll(async () => {
-  for (const { stop } of open.splice(0).reverse()) await stop();
-  await disconnect(redis);
-  await realtime.stop();
-  await rm(dir, { recursive: true, force: true });
-});
+afterAll(() => desktops?.stop());
 
-type Behaviour = NonNullable<Parameters<typeof serveRfb>[1]>;
-
-/** Starts a desktop whose server behaves as given, with its agents. */
-async function serve(behaviour: Behaviour) {
-  const containerId = `c${++count}`;
-  const userId = `user-of-${containerId}`;
-  const server = await serveRfb(join(dir, `${count}`), behaviour);
-  open.push(server);
-  const memory = new FramebufferMemory();
-  const agents = new Agents({
-    containerId,
-    userId,
-    socketPath: async () => server.path,
-    redis,
-    turn: turns.join(userId),
-    memory,
-    screenshots,
-    isStreamed: () => false,
-    metrics,
-    log,
-  });
-  open.push({ stop: () => agents.close() });
-  const act = (input: Partial<z.input<typeof ActionsInput>> = {}) =>
-    agents.act({
-      userId,
-      credential: 'token:one',
-      incarnation: 1,
-      input: ActionsInput.parse({ actions: [{ type: 'move', x: 1, y: 1 }], screenshot: {}, ...input }),
-      signal: AbortSignal.timeout(PATIENCE_MS),
-    });
-  return { server, memory, act };
-}
-
-const rect = (x: number, y: number, w: number, h: number, encoding: number, data = Buffer.alloc(0)) => {
-  const head = Buffer.alloc(16);
-  head.writeUInt16BE(1, 2);
-  for (const [index, value] of [x, y, w, h].entries()) head.writeUInt16BE(value, 4 + 2 * index);
-  head.writeInt32BE(encoding, 12);
-  return Buffer.concat([head, data]);
-};
 const picture = (width = 64, height = 48) =>
   rect(0, 0, width, height, ENCODING.raw, Buffer.alloc(width * height * 4, 0x55));
 const resize = (width: number, height: number) => rect(0, 0, width, height, ENCODING.desktopSize);
@@ -100,10 +25,6 @@ const forever = (bytes: Buffer) => (socket: Socket) => {
   };
   write();
 };
-/** Answers each request for the complete screen, or for one pixel. */
-const honest = (): Behaviour => ({
-  onRequest: (socket, incremental) => void (incremental || socket.write(picture())),
-});
 /** Answers as an honest one does, until a call has begun. */
 const thenInstead = (next: (socket: Socket) => void): Behaviour => {
   let pictures = 0;
@@ -150,13 +71,13 @@ const HOSTILE: [string, Behaviour][] = [
 ];
 
 describe('a call on a hostile desktop ends with an error, in bounded time and memory, and others are served', () => {
-  type Begun = { memory: FramebufferMemory; ended: Promise<unknown> };
+  type Begun = Pick<ServedDesktop, 'memory'> & { ended: Promise<unknown> };
   const begun = new Map<string, Begun>();
-  let good: Awaited<ReturnType<typeof serve>>;
+  let good: ServedDesktop;
   let rssBefore = 0;
 
   beforeAll(async () => {
-    good = await serve(honest());
+    good = await serve(honest(picture()));
     rssBefore = process.memoryUsage().rss;
     for (const [name, behaviour] of HOSTILE) {
       const { act, memory } = await serve(behaviour);
