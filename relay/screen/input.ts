@@ -25,7 +25,7 @@ const MAX_PRESSED = 64;
 /** A second press of a key that was not released, within this time, is a repeat of the keyboard, ms. */
 const REPEAT_MS = 1500;
 /** The least number of characters outside the layout for which a desktop's keymap has room. */
-const LETTERS = 64;
+const LETTERS = 40;
 
 /**
  * Forwards the input of one viewer to the host while that viewer holds control.

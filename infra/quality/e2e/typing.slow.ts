@@ -3,6 +3,7 @@ import { TestAgent } from '../../../workers/actions/testing/agent.ts';
 import { createFleet, type Fleet, reached } from '../../../workers/testing/fleet.ts';
 import { ENGINE_WITHIN_MS } from '../testing/docker.ts';
 import { waitFor } from '../testing/wait.ts';
+import { TEXTS } from './texts.ts';
 
 let fleet: Fleet;
 let agent: TestAgent;
@@ -20,27 +21,6 @@ afterAll(async () => {
   await fleet?.stop();
 });
 
-const RUSSIAN = [...Array.from({ length: 32 }, (_, n) => String.fromCodePoint(0x430 + n)), 'ё'].join('');
-/** One sentence of each language that has many of its letters, and what is hard in others. */
-const TEXTS: Record<string, string> = {
-  English: 'The quick brown fox jumps over the lazy dog. 0123456789 `~!@#$%^&*()-_=+[]{}\\|;:\'",<.>/?',
-  German: 'Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich.',
-  French: 'Voix ambiguë d’un cœur qui, au zéphyr, préfère les jattes de kiwis. Où ça, à Noël ?',
-  Spanish: '¿Benjamín pidió una bebida de kiwi y fresa? ¡Noé, sin vergüenza, la más exquisita champaña!',
-  Polish: 'Pchnąć w tę łódź jeża lub ośm skrzyń fig. ŻÓŁĆ',
-  Czech: 'Příliš žluťoučký kůň úpěl ďábelské ódy. ŘĎŤŇ',
-  Turkish: 'Pijamalı hasta yağız şoföre çabucak güvendi. İĞŞI',
-  Russian: 'Съешь же ещё этих мягких французских булок, да выпей чаю.',
-  Greek: 'Ξεσκεπάζω την ψυχοφθόρα βδελυγμία. ΐΰς',
-  Hebrew: 'דג סקרן שט בים מאוכזב ולפתע מצא חברה.',
-  Arabic: 'نصٌّ حكيمٌ لهُ سرٌّ قاطعٌ وَذُو شَأنٍ عظيمٍ.',
-  Japanese: 'いろはにほへと ちりぬるを ワカヨタレソ 常ならむ',
-  Chinese: '天地玄黃宇宙洪荒日月盈昃辰宿列張寒來暑往秋收冬藏閏餘成歲律呂調陽雲騰致雨露結',
-  Korean: '키스의 고유조건은 입술끼리 만나야 하고',
-  Marks: 'e\u0301 n\u0303 a\u0308\u0304 q\u0307\u0323',
-  Emoji: '👩‍👩‍👧‍👦 🏳️‍🌈 👍🏽 🇩🇪 1️⃣ 😀🎉🚀',
-};
-
 /** Opens a terminal whose program writes what is typed to a file. @returns a function that reads the file */
 async function terminal(name: string): Promise<() => Promise<string>> {
   const program = `stty raw -echo; touch /tmp/${name}.ready; cat >/tmp/${name}`;
@@ -56,16 +36,31 @@ async function type(text: string): Promise<void> {
   expect(results).toEqual([expect.objectContaining({ ok: true, delivered: [...text].length })]);
 }
 
+test('an editor saves what was typed', async () => {
+  const text = Object.values(TEXTS).join('\n');
+  await agent.inside('touch /tmp/edited; chmod 666 /tmp/edited');
+  await agent.launch('xfw /tmp/edited');
+  await waitFor('its window', async () => {
+    await agent.act([
+      { type: 'click', x: 400, y: 300 },
+      { type: 'key', keys: 'x' },
+      { type: 'key', keys: 'ctrl+s' },
+    ]);
+    return (await agent.inside('cat /tmp/edited')).includes('x');
+  });
+  const erase = ['ctrl+a', 'Delete'].map((keys) => ({ type: 'key', keys }) as const);
+  await agent.act(erase, { settle: { quietMs: 300, maxMs: 5000 } });
+  await type(text);
+  await agent.act([{ type: 'key', keys: 'ctrl+s' }], { settle: { quietMs: 200, maxMs: 5000 } });
+  const saved = () => agent.inside('cat /tmp/edited');
+  await waitFor('the file', async () => [...(await saved())].length >= [...text].length);
+  expect(await saved()).toBe(text);
+});
+
 test('sentences of many languages, twice on one desktop, reach a terminal', async () => {
   const typed = await terminal('languages');
   let all = '';
-  for (const text of [
-    RUSSIAN,
-    RUSSIAN.toUpperCase(),
-    ...Object.values(TEXTS),
-    RUSSIAN,
-    ...Object.values(TEXTS),
-  ]) {
+  for (const text of [...Object.values(TEXTS), ...Object.values(TEXTS)]) {
     await type(`${text}.`);
     all += `${text}.`;
     const length = [...all].length;
@@ -79,16 +74,16 @@ test.each([
   ['Russian', `${TEXTS.Russian} `.repeat(180).slice(0, 9999).concat('.')],
   [
     'Chinese',
-    Array.from({ length: 10_000 }, (_, n) => String.fromCodePoint(0x4e00 + ((n * 37) % 3000))).join(''),
+    Array.from({ length: 5000 }, (_, n) => String.fromCodePoint(0x4e00 + ((n * 37) % 3000))).join(''),
   ],
-])('10,000 characters of %s reach a terminal by one call', async (name, text) => {
+])('thousands of characters of %s reach a terminal by one call', async (name, text) => {
   const typed = await terminal(`many-${name.replace(' ', '-')}`);
   const begun = performance.now();
   await type(text);
   const ms = performance.now() - begun;
-  await waitFor('the last character', async () => [...(await typed())].length >= 10_000, 30_000);
+  await waitFor('the last character', async () => [...(await typed())].length >= text.length, 30_000);
   expect(await typed()).toBe(text);
-  console.info(`${name}: ${Math.round(10_000_000 / ms)} characters a second`);
+  console.info(`${name}: ${Math.round((1000 * text.length) / ms)} characters a second`);
 });
 
 test('line breaks and tabs are Return and Tab', async () => {

@@ -28,12 +28,13 @@ export const DRAG_MOVES = { everyPixels: 20, least: 2, most: 10 } as const;
 /** How long a character on the keyboard's layout takes when it is typed, ms. */
 const CHARACTER_MS = 1;
 /**
- * How long a letter beyond the layout takes, ms. About 120 of them share the keys that a keymap has left, and
- * a program must have read a letter before its key is given to another.
+ * How long a letter beyond the US keyboard takes, ms. Letters that the desktop's keymap lacks share 54 keys,
+ * and a program must have read a letter before its key is given to another. Toolkits lose letters that follow
+ * a change of the keymap faster.
  */
-const LETTER_MS = { least: 4, most: 10 } as const;
-/** A text with at most this many different letters beyond the layout gives no key to another letter. */
-const FEW_LETTERS = 100;
+const LETTER_MS = { least: 4, most: 30 } as const;
+/** A text with at most this many different letters gives no key of its own letters to another. */
+const FEW_LETTERS = 40;
 /** A text takes no longer than this where that is possible, ms: one call can type it. */
 const WITHIN_MS = 40_000;
 
@@ -44,9 +45,11 @@ const isLetter = (character: string): boolean => !isOnLayout(characterKeysym(cha
  * @returns how long a character takes, ms; it is called with each character in turn
  */
 export function paceOf(text: string): (character: string) => number {
-  const letters = charactersOf(text).filter(isLetter);
+  const characters = charactersOf(text);
+  const letters = characters.filter(isLetter);
   const isFew = new Set(letters).size <= FEW_LETTERS;
-  const fittingMs = Math.floor(WITHIN_MS / Math.max(1, letters.length));
+  const othersMs = (characters.length - letters.length) * CHARACTER_MS;
+  const fittingMs = Math.floor((WITHIN_MS - othersMs) / Math.max(1, letters.length));
   const letterMs = isFew ? LETTER_MS.most : Math.min(LETTER_MS.most, Math.max(LETTER_MS.least, fittingMs));
   const typed = new Set<string>();
   return (character) => {

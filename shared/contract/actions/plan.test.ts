@@ -214,7 +214,7 @@ test.each<[string, object[], Body, string]>([
 test('10,000 characters of any kind fit into a call', () => {
   const distinct = Array.from({ length: 10_000 }, (_, n) => String.fromCodePoint(0x4e00 + n)).join('');
   expect(typingMs(distinct)).toBe(40_000);
-  expect(typingMs('щ'.repeat(10_000))).toBe(10_009);
+  expect(typingMs('щ'.repeat(10_000))).toBe(10_029);
   expect(plan([{ type: 'type', text: '😀'.repeat(10_000) }]).actions[0]?.chars).toBe(10_000);
 });
 

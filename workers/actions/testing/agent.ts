@@ -96,13 +96,13 @@ export class TestAgent {
     const chunks: Buffer[] = [];
     for await (const chunk of await (await this.#exec(command)).start({})) chunks.push(Buffer.from(chunk));
     // The engine puts a head of eight bytes before each piece.
-    let text = '';
+    const pieces: Buffer[] = [];
     for (let all = Buffer.concat(chunks); all.length > 8; ) {
       const end = 8 + all.readUInt32BE(4);
-      text += all.toString('utf8', 8, end);
+      pieces.push(all.subarray(8, end));
       all = all.subarray(end);
     }
-    return text.trimEnd();
+    return Buffer.concat(pieces).toString().trimEnd();
   }
 
   async #exec(command: string) {
