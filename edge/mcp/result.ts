@@ -1,7 +1,7 @@
 import type { CallToolResult, ImageContent } from '@modelcontextprotocol/sdk/types.js';
 import { ActionPicture } from '@warmwind/shared/contract/actions/answer';
 import type { ErrorBody } from '@warmwind/shared/contract/errors';
-import type { Job } from '@warmwind/shared/contract/jobs';
+import { isTerminal, type Job } from '@warmwind/shared/contract/jobs';
 import { imageSize } from 'image-size';
 
 /** The largest picture of a result, bytes: what models accept. */
@@ -30,7 +30,7 @@ export function jobResult(job: Job): CallToolResult {
   const fields = { jobId, ...(containerId === undefined ? {} : { containerId }), kind, state };
   if (state === 'completed') return fieldsResult({ ...fields, result });
   if (error) return failedResult({ code: error.code, message: error.message, ...fields });
-  if (state === 'cancelled' || state === 'timed_out' || state === 'failed') {
+  if (isTerminal(state)) {
     return failedResult({
       code: state,
       message: 'The job did not complete. Call the tool again.',

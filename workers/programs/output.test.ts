@@ -95,8 +95,11 @@ function deliver(
 async function logged(ref: JobRef, stream: OutputStream) {
   const rows = await redis.client.xrange(roomKeys.log(ref.userId, `job:${ref.jobId}`), '-', '+');
   return rows.flatMap(([, fields]) => {
-    const { data } = StoredEvent.parse(JSON.parse(fields[3] ?? '')) as { data: Record<string, unknown> };
-    return data.stream === stream ? [data as { offset: number; text?: string; base64?: string }] : [];
+    const { type, data } = StoredEvent.parse(JSON.parse(fields[3] ?? ''));
+    if (type !== 'job.output' || !('stream' in data) || data.stream !== stream) return [];
+    const text = 'text' in data ? data.text : undefined;
+    const base64 = 'base64' in data ? data.base64 : undefined;
+    return [{ ...data, text, base64 }];
   });
 }
 /** The bytes of a stream in the log. Fails when one is missing or there twice. */

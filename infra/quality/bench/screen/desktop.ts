@@ -93,7 +93,10 @@ export async function startDesktop(
 }
 
 async function run(container: Docker.Container, program: string): Promise<void> {
-  const exec = await container.exec({ Cmd: ['bash', '-c', program], ...(await asDesktop(container)) });
+  const { Env = [], ...options } = await asDesktop(container);
+  // Without the image's resources xterm has its own font, whose cells the marker's size is of.
+  const plain = { ...options, Env: [...Env, 'XENVIRONMENT=/dev/null'] };
+  const exec = await container.exec({ Cmd: ['bash', '-c', program], ...plain });
   await exec.start({ Detach: true });
 }
 
