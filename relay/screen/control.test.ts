@@ -167,8 +167,10 @@ test.each(tickets.filter(({ sends }) => sends))(
     const { url, id, host } = await desktop();
     const viewer = await watch(world, url, id, options);
     for (const deliberate of [key(97), { t: 'ptr', x: 8, y: 8, mask: 1 }]) {
+      const earlier = host.inputs().length;
       type(viewer, id, deliberate);
       await waitFor('control', async () => (await present(id))?.viewerId === viewer.viewerId);
+      await waitFor('the input', () => host.inputs().length > earlier);
       await host.settled();
       const before = host.inputs().length;
       expect(await control(viewer, id, 'release')).toEqual({ ok: true, holder: null });

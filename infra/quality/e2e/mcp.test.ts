@@ -172,11 +172,11 @@ test('a process in the background is listed and ended', async () => {
 
 test('the text on the screen is read, each word with its place', async () => {
   const { result } = await call(owner, 'read_text', { containerId });
-  // The clock in the panel.
+  // Of the first terminal's lines.
   expect(result).toMatchObject({
-    text: expect.stringMatching(/\d\d:\d\d/),
+    text: expect.stringContaining('Debian'),
     width: 1920,
-    boxes: expect.arrayContaining([expect.objectContaining({ text: expect.stringMatching(/\d\d:\d\d/) })]),
+    boxes: expect.arrayContaining([expect.objectContaining({ text: 'Debian' })]),
   });
 });
 
