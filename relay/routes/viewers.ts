@@ -1,7 +1,7 @@
 import { ApiError } from '@warmwind/shared/contract/errors';
 import { isId } from '@warmwind/shared/contract/ids';
+import { actOnControl } from '@warmwind/shared/engine/node/control';
 import type { Http } from '../http/http.ts';
-import { actOnControl } from '../screen/control.ts';
 import { ownedDesktop, realtimeUnavailable } from '../screen/owned.ts';
 import { viewersOf } from '../screen/presence.ts';
 import { publicHolder } from '../screen/screen.ts';

@@ -5,13 +5,13 @@ import {
   holdingViewer,
   screenKeys,
 } from '@warmwind/shared/contract/screen';
+import { actOnControl } from '@warmwind/shared/engine/node/control';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { LIMITS } from '../limits.ts';
 import { TestHost } from '../testing/host.ts';
 import { type Watcher, watch } from '../testing/watcher.ts';
 import { metric, upTo, World } from '../testing/world.ts';
-import { actOnControl } from './control.ts';
 
 let world: World;
 

@@ -14,6 +14,7 @@ import {
   screenKeys,
   type ToHost,
 } from '@warmwind/shared/contract/screen';
+import type { ControlState } from '@warmwind/shared/engine/node/control';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { truncateText } from '@warmwind/shared/runtime/text';
 import type { Redis } from 'ioredis';
@@ -21,7 +22,7 @@ import { LIMITS } from '../limits.ts';
 import type { Metrics } from '../metrics.ts';
 import { Prebuilt } from '../sockets/prebuilt.ts';
 import type { RelayServer } from '../sockets/socket.ts';
-import { type ControlState, changesHolder } from './control.ts';
+import { changesHolder } from './control.ts';
 import { Frame } from './frame.ts';
 import type { Viewer } from './viewer.ts';
 

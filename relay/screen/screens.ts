@@ -5,12 +5,13 @@ import {
   type Requester,
   screenKeys,
 } from '@warmwind/shared/contract/screen';
+import { actOnControl, type ControlState } from '@warmwind/shared/engine/node/control';
 import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import type { Redis } from 'ioredis';
 import { LIMITS } from '../limits.ts';
 import type { RecordSources } from '../rooms/records.ts';
 import { endedState } from './access.ts';
-import { actOnControl, asHolder, type ControlState } from './control.ts';
+import { asHolder } from './control.ts';
 import { checkHosts } from './hosts.ts';
 import { Presence } from './presence.ts';
 import { Screen, type ScreenContext } from './screen.ts';

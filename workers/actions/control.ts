@@ -1,7 +1,6 @@
 import { ApiError } from '@warmwind/shared/contract/errors';
-import { CONTROL_TTL_MS, type Holder, screenKeys } from '@warmwind/shared/contract/screen';
-import { moveControl } from '@warmwind/shared/engine/scripts/control.lua';
-import { runScript } from '@warmwind/shared/runtime/node/script';
+import { CONTROL_TTL_MS, type Holder } from '@warmwind/shared/contract/screen';
+import { actOnControl } from '@warmwind/shared/engine/node/control';
 import type { Redis } from 'ioredis';
 import { agentName, type InputGate } from '../screen/input.ts';
 
@@ -59,10 +58,9 @@ export class AgentControl {
   /** @returns another holder of control */
   async #move(action: 'request' | 'take' | 'look'): Promise<Holder | undefined> {
     const { redis, containerId, userId, credential, gate } = this.#o;
-    const caller = JSON.stringify({ type: 'agent', userId, credential } satisfies Holder);
-    const args = { action, caller, ttlMs: CONTROL_TTL_MS, channel: screenKeys.up(containerId) };
-    const [, , holder] = await runScript(redis, moveControl, { containerId }, args);
-    if (holder === '') return undefined;
+    const caller: Holder = { type: 'agent', userId, credential };
+    const { holder } = await actOnControl(redis, containerId, action, caller);
+    if (!holder) return undefined;
     if (holder.type !== 'agent' || agentName(holder) !== this.name) return holder;
     this.#lease = holder.lease;
     gate.hold(this.name, holder.lease, CONTROL_TTL_MS);

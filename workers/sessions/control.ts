@@ -3,10 +3,8 @@ import {
   CONTROL_TTL_MS,
   type Holder,
   holdingViewer,
-  screenKeys,
 } from '@warmwind/shared/contract/screen';
-import { moveControl } from '@warmwind/shared/engine/scripts/control.lua';
-import { runScript } from '@warmwind/shared/runtime/node/script';
+import { actOnControl } from '@warmwind/shared/engine/node/control';
 import type { Redis } from 'ioredis';
 
 /** How often a lease is renewed, and least time between two requests for control, ms. */
@@ -65,14 +63,12 @@ export class SessionControl {
 
   async #act(action: 'request' | 'release' | 'look'): Promise<void> {
     const { redis, containerId, userId, viewerId } = this.#o;
-    const channel = screenKeys.up(containerId);
-    const caller = JSON.stringify({ type: 'viewer', viewerId, userId } satisfies Holder);
-    const args = { action, caller, ttlMs: CONTROL_TTL_MS, channel };
+    const caller: Holder = { type: 'viewer', viewerId, userId };
     const askedAt = performance.now();
-    const answer = await runScript(redis, moveControl, { containerId }, args).catch(() => undefined);
-    if (!answer) return;
-    const [, , holder] = answer;
-    const mine = holder !== '' && holdingViewer(holder) === viewerId;
+    const state = await actOnControl(redis, containerId, action, caller).catch(() => undefined);
+    if (!state) return;
+    const { holder } = state;
+    const mine = holder !== null && holdingViewer(holder) === viewerId;
     this.#held = mine ? { lease: holder.lease, until: askedAt + CONTROL_TTL_MS } : undefined;
   }
 }

@@ -3,10 +3,9 @@ import { ActionsAnswer } from '@warmwind/shared/contract/actions/answer';
 import type { ActionsInput } from '@warmwind/shared/contract/actions/input';
 import { containerActions } from '@warmwind/shared/contract/commands/container-actions';
 import { containerScreenshot } from '@warmwind/shared/contract/commands/container-screenshot';
-import { CONTROL_TTL_MS, type Holder, screenKeys } from '@warmwind/shared/contract/screen';
+import type { Holder } from '@warmwind/shared/contract/screen';
 import type { CallAnswer, CallRequest } from '@warmwind/shared/engine/node/caller';
-import { moveControl } from '@warmwind/shared/engine/scripts/control.lua';
-import { runScript } from '@warmwind/shared/runtime/node/script';
+import { actOnControl } from '@warmwind/shared/engine/node/control';
 import sharp from 'sharp';
 import type { z } from 'zod';
 import { asDesktop } from '../../../infra/quality/testing/docker.ts';
@@ -55,14 +54,7 @@ export class TestAgent {
     holder: Holder = { type: 'viewer', viewerId: 'human', userId: this.desktop.userId },
   ): Promise<number> {
     const { containerId } = this.desktop;
-    const args = {
-      action,
-      caller: JSON.stringify(holder),
-      ttlMs: CONTROL_TTL_MS,
-      channel: screenKeys.up(containerId),
-    };
-    const [, lease] = await runScript(this.#fleet.realtime.client, moveControl, { containerId }, args);
-    return lease;
+    return (await actOnControl(this.#fleet.realtime.client, containerId, action, holder)).lease;
   }
 
   screenshot(input: z.input<typeof containerScreenshot.input> = {}): Promise<CallAnswer> {
