@@ -138,6 +138,8 @@ test('the picture continues after the connection to the relay is closed in the m
 });
 
 test('a press takes free control, keys are typed, and the end of the session releases control', async () => {
+  // It opens over what is opened before it.
+  await waitFor('the first terminal', async () => (await inside('pgrep -x bash')) !== '');
   await inside('xterm -geometry 60x10+100+100 -e sh -c "cat > /tmp/typed" >/dev/null 2>&1 &');
   const { session, send } = await greet();
   const line = [...'abc\r'].map((char) => (char === '\r' ? 0xff0d : char.charCodeAt(0)));
