@@ -65,4 +65,8 @@ const NEW_CONTAINER: Fields = {
   expiresAt: '',
   endedAt: '',
   endReason: '',
+  warm: '',
+  usedAt: '',
+  pausedBy: '',
+  exit: '',
 };

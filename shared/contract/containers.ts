@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseJson } from '../runtime/json.ts';
 import { iso } from '../runtime/times.ts';
 import { WebhookUrl } from './webhook-target.ts';
 
@@ -30,6 +31,24 @@ export function notRunning(state: ContainerState): string {
 /** Why a desktop was stopped without a request: its time to live ended, or it was idle for `idleSeconds`. */
 export const EndReason = z.enum(['expired', 'idle']);
 export type EndReason = z.infer<typeof EndReason>;
+
+/** Who paused a desktop: a request, or its host because it was idle. A call resumes the latter. */
+export const PausedBy = z.enum(['request', 'idle']);
+export type PausedBy = z.infer<typeof PausedBy>;
+
+/** How the programs of a desktop ended that failed. */
+export const ContainerExit = z
+  .object({
+    exitCode: z.number().int().optional().describe('Exit code of its first program, if it ended.'),
+    oomKilled: z.boolean().describe('Whether the kernel ended a program because the memory was used up.'),
+    output: z.string().describe('The end of what its first program printed, without secrets.'),
+  })
+  .meta({ id: 'ContainerExit' });
+export type ContainerExit = z.infer<typeof ContainerExit>;
+
+/** Labels of a container or a job: chosen by its owner. */
+export const Labels = z.record(z.string(), z.string());
+export type Labels = z.infer<typeof Labels>;
 
 /** Names that the loader, the shell or the image rely on: a caller can't set them. */
 const RESERVED_ENV =
@@ -139,6 +158,10 @@ export const Container = z
     endedAt: z.iso.datetime().optional().describe('When it ended, in UTC.'),
     endReason: EndReason.optional().describe('Why it was stopped, where no request asked for that.'),
     jobId: z.string().describe('The job that started it.'),
+    labels: Labels.optional().describe('The labels that its start gave.'),
+    warm: z.boolean().optional().describe('True when it was taken from the warm pool.'),
+    pausedBy: PausedBy.optional().describe('While it is paused: by a request, or because it was idle.'),
+    exit: ContainerExit.optional().describe('How its programs ended, if it failed.'),
   })
   .meta({ id: 'Container' });
 export type Container = z.infer<typeof Container>;
@@ -164,6 +187,10 @@ export function containerFromRecord(record: Record<string, string>): Container |
     ...(record.endedAt ? { endedAt: iso(record.endedAt) } : {}),
     ...endReasonOf(record),
     jobId: record.jobId ?? '',
+    ...(record.labels ? { labels: parseJson(Labels, record.labels) } : {}),
+    ...(record.warm === '1' ? { warm: true } : {}),
+    ...(record.pausedBy && record.state === 'paused' ? { pausedBy: PausedBy.parse(record.pausedBy) } : {}),
+    ...(record.exit ? { exit: parseJson(ContainerExit, record.exit) } : {}),
   };
 }
 

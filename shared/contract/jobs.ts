@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseJson } from '../runtime/json.ts';
 import { iso } from '../runtime/times.ts';
+import { Labels } from './containers.ts';
 import { JOB_KINDS, type JobKind } from './registry.ts';
 
 export { JOB_KINDS, type JobKind };
@@ -48,6 +49,7 @@ export const Job = z
     startedAt: z.iso.datetime().optional().describe('When the latest run was taken, in UTC.'),
     finishedAt: z.iso.datetime().optional().describe('When the latest run ended, in UTC.'),
     containerId: z.string().optional().describe('The container that it is about.'),
+    labels: Labels.optional().describe('The labels that its request gave.'),
   })
   .meta({ id: 'Job' });
 export type Job = z.infer<typeof Job>;
@@ -71,5 +73,6 @@ export function jobFromRecord(record: Record<string, string>): Job | undefined {
     ...(record.startedAt ? { startedAt: iso(record.startedAt) } : {}),
     ...(record.finishedAt ? { finishedAt: iso(record.finishedAt) } : {}),
     ...(record.containerId ? { containerId: record.containerId } : {}),
+    ...(record.labels ? { labels: parseJson(Labels, record.labels) } : {}),
   };
 }

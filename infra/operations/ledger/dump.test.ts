@@ -25,7 +25,7 @@ afterAll(() => Promise.all([from?.stop(), into?.stop()]));
 beforeEach(async () => {
   dir = await ownFolder();
   file = join(dir, 'ledger.gz');
-  await from.sql`truncate jobs, job_changes, job_inputs, containers, container_changes, volumes, idempotency_keys, usage_days`;
+  await from.sql`truncate jobs, job_changes, job_inputs, containers, container_changes, volumes, idempotency_keys, usage_days, user_limits`;
   await into.sql`drop schema if exists drizzle cascade`;
   await into.sql`drop schema public cascade`;
   await into.sql`create schema public`;

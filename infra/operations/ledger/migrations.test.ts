@@ -65,6 +65,7 @@ function submissions(ledger: Ledger) {
           priorityClass: 5,
           timeoutMs: 0,
           webhookUrl: '',
+          labels: null,
           result: null,
           error: null,
         },

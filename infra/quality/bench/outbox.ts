@@ -34,6 +34,7 @@ const jobOf = (userId: string): JobRow => ({
   priorityClass: 5,
   timeoutMs: 0,
   webhookUrl: '',
+  labels: null,
   result: null,
   error: null,
   createdAt: new Date(),
@@ -60,6 +61,11 @@ const desktopOf = (job: JobRow): ContainerRow => ({
   expiresAt: null,
   endedAt: null,
   endReason: null,
+  labels: null,
+  warm: false,
+  usedAt: null,
+  pausedBy: null,
+  exit: null,
 });
 
 /**

@@ -57,6 +57,7 @@ const job = (id = 'j1', more: Partial<JobRow> = {}): JobRow => ({
   priorityClass: 5,
   timeoutMs: 0,
   webhookUrl: '',
+  labels: null,
   result: null,
   error: null,
   createdAt: new Date(T0),
@@ -84,6 +85,11 @@ const desktop = (more: Partial<ContainerRow> = {}): ContainerRow => ({
   expiresAt: null,
   endedAt: null,
   endReason: null,
+  labels: null,
+  warm: false,
+  usedAt: null,
+  pausedBy: null,
+  exit: null,
   ...more,
 });
 const ended = (state: 'completed' | 'failed' | 'cancelled', more: Partial<JobRow> = {}) =>

@@ -1,10 +1,13 @@
 import { z } from 'zod';
 import {
   type Container,
+  ContainerExit,
   type ContainerState,
   containerFromRecord,
   EndReason,
   hasEnded,
+  Labels,
+  PausedBy,
 } from '../../contract/containers.ts';
 import {
   isTerminal,
@@ -43,6 +46,7 @@ export function jobRow(userId: string, record: Fields): JobRow {
     containerId: record.containerId ?? '',
     containerIds: json(z.array(z.string()), record.containerIds),
     requestId: record.requestId ?? '',
+    labels: json(Labels, record.labels),
     result: json(z.unknown(), record.result),
     error: json(JobError, record.error),
     createdAt: dateOf(record.createdAt) ?? new Date(0),
@@ -68,6 +72,7 @@ export const jobRecord = (row: JobRow): Fields => ({
   timeoutMs: `${row.timeoutMs}`,
   webhookUrl: row.webhookUrl,
   requestId: row.requestId,
+  ...(row.labels === null ? {} : { labels: JSON.stringify(row.labels) }),
   ...(row.containerIds === null ? {} : { containerIds: JSON.stringify(row.containerIds) }),
   ...(row.result === null ? {} : { result: JSON.stringify(row.result) }),
   ...(row.error === null ? {} : { error: JSON.stringify(row.error) }),
@@ -100,6 +105,11 @@ export function containerRow(userId: string, record: Fields): ContainerRow {
     expiresAt: dateOf(record.expiresAt),
     endedAt: hasEnded(state) ? (dateOf(record.endedAt) ?? new Date(0)) : null,
     endReason: EndReason.safeParse(record.endReason).data ?? null,
+    labels: json(Labels, record.labels),
+    warm: record.warm === '1',
+    usedAt: dateOf(record.usedAt),
+    pausedBy: PausedBy.safeParse(record.pausedBy).data ?? null,
+    exit: json(ContainerExit, record.exit),
   };
 }
 
@@ -124,6 +134,11 @@ export const containerRecord = (row: ContainerRow): Fields => ({
   ...(row.expiresAt ? { expiresAt: ms(row.expiresAt) } : {}),
   ...(row.endedAt ? { endedAt: ms(row.endedAt) } : {}),
   ...(row.endReason ? { endReason: row.endReason } : {}),
+  ...(row.labels === null ? {} : { labels: JSON.stringify(row.labels) }),
+  ...(row.warm ? { warm: '1' } : {}),
+  ...(row.usedAt ? { usedAt: ms(row.usedAt) } : {}),
+  ...(row.pausedBy ? { pausedBy: row.pausedBy } : {}),
+  ...(row.exit === null ? {} : { exit: JSON.stringify(row.exit) }),
 });
 
 /** A row as its owner sees it. */

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import {
   bigint,
+  boolean,
   date,
   doublePrecision,
   index,
@@ -13,7 +14,14 @@ import {
   uniqueIndex,
 } from 'drizzle-orm/pg-core';
 
-import { type ContainerState, ENDED_CONTAINER_STATES, type EndReason } from '../../contract/containers.ts';
+import {
+  type ContainerExit,
+  type ContainerState,
+  ENDED_CONTAINER_STATES,
+  type EndReason,
+  type Labels,
+  type PausedBy,
+} from '../../contract/containers.ts';
 import { type JobError, type JobKind, type JobState, TERMINAL_JOB_STATES } from '../../contract/jobs.ts';
 
 /**
@@ -50,6 +58,8 @@ export const jobs = pgTable(
     /** All that it creates, when they are several; the first of them is `containerId`. */
     containerIds: json('container_ids').$type<string[]>(),
     requestId: text('request_id').notNull(),
+    /** Chosen by its owner; null for none. */
+    labels: json('labels').$type<Labels>(),
     result: json('result').$type<unknown>(),
     error: json('error').$type<JobError>(),
     createdAt: time('created_at').notNull(),
@@ -123,6 +133,15 @@ export const containers = pgTable(
     endedAt: time('ended_at'),
     /** Why it was stopped, where no request asked for that. */
     endReason: text('end_reason').$type<EndReason>(),
+    /** Chosen by its owner; null for none. */
+    labels: json('labels').$type<Labels>(),
+    /** Whether it was taken from the warm pool. */
+    warm: boolean('warm').notNull().default(false),
+    /** The last use that was recorded. */
+    usedAt: time('used_at'),
+    pausedBy: text('paused_by').$type<PausedBy>(),
+    /** How its programs ended, if it failed. */
+    exit: json('exit').$type<ContainerExit>(),
   },
   (t) => [
     index('containers_by_user').on(t.userId, t.createdAt, t.id),
@@ -216,6 +235,15 @@ export const usageDays = pgTable(
   },
   (t) => [primaryKey({ columns: [t.userId, t.day] })],
 );
+
+/** Limits of users that differ from those of the deployment. */
+export const userLimits = pgTable('user_limits', {
+  userId: text('user_id').primaryKey(),
+  limits: json('limits').$type<unknown>().notNull(),
+  updatedAt: time('updated_at').notNull(),
+  /** The admin that set them. */
+  updatedBy: text('updated_by').notNull(),
+});
 
 /** One row, renewed every second by the fleet: how far behind a replica is. */
 export const heartbeat = pgTable('heartbeat', {

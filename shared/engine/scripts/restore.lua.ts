@@ -11,7 +11,7 @@ import { defineScript } from '../script.ts';
 const restoreScript = /* lua */ `
 local known = redis.call('HGET', KEYS[1], 'fence')
 if known and tonumber(known) >= tonumber(ARGV[3]) then return {'kept'} end
-redis.call('HDEL', KEYS[1], 'result', 'error', 'startedAt', 'finishedAt', 'endReason')
+redis.call('HDEL', KEYS[1], 'result', 'error', 'startedAt', 'finishedAt', 'endReason', 'warm', 'usedAt', 'pausedBy', 'exit')
 for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1])

@@ -96,7 +96,7 @@ if retry then
       local before = record_of(container_prefix .. id)
       if not before.spec or before.spec == '{}' then return answer({verdict = 'forgotten'}) end
       made[i] = {id = r.newIds[i], userId = r.userId, name = before.name, image = before.image,
-        width = before.width, height = before.height, spec = before.spec}
+        width = before.width, height = before.height, spec = before.spec, labels = before.labels}
     end
   elseif plan.keepsInput and redis.call('EXISTS', input) == 0 then
     return answer({verdict = 'forgotten'})
