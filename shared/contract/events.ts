@@ -71,9 +71,11 @@ export const StoredEvent = z.discriminatedUnion('type', [
     .describe('The present state of a job, sent in place of events that are gone.'),
   containerEvent('container.requested', {}).describe('A start was accepted.'),
   containerEvent('container.starting', {}).describe('A host took the container and creates it.'),
-  containerEvent('container.started', { ...size, expiresAt: z.iso.datetime() }).describe(
-    'The container runs and its screen answers.',
-  ),
+  containerEvent('container.started', {
+    ...size,
+    expiresAt: z.iso.datetime(),
+    warm: z.boolean().optional().describe('True when it was taken from the warm pool.'),
+  }).describe('The container runs and its screen answers.'),
   containerEvent('container.action', {
     by: z
       .object({ type: z.literal('agent'), credential: z.string().max(160) })

@@ -325,6 +325,9 @@ const readLabels = (labels: Record<string, string> | null): Labelled => ({
   fence: Number(labels?.[LABELS.fence]),
 });
 
+/** Whether an instance was created without a container, for the warm pool. Labels never change. */
+export const isWarm = ({ containerId }: Labelled): boolean => !containerId;
+
 /** Whether an engine object belongs to the instance of a record. */
 export const isInstance = (found: Labelled, { containerId, instanceId, fence }: Instance): boolean =>
   found.instanceId === undefined

@@ -78,10 +78,11 @@ function finishedStart(record: ContainerRecord | undefined): ContainerRecord | u
   return undefined;
 }
 
-const resultOf = ({ containerId, width, height }: ContainerRecord): StartResult => ({
+const resultOf = ({ containerId, width, height, warm }: ContainerRecord): StartResult => ({
   containerId,
   width,
   height,
+  ...(warm ? { warm } : {}),
 });
 
 /** Runs `work` as the only start of this desktop in this process. */
@@ -187,8 +188,10 @@ async function attempt(
       alive: () => engine.isRunning(id),
     });
     stopTimer();
-    const verdict = await records.containers.change(record, runningSince(spec, fence, Date.now()), () =>
-      job.progress(100, 'desktop is up').catch(() => undefined),
+    const verdict = await records.containers.change(
+      record,
+      runningSince(spec, { fence, startedAt: Date.now(), warm: false }),
+      () => job.progress(100, 'desktop is up').catch(() => undefined),
     );
     if (verdict === 'ok') {
       host.screens.runs(record, id);

@@ -99,13 +99,13 @@ async function endStart(
   record: ContainerRecord,
   wasUp: boolean,
 ): Promise<void> {
-  const { userId, containerId, jobId, width, height } = record;
+  const { userId, containerId, jobId, width, height, warm } = record;
   const start = await records.jobs.status(userId, jobId);
   // A later run of the job has a desktop of its own. A job with several desktops handles the loss of one
   // itself.
   if (!start || isTerminal(start.state) || start.containerId !== containerId || start.containerIds) return;
   const ref: JobRef = { userId, containerId, jobId, run: start.run, kind: start.kind };
-  const result = { containerId, width, height };
+  const result = { containerId, width, height, ...(warm ? { warm } : {}) };
   await records.jobs.end(ref, wasUp ? { state: 'completed', result } : { state: 'cancelled' });
   // An active entry can't be removed: its worker finds the run ended.
   await queue('containers')

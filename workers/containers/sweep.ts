@@ -13,7 +13,7 @@ import { each } from '../each.ts';
 import { endOrphans } from '../programs/orphans.ts';
 import { failure } from '../runtime/failures.ts';
 import { createSkip } from '../skip.ts';
-import { type Found, isInstance, type Labelled } from './engine.ts';
+import { type Found, isInstance, isWarm, type Labelled } from './engine.ts';
 import type { DesktopHost } from './host.ts';
 import { runningSince } from './running.ts';
 import { type Instance, parseSpec } from './spec.ts';
@@ -177,11 +177,12 @@ export class Sweep {
   async #recordRunning(record: ContainerRecord): Promise<void> {
     const { engine, records, log } = this.#host;
     const { containerId, fence } = record;
-    if (!(await engine.findRunning(record))) return;
+    const found = await engine.findRunning(record);
+    if (!found) return;
     if (this.#host.starting.has(containerId)) return;
     const verdict = await records.containers.change(
       record,
-      runningSince(parseSpec(record.spec), fence, Date.now()),
+      runningSince(parseSpec(record.spec), { fence, startedAt: Date.now(), warm: isWarm(found) }),
     );
     if (verdict === 'ok')
       log.info({ containerId }, 'swept: running desktop recorded, Redis had lost its state');

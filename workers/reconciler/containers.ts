@@ -1,7 +1,7 @@
 import { hasEnded } from '@warmwind/shared/contract/containers';
 import { keys } from '@warmwind/shared/engine/keys';
 import { containersById, jobsOfContainers, openContainers } from '@warmwind/shared/engine/ledger/reads';
-import { type ContainerRow, containerRow } from '@warmwind/shared/engine/ledger/rows';
+import { type ContainerRow, containerRow, type JobRow } from '@warmwind/shared/engine/ledger/rows';
 import { runningSince } from '../containers/running.ts';
 import { parseSpec } from '../containers/spec.ts';
 import { each } from '../each.ts';
@@ -42,10 +42,11 @@ export async function reconcileContainers(context: ReconcileContext): Promise<vo
  * @returns whether it changed
  */
 async function restoreRunning({ records }: ReconcileContext, row: ContainerRow): Promise<boolean> {
-  const { userId, id: containerId, fence, width, height, startedAt, expiresAt } = row;
+  const { userId, id: containerId, fence, width, height, warm, startedAt, expiresAt } = row;
   if (!startedAt || !expiresAt) return false;
   const times = { startedAt: startedAt.getTime(), expiresAt: expiresAt.getTime() };
-  const change = { to: 'running' as const, from: ['starting' as const], fence, width, height, ...times };
+  const size = { width, height };
+  const change = { to: 'running' as const, from: ['starting' as const], fence, ...size, warm, ...times };
   return (await records.containers.change({ userId, containerId }, change)) === 'ok';
 }
 
@@ -69,7 +70,11 @@ async function followJobs(
     const change = stopped
       ? { to: 'stopped' as const, fence: record.fence }
       : record.state === 'starting' && started?.finishedAt
-        ? runningSince(parseSpec(record.spec), record.fence, started.finishedAt.getTime())
+        ? runningSince(parseSpec(record.spec), {
+            fence: record.fence,
+            startedAt: started.finishedAt.getTime(),
+            warm: wasWarm(started),
+          })
         : undefined;
     if (change && (await records.containers.change(record, change)) === 'ok')
       count(stopped ? 'closed' : 'restored');
@@ -106,3 +111,6 @@ export async function closeContainer({ records, count }: ReconcileContext, row: 
           : undefined;
   if (change && (await records.containers.change(record, change)) === 'ok') count('closed');
 }
+
+/** Whether a completed start took its container from the warm pool. */
+const wasWarm = ({ result }: JobRow): boolean => (result as { warm?: boolean } | null)?.warm === true;

@@ -14,7 +14,12 @@ export const containerStart = defineJob({
   },
   lane: () => 'placements',
   input: StartContainer,
-  result: z.object({ containerId: z.string(), width: z.number().int(), height: z.number().int() }),
+  result: z.object({
+    containerId: z.string(),
+    width: z.number().int(),
+    height: z.number().int(),
+    warm: z.boolean().optional().describe('True when it was taken from the warm pool.'),
+  }),
   example: { width: 1280, height: 720, ttlSeconds: 600, name: 'My desk' },
   container: 'creates',
   keepsInput: false,

@@ -39,6 +39,8 @@ export type ContainerRecord = {
   stopJobId: string;
   /** `ContainerSpec` as JSON. */
   spec: string;
+  /** Whether it was taken from the warm pool. */
+  warm: boolean;
   /** Why it failed. */
   error: JobError | undefined;
   /** Why it is being stopped, or was, where no request asked for that. */
@@ -60,7 +62,14 @@ export type Placement =
 export type ContainerChange = { fence: number; from?: ContainerState[] } & (
   | { to: 'requested' | 'lost' }
   | { to: 'stopping' | 'stopped'; reason?: EndReason | undefined }
-  | { to: 'running'; startedAt: number; expiresAt: number; width: number; height: number }
+  | {
+      to: 'running';
+      startedAt: number;
+      expiresAt: number;
+      width: number;
+      height: number;
+      warm?: boolean | undefined;
+    }
   | { to: 'failed'; error: JobError | undefined }
 );
 export type ContainerVerdict = 'ok' | 'refused' | 'gone';
@@ -98,6 +107,7 @@ export class ContainerRecords {
       jobId: f.jobId ?? '',
       stopJobId: f.stopJobId ?? '',
       spec: f.spec ?? '',
+      warm: f.warm === '1',
       error: f.error ? parseJson(JobError, f.error) : undefined,
       endReason: EndReason.safeParse(f.endReason).data,
     };
@@ -147,6 +157,7 @@ export class ContainerRecords {
     if (change.to === 'requested') fields.push('host', '', 'boot', '', 'instanceId', '');
     if (change.to === 'running') {
       fields.push('startedAt', change.startedAt, 'expiresAt', change.expiresAt);
+      if (change.warm) fields.push('warm', '1');
     }
     if (change.to === 'failed' && change.error) fields.push('error', JSON.stringify(change.error));
     if (ended) fields.push('endedAt', Date.now());
@@ -259,8 +270,8 @@ export class ContainerRecords {
 
 /** The update that corresponds to a desktop's state, if its room must have one. */
 function updateOf(record: ContainerRecord): ContainerUpdate | undefined {
-  const { state, width, height, expiresAt = 0 } = record;
-  return state === 'running' ? { to: state, expiresAt, width, height } : endOf(record);
+  const { state, width, height, warm, expiresAt = 0 } = record;
+  return state === 'running' ? { to: state, expiresAt, width, height, warm } : endOf(record);
 }
 
 function endOf({ state, error, endReason }: ContainerRecord): ContainerEnd | undefined {

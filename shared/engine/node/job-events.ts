@@ -12,7 +12,7 @@ import type { Publisher } from './publisher.ts';
 export type ContainerUpdate =
   | { to: 'requested' }
   | { to: 'stopping'; reason?: EndReason | undefined }
-  | { to: 'running'; expiresAt: number; width: number; height: number }
+  | { to: 'running'; expiresAt: number; width: number; height: number; warm?: boolean | undefined }
   | { to: 'paused' | 'resumed'; at: number }
   | ContainerEnd;
 /** Only these end a room: they share the token of the end. */
@@ -126,8 +126,8 @@ export class JobEvents {
       case 'requested':
         return true;
       case 'running': {
-        const { width, height, expiresAt } = update;
-        const started = { ...data, width, height, expiresAt: iso(expiresAt) };
+        const { width, height, expiresAt, warm } = update;
+        const started = { ...data, width, height, expiresAt: iso(expiresAt), ...(warm ? { warm } : {}) };
         const event: StoredEvent = { type: 'container.started', time, data: started };
         return this.#container(ref, event, `started:${fence}`, fence);
       }
