@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Container, EndReason } from './containers.ts';
-import { Job, JobError } from './jobs.ts';
+import { Job, JobError, Waiting } from './jobs.ts';
 import { JOB_KINDS } from './registry.ts';
 
 /** The job that an event is about. It is part of the data, as the owner's room has events of all jobs. */
@@ -51,9 +51,11 @@ export const StoredEvent = z.discriminatedUnion('type', [
   jobEvent('job.active', { attempt: z.number().int().min(1) }).describe(
     'A worker took the run. Text that an earlier attempt generated is void: it starts again. The output of a program continues.',
   ),
-  jobEvent('job.progress', { percent: z.number(), message: z.string().optional() }).describe(
-    'The run advanced, or waits for the reason in `message`.',
-  ),
+  jobEvent('job.progress', {
+    percent: z.number(),
+    message: z.string().optional(),
+    waiting: Waiting.optional(),
+  }).describe('The run advanced, or waits: `message` has the reason, and `waiting` that of a start.'),
   z
     .object({ type: z.literal('job.output'), run, time, data: JobOutput })
     .describe(

@@ -34,6 +34,16 @@ export const JobError = z
   .meta({ id: 'JobError' });
 export type JobError = z.infer<typeof JobError>;
 
+/** What a start lacks while it waits: a resource, an image, or a host that takes new containers. */
+const WAIT_REASONS = ['memory', 'cpus', 'disk', 'gpus', 'containers', 'image', 'draining'] as const;
+
+export const Waiting = z
+  .object({
+    reason: z.enum(WAIT_REASONS).describe('What no host has for it now.'),
+    position: z.number().int().min(1).describe('Its place among all starts that wait, counted from 1.'),
+  })
+  .meta({ id: 'Waiting' });
+
 /** A job as its owner sees it. Times are ISO 8601 in UTC. */
 export const Job = z
   .object({
@@ -50,6 +60,7 @@ export const Job = z
     finishedAt: z.iso.datetime().optional().describe('When the latest run ended, in UTC.'),
     containerId: z.string().optional().describe('The container that it is about.'),
     labels: Labels.optional().describe('The labels that its request gave.'),
+    waiting: Waiting.optional().describe('Why a start waits for a host, while it does.'),
   })
   .meta({ id: 'Job' });
 export type Job = z.infer<typeof Job>;
@@ -74,5 +85,7 @@ export function jobFromRecord(record: Record<string, string>): Job | undefined {
     ...(record.finishedAt ? { finishedAt: iso(record.finishedAt) } : {}),
     ...(record.containerId ? { containerId: record.containerId } : {}),
     ...(record.labels ? { labels: parseJson(Labels, record.labels) } : {}),
+    // The record keeps it until the run is taken, or ends.
+    ...(record.waiting && record.state === 'queued' ? { waiting: parseJson(Waiting, record.waiting) } : {}),
   };
 }

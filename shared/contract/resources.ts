@@ -21,17 +21,37 @@ export type Capacity = z.infer<typeof Capacity>;
 
 /**
  * The resources that a host publishes. Hosts of one `machine`, named by its engine's id and its name, share
- * them.
+ * them. Hosts of earlier releases publish the first two fields only.
  */
-export const HostResources = z.object({ machine: z.string(), capacity: Capacity });
+export const HostResources = z.object({
+  machine: z.string(),
+  capacity: Capacity,
+  /** The ids of the GPU devices that it offers; as many as `capacity.gpus`. */
+  gpuIds: z.array(z.string()).default([]),
+  /** The references and ids of the images that its engine has; left out when they are unknown or too many. */
+  images: z.array(z.string()).optional(),
+  /** The releases of the worker and of the engine. */
+  versions: z.object({ worker: z.string(), engine: z.string() }).optional(),
+  /** Whether it takes no new containers: see `keys.drainingHosts`. */
+  draining: z.boolean().default(false),
+});
 export type HostResources = z.infer<typeof HostResources>;
 
-/** The resources that one placement of a container takes on its host's machine; `at` in ms. */
+/** The value of a host in `keys.drainingHosts`; `since` in ms. */
+export const Draining = z.object({ since: z.number() });
+export type Draining = z.infer<typeof Draining>;
+
+/**
+ * The resources that one placement of a container takes on its host's machine; `at` in ms. `containerId` is
+ * empty for an instance without a container.
+ */
 export const Reservation = z.object({
   containerId: z.string(),
   host: z.string(),
   vector: ResourceVector,
   at: z.number(),
+  /** The GPU devices that it has for itself, as many as `vector.gpus`. */
+  gpuIds: z.array(z.string()).default([]),
 });
 export type Reservation = z.infer<typeof Reservation>;
 

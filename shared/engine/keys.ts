@@ -90,6 +90,15 @@ export const keys = {
   reservations: (machine: string) => ofKind('host', machine, 'reservations'),
   /** Hash: host to the MB of memory that it gives to desktops. */
   hostMemory: () => ofFleet('hosts', 'memory'),
+  /**
+   * Hash: host to `Draining` as JSON. A host with a field takes no new containers; it is the operator's, and
+   * stays when the host is lost.
+   */
+  drainingHosts: () => ofFleet('hosts', 'draining'),
+  /** Sorted set: BullMQ's id of a start that waits for room by the time in ms at which its turn began. */
+  waitingStarts: () => ofFleet('hosts', 'waiting-starts'),
+  /** Hash: the same id to `WaitingStart` as JSON (see `shared/engine/node/waiting-starts.ts`). */
+  waitingStartDetails: () => ofFleet('hosts', 'waiting-start-details'),
 
   /** String: the worker process that reads the queues' event streams; expires when it stops. */
   observerLease: () => ofFleet('observer', 'lease'),

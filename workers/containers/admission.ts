@@ -50,7 +50,9 @@ export class Admission {
   /** The resources that this host offers; `undefined` until its engine has reported its machine. */
   get resources(): HostResources | undefined {
     const { machine } = this.#o.engine;
-    return machine === undefined ? undefined : { machine, capacity: this.#capacity };
+    return machine === undefined
+      ? undefined
+      : { machine, capacity: this.#capacity, gpuIds: [], draining: false };
   }
 
   /**
@@ -126,7 +128,13 @@ export class Admission {
 
   #reserving(machine: string, instance: Instance, spec: ContainerSpec) {
     const { containerId } = instance;
-    const reservation = { containerId, host: this.#o.host, vector: vectorOf(spec), at: Date.now() };
+    const reservation = {
+      containerId,
+      host: this.#o.host,
+      vector: vectorOf(spec),
+      at: Date.now(),
+      gpuIds: [],
+    };
     return { machine, instance: nameOf(instance), reservation };
   }
 

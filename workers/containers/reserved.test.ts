@@ -65,7 +65,7 @@ test('a peer and a restarted worker respect reservations of which the engine has
   const first = await fleet.worker('a', room);
   const machine = await machineName();
   const vector = { memoryMb: 500, cpus: 1, diskMb: 0, gpus: 0, containers: 1 };
-  const reservation = { containerId: 'elsewhere', host: 'c', vector, at: Date.now() };
+  const reservation = { containerId: 'elsewhere', host: 'c', vector, at: Date.now(), gpuIds: [] };
   await new Reservations(fleet.queueRedis.client).keep({ machine, instance: 'i9', reservation });
   await fleet.worker('b', room);
   const start = await fleet.startDesktop({ memoryMb: 256 });
@@ -95,7 +95,7 @@ test('after kill -9 amid starts, and after Redis lost the reservations, exactly 
 
   const left = { containerId: 'left', host: 'a', at: Date.now() - 60_000 };
   const vector = { memoryMb: 100, cpus: 1, diskMb: 0, gpus: 0, containers: 1 };
-  const reservation = { ...left, vector };
+  const reservation = { ...left, vector, gpuIds: [] };
   await new Reservations(fleet.queueRedis.client).keep({ machine, instance: 'left', reservation });
   await sweptTo(worker, [up.containerId, interrupted.containerId]);
   for (const start of [up, interrupted]) await reached(fleet, await fleet.stopDesktop(start), 'completed');

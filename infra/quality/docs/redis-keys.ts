@@ -178,6 +178,24 @@ const QUEUE: Record<keyof typeof keys, Entry> = {
     writtenBy: 'workers',
     expires: 'fields are removed once the host is lost',
   },
+  drainingHosts: {
+    type: 'hash',
+    holds: 'host → since when it takes no new containers, JSON',
+    writtenBy: 'edge, workers',
+    expires: 'never; removed when the operator ends the drain',
+  },
+  waitingStarts: {
+    type: 'sorted set',
+    holds: 'starts that wait for room, by the time in ms at which their turn began',
+    writtenBy: 'workers',
+    expires: 'members are removed when the start is placed or ends',
+  },
+  waitingStartDetails: {
+    type: 'hash',
+    holds: 'start that waits for room → what it needs and lacks, JSON',
+    writtenBy: 'workers',
+    expires: 'fields are removed with the member above',
+  },
   observerLease: {
     type: 'string',
     holds: 'the process that reads the event streams of the queues',

@@ -26,6 +26,7 @@ const reservation = (host: string, containerId: string, more: Partial<ResourceVe
   host,
   vector: { memoryMb: 100, cpus: 1, diskMb: 0, gpus: 0, containers: 1, ...more },
   at: Date.now(),
+  gpuIds: [],
 });
 const sums = (all: Iterable<Reservation>) => {
   const sum = { memoryMb: 0, containers: 0, gpus: 0 };
