@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import {
+  briefContainer,
   CONTAINER_STATES,
   type Container,
   containerFromRecord,
@@ -20,8 +21,12 @@ export const containerLister = (services: Services) =>
   new Lister<Container, Where>(services, {
     index: keys.containers,
     key: keys.container,
-    fromRecord: containerFromRecord,
-    fromLedger: async (db, page, { state }) => (await listContainers(db, page, { state })).map(containerOf),
+    fromRecord: (record) => {
+      const container = containerFromRecord(record);
+      return container && briefContainer(container);
+    },
+    fromLedger: async (db, page, { state }) =>
+      (await listContainers(db, page, { state })).map((row) => briefContainer(containerOf(row))),
     hasEnded: ({ state }) => hasEnded(state),
     outdates: (row, record) => hasEnded(row.state) && !hasEnded(record.state),
   });

@@ -1,4 +1,4 @@
-import { containerFromRecord } from '@warmwind/shared/contract/containers';
+import { briefContainer, containerFromRecord } from '@warmwind/shared/contract/containers';
 import { jobFromRecord } from '@warmwind/shared/contract/jobs';
 import { parseRoom, type Snapshot } from '@warmwind/shared/contract/rooms';
 import { keys } from '@warmwind/shared/engine/keys';
@@ -38,7 +38,8 @@ export async function readSnapshots(
     if (i < containers.length) {
       const container = containerFromRecord(record);
       if (!container) return [];
-      return [{ ...base, type: 'container.snapshot', data: { ...container, containerId: container.id } }];
+      const data = { ...briefContainer(container), containerId: container.id };
+      return [{ ...base, type: 'container.snapshot', data }];
     }
     const job = jobFromRecord(record);
     return job ? [{ ...base, type: 'job.snapshot', run: job.run, data: { ...job, jobId: job.id } }] : [];

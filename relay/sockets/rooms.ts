@@ -4,6 +4,7 @@ import type { Ack, SubscribeAck } from '@warmwind/shared/contract/tickets';
 import { subjectOf } from '../auth/ticket.ts';
 import { LIMITS } from '../limits.ts';
 import { openRoom } from '../rooms/access.ts';
+import { guestListener } from '../rooms/guest.ts';
 import { socketListener } from '../rooms/listener.ts';
 import type { RecordSources } from '../rooms/records.ts';
 import type { RoomContext } from '../rooms/room.ts';
@@ -61,7 +62,10 @@ export function handleRooms(
         // The client reconnects and resumes after its last event.
         if (current()) socket.conn.close(true);
       };
-      const subscription = new Subscription(socketListener(socket), id, rooms, context, invalid);
+      const listener = socketListener(socket);
+      const { containerId: guestOf } = socket.data.ticket;
+      const shown = guestOf === undefined ? listener : guestListener(listener);
+      const subscription = new Subscription(shown, id, rooms, context, invalid);
       entry.subscription = subscription;
       const truncated = await subscription.open(after);
       if (!current()) throw superseded();

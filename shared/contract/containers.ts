@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { endOfText } from '../runtime/end-of-text.ts';
 import { parseJson } from '../runtime/json.ts';
 import { iso } from '../runtime/times.ts';
 import { WebhookUrl } from './webhook-target.ts';
@@ -36,15 +37,33 @@ export type EndReason = z.infer<typeof EndReason>;
 export const PausedBy = z.enum(['request', 'idle']);
 export type PausedBy = z.infer<typeof PausedBy>;
 
+/** The longest output that a record keeps of a desktop that failed, and that events and lists show, bytes. */
+export const EXIT_OUTPUT_BYTES = 16 * 1024;
+const BRIEF_OUTPUT_BYTES = 2 * 1024;
+
 /** How the programs of a desktop ended that failed. */
 export const ContainerExit = z
   .object({
     exitCode: z.number().int().optional().describe('Exit code of its first program, if it ended.'),
     oomKilled: z.boolean().describe('Whether the kernel ended a program because the memory was used up.'),
-    output: z.string().describe('The end of what its first program printed, without secrets.'),
+    output: z
+      .string()
+      .describe(
+        'The end of what its first program printed, without secrets: at most 16 KB, and 2 KB in events and lists.',
+      ),
   })
   .meta({ id: 'ContainerExit' });
 export type ContainerExit = z.infer<typeof ContainerExit>;
+
+/** Shortens the output of an exit to its end, for events and lists. */
+export const briefExit = (exit: ContainerExit): ContainerExit => ({
+  ...exit,
+  output: endOfText(exit.output, BRIEF_OUTPUT_BYTES),
+});
+
+/** Shortens the output of a container that failed, for events and lists. */
+export const briefContainer = (container: Container): Container =>
+  container.exit ? { ...container, exit: briefExit(container.exit) } : container;
 
 /** Labels of a container or a job: chosen by its owner. */
 export const Labels = z.record(z.string(), z.string());

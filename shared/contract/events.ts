@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Container, EndReason } from './containers.ts';
+import { Container, ContainerExit, EndReason } from './containers.ts';
 import { Job, JobError, Waiting } from './jobs.ts';
 import { JOB_KINDS } from './registry.ts';
 
@@ -94,7 +94,10 @@ export const StoredEvent = z.discriminatedUnion('type', [
     'A stop was requested, or the time to live or idle time ended.',
   ),
   containerEvent('container.stopped', reason).describe('Nothing of the container runs.'),
-  containerEvent('container.failed', failure).describe('The container did not start, or ended unexpectedly.'),
+  containerEvent('container.failed', {
+    ...failure,
+    exit: ContainerExit.optional().describe('How its programs ended. Not sent to a guest of its screen.'),
+  }).describe('The container did not start, or ended unexpectedly.'),
   containerEvent('container.lost', {}).describe('The host of the container is lost.'),
   z
     .object({

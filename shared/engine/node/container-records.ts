@@ -1,4 +1,4 @@
-import { type ContainerState, EndReason, hasEnded } from '../../contract/containers.ts';
+import { ContainerExit, type ContainerState, EndReason, hasEnded } from '../../contract/containers.ts';
 import { JobError } from '../../contract/jobs.ts';
 import { parseJson } from '../../runtime/json.ts';
 import { runScript } from '../../runtime/node/script.ts';
@@ -43,6 +43,8 @@ export type ContainerRecord = {
   warm: boolean;
   /** Why it failed. */
   error: JobError | undefined;
+  /** How its programs ended, if it failed. */
+  exit: ContainerExit | undefined;
   /** Why it is being stopped, or was, where no request asked for that. */
   endReason: EndReason | undefined;
 };
@@ -70,7 +72,7 @@ export type ContainerChange = { fence: number; from?: ContainerState[] } & (
       height: number;
       warm?: boolean | undefined;
     }
-  | { to: 'failed'; error: JobError | undefined }
+  | { to: 'failed'; error: JobError | undefined; exit?: ContainerExit | undefined }
 );
 export type ContainerVerdict = 'ok' | 'refused' | 'gone';
 
@@ -109,6 +111,7 @@ export class ContainerRecords {
       spec: f.spec ?? '',
       warm: f.warm === '1',
       error: f.error ? parseJson(JobError, f.error) : undefined,
+      exit: f.exit ? parseJson(ContainerExit, f.exit) : undefined,
       endReason: EndReason.safeParse(f.endReason).data,
     };
   }
@@ -160,6 +163,7 @@ export class ContainerRecords {
       if (change.warm) fields.push('warm', '1');
     }
     if (change.to === 'failed' && change.error) fields.push('error', JSON.stringify(change.error));
+    if (change.to === 'failed' && change.exit) fields.push('exit', JSON.stringify(change.exit));
     if (ended) fields.push('endedAt', Date.now());
     if ('reason' in change && change.reason) fields.push('endReason', change.reason);
     const { userId, containerId: id } = ref;
@@ -274,8 +278,8 @@ function updateOf(record: ContainerRecord): ContainerUpdate | undefined {
   return state === 'running' ? { to: state, expiresAt, width, height, warm } : endOf(record);
 }
 
-function endOf({ state, error, endReason }: ContainerRecord): ContainerEnd | undefined {
-  if (state === 'failed') return { to: state, error };
+function endOf({ state, error, exit, endReason }: ContainerRecord): ContainerEnd | undefined {
+  if (state === 'failed') return { to: state, error, exit };
   if (state === 'stopped') return { to: state, reason: endReason };
   return state === 'lost' ? { to: state } : undefined;
 }

@@ -1,4 +1,4 @@
-import type { EndReason } from '../../contract/containers.ts';
+import { briefExit, type ContainerExit, type EndReason } from '../../contract/containers.ts';
 import type { JobError } from '../../contract/jobs.ts';
 import { createsContainers } from '../../contract/registry.ts';
 import { type StoredEvent, terminalEvent } from '../../contract/rooms.ts';
@@ -19,7 +19,7 @@ export type ContainerUpdate =
 export type ContainerEnd =
   | { to: 'lost' }
   | { to: 'stopped'; reason?: EndReason | undefined }
-  | { to: 'failed'; error: JobError | undefined };
+  | { to: 'failed'; error: JobError | undefined; exit?: ContainerExit | undefined };
 
 /** A stream of a program, and an offset in bytes for each. */
 export type OutputStream = 'stdout' | 'stderr';
@@ -199,7 +199,11 @@ function containerEndEvent(ref: ContainerRef, end: ContainerEnd): StoredEvent {
     case 'stopped':
       return { type: 'container.stopped', time, data: { ...data, ...because(end) } };
     case 'failed':
-      return { type: 'container.failed', time, data: { ...data, error: end.error } };
+      return {
+        type: 'container.failed',
+        time,
+        data: { ...data, error: end.error, ...(end.exit ? { exit: briefExit(end.exit) } : {}) },
+      };
     case 'lost':
       return { type: 'container.lost', time, data };
   }
