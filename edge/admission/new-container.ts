@@ -1,6 +1,7 @@
 import { type ContainerSpec, StartContainer } from '@warmwind/shared/contract/containers';
 import type { Issue } from '@warmwind/shared/contract/errors';
 import { newId } from '@warmwind/shared/contract/ids';
+import { labelField } from '@warmwind/shared/contract/labels';
 import type { Fields } from '@warmwind/shared/engine/ledger/rows';
 import type { Config } from '../config.ts';
 import { badRequest, notFound } from '../http/errors.ts';
@@ -18,6 +19,7 @@ export function newContainer(userId: string, input: object, config: Config): Fie
     image = Object.keys(config.DESKTOP_IMAGES)[0] ?? '',
     name,
     snapshot,
+    labels,
     ...rest
   } = own as StartContainer;
   const issues = offerIssues(image, rest, config);
@@ -35,6 +37,7 @@ export function newContainer(userId: string, input: object, config: Config): Fie
     width: `${spec.width}`,
     height: `${spec.height}`,
     spec: JSON.stringify(spec),
+    ...labelField(labels),
   };
 }
 

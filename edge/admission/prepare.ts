@@ -1,5 +1,6 @@
 import type { JobCommand } from '@warmwind/shared/contract/command';
 import { isId } from '@warmwind/shared/contract/ids';
+import type { Labels } from '@warmwind/shared/contract/labels';
 import type { JobKind } from '@warmwind/shared/contract/registry';
 import { PRIORITY_CLASS } from '@warmwind/shared/engine/queues';
 import { MAX_JOB_CONTAINERS } from '@warmwind/shared/engine/records';
@@ -17,6 +18,7 @@ import { webhookIssues } from './webhook-url.ts';
 type CommonInput = {
   containerId?: string;
   webhookUrl?: string;
+  labels?: Labels;
   timeoutMs?: number;
   model?: string;
   image?: string;
@@ -33,7 +35,7 @@ export function prepare(
   command: JobCommand<JobKind>,
   input: object,
 ): Omit<NewJob, 'idempotency'> {
-  const { webhookUrl, timeoutMs, ...rest } = input as CommonInput;
+  const { webhookUrl, timeoutMs, labels, ...rest } = input as CommonInput;
   const issues = [...webhookIssues(webhookUrl, config), ...(command.large ? imageIssues(rest.image) : [])];
   if (issues.length > 0) throw badRequest(issues);
   const userId = c.get('user').id;
@@ -54,6 +56,7 @@ export function prepare(
     priorityClass: premium ? PRIORITY_CLASS.premium : PRIORITY_CLASS.other,
     timeoutMs,
     webhookUrl,
+    labels,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Redis } from '@upstash/redis/cloudflare';
 import { newId } from '@warmwind/shared/contract/ids';
+import { labelField } from '@warmwind/shared/contract/labels';
 import { planOf, SUBMIT_PLANS } from '@warmwind/shared/contract/plan';
 import { keys, recordPrefixes } from '@warmwind/shared/engine/keys';
 import type { Restore } from '@warmwind/shared/engine/ledger/restore';
@@ -138,10 +139,10 @@ export class SubmissionStore {
 }
 
 function newOf({ command, lane, requestId, containerId, containers, ...more }: NewJob, id: string) {
-  const { webhookUrl, priorityClass, timeoutMs } = more;
+  const { webhookUrl, priorityClass, timeoutMs, labels } = more;
   return {
     plan: planOf(command, lane),
-    job: { id, kind: command.kind, requestId, webhookUrl, priorityClass, timeoutMs },
+    job: { id, kind: command.kind, requestId, webhookUrl, priorityClass, timeoutMs, ...labelField(labels) },
     containerId,
     ...(containers.length > 0 ? { containers } : {}),
   };

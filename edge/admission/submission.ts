@@ -1,4 +1,5 @@
 import type { JobCommand, Lane } from '@warmwind/shared/contract/command';
+import type { Labels } from '@warmwind/shared/contract/labels';
 import type { LimitScope, Quotas } from '@warmwind/shared/contract/limits';
 import type { JobKind } from '@warmwind/shared/contract/registry';
 import type { Fields } from '@warmwind/shared/engine/ledger/rows';
@@ -30,6 +31,8 @@ export type NewJob = SubmissionBase & {
   timeoutMs?: number | undefined;
   /** The address of the webhook that reports the job to its owner. */
   webhookUrl?: string | undefined;
+  /** Labels of the job; those that it creates have them too. */
+  labels?: Labels | undefined;
 };
 
 /** A new run of a job that has ended without success. */

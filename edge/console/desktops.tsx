@@ -2,7 +2,7 @@ import { type Container, hasEnded } from '@warmwind/shared/contract/containers';
 import { isTerminal } from '@warmwind/shared/contract/jobs';
 import { useEffect, useState } from 'preact/hooks';
 import { useAction } from './action.ts';
-import { ago, Empty, endOf, Progress, State, useNotice } from './parts.tsx';
+import { ago, Empty, endOf, LabelList, Progress, State, useNotice } from './parts.tsx';
 import { desktopAddress } from './place.ts';
 import { NotLoaded } from './retrying.tsx';
 import { StopButton } from './stop.tsx';
@@ -116,7 +116,7 @@ const requested = (
 });
 
 function Card({ store, desktop, thumbnail }: { store: Store; desktop: Container; thumbnail: boolean }) {
-  const { id, name, state, width, height, jobId } = desktop;
+  const { id, name, state, width, height, jobId, labels } = desktop;
   const [notice, notify] = useNotice(state);
   const job = store.jobs.value.get(jobId);
   const starts = state === 'requested' || state === 'starting';
@@ -144,6 +144,7 @@ function Card({ store, desktop, thumbnail }: { store: Store; desktop: Container;
         <span>{age(desktop)}</span>
         {!hasEnded(state) && <StopButton store={store} desktop={desktop} onFailure={notify} />}
       </div>
+      <LabelList labels={labels} />
       {notice}
     </article>
   );

@@ -2,7 +2,7 @@ import { isTerminal, type Job } from '@warmwind/shared/contract/jobs';
 import { findJobCommand } from '@warmwind/shared/contract/registry';
 import { useState } from 'preact/hooks';
 import { useAction } from './action.ts';
-import { ago, Empty, Progress, State, useNotice } from './parts.tsx';
+import { ago, Empty, LabelList, Progress, State, useNotice } from './parts.tsx';
 import { ProgramView } from './program-view.tsx';
 import { NotLoaded } from './retrying.tsx';
 import type { Store } from './store.ts';
@@ -29,7 +29,7 @@ export function Jobs({ store }: { store: Store }) {
 }
 
 function Row({ store, job }: { store: Store; job: Job }) {
-  const { id, kind, state, progress, run, error, createdAt } = job;
+  const { id, kind, state, progress, run, error, createdAt, labels } = job;
   const [notice, notify] = useNotice(state, run);
   const [pending, act] = useAction(notify);
   const [shown, setShown] = useState(false);
@@ -40,6 +40,7 @@ function Row({ store, job }: { store: Store; job: Job }) {
       <td title={id}>
         {kind}
         {run > 1 && <small> run {run}</small>}
+        <LabelList labels={labels} />
       </td>
       <td>
         <State state={state} />

@@ -1,5 +1,6 @@
 import { signal } from '@preact/signals';
 import type { Container } from '@warmwind/shared/contract/containers';
+import type { Labels } from '@warmwind/shared/contract/labels';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 
@@ -22,6 +23,21 @@ export const Brand = () => (
 export const State = ({ state }: { state: string }) => (
   <span class={`state ${state}`}>{state.replace('_', ' ')}</span>
 );
+
+/** The labels of a desktop or a job. */
+export const LabelList = ({ labels = {} }: { labels?: Labels | undefined }) => {
+  const entries = Object.entries(labels);
+  if (entries.length === 0) return null;
+  return (
+    <ul class="labels" aria-label="Labels">
+      {entries.map(([key, value]) => (
+        <li key={key} title={`${key}: ${value}`}>
+          {key}: {value}
+        </li>
+      ))}
+    </ul>
+  );
+};
 
 export const Progress = ({ percent, text }: { percent: number; text?: string | undefined }) => (
   <div class="progress" role="progressbar" aria-valuenow={percent} aria-valuemin={0} aria-valuemax={100}>

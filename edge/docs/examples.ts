@@ -58,6 +58,7 @@ export const DESKTOP: Container = {
   startedAt: STARTED,
   expiresAt: FINISHED_AT,
   jobId: JOB_ID,
+  labels: { team: 'design' },
 };
 export const VIEWERS: Viewers = {
   items: [

@@ -11,14 +11,14 @@ import { writeCursor } from './cursor.ts';
 import { mergePages, type Page } from './merge.ts';
 import { type Listed, newestFirst, positionOf } from './position.ts';
 import type { PageRequest } from './query.ts';
-import { createRecordPages, matches, readRecords, type Where } from './records.ts';
+import { createRecordPages, type FieldFilters, matches, readRecords, type Where } from './records.ts';
 
 /** A kind of entry to list: where its records and rows are, and how its owner sees them. */
-export type Source<T, W extends Where> = {
+export type Source<T, F extends FieldFilters> = {
   index: (user: string) => string;
   key: (user: string, id: string) => string;
   fromRecord: (record: Fields) => T | undefined;
-  fromLedger: (db: Db, page: LedgerPage, where: W) => Promise<T[]>;
+  fromLedger: (db: Db, page: LedgerPage, where: Where<F>) => Promise<T[]>;
   hasEnded: (item: T) => boolean;
   /** Whether a row supersedes a record: it has an end that the record lacks. */
   outdates: (row: T, record: T) => boolean;
@@ -28,13 +28,13 @@ export type Source<T, W extends Where> = {
  * Reads lists from two sources in parallel: records hold the exact present, rows hold the complete past.
  * Without history a list is `incomplete`; without records it is the ledger's last state.
  */
-export class Lister<T extends Listed, W extends Where> {
+export class Lister<T extends Listed, F extends FieldFilters> {
   readonly #redis: Services['redis'];
   readonly #ledger: Services['ledger'];
-  readonly #source: Source<T, W>;
+  readonly #source: Source<T, F>;
   readonly #recordPage: ReturnType<typeof createRecordPages>;
 
-  constructor({ redis, ledger }: Services, source: Source<T, W>) {
+  constructor({ redis, ledger }: Services, source: Source<T, F>) {
     this.#redis = redis;
     this.#ledger = ledger;
     this.#source = source;
@@ -42,7 +42,7 @@ export class Lister<T extends Listed, W extends Where> {
   }
 
   /** @throws ApiError `unavailable` when neither source answers */
-  async list(c: Context<AppEnv>, request: PageRequest, where: W) {
+  async list(c: Context<AppEnv>, request: PageRequest, where: Where<F>) {
     const [recent, history] = await this.#readBoth(c, request, where);
     const pages = [recent, history].flatMap((page) => page ?? []);
     if (pages.length === 0) throw unavailable('The state of jobs and desktops can not be read now: retry.');
@@ -60,7 +60,7 @@ export class Lister<T extends Listed, W extends Where> {
   async #readBoth(
     c: Context<AppEnv>,
     request: PageRequest,
-    where: W,
+    where: Where<F>,
   ): Promise<[recent: Page<T> | undefined, history: Page<T> | undefined]> {
     const user = c.get('user').id;
     const ledger = this.#ledger;
@@ -78,14 +78,14 @@ export class Lister<T extends Listed, W extends Where> {
     return [recent, refreshed ?? history];
   }
 
-  async #readRecords(user: string, request: PageRequest, where: W): Promise<Page<T>> {
+  async #readRecords(user: string, request: PageRequest, where: Where<F>): Promise<Page<T>> {
     const source = this.#source;
     const place = { index: source.index(user), prefix: source.key(user, '') };
     const { items, horizon } = await this.#recordPage(place, request, where);
     return { items: items.flatMap((record) => source.fromRecord(record) ?? []), horizon };
   }
 
-  async #readRows(db: Db, user: string, request: PageRequest, where: W): Promise<Page<T>> {
+  async #readRows(db: Db, user: string, request: PageRequest, where: Where<F>): Promise<Page<T>> {
     const { limit, since, until, before } = request;
     const page: LedgerPage = {
       userId: user,
@@ -107,7 +107,7 @@ export class Lister<T extends Listed, W extends Where> {
   async #refresh(
     user: string,
     history: Page<T>,
-    { recent, where }: { recent: Page<T>; where: W },
+    { recent, where }: { recent: Page<T>; where: Where<F> },
   ): Promise<Page<T>> {
     const source = this.#source;
     const listed = new Set(recent.items.map(({ id }) => id));

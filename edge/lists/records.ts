@@ -1,6 +1,8 @@
 import type { Redis } from '@upstash/redis/cloudflare';
+import { Labels } from '@warmwind/shared/contract/labels';
 import type { Fields } from '@warmwind/shared/engine/ledger/rows';
-import { listRecords } from '@warmwind/shared/engine/scripts/list.lua';
+import { LABEL_PREFIX, listRecords } from '@warmwind/shared/engine/scripts/list.lua';
+import { parseJson } from '@warmwind/shared/runtime/json';
 import { toRecord } from '../redis/record.ts';
 import { prepareScript } from '../redis/redis.ts';
 import type { Page } from './merge.ts';
@@ -9,11 +11,20 @@ import type { PageRequest } from './query.ts';
 /** The most index entries that one page scans: a page may be short and still have a successor. */
 const MAX_SCAN = 1000;
 
-/** Fields and their required values; an undefined value matches everything. */
-export type Where = Record<string, string | undefined>;
+/** The filters of a list: fields of a record with their required values, and labels that it must have. */
+export type Where<F extends FieldFilters = FieldFilters> = { fields: F; labels: Labels };
+/** An undefined value matches everything. */
+export type FieldFilters = Record<string, string | undefined>;
 
-export const matches = (record: Fields, where: Where): boolean =>
-  Object.entries(where).every(([field, value]) => value === undefined || record[field] === value);
+export function matches(record: Fields, { fields, labels }: Where): boolean {
+  if (!Object.entries(fields).every(([field, value]) => value === undefined || record[field] === value)) {
+    return false;
+  }
+  const wanted = Object.entries(labels);
+  if (wanted.length === 0) return true;
+  const own = record.labels ? parseJson(Labels, record.labels) : {};
+  return wanted.every(([key, value]) => own[key] === value);
+}
 
 /**
  * Creates a reader of pages of records, one trip each. The members of the sorted set `index` are the keys of
@@ -29,7 +40,8 @@ export function createRecordPages(redis: Redis) {
     const after = before && (until === undefined || before.time < until) ? before : undefined;
     const newest = after ? `${after.time}` : until === undefined ? '+inf' : `(${until}`;
     const oldest = since === undefined ? '-inf' : `${since}`;
-    const wanted = Object.entries(where).flatMap(([field, value]) =>
+    const labels = Object.entries(where.labels).map(([key, value]) => [`${LABEL_PREFIX}${key}`, value]);
+    const wanted = [...Object.entries(where.fields), ...labels].flatMap(([field = '', value]) =>
       value === undefined ? [] : [field, value],
     );
     const args = { prefix, limit, scan: MAX_SCAN, oldest, newest, after: after?.id ?? '' };

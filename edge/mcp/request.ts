@@ -32,7 +32,9 @@ export function toolRequest({ method, path, fixed, sendsBytes }: Tool, given: To
     return { path: address, init: { ...init, body: JSON.stringify(rest) }, type: 'application/json' };
   }
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(rest)) if (value !== undefined) query.set(name, String(value));
+  for (const [name, value] of Object.entries(rest)) {
+    for (const one of value === undefined ? [] : [value].flat()) query.append(name, String(one));
+  }
   return { path: query.size > 0 ? `${address}?${query}` : address, init };
 }
 

@@ -52,6 +52,14 @@ export type PageQuery = {
 export type ContainerQuery = PageQuery & {
   /** Only containers in this state. */
   state?: ContainerState;
+  /** Only containers with this name. */
+  name?: string;
+  /** Only containers of this image. */
+  image?: string;
+  /** Only containers that were assigned to this host. */
+  host?: string;
+  /** Only containers with all of these labels, each as `key:value`. */
+  label?: readonly string[];
 };
 
 /** Selects jobs. */
@@ -60,6 +68,8 @@ export type JobQuery = PageQuery & {
   state?: JobState;
   /** Only jobs of this kind. */
   kind?: JobKind;
+  /** Only jobs with all of these labels, each as `key:value`. */
+  label?: readonly string[];
 };
 
 /** A successful response, with its parsed body. */

@@ -26,8 +26,8 @@ export type CallOptions = {
   retries?: Partial<Retries>;
 };
 
-/** Query parameters. An undefined parameter is omitted. */
-export type Query = Record<string, string | number | undefined>;
+/** Query parameters. An undefined parameter is omitted, one with several values is repeated. */
+export type Query = Record<string, string | number | readonly string[] | undefined>;
 
 /** Options of a request to any route. */
 export type RequestOptions = CallOptions & {
@@ -146,7 +146,7 @@ const isResponse = (error: unknown): boolean =>
 /** @returns the query string of the parameters that are defined */
 function searchOf(query: Query = {}): string {
   const given = Object.entries(query).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, String(value)]],
+    value === undefined ? [] : [value].flat().map((one) => [name, String(one)]),
   );
   return given.length === 0 ? '' : `?${new URLSearchParams(given)}`;
 }

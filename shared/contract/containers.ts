@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { endOfText } from '../runtime/end-of-text.ts';
 import { parseJson } from '../runtime/json.ts';
 import { iso } from '../runtime/times.ts';
+import { Labels, NewLabels } from './labels.ts';
 import { WebhookUrl } from './webhook-target.ts';
 
 export const CONTAINER_STATES = [
@@ -64,10 +65,6 @@ export const briefExit = (exit: ContainerExit): ContainerExit => ({
 /** Shortens the output of a container that failed, for events and lists. */
 export const briefContainer = (container: Container): Container =>
   container.exit ? { ...container, exit: briefExit(container.exit) } : container;
-
-/** Labels of a container or a job: chosen by its owner. */
-export const Labels = z.record(z.string(), z.string());
-export type Labels = z.infer<typeof Labels>;
 
 /** Names that the loader, the shell or the image rely on: a caller can't set them. */
 const RESERVED_ENV =
@@ -135,7 +132,8 @@ export const StartContainer = z
         'use 1-63 letters, digits, spaces, _ . or -, starting with a letter or digit',
       )
       .optional()
-      .describe('A label; it need not be unique.'),
+      .describe('What people call it; it need not be unique.'),
+    labels: NewLabels.optional(),
     snapshot: z
       .string()
       .min(1)
@@ -151,7 +149,7 @@ export type StartContainer = z.infer<typeof StartContainer>;
  * The data from which a worker creates a desktop: a start request with the image resolved to a Docker
  * reference.
  */
-export type ContainerSpec = Omit<StartContainer, 'image' | 'name' | 'snapshot' | 'webhookUrl'> & {
+export type ContainerSpec = Omit<StartContainer, 'image' | 'name' | 'labels' | 'snapshot' | 'webhookUrl'> & {
   image: string;
 };
 
@@ -159,7 +157,7 @@ export type ContainerSpec = Omit<StartContainer, 'image' | 'name' | 'snapshot' |
 export const Container = z
   .object({
     id: z.string().describe('Id of the container.'),
-    name: z.string().describe('The label that its start gave.'),
+    name: z.string().describe('The name that its start gave.'),
     state: z.enum(CONTAINER_STATES).describe('`paused` does not occur yet.'),
     image: z.string().describe('Name of its image.'),
     width: z.number().int().describe('Width of the screen, pixels.'),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { NewLabels } from './labels.ts';
 import { WebhookUrl } from './webhook-target.ts';
 
 /** The model that reads text from an image, in a process of its own on a worker. */
@@ -74,6 +75,7 @@ export const InferenceRequest = z
       .describe(
         `Of an attempt, ms. At most ${MAX_READING_MS} for ${OCR_MODEL}, ${MAX_GENERATION_MS} for others.`,
       ),
+    labels: NewLabels.optional(),
     webhookUrl: WebhookUrl.optional().describe('Address that is called when the run begins and ends.'),
   })
   .superRefine((request, context) => {

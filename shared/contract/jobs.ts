@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { parseJson } from '../runtime/json.ts';
 import { iso } from '../runtime/times.ts';
-import { Labels } from './containers.ts';
+import { Labels } from './labels.ts';
 import { JOB_KINDS, type JobKind } from './registry.ts';
 
 export { JOB_KINDS, type JobKind };

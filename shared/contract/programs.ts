@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { NewLabels } from './labels.ts';
 import { WebhookUrl } from './webhook-target.ts';
 
 /** How long a program may run, ms: at most, and without `timeoutMs`. */
@@ -76,6 +77,7 @@ export const ExecRequest = z
       .boolean()
       .optional()
       .describe('The job completes once the program runs; its output is not recorded.'),
+    labels: NewLabels.optional(),
     webhookUrl: WebhookUrl.optional().describe('Address that is called when the run begins and ends.'),
   })
   .meta({ id: 'ExecRequest' });

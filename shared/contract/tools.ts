@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { CallCommand, JobCommand } from './command.ts';
 import { CONTAINER_STATES } from './containers.ts';
 import { MAX_PATH_BYTES } from './files.ts';
+import { LabelFilter } from './labels.ts';
 import type { LimitScope } from './limits.ts';
 import { CALL_COMMANDS, JOB_COMMANDS } from './registry.ts';
 import { type CommandTool, ContainerArgument, JobArgument, type ToolHints } from './tool.ts';
@@ -152,6 +153,11 @@ const ROUTES: readonly ToolOptions[] = [
     path: '/containers',
     input: z.strictObject({
       state: z.enum(CONTAINER_STATES).optional().describe('Only those in this state.'),
+      label: z
+        .array(LabelFilter)
+        .max(16)
+        .optional()
+        .describe('Only those with all of these labels, each as `key:value`.'),
       limit: z.number().int().min(1).max(100).default(20).describe('How many at most.'),
       cursor: z.string().max(200).optional().describe('`nextCursor` of the page before.'),
     }),

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { JobSubject } from './events.ts';
 import { JobError, TERMINAL_JOB_STATES } from './jobs.ts';
+import { Labels } from './labels.ts';
 
 const notice = { id: z.string(), time: z.iso.datetime().describe('When it happened, in UTC.') };
 const OfRun = JobSubject.extend({ run: z.number().int().min(1) });
+const OfJob = OfRun.extend({ labels: Labels.optional().describe('The labels of the job.') });
 const failure = { error: JobError.optional() };
 
 const ended = <const State extends (typeof TERMINAL_JOB_STATES)[number], Data extends z.ZodRawShape>(
@@ -13,7 +15,7 @@ const ended = <const State extends (typeof TERMINAL_JOB_STATES)[number], Data ex
   z.object({
     ...notice,
     type: z.literal(`job.${state}`),
-    data: OfRun.extend({ state: z.literal(state), attemptsMade: z.number().int(), ...data }),
+    data: OfJob.extend({ state: z.literal(state), attemptsMade: z.number().int(), ...data }),
   });
 
 /**
@@ -25,7 +27,7 @@ export const WebhookEvent = z.discriminatedUnion('type', [
     .object({
       ...notice,
       type: z.literal('job.active'),
-      data: OfRun.extend({ state: z.literal('active'), attempt: z.number().int() }),
+      data: OfJob.extend({ state: z.literal('active'), attempt: z.number().int() }),
     })
     .describe('A worker took the run for the first time.'),
   ended('completed', {

@@ -38,6 +38,8 @@ export type JobRequest = {
   webhookUrl?: string | undefined;
   /** The time-out of one attempt, ms; the worker's own if left out. */
   timeoutMs?: number | undefined;
+  /** `Labels` as JSON. */
+  labels?: string | undefined;
 };
 
 /**

@@ -1,7 +1,7 @@
 import { OPERATORS, WEBHOOK_DEADLINE_MS, webhookSecret } from '@warmwind/shared/contract/webhook-target';
 import { keys } from '@warmwind/shared/engine/keys';
 import { LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
-import type { Records } from '@warmwind/shared/engine/node/records';
+import type { Records, WebhookSource } from '@warmwind/shared/engine/node/records';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -101,12 +101,12 @@ export class Delivery {
     const data = parsed.data;
     const target = await this.#target(data);
     if (target === 'unavailable') return this.#wait(job, token, LEDGER_UNAVAILABLE_DELAY_MS);
-    const { url, result } = target;
+    const { url } = target;
     if (!url) return this.#drop(data, '', 'forgotten');
     const leave = this.#inFlight.enter([`user ${signer(data)}`, `host ${new URL(url).host}`]);
     if (!leave) return this.#wait(job, token, this.#turn(job));
     try {
-      await this.#send(job, data, url, result, shutdown);
+      await this.#send(job, data, target, shutdown);
     } catch (error) {
       if (error instanceof UnrecoverableError || !shutdown?.aborted) throw error;
       await this.#wait(job, token, 0);
@@ -116,8 +116,8 @@ export class Delivery {
   }
 
   /** @returns `unavailable` when only the ledger has the job and it is unavailable */
-  async #target(data: WebhookData): Promise<{ url: string; result: string | undefined } | 'unavailable'> {
-    if (data.about === 'alert') return { url: this.#o.alertUrl ?? '', result: undefined };
+  async #target(data: WebhookData): Promise<WebhookSource | 'unavailable'> {
+    if (data.about === 'alert') return { url: this.#o.alertUrl ?? '', result: undefined, labels: undefined };
     return this.#o.records.jobs.webhook(data).catch((error: unknown) => {
       if (error instanceof LedgerUnavailableError) return 'unavailable';
       throw error;
@@ -131,15 +131,14 @@ export class Delivery {
   async #send(
     job: Job,
     data: WebhookData,
-    url: string,
-    result: string | undefined,
+    source: WebhookSource,
     shutdown: AbortSignal | undefined,
   ): Promise<void> {
     const { metrics, answerWithinMs = ANSWER_WITHIN_MS } = this.#o;
-    const target = new URL(url);
+    const target = new URL(source.url);
     const timeout = AbortSignal.timeout(answerWithinMs);
     const signal = shutdown ? AbortSignal.any([shutdown, timeout]) : timeout;
-    const body = JSON.stringify(webhookEvent(data, result));
+    const body = JSON.stringify(webhookEvent(data, source));
     let answer: string;
     try {
       const lookup = await this.#lookup(data, target, signal);

@@ -50,8 +50,17 @@ test('each notice is an event of the contract, with the data of its type', () =>
     ],
   ];
   for (const [given, result, type, expected] of cases) {
-    const event = webhookEvent(given, result);
+    const event = webhookEvent(given, { result, labels: undefined });
     expect(event).toEqual({ id: `j1.2.${given.about}`, time: expect.any(String), type, data: expected });
     expect(WebhookEvent.parse(event)).toEqual(event);
   }
+});
+
+test('a webhook of a job has its labels, an alert has none', () => {
+  const source = { result: undefined, labels: '{"team":"design"}' };
+  const event = webhookEvent(data, source);
+  expect(event).toMatchObject({ type: 'job.completed', data: { labels: { team: 'design' } } });
+  expect(WebhookEvent.parse(event)).toEqual(event);
+  const alert = webhookEvent({ ...data, about: 'alert', state: 'failed', error }, source);
+  expect(alert.data).not.toHaveProperty('labels');
 });

@@ -1,5 +1,7 @@
+import { Labels } from '@warmwind/shared/contract/labels';
 import { terminalEvent } from '@warmwind/shared/contract/rooms';
 import type { WebhookEvent } from '@warmwind/shared/contract/webhook-events';
+import type { WebhookSource } from '@warmwind/shared/engine/node/records';
 import { parseJson } from '@warmwind/shared/runtime/json';
 import { iso } from '@warmwind/shared/runtime/times';
 import { z } from 'zod';
@@ -10,9 +12,12 @@ const MAX_RESULT_BYTES = 65_536;
 
 /**
  * Makes the event of a webhook, the same for every try.
- * @param result the job's result as JSON
+ * @param source the job's result and labels as JSON
  */
-export function webhookEvent(data: WebhookData, result: string | undefined): WebhookEvent {
+export function webhookEvent(
+  data: WebhookData,
+  { result, labels }: Pick<WebhookSource, 'result' | 'labels'>,
+): WebhookEvent {
   const { about, jobId, kind, run, userId, state, at, attemptsMade, error, containerId } = data;
   const failed = error ? { error } : {};
   const event = { id: webhookId(data), time: iso(at) };
@@ -20,7 +25,13 @@ export function webhookEvent(data: WebhookData, result: string | undefined): Web
     const type = 'alert.job_failed';
     return { ...event, type, data: { jobId, kind, run, state, userId, attemptsMade, ...failed } };
   }
-  const job = { jobId, kind, run, ...(containerId ? { containerId } : {}) };
+  const job = {
+    jobId,
+    kind,
+    run,
+    ...(containerId ? { containerId } : {}),
+    ...(labels ? { labels: parseJson(Labels, labels) } : {}),
+  };
   if (about === 'active' || state === 'active') {
     return { ...event, type: 'job.active', data: { ...job, state: 'active', attempt: attemptsMade + 1 } };
   }

@@ -20,7 +20,7 @@ export const containerStart = defineJob({
     height: z.number().int(),
     warm: z.boolean().optional().describe('True when it was taken from the warm pool.'),
   }),
-  example: { width: 1280, height: 720, ttlSeconds: 600, name: 'My desk' },
+  example: { width: 1280, height: 720, ttlSeconds: 600, name: 'My desk', labels: { team: 'design' } },
   container: 'creates',
   keepsInput: false,
   counts: true,

@@ -1,6 +1,6 @@
-import { and, desc, eq, gte, inArray, lt, or, sql } from 'drizzle-orm';
-import type { ContainerState } from '../../contract/containers.ts';
+import { and, desc, eq, gte, inArray, lt, or, type SQL, sql } from 'drizzle-orm';
 import type { JobKind, JobState } from '../../contract/jobs.ts';
+import type { Labels } from '../../contract/labels.ts';
 import { ENDING_KINDS } from '../../contract/registry.ts';
 import type { Db } from './db.ts';
 import type { ContainerRow, JobRow } from './rows.ts';
@@ -17,6 +17,9 @@ export type Page = {
   before: { createdAt: Date; id: string } | undefined;
   limit: number;
 };
+
+/** The filters of a list by columns: an undefined one matches everything. */
+type ColumnFilters<F> = { [Name in keyof F]?: F[Name] | undefined };
 
 export async function readJob(db: Db, userId: string, id: string): Promise<JobRow | undefined> {
   const [row] = await db
@@ -50,26 +53,48 @@ export const containersOfInstances = (db: Db, instanceIds: string[]): Promise<Co
 export const listJobs = (
   db: Db,
   page: Page,
-  { state, kind }: { state: JobState | undefined; kind: JobKind | undefined },
+  { state, kind }: ColumnFilters<{ state: JobState; kind: JobKind }>,
+  labels: Labels = {},
 ): Promise<JobRow[]> =>
   db
     .select()
     .from(jobs)
-    .where(and(inPage(jobs, page), state && eq(jobs.state, state), kind && eq(jobs.kind, kind)))
+    .where(
+      and(
+        inPage(jobs, page),
+        state && eq(jobs.state, state),
+        kind && eq(jobs.kind, kind),
+        ...labelled(jobs, labels),
+      ),
+    )
     .orderBy(desc(jobs.createdAt), desc(jobs.id))
     .limit(page.limit);
 
 export const listContainers = (
   db: Db,
   page: Page,
-  { state }: { state: ContainerState | undefined },
+  { state, name, image, host }: ColumnFilters<Pick<ContainerRow, 'state' | 'name' | 'image' | 'host'>>,
+  labels: Labels = {},
 ): Promise<ContainerRow[]> =>
   db
     .select()
     .from(containers)
-    .where(and(inPage(containers, page), state && eq(containers.state, state)))
+    .where(
+      and(
+        inPage(containers, page),
+        state && eq(containers.state, state),
+        name === undefined ? undefined : eq(containers.name, name),
+        image === undefined ? undefined : eq(containers.image, image),
+        host === undefined ? undefined : eq(containers.host, host),
+        ...labelled(containers, labels),
+      ),
+    )
     .orderBy(desc(containers.createdAt), desc(containers.id))
     .limit(page.limit);
+
+/** The labels that a row must have. */
+const labelled = (table: typeof jobs | typeof containers, labels: Labels): SQL[] =>
+  Object.entries(labels).map(([key, value]) => sql`${table.labels} ->> ${key} = ${value}`);
 
 function inPage(table: typeof jobs | typeof containers, { userId, since, until, before }: Page) {
   return and(

@@ -6,7 +6,6 @@ import {
   containerFromRecord,
   EndReason,
   hasEnded,
-  Labels,
   PausedBy,
 } from '../../contract/containers.ts';
 import {
@@ -17,6 +16,7 @@ import {
   type JobState,
   jobFromRecord,
 } from '../../contract/jobs.ts';
+import { Labels } from '../../contract/labels.ts';
 import { parseJson } from '../../runtime/json.ts';
 import type { containers, jobs } from './schema.ts';
 

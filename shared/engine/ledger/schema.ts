@@ -19,10 +19,10 @@ import {
   type ContainerState,
   ENDED_CONTAINER_STATES,
   type EndReason,
-  type Labels,
   type PausedBy,
 } from '../../contract/containers.ts';
 import { type JobError, type JobKind, type JobState, TERMINAL_JOB_STATES } from '../../contract/jobs.ts';
+import type { Labels } from '../../contract/labels.ts';
 
 /**
  * The ledger: every acknowledged submission and its outcome, in PostgreSQL. Times have milliseconds, as in

@@ -5,6 +5,9 @@ import { type EndedRun, endedRuns } from './ended-runs.ts';
 import { type RunStatus, STATUS_FIELDS, statusFromRecord } from './run-status.ts';
 import type { RecordStore } from './store.ts';
 
+/** What the record of a job holds for its webhooks. */
+export type WebhookSource = { url: string; result: string | undefined; labels: string | undefined };
+
 /** Reads the records of jobs. Some reads restore a record that Redis has lost from the ledger first. */
 export class JobReader {
   protected readonly store: RecordStore;
@@ -47,12 +50,13 @@ export class JobReader {
     return known ?? (await ledger?.run((db) => readInput(db, userId, jobId)));
   }
 
-  /** The URL of the job's webhook ('' for none), and the job's result as JSON if it has one. */
-  async webhook({ userId, jobId }: JobRef): Promise<{ url: string; result: string | undefined }> {
-    const read = () => this.store.redis.hmget(keys.job(userId, jobId), 'webhookUrl', 'result');
-    let [url, result] = await read();
-    if (typeof url !== 'string' && (await this.store.recallJob(userId, jobId))) [url, result] = await read();
-    return { url: url ?? '', result: result ?? undefined };
+  /** The URL of the job's webhook ('' for none), and of the job its result and labels as JSON, if it has any. */
+  async webhook({ userId, jobId }: Pick<JobRef, 'userId' | 'jobId'>): Promise<WebhookSource> {
+    const read = () => this.store.redis.hmget(keys.job(userId, jobId), 'webhookUrl', 'result', 'labels');
+    let found = await read();
+    if (typeof found[0] !== 'string' && (await this.store.recallJob(userId, jobId))) found = await read();
+    const [url, result, labels] = found;
+    return { url: url ?? '', result: result ?? undefined, labels: labels || undefined };
   }
 
   /** The latest run's priority in its queue; 0 when it is not known. */

@@ -9,6 +9,7 @@ import { UnpublishedEnds } from './unpublished.ts';
 
 export type * from './container-records.ts';
 export type * from './ended-runs.ts';
+export type * from './job-reader.ts';
 export type * from './job-records.ts';
 export type * from './run-status.ts';
 

@@ -1,13 +1,16 @@
 import { z } from 'zod';
 import { defineScript } from '../script.ts';
 
+/** Begins the name of a label among the fields that are wanted. */
+export const LABEL_PREFIX = 'labels.';
+
 /**
  * One page of a user's jobs or desktops, newest first, from an index (sorted set: id by creation time) and
  * the records it names. At most `scan` entries are read, so a page may be short and still have a successor.
  *
  * KEYS: index. ARGV: record key prefix, limit, scan, oldest and newest time that are listed (bounds as of
  * ZREVRANGEBYSCORE), id at the newest time after which the page begins ('' for its first), then pairs of
- * field and wanted value.
+ * field and wanted value; a field `labels.<name>` is that label of the record.
  * Returns {next time, next id, list of records as flat field lists}; next is '' at the end.
  */
 const listScript = /* lua */ `
@@ -17,11 +20,22 @@ local oldest, newest, after = ARGV[4], ARGV[5], ARGV[6]
 local items, scanned, offset = {}, 0, 0
 local last_time, last_id = '', ''
 
+local function labels_of(fields)
+  local read, labels = pcall(cjson.decode, fields.labels or '{}')
+  return read and type(labels) == 'table' and labels or {}
+end
 local function wanted(record)
-  local fields = {}
+  local fields, labels = {}, nil
   for i = 1, #record, 2 do fields[record[i]] = record[i + 1] end
   for i = 7, #ARGV, 2 do
-    if fields[ARGV[i]] ~= ARGV[i + 1] then return false end
+    local value
+    if string.sub(ARGV[i], 1, ${LABEL_PREFIX.length}) == '${LABEL_PREFIX}' then
+      labels = labels or labels_of(fields)
+      value = labels[string.sub(ARGV[i], ${LABEL_PREFIX.length + 1})]
+    else
+      value = fields[ARGV[i]]
+    end
+    if value ~= ARGV[i + 1] then return false end
   end
   return true
 end

@@ -178,6 +178,7 @@ if retry then
 else
   redis.call('HSET', job, 'id', r.job.id, 'kind', r.job.kind, 'run', '1', 'fence', '0', 'createdAt', now,
     'priorityClass', class, 'webhookUrl', r.job.webhookUrl or '', 'timeoutMs', r.job.timeoutMs or 0)
+  if r.job.labels then redis.call('HSET', job, 'labels', r.job.labels) end
 end
 redis.call('PEXPIRE', job, record_ttl)
 redis.call('ZADD', jobs, created, r.job.id)
