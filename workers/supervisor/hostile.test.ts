@@ -114,7 +114,7 @@ test.each([
   const answer = await perl(`$r = 0; ${program}; print $r ? "done" : 0 + $!`);
   // EPERM, EACCES, EROFS, EBUSY.
   expect(answer).toMatch(/^(1|13|16|30)$/);
-  expect(await desktop.supervisor.health()).toEqual({ version: 1 });
+  expect(await desktop.supervisor.health()).toEqual({ version: 2 });
 });
 
 test('a program keeps neither the supervisor’s files nor its keeper’s', async () => {

@@ -48,10 +48,16 @@ func supervise(user identity) error {
 	if err := s.listen(socketPath); err != nil {
 		return err
 	}
-	desktop, err := forker.start([]string{desktopPath}, homeOf(os.Environ()), os.Environ(), os.Stdin, os.Stdout, os.Stderr)
+	output, printed, err := s.openDesktopOutput()
+	if err != nil {
+		return fmt.Errorf("output: %w", err)
+	}
+	desktop, err := forker.start([]string{desktopPath}, homeOf(os.Environ()), os.Environ(), os.Stdin, printed, printed)
 	if err != nil {
 		return fmt.Errorf("%s: %w", desktopPath, err)
 	}
+	closeAll(printed)
+	go output.run(os.Stdout)
 	go reaper.run()
 	go s.table.forgetOld()
 	for {
@@ -59,6 +65,7 @@ func supervise(user identity) error {
 		case <-stop:
 			desktop.signal(syscall.SIGTERM)
 		case <-desktop.ended:
+			output.finish()
 			os.Exit(exitCode(desktop.status))
 		}
 	}

@@ -51,6 +51,7 @@ func (s *supervisor) routes() *http.ServeMux {
 	s.routeProcesses(mux)
 	s.routeFiles(mux)
 	s.routeTunnels(mux)
+	s.routeUsage(mux)
 	return mux
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // version is what GET /health answers. It rises when the interface gains something that a worker asks for.
-const version = 1
+const version = 2
 
 // helpers are programs of this binary that the supervisor starts as processes of their own, by their first argument.
 var helpers = map[string]func(args []string) int{
