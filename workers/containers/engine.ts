@@ -5,6 +5,7 @@ import type { Logger } from '@warmwind/shared/runtime/node/log';
 import Docker from 'dockerode';
 import type { Metrics } from '../metrics.ts';
 import { JobFailureError } from '../runtime/failures.ts';
+import type { EngineExit } from './exit.ts';
 import { type Capacity, Reservations, type Reserved } from './reservations.ts';
 import {
   createOptions,
@@ -23,6 +24,8 @@ const CALL_TIMEOUT_MS = 20_000;
 const REMOVAL_MS = 10_000;
 /** The time between SIGTERM and SIGKILL of a desktop, s. */
 const STOP_GRACE_S = 2;
+/** Their number bounds the answer of an engine that bounds its logs differently. */
+const LAST_OUTPUT = { follow: false, stdout: true, stderr: true, tail: 4000 } as const;
 
 /**
  * Identity by labels. `instanceId` is undefined for earlier releases, `containerId` for an instance without a
@@ -135,6 +138,24 @@ export class Engine {
       if (statusOf(error) === 404) return false;
       throw error;
     }
+  }
+
+  /**
+   * Reads how the engine container of a record ended, or its output so far while it runs.
+   * @returns `undefined` when there is none
+   */
+  async exitOf(instance: Instance): Promise<EngineExit | undefined> {
+    const found = await this.find(instance);
+    if (!found) return undefined;
+    const container = this.#docker.getContainer(found.id);
+    const { State } = await this.#call('inspect', () => container.inspect());
+    const log = await this.#call('logs', () => container.logs(LAST_OUTPUT)).catch((error: unknown) => {
+      // A container of an earlier release has no log, and one that never ran may have none.
+      if ([404, 500, 501].includes(statusOf(error) ?? 0)) return Buffer.alloc(0);
+      throw error;
+    });
+    const { Running: running, ExitCode: exitCode, OOMKilled: oomKilled, Error: error } = State;
+    return { running, exitCode, oomKilled, error, log };
   }
 
   /** Finds the engine container of a record. One of an earlier release is found by the container's name. */

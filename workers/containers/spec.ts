@@ -36,6 +36,14 @@ const MIB = 2 ** 20;
  * count.
  */
 const MAX_PROCESSES = 256;
+/**
+ * The log of what a desktop prints, which is read when it fails. The engine bounds it to two files, which it removes with
+ * the container.
+ */
+export const OUTPUT_LOG = {
+  Type: 'local',
+  Config: { 'max-size': '64k', 'max-file': '2', compress: 'false' },
+} as const;
 /** Room for the supervisor's own threads and those of its keepers, also when the desktop has all that it may. */
 const SUPERVISOR_PROCESSES = 192;
 /** `core`: at 1 the kernel also skips a host program that collects dumps. `sigpending` also bounds timers. */
@@ -106,7 +114,7 @@ const socketsOf = ({ uid, gid, supervised }: Identity): string =>
 
 /**
  * The engine's options for an unprivileged desktop: read-only root, no capabilities but the supervisor's, no gain
- * by setuid, few system calls, bounded memory, CPUs and processes, no swap, no log on the host's disk, and no
+ * by setuid, few system calls, bounded memory, CPUs and processes, no swap, a bounded log, and no
  * network unless it asks for the filtered one. It has a uid of its own, as the kernel limits inotify, timers, pipes
  * and sockets in flight by uid. The directory of its sockets is a 1 MB memory file system, so that a desktop can't
  * fill the host.
@@ -156,7 +164,7 @@ export function createOptions(
       ShmSize: 64 * MIB,
       Init: false,
       NetworkMode: spec.network === 'egress' ? egressNetwork : 'none',
-      LogConfig: { Type: 'none', Config: {} },
+      LogConfig: OUTPUT_LOG,
       Tmpfs: {
         '/tmp': 'rw,nosuid,nodev,mode=1777,size=64m',
         '/home/user': `rw,nosuid,nodev,mode=0700,uid=${uid},gid=${uid},size=128m`,

@@ -8,7 +8,7 @@ import { enqueue } from '../runtime/enqueue.ts';
 import { createFleet, type Fleet, reached, types, waitForEvents } from '../testing/fleet.ts';
 import { UIDS } from './reservations.ts';
 import { SECCOMP } from './seccomp.ts';
-import { LABELS, SUPERVISOR_PATH } from './spec.ts';
+import { LABELS, OUTPUT_LOG, SUPERVISOR_PATH } from './spec.ts';
 
 let fleet: Fleet;
 beforeAll(async () => {
@@ -51,7 +51,7 @@ test('a start publishes each step, and its stop leaves no container or volume', 
   expect(await fleet.queueRedis.client.zcard(`ww:{${userId}}:open-jobs`)).toBe(0);
 });
 
-test('a desktop runs without rights, network, swap or a log on the disk', async () => {
+test('a desktop runs without rights, network or swap, with a bounded log', async () => {
   const start = await fleet.startDesktop({ env: { EDITOR: 'vi' } });
   await reached(fleet, start, 'completed');
   const name = await fleet.instance(start);
@@ -71,7 +71,7 @@ test('a desktop runs without rights, network, swap or a log on the disk', async 
     PidsLimit: 448,
     IpcMode: 'private',
     NetworkMode: 'none',
-    LogConfig: { Type: 'none' },
+    LogConfig: OUTPUT_LOG,
   });
   expect(Object.keys(NetworkSettings.Networks)).toEqual(['none']);
   const volume = await fleet.docker.getVolume(name).inspect();

@@ -7,6 +7,7 @@ import type { Handler, JobContext } from '../runtime/delivery.ts';
 import { classify, type FailureCode, JobFailureError } from '../runtime/failures.ts';
 import { CancelledError, RequeueError, reasonOf } from '../runtime/outcome.ts';
 import type { Found } from './engine.ts';
+import { type Diagnosis, diagnose } from './exit.ts';
 import type { DesktopHost } from './host.ts';
 import { NoRoomError } from './reservations.ts';
 import { waitForGreeting } from './rfb.ts';
@@ -203,15 +204,17 @@ async function attempt(
     await withdraw();
     return undefined;
   } catch (thrown) {
-    const error = thrown instanceof NoRoomError ? await host.admission.admitOrWait(record, job) : thrown;
+    const failed = thrown instanceof NoRoomError ? await host.admission.admitOrWait(record, job) : thrown;
     // A running container stays: the next delivery here adopts it once the ledger is available.
-    if (error instanceof LedgerUnavailableError && !stopped.signal.aborted) throw error;
+    if (failed instanceof LedgerUnavailableError && !stopped.signal.aborted) throw failed;
     const requeued = reasonOf(job.signal) === 'shutdown' && !stopped.signal.aborted;
+    const found = signal.aborted
+      ? { error: failed }
+      : await diagnose(host, { ...record, ...instance }, failed);
+    const { error } = found;
     if (!requeued) await withdraw();
     if (stopped.signal.aborted) return undefined;
-    const change = job.willRetry(error)
-      ? { to: 'requested' as const }
-      : { to: 'failed' as const, error: classify(error) };
+    const change = failedChange(job, found);
     const verdict = await records.containers.change(record, { ...change, fence, from: ['starting'] });
     // A peer need not wait for this removal; this process does before it exits.
     if (requeued) host.removing.add(withdraw());
@@ -220,6 +223,11 @@ async function attempt(
     throw error;
   }
 }
+
+const failedChange = (job: JobContext, { error, exit }: Diagnosis) =>
+  job.willRetry(error)
+    ? { to: 'requested' as const }
+    : { to: 'failed' as const, error: classify(error), exit };
 
 /** Settles as `work` does. Rejects as soon as `signal` is aborted. */
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

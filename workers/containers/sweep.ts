@@ -11,9 +11,10 @@ import { LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
 import type { ContainerRecord, ContainerRef } from '@warmwind/shared/engine/node/records';
 import { each } from '../each.ts';
 import { endOrphans } from '../programs/orphans.ts';
-import { failure } from '../runtime/failures.ts';
+import { classify, JobFailureError } from '../runtime/failures.ts';
 import { createSkip } from '../skip.ts';
 import { type Found, isInstance, isWarm, type Labelled } from './engine.ts';
+import { diagnose } from './exit.ts';
 import type { DesktopHost } from './host.ts';
 import { runningSince } from './running.ts';
 import { type Instance, parseSpec } from './spec.ts';
@@ -256,10 +257,7 @@ export class Sweep {
         log.warn({ containerId }, 'swept: desktop exited on its own');
         metrics.swept.inc({ what: 'exited' });
       }
-      const end =
-        stop === 'completed'
-          ? { to: 'stopped' as const }
-          : { to: 'failed' as const, error: failure('desktop_exited') };
+      const end = stop === 'completed' ? { to: 'stopped' as const } : await exitedOf(this.#host, record);
       const verdict = await records.containers.change(record, { ...end, fence, from: [state] });
       if (verdict !== 'ok') return;
       this.#host.sessions.ended(containerId);
@@ -296,6 +294,12 @@ export class Sweep {
     const idleMs = this.#host.screens.idleMs(containerId);
     return idleSeconds !== undefined && idleMs !== undefined && idleMs > idleSeconds * 1000;
   }
+}
+
+/** The end of a desktop that exited on its own. */
+async function exitedOf(host: DesktopHost, record: ContainerRecord) {
+  const { error, exit } = await diagnose(host, record, new JobFailureError('desktop_exited'));
+  return { to: 'failed' as const, error: classify(error), exit };
 }
 
 /** Indexes records by instance. An instance of an earlier release is found by its container. */

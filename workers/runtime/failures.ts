@@ -7,6 +7,11 @@ const FAILURES = {
     retryable: false,
     message: 'The desktop image is not available on this host. Choose another image or report it.',
   },
+  image_invalid: {
+    retryable: false,
+    message:
+      'The entry point of the desktop image cannot be executed. Correct the image: `exit` of the container names the reason.',
+  },
   invalid_spec: {
     retryable: false,
     message: 'The engine refuses this combination of settings. Change width, height, memory, CPUs or env.',
@@ -97,8 +102,21 @@ const FAILURES = {
     retryable: false,
     message: 'This desktop was started by an earlier release, which runs no programs. Start a new one.',
   },
-  desktop_exited: { retryable: true, message: 'The desktop exited on its own. Try again.' },
-  desktop_silent: { retryable: true, message: 'The desktop did not answer in time. Try again.' },
+  desktop_exited: {
+    retryable: true,
+    message:
+      'The desktop exited on its own. Read `exit` of the container for its exit code and last output, or try again.',
+  },
+  desktop_out_of_memory: {
+    retryable: false,
+    message:
+      'The desktop ended because its memory was used up. Start it with a larger memoryMb, or run less in it.',
+  },
+  desktop_silent: {
+    retryable: true,
+    message:
+      'The screen of the desktop did not answer in time. Read `exit` of the container for its last output, or try again.',
+  },
   engine_busy: { retryable: true, message: 'The engine is busy with this desktop. Try again.' },
   engine_unavailable: { retryable: true, message: 'The container engine does not answer. Try again.' },
   host_lost: { retryable: false, message: 'The host of this desktop is gone. Start a new desktop.' },

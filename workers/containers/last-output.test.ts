@@ -1,0 +1,79 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { lastOutput } from './last-output.ts';
+
+/** Puts text into the engine's frames. */
+function framed(...texts: (string | Uint8Array)[]): Buffer {
+  return Buffer.concat(
+    texts.map((text) => {
+      const bytes = Buffer.from(text as string);
+      const head = Buffer.alloc(8);
+      head[0] = 2;
+      head.writeUInt32BE(bytes.length, 4);
+      return Buffer.concat([head, bytes]);
+    }),
+  );
+}
+
+test('any bytes become at most 16 KB of text without control characters', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 2000 }), fc.boolean(), fc.nat(40), (bytes, isFramed, times) => {
+      const log = Buffer.concat(Array.from({ length: times + 1 }, () => Buffer.from(bytes)));
+      const output = lastOutput(isFramed ? framed(log) : log, {});
+      expect(Buffer.byteLength(output)).toBeLessThanOrEqual(16 * 1024);
+      expect(output.isWellFormed()).toBe(true);
+      expect(output).not.toMatch(/[^\P{Cc}\n\t]|[\u202a-\u202e\u2066-\u2069]/u);
+    }),
+    { seed: 17 },
+  );
+});
+
+test('frames are joined in order, and a frame that was cut off counts as far as it is there', () => {
+  const log = framed('one ', 'two\r\n', 'three');
+  expect(lastOutput(log, {})).toBe('one two\nthree');
+  expect(lastOutput(log.subarray(0, -2), {})).toBe('one two\nthr');
+  expect(lastOutput(Buffer.alloc(0), {})).toBe('');
+});
+
+test('no value of the environment is in the output, in whichever form it was printed', () => {
+  const value = fc
+    .string({ minLength: 4, maxLength: 60 })
+    .filter((text) => /^[ -~]*$/.test(text) && text.trim() === text);
+  fc.assert(
+    fc.property(value, fc.string(), (secret, around) => {
+      const forms = [
+        secret,
+        JSON.stringify(secret),
+        encodeURIComponent(secret),
+        Buffer.from(secret).toString('base64'),
+        Buffer.from(secret).toString('base64url'),
+        Buffer.from(secret).toString('hex'),
+      ];
+      for (const form of forms) {
+        const output = lastOutput(framed(`${around}\n${form}\n`), { SECRET: secret });
+        expect(output.split('\n').at(-2)?.replaceAll('"', '')).not.toContain(form.replaceAll('"', ''));
+      }
+    }),
+    { seed: 17 },
+  );
+});
+
+test.each([
+  ['Authorization: Bearer abcdef0123456789', 'abcdef'],
+  ['postgres://app:hunter2@db/x', 'hunter2'],
+  ['password=hunter22', 'hunter22'],
+  ['{"api_key": "k3yk3yk3y"}', 'k3yk3y'],
+  ['eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1In0.c2lnbmF0dXJl', 'eyJ'],
+  ['ww_live0123456789abcdef', 'live0123'],
+  ['AKIAABCDEFGHIJKLMNOP', 'ABCDEFGH'],
+  ['-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----', 'MIIE'],
+])('what looks like a secret is left out of the output: %s', (line, secret) => {
+  expect(lastOutput(framed(`before\n${line}\nafter`), {})).not.toContain(secret);
+  expect(lastOutput(framed(`before\n${line}\nafter`), {})).toMatch(/^before\n.*after$/s);
+});
+
+test('the values of 64 variables of the longest kind leave the text of a long output as short as it was', () => {
+  const env = Object.fromEntries(Array.from({ length: 64 }, (_, i) => [`V${i}`, `${'*'.repeat(4090)}${i}`]));
+  const line = `${'*'.repeat(3000)}://:bearer token=`;
+  expect(lastOutput(framed(line.repeat(40)), env).length).toBeLessThanOrEqual(16 * 1024);
+});
