@@ -1,3 +1,4 @@
+import { refusedState } from '@warmwind/shared/contract/call-refusal';
 import { type ContainerState, notRunning } from '@warmwind/shared/contract/containers';
 import { ApiError } from '@warmwind/shared/contract/errors';
 import { notFound } from '../http/errors.ts';
@@ -25,7 +26,7 @@ export function refusal(verdict: RefusedVerdict, submission: Submission): ApiErr
     case 'ended':
       return new ApiError('conflict', endedMessage(submission, verdict.state as ContainerState));
     case 'unready':
-      return new ApiError('conflict', notRunning(verdict.state as ContainerState));
+      return refusedState(verdict.state as ContainerState);
     case 'unretryable':
       return new ApiError(
         'conflict',

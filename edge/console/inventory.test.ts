@@ -155,7 +155,8 @@ const EFFECTS: Record<EventType, [data: object, job: object, desktop: object]> =
     {},
     { state: 'running', width: 800, height: 600, expiresAt: at(99) },
   ],
-  'container.paused': [{}, {}, { state: 'paused' }],
+  'container.extended': [{ expiresAt: at(120) }, {}, { expiresAt: at(120) }],
+  'container.paused': [{ by: 'idle' }, {}, { state: 'paused', pausedBy: 'idle' }],
   'container.resumed': [{}, {}, { state: 'running' }],
   'container.stopping': [{ reason: 'idle' }, {}, { state: 'stopping', endReason: 'idle' }],
   'container.stopped': [
@@ -165,7 +166,11 @@ const EFFECTS: Record<EventType, [data: object, job: object, desktop: object]> =
   ],
   'container.failed': [{ error: ERROR }, {}, { state: 'failed', endedAt: at(5) }],
   'container.action': [{ by: { type: 'agent', credential: 'token:t' }, type: 'click', x: 1, y: 2 }, {}, {}],
-  'container.lost': [{}, {}, { state: 'lost', endedAt: at(5) }],
+  'container.lost': [
+    { reason: 'engine_restarted' },
+    {},
+    { state: 'lost', endReason: 'engine_restarted', endedAt: at(5) },
+  ],
   'container.snapshot': [
     desktop(1, { state: 'paused', name: 'Mine' }),
     {},

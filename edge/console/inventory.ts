@@ -4,6 +4,7 @@ import type { Envelope } from '@warmwind/shared/contract/rooms';
 import {
   CONTAINER_STATE_AFTER,
   type ContainerEvent,
+  type ExtendedEvent,
   isContainerEvent,
   isJobEvent,
   JOB_STATE_AFTER,
@@ -55,6 +56,7 @@ export function withEvents(inventory: Inventory, events: readonly Envelope[]): I
     else if (event.type === 'job.snapshot') putJob(next, event.data);
     else if (isJobEvent(event)) applyJobEvent(next, event);
     else if (isContainerEvent(event)) applyContainerEvent(next, event);
+    else if (event.type === 'container.extended') applyExtension(next, event);
   }
   return trimmed(next);
 }
@@ -85,14 +87,22 @@ function applyContainerEvent(inventory: Inventory, event: ContainerEvent): void 
   const known = inventory.desktops.get(id);
   if (known && hasEnded(known.state)) return;
   const state = CONTAINER_STATE_AFTER[type];
+  const before = known ?? unnamed(inventory, id, type === 'container.requested' ? time : undefined);
+  const { pausedBy: _pausedBy, ...lasting } = before;
   if (!known) inventory.incomplete.add(id);
   inventory.desktops.set(id, {
-    ...(known ?? unnamed(inventory, id, type === 'container.requested' ? time : undefined)),
+    ...lasting,
     state,
     ...startOf(event),
     ...(hasEnded(state) ? { endedAt: time } : {}),
+    ...(type === 'container.paused' ? { pausedBy: event.data.by } : {}),
     ...('reason' in event.data && event.data.reason ? { endReason: event.data.reason } : {}),
   });
+}
+
+function applyExtension({ desktops }: Inventory, { data }: ExtendedEvent): void {
+  const known = desktops.get(data.containerId);
+  if (known && !hasEnded(known.state)) desktops.set(known.id, { ...known, expiresAt: data.expiresAt });
 }
 
 /** The fields of a desktop that its start reveals. */

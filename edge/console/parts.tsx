@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals';
-import type { Container } from '@warmwind/shared/contract/containers';
+import type { Container, EndReason } from '@warmwind/shared/contract/containers';
 import type { Labels } from '@warmwind/shared/contract/labels';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
@@ -78,7 +78,13 @@ export const nameOf = (who: { id: string; userId: string; shared?: boolean | und
 
 /** Describes how a desktop has ended. */
 export const endOf = ({ state, endReason }: Pick<Container, 'state' | 'endReason'>): string =>
-  endReason === 'expired' ? 'time to live expired' : endReason === 'idle' ? 'stopped when idle' : state;
+  endReason ? ENDS[endReason] : state;
+
+const ENDS: Record<EndReason, string> = {
+  expired: 'time to live expired',
+  idle: 'stopped when idle',
+  engine_restarted: 'lost when its engine was restarted',
+};
 
 const tick = signal(0);
 setInterval(() => {

@@ -1,4 +1,5 @@
-import { type Container, notRunning } from '@warmwind/shared/contract/containers';
+import { checkState } from '@warmwind/shared/contract/call-refusal';
+import type { Container } from '@warmwind/shared/contract/containers';
 import type { RequestEnvelope } from '@warmwind/shared/contract/envelope';
 import { ApiError } from '@warmwind/shared/contract/errors';
 import { newId } from '@warmwind/shared/contract/ids';
@@ -54,8 +55,8 @@ export async function prepareOpening(
   return { address, head: { t: 'open', envelope, kind, input: text } };
 }
 
-/** @throws ApiError `forbidden` or `conflict` */
-function checkRights(kind: string, ticket: TicketClaims, { state }: Container): void {
+/** @throws ApiError `forbidden`, `paused` or `conflict` */
+function checkRights(kind: string, ticket: TicketClaims, container: Container): void {
   const command = findSessionCommand(kind);
   if (!command) throw new ApiError('bad_request', 'There is no such kind of session: check its name.');
   if (ticket.containerId !== undefined) {
@@ -67,5 +68,5 @@ function checkRights(kind: string, ticket: TicketClaims, { state }: Container): 
   if (command.mode === 'control' && ticket.mode !== 'control') {
     throw new ApiError('forbidden', 'This ticket may only view: ask for one with mode "control".');
   }
-  if (!command.requires.includes(state)) throw new ApiError('conflict', notRunning(state));
+  checkState(command.requires, container);
 }

@@ -54,6 +54,7 @@ export class TestCallHost {
           replies: new Replies(bulk, log),
           subscriber,
           onCall: () => undefined,
+          awake: async () => undefined,
           log,
         }),
     );

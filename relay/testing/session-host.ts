@@ -41,6 +41,7 @@ export async function startSessionHost(
     subscriber,
     handlers,
     onUse: () => undefined,
+    awake: async () => undefined,
     log,
     ...options,
   });

@@ -29,9 +29,10 @@ const ENDED: Partial<Record<ContainerState, string>> = {
   failed: 'The desktop could not be started, or ended unexpectedly.',
   lost: 'The host of this desktop is gone.',
 };
-const STOPPED: Record<EndReason, string> = {
+const ENDED_BECAUSE: Record<EndReason, string> = {
   expired: 'The desktop’s time to live is over.',
   idle: 'The desktop has been stopped because it was not used.',
+  engine_restarted: 'The desktop ended because the engine of its host was restarted.',
 };
 const STARTING: Partial<Record<ContainerState, string>> = {
   requested: 'The desktop is waiting for a host.',
@@ -52,8 +53,8 @@ const FROZEN: Record<string, string> = {
 export function statusOf(facts: ScreenStatus): { state: ViewerState; text: string } {
   const { watching, picture, gone, refused, desktop = 'running', reason } = facts;
   const status = (state: ViewerState, text: string) => ({ state, text });
-  const stopped = desktop === 'stopped' && reason ? STOPPED[reason] : undefined;
-  const [ended, starting, resting] = [stopped ?? ENDED[desktop], STARTING[desktop], RESTING[desktop]];
+  const because = (desktop === 'stopped' || desktop === 'lost') && reason ? ENDED_BECAUSE[reason] : undefined;
+  const [ended, starting, resting] = [because ?? ENDED[desktop], STARTING[desktop], RESTING[desktop]];
   if (ended) return status('ended', ended);
   if (refused) return status('refused', refused);
   if (!picture) {

@@ -65,7 +65,10 @@ export type JobCommand<
   container: Role;
   /** How many containers a request creates, 1 if left out; their quota is taken for all or none. */
   creates?(input: z.output<Input>): number;
-  /** The states in which a container takes it; any that is not ended if left out. */
+  /**
+   * The states in which a container takes it; any that is not ended if left out. With `running` but not
+   * `paused`, one that was paused because it was idle is resumed first.
+   */
   requires?: readonly ContainerState[];
   /** The answer when its container has ended, with `{state}`, where the usual one does not fit. */
   endedMessage?: string;
@@ -75,7 +78,7 @@ export type JobCommand<
    * At most one at a time for a container: another request gets the job that is outstanding, named by this
    * field.
    */
-  once?: 'stopJobId';
+  once?: 'stopJobId' | 'pauseJobId' | 'resumeJobId';
   /** Its body may be as large as an image. */
   large?: true;
   /** Its input is kept for its worker, apart from its record. */
@@ -120,7 +123,7 @@ export type SessionCommand<
   result: Result;
   /** An input as the document shows it. */
   example: z.input<Input>;
-  /** The states in which a container takes it. */
+  /** The states in which a container takes it: see {@link JobCommand.requires}. */
   requires: readonly ContainerState[];
   /** The mode of ticket that it takes. */
   mode: 'view' | 'control';
@@ -190,7 +193,7 @@ export type CallCommand<
   /** A request as the document shows it. */
   example: z.input<Input>;
   output: Output;
-  /** The states in which a container takes it. */
+  /** The states in which a container takes it: see {@link JobCommand.requires}. */
   requires: readonly ContainerState[];
   /**
    * The call has effects: it is carried out at most once for each `Idempotency-Key`, one at a time on each

@@ -26,12 +26,26 @@ export const hasEnded = (state: ContainerState): boolean =>
 export function notRunning(state: ContainerState): string {
   if (hasEnded(state)) return `The desktop is ${state} and won't run again: start another.`;
   if (state === 'stopping') return 'The desktop is stopping: start another.';
-  if (state === 'paused') return 'The desktop is paused: ask again when it has been resumed.';
+  if (state === 'paused')
+    return 'The desktop is paused: resume it by POST /containers/{id}/resume, then ask again.';
   return `The desktop is ${state}: ask again when it runs.`;
 }
 
-/** Why a desktop was stopped without a request: its time to live ended, or it was idle for `idleSeconds`. */
-export const EndReason = z.enum(['expired', 'idle']);
+/**
+ * Can a container take a command that requires one of these states? One that was paused because it was idle
+ * is resumed first, so it takes what a running one does.
+ */
+export const takes = (
+  requires: readonly ContainerState[],
+  { state, pausedBy }: { state: ContainerState; pausedBy?: PausedBy | undefined },
+): boolean =>
+  requires.includes(state) || (state === 'paused' && pausedBy === 'idle' && requires.includes('running'));
+
+/**
+ * Why a desktop ended without a request: its time to live ended, it was idle for `idleSeconds`, or the
+ * container engine of its host was restarted.
+ */
+export const EndReason = z.enum(['expired', 'idle', 'engine_restarted']);
 export type EndReason = z.infer<typeof EndReason>;
 
 /** Who paused a desktop: a request, or its host because it was idle. A call resumes the latter. */
@@ -84,6 +98,9 @@ const Env = z
   )
   .refine((env) => Object.keys(env).length <= 64, 'at most 64 variables');
 
+/** A time to live, in seconds. */
+export const TtlSeconds = z.number().int().min(10).max(86_400);
+
 /**
  * The body of `POST /containers/start`. Everything is optional; an unknown field is refused. The edge checks
  * image, network and GPUs against the configuration of the deployment.
@@ -98,13 +115,9 @@ export const StartContainer = z
       .describe('Name of an image that this deployment offers; its first one if left out.'),
     width: z.number().int().min(320).max(3840).default(1280).describe('Width of the screen, pixels.'),
     height: z.number().int().min(240).max(2160).default(720).describe('Height of the screen, pixels.'),
-    ttlSeconds: z
-      .number()
-      .int()
-      .min(10)
-      .max(86_400)
-      .default(3600)
-      .describe('Seconds after which the desktop is stopped, counted from its start.'),
+    ttlSeconds: TtlSeconds.default(3600).describe(
+      'Seconds after which the desktop is stopped, counted from its start.',
+    ),
     idleSeconds: z
       .number()
       .int()
@@ -112,7 +125,13 @@ export const StartContainer = z
       .max(86_400)
       .optional()
       .describe(
-        'Seconds without a viewer or a call, such as a screenshot, after which the desktop is stopped.',
+        'Seconds without a viewer, input, call, session or running exec, after which the desktop is stopped or paused, see `onIdle`.',
+      ),
+    onIdle: z
+      .enum(['stop', 'pause'])
+      .optional()
+      .describe(
+        'What follows `idleSeconds`: `stop` (if left out), or `pause`, until it is watched or called again.',
       ),
     memoryMb: z.number().int().min(128).max(16_384).default(512).describe('Memory of the desktop, MB.'),
     cpus: z.number().min(0.1).max(16).default(1).describe('CPUs that it may use.'),
@@ -158,7 +177,7 @@ export const Container = z
   .object({
     id: z.string().describe('Id of the container.'),
     name: z.string().describe('The name that its start gave.'),
-    state: z.enum(CONTAINER_STATES).describe('`paused` does not occur yet.'),
+    state: z.enum(CONTAINER_STATES).describe('`paused`: all programs are frozen in memory.'),
     image: z.string().describe('Name of its image.'),
     width: z.number().int().describe('Width of the screen, pixels.'),
     height: z.number().int().describe('Height of the screen, pixels.'),
@@ -173,7 +192,7 @@ export const Container = z
     startedAt: z.iso.datetime().optional().describe('When it was running, in UTC.'),
     expiresAt: z.iso.datetime().optional().describe('When its time to live ends, in UTC.'),
     endedAt: z.iso.datetime().optional().describe('When it ended, in UTC.'),
-    endReason: EndReason.optional().describe('Why it was stopped, where no request asked for that.'),
+    endReason: EndReason.optional().describe('Why it ended, where no request asked for that.'),
     jobId: z.string().describe('The job that started it.'),
     labels: Labels.optional().describe('The labels that its start gave.'),
     warm: z.boolean().optional().describe('True when it was taken from the warm pool.'),

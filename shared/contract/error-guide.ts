@@ -56,6 +56,11 @@ export const ERROR_GUIDE: Record<ErrorCode, Guide> = {
     meaning: 'A person holds control of the desktop, or has taken it in the middle of the call.',
     remedy: 'Wait until they release control, or send `control: "take"`.',
   },
+  paused: {
+    retryable: false,
+    meaning: 'A request has paused the desktop: all its programs are frozen.',
+    remedy: 'Resume it by `POST /containers/{id}/resume`, then send the request again.',
+  },
   payload_too_large: {
     retryable: false,
     meaning: 'The body is larger than the route permits.',

@@ -9,6 +9,7 @@ export const ERROR_STATUS = {
   conflict: 409,
   gone_incarnation: 409,
   control_held: 409,
+  paused: 409,
   payload_too_large: 413,
   unsupported_media_type: 415,
   rate_limited: 429,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Container, ContainerExit, EndReason } from './containers.ts';
+import { Container, ContainerExit, EndReason, PausedBy } from './containers.ts';
 import { Job, JobError, Waiting } from './jobs.ts';
 import { JOB_KINDS } from './registry.ts';
 
@@ -23,7 +23,7 @@ const containerEvent = <const Type extends `container.${string}`, Data extends z
 
 const failure = { error: JobError.optional() };
 const reason = {
-  reason: EndReason.optional().describe('Why it is stopped, where no request asked for that.'),
+  reason: EndReason.optional().describe('Why it is stopped or lost, where no request asked for that.'),
 };
 /** Pixels. */
 const size = { width: z.number().int(), height: z.number().int() };
@@ -88,8 +88,13 @@ export const StoredEvent = z.discriminatedUnion('type', [
     chars: z.number().int().optional().describe('How many characters were typed.'),
     error: z.string().optional().describe('The code of the error, when it failed.'),
   }).describe('An agent acted on the screen. Not in the room of its owner.'),
-  containerEvent('container.paused', {}).describe('Not recorded yet: no container is paused.'),
-  containerEvent('container.resumed', {}).describe('Not recorded yet: no container is paused.'),
+  containerEvent('container.extended', { expiresAt: z.iso.datetime() }).describe(
+    'A request has set when the time to live ends.',
+  ),
+  containerEvent('container.paused', { by: PausedBy }).describe(
+    'All programs of the container are frozen, by a request or because it was idle.',
+  ),
+  containerEvent('container.resumed', {}).describe('All programs of the container continue.'),
   containerEvent('container.stopping', reason).describe(
     'A stop was requested, or the time to live or idle time ended.',
   ),
@@ -98,7 +103,9 @@ export const StoredEvent = z.discriminatedUnion('type', [
     ...failure,
     exit: ContainerExit.optional().describe('How its programs ended. Not sent to a guest of its screen.'),
   }).describe('The container did not start, or ended unexpectedly.'),
-  containerEvent('container.lost', {}).describe('The host of the container is lost.'),
+  containerEvent('container.lost', reason).describe(
+    'The host of the container is lost, or its engine was restarted.',
+  ),
   z
     .object({
       type: z.literal('container.snapshot'),

@@ -4,8 +4,11 @@ import { containerAbortCall } from './commands/container-abort-call.ts';
 import { containerActions } from './commands/container-actions.ts';
 import { containerEndProcess } from './commands/container-end-process.ts';
 import { containerExec } from './commands/container-exec.ts';
+import { containerExtend } from './commands/container-extend.ts';
+import { containerPause } from './commands/container-pause.ts';
 import { containerProcesses } from './commands/container-processes.ts';
 import { containerReadClipboard } from './commands/container-read-clipboard.ts';
+import { containerResume } from './commands/container-resume.ts';
 import { containerScreenshot } from './commands/container-screenshot.ts';
 import { containerStart } from './commands/container-start.ts';
 import { containerStop } from './commands/container-stop.ts';
@@ -24,6 +27,7 @@ const CALLS = [
   containerEndProcess,
   containerReadClipboard,
   containerWriteClipboard,
+  containerExtend,
 ] as const;
 
 type RegisteredCall = (typeof CALLS)[number];
@@ -36,7 +40,14 @@ export const CALL_COMMANDS: readonly CallCommand<CallKind>[] = CALLS;
 /**
  * Every command that becomes a job. A new one is its definition, a line here, and a handler in the workers.
  */
-const JOBS = [containerStart, containerStop, containerExec, inference] as const;
+const JOBS = [
+  containerStart,
+  containerStop,
+  containerPause,
+  containerResume,
+  containerExec,
+  inference,
+] as const;
 
 type Registered = (typeof JOBS)[number];
 export type JobKind = Registered['kind'];

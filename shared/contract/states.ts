@@ -5,10 +5,12 @@ import type { JobState } from './jobs.ts';
 export type JobEvent = Exclude<Extract<Envelope, { type: `job.${string}` }>, Snapshot>;
 /** An agent's action: it leaves the state of its container as it is. */
 export type ActionEvent = Extract<Envelope, { type: 'container.action' }>;
+/** The time to live of a container was set: its state stays as it is. */
+export type ExtendedEvent = Extract<Envelope, { type: 'container.extended' }>;
 /** A container entered another state. */
 export type ContainerEvent = Exclude<
   Extract<Envelope, { type: `container.${string}` }>,
-  Snapshot | ActionEvent
+  Snapshot | ActionEvent | ExtendedEvent
 >;
 
 export const isJobEvent = (event: Exclude<Envelope, Snapshot>): event is JobEvent =>
@@ -16,7 +18,8 @@ export const isJobEvent = (event: Exclude<Envelope, Snapshot>): event is JobEven
 export const isContainerEvent = (event: Envelope): event is ContainerEvent =>
   event.type.startsWith('container.') &&
   event.type !== 'container.snapshot' &&
-  event.type !== 'container.action';
+  event.type !== 'container.action' &&
+  event.type !== 'container.extended';
 
 /** The state of a container after an event of it. */
 export const CONTAINER_STATE_AFTER: Record<ContainerEvent['type'], ContainerState> = {

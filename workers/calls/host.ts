@@ -22,6 +22,8 @@ const MAX_CONCURRENT = 32;
 const CLOCK_SKEW_MS = 2000;
 /** How long a handler that ignores its signal keeps other calls waiting, ms. */
 const STUCK_MS = 5000;
+/** How long a call that was aborted for a pause may take to end, ms. */
+const ABORTED_MS = 500;
 /** How long open calls may still take when this process stops, ms. */
 const FINISH_MS = 3000;
 
@@ -35,6 +37,11 @@ export type CallHostOptions = {
   subscriber: Redis;
   /** Called for each call to this container. */
   onCall: (containerId: string) => void;
+  /**
+   * Waits until a container that is paused runs, for a call that needs that.
+   * @throws ApiError when it does not
+   */
+  awake: (ref: ContainerRef, signal: AbortSignal) => Promise<void>;
   log: Logger;
 };
 
@@ -81,6 +88,21 @@ export class CallHost {
     if (!this.#served.delete(containerId)) return;
     this.#o.subscriber.sunsubscribe(callKeys.inbox(containerId)).catch(() => undefined);
     this.#open.abortOf(containerId);
+  }
+
+  /** Whether calls to a container are open. */
+  hasOpen(containerId: string): boolean {
+    return this.#open.hasOpen(containerId);
+  }
+
+  /**
+   * Waits for the open calls to a container, and aborts those that take longer. Never rejects.
+   * @param reason the error that they receive; the outcome of one with effects is unknown
+   */
+  async finish(containerId: string, withinMs: number, reason: ApiError): Promise<void> {
+    const ended = this.#open.endedOf(containerId);
+    await withTimeout(ended, withinMs, () => this.#open.abortOf(containerId, reason));
+    await withTimeout(ended, ABORTED_MS, () => undefined);
   }
 
   /** Stops serving all containers and aborts their calls: another process may hold this host's lease now. */
@@ -132,11 +154,29 @@ export class CallHost {
     served.reads += 1;
     try {
       if (claims) return await this.#claimed(accepted);
-      const settled = await this.#handle(accepted);
-      if (!aborted.aborted) await this.#reply(message, settled);
+      const settled = await this.#read(accepted);
+      if (!aborted.aborted || aborted.reason instanceof ApiError) await this.#reply(message, settled);
     } finally {
       served.reads -= 1;
     }
+  }
+
+  /** Carries out a call without effects. Never rejects. */
+  async #read(accepted: Accepted): Promise<Settled> {
+    try {
+      await this.#awake(accepted);
+    } catch (error) {
+      return this.#failure(accepted.message, error);
+    }
+    return this.#handle(accepted);
+  }
+
+  /** Waits until the container runs, unless the call does not need that. @throws ApiError when it does not */
+  async #awake({ route: { command }, served, call }: Accepted): Promise<void> {
+    if (command.requires.includes('paused')) return;
+    await this.#o.awake(served, call.signal).catch((error: unknown) => {
+      throw call.signal.aborted ? interruption(call.signal) : error;
+    });
   }
 
   /** Checks a call. @throws ApiError when it is refused: nothing was done */
@@ -165,8 +205,9 @@ export class CallHost {
     const { message, route, served, call } = accepted;
     const { envelope, keyHash } = message;
     // The caller no longer waits, and the call has not begun.
-    if (call.signal.aborted) return this.#reply(message, failed(callTimedOut()));
+    if (call.signal.aborted) return this.#reply(message, failed(interruption(call.signal)));
     try {
+      await this.#awake(accepted);
       if (envelope.incarnation !== served.incarnation) throw goneIncarnation();
       const claim = {
         containerId: call.containerId,
@@ -191,9 +232,9 @@ export class CallHost {
     try {
       return done(command, await withTimeout(handle(call), limitMs, stuck));
     } catch (error) {
-      if (call.signal.aborted && !(error instanceof ApiError))
-        return command.claims ? UNKNOWN : failed(callTimedOut());
-      return this.#failure(message, error);
+      const { aborted, reason } = call.signal;
+      if (!aborted || (error instanceof ApiError && error !== reason)) return this.#failure(message, error);
+      return command.claims ? UNKNOWN : failed(interruption(call.signal));
     }
   }
 
@@ -217,6 +258,10 @@ function parsedInput({ command }: CallRoute, json: string): unknown {
   const issues = error.issues.slice(0, 20).map(({ path, message }) => ({ path: path.join('.'), message }));
   throw new ApiError('bad_request', 'The request is not valid: see issues.', { issues });
 }
+
+/** The error that the caller of an aborted call receives. */
+const interruption = ({ reason }: AbortSignal): ApiError =>
+  reason instanceof ApiError ? reason : callTimedOut();
 
 const damaged = () => new ApiError('bad_request', 'The request was damaged in transit. Send it again.');
 const busy = () =>

@@ -1,3 +1,5 @@
+import type { ApiError } from '@warmwind/shared/contract/errors';
+
 type OpenCall = {
   containerId: string;
   keyHash?: string | undefined;
@@ -25,8 +27,22 @@ export class OpenCalls {
     this.#calls.get(callId)?.abort.abort();
   }
 
-  abortOf(containerId: string): void {
-    for (const call of this.#calls.values()) if (call.containerId === containerId) call.abort.abort();
+  /** @param reason the error that the calls receive, those with effects excepted */
+  abortOf(containerId: string, reason?: ApiError): void {
+    for (const call of this.#of(containerId)) call.abort.abort(reason);
+  }
+
+  hasOpen(containerId: string): boolean {
+    return this.#of(containerId).length > 0;
+  }
+
+  /** Resolves when the calls to a container that are open now have ended. */
+  async endedOf(containerId: string): Promise<void> {
+    await Promise.all(this.#of(containerId).map((call) => call.ended));
+  }
+
+  #of(containerId: string): OpenCall[] {
+    return [...this.#calls.values()].filter((call) => call.containerId === containerId);
   }
 
   /**

@@ -102,6 +102,7 @@ class VncInput {
   readonly #control: SessionControl;
   readonly #gate: InputGate;
   readonly #leave: () => void;
+  readonly #isPaused: () => boolean;
   readonly #keys = new Set<number>();
   #mask = 0;
   /** Inputs dropped; moves of the pointer do not count. */
@@ -118,6 +119,7 @@ class VncInput {
     this.#gate = new InputGate({ redis, containerId, onDropped });
     this.#gate.attach({ send: (input) => this.#send(input) }, false);
     this.#leave = screens.addGate(containerId, this.#gate);
+    this.#isPaused = () => screens.isPaused(containerId);
   }
 
   async take(input: ScreenInput, message: Buffer): Promise<void> {
@@ -157,6 +159,8 @@ class VncInput {
   #send(input: Sent): boolean {
     if (this.#socket.destroyed || !this.#socket.writable) return false;
     const { message } = input;
+    // A paused desktop would read it much later. Releases of the gate have no message.
+    if (message && this.#isPaused()) return false;
     if (message) this.#socket.write(message);
     else if (input.t === 'key') this.#socket.write(keyEvent(input.keysym, input.down));
     else if (input.t === 'ptr') this.#socket.write(pointerEvent(input.x, input.y, input.mask));

@@ -1,5 +1,6 @@
 import { CALL_COMMANDS, type JobKind, type JobResults } from '@warmwind/shared/contract/registry';
 import type { SessionInputs, SessionKind, SessionResults } from '@warmwind/shared/contract/sessions/registry';
+import type { Records } from '@warmwind/shared/engine/node/records';
 import type { Redis } from 'ioredis';
 import type { CallHandler, CallHandlers, CallRoute } from '../calls/call.ts';
 import type { OpenCalls } from '../calls/open-calls.ts';
@@ -7,6 +8,7 @@ import type { DesktopHost } from '../containers/host.ts';
 import { createStart } from '../containers/start.ts';
 import { createStop } from '../containers/stop.ts';
 import type { Models } from '../inference/models.ts';
+import { createPause, createResume } from '../pauses/pause.ts';
 import { createExec } from '../programs/exec.ts';
 import { createEndProcess, createProcesses } from '../programs/processes.ts';
 import type { Handler } from '../runtime/delivery.ts';
@@ -20,6 +22,7 @@ import { createFile } from './container-file.ts';
 import { createTerminal } from './container-terminal.ts';
 import { createTunnel } from './container-tunnel.ts';
 import { createVnc } from './container-vnc.ts';
+import { createExtend } from './extend.ts';
 import { createScreenshot } from './screenshot.ts';
 
 /** The dependencies of job handlers: the containers of this host, and the models that it serves. */
@@ -31,6 +34,8 @@ type Handlers = { [Kind in JobKind]: Handler<JobResults[Kind]> };
 export const createHandlers = ({ host, models }: CommandContext): Handlers => ({
   'container.start': createStart(host),
   'container.stop': createStop(host),
+  'container.pause': createPause(host),
+  'container.resume': createResume(host),
   'container.exec': createExec(host),
   inference: models.generation,
 });
@@ -53,10 +58,15 @@ export const createSessionHandlers = ({
 });
 
 /** The dependencies of call handlers. */
-export type CallContext = { screens: ScreenHost; openCalls: OpenCalls; supervisors: Supervisors };
+export type CallContext = {
+  screens: ScreenHost;
+  openCalls: OpenCalls;
+  supervisors: Supervisors;
+  records: Records;
+};
 
 /** The handler of every kind of call. */
-const createCallHandlers = ({ screens, openCalls, supervisors }: CallContext): CallHandlers => ({
+const createCallHandlers = ({ screens, openCalls, supervisors, records }: CallContext): CallHandlers => ({
   'container.actions': createActions(screens),
   'container.screenshot': createScreenshot(screens),
   'container.read-clipboard': createReadClipboard(supervisors),
@@ -64,6 +74,7 @@ const createCallHandlers = ({ screens, openCalls, supervisors }: CallContext): C
   'container.abort-call': createAbortCall(openCalls),
   'container.processes': createProcesses(supervisors),
   'container.end-process': createEndProcess(supervisors),
+  'container.extend': createExtend(records),
 });
 
 /** Every call with its handler. */

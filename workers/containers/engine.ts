@@ -32,8 +32,8 @@ const LAST_OUTPUT = { follow: false, stdout: true, stderr: true, tail: 4000 } as
  * container.
  */
 export type Labelled = { instanceId: string | undefined; containerId: string | undefined; fence: number };
-/** An engine container of this fleet and host. `id` is the engine's. */
-export type Found = Labelled & { id: string; running: boolean };
+/** An engine container of this fleet and host. `id` is the engine's. A paused one runs too. */
+export type Found = Labelled & { id: string; running: boolean; paused: boolean };
 /** A volume of this fleet and host. */
 export type FoundVolume = Labelled & { name: string };
 
@@ -131,11 +131,14 @@ export class Engine {
   }
 
   async isRunning(id: string): Promise<boolean> {
+    return (await this.#state(id)).Running;
+  }
+
+  async #state(id: string): Promise<{ Running: boolean; Paused: boolean }> {
     try {
-      const { State } = await this.#call('inspect', () => this.#docker.getContainer(id).inspect());
-      return State.Running;
+      return (await this.#call('inspect', () => this.#docker.getContainer(id).inspect())).State;
     } catch (error) {
-      if (statusOf(error) === 404) return false;
+      if (statusOf(error) === 404) return { Running: false, Paused: false };
       throw error;
     }
   }
@@ -172,6 +175,28 @@ export class Engine {
   async findRunning(instance: Instance): Promise<Found | undefined> {
     const found = await this.find(instance);
     return found?.running ? found : undefined;
+  }
+
+  /** Freezes all processes of a desktop. One that does not run, or is frozen, is left as it is. */
+  async pause(id: string): Promise<void> {
+    await this.#setPaused(id, true);
+  }
+
+  /** Continues all processes of a desktop. One that does not run, or is not frozen, is left as it is. */
+  async unpause(id: string): Promise<void> {
+    await this.#setPaused(id, false);
+  }
+
+  async #setPaused(id: string, paused: boolean): Promise<void> {
+    const container = this.#docker.getContainer(id);
+    const set = () => (paused ? container.pause() : container.unpause());
+    try {
+      await this.#call(paused ? 'pause' : 'unpause', set);
+    } catch (error) {
+      // Engines answer 409 or 500 when there is nothing to do.
+      const { Running, Paused } = await this.#state(id);
+      if (Running && Paused !== paused) throw error;
+    }
   }
 
   /** Stops a desktop: SIGTERM, then SIGKILL after the grace period. */
@@ -228,6 +253,7 @@ export class Engine {
         id: Id,
         ...readLabels(Labels),
         running: State === 'running' || State === 'paused',
+        paused: State === 'paused',
       })),
       volumes: (volumes.Volumes ?? []).map(({ Name, Labels }) => ({ name: Name, ...readLabels(Labels) })),
     };
@@ -241,7 +267,7 @@ export class Engine {
       const { Id, Config, State } = await this.#call('inspect', () => container.inspect());
       const labels = Config.Labels ?? {};
       if (labels[LABELS.fleet] !== fleet || labels[LABELS.host] !== host) return undefined;
-      return { id: Id, ...readLabels(labels), running: State.Running };
+      return { id: Id, ...readLabels(labels), running: State.Running, paused: State.Paused };
     } catch (error) {
       if (statusOf(error) === 404) return undefined;
       throw error;

@@ -5,6 +5,7 @@ import type { Queue } from 'bullmq';
 import type { CallHost } from '../calls/host.ts';
 import type { Presence } from '../hosts/presence.ts';
 import type { Metrics } from '../metrics.ts';
+import type { Pauses } from '../pauses/pauses.ts';
 import type { ScreenHost } from '../screen/host.ts';
 import type { SessionHost } from '../sessions/host.ts';
 import type { Supervisors } from '../supervisor/supervisors.ts';
@@ -35,6 +36,8 @@ export type DesktopHost = {
   metrics: Metrics;
   log: Logger;
   presence: Presence;
+  /** The desktops that are paused here. */
+  pauses: Pauses;
   /** The screens of the desktops that run here. */
   screens: ScreenHost;
   /** The sessions of the desktops that run here. */

@@ -76,6 +76,7 @@ export async function stopDesktop(
   host.sessions.ended(containerId);
   host.calls.ended(containerId);
   host.supervisors.ended(containerId);
+  host.pauses.forget(containerId);
   await host.screens.ended(containerId, 'the desktop was stopped');
   let wasUp = false;
   if (record.host === host.name) {
@@ -83,6 +84,8 @@ export async function stopDesktop(
     // It runs without an active start: the start completed, may have been published, and Redis lost it.
     const isStartLost = record.state === 'starting' && !start;
     wasUp = isStartLost && found?.running === true;
+    // A frozen program would not receive SIGTERM.
+    if (found?.paused) await engine.unpause(found.id);
     if (found?.running) await engine.stop(found.id);
     await engine.removeInstance(record);
     await Promise.all([host.admission.release(record), host.volumes.removed(record.instanceId)]);

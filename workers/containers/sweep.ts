@@ -10,6 +10,7 @@ import type { ContainerRow } from '@warmwind/shared/engine/ledger/rows';
 import { LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
 import type { ContainerRecord, ContainerRef } from '@warmwind/shared/engine/node/records';
 import { each } from '../each.ts';
+import { pauseDesktop, reconcilePause } from '../pauses/pause.ts';
 import { endOrphans } from '../programs/orphans.ts';
 import { classify, JobFailureError } from '../runtime/failures.ts';
 import { createSkip } from '../skip.ts';
@@ -146,7 +147,7 @@ export class Sweep {
     known: Map<string, ContainerRecord>,
     rowOf: RowOf,
   ): Promise<void> {
-    const { engine, records, screens, calls, sessions, supervisors, log } = this.#host;
+    const { engine, records, screens, calls, sessions, supervisors, pauses, log } = this.#host;
     // The row may hold a placement that Redis lost.
     if (rowOf === 'unavailable') return;
     const row = rowOf(found);
@@ -168,6 +169,7 @@ export class Sweep {
         sessions.ended(containerId);
         calls.ended(containerId);
         supervisors.ended(containerId);
+        pauses.forget(containerId);
         await screens.ended(containerId, 'the desktop was removed');
       }
       await engine.removeContainer(found.id);
@@ -263,6 +265,7 @@ export class Sweep {
       this.#host.sessions.ended(containerId);
       this.#host.calls.ended(containerId);
       this.#host.supervisors.ended(containerId);
+      this.#host.pauses.forget(containerId);
       await this.#host.screens.ended(containerId, 'the desktop exited on its own');
       await engine.removeInstance(record);
       await this.#host.admission.release(record);
@@ -273,26 +276,50 @@ export class Sweep {
       metrics.swept.inc({ what: 'expired' });
       await stopDesktop(this.#host, record, 'expired');
     } else if (this.#isIdle(record)) {
-      log.info({ containerId }, 'swept: desktop stopped, it was idle');
-      metrics.swept.inc({ what: 'idle' });
-      await stopDesktop(this.#host, record, 'idle');
+      await this.#endIdle(record);
     } else {
-      this.#host.screens.runs(ref, found.id);
-      this.#host.sessions.runs(ref, found.id, fence);
-      this.#host.calls.runs(ref, fence);
-      this.#host.supervisors.runs(containerId, found.id);
-      await records.containers.touch(record, fence);
-      await endOrphans(this.#host, ref).catch((err: unknown) =>
-        log.debug({ err, containerId }, 'programs not swept: the next sweep retries'),
-      );
+      await this.#keep(record, found);
     }
   }
 
-  /** Whether it had no viewer for its `idleSeconds`. Counted at most since this process began to track it. */
-  #isIdle({ containerId, spec }: ContainerRecord): boolean {
+  /** Serves a desktop that runs, or is paused, and records when it was last used. */
+  async #keep(record: ContainerRecord, found: Found): Promise<void> {
+    const { records, screens, sessions, calls, supervisors, log } = this.#host;
+    const { containerId, fence, usedAt, state } = record;
+    await reconcilePause(this.#host, record, found);
+    // It may have been used until the sweep that would have recorded that.
+    const idleMs = usedAt === undefined ? 0 : Math.max(0, Date.now() - usedAt - SWEEP_EVERY_MS);
+    screens.runs(record, found.id, idleMs);
+    sessions.runs(record, found.id, fence);
+    calls.runs(record, fence);
+    supervisors.runs(containerId, found.id);
+    const lastUsedAt = Math.round(Date.now() - (screens.idleMs(containerId) ?? 0));
+    const isLater = state === 'running' && lastUsedAt > (usedAt ?? 0);
+    await records.containers.touch(record, fence, isLater ? lastUsedAt : undefined);
+    // A paused supervisor answers nothing.
+    if (this.#host.pauses.by(containerId)) return;
+    await endOrphans(this.#host, record).catch((err: unknown) =>
+      log.debug({ err, containerId }, 'programs not swept: the next sweep retries'),
+    );
+  }
+
+  /** Stops or pauses a desktop that was idle for its `idleSeconds`. */
+  async #endIdle(record: ContainerRecord): Promise<void> {
+    const { containerId, spec } = record;
+    const { metrics, log } = this.#host;
+    const { onIdle = 'stop' } = parseSpec(spec);
+    log.info({ containerId, onIdle }, 'swept: desktop was idle');
+    metrics.swept.inc({ what: 'idle' });
+    if (onIdle === 'stop') await stopDesktop(this.#host, record, 'idle');
+    else await pauseDesktop(this.#host, record, 'idle', () => this.#isIdle(record));
+  }
+
+  /** Whether it was not used for its `idleSeconds`. */
+  #isIdle({ containerId, spec, state }: ContainerRecord): boolean {
     const { idleSeconds } = parseSpec(spec);
     const idleMs = this.#host.screens.idleMs(containerId);
-    return idleSeconds !== undefined && idleMs !== undefined && idleMs > idleSeconds * 1000;
+    if (idleSeconds === undefined || idleMs === undefined || state !== 'running') return false;
+    return idleMs > idleSeconds * 1000 && !this.#host.calls.hasOpen(containerId);
   }
 }
 

@@ -14,6 +14,8 @@ import type { DesktopHost } from '../containers/host.ts';
 import { Volumes } from '../containers/volumes.ts';
 import { Lease } from '../leader/lease.ts';
 import type { Metrics } from '../metrics.ts';
+import { resumeDesktop } from '../pauses/pause.ts';
+import { Pauses } from '../pauses/pauses.ts';
 import type { JobWorker } from '../runtime/worker.ts';
 import { ScreenHost } from '../screen/host.ts';
 import { createScreenMetrics } from '../screen/metrics.ts';
@@ -34,6 +36,7 @@ export type HostOptions = {
 function createCallHost(
   { stores, log }: HostOptions,
   boot: string,
+  pauses: Pauses,
   context: Omit<CallContext, 'openCalls'>,
 ): CallHost {
   const open = new OpenCalls();
@@ -44,6 +47,7 @@ function createCallHost(
     replies: new Replies(stores.callRedis, log),
     subscriber: stores.callSubscriber,
     onCall: (containerId) => context.screens.use(containerId),
+    awake: (ref, signal) => pauses.awake(ref, signal),
     log,
   });
 }
@@ -73,15 +77,22 @@ export function createHost(options: HostOptions): DesktopHost {
     log,
   });
   const boot = newId();
-  const supervisors = new Supervisors(engine);
+  const pauses = new Pauses({
+    resume: async (ref) => {
+      await resumeDesktop(host, ref, 'idle');
+    },
+    onFailed: (containerId, err) => log.warn({ err, containerId }, 'idle desktop not resumed: it is retried'),
+  });
+  const supervisors = new Supervisors(engine, pauses);
   const screens = new ScreenHost({
     engine,
     redis: stores.screenRedis,
     subscriber: stores.screenSubscriber,
+    pauses,
     metrics: createScreenMetrics(registry),
     log,
   });
-  return {
+  const host: DesktopHost = {
     name,
     boot,
     engine,
@@ -98,6 +109,7 @@ export function createHost(options: HostOptions): DesktopHost {
       resources: () => admission.resources,
       leaseMs: config.LEASE_MS,
     }),
+    pauses,
     screens,
     sessions: new SessionHost({
       engine,
@@ -105,14 +117,16 @@ export function createHost(options: HostOptions): DesktopHost {
       subscriber: stores.sessionSubscriber,
       handlers: createSessionHandlers({ screens, supervisors, redis: stores.realtimeFailFast }),
       onUse: (containerId) => screens.use(containerId),
+      awake: (ref) => pauses.awake(ref),
       log,
     }),
-    calls: createCallHost(options, boot, { screens, supervisors }),
+    calls: createCallHost(options, boot, pauses, { screens, supervisors, records }),
     supervisors,
     queue,
     starting: new Map(),
     removing: new Set(),
   };
+  return host;
 }
 
 export type HostLeaseOptions = {
@@ -125,7 +139,7 @@ export type HostLeaseOptions = {
 
 /** Creates the lease of a host's name. Its holder alone acts for the host. */
 export function createHostLease({ config, stores, host, workers }: HostLeaseOptions): Lease {
-  const { metrics, log, presence, screens, calls, sessions, supervisors } = host;
+  const { metrics, log, presence, screens, calls, sessions, supervisors, pauses } = host;
   return new Lease({
     redis: stores.failFastRedis,
     key: keys.hostLease(host.name),
@@ -142,6 +156,7 @@ export function createHostLease({ config, stores, host, workers }: HostLeaseOpti
       sessions.forgetAll();
       calls.forgetAll();
       supervisors.forgetAll();
+      pauses.forgetAll();
     },
   });
 }

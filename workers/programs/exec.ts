@@ -27,6 +27,7 @@ export function createExec(host: DesktopHost): Handler<ProgramResult | Backgroun
   return async (job) => {
     const { containerId, jobId, run } = job.data;
     const [input] = await Promise.all([readInput(host, job), checkContainer(host, job)]);
+    await waitUntilResumed(host, job);
     const release = slots.take(containerId);
     if (!release) return wait(job);
     const use = () => host.screens.use(containerId);
@@ -67,6 +68,17 @@ async function checkContainer({ records, name }: DesktopHost, { data }: JobConte
   if (!record || hasEnded(record.state) || record.state === 'stopping')
     throw new JobFailureError('desktop_ended');
   if (record.host !== name) throw new JobFailureError('host_lost');
+}
+
+/** Resumes a desktop that was paused because it was idle, or waits until a request resumes it. */
+async function waitUntilResumed(host: DesktopHost, job: JobContext): Promise<void> {
+  const { pauses } = host;
+  const { containerId } = job.data;
+  if (!pauses.by(containerId)) return;
+  if (pauses.by(containerId) === 'request') await job.progress(0, 'waits: the desktop is paused');
+  pauses.wake(job.data);
+  await pauses.thawed(containerId, job.signal);
+  await checkContainer(host, job);
 }
 
 /** Requeues a program until its desktop has a free slot. No attempt is spent. */

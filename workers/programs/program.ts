@@ -59,6 +59,8 @@ export class Program {
       const stdin = input.stdin === undefined ? undefined : Buffer.from(input.stdin);
       const published = background ? undefined : this.#logged(stop.signal);
       published?.catch(() => undefined);
+      // A program of a run that has ended meanwhile is not started.
+      await supervisor.thawed(stop.signal);
       await supervisor.start(id, { ...input, stdin, background, timeoutMs });
       if (!published) return { processId: id };
       job.onEnd(() => this.#forget());

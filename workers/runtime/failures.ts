@@ -72,6 +72,10 @@ const FAILURES = {
     message: 'The engine container name of this desktop is taken. Start a new desktop.',
   },
   not_found: { retryable: false, message: 'The desktop no longer exists. Start a new one.' },
+  desktop_not_running: {
+    retryable: false,
+    message: 'The desktop has ended or is stopping. Start a new one.',
+  },
   desktop_ended: {
     retryable: false,
     message: 'The desktop ended before the program did. Start a new desktop and run it there.',

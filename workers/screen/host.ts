@@ -12,7 +12,7 @@ import type { Picture } from '../framebuffer/picture.ts';
 import { loop } from '../loop.ts';
 import type { InputGate } from './input.ts';
 import type { ScreenMetrics } from './metrics.ts';
-import { Screen } from './screen.ts';
+import { Screen, type ScreenPauses } from './screen.ts';
 import { type ScreenshotRequest, Screenshots } from './screenshot.ts';
 import { ScreenTurns } from './turns.ts';
 
@@ -24,6 +24,7 @@ export type ScreenHostOptions = {
   /** The realtime Redis: a fail-fast connection, and a queueing one for subscriptions alone. */
   redis: Redis;
   subscriber: Redis;
+  pauses: ScreenPauses;
   metrics: ScreenMetrics;
   log: Logger;
 };
@@ -58,12 +59,15 @@ export class ScreenHost {
     });
   }
 
-  /** Registers a desktop of this user that runs here. Repeated calls for one engine container have no effect. */
-  runs({ userId, containerId }: ContainerRef, engineId: string): void {
+  /**
+   * Registers a desktop of this user that runs here. Repeated calls for one engine container have no effect.
+   * @param idleMs how long ago it was last used, ms
+   */
+  runs({ userId, containerId }: ContainerRef, engineId: string, idleMs = 0): void {
     const known = this.#shown.get(containerId);
     if (known?.engineId === engineId || this.#stopped.signal.aborted) return;
     void known?.screen.close();
-    const { engine, redis, metrics, log } = this.#o;
+    const { engine, redis, pauses, metrics, log } = this.#o;
     let found: Promise<string> | undefined;
     const socketPath = () => {
       found ??= engine.socketPath(engineId);
@@ -80,6 +84,8 @@ export class ScreenHost {
       memory: this.#memory,
       userId,
       turn: this.#turns.join(userId),
+      pauses,
+      idleMs,
       metrics,
       log,
     });
@@ -96,7 +102,7 @@ export class ScreenHost {
     await this.#forget(containerId, why);
   }
 
-  /** Returns the time since a desktop was last watched or called, ms; `undefined` when it is unknown. */
+  /** Returns the time since a desktop was last used, ms; `undefined` when it is unknown. */
   idleMs(containerId: string): number | undefined {
     return this.#shown.get(containerId)?.screen.idleMs;
   }
@@ -104,6 +110,11 @@ export class ScreenHost {
   /** Marks a desktop as in use by other means than its screen. */
   use(containerId: string): void {
     this.#shown.get(containerId)?.screen.use();
+  }
+
+  /** Whether a desktop is paused: no input reaches it. */
+  isPaused(containerId: string): boolean {
+    return this.#o.pauses.by(containerId) !== undefined;
   }
 
   /**

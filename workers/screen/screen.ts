@@ -1,15 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ActionsAnswer } from '@warmwind/shared/contract/actions/answer';
-import { screenKeys, ToHost } from '@warmwind/shared/contract/screen';
+import { type ScreenInput, screenKeys, ToHost } from '@warmwind/shared/contract/screen';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Redis } from 'ioredis';
 import { Agents } from '../actions/agents.ts';
 import type { ActionCall } from '../actions/desk.ts';
 import type { FramebufferMemory } from '../framebuffer/memory.ts';
 import type { Picture } from '../framebuffer/picture.ts';
+import { NEVER_PAUSED, type Pauses } from '../pauses/pauses.ts';
 import { Dropped } from './dropped.ts';
 import { packText } from './frame.ts';
-import { InputGate } from './input.ts';
+import { InputGate, type InputTarget } from './input.ts';
 import type { ScreenMetrics } from './metrics.ts';
 import { nextEpoch } from './publisher.ts';
 import { Connection } from './rfb/connection.ts';
@@ -35,9 +36,16 @@ export type ScreenOptions = {
   /** Its owner's share of this process's time. */
   turn: Turn;
   userId: string;
+  /** Never paused if left out. */
+  pauses?: ScreenPauses;
+  /** How long ago the desktop was last used, ms; 0 if left out. */
+  idleMs?: number;
   metrics: ScreenMetrics;
   log: Logger;
 };
+
+/** The pauses of desktops, as their screens need them. */
+export type ScreenPauses = Pick<Pauses, 'by' | 'wake' | 'thawed'>;
 
 /** The screen of one running desktop: streamed while it has viewers, and steered by messages of relays. */
 export class Screen {
@@ -50,11 +58,14 @@ export class Screen {
   readonly #dropped = new Dropped((notice) => this.#publish('dropped', JSON.stringify(notice)));
   #stream: Stream | undefined;
   #showing: { stop: AbortController; done: Promise<void> } | undefined;
-  #usedAt = performance.now();
+  readonly #pauses: ScreenPauses;
+  #usedAt: number;
   #closed = false;
 
   constructor(options: ScreenOptions) {
     this.#o = options;
+    this.#usedAt = performance.now() - (options.idleMs ?? 0);
+    this.#pauses = options.pauses ?? NEVER_PAUSED;
     const { redis, containerId, metrics } = options;
     this.#downChannel = screenKeys.down(containerId);
     this.#agents = new Agents({ ...options, isStreamed: () => this.#stream !== undefined });
@@ -70,7 +81,7 @@ export class Screen {
     this.#gates.add(this.#agents.gate);
   }
 
-  /** Time since it was last watched or called, ms; at most since this process first saw it. */
+  /** Time since it was last used, ms: watched, typed in, or called. */
   get idleMs(): number {
     return performance.now() - this.#usedAt;
   }
@@ -78,7 +89,8 @@ export class Screen {
   /** Takes the number of relays that have viewers of it. Called periodically. */
   updateRelays(relays: number): void {
     if (relays > 0) {
-      this.#usedAt = performance.now();
+      this.use();
+      this.#wake();
       this.#show();
     } else if (this.idleMs > LINGER_MS) this.#showing?.stop.abort();
   }
@@ -87,12 +99,15 @@ export class Screen {
   receive(text: string): void {
     const message = parse(text);
     if (!message || this.#closed) return;
-    if (message.t === 'input') this.#input.take(message);
-    else if (message.t === 'control') {
+    if (message.t === 'input') {
+      this.use();
+      this.#input.take(message);
+    } else if (message.t === 'control') {
       for (const gate of [this.#input, ...this.#gates]) gate.changed();
     } else if (message.t === 'release') void this.#input.release();
     else {
-      this.#usedAt = performance.now();
+      this.use();
+      this.#wake();
       this.#show();
       this.#stream?.keyframe();
     }
@@ -160,6 +175,16 @@ export class Screen {
     gate.onPointer((x, y) => this.#agents.pointAt(x, y));
   }
 
+  /** Passes input to a stream. A paused desktop gets no more than releases: the rest would follow much later. */
+  #unlessPaused(stream: Stream): InputTarget {
+    const { containerId } = this.#o;
+    return {
+      send: (input, onLost) =>
+        (this.#pauses.by(containerId) === undefined || releases(input)) && stream.send(input, onLost),
+      stopTyping: () => stream.stopTyping(),
+    };
+  }
+
   #show(): void {
     if (this.#closed || this.#showing) return;
     const stop = new AbortController();
@@ -171,11 +196,19 @@ export class Screen {
     this.#showing = { stop, done };
   }
 
+  /** Resumes a desktop that was paused because it was idle: somebody watches it. */
+  #wake(): void {
+    const { userId, containerId } = this.#o;
+    this.#pauses.wake({ userId, containerId });
+  }
+
   /** Streams, and opens the stream again when it fails. Never rejects. */
   async #run(signal: AbortSignal): Promise<void> {
     const { containerId, metrics, log } = this.#o;
     let retryMs = RETRY_MS.least;
     while (!signal.aborted) {
+      // A paused desktop answers nothing. A stream that is open by then stays open, and continues afterwards.
+      await this.#pauses.thawed(containerId, signal).catch(() => undefined);
       const begun = performance.now();
       await this.#streamOnce(signal).catch((error: unknown) => {
         if (signal.aborted) return;
@@ -193,10 +226,11 @@ export class Screen {
   }
 
   async #streamOnce(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
     const { socketPath, redis, turn, metrics } = this.#o;
     const connection = await Connection.open(await socketPath());
     const publish = (frame: Buffer) => redis.spublish(this.#downChannel, frame);
-    const onOpen = () => this.#input.attach(stream);
+    const onOpen = () => this.#input.attach(this.#unlessPaused(stream));
     const stream = new Stream({ connection, publish, onOpen, turn, metrics });
     this.#stream = stream;
     try {
@@ -207,6 +241,10 @@ export class Screen {
     }
   }
 }
+
+/** Does an input release a key or a button, or move the pointer? */
+const releases = (input: ScreenInput): boolean =>
+  (input.t === 'key' && !input.down) || (input.t === 'ptr' && input.mask === 0);
 
 function parse(text: string): ToHost | undefined {
   if (text.length > MAX_MESSAGE) return undefined;

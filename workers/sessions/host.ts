@@ -29,6 +29,11 @@ export type SessionHostOptions = {
   handlers: Record<SessionKind, SessionHandler<never>>;
   /** Called while a session of the container is open: the container is in use. */
   onUse: (containerId: string) => void;
+  /**
+   * Waits until a container that is paused runs.
+   * @throws ApiError when it does not
+   */
+  awake: (ref: ContainerRef) => Promise<void>;
   /** For tests: other kinds of sessions, and another grace, ms. */
   findCommand?: (kind: string) => SessionCommand<SessionKind> | undefined;
   graceMs?: number;
@@ -44,6 +49,8 @@ export class SessionHost {
   readonly #o: SessionHostOptions;
   readonly #here = new Map<string, Here>();
   readonly #sessions = new Map<string, HostSession>();
+  /** Sessions whose container is being resumed. */
+  readonly #waiting = new Set<string>();
   readonly #timer: NodeJS.Timeout;
   #stopped = false;
 
@@ -116,17 +123,21 @@ export class SessionHost {
     if (!read) return;
     const { session: id, link, head, bytes } = read;
     const session = this.#sessions.get(id);
-    if (head.t === 'open') this.#open(id, link, head);
+    if (head.t === 'open') void this.#open(id, link, head);
     else if (head.t === 'attach') {
       if (session?.userId === head.userId) session.attach(link, head.received);
       else this.#refuse(link, 'not_found', 'There is no such session: open another one.');
     } else if (session) session.receive(link, head, bytes);
-    else if (head.t !== 'detach') this.#publish(link, GONE).catch(() => undefined);
+    else if (head.t !== 'detach' && !this.#waiting.has(id)) this.#publish(link, GONE).catch(() => undefined);
   }
 
-  #open(id: string, link: string, request: Open): void {
-    if (this.#sessions.has(id)) return;
+  /** Never rejects. */
+  async #open(id: string, link: string, request: Open): Promise<void> {
+    if (this.#sessions.has(id) || this.#waiting.has(id)) return;
+    this.#waiting.add(id);
     try {
+      const here = this.#check(request);
+      await this.#o.awake({ userId: here.userId, containerId: request.envelope.containerId });
       this.#sessions.set(id, this.#create(link, request));
     } catch (error) {
       if (error instanceof ApiError) this.#refuse(link, error.code, error.message);
@@ -134,14 +145,16 @@ export class SessionHost {
         this.#o.log.error({ kind: request.kind, err: error }, 'session not opened');
         this.#refuse(link, 'internal', 'The session could not be opened. Try again.');
       }
+    } finally {
+      this.#waiting.delete(id);
     }
   }
 
-  /** @throws ApiError when the session is refused: nothing has happened */
-  #create(link: string, { envelope, kind, input }: Open): HostSession {
-    const { engine, handlers, graceMs = SESSION_GRACE_MS, findCommand = findSessionCommand, log } = this.#o;
-    const { userId, containerId, incarnation, deadline, inputHash } = envelope;
-    const command = findCommand(kind);
+  /**
+   * Finds the container of a session.
+   * @throws ApiError when it does not run here, or the request is too old
+   */
+  #check({ envelope: { userId, containerId, incarnation, deadline } }: Open): Here {
     const here = this.#here.get(containerId);
     if (here?.userId !== userId || deadline < Date.now()) {
       throw new ApiError('unavailable', 'The container does not run on this host now. Try again.');
@@ -152,6 +165,16 @@ export class SessionHost {
         'The container was replaced by a new incarnation. Read it again.',
       );
     }
+    return here;
+  }
+
+  /** @throws ApiError when the session is refused: nothing has happened */
+  #create(link: string, request: Open): HostSession {
+    const { engine, handlers, graceMs = SESSION_GRACE_MS, findCommand = findSessionCommand, log } = this.#o;
+    const { envelope, kind, input } = request;
+    const { containerId, inputHash } = envelope;
+    const here = this.#check(request);
+    const command = findCommand(kind);
     if (!command || hashInput(input) !== inputHash) {
       throw new ApiError('bad_request', 'The host does not support this session. Check its kind.');
     }

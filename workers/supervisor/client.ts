@@ -43,16 +43,31 @@ export type AttachedTerminal = {
   socket: Socket;
 };
 
+/** Whether a container is paused, and until when: its supervisor is frozen with it. */
+export type Freezer = {
+  isFrozen: () => boolean;
+  thawed: (signal?: AbortSignal) => Promise<void>;
+};
+const NEVER: Freezer = { isFrozen: () => false, thawed: async () => undefined };
+
 /**
  * The supervisor of one container, over its socket. Its answers are checked and bounded: the container is not trusted.
+ * While the container is paused, requests wait, and time-outs do not end.
  * Every method throws SupervisorError, or the reason of an aborted signal.
  */
 export class Supervisor {
   readonly #socketPath: () => Promise<string>;
+  readonly #freezer: Freezer;
 
   /** @param socketPath resolves with the path of its socket on this host */
-  constructor(socketPath: () => Promise<string>) {
+  constructor(socketPath: () => Promise<string>, freezer: Freezer = NEVER) {
     this.#socketPath = socketPath;
+    this.#freezer = freezer;
+  }
+
+  /** Waits while the container is paused. */
+  thawed(signal: AbortSignal): Promise<void> {
+    return this.#freezer.thawed(signal);
   }
 
   health(options?: CallOptions): Promise<z.infer<typeof Health>> {
@@ -140,7 +155,10 @@ export class Supervisor {
   async request(
     request: Omit<SupervisorRequest, 'timeoutMs'> & { timeoutMs?: number },
   ): Promise<IncomingMessage> {
-    const answer = await sendRequest(await this.#socketPath(), { timeoutMs: ANSWER_MS, ...request });
+    const { isFrozen, thawed } = this.#freezer;
+    await thawed(request.signal);
+    const sent = { timeoutMs: ANSWER_MS, isFrozen, ...request };
+    const answer = await sendRequest(await this.#socketPath(), sent);
     if ((answer.statusCode ?? 0) < 300) return answer;
     throw await refusalOf(answer);
   }
@@ -150,7 +168,9 @@ export class Supervisor {
     protocol: string,
     request: { path: string; signal?: AbortSignal | undefined },
   ): Promise<Upgraded> {
-    const options = { method: 'GET' as const, timeoutMs: ANSWER_MS, ...request };
+    const { isFrozen, thawed } = this.#freezer;
+    await thawed(request.signal);
+    const options = { method: 'GET' as const, timeoutMs: ANSWER_MS, isFrozen, ...request };
     const upgraded = await sendUpgrade(await this.#socketPath(), protocol, options);
     if ('refused' in upgraded) throw await refusalOf(upgraded.refused);
     if (upgraded.head.length > 0) upgraded.socket.unshift(upgraded.head);

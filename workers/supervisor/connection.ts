@@ -18,6 +18,8 @@ export type SupervisorRequest = {
   body?: string | Buffer | Readable;
   /** The time until the headers of the answer, ms. */
   timeoutMs: number;
+  /** The time-out begins again when it ends while this returns true. */
+  isFrozen?: () => boolean;
   signal?: AbortSignal | undefined;
 };
 
@@ -122,7 +124,7 @@ type Exchange = {
 };
 
 async function exchange(socketPath: string, request: SupervisorRequest, exchange: Exchange): Promise<void> {
-  const { method, path, headers, body, timeoutMs, signal } = request;
+  const { method, path, headers, body, timeoutMs, isFrozen = () => false, signal } = request;
   signal?.throwIfAborted();
   const socket = await openConnection(socketPath, Math.min(timeoutMs, CONNECT_MS));
   const options: RequestOptions = {
@@ -135,7 +137,11 @@ async function exchange(socketPath: string, request: SupervisorRequest, exchange
     'timeout',
     'The container’s supervisor did not answer in time. Try again.',
   );
-  const timer = setTimeout(() => sent.destroy(late), timeoutMs);
+  const onLate = () => {
+    if (isFrozen()) timer.refresh();
+    else sent.destroy(late);
+  };
+  const timer = setTimeout(onLate, timeoutMs);
   const abort = () => sent.destroy(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
   signal?.addEventListener('abort', abort, { once: true });
   socket.once('close', () => signal?.removeEventListener('abort', abort));

@@ -1,14 +1,17 @@
 import type { Engine } from '../containers/engine.ts';
+import { NEVER_PAUSED, type Pauses } from '../pauses/pauses.ts';
 import { Supervisor } from './client.ts';
 import { SupervisorError } from './error.ts';
 
 /** The supervisors of all containers that run on this host. */
 export class Supervisors {
   readonly #engine: Pick<Engine, 'supervisorPath'>;
+  readonly #pauses: Pick<Pauses, 'by' | 'thawed'>;
   readonly #running = new Map<string, { engineId: string; supervisor: Supervisor }>();
 
-  constructor(engine: Pick<Engine, 'supervisorPath'>) {
+  constructor(engine: Pick<Engine, 'supervisorPath'>, pauses: Pick<Pauses, 'by' | 'thawed'> = NEVER_PAUSED) {
     this.#engine = engine;
+    this.#pauses = pauses;
   }
 
   /** Registers a container that runs here. Called periodically. */
@@ -22,7 +25,11 @@ export class Supervisors {
       });
       return found;
     };
-    this.#running.set(containerId, { engineId, supervisor: new Supervisor(socketPath) });
+    const freezer = {
+      isFrozen: () => this.#pauses.by(containerId) !== undefined,
+      thawed: (signal?: AbortSignal) => this.#pauses.thawed(containerId, signal),
+    };
+    this.#running.set(containerId, { engineId, supervisor: new Supervisor(socketPath, freezer) });
   }
 
   ended(containerId: string): void {

@@ -1,5 +1,7 @@
 import type { JobCommand } from '@warmwind/shared/contract/command';
 import { containerExec } from '@warmwind/shared/contract/commands/container-exec';
+import { containerPause } from '@warmwind/shared/contract/commands/container-pause';
+import { containerResume } from '@warmwind/shared/contract/commands/container-resume';
 import { containerStart } from '@warmwind/shared/contract/commands/container-start';
 import { containerStop } from '@warmwind/shared/contract/commands/container-stop';
 import { inference } from '@warmwind/shared/contract/commands/inference';
@@ -171,6 +173,10 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
     },
     stopDesktop: ({ userId, containerId }: Submitted, recorded = true) =>
       submit(containerStop, { userId, jobId: newId(), containerId }, { containerId }, { recorded }),
+    pauseDesktop: ({ userId, containerId }: Submitted) =>
+      submit(containerPause, { userId, jobId: newId(), containerId }, { containerId }),
+    resumeDesktop: ({ userId, containerId }: Submitted) =>
+      submit(containerResume, { userId, jobId: newId(), containerId }, { containerId }),
     /** Runs a program in a desktop. */
     exec: (
       { userId, containerId }: Pick<Submitted, 'userId' | 'containerId'>,

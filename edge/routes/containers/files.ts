@@ -1,6 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { goneIncarnation } from '@warmwind/shared/contract/call-refusal';
-import { notRunning } from '@warmwind/shared/contract/containers';
+import { checkState, goneIncarnation } from '@warmwind/shared/contract/call-refusal';
 import { readIncarnation } from '@warmwind/shared/contract/envelope';
 import { ApiError } from '@warmwind/shared/contract/errors';
 import { DirectoryListing, FILE_QUERY, MAX_FILE_BYTES, readFilePath } from '@warmwind/shared/contract/files';
@@ -132,9 +131,7 @@ async function transfer(c: Context<AppEnv>, services: Services, query: z.ZodType
   if (!container) throw notFound('desktop');
   const incarnation = readIncarnation(pinned.data?.['if-match'] ?? '') ?? container.incarnation;
   if (incarnation !== container.incarnation) throw goneIncarnation();
-  if (!containerFile.requires.includes(container.state)) {
-    throw new ApiError('conflict', notRunning(container.state));
-  }
+  checkState(containerFile.requires, container);
   const path = pathname + search;
   const credential = await credentialOf(c);
   const body = isWrite ? { body: c.req.raw.body } : {};

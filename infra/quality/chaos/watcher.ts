@@ -50,7 +50,7 @@ export class Watcher {
 
   #take(event: Envelope): void {
     const isOther = event.type === 'container.snapshot' || event.type === 'container.action';
-    if (isOther || isContainerEvent(event)) {
+    if (isOther || event.type === 'container.extended' || isContainerEvent(event)) {
       throw new Error(`not an event of a job: ${event.type}`);
     }
     const { id, type, run } = event;

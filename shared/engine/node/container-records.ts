@@ -1,4 +1,10 @@
-import { ContainerExit, type ContainerState, EndReason, hasEnded } from '../../contract/containers.ts';
+import {
+  ContainerExit,
+  type ContainerState,
+  EndReason,
+  hasEnded,
+  PausedBy,
+} from '../../contract/containers.ts';
 import { JobError } from '../../contract/jobs.ts';
 import { parseJson } from '../../runtime/json.ts';
 import { runScript } from '../../runtime/node/script.ts';
@@ -34,6 +40,13 @@ export type ContainerRecord = {
   width: number;
   height: number;
   expiresAt: number | undefined;
+  /** When it was last used, as far as it is recorded. */
+  usedAt: number | undefined;
+  /** Who paused it, while it is paused. */
+  pausedBy: PausedBy | undefined;
+  /** When it was paused, and resumed, last. */
+  pausedAt: number | undefined;
+  resumedAt: number | undefined;
   /** The job that starts it, and the one that stops it. */
   jobId: string;
   stopJobId: string;
@@ -62,8 +75,10 @@ export type Placement =
  * (default: any).
  */
 export type ContainerChange = { fence: number; from?: ContainerState[] } & (
-  | { to: 'requested' | 'lost' }
-  | { to: 'stopping' | 'stopped'; reason?: EndReason | undefined }
+  | { to: 'requested' }
+  | { to: 'stopping' | 'stopped' | 'lost'; reason?: EndReason | undefined }
+  | { to: 'paused'; by: PausedBy }
+  | { to: 'resumed' }
   | {
       to: 'running';
       startedAt: number;
@@ -105,7 +120,11 @@ export class ContainerRecords {
       instanceId: f.instanceId ?? '',
       width: Number(f.width),
       height: Number(f.height),
-      expiresAt: f.expiresAt ? Number(f.expiresAt) : undefined,
+      expiresAt: timeOf(f.expiresAt),
+      usedAt: timeOf(f.usedAt),
+      pausedBy: f.state === 'paused' ? PausedBy.safeParse(f.pausedBy).data : undefined,
+      pausedAt: timeOf(f.pausedAt),
+      resumedAt: timeOf(f.resumedAt),
       jobId: f.jobId ?? '',
       stopJobId: f.stopJobId ?? '',
       spec: f.spec ?? '',
@@ -155,24 +174,16 @@ export class ContainerRecords {
     change: ContainerChange,
     before?: () => Promise<unknown>,
   ): Promise<ContainerVerdict> {
-    const ended = hasEnded(change.to);
-    const fields: (string | number)[] = ['state', change.to];
-    if (change.to === 'requested') fields.push('host', '', 'boot', '', 'instanceId', '');
-    if (change.to === 'running') {
-      fields.push('startedAt', change.startedAt, 'expiresAt', change.expiresAt);
-      if (change.warm) fields.push('warm', '1');
-    }
-    if (change.to === 'failed' && change.error) fields.push('error', JSON.stringify(change.error));
-    if (change.to === 'failed' && change.exit) fields.push('exit', JSON.stringify(change.exit));
-    if (ended) fields.push('endedAt', Date.now());
-    if ('reason' in change && change.reason) fields.push('endReason', change.reason);
+    const at = Date.now();
+    const { state, fields } = fieldsOf(change, at);
+    const ended = hasEnded(state);
     const { userId, containerId: id } = ref;
     const note = ended ? await this.#unpublished.add({ kind: 'container', userId, id }) : undefined;
     const verdict = await this.#changed(ref, change.fence, change.from, ended, fields);
     // An earlier end may still be unpublished: its note stays.
     if (verdict !== 'ok') return verdict;
     await before?.();
-    const published = await this.#events.container(ref, change.fence, change);
+    const published = await this.#events.container(ref, change.fence, Object.assign({ at }, change));
     if (note && published) await this.#unpublished.remove(note);
     return verdict;
   }
@@ -198,9 +209,44 @@ export class ContainerRecords {
     if (update) await this.#events.container(record, record.fence, update);
   }
 
-  /** Keeps a live desktop counted against its owner's quota, and its record from expiring. */
-  async touch(ref: ContainerRef, fence: number): Promise<ContainerVerdict> {
-    return this.#changed(ref, fence, undefined, false, []);
+  /**
+   * Publishes again that a desktop was paused, or resumed. The event is published once, however often this is
+   * called.
+   */
+  async republishPause(record: ContainerRecord): Promise<void> {
+    const { state, fence, pausedBy: by, pausedAt, resumedAt } = record;
+    if (state === 'paused' && by) {
+      await this.#events.container(record, fence, { to: 'paused', by, at: pausedAt ?? 0 });
+    } else if (state === 'running' && resumedAt !== undefined) {
+      await this.#events.container(record, fence, { to: 'resumed', at: resumedAt });
+    }
+  }
+
+  /**
+   * Sets when the time to live of a desktop ends.
+   * @returns `refused` when its state or placement is no longer that of the record
+   */
+  async extend(record: ContainerRecord, expiresAt: number): Promise<ContainerVerdict> {
+    const { state, fence } = record;
+    // The state is written again: so the ledger gets the change.
+    const fields = ['state', state, 'expiresAt', expiresAt];
+    const verdict = await this.#changed(record, fence, [state], false, fields);
+    if (verdict === 'ok') await this.republishExtension({ ...record, expiresAt });
+    return verdict;
+  }
+
+  /** Publishes again when the time to live of a desktop ends: see {@link ContainerRecords.republishPause}. */
+  async republishExtension(record: ContainerRecord): Promise<void> {
+    const { fence, expiresAt } = record;
+    if (expiresAt !== undefined) await this.#events.container(record, fence, { to: 'extended', expiresAt });
+  }
+
+  /**
+   * Keeps a live desktop counted against its owner's quota, and its record from expiring.
+   * @param usedAt when it was last used, ms; left out when that is recorded already
+   */
+  async touch(ref: ContainerRef, fence: number, usedAt?: number): Promise<ContainerVerdict> {
+    return this.#changed(ref, fence, undefined, false, usedAt === undefined ? [] : ['usedAt', usedAt]);
   }
 
   /** Desktops that were ever placed on a host and are not yet forgotten. */
@@ -272,6 +318,30 @@ export class ContainerRecords {
   }
 }
 
+/** The state that a change leads to, and the fields that it sets. `at`: when it is made, ms. */
+function fieldsOf(
+  change: ContainerChange,
+  at: number,
+): { state: ContainerState; fields: (string | number)[] } {
+  const state = change.to === 'resumed' ? 'running' : change.to;
+  const fields: (string | number)[] = ['state', state];
+  if (change.to === 'requested') fields.push('host', '', 'boot', '', 'instanceId', '');
+  if (change.to === 'running') {
+    const { startedAt, expiresAt } = change;
+    fields.push('startedAt', startedAt, 'expiresAt', expiresAt, 'usedAt', startedAt);
+    if (change.warm) fields.push('warm', '1');
+  }
+  if (change.to === 'paused') fields.push('pausedBy', change.by, 'pausedAt', at);
+  if (change.to === 'resumed') fields.push('pausedBy', '', 'resumedAt', at, 'usedAt', at);
+  if (change.to === 'failed' && change.error) fields.push('error', JSON.stringify(change.error));
+  if (change.to === 'failed' && change.exit) fields.push('exit', JSON.stringify(change.exit));
+  if (hasEnded(state)) fields.push('endedAt', at);
+  if ('reason' in change && change.reason) fields.push('endReason', change.reason);
+  return { state, fields };
+}
+
+const timeOf = (text: string | undefined): number | undefined => (text ? Number(text) : undefined);
+
 /** The update that corresponds to a desktop's state, if its room must have one. */
 function updateOf(record: ContainerRecord): ContainerUpdate | undefined {
   const { state, width, height, warm, expiresAt = 0 } = record;
@@ -281,7 +351,7 @@ function updateOf(record: ContainerRecord): ContainerUpdate | undefined {
 function endOf({ state, error, exit, endReason }: ContainerRecord): ContainerEnd | undefined {
   if (state === 'failed') return { to: state, error, exit };
   if (state === 'stopped') return { to: state, reason: endReason };
-  return state === 'lost' ? { to: state } : undefined;
+  return state === 'lost' ? { to: state, reason: endReason } : undefined;
 }
 
 const member = ({ userId, containerId }: ContainerRef): string => `${userId}/${containerId}`;

@@ -41,9 +41,9 @@ test('only stopped, failed and lost are recorded as the end of a container', asy
   const running = { to: 'running', expiresAt: 9, width: 800, height: 600 } as const;
   const open: ContainerUpdate[] = [
     running,
-    { to: 'paused', at: 1 },
+    { to: 'paused', by: 'request', at: 1 },
     { to: 'resumed', at: 2 },
-    { to: 'paused', at: 3 },
+    { to: 'paused', by: 'request', at: 3 },
     { to: 'stopping', reason: 'idle' },
     { to: 'requested' },
   ];
@@ -64,7 +64,11 @@ test('only stopped, failed and lost are recorded as the end of a container', asy
 });
 
 test('a container that was paused ends with one end event', async () => {
-  const { events } = await roomAfter({ to: 'paused', at: 1 }, { to: 'failed', error }, { to: 'lost' });
+  const { events } = await roomAfter(
+    { to: 'paused', by: 'request', at: 1 },
+    { to: 'failed', error },
+    { to: 'lost' },
+  );
   expect(events.map(({ type }) => type)).toEqual(['container.paused', 'container.failed']);
 });
 

@@ -1,4 +1,4 @@
-import { briefExit, type ContainerExit, type EndReason } from '../../contract/containers.ts';
+import { briefExit, type ContainerExit, type EndReason, type PausedBy } from '../../contract/containers.ts';
 import type { JobError } from '../../contract/jobs.ts';
 import { createsContainers } from '../../contract/registry.ts';
 import { type StoredEvent, terminalEvent } from '../../contract/rooms.ts';
@@ -13,12 +13,13 @@ export type ContainerUpdate =
   | { to: 'requested' }
   | { to: 'stopping'; reason?: EndReason | undefined }
   | { to: 'running'; expiresAt: number; width: number; height: number; warm?: boolean | undefined }
-  | { to: 'paused' | 'resumed'; at: number }
+  | { to: 'paused'; by: PausedBy; at: number }
+  | { to: 'resumed'; at: number }
+  | { to: 'extended'; expiresAt: number }
   | ContainerEnd;
 /** Only these end a room: they share the token of the end. */
 export type ContainerEnd =
-  | { to: 'lost' }
-  | { to: 'stopped'; reason?: EndReason | undefined }
+  | { to: 'stopped' | 'lost'; reason?: EndReason | undefined }
   | { to: 'failed'; error: JobError | undefined; exit?: ContainerExit | undefined };
 
 /** A stream of a program, and an offset in bytes for each. */
@@ -139,10 +140,19 @@ export class JobEvents {
         };
         return this.#container(ref, event, 'stopping');
       }
-      case 'paused':
+      case 'paused': {
+        const { by, at } = update;
+        const event: StoredEvent = { type: 'container.paused', time, data: { ...data, by } };
+        return this.#container(ref, event, `paused:${fence}:${at}`, fence);
+      }
       case 'resumed': {
-        const event: StoredEvent = { type: `container.${update.to}`, time, data };
-        return this.#container(ref, event, `${update.to}:${fence}:${update.at}`, fence);
+        const event: StoredEvent = { type: 'container.resumed', time, data };
+        return this.#container(ref, event, `resumed:${fence}:${update.at}`, fence);
+      }
+      case 'extended': {
+        const expiresAt = iso(update.expiresAt);
+        const event: StoredEvent = { type: 'container.extended', time, data: { ...data, expiresAt } };
+        return this.#container(ref, event, `extended:${fence}:${update.expiresAt}`, fence);
       }
       default:
         return this.#publisher.publish(containerSubject(ref), [containerEnd(ref, update)]);
@@ -205,7 +215,7 @@ function containerEndEvent(ref: ContainerRef, end: ContainerEnd): StoredEvent {
         data: { ...data, error: end.error, ...(end.exit ? { exit: briefExit(end.exit) } : {}) },
       };
     case 'lost':
-      return { type: 'container.lost', time, data };
+      return { type: 'container.lost', time, data: { ...data, ...because(end) } };
   }
 }
 

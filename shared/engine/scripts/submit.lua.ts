@@ -107,13 +107,17 @@ if made[1] then container_id = made[1].id end
 local queue, container, at_host = plan.queue or known.queue, nil, false
 if container_id ~= '' and (plan.about == 'one' or (plan.about == 'maybe' and not retry)) then
   container = container_prefix .. container_id
-  local f = redis.call('HMGET', container, 'state', 'host', plan.once or 'state')
+  local f = redis.call('HMGET', container, 'state', 'host', plan.once or 'state', 'pausedBy')
   local state, host, outstanding = f[1], f[2] or '', plan.once and f[3]
   if not state then return answer({verdict = retry and 'forgotten' or 'not_found'}) end
   if has_ended(state) then
     return answer({verdict = 'ended', state = state})
   end
-  if plan.requires and not has(plan.requires, state) then return answer({verdict = 'unready', state = state}) end
+  if plan.requires and not has(plan.requires, state) then
+    -- Its host resumes one that was paused because it was idle.
+    local wakes = state == 'paused' and f[4] == 'idle' and has(plan.requires, 'running')
+    if not wakes then return answer({verdict = 'unready', state = state}) end
+  end
   if outstanding and outstanding ~= r.job.id then
     local its_state = redis.call('HGET', job_prefix .. outstanding, 'state')
     if its_state and not is_terminal(its_state) then

@@ -25,6 +25,7 @@ export function createTestHost(
     replies: new Replies(bulk, log),
     subscriber,
     onCall: () => undefined,
+    awake: async () => undefined,
     log,
   });
   host.start();
