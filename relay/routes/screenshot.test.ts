@@ -123,7 +123,7 @@ test("many requests to stalled desktops of one user do not delay another user's 
 
 test('paused desktops, other formats, share links and unknown desktops are refused', async () => {
   const { url, id } = await desktop('paused');
-  expect(await failure(await ask(url, screenshotPath(id, 'png')))).toEqual([409, 'conflict']);
+  expect(await failure(await ask(url, screenshotPath(id, 'png')))).toEqual([409, 'paused']);
   expect(await failure(await ask(url, `/containers/${id}/screenshot?format=gif`))).toEqual([
     400,
     'bad_request',

@@ -103,5 +103,5 @@ test('the edge returns a screenshot of the desktop unchanged from its host', asy
   expect((await edge.call('bob', 'GET', path)).status).toBe(404);
   expect((await edge.call('ada', 'GET', `${path}?format=gif`)).status).toBe(400);
   await world.queue.client.hset(keys.container('ada', desktop), { state: 'paused' });
-  expect((await edge.call('ada', 'GET', path)).body).toMatchObject({ statusCode: 409, code: 'conflict' });
+  expect((await edge.call('ada', 'GET', path)).body).toMatchObject({ statusCode: 409, code: 'paused' });
 });
