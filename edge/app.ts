@@ -14,7 +14,7 @@ import { safeHeaders } from './http/safe-headers.ts';
 import { useWording } from './http/wording.ts';
 import { limited } from './limits/charge.ts';
 import { throttledByAddress } from './limits/throttled.ts';
-import { openRoutes, userRoutes } from './routes/routes.ts';
+import { adminRoutes, openRoutes, userRoutes } from './routes/routes.ts';
 import { createServices } from './services.ts';
 
 /** Creates the edge: the open routes first, then the routes of users. */
@@ -36,6 +36,7 @@ export function createApp(config: Config): App {
   closeOpenPaths(app, throttled);
   app.use(authenticate(services));
   userRoutes(app, services);
+  adminRoutes(app, services);
   app.all('*', limited(services.limiter, 'open'), noRoute(app));
   return app;
 }

@@ -65,9 +65,16 @@ describe('an API token', () => {
     expect(await verifier()(await signToken({}, PREVIOUS))).toEqual(ADA);
   });
 
-  test.each(['admin', 'king'])('is its user’s alone with the role %s', async (role) => {
-    expect(await verifier()(await signToken({ role }, SECRET))).toEqual(ADA);
+  test('has the role of an administrator by its claim `role`', async () => {
+    expect(await verifier()(await signToken({ role: 'admin' }, SECRET))).toEqual({ ...ADA, role: 'admin' });
   });
+
+  test.each(['king', 'Admin', ['admin'], { admin: true }, true, ''])(
+    'has no role by the claim %j',
+    async (role) => {
+      expect(await verifier()(await signToken({ role }, SECRET))).toEqual(ADA);
+    },
+  );
 
   test("is accepted by the issuer's published keys", async () => {
     expect(await verifier()(await issued(es256.privateKey, 'ES256', 'e'))).toEqual(ADA);

@@ -1,3 +1,4 @@
+import { ADMIN_ROLE } from '@warmwind/shared/contract/admin';
 import { ApiError } from '@warmwind/shared/contract/errors';
 import { isUserId } from '@warmwind/shared/contract/ids';
 import { API_AUDIENCE } from '@warmwind/shared/contract/tickets';
@@ -6,9 +7,10 @@ import type { Config } from '../config.ts';
 import { unavailable } from '../http/errors.ts';
 
 /**
- * The user of a valid API token. `expiresAt` is in seconds since 1970; `tokenId` is the token's own `jti`.
+ * The user of a valid API token. `expiresAt` is in seconds since 1970; `tokenId` is the token's own `jti`. Any other
+ * `role` of a token has no effect.
  */
-export type User = { id: string; expiresAt: number; tokenId?: string };
+export type User = { id: string; expiresAt: number; tokenId?: string; role?: typeof ADMIN_ROLE };
 
 const TOKEN_ID = /^[\x21-\x7e]{1,128}$/;
 
@@ -77,9 +79,14 @@ function hmacKey(secret: string): () => Promise<CryptoKey> {
 const publishedKeys = (url: string): JWTVerifyGetKey =>
   createRemoteJWKSet(new URL(url), { timeoutDuration: 2000, cooldownDuration: 30_000, cacheMaxAge: 600_000 });
 
-function userOf({ sub, exp = 0, jti }: JWTPayload): User {
+function userOf({ sub, exp = 0, jti, role }: JWTPayload): User {
   if (!isUserId(sub)) throw rejected('names no user that can exist here');
-  return { id: sub, expiresAt: exp, ...(jti !== undefined && TOKEN_ID.test(jti) ? { tokenId: jti } : {}) };
+  return {
+    id: sub,
+    expiresAt: exp,
+    ...(jti !== undefined && TOKEN_ID.test(jti) ? { tokenId: jti } : {}),
+    ...(role === ADMIN_ROLE ? { role: ADMIN_ROLE } : {}),
+  };
 }
 
 const rejected = (why: string): ApiError =>

@@ -40,11 +40,13 @@ describe('GET /openapi.json', () => {
     );
     const ofCommands = [...JOB_COMMANDS, ...CALL_COMMANDS].map(({ http }) => `${http.method} ${http.path}`);
     const others = [
+      'delete /admin/hosts/{id}/drain',
       'delete /containers/{id}/files/{path}',
       'delete /containers/{id}/viewers/{viewerId}',
       'delete /jobs/{id}',
       'delete /realtime/tokens',
       'delete /realtime/tokens/{id}',
+      'get /admin/hosts',
       'get /containers',
       'get /containers/{id}',
       'get /containers/{id}/files/{path}',
@@ -62,6 +64,7 @@ describe('GET /openapi.json', () => {
       'get /v1/models',
       'get /v1/models/{id}',
       'get /webhooks/secret',
+      'post /admin/hosts/{id}/drain',
       'post /jobs/{id}/retry',
       'post /mcp',
       'post /realtime/token',

@@ -153,6 +153,10 @@ const FAILED: Record<number, Pick<ErrorBody, 'code' | 'message'> & Partial<Error
     issues: [{ path: 'width', message: 'must be at most 3840' }],
   },
   401: { code: 'unauthenticated', message: 'Send a token: Authorization: Bearer <token>.' },
+  403: {
+    code: 'admin_required',
+    message: 'This is for administrators: send a token whose claim `role` is `admin`.',
+  },
   404: { code: 'not_found', message: 'There is no such desktop. See /docs for what there is.' },
   408: {
     code: 'request_timeout',

@@ -139,6 +139,7 @@ describe('Limiter', () => {
     'containers.start': [{ name: '1/min', limit: 1, windowMs: 60_000 }],
     'containers.actions': [],
     'containers.files': [],
+    admin: [],
   };
 
   test('a peek consumes nothing and reads the consumption of others', async () => {

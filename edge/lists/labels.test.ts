@@ -109,9 +109,9 @@ test('pages of one label list each match once, over records and rows', async () 
 });
 
 test('a record whose labels can not be read hides no other', async () => {
-  const broken = await start({ labels: { team: 'design' } });
+  const malformed = await start({ labels: { team: 'design' } });
   const { jobId } = await start({ labels: { team: 'design' } });
-  await edge.gateway.redis.client.hset(keys.job('ada', broken.jobId), 'labels', '{"team');
+  await edge.gateway.redis.client.hset(keys.job('ada', malformed.jobId), 'labels', '{"team');
   const { status, body } = await get('/jobs?label=team:design&state=queued');
   expect(status).toBe(200);
   expect(idsOf(body)).toContain(jobId);

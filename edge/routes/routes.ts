@@ -1,6 +1,9 @@
 import type { MiddlewareHandler } from 'hono';
+import { requireAdmin } from '../auth/require-admin.ts';
 import type { App, AppEnv } from '../env.ts';
+import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
+import { drainHostRoute, listHostsRoute, undrainHostRoute } from './admin/hosts.ts';
 import { callRoutes } from './calls.ts';
 import { commandRoutes } from './commands.ts';
 import { consoleRoutes } from './console.ts';
@@ -32,6 +35,14 @@ export function openRoutes(app: App, services: Services, throttled: MiddlewareHa
   consoleRoutes(app, services.config, throttled);
   docsRoutes(app, throttled);
   healthRoutes(app, services);
+}
+
+/** Adds the routes of administrators, all below `/admin`, behind `authenticate`. */
+export function adminRoutes(app: App, services: Services): void {
+  app.use('/admin/*', limited(services.limiter, 'closed', ['admin']), requireAdmin);
+  listHostsRoute(app, services);
+  drainHostRoute(app, services);
+  undrainHostRoute(app, services);
 }
 
 /** Adds the routes that belong to a user, behind `authenticate`. */

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { FleetHost, FleetHosts } from '../contract/admin.ts';
 import type {
   Accepted,
   AcceptedRetry,
@@ -254,6 +255,23 @@ export class HttpClient {
     options?: CallOptions,
   ): Promise<{ items: UsageDay[] }> {
     return this.#get('/usage', { ...options, query });
+  }
+
+  /** Lists the hosts of the fleet. Requires the role of an administrator. */
+  listHosts(options?: CallOptions): Promise<FleetHosts> {
+    return this.#get('/admin/hosts', options);
+  }
+
+  /** Drains a host: it takes no new containers. Requires the role of an administrator. */
+  async drainHost(host: string, options?: CallOptions): Promise<FleetHost> {
+    const path = `/admin/hosts/${encodeURIComponent(host)}/drain`;
+    return (await this.request<FleetHost>('POST', path, { repeatable: true, ...options })).body;
+  }
+
+  /** Ends the drain of a host. Requires the role of an administrator. */
+  async undrainHost(host: string, options?: CallOptions): Promise<void> {
+    const path = `/admin/hosts/${encodeURIComponent(host)}/drain`;
+    await this.request('DELETE', path, { repeatable: true, ...options });
   }
 
   /** Reads the secret that signs the user's webhooks. */

@@ -25,6 +25,11 @@ export const ERROR_GUIDE: Record<ErrorCode, Guide> = {
     meaning: 'The token is valid but does not permit this.',
     remedy: 'Use a token or ticket of the owner, or one with the required mode.',
   },
+  admin_required: {
+    retryable: false,
+    meaning: 'The route is for administrators, and the token has not their role.',
+    remedy: 'Use a token with the claim `role: "admin"`.',
+  },
   not_found: {
     retryable: false,
     meaning: 'There is no such resource, or it belongs to another user.',

@@ -13,6 +13,7 @@ export const LIMIT_SCOPES = [
   'containers.start',
   'containers.actions',
   'containers.files',
+  'admin',
 ] as const;
 export type LimitScope = (typeof LIMIT_SCOPES)[number];
 export type RateLimits = Record<LimitScope, Tier[]>;
@@ -40,6 +41,7 @@ export const RateLimitsConfig = z.strictObject({
   'containers.start': Tiers.prefault(['2/s']),
   'containers.actions': Tiers.prefault(['20/s', '600/min']),
   'containers.files': Tiers.prefault(['20/s', '600/min']),
+  admin: Tiers.prefault(['10/s', '300/min']),
 });
 
 /** Outstanding work that one user may have at once. */

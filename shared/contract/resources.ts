@@ -7,11 +7,11 @@ const amount = z.number().min(0);
  * The resources of a container or a machine: MB of memory and disk, CPUs, GPUs, and a number of containers.
  */
 export const ResourceVector = z.object({
-  memoryMb: amount,
-  cpus: amount,
-  diskMb: amount,
-  gpus: amount,
-  containers: amount,
+  memoryMb: amount.describe('Memory, MB.'),
+  cpus: amount.describe('CPUs.'),
+  diskMb: amount.describe('Disk, MB.'),
+  gpus: amount.describe('GPU devices.'),
+  containers: amount.describe('How many containers.'),
 });
 export type ResourceVector = z.infer<typeof ResourceVector>;
 

@@ -16,6 +16,8 @@ const NAMED: Record<string, Thing | 'public'> = {
   '/jobs/{id}': 'job',
   '/realtime/tokens/{id}': 'link',
   '/v1/models/{id}': 'public',
+  // Administrators alone see hosts and limits of users: see the test of routes below /admin.
+  '/admin/hosts/{id}': 'public',
   viewerId: 'viewer',
   processId: 'process',
   // An idempotency key is its caller's.

@@ -23,7 +23,7 @@ export const SECRET = 'Quarterly-figures-7f3a';
 export async function startTenants(): Promise<Tenants> {
   const stack = createStack({
     RATE_LIMITS:
-      '{"user": [], "ip": [], "containers.start": [], "containers.actions": [], "containers.files": []}',
+      '{"user": [], "ip": [], "containers.start": [], "containers.actions": [], "containers.files": [], "admin": []}',
     MODEL_SERVER: 'off',
   });
   try {
