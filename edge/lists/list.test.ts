@@ -189,7 +189,8 @@ test.each(outages)(
     } finally {
       await restore();
     }
-    expect((await list('/jobs')).incomplete).toBeUndefined();
+    // The pooler connects again within a moment.
+    await waitFor('lists to be complete', async () => (await list('/jobs')).incomplete === undefined);
     // Readiness is cached for a moment.
     await waitFor('the edge to be ready', async () => (await get('/health/ready')).status === 200);
   },

@@ -5,6 +5,7 @@ import { newId } from '@warmwind/shared/contract/ids';
 import { API_AUDIENCE } from '@warmwind/shared/contract/tickets';
 import { type JWTPayload, SignJWT } from 'jose';
 import { buildEdge, type EdgeBundle, readBundle } from '../../../edge/build.ts';
+import { startPooler, type TestPooler } from '../../quality/testing/pooler.ts';
 import { startPostgres, type TestPostgres } from '../../quality/testing/postgres.ts';
 import { startGateway, type TestGateway, TOKEN } from '../gateway/testing.ts';
 import { startCounter } from './counter.ts';
@@ -27,6 +28,11 @@ export type TestEdge = {
    * @throws Error when the edge was started without one
    */
   readonly postgres: TestPostgres;
+  /**
+   * The pooler between the edge and its ledger.
+   * @throws Error when the edge was started without one
+   */
+  readonly pooler: TestPooler;
   /** The Worker's log. */
   lines: string[];
   /** REST trips since the last call. */
@@ -54,18 +60,23 @@ export type TestEdgeOptions = {
   ledger?: boolean;
   /** A replica for reads. */
   readUrl?: string;
+  /** Default true; false connects the edge to PostgreSQL itself. */
+  pooled?: boolean;
 };
 
-/** The bundled edge in Miniflare, on a gateway, a Redis and a PostgreSQL of its own. */
+/** The bundled edge in Miniflare, on a gateway, a Redis, a PostgreSQL and a pooler of its own. */
 export async function startTestEdge(
   bindings: Record<string, string> = {},
-  { ledger = true, readUrl }: TestEdgeOptions = {},
+  { ledger = true, readUrl, pooled = true }: TestEdgeOptions = {},
 ): Promise<TestEdge> {
   const bundle = await bundleOnce();
   const [gateway, postgres] = await Promise.all([
     startGateway(),
     ledger ? startPostgres({ migrated: true }) : undefined,
   ]);
+  const pooler = postgres && pooled ? await startPooler(postgres.url, { readUrl }) : undefined;
+  const ledgerUrl = pooler?.url ?? postgres?.url;
+  const replicaUrl = pooler?.readUrl ?? readUrl;
   const counter = await startCounter(gateway.url);
   const lines: string[] = [];
   const edge: RunningEdge = await startMiniflare({
@@ -81,8 +92,8 @@ export async function startTestEdge(
       ...bindings,
     },
     hyperdrives: {
-      ...(postgres ? { LEDGER_DB: postgres.url } : {}),
-      ...(readUrl ? { LEDGER_READ_DB: readUrl } : {}),
+      ...(ledgerUrl ? { LEDGER_DB: ledgerUrl } : {}),
+      ...(replicaUrl ? { LEDGER_READ_DB: replicaUrl } : {}),
     },
     onLine: (line) => lines.push(line),
   });
@@ -97,6 +108,10 @@ export async function startTestEdge(
     get postgres() {
       if (!postgres) throw new Error('this edge has no ledger');
       return postgres;
+    },
+    get pooler() {
+      if (!pooler) throw new Error('this edge has no pooler');
+      return pooler;
     },
     lines,
     trips: counter.take,
@@ -122,6 +137,7 @@ export async function startTestEdge(
       await edge.stop();
       await counter.stop();
       await gateway.stop();
+      await pooler?.stop();
       await postgres?.stop();
     },
   };

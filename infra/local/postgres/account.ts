@@ -1,13 +1,16 @@
 import { execFileSync } from 'node:child_process';
 
-/** The user that PostgreSQL runs as, and that owns its data. */
+/** The user that PostgreSQL and its pooler run as, and that owns their files. */
 export type Account = { uid: number; gid: number };
+
+/** A program, as the user it has to run as. Its working folder has to be that of its files. */
+export type Command = { file: string; args: string[] };
 
 const NAME = 'warmwind';
 
 /**
- * PostgreSQL refuses to run as root: then it runs as a system user of its own, which is created when it is
- * missing.
+ * PostgreSQL and PgBouncer refuse to run as root: then they run as a system user of their own, which is created
+ * when it is missing.
  * @param onMade receives the name of a created user
  * @returns `undefined` for every user but root, who runs it themselves
  */
@@ -39,6 +42,23 @@ function look(): Account | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * The command that runs a program as this user, or as the present one.
+ * @param extra options of `setpriv`
+ */
+export function asAccount(
+  file: string,
+  args: string[],
+  account: Account | undefined,
+  extra: string[] = [],
+): Command {
+  const become = account ? [`--reuid=${account.uid}`, `--regid=${account.gid}`, '--clear-groups'] : [];
+  const settings = [...become, ...extra];
+  return settings.length === 0
+    ? { file, args }
+    : { file: 'setpriv', args: [...settings, '--', file, ...args] };
 }
 
 const run = (file: string, ...args: string[]) =>

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type Account, ensureAccount } from './account.ts';
+import { asAccount, type Command, ensureAccount } from './account.ts';
 import { findBinaries } from './binaries.ts';
 
 /** The database and the role that owns it. The role is no superuser: the server's own can't log in from anywhere. */
@@ -21,9 +21,6 @@ export const DATABASE = 'warmwind';
 /** File with a hash of the password that the cluster has. */
 const KNOWN_PASSWORD = 'warmwind.password';
 const INIT_WITHIN_MS = 120_000;
-
-/** A program of PostgreSQL, as the user it has to run as. Its working folder has to be that of the data. */
-export type Command = { file: string; args: string[] };
 
 /**
  * The path of the data for programs that work in its folder: they need no right to enter the folders above
@@ -109,19 +106,6 @@ export async function single(dir: string, statements: string[]): Promise<void> {
   const options = ['-c', 'exit_on_error=on', '-c', 'log_min_error_statement=panic', ...SCRAM_ITERATIONS];
   const args = ['--single', '-D', HERE, ...options, 'postgres'];
   await run(asAccount(findBinaries().postgres, args, ensureAccount()), dir, `${statements.join('\n')}\n`);
-}
-
-function asAccount(
-  file: string,
-  args: string[],
-  account: Account | undefined,
-  extra: string[] = [],
-): Command {
-  const become = account ? [`--reuid=${account.uid}`, `--regid=${account.gid}`, '--clear-groups'] : [];
-  const settings = [...become, ...extra];
-  return settings.length === 0
-    ? { file, args }
-    : { file: 'setpriv', args: [...settings, '--', file, ...args] };
 }
 
 /** @throws Error with the end of the program's output */

@@ -4,6 +4,7 @@
 # program (or the path of a file), package, purpose
 packages='redis-server redis-server the queue and the realtime Redis
 nginx nginx the balancer before the relays
+pgbouncer pgbouncer the pooler in front of the ledger
 dockerd docker.io desktops
 debootstrap debootstrap the desktop image where Docker Hub is out of reach
 gpgv gpgv the signatures of the packages in it

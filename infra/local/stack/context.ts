@@ -13,4 +13,6 @@ export type PartsContext = {
   /** Paths of installed programs. */
   redisServer: string;
   nginx: string | undefined;
+  /** Without it the edge connects to PostgreSQL itself. */
+  pgbouncer: string | undefined;
 };

@@ -55,6 +55,7 @@ async function main(): Promise<void> {
   if (!nginx) report('nginx', `missing: edge and relays answer on their own ports. ${remedy('nginx')}`);
 
   prepareLedger(settings);
+  const pgbouncer = findPooler(settings);
 
   dir.remove('stack.json');
   const ended = await endLeftovers(readRun(dir), dir.path);
@@ -64,7 +65,7 @@ async function main(): Promise<void> {
 
   const ports = await reservePorts(settings);
   const secrets = loadSecrets(dir, settings);
-  stack = new Stack({ root: ROOT, dir, settings, secrets, ports, redisServer, nginx }, report);
+  stack = new Stack({ root: ROOT, dir, settings, secrets, ports, redisServer, nginx, pgbouncer }, report);
   const engine = await findEngine(settings.DOCKER_SOCKET, dir.file('logs/dockerd.log'), report);
   await Promise.all([stack.up(engine), engine && buildImage(engine.socket)]);
   if (!stopping) printReady(await stack.publish(), dir, Date.now() - begun);
@@ -86,9 +87,17 @@ function prepareLedger({ LEDGER, LEDGER_URL }: Settings): void {
   } else {
     findBinaries();
     ensureAccount((name) =>
-      report('postgres', `made the system user ${name}: PostgreSQL does not run as root`),
+      report('postgres', `made the system user ${name}: PostgreSQL and its pooler do not run as root`),
     );
   }
+}
+
+/** Without a pooler each submission opens a connection to PostgreSQL, which is slower. */
+function findPooler({ LEDGER, POOLER }: Settings): string | undefined {
+  if (LEDGER === 'off' || POOLER === 'off') return undefined;
+  const pgbouncer = findTool('pgbouncer');
+  if (!pgbouncer) report('pooler', `missing: the edge connects to PostgreSQL itself. ${remedy('pgbouncer')}`);
+  return pgbouncer;
 }
 
 /** The first time this takes a minute or two. */

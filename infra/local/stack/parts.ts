@@ -1,4 +1,5 @@
 import type { PartsContext } from './context.ts';
+import { poolerPart } from './pooler.ts';
 import { nginxPart } from './proxy.ts';
 import { queueArgs, realtimeArgs } from './redis.ts';
 import { edgePart, gatewayPart, modelServerPart, relayPart, workerPart } from './services.ts';
@@ -19,6 +20,7 @@ export function planParts(context: PartsContext) {
   const [firstHost, secondHost] = WORKER_HOSTS;
   return {
     postgres: urls.ledger && !settings.LEDGER_URL ? postgresPart(context, urls.ledger) : undefined,
+    pooler: urls.pooled ? poolerPart(context) : undefined,
     redisQueue: redisPart(context, {
       name: 'redis-queue',
       what: 'Redis, queue role',

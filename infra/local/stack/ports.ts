@@ -22,6 +22,7 @@ export const USUAL_PORTS = {
   REDIS_QUEUE_PORT: 6380,
   REDIS_REALTIME_PORT: 6381,
   LEDGER_PORT: 5433,
+  POOLER_PORT: 6432,
 } as const;
 export type PortName = keyof typeof USUAL_PORTS;
 export type Ports = Record<PortName, ReservedPort>;

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import postgres from 'postgres';
@@ -7,11 +7,12 @@ import { waitFor } from '../../quality/testing/wait.ts';
 import { openLogs } from './logs.ts';
 import { planParts } from './parts.ts';
 import { reservePorts } from './ports.ts';
-import type { ProcessId } from './processes.ts';
+import { born, type ProcessId } from './processes.ts';
 import { loadSecrets } from './secrets.ts';
 import { readSettings } from './settings.ts';
 import { openStateDir } from './state.ts';
 import { Supervisor } from './supervisor.ts';
+import { findTool } from './tools.ts';
 import { stackUrls } from './urls.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -28,17 +29,17 @@ afterEach(async () => {
 });
 
 /** The parts that the stack would start with this environment. */
-async function plan(env: Record<string, string> = {}) {
+async function plan(env: Record<string, string> = {}, pgbouncer = findTool('pgbouncer')) {
   const dir = openStateDir(join(parent, 'state'));
   const settings = readSettings({ PATH: process.env.PATH, ...env }, ROOT);
   const secrets = loadSecrets(dir, settings);
   const ports = await reservePorts(settings);
   ends.push(() => Promise.all(Object.values(ports).map(({ release }) => release())));
-  const context = { root: ROOT, dir, settings, secrets, ports, redisServer: '', nginx: undefined };
+  const context = { root: ROOT, dir, settings, secrets, ports, redisServer: '', nginx: undefined, pgbouncer };
   return { dir, parts: planParts(context), urls: stackUrls(context) };
 }
 
-/** Runs the stack's PostgreSQL once, from start to stop. */
+/** Runs the stack's PostgreSQL and pooler once, from start to stop. */
 async function up() {
   const { dir, parts, urls } = await plan();
   const output: string[] = [];
@@ -52,21 +53,28 @@ async function up() {
       processes = now;
     },
   });
-  const { postgres: part } = parts;
+  const { postgres: part, pooler } = parts;
   const url = urls.ledger;
-  if (!part || !url) throw new Error('no ledger is planned');
+  if (!part || !pooler || !url) throw new Error('no ledger is planned');
   const notices: (string | undefined)[] = [];
   const onnotice = ({ message }: postgres.Notice) => notices.push(message);
   const sql = postgres(url, { max: 1, connect_timeout: 3, onnotice });
   let ended: Promise<void> | undefined;
   const down = () => {
-    ended ??= sql.end({ timeout: 0 }).then(() => supervisor.stop(['postgres']));
+    ended ??= sql.end({ timeout: 0 }).then(() => supervisor.stop(['pooler', 'postgres']));
     return ended;
   };
   ends.push(down);
   await supervisor.start(part);
-  const log = () => readFileSync(join(dir.file('logs'), 'postgres.log'), 'utf8');
-  return { dir, sql, notices, output, down, log, pid: () => processes.postgres?.pid ?? 0 };
+  const startPooler = async () => {
+    await supervisor.start(pooler);
+    const pooled = postgres(urls.pooled?.ledger ?? '', { max: 1, connect_timeout: 3, prepare: false });
+    ends.push(() => pooled.end({ timeout: 0 }));
+    return pooled;
+  };
+  const log = (name = 'postgres') => readFileSync(join(dir.file('logs'), `${name}.log`), 'utf8');
+  const pid = (name = 'postgres') => processes[name]?.pid ?? 0;
+  return { dir, sql, notices, output, down, log, pid, startPooler };
 }
 
 it('what is in the ledger outlives the stack, and the loss of its secrets', {
@@ -106,15 +114,69 @@ it('a killed PostgreSQL restarts on its port with its data, despite a busy sessi
   expect(log()).toContain('not properly shut down');
 });
 
-it('the password is in no log, no argument and no environment of the server', {
+it('the password is in no log, no argument and no environment of server and pooler, and in files of their user only', {
   timeout: WITHIN_MS,
 }, async () => {
-  const { dir, pid, log } = await up();
+  const { dir, pid, log, startPooler } = await up();
+  const pooled = await startPooler();
+  await pooled`select 1`;
   const { ledgerPassword } = loadSecrets(dir, {});
-  for (const file of ['cmdline', 'environ']) {
-    expect(readFileSync(`/proc/${pid()}/${file}`, 'utf8')).not.toContain(ledgerPassword);
+  for (const name of ['postgres', 'pooler']) {
+    for (const file of ['cmdline', 'environ']) {
+      expect(readFileSync(`/proc/${pid(name)}/${file}`, 'utf8')).not.toContain(ledgerPassword);
+    }
+    expect(log(name)).not.toContain(ledgerPassword);
   }
-  expect(log()).not.toContain(ledgerPassword);
+  expect(readFileSync(`/proc/${pid('pooler')}/status`, 'utf8')).not.toMatch(/^Uid:\t0/m);
+  const { mode, uid } = statSync(dir.file('pooler'));
+  expect([mode & 0o777, uid]).toEqual([0o700, statSync(`/proc/${pid('pooler')}`).uid]);
+  for (const file of readdirSync(dir.file('pooler'))) {
+    expect([file, statSync(dir.file(`pooler/${file}`)).mode & 0o777]).toEqual([file, 0o600]);
+  }
+});
+
+it('a killed pooler restarts on its port, its log names an outage of PostgreSQL, and it ends with the stack', {
+  timeout: WITHIN_MS,
+}, async () => {
+  const { output, pid, log, down, startPooler } = await up();
+  const pooled = await startPooler();
+  const answers = () =>
+    pooled`select 1 as one`.then(
+      (rows) => rows[0]?.one === 1,
+      () => false,
+    );
+  await waitFor('the pooler to serve', answers);
+  const killed = pid('pooler');
+  process.kill(killed, 'SIGKILL');
+  await waitFor('the pooler to be back', () => output.some((line) => line.includes('is back')));
+  expect(pid('pooler')).not.toBe(killed);
+  await waitFor('the pooler to serve again', answers);
+
+  process.kill(pid(), 'SIGKILL');
+  await waitFor('the log to name the outage', async () => {
+    await answers();
+    return /pooler error/.test(log('pooler'));
+  });
+  await waitFor('the pooler to reach the restarted server', answers, 60_000);
+  const last = pid('pooler');
+  await down();
+  expect(born(last)).toBeUndefined();
+});
+
+it('the edge uses the ledger and its replica through the pooler, all others directly; without one, the edge does too', async () => {
+  const replica = 'postgres://u:p@replica/d';
+  const { parts, urls } = await plan({ LEDGER_READ_URL: replica });
+  const pooled = urls.pooled?.ledger ?? '';
+  expect(new URL(pooled).port).toBe(new URL(parts.pooler?.url ?? '').port);
+  expect(parts.edge.env).toMatchObject({ LEDGER_URL: pooled, LEDGER_READ_URL: urls.pooled?.replica });
+  expect(parts.pooler?.env).toMatchObject({ LEDGER_URL: urls.ledger, LEDGER_READ_URL: replica });
+  for (const { env } of [...parts.workers, ...parts.relays]) {
+    expect(env).toMatchObject({ LEDGER_URL: urls.ledger });
+  }
+  for (const { parts, urls } of [await plan({ POOLER: 'off' }), await plan({}, '')]) {
+    expect(parts.pooler).toBeUndefined();
+    expect(parts.edge.env).toMatchObject({ LEDGER_URL: urls.ledger });
+  }
 });
 
 it('the password of Redis is in no argument and in no line that a start prints', async () => {
@@ -145,7 +207,7 @@ it('LEDGER=off plans no PostgreSQL, and edge and workers get no URL of one', asy
 it('another PostgreSQL is used instead of an own one, and only by the parts that need it', async () => {
   const LEDGER_URL = 'postgres://u:p@h/d';
   const LEDGER_READ_URL = 'postgres://u:p@replica/d';
-  const { parts } = await plan({ LEDGER_URL, LEDGER_READ_URL });
+  const { parts } = await plan({ LEDGER_URL, LEDGER_READ_URL, POOLER: 'off' });
   expect(parts.postgres).toBeUndefined();
   expect(parts.edge.env).toMatchObject({ LEDGER: 'on', LEDGER_URL, LEDGER_READ_URL });
   for (const { env } of [...parts.workers, ...parts.relays]) {

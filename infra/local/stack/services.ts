@@ -81,7 +81,7 @@ export const modelServerPart = (context: PartsContext): Part =>
   });
 
 export function edgePart(context: PartsContext): Part {
-  const { auth, cors, webhooks, ledger, replica } = sharedSettings(context);
+  const { auth, cors, webhooks, ledger, replica, pooled } = sharedSettings(context);
   const urls = stackUrls(context);
   return servicePart(context, {
     name: 'edge',
@@ -94,6 +94,7 @@ export function edgePart(context: PartsContext): Part {
       ...webhooks,
       ...ledger,
       ...replica,
+      ...pooled,
       UPSTASH_REDIS_REST_URL: urls.gateway,
       UPSTASH_REDIS_REST_TOKEN: context.secrets.gatewayToken,
       RELAY_URL: urls.relay,

@@ -95,6 +95,10 @@ export const Environment = z.object({
     description: 'A replica that the edge reads lists and usage from.',
     secret: true,
   }),
+  POOLER: z
+    .enum(['on', 'off'])
+    .default('on')
+    .describe('`off`: no PgBouncer between the edge and the ledger.'),
   MODEL_SERVER: z
     .enum(['on', 'off'])
     .default('on')

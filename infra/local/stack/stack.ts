@@ -81,7 +81,7 @@ export class Stack {
         admin: urls.admins[index] ?? '',
       })),
       ...(urls.modelServer ? { modelServer: urls.modelServer } : {}),
-      ...(urls.ledger ? { ledger: { url: urls.ledger } } : {}),
+      ...(urls.ledger ? { ledger: { url: urls.ledger, pooledUrl: urls.pooled?.ledger } } : {}),
       redis: {
         queue: urls.redisQueue,
         realtime: urls.redisRealtime,
@@ -113,7 +113,7 @@ export class Stack {
     await this.#supervisor.stop(['edge']);
     await this.#supervisor.stop(['worker-1', 'worker-2']);
     if (this.#engine) await this.#endDesktops(this.#engine);
-    await this.#supervisor.stop(['relay-1', 'relay-2', 'gateway', 'model-server']);
+    await this.#supervisor.stop(['relay-1', 'relay-2', 'gateway', 'model-server', 'pooler']);
     await this.#supervisor.stop(['nginx']);
     await this.#supervisor.stop(['redis-queue', 'redis-realtime', 'postgres']);
     await withTimeout(this.#engine?.stop() ?? Promise.resolve(), 30_000).catch((error: Error) =>
@@ -164,6 +164,7 @@ export class Stack {
   async #startLedger(): Promise<void> {
     await this.#start(this.#parts.postgres);
     const { ledger } = stackUrls(this.#context);
+    await this.#start(this.#parts.pooler);
     if (ledger === undefined || (await migrateLedger(ledger, MIGRATED_WITHIN_MS)) || this.#down) return;
     this.#report('ledger', 'does not answer yet: submissions are refused until it does and has its tables');
   }

@@ -15,8 +15,8 @@ export type StackFile = {
   workers: { url: string; host: string; admin: string }[];
   /** OpenAI's API below `/v1`. Absent when the model server is off. */
   modelServer?: string;
-  /** Absent when the ledger is off. */
-  ledger?: { url: string };
+  /** Absent when the ledger is off; `pooledUrl`: through the pooler, as the edge connects. */
+  ledger?: { url: string; pooledUrl: string | undefined };
   redis: { queue: string; realtime: string; rest: { url: string; token: string } };
   authSecret: string;
   adminPassword: string;

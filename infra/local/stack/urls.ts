@@ -1,9 +1,12 @@
+import { pooledUrl } from '../pooler/urls.ts';
 import { DATABASE } from '../postgres/cluster.ts';
 import type { PartsContext } from './context.ts';
 import type { ReservedPort } from './ports.ts';
 
 /** The address of every part. Without nginx it is the edge's own and the first relay node's own. */
-export function stackUrls(context: Pick<PartsContext, 'ports' | 'nginx' | 'settings' | 'secrets'>) {
+export function stackUrls(
+  context: Pick<PartsContext, 'ports' | 'nginx' | 'pgbouncer' | 'settings' | 'secrets'>,
+) {
   const { ports, nginx, settings, secrets } = context;
   const http = ({ port }: ReservedPort) => `http://127.0.0.1:${port}`;
   const redis = ({ port }: ReservedPort) => `redis://:${secrets.redisPassword}@127.0.0.1:${port}`;
@@ -19,6 +22,7 @@ export function stackUrls(context: Pick<PartsContext, 'ports' | 'nginx' | 'setti
     redisQueue: redis(ports.REDIS_QUEUE_PORT),
     redisRealtime: redis(ports.REDIS_REALTIME_PORT),
     ledger: ledgerUrl(context),
+    pooled: pooledUrls(context),
   };
 }
 
@@ -27,4 +31,19 @@ function ledgerUrl({ ports, settings, secrets }: Pick<PartsContext, 'ports' | 's
   if (settings.LEDGER === 'off') return undefined;
   const own = `postgres://${DATABASE}:${secrets.ledgerPassword}@127.0.0.1:${ports.LEDGER_PORT.port}/${DATABASE}`;
   return settings.LEDGER_URL ?? own;
+}
+
+type WithPooler = Pick<PartsContext, 'ports' | 'settings' | 'secrets' | 'pgbouncer'>;
+
+/** The ledger and its replica through the pooler, with their passwords; `undefined` without a pooler. */
+function pooledUrls(context: WithPooler): { ledger: string; replica: string | undefined } | undefined {
+  const { ports, settings, pgbouncer } = context;
+  const ledger = ledgerUrl(context);
+  if (ledger === undefined || !pgbouncer || settings.POOLER === 'off') return undefined;
+  const address = `127.0.0.1:${ports.POOLER_PORT.port}`;
+  const { LEDGER_READ_URL: replica } = settings;
+  return {
+    ledger: pooledUrl('LEDGER_URL', ledger, address),
+    replica: replica && pooledUrl('LEDGER_READ_URL', replica, address),
+  };
 }

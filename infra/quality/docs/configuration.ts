@@ -6,6 +6,7 @@ import { Config as Worker } from '../../../workers/config.ts';
 import type { Service } from '../../images/build.ts';
 import { Config as Gateway } from '../../local/gateway/config.ts';
 import { Environment as ModelServer } from '../../local/model-server/config.ts';
+import { Config as Pooler } from '../../local/pooler/settings.ts';
 import { Environment as Stack } from '../../local/stack/settings.ts';
 import { composeVariables, deploymentsOf } from './deployments.ts';
 import { code, page, table } from './markdown.ts';
@@ -109,6 +110,7 @@ export const configuration = (): string =>
       'relay/config.ts',
       'workers/config.ts',
       'infra/local/gateway/config.ts',
+      'infra/local/pooler/settings.ts',
       'infra/local/stack/settings.ts',
     ],
     [
@@ -127,6 +129,11 @@ export const configuration = (): string =>
         'Upstash’s REST protocol in front of a queue Redis other than Upstash.',
         Gateway.shape,
         'gateway',
+      ),
+      section(
+        'Pooler',
+        'PgBouncer between the edge and the ledger, where there is no Hyperdrive.',
+        Pooler.shape,
       ),
       section(
         'Every Node service',

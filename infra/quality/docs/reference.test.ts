@@ -6,6 +6,7 @@ import { Config as Relay } from '../../../relay/config.ts';
 import { Config as Worker } from '../../../workers/config.ts';
 import { Config as Gateway } from '../../local/gateway/config.ts';
 import { Environment as ModelServer } from '../../local/model-server/config.ts';
+import { Config as Pooler } from '../../local/pooler/settings.ts';
 import { Environment as Stack } from '../../local/stack/settings.ts';
 import { ROOT, referencePages, referencePath } from './reference.ts';
 import { metadata } from './schema.ts';
@@ -19,7 +20,7 @@ it('every page of the reference equals the generated one: npm run docs:reference
 });
 
 it('every setting of every service has a description', () => {
-  const shapes = { Edge, Relay, Worker, Gateway, ModelServer, Stack };
+  const shapes = { Edge, Relay, Worker, Gateway, Pooler, ModelServer, Stack };
   const without = Object.entries(shapes).flatMap(([service, { shape }]) =>
     Object.entries(shape)
       .filter(([, schema]) => !metadata(schema, 'description'))

@@ -117,10 +117,11 @@ async function migrate(url: string): Promise<void> {
   if (bound.aborted) throw new Error('the ledger could not be migrated');
 }
 
-export async function makeDir(): Promise<string> {
+/** Makes a folder of a server's files. */
+export async function makeDir(name = 'postgres'): Promise<string> {
   const root = process.env.WARMWIND_TEST_DIR ?? tmpdir();
   await mkdir(root, { recursive: true });
-  return mkdtemp(join(root, 'postgres-'));
+  return mkdtemp(join(root, `${name}-`));
 }
 
 /** Copies a cluster that is made once for each test run, because making one is slow. */
@@ -141,7 +142,8 @@ export async function copyCluster(data: string): Promise<void> {
 export const copyData = (from: string, to: string) =>
   promisify(execFile)('cp', ['-a', '--reflink=auto', from, to]);
 
-async function answers(url: string): Promise<boolean> {
+/** Does the PostgreSQL or the pooler of this URL answer a query? */
+export async function answers(url: string): Promise<boolean> {
   const probe = postgres(url, { max: 1, connect_timeout: 1, fetch_types: false });
   try {
     await probe`select 1`;
