@@ -1,3 +1,4 @@
+import { newId } from '@warmwind/shared/contract/ids';
 import type { Probes } from '@warmwind/shared/runtime/node/health';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { DrainStep } from '@warmwind/shared/runtime/node/shutdown';
@@ -17,6 +18,8 @@ import { Models } from './inference/models.ts';
 import { createLeaders } from './leader/leaders.ts';
 import { fleetTasks } from './leader/tasks.ts';
 import { drainSteps, type Parts, startParts } from './lifecycle.ts';
+import { createLiveness } from './liveness/create-liveness.ts';
+import { Recovery } from './liveness/recovery.ts';
 import { createMetrics } from './metrics.ts';
 import { createProbes, depthCheck, queuesOf } from './probes.ts';
 import { createWorkers } from './runtime/create-workers.ts';
@@ -43,18 +46,27 @@ export function createApp(config: Config, log: Logger): App {
   const depths = depthCheck(config, stores, metrics);
   const { queueRedis: redis, records, queue } = stores;
 
-  const host = createHost({ config, stores, registry, metrics, log });
+  const boot = newId();
+  const liveness = createLiveness(config, boot, log);
+  const mayAct = () => liveness.mayAct;
+  const recovery = new Recovery({
+    redis: stores.failFastRedis,
+    stalledEveryMs: config.STALLED_EVERY_MS,
+    metrics,
+    log,
+  });
+  const host = createHost({ config, boot, mayAct, stores, registry, metrics, log });
   void checkTerminals(config.HOST_DESKTOPS, log);
   const models = new Models(config, stores, metrics, log);
   const handlers = createHandlers({ host, models });
-  const workers = createWorkers({ config, stores, handlers, models, metrics, log });
-  const lease = createHostLease({ config, stores, host, workers: workers.ofHost });
+  const workers = createWorkers({ config, boot, stores, handlers, models, metrics, log });
+  const lease = createHostLease({ config, stores, host, mayHold: mayAct, workers: workers.ofHost });
   const sweep = new Sweep(host, () => lease.held);
 
   const endContainer = createEndContainer(host);
   const followUp = new CancellationFollowUp({ redis, records, queue, endContainer, metrics, log });
   const tasks = fleetTasks({ config, stores, presence: host.presence, followUp, metrics, log });
-  const leaders = createLeaders({ config, stores, holder: host.boot, tasks, metrics, log });
+  const leaders = createLeaders({ config, stores, holder: boot, mayHold: mayAct, tasks, metrics, log });
   const cancellations = new CancellationSubscriber(
     redis,
     log,
@@ -69,6 +81,7 @@ export function createApp(config: Config, log: Logger): App {
     }),
   );
   const delivery = new Delivery({
+    boot,
     redis,
     records,
     metrics,
@@ -88,7 +101,10 @@ export function createApp(config: Config, log: Logger): App {
     leaders,
     cancellations,
     delivery,
+    liveness,
+    recovery,
     board,
+    metrics,
     log,
   };
   return {

@@ -72,6 +72,15 @@ export const Config = z
     ),
     LOCK_MS: Ms.default(10_000).describe('How long a job stays with a worker that does not renew its lock.'),
     STALLED_EVERY_MS: Ms.default(5000).describe('How often a worker looks for jobs whose lock expired.'),
+    DEAD_AFTER_MS: z.coerce
+      .number()
+      .int()
+      .max(60_000)
+      .refine((ms) => ms === 0 || ms >= 500, 'use 0, or 500 and more')
+      .default(2500)
+      .describe(
+        'How long after its last beat a worker process counts as dead: a peer then takes its jobs and releases its leases. 0: no beats; its jobs wait for LOCK_MS.',
+      ),
     MODEL_SERVERS: ModelServers.describe(
       'OpenAI-compatible servers, comma-separated, without a path: vLLM, llama.cpp, Ollama.',
     ),

@@ -8,6 +8,10 @@ import type { Sweep } from './containers/sweep.ts';
 import type { Models } from './inference/models.ts';
 import type { Leaders } from './leader/leaders.ts';
 import type { Lease } from './leader/lease.ts';
+import { createLivenessHandlers } from './liveness/create-liveness.ts';
+import type { Liveness } from './liveness/liveness.ts';
+import type { Recovery } from './liveness/recovery.ts';
+import type { Metrics } from './metrics.ts';
 import type { Workers } from './runtime/create-workers.ts';
 import type { Stores } from './stores.ts';
 import type { Delivery } from './webhooks/delivery.ts';
@@ -28,7 +32,10 @@ export type Parts = {
   leaders: Leaders;
   cancellations: CancellationSubscriber;
   delivery: Delivery;
+  liveness: Liveness;
+  recovery: Recovery;
   board: Board | undefined;
+  metrics: Metrics;
   log: Logger;
 };
 
@@ -40,6 +47,7 @@ export async function startParts(parts: Parts): Promise<void> {
   const signal = AbortSignal.timeout(FIRST_CONTACT_MS);
   if (failFastRedis.status !== 'ready') await once(failFastRedis, 'ready', { signal }).catch(() => undefined);
   void stores.migrate();
+  parts.liveness.start(createLivenessHandlers(parts));
   lease.start();
   models.start();
   for (const worker of workers.ofAnyHost) worker.run();
@@ -91,13 +99,15 @@ export function drainSteps(parts: Parts): DrainStep[] {
     {
       name: 'leases',
       withinMs: 4000,
-      run: () =>
-        Promise.all([
+      run: async () => {
+        await Promise.all([
           leaders.observer.close(),
           leaders.ledger?.close(),
           lease.release(),
           cancellations.close(),
-        ]),
+        ]);
+        await parts.liveness.close();
+      },
     },
     {
       name: 'redis',

@@ -56,6 +56,22 @@ const jobMetrics = (registers: Registry[]) => ({
     labelNames: ['queue'],
     registers,
   }),
+  workerDeaths: new Counter({
+    name: 'warmwind_worker_deaths_total',
+    help: 'Worker processes that stopped beating and whose jobs and leases this process released.',
+    registers,
+  }),
+  jobsMoved: new Counter({
+    name: 'warmwind_jobs_moved_total',
+    help: 'Active jobs of dead worker processes that this process moved back to their queue.',
+    labelNames: ['queue'],
+    registers,
+  }),
+  declaredDead: new Counter({
+    name: 'warmwind_worker_declared_dead_total',
+    help: 'Times that peers declared this process dead, because it was frozen or cut off from Redis.',
+    registers,
+  }),
   eventsDropped: new Counter({
     name: 'warmwind_events_dropped_total',
     help: 'Events that never reached the realtime Redis.',

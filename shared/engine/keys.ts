@@ -100,6 +100,15 @@ export const keys = {
   /** Hash: the same id to `WaitingStart` as JSON (see `shared/engine/node/waiting-starts.ts`). */
   waitingStartDetails: () => ofFleet('hosts', 'waiting-start-details'),
 
+  /** Sorted set: boot id of a worker process by the Redis time in ms from which it counts as dead. */
+  processBeats: () => ofFleet('hosts', 'beats'),
+  /** Hash: boot id of a worker process to its `ProcessRecord` as JSON. */
+  processRecords: () => ofFleet('hosts', 'processes'),
+  /** Sorted set: boot id of a worker process by the Redis time in ms at which a peer declared it dead. */
+  deadProcesses: () => ofFleet('hosts', 'dead'),
+  /** String that exists while a peer recovers the jobs and leases of a dead process. Has a TTL. */
+  processRecovery: (boot: string) => ofFleet('hosts', `recovery:${boot}`),
+
   /** String: the worker process that reads the queues' event streams; expires when it stops. */
   observerLease: () => ofFleet('observer', 'lease'),
   /** Hash: queue name to the last event id that the observer has handled. */

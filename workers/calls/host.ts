@@ -42,6 +42,8 @@ export type CallHostOptions = {
    * @throws ApiError when it does not
    */
   awake: (ref: ContainerRef, signal: AbortSignal) => Promise<void>;
+  /** Whether this process may act for its host now; messages are dropped while it may not. */
+  mayAct?: () => boolean;
   log: Logger;
 };
 
@@ -123,6 +125,7 @@ export class CallHost {
   }
 
   #receive(channel: string, text: string): void {
+    if (this.#o.mayAct?.() === false) return;
     const message = readToCallHost(text);
     if (message?.t === 'abort') this.#open.abort(message.callId);
     if (message?.t !== 'call') return;

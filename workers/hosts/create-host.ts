@@ -1,4 +1,3 @@
-import { newId } from '@warmwind/shared/contract/ids';
 import { keys } from '@warmwind/shared/engine/keys';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Registry } from 'prom-client';
@@ -26,6 +25,10 @@ import { Presence } from './presence.ts';
 
 export type HostOptions = {
   config: Config;
+  /** The boot id of this process. */
+  boot: string;
+  /** Whether this process may act for its host now. */
+  mayAct: () => boolean;
   stores: Stores;
   registry: Registry;
   metrics: Metrics;
@@ -34,8 +37,7 @@ export type HostOptions = {
 
 /** Creates the part of a host that takes calls for its containers. */
 function createCallHost(
-  { stores, log }: HostOptions,
-  boot: string,
+  { boot, mayAct, stores, log }: HostOptions,
   pauses: Pauses,
   context: Omit<CallContext, 'openCalls'>,
 ): CallHost {
@@ -48,13 +50,14 @@ function createCallHost(
     subscriber: stores.callSubscriber,
     onCall: (containerId) => context.screens.use(containerId),
     awake: (ref, signal) => pauses.awake(ref, signal),
+    mayAct,
     log,
   });
 }
 
 /** Creates this process's host: its engine, its capacity, its screens, calls and sessions. */
 export function createHost(options: HostOptions): DesktopHost {
-  const { config, stores, registry, metrics, log } = options;
+  const { config, boot, mayAct, stores, registry, metrics, log } = options;
   const { failFastRedis, records, reservations, ledger, queue } = stores;
   const name = config.WORKER_HOST;
   const capacity = { memoryMb: config.HOST_MEMORY_MB, desktops: config.HOST_DESKTOPS };
@@ -76,7 +79,6 @@ export function createHost(options: HostOptions): DesktopHost {
     waitMs: config.HOST_WAIT_MS,
     log,
   });
-  const boot = newId();
   const pauses = new Pauses({
     resume: async (ref) => {
       await resumeDesktop(host, ref, 'idle');
@@ -90,6 +92,7 @@ export function createHost(options: HostOptions): DesktopHost {
     subscriber: stores.screenSubscriber,
     pauses,
     metrics: createScreenMetrics(registry),
+    mayAct,
     log,
   });
   const host: DesktopHost = {
@@ -118,9 +121,10 @@ export function createHost(options: HostOptions): DesktopHost {
       handlers: createSessionHandlers({ screens, supervisors, redis: stores.realtimeFailFast }),
       onUse: (containerId) => screens.use(containerId),
       awake: (ref) => pauses.awake(ref),
+      mayAct,
       log,
     }),
-    calls: createCallHost(options, boot, pauses, { screens, supervisors, records }),
+    calls: createCallHost(options, pauses, { screens, supervisors, records }),
     supervisors,
     queue,
     starting: new Map(),
@@ -133,18 +137,21 @@ export type HostLeaseOptions = {
   config: Config;
   stores: Stores;
   host: DesktopHost;
+  /** Whether this process may hold the lease now. */
+  mayHold: () => boolean;
   /** The workers of the host's queues: they take jobs only while the lease is held. */
   workers: JobWorker[];
 };
 
 /** Creates the lease of a host's name. Its holder alone acts for the host. */
-export function createHostLease({ config, stores, host, workers }: HostLeaseOptions): Lease {
+export function createHostLease({ config, stores, host, mayHold, workers }: HostLeaseOptions): Lease {
   const { metrics, log, presence, screens, calls, sessions, supervisors, pauses } = host;
   return new Lease({
     redis: stores.failFastRedis,
     key: keys.hostLease(host.name),
     holder: host.boot,
     ttlMs: config.LEASE_MS,
+    mayHold,
     log,
     onRenewed: () => presence.renewed(),
     onChange: (held) => {

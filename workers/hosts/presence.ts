@@ -60,7 +60,10 @@ export class Presence {
 
   /** Returns true when a process may still work on its host's desktops, also when in doubt. */
   async mayLive(host: string, boot: string): Promise<boolean> {
-    const holder = await this.#o.redis.get(keys.hostLease(host)).catch(() => boot);
+    const { redis } = this.#o;
+    const declaredDead = await redis.zscore(keys.deadProcesses(), boot).catch(() => null);
+    if (declaredDead !== null) return false;
+    const holder = await redis.get(keys.hostLease(host)).catch(() => boot);
     return holder === null ? !(await this.remembered()) : holder === boot;
   }
 

@@ -35,6 +35,11 @@ export class Leader {
     this.#lease.start();
   }
 
+  /** Treats the lease as lost: a peer has released it. */
+  drop(): void {
+    this.#lease.drop();
+  }
+
   /** Resolves when no task runs here any more. Never rejects. */
   async close(): Promise<void> {
     await this.#lease.release();

@@ -12,6 +12,8 @@ export type LeadersOptions = {
   stores: Stores;
   /** Unique to this process. */
   holder: string;
+  /** Whether this process may hold a lease now. */
+  mayHold: () => boolean;
   tasks: FleetTasks;
   metrics: Metrics;
   log: Logger;
@@ -20,8 +22,9 @@ export type LeadersOptions = {
 /** The leader tasks of this process: a candidate for each lease, and a worker of the queue `cleanup`. */
 export type Leaders = { observer: Leader; ledger: Leader | undefined; cleanup: Schedule };
 
-export function createLeaders({ config, stores, holder, tasks, metrics, log }: LeadersOptions): Leaders {
-  const candidate = { redis: stores.failFastRedis, holder, ttlMs: config.LEASE_MS, log };
+export function createLeaders(options: LeadersOptions): Leaders {
+  const { config, stores, holder, mayHold, tasks, metrics, log } = options;
+  const candidate = { redis: stores.failFastRedis, holder, mayHold, ttlMs: config.LEASE_MS, log };
   return {
     observer: new Leader({
       ...candidate,
@@ -44,6 +47,7 @@ export function createLeaders({ config, stores, holder, tasks, metrics, log }: L
         },
       }),
     cleanup: new Schedule({
+      boot: holder,
       redis: stores.queueRedis,
       queue: stores.queue,
       task: tasks.cleanup,

@@ -16,6 +16,8 @@ export type LeaseOptions = {
   onChange?: (held: boolean) => void;
   /** Runs after every renewal. */
   onRenewed?: () => Promise<unknown>;
+  /** Whether this process may hold a lease now. It may not while a peer may have released its leases. */
+  mayHold?: () => boolean;
 };
 
 /**
@@ -35,12 +37,22 @@ export class Lease {
   }
 
   get held(): boolean {
-    return performance.now() < this.#validUntil;
+    return performance.now() < this.#validUntil && this.#mayHold;
+  }
+
+  get #mayHold(): boolean {
+    return this.#o.mayHold?.() ?? true;
   }
 
   /** Requests the lease until it is held, and then renews it. */
   start(): void {
     this.#loop ??= this.#run();
+  }
+
+  /** Treats the lease as lost: a peer has released it. It is requested again. */
+  drop(): void {
+    this.#validUntil = 0;
+    this.#report();
   }
 
   /** Stops the renewals and releases the lease, so that the next holder need not wait. Never rejects. */
@@ -71,6 +83,7 @@ export class Lease {
 
   async #renew(): Promise<boolean> {
     const { redis, key, holder, ttlMs, log, onRenewed } = this.#o;
+    if (!this.#mayHold) return false;
     const asked = performance.now();
     try {
       const now = await runScript(redis, holdLease, { key }, { holder, ttlMs });

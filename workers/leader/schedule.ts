@@ -1,8 +1,10 @@
 import { keys } from '@warmwind/shared/engine/keys';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
-import { type Queue, Worker } from 'bullmq';
+import type { Queue, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { QueueWorker } from '../liveness/queue-worker.ts';
 import { loop } from '../loop.ts';
+import { MAX_DEATHS } from '../runtime/worker.ts';
 import type { LeaderTask } from './leader.ts';
 
 const QUEUE = 'cleanup';
@@ -10,6 +12,8 @@ const QUEUE = 'cleanup';
 const SCHEDULE_EVERY_MS = 5000;
 
 export type ScheduleOptions = {
+  /** The boot id of this process. */
+  boot: string;
   /** A queueing connection to the queue Redis. */
   redis: Redis;
   queue: (name: string) => Queue;
@@ -31,17 +35,19 @@ export class Schedule {
   }
 
   start(): void {
-    const { redis, queue, task, log } = this.#o;
+    const { boot, redis, queue, task, log } = this.#o;
     const { name, everyMs: every, run } = task;
     const { signal } = this.#stopped;
-    this.#worker = new Worker(QUEUE, () => run(signal).then(() => undefined), {
+    const worker = new QueueWorker(boot, QUEUE, () => run(signal).then(() => undefined), {
       connection: redis,
       prefix: keys.bullmqPrefix(QUEUE),
       lockDuration: 10_000,
       stalledInterval: 5000,
-      maxStalledCount: 5,
+      maxStalledCount: MAX_DEATHS,
     });
-    this.#worker.on('error', (error) => log.warn({ queue: QUEUE, err: error }, 'queue worker'));
+    this.#worker = worker;
+    worker.on('error', (error) => log.warn({ queue: QUEUE, err: error }, 'queue worker'));
+    worker.run().catch((error: unknown) => worker.emit('error', error as Error));
     this.#running = loop('schedule', log, signal, async () => {
       const opts = { removeOnComplete: { count: 10 }, removeOnFail: { count: 10 } };
       await queue(QUEUE).upsertJobScheduler(name, { every }, { name, opts });

@@ -7,6 +7,7 @@ import type { AbortReason } from './outcome.ts';
 /** The active deliveries of one worker. Aborts them on cancellation, lost locks and shutdown. */
 export class ActiveDeliveries {
   readonly #deliveries = new Set<Delivery>();
+  readonly #whenEmpty: (() => void)[] = [];
 
   get size(): number {
     return this.#deliveries.size;
@@ -15,7 +16,10 @@ export class ActiveDeliveries {
   /** @returns a function that removes the delivery */
   add(delivery: Delivery): () => void {
     this.#deliveries.add(delivery);
-    return () => this.#deliveries.delete(delivery);
+    return () => {
+      this.#deliveries.delete(delivery);
+      if (this.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
+    };
   }
 
   /** Aborts a cancelled run if it is active here. */
@@ -31,6 +35,12 @@ export class ActiveDeliveries {
    */
   abortUnlocked(ids: string[]): void {
     this.#abort('lock-lost', ({ job }) => ids.includes(job.id ?? ''));
+  }
+
+  /** Aborts all deliveries, because peers run their jobs. Resolves when they have ended. */
+  async dropAll(): Promise<void> {
+    this.#abort('lock-lost', () => true);
+    if (this.size > 0) await new Promise<void>((resolve) => this.#whenEmpty.push(resolve));
   }
 
   shutDown(): void {

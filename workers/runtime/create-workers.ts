@@ -12,6 +12,8 @@ import { JobWorker, type JobWorkerOptions } from './worker.ts';
 
 export type WorkersOptions = {
   config: Config;
+  /** The boot id of this process. */
+  boot: string;
   stores: Stores;
   handlers: Record<JobKind, Handler>;
   models: Models;
@@ -25,9 +27,10 @@ export type WorkersOptions = {
 export type Workers = { ofHost: JobWorker[]; ofAnyHost: JobWorker[]; all: JobWorker[] };
 
 /** Creates a worker for every queue that this process serves. */
-export function createWorkers({ config, stores, handlers, models, metrics, log }: WorkersOptions): Workers {
+export function createWorkers(options: WorkersOptions): Workers {
+  const { config, boot, stores, handlers, models, metrics, log } = options;
   const { queueRedis: redis, records, ledger, queue } = stores;
-  const deps = { redis, records, ledger, metrics, log, queue };
+  const deps = { boot, redis, records, ledger, metrics, log, queue };
   const { LOCK_MS: lockMs, STALLED_EVERY_MS: stalledEveryMs } = config;
   const serve = (
     {

@@ -3,8 +3,9 @@ import { keys } from '@warmwind/shared/engine/keys';
 import type { JobData } from '@warmwind/shared/engine/queues';
 import type { Cancelled } from '@warmwind/shared/engine/records';
 import { Slots } from '@warmwind/shared/runtime/slots';
-import { type Job, type Queue, type RateLimiterOptions, Worker } from 'bullmq';
+import type { Job, Processor, Queue, RateLimiterOptions } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { QueueWorker } from '../liveness/queue-worker.ts';
 import { loop } from '../loop.ts';
 import { ActiveDeliveries } from './active-deliveries.ts';
 import { type Delivery, type Handler, Runtime, type RuntimeDeps } from './delivery.ts';
@@ -18,7 +19,12 @@ const TURN_CHECK_MS = 1000;
 /** A worker with a free slot that starts no job for this long while jobs wait has gone silent, ms. */
 const SILENT_AFTER_MS = 30_000;
 
+/** How many deaths of its workers a job survives. One that dies with more is poison: BullMQ fails it. */
+export const MAX_DEATHS = 5;
+
 export type JobWorkerDeps = RuntimeDeps & {
+  /** The boot id of this process. */
+  boot: string;
   /** A queueing connection to the queue Redis. */
   redis: Redis;
   /** Returns a queue by its name. */
@@ -57,7 +63,7 @@ export class JobWorker {
   readonly #parked: ParkedJobs;
   /** Defined when the queue has a limiter. */
   readonly #turns: Turns | undefined;
-  #worker: Worker;
+  #worker: QueueWorker;
   /** Replaced silent workers. Each closes once its remaining jobs have ended. */
   readonly #retired: Promise<void>[] = [];
   #silentSince: number | undefined;
@@ -100,6 +106,15 @@ export class JobWorker {
     void this.#worker.pause(true);
   }
 
+  /**
+   * Aborts the active jobs, because peers run them, and takes no more until `run`. Resolves when they have
+   * ended.
+   */
+  drop(): Promise<void> {
+    this.pause();
+    return this.#active.dropAll();
+  }
+
   /** Aborts a cancelled run if it is active in this worker. */
   cancel(cancelled: Pick<Cancelled, 'userId' | 'jobId' | 'run'>): void {
     this.#active.cancel(cancelled);
@@ -114,18 +129,17 @@ export class JobWorker {
     return this.#closing;
   }
 
-  #create(): Worker {
+  #create(): QueueWorker {
     const { queue, concurrency, limiter, lockMs = 10_000, stalledEveryMs = 5000 } = this.#options;
-    const worker = new Worker(queue, (job, token) => this.#process({ job, token: token ?? '' }), {
+    const process: Processor = (job, token) => this.#process({ job, token: token ?? '' });
+    const worker = new QueueWorker(this.#deps.boot, queue, process, {
       connection: this.#deps.redis,
       prefix: keys.bullmqPrefix(queue),
       concurrency,
-      autorun: false,
       lockDuration: lockMs,
       stalledInterval: stalledEveryMs,
-      // A job that has outlived this many workers is poison: BullMQ fails it and the observer records the
-      // failure.
-      maxStalledCount: 5,
+      // The observer records the failure.
+      maxStalledCount: MAX_DEATHS,
       // BullMQ otherwise sleeps until the end of the window and misses a turn that was released in it.
       ...(limiter ? { limiter, maximumRateLimitDelay: TURN_CHECK_MS } : {}),
     });

@@ -26,6 +26,8 @@ export type ScreenHostOptions = {
   subscriber: Redis;
   pauses: ScreenPauses;
   metrics: ScreenMetrics;
+  /** Whether this process may act for its host now; messages are dropped while it may not. */
+  mayAct?: () => boolean;
   log: Logger;
 };
 
@@ -47,7 +49,7 @@ export class ScreenHost {
   constructor(options: ScreenHostOptions) {
     this.#o = options;
     options.subscriber.on('smessage', (channel: string, message: string) => {
-      this.#channels.get(channel)?.receive(message);
+      if (options.mayAct?.() !== false) this.#channels.get(channel)?.receive(message);
     });
   }
 

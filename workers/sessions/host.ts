@@ -34,6 +34,8 @@ export type SessionHostOptions = {
    * @throws ApiError when it does not
    */
   awake: (ref: ContainerRef) => Promise<void>;
+  /** Whether this process may act for its host now; messages are dropped while it may not. */
+  mayAct?: () => boolean;
   /** For tests: other kinds of sessions, and another grace, ms. */
   findCommand?: (kind: string) => SessionCommand<SessionKind> | undefined;
   graceMs?: number;
@@ -119,6 +121,7 @@ export class SessionHost {
   }
 
   #receive(message: Buffer): void {
+    if (this.#o.mayAct?.() === false) return;
     const read = readToSessionHost(message);
     if (!read) return;
     const { session: id, link, head, bytes } = read;

@@ -75,7 +75,8 @@ export async function createFleet() {
     worker: async (host: string, more: Record<string, string> = {}): Promise<Worker> => {
       const log = createLog('test', { host });
       log.level = LOG_LEVEL;
-      const app = createApp(readConfig(env(host, more)), log);
+      // It does not die while the test runs: it needs no beats, which a thread of its own would send.
+      const app = createApp(readConfig(env(host, { DEAD_AFTER_MS: '0', ...more })), log);
       await app.start();
       const worker: Worker = {
         ...app,

@@ -64,6 +64,7 @@ export async function createHooks() {
     },
     deliver: (options: Partial<DeliveryOptions> = {}): Delivery => {
       const delivery = new Delivery({
+        boot: newId(),
         redis: connection,
         records: recordsOf(true),
         metrics: createMetrics(new Registry(), async () => {}),

@@ -1,3 +1,4 @@
+import { newId } from '@warmwind/shared/contract/ids';
 import { Publisher } from '@warmwind/shared/engine/node/publisher';
 import { Records } from '@warmwind/shared/engine/node/records';
 import { createLog } from '@warmwind/shared/runtime/node/log';
@@ -13,11 +14,12 @@ import { createSubmissions } from './submissions.ts';
 /**
  * Starts queues and workers without desktops: two real Redis servers, and workers whose handler a test
  * provides.
+ * @param redisArgs of the queue Redis
  */
-export async function createLine() {
+export async function createLine(redisArgs: string[] = []) {
   const log = createLog('test');
   log.level = process.env.LOG_LEVEL ?? 'silent';
-  const [queueRedis, realtime] = await Promise.all([startRedis(), startRedis()]);
+  const [queueRedis, realtime] = await Promise.all([startRedis(redisArgs), startRedis()]);
   const redis = connectQueueing(queueRedis.url, 'test', log);
   const events = connectQueueing(realtime.url, 'test', log);
   const registry = new Registry();
@@ -41,7 +43,15 @@ export async function createLine() {
 
     /** Starts a worker that runs every job with `handler`. */
     work: (handler: Handler, more: Partial<JobWorkerOptions> = {}): JobWorker => {
-      const deps = { redis, records, ledger: undefined, metrics, log, queue: submissions.queue };
+      const deps = {
+        boot: newId(),
+        redis,
+        records,
+        ledger: undefined,
+        metrics,
+        log,
+        queue: submissions.queue,
+      };
       const options = { queue: 'containers', concurrency: 4, requeuesAtShutdown: true, ...more };
       const worker = new JobWorker(deps, options, forEveryKind(handler));
       workers.add(worker);

@@ -9,25 +9,45 @@ import { Registry } from 'prom-client';
 import { CancellationFollowUp } from '../cancellation/follow-up.ts';
 import { CancellationSubscriber } from '../cancellation/subscriber.ts';
 import { Leader } from '../leader/leader.ts';
+import { Lease } from '../leader/lease.ts';
 import { Observer } from '../leader/observer.ts';
+import { Liveness } from '../liveness/liveness.ts';
+import { Recovery } from '../liveness/recovery.ts';
 import { createMetrics } from '../metrics.ts';
 import type { Handler } from '../runtime/delivery.ts';
-import { JobWorker } from '../runtime/worker.ts';
+import { JobWorker, MAX_DEATHS } from '../runtime/worker.ts';
 import { forEveryKind } from './handlers.ts';
 
 /**
- * A worker process with the real runtime and without desktops, for tests and benchmarks. Its jobs run until
- * they are aborted. It reports the beginning and the end of each. With `DIES` its first job kills it. SIGTERM
- * requeues its jobs.
+ * A worker process with the real runtime and without desktops, for tests and benchmarks. It serves `QUEUE`,
+ * one or several with commas. Its jobs run until they are aborted. It reports the beginning and the end of
+ * each, and of its roles. With `DIES` its first job kills it. With `DEAD_AFTER_MS` it beats. The message
+ * `{ blockMs }` blocks its main thread. SIGTERM requeues its jobs.
  */
 const { QUEUE = '', QUEUE_REDIS = '', REALTIME_REDIS = '', DIES, LOCK_MS, STALLED_EVERY_MS } = process.env;
+const { HOST = 'solo', DEAD_AFTER_MS = '0' } = process.env;
 /** A message to the parent process. `at`: ms since 1970, comparable between the processes of this machine. */
-export type ProcessMessage = { what: 'ready' | 'begins' | 'stops'; jobId: string; at: number };
+export type ProcessMessage = {
+  what:
+    | 'ready'
+    | 'watches'
+    | 'watches no more'
+    | 'begins'
+    | 'stops'
+    | 'leads'
+    | 'leads no more'
+    | 'holds'
+    | 'holds no more'
+    | 'blocked';
+  jobId: string;
+  at: number;
+};
 const send = (what: ProcessMessage['what'], jobId = '') =>
   process.send?.({ what, jobId, at: performance.timeOrigin + performance.now() } satisfies ProcessMessage);
 
 const log = createLog('bench');
-log.level = 'silent';
+log.level = process.env.LOG_LEVEL ?? 'silent';
+const boot = newId();
 const redis = connectQueueing(QUEUE_REDIS, 'bench', log);
 const failFast = connectFailFast(QUEUE_REDIS, 'bench', log);
 const records = new Records(redis, new Publisher(connectQueueing(REALTIME_REDIS, 'bench', log), log));
@@ -43,24 +63,38 @@ const handler: Handler = ({ data, signal }) => {
     });
   });
 };
-const worker = new JobWorker(
-  { redis, records, ledger: undefined, metrics, log, queue },
-  {
-    queue: QUEUE,
-    concurrency: 16,
-    requeuesAtShutdown: true,
-    ...(LOCK_MS ? { lockMs: Number(LOCK_MS) } : {}),
-    ...(STALLED_EVERY_MS ? { stalledEveryMs: Number(STALLED_EVERY_MS) } : {}),
-  },
-  forEveryKind(handler),
+const queues = QUEUE.split(',');
+const liveness = new Liveness({
+  url: QUEUE_REDIS,
+  boot,
+  record: { host: HOST, queues: Object.fromEntries(queues.map((name) => [name, MAX_DEATHS])) },
+  deadAfterMs: Number(DEAD_AFTER_MS),
+  log,
+});
+const mayHold = () => liveness.mayAct;
+const workers = queues.map(
+  (name) =>
+    new JobWorker(
+      { boot, redis, records, ledger: undefined, metrics, log, queue },
+      {
+        queue: name,
+        concurrency: 16,
+        requeuesAtShutdown: true,
+        ...(LOCK_MS ? { lockMs: Number(LOCK_MS) } : {}),
+        ...(STALLED_EVERY_MS ? { stalledEveryMs: Number(STALLED_EVERY_MS) } : {}),
+      },
+      forEveryKind(handler),
+    ),
 );
 const followUp = new CancellationFollowUp({ redis, records, queue, log, endContainer: async () => {} });
 const observer = new Observer({ redis, records, metrics, log });
 const leader = new Leader({
   redis: failFast,
   key: keys.observerLease(),
-  holder: newId(),
+  holder: boot,
   ttlMs: 10_000,
+  mayHold,
+  onChange: (held) => send(held ? 'leads' : 'leads no more'),
   log,
   tasks: [
     { name: 'queue events', everyMs: 1000, run: (signal) => observer.watch(signal) },
@@ -68,16 +102,50 @@ const leader = new Leader({
   ],
 });
 const cancellations = new CancellationSubscriber(redis, log, (cancelled) => {
-  worker.cancel(cancelled);
+  for (const worker of workers) worker.cancel(cancelled);
   if (leader.leads) void followUp.follow(cancelled);
 });
 
+const lease = new Lease({
+  redis: failFast,
+  key: keys.hostLease(HOST),
+  holder: boot,
+  ttlMs: 10_000,
+  mayHold,
+  onChange: (held) => send(held ? 'holds' : 'holds no more'),
+  log,
+});
+const recovery = new Recovery({ redis: failFast, stalledEveryMs: 5000, metrics, log });
+
+process.on('message', ({ blockMs }: { blockMs: number }) => {
+  const until = performance.now() + blockMs;
+  while (performance.now() < until);
+  send('blocked');
+});
 process.once('SIGTERM', async () => {
-  await worker.close();
+  await Promise.all(workers.map((worker) => worker.close()));
+  await liveness.close();
   process.exit();
+});
+liveness.start({
+  onOverdue: (boots) => void recovery.recover(boots),
+  onDead: () => {
+    lease.drop();
+    leader.drop();
+    return Promise.all(workers.map((worker) => worker.drop()));
+  },
+  onAlive: () => {
+    for (const worker of workers) worker.run();
+  },
 });
 cancellations.start();
 leader.start();
-worker.run();
+lease.start();
+for (const worker of workers) worker.run();
+let watches = false;
+setInterval(() => {
+  if (liveness.watches !== watches) send(liveness.watches ? 'watches' : 'watches no more');
+  watches = liveness.watches;
+}, 50);
 // By then the worker has read the queue once.
 setTimeout(() => send('ready'), 300);

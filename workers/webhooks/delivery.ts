@@ -3,9 +3,10 @@ import { keys } from '@warmwind/shared/engine/keys';
 import { LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
 import type { Records, WebhookSource } from '@warmwind/shared/engine/node/records';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
-import { DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq';
+import { DelayedError, type Job, type Processor, UnrecoverableError } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { Webhook } from 'standardwebhooks';
+import { QueueWorker } from '../liveness/queue-worker.ts';
 import type { Metrics } from '../metrics.ts';
 import { AddressRefusedError, createCheckedLookup, type Resolve, resolvePublic } from './address.ts';
 import { WebhookData, webhookId } from './data.ts';
@@ -35,7 +36,12 @@ const NEWER_VERSION_DELAY_MS = 5000;
 /** Delay of a webhook whose job only the unavailable ledger has, ms. */
 const LEDGER_UNAVAILABLE_DELAY_MS = 5000;
 
+/** Time ends the tries of a webhook, not the number of workers that died. */
+export const WEBHOOK_DEATHS = 1000;
+
 export type DeliveryOptions = {
+  /** The boot id of this process. */
+  boot: string;
   /** A queueing connection to the queue Redis. */
   redis: Redis;
   records: Records;
@@ -62,21 +68,20 @@ type Dropped = 'forgotten' | 'refused' | 'gone' | 'given up';
  */
 export class Delivery {
   readonly #o: DeliveryOptions;
-  readonly #worker: Worker;
+  readonly #worker: QueueWorker;
   readonly #inFlight = new InFlight(SHARE);
 
   constructor(options: DeliveryOptions) {
     this.#o = options;
-    const { redis, log } = options;
-    this.#worker = new Worker('webhooks', (job, token, signal) => this.#process(job, token ?? '', signal), {
+    const { boot, redis, log } = options;
+    const process: Processor = (job, token, signal) => this.#process(job, token ?? '', signal);
+    this.#worker = new QueueWorker(boot, 'webhooks', process, {
       connection: redis,
       prefix: keys.bullmqPrefix('webhooks'),
       concurrency: CONCURRENCY,
-      autorun: false,
       lockDuration: 2 * ANSWER_WITHIN_MS,
       stalledInterval: 5000,
-      // Time ends the tries, not the number of workers that died.
-      maxStalledCount: 1000,
+      maxStalledCount: WEBHOOK_DEATHS,
       settings: {
         backoffStrategy: (attempts) => this.#pause(attempts, 1 - JITTER + 2 * JITTER * Math.random()),
       },

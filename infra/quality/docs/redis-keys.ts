@@ -160,6 +160,30 @@ const QUEUE: Record<keyof typeof keys, Entry> = {
     writtenBy: 'workers',
     expires: 'members are removed once the host is lost',
   },
+  processBeats: {
+    type: 'sorted set',
+    holds: 'boot id of a worker process, by the Redis time in ms from which it counts as dead',
+    writtenBy: 'workers',
+    expires: 'entries are removed when the process stops or has been recovered',
+  },
+  processRecords: {
+    type: 'hash',
+    holds: 'boot id of a worker process → its host and queues, JSON',
+    writtenBy: 'workers',
+    expires: 'fields are removed when the process stops or has been recovered',
+  },
+  deadProcesses: {
+    type: 'sorted set',
+    holds: 'boot id of a worker process, by the Redis time in ms at which a peer declared it dead',
+    writtenBy: 'workers',
+    expires: 'entries are removed after an hour, or when the process beats again',
+  },
+  processRecovery: {
+    type: 'string',
+    holds: 'exists while a peer recovers a dead process',
+    writtenBy: 'workers',
+    expires: 'after 3 s',
+  },
   hostResources: {
     type: 'hash',
     holds: 'host → its resources for containers and its machine, JSON',
@@ -308,6 +332,7 @@ const PLACEHOLDERS: Record<string, string[]> = {
   addressLimit: ['ADDRESS', 'SCOPE'],
   hostLease: ['HOST'],
   hostContainers: ['HOST'],
+  processRecovery: ['BOOT'],
   log: ['USER', 'ROOM'],
   meta: ['USER', 'ROOM'],
   channel: ['USER', 'ROOM'],
