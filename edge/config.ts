@@ -1,3 +1,4 @@
+import { DesktopImages } from '@warmwind/shared/contract/desktop-images';
 import { QuotasConfig, RateLimitsConfig } from '@warmwind/shared/contract/limits';
 import { WebhookAllow } from '@warmwind/shared/contract/webhook-target';
 import { BACKPRESSURE_ABOVE, MAX_WAITING } from '@warmwind/shared/engine/queues';
@@ -76,13 +77,9 @@ export const Variables = z
     QUOTAS: jsonText(QuotasConfig)
       .prefault('{}')
       .describe('Outstanding work of one user as JSON: `jobs` and `desktops`. It limits desktops per user.'),
-    DESKTOP_IMAGES: jsonText(
-      z
-        .record(z.string().regex(/^[a-z0-9][a-z0-9._-]{0,63}$/), z.string().min(1).max(255))
-        .refine((images) => Object.keys(images).length > 0, 'offer at least one image'),
-    )
-      .prefault('{"desktop":"warmwind/desktop:latest"}')
-      .describe('Images that a request may name, as JSON: name to Docker image. The first is the default.'),
+    DESKTOP_IMAGES: DesktopImages.describe(
+      'Images that a request may name, as JSON: name to Docker image. The first is the default.',
+    ),
     DESKTOP_NETWORKS: List.pipe(z.array(z.enum(['none', 'egress'])).min(1))
       .prefault('none')
       .describe('Networks that a request may name, comma-separated: `none`, `egress`.'),

@@ -1,10 +1,12 @@
 import { totalmem } from 'node:os';
+import { DesktopImages } from '@warmwind/shared/contract/desktop-images';
 import { TierText } from '@warmwind/shared/contract/limits';
 import { WebhookAllow, WebhookUrl } from '@warmwind/shared/contract/webhook-target';
 import { BACKPRESSURE_ABOVE } from '@warmwind/shared/engine/queues';
 import { readEnv } from '@warmwind/shared/runtime/env';
 import { hasOwnPassword, PLACEHOLDER_REMEDY, secretText } from '@warmwind/shared/runtime/secrets';
 import { z } from 'zod';
+import { WarmPoolSizes } from './pool/sizes.ts';
 
 const Name = z.string().regex(/^[a-z0-9-]{1,40}$/, 'use 1-40 of a-z, 0-9 and -');
 /** Slots of one kind of work. One user may not take all of them, so there must be at least two. */
@@ -116,6 +118,12 @@ export const Config = z
       .max(10_000)
       .default(100)
       .describe('Desktops of this fleet on this machine, each with up to 256 processes.'),
+    DESKTOP_IMAGES: DesktopImages.describe(
+      'Images that WARM_POOL may name, as JSON: name to Docker image, as the edge has them.',
+    ),
+    WARM_POOL: WarmPoolSizes.prefault('{}').describe(
+      'Desktops that run before anybody asks for them, as JSON: name of an image to a number, `{"desktop":2}`.',
+    ),
     HOST_WAIT_MS: Ms.default(300_000).describe('How long a start waits for a host with room.'),
     LEASE_MS: Ms.default(10_000).describe('How long a host keeps its name without renewing its lease.'),
     LOST_AFTER_MS: Ms.default(30_000).describe(
@@ -178,6 +186,10 @@ export const Config = z
   .refine(({ ADMIN_PORT, ADMIN_PASSWORD }) => ADMIN_PORT === undefined || ADMIN_PASSWORD, {
     path: ['ADMIN_PASSWORD'],
     error: 'required when ADMIN_PORT is set',
+  })
+  .refine(({ WARM_POOL, DESKTOP_IMAGES }) => Object.keys(WARM_POOL).every((name) => DESKTOP_IMAGES[name]), {
+    path: ['WARM_POOL'],
+    error: 'name images of DESKTOP_IMAGES only',
   })
   .refine(({ LEDGER, LEDGER_URL }) => LEDGER === 'off' || LEDGER_URL, {
     path: ['LEDGER_URL'],

@@ -56,6 +56,7 @@ export async function startParts(parts: Parts): Promise<void> {
   leaders.ledger?.start();
   sweep.start();
   delivery.start();
+  host.pool.start();
   host.screens.start();
   host.calls.start();
   leaders.cleanup.start();
@@ -76,6 +77,7 @@ export function drainSteps(parts: Parts): DrainStep[] {
           host.sessions.close(),
           models.withdraw(),
           host.calls.close(),
+          host.pool.close(),
           ...workers.all.map((worker) => worker.close()),
           delivery.close(),
           leaders.cleanup.close(),
@@ -90,6 +92,7 @@ export function drainSteps(parts: Parts): DrainStep[] {
       run: () =>
         Promise.all([
           ...host.removing,
+          host.pool.close(),
           sweep
             .once()
             .catch((error: unknown) => log.warn({ err: error }, 'the last sweep failed'))

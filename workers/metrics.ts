@@ -104,6 +104,29 @@ const hostMetrics = (registers: Registry[]) => ({
     buckets: [0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 15],
     registers,
   }),
+  warmPoolInstances: new Gauge({
+    name: 'warmwind_warm_pool_instances',
+    help: 'Instances in the warm pool of this process, by Docker image.',
+    labelNames: ['image'],
+    registers,
+  }),
+  warmPoolHits: new Counter({
+    name: 'warmwind_warm_pool_hits_total',
+    help: 'Starts that were completed with an instance of the warm pool.',
+    registers,
+  }),
+  warmPoolMisses: new Counter({
+    name: 'warmwind_warm_pool_misses_total',
+    help: 'Starts that were not warm, by reason: the field of the request that requires a new one, `image`, `empty`, `no_room` or `failed`.',
+    labelNames: ['reason'],
+    registers,
+  }),
+  warmPoolRefills: new Counter({
+    name: 'warmwind_warm_pool_refills_total',
+    help: 'Attempts to add an instance to the warm pool, by outcome.',
+    labelNames: ['outcome'],
+    registers,
+  }),
   desktops: new Gauge({
     name: 'warmwind_desktops',
     help: 'Desktops of this host by state, as of the last sweep.',

@@ -74,6 +74,17 @@ export class Admission {
     return taken ? undefined : this.admitOrWait(record, job);
   }
 
+  /**
+   * Reserves room for an instance of the warm pool, which has no container yet.
+   * @returns whether there is room
+   */
+  async reservePooled(instanceId: string, spec: ContainerSpec): Promise<boolean> {
+    const machine = await this.#o.engine.findMachine();
+    // Reservations of one container replace each other, so each of these counts as a container of its own.
+    const reserving = this.#reserving(machine, { containerId: instanceId, instanceId, fence: 0 }, spec);
+    return this.#o.reservations.take(reserving, this.#capacity);
+  }
+
   /** The same for a start that does not fit. */
   async admitOrWait(record: ContainerRecord, job: JobContext): Promise<RequeueError | JobFailureError> {
     const memoryMb = specOf(record)?.memoryMb ?? 0;
@@ -103,18 +114,19 @@ export class Admission {
    * Reconciles the reservations with the records. Reserves for containers that run here without a
    * reservation, because Redis lost it or an earlier release placed them. Releases the orphaned reservations
    * of failed placements.
-   * @param isStarting whether a start of the container is active in this process
+   * @param isActive whether the instance is in use without a record: a start of its container is active in this
+   * process, or it belongs to the warm pool
    */
   async reconcile(
     { machine, at, all }: Reserved,
     records: ContainerRecord[],
-    isStarting: (containerId: string) => boolean,
+    isActive: (instanceId: string, containerId: string) => boolean,
   ): Promise<void> {
     const { reservations, host } = this.#o;
     const placed = new Map(records.map((record) => [nameOf(record), record]));
     const left = [...all].flatMap(([instance, reservation]) => {
       const old = reservation.host === host && reservation.at < at - PLACEMENT_GRACE_MS;
-      return old && !placed.has(instance) && !isStarting(reservation.containerId) ? [instance] : [];
+      return old && !placed.has(instance) && !isActive(instance, reservation.containerId) ? [instance] : [];
     });
     for (const [instance, record] of placed) {
       const spec = specOf(record);
@@ -156,7 +168,7 @@ const nameOf = ({ instanceId, containerId }: Pick<Instance, 'containerId' | 'ins
   instanceId || containerId;
 
 /** Returns `undefined` for an invalid spec: the start fails later, at the creation of the desktop. */
-function specOf(record: ContainerRecord): ReturnType<typeof parseSpec> | undefined {
+export function specOf(record: ContainerRecord): ReturnType<typeof parseSpec> | undefined {
   try {
     return parseSpec(record.spec);
   } catch {

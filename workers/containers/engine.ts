@@ -26,6 +26,11 @@ const REMOVAL_MS = 10_000;
 const STOP_GRACE_S = 2;
 /** Their number bounds the answer of an engine that bounds its logs differently. */
 const LAST_OUTPUT = { follow: false, stdout: true, stderr: true, tail: 4000 } as const;
+const MIB = 2 ** 20;
+/** For how long the memory of an instance that may be changed counts as known, ms. */
+const MEMORY_KNOWN_MS = 10_000;
+/** Most directories of sockets that are remembered. */
+const MAX_DIRECTORIES = 10_000;
 
 /**
  * Identity by labels. `instanceId` is undefined for earlier releases, `containerId` for an instance without a
@@ -56,6 +61,10 @@ export class Engine {
   readonly #reservations: Reservations;
   #info: EngineInfo | undefined;
   #asking: Promise<EngineInfo> | undefined;
+  /** The directories of sockets on this host by the engine's id of the container. They never change. */
+  readonly #directories = new Map<string, string>();
+  /** Memory limits that no label has, by the engine's id, and when they were read. */
+  readonly #memory = new Map<string, { memoryMb: number; at: number }>();
 
   constructor(options: EngineOptions) {
     this.#o = options;
@@ -78,31 +87,33 @@ export class Engine {
   }
 
   /**
-   * Creates an instance for a container, with its volume. First removes the instances of earlier placements
-   * of the container on this host.
+   * Creates an instance for a container, or for none, with its volume. First removes the instances of earlier
+   * placements of the container on this host.
    * @returns the engine's id
    * @throws NoRoomError when the machine has no room; no part of the instance is left then
    */
   async create(instance: Instance, spec: ContainerSpec): Promise<string> {
     const { fleet, host, egressNetwork } = this.#o;
-    const { containerId } = instance;
+    const reserved = instance.containerId || instance.instanceId;
     const reservations = this.#reservations;
     const place = { fleet, host, ...instance };
-    const uid = await reservations.reserve(containerId, spec.memoryMb);
+    const uid = await reservations.reserve(reserved, spec.memoryMb);
     try {
-      const [{ seccomp }, supervised] = await Promise.all([this.#ask(), this.#isSupervised(spec.image)]);
+      const [{ seccomp }, supervised] = await Promise.all([
+        this.#ask(),
+        this.isSupervised(spec.image),
+        // Also before a first placement: Redis may have lost the record of an earlier one.
+        this.#removeEarlier(instance),
+      ]);
       const identity = { uid, gid: process.getgid?.() ?? 0, seccomp, supervised };
-      const options = createOptions(spec, place, identity, egressNetwork);
-      // Also before a first placement: Redis may have lost the record of an earlier one.
-      await this.#removeEarlier(instance);
-      const id = await this.#createFrom(options);
-      await reservations.confirm(containerId).catch(async (error: unknown) => {
+      const id = await this.#createFrom(createOptions(spec, place, identity, egressNetwork));
+      await reservations.confirm(reserved).catch(async (error: unknown) => {
         await this.removeInstance(instance);
         throw error;
       });
       return id;
     } finally {
-      reservations.settle(containerId);
+      reservations.settle(reserved);
     }
   }
 
@@ -124,10 +135,42 @@ export class Engine {
   }
 
   async #socketPath(id: string, socket: string): Promise<string> {
+    const known = this.#directories.get(id);
+    if (known !== undefined) return join(known, socket);
     const { Mounts } = await this.#call('inspect', () => this.#docker.getContainer(id).inspect());
     const source = Mounts.find(({ Destination }) => Destination === RFB_DIRECTORY)?.Source;
     if (!source) throw new JobFailureError('engine_unavailable');
+    if (this.#directories.size >= MAX_DIRECTORIES) this.#directories.clear();
+    this.#directories.set(id, source);
     return join(source, socket);
+  }
+
+  /** Changes the memory and the CPUs of a running container. @throws when the engine or the kernel refuses */
+  async update(id: string, { memoryMb, cpus }: Pick<ContainerSpec, 'memoryMb' | 'cpus'>): Promise<void> {
+    const memory = memoryMb * MIB;
+    const NanoCpus = Math.round(cpus * 1e9);
+    const limits = { Memory: memory, MemorySwap: memory, NanoCpus };
+    await this.#call('update', () => this.#docker.getContainer(id).update(limits));
+    this.#memory.delete(id);
+  }
+
+  /** Reads the memory that a container uses now, without what the kernel can reclaim, MB. */
+  async usedMb(id: string): Promise<number> {
+    const once = { stream: false, 'one-shot': true } as const;
+    const { memory_stats } = await this.#call('stats', () => this.#docker.getContainer(id).stats(once));
+    const { usage = 0, stats } = memory_stats;
+    return (usage - (stats?.total_inactive_file ?? stats?.inactive_file ?? 0)) / MIB;
+  }
+
+  /** Lists the ids of the instances of this host that run and are not paused. */
+  async runningInstances(): Promise<Set<string>> {
+    const { fleet, host } = this.#o;
+    const label = [`${LABELS.fleet}=${fleet}`, `${LABELS.host}=${host}`];
+    const filters = { label, status: ['running'] };
+    const running = await this.#call('list', () => this.#docker.listContainers({ filters }));
+    return new Set(
+      running.flatMap(({ Labels, State }) => (State === 'running' ? (Labels[LABELS.instance] ?? []) : [])),
+    );
   }
 
   async isRunning(id: string): Promise<boolean> {
@@ -208,6 +251,8 @@ export class Engine {
 
   /** Removes a container. Resolves when the engine no longer has it. */
   async removeContainer(id: string): Promise<void> {
+    this.#directories.delete(id);
+    this.#memory.delete(id);
     const container = this.#docker.getContainer(id);
     const deadline = Date.now() + REMOVAL_MS;
     for (;;) {
@@ -275,7 +320,7 @@ export class Engine {
   }
 
   /** Returns whether an image starts with the supervisor. A creation from an image that is missing fails later. */
-  async #isSupervised(image: string): Promise<boolean> {
+  async isSupervised(image: string): Promise<boolean> {
     try {
       const { Config } = await this.#call('inspect image', () => this.#docker.getImage(image).inspect());
       return [Config.Entrypoint].flat()[0] === SUPERVISOR_PATH;
@@ -297,6 +342,7 @@ export class Engine {
 
   /** Removes the instances and volumes of earlier placements of a container on this host. */
   async #removeEarlier({ containerId, instanceId }: Instance): Promise<void> {
+    if (!containerId) return;
     const { containers, volumes } = await this.list(containerId);
     for (const { id, instanceId: other } of containers) {
       if (other !== instanceId) await this.removeContainer(id);
@@ -312,19 +358,30 @@ export class Engine {
     const live = all.filter(({ State }) => State !== 'exited' && State !== 'dead');
     return Promise.all(
       live.map(async ({ Id, Labels }) => ({
-        containerId: Labels[LABELS.container] ?? Labels[LABELS.instance] ?? '',
+        containerId: Labels[LABELS.container] || Labels[LABELS.instance] || '',
         fleet: Labels[LABELS.fleet] ?? '',
-        memoryMb: Number(Labels[LABELS.memoryMb] ?? (await this.#memoryMb(Id))),
+        memoryMb: await this.#memoryMb(Id, Labels),
         uid: Labels[LABELS.uid] === undefined ? undefined : Number(Labels[LABELS.uid]),
       })),
     );
   }
 
-  /** Reads the memory limit of a desktop whose labels lack it, MB. */
-  async #memoryMb(id: string): Promise<number> {
+  /**
+   * The memory limit of a desktop, MB. It is read where labels lack it, and where an instance was created for no
+   * container, as a start changes it.
+   */
+  async #memoryMb(id: string, labels: Record<string, string>): Promise<number> {
+    const label = labels[LABELS.memoryMb];
+    if (label !== undefined && labels[LABELS.container]) return Number(label);
+    const known = this.#memory.get(id);
+    if (known && known.at > Date.now() - MEMORY_KNOWN_MS) return known.memoryMb;
     try {
       const { HostConfig } = await this.#call('inspect', () => this.#docker.getContainer(id).inspect());
-      return (HostConfig.Memory ?? 0) / 2 ** 20;
+      const memoryMb = (HostConfig.Memory ?? 0) / MIB;
+      for (const [other, { at }] of this.#memory)
+        if (at < Date.now() - MEMORY_KNOWN_MS) this.#memory.delete(other);
+      this.#memory.set(id, { memoryMb, at: Date.now() });
+      return memoryMb;
     } catch (error) {
       if (statusOf(error) === 404) return 0;
       throw error;

@@ -6,6 +6,7 @@ import type { CallHost } from '../calls/host.ts';
 import type { Presence } from '../hosts/presence.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Pauses } from '../pauses/pauses.ts';
+import type { WarmPool } from '../pool/warm-pool.ts';
 import type { ScreenHost } from '../screen/host.ts';
 import type { SessionHost } from '../sessions/host.ts';
 import type { Supervisors } from '../supervisor/supervisors.ts';
@@ -29,6 +30,7 @@ export type DesktopHost = {
   boot: string;
   engine: Engine;
   admission: Admission;
+  pool: WarmPool;
   volumes: Volumes;
   records: Records;
   /** `undefined` in a fleet without a ledger. */

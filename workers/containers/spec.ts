@@ -133,8 +133,9 @@ export function createOptions(
     [LABELS.fleet]: place.fleet,
     [LABELS.host]: place.host,
     [LABELS.instance]: place.instanceId,
-    [LABELS.container]: place.containerId,
-    [LABELS.fence]: String(place.fence),
+    ...(place.containerId
+      ? { [LABELS.container]: place.containerId, [LABELS.fence]: String(place.fence) }
+      : {}),
     [LABELS.memoryMb]: String(spec.memoryMb),
     [LABELS.uid]: String(uid),
   };

@@ -1,12 +1,16 @@
-import { hasEnded } from '@warmwind/shared/contract/containers';
+import { type ContainerSpec, hasEnded } from '@warmwind/shared/contract/containers';
 import { newId } from '@warmwind/shared/contract/ids';
 import type { JobResults } from '@warmwind/shared/contract/registry';
 import { LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
 import type { ContainerRecord } from '@warmwind/shared/engine/node/records';
+import { pooledSpec } from '../pool/fit.ts';
+import type { PooledInstance } from '../pool/pooled-instance.ts';
+import { tailor } from '../pool/tailor.ts';
 import type { Handler, JobContext } from '../runtime/delivery.ts';
 import { classify, type FailureCode, JobFailureError } from '../runtime/failures.ts';
 import { CancelledError, RequeueError, reasonOf } from '../runtime/outcome.ts';
-import type { Found } from './engine.ts';
+import { specOf } from './admission.ts';
+import { type Found, isWarm } from './engine.ts';
 import { type Diagnosis, diagnose } from './exit.ts';
 import type { DesktopHost } from './host.ts';
 import { NoRoomError } from './reservations.ts';
@@ -31,6 +35,7 @@ type StartResult = JobResults['container.start'];
 export function createStart(host: DesktopHost): Handler<StartResult> {
   return async (job): Promise<StartResult> => {
     const { containerId } = job.data;
+    let mayBeWarm = true;
     for (let look = 0; look < MAX_LOOKS; look++) {
       const record = await host.records.containers.get(job.data);
       const finished = finishedStart(record);
@@ -52,8 +57,11 @@ export function createStart(host: DesktopHost): Handler<StartResult> {
         await joined.done;
         continue;
       }
-      const result = await registered(host, containerId, (abort) => attempt(host, job, record, abort));
-      if (result) return result;
+      const result = await registered(host, containerId, (stopped) =>
+        attempt(host, job, record, { stopped, mayBeWarm }),
+      );
+      if (result === 'cold') mayBeWarm = false;
+      else if (result) return result;
     }
     throw new RequeueError(RECHECK_MS);
   };
@@ -79,7 +87,12 @@ function finishedStart(record: ContainerRecord | undefined): ContainerRecord | u
   return undefined;
 }
 
-const resultOf = ({ containerId, width, height, warm }: ContainerRecord): StartResult => ({
+const resultOf = ({
+  containerId,
+  width,
+  height,
+  warm,
+}: Pick<ContainerRecord, 'containerId' | 'width' | 'height' | 'warm'>): StartResult => ({
   containerId,
   width,
   height,
@@ -135,37 +148,140 @@ async function place(
   return undefined;
 }
 
+/** Reserves room for an instance. The warm pool gives way to it. */
+async function admit(
+  { admission, pool }: DesktopHost,
+  record: ContainerRecord,
+  instanceId: string,
+  job: JobContext,
+): Promise<RequeueError | JobFailureError | undefined> {
+  for (;;) {
+    const refusal = await admission.refusal(record, instanceId, job);
+    if (!(refusal instanceof RequeueError) || !(await pool.evict())) return refusal;
+  }
+}
+
 /**
- * Makes one placement, from its record to the first RFB byte.
- * @returns `undefined` when another process has the desktop
+ * How an instance comes to be: it runs for this container already (`adopted`), or in the warm pool (`pooled`),
+ * or it is created. `stopped` is aborted by the desktop's stop.
+ */
+type Source = { stopped: AbortController; adopted?: Found | undefined; pooled?: PooledInstance | undefined };
+
+/**
+ * Makes one placement, of an instance of the warm pool if there is one that fits.
+ * @param mayBeWarm false after an instance of the pool failed
+ * @returns `cold` when an instance of the pool failed; `undefined` when another process has the desktop
  */
 async function attempt(
   host: DesktopHost,
   job: JobContext,
   record: ContainerRecord,
-  stopped: AbortController,
-): Promise<StartResult | undefined> {
-  const { engine, records, metrics } = host;
-  const { containerId } = record;
+  { stopped, mayBeWarm }: { stopped: AbortController; mayBeWarm: boolean },
+): Promise<StartResult | 'cold' | undefined> {
   const adopted = await ownContainer(host, record);
-  const instanceId = newId();
-  const refusal = adopted ? undefined : await host.admission.refusal(record, instanceId, job);
+  const spec = adopted || !mayBeWarm ? undefined : specOf(record);
+  const pooled = spec && host.pool.take(spec);
+  if (!pooled) return make(host, job, record, { stopped, adopted });
+  try {
+    return await make(host, job, record, { stopped, pooled });
+  } finally {
+    host.pool.settled(pooled);
+  }
+}
+
+/** Reserves room for an instance and places the container as it. */
+async function settle(
+  host: DesktopHost,
+  job: JobContext,
+  record: ContainerRecord,
+  pooled: PooledInstance | undefined,
+): Promise<{ instance: Instance; refusal: JobFailureError | undefined } | 'cold' | undefined> {
+  const instanceId = pooled?.instance.instanceId ?? newId();
+  const refusal = await admit(host, record, instanceId, job);
+  if (refusal && pooled) {
+    host.pool.giveBack(pooled);
+    host.pool.missed('no_room');
+    return 'cold';
+  }
   if (refusal instanceof RequeueError) {
     await job.progress(0, 'waiting: no host has room for it now');
     throw refusal;
   }
-  const instance = adopted ? record : await place(host, record, instanceId);
-  if (!instance) return undefined;
-  const { fence } = instance;
-  const signal = AbortSignal.any([job.signal, stopped.signal]);
-  // A call to the engine can't be cancelled: an abort leaves it running, and its result is removed after it.
+  const instance = await place(host, record, instanceId).catch(async (error: unknown) => {
+    if (pooled) await host.pool.discard(pooled);
+    throw error;
+  });
+  if (!instance && pooled) await host.pool.discard(pooled);
+  return instance && { instance, refusal };
+}
+
+/** Brings an instance up, until its screen answers. @returns the engine's id of it */
+async function bringUp(
+  { engine }: DesktopHost,
+  job: JobContext,
+  { adopted, pooled }: Omit<Source, 'stopped'>,
+  { instance, spec }: { instance: Instance; spec: ContainerSpec },
+  { call, signal }: Calls,
+): Promise<string> {
+  if (pooled) {
+    await call(tailor(engine, { id: pooled.id, spec, pooled: pooled.spec }, signal));
+    return pooled.id;
+  }
+  await job.progress(10, 'placed on a host');
+  const id = adopted?.id ?? (await call(engine.create(instance, spec)));
+  await job.progress(30, 'container created');
+  if (!adopted) await call(engine.start(id));
+  await waitForGreeting(await engine.socketPath(id), {
+    withinMs: GREETING_WITHIN_MS,
+    signal,
+    alive: () => engine.isRunning(id),
+  });
+  if (adopted && isWarm(adopted)) {
+    await call(tailor(engine, { id, spec, pooled: pooledSpec(spec.image) }, signal));
+  }
+  return id;
+}
+
+/**
+ * Calls to the engine can't be cancelled: an abort of `signal` leaves one running, and its result is removed
+ * after it. `ended` resolves when the last call has ended.
+ */
+type Calls = {
+  signal: AbortSignal;
+  call: <T>(work: Promise<T>) => Promise<T>;
+  ended: () => Promise<unknown>;
+};
+
+function createCalls(signal: AbortSignal): Calls {
   let calling: Promise<unknown> = Promise.resolve();
-  const call = <T>(work: Promise<T>): Promise<T> => {
-    calling = work.catch(() => undefined);
-    return unlessAborted(work, signal);
+  return {
+    signal,
+    ended: () => calling,
+    call: (work) => {
+      calling = work.catch(() => undefined);
+      return unlessAborted(work, signal);
+    },
   };
+}
+
+/** Makes one placement, from its record to the first RFB byte. */
+async function make(
+  host: DesktopHost,
+  job: JobContext,
+  record: ContainerRecord,
+  { stopped, adopted, pooled }: Source,
+): Promise<StartResult | 'cold' | undefined> {
+  const { engine, records, metrics } = host;
+  const { containerId } = record;
+  const settled = adopted
+    ? { instance: record, refusal: undefined }
+    : await settle(host, job, record, pooled);
+  if (settled === undefined || settled === 'cold') return settled;
+  const { instance, refusal } = settled;
+  const { fence } = instance;
+  const calls = createCalls(AbortSignal.any([job.signal, stopped.signal]));
   const withdraw = async () => {
-    await calling;
+    await calls.ended();
     await engine.removeInstance(instance).then(
       () => Promise.all([host.admission.release(instance), host.volumes.removed(instance.instanceId)]),
       (error: unknown) => job.log.warn({ err: error, containerId }, 'desktop not removed: the sweep retries'),
@@ -173,42 +289,40 @@ async function attempt(
   };
   const stopTimer = metrics.startSeconds.startTimer();
   job.log.info(
-    { containerId, fence, instance: instance.instanceId },
+    { containerId, fence, instance: instance.instanceId, warm: pooled !== undefined },
     adopted ? 'desktop adopted' : 'desktop placed',
   );
+  let id: string | undefined;
   try {
     const spec = parseSpec(record.spec);
     if (refusal) throw refusal;
-    await job.progress(10, 'placed on a host');
-    const id = adopted?.id ?? (await call(engine.create(instance, spec)));
-    await job.progress(30, 'container created');
-    if (!adopted) await call(engine.start(id));
-    await waitForGreeting(await engine.socketPath(id), {
-      withinMs: GREETING_WITHIN_MS,
-      signal,
-      alive: () => engine.isRunning(id),
-    });
+    id = await bringUp(host, job, { adopted, pooled }, { instance, spec }, calls);
     stopTimer();
-    const verdict = await records.containers.change(
-      record,
-      runningSince(spec, { fence, startedAt: Date.now(), warm: false }),
-      () => job.progress(100, 'desktop is up').catch(() => undefined),
-    );
+    const warm = pooled !== undefined || (adopted !== undefined && isWarm(adopted));
+    const running = runningSince(spec, { fence, startedAt: Date.now(), warm });
+    const engineId = id;
+    const verdict = await records.containers.change(record, running, () => {
+      runs(host, record, { fence, engineId });
+      return job.progress(100, 'desktop is up').catch(() => undefined);
+    });
     if (verdict === 'ok') {
-      host.screens.runs(record, id);
-      host.sessions.runs(record, id, fence);
-      host.calls.runs(record, fence);
-      host.supervisors.runs(containerId, id);
-      return { containerId, width: spec.width, height: spec.height };
+      if (pooled) metrics.warmPoolHits.inc();
+      return resultOf({ containerId, width: spec.width, height: spec.height, warm });
     }
     await withdraw();
     return undefined;
   } catch (thrown) {
-    const failed = thrown instanceof NoRoomError ? await host.admission.admitOrWait(record, job) : thrown;
+    if (pooled && id === undefined && !calls.signal.aborted) {
+      job.log.warn({ err: thrown, containerId }, 'warm start failed: the desktop is created');
+      host.pool.missed('failed');
+      await withdraw();
+      return 'cold';
+    }
+    const failed = thrown instanceof NoRoomError ? await gaveWay(host, record, job) : thrown;
     // A running container stays: the next delivery here adopts it once the ledger is available.
     if (failed instanceof LedgerUnavailableError && !stopped.signal.aborted) throw failed;
     const requeued = reasonOf(job.signal) === 'shutdown' && !stopped.signal.aborted;
-    const found = signal.aborted
+    const found = calls.signal.aborted
       ? { error: failed }
       : await diagnose(host, { ...record, ...instance }, failed);
     const { error } = found;
@@ -228,6 +342,23 @@ const failedChange = (job: JobContext, { error, exit }: Diagnosis) =>
   job.willRetry(error)
     ? { to: 'requested' as const }
     : { to: 'failed' as const, error: classify(error), exit };
+/** Another process took the room on the machine: the warm pool gives way to the next attempt. */
+async function gaveWay(host: DesktopHost, record: ContainerRecord, job: JobContext): Promise<unknown> {
+  await host.pool.evict();
+  return host.admission.admitOrWait(record, job);
+}
+
+/** Registers a desktop with all that serves it: its screen, sessions, calls and programs. */
+function runs(
+  host: DesktopHost,
+  record: ContainerRecord,
+  { fence, engineId }: { fence: number; engineId: string },
+): void {
+  host.screens.runs(record, engineId);
+  host.sessions.runs(record, engineId, fence);
+  host.calls.runs(record, fence);
+  host.supervisors.runs(record.containerId, engineId);
+}
 
 /** Settles as `work` does. Rejects as soon as `signal` is aborted. */
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -76,10 +76,16 @@ export class Sweep {
    * @throws when Redis or the engine's list can't be read: an unknown record is not an absent one
    */
   async once(): Promise<void> {
-    const { engine, admission, records, metrics, log, name, starting } = this.#host;
+    const { engine, admission, pool, records, metrics, log, name, starting } = this.#host;
     // The engine first: every instance was recorded before it was created, so records read later include it.
     const listedAt = Date.now();
     const { containers, volumes } = await engine.list();
+    // Before the records are read: an instance that left the pool since then is named by one of them.
+    const pooled = new Set(
+      [...containers, ...volumes].flatMap(({ instanceId = '' }) =>
+        pool.claims(instanceId) ? [instanceId] : [],
+      ),
+    );
     const reserved = await admission.reserved();
     const known = new Map<string, ContainerRecord>();
     const members = await records.containers.ofHost(name);
@@ -95,14 +101,19 @@ export class Sweep {
       skip(error, ref);
     });
     if (this.#holdsLease() && unread.size === 0) {
-      await admission.reconcile(reserved, [...known.values()], (containerId) => starting.has(containerId));
+      await admission.reconcile(
+        reserved,
+        [...known.values()],
+        (instanceId, containerId) => pool.claims(instanceId) || starting.has(containerId),
+      );
     }
     // An instance without a container may belong to one of the unread records.
     const isRead = ({ containerId }: Labelled) =>
       unread.size === 0 || (containerId !== undefined && !unread.has(containerId));
     const recordOf = recordsByInstance([...known.values()]);
-    const unclaimed = containers.filter((found) => isRead(found) && !this.#isClaimed(found, recordOf(found)));
-    const orphanVolumes = volumes.filter((volume) => isRead(volume) && !recordOf(volume));
+    const isOpen = (found: Labelled) => isRead(found) && !pooled.has(found.instanceId ?? '');
+    const unclaimed = containers.filter((found) => isOpen(found) && !this.#isClaimed(found, recordOf(found)));
+    const orphanVolumes = volumes.filter((volume) => isOpen(volume) && !recordOf(volume));
     const rowOf = await this.#rows([...unclaimed, ...orphanVolumes]);
     const kept = this.#holdsLease() ? await this.#host.volumes.reconcile(volumes, listedAt) : 'unavailable';
     await each(unclaimed, AT_ONCE, (found) =>
@@ -162,7 +173,7 @@ export class Sweep {
       if (start?.state === 'completed' && start.containerId === record.containerId) return;
     }
     await this.#remove(found, async () => {
-      const { containerId } = found;
+      const containerId = record?.containerId ?? found.containerId;
       // Another instance of the same container may run here.
       const shown = containerId !== undefined && (record !== undefined || !known.has(containerId));
       if (shown) {

@@ -15,6 +15,7 @@ import { Lease } from '../leader/lease.ts';
 import type { Metrics } from '../metrics.ts';
 import { resumeDesktop } from '../pauses/pause.ts';
 import { Pauses } from '../pauses/pauses.ts';
+import { createPool } from '../pool/create-pool.ts';
 import type { JobWorker } from '../runtime/worker.ts';
 import { ScreenHost } from '../screen/host.ts';
 import { createScreenMetrics } from '../screen/metrics.ts';
@@ -86,6 +87,7 @@ export function createHost(options: HostOptions): DesktopHost {
     onFailed: (containerId, err) => log.warn({ err, containerId }, 'idle desktop not resumed: it is retried'),
   });
   const supervisors = new Supervisors(engine, pauses);
+  const starting: DesktopHost['starting'] = new Map();
   const screens = new ScreenHost({
     engine,
     redis: stores.screenRedis,
@@ -100,6 +102,7 @@ export function createHost(options: HostOptions): DesktopHost {
     boot,
     engine,
     admission,
+    pool: createPool(config, { engine, admission, starting, queue, metrics, log }),
     volumes: new Volumes({ ledger, host: name, log }),
     records,
     ledger,
@@ -127,7 +130,7 @@ export function createHost(options: HostOptions): DesktopHost {
     calls: createCallHost(options, pauses, { screens, supervisors, records }),
     supervisors,
     queue,
-    starting: new Map(),
+    starting,
     removing: new Set(),
   };
   return host;
@@ -145,7 +148,7 @@ export type HostLeaseOptions = {
 
 /** Creates the lease of a host's name. Its holder alone acts for the host. */
 export function createHostLease({ config, stores, host, mayHold, workers }: HostLeaseOptions): Lease {
-  const { metrics, log, presence, screens, calls, sessions, supervisors, pauses } = host;
+  const { metrics, log, presence, pool, screens, calls, sessions, supervisors, pauses } = host;
   return new Lease({
     redis: stores.failFastRedis,
     key: keys.hostLease(host.name),
@@ -157,6 +160,7 @@ export function createHostLease({ config, stores, host, mayHold, workers }: Host
     onChange: (held) => {
       metrics.lease.set(held ? 1 : 0);
       log[held ? 'info' : 'warn']({ held }, 'host lease');
+      pool.setOpen(held);
       for (const worker of workers) held ? worker.run() : worker.pause();
       if (held) return;
       void screens.forgetAll();

@@ -49,7 +49,7 @@ export async function startTestDesktop(memoryMb = 512): Promise<TestDesktop> {
   }
 }
 
-const insideOf =
+export const insideOf =
   (container: Docker.Container): TestDesktop['inside'] =>
   async (command, user = 'desktop') => {
     const as = user === 'root' ? { User: '0:0', WorkingDir: '/' } : await asDesktop(container);

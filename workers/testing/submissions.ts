@@ -145,8 +145,8 @@ export function createSubmissions({ queueRedis: { client }, realtime, ledger, im
       spec: Partial<ContainerSpec> = {},
       userId = `u-${newId().slice(0, 8)}`,
       recorded = true,
+      containerId = newId(),
     ) => {
-      const containerId = newId();
       const full = {
         image,
         width: 800,

@@ -42,6 +42,7 @@ WORKER_HOST=$instance
 FLEET=$FLEET
 DATA_DIR=/var/lib/docker/volumes
 EGRESS_NETWORK=warmwind-egress
+WARM_POOL={"desktop":2}
 MODEL_SERVERS=http://127.0.0.1:8000
 INFERENCE_LIMIT=600/min
 INFERENCE_CONCURRENCY=16

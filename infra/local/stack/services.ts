@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { readConfig as readEdgeConfig } from '../../../edge/config.ts';
 import { readConfig as readRelayConfig } from '../../../relay/config.ts';
 import { readConfig as readWorkerConfig } from '../../../workers/config.ts';
@@ -11,6 +12,7 @@ import type { ReservedPort } from './ports.ts';
 import { servicePart } from './service.ts';
 import type { Part } from './supervisor.ts';
 import { stackUrls } from './urls.ts';
+import { usualWarmPool } from './warm-pool.ts';
 
 /** A large model takes its time to be read. */
 const MODEL_READY_WITHIN_MS = 600_000;
@@ -63,6 +65,7 @@ export function workerPart(
       WORKER_HOST: name,
       DOCKER_SOCKET: settings.DOCKER_SOCKET,
       DATA_DIR: data,
+      WARM_POOL: settings.inherited.WARM_POOL ?? usualWarmPool(settings.inherited, totalmem()),
     },
     check: readWorkerConfig,
   });

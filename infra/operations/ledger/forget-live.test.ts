@@ -1,6 +1,5 @@
 import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { LABELS } from '../../../workers/containers/spec.ts';
 import { createFleet, type Fleet, reached, waitForEvents } from '../../../workers/testing/fleet.ts';
 import { ENGINE_WITHIN_MS } from '../../quality/testing/docker.ts';
 import { waitFor } from '../../quality/testing/wait.ts';
@@ -32,8 +31,8 @@ test('forgetting a user stops their desktop and their waiting start, and nothing
   });
 
   await waitFor('only his desktop to be there', async () => {
-    const found = await fleet.containers();
-    return found.length === 1 && found[0]?.Labels[LABELS.container] === his.containerId;
+    const names = (await fleet.containers()).flatMap(({ Names }) => Names);
+    return names.length === 1 && names[0] === `/${await fleet.instance(his)}`;
   });
   for (const { jobId, containerId } of [hers, starting, waiting]) {
     expect(await fleet.queueRedis.client.exists(keys.job('ada', jobId))).toBe(0);

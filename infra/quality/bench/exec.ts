@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { LABELS } from '../../../workers/containers/spec.ts';
 import { edgeOf } from '../e2e/client.ts';
+import { instanceOf } from '../e2e/instance.ts';
 import { createStack } from '../e2e/stack.ts';
 import { startEngine } from '../testing/docker.ts';
 import { waitFor } from '../testing/wait.ts';
@@ -37,8 +37,7 @@ try {
     async () => (await edge.getContainer(containerId)).state === 'running',
     60_000,
   );
-  const label = [`${LABELS.container}=${containerId}`];
-  const [{ Id = '' } = {}] = await docker.listContainers({ filters: { label } });
+  const { Id } = await docker.getContainer(await instanceOf(stack, containerId)).inspect();
   const byHand = () => run('docker', ['-H', `unix://${socket}`, 'exec', Id, 'true']);
   const isInstalled = await byHand().then(
     () => true,

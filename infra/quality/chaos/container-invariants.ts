@@ -24,7 +24,7 @@ export type ContainerCounts = {
   orphans: number;
 };
 
-type Life = { id: string; host: string; fence: string; from: bigint; to: bigint | undefined };
+type Life = { id: string; host: string; from: bigint; to: bigint | undefined };
 type DesktopRow = { id: string; user_id: string; state: string };
 
 /** Checks that a desktop never has two running containers, and that the right ones run at the end. */
@@ -39,10 +39,11 @@ export async function checkContainerInvariants(
   const starts = load.acknowledged.filter(({ kind }) => kind === 'start');
   const running = new Set(starts.map(({ containerId }) => containerId).filter((id) => !stopped.has(id)));
   await settled(world, running);
+  const desktops = await desktopsByInstance(world);
   const again = new Map<string, string>();
   let started = 0;
   let orphans = 0;
-  for (const [containerId, lives] of livesOf(world.watch.events)) {
+  for (const [containerId, lives] of livesOf(world.watch.events, desktops)) {
     started += lives.length;
     if (lives.length > 1) again.set(containerId, lives.map(describe).join('; '));
     lives.forEach((life, i) => {
@@ -60,7 +61,9 @@ export async function checkContainerInvariants(
 
   const found = new Map<string, string[]>();
   for (const { Labels, State } of await world.containers()) {
-    const id = Labels[LABELS.container] ?? '';
+    const id = desktops.get(Labels[LABELS.instance] ?? '') ?? Labels[LABELS.container];
+    // An instance of a warm pool is no desktop yet.
+    if (!id) continue;
     found.set(id, [...(found.get(id) ?? []), State]);
   }
   const rows = await world.postgres.sql<DesktopRow[]>`select id, user_id, state from containers`;
@@ -100,7 +103,10 @@ async function checkRecords(redis: Redis, rows: DesktopRow[], violate: Violate):
 async function settled(world: World, running: Set<string>): Promise<void> {
   const deadline = Date.now() + REMOVED_WITHIN_MS;
   const done = async () => {
-    const there = (await world.containers()).map(({ Labels }) => Labels[LABELS.container] ?? '');
+    const desktops = await desktopsByInstance(world);
+    const there = (await world.containers()).flatMap(
+      ({ Labels }) => desktops.get(Labels[LABELS.instance] ?? '') ?? [],
+    );
     return there.length === running.size && there.every((id) => running.has(id));
   };
   while (!(await done()) && Date.now() < deadline) await sleep(500);
@@ -122,13 +128,22 @@ function isOrphan({ workers }: World, { host, from, to }: Life, next: Life): boo
   return ms(to) < back + REMOVED_WITHIN_MS;
 }
 
+/** @returns the desktop of every instance that one was placed as: each placement records its volume */
+async function desktopsByInstance({ postgres }: World): Promise<Map<string, string>> {
+  const rows = await postgres.sql<{ id: string; container_id: string }[]>`
+    select id, container_id from volumes where container_id <> ''`;
+  return new Map(rows.map(({ id, container_id }) => [id, container_id]));
+}
+
 /** @returns for each desktop, when its containers started and died, in order */
-function livesOf(events: EngineEvent[]): Map<string, Life[]> {
+function livesOf(events: EngineEvent[], desktops: ReadonlyMap<string, string>): Map<string, Life[]> {
   const lives = new Map<string, Life[]>();
-  for (const { action, id, containerId, host, fence, at } of events) {
+  for (const { action, id, instanceId, host, at } of events) {
+    const containerId = desktops.get(instanceId);
+    if (containerId === undefined) continue;
     const own = lives.get(containerId) ?? [];
     lives.set(containerId, own);
-    if (action === 'start') own.push({ id, host, fence, from: at, to: undefined });
+    if (action === 'start') own.push({ id, host, from: at, to: undefined });
     if (action === 'die') {
       const life = own.find((known) => known.id === id && known.to === undefined);
       if (life) life.to = at;
@@ -139,5 +154,5 @@ function livesOf(events: EngineEvent[]): Map<string, Life[]> {
 }
 
 const time = (ns: bigint): string => new Date(Number(ns / 1_000_000n)).toISOString().slice(11, 23);
-const describe = ({ host, fence, from, to }: Life): string =>
-  `${host} fence ${fence} ${time(from)}-${to === undefined ? '' : time(to)}`;
+const describe = ({ host, from, to }: Life): string =>
+  `${host} ${time(from)}-${to === undefined ? '' : time(to)}`;

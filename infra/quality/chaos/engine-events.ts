@@ -8,10 +8,9 @@ export type EngineEvent = {
   action: string;
   /** The engine's id of the container. */
   id: string;
-  /** The desktop. */
-  containerId: string;
+  /** The instance: the ledger knows the desktop that it became, if any. */
+  instanceId: string;
   host: string;
-  fence: string;
   at: bigint;
 };
 
@@ -37,12 +36,8 @@ export async function watchEngine(docker: Docker, fleet: string): Promise<Engine
     // The nanoseconds exceed the integers of a JavaScript number.
     const nanos = /"timeNano":(\d+)/.exec(line)?.[1] ?? '0';
     const { Action: action, Actor: actor } = JSON.parse(line) as Message;
-    const {
-      [LABELS.container]: containerId = '',
-      [LABELS.host]: host = '',
-      [LABELS.fence]: fence = '',
-    } = actor.Attributes;
-    events.push({ action, id: actor.ID, containerId, host, fence, at: BigInt(nanos) });
+    const { [LABELS.instance]: instanceId = '', [LABELS.host]: host = '' } = actor.Attributes;
+    events.push({ action, id: actor.ID, instanceId, host, at: BigInt(nanos) });
   });
   return { events, ended: () => ended, stop: () => stream.destroy() };
 }

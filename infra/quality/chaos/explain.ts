@@ -31,9 +31,12 @@ export async function explain(world: World, { invariant, subject, detail }: Viol
       select at, state, host, fence, seq from container_changes where container_id = ${id} order by at, seq`;
     for (const c of changes)
       lines.push(`    ${clock(c.at)} desktop ${c.state} ${c.host} fence ${c.fence} (${c.seq})`);
-    for (const { action, host, fence, at, containerId } of world.watch.events) {
-      if (containerId !== id) continue;
-      lines.push(`    ${clock(new Date(Number(at / 1_000_000n)))} engine ${action} ${host} fence ${fence}`);
+    const instances = new Set(
+      (await sql<{ id: string }[]>`select id from volumes where container_id = ${id}`).map((row) => row.id),
+    );
+    for (const { action, host, at, instanceId } of world.watch.events) {
+      if (!instances.has(instanceId)) continue;
+      lines.push(`    ${clock(new Date(Number(at / 1_000_000n)))} engine ${action} ${host} ${instanceId}`);
     }
   }
   const sources = [

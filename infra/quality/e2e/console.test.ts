@@ -4,6 +4,7 @@ import { asDesktop, startEngine } from '../testing/docker.ts';
 import { waitFor } from '../testing/wait.ts';
 import { isLive, launch, openConsole, samePicture, type } from './browser.ts';
 import { edgeOf } from './client.ts';
+import { instanceOf } from './instance.ts';
 import { createStack, killPart, type TestStack } from './stack.ts';
 
 let stack: TestStack;
@@ -33,10 +34,7 @@ async function openLink(mode: 'view' | 'control'): Promise<Page> {
 /** Reads a file in the desktop's home; '' when it is missing. */
 async function file(name: string): Promise<string> {
   const { docker } = await startEngine();
-  const filters = { label: [`warmwind.container=${id}`] };
-  const [found] = await docker.listContainers({ filters });
-  if (!found) throw new Error('the desktop is not running');
-  const container = docker.getContainer(found.Id);
+  const container = docker.getContainer(await instanceOf(stack, id));
   const run = await container.exec({
     ...(await asDesktop(container)),
     Cmd: ['sh', '-c', `cat ~/${name} 2>/dev/null`],

@@ -39,7 +39,8 @@ export function createStack(env: Record<string, string> = {}): TestStack {
 
   const run = (onText: (text: string) => void) => {
     const started = spawn(process.execPath, [MAIN], {
-      env: { ...process.env, WARMWIND_DIR: dir, FLEET: fleet, ...env },
+      // Tests that have no use for a warm pool count containers, and share two processors with others.
+      env: { ...process.env, WARMWIND_DIR: dir, FLEET: fleet, WARM_POOL: '{}', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     for (const stream of [started.stdout, started.stderr]) {

@@ -9,6 +9,7 @@ import { born } from '../../local/stack/processes.ts';
 import { ENGINE_WITHIN_MS, startEngine } from '../testing/docker.ts';
 import { waitFor } from '../testing/wait.ts';
 import { connects, edgeOf, type Watcher, watch } from './client.ts';
+import { instanceOf } from './instance.ts';
 import { createStack, killPart, type TestStack } from './stack.ts';
 
 const WAIT_MS = 60_000;
@@ -27,13 +28,17 @@ afterAll(() => stack.remove(), 90_000);
 
 /** @returns the fleet's engine containers and volumes, or those of one desktop */
 async function onEngine(containerId?: string): Promise<string[]> {
-  const label = [`warmwind.fleet=${stack.fleet}`];
-  if (containerId) label.push(`warmwind.container=${containerId}`);
-  const containers = await docker.listContainers({ all: true, filters: { label } });
-  const { Volumes } = await docker.listVolumes({ filters: { label } });
+  const filters = { label: [`warmwind.fleet=${stack.fleet}`] };
+  const found = {
+    containers: await docker.listContainers({ all: true, filters }),
+    volumes: (await docker.listVolumes({ filters })).Volumes ?? [],
+  };
+  const only = containerId === undefined ? undefined : await instanceOf(stack, containerId);
+  const containers = found.containers.filter(({ Names }) => !only || Names[0] === `/${only}`);
+  const Volumes = found.volumes.filter(({ Name }) => !only || Name === only);
   return [
     ...containers.map(({ Names }) => `container ${Names[0]}`),
-    ...(Volumes ?? []).map(({ Name }) => `volume ${Name}`),
+    ...Volumes.map(({ Name }) => `volume ${Name}`),
   ];
 }
 const containersOf = async (id: string) =>

@@ -57,6 +57,11 @@ export function framebufferEncodings(): Buffer {
   ]);
 }
 
+/** The encodings of a connection that only changes the size. */
+export function resizeEncodings(): Buffer {
+  return encodings([ENCODING.raw, ENCODING.lastRect, ENCODING.desktopSize, ENCODING.extendedDesktopSize]);
+}
+
 function encodings(list: number[]): Buffer {
   const message = Buffer.alloc(4 + 4 * list.length);
   message.writeUInt8(2, 0);
