@@ -1,3 +1,4 @@
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContainerSpec } from '@warmwind/shared/contract/containers';
@@ -5,6 +6,7 @@ import type { Logger } from '@warmwind/shared/runtime/node/log';
 import Docker from 'dockerode';
 import type { Metrics } from '../metrics.ts';
 import { JobFailureError } from '../runtime/failures.ts';
+import { type Remembered, readEvents } from './engine-restart.ts';
 import type { EngineExit } from './exit.ts';
 import { type Capacity, Reservations, type Reserved } from './reservations.ts';
 import {
@@ -38,7 +40,13 @@ const MAX_DIRECTORIES = 10_000;
  */
 export type Labelled = { instanceId: string | undefined; containerId: string | undefined; fence: number };
 /** An engine container of this fleet and host. `id` is the engine's. A paused one runs too. */
-export type Found = Labelled & { id: string; running: boolean; paused: boolean };
+export type Found = Labelled & {
+  id: string;
+  running: boolean;
+  paused: boolean;
+  /** The directory of its sockets on this host; left out in lists. */
+  sockets?: string | undefined;
+};
 /** A volume of this fleet and host. */
 export type FoundVolume = Labelled & { name: string };
 
@@ -138,7 +146,7 @@ export class Engine {
     const known = this.#directories.get(id);
     if (known !== undefined) return join(known, socket);
     const { Mounts } = await this.#call('inspect', () => this.#docker.getContainer(id).inspect());
-    const source = Mounts.find(({ Destination }) => Destination === RFB_DIRECTORY)?.Source;
+    const source = socketsIn(Mounts);
     if (!source) throw new JobFailureError('engine_unavailable');
     if (this.#directories.size >= MAX_DIRECTORIES) this.#directories.clear();
     this.#directories.set(id, source);
@@ -177,11 +185,12 @@ export class Engine {
     return (await this.#state(id)).Running;
   }
 
-  async #state(id: string): Promise<{ Running: boolean; Paused: boolean }> {
+  /** @param id of an engine container, or its name */
+  async #state(id: string): Promise<{ Running: boolean; Paused: boolean; FinishedAt: string }> {
     try {
       return (await this.#call('inspect', () => this.#docker.getContainer(id).inspect())).State;
     } catch (error) {
-      if (statusOf(error) === 404) return { Running: false, Paused: false };
+      if (statusOf(error) === 404) return { Running: false, Paused: false, FinishedAt: '' };
       throw error;
     }
   }
@@ -242,6 +251,31 @@ export class Engine {
     }
   }
 
+  /**
+   * Reads what the engine remembers of the engine container of a record: whether the engine was restarted
+   * follows from that.
+   */
+  async remembers({ instanceId, containerId }: Instance): Promise<Remembered> {
+    const { fleet, host } = this.#o;
+    const names = [instanceId, containerId].filter(Boolean).map((id) => instanceName(fleet, host, id));
+    const until = Math.ceil(Date.now() / 1000);
+    const [events, info, { Running, FinishedAt }] = await Promise.all([
+      this.#call('events', async () => readEvents(await this.#docker.getEvents({ since: 0, until }))),
+      this.#call('info', () => this.#docker.info()),
+      this.#state(names[0] ?? ''),
+    ]);
+    const endedAt = Running ? undefined : Date.parse(FinishedAt) || undefined;
+    return { events, names, endedAt, isLiveRestored: info.LiveRestoreEnabled === true };
+  }
+
+  /** Whether the sockets of a container that runs are missing: an engine may have unmounted their volume. */
+  async lacksSockets({ sockets }: Found): Promise<boolean> {
+    if (sockets === undefined) return true;
+    const paths = [RFB_SOCKET, SUPERVISOR_SOCKET].map((name) => join(sockets, name));
+    const missing = await Promise.all(paths.map((path) => lstat(path).then(() => false, isMissing)));
+    return missing.every(Boolean);
+  }
+
   /** Stops a desktop: SIGTERM, then SIGKILL after the grace period. */
   async stop(id: string): Promise<void> {
     await this.#call('stop', () => this.#docker.getContainer(id).stop({ t: STOP_GRACE_S })).catch(
@@ -279,7 +313,12 @@ export class Engine {
     const found = await this.find(instance);
     if (found) await this.removeContainer(found.id);
     const named = found ? found.instanceId : instance.instanceId;
-    await this.removeVolume(instanceName(fleet, host, named || instance.containerId));
+    await this.removeVolume(instanceName(fleet, host, named || instance.containerId)).catch(
+      (error: unknown) => {
+        // Before Docker 24 an engine counts mounts wrongly after a live-restore: the sweep removes it later.
+        if (!/active mounts/.test(String(error))) throw error;
+      },
+    );
   }
 
   /**
@@ -309,10 +348,11 @@ export class Engine {
     const { fleet, host } = this.#o;
     const container = this.#docker.getContainer(instanceName(fleet, host, instanceId));
     try {
-      const { Id, Config, State } = await this.#call('inspect', () => container.inspect());
+      const { Id, Config, State, Mounts } = await this.#call('inspect', () => container.inspect());
       const labels = Config.Labels ?? {};
       if (labels[LABELS.fleet] !== fleet || labels[LABELS.host] !== host) return undefined;
-      return { id: Id, ...readLabels(labels), running: State.Running, paused: State.Paused };
+      const { Running: running, Paused: paused } = State;
+      return { id: Id, ...readLabels(labels), running, paused, sockets: socketsIn(Mounts) };
     } catch (error) {
       if (statusOf(error) === 404) return undefined;
       throw error;
@@ -437,6 +477,12 @@ export const isInstance = (found: Labelled, { containerId, instanceId, fence }: 
   found.instanceId === undefined
     ? found.containerId === containerId && found.fence === fence
     : found.instanceId === instanceId;
+
+/** The directory of a container's sockets on this host. */
+const socketsIn = (mounts: { Destination: string; Source: string }[]): string | undefined =>
+  mounts.find(({ Destination }) => Destination === RFB_DIRECTORY)?.Source;
+
+const isMissing = (error: NodeJS.ErrnoException): boolean => error.code === 'ENOENT';
 
 const statusOf = (error: unknown): number | undefined =>
   (error as { statusCode?: number } | null)?.statusCode;

@@ -1,21 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CONTAINER_STATES, hasEnded } from '@warmwind/shared/contract/containers';
 import { isTerminal } from '@warmwind/shared/contract/jobs';
-import {
-  containersById,
-  containersOfInstances,
-  jobsOfContainers,
-} from '@warmwind/shared/engine/ledger/reads';
+import { containersById, containersOfInstances } from '@warmwind/shared/engine/ledger/reads';
 import type { ContainerRow } from '@warmwind/shared/engine/ledger/rows';
 import { LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
 import type { ContainerRecord, ContainerRef } from '@warmwind/shared/engine/node/records';
 import { each } from '../each.ts';
 import { pauseDesktop, reconcilePause } from '../pauses/pause.ts';
 import { endOrphans } from '../programs/orphans.ts';
-import { classify, JobFailureError } from '../runtime/failures.ts';
 import { createSkip } from '../skip.ts';
+import { isCutOff, recordEnd } from './ended.ts';
 import { type Found, isInstance, isWarm, type Labelled } from './engine.ts';
-import { diagnose } from './exit.ts';
 import type { DesktopHost } from './host.ts';
 import { runningSince } from './running.ts';
 import { type Instance, parseSpec } from './spec.ts';
@@ -202,19 +197,6 @@ export class Sweep {
       log.info({ containerId }, 'swept: running desktop recorded, Redis had lost its state');
   }
 
-  /**
-   * Reads the state of a desktop's stop from the ledger: Redis may have lost it.
-   * @throws LedgerUnavailableError
-   */
-  async #stopOf(record: ContainerRecord): Promise<'open' | 'completed' | undefined> {
-    const recordedEnds = await this.#host.ledger?.run((db) =>
-      jobsOfContainers(db, [{ id: record.containerId, userId: record.userId, jobId: record.jobId }]),
-    );
-    const stop = recordedEnds?.get(record.containerId)?.stop;
-    if (!stop) return undefined;
-    return stop.finishedAt ? (stop.state === 'completed' ? 'completed' : undefined) : 'open';
-  }
-
   async #rows(found: Labelled[]): Promise<RowOf> {
     const { ledger } = this.#host;
     if (!ledger || found.length === 0) return () => undefined;
@@ -254,7 +236,7 @@ export class Sweep {
       if (!now || now.host !== name || hasEnded(now.state)) await records.containers.forget(name, ref);
       return;
     }
-    const { fence, state, expiresAt } = record;
+    const { state, expiresAt } = record;
     if (state === 'stopping') {
       const stop = await records.jobs.status(record.userId, record.stopJobId);
       if (!stop || isTerminal(stop.state)) await stopDesktop(this.#host, record);
@@ -264,28 +246,13 @@ export class Sweep {
     if (state !== 'running' && state !== 'paused') return;
     const found = await engine.find(record);
     if (!found?.running) {
-      const stop = await this.#stopOf(record);
-      if (stop === 'open') return;
-      if (stop !== 'completed') {
-        log.warn({ containerId }, 'swept: desktop exited on its own');
-        metrics.swept.inc({ what: 'exited' });
-      }
-      const end = stop === 'completed' ? { to: 'stopped' as const } : await exitedOf(this.#host, record);
-      const verdict = await records.containers.change(record, { ...end, fence, from: [state] });
-      if (verdict !== 'ok') return;
-      this.#host.sessions.ended(containerId);
-      this.#host.calls.ended(containerId);
-      this.#host.supervisors.ended(containerId);
-      this.#host.pauses.forget(containerId);
-      await this.#host.screens.ended(containerId, 'the desktop exited on its own');
-      await engine.removeInstance(record);
-      await this.#host.admission.release(record);
-      await this.#host.volumes.removed(record.instanceId);
-      await records.containers.forget(name, ref);
+      await recordEnd(this.#host, record);
     } else if (expiresAt !== undefined && expiresAt <= Date.now()) {
       log.info({ containerId }, 'swept: desktop stopped, its time to live is over');
       metrics.swept.inc({ what: 'expired' });
       await stopDesktop(this.#host, record, 'expired');
+    } else if (await isCutOff(this.#host, record, found)) {
+      return;
     } else if (this.#isIdle(record)) {
       await this.#endIdle(record);
     } else {
@@ -332,12 +299,6 @@ export class Sweep {
     if (idleSeconds === undefined || idleMs === undefined || state !== 'running') return false;
     return idleMs > idleSeconds * 1000 && !this.#host.calls.hasOpen(containerId);
   }
-}
-
-/** The end of a desktop that exited on its own. */
-async function exitedOf(host: DesktopHost, record: ContainerRecord) {
-  const { error, exit } = await diagnose(host, record, new JobFailureError('desktop_exited'));
-  return { to: 'failed' as const, error: classify(error), exit };
 }
 
 /** Indexes records by instance. An instance of an earlier release is found by its container. */

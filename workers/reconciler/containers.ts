@@ -104,11 +104,9 @@ export async function closeContainer({ records, count }: ReconcileContext, row: 
   const change =
     to === 'failed'
       ? { to, fence, error: error ?? undefined }
-      : to === 'stopped'
+      : to === 'stopped' || to === 'lost'
         ? { to, fence, reason: endReason ?? undefined }
-        : to === 'lost'
-          ? { to, fence }
-          : undefined;
+        : undefined;
   if (change && (await records.containers.change(record, change)) === 'ok') count('closed');
 }
 
