@@ -4,6 +4,7 @@ import { createVerifier, type VerifyToken } from './auth/token.ts';
 import type { Config } from './config.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { Limiter } from './limits/limiter.ts';
+import { UserLimitsStore } from './limits/user-limits.ts';
 import { Queues } from './queue/queues.ts';
 import { Relay } from './realtime/relay.ts';
 import { ShareLinks } from './realtime/share-links.ts';
@@ -17,6 +18,7 @@ export type Services = {
   config: Config;
   redis: Redis;
   limiter: Limiter;
+  userLimits: UserLimitsStore;
   queues: Queues;
   submissions: SubmissionStore;
   /** `undefined` when LEDGER is off. */
@@ -37,13 +39,16 @@ export function createServices(config: Config): Services {
   };
   const queues = new Queues(rest, config.MAX_WAITING);
   const redis = createRedis(config, READ_TIMEOUT_MS);
+  const ledger =
+    config.LEDGER === 'on' && config.LEDGER_DB ? new Ledger(config.LEDGER_DB, config) : undefined;
   return {
     config,
     redis,
     limiter,
+    userLimits: new UserLimitsStore(redis, ledger),
     queues,
     submissions: new SubmissionStore(limiterRedis, submitRedis, limiter, queues, config.LEDGER === 'on'),
-    ledger: config.LEDGER === 'on' && config.LEDGER_DB ? new Ledger(config.LEDGER_DB, config) : undefined,
+    ledger,
     relay: new Relay(config),
     shareLinks: new ShareLinks(redis),
     verifyToken: createVerifier(config),

@@ -12,7 +12,8 @@ export function refusal(verdict: RefusedVerdict, submission: Submission): ApiErr
   switch (verdict.verdict) {
     case 'quota': {
       const { name, limit, used } = verdict;
-      return new ApiError('quota_exceeded', `You have ${used} of ${limit} ${name}: end one first.`, {
+      const next = limit > 0 ? 'end one first.' : 'ask an administrator for more.';
+      return new ApiError('quota_exceeded', `You have ${used} of ${limit} ${name}: ${next}`, {
         limit,
         used,
         retryAfterMs: QUOTA_RETRY_MS,

@@ -86,7 +86,7 @@ export class SubmissionStore {
     const decide = input.length < LARGE_INPUT_CHARS ? this.#decide : this.#decideLarge;
     const askedAt = Date.now();
     const [raw, verdict] = await decide(subject, { request: JSON.stringify(request), input });
-    const decision = readDecision(raw, scopes);
+    const decision = readDecision(raw);
     this.#limiter.note(userId, submission.scopes, decision, askedAt);
     return { decision, verdict };
   }

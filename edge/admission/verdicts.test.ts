@@ -208,7 +208,7 @@ describe('any command', () => {
         records: { job: { record: { id: jobIdOf(first), kind: name } } },
       });
       expect(await submit(name, about, { bodyHash: 'other', key: 'k' })).toEqual({ verdict: 'mismatch' });
-      const scopes = [{ tiers: [[0, 1_000_000]] }] as SubmitRequest['scopes'];
+      const scopes = [{ scope: 'user', tiers: [[0, 1_000_000, '0/s']] }] satisfies SubmitRequest['scopes'];
       expect(await submit(name, about, { scopes })).toEqual({ verdict: 'denied' });
     },
   );

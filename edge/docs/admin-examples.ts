@@ -1,4 +1,6 @@
-import type { FleetHost } from '@warmwind/shared/contract/admin';
+import type { FleetHost, UserLimitsRecord } from '@warmwind/shared/contract/admin';
+import type { UserLimits } from '@warmwind/shared/contract/limits';
+import { LIMITS } from './examples.ts';
 
 /** The examples of the document for administrators. */
 export const FLEET_HOST: FleetHost = {
@@ -15,4 +17,16 @@ export const FLEET_HOST: FleetHost = {
   gpuIds: [],
   images: ['warmwind/desktop:latest'],
   versions: { worker: '1.0.0', engine: '28.5.1' },
+};
+
+export const USER_LIMITS: UserLimits = { rateLimits: { user: ['50/s'] }, desktops: 5 };
+export const USER_LIMITS_RECORD: UserLimitsRecord = {
+  userId: 'user-1',
+  limits: USER_LIMITS,
+  updatedAt: '2026-11-25T09:00:00.250Z',
+  updatedBy: 'root',
+  effective: {
+    tiers: LIMITS.tiers.map((tier) => ({ ...tier, name: '50/s', limit: 50, remaining: 49 })),
+    quotas: [{ name: 'desktops', limit: 5, used: 1 }],
+  },
 };

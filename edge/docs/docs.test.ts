@@ -41,6 +41,9 @@ describe('GET /openapi.json', () => {
     const ofCommands = [...JOB_COMMANDS, ...CALL_COMMANDS].map(({ http }) => `${http.method} ${http.path}`);
     const others = [
       'delete /admin/hosts/{id}/drain',
+      'delete /admin/users/{id}/limits',
+      'get /admin/users/{id}/limits',
+      'put /admin/users/{id}/limits',
       'delete /containers/{id}/files/{path}',
       'delete /containers/{id}/viewers/{viewerId}',
       'delete /jobs/{id}',

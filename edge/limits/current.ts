@@ -1,5 +1,7 @@
 import type { Limits } from '@warmwind/shared/contract/limits';
 import { keys } from '@warmwind/shared/engine/keys';
+import { OwnQuotas } from '@warmwind/shared/engine/user-limits';
+import { parseJson } from '@warmwind/shared/runtime/json';
 import { orUnavailable } from '../redis/record.ts';
 import type { Services } from '../services.ts';
 
@@ -9,24 +11,26 @@ import type { Services } from '../services.ts';
  */
 export async function currentLimits({ config, limiter, redis }: Services, user: string): Promise<Limits> {
   const now = `(${Date.now()}`;
-  const [{ tiers }, [jobs = 0, desktops = 0]] = await orUnavailable(
+  const [{ tiers }, [jobs, desktops, effective]] = await orUnavailable(
     Promise.all([
       limiter.peek(user, ['user', 'containers.start', 'containers.actions', 'containers.files']),
       redis
         .pipeline()
         .zcount(keys.openJobs(user), now, '+inf')
         .zcount(keys.openContainers(user), now, '+inf')
-        .exec<number[]>(),
+        .hget(keys.userLimits(user), 'effective')
+        .exec<[number, number, string | null]>(),
     ]),
   );
+  const own = effective === null ? {} : parseJson(OwnQuotas, effective).quotas;
   return {
     tiers: tiers.map(({ resetUs, ...tier }) => ({
       ...tier,
       resetAt: new Date(Math.ceil(resetUs / 1000)).toISOString(),
     })),
     quotas: [
-      { name: 'jobs', limit: config.QUOTAS.jobs, used: jobs },
-      { name: 'desktops', limit: config.QUOTAS.desktops, used: desktops },
+      { name: 'jobs', limit: own.jobs ?? config.QUOTAS.jobs, used: jobs },
+      { name: 'desktops', limit: own.desktops ?? config.QUOTAS.desktops, used: desktops },
     ],
   };
 }

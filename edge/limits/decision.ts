@@ -1,5 +1,7 @@
 import type { LimitScope, Tier } from '@warmwind/shared/contract/limits';
+import type { ScriptScope } from '@warmwind/shared/engine/records';
 import type { RawDecision } from '@warmwind/shared/engine/scripts/limit.lua';
+import { scriptTier } from '@warmwind/shared/engine/user-limits';
 
 /** A scope and the tiers that its one log of requests must satisfy. */
 export type Scope = { scope: LimitScope; tiers: Tier[] };
@@ -21,21 +23,19 @@ export type Decision = {
   tiers: TierState[];
 };
 
-/** Parses the answer of the Lua limiter on `scopes`. */
-export function readDecision([allowed, first, states, now]: RawDecision, scopes: Scope[]): Decision {
-  const tiers = scopes.flatMap(({ scope, tiers }) =>
-    tiers.map((tier) => ({ ...tier, name: scope === 'user' ? tier.name : `${scope} ${tier.name}` })),
-  );
-  return {
-    allowed: allowed === 1,
-    first: first === 1,
-    nowUs: Number(now),
-    tiers: tiers.map((tier, i) => {
-      const [remaining = 0, reset = '0'] = states[i] ?? [];
-      return { ...tier, remaining, resetUs: Number(reset) };
-    }),
-  };
-}
+/** Parses the answer of the Lua limiter. Its tiers are those that hold for the user. */
+export const readDecision = ([allowed, first, tiers, now]: RawDecision): Decision => ({
+  allowed: allowed === 1,
+  first: first === 1,
+  nowUs: Number(now),
+  tiers: tiers.map(([remaining, reset, limit, windowUs, name, scope]) => ({
+    name: scope === 'user' ? name : `${scope} ${name}`,
+    limit,
+    windowMs: Number(windowUs) / 1000,
+    remaining,
+    resetUs: Number(reset),
+  })),
+});
 
 /**
  * Finds the tier that a client reaches first: fewest requests left, and of equals the one that takes longest
@@ -57,6 +57,6 @@ export const waitMs = ({ tiers, nowUs }: Decision): number =>
     ...tiers.filter((tier) => tier.remaining === 0).map((tier) => Math.ceil((tier.resetUs - nowUs) / 1000)),
   );
 
-/** Converts `scopes` for Lua: tiers as [limit, window in µs]. */
-export const scopesForLua = (scopes: Scope[]): { tiers: [number, number][] }[] =>
-  scopes.map(({ tiers }) => ({ tiers: tiers.map((tier) => [tier.limit, tier.windowMs * 1000]) }));
+/** Converts `scopes` for Lua. */
+export const scopesForLua = (scopes: Scope[]): ScriptScope[] =>
+  scopes.map(({ scope, tiers }) => ({ scope, tiers: tiers.map(scriptTier) }));

@@ -111,10 +111,24 @@ describe('the limiter', () => {
   });
 
   test('a trip that is sent twice is counted once', async () => {
-    const request = JSON.stringify({ nonce: 'n', consume: true, scopes: [{ tiers: [[1, 60_000_000]] }] });
+    const request = JSON.stringify({
+      nonce: 'n',
+      consume: true,
+      scopes: [{ scope: 'user', tiers: [[1, 60_000_000, '1/min']] }],
+    });
     const once = () => gateway.redis.client.eval(limitScript, 1, keys.limit('ada', 'user'), request);
-    expect(await once()).toMatchObject([1, 0, [[0, expect.any(String)]], expect.any(String)]);
-    expect(await once()).toMatchObject([1, 0, [[0, expect.any(String)]], expect.any(String)]);
+    expect(await once()).toEqual([
+      1,
+      0,
+      [[0, expect.any(String), 1, '60000000', '1/min', 'user']],
+      expect.any(String),
+    ]);
+    expect(await once()).toEqual([
+      1,
+      0,
+      [[0, expect.any(String), 1, '60000000', '1/min', 'user']],
+      expect.any(String),
+    ]);
     expect(await gateway.redis.client.zcard(keys.limit('ada', 'user'))).toBe(1);
   });
 

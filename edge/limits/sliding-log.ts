@@ -13,6 +13,10 @@ import { type Decision, readDecision, type Scope, scopesForLua, tightest } from 
 const logOf = (subject: string, scope: LimitScope): string =>
   scope === 'ip' ? keys.addressLimit(subject, scope) : keys.limit(subject, scope);
 
+/** The key of the user's own limits; an address has none. */
+const ownOf = (subject: string, scopes: Scope[]): string | undefined =>
+  scopes.some(({ scope }) => scope === 'ip') ? undefined : keys.userLimits(subject);
+
 /** The type of every single-region algorithm; the package does not export it by name. */
 type RegionAlgorithm = ReturnType<typeof Ratelimit.slidingWindow>;
 type Context = Parameters<ReturnType<RegionAlgorithm>['limit']>[0];
@@ -33,7 +37,9 @@ export function slidingLog(scopes: Scope[]): RegionAlgorithm {
     const subject = identifier.slice(prefix.length + 1);
     const request = { nonce: newId(), consume, scopes: scopesForLua(scopes) };
     const logs = scopes.map(({ scope }) => logOf(subject, scope));
-    return readDecision(await run(logs, { request: JSON.stringify(request) }), scopes);
+    return readDecision(
+      await run({ logs, own: ownOf(subject, scopes) }, { request: JSON.stringify(request) }),
+    );
   };
   const summary = (decision: Decision) => {
     const { limit = 0, remaining = 0, resetUs = 0 } = tightest(decision) ?? {};

@@ -4,6 +4,7 @@ import type { App, AppEnv } from '../env.ts';
 import { limited } from '../limits/charge.ts';
 import type { Services } from '../services.ts';
 import { drainHostRoute, listHostsRoute, undrainHostRoute } from './admin/hosts.ts';
+import { getUserLimitsRoute, removeUserLimitsRoute, setUserLimitsRoute } from './admin/user-limits.ts';
 import { callRoutes } from './calls.ts';
 import { commandRoutes } from './commands.ts';
 import { consoleRoutes } from './console.ts';
@@ -43,6 +44,9 @@ export function adminRoutes(app: App, services: Services): void {
   listHostsRoute(app, services);
   drainHostRoute(app, services);
   undrainHostRoute(app, services);
+  getUserLimitsRoute(app, services);
+  setUserLimitsRoute(app, services);
+  removeUserLimitsRoute(app, services);
 }
 
 /** Adds the routes that belong to a user, behind `authenticate`. */

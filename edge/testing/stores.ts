@@ -4,7 +4,7 @@ import type { TestEdge } from '../../infra/local/edge/testing.ts';
 /** Empties Redis and the ledger. */
 export async function emptyStores({ gateway, postgres }: TestEdge): Promise<void> {
   await gateway.redis.client.flushall();
-  await postgres.sql`truncate jobs, job_changes, job_inputs, containers, container_changes, idempotency_keys, usage_days, heartbeat`;
+  await postgres.sql`truncate jobs, job_changes, job_inputs, containers, container_changes, idempotency_keys, usage_days, user_limits, heartbeat`;
 }
 
 /** Deletes all data of Redis. */

@@ -3,6 +3,7 @@ import { newId } from '@warmwind/shared/contract/ids';
 import type { LimitScope, RateLimits } from '@warmwind/shared/contract/limits';
 import { keys } from '@warmwind/shared/engine/keys';
 import { limitRequests } from '@warmwind/shared/engine/scripts/limit.lua';
+import { scriptTier } from '@warmwind/shared/engine/user-limits';
 import { inWords } from '@warmwind/shared/runtime/durations';
 import { runScript } from '@warmwind/shared/runtime/node/script';
 import type { Redis } from 'ioredis';
@@ -24,12 +25,14 @@ export class CallLimiter {
       nonce: newId(),
       consume: true,
       scopes: scopes.map((scope) => ({
-        tiers: this.#limits[scope].map(({ limit, windowMs }) => [limit, windowMs * 1000]),
+        scope,
+        tiers: this.#limits[scope].map(scriptTier),
       })),
     };
     const logs = scopes.map((scope) => keys.limit(userId, scope));
     const args = { request: JSON.stringify(request) };
-    const [allowed, , tiers, now] = await runScript(this.#redis, limitRequests, logs, args).catch(
+    const subject = { logs, own: keys.userLimits(userId) };
+    const [allowed, , tiers, now] = await runScript(this.#redis, limitRequests, subject, args).catch(
       (): never => {
         throw new ApiError('unavailable', 'The rate limiter did not answer: retry.', { retryAfterMs: 1000 });
       },

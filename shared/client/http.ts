@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { FleetHost, FleetHosts } from '../contract/admin.ts';
+import type { FleetHost, FleetHosts, UserLimitsRecord } from '../contract/admin.ts';
 import type {
   Accepted,
   AcceptedRetry,
@@ -10,7 +10,7 @@ import type {
 } from '../contract/answers.ts';
 import type { Container, ContainerState } from '../contract/containers.ts';
 import type { Job, JobState } from '../contract/jobs.ts';
-import type { Limits } from '../contract/limits.ts';
+import type { Limits, UserLimits } from '../contract/limits.ts';
 import { JOB_COMMANDS, type JobKind } from '../contract/registry.ts';
 import type { Envelope } from '../contract/rooms.ts';
 import type { Viewers } from '../contract/screen.ts';
@@ -271,6 +271,24 @@ export class HttpClient {
   /** Ends the drain of a host. Requires the role of an administrator. */
   async undrainHost(host: string, options?: CallOptions): Promise<void> {
     const path = `/admin/hosts/${encodeURIComponent(host)}/drain`;
+    await this.request('DELETE', path, { repeatable: true, ...options });
+  }
+
+  /** Reads the limits of a user. Requires the role of an administrator. */
+  getUserLimits(userId: string, options?: CallOptions): Promise<UserLimitsRecord> {
+    return this.#get(`/admin/users/${encodeURIComponent(userId)}/limits`, options);
+  }
+
+  /** Sets the limits of a user that differ from those of the deployment. Requires the role of an administrator. */
+  async setUserLimits(userId: string, limits: UserLimits, options?: CallOptions): Promise<UserLimitsRecord> {
+    const path = `/admin/users/${encodeURIComponent(userId)}/limits`;
+    const set = { repeatable: true, ...options, body: limits };
+    return (await this.request<UserLimitsRecord>('PUT', path, set)).body;
+  }
+
+  /** Gives a user the limits of the deployment again. Requires the role of an administrator. */
+  async removeUserLimits(userId: string, options?: CallOptions): Promise<void> {
+    const path = `/admin/users/${encodeURIComponent(userId)}/limits`;
     await this.request('DELETE', path, { repeatable: true, ...options });
   }
 

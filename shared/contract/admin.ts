@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Limits, UserLimits } from './limits.ts';
 import { Capacity, ResourceVector } from './resources.ts';
 
 /** The role of a token that may use the routes below `/admin`. */
@@ -47,3 +48,15 @@ export const FleetHosts = z
   .object({ items: z.array(FleetHost).max(MAX_LISTED_HOSTS).describe('By name.') })
   .meta({ id: 'FleetHosts' });
 export type FleetHosts = z.infer<typeof FleetHosts>;
+
+/** The answer of `GET` and `PUT /admin/users/:id/limits`. */
+export const UserLimitsRecord = z
+  .object({
+    userId: z.string().describe('The user.'),
+    limits: UserLimits.describe('The limits that differ from those of the deployment; empty for none.'),
+    updatedAt: z.iso.datetime().optional().describe('When they were set or removed last, in UTC.'),
+    updatedBy: z.string().optional().describe('The administrator that did.'),
+    effective: Limits.describe('All limits as they hold now, and what is left of them.'),
+  })
+  .meta({ id: 'UserLimitsRecord' });
+export type UserLimitsRecord = z.infer<typeof UserLimitsRecord>;

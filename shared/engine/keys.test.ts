@@ -41,6 +41,7 @@ const OF_USERS = {
   revoked: [keys.revoked],
   revokedBefore: [keys.revokedBefore],
   shareLinks: [keys.shareLinks],
+  userLimits: [keys.userLimits],
   limit: [keys.limit, scopes],
   log: [roomKeys.log, rooms],
   meta: [roomKeys.meta, rooms],

@@ -73,6 +73,11 @@ export const keys = {
   revokedBefore: (user: string) => ofUser(user, 'revoked-before'),
   /** Hash: id of a share link to `<expiry in ms> <ShareLink as JSON>`, those that have not expired. */
   shareLinks: (user: string) => ofUser(user, 'share-links'),
+  /**
+   * Hash: the limits of a user that differ from those of the deployment: `limits` (`UserLimits` as JSON), `effective`
+   * (`OwnLimits` as JSON), `at` (ms, when they were set) and `by` (the administrator).
+   */
+  userLimits: (user: string) => ofUser(user, 'user-limits'),
   /** Sorted set: one admitted request of a user by its time in µs; `scope` is `user` or a route's name. */
   limit: (user: string, scope: string) => ofUser(user, `limit:${scope}`),
   /** The same for a client's address, for requests without a user. */

@@ -4,6 +4,7 @@ import type { LimitScope, Quotas } from '../contract/limits.ts';
 import type { SubmitPlan } from '../contract/plan.ts';
 import { keys } from './keys.ts';
 import type { JobRef } from './refs.ts';
+import type { ScriptTier } from './user-limits.ts';
 
 /** How long a record is kept after its last change while its job or desktop is open, ms. */
 export const OPEN_RECORD_TTL_MS = 7 * 86_400_000;
@@ -42,6 +43,9 @@ export type JobRequest = {
   labels?: string | undefined;
 };
 
+/** A scope for the scripts of the limiter. */
+export type ScriptScope = { scope: LimitScope; tiers: ScriptTier[] };
+
 /**
  * The request of the submit script, as JSON in ARGV[1]; ARGV[2] is the input for the worker, '' for none.
  * Times in ms unless named otherwise.
@@ -49,8 +53,8 @@ export type JobRequest = {
 export type SubmitRequest = {
   /** Unique to this request, see the limiter. */
   nonce: string;
-  /** One for each scope of KEYS: tiers as [limit, window in µs]. */
-  scopes: { tiers: [number, number][] }[];
+  /** One for each scope of KEYS. */
+  scopes: ScriptScope[];
   /** SHA-256 of the body, when the caller sent an `Idempotency-Key`. */
   bodyHash?: string;
   userId: string;
@@ -137,6 +141,7 @@ export const submitKeys = (
   keys.openContainers(userId),
   keys.input(userId, job.jobId),
   keys.changes(userId),
+  keys.userLimits(userId),
 ];
 
 /** A run that was cancelled, as it is published on `CANCELLED_CHANNEL`. */

@@ -4,6 +4,7 @@ import {
   pruneContainers,
   pruneIdempotencyKeys,
   pruneJobs,
+  pruneUserLimits,
   pruneVolumes,
 } from '@warmwind/shared/engine/ledger/retention';
 import type { Ledger } from '@warmwind/shared/engine/node/ledger';
@@ -16,7 +17,7 @@ const PAUSE_MS = 200;
 /** A key stays this much longer than promised, ms, so that a caller that has just read it still finds it. */
 const KEY_GRACE_MS = 3_600_000;
 
-type Pruned = 'jobs' | 'containers' | 'volumes' | 'idempotency_keys';
+type Pruned = 'jobs' | 'containers' | 'volumes' | 'user_limits' | 'idempotency_keys';
 
 export type RetentionOptions = {
   ledger: Ledger;
@@ -41,6 +42,7 @@ export async function prune(
     ['jobs', pruneJobs, ended],
     ['containers', pruneContainers, ended],
     ['volumes', pruneVolumes, ended],
+    ['user_limits', pruneUserLimits, ended],
     ['idempotency_keys', pruneIdempotencyKeys, new Date(now - ENDED_RECORD_TTL_MS - KEY_GRACE_MS)],
   ];
   for (const [what, pruneSome, before] of kinds) {

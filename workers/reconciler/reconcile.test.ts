@@ -1,9 +1,12 @@
 import { newId } from '@warmwind/shared/contract/ids';
+import type { UserLimits } from '@warmwind/shared/contract/limits';
 import { keys } from '@warmwind/shared/engine/keys';
 import { recordPlacement } from '@warmwind/shared/engine/ledger/placements';
 import { readContainer, readJob } from '@warmwind/shared/engine/ledger/reads';
+import { pruneUserLimits } from '@warmwind/shared/engine/ledger/retention';
 import { containerRow, jobRow } from '@warmwind/shared/engine/ledger/rows';
 import { readUsage } from '@warmwind/shared/engine/ledger/usage';
+import { listUserLimits, writeUserLimits } from '@warmwind/shared/engine/ledger/user-limits';
 import { Drain } from '@warmwind/shared/engine/node/drain';
 import { Publisher } from '@warmwind/shared/engine/node/publisher';
 import { Records, type RunUpdate } from '@warmwind/shared/engine/node/records';
@@ -44,7 +47,7 @@ afterAll(async () => {
 beforeEach(async () => {
   await redis.flushall();
   await fleet.postgres
-    .sql`truncate jobs, job_changes, containers, container_changes, idempotency_keys, usage_days`;
+    .sql`truncate jobs, job_changes, containers, container_changes, idempotency_keys, usage_days, user_limits`;
 });
 afterEach(async () => {
   await Promise.all(workers.splice(0).map((worker) => worker.close()));
@@ -435,4 +438,66 @@ test('a full pass records idempotency keys with their remaining time', async () 
   });
   const createdAt = row?.created_at as Date | undefined;
   expect(Math.round((Date.now() - (createdAt?.getTime() ?? 0)) / 60_000)).toBe(60);
+});
+
+describe('limits of users', () => {
+  const LIMITS = { rateLimits: { user: ['5/s'] }, desktops: 3 };
+  const set = (userId: string, limits: UserLimits = LIMITS) =>
+    fleet.ledger.run((db) => writeUserLimits(db, { userId, limits, by: 'root' }));
+  const held = (userId: string) => redis.hgetall(keys.userLimits(userId));
+
+  test('that Redis has lost, or has an earlier version of, are restored, once', async () => {
+    await set('ada');
+    await set('bob');
+    expect(await reconciler().reconcile()).toEqual({ ...NOTHING, restored: 2 });
+    const { at } = await set('ada', { jobs: 1 });
+    expect(await reconciler().reconcile()).toEqual({ ...NOTHING, restored: 1 });
+    expect(await held('ada')).toEqual({
+      at: `${at}`,
+      by: 'root',
+      limits: '{"jobs":1}',
+      effective: '{"tiers":{},"quotas":{"jobs":1}}',
+    });
+    expect(JSON.parse((await held('bob')).effective ?? '')).toEqual({
+      tiers: { user: [[5, 1_000_000, '5/s']] },
+      quotas: { desktops: 3 },
+    });
+    expect(await reconciler().reconcile()).toEqual(NOTHING);
+    await redis.flushall();
+    expect(await reconciler().reconcile()).toEqual({ ...NOTHING, restored: 2 });
+  });
+
+  test('that were removed are removed in Redis, and not recorded in one that has none', async () => {
+    await set('ada');
+    await reconciler().reconcile();
+    await set('ada', {});
+    expect(await reconciler().reconcile()).toEqual({ ...NOTHING, restored: 1 });
+    expect(await held('ada')).toMatchObject({ effective: '{"tiers":{},"quotas":{}}' });
+    expect(await redis.pttl(keys.userLimits('ada'))).toBeGreaterThan(0);
+    await redis.flushall();
+    expect(await reconciler().reconcile()).toEqual(NOTHING);
+    const before = new Date(Date.now() + 60_000);
+    await set('bob');
+    expect(await fleet.ledger.run((db) => pruneUserLimits(db, before, 10))).toBe(1);
+    expect(await fleet.ledger.run((db) => listUserLimits(db, '', 10))).toMatchObject([{ userId: 'bob' }]);
+  });
+
+  test('of which Redis has a later version stay, and one that can not be read hides no other', async () => {
+    const skipped: unknown[] = [];
+    await set('ada');
+    await set('bob', { jobs: 1 });
+    await redis.hset(keys.userLimits('bob'), 'at', Date.now() + 60_000, 'limits', '{"jobs":2}');
+    await fleet.postgres.sql`insert into user_limits values ('a', '{"later": 1}', now(), 'root')`;
+    await redis.set(keys.userLimits('c'), 'text');
+    await set('c');
+    const counts = await reconciler({ skip: (_error, item) => skipped.push(item) }).reconcile();
+    expect(counts).toEqual({ ...NOTHING, restored: 1 });
+    expect((await held('bob')).limits).toBe('{"jobs":2}');
+    expect(skipped).toMatchObject([{ userId: 'a' }, { key: keys.userLimits('c') }]);
+  });
+
+  test('have a time that rises with each change', async () => {
+    const changes = await Promise.all(Array.from({ length: 8 }, () => set('ada')));
+    expect(new Set(changes.map(({ at }) => at)).size).toBe(8);
+  });
 });

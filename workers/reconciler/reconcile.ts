@@ -5,6 +5,7 @@ import { recordAll } from './full-scan.ts';
 import { reconcileJobs } from './jobs.ts';
 import { closeStaleRecords } from './outdated.ts';
 import { republishRecentEnds } from './recent-ends.ts';
+import { reconcileUserLimits } from './user-limits.ts';
 
 /**
  * Reconciles queue, records and ledger. An acknowledged job is in its queue until it has ended, and both
@@ -44,7 +45,7 @@ export class Reconciler {
       },
     };
     const server = /run_id:(\w+)/.exec(await pass.redis.info('server'))?.[1];
-    const steps = [reconcileContainers, reconcileJobs, reconcileEntries];
+    const steps = [reconcileUserLimits, reconcileContainers, reconcileJobs, reconcileEntries];
     if (full) steps.unshift(recordAll);
     if (server !== this.#seen) steps.push(closeStaleRecords, republishRecentEnds);
     for (const step of steps) {

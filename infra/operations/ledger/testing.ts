@@ -134,7 +134,7 @@ export async function startServers() {
       const request: SubmitRequest = {
         plan: planOf(containerStart, 'placements'),
         nonce: newId(),
-        scopes: [{ tiers: [[100, 60_000_000]] }],
+        scopes: [{ scope: 'user', tiers: [[100, 60_000_000, '100/min']] }],
         bodyHash: 'body',
         userId,
         prefixes: recordPrefixes(userId),

@@ -25,6 +25,12 @@ const RENEWED = 'when its holder stops renewing it';
 const NEVER = 'never';
 
 const QUEUE: Record<keyof typeof keys, Entry> = {
+  userLimits: {
+    type: 'hash',
+    holds: 'limits of a user that differ from those of the deployment',
+    writtenBy: 'edge, workers (reconciler)',
+    expires: 'never; removed ones after 24 h',
+  },
   bullmqPrefix: {
     type: 'prefix',
     holds: 'BullMQ’s own keys of a queue, as `<prefix>:<queue>:…`',

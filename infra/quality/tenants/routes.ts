@@ -18,6 +18,7 @@ const NAMED: Record<string, Thing | 'public'> = {
   '/v1/models/{id}': 'public',
   // Administrators alone see hosts and limits of users: see the test of routes below /admin.
   '/admin/hosts/{id}': 'public',
+  '/admin/users/{id}': 'public',
   viewerId: 'viewer',
   processId: 'process',
   // An idempotency key is its caller's.

@@ -7,6 +7,7 @@ import {
   jobChanges,
   jobInputs,
   jobs,
+  userLimits,
   volumes,
 } from './schema.ts';
 
@@ -67,6 +68,18 @@ export const pruneIdempotencyKeys: Prune = (db, before, limit) =>
     delete from ${idempotencyKeys}
     where (${idempotencyKeys.userId}, ${idempotencyKeys.keyHash}) in (select user_id, key_hash from doomed)
     returning 1`,
+  );
+
+/** Limits of users that were removed. */
+export const pruneUserLimits: Prune = (db, before, limit) =>
+  counted(
+    db,
+    sql`with doomed as materialized (
+      select ${userLimits.userId} from ${userLimits}
+      where ${userLimits.limits}::text = '{}' and ${userLimits.updatedAt} < ${at(before)}
+      order by ${userLimits.userId} limit ${limit} for update skip locked
+    )
+    delete from ${userLimits} where ${userLimits.userId} in (select user_id from doomed) returning 1`,
   );
 
 const at = (date: Date) => sql`${date.toISOString()}::timestamptz`;

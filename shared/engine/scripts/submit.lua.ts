@@ -19,7 +19,7 @@ import { statesLua } from './states.lua.ts';
  * the earlier runs are kept (`PreviousEnd`), as their events may not have been published yet.
  *
  * KEYS: one for each limiter scope, then idempotency, job, jobs, open jobs, containers, open containers,
- * input, changes.
+ * input, changes, the user's own limits.
  * ARGV: `SubmitRequest` as JSON, the input. Returns the limiter's decision and `SubmitVerdict` as JSON.
  */
 export const submitScript = /* lua */ `${limitLua}${changesLua}${statesLua}
@@ -30,6 +30,8 @@ local idem, job, jobs, open_jobs = KEYS[n + 1], KEYS[n + 2], KEYS[n + 3], KEYS[n
 local containers, open_containers = KEYS[n + 5], KEYS[n + 6]
 local input, changes = KEYS[n + 7], KEYS[n + 8]
 local retry = r.plans ~= nil
+local own = apply_own(r.scopes, KEYS[n + 9])
+local quotas = {jobs = own.jobs or r.quotas.jobs, desktops = own.desktops or r.quotas.desktops}
 
 local decision = decide(r.scopes, r.nonce, true)
 local function answer(verdict) return {decision, cjson.encode(verdict)} end
@@ -136,11 +138,11 @@ if plan.counts then
   redis.call('ZREMRANGEBYSCORE', open_jobs, '-inf', now)
   redis.call('ZREMRANGEBYSCORE', open_containers, '-inf', now)
   local used_jobs, used_desktops = redis.call('ZCARD', open_jobs), redis.call('ZCARD', open_containers)
-  if used_jobs >= r.quotas.jobs then
-    return answer({verdict = 'quota', name = 'jobs', limit = r.quotas.jobs, used = used_jobs})
+  if used_jobs >= quotas.jobs then
+    return answer({verdict = 'quota', name = 'jobs', limit = quotas.jobs, used = used_jobs})
   end
-  if made[1] and used_desktops + #made > r.quotas.desktops then
-    return answer({verdict = 'quota', name = 'desktops', limit = r.quotas.desktops, used = used_desktops})
+  if made[1] and used_desktops + #made > quotas.desktops then
+    return answer({verdict = 'quota', name = 'desktops', limit = quotas.desktops, used = used_desktops})
   end
   priority = math.min(2097151, used_jobs * 10 + class)
   redis.call('ZADD', open_jobs, string.format('%.0f', now_ms + r.reservationMs), r.job.id)

@@ -40,7 +40,10 @@ const scopes = [keys.limit(user, 'user'), keys.limit(user, 'containers.start')];
 const request = {
   plan: planOf(containerStart, 'placements'),
   nonce: 'n1',
-  scopes: [{ tiers: [[10, 1_000_000]] }, { tiers: [[9, 1_000_000]] }],
+  scopes: [
+    { scope: 'user', tiers: [[10, 1_000_000, '10/s']] },
+    { scope: 'containers.start', tiers: [[9, 1_000_000, '9/s']] },
+  ],
   bodyHash: 'h',
   userId: user,
   job: { id: 'j1', kind: 'container.start', requestId: 'r1' },
