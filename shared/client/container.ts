@@ -1,4 +1,5 @@
 import type { Action, Button } from '../contract/actions/action.ts';
+import type { ContainerMetrics } from '../contract/commands/container-metrics.ts';
 import type { Container } from '../contract/containers.ts';
 import type { DirectoryListing } from '../contract/files.ts';
 import type { ReadingResult } from '../contract/inference.ts';
@@ -257,6 +258,11 @@ export class ContainerClient {
   /** Ends a process, and every process that it started. */
   async endProcess(processId: string, options?: ContainerCallOptions): Promise<void> {
     await this.#access.edge.endProcess({ containerId: this.id, processId }, options);
+  }
+
+  /** Measures what the desktop uses of its CPUs, memory, home and network. It does not resume a paused one. */
+  metrics(options?: ContainerCallOptions): Promise<ContainerMetrics> {
+    return this.#access.edge.containerMetrics({ containerId: this.id }, options);
   }
 
   /** The files of the desktop. Paths are relative to the home, which is ''. */

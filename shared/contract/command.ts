@@ -200,6 +200,8 @@ export type CallCommand<
    * container. Other calls are reads: equal requests that arrive during one execution share the next.
    */
   claims: boolean;
+  /** `false`: the call is no use of the container, which may become idle meanwhile. */
+  isUse?: false;
   /** A call with effects that does not wait for the container's other calls with effects. */
   concurrent?: true;
   /** A read that waits for an event is carried out for each request, at the same time. */

@@ -5,6 +5,7 @@ import { containerActions } from './commands/container-actions.ts';
 import { containerEndProcess } from './commands/container-end-process.ts';
 import { containerExec } from './commands/container-exec.ts';
 import { containerExtend } from './commands/container-extend.ts';
+import { containerMetrics } from './commands/container-metrics.ts';
 import { containerPause } from './commands/container-pause.ts';
 import { containerProcesses } from './commands/container-processes.ts';
 import { containerReadClipboard } from './commands/container-read-clipboard.ts';
@@ -25,6 +26,7 @@ const CALLS = [
   containerAbortCall,
   containerProcesses,
   containerEndProcess,
+  containerMetrics,
   containerReadClipboard,
   containerWriteClipboard,
   containerExtend,

@@ -20,7 +20,7 @@ import { killed } from '../testing/fleet.ts';
 import type { Call, CallHandler } from './call.ts';
 import type { CallHost } from './host.ts';
 import { OpenCalls } from './open-calls.ts';
-import { peek, poke, print } from './testing/commands.ts';
+import { glance, peek, poke, print } from './testing/commands.ts';
 import { createTestHost } from './testing/host.ts';
 
 let redis: TestRedis;
@@ -130,6 +130,19 @@ test('a call of another incarnation or user, or with a wrong input or kind, is r
   host.runs({ userId: 'ann', containerId }, 2);
   expect(await codeOf(send(containerId))).toBe('gone_incarnation');
   expect(taken).toHaveLength(0);
+});
+
+test('a call is a use of its container, unless its command says that it is none', async () => {
+  const used: string[] = [];
+  const handle: CallHandler = async () => ({ n: 1 });
+  const routes = [peek, glance].map((command) => ({ command, handle }));
+  const { host, close } = createTestHost(redis.url, routes, undefined, (id) => void used.push(id));
+  closes.push(close);
+  const containerId = containerOf(host);
+  await send(containerId, { command: glance });
+  expect(used).toEqual([]);
+  await send(containerId, { command: peek });
+  expect(used).toEqual([containerId]);
 });
 
 test('malformed, damaged, misrouted and late calls and stray replies are ignored', async () => {

@@ -136,7 +136,7 @@ export class CallHost {
     const abort = new AbortController();
     const { promise: ended, resolve } = Promise.withResolvers<void>();
     this.#open.add(callId, { abort, ended, containerId, keyHash: message.keyHash });
-    this.#o.onCall(containerId);
+    if (this.#routes.get(message.kind)?.command.isUse !== false) this.#o.onCall(containerId);
     this.#answer(message, served, abort.signal)
       .catch((error: unknown) => this.#o.log.error({ callId, err: error }, 'call not answered'))
       .finally(() => {

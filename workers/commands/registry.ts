@@ -15,10 +15,12 @@ import type { Handler } from '../runtime/delivery.ts';
 import type { ScreenHost } from '../screen/host.ts';
 import type { SessionHandler } from '../sessions/handler.ts';
 import type { Supervisors } from '../supervisor/supervisors.ts';
+import type { Usages } from '../usage/usages.ts';
 import { createAbortCall } from './abort-call.ts';
 import { createActions } from './actions.ts';
 import { createReadClipboard, createWriteClipboard } from './clipboard.ts';
 import { createFile } from './container-file.ts';
+import { createMetricsCall } from './container-metrics.ts';
 import { createTerminal } from './container-terminal.ts';
 import { createTunnel } from './container-tunnel.ts';
 import { createVnc } from './container-vnc.ts';
@@ -63,10 +65,17 @@ export type CallContext = {
   openCalls: OpenCalls;
   supervisors: Supervisors;
   records: Records;
+  usages: Usages;
 };
 
 /** The handler of every kind of call. */
-const createCallHandlers = ({ screens, openCalls, supervisors, records }: CallContext): CallHandlers => ({
+const createCallHandlers = ({
+  screens,
+  openCalls,
+  supervisors,
+  records,
+  usages,
+}: CallContext): CallHandlers => ({
   'container.actions': createActions(screens),
   'container.screenshot': createScreenshot(screens),
   'container.read-clipboard': createReadClipboard(supervisors),
@@ -75,6 +84,7 @@ const createCallHandlers = ({ screens, openCalls, supervisors, records }: CallCo
   'container.processes': createProcesses(supervisors),
   'container.end-process': createEndProcess(supervisors),
   'container.extend': createExtend(records),
+  'container.metrics': createMetricsCall(usages),
 });
 
 /** Every call with its handler. */

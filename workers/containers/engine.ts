@@ -6,6 +6,8 @@ import type { Logger } from '@warmwind/shared/runtime/node/log';
 import Docker from 'dockerode';
 import type { Metrics } from '../metrics.ts';
 import { JobFailureError } from '../runtime/failures.ts';
+import type { Usage } from '../supervisor/process.ts';
+import { usageFromStats } from '../usage/stats.ts';
 import { type Remembered, readEvents } from './engine-restart.ts';
 import type { EngineExit } from './exit.ts';
 import { type Capacity, Reservations, type Reserved } from './reservations.ts';
@@ -211,6 +213,16 @@ export class Engine {
     });
     const { Running: running, ExitCode: exitCode, OOMKilled: oomKilled, Error: error } = State;
     return { running, exitCode, oomKilled, error, log };
+  }
+
+  /**
+   * Measures what a container uses, by the engine's own samples: it takes up to a second.
+   * @throws when the container does not run
+   */
+  async usageOf(id: string): Promise<Usage> {
+    const container = this.#docker.getContainer(id);
+    const options = { stream: false, 'one-shot': true } as const;
+    return usageFromStats(await this.#call('stats', () => container.stats(options)));
   }
 
   /** Finds the engine container of a record. One of an earlier release is found by the container's name. */

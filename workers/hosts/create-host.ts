@@ -22,6 +22,8 @@ import { createScreenMetrics } from '../screen/metrics.ts';
 import { SessionHost } from '../sessions/host.ts';
 import type { Stores } from '../stores.ts';
 import { Supervisors } from '../supervisor/supervisors.ts';
+import { createUsageMetrics } from '../usage/metrics.ts';
+import { Usages } from '../usage/usages.ts';
 import { Presence } from './presence.ts';
 
 export type HostOptions = {
@@ -88,6 +90,8 @@ export function createHost(options: HostOptions): DesktopHost {
   });
   const supervisors = new Supervisors(engine, pauses);
   const starting: DesktopHost['starting'] = new Map();
+  const usages = new Usages({ supervisors, engine, log });
+  createUsageMetrics(registry, usages);
   const screens = new ScreenHost({
     engine,
     redis: stores.screenRedis,
@@ -127,7 +131,7 @@ export function createHost(options: HostOptions): DesktopHost {
       mayAct,
       log,
     }),
-    calls: createCallHost(options, pauses, { screens, supervisors, records }),
+    calls: createCallHost(options, pauses, { screens, supervisors, records, usages }),
     supervisors,
     queue,
     starting,

@@ -11,6 +11,7 @@ import {
   type StreamName,
   SupervisedProcess,
   type TerminalSize,
+  Usage,
 } from './process.ts';
 
 /** The time-out of a request that the supervisor answers at once, ms. */
@@ -72,6 +73,11 @@ export class Supervisor {
 
   health(options?: CallOptions): Promise<z.infer<typeof Health>> {
     return this.#call(Health, { method: 'GET', path: '/health' }, options);
+  }
+
+  /** Measures what the container uses; a paused one does not answer. */
+  usage(options?: CallOptions): Promise<Usage> {
+    return this.#call(Usage, { method: 'GET', path: '/usage' }, options);
   }
 
   /**

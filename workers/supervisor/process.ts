@@ -28,6 +28,20 @@ export type SupervisedProcess = z.infer<typeof SupervisedProcess>;
 
 export const ProcessList = z.object({ items: z.array(SupervisedProcess).max(64) });
 export const Health = z.object({ version: z.int().min(1) });
+const Amount = z.int().min(0);
+/** What a container uses: CPU time in ns, and bytes. The kernel may not show a field that is optional. */
+export const Usage = z.object({
+  cpuNs: Amount.optional(),
+  memoryUsed: Amount.optional(),
+  memoryLimit: Amount.optional(),
+  homeUsed: Amount.optional(),
+  homeLimit: Amount.optional(),
+  received: Amount,
+  sent: Amount,
+  processes: Amount,
+  threads: Amount.optional(),
+});
+export type Usage = z.infer<typeof Usage>;
 export const Refusal = z.object({ code: z.string().regex(/^[a-z_]{1,40}$/), message: z.string().max(1000) });
 
 /** A size in characters, 1 to 1000 each. */

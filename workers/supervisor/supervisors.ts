@@ -3,6 +3,9 @@ import { NEVER_PAUSED, type Pauses } from '../pauses/pauses.ts';
 import { Supervisor } from './client.ts';
 import { SupervisorError } from './error.ts';
 
+/** A container that runs here, or is paused. */
+export type Supervised = { containerId: string; engineId: string; isPaused: boolean };
+
 /** The supervisors of all containers that run on this host. */
 export class Supervisors {
   readonly #engine: Pick<Engine, 'supervisorPath'>;
@@ -39,6 +42,15 @@ export class Supervisors {
   /** Another process may hold this host's lease now. */
   forgetAll(): void {
     this.#running.clear();
+  }
+
+  /** Lists the containers that run here, with the engine's id of each. */
+  list(): Supervised[] {
+    return [...this.#running].map(([containerId, { engineId }]) => ({
+      containerId,
+      engineId,
+      isPaused: this.#pauses.by(containerId) !== undefined,
+    }));
   }
 
   /**

@@ -2,6 +2,7 @@ import { type MetricObject, Registry } from 'prom-client';
 import { Metrics as RelayMetrics } from '../../../relay/metrics.ts';
 import { createMetrics as createWorkerMetrics } from '../../../workers/metrics.ts';
 import { createScreenMetrics } from '../../../workers/screen/metrics.ts';
+import { createUsageMetrics } from '../../../workers/usage/metrics.ts';
 import { createMetrics as createGatewayMetrics } from '../../local/gateway/metrics.ts';
 import { createMetrics as createModelMetrics } from '../../local/model-server/metrics.ts';
 import { code, page, table } from './markdown.ts';
@@ -12,6 +13,7 @@ function worker(): Registry {
   const registry = new Registry();
   createWorkerMetrics(registry, async () => undefined);
   createScreenMetrics(registry);
+  createUsageMetrics(registry, { measureAll: async () => new Map() });
   return registry;
 }
 
@@ -58,6 +60,7 @@ export const metrics = (): string =>
     [
       'workers/metrics.ts',
       'workers/screen/metrics.ts',
+      'workers/usage/metrics.ts',
       'relay/metrics.ts',
       'infra/local/gateway/metrics.ts',
       'infra/local/model-server/metrics.ts',

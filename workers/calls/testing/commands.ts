@@ -49,3 +49,15 @@ export const peek = defineCall({
   mode: 'view',
   maxResultBytes: 200_000,
 });
+
+/** A read that is no use of the container. */
+export const glance = defineCall({
+  ...common,
+  kind: 'test.glance',
+  http: { method: 'post', path: '/containers/{id}/glance', operationId: 'glance', summary: 'Glance' },
+  input,
+  output: json,
+  claims: false,
+  isUse: false,
+  maxResultBytes: 200_000,
+});

@@ -12,6 +12,7 @@ export function createTestHost(
   url: string,
   routes: CallRoute[],
   open = new OpenCalls(),
+  onCall: (containerId: string) => void = () => undefined,
 ): { host: CallHost; close: () => Promise<void> } {
   const log = createLog('test-host');
   log.level = 'silent';
@@ -24,7 +25,7 @@ export function createTestHost(
     claims: new Claims({ redis, holder: newId(), log }),
     replies: new Replies(bulk, log),
     subscriber,
-    onCall: () => undefined,
+    onCall,
     awake: async () => undefined,
     log,
   });
