@@ -2,6 +2,7 @@ import { type Container, hasEnded } from '@warmwind/shared/contract/containers';
 import { isTerminal } from '@warmwind/shared/contract/jobs';
 import { useEffect, useState } from 'preact/hooks';
 import { useAction } from './action.ts';
+import { PauseButton } from './life.tsx';
 import { ago, Empty, endOf, LabelList, Progress, State, useNotice } from './parts.tsx';
 import { desktopAddress } from './place.ts';
 import { NotLoaded } from './retrying.tsx';
@@ -142,6 +143,7 @@ function Card({ store, desktop, thumbnail }: { store: Store; desktop: Container;
       <div class="line small">
         <span>{width > 0 && `${width}×${height}`}</span>
         <span>{age(desktop)}</span>
+        <PauseButton store={store} desktop={desktop} onFailure={notify} />
         {!hasEnded(state) && <StopButton store={store} desktop={desktop} onFailure={notify} />}
       </div>
       <LabelList labels={labels} />

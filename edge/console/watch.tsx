@@ -3,6 +3,7 @@ import { type Container, hasEnded } from '@warmwind/shared/contract/containers';
 import { OCR_MODEL } from '@warmwind/shared/contract/inference';
 import { useRef, useState } from 'preact/hooks';
 import { useAsk } from './ask.ts';
+import { ExtendButton, PauseButton } from './life.tsx';
 import { LinkList, ShareLinks, useShareLinks } from './links.tsx';
 import { ago, endOf, State, useNotice } from './parts.tsx';
 import { HOME } from './place.ts';
@@ -62,6 +63,8 @@ export function Watch({ store, desktop }: { store: Store; desktop: Container }) 
               Terminal
             </button>
             <ShareLinks {...sharing} />
+            <ExtendButton store={store} desktop={desktop} onFailure={notify} />
+            <PauseButton store={store} desktop={desktop} onFailure={notify} />
             <StopButton store={store} desktop={desktop} onFailure={notify} />
           </>
         )}

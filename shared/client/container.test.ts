@@ -190,6 +190,28 @@ test('an abort while a submission is on its way cancels the job once it is accep
   expect(job.kind).toBe('container.exec');
 });
 
+test('a desktop is extended by a call, and paused and resumed by jobs', async () => {
+  const expiresAt = '2026-11-25T11:00:00.250Z';
+  const extending = desktop.extend(7200);
+  const { call, answer: reply } = await next();
+  expect(call.input).toEqual({ ttlSeconds: 7200 });
+  reply({ expiresAt });
+  expect(await extending).toEqual({ expiresAt });
+  for (const [kind, run] of [
+    ['container.pause', desktop.pause.bind(desktop)],
+    ['container.resume', desktop.resume.bind(desktop)],
+  ] as const) {
+    const abort = new AbortController();
+    const outcome = failureOf(run({ signal: abort.signal }));
+    await waitFor(kind, async () => {
+      const { items } = await warmwind.edge.listJobs({ kind });
+      return items.some(({ containerId }) => containerId === desktop.id);
+    });
+    abort.abort('enough');
+    expect(await outcome).toBe('enough');
+  }
+});
+
 test('a failed action is an ActionError with its index and the outcome of those before it', async () => {
   const pending = failureOf(
     desktop.act([{ type: 'move', x: 1, y: 1 }, { type: 'type', text: 'a' }, { type: 'click' }]),

@@ -329,6 +329,29 @@ export class ContainerClient {
     return this.#access.edge.getContainer(this.id, options);
   }
 
+  /**
+   * Lets the desktop live for some time from now, instead of until its `expiresAt`.
+   *
+   * @param ttlSeconds 10 to 86,400
+   * @returns when its time to live ends, ISO 8601 in UTC
+   */
+  async extend(ttlSeconds: number, options?: ContainerCallOptions): Promise<{ expiresAt: string }> {
+    return this.#access.edge.extendContainer({ containerId: this.id, ttlSeconds }, options);
+  }
+
+  /**
+   * Freezes all programs in memory and waits until none runs. Until {@link resume}, every other method is refused
+   * with the code `paused`, but for {@link info}, {@link extend} and {@link stop}.
+   */
+  async pause(options: JobOptions = {}): Promise<void> {
+    await runJob(this.#access.edge, 'container.pause', { containerId: this.id }, options);
+  }
+
+  /** Continues all programs and waits until they run. */
+  async resume(options: JobOptions = {}): Promise<void> {
+    await runJob(this.#access.edge, 'container.resume', { containerId: this.id }, options);
+  }
+
   /** Stops the desktop and waits until nothing of it runs. */
   async stop(options: JobOptions = {}): Promise<void> {
     await runJob(this.#access.edge, 'container.stop', { containerId: this.id }, options);

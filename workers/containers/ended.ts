@@ -27,10 +27,15 @@ export async function recordEnd(host: DesktopHost, record: ContainerRecord): Pro
 }
 
 /**
- * Whether a restart of the engine has cut a desktop that runs off from its host. It is ended then. Engines before
- * Docker 24 unmount the volume of its sockets when they come back with live-restore.
+ * Ends a desktop that runs and that its host can't reach since a restart of the engine. Engines before Docker 24
+ * unmount the volume of its sockets when they come back with live-restore.
+ * @returns whether it was ended
  */
-export async function isCutOff(host: DesktopHost, record: ContainerRecord, found: Found): Promise<boolean> {
+export async function endIfUnreachable(
+  host: DesktopHost,
+  record: ContainerRecord,
+  found: Found,
+): Promise<boolean> {
   const { engine } = host;
   if (!(await engine.lacksSockets(found)) || !hasRestarted(await engine.remembers(record))) return false;
   await recordAs(host, record, lostByRestart(host, record));

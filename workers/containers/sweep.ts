@@ -9,7 +9,7 @@ import { each } from '../each.ts';
 import { pauseDesktop, reconcilePause } from '../pauses/pause.ts';
 import { endOrphans } from '../programs/orphans.ts';
 import { createSkip } from '../skip.ts';
-import { isCutOff, recordEnd } from './ended.ts';
+import { endIfUnreachable, recordEnd } from './ended.ts';
 import { type Found, isInstance, isWarm, type Labelled } from './engine.ts';
 import type { DesktopHost } from './host.ts';
 import { runningSince } from './running.ts';
@@ -251,7 +251,7 @@ export class Sweep {
       log.info({ containerId }, 'swept: desktop stopped, its time to live is over');
       metrics.swept.inc({ what: 'expired' });
       await stopDesktop(this.#host, record, 'expired');
-    } else if (await isCutOff(this.#host, record, found)) {
+    } else if (await endIfUnreachable(this.#host, record, found)) {
       return;
     } else if (this.#isIdle(record)) {
       await this.#endIdle(record);

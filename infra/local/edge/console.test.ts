@@ -228,6 +228,35 @@ test('a double click on Share makes one link, and on Stop stops once', async () 
   expect(sent(`/containers/${id}/stop`)).toHaveLength(1);
 });
 
+test('a desktop is paused and resumed by one button, which follows its events', async () => {
+  const user = newUser();
+  const { body } = await system.edge.call(user, 'POST', '/containers/start', { body: {} });
+  const id = String(body.containerId);
+  const enter = async (state: string, type: EventType, data = {}) => {
+    await queue().hset(keys.container(user, id), { state });
+    const event = storedEvent(type, { containerId: id, ...data });
+    await appendEvents(system.realtime.client, { userId: user, room: `container:${id}` }, [
+      { event, token: type },
+    ]);
+  };
+  await enter('running', 'container.started', { width: 8, height: 8, expiresAt: new Date().toISOString() });
+  const seen = await visit();
+  const sent = (path: string) => seen.requests.filter((one) => one.path === `/containers/${id}/${path}`);
+  await seen.page.goto(origin);
+  await logIn(seen.page, await signToken({ sub: user }));
+  await seen.page.getByRole('button', { name: 'Pause' }).dblclick();
+  await waitFor('the answer', () => sent('pause').length > 0);
+  await enter('paused', 'container.paused', { by: 'request' });
+  await seen.page.getByRole('button', { name: 'Resume', disabled: false }).click();
+  await waitFor('the answer', () => sent('resume').length > 0);
+  expect([sent('pause'), sent('resume')].map((all) => all.map(({ status }) => status))).toEqual([
+    [202],
+    [202],
+  ]);
+  await enter('running', 'container.resumed');
+  await seen.page.getByRole('button', { name: 'Pause', disabled: false }).waitFor();
+});
+
 test('a page that is not visible reads nothing until it is', async () => {
   const seen = await visit();
   await seen.page.addInitScript(() => {
