@@ -66,3 +66,36 @@ test('a lease is held again once Redis has recovered', async () => {
   await waitFor('it to be held again', () => held.held);
   await held.release();
 });
+
+test('a lease that a peer released is dropped at once, and held again as soon as the process may', async () => {
+  const reported: boolean[] = [];
+  let mayHold = true;
+  let asked = 0;
+  const dropped = new Lease({
+    redis: connection,
+    key,
+    holder: 'one',
+    ttlMs: 120_000,
+    log,
+    onChange: (held) => reported.push(held),
+    mayHold: () => {
+      asked += 1;
+      return mayHold;
+    },
+  });
+  dropped.start();
+  await waitFor('it to be held', () => dropped.held);
+  mayHold = false;
+  expect(dropped.held).toBe(false);
+  expect(reported).toEqual([true]);
+  await redis.client.del(key);
+  dropped.drop();
+  expect(reported).toEqual([true, false]);
+  const before = asked;
+  await waitFor('it to be asked for again', () => asked > before + 1);
+  expect(await redis.client.exists(key)).toBe(0);
+  mayHold = true;
+  await waitFor('it to be held again', () => dropped.held);
+  expect(reported).toEqual([true, false, true]);
+  await dropped.release();
+});

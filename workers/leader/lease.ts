@@ -29,6 +29,8 @@ export class Lease {
   #validUntil = 0;
   #reported = false;
   #stopped = new AbortController();
+  /** Aborted to end the present pause between two renewals. */
+  #pause = new AbortController();
   #loop: Promise<void> | undefined;
   #expiry: NodeJS.Timeout | undefined;
 
@@ -53,6 +55,7 @@ export class Lease {
   drop(): void {
     this.#validUntil = 0;
     this.#report();
+    this.#pause.abort();
   }
 
   /** Stops the renewals and releases the lease, so that the next holder need not wait. Never rejects. */
@@ -75,7 +78,9 @@ export class Lease {
     const { signal } = this.#stopped;
     while (!signal.aborted) {
       const renewed = await this.#renew();
-      await sleep(renewed ? ttlMs / 3 : Math.min(1000, ttlMs / 6), undefined, { signal }).catch(
+      this.#pause = new AbortController();
+      const either = AbortSignal.any([signal, this.#pause.signal]);
+      await sleep(renewed ? ttlMs / 3 : Math.min(1000, ttlMs / 6), undefined, { signal: either }).catch(
         () => undefined,
       );
     }

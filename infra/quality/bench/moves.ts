@@ -1,75 +1,58 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { isTerminalEvent } from '@warmwind/shared/contract/rooms';
 import { createLine, type Line } from '../../../workers/testing/line.ts';
-import type { ProcessMessage } from '../../../workers/testing/solo.ts';
+import { Peer } from '../../../workers/testing/peer.ts';
 import type { Submitted } from '../../../workers/testing/submissions.ts';
 import { waitFor } from '../testing/wait.ts';
 import { type Figure, median, percentile } from './report.ts';
 
-const WORKER = fileURLToPath(import.meta.resolve('../../../workers/testing/solo.ts'));
 const QUEUE = 'ai-inference';
 /** Delayed jobs in the queue, as in a queue in use. */
 const WAITING = 50;
 
-/** A worker process and its messages. */
-class Peer {
-  readonly #child: ChildProcess;
-  readonly #messages: ProcessMessage[] = [];
-
-  constructor({ queueRedis, realtime }: Line) {
-    const { PATH, LOCK_MS, STALLED_EVERY_MS } = process.env;
-    const servers = { QUEUE_REDIS: queueRedis.url, REALTIME_REDIS: realtime.url };
-    this.#child = fork(WORKER, { env: { PATH, LOCK_MS, STALLED_EVERY_MS, QUEUE, ...servers } });
-    this.#child.on('message', (message: ProcessMessage) => this.#messages.push(message));
-  }
-
-  /** Waits for a message. @returns when it was last sent, Unix ms */
-  async when(what: ProcessMessage['what'], jobId = ''): Promise<number> {
-    const last = () => this.#messages.findLast((one) => one.what === what && one.jobId === jobId);
-    return (await waitFor(`${what} ${jobId}`, last, 60_000)).at;
-  }
-
-  /** Sends a signal. @returns when, Unix ms */
-  end(signal: 'SIGKILL' | 'SIGTERM'): number {
-    const at = performance.timeOrigin + performance.now();
-    this.#child.kill(signal);
-    return at;
-  }
-
-  async gone(): Promise<void> {
-    const child = this.#child;
-    await waitFor('the process to end', () => child.exitCode !== null || child.signalCode !== null, 30_000);
-  }
-}
-
-async function startPeer(line: Line): Promise<Peer> {
-  const peer = new Peer(line);
+/** Starts a worker process. @param env its settings, see `solo.ts` */
+async function startPeer(line: Line, env: Record<string, string> = {}): Promise<Peer> {
+  const { LOCK_MS, STALLED_EVERY_MS } = process.env;
+  const peer = new Peer(line, {
+    ...(LOCK_MS ? { LOCK_MS } : {}),
+    ...(STALLED_EVERY_MS ? { STALLED_EVERY_MS } : {}),
+    ...env,
+    QUEUE,
+  });
   await peer.when('ready');
   return peer;
 }
+
+export type MoveOptions = {
+  signal: 'SIGKILL' | 'SIGTERM';
+  rounds: number;
+  /** Jobs at a time. */
+  jobs: number;
+  /** Settings of the processes, see `solo.ts`. */
+  env?: Record<string, string>;
+};
 
 /**
  * Measures how long jobs take to run at another worker when theirs is ended with `signal`. Each round has
  * jobs of its own, because a job whose workers are killed repeatedly is failed as the cause.
  */
-async function measureMoves(line: Line, signal: 'SIGKILL' | 'SIGTERM', rounds: number, jobs: number) {
+export async function measureMoves(line: Line, { signal, rounds, jobs, env = {} }: MoveOptions) {
   const taken: number[] = [];
-  let holder = await startPeer(line);
+  let holder = await startPeer(line, env);
   for (let round = 0; round < rounds; round++) {
     const held: Submitted[] = [];
     for (let i = 0; i < jobs; i++) held.push(await line.infer());
     for (const { jobId } of held) await holder.when('begins', jobId);
-    const peer = await startPeer(line);
-    // At a random time between two lock renewals and two checks for stalled jobs.
+    const peer = await startPeer(line, env);
+    if (env.DEAD_AFTER_MS) await peer.when('watches');
+    // At a random time between two beats, two lock renewals and two checks for stalled jobs.
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 2000));
-    const at = holder.end(signal);
+    const at = holder.signal(signal);
     for (const { jobId } of held) taken.push((await peer.when('begins', jobId)) - at);
     await holder.gone();
     holder = peer;
     await endAll(line, holder, held);
   }
-  holder.end('SIGTERM');
+  holder.signal('SIGTERM');
   await holder.gone();
   return taken;
 }
@@ -111,44 +94,45 @@ async function measureCancels(line: Line, rounds: number) {
     waiting.push(now() - at);
   }
   await line.queue(QUEUE).resume();
-  peer.end('SIGTERM');
+  peer.signal('SIGTERM');
   await peer.gone();
   return { running, waiting };
 }
 
-export type MovesOptions = { kills: number; requeues: number; cancels: number };
-
-/** Measures how fast a job is moved to another worker, or cancelled. */
-export async function measureJobs({ kills, requeues, cancels }: MovesOptions): Promise<Figure[]> {
+/** Starts a line with other jobs behind those that are measured, so that its queue has priorities. */
+export async function createBusyLine(): Promise<Line> {
   const line = await createLine();
-  // Other jobs wait behind those that are measured, so the queue has priorities.
   await Promise.all(
     Array.from({ length: WAITING }, (_, i) =>
       line.queue(QUEUE).add('delayed', {}, { delay: 3_600_000, priority: i + 1 }),
     ),
   );
+  return line;
+}
+
+export type MovesOptions = { requeues: number; cancels: number };
+
+/** Measures how fast a job is requeued at SIGTERM, or cancelled. */
+export async function measureJobs({ requeues, cancels }: MovesOptions): Promise<Figure[]> {
+  const line = await createBusyLine();
   const { running, waiting } = await measureCancels(line, cancels);
-  const requeued = await measureMoves(line, 'SIGTERM', requeues, 4);
-  const killed = await measureMoves(line, 'SIGKILL', kills, 4);
+  const requeued = await measureMoves(line, { signal: 'SIGTERM', rounds: requeues, jobs: 4 });
   await line.stop();
-  const figures = (
-    name: string,
-    values: number[],
-    p50: number | undefined,
-    p95: number | undefined,
-  ): Figure[] => [
-    { name: `${name}, p50`, value: median(values), unit: 'ms', ...(p50 ? { target: { atMost: p50 } } : {}) },
-    {
-      name: `${name}, p95`,
-      value: percentile(values, 95),
-      unit: 'ms',
-      ...(p95 ? { target: { atMost: p95 } } : {}),
-    },
-  ];
   return [
-    ...figures('cancel of a running job, until stopped and published', running, 1000, 1000),
-    ...figures('cancel of a waiting job, until removed and published', waiting, 1000, 1000),
-    ...figures('SIGTERM → a peer runs its jobs', requeued, 250, 250),
-    ...figures('kill -9 → a peer runs its jobs', killed, 13_000, undefined),
+    ...spread('cancel of a running job, until stopped and published', running, 1000),
+    ...spread('cancel of a waiting job, until removed and published', waiting, 1000),
+    ...spread('SIGTERM → a peer runs its jobs', requeued, 250),
+  ];
+}
+
+/**
+ * The median and the 95th percentile of times.
+ * @param atMost the target of both, ms; left out: none
+ */
+export function spread(name: string, values: number[], atMost?: number): Figure[] {
+  const target = atMost === undefined ? {} : { target: { atMost } };
+  return [
+    { name: `${name}, p50`, value: median(values), unit: 'ms', ...target },
+    { name: `${name}, p95`, value: percentile(values, 95), unit: 'ms', ...target },
   ];
 }
