@@ -35,6 +35,12 @@ const BOUNDS = {
   suspend_timeout: 2,
 };
 
+/**
+ * Bounds in PostgreSQL itself, ms: without them a statement that waits for a lock would wait on when its client has
+ * left, and keep its connection.
+ */
+const CONNECT_QUERY = 'set statement_timeout = 10000; set client_connection_check_interval = 1000';
+
 /** A peer that is gone without a trace is noticed within 30 s. */
 const SOCKETS = {
   listen_backlog: 1024,
@@ -52,7 +58,7 @@ const LOG = { log_connections: 0, log_disconnections: 0, log_pooler_errors: 1, l
 /** Makes PgBouncer's configuration. The passwords are in the file of users. */
 export function poolerConfig({ bind, port, upstreams, poolSize, maxClients }: PoolerOptions): string {
   const databases = Object.entries(upstreams).map(([name, { host, port, database, user }]) => {
-    const fields = { host, port: `${port}`, dbname: database, user };
+    const fields = { host, port: `${port}`, dbname: database, user, connect_query: CONNECT_QUERY };
     const texts = Object.entries(fields).map(([field, value]) => `${field}=${quoted(value)}`);
     return `${name} = ${texts.join(' ')}`;
   });

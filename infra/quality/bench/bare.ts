@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { EdgeBundle } from '../../../edge/build.ts';
@@ -10,23 +10,27 @@ import type { Trip } from './recorder.ts';
 import type { Statement } from './wire.ts';
 
 const WRANGLER = join(fileURLToPath(import.meta.resolve('wrangler/package.json')), '../bin/wrangler.js');
-const FLOOR = fileURLToPath(import.meta.resolve('./floor.ts'));
+const FLOOR = import.meta.resolve('./floor.ts');
 const EDGE = fileURLToPath(import.meta.resolve('../../../edge'));
 const OFFLINE = { CLOUDFLARE_CF_FETCH_ENABLED: 'false', WRANGLER_SEND_METRICS: 'false', CI: '1' };
-const UUID = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
+export const UUID = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
 
-/** Bundles `floor.ts` like the edge, with the same compatibility settings. */
-export async function buildBare(like: EdgeBundle): Promise<EdgeBundle> {
+/**
+ * Bundles a bare Worker like the edge, with the same compatibility settings.
+ * @param source URL of its file
+ */
+export async function buildBare(like: EdgeBundle, source = FLOOR): Promise<EdgeBundle> {
+  const file = fileURLToPath(source);
   const dir = await mkdtemp(join(tmpdir(), 'warmwind-bench-'));
   await promisify(execFile)(
     process.execPath,
-    [WRANGLER, 'deploy', FLOOR, '--config', 'wrangler.jsonc', '--dry-run', '--outdir', dir],
+    [WRANGLER, 'deploy', file, '--config', 'wrangler.jsonc', '--dry-run', '--outdir', dir],
     {
       cwd: EDGE,
       env: { ...process.env, ...OFFLINE },
     },
   );
-  return { ...like, dir, main: 'floor.js', texts: [] };
+  return { ...like, dir, main: basename(file).replace(/\.ts$/, '.js'), texts: [] };
 }
 
 export type BareOptions = {

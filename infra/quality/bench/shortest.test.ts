@@ -27,6 +27,10 @@ const BENCHES: Record<string, { env: Record<string, string>; last: string }> = {
     env: { JOBS: '24000', DEEP: '2', PAGES: '3', ROUNDS: '1', REQUESTS: '4', MOVED: '20', PLACEMENTS: '3' },
     last: 'placement without p95',
   },
+  'bench:ledger': {
+    env: { ROUNDS: '1', REQUESTS: '2', WARM_UP: '0' },
+    last: 'pooled: statement p50',
+  },
   'bench:relay': {
     env: { ROUNDS: '1', SECONDS: '0.3', VIEWERS: '5', WARM_UPS: '0' },
     last: 'memory, growth with the two',

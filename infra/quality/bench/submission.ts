@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { buildEdge } from '../../../edge/build.ts';
 import { startEdge } from '../../local/edge/serve.ts';
 import { AUTH_SECRET, signToken, WEBHOOK_SECRET } from '../../local/edge/testing.ts';
+import { startPooler } from '../testing/pooler.ts';
 import { startPostgres } from '../testing/postgres.ts';
 import { buildBare, startBare } from './bare.ts';
 import { closeClient, round, submit, UNLIMITED } from './client.ts';
@@ -15,10 +16,10 @@ import { type Statement, startWireRecorder } from './wire.ts';
 
 /**
  * Compares an accepted `POST /containers/start` at the edge with a bare Worker in the same runtime that makes
- * the same trips and nothing else; with the ledger and without.
+ * the same trips and nothing else; with the ledger behind its pooler, and without a ledger.
  */
 const ROUNDS = Number(process.env.ROUNDS ?? 10);
-/** Requests of one round. With the ledger each opens a connection to PostgreSQL, so there are fewer. */
+/** Requests of one round; fewer with the ledger, which is slower. */
 const REQUESTS = { on: Number(process.env.REQUESTS ?? 100), off: Number(process.env.REQUESTS ?? 400) };
 /** Rounds before the first that counts. */
 const WARM_UP = Number(process.env.WARM_UP ?? 8);
@@ -29,6 +30,7 @@ const bundle = await buildEdge(dir);
 const bareBundle = await buildBare(bundle);
 const gateway = await spawnGateway();
 const postgres = await startPostgres({ migrated: true });
+const pooler = await startPooler(postgres.url);
 const serve = (rest: string, ledger: string | undefined) =>
   startEdge({
     bundle,
@@ -75,12 +77,12 @@ for (const ledger of ['on', 'off'] as const) {
       { name: 'REST trips', value: trips.length, unit: '', target: { atMost: 2 } },
       { name: 'statements', value: statements.length, unit: '', target: { atMost: on ? 1 : 0 } },
     ]) && met;
-  const edge = await serve(gateway.url, on ? postgres.url : undefined);
+  const edge = await serve(gateway.url, on ? pooler.url : undefined);
   const bare = await startBare({
     bundle: bareBundle,
     trips,
     rest: gateway,
-    ...(on ? { ledger: { url: postgres.url, statements } } : {}),
+    ...(on ? { ledger: { url: pooler.url, statements } } : {}),
   });
   const contenders = (target?: { atMost: number }): Contender[] => [
     { name: 'edge', url: edge.url, ...(target ? { target } : {}) },
@@ -107,6 +109,7 @@ for (const ledger of ['on', 'off'] as const) {
 
 closeClient();
 await gateway.stop();
+await pooler.stop();
 await postgres.stop();
 await rm(dir, { recursive: true, force: true });
 await rm(bareBundle.dir, { recursive: true, force: true });
