@@ -15,15 +15,19 @@ import {
   createOptions,
   type Instance,
   instanceName,
+  instanceOfVolume,
   LABELS,
   RFB_DIRECTORY,
   RFB_SOCKET,
   SUPERVISOR_PATH,
   SUPERVISOR_SOCKET,
+  terminalsName,
 } from './spec.ts';
 
 /** The time-out of a call to the engine, ms. */
 const CALL_TIMEOUT_MS = 20_000;
+/** A volume without labels that is older than this, ms, has lost them. */
+const LABELLED_WITHIN_MS = 10_000;
 /** The time-out of the removal of a container, ms. */
 const REMOVAL_MS = 10_000;
 /** The time between SIGTERM and SIGKILL of a desktop, s. */
@@ -319,18 +323,22 @@ export class Engine {
     await this.#call('remove volume', () => volume.remove()).catch(unless(404, 409));
   }
 
-  /** Removes the engine container of one placement and its volume. */
+  /** Removes the engine container of one placement and its volumes. */
   async removeInstance(instance: Instance): Promise<void> {
     const { fleet, host } = this.#o;
     const found = await this.find(instance);
     if (found) await this.removeContainer(found.id);
     const named = found ? found.instanceId : instance.instanceId;
-    await this.removeVolume(instanceName(fleet, host, named || instance.containerId)).catch(
-      (error: unknown) => {
-        // Before Docker 24 an engine counts mounts wrongly after a live-restore: the sweep removes it later.
-        if (!/active mounts/.test(String(error))) throw error;
-      },
-    );
+    const name = instanceName(fleet, host, named || instance.containerId);
+    await Promise.all([name, terminalsName(name)].map((volume) => this.#removeOwn(volume)));
+  }
+
+  /** Removes a volume of an instance that has no container any more. */
+  async #removeOwn(name: string): Promise<void> {
+    await this.removeVolume(name).catch((error: unknown) => {
+      // Before Docker 24 an engine counts mounts wrongly after a live-restore: the sweep removes it later.
+      if (!/active mounts/.test(String(error))) throw error;
+    });
   }
 
   /**
@@ -343,7 +351,6 @@ export class Engine {
     if (of !== undefined) label.push(`${LABELS.container}=${of}`);
     const filters = { label };
     const containers = await this.#call('list', () => this.#docker.listContainers({ all: true, filters }));
-    const volumes = await this.#call('list volumes', () => this.#docker.listVolumes({ filters }));
     return {
       containers: containers.map(({ Id, Labels, State }) => ({
         id: Id,
@@ -351,8 +358,28 @@ export class Engine {
         running: State === 'running' || State === 'paused',
         paused: State === 'paused',
       })),
-      volumes: (volumes.Volumes ?? []).map(({ Name, Labels }) => ({ name: Name, ...readLabels(Labels) })),
+      volumes: await this.#volumes(filters, of === undefined),
     };
+  }
+
+  /** @param unlabelled with those that lost their labels */
+  async #volumes(filters: { label: string[] }, unlabelled: boolean): Promise<FoundVolume[]> {
+    const { fleet, host } = this.#o;
+    const list = async (by: Record<string, string[]>) =>
+      (await this.#call('list volumes', () => this.#docker.listVolumes({ filters: by }))).Volumes ?? [];
+    const labelled = (await list(filters)).map(({ Name, Labels }) => ({ name: Name, ...readLabels(Labels) }));
+    if (!unlabelled) return labelled;
+    const byName = await list({ name: [instanceName(fleet, host, '')] });
+    // An engine that is killed while it creates a volume loses the labels, but not the name.
+    const lost = byName.flatMap((volume) => {
+      const { Name, Labels, CreatedAt } = volume as typeof volume & { CreatedAt?: string };
+      const instanceId = Labels ? undefined : instanceOfVolume(fleet, host, Name);
+      const isOld = Date.parse(CreatedAt ?? '') < Date.now() - LABELLED_WITHIN_MS;
+      return instanceId && isOld
+        ? [{ name: Name, instanceId, containerId: undefined, fence: Number.NaN }]
+        : [];
+    });
+    return [...labelled, ...lost];
   }
 
   /** Finds the engine container with the name of an instance, if this host owns it. */

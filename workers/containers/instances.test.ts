@@ -82,7 +82,7 @@ test('the name, volume and labels of an engine container follow its instance id,
   const name = instanceName(fleet.fleet, 'a', instanceId ?? '');
   const [found] = await fleet.containers();
   expect(found).toMatchObject({ Names: [`/${name}`], Labels: { [LABELS.instance]: instanceId } });
-  expect((await fleet.volumes()).map(({ Name }) => Name)).toEqual([name]);
+  expect(await fleet.socketVolumes()).toEqual([name]);
   await waitFor('the ledger to know', async () => {
     const row = await fleet.ledger.run((db) => readContainer(db, userId, containerId));
     return row?.state === 'running' && row.instanceId === instanceId;
@@ -121,7 +121,7 @@ test('a container of the previous release is swept when its record holds a later
   const worker = await fleet.worker('a');
   await worker.sweep();
   expect(await engineIds()).toEqual([id]);
-  expect((await fleet.volumes()).map(({ Name }) => Name)).toEqual([instanceName(fleet.fleet, 'a', 'i2')]);
+  expect(await fleet.socketVolumes()).toEqual([instanceName(fleet.fleet, 'a', 'i2')]);
   expect(await fleet.container(start)).toMatchObject({ state: 'running' });
 });
 
@@ -148,7 +148,7 @@ test('creating an instance first removes those of lost placements of the same co
   const kept = await createWithout({ containerId: 'c2', ...other });
   const id = await createOnA({ containerId: 'c1', instanceId: 'i2', fence: 1 });
   expect((await engineIds()).sort()).toEqual([id, kept].sort());
-  const names = (await fleet.volumes()).map(({ Name }) => Name);
+  const names = await fleet.socketVolumes();
   expect(names.sort()).toEqual(['i2', 'i3'].map((instance) => instanceName(fleet.fleet, 'a', instance)));
 });
 

@@ -4,7 +4,7 @@ import type { ContainerCreateOptions } from 'dockerode';
 import { z } from 'zod';
 import { JobFailureError } from '../runtime/failures.ts';
 import { SECCOMP } from './seccomp.ts';
-import { TERMINALS } from './terminals.ts';
+import { terminalsOf } from './terminals.ts';
 
 /**
  * Labels of engine containers and volumes. `fleet` and `host` separate fleets and hosts that share an engine.
@@ -78,6 +78,18 @@ export function parseSpec(json: string): ContainerSpec {
 /** The name of an instance's engine container and of its volume. Earlier releases used the container's id. */
 export const instanceName = (fleet: string, host: string, instanceId: string): string =>
   `ww-${fleet}-${host}-${instanceId}`;
+
+/** The name of the volume of its terminals, by the name of an instance. */
+export const terminalsName = (name: string): string => `${name}-terminals`;
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Reads the instance from the name of a volume. @returns `undefined` for one of another fleet or host */
+export function instanceOfVolume(fleet: string, host: string, volume: string): string | undefined {
+  const prefix = instanceName(fleet, host, '');
+  const id = volume.startsWith(prefix) ? volume.slice(prefix.length).replace(/-terminals$/, '') : '';
+  return UUID.test(id) ? id : undefined;
+}
 
 /** The instance of a container, by its record. `instanceId` is empty when an earlier release placed it. */
 export type Instance = { containerId: string; instanceId: string; fence: number };
@@ -171,7 +183,7 @@ export function createOptions(
         '/home/user': `rw,nosuid,nodev,mode=0700,uid=${uid},gid=${uid},size=128m`,
       },
       Mounts: [
-        TERMINALS,
+        terminalsOf(terminalsName(name), labels),
         {
           Type: 'volume',
           Source: name,

@@ -10,15 +10,15 @@ const LIMITS = '/proc/sys/kernel/pty';
 /**
  * The mount of a desktop's terminals. The kernel counts those of all containers together (`kernel.pty.max`),
  * and the engine bounds none of them. A file system of terminals that is mounted as a volume has a bound of
- * its own. An unnamed volume is removed with its container.
+ * its own. The volume has a name, by which the sweep finds it when a killed engine has lost its labels.
  */
-export const TERMINALS: MountSettings = {
+export const terminalsOf = (name: string, labels: Record<string, string>): MountSettings => ({
   Type: 'volume',
-  Source: '',
+  Source: name,
   Target: '/dev/pts',
   VolumeOptions: {
     NoCopy: true,
-    Labels: {},
+    Labels: labels,
     DriverConfig: {
       Name: 'local',
       Options: {
@@ -28,7 +28,7 @@ export const TERMINALS: MountSettings = {
       },
     },
   },
-};
+});
 
 /**
  * Warns when the kernel has fewer terminals than this machine's desktops may open.

@@ -13,7 +13,7 @@ afterEach(() => fleet?.stop());
 type Row = { id: string; state: string; removed_at: Date | null };
 const rows = () => fleet.postgres.sql<Row[]>`select id, state, removed_at from volumes order by id`;
 const states = async () => Object.fromEntries((await rows()).map(({ id, state }) => [id, state]));
-const names = async () => (await fleet.volumes()).map(({ Name }) => Name);
+const names = () => fleet.socketVolumes();
 
 /** A record of a volume of host `a`, made this many seconds ago. */
 const record = (id: string, containerId: string, ageS: number) =>
@@ -43,6 +43,9 @@ test('the volume of a container is recorded with its owner, host, kind and size 
   });
   expect(Number(row?.size_bytes)).toBe(2 ** 20);
   expect(await names()).toEqual([instanceName(fleet.fleet, 'a', String(row?.id))]);
+  // The other volume is that of its terminals.
+  const instances = (await fleet.volumes()).map(({ Labels }) => Labels?.[LABELS.instance]);
+  expect(instances).toEqual([row?.id, row?.id]);
   await reached(fleet, await fleet.stopDesktop(start), 'completed');
   expect(await rows()).toMatchObject([{ id: row?.id, state: 'removed', removed_at: expect.any(Date) }]);
 });
@@ -71,6 +74,6 @@ test('the sweep reconciles the volumes of the engine with their records', async 
     await worker.sweep();
     return (await states())['of-an-ended'] === 'removed';
   });
-  expect(await names()).toEqual([kept]);
+  expect((await fleet.volumes()).map(({ Name }) => Name)).toEqual([kept]);
   expect(await states()).toMatchObject({ 'on-its-way': 'present', 'of-none': 'present' });
 });

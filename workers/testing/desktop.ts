@@ -4,7 +4,13 @@ import { asDesktop, startEngine } from '../../infra/quality/testing/docker.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { UIDS } from '../containers/reservations.ts';
 import { readGreeting } from '../containers/rfb.ts';
-import { createOptions, RFB_DIRECTORY, RFB_SOCKET, SUPERVISOR_SOCKET } from '../containers/spec.ts';
+import {
+  createOptions,
+  RFB_DIRECTORY,
+  RFB_SOCKET,
+  SUPERVISOR_SOCKET,
+  terminalsName,
+} from '../containers/spec.ts';
 import { Supervisor } from '../supervisor/client.ts';
 
 /** A container as a worker creates it, without a worker. */
@@ -33,7 +39,8 @@ export async function startTestDesktop(memoryMb = 512): Promise<TestDesktop> {
   const container = await docker.createContainer(options);
   const remove = async () => {
     await container.remove({ force: true, v: true });
-    await docker.getVolume(options.name ?? '').remove();
+    const name = options.name ?? '';
+    for (const volume of [name, terminalsName(name)]) await docker.getVolume(volume).remove();
   };
   try {
     await container.start();

@@ -108,6 +108,11 @@ export async function createFleet() {
       return instanceName(fleet, host ?? '', instanceId ?? '');
     },
     volumes: async () => (await docker.listVolumes({ filters })).Volumes ?? [],
+    /** Lists the names of those that have the sockets of a container. */
+    socketVolumes: async () => {
+      const { Volumes } = await docker.listVolumes({ filters });
+      return (Volumes ?? []).flatMap(({ Name }) => (Name.endsWith('-terminals') ? [] : [Name]));
+    },
 
     stop: async () => {
       await Promise.all([...workers].map((worker) => worker.stop()));
