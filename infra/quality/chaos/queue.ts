@@ -17,6 +17,9 @@ export type QueueRedis = {
   client: Redis;
   /** Kills a single server and restarts it with its log after `awayMs`. */
   crash: (awayMs: number) => Promise<void>;
+  /** The two halves of `crash`. */
+  kill: () => Promise<void>;
+  restart: () => Promise<void>;
   /** Controls the failover; only with Sentinels. */
   pair: Pair | undefined;
   stop: () => Promise<void>;
@@ -53,7 +56,8 @@ export async function startSingleQueue(): Promise<QueueRedis> {
     await sleep(awayMs);
     await redis.restart();
   };
-  return { url: redis.url, client: redis.client, crash, pair: undefined, stop: redis.stop };
+  const { url, client, kill, restart, stop } = redis;
+  return { url, client, crash, kill, restart, pair: undefined, stop };
 }
 
 export async function startWatchedQueue(): Promise<QueueRedis> {
@@ -76,13 +80,16 @@ export async function startWatchedQueue(): Promise<QueueRedis> {
     return known.every((of) => of['num-other-sentinels'] === '2' && of['num-slaves'] === '1');
   });
   const client = connectQueueing(url, 'chaos', silent());
+  const refuse = () =>
+    Promise.reject(
+      new Error('a watched queue Redis cannot be crashed: its Sentinels would promote the replica'),
+    );
   return {
     url,
     client,
-    crash: () =>
-      Promise.reject(
-        new Error('a watched queue Redis cannot be crashed: its Sentinels would promote the replica'),
-      ),
+    crash: refuse,
+    kill: refuse,
+    restart: refuse,
     pair: pairOf(master, replica, sentinels),
     stop: async () => {
       client.disconnect();

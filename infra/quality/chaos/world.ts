@@ -9,6 +9,7 @@ import { startEdge } from '../../local/edge/serve.ts';
 import { AUTH_SECRET, WEBHOOK_SECRET } from '../../local/edge/testing.ts';
 import { TOKEN } from '../../local/gateway/testing.ts';
 import { startEngine } from '../testing/docker.ts';
+import { type OwnEngine, startOwnEngine } from '../testing/own-engine.ts';
 import { startPostgres, type TestPostgres } from '../testing/postgres.ts';
 import { startRedis, type TestRedis } from '../testing/redis.ts';
 import { type EngineWatch, watchEngine } from './engine-events.ts';
@@ -46,6 +47,8 @@ export type World = {
   watch: EngineWatch;
   /** Lists the engine containers of this fleet. */
   containers: () => Promise<Docker.ContainerInfo[]>;
+  /** The engine, when it is the world's own. */
+  engine: OwnEngine | undefined;
   stop: () => Promise<void>;
 };
 
@@ -53,6 +56,10 @@ type WorldOptions = {
   seed: number;
   /** With a replica of the queue Redis, and Sentinels. */
   watched: boolean;
+  /** With an engine of its own, which may be killed, and desktops with a screen. */
+  ownEngine?: { liveRestore: boolean };
+  /** Instances that each host keeps ready. */
+  pooled?: number;
 };
 
 export async function startWorld(options: WorldOptions): Promise<World> {
@@ -77,7 +84,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
 }
 
 async function build(
-  { seed, watched }: WorldOptions,
+  { seed, watched, ownEngine, pooled = 0 }: WorldOptions,
   undo: (() => unknown)[],
   stop: World['stop'],
 ): Promise<World> {
@@ -86,9 +93,12 @@ async function build(
     return part;
   };
   const fleet = `chaos-${newId().slice(0, 8)}`;
-  const { docker, socket } = await startEngine();
+  const machine = await startEngine();
+  const engine = ownEngine && kept(await startOwnEngine(ownEngine));
+  await engine?.load(machine.docker, machine.image);
+  const { docker, socket } = engine ?? machine;
   const [image, queue, realtime, postgres, receiver] = await all(
-    ensureQuietImage(docker),
+    engine ? Promise.resolve(machine.image) : ensureQuietImage(docker),
     (watched ? startWatchedQueue() : startSingleQueue()).then(kept),
     startRedis().then(kept),
     startPostgres({ migrated: true }).then(kept),
@@ -131,7 +141,7 @@ async function build(
   });
   undo.push(edge.stop);
 
-  const watch = await watchEngine(docker, fleet);
+  const watch = await watchEngine(docker, fleet, engine !== undefined);
   undo.push(watch.stop);
   const filters = { label: [`${LABELS.fleet}=${fleet}`] };
   const containers = () => docker.listContainers({ all: true, filters });
@@ -154,6 +164,8 @@ async function build(
         ...UNBOUND,
         ...SOONER,
         ...NEVER_LOST,
+        DESKTOP_IMAGES: JSON.stringify({ quiet: image }),
+        WARM_POOL: JSON.stringify({ quiet: pooled }),
       });
       undo.push(() => worker.end('SIGKILL'));
       return worker;
@@ -173,6 +185,7 @@ async function build(
     workers,
     watch,
     containers,
+    engine,
     stop,
   };
 }
