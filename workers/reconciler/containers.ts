@@ -6,7 +6,7 @@ import { runningSince } from '../containers/running.ts';
 import { parseSpec } from '../containers/spec.ts';
 import { each } from '../each.ts';
 import type { ReconcileContext } from './context.ts';
-import { isNewerContainer, recordNewer } from './newer.ts';
+import { expiresLater, isNewerContainer, recordNewer } from './newer.ts';
 import { openRows, PAGE, readRows } from './pages.ts';
 
 const AT_ONCE = 8;
@@ -27,6 +27,8 @@ export async function reconcileContainers(context: ReconcileContext): Promise<vo
         if (await records.containers.restore(row)) count('restored');
       } else if (record.state === 'starting' && row.state === 'running' && record.fence === row.fence) {
         if (await restoreRunning(context, row)) count('restored');
+      } else if (expiresLater(row, record)) {
+        if (await restoreExpiry(context, row)) count('restored');
       }
     };
     await each(compared, AT_ONCE, restore, skip);
@@ -48,6 +50,19 @@ async function restoreRunning({ records }: ReconcileContext, row: ContainerRow):
   const size = { width, height };
   const change = { to: 'running' as const, from: ['starting' as const], fence, ...size, warm, ...times };
   return (await records.containers.change({ userId, containerId }, change)) === 'ok';
+}
+
+/**
+ * Extends a desktop in Redis whose extension only the ledger has. A user's changes that wait for the ledger are
+ * newer than its rows.
+ * @returns whether it changed
+ */
+async function restoreExpiry({ redis, records }: ReconcileContext, row: ContainerRow): Promise<boolean> {
+  const { userId, id: containerId, fence, expiresAt } = row;
+  if ((await redis.xlen(keys.changes(userId))) > 0 || !expiresAt) return false;
+  const record = await records.containers.get({ userId, containerId });
+  if (record?.fence !== fence || (record.state !== 'running' && record.state !== 'paused')) return false;
+  return (await records.containers.extend(record, expiresAt.getTime())) === 'ok';
 }
 
 /**

@@ -34,8 +34,13 @@ const RANK: Record<ContainerState, number> = {
 export function isNewerContainer(record: ContainerRow, row: ContainerRow | undefined): boolean {
   if (!row) return true;
   if (row.endedAt || record.fence !== row.fence) return !row.endedAt && record.fence > row.fence;
-  return record.state !== row.state && RANK[record.state] >= RANK[row.state];
+  if (record.state === row.state) return expiresLater(record, row);
+  return RANK[record.state] >= RANK[row.state];
 }
+
+/** Whether a container's time to live ends later by one record than by another, under the same placement. */
+export const expiresLater = (one: ContainerRow, other: ContainerRow): boolean =>
+  one.fence === other.fence && (one.expiresAt?.getTime() ?? 0) > (other.expiresAt?.getTime() ?? 0);
 
 /**
  * Records states whose changes never reached the ledger. A row whose user's changes still wait is left to the

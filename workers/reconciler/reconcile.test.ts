@@ -304,8 +304,12 @@ describe('a desktop', () => {
     await drained();
     const before = await desktopRecord(start);
     await redis.flushall();
+    const lostAt = Date.now();
     await reconcile();
-    expect(await desktopRecord(start)).toEqual(before);
+    const restored = await desktopRecord(start);
+    expect(restored).toEqual({ ...before, usedAt: restored.usedAt });
+    // It may have been used since its last change.
+    expect(Number(restored.usedAt)).toBeGreaterThanOrEqual(lostAt);
     expect(await records.containers.ofHost('a')).toEqual([
       { userId: start.userId, containerId: start.containerId },
     ]);
@@ -335,6 +339,28 @@ describe('a desktop', () => {
       startedAt: '1000',
       expiresAt: '2000',
     });
+  });
+
+  test('whose extension Redis or the ledger lost is extended there, and not while its changes wait', async () => {
+    const start = await placed();
+    await records.containers.change(start, { ...RUNNING, fence: start.fence });
+    await drained();
+    const recordOf = async () => {
+      const record = await records.containers.get(start);
+      if (!record) throw new Error('no record');
+      return record;
+    };
+    await records.containers.extend(await recordOf(), 9_000);
+    expect(await reconcile()).toMatchObject({ restored: 0, recorded: 0 });
+    await drained();
+    const key = keys.container(start.userId, start.containerId);
+    await redis.hset(key, { expiresAt: 2_000 });
+    expect(await reconcile()).toMatchObject({ restored: 1 });
+    expect((await recordOf()).expiresAt).toBe(9_000);
+    await records.containers.extend(await recordOf(), 12_000);
+    await forgetChanges(start);
+    expect(await reconcile()).toMatchObject({ recorded: 1 });
+    expect((await desktopRowOf(start))?.expiresAt?.getTime()).toBe(12_000);
   });
 
   test('of a cancelled start whose follow-up was lost is stopped', async () => {

@@ -40,7 +40,8 @@ export const restoreContainer = (row: ContainerRow, now: number, below = row.fen
     open: keys.openContainers(row.userId),
   },
   args: args(row, below, hasEnded(row.state), now),
-  fields: Object.entries(containerRecord(row)).flat(),
+  // The row has its last use as of its last change of state: it may have been used since.
+  fields: Object.entries({ ...containerRecord(row), ...(row.usedAt ? { usedAt: `${now}` } : {}) }).flat(),
 });
 
 const args = (
