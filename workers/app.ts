@@ -21,6 +21,7 @@ import { drainSteps, type Parts, startParts } from './lifecycle.ts';
 import { createLiveness } from './liveness/create-liveness.ts';
 import { Recovery } from './liveness/recovery.ts';
 import { createMetrics } from './metrics.ts';
+import { createPromoter } from './placement/promoter.ts';
 import { createProbes, depthCheck, queuesOf } from './probes.ts';
 import { createWorkers } from './runtime/create-workers.ts';
 import { createStores } from './stores.ts';
@@ -49,19 +50,16 @@ export function createApp(config: Config, log: Logger): App {
   const boot = newId();
   const liveness = createLiveness(config, boot, log);
   const mayAct = () => liveness.mayAct;
-  const recovery = new Recovery({
-    redis: stores.failFastRedis,
-    stalledEveryMs: config.STALLED_EVERY_MS,
-    metrics,
-    log,
-  });
-  const host = createHost({ config, boot, mayAct, stores, registry, metrics, log });
-  void checkTerminals(config.HOST_DESKTOPS, log);
+  const { STALLED_EVERY_MS: stalledEveryMs } = config;
+  const recovery = new Recovery({ redis: stores.failFastRedis, stalledEveryMs, metrics, log });
   const models = new Models(config, stores, metrics, log);
+  const host = createHost({ config, boot, mayAct, stores, registry, metrics, gpus: models.gpus, log });
+  void checkTerminals(config.HOST_DESKTOPS, log);
   const handlers = createHandlers({ host, models });
-  const workers = createWorkers({ config, boot, stores, handlers, models, metrics, log });
+  const workers = createWorkers({ config, boot, stores, handlers, host, models, metrics, log });
   const lease = createHostLease({ config, stores, host, mayHold: mayAct, workers: workers.ofHost });
   const sweep = new Sweep(host, () => lease.held);
+  const promoter = createPromoter({ stores, host, isTaking: () => lease.held });
 
   const endContainer = createEndContainer(host);
   const followUp = new CancellationFollowUp({ redis, records, queue, endContainer, metrics, log });
@@ -96,6 +94,7 @@ export function createApp(config: Config, log: Logger): App {
     host,
     lease,
     sweep,
+    promoter,
     models,
     workers,
     leaders,

@@ -1,4 +1,4 @@
-import { totalmem } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { DesktopImages } from '@warmwind/shared/contract/desktop-images';
 import { TierText } from '@warmwind/shared/contract/limits';
 import { WebhookAllow, WebhookUrl } from '@warmwind/shared/contract/webhook-target';
@@ -39,6 +39,24 @@ const hostMemoryMb = (totalBytes: number): number => {
   const totalMb = totalBytes / 2 ** 20;
   return Math.max(128, Math.floor(totalMb - Math.max(1024, totalMb / 8)));
 };
+
+/** How many desktops share a CPU by default when each has one. */
+const OVERCOMMIT = 8;
+
+/** Parses comma-separated ids of GPUs; `all` for every one of the machine. */
+const HostGpus = z
+  .string()
+  .default('')
+  .transform((text) => (text.trim() === 'all' ? 'all' : text.split(',').flatMap((part) => part.trim() || [])))
+  .pipe(
+    z.union([
+      z.literal('all'),
+      z
+        .array(z.string().regex(/^(GPU|MIG)-[A-Za-z0-9-]{1,76}$/, 'use ids as GPU-… or MIG-…, or all'))
+        .max(64, 'at most 64')
+        .refine((ids) => new Set(ids).size === ids.length, 'name each GPU once'),
+    ]),
+  );
 
 /** The environment of a worker. Times in ms. */
 export const Config = z
@@ -123,6 +141,27 @@ export const Config = z
     ),
     WARM_POOL: WarmPoolSizes.prefault('{}').describe(
       'Desktops that run before anybody asks for them, as JSON: name of an image to a number, `{"desktop":2}`.',
+    ),
+    HOST_CPUS: z.coerce
+      .number()
+      .min(0.1)
+      .max(100_000)
+      .default(OVERCOMMIT * availableParallelism())
+      .meta({
+        description:
+          'CPUs for all desktops of this fleet on this machine. Most desktops are idle most of the time: more than it has.',
+        usual: '8 times those of the machine',
+      }),
+    HOST_DISK_MB: z.coerce
+      .number()
+      .int()
+      .min(0)
+      .default(0)
+      .describe(
+        'Disk for all desktops of this fleet on this machine; 0 is that of DATA_DIR less an eighth. Homes are in memory and take none.',
+      ),
+    HOST_GPUS: HostGpus.describe(
+      'Ids of the NVIDIA GPUs that desktops may get, each for itself: comma-separated as `nvidia-smi -L` lists them, or `all`. Leave out those of model servers.',
     ),
     HOST_WAIT_MS: Ms.default(300_000).describe('How long a start waits for a host with room.'),
     LEASE_MS: Ms.default(10_000).describe('How long a host keeps its name without renewing its lease.'),

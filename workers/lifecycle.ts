@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { DrainStep } from '@warmwind/shared/runtime/node/shutdown';
+import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import type { Board } from './admin/board.ts';
 import type { CancellationSubscriber } from './cancellation/subscriber.ts';
 import type { DesktopHost } from './containers/host.ts';
@@ -12,11 +13,12 @@ import { createLivenessHandlers } from './liveness/create-liveness.ts';
 import type { Liveness } from './liveness/liveness.ts';
 import type { Recovery } from './liveness/recovery.ts';
 import type { Metrics } from './metrics.ts';
+import type { Promoter } from './placement/promoter.ts';
 import type { Workers } from './runtime/create-workers.ts';
 import type { Stores } from './stores.ts';
 import type { Delivery } from './webhooks/delivery.ts';
 
-/** Time that a start waits for Redis before it continues without, ms. */
+/** Time that a start waits for Redis, and for the engine, before it continues without, ms. */
 const FIRST_CONTACT_MS = 2000;
 /** Time that running commands have at shutdown, ms. */
 const FINISH_WITHIN_MS = 10_000;
@@ -27,6 +29,7 @@ export type Parts = {
   host: DesktopHost;
   lease: Lease;
   sweep: Sweep;
+  promoter: Promoter;
   models: Models;
   workers: Workers;
   leaders: Leaders;
@@ -41,13 +44,16 @@ export type Parts = {
 
 /** Starts every part. The worker takes jobs once it holds the host's lease. */
 export async function startParts(parts: Parts): Promise<void> {
-  const { stores, host, lease, sweep, models, workers, leaders, cancellations, delivery } = parts;
+  const { stores, host, lease, sweep, promoter, models, workers, leaders, cancellations, delivery } = parts;
   const { failFastRedis } = stores;
   // A fail-fast connection rejects commands until it is ready.
   const signal = AbortSignal.timeout(FIRST_CONTACT_MS);
   if (failFastRedis.status !== 'ready') await once(failFastRedis, 'ready', { signal }).catch(() => undefined);
   void stores.migrate();
   parts.liveness.start(createLivenessHandlers(parts));
+  // The first renewal of the lease publishes what the host offers.
+  const offered = Promise.all([host.engine.findMachine(), host.offer.refresh()]);
+  await withTimeout(offered, FIRST_CONTACT_MS, () => undefined).catch(() => undefined);
   lease.start();
   models.start();
   for (const worker of workers.ofAnyHost) worker.run();
@@ -55,6 +61,7 @@ export async function startParts(parts: Parts): Promise<void> {
   leaders.observer.start();
   leaders.ledger?.start();
   sweep.start();
+  promoter.start();
   delivery.start();
   host.pool.start();
   host.screens.start();
@@ -67,7 +74,20 @@ export async function startParts(parts: Parts): Promise<void> {
  * over.
  */
 export function drainSteps(parts: Parts): DrainStep[] {
-  const { stores, host, lease, sweep, models, workers, leaders, cancellations, delivery, board, log } = parts;
+  const {
+    stores,
+    host,
+    lease,
+    sweep,
+    promoter,
+    models,
+    workers,
+    leaders,
+    cancellations,
+    delivery,
+    board,
+    log,
+  } = parts;
   return [
     {
       name: 'queues',
@@ -82,6 +102,7 @@ export function drainSteps(parts: Parts): DrainStep[] {
           delivery.close(),
           leaders.cleanup.close(),
           sweep.close(),
+          promoter.close(),
         ]),
     },
     { name: 'models', withinMs: 3000, run: () => models.close() },

@@ -133,6 +133,23 @@ const hostMetrics = (registers: Registry[]) => ({
     labelNames: ['state'],
     registers,
   }),
+  resources: new Gauge({
+    name: 'warmwind_host_resources',
+    help: 'Resources for desktops of this machine: used and capacity, as of the last sweep. Memory and disk in MB. Hosts of one machine report the same.',
+    labelNames: ['resource', 'what'],
+    registers,
+  }),
+  draining: new Gauge({
+    name: 'warmwind_host_draining',
+    help: '1 while this host takes no new desktops.',
+    registers,
+  }),
+  waitingStarts: new Gauge({
+    name: 'warmwind_waiting_starts',
+    help: 'Starts of the fleet that wait for room, by reason. Every host reports the same.',
+    labelNames: ['reason'],
+    registers,
+  }),
   swept: new Counter({
     name: 'warmwind_swept_total',
     help: 'Repairs by the sweep, by kind.',

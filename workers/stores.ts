@@ -4,6 +4,7 @@ import { Ledger } from '@warmwind/shared/engine/node/ledger';
 import { Publisher } from '@warmwind/shared/engine/node/publisher';
 import { Records } from '@warmwind/shared/engine/node/records';
 import { Reservations } from '@warmwind/shared/engine/node/reservations';
+import { WaitingStarts } from '@warmwind/shared/engine/node/waiting-starts';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { connectFailFast, connectQueueing, disconnect } from '@warmwind/shared/runtime/node/redis';
 import { Queue } from 'bullmq';
@@ -72,6 +73,7 @@ export function createStores(config: Config, metrics: Metrics, log: Logger) {
     ledger,
     records: new Records(queueRedis, publisher, ledger, notify),
     reservations: new Reservations(queueRedis),
+    waiting: new WaitingStarts(failFastRedis),
 
     /** Migrates the ledger. Queries wait for the migration. */
     migrate: () => ledger?.migrate(migrating.signal),

@@ -35,7 +35,8 @@ export const JobError = z
 export type JobError = z.infer<typeof JobError>;
 
 /** What a start lacks while it waits: a resource, an image, or a host that takes new containers. */
-const WAIT_REASONS = ['memory', 'cpus', 'disk', 'gpus', 'containers', 'image', 'draining'] as const;
+export const WAIT_REASONS = ['memory', 'cpus', 'disk', 'gpus', 'containers', 'image', 'draining'] as const;
+export type WaitReason = (typeof WAIT_REASONS)[number];
 
 export const Waiting = z
   .object({
@@ -43,6 +44,7 @@ export const Waiting = z
     position: z.number().int().min(1).describe('Its place among all starts that wait, counted from 1.'),
   })
   .meta({ id: 'Waiting' });
+export type Waiting = z.infer<typeof Waiting>;
 
 /** A job as its owner sees it. Times are ISO 8601 in UTC. */
 export const Job = z

@@ -14,6 +14,7 @@ export const ResourceVector = z.object({
   containers: amount.describe('How many containers.'),
 });
 export type ResourceVector = z.infer<typeof ResourceVector>;
+export type Resource = keyof ResourceVector;
 
 /** The total resources of a host; one that is left out is not bounded. */
 export const Capacity = ResourceVector.partial();
@@ -42,8 +43,8 @@ export const Draining = z.object({ since: z.number() });
 export type Draining = z.infer<typeof Draining>;
 
 /**
- * The resources that one placement of a container takes on its host's machine; `at` in ms. `containerId` is
- * empty for an instance without a container.
+ * The resources that one placement of a container takes on its host's machine; `at` in ms. `containerId` of an
+ * instance without a container is its own id.
  */
 export const Reservation = z.object({
   containerId: z.string(),

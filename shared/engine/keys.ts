@@ -163,6 +163,12 @@ export function readUserKey(key: string): { user: string; kind: string; id: stri
 export const CANCELLED_CHANNEL = 'ww:cancelled';
 
 /**
+ * Pub/sub channel of the queue Redis: the name of a machine that has more room than before, or '' when a
+ * start began or ceased to wait for room.
+ */
+export const ROOM_CHANNEL = 'ww:room';
+
+/**
  * Pub/sub channel of the queue Redis: `Revoked` (see `shared/contract/tickets.ts`) as JSON, published when a
  * ticket is revoked.
  */

@@ -51,7 +51,7 @@ test('starts that do not fit on the machine wait without spending an attempt, on
     const waiting = starts.filter((_, index) => now[index] === 'requested');
     const up = starts.filter((_, index) => now[index] === 'running');
     const received = await Promise.all(waiting.map(messages));
-    const reported = received.every((texts) => texts.includes('waiting: no host has room for it now'));
+    const reported = received.every((texts) => texts.includes('waiting: no host has enough free memory now'));
     return up.length === 2 && waiting.length === 3 && reported && up;
   });
   expect((await running()).sort()).toEqual(up.map(({ containerId }) => containerId).sort());

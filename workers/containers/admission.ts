@@ -1,25 +1,24 @@
 import type { ContainerSpec } from '@warmwind/shared/contract/containers';
-import {
-  type Capacity as CapacityVector,
-  type HostResources,
-  vectorOf,
-} from '@warmwind/shared/contract/resources';
+import type { WaitReason } from '@warmwind/shared/contract/jobs';
+import { type HostResources, type ResourceVector, vectorOf } from '@warmwind/shared/contract/resources';
 import { keys } from '@warmwind/shared/engine/keys';
 import type { ContainerRecord } from '@warmwind/shared/engine/node/records';
 import type { Reservations } from '@warmwind/shared/engine/node/reservations';
+import { TURN_MS, type Waiter, WaitingStarts } from '@warmwind/shared/engine/node/waiting-starts';
+import type { JobData } from '@warmwind/shared/engine/queues';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Redis } from 'ioredis';
+import type { Metrics } from '../metrics.ts';
+import type { Offer } from '../placement/offer.ts';
+import { couldHold, mayHave, REASONS, RESOURCES, shortageOf, sumOf } from '../placement/room.ts';
+import { type Turn, turnsOf } from '../placement/turns.ts';
+import { Waits } from '../placement/waits.ts';
 import type { JobContext } from '../runtime/delivery.ts';
-import { JobFailureError } from '../runtime/failures.ts';
-import { RequeueError } from '../runtime/outcome.ts';
-import type { Engine } from './engine.ts';
-import type { Capacity } from './reservations.ts';
+import type { JobFailureError } from '../runtime/failures.ts';
+import type { RequeueError } from '../runtime/outcome.ts';
+import type { Engine, Found } from './engine.ts';
 import { type Instance, parseSpec } from './spec.ts';
 
-/**
- * A start that waits for room is retried after half of the time that it has waited, within these bounds, ms.
- */
-const AGAIN_MS = { least: 500, most: 10_000 };
 /** A reservation older than this, ms, is orphaned unless a record or an active start belongs to it. */
 const PLACEMENT_GRACE_MS = 5000;
 
@@ -28,71 +27,134 @@ export type AdmissionOptions = {
   /** A fail-fast connection to the queue Redis. */
   redis: Redis;
   reservations: Reservations;
+  /** The starts that wait, over a fail-fast connection. */
+  waiting: WaitingStarts;
+  offer: Offer;
   /** The name of this host. */
   host: string;
-  capacity: Capacity;
   /** The longest wait of a start for room, ms. */
   waitMs: number;
   log: Logger;
 };
 
+/** The GPUs of a start that has room here, or what this host lacks for it. */
+export type Admitted = { gpuIds: string[] } | { lacks: WaitReason };
+type Reserved = { machine: string; at: number; all: Awaited<ReturnType<Reservations['list']>> };
+
 /** Decides whether this host takes a start, and maintains the reservations of its containers. */
 export class Admission {
   readonly #o: AdmissionOptions;
-  readonly #capacity: CapacityVector;
+  readonly #waits: Waits;
+  /**
+   * Ends an instance of the warm pool, so that a start has its room.
+   * @returns whether it ended one
+   */
+  makeRoom: () => Promise<boolean> = async () => false;
 
   constructor(options: AdmissionOptions) {
     this.#o = options;
-    const { memoryMb, desktops: containers } = options.capacity;
-    this.#capacity = { memoryMb, containers };
+    this.#waits = new Waits(options);
   }
 
   /** The resources that this host offers; `undefined` until its engine has reported its machine. */
   get resources(): HostResources | undefined {
-    const { machine } = this.#o.engine;
-    return machine === undefined
-      ? undefined
-      : { machine, capacity: this.#capacity, gpuIds: [], draining: false };
+    return this.#o.offer.resources;
   }
 
   /**
-   * Reserves room for an instance of the container.
-   * @returns `undefined` when it is reserved; `RequeueError` while the start must wait, for this host or
-   * another; `JobFailureError` when no host is large enough, or the start has waited for too long
+   * Reserves room for an instance of the container; one that has a reservation already gets another.
+   * @returns its GPUs, or what this host lacks for it: see {@link refuse}
    */
-  async refusal(
-    record: ContainerRecord,
-    instanceId: string,
-    job: JobContext,
-  ): Promise<RequeueError | JobFailureError | undefined> {
+  async reserve(record: ContainerRecord, instanceId: string, job: JobContext): Promise<Admitted> {
     const spec = specOf(record);
     // An unavailable engine fails the start later, at the creation of the container.
     const machine = spec && (await this.#o.engine.findMachine().catch(() => undefined));
-    if (!spec || !machine) return undefined;
-    const reserving = this.#reserving(machine, { ...record, instanceId }, spec);
-    const taken = await this.#o.reservations.take(reserving, this.#capacity);
-    return taken ? undefined : this.admitOrWait(record, job);
+    const { resources } = this;
+    if (!spec || !machine || !resources) return { gpuIds: [] };
+    const wanted = { vector: vectorOf(spec), image: spec.image };
+    const [starts, draining] = await Promise.all([
+      this.#o.waiting.list().catch(() => []),
+      this.#isDraining(),
+    ]);
+    if (draining) return { lacks: 'draining' };
+    if (!mayHave(resources, spec.image) && !(await this.#hasImage(spec.image))) return { lacks: 'image' };
+    const never = shortageOf(wanted.vector, resources.capacity);
+    if (never) return { lacks: REASONS[never] };
+    const member = WaitingStarts.memberOf(job.data);
+    if (starts.length > 0) {
+      const own = { ...job.data, ...wanted, queuedAt: job.queuedAt };
+      const turns = await this.#turns(withStart(starts, own), instanceId);
+      const lacks = turns.find(({ start }) => start.member === member)?.lacks;
+      if (lacks) return { lacks: REASONS[lacks] };
+    }
+    const taken = await this.#take(machine, resources, { ...record, instanceId }, wanted.vector);
+    if ('lacks' in taken) return { lacks: REASONS[taken.lacks] };
+    if (starts.some((start) => start.member === member)) {
+      // Its next delivery, or the leader, removes it otherwise.
+      await this.#o.waiting.remove([member]).catch(() => undefined);
+    }
+    return taken;
+  }
+
+  /**
+   * Refuses a start for which this host has no room, or which it could not create.
+   * @returns `RequeueError` while it must wait, for this host or another; `JobFailureError` when no host could
+   * hold it, or it has waited for too long
+   */
+  async refuse(
+    record: ContainerRecord,
+    reason: WaitReason,
+    job: JobContext,
+  ): Promise<RequeueError | JobFailureError> {
+    if (reason === 'image') await this.#o.offer.refresh();
+    const { image, ...spec } = parseSpec(record.spec);
+    return this.#waits.wait({ vector: vectorOf(spec), image }, reason, job);
+  }
+
+  /**
+   * Decides about a waiting start before it is taken.
+   * @returns its delay while this host has no room for it; `undefined` when it is to be taken
+   */
+  async deferral(data: JobData, queuedAt: number): Promise<number | undefined> {
+    const { waiting } = this.#o;
+    const delayMs = this.#waits.delayMs(queuedAt);
+    const starts = await waiting.list().catch(() => []);
+    const member = WaitingStarts.memberOf(data);
+    const own = starts.find((start) => start.member === member);
+    if (!own || this.#waits.isOver(queuedAt)) return undefined;
+    const turns = (await this.#isDraining()) ? [] : await this.#turns(starts);
+    const turn = turns.find(({ start }) => start.member === member);
+    if (turn && !turn.lacks) return undefined;
+    await waiting.change(own, { seenAt: Date.now() });
+    return delayMs;
+  }
+
+  /** Decides which of these starts have room here now. */
+  async turns(starts: Waiter[]): Promise<Turn<Waiter>[]> {
+    return (await this.#isDraining()) ? [] : this.#turns(starts);
+  }
+
+  /** Whether starts wait that this host could hold. */
+  async startsWait(): Promise<boolean> {
+    const { resources } = this;
+    const starts = await this.#o.waiting.list();
+    return (
+      resources !== undefined && !resources.draining && starts.some((start) => couldHold(resources, start))
+    );
   }
 
   /**
    * Reserves room for an instance of the warm pool, which has no container yet.
-   * @returns whether there is room
+   * @returns false without room, while starts wait, and on a host that takes no new containers
    */
   async reservePooled(instanceId: string, spec: ContainerSpec): Promise<boolean> {
     const machine = await this.#o.engine.findMachine();
+    const { resources } = this;
+    const [starts, draining] = await Promise.all([this.#o.waiting.list(), this.#isDraining()]);
+    if (!resources || draining || starts.length > 0) return false;
     // Reservations of one container replace each other, so each of these counts as a container of its own.
-    const reserving = this.#reserving(machine, { containerId: instanceId, instanceId, fence: 0 }, spec);
-    return this.#o.reservations.take(reserving, this.#capacity);
-  }
-
-  /** The same for a start that does not fit. */
-  async admitOrWait(record: ContainerRecord, job: JobContext): Promise<RequeueError | JobFailureError> {
-    const memoryMb = specOf(record)?.memoryMb ?? 0;
-    if (memoryMb > (await this.#greatestMb())) return new JobFailureError('desktop_too_large');
-    const waitedMs = Date.now() - job.queuedAt;
-    if (waitedMs > this.#o.waitMs) return new JobFailureError('no_room');
-    const againMs = Math.max(AGAIN_MS.least, Math.min(AGAIN_MS.most, waitedMs / 2));
-    return new RequeueError(againMs * (1 + Math.random() / 4));
+    const reserving = this.#reserving(machine, { containerId: instanceId, instanceId }, vectorOf(spec), []);
+    return 'gpuIds' in (await this.#o.reservations.take(reserving, resources));
   }
 
   /** Releases the reservation of an instance. If that fails, the sweep retries it. Never rejects. */
@@ -104,71 +166,121 @@ export class Admission {
     });
   }
 
-  /** Reads the reservations of this host's machine. Call it before reading the records for `agree`. */
+  /** Reads the reservations of this host's machine. Call it before reading the records for `reconcile`. */
   async reserved(): Promise<Reserved> {
     const machine = await this.#o.engine.findMachine();
     return { machine, at: Date.now(), all: await this.#o.reservations.list(machine) };
+  }
+
+  /** Sets the metrics of this machine's resources. */
+  measure({ all }: Reserved, metrics: Pick<Metrics, 'resources' | 'draining'>): void {
+    const { capacity, draining } = this.resources ?? { capacity: {}, draining: false };
+    const used = sumOf([...all.values()].map(({ vector }) => vector));
+    for (const name of RESOURCES) {
+      const most = capacity[name];
+      metrics.resources.set({ resource: REASONS[name], what: 'used' }, used[name]);
+      if (most !== undefined) metrics.resources.set({ resource: REASONS[name], what: 'capacity' }, most);
+    }
+    metrics.draining.set(draining ? 1 : 0);
   }
 
   /**
    * Reconciles the reservations with the records. Reserves for containers that run here without a
    * reservation, because Redis lost it or an earlier release placed them. Releases the orphaned reservations
    * of failed placements.
+   * @param found the instances on the engine: they name the GPUs of each
    * @param isActive whether the instance is in use without a record: a start of its container is active in this
    * process, or it belongs to the warm pool
    */
   async reconcile(
     { machine, at, all }: Reserved,
     records: ContainerRecord[],
+    found: Found[],
     isActive: (instanceId: string, containerId: string) => boolean,
   ): Promise<void> {
     const { reservations, host } = this.#o;
     const placed = new Map(records.map((record) => [nameOf(record), record]));
-    const left = [...all].flatMap(([instance, reservation]) => {
+    const left = [...all].flatMap(([instanceId, { containerId, ...reservation }]) => {
       const old = reservation.host === host && reservation.at < at - PLACEMENT_GRACE_MS;
-      return old && !placed.has(instance) && !isActive(instance, reservation.containerId) ? [instance] : [];
+      return old && !placed.has(instanceId) && !isActive(instanceId, containerId) ? [instanceId] : [];
     });
     for (const [instance, record] of placed) {
       const spec = specOf(record);
       const runs = record.state === 'running' || record.state === 'paused';
       if (spec && runs && !all.has(instance)) {
-        await reservations.keep(this.#reserving(machine, record, spec));
+        const gpuIds = found.find(({ instanceId }) => instanceId === instance)?.gpuIds ?? [];
+        await reservations.keep(this.#reserving(machine, record, vectorOf(spec), gpuIds));
       }
     }
     await reservations.release(machine, left);
   }
 
-  #reserving(machine: string, instance: Instance, spec: ContainerSpec) {
-    const { containerId } = instance;
-    const reservation = {
-      containerId,
-      host: this.#o.host,
-      vector: vectorOf(spec),
-      at: Date.now(),
-      gpuIds: [],
-    };
-    return { machine, instance: nameOf(instance), reservation };
+  /** Reserves; the warm pool gives way to it. */
+  async #take(machine: string, room: HostResources, instance: Instance, vector: ResourceVector) {
+    for (;;) {
+      const taken = await this.#o.reservations.take(this.#reserving(machine, instance, vector, []), room);
+      // An instance of the pool has no GPUs.
+      if ('gpuIds' in taken || taken.lacks === 'gpus' || !(await this.makeRoom())) return taken;
+    }
   }
 
-  /**
-   * The memory of the largest live host, MB. Infinite when Redis does not answer: a larger host may exist.
-   */
-  async #greatestMb(): Promise<number> {
-    const capacities = await this.#o.redis
-      .hvals(keys.hostMemory())
-      .catch(() => [`${Number.POSITIVE_INFINITY}`]);
-    return Math.max(this.#o.capacity.memoryMb, ...capacities.map(Number).filter((mb) => mb > 0));
+  async #turns<T extends Waiter>(starts: T[], instanceId?: string): Promise<Turn<T>[]> {
+    const resources = this.resources;
+    if (!resources) return [];
+    const { all } = await this.reserved();
+    const used = [...all].flatMap(([instance, { containerId, host, vector }]) => {
+      // The warm pool gives way to a start.
+      const isSpare = containerId === instance && host === this.#o.host;
+      return isSpare || instance === instanceId ? [] : [vector];
+    });
+    return turnsOf(starts, resources, sumOf(used), Date.now());
+  }
+
+  async #isDraining(): Promise<boolean> {
+    const { redis, offer, host } = this.#o;
+    if (offer.draining) return true;
+    return (await redis.hexists(keys.drainingHosts(), host).catch(() => 0)) === 1;
+  }
+
+  async #hasImage(image: string): Promise<boolean> {
+    const { engine, offer } = this.#o;
+    // An engine that does not answer fails the start later.
+    if (!(await engine.hasImage(image).catch(() => true))) return false;
+    void offer.refresh();
+    return true;
+  }
+
+  #reserving(
+    machine: string,
+    instance: Pick<Instance, 'containerId' | 'instanceId'>,
+    vector: ResourceVector,
+    gpuIds: string[],
+  ) {
+    const { containerId } = instance;
+    const reservation = { containerId, host: this.#o.host, vector, at: Date.now(), gpuIds };
+    return { machine, instance: nameOf(instance), reservation };
   }
 }
 
-type Reserved = { machine: string; at: number; all: Awaited<ReturnType<Reservations['list']>> };
+/** The same starts with one that may not wait yet, in its place. */
+function withStart(
+  starts: Waiter[],
+  start: Pick<Waiter, 'userId' | 'jobId' | 'run' | 'vector' | 'image' | 'queuedAt'>,
+): Waiter[] {
+  const member = WaitingStarts.memberOf(start);
+  if (starts.some((each) => each.member === member)) return starts;
+  const before = starts.filter(({ userId }) => userId === start.userId).length;
+  const turnAt = start.queuedAt + before * TURN_MS;
+  const own = { ...start, reason: 'memory' as const, seenAt: Date.now(), member, turnAt };
+  return [...starts, own].sort((a, b) => a.turnAt - b.turnAt);
+}
 
 /** An instance of an earlier release has no id of its own. */
 const nameOf = ({ instanceId, containerId }: Pick<Instance, 'containerId' | 'instanceId'>): string =>
   instanceId || containerId;
 
 /** Returns `undefined` for an invalid spec: the start fails later, at the creation of the desktop. */
-export function specOf(record: ContainerRecord): ReturnType<typeof parseSpec> | undefined {
+export function specOf(record: ContainerRecord): ContainerSpec | undefined {
   try {
     return parseSpec(record.spec);
   } catch {

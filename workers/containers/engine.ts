@@ -45,18 +45,21 @@ const MAX_DIRECTORIES = 10_000;
  * container.
  */
 export type Labelled = { instanceId: string | undefined; containerId: string | undefined; fence: number };
-/** An engine container of this fleet and host. `id` is the engine's. A paused one runs too. */
+/** An engine container of this fleet and host, with its GPUs. `id` is the engine's. A paused one runs too. */
 export type Found = Labelled & {
   id: string;
   running: boolean;
   paused: boolean;
+  gpuIds: string[];
   /** The directory of its sockets on this host; left out in lists. */
   sockets?: string | undefined;
 };
 /** A volume of this fleet and host. */
 export type FoundVolume = Labelled & { name: string };
 
-type EngineInfo = { machine: string; seccomp: boolean };
+/** The part of the engine's answer about itself that is read. */
+type DockerInfo = { ID: string; Name: string; SecurityOptions?: string[]; ServerVersion?: string };
+type EngineInfo = { machine: string; seccomp: boolean; version: string };
 
 export type EngineOptions = {
   socketPath: string;
@@ -95,7 +98,12 @@ export class Engine {
     return this.#info?.machine;
   }
 
-  /** Returns the same; asks the engine if it is not known yet. */
+  /** The release of the engine, once known. */
+  get version(): string | undefined {
+    return this.#info?.version;
+  }
+
+  /** Returns the machine; asks the engine if it is not known yet. */
   async findMachine(): Promise<string> {
     return (await this.#ask()).machine;
   }
@@ -103,15 +111,16 @@ export class Engine {
   /**
    * Creates an instance for a container, or for none, with its volume. First removes the instances of earlier
    * placements of the container on this host.
+   * @param gpuIds the devices of its own, as many as `spec.gpus`
    * @returns the engine's id
    * @throws NoRoomError when the machine has no room; no part of the instance is left then
    */
-  async create(instance: Instance, spec: ContainerSpec): Promise<string> {
+  async create(instance: Instance, spec: ContainerSpec, gpuIds: string[] = []): Promise<string> {
     const { fleet, host, egressNetwork } = this.#o;
     const reserved = instance.containerId || instance.instanceId;
     const reservations = this.#reservations;
     const place = { fleet, host, ...instance };
-    const uid = await reservations.reserve(reserved, spec.memoryMb);
+    const uid = await reservations.reserve(reserved, spec.memoryMb, gpuIds);
     try {
       const [{ seccomp }, supervised] = await Promise.all([
         this.#ask(),
@@ -120,7 +129,8 @@ export class Engine {
         this.#removeEarlier(instance),
       ]);
       const identity = { uid, gid: process.getgid?.() ?? 0, seccomp, supervised };
-      const id = await this.#createFrom(createOptions(spec, place, identity, egressNetwork));
+      const options = createOptions(spec, place, identity, { egressNetwork, gpuIds });
+      const id = await this.#createFrom(options);
       await reservations.confirm(reserved).catch(async (error: unknown) => {
         await this.removeInstance(instance);
         throw error;
@@ -131,8 +141,36 @@ export class Engine {
     }
   }
 
-  async start(id: string): Promise<void> {
-    await this.#call('start', () => this.#docker.getContainer(id).start());
+  /**
+   * Starts a created container.
+   * @throws JobFailureError `gpu_unavailable` when it has GPUs and the engine fails
+   */
+  async start(id: string, gpuIds: string[] = []): Promise<void> {
+    await this.#call('start', () => this.#docker.getContainer(id).start()).catch((error: unknown) => {
+      // Without a driver for the devices, the engine answers 500.
+      const failed = gpuIds.length > 0 && (statusOf(error) ?? 0) >= 500;
+      throw failed ? new JobFailureError('gpu_unavailable', error) : error;
+    });
+  }
+
+  /** Lists the references of the engine's images. */
+  async images(): Promise<string[]> {
+    const images = await this.#call('list images', () => this.#docker.listImages());
+    const references = images.flatMap(({ RepoTags, RepoDigests }) => [
+      ...(RepoTags ?? []),
+      ...(RepoDigests ?? []),
+    ]);
+    return [...new Set(references)].filter((reference) => !reference.includes('<none>')).sort();
+  }
+
+  async hasImage(image: string): Promise<boolean> {
+    try {
+      await this.#call('inspect image', () => this.#docker.getImage(image).inspect());
+      return true;
+    } catch (error) {
+      if (statusOf(error) === 404) return false;
+      throw error;
+    }
   }
 
   /**
@@ -357,6 +395,7 @@ export class Engine {
         ...readLabels(Labels),
         running: State === 'running' || State === 'paused',
         paused: State === 'paused',
+        gpuIds: readGpuIds(Labels),
       })),
       volumes: await this.#volumes(filters, of === undefined),
     };
@@ -391,7 +430,8 @@ export class Engine {
       const labels = Config.Labels ?? {};
       if (labels[LABELS.fleet] !== fleet || labels[LABELS.host] !== host) return undefined;
       const { Running: running, Paused: paused } = State;
-      return { id: Id, ...readLabels(labels), running, paused, sockets: socketsIn(Mounts) };
+      const gpuIds = readGpuIds(labels);
+      return { id: Id, ...readLabels(labels), running, paused, gpuIds, sockets: socketsIn(Mounts) };
     } catch (error) {
       if (statusOf(error) === 404) return undefined;
       throw error;
@@ -441,6 +481,7 @@ export class Engine {
         fleet: Labels[LABELS.fleet] ?? '',
         memoryMb: await this.#memoryMb(Id, Labels),
         uid: Labels[LABELS.uid] === undefined ? undefined : Number(Labels[LABELS.uid]),
+        gpuIds: readGpuIds(Labels),
       })),
     );
   }
@@ -473,14 +514,14 @@ export class Engine {
    */
   #ask(): Promise<EngineInfo> {
     this.#asking ??= this.#call('info', () => this.#docker.info()).then(
-      ({ ID, Name, SecurityOptions = [] }: { ID: string; Name: string; SecurityOptions?: string[] }) => {
+      ({ ID, Name, SecurityOptions = [], ServerVersion = 'unknown' }: DockerInfo) => {
         const seccomp = SecurityOptions.some((option) => option.startsWith('name=seccomp'));
         if (!seccomp)
           this.#o.log.warn(
             'the kernel has no seccomp: desktops may use every system call. Enable CONFIG_SECCOMP_FILTER',
           );
         // Machines cloned from one image may share the engine's id.
-        this.#info = { machine: `${ID}@${Name}`, seccomp };
+        this.#info = { machine: `${ID}@${Name}`, seccomp, version: ServerVersion };
         return this.#info;
       },
       (error: unknown) => {
@@ -510,6 +551,9 @@ const readLabels = (labels: Record<string, string> | null): Labelled => ({
 
 /** Whether an instance was created without a container, for the warm pool. Labels never change. */
 export const isWarm = ({ containerId }: Labelled): boolean => !containerId;
+
+const readGpuIds = (labels: Record<string, string> | null): string[] =>
+  labels?.[LABELS.gpuIds]?.split(',').filter(Boolean) ?? [];
 
 /** Whether an engine object belongs to the instance of a record. */
 export const isInstance = (found: Labelled, { containerId, instanceId, fence }: Instance): boolean =>

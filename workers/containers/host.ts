@@ -6,6 +6,7 @@ import type { CallHost } from '../calls/host.ts';
 import type { Presence } from '../hosts/presence.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Pauses } from '../pauses/pauses.ts';
+import type { Offer } from '../placement/offer.ts';
 import type { WarmPool } from '../pool/warm-pool.ts';
 import type { ScreenHost } from '../screen/host.ts';
 import type { SessionHost } from '../sessions/host.ts';
@@ -29,6 +30,8 @@ export type DesktopHost = {
   /** The boot id under which this process holds that name. */
   boot: string;
   engine: Engine;
+  /** The resources of this host for desktops. */
+  offer: Offer;
   admission: Admission;
   pool: WarmPool;
   volumes: Volumes;

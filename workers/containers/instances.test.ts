@@ -25,7 +25,7 @@ async function createWithout(instance: Instance, ...without: string[]): Promise<
   const gid = process.getgid?.() ?? 0;
   const identity = { uid: UIDS.first, gid, seccomp: true, supervised: false };
   const place = { fleet: fleet.fleet, host: 'a', ...instance };
-  const options = createOptions({ ...spec, network: 'none' }, place, identity, undefined);
+  const options = createOptions({ ...spec, network: 'none' }, place, identity);
   const { VolumeOptions } = options.HostConfig?.Mounts?.find(({ Target }) => Target === '/run/rfb') ?? {};
   for (const label of without) {
     delete options.Labels?.[label];

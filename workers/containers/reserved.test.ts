@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { HostResources } from '@warmwind/shared/contract/resources';
 import { keys } from '@warmwind/shared/engine/keys';
 import { Reservations } from '@warmwind/shared/engine/node/reservations';
@@ -51,7 +52,19 @@ test('a container holds its reservation until its end, and its host publishes it
   expect(await reserved()).toEqual([{ containerId, host: 'a', memoryMb: 300 }]);
   const machine = await machineName();
   await waitFor('the host to publish', async () => (await machineOf('a')) !== undefined);
-  expect(await machineOf('a')).toEqual({ machine, capacity: { memoryMb: 900, containers: 7 } });
+  const published = await waitFor('its images to be published', async () => {
+    const now = await machineOf('a');
+    return now?.images && now;
+  });
+  expect(published).toMatchObject({
+    machine,
+    capacity: { memoryMb: 900, containers: 7, cpus: 8 * availableParallelism(), gpus: 0 },
+    gpuIds: [],
+    versions: { worker: expect.stringMatching(/^\d/), engine: expect.stringMatching(/^\d/) },
+    draining: false,
+  });
+  expect(published.images).toContain(fleet.image);
+  expect(published.capacity.diskMb).toBeGreaterThan(0);
   await reached(fleet, await fleet.stopDesktop(start), 'completed');
   expect(await reserved()).toEqual([]);
 

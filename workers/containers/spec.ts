@@ -18,8 +18,9 @@ export const LABELS = {
   instance: 'warmwind.instance',
   container: 'warmwind.container',
   fence: 'warmwind.fence',
-  /** Its reservation on the machine: MB of memory, and a uid of its own. */
+  /** Its reservation on the machine: MB of memory, GPUs (ids, comma-separated), and a uid of its own. */
   memoryMb: 'warmwind.memory-mb',
+  gpuIds: 'warmwind.gpu-ids',
   uid: 'warmwind.uid',
 } as const;
 
@@ -60,7 +61,7 @@ const Spec = StartContainer.omit({ name: true, snapshot: true }).extend({
 
 /**
  * Parses a record's `spec`.
- * @throws JobFailureError `invalid_spec`, or `no_gpu` when it asks for one; neither is retried
+ * @throws JobFailureError `invalid_spec`, which is not retried
  */
 export function parseSpec(json: string): ContainerSpec {
   let value: unknown;
@@ -71,7 +72,6 @@ export function parseSpec(json: string): ContainerSpec {
   }
   const parsed = Spec.safeParse(value);
   if (!parsed.success) throw new JobFailureError('invalid_spec', parsed.error);
-  if (parsed.data.gpus > 0) throw new JobFailureError('no_gpu');
   return parsed.data;
 }
 
@@ -136,7 +136,7 @@ export function createOptions(
   spec: ContainerSpec,
   place: InstanceLabels,
   identity: Identity,
-  egressNetwork: string | undefined,
+  { egressNetwork, gpuIds = [] }: { egressNetwork?: string | undefined; gpuIds?: string[] } = {},
 ): ContainerCreateOptions {
   if (spec.network === 'egress' && !egressNetwork) throw new JobFailureError('no_egress');
   const { uid, seccomp, supervised } = identity;
@@ -150,6 +150,7 @@ export function createOptions(
       : {}),
     [LABELS.memoryMb]: String(spec.memoryMb),
     [LABELS.uid]: String(uid),
+    ...(gpuIds.length > 0 ? { [LABELS.gpuIds]: gpuIds.join(',') } : {}),
   };
   const memory = spec.memoryMb * MIB;
   return {
@@ -162,6 +163,9 @@ export function createOptions(
       ...Object.entries(spec.env).map(([key, value]) => `${key}=${value}`),
       `SCREEN_WIDTH=${spec.width}`,
       `SCREEN_HEIGHT=${spec.height}`,
+      // An engine whose default runtime is NVIDIA's gives a container the devices that this names, by default
+      // those that its image names.
+      `NVIDIA_VISIBLE_DEVICES=${gpuIds.join(',') || 'void'}`,
     ],
     HostConfig: {
       ReadonlyRootfs: true,
@@ -173,6 +177,10 @@ export function createOptions(
       MemorySwap: memory,
       NanoCpus: Math.round(spec.cpus * 1e9),
       PidsLimit: MAX_PROCESSES + (supervised ? SUPERVISOR_PROCESSES : 0),
+      // The devices of this container's own: never a count, by which the engine would choose any.
+      ...(gpuIds.length > 0
+        ? { DeviceRequests: [{ Driver: 'nvidia', DeviceIDs: gpuIds, Capabilities: [['gpu']] }] }
+        : {}),
       IpcMode: 'private',
       ShmSize: 64 * MIB,
       Init: false,

@@ -1,8 +1,10 @@
 import { type ContainerSpec, hasEnded } from '@warmwind/shared/contract/containers';
 import { newId } from '@warmwind/shared/contract/ids';
+import type { WaitReason } from '@warmwind/shared/contract/jobs';
 import type { JobResults } from '@warmwind/shared/contract/registry';
 import { LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
 import type { ContainerRecord } from '@warmwind/shared/engine/node/records';
+import { REASONS } from '../placement/room.ts';
 import { pooledSpec } from '../pool/fit.ts';
 import type { PooledInstance } from '../pool/pooled-instance.ts';
 import { tailor } from '../pool/tailor.ts';
@@ -148,19 +150,6 @@ async function place(
   return undefined;
 }
 
-/** Reserves room for an instance. The warm pool gives way to it. */
-async function admit(
-  { admission, pool }: DesktopHost,
-  record: ContainerRecord,
-  instanceId: string,
-  job: JobContext,
-): Promise<RequeueError | JobFailureError | undefined> {
-  for (;;) {
-    const refusal = await admission.refusal(record, instanceId, job);
-    if (!(refusal instanceof RequeueError) || !(await pool.evict())) return refusal;
-  }
-}
-
 /**
  * How an instance comes to be: it runs for this container already (`adopted`), or in the warm pool (`pooled`),
  * or it is created. `stopped` is aborted by the desktop's stop.
@@ -189,30 +178,31 @@ async function attempt(
   }
 }
 
+/** A placed instance with its GPUs, or why it must not come up. */
+type Settled = { instance: Instance; gpuIds: string[]; refusal: JobFailureError | undefined };
+
 /** Reserves room for an instance and places the container as it. */
 async function settle(
   host: DesktopHost,
   job: JobContext,
   record: ContainerRecord,
   pooled: PooledInstance | undefined,
-): Promise<{ instance: Instance; refusal: JobFailureError | undefined } | 'cold' | undefined> {
+): Promise<Settled | 'cold' | undefined> {
   const instanceId = pooled?.instance.instanceId ?? newId();
-  const refusal = await admit(host, record, instanceId, job);
-  if (refusal && pooled) {
+  const admitted = await host.admission.reserve(record, instanceId, job);
+  if ('lacks' in admitted && pooled) {
     host.pool.giveBack(pooled);
     host.pool.missed('no_room');
     return 'cold';
   }
-  if (refusal instanceof RequeueError) {
-    await job.progress(0, 'waiting: no host has room for it now');
-    throw refusal;
-  }
+  const refusal = 'lacks' in admitted ? await host.admission.refuse(record, admitted.lacks, job) : undefined;
+  if (refusal instanceof RequeueError) throw refusal;
   const instance = await place(host, record, instanceId).catch(async (error: unknown) => {
     if (pooled) await host.pool.discard(pooled);
     throw error;
   });
   if (!instance && pooled) await host.pool.discard(pooled);
-  return instance && { instance, refusal };
+  return instance && { instance, refusal, gpuIds: 'gpuIds' in admitted ? admitted.gpuIds : [] };
 }
 
 /** Brings an instance up, until its screen answers. @returns the engine's id of it */
@@ -220,7 +210,7 @@ async function bringUp(
   { engine }: DesktopHost,
   job: JobContext,
   { adopted, pooled }: Omit<Source, 'stopped'>,
-  { instance, spec }: { instance: Instance; spec: ContainerSpec },
+  { instance, spec, gpuIds }: { instance: Instance; spec: ContainerSpec; gpuIds: string[] },
   { call, signal }: Calls,
 ): Promise<string> {
   if (pooled) {
@@ -228,9 +218,9 @@ async function bringUp(
     return pooled.id;
   }
   await job.progress(10, 'placed on a host');
-  const id = adopted?.id ?? (await call(engine.create(instance, spec)));
+  const id = adopted?.id ?? (await call(engine.create(instance, spec, gpuIds)));
   await job.progress(30, 'container created');
-  if (!adopted) await call(engine.start(id));
+  if (!adopted) await call(engine.start(id, gpuIds));
   await waitForGreeting(await engine.socketPath(id), {
     withinMs: GREETING_WITHIN_MS,
     signal,
@@ -274,10 +264,10 @@ async function make(
   const { engine, records, metrics } = host;
   const { containerId } = record;
   const settled = adopted
-    ? { instance: record, refusal: undefined }
+    ? { instance: record, gpuIds: adopted.gpuIds, refusal: undefined }
     : await settle(host, job, record, pooled);
   if (settled === undefined || settled === 'cold') return settled;
-  const { instance, refusal } = settled;
+  const { instance, gpuIds, refusal } = settled;
   const { fence } = instance;
   const calls = createCalls(AbortSignal.any([job.signal, stopped.signal]));
   const withdraw = async () => {
@@ -296,7 +286,7 @@ async function make(
   try {
     const spec = parseSpec(record.spec);
     if (refusal) throw refusal;
-    id = await bringUp(host, job, { adopted, pooled }, { instance, spec }, calls);
+    id = await bringUp(host, job, { adopted, pooled }, { instance, spec, gpuIds }, calls);
     stopTimer();
     const warm = pooled !== undefined || (adopted !== undefined && isWarm(adopted));
     const running = runningSince(spec, { fence, startedAt: Date.now(), warm });
@@ -318,7 +308,8 @@ async function make(
       await withdraw();
       return 'cold';
     }
-    const failed = thrown instanceof NoRoomError ? await gaveWay(host, record, job) : thrown;
+    const reason = waitReasonOf(thrown);
+    const failed = reason ? await gaveWay(host, record, { reason, job }) : thrown;
     // A running container stays: the next delivery here adopts it once the ledger is available.
     if (failed instanceof LedgerUnavailableError && !stopped.signal.aborted) throw failed;
     const requeued = reasonOf(job.signal) === 'shutdown' && !stopped.signal.aborted;
@@ -342,10 +333,14 @@ const failedChange = (job: JobContext, { error, exit }: Diagnosis) =>
   job.willRetry(error)
     ? { to: 'requested' as const }
     : { to: 'failed' as const, error: classify(error), exit };
-/** Another process took the room on the machine: the warm pool gives way to the next attempt. */
-async function gaveWay(host: DesktopHost, record: ContainerRecord, job: JobContext): Promise<unknown> {
-  await host.pool.evict();
-  return host.admission.admitOrWait(record, job);
+/** Another process took the room on the machine, or the image is gone. The warm pool gives way to the next attempt. */
+async function gaveWay(
+  host: DesktopHost,
+  record: ContainerRecord,
+  { reason, job }: { reason: WaitReason; job: JobContext },
+): Promise<unknown> {
+  if (reason !== 'image') await host.pool.evict();
+  return host.admission.refuse(record, reason, job);
 }
 
 /** Registers a desktop with all that serves it: its screen, sessions, calls and programs. */
@@ -358,6 +353,12 @@ function runs(
   host.sessions.runs(record, engineId, fence);
   host.calls.runs(record, fence);
   host.supervisors.runs(record.containerId, engineId);
+}
+
+/** Why a start waits that failed at its creation: another host may have the room, or the image. */
+function waitReasonOf(error: unknown): WaitReason | undefined {
+  if (error instanceof NoRoomError) return REASONS[error.resource];
+  return error instanceof JobFailureError && error.code === 'image_missing' ? 'image' : undefined;
 }
 
 /** Settles as `work` does. Rejects as soon as `signal` is aborted. */

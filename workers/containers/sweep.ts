@@ -81,6 +81,7 @@ export class Sweep {
         pool.claims(instanceId) ? [instanceId] : [],
       ),
     );
+    await this.#host.offer.refresh();
     const reserved = await admission.reserved();
     const known = new Map<string, ContainerRecord>();
     const members = await records.containers.ofHost(name);
@@ -99,6 +100,7 @@ export class Sweep {
       await admission.reconcile(
         reserved,
         [...known.values()],
+        containers,
         (instanceId, containerId) => pool.claims(instanceId) || starting.has(containerId),
       );
     }
@@ -127,6 +129,7 @@ export class Sweep {
       AT_ONCE,
       (ref) => this.#isolated(ref, () => this.#reconcileMember(ref, known.get(ref.containerId))),
     );
+    admission.measure(reserved, metrics);
     for (const state of CONTAINER_STATES) {
       metrics.desktops.set({ state }, [...known.values()].filter((record) => record.state === state).length);
     }

@@ -11,10 +11,12 @@ import { Admission } from '../containers/admission.ts';
 import { Engine } from '../containers/engine.ts';
 import type { DesktopHost } from '../containers/host.ts';
 import { Volumes } from '../containers/volumes.ts';
+import type { Gpus } from '../gpu/nvidia.ts';
 import { Lease } from '../leader/lease.ts';
 import type { Metrics } from '../metrics.ts';
 import { resumeDesktop } from '../pauses/pause.ts';
 import { Pauses } from '../pauses/pauses.ts';
+import { createOffer } from '../placement/create-offer.ts';
 import { createPool } from '../pool/create-pool.ts';
 import type { JobWorker } from '../runtime/worker.ts';
 import { ScreenHost } from '../screen/host.ts';
@@ -35,6 +37,8 @@ export type HostOptions = {
   stores: Stores;
   registry: Registry;
   metrics: Metrics;
+  /** The GPUs of this machine. */
+  gpus: Pick<Gpus, 'all'>;
   log: Logger;
 };
 
@@ -58,27 +62,31 @@ function createCallHost(
   });
 }
 
-/** Creates this process's host: its engine, its capacity, its screens, calls and sessions. */
-export function createHost(options: HostOptions): DesktopHost {
-  const { config, boot, mayAct, stores, registry, metrics, log } = options;
-  const { failFastRedis, records, reservations, ledger, queue } = stores;
-  const name = config.WORKER_HOST;
-  const capacity = { memoryMb: config.HOST_MEMORY_MB, desktops: config.HOST_DESKTOPS };
-  const engine = new Engine({
+const createEngine = ({ config, metrics, log }: HostOptions): Engine =>
+  new Engine({
     socketPath: config.DOCKER_SOCKET,
     fleet: config.FLEET,
-    host: name,
+    host: config.WORKER_HOST,
     egressNetwork: config.EGRESS_NETWORK,
-    capacity,
+    capacity: { memoryMb: config.HOST_MEMORY_MB, desktops: config.HOST_DESKTOPS },
     metrics,
     log,
   });
+
+/** Creates this process's host: its engine, its capacity, its screens, calls and sessions. */
+export function createHost(options: HostOptions): DesktopHost {
+  const { config, boot, mayAct, stores, registry, metrics, log } = options;
+  const { failFastRedis, records, reservations, waiting, ledger, queue } = stores;
+  const name = config.WORKER_HOST;
+  const engine = createEngine(options);
+  const offer = createOffer(options, engine);
   const admission = new Admission({
     engine,
     redis: failFastRedis,
     reservations,
+    waiting,
+    offer,
     host: name,
-    capacity,
     waitMs: config.HOST_WAIT_MS,
     log,
   });
@@ -105,6 +113,7 @@ export function createHost(options: HostOptions): DesktopHost {
     name,
     boot,
     engine,
+    offer,
     admission,
     pool: createPool(config, { engine, admission, starting, queue, metrics, log }),
     volumes: new Volumes({ ledger, host: name, log }),
@@ -115,8 +124,8 @@ export function createHost(options: HostOptions): DesktopHost {
     presence: new Presence({
       redis: failFastRedis,
       host: name,
-      memoryMb: capacity.memoryMb,
-      resources: () => admission.resources,
+      memoryMb: config.HOST_MEMORY_MB,
+      offer,
       leaseMs: config.LEASE_MS,
     }),
     pauses,

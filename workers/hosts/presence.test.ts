@@ -5,6 +5,7 @@ import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startRedis, type TestRedis } from '../../infra/quality/testing/redis.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
+import type { Offer } from '../placement/offer.ts';
 import { Presence } from './presence.ts';
 
 const log = createLog('test');
@@ -12,6 +13,7 @@ log.level = 'silent';
 let redis: TestRedis;
 let connection: Redis;
 let presence: Presence;
+let offer: Pick<Offer, 'resources' | 'draining'>;
 
 beforeAll(async () => {
   redis = await startRedis();
@@ -20,11 +22,12 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   await redis.client.flushall();
+  offer = { resources: undefined, draining: undefined };
   presence = new Presence({
     redis: connection,
     host: 'b',
     memoryMb: 1024,
-    resources: () => undefined,
+    offer,
     leaseMs: 300,
   });
 });

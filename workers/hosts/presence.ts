@@ -1,6 +1,10 @@
-import type { HostResources } from '@warmwind/shared/contract/resources';
+import { Draining } from '@warmwind/shared/contract/resources';
 import { keys } from '@warmwind/shared/engine/keys';
+import { jsonText } from '@warmwind/shared/runtime/json';
 import type { Redis } from 'ioredis';
+import type { Offer } from '../placement/offer.ts';
+
+const DrainingText = jsonText(Draining);
 
 export type PresenceOptions = {
   /** A fail-fast connection to the queue Redis: a single one, so that reads see earlier writes. */
@@ -9,8 +13,8 @@ export type PresenceOptions = {
   host: string;
   /** Memory of this host for desktops, MB. */
   memoryMb: number;
-  /** Resources of this host for desktops, once they are known. */
-  resources: () => HostResources | undefined;
+  /** The resources of this host for desktops, and whether it is drained. */
+  offer: Pick<Offer, 'resources' | 'draining'>;
   leaseMs: number;
 };
 
@@ -31,8 +35,8 @@ export class Presence {
 
   /** Records a renewal of this host's lease. To be called with every renewal. */
   async renewed(): Promise<void> {
-    const { redis, host, memoryMb, resources } = this.#o;
-    const available = resources();
+    const { redis, host, memoryMb, offer } = this.#o;
+    const available = offer.resources;
     const now = Date.now();
     const before = this.#written;
     this.#written = now;
@@ -40,10 +44,24 @@ export class Presence {
       .multi()
       .zscore(keys.hosts(), host)
       .zadd(keys.hosts(), now, host)
-      .hset(keys.hostMemory(), host, memoryMb);
+      .hset(keys.hostMemory(), host, memoryMb)
+      .hget(keys.drainingHosts(), host);
     if (available) trip.hset(keys.hostResources(), host, JSON.stringify(available));
     const replies = await trip.exec();
-    this.#evaluate(before, replies?.[0]?.[1]);
+    const isKept = this.#evaluate(before, replies?.[0]?.[1]);
+    if (replies) await this.#readDrain(replies[3]?.[1], isKept);
+  }
+
+  /** Reads whether this host is drained. A Redis that lost data gets what it had. */
+  async #readDrain(found: unknown, isKept: boolean): Promise<void> {
+    const { redis, host, offer } = this.#o;
+    if (typeof found === 'string') {
+      offer.draining = DrainingText.safeParse(found).data ?? { since: Date.now() };
+    } else if (offer.draining && !isKept) {
+      await redis.hset(keys.drainingHosts(), host, JSON.stringify(offer.draining));
+    } else {
+      offer.draining = undefined;
+    }
   }
 
   /** Returns true when Redis holds this host's last renewal, and has lost no data for long enough. */
@@ -67,8 +85,10 @@ export class Presence {
     return holder === null ? !(await this.remembered()) : holder === boot;
   }
 
-  #evaluate(written: number | undefined, found: unknown): void {
+  /** @returns whether Redis has the last renewal */
+  #evaluate(written: number | undefined, found: unknown): boolean {
     const same = written !== undefined && Number(found) === written;
     if (!same) this.#trustedFrom = performance.now() + this.#o.leaseMs;
+    return same;
   }
 }

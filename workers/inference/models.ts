@@ -25,7 +25,8 @@ export class Models {
   readonly reading: Handler<ReadingResult>;
   readonly #readers: ReturnType<typeof createReaders>;
   readonly #servers: ModelServers;
-  readonly #gpus: Gpus;
+  /** The GPUs of this machine. */
+  readonly gpus: Gpus;
   readonly #served: ServedModels;
   readonly #waitingJobs: WaitingJobs;
   readonly #hasServers: boolean;
@@ -59,7 +60,7 @@ export class Models {
     this.#servers = servers;
     this.#served = served;
     this.#waitingJobs = waitingJobs;
-    this.#gpus = new Gpus(log, metrics);
+    this.gpus = new Gpus(log, metrics);
     const { limit: max, windowMs: duration } = config.INFERENCE_LIMIT;
     const read = createReading(this.#readers, createLook(records, stores.caller));
     const generate = createGeneration({
@@ -79,7 +80,7 @@ export class Models {
 
   start(): void {
     this.#servers.start();
-    this.#gpus.start();
+    this.gpus.start();
     this.#served.start();
     this.#waitingJobs.start();
   }
@@ -93,7 +94,7 @@ export class Models {
     if (this.#hasServers && states.up + states.loading === 0) {
       throw new Error('no model server answers: check that MODEL_SERVERS run and can be reached');
     }
-    return { servers: states, served: this.#servers.models().length, gpus: this.#gpus.all };
+    return { servers: states, served: this.#servers.models().length, gpus: this.gpus.all };
   }
 
   /** Publishes to the fleet that this worker serves no models any more. */
@@ -102,6 +103,6 @@ export class Models {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#readers.close(), this.#servers.close(), this.#gpus.close()]);
+    await Promise.all([this.#readers.close(), this.#servers.close(), this.gpus.close()]);
   }
 }

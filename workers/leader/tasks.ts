@@ -7,6 +7,7 @@ import type { Config } from '../config.ts';
 import { LostHosts } from '../hosts/lost.ts';
 import type { Presence } from '../hosts/presence.ts';
 import type { Metrics } from '../metrics.ts';
+import { publishPositions } from '../placement/positions.ts';
 import { Reconciler } from '../reconciler/reconcile.ts';
 import { createSkip } from '../skip.ts';
 import type { Stores } from '../stores.ts';
@@ -47,7 +48,16 @@ export type FleetTasks = {
  */
 export function fleetTasks(context: TaskContext): FleetTasks {
   const { config, stores, presence, followUp, metrics, log } = context;
-  const { queueRedis: redis, failFastRedis, realtimeFailFast, records, reservations, queue, ledger } = stores;
+  const {
+    queueRedis: redis,
+    failFastRedis,
+    realtimeFailFast,
+    records,
+    reservations,
+    waiting,
+    queue,
+    ledger,
+  } = stores;
   const observer = new Observer({ redis, records, metrics, log });
   const lostHosts = new LostHosts({
     redis,
@@ -63,6 +73,11 @@ export function fleetTasks(context: TaskContext): FleetTasks {
     observer: [
       { name: 'queue events', everyMs: 1000, run: (signal) => observer.watch(signal) },
       { name: 'cancellations', everyMs: 1000, run: () => followUp.followAll() },
+      {
+        name: 'waiting starts',
+        everyMs: 1000,
+        run: (signal) => publishPositions({ waiting, records }, signal),
+      },
       {
         name: 'unpublished ends',
         everyMs: 1000,

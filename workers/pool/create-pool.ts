@@ -5,12 +5,17 @@ import { WarmPool } from './warm-pool.ts';
 
 type Parts = Pick<DesktopHost, 'engine' | 'admission' | 'starting' | 'queue' | 'metrics' | 'log'>;
 
-/** Creates the warm pool of a host. Starts that wait for a worker come first. */
+/** Creates the warm pool of a host. Starts that wait for a worker, or for room, come first. */
 export function createPool(config: Config, { starting, queue, ...parts }: Parts): WarmPool {
+  const { admission } = parts;
   const startsWait = async () => {
+    if (await admission.startsWait()) return 'for_room';
     if (starting.size > 0) return 'for_a_worker';
     const { waiting = 0, prioritized = 0 } = await queue('containers').getJobCounts('waiting', 'prioritized');
     return waiting + prioritized > 0 ? 'for_a_worker' : undefined;
   };
-  return new WarmPool({ ...parts, sizes: sizesByImage(config.WARM_POOL, config.DESKTOP_IMAGES), startsWait });
+  const sizes = sizesByImage(config.WARM_POOL, config.DESKTOP_IMAGES);
+  const pool = new WarmPool({ ...parts, sizes, startsWait });
+  admission.makeRoom = () => pool.evict();
+  return pool;
 }

@@ -4,6 +4,7 @@ import { MAX_PROGRAM_MS, USUAL_PROGRAM_MS } from '@warmwind/shared/contract/prog
 import { hostProgramsQueue, hostQueue, hostWorkQueue } from '@warmwind/shared/engine/queues';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Config } from '../config.ts';
+import type { Admission } from '../containers/admission.ts';
 import type { Models } from '../inference/models.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Stores } from '../stores.ts';
@@ -16,6 +17,8 @@ export type WorkersOptions = {
   boot: string;
   stores: Stores;
   handlers: Record<JobKind, Handler>;
+  /** Decides about starts that wait for room. */
+  host: { admission: Pick<Admission, 'deferral'> };
   models: Models;
   metrics: Metrics;
   log: Logger;
@@ -28,7 +31,7 @@ export type Workers = { ofHost: JobWorker[]; ofAnyHost: JobWorker[]; all: JobWor
 
 /** Creates a worker for every queue that this process serves. */
 export function createWorkers(options: WorkersOptions): Workers {
-  const { config, boot, stores, handlers, models, metrics, log } = options;
+  const { config, boot, stores, handlers, host, models, metrics, log } = options;
   const { queueRedis: redis, records, ledger, queue } = stores;
   const deps = { boot, redis, records, ledger, metrics, log, queue };
   const { LOCK_MS: lockMs, STALLED_EVERY_MS: stalledEveryMs } = config;
@@ -42,7 +45,12 @@ export function createWorkers(options: WorkersOptions): Workers {
 
   const { limit: max, windowMs: duration } = config.INFERENCE_LIMIT;
   const limiter = { max, duration };
-  const placements = serve({ queue: 'containers', concurrency: config.CONTAINERS_CONCURRENCY });
+  const placements = serve({
+    queue: 'containers',
+    concurrency: config.CONTAINERS_CONCURRENCY,
+    deferral: (data, queuedAt) => host.admission.deferral(data, queuedAt),
+    onDeferred: () => stores.waiting.publish().catch(() => undefined),
+  });
   const commands = [hostQueue(config.WORKER_HOST), hostWorkQueue(config.WORKER_HOST)].map((own) =>
     serve({ queue: own, concurrency: config.COMMANDS_CONCURRENCY, requeuesAtShutdown: false }),
   );

@@ -1,4 +1,4 @@
-import { isTerminal } from '@warmwind/shared/contract/jobs';
+import { isTerminal, type Waiting } from '@warmwind/shared/contract/jobs';
 import { createsContainers, findJobCommand, type JobKind } from '@warmwind/shared/contract/registry';
 import { readLag } from '@warmwind/shared/engine/ledger/reads';
 import { type Ledger, LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
@@ -45,7 +45,8 @@ export type JobContext = {
   log: Logger;
   /** Whether another delivery would follow if this error ended the present one. */
   willRetry: (error: unknown) => boolean;
-  progress: (percent: number, message?: string) => Promise<void>;
+  /** @param waiting why a start does not advance */
+  progress: (percent: number, message?: string, waiting?: Waiting) => Promise<void>;
   /** Publishes a piece of the job's output while it runs. */
   output: (text: string) => Promise<void>;
   /** The output of the program that the job runs. */
@@ -230,9 +231,9 @@ export class Runtime {
         if (hasTimedOut(signal, error) && findJobCommand(kind)?.timeoutEndsRun) return false;
         return (hasTimedOut(signal, error) || classify(error).retryable) && !isLastAttempt(job);
       },
-      progress: async (percent, message) => {
+      progress: async (percent, message, waiting) => {
         seq += 1;
-        await records.jobs.progress(data, fence, seq, percent, message);
+        await records.jobs.progress(data, fence, seq, { percent, message, waiting });
       },
       output: async (text) => {
         seq += 1;

@@ -53,10 +53,17 @@ const FAILURES = {
     message: 'The work needs more memory than a job may have. Send something smaller.',
   },
   sandbox_crashed: { retryable: true, message: 'The process that worked on this died. Try again.' },
-  no_gpu: { retryable: false, message: 'No host with GPUs serves desktops. Start it with gpus: 0.' },
+  no_gpu: {
+    retryable: false,
+    message: 'No host offers this many GPUs to desktops. Start it with fewer, or with gpus: 0.',
+  },
+  gpu_unavailable: {
+    retryable: true,
+    message: 'The engine could not give the desktop its GPUs. Try again, or report it.',
+  },
   desktop_too_large: {
     retryable: false,
-    message: 'No host has this much memory for one desktop. Start it with a smaller memoryMb.',
+    message: 'No host is large enough for the desktop. Start it with a smaller memoryMb or fewer cpus.',
   },
   no_room: {
     retryable: false,
@@ -135,7 +142,10 @@ export const isFailureCode = (code: unknown): code is FailureCode =>
   typeof code === 'string' && Object.hasOwn(FAILURES, code);
 
 /** The public form of a failure. It holds no path, no address and no text of another host. */
-export const failure = (code: FailureCode): JobError => ({ code, ...FAILURES[code] });
+export const failure = (code: FailureCode, detail?: string): JobError => {
+  const { retryable, message } = FAILURES[code];
+  return { code, retryable, message: detail ? `${message} When it gave up: ${detail}.` : message };
+};
 
 /**
  * The reason that BullMQ keeps: the code, which {@link readFailedReason} parses, and the message for the
@@ -149,14 +159,16 @@ export function readFailedReason(reason: string | null): JobError | undefined {
   return isFailureCode(code) ? failure(code) : undefined;
 }
 
-/** A failure with a known code. `cause` is for logs only. */
+/** A failure with a known code. `cause` is for logs only, `detail` is added to the message. */
 export class JobFailureError extends Error {
   override name = 'JobFailureError';
   readonly code: FailureCode;
+  readonly detail: string | undefined;
 
-  constructor(code: FailureCode, cause?: unknown) {
-    super(FAILURES[code].message, { cause });
+  constructor(code: FailureCode, cause?: unknown, detail?: string) {
+    super(failure(code, detail).message, { cause });
     this.code = code;
+    this.detail = detail;
   }
 }
 
@@ -164,7 +176,7 @@ const TRANSIENT = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETI
 
 /** Maps any error to the failure that the job's owner receives. */
 export function classify(error: unknown): JobError {
-  if (error instanceof JobFailureError) return failure(error.code);
+  if (error instanceof JobFailureError) return failure(error.code, error.detail);
   const { statusCode, code } = (error ?? {}) as { statusCode?: unknown; code?: unknown };
   if (typeof statusCode === 'number') {
     // A part of the desktop is gone or held by another call. A missing image is detected where it is used.

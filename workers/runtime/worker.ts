@@ -8,6 +8,7 @@ import type { Redis } from 'ioredis';
 import { QueueWorker } from '../liveness/queue-worker.ts';
 import { loop } from '../loop.ts';
 import { ActiveDeliveries } from './active-deliveries.ts';
+import { readAnyJobData } from './data.ts';
 import { type Delivery, type Handler, Runtime, type RuntimeDeps } from './delivery.ts';
 import { ParkedJobs } from './parked.ts';
 import { Turns } from './turns.ts';
@@ -51,6 +52,13 @@ export type JobWorkerOptions = {
   /** The interval of the check for jobs whose lock has expired. */
   stalledEveryMs?: number;
   silentAfterMs?: number;
+  /**
+   * Decides about a job that was requeued before: whether to delay it again, ms, without taking it. Must not
+   * reject.
+   */
+  deferral?: (data: JobData, queuedAt: number) => Promise<number | undefined>;
+  /** Runs when a job was delayed so. Must not reject. */
+  onDeferred?: () => Promise<void>;
 };
 
 /** Runs the jobs of one queue and tracks the active ones. */
@@ -161,12 +169,22 @@ export class JobWorker {
     try {
       const waitMs = (await this.#turns?.take(user)) ?? 0;
       if (waitMs > 0) return await this.#runtime.requeue(delivery, waitMs);
+      const deferMs = await this.#deferral(job);
+      if (deferMs !== undefined) {
+        return await this.#runtime.requeue(delivery, deferMs).finally(() => this.#options.onDeferred?.());
+      }
       return await this.#runtime.deliver(delivery);
     } finally {
       remove();
       release();
       void this.#parked.promote((parked) => this.#slots.admits(parked));
     }
+  }
+
+  async #deferral(job: Job): Promise<number | undefined> {
+    if (!this.#options.deferral || job.attemptsStarted <= 1) return undefined;
+    const data = readAnyJobData(job.data);
+    return data && this.#options.deferral(data, job.timestamp);
   }
 
   /** Delays a job whose user already holds their share of slots. It spends no attempt and no turn. */

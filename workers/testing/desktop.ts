@@ -35,7 +35,7 @@ export async function startTestDesktop(memoryMb = 512): Promise<TestDesktop> {
   const spec = { image, width: 800, height: 600, memoryMb, cpus: 2, gpus: 0, ttlSeconds: 600, env: {} };
   const place = { fleet: 'supervisor-tests', host: 'test', containerId: id, instanceId: id, fence: 1 };
   const identity = { uid, gid: process.getgid?.() ?? 0, seccomp: true, supervised: true };
-  const options = createOptions({ ...spec, network: 'none' }, place, identity, undefined);
+  const options = createOptions({ ...spec, network: 'none' }, place, identity);
   const container = await docker.createContainer(options);
   const remove = async () => {
     await container.remove({ force: true, v: true });

@@ -1,5 +1,12 @@
 import { screenKeys } from '@warmwind/shared/contract/screen';
-import { CANCELLED_CHANNEL, callKeys, keys, REVOKED_CHANNEL, roomKeys } from '@warmwind/shared/engine/keys';
+import {
+  CANCELLED_CHANNEL,
+  callKeys,
+  keys,
+  REVOKED_CHANNEL,
+  ROOM_CHANNEL,
+  roomKeys,
+} from '@warmwind/shared/engine/keys';
 import { code, page, table } from './markdown.ts';
 
 /** The description of a key or channel; its name comes from the function that makes it. */
@@ -378,7 +385,7 @@ export const redisKeys = (): string =>
       '## Queue Redis',
       'Eviction must be off. Lost keys are restored from the ledger: `docs/operations/runbooks/queue-redis.md`.',
       table(COLUMNS, rows(keys, QUEUE, ['USER', 'ID'])),
-      `Channels: ${code(CANCELLED_CHANNEL)} publishes a cancelled run, ${code(REVOKED_CHANNEL)} a revoked ticket.`,
+      `Channels: ${code(CANCELLED_CHANNEL)} publishes a cancelled run, ${code(REVOKED_CHANNEL)} a revoked ticket, ${code(ROOM_CHANNEL)} a machine with more room or '' for a change of the starts that wait.`,
       '## Realtime Redis',
       'All of it may be lost: clients receive a snapshot and continue.',
       table(COLUMNS, [

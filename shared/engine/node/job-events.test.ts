@@ -76,7 +76,7 @@ test('every event of a job is in its log with the data of its type', async () =>
   const kind = 'inference' as const;
   const ref = { userId: 'ada', jobId: randomUUID(), run: 1, kind, containerId: '' };
   await jobEvents.active(ref, 1, 1);
-  await jobEvents.progress(ref, 1, 1, 40, 'reads');
+  await jobEvents.progress(ref, 1, 1, { percent: 40, message: 'reads' });
   await jobEvents.output(ref, 1, 2, 'Hello', 1);
   await jobEvents.retrying(ref, 1, { error, attemptsMade: 1, delayMs: 5 });
   await jobEvents.ended(ref, { state: 'timed_out', error }, 1);

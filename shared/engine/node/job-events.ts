@@ -1,5 +1,5 @@
 import { briefExit, type ContainerExit, type EndReason, type PausedBy } from '../../contract/containers.ts';
-import type { JobError } from '../../contract/jobs.ts';
+import type { JobError, Waiting } from '../../contract/jobs.ts';
 import { createsContainers } from '../../contract/registry.ts';
 import { type StoredEvent, terminalEvent } from '../../contract/rooms.ts';
 import { iso } from '../../runtime/times.ts';
@@ -21,6 +21,9 @@ export type ContainerUpdate =
 export type ContainerEnd =
   | { to: 'stopped' | 'lost'; reason?: EndReason | undefined }
   | { to: 'failed'; error: JobError | undefined; exit?: ContainerExit | undefined };
+
+/** How far a run is, percent; `waiting`: why a start does not advance. */
+export type Progress = { percent: number; message?: string | undefined; waiting?: Waiting | undefined };
 
 /** A stream of a program, and an offset in bytes for each. */
 export type OutputStream = 'stdout' | 'stderr';
@@ -55,8 +58,9 @@ export class JobEvents {
   }
 
   /** @param seq rises within the fence; an older one is dropped */
-  progress(ref: JobRef, fence: number, seq: number, percent: number, message?: string): Promise<void> {
-    const data = { ...ofJob(ref), percent, ...(message ? { message } : {}) };
+  progress(ref: JobRef, fence: number, seq: number, progress: Progress): Promise<void> {
+    const { percent, message, waiting } = progress;
+    const data = { ...ofJob(ref), percent, ...(message ? { message } : {}), ...(waiting ? { waiting } : {}) };
     return this.#job(ref, [{ event: { type: 'job.progress', ...now(ref), data }, seq }], fence);
   }
 

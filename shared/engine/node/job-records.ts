@@ -5,7 +5,7 @@ import { ENDED_RECORD_TTL_MS, OPEN_RECORD_TTL_MS, OUTSTANDING_MS } from '../reco
 import { containersOf, type JobRef } from '../refs.ts';
 import { changeJob, claimJob } from '../scripts/job.lua.ts';
 import { type EndedRun, endedRuns, type JobEnd } from './ended-runs.ts';
-import type { JobEvents, OutputOffsets, OutputPiece } from './job-events.ts';
+import type { JobEvents, OutputOffsets, OutputPiece, Progress } from './job-events.ts';
 import { JobReader } from './job-reader.ts';
 import type { RecordStore } from './store.ts';
 import type { UnpublishedEnds } from './unpublished.ts';
@@ -86,16 +86,15 @@ export class JobRecords extends JobReader {
     return { verdict: 'ok', fence, timeoutMs: Number(timeoutMs) || undefined };
   }
 
-  /** @param seq rises within the fence; an older one is dropped */
-  async progress(
-    ref: JobRef,
-    fence: number,
-    seq: number,
-    percent: number,
-    message?: string,
-  ): Promise<JobChange> {
-    const verdict = await this.#changed(ref, fence, OPEN_RECORD_TTL_MS, ['progress', percent]);
-    if (verdict === 'ok') await this.#events.progress(ref, fence, seq, percent, message);
+  /**
+   * Records how far a run is. Why a start waits is kept until it is taken again.
+   * @param seq rises within the fence; an older one is dropped
+   */
+  async progress(ref: JobRef, fence: number, seq: number, progress: Progress): Promise<JobChange> {
+    const { percent, waiting } = progress;
+    const fields = ['progress', percent, ...(waiting ? ['waiting', JSON.stringify(waiting)] : [])];
+    const verdict = await this.#changed(ref, fence, OPEN_RECORD_TTL_MS, fields);
+    if (verdict === 'ok') await this.#events.progress(ref, fence, seq, progress);
     return verdict;
   }
 

@@ -78,9 +78,9 @@ test('a holder with an older fence changes and publishes nothing', async () => {
   const old = await records.jobs.claim(ref, 0);
   const next = await records.jobs.claim(ref, 0);
   if (old.verdict !== 'ok' || next.verdict !== 'ok') throw new Error('not claimed');
-  expect(await records.jobs.progress(ref, old.fence, 1, 50)).toBe('stale');
+  expect(await records.jobs.progress(ref, old.fence, 1, { percent: 50 })).toBe('stale');
   expect(await records.jobs.end(ref, { state: 'completed' }, old.fence)).toBe('stale');
-  expect(await records.jobs.progress(ref, next.fence, 1, 10)).toBe('ok');
+  expect(await records.jobs.progress(ref, next.fence, 1, { percent: 10 })).toBe('ok');
   expect(await eventsOf('job:j1')).toEqual(['job.queued', 'job.active', 'job.active', 'job.progress']);
 });
 

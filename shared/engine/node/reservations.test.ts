@@ -3,9 +3,9 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startRedis, type TestRedis } from '../../../infra/quality/testing/redis.ts';
 import { newId } from '../../contract/ids.ts';
-import type { Capacity, Reservation, ResourceVector } from '../../contract/resources.ts';
+import type { Reservation, ResourceVector } from '../../contract/resources.ts';
 import { keys } from '../keys.ts';
-import { Reservations } from './reservations.ts';
+import { Reservations, type Room } from './reservations.ts';
 
 let redis: TestRedis;
 let connections: Redis[];
@@ -20,7 +20,9 @@ afterAll(async () => {
   await redis.stop();
 });
 
-const CAPACITY: Capacity = { memoryMb: 1000, containers: 4, gpus: 1 };
+const GPUS = ['GPU-1', 'GPU-2'];
+const ROOM: Room = { capacity: { memoryMb: 1000, containers: 4, gpus: 2, cpus: 16 }, gpuIds: GPUS };
+const TAKEN = { gpuIds: [] };
 const reservation = (host: string, containerId: string, more: Partial<ResourceVector>): Reservation => ({
   containerId,
   host,
@@ -36,14 +38,14 @@ const sums = (all: Iterable<Reservation>) => {
   return sum;
 };
 const fits = ({ memoryMb, containers, gpus }: ReturnType<typeof sums>) =>
-  memoryMb <= 1000 && containers <= 4 && gpus <= 1;
+  memoryMb <= 1000 && containers <= 4 && gpus <= 2;
 
 const steps = fc.array(
   fc.record({
     host: fc.nat({ max: 3 }),
     action: fc.constantFrom('take' as const, 'take' as const, 'release' as const),
     memoryMb: fc.constantFrom(100, 250, 300, 600, 1100),
-    gpus: fc.constantFrom(0, 0, 0, 1),
+    gpus: fc.constantFrom(0, 0, 0, 1, 2),
     of: fc.nat({ max: 5 }),
   }),
   { maxLength: 40 },
@@ -62,12 +64,18 @@ test('concurrent reservations of hosts of one machine never exceed its capacity'
           if (action === 'release') await own.release(machine, [instance]);
           else {
             const wanted = reservation(`host-${host}`, `container-${of}`, { memoryMb, gpus });
-            if (await own.take({ machine, instance, reservation: wanted }, CAPACITY)) took.add(instance);
+            const taken = await own.take({ machine, instance, reservation: wanted }, ROOM);
+            if ('gpuIds' in taken) took.add(instance);
           }
           return own.list(machine);
         }),
       );
-      for (const list of lists) expect(fits(sums(list.values()))).toBe(true);
+      for (const list of lists) {
+        expect(fits(sums(list.values()))).toBe(true);
+        const ids = [...list.values()].flatMap(({ gpuIds }) => gpuIds);
+        expect(new Set(ids).size).toBe(ids.length);
+        for (const { vector, gpuIds } of list.values()) expect(gpuIds).toHaveLength(vector.gpus);
+      }
       // The remaining reservations are a part of those taken, and a request that fits into the rest succeeds.
       const left = await new Reservations(redis.client).list(machine);
       for (const instance of left.keys()) expect(took).toContain(instance);
@@ -75,7 +83,8 @@ test('concurrent reservations of hosts of one machine never exceed its capacity'
       const next = reservation('host-9', 'container-9', { memoryMb: 1000 - used.memoryMb });
       const room = used.containers < 4;
       const last = { machine, instance: 'last', reservation: next };
-      expect(await new Reservations(redis.client).take(last, CAPACITY)).toBe(room);
+      const taken = await new Reservations(redis.client).take(last, ROOM);
+      expect(taken).toEqual(room ? { gpuIds: [] } : { lacks: 'containers' });
     }),
     { numRuns: 150 },
   );
@@ -86,24 +95,56 @@ test('a host that reserves again for a container replaces its own earlier reserv
   const [own] = hosts;
   if (!own) throw new Error('no host');
   const large = (host: string) => reservation(host, 'c1', { memoryMb: 600 });
-  expect(await own.take({ machine, instance: 'i1', reservation: large('a') }, CAPACITY)).toBe(true);
-  expect(await own.take({ machine, instance: 'i2', reservation: large('b') }, CAPACITY)).toBe(false);
-  expect(await own.take({ machine, instance: 'i3', reservation: large('a') }, CAPACITY)).toBe(true);
+  expect(await own.take({ machine, instance: 'i1', reservation: large('a') }, ROOM)).toEqual(TAKEN);
+  expect(await own.take({ machine, instance: 'i2', reservation: large('b') }, ROOM)).toEqual({
+    lacks: 'memoryMb',
+  });
+  expect(await own.take({ machine, instance: 'i3', reservation: large('a') }, ROOM)).toEqual(TAKEN);
   expect([...(await own.list(machine)).keys()]).toEqual(['i3']);
   // Existing use is recorded even where it does not fit.
   await own.keep({ machine, instance: 'i4', reservation: large('b') });
   expect([...(await own.list(machine)).keys()].sort()).toEqual(['i3', 'i4']);
 });
 
+test('sums of tenths of a CPU fill a machine exactly', async () => {
+  const machine = newId();
+  const [own] = hosts;
+  if (!own) throw new Error('no host');
+  const room = { capacity: { cpus: 1 }, gpuIds: [] };
+  for (let i = 0; i < 10; i++) {
+    const wanted = reservation('a', `c${i}`, { cpus: 0.1 });
+    expect(await own.take({ machine, instance: `i${i}`, reservation: wanted }, room)).toEqual(TAKEN);
+  }
+  const wanted = reservation('a', 'c10', { cpus: 0.1 });
+  expect(await own.take({ machine, instance: 'i10', reservation: wanted }, room)).toEqual({ lacks: 'cpus' });
+  expect((await own.list(machine)).size).toBe(10);
+});
+
+test('a GPU in use is kept with its reservation, and no other reservation gets it', async () => {
+  const machine = newId();
+  const [own] = hosts;
+  if (!own) throw new Error('no host');
+  const kept = { ...reservation('a', 'c1', { gpus: 1 }), gpuIds: ['GPU-1'] };
+  await own.keep({ machine, instance: 'i1', reservation: kept });
+  const wanted = reservation('a', 'c2', { gpus: 1 });
+  const next = { machine, instance: 'i2', reservation: wanted };
+  expect(await own.take(next, ROOM)).toEqual({ gpuIds: ['GPU-2'] });
+  const last = { machine, instance: 'i3', reservation: reservation('a', 'c3', { gpus: 1 }) };
+  expect(await own.take(last, ROOM)).toEqual({ lacks: 'gpus' });
+  expect((await own.list(machine)).get('i2')?.gpuIds).toEqual(['GPU-2']);
+  // A second host of the machine offers other devices.
+  expect(await own.take(last, { ...ROOM, gpuIds: ['GPU-2'] })).toEqual({ lacks: 'gpus' });
+});
+
 test('a lost host keeps no reservations, while other hosts of its machine keep theirs', async () => {
   const machine = newId();
   const [own] = hosts;
   if (!own) throw new Error('no host');
-  const published = JSON.stringify({ machine, capacity: CAPACITY });
+  const published = JSON.stringify({ machine, capacity: ROOM.capacity });
   await redis.client.hset(keys.hostResources(), 'a', published, 'b', published);
   for (const host of ['a', 'b']) {
     const wanted = reservation(host, `of-${host}`, {});
-    await own.take({ machine, instance: `i-${host}`, reservation: wanted }, CAPACITY);
+    await own.take({ machine, instance: `i-${host}`, reservation: wanted }, ROOM);
   }
   await own.forgetHost('a');
   await own.forgetHost('unknown');

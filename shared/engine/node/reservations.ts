@@ -1,13 +1,17 @@
 import type { Redis } from 'ioredis';
-import { type Capacity, HostResources, Reservation } from '../../contract/resources.ts';
+import { type Capacity, HostResources, Reservation, type Resource } from '../../contract/resources.ts';
 import { parseJson } from '../../runtime/json.ts';
 import { runScript } from '../../runtime/node/script.ts';
-import { keys } from '../keys.ts';
+import { keys, ROOM_CHANNEL } from '../keys.ts';
 import { OPEN_RECORD_TTL_MS } from '../records.ts';
 import { reserveRoom } from '../scripts/reserve.lua.ts';
 
 /** A reservation, with its machine and its instance. */
 export type Reserving = { machine: string; instance: string; reservation: Reservation };
+/** The room of a machine that a host offers: its capacity, and the ids of its GPUs. */
+export type Room = { capacity: Capacity; gpuIds: string[] };
+/** The GPUs that a reservation got, or the resource of which too little is left. */
+export type Reserved = { gpuIds: string[] } | { lacks: Resource };
 
 /**
  * The reservations of containers on machines, recorded in the queue Redis: every worker of the fleet sees the
@@ -20,21 +24,21 @@ export class Reservations {
     this.#redis = redis;
   }
 
-  /**
-   * Reserves, if the machine has room.
-   * @returns whether it has
-   */
-  async take(reserving: Reserving, capacity: Capacity): Promise<boolean> {
-    return this.#reserve(reserving, capacity, '');
+  /** Reserves, if the machine has room; its GPUs are chosen from `room.gpuIds`. */
+  async take(reserving: Reserving, room: Room): Promise<Reserved> {
+    return this.#reserve(reserving, room, '');
   }
 
-  /** Records a reservation that is in use already, even without room. */
+  /** Records a reservation that is in use already, with its GPUs, even without room. */
   async keep(reserving: Reserving): Promise<void> {
-    await this.#reserve(reserving, {}, '1');
+    await this.#reserve(reserving, { capacity: {}, gpuIds: [] }, '1');
   }
 
+  /** Releases the reservations of instances, and publishes that their machine has room. */
   async release(machine: string, instances: string[]): Promise<void> {
-    if (instances.length > 0) await this.#redis.hdel(keys.reservations(machine), ...instances);
+    if (instances.length === 0) return;
+    await this.#redis.hdel(keys.reservations(machine), ...instances);
+    await this.#redis.publish(ROOM_CHANNEL, machine);
   }
 
   /** @returns the reservations of a machine by their instances */
@@ -56,17 +60,18 @@ export class Reservations {
 
   async #reserve(
     { machine, instance, reservation }: Reserving,
-    capacity: Capacity,
+    { capacity, gpuIds }: Room,
     always: '1' | '',
-  ): Promise<boolean> {
+  ): Promise<Reserved> {
     const args = {
       instance,
       reservation: JSON.stringify(reservation),
       capacity: JSON.stringify(capacity),
+      gpuIds: JSON.stringify(gpuIds),
       always,
       ttlMs: OPEN_RECORD_TTL_MS,
     };
-    const [verdict] = await runScript(this.#redis, reserveRoom, { machine }, args);
-    return verdict === 'ok';
+    const [verdict, value] = await runScript(this.#redis, reserveRoom, { machine }, args);
+    return verdict === 'ok' ? { gpuIds: value.split(',').filter(Boolean) } : { lacks: value };
   }
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { JobKind, JobState } from '../../contract/jobs.ts';
+import { type JobKind, type JobState, Waiting } from '../../contract/jobs.ts';
 import { parseJson } from '../../runtime/json.ts';
 
 /** A job's latest run: its container ('' without one), and the fence of its last holder. */
@@ -11,17 +11,27 @@ export type RunStatus = {
   containerId: string;
   /** All that it creates, when they are several. */
   containerIds?: string[];
+  /** Why it waited for a host when it was requeued last. */
+  waiting?: Waiting;
 };
 
 /** The fields of a job's record that make up its status. */
-export const STATUS_FIELDS = ['state', 'run', 'fence', 'containerId', 'kind', 'containerIds'] as const;
+export const STATUS_FIELDS = [
+  'state',
+  'run',
+  'fence',
+  'containerId',
+  'kind',
+  'containerIds',
+  'waiting',
+] as const;
 
 /**
  * Reads a status from those fields.
  * @returns `undefined` when there is no record
  */
 export function statusFromRecord(fields: (string | null)[] | undefined): RunStatus | undefined {
-  const [state, run, fence, containerId, kind, containerIds] = fields ?? [];
+  const [state, run, fence, containerId, kind, containerIds, waiting] = fields ?? [];
   if (!state) return undefined;
   return {
     kind: kind as JobKind,
@@ -30,5 +40,6 @@ export function statusFromRecord(fields: (string | null)[] | undefined): RunStat
     fence: Number(fence),
     containerId: containerId ?? '',
     ...(containerIds ? { containerIds: parseJson(z.array(z.string()), containerIds) } : {}),
+    ...(waiting ? { waiting: parseJson(Waiting, waiting) } : {}),
   };
 }

@@ -4,16 +4,18 @@ import { defineScript } from '../script.ts';
 
 /**
  * Reserves resources of a machine for an instance, if its other reservations leave enough: one atomic step,
- * so that hosts which share the machine never reserve the same resources twice. The same host's reservation
- * for an earlier placement of the container is replaced.
+ * so that hosts which share the machine never reserve the same resources twice. Its GPUs are devices that no
+ * other reservation has. The same host's reservation for an earlier placement of the container is replaced,
+ * as is that of the instance itself.
  *
- * KEYS: the machine's reservations. ARGV: instance, `Reservation` as JSON, `Capacity` as JSON, '1' to record
- * it even if it does not fit, TTL of all in ms. Returns {'ok'} or {'full', the resource that does not
+ * KEYS: the machine's reservations. ARGV: instance, `Reservation` as JSON, `Capacity` as JSON, the ids of
+ * the GPUs that the host offers as JSON, '1' to record the reservation as it is even if it does not fit, TTL
+ * of all in ms. Returns {'ok', the ids of its GPUs, comma-separated} or {'full', the resource that does not
  * suffice}.
  */
 const reserveScript = /* lua */ `
-local own, capacity = cjson.decode(ARGV[2]), cjson.decode(ARGV[3])
-local used, replaced = {}, {}
+local own, capacity, offered = cjson.decode(ARGV[2]), cjson.decode(ARGV[3]), cjson.decode(ARGV[4])
+local used, taken, replaced = {}, {}, {}
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
   local other = cjson.decode(fields[i + 1])
@@ -22,18 +24,30 @@ for i = 1, #fields, 2 do
       replaced[#replaced + 1] = fields[i]
     else
       for name, amount in pairs(other.vector) do used[name] = (used[name] or 0) + amount end
+      for _, id in ipairs(other.gpuIds or {}) do taken[id] = true end
     end
   end
 end
-if ARGV[4] ~= '1' then
+local reservation, given = ARGV[2], own.gpuIds
+if ARGV[5] ~= '1' then
   for name, most in pairs(capacity) do
-    if (used[name] or 0) + (own.vector[name] or 0) > most then return {'full', name} end
+    -- Sums of tenths of a CPU are inexact.
+    if (used[name] or 0) + (own.vector[name] or 0) > most + 0.000001 then return {'full', name} end
+  end
+  given = {}
+  for _, id in ipairs(offered) do
+    if #given < own.vector.gpus and not taken[id] then given[#given + 1] = id end
+  end
+  if #given < own.vector.gpus then return {'full', 'gpus'} end
+  if #given > 0 then
+    own.gpuIds = given
+    reservation = cjson.encode(own)
   end
 end
 for _, field in ipairs(replaced) do redis.call('HDEL', KEYS[1], field) end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('PEXPIRE', KEYS[1], ARGV[5])
-return {'ok'}
+redis.call('HSET', KEYS[1], ARGV[1], reservation)
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
+return {'ok', table.concat(given, ',')}
 `;
 
 export const reserveRoom = defineScript({
@@ -43,8 +57,12 @@ export const reserveRoom = defineScript({
     instance: z.string(),
     reservation: z.string(),
     capacity: z.string(),
+    gpuIds: z.string(),
     always: z.enum(['1', '']),
     ttlMs: z.number(),
   }),
-  answer: z.union([z.tuple([z.literal('ok')]), z.tuple([z.literal('full'), z.string()])]),
+  answer: z.union([
+    z.tuple([z.literal('ok'), z.string()]),
+    z.tuple([z.literal('full'), z.enum(['memoryMb', 'cpus', 'diskMb', 'gpus', 'containers'])]),
+  ]),
 });

@@ -62,7 +62,7 @@ export async function startDesktop(
   const uid = UIDS.first + made++;
   const identity = { uid, gid: process.getgid?.() ?? 0, seccomp: true, supervised: true };
   const container = await docker.createContainer(
-    createOptions({ ...spec, ttlSeconds: 3600 }, place, identity, undefined),
+    createOptions({ ...spec, ttlSeconds: 3600 }, place, identity),
   );
   await container.start();
   const { Mounts } = await container.inspect();
