@@ -57,7 +57,9 @@ async function seenByOwner(): Promise<unknown> {
   for (const path of [...paths, files, '/jobs', '/containers', '/realtime/tokens']) {
     const answer = await ask(owner, 'get', { path });
     expect([path, answer.status]).toEqual([path, 200]);
-    seen.push([path, await answer.json()]);
+    const answered: unknown = await answer.json();
+    // A measurement differs each time.
+    seen.push([path, path.endsWith('/metrics') ? 'measured' : answered]);
   }
   return seen;
 }
