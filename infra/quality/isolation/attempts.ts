@@ -10,10 +10,7 @@ import { type Escape, program } from './escapes.ts';
 const REFUSED = [...[1, 2, 11, 13, 22, 28, 30, 38, 93, 97, 99, 101].map(String), 'signal 9', 'signal 31'];
 
 /** Tries escapes as a program that the supervisor started. @returns what each came to, by its name */
-export async function tryEscapes(
-  supervisor: Supervisor,
-  escapes: readonly Escape[],
-): Promise<Map<string, string>> {
+async function tryEscapes(supervisor: Supervisor, escapes: readonly Escape[]): Promise<Map<string, string>> {
   const { id } = await supervisor.start(newId(), {
     cmd: ['perl', '-'],
     stdin: Buffer.from(program(escapes)),
