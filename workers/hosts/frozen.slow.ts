@@ -8,9 +8,9 @@ import { createFleet, type Fleet, killed, reached } from '../testing/fleet.ts';
 /** No lease and no lock expires while a test runs. */
 const ONLY_BEATS = {
   DEAD_AFTER_MS: '1000',
-  LEASE_MS: '120000',
-  LOCK_MS: '120000',
-  STALLED_EVERY_MS: '120000',
+  LEASE_MS: '600000',
+  LOCK_MS: '600000',
+  STALLED_EVERY_MS: '600000',
 };
 
 let fleet: Fleet;

@@ -166,6 +166,33 @@ test('a worker that loses its lock aborts the run, and its successor ends it onc
   expect(types(events).filter((type) => type === 'job.completed')).toHaveLength(1);
 });
 
+test('a worker whose jobs peers run aborts them, waits for their ends, and takes no more until it runs again', async () => {
+  const reasons: unknown[] = [];
+  const worker = line.work((context) =>
+    untilAborted(context).catch(async (error: unknown) => {
+      await line.queueRedis.client.ping();
+      reasons.push(context.signal.reason);
+      throw error;
+    }),
+  );
+  const jobs = [await line.startDesktop(), await line.startDesktop()];
+  for (const job of jobs) await reached(line, job, 'active');
+  await worker.drop();
+  expect(reasons).toEqual(['lock-lost', 'lock-lost']);
+  const next = await line.startDesktop();
+  const queue = line.queue('containers');
+  // A worker of another process finds it first.
+  const other = line.work(async () => ({ by: 'other' }));
+  await reached(line, next, 'completed');
+  await other.close();
+  const last = await line.startDesktop();
+  worker.run();
+  await reached(line, last, 'active');
+  expect((await queue.getActive()).map(({ id }) => id).sort()).toEqual(
+    [...jobs, last].map(({ jobId }) => jobId).sort(),
+  );
+});
+
 test('a run that has ended is not run again, and its unpublished end is published', async () => {
   const job = await line.startDesktop();
   const ref = { ...job.data };

@@ -160,7 +160,9 @@ export class JobWorker {
   async #process({ job, token }: Pick<Delivery, 'job' | 'token'>): Promise<unknown> {
     const delivery: Delivery = { job, token, abort: new AbortController() };
     this.#silentSince = undefined;
-    if (this.#closing && this.#options.requeuesAtShutdown) return this.#runtime.requeue(delivery);
+    const isClosing = this.#closing && this.#options.requeuesAtShutdown;
+    // BullMQ delivers one more job after a pause, if it was waiting for one.
+    if (isClosing || this.#worker.isPaused()) return this.#runtime.requeue(delivery);
     const user = userOf(job);
     const release = this.#slots.take(user);
     if (!release) return this.#park(delivery, user);

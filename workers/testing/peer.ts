@@ -54,8 +54,13 @@ export class Peer {
   }
 }
 
-/** BullMQ itself moves nothing while a test runs. */
-const ONLY_BEATS = { DEAD_AFTER_MS: '1000', LOCK_MS: '120000', STALLED_EVERY_MS: '120000' };
+/** No lock and no lease expires while a test runs. */
+const ONLY_BEATS = {
+  DEAD_AFTER_MS: '1000',
+  LOCK_MS: '600000',
+  STALLED_EVERY_MS: '600000',
+  LEASE_MS: '600000',
+};
 
 /** Worker processes whose deaths only their peers detect. */
 export class Peers {

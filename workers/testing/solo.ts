@@ -25,7 +25,7 @@ import { forEveryKind } from './handlers.ts';
  * `{ blockMs }` blocks its main thread. SIGTERM requeues its jobs.
  */
 const { QUEUE = '', QUEUE_REDIS = '', REALTIME_REDIS = '', DIES, LOCK_MS, STALLED_EVERY_MS } = process.env;
-const { HOST = 'solo', DEAD_AFTER_MS = '0' } = process.env;
+const { HOST = 'solo', DEAD_AFTER_MS = '0', LEASE_MS = '10000' } = process.env;
 /** A message to the parent process. `at`: ms since 1970, comparable between the processes of this machine. */
 export type ProcessMessage = {
   what:
@@ -92,7 +92,7 @@ const leader = new Leader({
   redis: failFast,
   key: keys.observerLease(),
   holder: boot,
-  ttlMs: 10_000,
+  ttlMs: Number(LEASE_MS),
   mayHold,
   onChange: (held) => send(held ? 'leads' : 'leads no more'),
   log,
@@ -110,7 +110,7 @@ const lease = new Lease({
   redis: failFast,
   key: keys.hostLease(HOST),
   holder: boot,
-  ttlMs: 10_000,
+  ttlMs: Number(LEASE_MS),
   mayHold,
   onChange: (held) => send(held ? 'holds' : 'holds no more'),
   log,
