@@ -120,9 +120,10 @@ export class Engine {
     const reserved = instance.containerId || instance.instanceId;
     const reservations = this.#reservations;
     const place = { fleet, host, ...instance };
-    const uid = await reservations.reserve(reserved, spec.memoryMb, gpuIds);
+    const reserving = reservations.reserve(reserved, spec.memoryMb, gpuIds);
     try {
-      const [{ seccomp }, supervised] = await Promise.all([
+      const [uid, { seccomp }, supervised] = await Promise.all([
+        reserving,
         this.#ask(),
         this.isSupervised(spec.image),
         // Also before a first placement: Redis may have lost the record of an earlier one.
@@ -137,6 +138,7 @@ export class Engine {
       });
       return id;
     } finally {
+      await reserving.catch(() => undefined);
       reservations.settle(reserved);
     }
   }

@@ -205,6 +205,13 @@ async function settle(
   return instance && { instance, refusal, gpuIds: 'gpuIds' in admitted ? admitted.gpuIds : [] };
 }
 
+/** Publishes progress. It is not awaited: what follows it is published in order. */
+function publish(job: JobContext, percent: number, message: string): void {
+  job
+    .progress(percent, message)
+    .catch((err: unknown) => job.log.debug({ err, percent }, 'progress not published'));
+}
+
 /** Brings an instance up, until its screen answers. @returns the engine's id of it */
 async function bringUp(
   { engine }: DesktopHost,
@@ -217,11 +224,14 @@ async function bringUp(
     await call(tailor(engine, { id: pooled.id, spec, pooled: pooled.spec }, signal));
     return pooled.id;
   }
-  await job.progress(10, 'placed on a host');
+  publish(job, 10, 'placed on a host');
   const id = adopted?.id ?? (await call(engine.create(instance, spec, gpuIds)));
-  await job.progress(30, 'container created');
-  if (!adopted) await call(engine.start(id, gpuIds));
-  await waitForGreeting(await engine.socketPath(id), {
+  publish(job, 30, 'container created');
+  const [socketPath] = await Promise.all([
+    engine.socketPath(id),
+    adopted ? undefined : call(engine.start(id, gpuIds)),
+  ]);
+  await waitForGreeting(socketPath, {
     withinMs: GREETING_WITHIN_MS,
     signal,
     alive: () => engine.isRunning(id),
@@ -272,6 +282,8 @@ async function make(
   const calls = createCalls(AbortSignal.any([job.signal, stopped.signal]));
   const withdraw = async () => {
     await calls.ended();
+    const why = stopped.signal.aborted ? 'the desktop was stopped' : 'the desktop was removed';
+    await host.screens.ended(containerId, why);
     await engine.removeInstance(instance).then(
       () => Promise.all([host.admission.release(instance), host.volumes.removed(instance.instanceId)]),
       (error: unknown) => job.log.warn({ err: error, containerId }, 'desktop not removed: the sweep retries'),
@@ -290,6 +302,8 @@ async function make(
     stopTimer();
     const warm = pooled !== undefined || (adopted !== undefined && isWarm(adopted));
     const running = runningSince(spec, { fence, startedAt: Date.now(), warm });
+    // Its viewers wait already: their first picture is taken while the change is recorded.
+    host.screens.runs(record, id);
     const engineId = id;
     const verdict = await records.containers.change(record, running, () => {
       runs(host, record, { fence, engineId });

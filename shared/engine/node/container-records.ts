@@ -144,22 +144,27 @@ export class ContainerRecords {
   async assign(ref: ContainerRef, placing: Placing): Promise<Placement> {
     const { host, boot } = placing;
     const { redis } = this.#store;
-    await this.#store.ofHost(host, (key) => redis.sadd(key, member(ref)));
     const args = { ...placing, ttlMs: OPEN_RECORD_TTL_MS };
-    const answer = await this.#known(ref, () => runScript(redis, assignContainer, ref, args));
+    // One connection carries them out in this order; together they cost one trip.
+    const [, answer, record] = await Promise.all([
+      this.#store.ofHost(host, (key) => redis.sadd(key, member(ref))),
+      this.#known(ref, () => runScript(redis, assignContainer, ref, args)),
+      this.#store.ledger ? redis.hgetall(keys.container(ref.userId, ref.containerId)) : {},
+    ]);
     if (answer[0] === 'gone') return { verdict: 'gone' };
     if (answer[0] === 'taken') {
       const [verdict, state, takenHost, takenBoot, takenFence] = answer;
       return { verdict, state, host: takenHost, boot: takenBoot, fence: Number(takenFence) };
     }
     const assigned = Number(answer[1]);
-    const against = await this.#recordAssignment(ref, assigned, boot);
+    const against = await this.#recordAssignment(ref, { fence: assigned, boot }, record);
     if (against) {
       await this.#store.restoreContainer(against, Math.max(assigned, against.fence) + 1);
       const { state, host: knownHost, boot: knownBoot, fence: knownFence } = against;
       return { verdict: 'taken', state, host: knownHost, boot: knownBoot, fence: knownFence };
     }
-    await this.#events.starting(ref, assigned);
+    // Not awaited: later events follow it in order, and a placement that replaces this one has its own.
+    void this.#events.starting(ref, assigned);
     return { verdict: 'ok', fence: assigned };
   }
 
@@ -270,12 +275,20 @@ export class ContainerRecords {
     return this.#store.restoreContainer(row);
   }
 
-  /** @returns the row that conflicts with the assignment */
-  async #recordAssignment(ref: ContainerRef, fence: number, boot: string): Promise<ContainerRow | undefined> {
+  /**
+   * @param read the record as it was read with the assignment; it may be older
+   * @returns the row that conflicts with the assignment
+   */
+  async #recordAssignment(
+    ref: ContainerRef,
+    { fence, boot }: { fence: number; boot: string },
+    read: Record<string, string>,
+  ): Promise<ContainerRow | undefined> {
     const { ledger, redis } = this.#store;
     if (!ledger) return undefined;
     try {
-      const record = await redis.hgetall(keys.container(ref.userId, ref.containerId));
+      const isRead = read.fence === `${fence}`;
+      const record = isRead ? read : await redis.hgetall(keys.container(ref.userId, ref.containerId));
       if (record.fence !== `${fence}`) throw new LedgerUnavailableError('the placement is lost or replaced');
       const row = containerRow(ref.userId, record);
       return await ledger.run((db) => recordPlacement(db, row, new Date()));
