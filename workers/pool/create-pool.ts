@@ -15,7 +15,8 @@ export function createPool(config: Config, { starting, queue, ...parts }: Parts)
     return waiting + prioritized > 0 ? 'for_a_worker' : undefined;
   };
   const sizes = sizesByImage(config.WARM_POOL, config.DESKTOP_IMAGES);
-  const pool = new WarmPool({ ...parts, sizes, startsWait });
+  const isDraining = () => admission.resources?.draining === true;
+  const pool = new WarmPool({ ...parts, sizes, startsWait, isDraining });
   admission.makeRoom = () => pool.evict();
   return pool;
 }

@@ -82,7 +82,7 @@ test('nothing of a warm desktop is in an instance of the pool, or in a later des
     expect(await found(fleet.docker.getContainer(Id))).toEqual([]);
   }
   for (const start of [meanwhile, cold, later]) await stop(start);
-});
+}, 90_000);
 
 test('an instance of the pool has the options of a cold desktop, and no more in it', async () => {
   await filledPool(fleet, worker);

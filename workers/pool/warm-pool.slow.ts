@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
@@ -64,7 +66,11 @@ test('after kill -9 the next process removes what its pool had, uses none of it,
   const [ready] = await filledPool(fleet, worker);
   await waitFor('the old instances to be gone', async () => (await ids()).length === 2);
   expect(await ids()).toEqual([Id, ready?.Id].sort());
-  expect((await fleet.volumes()).length).toBe(2);
+  const names = [await fleet.instance(start), ready?.Names[0]?.slice(1) ?? 'none'];
+  await waitFor('the old volumes to be gone', async () => {
+    const volumes = await fleet.volumes();
+    return volumes.every(({ Name }) => names.some((name) => Name.startsWith(name)));
+  });
   await stop(start);
 });
 
@@ -89,6 +95,40 @@ test('a start of more memory than an instance has fits, or makes the pool give w
     async () => (await metricOf(worker, 'warmwind_warm_pool_refills_total', { outcome: 'no_room' })) > 0,
   );
   expect(await ids()).toHaveLength(1);
+  await stop(start);
+});
+
+test('a drained host keeps no instances, and fills its pool again when the drain ends', async () => {
+  const worker = await startWorker('a', 2);
+  await filledPool(fleet, worker, 2);
+  const { client } = fleet.queueRedis;
+  await client.hset(keys.drainingHosts(), 'a', JSON.stringify({ since: Date.now() }));
+  await waitFor('an empty host', async () => (await ids()).length === 0);
+  await client.hdel(keys.drainingHosts(), 'a');
+  await filledPool(fleet, worker, 2);
+});
+
+test('SIGTERM removes the instances before the process ends', async () => {
+  const child = fleet.process('a', withPool(fleet, 2));
+  await waitFor('the pool', async () => (await pooledInstances(fleet)).length === 2);
+  child.kill('SIGTERM');
+  await once(child, 'exit');
+  expect(await ids()).toEqual([]);
+  expect(await fleet.volumes()).toEqual([]);
+});
+
+test('while the ledger is unavailable a warm start waits as a cold one does, and runs when it is back', async () => {
+  const worker = await startWorker('a', 1);
+  await filledPool(fleet, worker);
+  fleet.postgres.freeze();
+  const start = await fleet.startDesktop(POOLED, undefined, false);
+  await waitFor('the start to wait', async () => (await fleet.job(start))?.state === 'queued');
+  expect(await fleet.container(start)).toMatchObject({ state: 'requested' });
+  fleet.postgres.thaw();
+  const { result } = await reached(fleet, start, 'completed', 60_000);
+  expect(result).toMatchObject({ containerId: start.containerId });
+  await filledPool(fleet, worker);
+  await waitFor('nothing else', async () => (await ids()).length === 2);
   await stop(start);
 });
 

@@ -25,6 +25,8 @@ export type WarmPoolOptions = {
   sizes: ReadonlyMap<string, number>;
   /** Whether starts wait: they come first. */
   startsWait: () => Promise<'for_room' | 'for_a_worker' | undefined>;
+  /** Whether the host is drained: it keeps no instances then. */
+  isDraining: () => boolean;
   metrics: Metrics;
   log: Logger;
 };
@@ -65,7 +67,7 @@ export class WarmPool {
     });
   }
 
-  /** Whether this process may keep instances: it holds its host's lease, and the host is not drained. */
+  /** Whether this process may keep instances: it holds its host's lease. */
   setOpen(isOpen: boolean): void {
     this.#isOpen = isOpen;
   }
@@ -144,7 +146,7 @@ export class WarmPool {
   }
 
   async #check(): Promise<void> {
-    if (!this.#isOpen) return this.#empty();
+    if (!this.#isOpen || this.#o.isDraining()) return this.#empty();
     if (this.#ready.size > 0 && Date.now() - this.#verifiedAt >= VERIFY_EVERY_MS) await this.#verify();
     if (!this.#missing() && Date.now() - this.#askedAt < WAITING_EVERY_MS) return;
     this.#askedAt = Date.now();

@@ -161,5 +161,6 @@ test('a stop while a warm start runs leaves nothing of it', async () => {
   expect((await fleet.container(start))?.state).toBe('stopped');
   const [ready] = await filledPool(fleet, worker);
   expect((await fleet.containers()).map(({ Id }) => Id)).toEqual([ready?.Id]);
-  expect((await fleet.volumes()).map(({ Name }) => `/${Name}`)).toEqual(ready?.Names);
+  const owner = ready?.Names[0]?.slice(1) ?? 'none';
+  for (const { Name } of await fleet.volumes()) expect(Name).toContain(owner);
 });
