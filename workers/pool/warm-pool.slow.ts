@@ -7,6 +7,9 @@ import { LABELS } from '../containers/spec.ts';
 import { createFleet, type Fleet, killed, reached, type Worker } from '../testing/fleet.ts';
 import { filledPool, metricOf, POOLED, pooledInstances, withPool } from '../testing/pool.ts';
 
+/** A busy machine creates few instances a minute. */
+const SOON_MS = 60_000;
+
 let fleet: Fleet;
 const workers: Worker[] = [];
 beforeAll(async () => {
@@ -53,7 +56,7 @@ test.each([
 
 test('after kill -9 the next process removes what its pool had, uses none of it, and fills its own', async () => {
   const first = fleet.process('a', withPool(fleet, 2));
-  await waitFor('the pool', async () => (await pooledInstances(fleet)).length === 2);
+  await waitFor('the pool', async () => (await pooledInstances(fleet)).length === 2, SOON_MS);
   const before = await ids();
   await killed(first);
   expect(await ids()).toEqual(before);
@@ -110,7 +113,7 @@ test('a drained host keeps no instances, and fills its pool again when the drain
 
 test('SIGTERM removes the instances before the process ends', async () => {
   const child = fleet.process('a', withPool(fleet, 2));
-  await waitFor('the pool', async () => (await pooledInstances(fleet)).length === 2);
+  await waitFor('the pool', async () => (await pooledInstances(fleet)).length === 2, SOON_MS);
   child.kill('SIGTERM');
   await once(child, 'exit');
   expect(await ids()).toEqual([]);
@@ -137,6 +140,6 @@ test('the pools of two processes share the room of their machine', async () => {
   const [a, b] = [await startWorker('a', 2, room), await startWorker('b', 2, room)];
   const sizes = async () =>
     (await metricOf(a, 'warmwind_warm_pool_instances')) + (await metricOf(b, 'warmwind_warm_pool_instances'));
-  await waitFor('the room to be used', async () => (await sizes()) === 3);
+  await waitFor('the room to be used', async () => (await sizes()) === 3, SOON_MS);
   expect(await hostsOf()).toHaveLength(3);
 });

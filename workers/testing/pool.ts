@@ -3,6 +3,9 @@ import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { LABELS } from '../containers/spec.ts';
 import type { Fleet, Worker } from './fleet.ts';
 
+/** A busy machine creates few instances a minute, ms. */
+const SOON_MS = 60_000;
+
 /** What an instance of the warm pool is, and so a start that it serves without a change. */
 export const POOLED = { width: 1280, height: 720, memoryMb: 512, cpus: 1 };
 
@@ -24,12 +27,16 @@ export async function pooledInstances(fleet: Fleet): Promise<Docker.ContainerInf
 
 /** Waits until the pool of a worker has instances that a start can take. @returns their engine containers */
 export async function filledPool(fleet: Fleet, worker: Worker, size = 1): Promise<Docker.ContainerInfo[]> {
-  return waitFor(`${size} in the warm pool`, async () => {
-    const found = await pooledInstances(fleet);
-    return (await metricOf(worker, 'warmwind_warm_pool_instances')) === size && found.length === size
-      ? found
-      : undefined;
-  });
+  return waitFor(
+    `${size} in the warm pool`,
+    async () => {
+      const found = await pooledInstances(fleet);
+      return (await metricOf(worker, 'warmwind_warm_pool_instances')) === size && found.length === size
+        ? found
+        : undefined;
+    },
+    SOON_MS,
+  );
 }
 
 /** Reads a metric of a worker: the sum over its labels, or of those with these labels. */
