@@ -44,7 +44,7 @@ describe('the configuration', () => {
     ['QUOTAS', '{"desktops": 0}'],
     ['DESKTOP_IMAGES', '{}'],
     ['DESKTOP_NETWORKS', 'host'],
-    ['MAX_GPUS', '1'],
+    ['MAX_GPUS', '9'],
     ['CORS_ORIGINS', 'nonsense'],
     ['CORS_ORIGINS', 'https://console.test, console.test'],
     ['CORS_ORIGINS', 'https://console.test/page'],

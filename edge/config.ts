@@ -87,9 +87,9 @@ export const Variables = z
       .number()
       .int()
       .min(0)
-      .max(0, 'no host offers GPUs yet: set 0')
+      .max(8)
       .default(0)
-      .describe('GPUs that one desktop may request.'),
+      .describe('GPUs that one desktop may request; more than 0 where workers have HOST_GPUS.'),
 
     PREMIUM_MODELS: List.prefault('').describe(
       'Models whose jobs run before the other jobs of their owner, comma-separated.',

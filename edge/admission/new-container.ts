@@ -54,8 +54,9 @@ function offerIssues(
     ...(networks.includes(network)
       ? []
       : [{ path: 'network', message: `use one of: ${networks.join(', ')}` }]),
-    ...(gpus <= config.MAX_GPUS
-      ? []
-      : [{ path: 'gpus', message: 'no host offers GPUs: leave the field out' }]),
+    ...(gpus <= config.MAX_GPUS ? [] : [{ path: 'gpus', message: gpuRemedy(config.MAX_GPUS) }]),
   ];
 }
+
+const gpuRemedy = (most: number): string =>
+  most > 0 ? `use at most ${most}` : 'no host offers GPUs: leave the field out';

@@ -3,7 +3,7 @@ import { isTerminal } from '@warmwind/shared/contract/jobs';
 import { useEffect, useState } from 'preact/hooks';
 import { useAction } from './action.ts';
 import { PauseButton } from './life.tsx';
-import { ago, Empty, endOf, LabelList, Progress, State, useNotice } from './parts.tsx';
+import { ago, Empty, endOf, JobProgress, LabelList, State, useNotice } from './parts.tsx';
 import { desktopAddress } from './place.ts';
 import { NotLoaded } from './retrying.tsx';
 import { StopButton } from './stop.tsx';
@@ -137,7 +137,7 @@ function Card({ store, desktop, thumbnail }: { store: Store; desktop: Container;
         <State state={state} />
       </div>
       {starts && job && !isTerminal(job.state) && (
-        <Progress percent={job.progress} text={store.messages.value.get(jobId) ?? 'waiting for a host'} />
+        <JobProgress job={job} message={store.messages.value.get(jobId) ?? 'waiting for a host'} />
       )}
       {state === 'failed' && <p class="wrong">{job?.error?.message ?? 'The desktop ended unexpectedly.'}</p>}
       <div class="line small">

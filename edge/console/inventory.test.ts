@@ -125,6 +125,19 @@ test('a list or snapshot that is older than an end does not revive a desktop or 
   expect(withEvents(again, events)).toEqual(again);
 });
 
+test('a start that waits shows its reason and place until it is taken', () => {
+  const waiting = { reason: 'memory' as const, position: 3 };
+  const active = withJobs(emptyInventory(), [job(1, { state: 'active' })]);
+  const waits = withEvents(active, [jobEvent('job.progress', 1, 2, { percent: 0, message: 'w', waiting })]);
+  expect(waits.jobs.get('j1')).toMatchObject({ state: 'queued', waiting });
+  const next = { ...waiting, position: 1 };
+  const moved = withEvents(waits, [jobEvent('job.progress', 1, 3, { percent: 0, waiting: next })]);
+  expect(moved.jobs.get('j1')?.waiting).toEqual(next);
+  const taken = withEvents(moved, [jobEvent('job.active', 1, 4, { attempt: 1 })]);
+  expect(taken.jobs.get('j1')).toMatchObject({ state: 'active' });
+  expect(taken.jobs.get('j1')).not.toHaveProperty('waiting');
+});
+
 const FINISHED = { createdAt: at(0), finishedAt: at(9), progress: 30, attemptsMade: 1, containerId: 'd2' };
 const ERROR = { code: 'x', message: 'm', retryable: false };
 

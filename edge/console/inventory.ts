@@ -136,14 +136,17 @@ function applyJobEvent(inventory: Inventory, event: JobEvent): void {
   const known = inventory.jobs.get(id) ?? unlisted(inventory, event);
   if (run < known.run) return;
   if (run === known.run && isTerminal(known.state)) return;
-  const state = JOB_STATE_AFTER[type] ?? known.state;
-  const { error: _error, result: _result, finishedAt: _finishedAt, ...lasting } = known;
+  const waiting = type === 'job.progress' ? event.data.waiting : undefined;
+  // A start that waits for a host is in its queue.
+  const state = waiting ? 'queued' : (JOB_STATE_AFTER[type] ?? known.state);
+  const { error: _error, result: _result, finishedAt: _finishedAt, waiting: _waiting, ...lasting } = known;
   inventory.jobs.set(id, {
     ...lasting,
     state,
     run,
     ...(run > known.run ? { progress: 0 } : {}),
     ...(type === 'job.progress' ? { progress: event.data.percent } : {}),
+    ...(waiting ? { waiting } : {}),
     ...(type === 'job.completed' ? { progress: 100, result: event.data.result } : {}),
     ...(isTerminal(state) ? { finishedAt: time } : {}),
     ...('error' in event.data && event.data.error ? { error: event.data.error } : {}),

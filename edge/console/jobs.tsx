@@ -2,7 +2,7 @@ import { isTerminal, type Job } from '@warmwind/shared/contract/jobs';
 import { findJobCommand } from '@warmwind/shared/contract/registry';
 import { useState } from 'preact/hooks';
 import { useAction } from './action.ts';
-import { ago, Empty, LabelList, Progress, State, useNotice } from './parts.tsx';
+import { ago, Empty, JobProgress, LabelList, State, useNotice } from './parts.tsx';
 import { ProgramView } from './program-view.tsx';
 import { NotLoaded } from './retrying.tsx';
 import type { Store } from './store.ts';
@@ -29,7 +29,7 @@ export function Jobs({ store }: { store: Store }) {
 }
 
 function Row({ store, job }: { store: Store; job: Job }) {
-  const { id, kind, state, progress, run, error, createdAt, labels } = job;
+  const { id, kind, state, run, error, createdAt, labels } = job;
   const [notice, notify] = useNotice(state, run);
   const [pending, act] = useAction(notify);
   const [shown, setShown] = useState(false);
@@ -49,7 +49,7 @@ function Row({ store, job }: { store: Store; job: Job }) {
         {isTerminal(state) ? (
           error && <span class="wrong">{error.message}</span>
         ) : (
-          <Progress percent={progress} text={store.messages.value.get(id)} />
+          <JobProgress job={job} message={store.messages.value.get(id)} />
         )}
         {notice}
         {shown && <ProgramView store={store} jobId={id} />}

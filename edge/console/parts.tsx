@@ -1,5 +1,6 @@
 import { signal } from '@preact/signals';
 import type { Container, EndReason } from '@warmwind/shared/contract/containers';
+import type { Job, WaitReason } from '@warmwind/shared/contract/jobs';
 import type { Labels } from '@warmwind/shared/contract/labels';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
@@ -39,12 +40,30 @@ export const LabelList = ({ labels = {} }: { labels?: Labels | undefined }) => {
   );
 };
 
-export const Progress = ({ percent, text }: { percent: number; text?: string | undefined }) => (
+const Progress = ({ percent, text }: { percent: number; text?: string | undefined }) => (
   <div class="progress" role="progressbar" aria-valuenow={percent} aria-valuemin={0} aria-valuemax={100}>
     <i style={{ width: `${percent}%` }} />
     <span>{text ?? `${percent} %`}</span>
   </div>
 );
+
+/** What a start waits for, in a line of the console. */
+const WAITING: Record<WaitReason, string> = {
+  memory: 'free memory',
+  cpus: 'free CPUs',
+  disk: 'free disk space',
+  gpus: 'a free GPU',
+  containers: 'a host with fewer desktops',
+  image: 'a host with its image',
+  draining: 'a host that takes desktops',
+};
+
+/** The progress of a job that has not ended: what it waits for and at which place, or its latest message. */
+export function JobProgress({ job, message }: { job: Job; message: string | undefined }) {
+  const { progress, waiting } = job;
+  const text = waiting && `waits for ${WAITING[waiting.reason]} · position ${waiting.position}`;
+  return <Progress percent={progress} text={text ?? message} />;
+}
 
 export const Empty = ({ children }: { children: ComponentChildren }) => <p class="empty">{children}</p>;
 

@@ -123,7 +123,7 @@ describe('in /openapi.json', () => {
 
   test('fields without an effect yet are described as such', () => {
     const start = JSON.stringify(schemas.StartContainer);
-    expect(start).toContain('No host gives desktops a GPU yet: more than 0 is answered 400.');
+    expect(start).toContain('elsewhere more than 0 is answered 400.');
     expect(start).toContain('No snapshots can be taken yet: every name is answered 404.');
   });
 

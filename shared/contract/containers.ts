@@ -141,7 +141,7 @@ export const StartContainer = z
       .min(0)
       .max(8)
       .default(0)
-      .describe('No host gives desktops a GPU yet: more than 0 is answered 400.'),
+      .describe('GPUs of its own, where this deployment offers them; elsewhere more than 0 is answered 400.'),
     env: Env.default({}).describe('Environment variables of its programs.'),
     network: z.enum(['none', 'egress']).default('none').describe('`egress` where this deployment offers it.'),
     name: z

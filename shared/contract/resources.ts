@@ -43,8 +43,8 @@ export const Draining = z.object({ since: z.number() });
 export type Draining = z.infer<typeof Draining>;
 
 /**
- * The resources that one placement of a container takes on its host's machine; `at` in ms. `containerId` of an
- * instance without a container is its own id.
+ * The resources that one placement of a container takes on its host's machine; `at` in ms. `containerId` is
+ * empty for an instance of the warm pool.
  */
 export const Reservation = z.object({
   containerId: z.string(),

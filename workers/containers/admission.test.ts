@@ -1,4 +1,5 @@
 import { hasEnded } from '@warmwind/shared/contract/containers';
+import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
@@ -107,4 +108,81 @@ test('a start goes to the host that is large enough, and fails at once when ther
   const start = await begin(900);
   expect(await reached(fleet, start, 'completed')).toMatchObject({ attemptsMade: 1 });
   expect(await fleet.container(start)).toMatchObject({ host: 'f' });
+});
+
+const waitingOf = async (start: Submitted) => (await fleet.job(start))?.waiting;
+const setDraining = (host: string, draining: boolean) =>
+  draining
+    ? fleet.queueRedis.client.hset(keys.drainingHosts(), host, JSON.stringify({ since: Date.now() }))
+    : fleet.queueRedis.client.hdel(keys.drainingHosts(), host);
+
+test('a start that waits shows its reason and position, moves up when another is cancelled, and then runs', async () => {
+  await serve('g', { HOST_MEMORY_MB: '600', HOST_DESKTOPS: '1' });
+  const first = await begin(128);
+  await reached(fleet, first, 'completed');
+  const second = await begin(128);
+  await waitFor('the second to wait', async () => (await waitingOf(second)) !== undefined);
+  const third = await begin(128);
+  await waitFor('the third to wait', async () => (await waitingOf(third))?.position === 2);
+  expect(await waitingOf(second)).toEqual({ reason: 'containers', position: 1 });
+  expect(await waitingOf(third)).toEqual({ reason: 'containers', position: 2 });
+
+  await fleet.cancel(second);
+  await waitFor('the third to move up', async () => (await waitingOf(third))?.position === 1);
+  const published = (await fleet.events(third.userId, `job:${third.jobId}`)).flatMap(({ type, data }) =>
+    type === 'job.progress' && data.waiting ? [data.waiting] : [],
+  );
+  expect(published).toContainEqual({ reason: 'containers', position: 2 });
+  expect(published.at(-1)).toEqual({ reason: 'containers', position: 1 });
+  expect(await waitingOf(second)).toBeUndefined();
+
+  await reached(fleet, await fleet.stopDesktop(first), 'completed');
+  expect(await reached(fleet, third, 'completed')).not.toHaveProperty('waiting');
+  await waitFor('nothing to wait', async () => {
+    const { client } = fleet.queueRedis;
+    return (await client.exists(keys.waitingStarts(), keys.waitingStartDetails())) === 0;
+  });
+});
+
+test('a drained host takes no start, serves the desktops that it has, also after its restart, and is taken back', async () => {
+  const room = { HOST_MEMORY_MB: '600' };
+  const before = await serve('h', room);
+  const kept = await begin(128);
+  await reached(fleet, kept, 'completed');
+  await setDraining('h', true);
+  await before.stop();
+  workers.splice(workers.indexOf(before), 1);
+  await serve('h', room);
+  const start = await begin(128);
+  const waiting = await waitFor('the start to wait', () => waitingOf(start));
+  expect(waiting).toEqual({ reason: 'draining', position: 1 });
+
+  await reached(fleet, await fleet.stopDesktop(kept), 'completed');
+  await serve('i', room);
+  expect(await reached(fleet, start, 'completed')).toMatchObject({ state: 'completed' });
+  expect(await fleet.container(start)).toMatchObject({ host: 'i' });
+
+  await setDraining('i', true);
+  await setDraining('h', false);
+  const next = await begin(128);
+  await reached(fleet, next, 'completed');
+  expect(await fleet.container(next)).toMatchObject({ host: 'h' });
+  await setDraining('i', false);
+});
+
+test('a start with GPUs fails by its reason: none offered, too few, or none that the engine has', async () => {
+  await serve('j', { HOST_GPUS: 'GPU-0001,GPU-0002', HOST_MEMORY_MB: '600' });
+  const submit = async (gpus: number) => {
+    const start = await fleet.startDesktop({ memoryMb: 128, gpus });
+    started.push(start);
+    return start;
+  };
+  expect(await reached(fleet, await submit(3), 'failed')).toMatchObject({ error: { code: 'no_gpu' } });
+  const start = await submit(2);
+  const failed = await waitFor('an attempt to fail', async () => {
+    const log = await fleet.events(start.userId, `job:${start.jobId}`);
+    return log.find(({ type }) => type === 'job.retrying');
+  });
+  // This machine has no such devices: only the request of them can be seen here.
+  expect(failed.data).toMatchObject({ error: { code: 'gpu_unavailable', retryable: true } });
 });

@@ -152,8 +152,7 @@ export class Admission {
     const { resources } = this;
     const [starts, draining] = await Promise.all([this.#o.waiting.list(), this.#isDraining()]);
     if (!resources || draining || starts.length > 0) return false;
-    // Reservations of one container replace each other, so each of these counts as a container of its own.
-    const reserving = this.#reserving(machine, { containerId: instanceId, instanceId }, vectorOf(spec), []);
+    const reserving = this.#reserving(machine, { containerId: '', instanceId }, vectorOf(spec), []);
     return 'gpuIds' in (await this.#o.reservations.take(reserving, resources));
   }
 
@@ -230,7 +229,7 @@ export class Admission {
     const { all } = await this.reserved();
     const used = [...all].flatMap(([instance, { containerId, host, vector }]) => {
       // The warm pool gives way to a start.
-      const isSpare = containerId === instance && host === this.#o.host;
+      const isSpare = containerId === '' && host === this.#o.host;
       return isSpare || instance === instanceId ? [] : [vector];
     });
     return turnsOf(starts, resources, sumOf(used), Date.now());

@@ -89,3 +89,18 @@ test('a Redis that does not answer proves nothing', async () => {
   await redis.restart();
   await waitFor('the connection', () => connection.status === 'ready');
 });
+
+test('a host is drained while Redis says so, and gives a wiped Redis what it knew', async () => {
+  await trusted();
+  expect(offer.draining).toBeUndefined();
+  await redis.client.hset(keys.drainingHosts(), 'b', JSON.stringify({ since: 5 }));
+  await presence.renewed();
+  expect(offer.draining).toEqual({ since: 5 });
+  await redis.client.flushall();
+  await presence.renewed();
+  expect(offer.draining).toEqual({ since: 5 });
+  expect(await redis.client.hget(keys.drainingHosts(), 'b')).toBe('{"since":5}');
+  await redis.client.hdel(keys.drainingHosts(), 'b');
+  await presence.renewed();
+  expect(offer.draining).toBeUndefined();
+});

@@ -47,15 +47,14 @@ export class Waits {
    */
   async wait(wanted: Wanted, reason: WaitReason, job: JobContext): Promise<RequeueError | JobFailureError> {
     const { waiting, offer, log } = this.#o;
+    const member = WaitingStarts.memberOf(job.data);
+    job.onEnd(() => waiting.remove([member]).catch(() => undefined));
     const hosts = await this.#hosts();
     const code = failureOf(wanted, hosts);
     if (code) return new JobFailureError(code);
     const start: WaitingStart = { ...this.#startOf(wanted, job), reason: reasonFor(wanted, reason, hosts) };
     if (this.isOver(job.queuedAt))
       return new JobFailureError('no_room', undefined, waitMessage(start.reason));
-    const member = WaitingStarts.memberOf(start);
-    const remove = () => waiting.remove([member]).catch(() => undefined);
-    job.onEnd(remove);
     const starts = await waiting
       .add(start)
       .then(() => waiting.list())

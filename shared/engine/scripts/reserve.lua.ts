@@ -20,7 +20,7 @@ local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
   local other = cjson.decode(fields[i + 1])
   if fields[i] ~= ARGV[1] then
-    if other.containerId == own.containerId and other.host == own.host then
+    if own.containerId ~= '' and other.containerId == own.containerId and other.host == own.host then
       replaced[#replaced + 1] = fields[i]
     else
       for name, amount in pairs(other.vector) do used[name] = (used[name] or 0) + amount end
