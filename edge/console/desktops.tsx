@@ -2,6 +2,7 @@ import { type Container, hasEnded } from '@warmwind/shared/contract/containers';
 import { isTerminal } from '@warmwind/shared/contract/jobs';
 import { useEffect, useState } from 'preact/hooks';
 import { useAction } from './action.ts';
+import { Exit } from './exit.tsx';
 import { PauseButton } from './life.tsx';
 import { ago, Empty, endOf, JobProgress, LabelList, State, useNotice } from './parts.tsx';
 import { desktopAddress } from './place.ts';
@@ -117,7 +118,7 @@ const requested = (
 });
 
 function Card({ store, desktop, thumbnail }: { store: Store; desktop: Container; thumbnail: boolean }) {
-  const { id, name, state, width, height, jobId, labels } = desktop;
+  const { id, name, state, width, height, jobId, labels, exit } = desktop;
   const [notice, notify] = useNotice(state);
   const job = store.jobs.value.get(jobId);
   const starts = state === 'requested' || state === 'starting';
@@ -140,6 +141,7 @@ function Card({ store, desktop, thumbnail }: { store: Store; desktop: Container;
         <JobProgress job={job} message={store.messages.value.get(jobId) ?? 'waiting for a host'} />
       )}
       {state === 'failed' && <p class="wrong">{job?.error?.message ?? 'The desktop ended unexpectedly.'}</p>}
+      {exit && <Exit exit={exit} />}
       <div class="line small">
         <span>{width > 0 && `${width}×${height}`}</span>
         <span>{age(desktop)}</span>

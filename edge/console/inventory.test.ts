@@ -139,6 +139,7 @@ test('a start that waits shows its reason and place until it is taken', () => {
 });
 
 const FINISHED = { createdAt: at(0), finishedAt: at(9), progress: 30, attemptsMade: 1, containerId: 'd2' };
+const EXIT = { exitCode: 3, oomKilled: false, output: 'no display' };
 const ERROR = { code: 'x', message: 'm', retryable: false };
 
 /** The effect of each event on a job that is active at 30 % and on a running desktop. */
@@ -177,7 +178,7 @@ const EFFECTS: Record<EventType, [data: object, job: object, desktop: object]> =
     {},
     { state: 'stopped', endReason: 'expired', endedAt: at(5) },
   ],
-  'container.failed': [{ error: ERROR }, {}, { state: 'failed', endedAt: at(5) }],
+  'container.failed': [{ error: ERROR, exit: EXIT }, {}, { state: 'failed', endedAt: at(5), exit: EXIT }],
   'container.action': [{ by: { type: 'agent', credential: 'token:t' }, type: 'click', x: 1, y: 2 }, {}, {}],
   'container.lost': [
     { reason: 'engine_restarted' },

@@ -68,10 +68,11 @@ function putDesktop({ desktops, incomplete }: Inventory, desktop: Container): vo
   incomplete.delete(desktop.id);
 }
 
-const ended = ({ state, endedAt, endReason }: Container) => ({
+const ended = ({ state, endedAt, endReason, exit }: Container) => ({
   state,
   ...(endedAt ? { endedAt } : {}),
   ...(endReason ? { endReason } : {}),
+  ...(exit ? { exit } : {}),
 });
 
 function putJob({ jobs }: Inventory, job: Job): void {
@@ -96,6 +97,7 @@ function applyContainerEvent(inventory: Inventory, event: ContainerEvent): void 
     ...startOf(event),
     ...(hasEnded(state) ? { endedAt: time } : {}),
     ...(type === 'container.paused' ? { pausedBy: event.data.by } : {}),
+    ...(type === 'container.failed' && event.data.exit ? { exit: event.data.exit } : {}),
     ...('reason' in event.data && event.data.reason ? { endReason: event.data.reason } : {}),
   });
 }

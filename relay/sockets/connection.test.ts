@@ -1,5 +1,6 @@
 import { API_AUDIENCE } from '@warmwind/shared/contract/tickets';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { storedEvent } from '../../infra/quality/testing/events.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { collect, connected, metric, ORIGIN, SECRET, subscribe, ticket, World } from '../testing/world.ts';
 
@@ -138,6 +139,40 @@ test("a share ticket opens its desktop's room and nothing else of its owner", as
   for (const room of [`container:${other}`, `job:${job}`, 'user:ann']) {
     expect(await subscribe(socket, room)).toMatchObject({ ok: false, code: 'not_found' });
   }
+});
+
+test('the output of a desktop that failed is sent to its owner, and to no guest: live, from the log, as a snapshot', async () => {
+  const { url } = await world.node();
+  const exit = { exitCode: 3, oomKilled: false, output: `${'x'.repeat(5000)} the end` };
+  const id = await world.container('ann', { state: 'failed', exit: JSON.stringify(exit) });
+  const room = `container:${id}` as const;
+  const watch = async (claims: object) => {
+    const socket = world.client(url, await ticket('ann', claims));
+    const events = collect(socket);
+    await connected(socket);
+    return { socket, events };
+  };
+  const [owner, guest] = [await watch({}), await watch({ containerId: id })];
+  // There are no events: both are sent a snapshot.
+  for (const { socket } of [owner, guest])
+    expect(await subscribe(socket, room)).toMatchObject({ truncated: true });
+  await waitFor('the snapshots', () => owner.events.length === 1 && guest.events.length === 1);
+  await world.appendTo(room, 'ann', storedEvent('container.failed', { containerId: id, exit }));
+  await waitFor('the events', () => owner.events.length === 2 && guest.events.length === 2);
+  const late = await watch({ containerId: id });
+  await subscribe(late.socket, room);
+  await waitFor('the log', () => late.events.length > 0);
+  const shown = [
+    expect.objectContaining({ type: 'container.snapshot', data: expect.objectContaining({ id }) }),
+    expect.objectContaining({ type: 'container.failed', data: expect.objectContaining({ containerId: id }) }),
+  ];
+  expect(owner.events).toEqual(shown);
+  expect(guest.events).toEqual(shown);
+  const outputs = owner.events.map(({ data }) => (data as { exit: typeof exit }).exit.output);
+  for (const output of outputs) expect(output).toMatch(/x the end$/);
+  expect(outputs[0]?.length).toBe(2048);
+  for (const { data } of [...guest.events, ...late.events])
+    expect(JSON.stringify(data)).not.toContain('exit');
 });
 
 test('a draining node reports it, refuses new sockets, and closes the others so that they reconnect', async () => {

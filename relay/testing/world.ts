@@ -171,9 +171,18 @@ export class World {
   }
 
   /** Appends to a job's log, and so to its owner's, as a worker does. */
-  async append(user: string, job: string, ...events: StoredEvent[]): Promise<void> {
+  append(user: string, job: string, ...events: StoredEvent[]): Promise<void> {
+    return this.appendTo(`job:${job}`, user, ...events);
+  }
+
+  /** Appends to a room's log, and so to its owner's, as a worker does. */
+  async appendTo(
+    room: `container:${string}` | `job:${string}`,
+    user: string,
+    ...events: StoredEvent[]
+  ): Promise<void> {
     const appends = events.map((event) => ({ event, token: randomUUID() }));
-    await appendEvents(this.realtime.client, { userId: user, room: `job:${job}` }, appends);
+    await appendEvents(this.realtime.client, { userId: user, room }, appends);
   }
 }
 
