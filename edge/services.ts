@@ -9,6 +9,7 @@ import { Queues } from './queue/queues.ts';
 import { Relay } from './realtime/relay.ts';
 import { ShareLinks } from './realtime/share-links.ts';
 import { createRedis } from './redis/redis.ts';
+import { WebhookDeliveries } from './webhooks/deliveries.ts';
 
 /** How long a request waits for a read of a record, ms. */
 const READ_TIMEOUT_MS = 1000;
@@ -20,6 +21,7 @@ export type Services = {
   limiter: Limiter;
   userLimits: UserLimitsStore;
   queues: Queues;
+  webhooks: WebhookDeliveries;
   submissions: SubmissionStore;
   /** `undefined` when LEDGER is off. */
   ledger: Ledger | undefined;
@@ -47,6 +49,7 @@ export function createServices(config: Config): Services {
     limiter,
     userLimits: new UserLimitsStore(redis, ledger),
     queues,
+    webhooks: new WebhookDeliveries(redis, queues),
     submissions: new SubmissionStore(limiterRedis, submitRedis, limiter, queues, config.LEDGER === 'on'),
     ledger,
     relay: new Relay(config),

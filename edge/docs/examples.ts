@@ -7,6 +7,7 @@ import type { Limits } from '@warmwind/shared/contract/limits';
 import { completion, modelEntry, openAiError, usageOf } from '@warmwind/shared/contract/openai';
 import type { Viewers } from '@warmwind/shared/contract/screen';
 import type { ShareLink, Ticket } from '@warmwind/shared/contract/tickets';
+import type { WebhookDelivery } from '@warmwind/shared/contract/webhook-deliveries';
 import type { UsageDay } from '@warmwind/shared/engine/ledger/usage';
 import type { Health } from '@warmwind/shared/runtime/health';
 
@@ -115,6 +116,19 @@ export const USAGE: { items: UsageDay[] } = {
       outputTokens: 512,
     },
   ],
+};
+export const DELIVERY: WebhookDelivery = {
+  id: `${JOB_ID}.1.end`,
+  jobId: JOB_ID,
+  about: 'end',
+  state: 'pending',
+  host: 'hooks.example.com',
+  attempts: 2,
+  resends: 0,
+  status: 503,
+  createdAt: CREATED,
+  attemptedAt: STARTED,
+  nextAttemptAt: '2026-11-25T09:00:10.250Z',
 };
 export const SECRET = { secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' };
 export const HEALTH: Health = {

@@ -13,7 +13,7 @@ export async function currentLimits({ config, limiter, redis }: Services, user: 
   const now = `(${Date.now()}`;
   const [{ tiers }, [jobs, desktops, effective]] = await orUnavailable(
     Promise.all([
-      limiter.peek(user, ['user', 'containers.start', 'containers.actions', 'containers.files']),
+      limiter.peek(user, ['user', 'containers.start', 'containers.actions', 'containers.files', 'webhooks']),
       redis
         .pipeline()
         .zcount(keys.openJobs(user), now, '+inf')

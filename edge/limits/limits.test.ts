@@ -147,6 +147,8 @@ describe('GET /limits', () => {
       { name: 'containers.actions 600/min', limit: 600, windowMs: 60_000, remaining: 600 },
       { name: 'containers.files 20/s', limit: 20, windowMs: 1000, remaining: 20 },
       { name: 'containers.files 600/min', limit: 600, windowMs: 60_000, remaining: 600 },
+      { name: 'webhooks 2/s', limit: 2, windowMs: 1000, remaining: 2 },
+      { name: 'webhooks 30/min', limit: 30, windowMs: 60_000, remaining: 30 },
     ]);
     expect(body.quotas).toEqual([
       { name: 'jobs', limit: 1000, used: 1 },

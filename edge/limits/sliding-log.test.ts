@@ -153,6 +153,7 @@ describe('Limiter', () => {
     'containers.start': [{ name: '1/min', limit: 1, windowMs: 60_000 }],
     'containers.actions': [],
     'containers.files': [],
+    webhooks: [],
     admin: [],
   };
 

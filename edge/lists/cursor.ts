@@ -15,7 +15,7 @@ export function readCursor(cursor: string): Position {
     throw invalid();
   }
   // 14 digits reach the year 5138, which both stores can represent.
-  const [, time, id] = /^(\d{1,14}):([A-Za-z0-9_-]{1,64})$/.exec(text) ?? [];
+  const [, time, id] = /^(\d{1,14}):([A-Za-z0-9_.-]{1,100})$/.exec(text) ?? [];
   if (time === undefined || id === undefined) throw invalid();
   return { time: Number(time), id };
 }

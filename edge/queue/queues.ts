@@ -1,8 +1,12 @@
 import { keys } from '@warmwind/shared/engine/keys';
 import type { JobData } from '@warmwind/shared/engine/queues';
+import type { WebhookData } from '@warmwind/shared/engine/webhooks';
 import { Queue } from 'bullmq';
 import { createRestClient } from './client.ts';
 import type { Command, RestOptions } from './transport.ts';
+
+/** The data of the jobs in queues: runs, and webhooks. */
+type Data = JobData | WebhookData;
 
 /** How long the known depth of a full queue is valid, ms. */
 const DEPTH_VALID_MS = 1000;
@@ -14,7 +18,7 @@ const DEPTH_VALID_MS = 1000;
 export class Queues {
   readonly #options: RestOptions;
   readonly #maxWaiting: number;
-  readonly #queues = new Map<string, Queue<JobData>>();
+  readonly #queues = new Map<string, Queue<Data>>();
   readonly #depths = new Map<string, { waiting: number; at: number }>();
 
   /** @param maxWaiting the number of waiting jobs from which on a queue is full */
@@ -23,14 +27,14 @@ export class Queues {
     this.#maxWaiting = maxWaiting;
   }
 
-  get(name: string): Queue<JobData> {
+  get(name: string): Queue<Data> {
     const known = this.#queues.get(name);
     if (known) return known;
     const onLengths = (lengths: unknown[]) => {
       const waiting = lengths.reduce<number>((sum, length) => sum + Number(length ?? 0), 0);
       this.#depths.set(name, { waiting, at: Date.now() });
     };
-    const created = new Queue<JobData>(name, {
+    const created = new Queue<Data>(name, {
       connection: createRestClient(this.#options, { commands: lengthsOf(name), onResults: onLengths }),
       prefix: keys.bullmqPrefix(name),
       // Workers write the queue's meta; here it would be a second trip.

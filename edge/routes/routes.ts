@@ -30,6 +30,8 @@ import { revokeAllTicketsRoute } from './realtime/revoke-all-tickets.ts';
 import { revokeTicketRoute } from './realtime/revoke-ticket.ts';
 import { getUsageRoute } from './usage.ts';
 import { getWebhookSecretRoute } from './webhook-secret.ts';
+import { getDeliveryRoute, listDeliveriesRoute } from './webhooks/deliveries.ts';
+import { cancelWebhookRoute, resendWebhookRoute, testWebhookRoute } from './webhooks/send.ts';
 
 /** Adds the routes that need no token; `throttled` bounds how much of their files one address loads. */
 export function openRoutes(app: App, services: Services, throttled: MiddlewareHandler<AppEnv>): void {
@@ -74,5 +76,10 @@ export function userRoutes(app: App, services: Services): void {
   getLimitsRoute(app, services);
   getUsageRoute(app, services);
   getWebhookSecretRoute(app, services);
+  listDeliveriesRoute(app, services);
+  getDeliveryRoute(app, services);
+  resendWebhookRoute(app, services);
+  cancelWebhookRoute(app, services);
+  testWebhookRoute(app, services);
   mcpRoute(app, services);
 }

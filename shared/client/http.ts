@@ -15,6 +15,12 @@ import { JOB_COMMANDS, type JobKind } from '../contract/registry.ts';
 import type { Envelope } from '../contract/rooms.ts';
 import type { Viewers } from '../contract/screen.ts';
 import type { Ticket, TicketRequest } from '../contract/tickets.ts';
+import type {
+  DeliveryState,
+  WebhookDelivery,
+  WebhookQueued,
+  WebhookTest,
+} from '../contract/webhook-deliveries.ts';
 import type { UsageDay } from '../engine/ledger/usage.ts';
 import type { Health } from '../runtime/health.ts';
 import { type CallMethods, callMethods } from './calls.ts';
@@ -71,6 +77,14 @@ export type JobQuery = PageQuery & {
   kind?: JobKind;
   /** Only jobs with all of these labels, each as `key:value`. */
   label?: readonly string[];
+};
+
+/** Selects webhooks. */
+export type DeliveryQuery = PageQuery & {
+  /** Only webhooks in this state. */
+  state?: DeliveryState;
+  /** Only webhooks of this job. */
+  jobId?: string;
 };
 
 /** A successful response, with its parsed body. */
@@ -295,6 +309,33 @@ export class HttpClient {
   /** Reads the secret that signs the user's webhooks. */
   getWebhookSecret(options?: CallOptions): Promise<WebhookSecret> {
     return this.#get('/webhooks/secret', options);
+  }
+
+  /** Lists the user's webhooks and how their deliveries go, one page at a time. */
+  listWebhookDeliveries(query: DeliveryQuery = {}, options?: CallOptions): Promise<PageOf<WebhookDelivery>> {
+    return this.#get('/webhooks/deliveries', { ...options, query });
+  }
+
+  /** Reads how the delivery of a webhook goes. */
+  getWebhookDelivery(id: string, options?: CallOptions): Promise<WebhookDelivery> {
+    return this.#get(`/webhooks/deliveries/${encodeURIComponent(id)}`, options);
+  }
+
+  /** Sends a webhook again that was delivered, failed or was cancelled: the same id, the same content. */
+  async resendWebhook(id: string, options?: CallOptions): Promise<WebhookQueued> {
+    const path = `/webhooks/deliveries/${encodeURIComponent(id)}/resend`;
+    return (await this.request<WebhookQueued>('POST', path, options)).body;
+  }
+
+  /** Cancels a webhook that is not delivered yet. */
+  async cancelWebhook(id: string, options?: CallOptions): Promise<WebhookDelivery> {
+    const path = `/webhooks/deliveries/${encodeURIComponent(id)}`;
+    return (await this.request<WebhookDelivery>('DELETE', path, { repeatable: true, ...options })).body;
+  }
+
+  /** Sends a signed test to an address, once. */
+  async testWebhook(body: WebhookTest, options?: CallOptions): Promise<WebhookQueued> {
+    return (await this.request<WebhookQueued>('POST', '/webhooks/test', { ...options, body })).body;
   }
 
   /** Reads the liveness of the edge. */

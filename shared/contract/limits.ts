@@ -13,6 +13,7 @@ export const LIMIT_SCOPES = [
   'containers.start',
   'containers.actions',
   'containers.files',
+  'webhooks',
   'admin',
 ] as const;
 export type LimitScope = (typeof LIMIT_SCOPES)[number];
@@ -49,6 +50,7 @@ export const RateLimitsConfig = z.strictObject({
   'containers.start': Tiers.prefault(['2/s']),
   'containers.actions': Tiers.prefault(['20/s', '600/min']),
   'containers.files': Tiers.prefault(['20/s', '600/min']),
+  webhooks: Tiers.prefault(['2/s', '30/min']),
   admin: Tiers.prefault(['10/s', '300/min']),
 });
 
@@ -77,6 +79,7 @@ export const UserLimits = z
         'containers.start': ownTiers('starts, in addition'),
         'containers.actions': ownTiers('actions'),
         'containers.files': ownTiers('requests for files'),
+        webhooks: ownTiers('webhooks that are tested or sent again, in addition'),
         admin: ownTiers('requests below `/admin`'),
       } satisfies Record<Exclude<LimitScope, 'ip'>, z.ZodType>)
       .optional()

@@ -38,6 +38,9 @@ export const WebhookEvent = z.discriminatedUnion('type', [
   ended('cancelled', failure).describe('The run was cancelled.'),
   ended('timed_out', failure).describe('The last attempt of the run took too long.'),
   z
+    .object({ ...notice, type: z.literal('webhook.test'), data: z.object({ test: z.literal(true) }) })
+    .describe('Requested by POST /webhooks/test.'),
+  z
     .object({
       ...notice,
       type: z.literal('alert.job_failed'),

@@ -42,6 +42,8 @@ const OF_USERS = {
   revokedBefore: [keys.revokedBefore],
   shareLinks: [keys.shareLinks],
   userLimits: [keys.userLimits],
+  webhookDelivery: [keys.webhookDelivery, ids],
+  webhookDeliveries: [keys.webhookDeliveries],
   limit: [keys.limit, scopes],
   log: [roomKeys.log, rooms],
   meta: [roomKeys.meta, rooms],

@@ -78,6 +78,10 @@ export const keys = {
    * (`OwnLimits` as JSON), `at` (ms, when they were set) and `by` (the administrator).
    */
   userLimits: (user: string) => ofUser(user, 'user-limits'),
+  /** Hash, one webhook of the user and how its delivery goes: see `shared/engine/scripts/webhook.lua.ts`. */
+  webhookDelivery: (user: string, id: string) => ofUser(user, `webhook:${id}`),
+  /** Sorted set: id by the time in ms at which it was queued, the user's webhooks that are still known. */
+  webhookDeliveries: (user: string) => ofUser(user, 'webhooks'),
   /** Sorted set: one admitted request of a user by its time in µs; `scope` is `user` or a route's name. */
   limit: (user: string, scope: string) => ofUser(user, `limit:${scope}`),
   /** The same for a client's address, for requests without a user. */

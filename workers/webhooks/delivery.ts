@@ -2,6 +2,7 @@ import { OPERATORS, WEBHOOK_DEADLINE_MS, webhookSecret } from '@warmwind/shared/
 import { keys } from '@warmwind/shared/engine/keys';
 import { LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
 import type { Records, WebhookSource } from '@warmwind/shared/engine/node/records';
+import { WebhookData, webhookId } from '@warmwind/shared/engine/webhooks';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { DelayedError, type Job, type Processor, UnrecoverableError } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -9,9 +10,10 @@ import { Webhook } from 'standardwebhooks';
 import { QueueWorker } from '../liveness/queue-worker.ts';
 import type { Metrics } from '../metrics.ts';
 import { AddressRefusedError, createCheckedLookup, type Resolve, resolvePublic } from './address.ts';
-import { WebhookData, webhookId } from './data.ts';
+import { DeliveryRecords, type TryOutcome } from './delivery-records.ts';
 import { webhookEvent } from './event.ts';
 import { InFlight } from './in-flight.ts';
+import { jitter, pauseMs, turnMs } from './pauses.ts';
 import { post } from './post.ts';
 
 /** Webhooks in flight: of this process, and of one user or to one receiver. */
@@ -19,16 +21,6 @@ const CONCURRENCY = 100;
 const SHARE = 10;
 /** Time that a receiver has to answer, DNS included, ms. */
 const ANSWER_WITHIN_MS = 10_000;
-/** The first pause, ms; each is twice the one before, up to the longest, ± jitter. */
-const FIRST_PAUSE_MS = 5000;
-const LONGEST_PAUSE_MS = 3 * 3_600_000;
-const JITTER = 0.25;
-/**
- * First wait of a webhook whose user or receiver has used its share, ms; it doubles each time, up to the
- * longest.
- */
-const FIRST_WAIT_MS = 200;
-const LONGEST_WAIT_MS = 30_000;
 /** Time that webhooks in flight have at shutdown, ms; then a peer sends them. */
 const FINISH_WITHIN_MS = 2000;
 /** Delay of a webhook of a later version, until a worker that can read it takes it, ms. */
@@ -60,7 +52,14 @@ export type DeliveryOptions = {
 };
 
 /** The reason why a webhook is dropped. */
-type Dropped = 'forgotten' | 'refused' | 'gone' | 'given up';
+type Dropped = 'forgotten' | 'refused' | 'gone' | 'given up' | 'cancelled';
+/** The same, as their owners see them. */
+const REASONS = {
+  forgotten: 'forgotten',
+  refused: 'address_refused',
+  gone: 'gone',
+  'given up': 'given_up',
+} as const satisfies Partial<Record<Dropped, string>>;
 
 /**
  * Sends the webhooks of the queue `webhooks`: at least once, each under one `Webhook-Id`, until the receiver
@@ -70,10 +69,12 @@ export class Delivery {
   readonly #o: DeliveryOptions;
   readonly #worker: QueueWorker;
   readonly #inFlight = new InFlight(SHARE);
+  readonly #deliveries: DeliveryRecords;
 
   constructor(options: DeliveryOptions) {
     this.#o = options;
     const { boot, redis, log } = options;
+    this.#deliveries = new DeliveryRecords(redis, log);
     const process: Processor = (job, token, signal) => this.#process(job, token ?? '', signal);
     this.#worker = new QueueWorker(boot, 'webhooks', process, {
       connection: redis,
@@ -83,7 +84,7 @@ export class Delivery {
       stalledInterval: 5000,
       maxStalledCount: WEBHOOK_DEATHS,
       settings: {
-        backoffStrategy: (attempts) => this.#pause(attempts, 1 - JITTER + 2 * JITTER * Math.random()),
+        backoffStrategy: (attempts) => this.#pause(attempts, jitter()),
       },
     });
     this.#worker.on('error', (error) => log.warn({ queue: 'webhooks', err: error }, 'queue worker'));
@@ -104,12 +105,15 @@ export class Delivery {
     const parsed = WebhookData.safeParse(job.data);
     if (!parsed.success) return this.#wait(job, token, NEWER_VERSION_DELAY_MS);
     const data = parsed.data;
-    const target = await this.#target(data);
+    const { verdict, testUrl } = await this.#deliveries.begin(job, data);
+    if (verdict === 'done') return;
+    if (verdict === 'drop') return this.#drop(data, '', 'cancelled');
+    const target = await this.#target(data, testUrl);
     if (target === 'unavailable') return this.#wait(job, token, LEDGER_UNAVAILABLE_DELAY_MS);
     const { url } = target;
-    if (!url) return this.#drop(data, '', 'forgotten');
+    if (!url) return this.#fail(data, 'forgotten', { tried: false, host: '' });
     const leave = this.#inFlight.enter([`user ${signer(data)}`, `host ${new URL(url).host}`]);
-    if (!leave) return this.#wait(job, token, this.#turn(job));
+    if (!leave) return this.#wait(job, token, turnMs(job));
     try {
       await this.#send(job, data, target, shutdown);
     } catch (error) {
@@ -121,7 +125,8 @@ export class Delivery {
   }
 
   /** @returns `unavailable` when only the ledger has the job and it is unavailable */
-  async #target(data: WebhookData): Promise<WebhookSource | 'unavailable'> {
+  async #target(data: WebhookData, testUrl: string): Promise<WebhookSource | 'unavailable'> {
+    if (data.about === 'test') return { url: testUrl, result: undefined, labels: undefined };
     if (data.about === 'alert') return { url: this.#o.alertUrl ?? '', result: undefined, labels: undefined };
     return this.#o.records.jobs.webhook(data).catch((error: unknown) => {
       if (error instanceof LedgerUnavailableError) return 'unavailable';
@@ -144,27 +149,37 @@ export class Delivery {
     const timeout = AbortSignal.timeout(answerWithinMs);
     const signal = shutdown ? AbortSignal.any([shutdown, timeout]) : timeout;
     const body = JSON.stringify(webhookEvent(data, source));
-    let answer: string;
+    const { host } = target;
+    let outcome: Omit<TryOutcome, 'state'>;
     try {
       const lookup = await this.#lookup(data, target, signal);
       const status = await post(target, body, await this.#signed(data, body), signal, lookup);
+      outcome = { tried: true, host, status };
       if (status >= 200 && status < 300) {
         metrics.webhooks.inc({ outcome: 'delivered' });
-        return;
+        return await this.#deliveries.settle(data, { ...outcome, state: 'delivered' });
       }
-      if (status === 410) return this.#drop(data, target.host, 'gone');
-      answer = `answered ${status}`;
     } catch (error) {
-      if (error instanceof AddressRefusedError) return this.#drop(data, target.host, 'refused');
-      if (error instanceof UnrecoverableError || shutdown?.aborted) throw error;
-      answer = timeout.aborted ? 'no answer in time' : ((error as NodeJS.ErrnoException).code ?? 'no answer');
+      if (shutdown?.aborted) throw error;
+      if (error instanceof AddressRefusedError) return this.#fail(data, 'refused', { tried: false, host });
+      const code = (error as NodeJS.ErrnoException).code ?? 'no answer';
+      outcome = { tried: true, host, reason: timeout.aborted ? 'timeout' : code };
     }
-    const next = Date.now() + this.#pause(job.attemptsMade + 1);
-    if (next - job.timestamp > (this.#o.giveUpMs ?? WEBHOOK_DEADLINE_MS)) {
-      return this.#drop(data, target.host, 'given up', answer);
-    }
-    metrics.webhooks.inc({ outcome: 'retried' });
-    throw new Error(answer);
+    return this.#failed(job, data, outcome);
+  }
+
+  /**
+   * Decides what follows a try that failed.
+   * @throws UnrecoverableError when nothing does, any other error to let BullMQ try again
+   */
+  async #failed(job: Job, data: WebhookData, outcome: Omit<TryOutcome, 'state'>): Promise<never> {
+    if (outcome.status === 410) return this.#fail(data, 'gone', outcome);
+    const nextAt = Date.now() + this.#pause(job.attemptsMade + 1);
+    const late = nextAt - job.timestamp > (this.#o.giveUpMs ?? WEBHOOK_DEADLINE_MS);
+    if (late || data.about === 'test') return this.#fail(data, 'given up', outcome);
+    this.#o.metrics.webhooks.inc({ outcome: 'retried' });
+    await this.#deliveries.settle(data, { ...outcome, state: 'pending', nextAt });
+    throw new Error(answerOf(outcome));
   }
 
   /** Checks the address of a user's receiver. That of the operators is not checked. */
@@ -185,23 +200,29 @@ export class Delivery {
     };
   }
 
+  /** Records that a webhook failed, and drops it. */
+  async #fail(
+    data: WebhookData,
+    why: keyof typeof REASONS,
+    outcome: Omit<TryOutcome, 'state'>,
+  ): Promise<never> {
+    const reason =
+      outcome.reason ?? (outcome.status === undefined || why === 'gone' ? REASONS[why] : undefined);
+    await this.#deliveries.settle(data, { ...outcome, state: 'failed', reason });
+    return this.#drop(data, outcome.host, why, why === 'given up' ? answerOf(outcome) : undefined);
+  }
+
   /** Drops a webhook. The log names only the host of the receiver, because paths and queries hold secrets. */
-  #drop({ jobId, userId, run, about }: WebhookData, host: string, why: Dropped, answer?: string): never {
+  #drop(data: WebhookData, host: string, why: Dropped, answer?: string): never {
     const { log, metrics } = this.#o;
     metrics.webhooks.inc({ outcome: why === 'given up' ? 'given_up' : why });
-    log.warn({ jobId, userId, run, about, host, why, answer }, 'webhook dropped');
+    const of = data.about === 'test' ? { testId: data.testId } : { jobId: data.jobId, run: data.run };
+    log.warn({ ...of, userId: data.userId, about: data.about, host, why, answer }, 'webhook dropped');
     throw new UnrecoverableError(answer ? `${why}: ${answer}` : why);
   }
 
-  #pause(attempts: number, factor = 1): number {
-    const { firstPauseMs = FIRST_PAUSE_MS } = this.#o;
-    return Math.round(factor * Math.min(firstPauseMs * 2 ** (attempts - 1), LONGEST_PAUSE_MS));
-  }
-
-  /** Delay of a webhook whose share is used up, ms: longer each time, so that many of them cost little. */
-  #turn(job: Job): number {
-    const before = Math.max(0, job.attemptsStarted - job.attemptsMade - 1);
-    return Math.min(FIRST_WAIT_MS * 2 ** before, LONGEST_WAIT_MS) * (0.5 + Math.random());
+  #pause(attempts: number, factor?: number): number {
+    return pauseMs({ attempts, firstMs: this.#o.firstPauseMs, factor });
   }
 
   /** Requeues a webhook with a delay, without an attempt spent. */
@@ -212,3 +233,9 @@ export class Delivery {
 }
 
 const signer = ({ about, userId }: WebhookData): string => (about === 'alert' ? OPERATORS : userId);
+
+/** Describes a try without success, for the log. */
+const answerOf = ({ status, reason }: Omit<TryOutcome, 'state'>): string => {
+  if (status !== undefined) return `answered ${status}`;
+  return reason === 'timeout' ? 'no answer in time' : (reason ?? 'no answer');
+};

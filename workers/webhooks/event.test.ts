@@ -1,10 +1,10 @@
 import { TERMINAL_JOB_STATES } from '@warmwind/shared/contract/jobs';
 import { WebhookEvent } from '@warmwind/shared/contract/webhook-events';
+import { type RunWebhook, WEBHOOK_DATA_VERSION } from '@warmwind/shared/engine/webhooks';
 import { expect, test } from 'vitest';
-import { WEBHOOK_DATA_VERSION, type WebhookData } from './data.ts';
 import { webhookEvent } from './event.ts';
 
-const data: WebhookData = {
+const data: RunWebhook = {
   version: WEBHOOK_DATA_VERSION,
   about: 'end',
   userId: 'ada',
@@ -21,7 +21,7 @@ const ended = { jobId: 'j1', kind: 'inference', run: 2, attemptsMade: 1 };
 
 test('each notice is an event of the contract, with the data of its type', () => {
   const failed = TERMINAL_JOB_STATES.filter((state) => state !== 'completed');
-  const cases: [WebhookData, string | undefined, string, object][] = [
+  const cases: [RunWebhook, string | undefined, string, object][] = [
     [
       { ...data, about: 'active', state: 'active', containerId: 'c1' },
       undefined,
@@ -63,4 +63,16 @@ test('a webhook of a job has its labels, an alert has none', () => {
   expect(WebhookEvent.parse(event)).toEqual(event);
   const alert = webhookEvent({ ...data, about: 'alert', state: 'failed', error }, source);
   expect(alert.data).not.toHaveProperty('labels');
+});
+
+test('a test is an event of the contract', () => {
+  const of = { version: WEBHOOK_DATA_VERSION, about: 'test', userId: 'ada', testId: 't1', at: 1000 } as const;
+  const event = webhookEvent(of, { result: undefined, labels: undefined });
+  expect(event).toEqual({
+    id: 't1.test',
+    type: 'webhook.test',
+    time: expect.any(String),
+    data: { test: true },
+  });
+  expect(WebhookEvent.parse(event)).toEqual(event);
 });

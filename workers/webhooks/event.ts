@@ -2,10 +2,10 @@ import { Labels } from '@warmwind/shared/contract/labels';
 import { terminalEvent } from '@warmwind/shared/contract/rooms';
 import type { WebhookEvent } from '@warmwind/shared/contract/webhook-events';
 import type { WebhookSource } from '@warmwind/shared/engine/node/records';
+import { type RunWebhook, type WebhookData, webhookId } from '@warmwind/shared/engine/webhooks';
 import { parseJson } from '@warmwind/shared/runtime/json';
 import { iso } from '@warmwind/shared/runtime/times';
 import { z } from 'zod';
-import { type WebhookData, webhookId } from './data.ts';
 
 /** A larger result is left out, bytes of JSON: `GET /jobs/:id` returns it. */
 const MAX_RESULT_BYTES = 65_536;
@@ -16,6 +16,16 @@ const MAX_RESULT_BYTES = 65_536;
  */
 export function webhookEvent(
   data: WebhookData,
+  { result, labels }: Pick<WebhookSource, 'result' | 'labels'>,
+): WebhookEvent {
+  if (data.about === 'test') {
+    return { id: webhookId(data), time: iso(data.at), type: 'webhook.test', data: { test: true } };
+  }
+  return runEvent(data, { result, labels });
+}
+
+function runEvent(
+  data: RunWebhook,
   { result, labels }: Pick<WebhookSource, 'result' | 'labels'>,
 ): WebhookEvent {
   const { about, jobId, kind, run, userId, state, at, attemptsMade, error, containerId } = data;

@@ -1,13 +1,11 @@
-import { WEBHOOK_DEADLINE_MS } from '@warmwind/shared/contract/webhook-target';
 import type { Notify } from '@warmwind/shared/engine/node/records';
-import { ENDED_RECORD_TTL_MS } from '@warmwind/shared/engine/records';
+import {
+  type About,
+  WEBHOOK_DATA_VERSION,
+  type WebhookData,
+  webhookOptions,
+} from '@warmwind/shared/engine/webhooks';
 import type { Queue } from 'bullmq';
-import { type About, WEBHOOK_DATA_VERSION, type WebhookData, webhookId } from './data.ts';
-
-/** Time ends the tries, not their number. */
-const ATTEMPTS = 1000;
-/** Sent webhooks are remembered while their record may be notified again: age in s, and maximum number. */
-const KEPT = { age: ENDED_RECORD_TTL_MS / 1000, count: 50_000 };
 
 /**
  * Creates the function that notifies owners and operators of runs. It adds each webhook to the queue under
@@ -36,13 +34,7 @@ export const createNotify =
           attemptsMade,
           ...(end && end.state !== 'completed' && end.error ? { error: end.error } : {}),
         };
-        return queue().add(about, data, {
-          jobId: webhookId(data),
-          attempts: ATTEMPTS,
-          backoff: { type: 'webhook' },
-          removeOnComplete: KEPT,
-          removeOnFail: { ...KEPT, age: WEBHOOK_DEADLINE_MS / 1000 },
-        });
+        return queue().add(about, data, webhookOptions(data));
       }),
     );
   };

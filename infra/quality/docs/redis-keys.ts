@@ -32,6 +32,18 @@ const RENEWED = 'when its holder stops renewing it';
 const NEVER = 'never';
 
 const QUEUE: Record<keyof typeof keys, Entry> = {
+  webhookDelivery: {
+    type: 'hash',
+    holds: 'a webhook of a user and how its delivery goes',
+    writtenBy: 'workers, edge',
+    expires: '48 h after its last try while pending, 24 h after its end',
+  },
+  webhookDeliveries: {
+    type: 'sorted set',
+    holds: 'ids of webhooks by the time in ms at which they were queued',
+    writtenBy: 'workers, edge',
+    expires: '7 days after the last one; the newest 10,000',
+  },
   userLimits: {
     type: 'hash',
     holds: 'limits of a user that differ from those of the deployment',

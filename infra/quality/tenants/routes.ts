@@ -15,6 +15,7 @@ const NAMED: Record<string, Thing | 'public'> = {
   '/containers/{id}': 'container',
   '/jobs/{id}': 'job',
   '/realtime/tokens/{id}': 'link',
+  '/webhooks/deliveries/{id}': 'webhook',
   '/v1/models/{id}': 'public',
   // Administrators alone see hosts and limits of users: see the test of routes below /admin.
   '/admin/hosts/{id}': 'public',

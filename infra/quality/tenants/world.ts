@@ -5,7 +5,7 @@ import { createStack, type TestStack } from '../e2e/stack.ts';
 import { waitFor } from '../testing/wait.ts';
 
 /** The kinds of things that belong to a user and are named in requests. */
-export type Thing = 'container' | 'job' | 'link' | 'viewer' | 'session' | 'terminal' | 'process';
+export type Thing = 'container' | 'job' | 'link' | 'viewer' | 'session' | 'terminal' | 'process' | 'webhook';
 export type Ids = Record<Thing, string>;
 
 /** One user: the client of the edge, a socket at the relay with control, and what the user owns. */
@@ -23,8 +23,9 @@ export const SECRET = 'Quarterly-figures-7f3a';
 export async function startTenants(): Promise<Tenants> {
   const stack = createStack({
     RATE_LIMITS:
-      '{"user": [], "ip": [], "containers.start": [], "containers.actions": [], "containers.files": [], "admin": []}',
+      '{"user": [], "webhooks": [], "ip": [], "containers.start": [], "containers.actions": [], "containers.files": [], "admin": []}',
     MODEL_SERVER: 'off',
+    WEBHOOK_ALLOW: '127.0.0.1/32',
   });
   try {
     await stack.start();
@@ -66,6 +67,13 @@ async function startTenant(stack: TestStack, token: string, name: string): Promi
   );
   await edge.writeClipboard({ containerId, text: name });
   await edge.exec({ containerId, cmd: ['sh', '-c', `printf ${name} > ${FILE}`] }, { waitMs: 10_000 });
+  // Its receiver does not exist: the test fails at once.
+  const { id: webhook } = await edge.testWebhook({ url: 'http://127.0.0.1:9/' });
+  await waitFor(
+    'its webhook',
+    async () => (await edge.getWebhookDelivery(webhook)).state === 'failed',
+    30_000,
+  );
   const ids = {
     container: containerId,
     job: jobId,
@@ -74,13 +82,16 @@ async function startTenant(stack: TestStack, token: string, name: string): Promi
     session: sessionId,
     terminal: ttyId,
     process: processId,
+    webhook,
   };
   return { token, ticket, edge, socket, ids };
 }
 
 /** Ids that no user has, in the form of each thing. */
-export const randomId = (thing: Thing): string =>
-  thing === 'session' || thing === 'terminal' ? `${randomUUID()}.${randomUUID()}` : randomUUID();
+export function randomId(thing: Thing): string {
+  if (thing === 'session' || thing === 'terminal') return `${randomUUID()}.${randomUUID()}`;
+  return thing === 'webhook' ? `${randomUUID()}.1.end` : randomUUID();
+}
 
 /** Texts that are no id of anything. */
 export const MALFORMED = ['x'.repeat(65), '{user}:jobs', 'a\0b', "' or 1=1 --", '../../etc/passwd', '%2e%2e'];
