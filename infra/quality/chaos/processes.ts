@@ -11,7 +11,7 @@ const STOP_WITHIN_MS = 30_000;
 /** How many log lines a crash is reported with. */
 const CRASH_LINES = 30;
 /** A machine that runs all of this starts a service slowly. */
-const START_WITHIN_MS = 60_000;
+const START_WITHIN_MS = 180_000;
 
 /** A Node service in a process of its own, which can be killed and started again on the same port. */
 export type Service = {
