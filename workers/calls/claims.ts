@@ -9,6 +9,7 @@ import { runScript } from '@warmwind/shared/runtime/node/script';
 import type { Redis } from 'ioredis';
 import { loop } from '../loop.ts';
 import { failed, type Settled, UNKNOWN } from './call.ts';
+import { RecentClaims } from './recent-claims.ts';
 
 /** How long a claim is kept, ms. */
 const KEPT_MS = 5 * 60_000;
@@ -34,13 +35,15 @@ type ClaimsOptions = {
 /**
  * Carries out a call at most once for each key. A call is claimed in Redis before its first effect, and its
  * outcome is kept for repeated requests. A request waits for a claim without an outcome while the process
- * that claimed it holds its lease. Without that lease the process is gone, and the outcome is unknown.
+ * that claimed it holds its lease. Without that lease the process is gone, and the outcome is unknown. It is
+ * unknown also when Redis lost the claim of a call that this process carried out.
  */
 export class Claims {
   readonly #o: ClaimsOptions;
   readonly #stopped = new AbortController();
   /** By Redis key: resolves when a call that this process claimed has been settled. */
   readonly #running = new Map<string, Promise<void>>();
+  readonly #recent = new RecentClaims(KEPT_MS);
   #renewedAt = Number.NEGATIVE_INFINITY;
   #loop: Promise<void> | undefined;
 
@@ -95,12 +98,27 @@ export class Claims {
     for (let wasGone = false; ; ) {
       const args = { inputHash: claim.inputHash, holder, ttlMs: KEPT_MS };
       const answer = await runScript(redis, claimCall, claim, args).catch(notClaimed);
-      if (answer[0] === 'claimed') return undefined;
+      if (answer[0] === 'claimed') return this.#repeated(claim);
       if (answer[0] === 'conflict') return failed(reused());
       if (answer[0] === 'ended') return { outcome: answer[1], bytes: Buffer.from(answer[2]) };
       if (wasGone || signal.aborted) return UNKNOWN;
       wasGone = await this.#isGone(claim, answer[1], signal);
     }
+  }
+
+  /**
+   * Remembers a claim that Redis has just granted.
+   * @returns the outcome, when this process had claimed the same before and Redis lost that
+   */
+  async #repeated({ containerId, claimHash, inputHash }: Claim): Promise<Settled | undefined> {
+    const key = callKeys.claim(containerId, claimHash);
+    const earlier = this.#recent.inputOf(key);
+    if (earlier === undefined) {
+      this.#recent.add(key, inputHash);
+      return undefined;
+    }
+    await this.#running.get(key);
+    return earlier === inputHash ? UNKNOWN : failed(reused());
   }
 
   /**

@@ -210,6 +210,21 @@ test('the same key and input gets the same answer or error, another input a conf
   expect(taken).toHaveLength(2);
 });
 
+test('a call whose claim Redis lost is not carried out again', async () => {
+  const { host, taken } = startHost();
+  const containerId = containerOf(host);
+  const first = send(containerId, { keyHash: KEY });
+  await waitFor('the call', () => taken.length === 1);
+  await redis.client.flushall();
+  taken[0]?.answer({ n: 1 });
+  await first;
+  expect(await codeOf(send(containerId, { keyHash: KEY }))).toBe('outcome_unknown');
+  await redis.client.flushall();
+  expect(await codeOf(send(containerId, { keyHash: KEY }))).toBe('outcome_unknown');
+  expect(await codeOf(send(containerId, { keyHash: KEY, input: { n: 9 } }))).toBe('conflict');
+  expect(taken).toHaveLength(1);
+});
+
 test('an answer too large to keep is returned once; one beyond its command’s limit is not', async () => {
   const { host, taken } = startHost();
   const containerId = containerOf(host);
