@@ -18,6 +18,8 @@ export type LifeRun = {
   desktops: LifeDesktop[];
   clients: Map<string, LifeClient>;
   injected: Injected[];
+  /** Whether desktops outlive the engine. */
+  liveRestore: boolean;
   /** The instances that each host keeps ready. */
   pooled: number;
 };
@@ -157,11 +159,7 @@ export async function checkEngine(run: LifeRun, recorded: Recorded[], report: Re
       free.push(Id);
       perHost.set(host, (perHost.get(host) ?? 0) + 1);
     } else {
-      report(
-        'no orphan',
-        instance,
-        `engine container ${State} of desktop ${Labels[LABELS.container]} on ${host}`,
-      );
+      report('no orphan', instance, `engine container ${State} on ${host}`);
     }
   }
   for (const [instance, { record }] of wanted)

@@ -4,7 +4,13 @@ import type { World } from '../world.ts';
 import type { FaultKind, PlannedFault } from './plan.ts';
 
 /** A fault that was injected, and when its parts ran again, Unix ms. */
-export type Injected = { kind: FaultKind; from: number; to: number };
+export type Injected = {
+  kind: FaultKind;
+  from: number;
+  to: number;
+  /** When the engine had ended, for faults of it. */
+  engineEndedAt: number | undefined;
+};
 
 /** The longest absence of a part, ms: a start survives it with its three attempts. */
 const MOST_AWAY_MS = 2000;
@@ -13,6 +19,11 @@ const MOST_AWAY_MS = 2000;
 export async function inject(world: World, { kind, seed }: PlannedFault): Promise<Injected> {
   const random = new Random(seed);
   const from = Date.now();
+  let engineEndedAt: number | undefined;
+  const endEngine = async (signal: 'SIGKILL' | 'SIGTERM') => {
+    await world.engine?.end(signal);
+    engineEndedAt = Date.now();
+  };
   const awayMs = random.int(0, MOST_AWAY_MS);
   const worker = world.workers[random.int(0, world.workers.length - 1)];
   switch (kind) {
@@ -31,23 +42,23 @@ export async function inject(world: World, { kind, seed }: PlannedFault): Promis
       await world.realtime.restart();
       break;
     case 'engine killed':
-      await world.engine?.restart('SIGKILL', awayMs);
-      break;
     case 'engine restarted':
-      await world.engine?.restart('SIGTERM', awayMs);
+      await endEngine(kind === 'engine killed' ? 'SIGKILL' : 'SIGTERM');
+      await sleep(awayMs);
+      await world.engine?.start();
       break;
     case 'all killed':
-      await killAll(world, random);
+      await killAll(world, random, () => endEngine('SIGKILL'));
   }
-  return { kind, from, to: Date.now() };
+  return { kind, from, to: Date.now(), engineEndedAt };
 }
 
 /** Kills workers, engine and both Redis in random order and starts them in another; PostgreSQL and edge stay. */
-async function killAll(world: World, random: Random): Promise<void> {
+async function killAll(world: World, random: Random, killEngine: () => Promise<void>): Promise<void> {
   const { engine, queue, realtime, workers } = world;
   const parts = [
     ...workers.map(({ end, start }) => ({ kill: () => end('SIGKILL'), start })),
-    { kill: () => engine?.end('SIGKILL'), start: () => engine?.start() },
+    { kill: killEngine, start: () => engine?.start() },
     { kill: queue.kill, start: queue.restart },
     { kill: realtime.kill, start: realtime.restart },
   ];

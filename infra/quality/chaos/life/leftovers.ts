@@ -102,7 +102,7 @@ async function checkRedis({ world, clients }: LifeRun, recorded: Recorded[], rep
     for (const id of await redis.zrangebyscore(keys.openContainers(user), Date.now(), '+inf'))
       if (!live.has(id)) report('no orphan', id, `counts against the quota of desktops of ${user}`);
   }
-  for (const key of [keys.changedUsers(), keys.cancellations(), keys.unpublishedEnds()])
+  for (const key of [keys.changedUsers(), keys.cancellations(), keys.unpublishedEnds(), keys.waitingStarts()])
     for (const member of await redis.zrange(key, '0', '-1')) report('nothing waits', member, `in ${key}`);
   const queues = [...JOB_QUEUES, ...world.workers.flatMap(({ name }) => hostQueues(name))];
   for (const [queue, { waiting, active }] of Object.entries(await readDepths(redis, queues, 1)))

@@ -22,23 +22,26 @@ function engineFailed({ injected }: LifeRun, from: number, to: number): boolean 
 }
 
 /** Checks that operations ended as they must, and left the state that they must. */
-export function checkOutcomes(
-  run: LifeRun,
-  recorded: Recorded[],
-  liveRestore: boolean,
-  report: Report,
-): void {
+export function checkOutcomes(run: LifeRun, recorded: Recorded[], report: Report): void {
   for (const { desktop, record } of recorded) {
     const { results, containerId, observations } = desktop;
     const [first] = results;
     const last = results.at(-1);
     if (!first || !last) continue;
-    const doomed = !liveRestore && engineFailed(run, first.from, Date.now());
-    for (const text of observations) report('each effect once', containerId, text);
+    const doomed = engineFailed(run, first.from, Date.now());
+    // The claim of a call is in the realtime Redis and in its worker: it is lost with both.
+    const claimsLost = run.injected.some(({ kind }) => kind === 'all killed');
+    for (const text of observations)
+      if (!claimsLost || !text.startsWith('act ')) report('each effect once', containerId, text);
     for (const result of results) checkOutcome(run, desktop, result, report);
     const stopped = results.find(({ operation }) => operation.kind === 'stop');
     const state = record.state as Parameters<typeof hasEnded>[0];
-    if (doomed) continue;
+    if (doomed) {
+      // Its start was over: only the engine's restart ended it.
+      if (state === 'failed' && first.done)
+        report('operations hold', containerId, 'should be lost, is failed');
+      continue;
+    }
     const turn = results.findLast(({ operation, done }) => done && /pause|resume/.test(operation.kind));
     const wanted = stopped ? 'stopped' : turn?.operation.kind === 'pause' ? 'paused' : 'running';
     const touched =
@@ -64,12 +67,13 @@ function checkOutcome(run: LifeRun, desktop: LifeDesktop, result: Result, report
 type Life = { engineId: string; host: string; from: number; to: number };
 
 /** No desktop ever had two running engine containers, but one that a killed worker left until it was back. */
-export async function checkDoubles({ world, injected }: LifeRun, report: Report): Promise<void> {
+export async function checkDoubles({ world, injected, liveRestore }: LifeRun, report: Report): Promise<void> {
   const rows = await world.postgres.sql<
     { id: string; container_id: string }[]
   >`select id, container_id from volumes`;
   const containerIds = new Map(rows.map(({ id, container_id }) => [id, container_id]));
-  const ends = injected.filter(({ kind }) => ENGINE_FAULTS.includes(kind));
+  // Events of the engine's own end are lost: what ran had ended before it answered again.
+  const ends = liveRestore ? [] : injected.flatMap(({ engineEndedAt }) => engineEndedAt ?? []);
   const lives = new Map<string, Life[]>();
   for (const { action, id, instanceId, host, at } of world.watch.events) {
     const of = containerIds.get(instanceId);
@@ -77,7 +81,7 @@ export async function checkDoubles({ world, injected }: LifeRun, report: Report)
     const own = lives.get(of) ?? [];
     lives.set(of, own);
     const time = Number(at / 1_000_000n);
-    const ended = ends.find(({ from, to }) => to > time && from <= to)?.to ?? Number.POSITIVE_INFINITY;
+    const ended = ends.find((endedAt) => endedAt >= time) ?? Number.POSITIVE_INFINITY;
     if (action === 'start') own.push({ engineId: id, host, from: time, to: ended });
     const life = own.find((known) => known.engineId === id);
     if (action === 'die' && life) life.to = Math.min(life.to, time);
