@@ -22,6 +22,18 @@ test.each([
   ],
   ['a paused desktop', { ...seen, desktop: 'paused' }, 'frozen', 'paused'],
   [
+    'a paused desktop whose host was away',
+    { ...seen, desktop: 'paused', gone: HOST_AWAY },
+    'frozen',
+    'is paused',
+  ],
+  [
+    'a paused desktop that this viewer has not seen',
+    { watching: true, picture: false, gone: HOST_AWAY, desktop: 'paused' },
+    'starting',
+    'is paused',
+  ],
+  [
     'a desktop without a host yet',
     { watching: true, picture: false, gone: HOST_AWAY, desktop: 'starting' },
     'starting',

@@ -51,7 +51,9 @@ const FROZEN: Record<string, string> = {
 
 /** @returns the state, and a line of text for every state but `live` */
 export function statusOf(facts: ScreenStatus): { state: ViewerState; text: string } {
-  const { watching, picture, gone, refused, desktop = 'running', reason } = facts;
+  const { watching, picture, refused, desktop = 'running', reason } = facts;
+  // The screen of a paused desktop returns when it is resumed, whether its host was away or not.
+  const gone = desktop === 'paused' && facts.gone === HOST_AWAY ? undefined : facts.gone;
   const status = (state: ViewerState, text: string) => ({ state, text });
   const because = (desktop === 'stopped' || desktop === 'lost') && reason ? ENDED_BECAUSE[reason] : undefined;
   const [ended, starting, resting] = [because ?? ENDED[desktop], STARTING[desktop], RESTING[desktop]];
