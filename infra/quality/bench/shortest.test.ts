@@ -48,6 +48,7 @@ const BENCHES: Record<string, { env: Record<string, string>; last: string }> = {
     last: 'kill -9 → a peer makes its start, p95',
   },
   'bench:exec': { env: { REQUESTS: '2', WARM_UP: '0' }, last: '`Prefer: wait` / `docker exec`, p50' },
+  'bench:pause': { env: { REQUESTS: '2', WARM_UP: '0' }, last: 'resume / an empty job, p50' },
   'bench:files': { env: { MEGABYTES: '2', ROUNDS: '1' }, last: '2 MB from the desktop, p50' },
   'bench:starts': { env: { ROUNDS: '1', WARM_UP: '0', AT_ONCE: '2' }, last: 'the last first picture' },
   'bench:floor': { env: { WARM_UP_SECONDS: '0.5', SECONDS: '0.5' }, last: 'redis' },
