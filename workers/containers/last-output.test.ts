@@ -35,6 +35,13 @@ test('frames are joined in order, and a frame that was cut off counts as far as 
   expect(lastOutput(Buffer.alloc(0), {})).toBe('');
 });
 
+test('escape sequences leave nothing behind, and of a long output the end is kept', () => {
+  expect(lastOutput(framed('\x1b[31mred\x1b[0m \x1b]0;title\x07end'), {})).toBe('red end');
+  const output = lastOutput(framed(`${'ä'.repeat(100_000)}end`), {});
+  expect(Buffer.byteLength(output)).toBe(16 * 1024 - 1);
+  expect(output).toMatch(/^ä+end$/);
+});
+
 test('no value of the environment is in the output, in whichever form it was printed', () => {
   const value = fc
     .string({ minLength: 4, maxLength: 60 })
