@@ -1,5 +1,6 @@
 import { keys } from '@warmwind/shared/engine/keys';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { startRedisProxy } from '../../infra/quality/testing/redis-proxy.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createLine, type Line } from '../testing/line.ts';
 import { Peers } from '../testing/peer.ts';
@@ -86,3 +87,37 @@ test('a queue Redis that was frozen, restarted or wiped proves no death', async 
   expect(peers.sum('begins', job.jobId)).toBe(1);
   expect(peers.sum('stops', job.jobId)).toBe(0);
 }, 90_000);
+
+test('a connection that falls silent costs one beat and is no death', async () => {
+  const proxy = await startRedisProxy(line.queueRedis.port);
+  onTestFinished(proxy.stop);
+  const usual = { DEAD_AFTER_MS: '2500' };
+  peers.start('a', QUEUE, { ...usual, QUEUE_REDIS: proxy.url });
+  peers.start('b', QUEUE, usual);
+  await peers.all('watches');
+  await proxy.stallAt(keys.processBeats(), 'before').reached;
+  await waitFor('it to notice', () => peers.sum('watches no more', '') === 1, 20_000);
+  await waitFor('it to watch again', () => peers.sum('watches', '') === 3, 20_000);
+  expect([await beating(), await deadProcesses()]).toEqual([2, 0]);
+}, 60_000);
+
+test('a process that is cut off from Redis drops its jobs and leases once it is back', async () => {
+  const proxy = await startRedisProxy(line.queueRedis.port);
+  onTestFinished(() => proxy.stop());
+  const first = peers.start('a', QUEUE, { QUEUE_REDIS: proxy.url });
+  await first.when('leads');
+  const job = await line.infer();
+  await first.when('begins', job.jobId);
+  const second = peers.start('b', QUEUE);
+  await peers.all('watches');
+  proxy.cut();
+  await second.when('begins', job.jobId, 20_000);
+  await second.when('leads', '', 20_000);
+  expect(first.count('holds no more')).toBe(0);
+  proxy.mend();
+  await first.when('stops', job.jobId, 20_000);
+  await first.when('holds no more', '', 20_000);
+  await waitFor('it to take part again', () => first.count('holds') === 2, 20_000);
+  expect(second.count('stops', job.jobId)).toBe(0);
+  expect(await line.job(job)).toMatchObject({ state: 'active', attemptsMade: 0 });
+}, 60_000);

@@ -71,9 +71,12 @@ export class Peers {
     this.#line = line;
   }
 
-  /** @param queues names with commas */
-  start(host: string, queues: string): Peer {
-    const peer = new Peer(this.#line, { ...ONLY_BEATS, HOST: host, QUEUE: queues });
+  /**
+   * @param queues names with commas
+   * @param env more settings, see `solo.ts`
+   */
+  start(host: string, queues: string, env: Record<string, string> = {}): Peer {
+    const peer = new Peer(this.#line, { ...ONLY_BEATS, HOST: host, QUEUE: queues, ...env });
     this.#peers.push(peer);
     return peer;
   }

@@ -7,6 +7,9 @@ export type RedisProxy = {
   url: string;
   /** @param text bytes of the command, as Redis reads them: see `resp` */
   stallAt: (text: string, point: StallPoint) => Stall;
+  /** Ends all connections and accepts none until `mend`. */
+  cut: () => void;
+  mend: () => void;
   stop: () => void;
 };
 
@@ -17,8 +20,13 @@ export const resp = (...args: string[]): string =>
 /** Starts a proxy in front of the Redis on a loopback port. */
 export async function startRedisProxy(port: number): Promise<RedisProxy> {
   const sockets = new Set<Socket>();
+  let isCut = false;
   let armed: { text: string; point: StallPoint; reach: () => void } | undefined;
   const server = createServer((client) => {
+    if (isCut) {
+      client.on('error', () => undefined).destroy();
+      return;
+    }
     const upstream = dial(port, '127.0.0.1');
     for (const socket of [client, upstream]) {
       sockets.add(socket);
@@ -53,6 +61,13 @@ export async function startRedisProxy(port: number): Promise<RedisProxy> {
       const { promise, resolve } = Promise.withResolvers<void>();
       armed = { text, point, reach: resolve };
       return { reached: promise };
+    },
+    cut: () => {
+      isCut = true;
+      for (const socket of sockets) socket.destroy();
+    },
+    mend: () => {
+      isCut = false;
     },
     stop: () => {
       server.close();
