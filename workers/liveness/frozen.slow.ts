@@ -92,13 +92,15 @@ test('a connection that falls silent is replaced, and is no death', async () => 
   const proxy = await startRedisProxy(line.queueRedis.port);
   onTestFinished(proxy.stop);
   const usual = { DEAD_AFTER_MS: '1500' };
-  peers.start('a', QUEUE, { ...usual, QUEUE_REDIS: proxy.url });
+  const first = peers.start('a', QUEUE, { ...usual, QUEUE_REDIS: proxy.url });
+  await first.when('holds');
   peers.start('b', QUEUE, usual);
   await peers.all('watches');
   await proxy.stallAt(keys.processBeats(), 'before').reached;
   await waitFor('it to notice', () => peers.sum('watches no more', '') === 1, 20_000);
   await waitFor('it to watch again', () => peers.sum('watches', '') === 3, 20_000);
   expect([await beating(), await deadProcesses()]).toEqual([2, 0]);
+  expect(first.count('holds no more')).toBe(0);
 }, 60_000);
 
 test('a process that is cut off from Redis drops its jobs and leases once it is back', async () => {
@@ -110,11 +112,11 @@ test('a process that is cut off from Redis drops its jobs and leases once it is 
   await first.when('begins', job.jobId);
   const second = peers.start('b', QUEUE);
   await peers.all('watches');
-  proxy.cut();
+  proxy.interrupt();
   await second.when('begins', job.jobId, 20_000);
   await second.when('leads', '', 20_000);
   expect(first.count('holds no more')).toBe(0);
-  proxy.mend();
+  proxy.resume();
   await first.when('stops', job.jobId, 20_000);
   await first.when('holds no more', '', 20_000);
   await waitFor('it to take part again', () => first.count('holds') === 2, 20_000);

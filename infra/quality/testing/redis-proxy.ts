@@ -7,9 +7,9 @@ export type RedisProxy = {
   url: string;
   /** @param text bytes of the command, as Redis reads them: see `resp` */
   stallAt: (text: string, point: StallPoint) => Stall;
-  /** Ends all connections and accepts none until `mend`. */
-  cut: () => void;
-  mend: () => void;
+  /** Ends all connections and accepts none until `resume`. */
+  interrupt: () => void;
+  resume: () => void;
   stop: () => void;
 };
 
@@ -20,10 +20,10 @@ export const resp = (...args: string[]): string =>
 /** Starts a proxy in front of the Redis on a loopback port. */
 export async function startRedisProxy(port: number): Promise<RedisProxy> {
   const sockets = new Set<Socket>();
-  let isCut = false;
+  let isInterrupted = false;
   let armed: { text: string; point: StallPoint; reach: () => void } | undefined;
   const server = createServer((client) => {
-    if (isCut) {
+    if (isInterrupted) {
       client.on('error', () => undefined).destroy();
       return;
     }
@@ -62,12 +62,12 @@ export async function startRedisProxy(port: number): Promise<RedisProxy> {
       armed = { text, point, reach: resolve };
       return { reached: promise };
     },
-    cut: () => {
-      isCut = true;
+    interrupt: () => {
+      isInterrupted = true;
       for (const socket of sockets) socket.destroy();
     },
-    mend: () => {
-      isCut = false;
+    resume: () => {
+      isInterrupted = false;
     },
     stop: () => {
       server.close();
