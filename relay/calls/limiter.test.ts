@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => redis?.stop());
 
-test('calls by the socket have the limits of their user', async () => {
+test('calls by the socket have the latest limits of their user', async () => {
   const limits = RateLimitsConfig.parse({ 'containers.actions': ['2/min'] });
   const limiter = new CallLimiter(redis.client, limits);
   const charge = (user: string) => limiter.charge(user, ['containers.actions']);
@@ -35,5 +35,7 @@ test('calls by the socket have the limits of their user', async () => {
     { userId: 'ada' },
     setLimitsArgs({ limits: lifted, at: 2, by: 'root' }),
   );
+  const late = setLimitsArgs({ limits: own, at: 1, by: 'root' });
+  expect(await runScript(redis.client, setUserLimits, { userId: 'ada' }, late)).toEqual(['kept', '2']);
   for (let i = 0; i < 5; i += 1) await charge('ada');
 });

@@ -213,11 +213,9 @@ test('another user’s webhook, and one that no user can have, are 404', async (
 });
 
 test('503 while Redis does not answer', async () => {
-  const id = await deliver('j1', 'pending');
   edge.gateway.redis.freeze();
   try {
     expect((await call('GET', '/webhooks/deliveries')).status).toBe(503);
-    expect((await call('DELETE', `/webhooks/deliveries/${id}`)).status).toBe(503);
   } finally {
     edge.gateway.redis.thaw();
   }

@@ -1,6 +1,7 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js';
+import { FleetHosts } from '@warmwind/shared/contract/admin';
 import { TOOLS } from '@warmwind/shared/contract/tools';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS, startEngine } from '../testing/docker.ts';
@@ -145,8 +146,12 @@ const isAdmin = ({ path }: Route): boolean => path.startsWith('/admin/');
 test('no route of administrators answers a user, whatever is named', async () => {
   const { stack } = tenants;
   const hosts = await send(stack.file().edge, stack.file().tokens.admin, 'get', { path: '/admin/hosts' });
-  const { items } = (await hosts.json()) as { items: { id: string }[] };
-  expect(items).not.toEqual([]);
+  const { items } = FleetHosts.parse(await hosts.json());
+  const versions = { worker: expect.any(String), engine: expect.any(String) };
+  expect(items.length).toBeGreaterThan(0);
+  for (const host of items)
+    expect(host).toMatchObject({ state: 'live', versions, images: expect.any(Array) });
+  expect(items.reduce((sum, { containers }) => sum + containers, 0)).toBe(2);
   const admin = routes.filter(isAdmin);
   expect(admin.length).toBeGreaterThanOrEqual(6);
   for (const { method, path, parameters } of admin) {
