@@ -11,7 +11,7 @@ const SOURCE_LABEL = 'warmwind.source';
 const WITHIN_MS = 20 * 60_000;
 
 /** The targets of the Dockerfile that are services. */
-export const SERVICES = ['relay', 'worker', 'gateway', 'edge'] as const;
+export const SERVICES = ['relay', 'worker', 'gateway', 'edge', 'pooler'] as const;
 export type Service = (typeof SERVICES)[number];
 
 /** The files that are sent to the engine; .dockerignore applies. */
@@ -28,8 +28,11 @@ const SOURCES = [
 /** The parts of `infra` that images contain. */
 const OF_INFRA = [
   'package.json',
-  'edge',
-  'gateway',
+  'local/edge',
+  'local/gateway',
+  'local/pooler',
+  'local/postgres/account.ts',
+  'local/stack/tools.ts',
   'images/Dockerfile',
   'images/packages.sh',
   'images/probe.mjs',

@@ -3,6 +3,7 @@ import type Docker from 'dockerode';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AUTH_SECRET } from '../local/edge/testing.ts';
 import { startGateway, type TestGateway, TOKEN } from '../local/gateway/testing.ts';
+import { poolerAnswers } from '../local/pooler/answers.ts';
 import { ENGINE_WITHIN_MS, startEngine, type TestEngine } from '../quality/testing/docker.ts';
 import { freePort } from '../quality/testing/port.ts';
 import { startRedis, type TestRedis } from '../quality/testing/redis.ts';
@@ -14,7 +15,7 @@ const PATIENCE_MS = 60_000;
 /** The contract's bound: a service has ended by then; an orchestrator kills at 30 s. */
 const SHUTDOWN_MS = 25_000;
 /** A larger image has a package that no running service needs, or a complete system, MB. */
-const BUDGET: Record<Service, number> = { relay: 160, worker: 240, gateway: 160, edge: 300 };
+const BUDGET: Record<Service, number> = { relay: 160, worker: 240, gateway: 160, edge: 300, pooler: 160 };
 
 let engine: TestEngine;
 let gateway: TestGateway;
@@ -30,7 +31,7 @@ afterAll(async () => {
   await Promise.all([gateway?.stop(), realtime?.stop()]);
 });
 
-type Running = { container: Docker.Container; url: string };
+type Running = { container: Docker.Container; url: string; port: number };
 
 /** As hardened as the deployments run it, on this machine's loopback. */
 async function start(service: Service): Promise<Running> {
@@ -55,6 +56,8 @@ async function start(service: Service): Promise<Running> {
       UPSTASH_REDIS_REST_URL: gateway.url,
       UPSTASH_REDIS_REST_TOKEN: TOKEN,
     },
+    // It answers without PostgreSQL, too.
+    pooler: { LEDGER_URL: `postgres://warmwind:${AUTH_SECRET}@127.0.0.1:1/warmwind` },
   };
   const env = { BIND: '127.0.0.1', PORT: `${port}`, SHUTDOWN_TIMEOUT_MS: `${SHUTDOWN_MS}`, ...own[service] };
   const group = service === 'worker' ? [`${(await stat(engine.socket)).gid}`] : [];
@@ -73,7 +76,7 @@ async function start(service: Service): Promise<Running> {
   });
   started.push(container);
   await container.start();
-  return { container, url: `http://127.0.0.1:${port}` };
+  return { container, url: `http://127.0.0.1:${port}`, port };
 }
 
 const logsOf = async (container: Docker.Container) =>
@@ -88,19 +91,22 @@ describe.each(SERVICES)('the image of %s', (service) => {
       expect(built).toBe(false);
       const { Config } = await engine.docker.getImage(image).inspect();
       expect(Config.User).toBe('1000:1000');
-      expect(Config.Healthcheck?.Test).toContain('/health/live');
+      const probe = service === 'pooler' ? 'infra/local/pooler/probe.ts' : '/health/live';
+      expect(Config.Healthcheck?.Test).toContain(probe);
       expect(JSON.stringify(Config.Env)).not.toMatch(/SECRET|TOKEN|PASSWORD/);
     },
     BUILD_WITHIN_MS,
   );
 
   it('starts without rights, gets ready and healthy, and ends on SIGTERM before it would be killed', async () => {
-    const { container, url } = await start(service);
+    const { container, url, port } = await start(service);
     const ready = () =>
-      fetch(`${url}/health/ready`).then(
-        ({ status }) => status === 200,
-        () => false,
-      );
+      service === 'pooler'
+        ? poolerAnswers(port)
+        : fetch(`${url}/health/ready`).then(
+            ({ status }) => status === 200,
+            () => false,
+          );
     await waitFor('ready', ready, PATIENCE_MS).catch(async (error: Error) => {
       const answer = await fetch(`${url}/health/ready`).then((r) => r.text(), String);
       throw new Error(`${error.message}\n${answer}\n${await logsOf(container)}`);

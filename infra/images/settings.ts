@@ -2,7 +2,9 @@ import type { z } from 'zod';
 import { Variables as Edge } from '../../edge/config.ts';
 import { Config as Relay } from '../../relay/config.ts';
 import { Config as Worker } from '../../workers/config.ts';
+import { PoolerAddress } from '../local/edge/hyperdrive.ts';
 import { Config as Gateway } from '../local/gateway/config.ts';
+import { Config as Pooler } from '../local/pooler/settings.ts';
 import type { Service } from './build.ts';
 
 type Shape = Record<string, z.core.$ZodType>;
@@ -14,10 +16,11 @@ const OF_ALL = ['BIND', 'PORT', 'LOG_LEVEL', 'SHUTDOWN_TIMEOUT_MS', 'HEALTH_HEAP
 const { LEDGER_DB: LEDGER_URL, LEDGER_READ_DB: LEDGER_READ_URL, ...ofTheWorker } = Edge.shape;
 
 const SHAPES: Record<Service, Shape> = {
-  edge: { ...ofTheWorker, LEDGER_URL, LEDGER_READ_URL },
+  edge: { ...ofTheWorker, LEDGER_URL, LEDGER_READ_URL, LEDGER_POOLER: PoolerAddress },
   relay: Relay.shape,
   worker: Worker.shape,
   gateway: Gateway.shape,
+  pooler: Pooler.shape,
 };
 
 /** A setting that only a deployment can give: a secret, an address, or a feature that is off by default. */

@@ -96,7 +96,7 @@ it(
     await compose.run('up', '--detach');
     const all = await containers();
     const named = (part: string) => all.filter(({ Name }) => Name.includes(part));
-    expect([named('relay').length, named('worker').length, all.length]).toEqual([2, 2, 10]);
+    expect([named('relay').length, named('worker').length, all.length]).toEqual([2, 2, 11]);
     const unwell = all.filter(({ State }) => !State.Running || State.Health?.Status === 'unhealthy');
     expect(unwell.map(({ Name }) => Name)).toEqual([]);
   },

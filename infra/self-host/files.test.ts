@@ -15,7 +15,10 @@ import { readConfig as readRelayConfig } from '../../relay/config.ts';
 import { readConfig as readWorkerConfig } from '../../workers/config.ts';
 import { SERVICES, type Service } from '../images/build.ts';
 import { misplaced } from '../images/settings.ts';
+import { hyperdriveUrls, parseHyperdrive } from '../local/edge/hyperdrive.ts';
 import { Config as GatewayConfig } from '../local/gateway/config.ts';
+import { Config as PoolerConfig } from '../local/pooler/settings.ts';
+import { poolerUpstreams } from '../local/pooler/urls.ts';
 import { CONFIGS } from './nginx.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
@@ -44,11 +47,18 @@ const OWN: string[] = [...SERVICES];
 const pods = async () =>
   (await manifests())
     .filter(({ kind }) => ['Deployment', 'DaemonSet', 'StatefulSet'].includes(kind))
-    .map(({ metadata, spec }) => ({
-      name: metadata.name as string,
-      pod: spec.template.spec as Manifest,
-      container: spec.template.spec.containers[0] as Manifest,
-    }));
+    .flatMap(({ metadata, spec }) => {
+      const pod = spec.template.spec as Manifest;
+      const [container, ...others] = pod.containers as Manifest[];
+      // A container is of the pod's name, or of its own when it serves another.
+      const besides = [...others, ...((pod.initContainers ?? []) as Manifest[])];
+      return [
+        { name: metadata.name as string, pod, container: container as Manifest },
+        ...besides.map((one) => ({ name: one.name as string, pod, container: one })),
+      ];
+    });
+/** Those with the probes of a service over HTTP. */
+const OVER_HTTP = OWN.filter((name) => name !== 'pooler');
 
 it('compose.yaml keeps to the specification', async () => {
   const compose = parse(await text('compose.yaml'), { merge: true });
@@ -110,7 +120,7 @@ it('no manifest has a field that its kind does not know', async () => {
 
 it("probes are the contract's, and the grace period ends after the shutdown's own bound", async () => {
   const { SHUTDOWN_TIMEOUT_MS } = (await named('ConfigMap', 'settings')).data;
-  for (const { name, pod, container } of (await pods()).filter(({ name }) => OWN.includes(name))) {
+  for (const { name, pod, container } of (await pods()).filter(({ name }) => OVER_HTTP.includes(name))) {
     expect([name, container.livenessProbe]).toMatchObject([
       name,
       { httpGet: { path: '/health/live' }, initialDelaySeconds: 10, periodSeconds: 15, failureThreshold: 3 },
@@ -122,6 +132,20 @@ it("probes are the contract's, and the grace period ends after the shutdown's ow
     const before = container.lifecycle?.preStop.sleep.seconds ?? 0;
     expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(before + Number(SHUTDOWN_TIMEOUT_MS) / 1000);
   }
+});
+
+it('the pooler is reached from its pod alone, starts before the edge, ends after it, and is where the edge looks for it', async () => {
+  const pooler = (await pods()).find(({ name }) => name === 'pooler');
+  expect(pooler?.pod.initContainers).toContain(pooler?.container);
+  expect(pooler?.container).toMatchObject({
+    restartPolicy: 'Always',
+    livenessProbe: { exec: { command: ['node', 'infra/local/pooler/probe.ts'] } },
+  });
+  expect(pooler?.container).not.toHaveProperty('ports');
+  const { BIND } = await environmentOf(pooler?.container ?? {});
+  const edge = (await pods()).find(({ name }) => name === 'edge');
+  expect((await environmentOf(edge?.container ?? {})).LEDGER_POOLER).toBe(`${BIND}:6432`);
+  expect(edge?.pod).toEqual(pooler?.pod);
 });
 
 it('no pod has rights that it does not need, and each has bounds', async () => {
@@ -145,7 +169,8 @@ it('each of our services has a disruption budget, and selectors find their pods'
   const all = await manifests();
   const labels = (await pods()).map(({ name }) => name);
   const budgets = all.filter(({ kind }) => kind === 'PodDisruptionBudget');
-  expect(budgets.map(({ metadata }) => metadata.name).sort()).toEqual([...OWN].sort());
+  // The pooler is in the edge's pod.
+  expect(budgets.map(({ metadata }) => metadata.name).sort()).toEqual([...OVER_HTTP].sort());
   for (const { spec } of budgets) expect(labels).toContain(spec.selector.matchLabels.app);
   for (const { spec, metadata } of all.filter(({ kind }) => kind === 'Service')) {
     expect([metadata.name, labels]).toEqual([metadata.name, expect.arrayContaining([spec.selector.app])]);
@@ -155,13 +180,16 @@ it('each of our services has a disruption budget, and selectors find their pods'
 /** The variables of a pod, and their sources. */
 async function environmentOf(container: Manifest): Promise<Record<string, string>> {
   const env: Record<string, string> = {};
-  for (const { configMapRef, secretRef } of container.envFrom) {
+  for (const { configMapRef, secretRef } of container.envFrom ?? []) {
     if (configMapRef) Object.assign(env, (await named('ConfigMap', configMapRef.name)).data);
     if (secretRef) Object.assign(env, (await named('Secret', secretRef.name)).stringData);
   }
   for (const { name: variable, value, valueFrom } of container.env ?? []) {
     const { name: secret, key } = valueFrom?.secretKeyRef ?? {};
-    env[variable] = secret ? (await named('Secret', secret)).stringData[key] : (value ?? 'node-1');
+    const { name: config, key: setting } = valueFrom?.configMapKeyRef ?? {};
+    if (secret) env[variable] = (await named('Secret', secret)).stringData[key];
+    else if (config) env[variable] = (await named('ConfigMap', config)).data[setting];
+    else env[variable] = value ?? 'node-1';
   }
   return env;
 }
@@ -177,10 +205,14 @@ it('every service accepts the environment that its pod gets, with secrets in pla
     );
     const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
     const read = {
-      edge: () => readEdgeConfig({ ...present, LEDGER_DB: env.LEDGER_URL }),
+      edge: () => {
+        readEdgeConfig({ ...present, LEDGER_DB: env.LEDGER_URL });
+        for (const [database, url] of Object.entries(hyperdriveUrls(present))) parseHyperdrive(database, url);
+      },
       relay: () => readRelayConfig(env),
       worker: () => readWorkerConfig(env),
       gateway: () => GatewayConfig.parse(env),
+      pooler: () => poolerUpstreams(PoolerConfig.parse(present)),
     }[name];
     expect(read, name).not.toThrow();
   }

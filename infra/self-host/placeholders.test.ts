@@ -9,6 +9,7 @@ import { readConfig as readRelayConfig } from '../../relay/config.ts';
 import { readConfig as readWorkerConfig } from '../../workers/config.ts';
 import { parseHyperdrive } from '../local/edge/hyperdrive.ts';
 import { Config as GatewayConfig } from '../local/gateway/config.ts';
+import { poolerUpstreams } from '../local/pooler/urls.ts';
 import { readSettings } from '../local/stack/settings.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -87,6 +88,11 @@ const services: {
     name: 'gateway',
     good: { REDIS_URL: redis(GOOD), GATEWAY_TOKEN: GOOD },
     read: (env) => GatewayConfig.parse(env),
+  },
+  {
+    name: 'pooler',
+    good: { LEDGER_URL: postgres(GOOD), LEDGER_READ_URL: postgres(GOOD) },
+    read: ({ LEDGER_URL = '', LEDGER_READ_URL }) => poolerUpstreams({ LEDGER_URL, LEDGER_READ_URL }),
   },
   {
     name: 'stack',

@@ -60,6 +60,17 @@ it('the databases are those of the environment; none needs LEDGER=off', () => {
     LEDGER_DB: LEDGER_URL,
     LEDGER_READ_DB: 'postgres://b',
   });
+  const pooled = {
+    LEDGER_URL: 'postgres://u:p%40@h/d?sslmode=require',
+    LEDGER_READ_URL: 'postgres://v:q@i/e',
+  };
+  expect(hyperdriveUrls({ ...pooled, LEDGER_POOLER: 'pooler:6432' })).toEqual({
+    LEDGER_DB: 'postgres://ledger_pool:p%40@pooler:6432/ledger_pool',
+    LEDGER_READ_DB: 'postgres://replica_pool:q@pooler:6432/replica_pool',
+  });
+  expect(() => hyperdriveUrls({ ...pooled, LEDGER_POOLER: 'http://pooler' })).toThrow(
+    'LEDGER_POOLER: use host:port',
+  );
   expect(hyperdriveUrls({ LEDGER_URL, LEDGER: 'off' })).toEqual({});
   expect(() => hyperdriveUrls({})).toThrow('LEDGER_URL');
 });

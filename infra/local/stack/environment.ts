@@ -17,8 +17,8 @@ export function sharedSettings(context: PartsContext) {
     auth: { AUTH_SECRET: secrets.authSecret, ...given({ AUTH_SECRET_PREVIOUS }) },
     ledger: { LEDGER: urls.ledger ? 'on' : 'off', ...given({ LEDGER_URL: urls.ledger }) },
     replica: urls.ledger ? given({ LEDGER_READ_URL }) : {},
-    /** The same through the pooler, for the edge. */
-    pooled: given({ LEDGER_URL: urls.pooled?.ledger, LEDGER_READ_URL: urls.pooled?.replica }),
+    /** For the edge. */
+    pooler: given({ LEDGER_POOLER: urls.pooler }),
     /** Pages of the edge itself may call it, its API's documentation first of all. */
     cors: {
       CORS_ORIGINS: inherited.CORS_ORIGINS ?? `http://127.0.0.1:${edgePort},http://localhost:${edgePort}`,

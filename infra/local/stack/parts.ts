@@ -20,7 +20,7 @@ export function planParts(context: PartsContext) {
   const [firstHost, secondHost] = WORKER_HOSTS;
   return {
     postgres: urls.ledger && !settings.LEDGER_URL ? postgresPart(context, urls.ledger) : undefined,
-    pooler: urls.pooled ? poolerPart(context) : undefined,
+    pooler: urls.pooler ? poolerPart(context) : undefined,
     redisQueue: redisPart(context, {
       name: 'redis-queue',
       what: 'Redis, queue role',

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import postgres from 'postgres';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { waitFor } from '../../quality/testing/wait.ts';
+import { pooledUrl } from '../pooler/urls.ts';
 import { openLogs } from './logs.ts';
 import { planParts } from './parts.ts';
 import { reservePorts } from './ports.ts';
@@ -68,7 +69,11 @@ async function up() {
   await supervisor.start(part);
   const startPooler = async () => {
     await supervisor.start(pooler);
-    const pooled = postgres(urls.pooled?.ledger ?? '', { max: 1, connect_timeout: 3, prepare: false });
+    const pooled = postgres(pooledUrl('LEDGER_URL', url, urls.pooler ?? ''), {
+      max: 1,
+      connect_timeout: 3,
+      prepare: false,
+    });
     ends.push(() => pooled.end({ timeout: 0 }));
     return pooled;
   };
@@ -166,16 +171,17 @@ it('a killed pooler restarts on its port, its log names an outage of PostgreSQL,
 it('the edge uses the ledger and its replica through the pooler, all others directly; without one, the edge does too', async () => {
   const replica = 'postgres://u:p@replica/d';
   const { parts, urls } = await plan({ LEDGER_READ_URL: replica });
-  const pooled = urls.pooled?.ledger ?? '';
-  expect(new URL(pooled).port).toBe(new URL(parts.pooler?.url ?? '').port);
-  expect(parts.edge.env).toMatchObject({ LEDGER_URL: pooled, LEDGER_READ_URL: urls.pooled?.replica });
+  expect(parts.pooler?.url).toBe(`postgres://${urls.pooler}`);
+  expect(parts.edge.env).toMatchObject({ LEDGER_POOLER: urls.pooler, LEDGER_READ_URL: replica });
   expect(parts.pooler?.env).toMatchObject({ LEDGER_URL: urls.ledger, LEDGER_READ_URL: replica });
   for (const { env } of [...parts.workers, ...parts.relays]) {
     expect(env).toMatchObject({ LEDGER_URL: urls.ledger });
+    expect(env).not.toHaveProperty('LEDGER_POOLER');
   }
   for (const { parts, urls } of [await plan({ POOLER: 'off' }), await plan({}, '')]) {
     expect(parts.pooler).toBeUndefined();
     expect(parts.edge.env).toMatchObject({ LEDGER_URL: urls.ledger });
+    expect(parts.edge.env).not.toHaveProperty('LEDGER_POOLER');
   }
 });
 

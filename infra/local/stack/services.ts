@@ -84,7 +84,7 @@ export const modelServerPart = (context: PartsContext): Part =>
   });
 
 export function edgePart(context: PartsContext): Part {
-  const { auth, cors, webhooks, ledger, replica, pooled } = sharedSettings(context);
+  const { auth, cors, webhooks, ledger, replica, pooler } = sharedSettings(context);
   const urls = stackUrls(context);
   return servicePart(context, {
     name: 'edge',
@@ -97,7 +97,7 @@ export function edgePart(context: PartsContext): Part {
       ...webhooks,
       ...ledger,
       ...replica,
-      ...pooled,
+      ...pooler,
       UPSTASH_REDIS_REST_URL: urls.gateway,
       UPSTASH_REDIS_REST_TOKEN: context.secrets.gatewayToken,
       RELAY_URL: urls.relay,

@@ -1,6 +1,7 @@
 import { withTimeout } from '@warmwind/shared/runtime/timeout';
 import { buildEdge } from '../../../edge/build.ts';
 import { migrateLedger } from '../../operations/ledger/migrate.ts';
+import { pooledUrl } from '../pooler/urls.ts';
 import { answersFrom } from './answers.ts';
 import type { PartsContext } from './context.ts';
 import { recordStopped, removeDesktops } from './desktops.ts';
@@ -81,7 +82,7 @@ export class Stack {
         admin: urls.admins[index] ?? '',
       })),
       ...(urls.modelServer ? { modelServer: urls.modelServer } : {}),
-      ...(urls.ledger ? { ledger: { url: urls.ledger, pooledUrl: urls.pooled?.ledger } } : {}),
+      ...(urls.ledger ? { ledger: { url: urls.ledger, pooledUrl: pooledLedger(urls) } } : {}),
       redis: {
         queue: urls.redisQueue,
         realtime: urls.redisRealtime,
@@ -194,5 +195,8 @@ export class Stack {
  */
 const onEngine = (worker: Part, engine: StackEngine | undefined): Part =>
   engine ? worker : { ...worker, ready: (pid) => answersFrom(pid, `${worker.url}/health/live`) };
+
+const pooledLedger = ({ ledger, pooler }: ReturnType<typeof stackUrls>): string | undefined =>
+  ledger && pooler && pooledUrl('LEDGER_URL', ledger, pooler);
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

@@ -1,4 +1,3 @@
-import { pooledUrl } from '../pooler/urls.ts';
 import { DATABASE } from '../postgres/cluster.ts';
 import type { PartsContext } from './context.ts';
 import type { ReservedPort } from './ports.ts';
@@ -22,7 +21,7 @@ export function stackUrls(
     redisQueue: redis(ports.REDIS_QUEUE_PORT),
     redisRealtime: redis(ports.REDIS_REALTIME_PORT),
     ledger: ledgerUrl(context),
-    pooled: pooledUrls(context),
+    pooler: poolerAddress(context),
   };
 }
 
@@ -33,17 +32,11 @@ function ledgerUrl({ ports, settings, secrets }: Pick<PartsContext, 'ports' | 's
   return settings.LEDGER_URL ?? own;
 }
 
-type WithPooler = Pick<PartsContext, 'ports' | 'settings' | 'secrets' | 'pgbouncer'>;
+type WithPooler = Pick<PartsContext, 'ports' | 'settings' | 'pgbouncer'>;
 
-/** The ledger and its replica through the pooler, with their passwords; `undefined` without a pooler. */
-function pooledUrls(context: WithPooler): { ledger: string; replica: string | undefined } | undefined {
-  const { ports, settings, pgbouncer } = context;
-  const ledger = ledgerUrl(context);
-  if (ledger === undefined || !pgbouncer || settings.POOLER === 'off') return undefined;
-  const address = `127.0.0.1:${ports.POOLER_PORT.port}`;
-  const { LEDGER_READ_URL: replica } = settings;
-  return {
-    ledger: pooledUrl('LEDGER_URL', ledger, address),
-    replica: replica && pooledUrl('LEDGER_READ_URL', replica, address),
-  };
+/** Host and port; `undefined` without a pooler. */
+function poolerAddress({ ports, settings, pgbouncer }: WithPooler): string | undefined {
+  const { LEDGER, POOLER } = settings;
+  if (!pgbouncer || LEDGER === 'off' || POOLER === 'off') return undefined;
+  return `127.0.0.1:${ports.POOLER_PORT.port}`;
 }

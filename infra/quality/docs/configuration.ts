@@ -4,6 +4,7 @@ import { Variables as Edge } from '../../../edge/config.ts';
 import { Config as Relay } from '../../../relay/config.ts';
 import { Config as Worker } from '../../../workers/config.ts';
 import type { Service } from '../../images/build.ts';
+import { PoolerAddress } from '../../local/edge/hyperdrive.ts';
 import { Config as Gateway } from '../../local/gateway/config.ts';
 import { Environment as ModelServer } from '../../local/model-server/config.ts';
 import { Config as Pooler } from '../../local/pooler/settings.ts';
@@ -85,6 +86,7 @@ const COMPOSE_ONLY: Record<string, string> = {
 
 function composeSection(): string {
   const services: Shape = {
+    ...Pooler.shape,
     ...Gateway.shape,
     ...Worker.shape,
     ...Relay.shape,
@@ -118,8 +120,8 @@ export const configuration = (): string =>
       '`npm start` passes its own environment to every service, so that each setting can be set there; it sets addresses and secrets automatically. The last column names the other deployments that set a variable.',
       section(
         'Edge',
-        'A Cloudflare Worker, or workerd. `LEDGER_DB` and `LEDGER_READ_DB` are Hyperdrive bindings; in workerd, `LEDGER_URL` and `LEDGER_READ_URL` replace them.',
-        { ...Edge.shape, LEDGER_URL, LEDGER_READ_URL },
+        'A Cloudflare Worker, or workerd. `LEDGER_DB` and `LEDGER_READ_DB` are Hyperdrive bindings; in workerd, `LEDGER_URL` and `LEDGER_READ_URL` replace them, through `LEDGER_POOLER`.',
+        { ...Edge.shape, LEDGER_URL, LEDGER_READ_URL, LEDGER_POOLER: PoolerAddress },
         'edge',
       ),
       section('Relay', 'A Node process.', Relay.shape, 'relay'),
@@ -134,6 +136,7 @@ export const configuration = (): string =>
         'Pooler',
         'PgBouncer between the edge and the ledger, where there is no Hyperdrive.',
         Pooler.shape,
+        'pooler',
       ),
       section(
         'Every Node service',

@@ -14,7 +14,13 @@ type Document = Record<string, any>;
 function compose(): Record<Service, string[]> {
   const { services } = parse(text('self-host/compose.yaml'), { merge: true }) as Document;
   const of = (name: string): string[] => Object.keys(services[name].environment);
-  return { edge: of('edge'), relay: of('relay'), worker: of('worker-1'), gateway: of('gateway') };
+  return {
+    edge: of('edge'),
+    relay: of('relay'),
+    worker: of('worker-1'),
+    gateway: of('gateway'),
+    pooler: of('pooler'),
+  };
 }
 
 /** The variables of the pods of each service. */
@@ -26,15 +32,24 @@ function kubernetes(): Record<Service, string[]> {
   const named = (kind: string, name: string) =>
     documents.find((one) => one.kind === kind && one.metadata.name === name);
   const of = (service: string): string[] => {
-    const pod = documents.find(({ metadata, spec }) => metadata.name === service && spec?.template);
-    const { envFrom = [], env = [] } = pod?.spec.template.spec.containers[0] ?? {};
+    const pods = documents.flatMap(({ spec }) => (spec?.template ? [spec.template.spec as Document] : []));
+    const containers = pods.flatMap(
+      (pod) => [...pod.containers, ...(pod.initContainers ?? [])] as Document[],
+    );
+    const { envFrom = [], env = [] } = containers.find(({ name }) => name === service) ?? {};
     const referred = (envFrom as Document[]).flatMap(({ configMapRef, secretRef }) => [
       ...Object.keys(named('ConfigMap', configMapRef?.name)?.data ?? {}),
       ...Object.keys(named('Secret', secretRef?.name)?.stringData ?? {}),
     ]);
     return [...referred, ...(env as Document[]).map(({ name }) => name as string)];
   };
-  return { edge: of('edge'), relay: of('relay'), worker: of('worker'), gateway: of('gateway') };
+  return {
+    edge: of('edge'),
+    relay: of('relay'),
+    worker: of('worker'),
+    gateway: of('gateway'),
+    pooler: of('pooler'),
+  };
 }
 
 /**
@@ -51,6 +66,8 @@ const cloud = (): Record<Service, string[]> => ({
   relay: assigned('cloud/relay.ts', 'cloud/service.ts'),
   gateway: assigned('cloud/gateway.ts', 'cloud/service.ts'),
   worker: assigned('cloud/gpu.ts', 'cloud/gpu-host/boot.sh'),
+  // Hyperdrive.
+  pooler: [],
 });
 
 const DEPLOYMENTS = { Compose: compose(), Kubernetes: kubernetes(), SST: cloud() };

@@ -4,6 +4,7 @@ import { readConfig as readWorkerConfig } from '../../../../workers/config.ts';
 import type { Service } from '../../../images/build.ts';
 import { misplaced } from '../../../images/settings.ts';
 import { Config as GatewayConfig } from '../../../local/gateway/config.ts';
+import { Config as PoolerConfig } from '../../../local/pooler/settings.ts';
 import type { Recorded } from '../record.ts';
 import { bootScript, containers, ofEdge, ofHost, ofTask } from './environments.ts';
 import { failing, type Rule } from './rule.ts';
@@ -26,14 +27,15 @@ const READ: Record<Service, (env: Environment) => unknown> = {
   relay: readRelayConfig,
   worker: readWorkerConfig,
   gateway: (env) => GatewayConfig.parse(env),
+  pooler: (env) => PoolerConfig.parse(env),
 };
 
 /** Settings that are off unless stage.ts enables them, and settings that no deployment needs. */
 const leftOut = (service: Service, env: Environment, stage: string): string[] => {
   const off = (name: string) => (name in env ? [] : [name]);
   if (service === 'edge') {
-    // The edge reaches the relay by its public address, as browsers do.
-    return ['RELAY_INTERNAL_URL', ...off('AUTH_JWKS_URL')];
+    // The edge reaches the relay by its public address, as browsers do, and the ledger through Hyperdrive.
+    return ['RELAY_INTERNAL_URL', 'LEDGER_POOLER', ...off('AUTH_JWKS_URL')];
   }
   if (service !== 'worker') return [];
   // The model server is on the host's own loopback.
