@@ -69,6 +69,7 @@ const PLANS: Record<Scenario, (random: Random) => Fault[]> = {
   failover: (random) => [{ at: between(random, 0.2, 0.6), run: (context) => failOver(context, false) }],
   postgres: (random) => [
     { at: between(random, 0.15, 0.3), run: killPostgres },
+    { at: between(random, 0.35, 0.4), run: killPooler },
     { at: between(random, 0.4, 0.5), run: freezePostgres },
     { at: between(random, 0.6, 0.8), run: killPostgres },
   ],
@@ -163,6 +164,14 @@ async function freezePostgres({ world, random, report }: Context): Promise<void>
   await sleep(frozenMs);
   world.postgres.thaw();
   report(`PostgreSQL continues after ${frozenMs} ms`);
+}
+
+async function killPooler({ world, random, report }: Context): Promise<void> {
+  const awayMs = random.int(0, 2000);
+  await world.pooler.kill();
+  await sleep(awayMs);
+  await world.pooler.restart();
+  report(`the pooler was killed and restarted after ${awayMs} ms`);
 }
 
 function killWorker(random: Random): Fault {

@@ -10,6 +10,7 @@ import { AUTH_SECRET, WEBHOOK_SECRET } from '../../local/edge/testing.ts';
 import { TOKEN } from '../../local/gateway/testing.ts';
 import { startEngine } from '../testing/docker.ts';
 import { type OwnEngine, startOwnEngine } from '../testing/own-engine.ts';
+import { startPooler, type TestPooler } from '../testing/pooler.ts';
 import { startPostgres, type TestPostgres } from '../testing/postgres.ts';
 import { startRedis, type TestRedis } from '../testing/redis.ts';
 import { type EngineWatch, watchEngine } from './engine-events.ts';
@@ -39,6 +40,8 @@ export type World = {
   queue: QueueRedis;
   realtime: TestRedis;
   postgres: TestPostgres;
+  /** Between the edge and PostgreSQL. */
+  pooler: TestPooler;
   gateway: Service;
   relay: Service;
   /** Receives webhooks and alerts. */
@@ -105,6 +108,7 @@ async function build(
     startReceiver(seed).then(kept),
   );
 
+  const pooler = await startPooler(postgres.url).then(kept);
   const redisUrls = { REDIS_QUEUE_URL: queue.url, REDIS_REALTIME_URL: realtime.url };
   const relay = await startService('relay', 'relay/main.ts', {
     ...redisUrls,
@@ -136,7 +140,7 @@ async function build(
       LIMITER_TIMEOUT_MS: '1500',
       SUBMIT_TIMEOUT_MS: '3000',
     },
-    hyperdrives: { LEDGER_DB: postgres.url },
+    hyperdrives: { LEDGER_DB: pooler.url },
     onLine: (line) => edgeLines.push(line),
   });
   undo.push(edge.stop);
@@ -179,6 +183,7 @@ async function build(
     queue,
     realtime,
     postgres,
+    pooler,
     gateway,
     relay,
     receiver,
