@@ -22,8 +22,9 @@ const REPLICA_TIMEOUT_MS = 500;
 
 /**
  * The ledger for the edge. A connection may not outlive its request in this runtime, so each call opens one
- * and ends it after the answer; Hyperdrive keeps the connections to the server. Every call is bounded in time
- * and tried once.
+ * and ends it after the answer; Hyperdrive, or PgBouncer elsewhere, keeps the connections to the server and
+ * gives one to each transaction: no statement may depend on its session. Every call is bounded in time and
+ * tried once.
  */
 export class Ledger {
   readonly #primary: Database;
@@ -72,7 +73,7 @@ async function withConnection<T>(
 ): Promise<T> {
   const sql = postgres(database.connectionString, {
     max: 1,
-    // Hyperdrive multiplexes connections: a statement prepared before may be on another one.
+    // A statement prepared before may be on another connection to the server.
     prepare: false,
     fetch_types: false,
     connect_timeout: Math.ceil(timeoutMs / 1000),
