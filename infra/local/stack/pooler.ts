@@ -29,7 +29,8 @@ export function poolerPart(context: PartsContext): Part {
     prepare: release,
     ready: async (pid) => listensOn(pid, port) && (await poolerAnswers(port)),
     readyWithinMs: READY_WITHIN_MS,
-    stopSignal: 'SIGTERM',
+    // Ends when the transactions under way have ended.
+    stopSignal: 'SIGINT',
     stopWithinMs: 5000,
   };
 }
