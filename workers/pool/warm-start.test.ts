@@ -154,6 +154,18 @@ test('an instance that no longer answers costs a start time, and another is crea
   await stop(start);
 });
 
+test('a start of less memory than the instance uses gets another one', async () => {
+  const [before] = await filledPool(fleet, worker);
+  const inside = insideOf(fleet.docker.getContainer(before?.Id ?? ''));
+  await inside('head -c 60000000 /dev/zero >/dev/shm/a; head -c 60000000 /dev/zero >/tmp/a');
+  const start = await fleet.startDesktop({ ...POOLED, memoryMb: 128 });
+  expect((await reached(fleet, start, 'completed')).result).not.toHaveProperty('warm');
+  const { Id, HostConfig } = await (await engineOf(start)).inspect();
+  expect(Id).not.toBe(before?.Id);
+  expect(HostConfig.Memory).toBe(128 * 2 ** 20);
+  await stop(start);
+});
+
 test('a stop while a warm start runs leaves nothing of it', async () => {
   await filledPool(fleet, worker);
   const start = await fleet.startDesktop({ ...POOLED, width: 2000 });
