@@ -129,8 +129,9 @@ test('options differ by nothing but what a start may choose', () => {
     env: {},
     network: 'none',
   } as const;
-  const of = (more: { memoryMb: number; cpus: number; env?: Record<string, string> }) => {
-    const { HostConfig } = createOptions({ ...spec, ...more }, place, identity, undefined);
+  type More = { memoryMb: number; cpus: number; env?: Record<string, string> };
+  const of = (more: More, gpuIds: string[] = []) => {
+    const { HostConfig } = createOptions({ ...spec, ...more }, place, identity, { gpuIds });
     const { Memory, MemorySwap, NanoCpus, ...rest } = HostConfig ?? {};
     expect([Memory, MemorySwap, NanoCpus]).toEqual([
       more.memoryMb * 2 ** 20,
@@ -140,4 +141,8 @@ test('options differ by nothing but what a start may choose', () => {
     return { ...rest, Mounts: rest.Mounts?.map(({ Target, Type }) => [Type, Target]) };
   };
   expect(of({ memoryMb: 16_384, cpus: 16, env: { A: 'b' } })).toEqual(of({ memoryMb: 128, cpus: 0.5 }));
+  // A GPU is a request for that device, and nothing else: no engine of a test has one to give.
+  const gpu = { Driver: 'nvidia', DeviceIDs: ['GPU-1'], Capabilities: [['gpu']] };
+  const plain = of({ memoryMb: 512, cpus: 1 });
+  expect(of({ memoryMb: 512, cpus: 1 }, ['GPU-1'])).toEqual({ ...plain, DeviceRequests: [gpu] });
 });
