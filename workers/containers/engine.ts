@@ -208,14 +208,6 @@ export class Engine {
     this.#memory.delete(id);
   }
 
-  /** Reads the memory that a container uses now, without what the kernel can reclaim, MB. */
-  async usedMb(id: string): Promise<number> {
-    const once = { stream: false, 'one-shot': true } as const;
-    const { memory_stats } = await this.#call('stats', () => this.#docker.getContainer(id).stats(once));
-    const { usage = 0, stats } = memory_stats;
-    return (usage - (stats?.total_inactive_file ?? stats?.inactive_file ?? 0)) / MIB;
-  }
-
   /** Lists the ids of the instances of this host that run and are not paused. */
   async runningInstances(): Promise<Set<string>> {
     const { fleet, host } = this.#o;

@@ -1,7 +1,10 @@
 import type { ContainerSpec } from '@warmwind/shared/contract/containers';
 import type { Engine } from '../containers/engine.ts';
 import { readGreeting } from '../containers/rfb.ts';
+import { Supervisor } from '../supervisor/client.ts';
 import { resizeScreen } from './resize.ts';
+
+const MIB = 2 ** 20;
 
 /** The share of a smaller memory that an instance may use already, so that its programs are not ended. */
 const MAX_USED = 0.75;
@@ -29,8 +32,15 @@ export async function tailor(
   else await resizeScreen(socketPath, spec, signal);
   signal.throwIfAborted();
   if (spec.memoryMb === pooled.memoryMb && spec.cpus === pooled.cpus) return;
-  if (spec.memoryMb < pooled.memoryMb && (await engine.usedMb(id)) > spec.memoryMb * MAX_USED) {
+  if (spec.memoryMb < pooled.memoryMb && (await usedMb(engine, id, signal)) > spec.memoryMb * MAX_USED) {
     throw new MisfitError(`the instance uses more than ${MAX_USED * spec.memoryMb} MB already`);
   }
   await engine.update(id, spec);
+}
+
+/** Reads the memory that an instance uses now, MB: from its supervisor, as the engine takes a second. */
+async function usedMb(engine: Engine, id: string, signal: AbortSignal): Promise<number> {
+  const supervisor = new Supervisor(() => engine.supervisorPath(id));
+  const { memoryUsed } = await supervisor.usage({ signal }).catch(() => ({ memoryUsed: undefined }));
+  return (memoryUsed ?? (await engine.usageOf(id)).memoryUsed ?? 0) / MIB;
 }

@@ -195,7 +195,7 @@ test('a program that forks until the container is full is ended, and others star
     for (let count = 0; count < 10; count++) more.push(await start({ cmd: ['sleep', '1050'] }));
   };
   await expect(startMore()).rejects.toMatchObject({ code: 'no_processes', status: 503 });
-  expect(await desktop.supervisor.health()).toEqual({ version: 1 });
+  expect(await desktop.supervisor.health()).toEqual({ version: 2 });
   for (const one of more) await desktop.supervisor.end(one, { forget: true });
   await desktop.supervisor.end(id);
   expect(await run({ cmd: ['echo', 'fine'] })).toMatchObject({ stdout: 'fine\n' });
