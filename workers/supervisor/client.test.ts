@@ -41,8 +41,14 @@ test('only a socket of root is a supervisor: none, a file, a link and one of the
   await writeFile(join(folder, 'file'), '');
   const foreign = await serve('foreign', json('{"version":1}'));
   if (isRoot) await chown(foreign, 1_900_000_007, 0);
-  for (const path of [join(folder, 'none'), join(folder, 'link'), join(folder, 'file'), foreign]) {
+  for (const path of [join(folder, 'link'), join(folder, 'file'), foreign, '/dev/shm/no-supervisor']) {
     await expect(at(path).health(), path).rejects.toMatchObject({ code: 'no_supervisor' });
+  }
+});
+
+test('the supervisor of a container that has ended is unreachable: its volume is not mounted, or gone', async () => {
+  for (const path of [join(folder, 'none'), join(folder, 'gone', 'none')]) {
+    await expect(at(path).health(), path).rejects.toMatchObject({ code: 'unreachable' });
   }
 });
 
@@ -91,7 +97,7 @@ test('a container that does not run here has no supervisor, and one that runs ag
   supervisors.runs('c', 'first');
   expect(supervisors.of('c')).toBe(first);
   supervisors.runs('c', 'second');
-  await expect(supervisors.of('c').health()).rejects.toMatchObject({ code: 'no_supervisor' });
+  await expect(supervisors.of('c').health()).rejects.toMatchObject({ code: 'unreachable' });
   expect(paths).toEqual(['second']);
   supervisors.ended('c');
   expect(() => supervisors.of('c')).toThrow(expect.objectContaining({ code: 'not_here' }));

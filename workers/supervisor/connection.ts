@@ -1,7 +1,8 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import { connect, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { SupervisorError } from './error.ts';
 
@@ -29,7 +30,7 @@ const NO_SUPERVISOR =
 /**
  * Opens a handle to the supervisor's socket without following links. The desktop may write to the directory, so
  * only a socket of root is trusted.
- * @throws SupervisorError `no_supervisor`
+ * @throws SupervisorError `no_supervisor`, or `unreachable` when the container has ended
  */
 async function pin(path: string): Promise<FileHandle> {
   let handle: FileHandle;
@@ -37,7 +38,8 @@ async function pin(path: string): Promise<FileHandle> {
     handle = await open(path, O_PATH | constants.O_NOFOLLOW);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ELOOP') throw new SupervisorError('no_supervisor', NO_SUPERVISOR);
+    const isMissing = code === 'ELOOP' || (code === 'ENOENT' && (await isMounted(dirname(path))));
+    if (isMissing) throw new SupervisorError('no_supervisor', NO_SUPERVISOR);
     throw new SupervisorError('unreachable', UNREACHABLE, { cause: error });
   }
   const isTrusted = await handle.stat().then(
@@ -47,6 +49,12 @@ async function pin(path: string): Promise<FileHandle> {
   if (isTrusted) return handle;
   await handle.close();
   throw new SupervisorError('no_supervisor', NO_SUPERVISOR);
+}
+
+/** Whether a directory is that of a volume in use: the engine unmounts it when its container ends. */
+async function isMounted(directory: string): Promise<boolean> {
+  const [volume, parent] = await Promise.all([stat(directory), stat(dirname(directory))]).catch(() => []);
+  return volume?.dev !== parent?.dev;
 }
 
 const UNREACHABLE =

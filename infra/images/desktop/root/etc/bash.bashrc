@@ -7,7 +7,6 @@ alias ls='ls --color=auto' ll='ls -l' grep='grep --color=auto'
 if [ -z "$WARMWIND_GREETED" ]; then
   export WARMWIND_GREETED=1
   printf '\n  \e[1;33m≋ Warmwind\e[0m   a desktop on demand\n\n'
-  printf '  \e[90mscreen\e[0m   %s × %s\n' "$SCREEN_WIDTH" "$SCREEN_HEIGHT"
   printf '  \e[90msystem\e[0m   %s\n' "$(. /etc/os-release && echo "$PRETTY_NAME")"
   printf '  \e[90muser\e[0m     %s, no privileges\n\n' "$(id -un)"
 fi
