@@ -23,7 +23,8 @@ let engine: EngineProxy;
 let redis: RedisProxy;
 let worker: ChildProcess | undefined;
 
-const WITHIN_MS = 60_000;
+const WITHIN_MS = 120_000;
+const RUN_MS = 400_000;
 
 beforeAll(async () => {
   fleet = await createFleet();
@@ -128,7 +129,7 @@ test.each(STEPS_OF_START)(
     await reached(fleet, await fleet.stopDesktop(job), 'completed', WITHIN_MS);
     await agreed();
   },
-  150_000,
+  RUN_MS,
 );
 
 test.each(STEPS_OF_STOP)(
@@ -145,7 +146,7 @@ test.each(STEPS_OF_STOP)(
     await agreed();
     expect(await fleet.container(job)).toMatchObject({ state: 'stopped' });
   },
-  150_000,
+  RUN_MS,
 );
 
 test.each(STEPS_OF_WARM_START)(
@@ -168,7 +169,7 @@ test.each(STEPS_OF_WARM_START)(
     await restarted();
     await agreed();
   },
-  200_000,
+  RUN_MS,
 );
 
 test.each(STEPS_OF_PAUSE)(
@@ -185,7 +186,7 @@ test.each(STEPS_OF_PAUSE)(
     await reached(fleet, await fleet.stopDesktop(job), 'completed', WITHIN_MS);
     await agreed();
   },
-  150_000,
+  RUN_MS,
 );
 
 test.each(STEPS_OF_RESUME)(
@@ -203,7 +204,7 @@ test.each(STEPS_OF_RESUME)(
     await reached(fleet, await fleet.stopDesktop(job), 'completed', WITHIN_MS);
     await agreed();
   },
-  150_000,
+  RUN_MS,
 );
 
 /** Starts a desktop through the proxies. */

@@ -150,6 +150,8 @@ async function build(
   const filters = { label: [`${LABELS.fleet}=${fleet}`] };
   const containers = () => docker.listContainers({ all: true, filters });
   undo.push(async () => {
+    // An engine of the world's own removes all that it has.
+    if (engine) return;
     for (const { Id } of await containers()) await docker.getContainer(Id).remove({ force: true, v: true });
     const { Volumes } = await docker.listVolumes({ filters });
     for (const { Name } of Volumes ?? []) await docker.getVolume(Name).remove();

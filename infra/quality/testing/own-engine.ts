@@ -91,6 +91,11 @@ export async function startOwnEngine({ liveRestore }: { liveRestore: boolean }):
     if (!child || hasEnded(child)) await start();
     for (const { Id } of await docker.listContainers({ all: true }))
       await docker.getContainer(Id).remove({ force: true, v: true });
+    if (liveRestore) {
+      // Before Docker 24 it counts mounts wrongly after a live-restore, until it is restarted without containers.
+      await end('SIGTERM');
+      await start();
+    }
     const { Volumes } = await docker.listVolumes();
     for (const { Name } of Volumes ?? []) await docker.getVolume(Name).remove();
     await end('SIGTERM');
