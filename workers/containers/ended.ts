@@ -4,7 +4,7 @@ import { jobsOfContainers } from '@warmwind/shared/engine/ledger/reads';
 import type { ContainerRecord } from '@warmwind/shared/engine/node/records';
 import { classify, JobFailureError } from '../runtime/failures.ts';
 import type { Found } from './engine.ts';
-import { endedByRestart, hasRestarted } from './engine-restart.ts';
+import { endedByRestart, hasRestarted, mayBeStopping } from './engine-restart.ts';
 import { diagnose } from './exit.ts';
 import type { DesktopHost } from './host.ts';
 
@@ -58,14 +58,16 @@ async function recordAs(host: DesktopHost, record: ContainerRecord, [change, why
   await records.containers.forget(host.name, record);
 }
 
-/** @returns `undefined` while its stop is open */
+/** @returns `undefined` while its stop is open, or its engine may be stopping: the next sweep decides */
 async function endOf(host: DesktopHost, record: ContainerRecord): Promise<Ending | undefined> {
   const { engine, metrics, log } = host;
   const { containerId } = record;
   const stop = await stopOf(host, record);
   if (stop === 'open') return undefined;
   if (stop === 'completed') return [{ to: 'stopped' }, 'the desktop was stopped'];
-  if (endedByRestart(await engine.remembers(record))) return lostByRestart(host, record);
+  const remembered = await engine.remembers(record);
+  if (mayBeStopping(remembered, Date.now())) return undefined;
+  if (endedByRestart(remembered)) return lostByRestart(host, record);
   log.warn({ containerId }, 'swept: desktop exited on its own');
   metrics.swept.inc({ what: 'exited' });
   const { exit, error } = await diagnose(host, record, new JobFailureError('desktop_exited'));

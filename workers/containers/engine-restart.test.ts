@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type EngineEvent, endedByRestart, hasRestarted } from './engine-restart.ts';
+import { type EngineEvent, endedByRestart, hasRestarted, mayBeStopping } from './engine-restart.ts';
 
 const MS = 1e6;
 const event = (action: string, at: number, name = 'mine'): EngineEvent => ({
@@ -51,4 +51,20 @@ test('an engine that did not see a running container start was restarted, unless
   expect(hasRestarted({ ...running, events: [event('start', 9, 'other')] })).toBe(true);
   expect(hasRestarted({ ...running, events: [event('start', 9)] })).toBe(false);
   expect(hasRestarted({ ...running, events: others(0) })).toBe(false);
+});
+
+test('an end that the engine has just asked for is not decided: the engine may be stopping', () => {
+  const kill = (signal: string): EngineEvent => ({
+    ...event('kill', 20),
+    Actor: { Attributes: { name: 'mine', signal } },
+  });
+  const isUndecided = (events: EngineEvent[], now: number) =>
+    mayBeStopping({ events, names: ['mine'], endedAt: 20, isLiveRestored: false }, now);
+  const asked = [event('start', 10), kill('15'), event('die', 20)];
+  expect(isUndecided(asked, 21)).toBe(true);
+  expect(isUndecided(asked, 30_000)).toBe(false);
+  // Somebody killed it; it exited on its own; the engine ended it as it came back.
+  expect(isUndecided([event('start', 10), kill('9'), event('die', 20)], 21)).toBe(false);
+  expect(isUndecided([event('start', 10), event('die', 20)], 21)).toBe(false);
+  expect(isUndecided([kill('15'), event('die', 20)], 21)).toBe(false);
 });

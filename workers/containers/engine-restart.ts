@@ -5,12 +5,15 @@ import { z } from 'zod';
 
 /** How many events the engine keeps, in memory. */
 const LOG_EVENTS = 256;
+/** An engine that stops gives its containers 15 s, and answers meanwhile, ms. */
+const STOPPING_MS = 20_000;
+const SIGKILL = '9';
 
 /** An event of the engine. */
 const EngineEvent = z.object({
   Type: z.string(),
   Action: z.string(),
-  Actor: z.object({ Attributes: z.object({ name: z.string().optional() }) }),
+  Actor: z.object({ Attributes: z.object({ name: z.string().optional(), signal: z.string().optional() }) }),
   timeNano: z.number(),
 });
 export type EngineEvent = z.infer<typeof EngineEvent>;
@@ -48,13 +51,28 @@ export function endedByRestart(remembered: Remembered): boolean {
   return endedAt !== undefined && oldest.timeNano / 1e6 <= endedAt;
 }
 
+/**
+ * Whether the engine may be about to stop: it has just asked the container to end, as it does before its own
+ * end. Once it is back, or some time has passed, {@link endedByRestart} decides.
+ * @param now ms since 1970
+ */
+export function mayBeStopping({ events, names }: Remembered, now: number): boolean {
+  const own = ownOf({ events, names });
+  const isAsked = own.some(
+    ({ Action, Actor, timeNano }) =>
+      Action === 'kill' && Actor.Attributes.signal !== SIGKILL && timeNano / 1e6 > now - STOPPING_MS,
+  );
+  return isAsked && own.some(({ Action }) => Action === 'start');
+}
+
 /** Whether the engine was certainly restarted since a container started. */
 export const hasRestarted = (remembered: Remembered): boolean =>
   remembered.events.length < LOG_EVENTS && !actionsOf(remembered)('start');
 
-function actionsOf({ events, names }: Remembered): (action: string) => boolean {
-  const own = events.filter(
-    ({ Type, Actor }) => Type === 'container' && names.includes(Actor.Attributes.name ?? ''),
-  );
+const ownOf = ({ events, names }: Pick<Remembered, 'events' | 'names'>): EngineEvent[] =>
+  events.filter(({ Type, Actor }) => Type === 'container' && names.includes(Actor.Attributes.name ?? ''));
+
+function actionsOf(remembered: Remembered): (action: string) => boolean {
+  const own = ownOf(remembered);
   return (action) => own.some(({ Action }) => Action === action);
 }
