@@ -117,14 +117,14 @@ describe.each([
   test.runIf(pooled)(
     'a ledger that is slow answers 503 in time, and keeps no connection once its clients have left',
     async () => {
-      let release: () => void = () => undefined;
-      const held = new Promise<void>((resolve) => {
-        release = resolve;
-      });
+      const { promise: locked, resolve: isLocked } = Promise.withResolvers<void>();
+      const { promise: released, resolve: release } = Promise.withResolvers<void>();
       const lock = edge.postgres.sql.begin(async (tx) => {
         await tx`lock table jobs in access exclusive mode`;
-        await held;
+        isLocked();
+        await released;
       });
+      await locked;
       try {
         const answers = await Promise.all(Array.from({ length: 30 }, (_, n) => submit(`slow-${n}`)));
         expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([503]));

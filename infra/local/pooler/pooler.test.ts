@@ -138,14 +138,14 @@ it('while PostgreSQL has no connection left, those of the pool serve; without on
 
 it('a statement that waits in PostgreSQL occupies one connection; when all are occupied, further clients fail within a bound', async () => {
   await server.sql`create table if not exists held (at int)`;
-  let release: () => void = () => undefined;
-  const locked = new Promise<void>((resolve) => {
-    release = resolve;
-  });
+  const { promise: locked, resolve: isLocked } = Promise.withResolvers<void>();
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
   const lock = server.sql.begin(async (tx) => {
     await tx`lock table held in access exclusive mode`;
-    await locked;
+    isLocked();
+    await released;
   });
+  await locked;
   const blocked = Array.from({ length: POOL.poolSize }, () => client()`select * from held`);
   const settled = Promise.allSettled(blocked);
   await waitFor('all connections of the pool to wait', async () => {
