@@ -21,10 +21,10 @@ const jobs = await measureMoves(line, { ...kill, rounds: KILLS, env: { DEAD_AFTE
 await line.stop();
 const starts = await measureStarts({ rounds: STARTS, alone: STARTS_ALONE, deadAfterMs: DEAD_AFTER_MS });
 
-/** The figures of both ways; BullMQ alone has no target. */
+/** The figures of both ways, those that were measured; BullMQ alone has no target. */
 const both = (name: string, withBeats: number[], withoutBeats: number[]): Figure[] => [
   ...(withoutBeats.length > 0 ? spread(`${name}, BullMQ alone`, withoutBeats) : []),
-  ...spread(name, withBeats, WITHIN_MS),
+  ...(withBeats.length > 0 ? spread(name, withBeats, WITHIN_MS) : []),
 ];
 const figures = [
   ...both('kill -9 → a peer runs its jobs', jobs, alone),

@@ -44,8 +44,8 @@ const BENCHES: Record<string, { env: Record<string, string>; last: string }> = {
     last: 'SIGTERM → a peer runs its jobs, p95',
   },
   'bench:recovery': {
-    env: { KILLS: '1', KILLS_ALONE: '0', STARTS: '1', STARTS_ALONE: '0', DEAD_AFTER_MS: '500' },
-    last: 'kill -9 → a peer makes its start, p95',
+    env: { KILLS: '1', KILLS_ALONE: '0', STARTS: '0', STARTS_ALONE: '0', DEAD_AFTER_MS: '500' },
+    last: 'kill -9 → a peer runs its jobs, p95',
   },
   'bench:exec': { env: { REQUESTS: '2', WARM_UP: '0' }, last: '`Prefer: wait` / `docker exec`, p50' },
   'bench:pause': { env: { REQUESTS: '2', WARM_UP: '0' }, last: 'resume / an empty job, p50' },
