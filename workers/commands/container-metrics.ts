@@ -6,8 +6,8 @@ import type { Measured, Usages } from '../usage/usages.ts';
 /** Creates the handler of `container.metrics`. */
 export const createMetricsCall =
   (usages: Usages): CallHandlers['container.metrics'] =>
-  async ({ containerId, signal, log }) => {
-    const measured = await usages.measure(containerId, signal).catch((err: unknown) => {
+  async ({ containerId, log }) => {
+    const measured = await usages.measure(containerId).catch((err: unknown) => {
       log.debug({ err }, 'container not measured');
       return undefined;
     });

@@ -42,6 +42,8 @@ export class Usages {
   /** By the engine's id. */
   readonly #last = new Map<string, Measured>();
   readonly #measuring = new Map<string, Promise<Measured>>();
+  /** Measurements that requests asked for, with what their use of CPUs takes. */
+  readonly #asked = new Map<string, Promise<Measured>>();
   #all: Promise<Map<string, Measured>> | undefined;
 
   constructor(options: UsagesOptions) {
@@ -52,12 +54,15 @@ export class Usages {
    * Measures one container, with its present use of CPUs.
    * @returns `undefined` when it does not run on this host
    */
-  async measure(containerId: string, signal: AbortSignal): Promise<Measured | undefined> {
+  async measure(containerId: string): Promise<Measured | undefined> {
     const running = this.#o.supervisors.list().find((one) => one.containerId === containerId);
-    if (!running) return undefined;
+    return running && shared(this.#asked, running.engineId, () => this.#withPercent(running));
+  }
+
+  async #withPercent(running: Supervised): Promise<Measured> {
     const first = await this.#measured(running);
     if (first.cpuPercent !== undefined || !first.supervised) return first;
-    await sleep(CPU_GAP_MS, undefined, { signal });
+    await sleep(CPU_GAP_MS);
     return this.#measured(running);
   }
 
@@ -89,12 +94,7 @@ export class Usages {
   }
 
   #measured(running: Supervised): Promise<Measured> {
-    const { engineId } = running;
-    const shared = this.#measuring.get(engineId);
-    if (shared) return shared;
-    const measuring = this.#measureNow(running).finally(() => this.#measuring.delete(engineId));
-    this.#measuring.set(engineId, measuring);
-    return measuring;
+    return shared(this.#measuring, running.engineId, () => this.#measureNow(running));
   }
 
   async #measureNow({ containerId, engineId, isPaused }: Supervised): Promise<Measured> {
@@ -125,6 +125,15 @@ export class Usages {
       return undefined;
     }
   }
+}
+
+/** Returns the work that is under way for a key, or begins it. */
+function shared<T>(all: Map<string, Promise<T>>, key: string, begin: () => Promise<T>): Promise<T> {
+  const known = all.get(key);
+  if (known) return known;
+  const begun = begin().finally(() => all.delete(key));
+  all.set(key, begun);
+  return begun;
 }
 
 function cpuPercent(last: Measured, next: Usage & { at: number }): number | undefined {
