@@ -6,6 +6,7 @@ import { ApiError } from '@warmwind/shared/contract/errors';
 import { keys } from '@warmwind/shared/engine/keys';
 import { containersById } from '@warmwind/shared/engine/ledger/reads';
 import type { Caller, CallRequest } from '@warmwind/shared/engine/node/caller';
+import { OUTSTANDING_MS } from '@warmwind/shared/engine/records';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
@@ -73,11 +74,14 @@ const restart = async () => {
   worker = await fleet.worker('a');
 };
 /** Has the record say that the desktop was last used long ago, and another process of its host read it. */
-const becomeIdle = async () => {
+const restartLater = async () => {
   await worker.stop();
   const { userId, containerId } = desktop;
   await fleet.queueRedis.client.hset(keys.container(userId, containerId), { usedAt: Date.now() - 700_000 });
   worker = await fleet.worker('a');
+};
+const becomeIdle = async () => {
+  await restartLater();
   await waitFor('its pause', async () => {
     await worker.sweep();
     return (await stateOf())[1] === 'idle';
@@ -138,8 +142,13 @@ test('a program is frozen with its desktop, also for the next process of its hos
   const job = await fleet.exec(desktop, { cmd: ['sh', '-c', script] });
   await waitForEvents(fleet, job, `job:${job.jobId}`, 'job.output');
   await pause();
+  const open = keys.openContainers(desktop.userId);
+  await fleet.queueRedis.client.zadd(open, Date.now() + 1000, desktop.containerId);
   await restart();
   await worker.sweep();
+  // It counts for the quota.
+  const countedUntil = await fleet.queueRedis.client.zscore(open, desktop.containerId);
+  expect(Number(countedUntil)).toBeGreaterThan(Date.now() + OUTSTANDING_MS / 2);
   expect([await codeOf(call()), await engineState()]).toEqual(['paused', 'paused']);
   await resume();
   await reached(fleet, await fleet.exec(desktop, { cmd: ['touch', '/tmp/go'] }), 'completed');
@@ -190,6 +199,20 @@ test('a recent use outlives a restart of the worker', async () => {
   await restart();
   await worker.sweep();
   expect(await stateOf()).toEqual(['running', undefined]);
+});
+
+test('a desktop whose program runs is in use, also before its job is delivered to the next process', async () => {
+  const job = await fleet.exec(desktop, { cmd: ['sleep', '600'] });
+  await reached(fleet, job, 'active');
+  // By then the first one has been started.
+  await reached(fleet, await fleet.exec(desktop, { cmd: ['true'] }), 'completed');
+  await fleet.queue(job.queue).pause();
+  await restartLater();
+  for (let sweep = 0; sweep < 3; sweep++) await worker.sweep();
+  expect(await stateOf()).toEqual(['running', undefined]);
+  await fleet.queue(job.queue).resume();
+  await fleet.cancel(job);
+  await reached(fleet, job, 'cancelled');
 });
 
 test('the time to live of a paused desktop ends, and nothing of it is left', async () => {
