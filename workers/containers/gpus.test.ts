@@ -1,9 +1,16 @@
 import { newId } from '@warmwind/shared/contract/ids';
+import type { ContainerRecord } from '@warmwind/shared/engine/node/records';
+import { Reservations } from '@warmwind/shared/engine/node/reservations';
+import { WaitingStarts } from '@warmwind/shared/engine/node/waiting-starts';
 import { createLog } from '@warmwind/shared/runtime/node/log';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS, startEngine } from '../../infra/quality/testing/docker.ts';
+import { startRedis } from '../../infra/quality/testing/redis.ts';
 import { createMetrics } from '../metrics.ts';
+import { Offer } from '../placement/offer.ts';
+import type { JobContext } from '../runtime/delivery.ts';
+import { Admission } from './admission.ts';
 import { Engine } from './engine.ts';
 import { NoRoomError } from './reservations.ts';
 import type { Instance } from './spec.ts';
@@ -65,6 +72,48 @@ test('a GPU of a container on the engine is not given again, whatever Redis has 
   const error = await create([deviceOf('free'), taken]).catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(NoRoomError);
   expect(error).toMatchObject({ resource: 'gpus' });
+});
+
+test('after Redis lost the reservations, each container has its own GPUs again and no start gets them', async () => {
+  const redis = await startRedis();
+  const [first, second] = [deviceOf('first'), deviceOf('second')];
+  const log = createLog('test');
+  const capacity = { memoryMb: 4000, cpus: 8, diskMb: 0, containers: 10 };
+  const offer = new Offer({ engine, capacity, gpuIds: () => [first, second], version: '1', log });
+  const admission = new Admission({
+    engine,
+    redis: redis.client,
+    reservations: new Reservations(redis.client),
+    waiting: new WaitingStarts(redis.client),
+    offer,
+    host: 'a',
+    waitMs: 1000,
+    log,
+  });
+  const record = (name: string, instanceId = '') => {
+    const spec = { image: real.image, memoryMb: 128, cpus: 0.1, gpus: 1 };
+    const running = { containerId: name, instanceId, state: 'running', spec: JSON.stringify(spec) };
+    return running as ContainerRecord;
+  };
+  const job = (jobId: string) =>
+    ({ data: { userId: 'ada', jobId, run: 1 }, queuedAt: Date.now() }) as JobContext;
+  try {
+    await create([second]);
+    const { instanceId = '' } = made.at(-1) ?? {};
+    const { containers } = await engine.list();
+    await admission.reconcile(
+      await admission.reserved(),
+      [record('c1', instanceId)],
+      containers,
+      () => false,
+    );
+    const { all } = await admission.reserved();
+    expect([...all]).toMatchObject([[instanceId, { containerId: 'c1', gpuIds: [second] }]]);
+    expect(await admission.reserve(record('c2'), 'i2', job('j2'))).toEqual({ gpuIds: [first] });
+    expect(await admission.reserve(record('c3'), 'i3', job('j3'))).toEqual({ lacks: 'gpus' });
+  } finally {
+    await redis.stop();
+  }
 });
 
 test('an engine that can’t give the GPUs fails the start with a code of its own', async () => {

@@ -106,18 +106,17 @@ test('a host that reserves again for a container replaces its own earlier reserv
   expect([...(await own.list(machine)).keys()].sort()).toEqual(['i3', 'i4']);
 });
 
-test('sums of tenths of a CPU fill a machine exactly', async () => {
+test('tenths of a CPU fill a machine exactly, and reservations of the warm pool replace none', async () => {
   const machine = newId();
   const [own] = hosts;
   if (!own) throw new Error('no host');
-  const room = { capacity: { cpus: 1 }, gpuIds: [] };
-  for (let i = 0; i < 10; i++) {
-    const wanted = reservation('a', `c${i}`, { cpus: 0.1 });
-    expect(await own.take({ machine, instance: `i${i}`, reservation: wanted }, room)).toEqual(TAKEN);
-  }
-  const wanted = reservation('a', 'c10', { cpus: 0.1 });
-  expect(await own.take({ machine, instance: 'i10', reservation: wanted }, room)).toEqual({ lacks: 'cpus' });
-  expect((await own.list(machine)).size).toBe(10);
+  const room = { capacity: { cpus: 0.3 }, gpuIds: [] };
+  const take = (cpus: number, instance: string) =>
+    own.take({ machine, instance, reservation: reservation('a', '', { cpus }) }, room);
+  expect(await take(0.1, 'i1')).toEqual(TAKEN);
+  expect(await take(0.2, 'i2')).toEqual(TAKEN);
+  expect(await take(0.1, 'i3')).toEqual({ lacks: 'cpus' });
+  expect((await own.list(machine)).size).toBe(2);
 });
 
 test('a GPU in use is kept with its reservation, and no other reservation gets it', async () => {
