@@ -104,3 +104,10 @@ test('a host is drained while Redis says so, and gives a wiped Redis what it kne
   await presence.renewed();
   expect(offer.draining).toBeUndefined();
 });
+
+test('a process that a peer declared dead does not live, without a wait for trust', async () => {
+  await redis.client.set(keys.hostLease('a'), 'boot');
+  expect(await mayLive()).toBe(true);
+  await redis.client.zadd(keys.deadProcesses(), Date.now(), 'boot');
+  expect(await mayLive()).toBe(false);
+});
