@@ -27,6 +27,8 @@ export type Capacity = z.infer<typeof Capacity>;
 export const HostResources = z.object({
   machine: z.string(),
   capacity: Capacity,
+  /** The CPUs of the machine: the most that one container can have, although `capacity.cpus` may be more. */
+  machineCpus: z.number().optional(),
   /** The ids of the GPU devices that it offers; as many as `capacity.gpus`. */
   gpuIds: z.array(z.string()).default([]),
   /** The references and ids of the images that its engine has; left out when they are unknown or too many. */

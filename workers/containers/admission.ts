@@ -10,7 +10,7 @@ import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Redis } from 'ioredis';
 import type { Metrics } from '../metrics.ts';
 import type { Offer } from '../placement/offer.ts';
-import { couldHold, mayHave, REASONS, RESOURCES, shortageOf, sumOf } from '../placement/room.ts';
+import { couldHold, mayHave, neverHas, REASONS, RESOURCES, sumOf } from '../placement/room.ts';
 import { type Turn, turnsOf } from '../placement/turns.ts';
 import { Waits } from '../placement/waits.ts';
 import type { JobContext } from '../runtime/delivery.ts';
@@ -78,7 +78,7 @@ export class Admission {
     ]);
     if (draining) return { lacks: 'draining' };
     if (!mayHave(resources, spec.image) && !(await this.#hasImage(spec.image))) return { lacks: 'image' };
-    const never = shortageOf(wanted.vector, resources.capacity);
+    const never = neverHas(resources, wanted.vector);
     if (never) return { lacks: REASONS[never] };
     const member = WaitingStarts.memberOf(job.data);
     if (starts.length > 0) {

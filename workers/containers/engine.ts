@@ -58,8 +58,14 @@ export type Found = Labelled & {
 export type FoundVolume = Labelled & { name: string };
 
 /** The part of the engine's answer about itself that is read. */
-type DockerInfo = { ID: string; Name: string; SecurityOptions?: string[]; ServerVersion?: string };
-type EngineInfo = { machine: string; seccomp: boolean; version: string };
+type DockerInfo = {
+  ID: string;
+  Name: string;
+  NCPU: number;
+  SecurityOptions?: string[];
+  ServerVersion?: string;
+};
+type EngineInfo = { machine: string; seccomp: boolean; version: string; cpus: number };
 
 export type EngineOptions = {
   socketPath: string;
@@ -101,6 +107,11 @@ export class Engine {
   /** The release of the engine, once known. */
   get version(): string | undefined {
     return this.#info?.version;
+  }
+
+  /** The CPUs of its machine, once known. */
+  get cpus(): number | undefined {
+    return this.#info?.cpus;
   }
 
   /** Returns the machine; asks the engine if it is not known yet. */
@@ -508,14 +519,14 @@ export class Engine {
    */
   #ask(): Promise<EngineInfo> {
     this.#asking ??= this.#call('info', () => this.#docker.info()).then(
-      ({ ID, Name, SecurityOptions = [], ServerVersion = 'unknown' }: DockerInfo) => {
+      ({ ID, Name, NCPU, SecurityOptions = [], ServerVersion = 'unknown' }: DockerInfo) => {
         const seccomp = SecurityOptions.some((option) => option.startsWith('name=seccomp'));
         if (!seccomp)
           this.#o.log.warn(
             'the kernel has no seccomp: desktops may use every system call. Enable CONFIG_SECCOMP_FILTER',
           );
         // Machines cloned from one image may share the engine's id.
-        this.#info = { machine: `${ID}@${Name}`, seccomp, version: ServerVersion };
+        this.#info = { machine: `${ID}@${Name}`, seccomp, version: ServerVersion, cpus: NCPU };
         return this.#info;
       },
       (error: unknown) => {

@@ -38,6 +38,7 @@ export class Offer {
     return {
       machine: engine.machine,
       capacity: { ...capacity, gpus: this.#gpuIds.length },
+      ...(engine.cpus === undefined ? {} : { machineCpus: engine.cpus }),
       gpuIds: this.#gpuIds,
       ...(this.#images ? { images: this.#images } : {}),
       versions: { worker: version, engine: engine.version ?? 'unknown' },

@@ -45,11 +45,17 @@ export const mayHave = ({ images }: Pick<HostResources, 'images'>, image: string
   image.startsWith('sha256:') ||
   images.some((each) => referenceOf(each) === referenceOf(image));
 
+/** @returns the first resource of which an empty host has too little for a container */
+export const neverHas = (
+  { capacity, machineCpus = Number.POSITIVE_INFINITY }: Pick<HostResources, 'capacity' | 'machineCpus'>,
+  wanted: ResourceVector,
+): Resource | undefined => (wanted.cpus > machineCpus ? 'cpus' : shortageOf(wanted, capacity));
+
 /** Whether an empty host could hold a container. */
 export const couldHold = (
-  host: Pick<HostResources, 'capacity' | 'images'>,
+  host: Pick<HostResources, 'capacity' | 'machineCpus' | 'images'>,
   { vector, image }: { vector: ResourceVector; image: string },
-): boolean => mayHave(host, image) && shortageOf(vector, host.capacity) === undefined;
+): boolean => mayHave(host, image) && neverHas(host, vector) === undefined;
 
 /** Why a start waits, for its owner. */
 export const waitMessage = (reason: WaitReason): string => WAIT_MESSAGES[reason];

@@ -24,9 +24,9 @@ const going = (turns: ReturnType<typeof turnsOf<ReturnType<typeof start>>>) =>
   turns.filter(({ lacks }) => !lacks).map(({ start }) => start.name);
 
 test('a large start that waits keeps later ones from the memory that it lacks, for a minute', () => {
-  const used = vector(2000);
+  const used = vector(2500);
   const small = start('small', 500);
-  const large = start('large', 3000);
+  const large = start('large', 2000);
   expect(going(turnsOf([small, large], HOST, used, NOW))).toEqual(['small']);
   const [first, second] = turnsOf([large, small], HOST, used, NOW);
   expect(first).toMatchObject({ lacks: 'memoryMb', holds: true });
@@ -34,6 +34,21 @@ test('a large start that waits keeps later ones from the memory that it lacks, f
   const held = { ...large, holdsSince: NOW - 59_000 };
   expect(going(turnsOf([held, small], HOST, used, NOW))).toEqual([]);
   expect(going(turnsOf([held, small], HOST, used, NOW + 2000))).toEqual(['small']);
+});
+
+test('a start for more than half of a machine keeps no later one', () => {
+  const most = start('most', 2001);
+  expect(turnsOf([most, start('small', 500)], HOST, vector(2500), NOW)).toMatchObject([
+    { lacks: 'memoryMb', holds: false },
+    { lacks: undefined },
+  ]);
+});
+
+test('a machine holds no start with more CPUs than it has, although it offers each several times', () => {
+  const offered = { ...HOST, machineCpus: 2 };
+  const wide = start('wide', 500, { vector: vector(500, { cpus: 3 }) });
+  expect(turnsOf([wide], offered, vector(0), NOW)).toEqual([]);
+  expect(going(turnsOf([wide], HOST, vector(0), NOW))).toEqual(['wide']);
 });
 
 test('a start keeps no later one that does not need what it lacks, and none on a machine too small for it', () => {
