@@ -24,7 +24,7 @@ import type { TransportOptions } from './transport.ts';
 let world: EdgeWithRelay;
 beforeAll(async () => {
   world = await startEdgeWithRelay({
-    RATE_LIMITS: '{"user": [], "ip": [], "containers.start": ["2/s", "4/h"]}',
+    RATE_LIMITS: '{"user": [], "ip": [], "containers.start": ["2/s", "8/h"]}',
   });
 });
 afterAll(() => world?.stop());
@@ -200,7 +200,7 @@ test('a refusal is an ApiError with the code, the status, the issues and the id 
 
 test('a rate-limited call waits for a short limit, and rejects with the time of a long one', async () => {
   const client = clientOf('hasty');
-  for (let i = 0; i < 4; i++) await client.startContainer();
+  for (let i = 0; i < 8; i++) await client.startContainer();
   const refused = await failureOf(client.startContainer());
   expect(refused).toMatchObject({ code: 'rate_limited', status: 429, isOutcomeUnknown: false });
   expect((refused as ApiError).retryAfterMs).toBeGreaterThan(5000);
