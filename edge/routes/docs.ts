@@ -11,7 +11,8 @@ export function docsRoutes(app: App, throttled: MiddlewareHandler<AppEnv>): void
     type: 'http',
     scheme: 'bearer',
     bearerFormat: 'JWT',
-    description: 'Gives access to the data of its `sub` only. A claim `role` grants nothing yet.',
+    description:
+      'Gives access to the data of its `sub` only. With a claim `role` of `admin` also to `/admin`.',
   });
   const info = {
     title: 'Warmwind',

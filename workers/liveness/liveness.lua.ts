@@ -25,21 +25,35 @@ return {'alive', now, before and string.format('%.0f', before - ARGV[2]) or '', 
 
 /**
  * Declares an overdue process dead and claims its recovery, unless it has beaten again or a peer recovers it.
- * KEYS: beats, records, dead processes, claim. ARGV: boot id, life of the claim in ms, how long dead
- * processes are remembered in ms.
+ * KEYS: beats, records, dead processes, claim. ARGV: boot id, token of the claim, its life in ms, how long
+ * dead processes are remembered in ms.
  * @returns {'claimed', its record or ''} or {'kept'}
  */
 const declareDeadScript = /* lua */ `${NOW}
 local due = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not due or tonumber(due) >= now then return {'kept'} end
-if not redis.call('SET', KEYS[4], '1', 'NX', 'PX', ARGV[2]) then return {'kept'} end
-redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - ARGV[3])
+if not redis.call('SET', KEYS[4], ARGV[2], 'NX', 'PX', ARGV[3]) then return {'kept'} end
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - ARGV[4])
 redis.call('ZADD', KEYS[3], now, ARGV[1])
 return {'claimed', redis.call('HGET', KEYS[2], ARGV[1]) or ''}
 `;
 
-/** Ends the recovery of a dead process. KEYS: as above. ARGV: boot id. @returns 1 the first time */
+/**
+ * Extends the claim on a recovery before its next step, so that the process can't be revived during it. KEYS:
+ * as above. ARGV: boot id, token of the claim, its life in ms. @returns 0 when another has the claim, or the
+ * process is no longer dead
+ */
+const keepRecoveryScript = /* lua */ `
+if redis.call('GET', KEYS[4]) ~= ARGV[2] or not redis.call('ZSCORE', KEYS[3], ARGV[1]) then return 0 end
+return redis.call('PEXPIRE', KEYS[4], ARGV[3])
+`;
+
+/**
+ * Ends the recovery of a dead process. KEYS: as above. ARGV: boot id, token of the claim. @returns 1 the
+ * first time, 0 when another has the claim
+ */
 const recoveredScript = /* lua */ `
+if redis.call('GET', KEYS[4]) ~= ARGV[2] then return 0 end
 redis.call('HDEL', KEYS[2], ARGV[1])
 redis.call('DEL', KEYS[4])
 return redis.call('ZREM', KEYS[1], ARGV[1])
@@ -91,6 +105,7 @@ const ofProcess = (boot: string): string[] => [
   keys.processRecovery(boot),
 ];
 const Boot = z.object({ boot: z.string() });
+const Claim = Boot.extend({ claim: z.string() });
 
 export const beat = defineScript({
   lua: beatScript,
@@ -109,12 +124,17 @@ export const beat = defineScript({
 export const declareDead = defineScript({
   lua: declareDeadScript,
   keys: ofProcess,
-  args: Boot.extend({ claimMs: z.number(), keptMs: z.number() }),
+  args: Claim.extend({ claimMs: z.number(), keptMs: z.number() }),
   answer: z.union([z.tuple([z.literal('claimed'), z.string()]), z.tuple([z.literal('kept')])]),
 });
 
 const ofBoot = { keys: ofProcess, args: Boot, answer: z.number() };
-export const endRecovery = defineScript({ lua: recoveredScript, ...ofBoot });
+export const endRecovery = defineScript({ lua: recoveredScript, ...ofBoot, args: Claim });
+export const keepRecovery = defineScript({
+  lua: keepRecoveryScript,
+  ...ofBoot,
+  args: Claim.extend({ claimMs: z.number() }),
+});
 export const revive = defineScript({ lua: reviveScript, ...ofBoot });
 export const withdraw = defineScript({ lua: withdrawScript, ...ofBoot });
 

@@ -2,6 +2,7 @@ import { newId } from '@warmwind/shared/contract/ids';
 import { keys } from '@warmwind/shared/engine/keys';
 import { createLog } from '@warmwind/shared/runtime/node/log';
 import { connectFailFast, disconnect } from '@warmwind/shared/runtime/node/redis';
+import { runScript } from '@warmwind/shared/runtime/node/script';
 import { Queue, Worker } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { Registry } from 'prom-client';
@@ -9,6 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { startRedis, type TestRedis } from '../../infra/quality/testing/redis.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createMetrics } from '../metrics.ts';
+import { declareDead, endRecovery, keepRecovery, revive } from './liveness.lua.ts';
 import { QueueWorker } from './queue-worker.ts';
 import { Recovery } from './recovery.ts';
 
@@ -112,6 +114,29 @@ test('two peers that see a death at once move each job once and count one death'
   expect([await sum('workerDeaths'), await sum('jobsMoved')]).toEqual([1, 20]);
   expect(await redis.client.zcard(keys.processBeats())).toBe(0);
   expect(await redis.client.hlen(keys.processRecords())).toBe(0);
+});
+
+test('a recovery ends its steps when its claim has passed to a peer, or the process takes part again', async () => {
+  const boot = newId();
+  const declare = (claim: string) =>
+    runScript(connection, declareDead, boot, { boot, claim, claimMs: 60_000, keptMs: 60_000 });
+  const keeps = (claim: string) =>
+    runScript(connection, keepRecovery, boot, { boot, claim, claimMs: 60_000 });
+  await overdue(boot);
+  expect((await declare('first'))[0]).toBe('claimed');
+  expect([await keeps('first'), await keeps('second')]).toEqual([1, 0]);
+  expect(await runScript(connection, revive, boot, { boot })).toBe(0);
+
+  await redis.client.del(keys.processRecovery(boot));
+  expect((await declare('second'))[0]).toBe('claimed');
+  expect([await keeps('first'), await keeps('second')]).toEqual([0, 1]);
+  expect(await runScript(connection, endRecovery, boot, { boot, claim: 'first' })).toBe(0);
+  expect(await redis.client.hlen(keys.processRecords())).toBe(1);
+
+  await redis.client.del(keys.processRecovery(boot));
+  expect(await runScript(connection, revive, boot, { boot })).toBe(1);
+  await redis.client.set(keys.processRecovery(boot), 'second');
+  expect(await keeps('second')).toBe(0);
 });
 
 test('a peer that died during the recovery is followed by the next one', async () => {

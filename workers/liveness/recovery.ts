@@ -1,3 +1,4 @@
+import { newId } from '@warmwind/shared/contract/ids';
 import { keys } from '@warmwind/shared/engine/keys';
 import { jsonText } from '@warmwind/shared/runtime/json';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
@@ -6,7 +7,7 @@ import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { releaseLease } from '../leader/lease.lua.ts';
 import type { Metrics } from '../metrics.ts';
-import { declareDead, endRecovery, expireLocks, jobPrefix } from './liveness.lua.ts';
+import { declareDead, endRecovery, expireLocks, jobPrefix, keepRecovery } from './liveness.lua.ts';
 import { ProcessRecord } from './protocol.ts';
 import { tokenPrefix } from './queue-worker.ts';
 
@@ -52,12 +53,12 @@ export class Recovery {
 
   async #one(boot: string): Promise<void> {
     const { redis, metrics, log } = this.#o;
-    const [verdict, text] = await runScript(redis, declareDead, boot, {
-      boot,
-      claimMs: CLAIM_MS,
-      keptMs: KEPT_MS,
-    });
+    const claim = { boot, claim: newId() };
+    const declared = { ...claim, claimMs: CLAIM_MS, keptMs: KEPT_MS };
+    const [verdict, text] = await runScript(redis, declareDead, boot, declared);
     if (verdict !== 'claimed') return;
+    const isMine = async () =>
+      (await runScript(redis, keepRecovery, boot, { ...claim, claimMs: CLAIM_MS })) === 1;
     const { data: record } = jsonText(ProcessRecord).safeParse(text ?? '');
     const leases = [
       keys.observerLease(),
@@ -65,14 +66,18 @@ export class Recovery {
       ...(record ? [keys.hostLease(record.host)] : []),
     ];
     // Before its jobs: a peer that continues a start asks whether its process lives.
-    for (const key of leases) await runScript(redis, releaseLease, { key }, { holder: boot });
+    for (const key of leases) {
+      if (!(await isMine())) return;
+      await runScript(redis, releaseLease, { key }, { holder: boot });
+    }
     let moved = 0;
     for (const [queue, deaths] of Object.entries(record?.queues ?? {})) {
+      if (!(await isMine())) return;
       const jobs = await this.#move(boot, queue, deaths);
       if (jobs > 0) metrics.jobsMoved.inc({ queue }, jobs);
       moved += jobs;
     }
-    if ((await runScript(redis, endRecovery, boot, { boot })) !== 1) return;
+    if ((await runScript(redis, endRecovery, boot, claim)) !== 1) return;
     metrics.workerDeaths.inc();
     log.warn(
       { boot, deadHost: record?.host, moved },

@@ -37,7 +37,12 @@ export async function recordPlacement(
     if (!(error instanceof ConflictError)) throw error;
     const [row] = await db.select().from(containers).where(eq(containers.id, id));
     // A repeated request whose first answer was lost: it stands.
-    const same = row?.host === host && row.boot === boot && row.fence === fence && row.state === 'starting';
+    const same =
+      row?.host === host &&
+      row.boot === boot &&
+      row.fence === fence &&
+      row.instanceId === placed.instanceId &&
+      row.state === 'starting';
     return same ? undefined : row;
   }
 }

@@ -9,8 +9,11 @@ import { MAX_WAITING, queueJobId } from '../queues.ts';
 import { listWaitingStarts, waitForRoom } from '../scripts/waiting.lua.ts';
 import { userTag } from '../tags.ts';
 
-/** The delay of a user's next turn for each start of theirs that waits already, ms. */
-export const TURN_MS = 30_000;
+/**
+ * The delay of a user's next turn for each start of theirs that waits already, ms. It is longer than a start
+ * may hold room (`workers/placement/turns.ts`), so that starts of other users get turns between.
+ */
+export const TURN_MS = 90_000;
 /** The most starts of which the order is read at once. Later ones wait until these have been placed. */
 const MAX_LISTED = 256;
 
