@@ -190,6 +190,13 @@ describe('a command that creates three containers', () => {
 });
 
 describe('any command', () => {
+  test('of a job that waited for room at its end does not wait yet', async () => {
+    const id = await ended('trio', { containers: three }, 'cancelled');
+    await redis.client.hset(keys.job(USER, id), 'waiting', '{"reason":"memory","position":3}');
+    expect(await retry(id)).toMatchObject({ verdict: 'accepted', run: 2 });
+    expect(await redis.client.hget(keys.job(USER, id), 'waiting')).toBeNull();
+  });
+
   test.each<[Name, About]>([
     ['echo', { containerId: 'c1' }],
     ['end', { containerId: 'c1' }],

@@ -40,8 +40,10 @@ describe('DELETE /jobs/:id', () => {
     const received: string[] = [];
     listener.on('message', (_channel, message) => received.push(message));
     await listener.subscribe(CANCELLED_CHANNEL);
+    await redis().hset(keys.job('ada', jobId), 'waiting', '{"reason":"memory","position":3}');
     const answer = await cancel(jobId);
     expect([answer.status, answer.body]).toEqual([202, { jobId }]);
+    expect(await record(jobId)).not.toHaveProperty('waiting');
     expect(await job(jobId)).toMatchObject({ state: 'cancelled', finishedAt: expect.any(String) });
     expect(await rows()).toEqual([jobRow('ada', await record(jobId))]);
     const [desktop] = await drizzle(edge.postgres.sql).select().from(containers);

@@ -26,6 +26,7 @@ if not plan or not plan.cancellable then return cjson.encode({verdict = 'uncance
 local time = redis.call('TIME')
 local now = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
 redis.call('HSET', KEYS[1], 'state', 'cancelled', 'finishedAt', now)
+redis.call('HDEL', KEYS[1], 'waiting')
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('ZREM', KEYS[2], ARGV[2])
 redis.call('PEXPIRE', KEYS[4], ARGV[3])

@@ -81,6 +81,7 @@ for i = 5, #ARGV, 2 do
 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 5))
 if is_terminal(new_state) then
+  redis.call('HDEL', KEYS[1], 'waiting')
   redis.call('ZREM', KEYS[2], f[4])
   if new_state == 'completed' then redis.call('UNLINK', KEYS[4]) else redis.call('PEXPIRE', KEYS[4], ARGV[3]) end
 end

@@ -180,7 +180,7 @@ if retry then
   run = redis.call('HINCRBY', job, 'run', 1)
   redis.call('HINCRBY', job, 'fence', 1)
   created = known.createdAt
-  redis.call('HDEL', job, 'startedAt', 'finishedAt', 'result', 'error')
+  redis.call('HDEL', job, 'startedAt', 'finishedAt', 'result', 'error', 'waiting')
 else
   redis.call('HSET', job, 'id', r.job.id, 'kind', r.job.kind, 'run', '1', 'fence', '0', 'createdAt', now,
     'priorityClass', class, 'webhookUrl', r.job.webhookUrl or '', 'timeoutMs', r.job.timeoutMs or 0)
