@@ -105,6 +105,21 @@ test('a host is drained while Redis says so, and gives a wiped Redis what it kne
   expect(offer.draining).toBeUndefined();
 });
 
+test('a drain that ended after a renewal failed does not come back', async () => {
+  await trusted();
+  await redis.client.hset(keys.drainingHosts(), 'b', JSON.stringify({ since: 5 }));
+  await presence.renewed();
+  expect(offer.draining).toEqual({ since: 5 });
+  connection.disconnect();
+  await expect(presence.renewed()).rejects.toThrow();
+  await redis.client.hdel(keys.drainingHosts(), 'b');
+  await waitFor('the connection to end', () => connection.status === 'end');
+  await connection.connect();
+  await presence.renewed();
+  expect(offer.draining).toBeUndefined();
+  expect(await redis.client.hlen(keys.drainingHosts())).toBe(0);
+});
+
 test('a process that a peer declared dead does not live, without a wait for trust', async () => {
   await redis.client.set(keys.hostLease('a'), 'boot');
   expect(await mayLive()).toBe(true);

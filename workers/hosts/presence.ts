@@ -27,6 +27,8 @@ export class Presence {
   readonly #o: PresenceOptions;
   /** The last renewal of this host, and the time from which missing leases count. */
   #written: number | undefined;
+  /** The last renewal that Redis has answered: one that failed may not have reached it. */
+  #answered: number | undefined;
   #trustedFrom = Number.POSITIVE_INFINITY;
 
   constructor(options: PresenceOptions) {
@@ -48,8 +50,13 @@ export class Presence {
       .hget(keys.drainingHosts(), host);
     if (available) trip.hset(keys.hostResources(), host, JSON.stringify(available));
     const replies = await trip.exec();
-    const isKept = this.#evaluate(before, replies?.[0]?.[1]);
-    if (replies) await this.#readDrain(replies[3]?.[1], isKept);
+    const found = replies?.[0]?.[1];
+    this.#evaluate(before, found);
+    if (!replies) return;
+    const isKept = this.#answered !== undefined && Number(found) >= this.#answered;
+    this.#answered = undefined;
+    await this.#readDrain(replies[3]?.[1], isKept);
+    this.#answered = now;
   }
 
   /** Reads whether this host is drained. A Redis that lost data gets what it had. */
@@ -85,10 +92,8 @@ export class Presence {
     return holder === null ? !(await this.remembered()) : holder === boot;
   }
 
-  /** @returns whether Redis has the last renewal */
-  #evaluate(written: number | undefined, found: unknown): boolean {
+  #evaluate(written: number | undefined, found: unknown): void {
     const same = written !== undefined && Number(found) === written;
     if (!same) this.#trustedFrom = performance.now() + this.#o.leaseMs;
-    return same;
   }
 }
