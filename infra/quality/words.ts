@@ -35,7 +35,7 @@ const RETIRED_NAMES: Record<string, string> = {
 
 /** Words that comments and documents do without; ordinary English stays. */
 const RETIRED_PROSE =
-  /\b(told|tells|telling|teller|heard|hears|said|anew|in vain|whoever|nobody|(?:hand|give)(?:s|ed)? back|handed back|given back|the way of an?|is had)\b/i;
+  /\b(told|tells|telling|teller|heard|hears|said|anew|in vain|whoever|nobody|(?:hand|give)(?:s|ed)? back|handed back|given back|gave back|the way of an?|is had)\b/i;
 /** A sentence with a question word for its subject. */
 const QUESTION_SUBJECT = /^(?:What|Who|Whoever|Whatever|Nobody)\s+(?!do\b|does\b|is\b|are\b)[a-z]/;
 

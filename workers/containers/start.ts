@@ -191,7 +191,7 @@ async function settle(
   const instanceId = pooled?.instance.instanceId ?? newId();
   const admitted = await host.admission.reserve(record, instanceId, job);
   if ('lacks' in admitted && pooled) {
-    host.pool.giveBack(pooled);
+    host.pool.release(pooled);
     host.pool.missed('no_room');
     return 'cold';
   }

@@ -42,8 +42,8 @@ export class WarmPool {
   readonly #ready = new Set<PooledInstance>();
   /** The ids of all instances that this process creates, keeps, or gave to an active start. */
   readonly #claimed = new Set<string>();
-  /** What starts gave back: it may be with another start by now. */
-  readonly #returned = new WeakSet<PooledInstance>();
+  /** The instances that starts released: each may be with another start by now. */
+  readonly #released = new WeakSet<PooledInstance>();
   readonly #stopped = new AbortController();
   #loop: Promise<void> | undefined;
   /** The instance that is being created. */
@@ -104,15 +104,15 @@ export class WarmPool {
   }
 
   /** Takes back an instance of which nothing has changed since it was taken. */
-  giveBack(pooled: PooledInstance): void {
-    this.#returned.add(pooled);
+  release(pooled: PooledInstance): void {
+    this.#released.add(pooled);
     this.#ready.add({ ...pooled });
     this.#measure();
   }
 
   /** The start that took an instance is over: the record names the instance, or it is removed. */
   settled(pooled: PooledInstance): void {
-    if (!this.#returned.has(pooled)) this.#claimed.delete(pooled.instance.instanceId);
+    if (!this.#released.has(pooled)) this.#claimed.delete(pooled.instance.instanceId);
   }
 
   /** Removes an instance that a start took and could not place. Never rejects. */
