@@ -1,7 +1,14 @@
-import { keys, roomKeys } from '@warmwind/shared/engine/keys';
+import * as names from '@warmwind/shared/engine/keys';
+import { writeUserLimits } from '@warmwind/shared/engine/ledger/user-limits';
+import { setUserLimits } from '@warmwind/shared/engine/scripts/user-limits.lua';
+import { beginDelivery } from '@warmwind/shared/engine/scripts/webhook.lua';
+import { setLimitsArgs } from '@warmwind/shared/engine/user-limits';
+import { runScript } from '@warmwind/shared/runtime/node/script';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { contents, fill, operate, redisContents, type Servers, startServers } from './testing.ts';
 import { UserKeys } from './user-keys.ts';
+
+const { keys, roomKeys } = names;
 
 // Commands are processes of their own, which a busy machine starts slowly.
 vi.setConfig({ testTimeout: 120_000 });
@@ -16,8 +23,8 @@ beforeEach(() => servers.clear());
 const forget = (...args: string[]) => operate('forget', args, servers.env);
 
 /**
- * A user with a job of each age: an old one, one that ended a moment ago, a waiting one, a running one, and
- * waiting changes.
+ * A user with a job of each age: an old one, one that ended a moment ago, a waiting one, a running one,
+ * waiting changes, limits of their own and the record of a webhook.
  */
 async function live(user: string): Promise<void> {
   await fill(servers.postgres.sql, user, 3);
@@ -31,6 +38,23 @@ async function live(user: string): Promise<void> {
   await servers.queue.client.zadd(keys.cancellations(), Date.now(), `${user}/${moved.jobId}`);
   const end = { state: 'failed', error: { code: 'internal', message: 'private', retryable: true } } as const;
   await servers.notify({ ref: ended, webhook: true, at: Date.now(), attemptsMade: 1, end });
+  await deliver(user, ended.jobId);
+  await limit(user);
+}
+
+/** Records a webhook's delivery as workers do, with the address of a test as the edge does. */
+async function deliver(user: string, jobId: string): Promise<void> {
+  const delivery = { id: 'delivery', jobId, about: 'test', data: '{}', createdAt: Date.now(), resends: 0 };
+  await runScript(servers.queue.client, beginDelivery, { userId: user, id: delivery.id }, delivery);
+  await servers.queue.client.hset(keys.webhookDelivery(user, delivery.id), 'url', 'https://private.example');
+}
+
+/** Sets limits of a user as the edge does. */
+async function limit(userId: string): Promise<void> {
+  const set = await servers.ledger.run((db) =>
+    writeUserLimits(db, { userId, limits: { desktops: 5 }, by: 'operator' }),
+  );
+  await runScript(servers.queue.client, setUserLimits, { userId }, setLimitsArgs(set));
 }
 
 const snapshot = async () => ({
@@ -117,20 +141,27 @@ test('jobs that only the ledger knows are ended and deleted too', async () => {
   expect(await servers.queue.client.keys('*ada*')).toEqual([]);
 });
 
+/** Keys of a user that `ledger:forget` leaves, each with the reason. */
+const EXEMPT: ReadonlySet<unknown> = new Set([
+  // A channel holds nothing.
+  roomKeys.channel,
+]);
+
 test('every kind of key that a user can have is found', async () => {
   const user = 'u';
-  const named = [...Object.values(keys), ...Object.values(roomKeys)].map((name) =>
-    (name as (...parts: string[]) => string)(user, 'x'),
-  );
-  // Channels hold nothing; keys of BullMQ and of a host belong to queues and hosts that have the same name.
-  const channel = roomKeys.channel(user, 'x');
-  const ours = named.filter((name) => name.startsWith(`ww:{${user}}:`) && name !== channel);
-  expect(ours.length).toBeGreaterThan(10);
+  // All groups of names: keys of BullMQ, hosts and the fleet are of no user.
+  const groups = Object.values(names).filter((group) => typeof group === 'object');
+  const ours = groups
+    .flatMap((group) => Object.values(group))
+    .filter((name) => !EXEMPT.has(name))
+    .map((name) => (name as (...parts: string[]) => string)(user, 'x'))
+    .filter((name) => name.startsWith(`ww:{${user}}:`));
+  expect(ours.length).toBeGreaterThan(15);
   for (const name of ours) await servers.queue.client.set(name, '');
   const found = new UserKeys(servers.queue.client, user);
   expect(await found.count()).toBe(ours.length);
   await found.delete();
-  expect(await servers.queue.client.dbsize()).toBe(0);
+  expect(await servers.queue.client.keys('*')).toEqual([]);
 });
 
 test('called wrongly, or without servers, it prints the remedy and changes nothing', async () => {

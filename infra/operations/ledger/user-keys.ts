@@ -15,6 +15,8 @@ const ofUser = (user: string) => ({
     keys.revoked(user),
     keys.revokedBefore(user),
     keys.shareLinks(user),
+    keys.userLimits(user),
+    keys.webhookDeliveries(user),
   ],
   begin: [
     keys.job(user, ''),
@@ -22,6 +24,7 @@ const ofUser = (user: string) => ({
     keys.container(user, ''),
     keys.idempotency(user, ''),
     keys.limit(user, ''),
+    keys.webhookDelivery(user, ''),
     roomKeys.log(user, ''),
     roomKeys.meta(user, ''),
   ],
