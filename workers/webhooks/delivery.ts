@@ -10,10 +10,10 @@ import { Webhook } from 'standardwebhooks';
 import { QueueWorker } from '../liveness/queue-worker.ts';
 import type { Metrics } from '../metrics.ts';
 import { AddressRefusedError, createCheckedLookup, type Resolve, resolvePublic } from './address.ts';
+import { backoffMs, jitter, turnMs } from './backoff.ts';
 import { DeliveryRecords, type TryOutcome } from './delivery-records.ts';
 import { webhookEvent } from './event.ts';
 import { InFlight } from './in-flight.ts';
-import { jitter, pauseMs, turnMs } from './pauses.ts';
 import { post } from './post.ts';
 
 /** Webhooks in flight: of this process, and of one user or to one receiver. */
@@ -222,7 +222,7 @@ export class Delivery {
   }
 
   #pause(attempts: number, factor?: number): number {
-    return pauseMs({ attempts, firstMs: this.#o.firstPauseMs, factor });
+    return backoffMs({ attempts, firstMs: this.#o.firstPauseMs, factor });
   }
 
   /** Requeues a webhook with a delay, without an attempt spent. */

@@ -18,7 +18,7 @@ export const jitter = (): number => 1 - JITTER + 2 * JITTER * Math.random();
  * The pause after a try that failed, ms.
  * @param of.attempts tries that have ended
  */
-export const pauseMs = ({
+export const backoffMs = ({
   attempts,
   firstMs = FIRST_PAUSE_MS,
   factor = 1,
