@@ -31,7 +31,7 @@ export const HostResources = z.object({
   machineCpus: z.number().optional(),
   /** The ids of the GPU devices that it offers; as many as `capacity.gpus`. */
   gpuIds: z.array(z.string()).default([]),
-  /** The references and ids of the images that its engine has; left out when they are unknown or too many. */
+  /** The references of the images that its engine has, without ids; left out when they are unknown or too many. */
   images: z.array(z.string()).optional(),
   /** The releases of the worker and of the engine. */
   versions: z.object({ worker: z.string(), engine: z.string() }).optional(),

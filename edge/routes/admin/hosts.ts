@@ -38,8 +38,8 @@ export function drainHostRoute(app: App, { redis }: Services): void {
     operationId: 'drainHost',
     summary: 'Drain a host, for administrators',
     description:
-      'It takes no new desktops from its next renewal of its lease on, within a few seconds. The desktops that it has run on ' +
-      'until they end. Also after its worker was restarted.',
+      'It takes no new desktops from this answer on, also after its worker was restarted; starts that it has begun are ' +
+      'completed. Its warm pool ends within a few seconds. Its desktops run on until they end, and can be extended.',
     security,
     middleware: [noQuery] as const,
     request: { params: IdParam },

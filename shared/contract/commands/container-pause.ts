@@ -28,7 +28,7 @@ export const containerPause = defineJob({
     name: 'pause_container',
     title: 'Pause a desktop',
     description:
-      'Freezes all programs of a desktop in memory. Its time to live runs on. Nothing can be done with it until resume_container.',
+      'Freezes all programs of a desktop in memory. Its time to live runs on. Until resume_container it can be stopped, extended and measured, and tools that use it fail with `paused`.',
     hints: { readOnly: false, idempotent: true },
     waitMs: 50_000,
   },
