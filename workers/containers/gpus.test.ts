@@ -1,4 +1,5 @@
 import { newId } from '@warmwind/shared/contract/ids';
+import { keys } from '@warmwind/shared/engine/keys';
 import type { ContainerRecord } from '@warmwind/shared/engine/node/records';
 import { Reservations } from '@warmwind/shared/engine/node/reservations';
 import { WaitingStarts } from '@warmwind/shared/engine/node/waiting-starts';
@@ -10,6 +11,7 @@ import { startRedis } from '../../infra/quality/testing/redis.ts';
 import { createMetrics } from '../metrics.ts';
 import { Offer } from '../placement/offer.ts';
 import type { JobContext } from '../runtime/delivery.ts';
+import { RequeueError } from '../runtime/outcome.ts';
 import { Admission } from './admission.ts';
 import { Engine } from './engine.ts';
 import { NoRoomError } from './reservations.ts';
@@ -74,12 +76,12 @@ test('a GPU of a container on the engine is not given again, whatever Redis has 
   expect(error).toMatchObject({ resource: 'gpus' });
 });
 
-test('after Redis lost the reservations, each container has its own GPUs again and no start gets them', async () => {
+/** Admission with the GPUs of `gpuIds`, on a Redis of its own. */
+async function admissionWith(gpuIds: () => string[] | undefined) {
   const redis = await startRedis();
-  const [first, second] = [deviceOf('first'), deviceOf('second')];
   const log = createLog('test');
   const capacity = { memoryMb: 4000, cpus: 8, diskMb: 0, containers: 10 };
-  const offer = new Offer({ engine, capacity, gpuIds: () => [first, second], version: '1', log });
+  const offer = new Offer({ engine, capacity, gpuIds, version: '1', log });
   const admission = new Admission({
     engine,
     redis: redis.client,
@@ -87,16 +89,27 @@ test('after Redis lost the reservations, each container has its own GPUs again a
     waiting: new WaitingStarts(redis.client),
     offer,
     host: 'a',
-    waitMs: 1000,
+    waitMs: 60_000,
     log,
   });
-  const record = (name: string, instanceId = '') => {
-    const spec = { image: real.image, memoryMb: 128, cpus: 0.1, gpus: 1 };
-    const running = { containerId: name, instanceId, state: 'running', spec: JSON.stringify(spec) };
-    return running as ContainerRecord;
-  };
-  const job = (jobId: string) =>
-    ({ data: { userId: 'ada', jobId, run: 1 }, queuedAt: Date.now() }) as JobContext;
+  return { redis, admission };
+}
+const record = (name: string, instanceId = '') => {
+  const spec = { image: real.image, memoryMb: 128, cpus: 0.1, gpus: 1 };
+  const running = { containerId: name, instanceId, state: 'running', spec: JSON.stringify(spec) };
+  return running as ContainerRecord;
+};
+const job = (jobId: string): JobContext =>
+  ({
+    data: { userId: 'ada', jobId, run: 1 },
+    queuedAt: Date.now(),
+    onEnd: () => undefined,
+    progress: async () => undefined,
+  }) as unknown as JobContext;
+
+test('after Redis lost the reservations, each container has its own GPUs again and no start gets them', async () => {
+  const [first, second] = [deviceOf('first'), deviceOf('second')];
+  const { redis, admission } = await admissionWith(() => [first, second]);
   try {
     await create([second]);
     const { instanceId = '' } = made.at(-1) ?? {};
@@ -111,6 +124,23 @@ test('after Redis lost the reservations, each container has its own GPUs again a
     expect([...all]).toMatchObject([[instanceId, { containerId: 'c1', gpuIds: [second] }]]);
     expect(await admission.reserve(record('c2'), 'i2', job('j2'))).toEqual({ gpuIds: [first] });
     expect(await admission.reserve(record('c3'), 'i3', job('j3'))).toEqual({ lacks: 'gpus' });
+  } finally {
+    await redis.stop();
+  }
+});
+
+test('a start with GPUs waits until this host has read its own, and fails only when it has none then', async () => {
+  let gpuIds: string[] | undefined;
+  const { redis, admission } = await admissionWith(() => gpuIds);
+  try {
+    await redis.client.zadd(keys.hosts(), Date.now(), 'a');
+    expect(await admission.reserve(record('c1'), 'i1', job('j1'))).toEqual({ lacks: 'gpus' });
+    expect(await admission.refuse(record('c1'), 'gpus', job('j1'))).toBeInstanceOf(RequeueError);
+    gpuIds = [];
+    const refusal = await admission.refuse(record('c1'), 'gpus', job('j1'));
+    expect(refusal).toMatchObject({ code: 'no_gpu' });
+    gpuIds = [deviceOf('read')];
+    expect(await admission.reserve(record('c1'), 'i1', job('j1'))).toEqual({ gpuIds });
   } finally {
     await redis.stop();
   }

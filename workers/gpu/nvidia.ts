@@ -43,6 +43,7 @@ export class Gpus {
   readonly #stop = new AbortController();
   #reading: Promise<void> | undefined;
   #gpus: Gpu[] = [];
+  #wereRead = false;
 
   constructor(log: Logger, metrics: Metrics) {
     this.#log = log;
@@ -52,6 +53,11 @@ export class Gpus {
   /** The GPUs as last read; empty when there are none or they do not answer. */
   get all(): Gpu[] {
     return this.#gpus;
+  }
+
+  /** Whether a reading has succeeded or failed. */
+  get wereRead(): boolean {
+    return this.#wereRead;
   }
 
   start(): void {
@@ -71,6 +77,7 @@ export class Gpus {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       this.#stop.abort();
     } finally {
+      this.#wereRead = true;
       this.#report();
     }
     return READ_EVERY_MS;

@@ -38,7 +38,7 @@ export type HostOptions = {
   registry: Registry;
   metrics: Metrics;
   /** The GPUs of this machine. */
-  gpus: Pick<Gpus, 'all'>;
+  gpus: Pick<Gpus, 'all' | 'wereRead'>;
   log: Logger;
 };
 

@@ -13,7 +13,7 @@ log.level = 'silent';
 let redis: TestRedis;
 let connection: Redis;
 let presence: Presence;
-let offer: Pick<Offer, 'resources' | 'draining'>;
+let offer: Pick<Offer, 'published' | 'draining'>;
 
 beforeAll(async () => {
   redis = await startRedis();
@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   await redis.client.flushall();
-  offer = { resources: undefined, draining: undefined };
+  offer = { published: undefined, draining: undefined };
   presence = new Presence({
     redis: connection,
     host: 'b',

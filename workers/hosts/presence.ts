@@ -14,7 +14,7 @@ export type PresenceOptions = {
   /** Memory of this host for desktops, MB. */
   memoryMb: number;
   /** The resources of this host for desktops, and whether it is drained. */
-  offer: Pick<Offer, 'resources' | 'draining'>;
+  offer: Pick<Offer, 'published' | 'draining'>;
   leaseMs: number;
 };
 
@@ -38,7 +38,7 @@ export class Presence {
   /** Records a renewal of this host's lease. To be called with every renewal. */
   async renewed(): Promise<void> {
     const { redis, host, memoryMb, offer } = this.#o;
-    const available = offer.resources;
+    const available = offer.published;
     const now = Date.now();
     const before = this.#written;
     this.#written = now;

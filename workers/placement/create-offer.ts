@@ -8,7 +8,7 @@ import { Offer } from './offer.ts';
 
 /** Creates the offer of this host, by its settings. */
 export function createOffer(
-  { config, gpus, log }: { config: Config; gpus: Pick<Gpus, 'all'>; log: Logger },
+  { config, gpus, log }: { config: Config; gpus: Pick<Gpus, 'all' | 'wereRead'>; log: Logger },
   engine: Engine,
 ): Offer {
   const capacity = {
@@ -18,7 +18,10 @@ export function createOffer(
     containers: config.HOST_DESKTOPS,
   };
   const { HOST_GPUS: offered } = config;
-  const gpuIds = () => (offered === 'all' ? gpus.all.map(({ uuid }) => uuid) : offered);
+  const gpuIds = () => {
+    if (offered !== 'all') return offered;
+    return gpus.wereRead ? gpus.all.map(({ uuid }) => uuid) : undefined;
+  };
   return new Offer({ engine, capacity, gpuIds, version: VERSION, log });
 }
 

@@ -9,8 +9,8 @@ export type OfferOptions = {
   engine: Engine;
   /** The total for desktops, but for GPUs. */
   capacity: Omit<Capacity, 'gpus'>;
-  /** The ids of the GPUs for desktops, as far as they are known now. */
-  gpuIds: () => string[];
+  /** The ids of the GPUs for desktops; `undefined` until they have been read. */
+  gpuIds: () => string[] | undefined;
   /** The release of this worker. */
   version: string;
   log: Logger;
@@ -28,12 +28,20 @@ export class Offer {
     this.#o = options;
   }
 
-  /** As this host publishes it; `undefined` until its engine has reported its machine. */
+  /**
+   * As every host may rely on it. `undefined` also until the GPUs have been read: a start that needs some waits
+   * for that.
+   */
+  get published(): HostResources | undefined {
+    return this.#o.gpuIds() && this.resources;
+  }
+
+  /** `undefined` until its engine has reported its machine. Without GPUs until they have been read. */
   get resources(): HostResources | undefined {
     const { engine, capacity, version } = this.#o;
     if (engine.machine === undefined) return undefined;
     // A card that does not answer for a moment stays offered.
-    const gpuIds = this.#o.gpuIds();
+    const gpuIds = this.#o.gpuIds() ?? [];
     if (gpuIds.length > 0) this.#gpuIds = gpuIds;
     return {
       machine: engine.machine,

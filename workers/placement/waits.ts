@@ -99,7 +99,7 @@ export class Waits {
       redis.hgetall(keys.hostResources()),
     ]).catch((): [string[], Record<string, string>] => [['unknown'], {}]);
     const hosts = names.map((name) =>
-      name === host ? offer.resources : PublishedResources.safeParse(published[name]).data,
+      name === host ? offer.published : PublishedResources.safeParse(published[name]).data,
     );
     const known = hosts.flatMap((each) => each ?? []);
     return known.length < names.length ? undefined : known;
