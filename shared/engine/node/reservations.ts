@@ -1,10 +1,12 @@
 import type { Redis } from 'ioredis';
 import { type Capacity, HostResources, Reservation, type Resource } from '../../contract/resources.ts';
-import { parseJson } from '../../runtime/json.ts';
+import { jsonText, parseJson } from '../../runtime/json.ts';
 import { runScript } from '../../runtime/node/script.ts';
 import { keys, ROOM_CHANNEL } from '../keys.ts';
 import { OPEN_RECORD_TTL_MS } from '../records.ts';
 import { reserveRoom } from '../scripts/reserve.lua.ts';
+
+const ReservationText = jsonText(Reservation);
 
 /** A reservation, with its machine and its instance. */
 export type Reserving = { machine: string; instance: string; reservation: Reservation };
@@ -41,10 +43,18 @@ export class Reservations {
     await this.#redis.publish(ROOM_CHANNEL, machine);
   }
 
-  /** @returns the reservations of a machine by their instances */
+  /**
+   * @returns the reservations of a machine by their instances. Unreadable ones are left out: the sweep writes
+   * that of a running container again.
+   */
   async list(machine: string): Promise<Map<string, Reservation>> {
     const fields = Object.entries(await this.#redis.hgetall(keys.reservations(machine)));
-    return new Map(fields.map(([instance, json]) => [instance, parseJson(Reservation, json)]));
+    return new Map(
+      fields.flatMap(([instance, json]) => {
+        const { data } = ReservationText.safeParse(json);
+        return data ? [[instance, data]] : [];
+      }),
+    );
   }
 
   /** Removes the reservations of a lost host, and the resources that it published. */

@@ -18,12 +18,14 @@ local own, capacity, offered = cjson.decode(ARGV[2]), cjson.decode(ARGV[3]), cjs
 local used, taken, replaced = {}, {}, {}
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
-  local other = cjson.decode(fields[i + 1])
-  if fields[i] ~= ARGV[1] then
+  local _, other = pcall(cjson.decode, fields[i + 1])
+  -- An unreadable one counts nothing.
+  local readable = type(other) == 'table' and type(other.vector) == 'table'
+  if readable and fields[i] ~= ARGV[1] then
     if own.containerId ~= '' and other.containerId == own.containerId and other.host == own.host then
       replaced[#replaced + 1] = fields[i]
     else
-      for name, amount in pairs(other.vector) do used[name] = (used[name] or 0) + amount end
+      for name, amount in pairs(other.vector) do used[name] = (used[name] or 0) + (tonumber(amount) or 0) end
       for _, id in ipairs(other.gpuIds or {}) do taken[id] = true end
     end
   end
