@@ -10,7 +10,7 @@ import type { Logger } from '@warmwind/shared/runtime/node/log';
 import type { Redis } from 'ioredis';
 import type { Metrics } from '../metrics.ts';
 import type { Offer } from '../placement/offer.ts';
-import { couldHold, mayHave, neverHas, REASONS, RESOURCES, sumOf } from '../placement/room.ts';
+import { mayHave, neverHas, REASONS, RESOURCES, sumOf } from '../placement/room.ts';
 import { type Turn, turnsOf } from '../placement/turns.ts';
 import { Waits } from '../placement/waits.ts';
 import type { JobContext } from '../runtime/delivery.ts';
@@ -112,20 +112,23 @@ export class Admission {
   }
 
   /**
-   * Decides about a waiting start before it is taken.
+   * Decides about a waiting start before it is taken. Never rejects.
    * @returns its delay while this host has no room for it; `undefined` when it is to be taken
    */
   async deferral(data: JobData, queuedAt: number): Promise<number | undefined> {
-    const { waiting } = this.#o;
+    const { waiting, log } = this.#o;
     const delayMs = this.#waits.delayMs(queuedAt);
     const starts = await waiting.list().catch(() => []);
     const member = WaitingStarts.memberOf(data);
     const own = starts.find((start) => start.member === member);
     if (!own || this.#waits.isOver(queuedAt)) return undefined;
-    const turns = (await this.#isDraining()) ? [] : await this.#turns(starts);
+    const turns = await this.turns(starts).catch((err: unknown) => {
+      log.warn({ err, jobId: own.jobId }, 'turn of a start not decided: it waits');
+      return [];
+    });
     const turn = turns.find(({ start }) => start.member === member);
     if (turn && !turn.lacks) return undefined;
-    await waiting.change(own, { seenAt: Date.now() });
+    await waiting.change(own, { seenAt: Date.now() }).catch(() => undefined);
     return delayMs;
   }
 
@@ -134,24 +137,23 @@ export class Admission {
     return (await this.#isDraining()) ? [] : this.#turns(starts);
   }
 
-  /** Whether starts wait that this host could hold. */
+  /** Whether starts wait that this host could hold, for a resource that the warm pool has. */
   async startsWait(): Promise<boolean> {
-    const { resources } = this;
     const starts = await this.#o.waiting.list();
-    return (
-      resources !== undefined && !resources.draining && starts.some((start) => couldHold(resources, start))
-    );
+    if (starts.length === 0) return false;
+    // An instance of the pool has no GPUs.
+    return (await this.turns(starts)).some(({ lacks }) => lacks !== 'gpus');
   }
 
   /**
    * Reserves room for an instance of the warm pool, which has no container yet.
-   * @returns false without room, while starts wait, and on a host that takes no new containers
+   * @returns false without room, while starts wait for it, and on a host that takes no new containers
    */
   async reservePooled(instanceId: string, spec: ContainerSpec): Promise<boolean> {
     const machine = await this.#o.engine.findMachine();
     const { resources } = this;
-    const [starts, draining] = await Promise.all([this.#o.waiting.list(), this.#isDraining()]);
-    if (!resources || draining || starts.length > 0) return false;
+    const [startsWait, draining] = await Promise.all([this.startsWait(), this.#isDraining()]);
+    if (!resources || draining || startsWait) return false;
     const reserving = this.#reserving(machine, { containerId: '', instanceId }, vectorOf(spec), []);
     return 'gpuIds' in (await this.#o.reservations.take(reserving, resources));
   }

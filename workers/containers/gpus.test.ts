@@ -1,18 +1,14 @@
 import { newId } from '@warmwind/shared/contract/ids';
 import { keys } from '@warmwind/shared/engine/keys';
 import type { ContainerRecord } from '@warmwind/shared/engine/node/records';
-import { Reservations } from '@warmwind/shared/engine/node/reservations';
-import { WaitingStarts } from '@warmwind/shared/engine/node/waiting-starts';
 import { createLog } from '@warmwind/shared/runtime/node/log';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS, startEngine } from '../../infra/quality/testing/docker.ts';
-import { startRedis } from '../../infra/quality/testing/redis.ts';
 import { createMetrics } from '../metrics.ts';
-import { Offer } from '../placement/offer.ts';
 import type { JobContext } from '../runtime/delivery.ts';
 import { RequeueError } from '../runtime/outcome.ts';
-import { Admission } from './admission.ts';
+import { startAdmission } from '../testing/admission.ts';
 import { Engine } from './engine.ts';
 import { NoRoomError } from './reservations.ts';
 import type { Instance } from './spec.ts';
@@ -76,24 +72,6 @@ test('a GPU of a container on the engine is not given again, whatever Redis has 
   expect(error).toMatchObject({ resource: 'gpus' });
 });
 
-/** Admission with the GPUs of `gpuIds`, on a Redis of its own. */
-async function admissionWith(gpuIds: () => string[] | undefined) {
-  const redis = await startRedis();
-  const log = createLog('test');
-  const capacity = { memoryMb: 4000, cpus: 8, diskMb: 0, containers: 10 };
-  const offer = new Offer({ engine, capacity, gpuIds, version: '1', log });
-  const admission = new Admission({
-    engine,
-    redis: redis.client,
-    reservations: new Reservations(redis.client),
-    waiting: new WaitingStarts(redis.client),
-    offer,
-    host: 'a',
-    waitMs: 60_000,
-    log,
-  });
-  return { redis, admission };
-}
 const record = (name: string, instanceId = '') => {
   const spec = { image: real.image, memoryMb: 128, cpus: 0.1, gpus: 1 };
   const running = { containerId: name, instanceId, state: 'running', spec: JSON.stringify(spec) };
@@ -109,7 +87,7 @@ const job = (jobId: string): JobContext =>
 
 test('after Redis lost the reservations, each container has its own GPUs again and no start gets them', async () => {
   const [first, second] = [deviceOf('first'), deviceOf('second')];
-  const { redis, admission } = await admissionWith(() => [first, second]);
+  const { redis, admission } = await startAdmission(engine, () => [first, second]);
   try {
     await create([second]);
     const { instanceId = '' } = made.at(-1) ?? {};
@@ -131,7 +109,7 @@ test('after Redis lost the reservations, each container has its own GPUs again a
 
 test('a start with GPUs waits until this host has read its own, and fails only when it has none then', async () => {
   let gpuIds: string[] | undefined;
-  const { redis, admission } = await admissionWith(() => gpuIds);
+  const { redis, admission } = await startAdmission(engine, () => gpuIds);
   try {
     await redis.client.zadd(keys.hosts(), Date.now(), 'a');
     expect(await admission.reserve(record('c1'), 'i1', job('j1'))).toEqual({ lacks: 'gpus' });
