@@ -1,9 +1,12 @@
-import type { Limits } from '@warmwind/shared/contract/limits';
+import { LIMIT_SCOPES, type Limits } from '@warmwind/shared/contract/limits';
 import { keys } from '@warmwind/shared/engine/keys';
 import { OwnQuotas } from '@warmwind/shared/engine/user-limits';
 import { parseJson } from '@warmwind/shared/runtime/json';
 import { orUnavailable } from '../redis/record.ts';
 import type { Services } from '../services.ts';
+
+/** All scopes of a user. */
+const SCOPES = LIMIT_SCOPES.filter((scope) => scope !== 'ip');
 
 /**
  * Reads the tiers and quotas of a user and what is left of them. Nothing is consumed.
@@ -13,7 +16,7 @@ export async function currentLimits({ config, limiter, redis }: Services, user: 
   const now = `(${Date.now()}`;
   const [{ tiers }, [jobs, desktops, effective]] = await orUnavailable(
     Promise.all([
-      limiter.peek(user, ['user', 'containers.start', 'containers.actions', 'containers.files', 'webhooks']),
+      limiter.peek(user, SCOPES),
       redis
         .pipeline()
         .zcount(keys.openJobs(user), now, '+inf')

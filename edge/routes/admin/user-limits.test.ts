@@ -1,3 +1,4 @@
+import { LIMIT_SCOPES } from '@warmwind/shared/contract/limits';
 import { keys } from '@warmwind/shared/engine/keys';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startTestEdge, type TestEdge } from '../../../infra/local/edge/testing.ts';
@@ -64,6 +65,15 @@ test('limits are set, read, replaced and removed', async () => {
   for (let i = 0; i < 2; i += 1) expect((await admin('DELETE', path())).status).toBe(204);
   expect((await read()).limits).toEqual({});
   expect(effectiveOf(await read())).toEqual(effectiveOf(none));
+});
+
+test('every scope that can be set is in the limits that hold', async () => {
+  const scopes = LIMIT_SCOPES.filter((scope) => scope !== 'ip');
+  const set = await put({ rateLimits: Object.fromEntries(scopes.map((scope) => [scope, ['7/min']])) });
+  const { tiers } = set.effective as { tiers: { name: string }[] };
+  expect(tiers.map(({ name }) => name)).toEqual(
+    scopes.map((scope) => (scope === 'user' ? '7/min' : `${scope} 7/min`)),
+  );
 });
 
 test('GET /limits, headers and denials have the limits of the user, without another trip', async () => {
