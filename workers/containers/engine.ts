@@ -177,11 +177,15 @@ export class Engine {
   }
 
   async hasImage(image: string): Promise<boolean> {
+    return (await this.imageId(image)) !== undefined;
+  }
+
+  /** Returns the id of the image that a reference names now; `undefined` when it names none. */
+  async imageId(image: string): Promise<string | undefined> {
     try {
-      await this.#call('inspect image', () => this.#docker.getImage(image).inspect());
-      return true;
+      return (await this.#call('inspect image', () => this.#docker.getImage(image).inspect())).Id;
     } catch (error) {
-      if (statusOf(error) === 404) return false;
+      if (statusOf(error) === 404) return undefined;
       throw error;
     }
   }

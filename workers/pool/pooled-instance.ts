@@ -8,8 +8,16 @@ import { Supervisor } from '../supervisor/client.ts';
 /** The time-out from the start of an instance to its first RFB byte, ms. */
 const GREETING_WITHIN_MS = 15_000;
 
-/** An instance without a container, and its spec. `id` is the engine's; empty until it was created. */
-export type PooledInstance = { instance: Instance; spec: ContainerSpec; id: string };
+/**
+ * An instance without a container, and its spec. `id` is the engine's; empty until it was created. `imageId` is
+ * that of the image that its reference named before.
+ */
+export type PooledInstance = {
+  instance: Instance;
+  spec: ContainerSpec;
+  id: string;
+  imageId?: string | undefined;
+};
 
 /** A new instance of this spec, which does not exist yet. */
 export const newPooledInstance = (spec: ContainerSpec): PooledInstance => ({
@@ -24,6 +32,7 @@ export const newPooledInstance = (spec: ContainerSpec): PooledInstance => ({
  */
 export async function bringUp(engine: Engine, pooled: PooledInstance, signal: AbortSignal): Promise<void> {
   const { instance, spec } = pooled;
+  pooled.imageId = await engine.imageId(spec.image);
   const id = await engine.create(instance, spec);
   pooled.id = id;
   signal.throwIfAborted();

@@ -54,6 +54,30 @@ test.each([
   },
 );
 
+test('an instance of an older image is replaced once its reference names another', async () => {
+  const { docker } = fleet;
+  const named = { repo: `warmwind/pooled-${fleet.fleet}`, tag: 'latest' };
+  const image = `${named.repo}:${named.tag}`;
+  await docker.getImage(fleet.image).tag(named);
+  try {
+    const worker = await startWorker('a', 1, { DESKTOP_IMAGES: JSON.stringify({ desktop: image }) });
+    const [before] = await filledPool(fleet, worker);
+    const changed = await docker.createContainer({ Image: image });
+    // With the label of the desktop's image it would be taken for that image.
+    await changed.commit({ ...named, changes: 'LABEL warmwind.source=none' });
+    await changed.remove();
+    const { Id: imageId } = await docker.getImage(image).inspect();
+    const after = await waitFor('another instance', async () => {
+      const [found] = await filledPool(fleet, worker);
+      return found && found.Id !== before?.Id ? found : undefined;
+    });
+    expect(after.ImageID).toBe(imageId);
+    await worker.stop();
+  } finally {
+    await docker.getImage(image).remove({ force: true });
+  }
+});
+
 test('after kill -9 the next process removes what its pool had, uses none of it, and fills its own', async () => {
   const first = fleet.process('a', withPool(fleet, 2));
   await waitFor('the pool', async () => (await pooledInstances(fleet)).length === 2, SOON_MS);

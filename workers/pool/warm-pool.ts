@@ -204,18 +204,31 @@ export class WarmPool {
     await this.#remove(pooled);
   }
 
-  /** Removes instances that ended or were paused, which no start may get. */
+  /** Removes instances which no start may get: they ended, were paused, or have an older image than a cold start. */
   async #verify(): Promise<void> {
+    const { engine, log } = this.#o;
     const before = [...this.#ready];
-    const running = await this.#o.engine.runningInstances();
+    const [running, imageIds] = await Promise.all([engine.runningInstances(), this.#imageIds(before)]);
     this.#verifiedAt = Date.now();
-    const gone = before.filter((one) => this.#ready.has(one) && !running.has(one.instance.instanceId));
+    const isUnfit = ({ instance, spec, imageId }: PooledInstance) => {
+      const latest = imageIds.get(spec.image);
+      return !running.has(instance.instanceId) || (latest !== undefined && latest !== imageId);
+    };
+    const unfit = before.filter((pooled) => this.#ready.has(pooled) && isUnfit(pooled));
     await Promise.all(
-      gone.map((pooled) => {
-        this.#o.log.warn({ instance: pooled.instance.instanceId }, 'warm pool: an instance ended, replaced');
+      unfit.map((pooled) => {
+        const { instanceId } = pooled.instance;
+        log.warn({ instance: instanceId }, 'warm pool: an instance ended or has an older image, replaced');
         return this.#remove(pooled);
       }),
     );
+  }
+
+  /** The ids of the images that the references of instances name now. */
+  async #imageIds(pooled: PooledInstance[]): Promise<Map<string, string | undefined>> {
+    const images = [...new Set(pooled.map(({ spec }) => spec.image))];
+    const ids = images.map(async (image) => [image, await this.#o.engine.imageId(image)] as const);
+    return new Map(await Promise.all(ids));
   }
 
   async #empty(): Promise<void> {
