@@ -101,7 +101,8 @@ export class Sweep {
         reserved,
         [...known.values()],
         containers,
-        (instanceId, containerId) => pool.claims(instanceId) || starting.has(containerId),
+        (instanceId, containerId) =>
+          pooled.has(instanceId) || pool.claims(instanceId) || starting.has(containerId),
       );
     }
     // An instance without a container may belong to one of the unread records.

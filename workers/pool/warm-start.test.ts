@@ -5,7 +5,9 @@ import type Docker from 'dockerode';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
+import { LABELS } from '../containers/spec.ts';
 import { insideOf } from '../testing/desktop.ts';
+import { duringSweep } from '../testing/during-sweep.ts';
 import { createFleet, type Fleet, reached, types, type Worker, waitForEvents } from '../testing/fleet.ts';
 import { filledPool, metricOf, POOLED, pooledInstances, withPool } from '../testing/pool.ts';
 import type { Submitted } from '../testing/submissions.ts';
@@ -64,6 +66,25 @@ test('a start takes an instance that ran before it, says so, and the pool is fil
   expect((await fleet.containers()).map((found) => found.Id)).not.toContain(Id);
   const names = (await fleet.volumes()).map(({ Name }) => Name);
   expect(names).not.toContain(await fleet.instance(start));
+});
+
+test('a warm start during a sweep keeps the reservation of the instance that it took', async () => {
+  const [pooled] = await filledPool(fleet, worker);
+  const { ID, Name } = await fleet.docker.info();
+  const machine = `${ID}@${Name}`;
+  const reservations = new Reservations(fleet.queueRedis.client);
+  const instance = pooled?.Labels[LABELS.instance] ?? '';
+  const reservation = (await reservations.list(machine)).get(instance);
+  if (!reservation) throw new Error('no reservation');
+  const old = { ...reservation, at: reservation.at - 60_000 };
+  await reservations.keep({ machine, instance, reservation: old });
+  const start = await duringSweep(worker, async () => {
+    const submitted = await fleet.startDesktop(POOLED);
+    expect((await reached(fleet, submitted, 'completed')).result).toMatchObject({ warm: true });
+    return submitted;
+  });
+  expect((await reservations.list(machine)).get(instance)).toMatchObject({ containerId: start.containerId });
+  await stop(start);
 });
 
 test('the reservation, the row of the volume and the record of a warm start are those of a cold one', async () => {
