@@ -2,7 +2,7 @@ import { type EndReason, hasEnded } from '@warmwind/shared/contract/containers';
 import { isTerminal } from '@warmwind/shared/contract/jobs';
 import { SUBMIT_PLANS } from '@warmwind/shared/contract/plan';
 import type { JobResults } from '@warmwind/shared/contract/registry';
-import type { ContainerRecord, JobRef } from '@warmwind/shared/engine/node/records';
+import type { ContainerCondition, ContainerRecord, JobRef } from '@warmwind/shared/engine/node/records';
 import { HOST_QUEUES, type JobData, LANES, queueJobId } from '@warmwind/shared/engine/queues';
 import type { Handler } from '../runtime/delivery.ts';
 import { enqueue } from '../runtime/enqueue.ts';
@@ -56,6 +56,7 @@ export async function forward(
 /**
  * Stops a desktop that is on this host, or on none.
  * @param reason the reason of a stop that was not requested
+ * @param condition what a stop that was not requested requires of the record as it is by then
  * @returns false when the record changed meanwhile; read it again
  * @throws when the engine fails; the record is then `stopping` and the sweep retries
  */
@@ -63,11 +64,13 @@ export async function stopDesktop(
   host: DesktopHost,
   record: ContainerRecord,
   reason: EndReason | undefined = record.endReason,
+  condition: Omit<ContainerCondition, 'fence'> = {},
 ): Promise<boolean> {
   const { engine, records, starting } = host;
   const { containerId, fence } = record;
   const start = starting.get(containerId);
-  const stopping = await records.containers.change(record, { to: 'stopping', fence, reason }, async () => {
+  const change = { to: 'stopping' as const, fence, reason, ...condition };
+  const stopping = await records.containers.change(record, change, async () => {
     const now = starting.get(containerId);
     now?.abort.abort();
     await now?.done;

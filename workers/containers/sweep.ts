@@ -252,9 +252,10 @@ export class Sweep {
     if (!found?.running) {
       await recordEnd(this.#host, record);
     } else if (expiresAt !== undefined && expiresAt <= Date.now()) {
+      // It may have been extended since the record was read.
+      if (!(await stopDesktop(this.#host, record, 'expired', { whileExpiresAt: expiresAt }))) return;
       log.info({ containerId }, 'swept: desktop stopped, its time to live is over');
       metrics.swept.inc({ what: 'expired' });
-      await stopDesktop(this.#host, record, 'expired');
     } else if (await endIfUnreachable(this.#host, record, found)) {
       return;
     } else if (this.#isIdle(record)) {
@@ -290,10 +291,14 @@ export class Sweep {
     const { containerId, spec } = record;
     const { metrics, log } = this.#host;
     const { onIdle = 'stop' } = parseSpec(spec);
+    // A request may have paused it since the record was read.
+    const isDone =
+      onIdle === 'stop'
+        ? await stopDesktop(this.#host, record, 'idle', { from: ['running'] })
+        : (await pauseDesktop(this.#host, record, 'idle', () => this.#isIdle(record))) === 'done';
+    if (!isDone) return;
     log.info({ containerId, onIdle }, 'swept: desktop was idle');
     metrics.swept.inc({ what: 'idle' });
-    if (onIdle === 'stop') await stopDesktop(this.#host, record, 'idle');
-    else await pauseDesktop(this.#host, record, 'idle', () => this.#isIdle(record));
   }
 
   /** Whether it was not used for its `idleSeconds`. */

@@ -1,6 +1,11 @@
 import { hasEnded } from '@warmwind/shared/contract/containers';
 import { keys } from '@warmwind/shared/engine/keys';
-import { containersById, jobsOfContainers, openContainers } from '@warmwind/shared/engine/ledger/reads';
+import {
+  containersById,
+  jobsOfContainers,
+  openContainers,
+  readContainer,
+} from '@warmwind/shared/engine/ledger/reads';
 import { type ContainerRow, containerRow, type JobRow } from '@warmwind/shared/engine/ledger/rows';
 import { runningSince } from '../containers/running.ts';
 import { parseSpec } from '../containers/spec.ts';
@@ -57,12 +62,18 @@ async function restoreRunning({ records }: ReconcileContext, row: ContainerRow):
  * newer than its rows.
  * @returns whether it changed
  */
-async function restoreExpiry({ redis, records }: ReconcileContext, row: ContainerRow): Promise<boolean> {
-  const { userId, id: containerId, fence, expiresAt } = row;
-  if ((await redis.xlen(keys.changes(userId))) > 0 || !expiresAt) return false;
+async function restoreExpiry(
+  { redis, records, ledger }: ReconcileContext,
+  { userId, id: containerId }: ContainerRow,
+): Promise<boolean> {
   const record = await records.containers.get({ userId, containerId });
-  if (record?.fence !== fence || (record.state !== 'running' && record.state !== 'paused')) return false;
-  return (await records.containers.extend(record, expiresAt.getTime())) === 'ok';
+  if (record?.state !== 'running' && record?.state !== 'paused') return false;
+  if ((await redis.xlen(keys.changes(userId))) > 0) return false;
+  // A change leaves Redis after the ledger has it: only a row that is read now has all changes of the record.
+  const now = await ledger.run((db) => readContainer(db, userId, containerId));
+  const expiresAt = now?.fence === record.fence ? now.expiresAt?.getTime() : undefined;
+  if (expiresAt === undefined || expiresAt <= (record.expiresAt ?? 0)) return false;
+  return (await records.containers.extend(record, expiresAt, record.expiresAt)) === 'ok';
 }
 
 /**
@@ -112,13 +123,13 @@ async function closeEnded(context: ReconcileContext): Promise<void> {
 
 /** Records in Redis an end that the ledger holds. */
 export async function closeContainer({ records, count }: ReconcileContext, row: ContainerRow): Promise<void> {
-  const { userId, id: containerId, state: to, error, endReason } = row;
+  const { userId, id: containerId, state: to, error, exit, endReason } = row;
   const record = await records.containers.get({ userId, containerId });
   if (!record || hasEnded(record.state)) return;
   const { fence } = record;
   const change =
     to === 'failed'
-      ? { to, fence, error: error ?? undefined }
+      ? { to, fence, error: error ?? undefined, exit: exit ?? undefined }
       : to === 'stopped' || to === 'lost'
         ? { to, fence, reason: endReason ?? undefined }
         : undefined;

@@ -363,6 +363,40 @@ describe('a desktop', () => {
     expect((await desktopRowOf(start))?.expiresAt?.getTime()).toBe(12_000);
   });
 
+  test('whose time to live was shortened keeps it when the change is drained after its row was read', async () => {
+    const start = await placed();
+    await records.containers.change(start, { ...RUNNING, fence: start.fence, expiresAt: 9_000 });
+    await drained();
+    const record = await records.containers.get(start);
+    if (!record) throw new Error('no record');
+    await records.containers.extend(record, 5_000);
+    const ledger: typeof fleet.ledger = Object.assign(Object.create(fleet.ledger), {
+      run: async (...work: Parameters<typeof fleet.ledger.run>) => {
+        const rows = await fleet.ledger.run(...work);
+        if (JSON.stringify(rows).includes(new Date(9_000).toJSON())) await drained();
+        return rows;
+      },
+    });
+    expect(await reconciler({ ledger }).reconcile()).toEqual(NOTHING);
+    expect(await desktopRecord(start)).toMatchObject({ expiresAt: '5000' });
+    expect((await desktopRowOf(start))?.expiresAt?.getTime()).toBe(5_000);
+  });
+
+  test('that failed and whose end Redis lost has its error and exit again', async () => {
+    const start = await placed();
+    const before = await desktopRecord(start);
+    const error = { code: 'desktop_exited', message: 'm', retryable: true };
+    const exit = { exitCode: 3, oomKilled: false, output: 'no display' };
+    await records.containers.change(start, { to: 'failed', fence: start.fence, error, exit });
+    await drained();
+    const key = keys.container(start.userId, start.containerId);
+    await redis.del(key);
+    await redis.hset(key, before);
+    await redis.zadd(keys.hosts(), Date.now(), 'a');
+    expect(await reconcile()).toMatchObject({ closed: 1 });
+    expect(await records.containers.get(start)).toMatchObject({ state: 'failed', error, exit });
+  });
+
   test('of a cancelled start whose follow-up was lost is stopped', async () => {
     const start = await fleet.startDesktop();
     await fleet.cancel(start);

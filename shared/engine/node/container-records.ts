@@ -71,24 +71,32 @@ export type Placement =
   | { verdict: 'gone' };
 
 /**
- * A desktop's change of state under its placement's `fence`; `from` lists the states it may be in now
- * (default: any).
+ * What a change requires of the record as it is when it is made: its placement's `fence`, the states it may be
+ * in (default: any that is not ended), and when its time to live ends (default: any time).
  */
-export type ContainerChange = { fence: number; from?: ContainerState[] } & (
-  | { to: 'requested' }
-  | { to: 'stopping' | 'stopped' | 'lost'; reason?: EndReason | undefined }
-  | { to: 'paused'; by: PausedBy }
-  | { to: 'resumed' }
-  | {
-      to: 'running';
-      startedAt: number;
-      expiresAt: number;
-      width: number;
-      height: number;
-      warm?: boolean | undefined;
-    }
-  | { to: 'failed'; error: JobError | undefined; exit?: ContainerExit | undefined }
-);
+export type ContainerCondition = {
+  fence: number;
+  from?: ContainerState[] | undefined;
+  whileExpiresAt?: number | undefined;
+};
+
+/** A desktop's change of state. */
+export type ContainerChange = ContainerCondition &
+  (
+    | { to: 'requested' }
+    | { to: 'stopping' | 'stopped' | 'lost'; reason?: EndReason | undefined }
+    | { to: 'paused'; by: PausedBy }
+    | { to: 'resumed' }
+    | {
+        to: 'running';
+        startedAt: number;
+        expiresAt: number;
+        width: number;
+        height: number;
+        warm?: boolean | undefined;
+      }
+    | { to: 'failed'; error: JobError | undefined; exit?: ContainerExit | undefined }
+  );
 export type ContainerVerdict = 'ok' | 'refused' | 'gone';
 
 /** Records and publishes the states of desktops: see `Records`. */
@@ -184,7 +192,7 @@ export class ContainerRecords {
     const ended = hasEnded(state);
     const { userId, containerId: id } = ref;
     const note = ended ? await this.#unpublished.add({ kind: 'container', userId, id }) : undefined;
-    const verdict = await this.#changed(ref, change.fence, change.from, ended, fields);
+    const verdict = await this.#changed(ref, change, ended, fields);
     // An earlier end may still be unpublished: its note stays.
     if (verdict !== 'ok') return verdict;
     await before?.();
@@ -229,13 +237,19 @@ export class ContainerRecords {
 
   /**
    * Sets when the time to live of a desktop ends.
+   * @param whileExpiresAt when it must end until then; any time if left out
    * @returns `refused` when its state or placement is no longer that of the record
    */
-  async extend(record: ContainerRecord, expiresAt: number): Promise<ContainerVerdict> {
+  async extend(
+    record: ContainerRecord,
+    expiresAt: number,
+    whileExpiresAt?: number,
+  ): Promise<ContainerVerdict> {
     const { state, fence } = record;
     // The state is written again: so the ledger gets the change.
     const fields = ['state', state, 'expiresAt', expiresAt];
-    const verdict = await this.#changed(record, fence, [state], false, fields);
+    const condition = { fence, from: [state], whileExpiresAt };
+    const verdict = await this.#changed(record, condition, false, fields);
     if (verdict === 'ok') await this.republishExtension({ ...record, expiresAt });
     return verdict;
   }
@@ -251,7 +265,7 @@ export class ContainerRecords {
    * @param usedAt when it was last used, ms; left out when that is recorded already
    */
   async touch(ref: ContainerRef, fence: number, usedAt?: number): Promise<ContainerVerdict> {
-    return this.#changed(ref, fence, undefined, false, usedAt === undefined ? [] : ['usedAt', usedAt]);
+    return this.#changed(ref, { fence }, false, usedAt === undefined ? [] : ['usedAt', usedAt]);
   }
 
   /** Desktops that were ever placed on a host and are not yet forgotten. */
@@ -300,8 +314,7 @@ export class ContainerRecords {
 
   async #changed(
     ref: ContainerRef,
-    fence: number,
-    from: ContainerState[] | undefined,
+    { fence, from, whileExpiresAt }: ContainerCondition,
     ended: boolean,
     fields: (string | number)[],
   ): Promise<ContainerVerdict> {
@@ -311,6 +324,7 @@ export class ContainerRecords {
       ttlMs: ended ? ENDED_RECORD_TTL_MS : OPEN_RECORD_TTL_MS,
       until: ended ? ('' as const) : Date.now() + OUTSTANDING_MS,
       maxChanges: this.#store.maxChanges,
+      whileExpiresAt,
     };
     const change = () => this.#store.change(ref.userId, changeContainer, ref, args, fields);
     // A record with an older fence than the caller's has lost its last changes.

@@ -68,16 +68,18 @@ export const unassignContainer = defineScript({
  * Changes the state of a desktop under its placement's fence; an ended one never changes again.
  * KEYS: container, open containers, changes. ARGV: fence, states it may be in now (comma-separated, '' for
  * any that is not ended), TTL in ms, outstanding until in ms ('' once it has ended), bound of the changes,
- * then pairs of field and value (`state` among them when it changes).
+ * when its time to live must end by now ('' for any), then pairs of field and value (`state` among them when
+ * it changes).
  * Returns {'ok'} · {'refused', state, fence} · {'gone'}.
  */
 const changeContainerScript = /* lua */ `${changesLua}${statesLua}
-local f = redis.call('HMGET', KEYS[1], 'state', 'fence', 'id')
+local f = redis.call('HMGET', KEYS[1], 'state', 'fence', 'id', 'expiresAt')
 if not f[1] then return {'gone'} end
 local allowed = ARGV[2] == '' or string.find(',' .. ARGV[2] .. ',', ',' .. f[1] .. ',', 1, true)
-if has_ended(f[1]) or not allowed or f[2] ~= ARGV[1] then return {'refused', f[1], f[2]} end
+local moved = ARGV[6] ~= '' and f[4] ~= ARGV[6]
+if has_ended(f[1]) or not allowed or moved or f[2] ~= ARGV[1] then return {'refused', f[1], f[2]} end
 local new_state
-for i = 6, #ARGV, 2 do
+for i = 7, #ARGV, 2 do
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
   if ARGV[i] == 'state' then new_state = ARGV[i + 1] end
 end
@@ -100,6 +102,7 @@ export const changeContainer = defineScript({
     ttlMs: z.number(),
     until: z.number().or(z.literal('')),
     maxChanges: z.number().or(z.literal('')),
+    whileExpiresAt: z.number().optional(),
   }),
   answer: z.union([
     z.tuple([z.literal('ok')]),

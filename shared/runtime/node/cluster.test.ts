@@ -82,7 +82,7 @@ test('every script uses keys of one slot of a Redis Cluster', async () => {
   ]);
   const change = [keys.container(user, 'c1'), keys.openContainers(user), keys.changes(user)];
   expect(
-    await evaluate(changeContainer.lua, change, ['1', 'starting', 60_000, '', 10, 'state', 'stopped']),
+    await evaluate(changeContainer.lua, change, ['1', 'starting', 60_000, '', 10, '', 'state', 'stopped']),
   ).toEqual(['ok']);
   expect(
     await evaluate(
