@@ -72,8 +72,19 @@ export function pauseDesktop(
     pauses.begin(containerId, by);
     if (by === 'request') await calls.finish(containerId, FINISH_MS, refusedState('paused'));
     const change = { to: 'paused' as const, by, fence, from: [state] };
-    const verdict = await records.containers.change(record, change, () => freeze(host, record));
-    if (verdict === 'ok') return 'done';
+    let isRecorded = false;
+    try {
+      const verdict = await records.containers.change(record, change, () => {
+        isRecorded = true;
+        return freeze(host, record);
+      });
+      if (verdict === 'ok') return 'done';
+    } catch (error) {
+      // The mark is as before, unless the record says that it is paused: a retry, or the sweep, freezes it then.
+      if (!isRecorded && pausedBy) pauses.begin(containerId, pausedBy);
+      if (!isRecorded && !pausedBy) pauses.end(containerId);
+      throw error;
+    }
     pauses.end(containerId);
     return 'changed';
   });

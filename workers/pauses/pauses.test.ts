@@ -11,6 +11,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { ENGINE_WITHIN_MS } from '../../infra/quality/testing/docker.ts';
 import { waitFor } from '../../infra/quality/testing/wait.ts';
 import { createTestCaller } from '../testing/caller.ts';
+import { duringSweep } from '../testing/during-sweep.ts';
 import { createFleet, type Fleet, reached, type Worker, waitForEvents } from '../testing/fleet.ts';
 import type { Submitted } from '../testing/submissions.ts';
 import { watch } from '../testing/viewer.ts';
@@ -213,6 +214,47 @@ test('a desktop whose program runs is in use, also before its job is delivered t
   await fleet.queue(job.queue).resume();
   await fleet.cancel(job);
   await reached(fleet, job, 'cancelled');
+});
+
+test('a pause that is not recorded leaves no mark', async () => {
+  const { userId, containerId } = desktop;
+  const key = keys.container(userId, containerId);
+  const claims = async () => (await fleet.realtime.client.keys('*claim*')).length;
+  const before = await claims();
+  // The pause waits for it before it changes the record.
+  const input = containerActions.input.parse({ actions: [{ type: 'wait', ms: 30_000 }], settle: false });
+  const act = call({ command: containerActions, input });
+  await waitFor('the actions', async () => (await claims()) > before);
+  const pausing = await fleet.pauseDesktop(desktop);
+  await waitFor('the mark', async () => (await codeOf(call())) === 'paused');
+  const aside = `${key}:aside`;
+  await fleet.queueRedis.client.multi().rename(key, aside).set(key, 'no record').exec();
+  expect(JSON.parse(`${(await act).bytes}`).results).toMatchObject([{ error: { code: 'paused' } }]);
+  await waitFor('calls to be answered', async () => (await codeOf(call())) === 'answered');
+  await fleet.queueRedis.client.rename(aside, key);
+  await reached(fleet, pausing, 'completed');
+  await resume();
+});
+
+test('an extension and a requested pause during a sweep win over its expiry and its idleness', async () => {
+  const key = keys.container(desktop.userId, desktop.containerId);
+  await fleet.queueRedis.client.hset(key, { expiresAt: Date.now() - 1 });
+  const input = { ttlSeconds: 7200 };
+  await duringSweep(worker, () => call({ command: containerExtend, input, keyHash: 'f'.repeat(64) }));
+  expect(await stateOf()).toEqual(['running', undefined]);
+
+  const spec = JSON.parse((await fleet.queueRedis.client.hget(key, 'spec')) ?? '');
+  const patch = (more: object) =>
+    fleet.queueRedis.client.hset(key, { spec: JSON.stringify({ ...spec, ...more }) });
+  await patch({ idleSeconds: 7200 });
+  await restartLater();
+  // The process knows from now on how long the desktop was idle.
+  await worker.sweep();
+  await patch({ onIdle: 'stop' });
+  await duringSweep(worker, pause);
+  expect([await stateOf(), await engineState()]).toEqual([['paused', 'request'], 'paused']);
+  await patch({});
+  await resume();
 });
 
 test('the time to live of a paused desktop ends, and nothing of it is left', async () => {
