@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { lastOutput } from './last-output.ts';
+import { replaceAllLinear } from './replace-linear.ts';
 
 /** Puts text into the engine's frames. */
 function framed(...texts: (string | Uint8Array)[]): Buffer {
@@ -83,4 +84,48 @@ test('the values of 64 variables of the longest kind leave the text of a long ou
   const env = Object.fromEntries(Array.from({ length: 64 }, (_, i) => [`V${i}`, `${'*'.repeat(4090)}${i}`]));
   const line = `${'*'.repeat(3000)}://:bearer token=`;
   expect(lastOutput(framed(line.repeat(40)), env).length).toBeLessThanOrEqual(16 * 1024);
+});
+
+test('of a value of many lines each longer line is left out on its own, and words that any program prints stay', () => {
+  const key = ['ready', ...Array.from({ length: 60 }, (_, i) => `line-${i}-${'k'.repeat(40)}`)];
+  const env = { KEY: key.join('\n') };
+  expect(lastOutput(framed(`ready\n${key[7]}\n`), env)).toBe('ready\n***\n');
+  expect(lastOutput(framed(`<${env.KEY}>`), env)).toBe('<***>');
+});
+
+const OUTPUT_BYTES = 64 * 1024;
+test.each([
+  ['eyJ-', '***'],
+  ['eyJ-0123456789.', undefined],
+  ['-----BEGIN ', undefined],
+  ['PRIVATE KEY', undefined],
+  ['-----BEGIN PRIVATE KEY-----', undefined],
+  ['sk-', '***'],
+  ['bearer    ', undefined],
+  ['://:', undefined],
+  ['://a:', undefined],
+  ['token = ', undefined],
+])('a whole output of %j, which begins a secret again and again, is read in one pass', (part, expected) => {
+  const output = lastOutput(framed(part.repeat(OUTPUT_BYTES / part.length)), {});
+  expect(output.length).toBeLessThanOrEqual(16 * 1024);
+  if (expected !== undefined) expect(output).toBe(expected);
+});
+
+test('64 long values that an output resembles everywhere are found', () => {
+  const values = Array.from({ length: 64 }, (_, i) => `${'*'.repeat(2000)}${i}${'*'.repeat(2000)}`);
+  const env = Object.fromEntries(values.map((value, i) => [`V${i}`, value]));
+  const output = lastOutput(framed(`${'*'.repeat(OUTPUT_BYTES - 5000)}\n${values[63]}`), env);
+  expect(output.slice(-4)).toBe('\n***');
+});
+
+test('a long value is replaced as replaceAll does', () => {
+  const piece = fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 1, maxLength: 5 });
+  fc.assert(
+    fc.property(piece, fc.integer({ min: 100, max: 400 }), fc.array(piece), (unit, length, between) => {
+      const value = `${unit.repeat(length)}${between[0] ?? ''}`.slice(-length);
+      const text = between.map((part) => part + value + value.slice(1, 90)).join(unit);
+      expect(replaceAllLinear(text, value, '***')).toBe(text.replaceAll(value, '***'));
+    }),
+    { seed: 17 },
+  );
 });

@@ -1,19 +1,28 @@
 import { stripVTControlCharacters } from 'node:util';
 import { EXIT_OUTPUT_BYTES } from '@warmwind/shared/contract/containers';
 import { endOfText } from '@warmwind/shared/runtime/end-of-text';
+import { replaceAllLinear } from './replace-linear.ts';
 
 /** A shorter value is no secret, and would leave nothing of the text. */
 const SHORTEST_VALUE = 4;
+/** The same for one line of a value of many. */
+const SHORTEST_LINE = 8;
+/** The longest lines of all values that are looked for on their own: one after the other, in the whole output. */
+const MOST_LINES = 512;
 /** As long as any value that it replaces or shorter, so that no text grows. */
 const REDACTED = '***';
 const FRAME_HEAD_BYTES = 8;
 /** What is read of the output: more than is shown, as a value that was cut off at its beginning is not found. */
 const READ_BYTES = 4 * EXIT_OUTPUT_BYTES;
 
-/** What secrets look like in any program's output. */
+/**
+ * What secrets look like in any program's output. The output is hostile and is read on the main thread, so the time of
+ * each pattern is linear: an attempt that fails has a bounded length, or no other begins within it.
+ */
 const SECRETS: readonly RegExp[] = [
-  /-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(-----END [A-Z ]*PRIVATE KEY-----)?/g,
-  /\beyJ[\w-]{8,}\.[\w-]{8,}(\.[\w-]*)?/g,
+  /-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[^-]*(-----END [A-Z ]{0,32}PRIVATE KEY-----)?/g,
+  // Without its second part too: a run of such characters is then read once, whatever follows it.
+  /\beyJ[\w-]{8,}(\.[\w-]*){0,4}/g,
   /\b(ww|sk|pk|rk|ghp|gho|ghs|github_pat|glpat|xox[abprs])[_-][\w-]{12,}/g,
   /\b(AKIA|ASIA)[A-Z0-9]{16}\b/g,
   /(?<=\b(bearer|basic) {1,4})[\w+/=.~-]{8,}/gi,
@@ -40,19 +49,27 @@ export const clean = (text: string): string =>
     .replace(/[^\P{Cc}\n\t]|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu, '');
 
 function redact(text: string, env: Readonly<Record<string, string>>): string {
-  const values = new Set(Object.values(env).flatMap(formsOf).map(clean));
-  const byLength = [...values].filter((value) => value.length >= SHORTEST_VALUE);
-  byLength.sort((a, b) => b.length - a.length);
-  const withoutValues = byLength.reduce((rest, value) => rest.replaceAll(value, REDACTED), text);
+  const all = Object.values(env);
+  const lines = byLength(all.flatMap(linesOf), SHORTEST_LINE).slice(0, MOST_LINES);
+  const values = byLength([...all.flatMap(formsOf), ...lines], SHORTEST_VALUE);
+  const withoutValues = values.reduce((rest, value) => replaceAllLinear(rest, value, REDACTED), text);
   return SECRETS.reduce((rest, secret) => rest.replace(secret, REDACTED), withoutValues);
 }
 
-/** The forms in which programs print a value: as it is, line by line, quoted, or encoded. */
+/** Cleans values as the output is, each once, those of at least `shortest` characters, the longest first. */
+const byLength = (values: readonly string[], shortest: number): string[] =>
+  [...new Set(values.map(clean))]
+    .filter((value) => value.length >= shortest)
+    .sort((a, b) => b.length - a.length);
+
+const linesOf = (value: string): string[] => value.split(/[\r\n]+/).map((line) => line.trim());
+
+/** The forms in which programs print a value: as it is, without spaces around it, quoted, or encoded. */
 function formsOf(value: string): string[] {
   const bytes = Buffer.from(value);
   return [
     value,
-    ...value.split(/[\r\n]+/).map((line) => line.trim()),
+    value.trim(),
     JSON.stringify(value).slice(1, -1),
     encodeURIComponent(value.toWellFormed()),
     bytes.toString('base64').replace(/=+$/, ''),
