@@ -41,6 +41,8 @@ export class Liveness {
   #thread: Worker | undefined;
   #handlers: LivenessHandlers | undefined;
   #loop: Promise<void> | undefined;
+  /** Runs while `onDead` does. */
+  #dropping: Promise<void> | undefined;
 
   constructor(options: LivenessOptions) {
     this.#o = options;
@@ -107,18 +109,25 @@ export class Liveness {
   #receive(message: FromThread): void {
     const { log } = this.#o;
     if (this.#stopped.signal.aborted || !this.#handlers) return;
-    const { onOverdue, onDead, onAlive } = this.#handlers;
+    const { onOverdue, onAlive } = this.#handlers;
     if (message.type === 'overdue') {
       onOverdue(message.boots);
     } else if (message.type === 'alive') {
       log.info('worker process beats again');
       onAlive();
     } else {
-      log.error('peers declared this worker process dead: it drops its jobs and leases');
-      onDead()
-        .catch((error: unknown) => log.error({ err: error }, 'jobs and leases not dropped'))
-        .finally(() => this.#send({ type: 'revive' }));
+      this.#dropping ??= this.#drop(this.#handlers).finally(() => {
+        this.#dropping = undefined;
+      });
     }
+  }
+
+  /** Leaves everything to the peers, then asks the present thread to beat again. Never rejects. */
+  async #drop({ onDead }: LivenessHandlers): Promise<void> {
+    const { log } = this.#o;
+    log.error('peers declared this worker process dead: it drops its jobs and leases');
+    await onDead().catch((error: unknown) => log.error({ err: error }, 'jobs and leases not dropped'));
+    this.#send({ type: 'revive' });
   }
 
   #send(message: ToThread): void {

@@ -30,6 +30,8 @@ const shared = new SharedState(buffer);
 const evidence = new Evidence(deadAfterMs);
 const stopped = new AbortController();
 let wantsLife = false;
+/** Whether this thread has reported the present death: one before it may have ended before it was revived. */
+let reportedDeath = false;
 
 // A silent connection is replaced after two thirds of the time, so that it is no death.
 const redis = connectFailFast(url, 'worker-liveness', log, deadAfterMs / 3, {
@@ -48,11 +50,12 @@ async function once(): Promise<void> {
   if (found.state === 'dead') {
     evidence.reset();
     shared.watches = false;
-    const isFirst = shared.state !== 'dead';
     shared.state = 'dead';
-    if (isFirst) send({ type: 'dead' });
+    if (!reportedDeath) send({ type: 'dead' });
+    reportedDeath = true;
     return;
   }
+  reportedDeath = false;
   const wasDead = shared.state === 'dead';
   shared.state = 'alive';
   if (wasDead) send({ type: 'alive' });
