@@ -1,3 +1,4 @@
+import { StoredEvent } from '@warmwind/shared/contract/events';
 import { API_AUDIENCE } from '@warmwind/shared/contract/tickets';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { storedEvent } from '../../infra/quality/testing/events.ts';
@@ -141,10 +142,11 @@ test("a share ticket opens its desktop's room and nothing else of its owner", as
   }
 });
 
-test('the output of a desktop that failed is sent to its owner, and to no guest: live, from the log, as a snapshot', async () => {
+test('the output, labels and host of a desktop are sent to its owner, and to no guest: live, from the log, as a snapshot', async () => {
   const { url } = await world.node();
   const exit = { exitCode: 3, oomKilled: false, output: `${'x'.repeat(5000)} the end` };
-  const id = await world.container('ann', { state: 'failed', exit: JSON.stringify(exit) });
+  const own = { exit: JSON.stringify(exit), labels: '{"customer":"acme"}', host: 'host-7', warm: '1' };
+  const id = await world.container('ann', { state: 'failed', ...own });
   const room = `container:${id}` as const;
   const watch = async (claims: object) => {
     const socket = world.client(url, await ticket('ann', claims));
@@ -171,8 +173,11 @@ test('the output of a desktop that failed is sent to its owner, and to no guest:
   const outputs = owner.events.map(({ data }) => (data as { exit: typeof exit }).exit.output);
   for (const output of outputs) expect(output).toMatch(/x the end$/);
   expect(outputs[0]?.length).toBe(2048);
+  expect(owner.events[0]?.data).toMatchObject({ labels: { customer: 'acme' }, host: 'host-7', warm: true });
   for (const { data } of [...guest.events, ...late.events])
-    expect(JSON.stringify(data)).not.toContain('exit');
+    expect(JSON.stringify(data)).not.toMatch(/exit|labels|acme|host|warm/);
+  const parsed = StoredEvent.parse(guest.events[0]);
+  expect(parsed).toMatchObject({ type: 'container.snapshot', data: { id, state: 'failed' } });
 });
 
 test('a draining node reports it, refuses new sockets, and closes the others so that they reconnect', async () => {

@@ -112,7 +112,9 @@ export const StoredEvent = z.discriminatedUnion('type', [
       time,
       data: Container.extend({ containerId: z.string() }),
     })
-    .describe('The present state of a container, sent in place of events that are gone.'),
+    .describe(
+      'The present state of a container, sent in place of events that are gone: to a guest of its screen without `host`, `labels`, `warm` and `exit`.',
+    ),
 ]);
 /** Events of containers have no `run`. */
 export type StoredEvent = z.infer<typeof StoredEvent> & { run?: number };
