@@ -233,8 +233,8 @@ it('a stack starts after the previous one was killed, and ends its processes', a
   stack.kill('SIGKILL');
   await stack.ended();
   await stack.start();
-  expect(stack.output()).toContain('ended 11 parts');
   const { pids, authSecret } = before;
+  expect(stack.output()).toContain(`ended ${ownParts(pids).length} parts`);
   expect(stack.file().authSecret).toBe(authSecret);
   for (const [, pid] of ownParts(pids)) expect(born(pid)).toBeUndefined();
   await walk(stack.file().relays[0] ?? '');
