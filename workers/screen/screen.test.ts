@@ -123,7 +123,7 @@ test('only the viewer in control reaches the desktop; all other input is dropped
   await launch('xterm -bg "#123456" -geometry 60x10+100+100');
   await waitFor('its window', async () => {
     await viewer.settled();
-    return pixel(viewer, 300, 200) === 0x123456;
+    return pixel(viewer, 490, 240) === 0x123456;
   });
   const before = await metric('warmwind_screen_input_dropped_total');
   const input: ScreenInput = { t: 'ptr', x: 200, y: 160, mask: 1 };
@@ -245,7 +245,7 @@ test('a button and a key that were held down when the worker process ended are r
   );
   await waitFor('a terminal that reports the pointer', async () => {
     await viewer.settled();
-    return pixel(viewer, 300, 200) === 0x654321;
+    return pixel(viewer, 490, 240) === 0x654321;
   });
   await takeControl('alice', 5, 60_000);
   const sendInput = (input: ScreenInput) => viewer.send({ t: 'input', viewerId: 'alice', lease: 5, input });
