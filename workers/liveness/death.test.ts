@@ -53,8 +53,10 @@ test('kill -9: a peer runs the jobs of every shared queue and leads, those of th
   for (const { job } of shared) await second.when('begins', job.jobId, 10_000);
   await second.when('leads', '', 10_000);
   for (const { queue } of own) {
-    const { active, waiting, prioritized } = await line.queue(queue).getJobCounts();
-    expect([active, (waiting ?? 0) + (prioritized ?? 0)]).toEqual([0, 1]);
+    await waitFor(`the job of ${queue} to wait`, async () => {
+      const { active, waiting, prioritized } = await line.queue(queue).getJobCounts();
+      return active === 0 && (waiting ?? 0) + (prioritized ?? 0) === 1;
+    });
   }
   const third = peers.start('a', ALL.join(','));
   await third.when('holds', '', 10_000);
