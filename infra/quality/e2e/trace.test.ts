@@ -212,7 +212,8 @@ it('no desktop and no job is lost when the queue Redis is flushed', async () => 
   await waitFor('the next desktop', async () => (await other()) === 'running', WAIT_MS);
   await recorded(next.jobId);
   await ledger.end();
-  await waitFor('the record', () => redis.exists(keys.container('user-1', first.containerId)), WAIT_MS);
+  const record = keys.container('user-1', first.containerId);
+  await waitFor('the record', async () => (await redis.exists(record)) === 1, WAIT_MS);
   redis.disconnect();
   expect(await containersOf(first.containerId)).toEqual([container]);
   for (const { containerId } of [first, next]) {
