@@ -33,6 +33,7 @@ const watch = (path: string) => {
     createMetrics(registry, async () => {}),
   );
   closing.push(() => gpus.close());
+  expect(gpus.wereRead).toBe(false);
   gpus.start();
   return { gpus, registry };
 };
@@ -44,7 +45,8 @@ echo '0, ${LINE}, 41, 1024, 24564, 87'
 echo '1, ${LINE}, [N/A], 0, 24564, [Not Supported]'`);
   closing.push(() => rmSync(dir, { recursive: true }));
   const { gpus, registry } = watch(`${dir}:${PATH}`);
-  await waitFor('both', () => gpus.all.length === 2);
+  expect(gpus.wereRead).toBe(false);
+  await waitFor('both', () => gpus.wereRead);
   expect(gpus.all).toEqual([
     {
       index: 0,
@@ -65,7 +67,7 @@ echo '1, ${LINE}, [N/A], 0, 24564, [Not Supported]'`);
 
 test('without nvidia-smi there are no GPUs', async () => {
   const { gpus } = watch('/nonexistent');
-  await gpus.close();
+  await waitFor('the attempt', () => gpus.wereRead);
   expect(gpus.all).toEqual([]);
 });
 
