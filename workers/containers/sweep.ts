@@ -171,8 +171,9 @@ export class Sweep {
       const start = await records.jobs.status(record.userId, record.jobId);
       if (start?.state === 'completed' && start.containerId === record.containerId) return;
     }
-    await this.#remove(found, async () => {
-      const containerId = record?.containerId ?? found.containerId;
+    // No label names the container of an instance that was taken from the warm pool.
+    const containerId = record?.containerId ?? found.containerId;
+    await this.#remove({ ...found, containerId }, async () => {
       // Another instance of the same container may run here.
       const shown = containerId !== undefined && (record !== undefined || !known.has(containerId));
       if (shown) {
@@ -270,15 +271,17 @@ export class Sweep {
     const { records, screens, sessions, calls, supervisors, log } = this.#host;
     const { containerId, fence, usedAt, state } = record;
     await reconcilePause(this.#host, record, found);
+    const knownIdleMs = screens.idleMs(containerId);
+    const lastUsedAt = knownIdleMs === undefined ? 0 : Math.round(Date.now() - knownIdleMs);
+    const isLater = state === 'running' && lastUsedAt > (usedAt ?? 0);
+    // A stop may have begun since the record was read: it has ended what would be registered here.
+    if ((await records.containers.touch(record, fence, isLater ? lastUsedAt : undefined)) !== 'ok') return;
     // It may have been used until the sweep that would have recorded that.
     const idleMs = usedAt === undefined ? 0 : Math.max(0, Date.now() - usedAt - SWEEP_EVERY_MS);
     screens.runs(record, found.id, idleMs);
     sessions.runs(record, found.id, fence);
     calls.runs(record, fence);
     supervisors.runs(containerId, found.id);
-    const lastUsedAt = Math.round(Date.now() - (screens.idleMs(containerId) ?? 0));
-    const isLater = state === 'running' && lastUsedAt > (usedAt ?? 0);
-    await records.containers.touch(record, fence, isLater ? lastUsedAt : undefined);
     // A paused supervisor answers nothing.
     if (this.#host.pauses.by(containerId)) return;
     await endOrphans(this.#host, record).catch((err: unknown) =>

@@ -265,7 +265,8 @@ export class ContainerRecords {
    * @param usedAt when it was last used, ms; left out when that is recorded already
    */
   async touch(ref: ContainerRef, fence: number, usedAt?: number): Promise<ContainerVerdict> {
-    return this.#changed(ref, { fence }, false, usedAt === undefined ? [] : ['usedAt', usedAt]);
+    const from: ContainerState[] = ['running', 'paused'];
+    return this.#changed(ref, { fence, from }, false, usedAt === undefined ? [] : ['usedAt', usedAt]);
   }
 
   /** Desktops that were ever placed on a host and are not yet forgotten. */
