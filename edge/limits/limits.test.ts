@@ -149,8 +149,6 @@ describe('GET /limits', () => {
       { name: 'containers.files 600/min', limit: 600, windowMs: 60_000, remaining: 600 },
       { name: 'webhooks 2/s', limit: 2, windowMs: 1000, remaining: 2 },
       { name: 'webhooks 30/min', limit: 30, windowMs: 60_000, remaining: 30 },
-      { name: 'admin 10/s', limit: 10, windowMs: 1000, remaining: 10 },
-      { name: 'admin 300/min', limit: 300, windowMs: 60_000, remaining: 300 },
     ]);
     expect(body.quotas).toEqual([
       { name: 'jobs', limit: 1000, used: 1 },

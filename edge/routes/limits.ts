@@ -1,10 +1,11 @@
 import { createRoute } from '@hono/zod-openapi';
+import { ADMIN_ROLE } from '@warmwind/shared/contract/admin';
 import { Limits } from '@warmwind/shared/contract/limits';
 import { LIMITS } from '../docs/examples.ts';
 import type { App } from '../env.ts';
 import { failures, json, security } from '../http/openapi.ts';
 import { noQuery } from '../http/query.ts';
-import { currentLimits } from '../limits/current.ts';
+import { currentLimits, USER_SCOPES } from '../limits/current.ts';
 import { throttledByUser } from '../limits/throttled.ts';
 import type { Services } from '../services.ts';
 
@@ -22,6 +23,7 @@ export function getLimitsRoute(app: App, services: Services): void {
     responses: { 200: json(Limits, 'All tiers and quotas.', LIMITS), ...failures(400, 401, 429, 503) },
   });
   app.openapi(route, async (c) => {
-    return c.json(await currentLimits(services, c.get('user').id), 200);
+    const { id, role } = c.get('user');
+    return c.json(await currentLimits(services, id, role === ADMIN_ROLE ? undefined : USER_SCOPES), 200);
   });
 }
