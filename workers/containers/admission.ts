@@ -16,7 +16,8 @@ import { Waits } from '../placement/waits.ts';
 import type { JobContext } from '../runtime/delivery.ts';
 import type { JobFailureError } from '../runtime/failures.ts';
 import type { RequeueError } from '../runtime/outcome.ts';
-import type { Engine, Found } from './engine.ts';
+import type { Engine } from './engine.ts';
+import type { Found } from './found.ts';
 import { type Instance, parseSpec } from './spec.ts';
 
 /** A reservation older than this, ms, is orphaned unless a record or an active start belongs to it. */
@@ -246,7 +247,7 @@ export class Admission {
   async #hasImage(image: string): Promise<boolean> {
     const { engine, offer } = this.#o;
     // An engine that does not answer fails the start later.
-    if (!(await engine.hasImage(image).catch(() => true))) return false;
+    if (!(await engine.images.has(image).catch(() => true))) return false;
     void offer.refresh();
     return true;
   }

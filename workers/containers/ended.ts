@@ -3,9 +3,9 @@ import type { JobError } from '@warmwind/shared/contract/jobs';
 import { jobsOfContainers } from '@warmwind/shared/engine/ledger/reads';
 import type { ContainerRecord } from '@warmwind/shared/engine/node/records';
 import { classify, JobFailureError } from '../runtime/failures.ts';
-import type { Found } from './engine.ts';
 import { endedByRestart, hasRestarted, mayBeStopping } from './engine-restart.ts';
 import { diagnose } from './exit.ts';
+import type { Found } from './found.ts';
 import type { DesktopHost } from './host.ts';
 
 type End =

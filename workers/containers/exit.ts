@@ -3,22 +3,13 @@ import { endOfText } from '@warmwind/shared/runtime/end-of-text';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
 import { JobFailureError } from '../runtime/failures.ts';
 import type { Engine } from './engine.ts';
+import type { EngineExit } from './found.ts';
 import { clean, lastOutput } from './last-output.ts';
 import { type Instance, parseSpec } from './spec.ts';
 
 /** The exit codes of a container whose entry point can't be executed, or does not exist. */
 const NOT_EXECUTED = [126, 127];
 const ENGINE_ERROR_BYTES = 300;
-
-/** How an engine container ended: `log` is the end of its output in frames. */
-export type EngineExit = {
-  running: boolean;
-  exitCode: number;
-  oomKilled: boolean;
-  /** The engine's own error, when the container did not start. */
-  error: string;
-  log: Buffer;
-};
 
 /** A failed desktop: how its programs ended, and the failure that this shows. */
 export type Diagnosis = { exit?: ContainerExit | undefined; error: unknown };

@@ -10,7 +10,7 @@ import { pauseDesktop, reconcilePause } from '../pauses/pause.ts';
 import { endOrphans } from '../programs/orphans.ts';
 import { createSkip } from '../skip.ts';
 import { endIfUnreachable, recordEnd } from './ended.ts';
-import { type Found, isInstance, isWarm, type Labelled } from './engine.ts';
+import { type Found, isInstance, isWarm, type Labelled } from './found.ts';
 import type { DesktopHost } from './host.ts';
 import { runningSince } from './running.ts';
 import { type Instance, parseSpec } from './spec.ts';
@@ -122,7 +122,7 @@ export class Sweep {
         const row = rowOf === 'unavailable' ? rowOf : rowOf(volume);
         if (row === 'unavailable' || (row?.host === name && !row.endedAt)) return;
         if (kept === 'unavailable' || kept.has(volume.instanceId ?? '')) return;
-        await this.#remove(volume, () => engine.removeVolume(volume.name));
+        await this.#remove(volume, () => engine.volumes.remove(volume.name));
       }),
     );
     await each(

@@ -1,7 +1,7 @@
 import { presentVolumes, recordVolumesRemoved } from '@warmwind/shared/engine/ledger/volumes';
 import { type Ledger, LedgerUnavailableError } from '@warmwind/shared/engine/node/ledger';
 import type { Logger } from '@warmwind/shared/runtime/node/log';
-import type { FoundVolume } from './engine.ts';
+import type { FoundVolume } from './found.ts';
 
 /** A volume is recorded before it is created: a record younger than this, ms, may have no volume yet. */
 const CREATE_GRACE_MS = 60_000;

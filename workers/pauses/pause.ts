@@ -2,7 +2,7 @@ import { refusedState } from '@warmwind/shared/contract/call-refusal';
 import { hasEnded, type PausedBy } from '@warmwind/shared/contract/containers';
 import type { JobResults } from '@warmwind/shared/contract/registry';
 import type { ContainerRecord, ContainerRef } from '@warmwind/shared/engine/node/records';
-import type { Found } from '../containers/engine.ts';
+import type { Found } from '../containers/found.ts';
 import type { DesktopHost } from '../containers/host.ts';
 import { forward } from '../containers/stop.ts';
 import type { Handler, JobContext } from '../runtime/delivery.ts';

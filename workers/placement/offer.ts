@@ -56,7 +56,7 @@ export class Offer {
 
   /** Reads the images of the engine again. Never rejects: without an answer, the images are unknown. */
   async refresh(): Promise<void> {
-    const images = await this.#o.engine.images().catch((err: unknown) => {
+    const images = await this.#o.engine.images.list().catch((err: unknown) => {
       this.#o.log.debug({ err }, 'images of the engine not read: the next sweep retries');
       return undefined;
     });

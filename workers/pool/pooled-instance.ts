@@ -32,7 +32,7 @@ export const newPooledInstance = (spec: ContainerSpec): PooledInstance => ({
  */
 export async function bringUp(engine: Engine, pooled: PooledInstance, signal: AbortSignal): Promise<void> {
   const { instance, spec } = pooled;
-  pooled.imageId = await engine.imageId(spec.image);
+  pooled.imageId = await engine.images.idOf(spec.image);
   const id = await engine.create(instance, spec);
   pooled.id = id;
   signal.throwIfAborted();
@@ -42,6 +42,6 @@ export async function bringUp(engine: Engine, pooled: PooledInstance, signal: Ab
     signal,
     alive: () => engine.isRunning(id),
   });
-  if (!(await engine.isSupervised(spec.image))) return;
+  if (!(await engine.images.isSupervised(spec.image))) return;
   await new Supervisor(() => engine.supervisorPath(id)).health({ signal });
 }

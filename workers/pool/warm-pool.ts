@@ -227,7 +227,7 @@ export class WarmPool {
   /** The ids of the images that the references of instances name now. */
   async #imageIds(pooled: PooledInstance[]): Promise<Map<string, string | undefined>> {
     const images = [...new Set(pooled.map(({ spec }) => spec.image))];
-    const ids = images.map(async (image) => [image, await this.#o.engine.imageId(image)] as const);
+    const ids = images.map(async (image) => [image, await this.#o.engine.images.idOf(image)] as const);
     return new Map(await Promise.all(ids));
   }
 
