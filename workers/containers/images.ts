@@ -1,3 +1,4 @@
+import type { ImageInspectInfo } from 'dockerode';
 import { type EngineCalls, statusOf } from './engine-calls.ts';
 import { SUPERVISOR_PATH } from './spec.ts';
 
@@ -25,21 +26,19 @@ export class EngineImages {
 
   /** Returns the id of the image that a reference names now; `undefined` when it names none. */
   async idOf(image: string): Promise<string | undefined> {
-    try {
-      return (await this.#calls.run('inspect image', (docker) => docker.getImage(image).inspect())).Id;
-    } catch (error) {
-      if (statusOf(error) === 404) return undefined;
-      throw error;
-    }
+    return (await this.#inspect(image))?.Id;
   }
 
   /** Returns whether an image starts with the supervisor. A creation from an image that is missing fails later. */
   async isSupervised(image: string): Promise<boolean> {
+    return [(await this.#inspect(image))?.Config.Entrypoint].flat()[0] === SUPERVISOR_PATH;
+  }
+
+  async #inspect(image: string): Promise<ImageInspectInfo | undefined> {
     try {
-      const { Config } = await this.#calls.run('inspect image', (docker) => docker.getImage(image).inspect());
-      return [Config.Entrypoint].flat()[0] === SUPERVISOR_PATH;
+      return await this.#calls.run('inspect image', (docker) => docker.getImage(image).inspect());
     } catch (error) {
-      if (statusOf(error) === 404) return false;
+      if (statusOf(error) === 404) return undefined;
       throw error;
     }
   }
